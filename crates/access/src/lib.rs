@@ -1,0 +1,1 @@
+//! Decisions: sessions, login, grants, tokens, policy.

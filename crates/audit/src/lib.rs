@@ -1,0 +1,1 @@
+//! The tamper-evident log: record, leaf, tile, checkpoint, journal, verify.

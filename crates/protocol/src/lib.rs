@@ -1,0 +1,1 @@
+//! Bytes and text in, types out: JOSE, OAuth, SMART, FHIR.

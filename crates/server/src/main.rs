@@ -1,0 +1,2 @@
+//! The binary `chartgate`.
+fn main() {}

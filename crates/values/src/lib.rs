@@ -1,0 +1,17 @@
+//! What all other crates speak in: time, randomness, secrets, protected health information, sealing.
+//!
+//! Nothing here reads the world. The clock and the entropy source are traits; the server implements them once.
+
+mod entropy;
+mod phi;
+pub mod seal;
+mod secret;
+mod timestamp;
+
+pub use entropy::{Entropy, SeededEntropy};
+pub use phi::Phi;
+pub use secret::Secret;
+pub use timestamp::{Clock, ParseTimestampError, Timestamp};
+
+#[cfg(any(test, feature = "testing"))]
+pub use timestamp::FixedClock;

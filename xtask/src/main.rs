@@ -1,0 +1,2 @@
+//! Logic behind the make targets.
+fn main() {}

@@ -1,0 +1,10 @@
+//! OAuth 2.0 and 2.1 on the wire: requests in, typed values out; typed values in, answers out.
+
+pub mod authorization;
+pub mod client_authentication;
+pub mod error;
+pub mod metadata;
+pub mod pkce;
+pub mod redirect;
+pub mod scope;
+pub mod token;

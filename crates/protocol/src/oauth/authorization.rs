@@ -1,0 +1,254 @@
+//! The authorization request. RFC 6749 section 4.1.1, RFC 7636, OpenID Connect Core section 3.1.2.1, RFC 8707,
+//! SMART App Launch 2.2.
+
+use super::error::ErrorCode;
+use super::pkce::CodeChallenge;
+use super::scope::ScopeSet;
+use crate::form::Form;
+
+/// Longest `state`, `nonce` or `launch` that we carry.
+const MAX_OPAQUE: usize = 2048;
+
+/// Who asks and where the answer goes: all that must be right before an error may be sent to the client at all.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Addressed {
+    /// `client_id`, not looked up yet.
+    pub client_id: String,
+    /// `redirect_uri`, not compared yet.
+    pub redirect_uri: String,
+    /// `state`, given back untouched.
+    pub state: Option<String>,
+}
+
+/// What `prompt` asks for. OpenID Connect Core section 3.1.2.1.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Prompt {
+    /// Nothing in particular.
+    Default,
+    /// No page may be shown.
+    None,
+    /// Sign in again, whatever session there is.
+    Login,
+    /// Ask for consent again.
+    Consent,
+}
+
+/// A request that makes sense by itself; whether it is allowed is another question.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AuthorizationRequest {
+    /// What the client wants to do.
+    pub scope: ScopeSet,
+    /// PKCE, method S256.
+    pub code_challenge: CodeChallenge,
+    /// `resource` or SMART's `aud`, which mean the same.
+    pub resource: Option<String>,
+    /// OpenID Connect's `nonce`.
+    pub nonce: Option<String>,
+    /// SMART's `launch` handle.
+    pub launch: Option<String>,
+    /// What to show.
+    pub prompt: Prompt,
+    /// The oldest sign-in that will do, in seconds.
+    pub max_age: Option<u32>,
+    /// A name to fill in.
+    pub login_hint: Option<String>,
+}
+
+/// Why a request that reached us is refused, with the code that its client gets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RequestError {
+    /// RFC 6749 section 3.1.1.
+    #[error("response_type is missing")]
+    NoResponseType,
+    /// Code alone is offered.
+    #[error("response_type is not `code`")]
+    ResponseType,
+    /// Query alone is offered.
+    #[error("response_mode is not `query`")]
+    ResponseMode,
+    /// RFC 6749 section 3.3.
+    #[error("scope is malformed")]
+    Scope,
+    /// RFC 9700 section 2.1.1: PKCE is required.
+    #[error("code_challenge is missing")]
+    NoChallenge,
+    /// RFC 7636 section 4.3: the default method would be `plain`.
+    #[error("code_challenge_method is not `S256`")]
+    ChallengeMethod,
+    /// RFC 7636 section 4.2.
+    #[error("code_challenge is not a base64url SHA-256 digest")]
+    Challenge,
+    /// RFC 8707 and SMART both name the audience, differently.
+    #[error("resource and aud differ")]
+    TwoResources,
+    /// OpenID Connect Core section 3.1.2.1.
+    #[error("prompt is not `none`, `login` or `consent`")]
+    Prompt,
+    /// OpenID Connect Core section 3.1.2.1.
+    #[error("max_age is not a number of seconds")]
+    MaxAge,
+    /// SMART: `launch` goes with the scope `launch`, and only with it.
+    #[error("the launch parameter and the launch scope go together")]
+    Launch,
+    /// A value longer than 2048 bytes.
+    #[error("state, nonce, launch or login_hint is too long")]
+    TooLong,
+    /// OpenID Connect Core section 6.
+    #[error("request objects are not supported")]
+    RequestObject,
+    /// OpenID Connect Core section 6.2.
+    #[error("request URIs are not supported")]
+    RequestUri,
+}
+
+impl RequestError {
+    /// The code for the client.
+    #[must_use]
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::ResponseType => ErrorCode::UnsupportedResponseType,
+            Self::Scope => ErrorCode::InvalidScope,
+            Self::RequestObject => ErrorCode::RequestNotSupported,
+            Self::RequestUri => ErrorCode::RequestUriNotSupported,
+            Self::NoResponseType
+            | Self::ResponseMode
+            | Self::NoChallenge
+            | Self::ChallengeMethod
+            | Self::Challenge
+            | Self::TwoResources
+            | Self::Prompt
+            | Self::MaxAge
+            | Self::Launch
+            | Self::TooLong => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+impl Addressed {
+    /// Reads the sender and the return address.
+    ///
+    /// Returns `None` where either is missing: then there is nobody whom an error could be sent to.
+    #[must_use]
+    pub fn read(form: &Form) -> Option<Self> {
+        Some(Self {
+            client_id: form.get("client_id")?.to_owned(),
+            redirect_uri: form.get("redirect_uri")?.to_owned(),
+            state: form.get("state").map(str::to_owned),
+        })
+    }
+}
+
+impl AuthorizationRequest {
+    /// Reads the rest of the request.
+    ///
+    /// # Errors
+    /// [`RequestError`], by the first cause.
+    pub fn read(form: &Form) -> Result<Self, RequestError> {
+        let text = |name| form.get(name).map(str::to_owned);
+        if form.get("request").is_some() {
+            return Err(RequestError::RequestObject);
+        }
+        if form.get("request_uri").is_some() {
+            return Err(RequestError::RequestUri);
+        }
+        for name in ["state", "nonce", "launch", "login_hint", "aud", "resource"] {
+            if form.get(name).is_some_and(|value| value.len() > MAX_OPAQUE) {
+                return Err(RequestError::TooLong);
+            }
+        }
+        match form.get("response_type") {
+            Some("code") => {}
+            Some(_) => return Err(RequestError::ResponseType),
+            None => return Err(RequestError::NoResponseType),
+        }
+        if form.get("response_mode").is_some_and(|mode| mode != "query") {
+            return Err(RequestError::ResponseMode);
+        }
+        let scope: ScopeSet =
+            form.get("scope").unwrap_or_default().parse().map_err(|_| RequestError::Scope)?;
+        let launch = text("launch");
+        if launch.is_some() != scope.contains("launch") {
+            return Err(RequestError::Launch);
+        }
+        Ok(Self {
+            code_challenge: challenge(form)?,
+            resource: resource(form)?,
+            nonce: text("nonce"),
+            launch,
+            prompt: prompt(form.get("prompt"))?,
+            max_age: form.get("max_age").map(str::parse).transpose().map_err(|_| RequestError::MaxAge)?,
+            login_hint: text("login_hint"),
+            scope,
+        })
+    }
+}
+
+fn challenge(form: &Form) -> Result<CodeChallenge, RequestError> {
+    let challenge = form.get("code_challenge").ok_or(RequestError::NoChallenge)?;
+    if form.get("code_challenge_method") != Some("S256") {
+        return Err(RequestError::ChallengeMethod);
+    }
+    challenge.parse().map_err(|_| RequestError::Challenge)
+}
+
+fn resource(form: &Form) -> Result<Option<String>, RequestError> {
+    match (form.get("resource"), form.get("aud")) {
+        (Some(resource), Some(aud)) if resource != aud => Err(RequestError::TwoResources),
+        (resource, aud) => Ok(resource.or(aud).map(str::to_owned)),
+    }
+}
+
+fn prompt(value: Option<&str>) -> Result<Prompt, RequestError> {
+    match value {
+        None => Ok(Prompt::Default),
+        Some("none") => Ok(Prompt::None),
+        Some("login" | "login consent" | "consent login") => Ok(Prompt::Login),
+        Some("consent") => Ok(Prompt::Consent),
+        Some(_) => Err(RequestError::Prompt),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "response_type=code&client_id=app&redirect_uri=https://a/cb&scope=openid&state=s\
+        &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+
+    fn read(query: &str) -> Result<AuthorizationRequest, RequestError> {
+        AuthorizationRequest::read(&Form::parse(query).unwrap())
+    }
+
+    #[test]
+    fn a_plain_request_is_read() {
+        let request = read(&format!("{GOOD}&aud=https://g/fhir&prompt=login&max_age=60")).unwrap();
+        assert_eq!(request.resource.as_deref(), Some("https://g/fhir"));
+        assert_eq!(request.prompt, Prompt::Login);
+        assert_eq!(request.max_age, Some(60));
+        let addressed = Addressed::read(&Form::parse(GOOD).unwrap()).unwrap();
+        assert_eq!(addressed.state.as_deref(), Some("s"));
+    }
+
+    #[test]
+    fn o04_pkce_is_required_and_plain_is_not_offered() {
+        let without = GOOD.split("&code_challenge=").next().unwrap();
+        assert_eq!(read(without), Err(RequestError::NoChallenge));
+        assert_eq!(read(&GOOD.replace("S256", "plain")), Err(RequestError::ChallengeMethod));
+        assert_eq!(
+            read(&GOOD.replace("&code_challenge_method=S256", "")),
+            Err(RequestError::ChallengeMethod)
+        );
+        assert_eq!(read(&GOOD.replace("E9Me", "E9")), Err(RequestError::Challenge));
+    }
+
+    #[test]
+    fn what_is_not_offered_is_named() {
+        assert_eq!(read(&GOOD.replace("=code&", "=token&")), Err(RequestError::ResponseType));
+        assert_eq!(read(&format!("{GOOD}&response_mode=fragment")), Err(RequestError::ResponseMode));
+        assert_eq!(read(&format!("{GOOD}&request=x")), Err(RequestError::RequestObject));
+        assert_eq!(read(&format!("{GOOD}&request_uri=x")), Err(RequestError::RequestUri));
+        assert_eq!(read(&format!("{GOOD}&aud=a&resource=b")), Err(RequestError::TwoResources));
+        assert_eq!(read(&format!("{GOOD}&launch=x")), Err(RequestError::Launch));
+        assert_eq!(read(&format!("{GOOD}&nonce={}", "n".repeat(2049))), Err(RequestError::TooLong));
+    }
+}

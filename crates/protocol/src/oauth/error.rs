@@ -1,0 +1,73 @@
+//! Error answers. RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, RFC 8707 section 2.
+
+use serde::Serialize;
+
+/// A registered error code.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// A parameter is missing, repeated, malformed or makes no sense with the others.
+    InvalidRequest,
+    /// The client did not prove who it is.
+    InvalidClient,
+    /// The code, refresh token or verifier is not good (any more) for this client.
+    InvalidGrant,
+    /// The client may not use this grant.
+    UnauthorizedClient,
+    /// We do not know this grant type.
+    UnsupportedGrantType,
+    /// We do not know this response type.
+    UnsupportedResponseType,
+    /// No requested scope can be granted, or more was asked for than was granted before.
+    InvalidScope,
+    /// RFC 8707: the resource is not one of ours, or not this client's.
+    InvalidTarget,
+    /// The person or a rule said no.
+    AccessDenied,
+    /// OpenID Connect Core section 3.1.2.6: `prompt=none`, and somebody would have to sign in.
+    LoginRequired,
+    /// OpenID Connect Core section 3.1.2.6: `prompt=none`, and somebody would have to consent or choose.
+    InteractionRequired,
+    /// Try again later: the log cannot be written, or we are shutting down.
+    TemporarilyUnavailable,
+    /// Ours to mend.
+    ServerError,
+    /// OpenID Connect Core section 6.1: no request objects here.
+    RequestNotSupported,
+    /// OpenID Connect Core section 6.2: no request URIs here.
+    RequestUriNotSupported,
+}
+
+/// The JSON body of an error answer.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ErrorBody {
+    /// The registered code.
+    pub error: ErrorCode,
+    /// A sentence for the developer at the other end; never a secret, never PHI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_description: Option<String>,
+}
+
+impl ErrorCode {
+    /// The code as it stands on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::AccessDenied => "access_denied",
+            Self::LoginRequired => "login_required",
+            Self::InteractionRequired => "interaction_required",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::ServerError => "server_error",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+        }
+    }
+}

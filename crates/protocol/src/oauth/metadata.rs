@@ -1,0 +1,66 @@
+//! What the server says of itself. RFC 8414, OpenID Connect Discovery 1.0, RFC 9728.
+
+use serde::Serialize;
+
+/// One document serves both well-known paths.
+#[derive(Serialize)]
+pub struct ServerMetadata {
+    /// The issuer, byte for byte as in every token.
+    pub issuer: String,
+    /// Where people are sent.
+    pub authorization_endpoint: String,
+    /// Where grants are redeemed.
+    pub token_endpoint: String,
+    /// Where the public keys are.
+    pub jwks_uri: String,
+    /// OpenID Connect Core section 5.3.
+    pub userinfo_endpoint: String,
+    /// RFC 7009.
+    pub revocation_endpoint: String,
+    /// Every scope that can be granted to somebody.
+    pub scopes_supported: Vec<String>,
+    /// `code`.
+    pub response_types_supported: &'static [&'static str],
+    /// `query`.
+    pub response_modes_supported: &'static [&'static str],
+    /// Registered grant names.
+    pub grant_types_supported: &'static [&'static str],
+    /// Ways of client authentication at the token endpoint.
+    pub token_endpoint_auth_methods_supported: &'static [&'static str],
+    /// Algorithms for client assertions.
+    pub token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    /// Ways of client authentication at the revocation endpoint.
+    pub revocation_endpoint_auth_methods_supported: &'static [&'static str],
+    /// Algorithms for client assertions there.
+    pub revocation_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    /// `S256`.
+    pub code_challenge_methods_supported: &'static [&'static str],
+    /// `public`: everybody sees the same `sub`.
+    pub subject_types_supported: &'static [&'static str],
+    /// What ID tokens are signed with.
+    pub id_token_signing_alg_values_supported: Vec<&'static str>,
+    /// Claims that ID tokens and userinfo may have.
+    pub claims_supported: &'static [&'static str],
+    /// RFC 9207.
+    pub authorization_response_iss_parameter_supported: bool,
+    /// OpenID Connect Core section 6.1.
+    pub request_parameter_supported: bool,
+    /// OpenID Connect Core section 6.2.
+    pub request_uri_parameter_supported: bool,
+    /// RFC 9728 section 4: the resource servers behind this gateway.
+    pub protected_resources: Vec<String>,
+}
+
+/// What a route says of itself. RFC 9728 section 2.
+#[derive(Serialize)]
+pub struct ResourceMetadata {
+    /// The audience that its tokens must have.
+    pub resource: String,
+    /// Who issues them.
+    pub authorization_servers: Vec<String>,
+    /// What can be asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scopes_supported: Vec<String>,
+    /// `header`.
+    pub bearer_methods_supported: &'static [&'static str],
+}

@@ -1,0 +1,171 @@
+//! The token endpoint's requests and answers. RFC 6749 sections 4.1.3, 4.4.2, 5.1 and 6, RFC 7009 section 2.1.
+
+use chartgate_values::Secret;
+use serde::Serialize;
+
+use super::error::ErrorCode;
+use super::scope::ScopeSet;
+use crate::form::Form;
+
+/// A grant that the token endpoint is asked to redeem.
+#[derive(Debug)]
+pub enum TokenRequest {
+    /// RFC 6749 section 4.1.3 with RFC 7636 section 4.5.
+    AuthorizationCode {
+        /// The code as the client sends it.
+        code: Secret<String>,
+        /// The redirect URI of the authorization request.
+        redirect_uri: String,
+        /// What the challenge was made from.
+        code_verifier: Secret<String>,
+    },
+    /// RFC 6749 section 6.
+    RefreshToken {
+        /// The token as the client sends it.
+        refresh_token: Secret<String>,
+        /// A narrower scope, if the client wants one.
+        scope: Option<ScopeSet>,
+    },
+    /// RFC 6749 section 4.4.
+    ClientCredentials {
+        /// What the client wants to do.
+        scope: Option<ScopeSet>,
+        /// Where the token shall be good (RFC 8707).
+        resource: Option<String>,
+    },
+}
+
+/// Why a token request is refused before anything is looked up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TokenRequestError {
+    /// RFC 6749 section 4.1.3.
+    #[error("grant_type is missing")]
+    NoGrantType,
+    /// A grant that we do not know.
+    #[error("grant_type is not offered")]
+    GrantType,
+    /// A parameter that this grant needs.
+    #[error("`{0}` is missing")]
+    Missing(&'static str),
+    /// RFC 6749 section 3.3.
+    #[error("scope is malformed")]
+    Scope,
+}
+
+impl TokenRequestError {
+    /// The code for the client.
+    #[must_use]
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::GrantType => ErrorCode::UnsupportedGrantType,
+            Self::Scope => ErrorCode::InvalidScope,
+            Self::NoGrantType | Self::Missing(_) => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+impl TokenRequest {
+    /// Reads the grant out of the form.
+    ///
+    /// # Errors
+    /// [`TokenRequestError`], by the first cause.
+    pub fn read(form: &Form) -> Result<Self, TokenRequestError> {
+        let need = |name| form.get(name).ok_or(TokenRequestError::Missing(name));
+        let secret = |name| need(name).map(|value| Secret::new(value.to_owned()));
+        let scope = || form.get("scope").map(str::parse).transpose().map_err(|_| TokenRequestError::Scope);
+        match form.get("grant_type") {
+            None => Err(TokenRequestError::NoGrantType),
+            Some("authorization_code") => Ok(Self::AuthorizationCode {
+                code: secret("code")?,
+                redirect_uri: need("redirect_uri")?.to_owned(),
+                code_verifier: secret("code_verifier")?,
+            }),
+            Some("refresh_token") => {
+                Ok(Self::RefreshToken { refresh_token: secret("refresh_token")?, scope: scope()? })
+            }
+            Some("client_credentials") => Ok(Self::ClientCredentials {
+                scope: scope()?,
+                resource: form.get("resource").or_else(|| form.get("aud")).map(str::to_owned),
+            }),
+            Some(_) => Err(TokenRequestError::GrantType),
+        }
+    }
+}
+
+/// The answer to a redeemed grant. RFC 6749 section 5.1, SMART App Launch 2.2.
+#[derive(Serialize)]
+pub struct TokenResponse {
+    /// The signed access token.
+    pub access_token: String,
+    /// Always `Bearer` here.
+    pub token_type: &'static str,
+    /// Seconds until the access token expires.
+    pub expires_in: u64,
+    /// What was granted; always present.
+    pub scope: ScopeSet,
+    /// The refresh token, where one was granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// OpenID Connect's ID token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
+    /// SMART launch context: the patient in question, a bare id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient: Option<String>,
+    /// SMART launch context: whether the app has to show whose record is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub need_patient_banner: Option<bool>,
+}
+
+/// What a client asks to be revoked. RFC 7009 section 2.1; the hint is only a hint, so it is not read.
+#[derive(Debug)]
+pub struct RevocationRequest {
+    /// An access or refresh token.
+    pub token: Secret<String>,
+}
+
+impl RevocationRequest {
+    /// Reads the token out of the form.
+    ///
+    /// # Errors
+    /// [`TokenRequestError::Missing`].
+    pub fn read(form: &Form) -> Result<Self, TokenRequestError> {
+        let token = form.get("token").ok_or(TokenRequestError::Missing("token"))?;
+        Ok(Self { token: Secret::new(token.to_owned()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<TokenRequest, TokenRequestError> {
+        TokenRequest::read(&Form::parse(text).unwrap())
+    }
+
+    #[test]
+    fn each_grant_is_read_with_what_it_needs() {
+        let code = read("grant_type=authorization_code&code=c&redirect_uri=u&code_verifier=v");
+        assert!(matches!(code, Ok(TokenRequest::AuthorizationCode { .. })));
+        assert!(matches!(
+            read("grant_type=refresh_token&refresh_token=r"),
+            Ok(TokenRequest::RefreshToken { scope: None, .. })
+        ));
+        assert!(matches!(read("grant_type=client_credentials"), Ok(TokenRequest::ClientCredentials { .. })));
+    }
+
+    #[test]
+    fn o04_a_code_without_its_verifier_is_no_request() {
+        let error = read("grant_type=authorization_code&code=c&redirect_uri=u").unwrap_err();
+        assert_eq!(error, TokenRequestError::Missing("code_verifier"));
+    }
+
+    #[test]
+    fn o17_grants_that_are_not_offered_are_refused_by_name() {
+        for grant in ["password", "implicit", "none"] {
+            let error = read(&format!("grant_type={grant}&username=u&password=p")).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::UnsupportedGrantType);
+        }
+        assert_eq!(read("code=c").unwrap_err().code(), ErrorCode::InvalidRequest);
+    }
+}

@@ -1,0 +1,4 @@
+//! SMART App Launch 2.2: scopes and discovery.
+
+pub mod configuration;
+pub mod scope;

@@ -4,4 +4,7 @@
 //! by the arguments beside it.
 
 pub mod base64url;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod jose;
 pub mod json;

@@ -1,5 +1,13 @@
-//! Bytes and text in, types out: JOSE, OAuth, SMART, FHIR. No policy, no clock, no sockets, no randomness.
+//! Bytes and text in, types out: JOSE, OAuth, SMART, FHIR.
+//!
+//! Nothing here reads a clock, opens a socket or decides on access: what comes in is judged by its own form and
+//! by the arguments beside it.
 
+pub mod base64url;
 pub mod form;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod jose;
+pub mod json;
 pub mod oauth;
 pub mod smart;

@@ -1,0 +1,36 @@
+//! Signed tokens and their keys: JWS, JWK, JWT on aws-lc-rs. RFC 7515, 7517, 7518, 7519, 7638, 8037, 8725.
+//!
+//! - [`Algorithm`]: the allow-list. What a token says of itself chooses among these, or it is refused.
+//! - [`Jwk`], [`VerifyingKey`], [`KeySet`], [`SigningKey`]: keys, parsed once and used often.
+//! - [`jws`]: the compact serialization. An [`jws::Unverified`] shows its header, a [`jws::Verified`] its payload.
+//! - [`claims`]: a struct for each kind of token.
+//! - [`AccessTokenVerifier`], [`ClientAssertionVerifier`], [`IdTokenVerifier`]: from text to claims, or a
+//!   [`Rejection`] that names the first cause.
+//! - [`inspect`]: verdicts on many tokens, a JSON object a line.
+
+mod access_token;
+mod algorithm;
+pub mod claims;
+mod client_assertion;
+mod der;
+mod id_token;
+pub mod inspect;
+mod jwk;
+pub mod jws;
+mod key_set;
+mod private_jwk;
+mod registered_claims;
+mod rejection;
+mod signing_key;
+mod verifying_key;
+
+pub use access_token::{AccessTokenVerifier, Presentation, TokenType};
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use client_assertion::{ClientAssertionVerifier, claimed_client_id};
+pub use id_token::{ExpiryRule, IdTokenVerifier};
+pub use jwk::{Curve, Jwk, JwkError, PublicKey};
+pub use key_set::{KeySet, KeySetError, MAX_KEYS, MAX_KID_BYTES, Skipped, SkippedBecause};
+pub use registered_claims::ExpectedAudience;
+pub use rejection::Rejection;
+pub use signing_key::{ExportKeyError, GenerateKeyError, ImportKeyError, RsaModulus, SignError, SigningKey};
+pub use verifying_key::{UnusableKey, VerifyingKey};

@@ -1,0 +1,144 @@
+//! Verifying access tokens. RFC 9068 section 4, RFC 8725, RFC 9449 section 7.1, RFC 8705 section 3.
+
+use std::time::Duration;
+
+use chartgate_values::Timestamp;
+
+use super::algorithm::Algorithm;
+use super::claims::{AccessTokenClaims, Confirmation};
+use super::jws::{ExpectedType, MAX_TOKEN_BYTES, Unverified};
+use super::key_set::KeySet;
+use super::registered_claims::{ExpectedAudience, Times, check_issuer};
+use super::rejection::Rejection;
+use crate::json::Object;
+
+/// What an access token has to be in order to be accepted.
+#[derive(Clone, Debug)]
+pub struct AccessTokenVerifier {
+    /// `iss`, character by character.
+    pub issuer: String,
+    /// What `aud` has to have.
+    pub audience: ExpectedAudience,
+    /// The algorithms that are allowed.
+    pub algorithms: Vec<Algorithm>,
+    /// What `typ` has to be.
+    pub token_type: TokenType,
+    /// How far `iat` and `nbf` may lie ahead, for clocks that differ. `exp` has no leeway.
+    pub skew: Duration,
+    /// The longest token that is looked at.
+    pub max_bytes: usize,
+}
+
+/// How access tokens of this issuer say what they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Default)]
+pub enum TokenType {
+    /// `at+jwt`: RFC 9068 section 2.1.
+    #[default]
+    AccessToken,
+    /// `JWT` or nothing, for issuers that do not say. An ID token is told apart by its claims.
+    PlainJwt,
+}
+
+/// What the caller proved beside sending the token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Default)]
+pub struct Presentation<'a> {
+    /// The thumbprint of the key of a DPoP proof that was found good.
+    pub dpop_key: Option<&'a str>,
+    /// The thumbprint of the client certificate of the connection.
+    pub certificate: Option<&'a str>,
+}
+
+impl Presentation<'_> {
+    /// Sent as plain `Bearer`, with no proof of possession.
+    pub const BEARER: Self = Self { dpop_key: None, certificate: None };
+}
+
+impl AccessTokenVerifier {
+    /// A verifier for this issuer's `at+jwt` tokens for this audience, with every algorithm that we speak (the
+    /// key says which) and no leeway.
+    #[must_use]
+    pub fn new(issuer: impl Into<String>, audience: ExpectedAudience) -> Self {
+        Self {
+            issuer: issuer.into(),
+            audience,
+            algorithms: Algorithm::ALL.to_vec(),
+            token_type: TokenType::default(),
+            skew: Duration::ZERO,
+            max_bytes: MAX_TOKEN_BYTES,
+        }
+    }
+
+    /// Verifies a token and gives its claims.
+    ///
+    /// # Errors
+    /// [`Rejection`], by the first cause.
+    pub fn verify(
+        &self,
+        token: &str,
+        keys: &KeySet,
+        presentation: Presentation<'_>,
+        now: Timestamp,
+    ) -> Result<AccessTokenClaims, Rejection> {
+        let verified = Unverified::parse(token, &self.algorithms, self.max_bytes)?
+            .verify_with(keys, self.token_type.expected())?;
+        self.accept(&verified.claims()?, presentation, now)
+    }
+
+    /// Judges the claims of a token whose signature was verified.
+    pub(crate) fn accept(
+        &self,
+        claims: &Object<'_>,
+        presentation: Presentation<'_>,
+        now: Timestamp,
+    ) -> Result<AccessTokenClaims, Rejection> {
+        let iss = check_issuer(claims, &self.issuer)?;
+        let aud = self.audience.check(claims)?;
+        let times = Times::read(claims)?;
+        times.check(now, self.skew)?;
+        let claims = AccessTokenClaims::read(claims, iss, aud, times)
+            .and_then(|read| self.tell_apart(claims, read))?;
+        presentation.check(claims.cnf.as_ref())?;
+        Ok(claims)
+    }
+
+    /// RFC 8725 section 3.11, where `typ` does not tell: what only an ID token has.
+    fn tell_apart(
+        &self,
+        raw: &Object<'_>,
+        claims: AccessTokenClaims,
+    ) -> Result<AccessTokenClaims, Rejection> {
+        let is_id_token = ["nonce", "at_hash"].into_iter().any(|name| raw.get(name).is_some())
+            || claims.aud.contains(claims.client_id.as_str());
+        match self.token_type {
+            TokenType::PlainJwt if is_id_token => Err(Rejection::IdToken),
+            TokenType::PlainJwt | TokenType::AccessToken => Ok(claims),
+        }
+    }
+}
+
+impl TokenType {
+    fn expected(self) -> ExpectedType {
+        match self {
+            Self::AccessToken => ExpectedType::Exactly("at+jwt"),
+            Self::PlainJwt => ExpectedType::PlainJwt,
+        }
+    }
+}
+
+impl Presentation<'_> {
+    /// A bound token counts only with its proof, and a DPoP proof only with a token that is bound to its key.
+    fn check(self, cnf: Option<&Confirmation>) -> Result<(), Rejection> {
+        let jkt = cnf.and_then(|cnf| cnf.jkt.as_deref());
+        let x5t = cnf.and_then(|cnf| cnf.x5t_s256.as_deref());
+        let bound = jkt.is_some() || x5t.is_some();
+        let certificate_shown = x5t.is_none() || x5t == self.certificate;
+        if jkt == self.dpop_key && certificate_shown && bound == cnf.is_some() {
+            Ok(())
+        } else {
+            Err(Rejection::Confirmation)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

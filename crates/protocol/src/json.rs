@@ -1,0 +1,256 @@
+//! JSON, read strictly. RFC 8259, with the names of an object unique and text sound Unicode as RFC 7493 has it.
+//!
+//! Readers differ on what a repeated name means, so a text that repeats one says different things to different
+//! readers; here it says nothing. The text is checked as a whole, unknown parts too, before anything is read
+//! from it.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The deepest nesting that can be allowed: beyond it the reader's own limit would speak first.
+pub const DEEPEST: usize = 126;
+
+/// Why bytes are no JSON that we read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum JsonError {
+    /// RFC 8259 section 8.1: UTF-8, and no byte-order mark (which fails as [`JsonError::Syntax`]).
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// RFC 8259 section 2; also a lone surrogate (RFC 7493 section 2.1) and a number beyond any double.
+    #[error("not JSON")]
+    Syntax,
+    /// RFC 7493 section 2.3: names are unique.
+    #[error("a name appears twice in one object")]
+    DuplicateName,
+    /// RFC 8259 section 9: an implementation may limit the depth of nesting.
+    #[error("nested too deeply")]
+    TooDeep,
+    /// An object was expected.
+    #[error("not an object")]
+    NotAnObject,
+}
+
+/// Checks a whole text. The outermost object or array has depth 1.
+///
+/// # Errors
+/// [`JsonError`], by the first fault in the text.
+pub fn check(bytes: &[u8], max_depth: usize) -> Result<&str, JsonError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)?;
+    let fault = Cell::new(JsonError::Syntax);
+    let mut reader = serde_json::Deserializer::from_str(text);
+    Check { levels: max_depth.min(DEEPEST), fault: &fault }
+        .deserialize(&mut reader)
+        .and_then(|()| reader.end())
+        .map_err(|_| fault.get())?;
+    Ok(text)
+}
+
+/// Reads any value.
+///
+/// # Errors
+/// [`JsonError`], by the first fault in the text.
+pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value, JsonError> {
+    serde_json::from_str(check(bytes, max_depth)?).map_err(|_| JsonError::Syntax)
+}
+
+/// A checked object whose members are read one by one, each as what it has to be.
+#[derive(Debug)]
+pub struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Object<'a> {
+    /// Checks a whole text that has to be an object.
+    ///
+    /// # Errors
+    /// [`JsonError`], by the first fault in the text.
+    pub fn parse(bytes: &'a [u8], max_depth: usize) -> Result<Self, JsonError> {
+        let text = check(bytes, max_depth)?;
+        serde_json::from_str(text).map_err(|_| JsonError::NotAnObject)
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text of a member's value, `null` included.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.get())
+    }
+
+    /// A member as `T`; `None` if it is absent.
+    ///
+    /// # Errors
+    /// [`WrongType`] if it is there and is no `T`.
+    pub fn read<T: Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, WrongType> {
+        self.get(name).map(read).transpose()
+    }
+
+    /// A member that has to be a string if it is there at all.
+    ///
+    /// # Errors
+    /// [`WrongType`] if it is anything else, `null` too.
+    pub fn string(&self, name: &str) -> Result<Option<Cow<'a, str>>, WrongType> {
+        Ok(self.read::<Text<'a>>(name)?.map(|text| text.0))
+    }
+}
+
+/// A value is of another type than it has to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("value of the wrong type")]
+pub struct WrongType;
+
+/// Reads a value out of text that was checked before.
+pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, WrongType> {
+    serde_json::from_str(text).map_err(|_| WrongType)
+}
+
+/// Reads a string out of text that was checked before.
+pub(crate) fn read_string(text: &str) -> Result<Cow<'_, str>, WrongType> {
+    read::<Text<'_>>(text).map(|text| text.0)
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some((name, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+                    members.push((name.0, value));
+                }
+                Ok(Object(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A string, borrowed where it has no escapes.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyText;
+        impl<'de> Visitor<'de> for AnyText {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(AnyText)
+    }
+}
+
+/// Walks a value of any type and keeps nothing of it.
+#[derive(Clone, Copy)]
+struct Check<'f> {
+    /// How many more levels of nesting are allowed.
+    levels: usize,
+    /// Where a fault is named that the reader's own error cannot carry.
+    fault: &'f Cell<JsonError>,
+}
+
+impl Check<'_> {
+    fn inward<E: serde::de::Error>(self) -> Result<Self, E> {
+        match self.levels.checked_sub(1) {
+            Some(levels) => Ok(Self { levels, ..self }),
+            None => Err(self.refuse(JsonError::TooDeep)),
+        }
+    }
+
+    fn refuse<E: serde::de::Error>(self, fault: JsonError) -> E {
+        self.fault.set(fault);
+        E::custom(fault)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Check<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Check<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let inner = self.inward()?;
+        while items.next_element_seed(inner)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let inner = self.inward()?;
+        let mut names = BTreeSet::new();
+        while let Some(name) = members.next_key::<Text<'de>>()? {
+            if !names.insert(name.0) {
+                return Err(self.refuse(JsonError::DuplicateName));
+            }
+            members.next_value_seed(inner)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

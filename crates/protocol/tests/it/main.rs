@@ -1,0 +1,16 @@
+//! The crate as its users see it: published vectors, the attack corpus, the attacks by name.
+
+#[cfg(test)]
+mod attacks;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod forge;
+#[cfg(test)]
+mod jwt_attacks;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod vectors;
+#[cfg(test)]
+mod wycheproof;

@@ -1,1 +1,14 @@
-//! Decisions: sessions, login, grants, tokens, policy.
+//! Decisions: sessions, login, grants, tokens, policy. Synchronous; takes values, returns values.
+//!
+//! Nothing here opens a socket or a file, reads a clock or draws randomness: what it needs of these it is given.
+
+pub mod client;
+pub mod grant;
+pub mod ids;
+pub mod issue;
+pub mod login;
+pub mod pdp;
+pub mod permit;
+pub mod principal;
+pub mod session;
+pub mod token;

@@ -79,9 +79,26 @@ impl AccessTokenVerifier {
         presentation: Presentation<'_>,
         now: Timestamp,
     ) -> Result<AccessTokenClaims, Rejection> {
+        self.verify_signed(token, keys, presentation, now).map(|(claims, _)| claims)
+    }
+
+    /// Verifies a token and gives its claims and the `kid` of the key that signed them, for whoever may have to end
+    /// all tokens of a key.
+    ///
+    /// # Errors
+    /// [`Rejection`], by the first cause.
+    pub fn verify_signed(
+        &self,
+        token: &str,
+        keys: &KeySet,
+        presentation: Presentation<'_>,
+        now: Timestamp,
+    ) -> Result<(AccessTokenClaims, String), Rejection> {
         let verified = Unverified::parse(token, &self.algorithms, self.max_bytes)?
             .verify_with(keys, self.token_type.expected())?;
-        self.accept(&verified.claims()?, presentation, now)
+        let claims = self.accept(&verified.claims()?, presentation, now)?;
+        let kid = verified.header().kid.clone().ok_or(Rejection::MissingKid)?;
+        Ok((claims, kid))
     }
 
     /// Judges the claims of a token whose signature was verified.

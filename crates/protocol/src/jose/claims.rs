@@ -45,6 +45,9 @@ pub struct AccessTokenClaims {
     /// The session that it ends with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<Identifier>,
+    /// The grant that it came of, and ends with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant_id: Option<Identifier>,
     /// Roles of the subject: RFC 9068 section 2.2.3.1.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Identifier>,
@@ -167,6 +170,7 @@ impl AccessTokenClaims {
             patient: optional(claims, "patient")?,
             encounter: optional(claims, "encounter")?,
             purpose_of_use: optional(claims, "purpose_of_use")?,
+            grant_id: optional(claims, "grant_id")?,
             act: optional(claims, "act")?,
             cnf: optional(claims, "cnf")?,
             authorization_details: optional(claims, "authorization_details")?.unwrap_or_default(),

@@ -1,0 +1,195 @@
+//! OAuth clients. RFC 6749 section 2, RFC 7591 section 2 for the names of the members.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use chartgate_protocol::oauth::redirect::RedirectUri;
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::smart::scope::SmartScope;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClientId, Role};
+
+/// What kind of program a client is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientKind {
+    /// Keeps no secret: a browser or mobile app.
+    Public,
+    /// Keeps a secret, acts for people.
+    Confidential,
+    /// Acts for itself alone.
+    Backend,
+}
+
+/// How a client shows who it is at the token endpoint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMethod {
+    /// It does not.
+    None,
+    /// RFC 6749 section 2.3.1, in the header.
+    ClientSecretBasic,
+    /// RFC 6749 section 2.3.1, in the body.
+    ClientSecretPost,
+    /// RFC 7523 section 2.2.
+    PrivateKeyJwt,
+}
+
+/// A grant by its registered name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    /// RFC 6749 section 4.1.
+    AuthorizationCode,
+    /// RFC 6749 section 6.
+    RefreshToken,
+    /// RFC 6749 section 4.4.
+    ClientCredentials,
+}
+
+/// Whether a person is asked before the client gets a code.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Consent {
+    /// The client is the organisation's own.
+    Never,
+    /// The person decides, each time that more is asked for than they approved before.
+    Ask,
+}
+
+/// A registered client.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Client {
+    /// Its name.
+    pub client_id: ClientId,
+    /// What kind of program it is.
+    pub kind: ClientKind,
+    /// How it shows who it is.
+    pub token_endpoint_auth_method: AuthMethod,
+    /// Where codes may be sent.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// Which grants it may redeem.
+    pub grant_types: BTreeSet<GrantType>,
+    /// The most that it may ask for. A SMART scope here covers every narrower one.
+    pub scope: ScopeSet,
+    /// Where its tokens are good if a request does not say.
+    pub audience: Option<String>,
+    /// Roles that it has when it acts for itself.
+    pub roles: BTreeSet<Role>,
+    /// Its public keys, as it registered them.
+    pub jwks: Option<serde_json::Value>,
+    /// Whether people are asked.
+    pub consent: Consent,
+}
+
+impl Client {
+    /// Whether codes may be sent there.
+    #[must_use]
+    pub fn redirects_to(&self, uri: &str) -> bool {
+        self.redirect_uris.iter().any(|registered| registered.matches(uri))
+    }
+
+    /// The part of `requested` that this client may have: what it is registered for. Unknown scopes fall away, as
+    /// RFC 6749 section 3.3 allows; a wildcard that is wider than the registration is narrowed to it.
+    #[must_use]
+    pub fn grantable(&self, requested: &ScopeSet) -> ScopeSet {
+        let registered: Vec<SmartScope> = self.scope.iter().filter_map(|token| token.parse().ok()).collect();
+        requested
+            .iter()
+            .filter(|token| match token.parse::<SmartScope>() {
+                Ok(asked) => registered.iter().any(|scope| scope.includes(&asked)),
+                Err(_) => self.scope.contains(token),
+            })
+            .collect()
+    }
+}
+
+/// The name is none of a closed list.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("`{name}` is not one of {known}")]
+pub struct UnknownName {
+    name: String,
+    known: &'static str,
+}
+
+macro_rules! names {
+    ($type:ident, $known:literal, $($variant:ident = $name:literal),+ $(,)?) => {
+        impl FromStr for $type {
+            type Err = UnknownName;
+
+            fn from_str(text: &str) -> Result<Self, UnknownName> {
+                match text {
+                    $($name => Ok(Self::$variant),)+
+                    _ => Err(UnknownName { name: text.to_owned(), known: $known }),
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $name,)+
+                })
+            }
+        }
+    };
+}
+
+names!(
+    ClientKind,
+    "public, confidential, backend",
+    Public = "public",
+    Confidential = "confidential",
+    Backend = "backend"
+);
+names!(
+    AuthMethod,
+    "none, client_secret_basic, client_secret_post, private_key_jwt",
+    None = "none",
+    ClientSecretBasic = "client_secret_basic",
+    ClientSecretPost = "client_secret_post",
+    PrivateKeyJwt = "private_key_jwt",
+);
+names!(
+    GrantType,
+    "authorization_code, refresh_token, client_credentials",
+    AuthorizationCode = "authorization_code",
+    RefreshToken = "refresh_token",
+    ClientCredentials = "client_credentials",
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(scope: &str) -> Client {
+        Client {
+            client_id: "app".parse().unwrap(),
+            kind: ClientKind::Public,
+            token_endpoint_auth_method: AuthMethod::None,
+            redirect_uris: vec!["http://127.0.0.1/callback".parse().unwrap()],
+            grant_types: BTreeSet::from([GrantType::AuthorizationCode]),
+            scope: scope.parse().unwrap(),
+            audience: None,
+            roles: BTreeSet::new(),
+            jwks: None,
+            consent: Consent::Ask,
+        }
+    }
+
+    #[test]
+    fn a_registered_wildcard_covers_what_is_narrower_and_nothing_wider() {
+        let app = client("openid patient/*.rs");
+        let asked =
+            "openid profile patient/Observation.rs patient/*.cruds user/Observation.rs".parse().unwrap();
+        assert_eq!(app.grantable(&asked).to_string(), "openid patient/Observation.rs");
+    }
+
+    #[test]
+    fn version_1_scopes_are_covered_by_version_2_registrations() {
+        let asked = "patient/Observation.read".parse().unwrap();
+        assert_eq!(client("patient/*.cruds").grantable(&asked), asked);
+    }
+}

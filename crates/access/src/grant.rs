@@ -1,0 +1,38 @@
+//! Grants: what a client was allowed, by whom, for how long.
+
+pub mod authorization_code;
+pub mod refresh;
+
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_values::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClientId, GrantId, PatientId, SessionId, Subject};
+
+/// The scope that lets a grant outlive its session. OpenID Connect Core section 11.
+pub const OFFLINE_ACCESS: &str = "offline_access";
+
+/// One approval, from which codes, refresh tokens and access tokens come.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Its name: cutting it off ends all that came of it.
+    pub id: GrantId,
+    /// To whom it was given.
+    pub client_id: ClientId,
+    /// Who gave it.
+    pub subject: Subject,
+    /// The session that it lives and dies with; `None` with `offline_access`.
+    pub session: Option<SessionId>,
+    /// What was granted.
+    pub scope: ScopeSet,
+    /// Where its tokens are good.
+    pub audience: String,
+    /// SMART launch context.
+    pub patient: Option<PatientId>,
+    /// For the ID token.
+    pub nonce: Option<String>,
+    /// When the person signed in.
+    pub auth_time: Timestamp,
+    /// How.
+    pub amr: Vec<String>,
+}

@@ -1,0 +1,202 @@
+//! Authorization code grant. RFC 6749 section 4.1, RFC 7636.
+
+use std::time::Duration;
+
+use chartgate_protocol::oauth::pkce::{CodeChallenge, VerifierError};
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_values::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Grant;
+use crate::ids::{ClientId, GrantId, PatientId};
+use crate::login::steps::Approved;
+
+/// How long a code may wait for its client.
+pub const CODE_LIFE: Duration = Duration::from_secs(60);
+/// How long a person may take over the pages.
+pub const PENDING_LIFE: Duration = Duration::from_secs(600);
+
+/// An authorization request that was checked and waits for its person.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct PendingAuthorization {
+    /// Who asks.
+    pub client_id: ClientId,
+    /// Where the answer goes; compared already.
+    pub redirect_uri: String,
+    /// Given back untouched.
+    pub state: Option<String>,
+    /// What the client may have of what it asked for.
+    pub scope: ScopeSet,
+    /// Where the tokens are to be good.
+    pub audience: String,
+    /// PKCE.
+    pub code_challenge: CodeChallenge,
+    /// For the ID token.
+    pub nonce: Option<String>,
+    /// A sign-in before this point will not do (`prompt=login`, `max_age`).
+    pub signed_in_since: Option<Timestamp>,
+    /// Ask for consent even if it was given before.
+    pub ask_again: AskAgain,
+    /// A name to fill in.
+    pub login_hint: Option<String>,
+    /// The patient that was picked.
+    pub patient: Option<PatientId>,
+    /// What the person said to the client's wishes.
+    pub consent: ConsentGiven,
+    /// When the request came.
+    pub created_at: Timestamp,
+}
+
+/// Whether an earlier consent counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskAgain {
+    /// It does.
+    No,
+    /// `prompt=consent`.
+    Consent,
+}
+
+/// What the person said on the consent page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentGiven {
+    /// Nothing yet.
+    NotYet,
+    /// Yes, to this request.
+    Approved,
+}
+
+/// A code that was sent to a client, as the store keeps it under the code's digest.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Code {
+    /// What redeeming it gives.
+    pub grant: Grant,
+    /// RFC 6749 section 4.1.3: has to be named again.
+    pub redirect_uri: String,
+    /// RFC 7636.
+    pub code_challenge: CodeChallenge,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// Why a code is not redeemed. All are `invalid_grant` on the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ExchangeError {
+    /// RFC 6749 section 4.1.3: codes are bound to a client.
+    #[error("code was issued to another client")]
+    WrongClient,
+    /// RFC 6749 section 4.1.3.
+    #[error("redirect_uri is not that of the authorization request")]
+    WrongRedirectUri,
+    /// RFC 6749 section 4.1.2.
+    #[error("code has expired")]
+    Expired,
+    /// RFC 7636 section 4.6.
+    #[error(transparent)]
+    Verifier(#[from] VerifierError),
+}
+
+impl PendingAuthorization {
+    /// Whether the person took too long.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        now >= self.created_at.plus(PENDING_LIFE)
+    }
+
+    /// The code that an approved request becomes.
+    #[must_use]
+    pub fn into_code(self, approved: Approved, id: GrantId, now: Timestamp) -> Code {
+        let Approved { subject, session, auth_time, amr, scope } = approved;
+        let offline = scope.contains(super::OFFLINE_ACCESS);
+        Code {
+            grant: Grant {
+                id,
+                client_id: self.client_id,
+                subject,
+                session: (!offline).then_some(session),
+                scope,
+                audience: self.audience,
+                patient: self.patient,
+                nonce: self.nonce,
+                auth_time,
+                amr,
+            },
+            redirect_uri: self.redirect_uri,
+            code_challenge: self.code_challenge,
+            expires_at: now.plus(CODE_LIFE),
+        }
+    }
+}
+
+impl Code {
+    /// Redeems the code, which the store has already marked as used.
+    ///
+    /// # Errors
+    /// [`ExchangeError`] with the first cause.
+    pub fn exchange(
+        self,
+        by: &ClientId,
+        redirect_uri: &str,
+        verifier: &str,
+        now: Timestamp,
+    ) -> Result<Grant, ExchangeError> {
+        if self.grant.client_id != *by {
+            return Err(ExchangeError::WrongClient);
+        }
+        if now >= self.expires_at {
+            return Err(ExchangeError::Expired);
+        }
+        if self.redirect_uri != redirect_uri {
+            return Err(ExchangeError::WrongRedirectUri);
+        }
+        self.code_challenge.check(verifier)?;
+        Ok(self.grant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERIFIER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    fn code() -> Code {
+        Code {
+            grant: Grant {
+                id: "abcdefghijklmnopqrstuv".parse().unwrap(),
+                client_id: "app".parse().unwrap(),
+                subject: "dana".parse().unwrap(),
+                session: None,
+                scope: "openid".parse().unwrap(),
+                audience: "https://g/fhir".into(),
+                patient: None,
+                nonce: None,
+                auth_time: Timestamp::from_unix(1000),
+                amr: vec!["pwd".into()],
+            },
+            redirect_uri: "https://a/cb".into(),
+            code_challenge: CodeChallenge::of(VERIFIER),
+            expires_at: Timestamp::from_unix(1060),
+        }
+    }
+
+    fn exchange(by: &str, uri: &str, verifier: &str, now: i64) -> Result<Grant, ExchangeError> {
+        code().exchange(&by.parse().unwrap(), uri, verifier, Timestamp::from_unix(now))
+    }
+
+    #[test]
+    fn a_code_expires_at_its_deadline_not_after_it() {
+        assert!(exchange("app", "https://a/cb", VERIFIER, 1059).is_ok());
+        assert_eq!(exchange("app", "https://a/cb", VERIFIER, 1060), Err(ExchangeError::Expired));
+    }
+
+    #[test]
+    fn o06_a_code_is_bound_to_client_redirect_uri_and_verifier() {
+        assert_eq!(exchange("other", "https://a/cb", VERIFIER, 1000), Err(ExchangeError::WrongClient));
+        assert_eq!(exchange("app", "https://a/cb/", VERIFIER, 1000), Err(ExchangeError::WrongRedirectUri));
+        let other = "b".repeat(43);
+        let mismatch = Err(ExchangeError::Verifier(VerifierError::Mismatch));
+        assert_eq!(exchange("app", "https://a/cb", &other, 1000), mismatch);
+    }
+}

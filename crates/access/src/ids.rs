@@ -1,0 +1,206 @@
+//! A type for each kind of identifier, made from text by `FromStr` alone.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chartgate_values::Entropy;
+use serde::{Deserialize, Serialize};
+
+/// The text is no identifier of the kind that was asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("`{kind}` has to be {rule}")]
+pub struct IdError {
+    kind: &'static str,
+    rule: &'static str,
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The identifier as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(IdError { kind: $kind, rule: $rule })
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// Whom a token speaks of: a person's login name or a client's id. Given once, never renamed, never reused, and
+    /// never both a person and a client (RFC 9700 section 4.15), so that a name in an old record means one subject.
+    Subject,
+    "name",
+    "1 to 64 of a-z, 0-9, `.`, `_`, `-`, `@`, starting with a letter or digit",
+    |t| (1..=64).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-@".contains(&b))
+        && t.starts_with(|c: char| c.is_ascii_alphanumeric())
+);
+id!(
+    /// An OAuth client.
+    ClientId,
+    "client id",
+    "1 to 64 of a-z, 0-9, `.`, `_`, `-`, `@`, starting with a letter or digit",
+    |t| t.parse::<Subject>().is_ok()
+);
+id!(
+    /// A role, as policies name it.
+    Role,
+    "role",
+    "1 to 64 of a-z, 0-9, `_`, `-`, starting with a letter",
+    |t| (1..=64).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
+        && t.starts_with(|c: char| c.is_ascii_lowercase())
+);
+id!(
+    /// The logical id of a FHIR Patient, without its type. FHIR R4, datatype id.
+    PatientId,
+    "patient",
+    "a FHIR id: 1 to 64 of A-Z, a-z, 0-9, `-`, `.`",
+    is_fhir_id
+);
+id!(
+    /// A relative FHIR reference to a person's own resource, such as `Practitioner/dana`.
+    FhirUser,
+    "fhir user",
+    "Patient, Practitioner, PractitionerRole, RelatedPerson or Person, a slash and a FHIR id",
+    |t| t.split_once('/').is_some_and(|(kind, id)| {
+        matches!(kind, "Patient" | "Practitioner" | "PractitionerRole" | "RelatedPerson" | "Person") && is_fhir_id(id)
+    })
+);
+id!(
+    /// A session, as tokens and records name it. Not the cookie: it opens nothing.
+    SessionId,
+    "session",
+    "an id of ours",
+    is_opaque
+);
+id!(
+    /// A grant: one approval with all the tokens that came of it.
+    GrantId,
+    "grant",
+    "an id of ours",
+    is_opaque
+);
+id!(
+    /// One access token. RFC 7519 section 4.1.7.
+    Jti,
+    "token id",
+    "1 to 128 visible ASCII characters",
+    |t| (1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
+);
+
+fn is_fhir_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+}
+
+fn is_opaque(text: &str) -> bool {
+    (16..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+impl FhirUser {
+    /// The patient whom this person is, if they are one.
+    #[must_use]
+    pub fn patient(&self) -> Option<PatientId> {
+        self.0.strip_prefix("Patient/").and_then(|id| id.parse().ok())
+    }
+}
+
+impl From<&ClientId> for Subject {
+    /// A client that acts for itself is its own subject. RFC 9068 section 2.2.
+    fn from(id: &ClientId) -> Self {
+        // INVARIANT: both have the same rule.
+        Self(id.0.clone())
+    }
+}
+
+/// 128 bits as base64url: an id that nobody guesses and that opens nothing.
+fn random_id(entropy: &mut dyn Entropy) -> String {
+    URL_SAFE_NO_PAD.encode(entropy.bytes::<16>())
+}
+
+impl SessionId {
+    /// A fresh one.
+    pub fn random(entropy: &mut dyn Entropy) -> Self {
+        Self(random_id(entropy))
+    }
+}
+
+impl GrantId {
+    /// A fresh one.
+    pub fn random(entropy: &mut dyn Entropy) -> Self {
+        Self(random_id(entropy))
+    }
+}
+
+impl Jti {
+    /// A fresh one.
+    pub fn random(entropy: &mut dyn Entropy) -> Self {
+        Self(random_id(entropy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a02_one_spelling_a_name() {
+        assert!("dana".parse::<Subject>().is_ok());
+        for bad in ["Dana", " dana", "dana ", "dänä", "", "-x", "a/b", "a\0"] {
+            assert!(bad.parse::<Subject>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_patient_is_known_by_their_own_reference_alone() {
+        let user: FhirUser = "Patient/p-1".parse().unwrap();
+        assert_eq!(user.patient().unwrap().as_str(), "p-1");
+        assert_eq!("Practitioner/p-1".parse::<FhirUser>().unwrap().patient(), None);
+        for bad in ["Patient/", "Patient/a/b", "Group/x", "Patient/../x", "https://x/Patient/p"] {
+            assert!(bad.parse::<FhirUser>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Signing in: which step comes next, and how often it may be tried.
+
+pub mod steps;
+pub mod throttle;

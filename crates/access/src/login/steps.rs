@@ -1,0 +1,102 @@
+//! From an authorization request to an approved grant, one page at a time.
+
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::smart::scope::{Level, SmartScope};
+use chartgate_values::Timestamp;
+
+use crate::client::{Client, Consent};
+use crate::grant::authorization_code::{AskAgain, ConsentGiven, PendingAuthorization};
+use crate::ids::{SessionId, Subject};
+use crate::principal::User;
+use crate::session::{Session, Timeouts};
+
+/// The scope that asks for a patient picker. SMART App Launch 2.2.
+pub const LAUNCH_PATIENT: &str = "launch/patient";
+
+/// What has to happen next.
+#[derive(Debug)]
+pub enum Step {
+    /// Show who you are.
+    SignIn,
+    /// Say whose record the app shall see.
+    PickPatient,
+    /// Say whether the app may.
+    Consent,
+    /// Nothing: the grant is approved.
+    Done(Approved),
+}
+
+/// A person said yes to what they can give. Only [`next`] makes one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Approved {
+    /// Who.
+    pub subject: Subject,
+    /// In which session.
+    pub session: SessionId,
+    /// Signed in when.
+    pub auth_time: Timestamp,
+    /// Signed in how.
+    pub amr: Vec<String>,
+    /// What was granted in the end.
+    pub scope: ScopeSet,
+}
+
+/// Somebody in a session that was checked.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedIn<'a> {
+    /// The person.
+    pub user: &'a User,
+    /// Their session.
+    pub session: &'a Session,
+}
+
+/// The next step of a pending request.
+#[must_use]
+pub fn next(
+    pending: &PendingAuthorization,
+    client: &Client,
+    signed_in: Option<SignedIn<'_>>,
+    consented_before: &ScopeSet,
+    timeouts: Timeouts,
+    now: Timestamp,
+) -> Step {
+    let Some(SignedIn { user, session }) = signed_in else { return Step::SignIn };
+    let too_old = pending.signed_in_since.is_some_and(|since| session.auth_time < since);
+    if too_old || session.check(timeouts, now).is_err() || session.subject != user.name {
+        return Step::SignIn;
+    }
+    let scope = grantable_by_a_person(&pending.scope);
+    if needs_patient(&scope) && pending.patient.is_none() {
+        return Step::PickPatient;
+    }
+    let covered = pending.ask_again == AskAgain::No && scope.is_subset_of(consented_before);
+    match (client.consent, pending.consent) {
+        (Consent::Never, _) | (_, ConsentGiven::Approved) => {}
+        (Consent::Ask, ConsentGiven::NotYet) if covered => {}
+        (Consent::Ask, ConsentGiven::NotYet) => return Step::Consent,
+    }
+    Step::Done(Approved {
+        subject: user.name.clone(),
+        session: session.id.clone(),
+        auth_time: session.auth_time,
+        amr: session.amr.clone(),
+        scope,
+    })
+}
+
+/// People cannot give what only a client for itself may have: `system/` scopes.
+#[must_use]
+pub fn grantable_by_a_person(scope: &ScopeSet) -> ScopeSet {
+    scope.iter().filter(|token| level(token) != Some(Level::System)).collect()
+}
+
+/// Whether a patient has to be in context: `launch/patient`, or any `patient/` scope.
+#[must_use]
+pub fn needs_patient(scope: &ScopeSet) -> bool {
+    scope.contains(LAUNCH_PATIENT) || scope.iter().any(|token| level(token) == Some(Level::Patient))
+}
+
+fn level(token: &str) -> Option<Level> {
+    token.parse::<SmartScope>().ok().map(|scope| scope.level)
+}

@@ -1,0 +1,207 @@
+//! Asking Cedar, and remembering what it said.
+
+use cedar_policy::{AuthorizationError, Authorizer, Decision as CedarDecision};
+use moka::sync::Cache;
+
+use super::caller::Facts;
+use super::policy_set::Policies;
+use super::relation::{ALL, Relation};
+use super::request::Asked;
+use crate::permit::Allowed;
+
+/// What may be done to a record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum RecordAction {
+    /// FHIR read and vread.
+    Read,
+    /// FHIR search.
+    Search,
+    /// FHIR create.
+    Create,
+    /// FHIR update.
+    Update,
+    /// FHIR delete.
+    Delete,
+}
+
+/// A question to the policies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Question<'a> {
+    /// May the caller do this to records of this type that stand so to them?
+    Record {
+        /// What.
+        action: RecordAction,
+        /// The FHIR type.
+        resource_type: &'a str,
+        /// How the record stands to the caller.
+        relation: Relation,
+    },
+    /// May the caller call this endpoint of an `http` route?
+    Endpoint {
+        /// The route's name.
+        route: &'a str,
+        /// The HTTP method.
+        method: &'a str,
+        /// The path as the route's rule writes it, such as `/orders/{id}`.
+        path: &'a str,
+    },
+}
+
+/// The answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use = "a decision is carried out and recorded"]
+pub enum Decision {
+    /// Yes.
+    Allow(Allowance),
+    /// No.
+    Deny(Denial),
+}
+
+/// A yes, from which alone an [`Allowed`] action is made.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Allowance {
+    policies: Vec<String>,
+}
+
+/// A no.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Denial {
+    /// The policies that forbade it; none where nothing permitted it.
+    pub policies: Vec<String>,
+    /// Why, as a stable code for the record.
+    pub reason: DenyReason,
+}
+
+/// Why the answer is no.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DenyReason {
+    /// No policy permits it.
+    NotPermitted,
+    /// A policy forbids it.
+    Forbidden,
+    /// A policy could not be evaluated, or the question could not be asked.
+    PolicyError,
+}
+
+impl RecordAction {
+    /// The name that policies use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Search => "search",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl DenyReason {
+    /// The code that records show.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotPermitted => "not-permitted",
+            Self::Forbidden => "forbidden",
+            Self::PolicyError => "policy-error",
+        }
+    }
+}
+
+impl Allowance {
+    /// The ids of the policies that said yes.
+    #[must_use]
+    pub fn policies(&self) -> &[String] {
+        &self.policies
+    }
+
+    /// Carries the yes over to the action that was asked about.
+    pub fn allow<A>(self, action: A) -> Allowed<A> {
+        Allowed::new(action, self.policies)
+    }
+}
+
+#[derive(Clone, Eq, PartialEq, Hash)]
+struct RecordKey {
+    facts: Facts,
+    action: RecordAction,
+    resource_type: String,
+    relation: Relation,
+}
+
+/// Most decisions repeat; this many are remembered, for as long as these policies stand.
+const REMEMBERED: u64 = 20_000;
+
+/// The decision point for one revision of the policies. A new revision is a new one, with nothing remembered.
+pub struct Pdp {
+    policies: Policies,
+    authorizer: Authorizer,
+    remembered: Cache<RecordKey, Decision>,
+}
+
+impl std::fmt::Debug for Pdp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pdp").field("policies", &self.policies.ids()).finish_non_exhaustive()
+    }
+}
+
+impl Pdp {
+    /// A decision point over validated policies.
+    #[must_use]
+    pub fn new(policies: Policies) -> Self {
+        Self { policies, authorizer: Authorizer::new(), remembered: Cache::new(REMEMBERED) }
+    }
+
+    /// Asks one question.
+    pub fn decide(&self, facts: &Facts, question: &Question<'_>) -> Decision {
+        match *question {
+            Question::Endpoint { .. } => self.ask(facts, question),
+            Question::Record { action, resource_type, relation } => {
+                let resource_type = resource_type.to_owned();
+                let key = RecordKey { facts: facts.clone(), action, resource_type, relation };
+                self.remembered.get_with(key, || self.ask(facts, question))
+            }
+        }
+    }
+
+    /// Whether some record of the type is within reach at all: if not, the answer is the same for every instance,
+    /// and may say so. The policies named are those of the first relation that is allowed.
+    pub fn decide_type(&self, facts: &Facts, action: RecordAction, resource_type: &str) -> Decision {
+        let mut denial = Denial { policies: Vec::new(), reason: DenyReason::NotPermitted };
+        for relation in ALL {
+            match self.decide(facts, &Question::Record { action, resource_type, relation }) {
+                Decision::Allow(allowance) => return Decision::Allow(allowance),
+                Decision::Deny(no) if denial.reason == DenyReason::NotPermitted => denial = no,
+                Decision::Deny(_) => {}
+            }
+        }
+        Decision::Deny(denial)
+    }
+
+    fn ask(&self, facts: &Facts, question: &Question<'_>) -> Decision {
+        let Ok(asked) = Asked::build(facts, question, &self.policies.schema) else {
+            return Decision::Deny(Denial { policies: Vec::new(), reason: DenyReason::PolicyError });
+        };
+        let response = self.authorizer.is_authorized(&asked.request, &self.policies.set, &asked.entities);
+        let mut policies: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+        policies.sort_unstable();
+        if response.diagnostics().errors().next().is_some() {
+            let failed = |error: &AuthorizationError| match error {
+                AuthorizationError::PolicyEvaluationError(error) => error.policy_id().to_string(),
+            };
+            let policies = response.diagnostics().errors().map(failed).collect();
+            return Decision::Deny(Denial { policies, reason: DenyReason::PolicyError });
+        }
+        match response.decision() {
+            CedarDecision::Allow => Decision::Allow(Allowance { policies }),
+            CedarDecision::Deny if policies.is_empty() => {
+                Decision::Deny(Denial { policies, reason: DenyReason::NotPermitted })
+            }
+            CedarDecision::Deny => Decision::Deny(Denial { policies, reason: DenyReason::Forbidden }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

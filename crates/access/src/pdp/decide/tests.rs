@@ -1,0 +1,96 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::pdp::caller::CallerKind;
+use crate::pdp::policy_set::PolicyFile;
+
+const SCHEMA: &str = include_str!("../../../../../policies/schema.cedarschema");
+
+fn pdp(policies: &str) -> Pdp {
+    let file = |name: &str, text: &str| PolicyFile { name: name.into(), text: text.into() };
+    Pdp::new(Policies::read(&file("schema", SCHEMA), &[file("test", policies)]).unwrap())
+}
+
+fn facts(roles: &[&str]) -> Facts {
+    Facts {
+        kind: CallerKind::Person,
+        subject: "dana".parse().unwrap(),
+        client_id: "app".parse().unwrap(),
+        roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
+        acr: None,
+        amr: BTreeSet::new(),
+        purpose_of_use: None,
+    }
+}
+
+fn read(relation: Relation) -> Question<'static> {
+    Question::Record { action: RecordAction::Read, resource_type: "Observation", relation }
+}
+
+const PANEL: &str = r#"@id("panel") permit (principal in Chartgate::Role::"physician",
+    action == Chartgate::Action::"read", resource) when { resource.relation == "panel" };"#;
+
+#[test]
+fn nothing_is_allowed_that_no_policy_permits() {
+    let decision = pdp("").decide(&facts(&["physician"]), &read(Relation::Panel));
+    assert_eq!(decision, Decision::Deny(Denial { policies: vec![], reason: DenyReason::NotPermitted }));
+}
+
+#[test]
+fn a_permit_holds_for_its_role_and_relation_and_names_itself() {
+    let pdp = pdp(PANEL);
+    let allow = Decision::Allow(Allowance { policies: vec!["panel".into()] });
+    assert_eq!(pdp.decide(&facts(&["physician"]), &read(Relation::Panel)), allow);
+    assert!(matches!(pdp.decide(&facts(&["physician"]), &read(Relation::Other)), Decision::Deny(_)));
+    assert!(matches!(pdp.decide(&facts(&["nurse"]), &read(Relation::Panel)), Decision::Deny(_)));
+}
+
+#[test]
+fn a_forbid_wins() {
+    let text = format!(
+        r#"{PANEL} @id("no-admins") forbid (principal in Chartgate::Role::"administrator",
+        action, resource is Chartgate::Record);"#
+    );
+    let decision = pdp(&text).decide(&facts(&["administrator", "physician"]), &read(Relation::Panel));
+    let denial = Denial { policies: vec!["no-admins".into()], reason: DenyReason::Forbidden };
+    assert_eq!(decision, Decision::Deny(denial));
+}
+
+#[test]
+fn a_policy_that_fails_to_evaluate_denies_although_cedar_would_skip_it() {
+    // The validator lets this through: an overflow shows only when it is computed.
+    let text = format!(
+        r#"{PANEL} @id("broken") forbid (principal, action, resource)
+           when {{ 9223372036854775807 + 1 > 0 }};"#
+    );
+    let decision = pdp(&text).decide(&facts(&["physician"]), &read(Relation::Panel));
+    let denial = Denial { policies: vec!["broken".into()], reason: DenyReason::PolicyError };
+    assert_eq!(decision, Decision::Deny(denial));
+}
+
+#[test]
+fn a_type_is_out_of_reach_if_every_relation_is() {
+    let pdp = pdp(PANEL);
+    let asked = |role: &str| pdp.decide_type(&facts(&[role]), RecordAction::Read, "Observation");
+    assert!(matches!(asked("physician"), Decision::Allow(_)));
+    assert!(matches!(asked("nurse"), Decision::Deny(_)));
+}
+
+#[test]
+fn policies_without_id_or_outside_the_schema_are_refused_all_at_once() {
+    let file = |name: &str, text: &str| PolicyFile { name: name.into(), text: text.into() };
+    let errors = Policies::read(
+        &file("schema", SCHEMA),
+        &[
+            file("a.cedar", "permit (principal, action, resource);"),
+            file("b.cedar", "permit (principal"),
+            file("c.cedar", r#"@id("x") permit (principal, action == Chartgate::Action::"fly", resource);"#),
+            file("d.cedar", r#"@id("x") forbid (principal, action, resource);"#),
+        ],
+    )
+    .unwrap_err();
+    let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    for part in ["a.cedar: a policy has no @id", "b.cedar: does not parse", "fly", "`x` is used twice"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+}

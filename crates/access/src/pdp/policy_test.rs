@@ -1,0 +1,216 @@
+//! Policy tests as data: who, what, and the decision that has to come out.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::caller::{CallerKind, Facts};
+use super::decide::{Decision, Pdp, Question, RecordAction};
+use super::relation::Relation;
+use crate::ids::{ClientId, Role, Subject};
+
+/// A file of tests.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyTests {
+    /// The policy whose tests these are, or a title.
+    pub about: String,
+    /// The tests.
+    pub tests: Vec<PolicyTest>,
+}
+
+/// One request and the decision expected of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyTest {
+    /// What it shows, as a sentence.
+    pub name: String,
+    /// `user` (default) or `client`.
+    #[serde(default)]
+    pub kind: Kind,
+    /// The caller's roles.
+    pub roles: BTreeSet<Role>,
+    /// Every one of these actions is asked.
+    pub actions: Vec<Action>,
+    /// On every one of these FHIR types.
+    #[serde(default)]
+    pub resource_types: Vec<String>,
+    /// In every one of these relations.
+    #[serde(default)]
+    pub relations: Vec<RelationName>,
+    /// For `call`: the endpoint.
+    pub endpoint: Option<Endpoint>,
+    /// `purpose_of_use`.
+    pub purpose_of_use: Option<String>,
+    /// `acr`.
+    pub acr: Option<String>,
+    /// `amr`.
+    #[serde(default)]
+    pub amr: BTreeSet<String>,
+    /// What has to come out, each time.
+    pub expect: Expected,
+    /// The policies that have to be named, if given.
+    pub policies: Option<Vec<String>>,
+}
+
+/// A kind of caller.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A person.
+    #[default]
+    User,
+    /// A program.
+    Client,
+}
+
+/// An action by its name in the schema.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// FHIR read.
+    Read,
+    /// FHIR search.
+    Search,
+    /// FHIR create.
+    Create,
+    /// FHIR update.
+    Update,
+    /// FHIR delete.
+    Delete,
+    /// A call on an `http` route.
+    Call,
+}
+
+/// A relation by its name.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RelationName {
+    /// See [`Relation::Nobody`].
+    Nobody,
+    /// See [`Relation::Own`].
+    Own,
+    /// See [`Relation::Panel`].
+    Panel,
+    /// See [`Relation::Other`].
+    Other,
+}
+
+/// An endpoint of an `http` route.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// The route.
+    pub route: String,
+    /// The method.
+    pub method: String,
+    /// The path as the rule writes it.
+    pub path: String,
+}
+
+/// The decision expected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Expected {
+    /// Yes.
+    Allow,
+    /// No.
+    Deny,
+}
+
+/// How a test came out.
+#[derive(Debug, Eq, PartialEq)]
+#[must_use = "a failed test is reported"]
+pub enum Outcome {
+    /// As expected, in this many questions.
+    Passed(usize),
+    /// Otherwise, or nothing was asked: a sentence for each question that came out wrong.
+    Failed(Vec<String>),
+}
+
+impl PolicyTest {
+    /// Asks everything that the test names.
+    pub fn run(&self, pdp: &Pdp) -> Outcome {
+        let Some(facts) = self.facts() else {
+            return Outcome::Failed(vec!["the caller cannot be built".into()]);
+        };
+        let mut failures = Vec::new();
+        let mut asked: usize = 0;
+        for (what, question) in self.questions() {
+            asked = asked.saturating_add(1);
+            let (got, policies) = match pdp.decide(&facts, &question) {
+                Decision::Allow(yes) => (Expected::Allow, yes.policies().to_vec()),
+                Decision::Deny(no) => (Expected::Deny, no.policies),
+            };
+            if got != self.expect {
+                failures.push(format!("{what}: {got:?} by {policies:?}"));
+            } else if self.policies.as_ref().is_some_and(|expected| *expected != policies) {
+                failures.push(format!("{what}: decided by {policies:?}"));
+            }
+        }
+        if asked == 0 {
+            failures.push("the test asks nothing".to_owned());
+        }
+        if failures.is_empty() { Outcome::Passed(asked) } else { Outcome::Failed(failures) }
+    }
+
+    fn facts(&self) -> Option<Facts> {
+        Some(Facts {
+            kind: match self.kind {
+                Kind::User => CallerKind::Person,
+                Kind::Client => CallerKind::Workload,
+            },
+            subject: "policy-test".parse::<Subject>().ok()?,
+            client_id: "policy-test".parse::<ClientId>().ok()?,
+            roles: self.roles.clone(),
+            acr: self.acr.clone(),
+            amr: self.amr.clone(),
+            purpose_of_use: self.purpose_of_use.clone(),
+        })
+    }
+
+    fn questions(&self) -> Vec<(String, Question<'_>)> {
+        let mut questions = Vec::new();
+        for action in &self.actions {
+            let Some(action) = action.on_records() else {
+                questions.extend(self.endpoint.as_ref().map(|e| {
+                    let question = Question::Endpoint { route: &e.route, method: &e.method, path: &e.path };
+                    (format!("call {} {}", e.method, e.path), question)
+                }));
+                continue;
+            };
+            for resource_type in &self.resource_types {
+                for relation in &self.relations {
+                    let relation = Relation::from(*relation);
+                    let what = format!("{} {resource_type} ({})", action.as_str(), relation.as_str());
+                    questions.push((what, Question::Record { action, resource_type, relation }));
+                }
+            }
+        }
+        questions
+    }
+}
+
+impl Action {
+    fn on_records(self) -> Option<RecordAction> {
+        match self {
+            Self::Read => Some(RecordAction::Read),
+            Self::Search => Some(RecordAction::Search),
+            Self::Create => Some(RecordAction::Create),
+            Self::Update => Some(RecordAction::Update),
+            Self::Delete => Some(RecordAction::Delete),
+            Self::Call => None,
+        }
+    }
+}
+
+impl From<RelationName> for Relation {
+    fn from(name: RelationName) -> Self {
+        match name {
+            RelationName::Nobody => Self::Nobody,
+            RelationName::Own => Self::Own,
+            RelationName::Panel => Self::Panel,
+            RelationName::Other => Self::Other,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! How a record stands to its caller: the fact on which most policies turn.
+
+use std::collections::BTreeSet;
+
+use crate::ids::PatientId;
+
+/// The relation of a record to a caller.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum Relation {
+    /// A shared resource that belongs to no patient, such as an Organization.
+    Nobody,
+    /// The caller's own chart and nobody else's.
+    Own,
+    /// Every patient whom the record concerns is in the caller's care.
+    Panel,
+    /// Some patient is neither, or it cannot be told whose record it is.
+    Other,
+}
+
+/// All relations, for asking whether a type is out of reach whatever the instance.
+pub const ALL: [Relation; 4] = [Relation::Nobody, Relation::Own, Relation::Panel, Relation::Other];
+
+/// Whose a record is, by the membership table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Belongs {
+    /// To nobody: a shared type.
+    ToNobody,
+    /// To these patients, one at least.
+    To(BTreeSet<PatientId>),
+    /// It cannot be told.
+    Unknown,
+}
+
+impl Relation {
+    /// The name that policies use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Own => "own",
+            Self::Panel => "panel",
+            Self::Other => "other",
+        }
+    }
+
+    /// Finds the relation of a record to a caller with this chart of their own and these patients in their care.
+    #[must_use]
+    pub fn find(record: &Belongs, own: Option<&PatientId>, panel: &BTreeSet<PatientId>) -> Self {
+        match record {
+            Belongs::ToNobody => Self::Nobody,
+            Belongs::Unknown => Self::Other,
+            Belongs::To(patients) if patients.is_empty() => Self::Other,
+            Belongs::To(patients) if patients.iter().all(|p| Some(p) == own) => Self::Own,
+            Belongs::To(patients) if patients.is_subset(panel) => Self::Panel,
+            Belongs::To(_) => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(ids: &[&str]) -> BTreeSet<PatientId> {
+        ids.iter().map(|id| id.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn one_foreign_patient_in_a_record_makes_it_foreign() {
+        let own: PatientId = "me".parse().unwrap();
+        let panel = ids(&["a", "b"]);
+        let find = |belongs| Relation::find(&belongs, Some(&own), &panel);
+        assert_eq!(find(Belongs::ToNobody), Relation::Nobody);
+        assert_eq!(find(Belongs::To(ids(&["me"]))), Relation::Own);
+        assert_eq!(find(Belongs::To(ids(&["a", "b"]))), Relation::Panel);
+        assert_eq!(find(Belongs::To(ids(&["a", "c"]))), Relation::Other);
+        assert_eq!(find(Belongs::To(ids(&["me", "a"]))), Relation::Other);
+        assert_eq!(find(Belongs::To(ids(&[]))), Relation::Other);
+        assert_eq!(find(Belongs::Unknown), Relation::Other);
+    }
+}

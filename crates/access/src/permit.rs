@@ -1,0 +1,85 @@
+//! Recording is part of the type: what was allowed can be read, but not released; what would change the world cannot
+//! even be sent before its record is durable.
+//!
+//! - [`Allowed`] is made by the decision point alone.
+//! - A reading upstream call takes it and gives [`Withheld`]; only a recorded `Withheld` opens.
+//! - A writing upstream call takes a [`Permit`], which only a recorded `Allowed` becomes.
+
+use chartgate_audit::journal::Recorded;
+
+/// An action that the decision point allowed. Only [`crate::pdp`] makes one.
+#[derive(Debug)]
+#[must_use = "an allowed action is recorded and carried out, or refused for another reason"]
+pub struct Allowed<A> {
+    action: A,
+    policies: Vec<String>,
+}
+
+impl<A> Allowed<A> {
+    pub(crate) fn new(action: A, policies: Vec<String>) -> Self {
+        Self { action, policies }
+    }
+
+    /// The action.
+    pub fn action(&self) -> &A {
+        &self.action
+    }
+
+    /// The ids of the policies that allowed it.
+    pub fn policies(&self) -> &[String] {
+        &self.policies
+    }
+
+    /// Wraps what came back for this action, until its record is durable.
+    pub fn withhold<T>(&self, answer: T) -> Withheld<T> {
+        Withheld(answer)
+    }
+}
+
+/// An answer that nobody may see before its record is durable.
+#[must_use = "a withheld answer is recorded, then released"]
+pub struct Withheld<T>(T);
+
+impl<T> Withheld<T> {
+    /// Withholds an answer of our own making, such as a token or an error.
+    pub fn new(answer: T) -> Self {
+        Self(answer)
+    }
+
+    /// Looks at the answer, to decide what may be released and what the record says of it.
+    pub fn inspect(&self) -> &T {
+        &self.0
+    }
+
+    /// Changes the answer, as masks and filters do.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Withheld<U> {
+        Withheld(change(self.0))
+    }
+
+    /// Opens the answer: its record is durable.
+    pub fn release(recorded: Recorded<Self>) -> T {
+        recorded.into_inner().0
+    }
+}
+
+/// Leave to change the world: the decision is durable.
+#[derive(Debug)]
+#[must_use = "a permit is spent on the call that it permits"]
+pub struct Permit<A>(A);
+
+impl<A> Permit<A> {
+    /// The one way to a permit.
+    pub fn from_recorded(recorded: Recorded<Allowed<A>>) -> Self {
+        Self(recorded.into_inner().action)
+    }
+
+    /// The action, to be carried out once.
+    pub fn action(&self) -> &A {
+        &self.0
+    }
+
+    /// Wraps what came back, until the outcome is durable.
+    pub fn withhold<T>(self, answer: T) -> Withheld<T> {
+        Withheld(answer)
+    }
+}

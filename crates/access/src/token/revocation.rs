@@ -1,0 +1,240 @@
+//! Revocation is a cut-off, not a list of tokens.
+//!
+//! A cut-off says: nothing that was issued for this subject, session, client, grant or key up to this second is
+//! believed. Single access tokens are cut by their `jti`, kept until they expire. Every verifier holds all cut-offs in
+//! memory; each is one row to write. `iat` counts whole seconds, so a cut-off takes the whole second in which it is
+//! made, and whoever issues a token for the same target waits for the next.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chartgate_values::Timestamp;
+
+use crate::ids::{ClientId, GrantId, Jti, SessionId, Subject};
+
+/// What is cut off.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub enum Target {
+    /// All tokens that speak of this subject.
+    Subject(Subject),
+    /// All tokens of this session.
+    Session(SessionId),
+    /// All tokens of this client.
+    Client(ClientId),
+    /// All tokens that came of this grant.
+    Grant(GrantId),
+    /// All tokens signed with the key of this id.
+    Key(String),
+}
+
+/// A cut-off, as it is written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum CutOff {
+    /// Everything of a target issued up to `not_before`.
+    UpTo {
+        /// What.
+        target: Target,
+        /// The second that is cut whole.
+        not_before: Timestamp,
+    },
+    /// One access token.
+    Token {
+        /// Which.
+        jti: Jti,
+        /// When it would have ended.
+        expires_at: Timestamp,
+    },
+}
+
+/// What a verifier knows of a token that bears on cut-offs.
+#[derive(Clone, Debug)]
+pub struct Traits {
+    /// `sub`.
+    pub subject: Subject,
+    /// `sid`.
+    pub session: Option<SessionId>,
+    /// `client_id`.
+    pub client_id: ClientId,
+    /// The grant that it came of.
+    pub grant: Option<GrantId>,
+    /// `kid`.
+    pub key: String,
+    /// `jti`.
+    pub jti: Jti,
+    /// `iat`.
+    pub issued_at: Timestamp,
+}
+
+/// All cut-offs that can still matter.
+#[derive(Clone, Debug, Default)]
+pub struct CutOffs {
+    up_to: HashMap<Target, Timestamp>,
+    tokens: HashMap<Jti, Timestamp>,
+}
+
+/// The token was cut off.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Revoked {
+    /// With everything of its subject.
+    #[error("all tokens of the subject were revoked")]
+    Subject,
+    /// With its session.
+    #[error("the session was ended")]
+    Session,
+    /// With its client.
+    #[error("the client was removed")]
+    Client,
+    /// With its grant.
+    #[error("the grant was revoked")]
+    Grant,
+    /// With its signing key.
+    #[error("the signing key was revoked")]
+    Key,
+    /// By itself.
+    #[error("the token was revoked")]
+    Token,
+}
+
+impl CutOffs {
+    /// Adds a cut-off; one that is already there only moves forward.
+    pub fn add(&mut self, cut_off: CutOff) {
+        match cut_off {
+            CutOff::UpTo { target, not_before } => {
+                let entry = self.up_to.entry(target).or_insert(not_before);
+                *entry = (*entry).max(not_before);
+            }
+            CutOff::Token { jti, expires_at } => {
+                let entry = self.tokens.entry(jti).or_insert(expires_at);
+                *entry = (*entry).max(expires_at);
+            }
+        }
+    }
+
+    /// Whether a token is still believed.
+    ///
+    /// # Errors
+    /// [`Revoked`], by the widest cause.
+    pub fn check(&self, token: &Traits) -> Result<(), Revoked> {
+        let cut = |target: Target| self.up_to.get(&target).is_some_and(|at| token.issued_at <= *at);
+        if cut(Target::Subject(token.subject.clone())) {
+            return Err(Revoked::Subject);
+        }
+        if token.session.clone().is_some_and(|id| cut(Target::Session(id))) {
+            return Err(Revoked::Session);
+        }
+        if cut(Target::Client(token.client_id.clone())) {
+            return Err(Revoked::Client);
+        }
+        if token.grant.clone().is_some_and(|id| cut(Target::Grant(id))) {
+            return Err(Revoked::Grant);
+        }
+        if cut(Target::Key(token.key.clone())) {
+            return Err(Revoked::Key);
+        }
+        if self.tokens.contains_key(&token.jti) {
+            return Err(Revoked::Token);
+        }
+        Ok(())
+    }
+
+    /// How long issuing has to wait so that a token that looks like this one would be believed.
+    #[must_use]
+    pub fn wait_before_issuing(&self, targets: &[Target], now: Timestamp) -> Duration {
+        let latest = targets.iter().filter_map(|target| self.up_to.get(target)).max();
+        match latest {
+            Some(at) if now.floor_to_second() <= *at => at.plus(Duration::from_secs(1)).since(now),
+            Some(_) | None => Duration::ZERO,
+        }
+    }
+
+    /// Forgets what can concern no token that is still good: `longest_life` is the longest that any lives.
+    pub fn forget(&mut self, longest_life: Duration, now: Timestamp) {
+        self.up_to.retain(|_, at| at.plus(longest_life) >= now);
+        self.tokens.retain(|_, expires_at| *expires_at > now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(issued_at: i64) -> Traits {
+        Traits {
+            subject: "dana".parse().unwrap(),
+            session: Some("abcdefghijklmnopqrstuv".parse().unwrap()),
+            client_id: "app".parse().unwrap(),
+            grant: Some("ghijklmnopqrstuvwxyzab".parse().unwrap()),
+            key: "k1".into(),
+            jti: "j1".parse().unwrap(),
+            issued_at: Timestamp::from_unix(issued_at),
+        }
+    }
+
+    fn targets() -> [(Target, Revoked); 5] {
+        [
+            (Target::Subject("dana".parse().unwrap()), Revoked::Subject),
+            (Target::Session("abcdefghijklmnopqrstuv".parse().unwrap()), Revoked::Session),
+            (Target::Client("app".parse().unwrap()), Revoked::Client),
+            (Target::Grant("ghijklmnopqrstuvwxyzab".parse().unwrap()), Revoked::Grant),
+            (Target::Key("k1".into()), Revoked::Key),
+        ]
+    }
+
+    #[test]
+    fn o09_a_cut_off_takes_its_own_second_and_leaves_the_next() {
+        for (target, cause) in targets() {
+            let mut cut_offs = CutOffs::default();
+            cut_offs.add(CutOff::UpTo { target, not_before: Timestamp::from_unix(1000) });
+            assert_eq!(cut_offs.check(&token(999)), Err(cause));
+            assert_eq!(cut_offs.check(&token(1000)), Err(cause));
+            assert_eq!(cut_offs.check(&token(1001)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_cut_off_concerns_its_target_alone() {
+        let mut cut_offs = CutOffs::default();
+        for target in [
+            Target::Subject("nils".parse().unwrap()),
+            Target::Session("zzzzzzzzzzzzzzzzzzzzzz".parse().unwrap()),
+            Target::Client("other".parse().unwrap()),
+            Target::Grant("zzzzzzzzzzzzzzzzzzzzzz".parse().unwrap()),
+            Target::Key("k2".into()),
+        ] {
+            cut_offs.add(CutOff::UpTo { target, not_before: Timestamp::from_unix(2000) });
+        }
+        let other = CutOff::Token { jti: "j2".parse().unwrap(), expires_at: Timestamp::from_unix(3000) };
+        cut_offs.add(other);
+        assert_eq!(cut_offs.check(&token(1000)), Ok(()));
+        let own = CutOff::Token { jti: "j1".parse().unwrap(), expires_at: Timestamp::from_unix(3000) };
+        cut_offs.add(own);
+        assert_eq!(cut_offs.check(&token(1000)), Err(Revoked::Token));
+    }
+
+    #[test]
+    fn issuing_waits_for_the_second_after_the_cut_off() {
+        let target = Target::Subject("dana".parse().unwrap());
+        let mut cut_offs = CutOffs::default();
+        cut_offs.add(CutOff::UpTo { target: target.clone(), not_before: Timestamp::from_unix(1000) });
+        let wait = |micros| {
+            cut_offs.wait_before_issuing(std::slice::from_ref(&target), Timestamp::from_micros(micros))
+        };
+        assert_eq!(wait(1_000_400_000), Duration::from_millis(600));
+        assert_eq!(wait(1_001_000_000), Duration::ZERO);
+        assert_eq!(wait(999_900_000), Duration::from_millis(1100), "a clock that went back");
+    }
+
+    #[test]
+    fn a_cut_off_is_kept_as_long_as_a_token_could_live_and_never_moves_back() {
+        let target = Target::Subject("dana".parse().unwrap());
+        let mut cut_offs = CutOffs::default();
+        for at in [1000, 900] {
+            cut_offs.add(CutOff::UpTo { target: target.clone(), not_before: Timestamp::from_unix(at) });
+        }
+        assert_eq!(cut_offs.check(&token(1000)), Err(Revoked::Subject));
+        cut_offs.forget(Duration::from_secs(3600), Timestamp::from_unix(4600));
+        assert_eq!(cut_offs.check(&token(1000)), Err(Revoked::Subject));
+        cut_offs.forget(Duration::from_secs(3600), Timestamp::from_unix(4601));
+        assert_eq!(cut_offs.check(&token(1000)), Ok(()));
+    }
+}

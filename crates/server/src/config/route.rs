@@ -1,0 +1,239 @@
+//! Routes: what stands behind the gateway.
+
+use std::path::PathBuf;
+
+use chartgate_access::ids::Role;
+use chartgate_values::Secret;
+use http::{Method, Uri};
+
+use super::section::{Reading, Section};
+
+/// Something behind the gateway.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// For records and messages; unique.
+    pub(crate) name: String,
+    /// What kind of traffic.
+    pub(crate) kind: RouteKind,
+    /// The prefix of its paths, without a slash at the end.
+    pub(crate) path: String,
+    /// The base of the upstream's paths, without a slash at the end.
+    pub(crate) upstream: Uri,
+    /// The CA that signs the upstream's certificate, in place of the system's.
+    pub(crate) upstream_ca: Option<PathBuf>,
+    /// What the upstream gets in place of the caller's token.
+    pub(crate) upstream_auth: UpstreamAuth,
+    /// The audience that tokens must have.
+    pub(crate) audience: String,
+    /// The longest answer that is taken from the upstream, in bytes.
+    pub(crate) max_answer: u64,
+    /// The longest request body, in bytes.
+    pub(crate) max_body: u64,
+}
+
+/// What kind of traffic a route carries.
+#[derive(Debug)]
+pub(crate) enum RouteKind {
+    /// FHIR R4.
+    Fhir {
+        /// Whether PUT may create.
+        update_create: UpdateCreate,
+    },
+    /// Plain HTTP, by rules.
+    Http {
+        /// What is allowed; everything else is not.
+        allow: Vec<HttpRule>,
+    },
+}
+
+/// Whether PUT to an id that does not exist creates it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum UpdateCreate {
+    /// It does not.
+    Off,
+    /// It does, for other than patient-scoped tokens.
+    On,
+}
+
+/// A rule of an `http` route.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpRule {
+    /// Which methods.
+    pub(crate) methods: Vec<Method>,
+    /// Which path: literal segments and `{name}` for one segment.
+    pub(crate) path: String,
+    /// The scope that the token must have.
+    pub(crate) scope: Option<String>,
+    /// One of these roles, if any are listed.
+    pub(crate) roles: Vec<Role>,
+}
+
+/// The gateway's own credential towards an upstream.
+#[derive(Debug)]
+pub(crate) enum UpstreamAuth {
+    /// None.
+    None,
+    /// RFC 6750.
+    Bearer(Secret<String>),
+    /// RFC 7617.
+    Basic {
+        /// User name.
+        username: String,
+        /// Password.
+        password: Secret<String>,
+    },
+}
+
+const MAX_ANSWER: u64 = 64 << 20;
+const MAX_BODY: u64 = 8 << 20;
+
+impl Route {
+    /// Reads one `[[route]]`.
+    pub(crate) fn read(reading: &mut Reading<'_>, mut section: Section, issuer: &str) -> Option<Self> {
+        let name = section.required_text(reading, "name");
+        let line = section.line_of("path");
+        let path = section.required_text(reading, "path").and_then(|path| {
+            let plain = path.starts_with('/')
+                && !path.ends_with('/')
+                && path.split('/').skip(1).all(|part| {
+                    !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+                });
+            if plain {
+                return Some(path);
+            }
+            let problem = format!("`{path}` has to start with a slash and have plain parts, such as \"/fhir\"");
+            reading.error(line, section.key("path"), problem);
+            None
+        });
+        let upstream = upstream(reading, &mut section);
+        let audience = section.text(reading, "audience");
+        let upstream_auth = upstream_auth(reading, &mut section);
+        let upstream_ca = section.path(reading, "upstream_ca");
+        let max_answer = section.size(reading, "max_answer", MAX_ANSWER);
+        let max_body = section.size(reading, "max_body", MAX_BODY);
+        let kind_line = section.line_of("kind");
+        let kind = match section.required_text(reading, "kind").as_deref() {
+            Some("fhir") => {
+                let choices = [UpdateCreate::Off, UpdateCreate::On];
+                Some(RouteKind::Fhir { update_create: section.choice(reading, "update_create", choices) })
+            }
+            Some("http") => {
+                let rules = section.tables(reading, "allow");
+                Some(RouteKind::Http {
+                    allow: rules.into_iter().filter_map(|rule| http_rule(reading, rule)).collect(),
+                })
+            }
+            Some("mcp") => {
+                reading.error(kind_line, section.key("kind"), "`mcp` is not built yet");
+                None
+            }
+            Some(other) => {
+                let problem = format!("`{other}` is not one of fhir, http, mcp");
+                reading.error(kind_line, section.key("kind"), problem);
+                None
+            }
+            None => None,
+        };
+        section.finish(reading);
+        let path = path?;
+        Some(Self {
+            name: name?,
+            kind: kind?,
+            audience: audience.unwrap_or_else(|| format!("{issuer}{path}")),
+            path,
+            upstream: upstream?,
+            upstream_ca,
+            upstream_auth,
+            max_answer,
+            max_body,
+        })
+    }
+}
+
+fn upstream(reading: &mut Reading<'_>, section: &mut Section) -> Option<Uri> {
+    let line = section.line_of("upstream");
+    let text = section.required_text(reading, "upstream")?;
+    let key = section.key("upstream");
+    let uri: Uri = match text.trim_end_matches('/').parse() {
+        Ok(uri) => uri,
+        Err(e) => {
+            reading.error(line, key, format!("`{text}`: {e}"));
+            return None;
+        }
+    };
+    let loopback = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    match uri.scheme_str() {
+        _ if uri.query().is_some() => reading.error(line, key, "has a query; an upstream is a base URL"),
+        Some("https") => return Some(uri),
+        Some("http") if loopback => return Some(uri),
+        Some("http") => reading.error(
+            line,
+            key,
+            "is plain http to another machine: patient records would travel unencrypted; use https",
+        ),
+        Some(_) | None => reading.error(line, key, format!("`{text}` has to be an https URL")),
+    }
+    None
+}
+
+fn upstream_auth(reading: &mut Reading<'_>, section: &mut Section) -> UpstreamAuth {
+    let Some(mut auth) = section.optional_table(reading, "upstream_auth") else { return UpstreamAuth::None };
+    let line = auth.line();
+    let bearer = auth.secret(reading, "bearer");
+    let basic = auth.optional_table(reading, "basic").map(|mut basic| {
+        let username = basic.required_text(reading, "username");
+        let password = basic.secret(reading, "password");
+        basic.finish(reading);
+        (username, password)
+    });
+    for later in ["client_credentials", "client_certificate"] {
+        if auth.optional_table(reading, later).is_some() {
+            reading.error(line, auth.key(later), "is not built yet");
+        }
+    }
+    let key = section.key("upstream_auth");
+    auth.finish(reading);
+    match (bearer, basic) {
+        (Some(token), None) => UpstreamAuth::Bearer(token),
+        (None, Some((Some(username), Some(password)))) => UpstreamAuth::Basic { username, password },
+        (Some(_), Some(_)) => {
+            reading.error(line, key, "has more than one kind of credential");
+            UpstreamAuth::None
+        }
+        (None, Some(_)) => {
+            reading.error(line, key, "`basic` needs `username` and `password`");
+            UpstreamAuth::None
+        }
+        (None, None) => UpstreamAuth::None,
+    }
+}
+
+fn http_rule(reading: &mut Reading<'_>, mut section: Section) -> Option<HttpRule> {
+    let line = section.line_of("methods");
+    let mut methods = Vec::new();
+    for name in section.texts(reading, "methods") {
+        match Method::from_bytes(name.as_bytes()) {
+            Ok(method) if name.bytes().all(|b| b.is_ascii_uppercase()) => methods.push(method),
+            Ok(_) | Err(_) => reading.error(line, section.key("methods"), format!("`{name}` is no HTTP method")),
+        }
+    }
+    if methods.is_empty() {
+        reading.error(line, section.key("methods"), "names no method");
+    }
+    let path_line = section.line_of("path");
+    let path = section.required_text(reading, "path");
+    if path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+        reading.error(path_line, section.key("path"), "has to start with a slash");
+    }
+    let scope = section.text(reading, "scope");
+    let roles_line = section.line_of("roles");
+    let mut roles = Vec::new();
+    for role in section.texts(reading, "roles") {
+        match role.parse() {
+            Ok(role) => roles.push(role),
+            Err(e) => reading.error(roles_line, section.key("roles"), format!("`{role}`: {e}")),
+        }
+    }
+    section.finish(reading);
+    Some(HttpRule { methods, path: path?, scope, roles })
+}

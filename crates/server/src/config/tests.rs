@@ -1,0 +1,100 @@
+use super::*;
+
+const GOOD: &str = r#"
+issuer = "https://gate.example.org"
+[tls]
+certificate = "Cargo.toml"
+private_key = "Cargo.toml"
+[[route]]
+name = "ehr"
+kind = "fhir"
+path = "/fhir"
+upstream = "https://hapi.internal:8080/fhir"
+"#;
+
+fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let environment = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    Config::read(text, Path::new(env!("CARGO_MANIFEST_DIR")), environment)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_short_file_gives_the_documented_defaults() {
+    let config = read(GOOD, &[]).unwrap();
+    assert_eq!(config.tokens.access_token_ttl, Duration::from_secs(300));
+    assert_eq!(config.sessions.idle, Duration::from_secs(900));
+    assert_eq!(config.audit.durability, Durability::Fsync);
+    assert_eq!(config.routes[0].audience, "https://gate.example.org/fhir");
+    assert!(config.store.ends_with("data/chartgate.db"));
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let config = read(
+        GOOD,
+        &[
+            ("CHARTGATE_ISSUER", "https://other.example"),
+            ("CHARTGATE_TOKENS__ACCESS_TOKEN_TTL", "10m"),
+            ("CHARTGATE_LISTEN__TRUSTED_PROXIES", r#"["10.0.0.0/8"]"#),
+            ("CHARTGATE_CONFIG", "/elsewhere"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.issuer, "https://other.example");
+    assert_eq!(config.tokens.access_token_ttl, Duration::from_secs(600));
+    assert!(config.listen.trusted_proxies[0].contains("10.1.2.3".parse().unwrap()));
+    assert!(!config.listen.trusted_proxies[0].contains("11.1.2.3".parse().unwrap()));
+}
+
+#[test]
+fn every_error_is_reported_at_once_with_line_and_key() {
+    let text = r#"issuer = "http://gate.example.org/"
+colour = "blue"
+[tls]
+certificate = "missing.pem"
+[tokens]
+access_token_ttl = "2h"
+signing_algorithm = "HS256"
+[sessions]
+idle_timeout = 15
+[[route]]
+name = "ehr"
+kind = "fhir"
+path = "fhir"
+upstream = "http://hapi.internal/fhir"
+upstream_auth = { bearer = { env = "NOT_SET" } }
+"#;
+    let errors = read(text, &[]).unwrap_err().join("\n");
+    for part in [
+        "line 1: `issuer`",
+        "line 2: `colour`: is not a key",
+        "`tls.certificate`: no file",
+        "`tls.private_key`: is missing",
+        "line 6: `tokens.access_token_ttl`: `2h` is not between",
+        "line 7: `tokens.signing_algorithm`",
+        "line 9: `sessions.idle_timeout`: has to be a text",
+        "line 13: `route[1].path`",
+        "line 14: `route[1].upstream`: is plain http",
+        "line 15: `route[1].upstream_auth.bearer`: the environment variable `NOT_SET`",
+    ] {
+        assert!(errors.contains(part), "{part} in\n{errors}");
+    }
+}
+
+#[test]
+fn routes_that_overlap_or_take_our_paths_are_refused() {
+    let route = |name: &str, path: &str| {
+        format!("[[route]]\nname = \"{name}\"\nkind = \"http\"\npath = \"{path}\"\nupstream = \"https://u\"\n")
+    };
+    let text = format!("{GOOD}{}{}", route("a", "/fhir/sub"), route("b", "/token"));
+    let errors = read(&text, &[]).unwrap_err().join("\n");
+    assert!(errors.contains("overlaps"), "{errors}");
+    assert!(errors.contains("gateway's own path"), "{errors}");
+    assert!(read(&format!("{GOOD}{}", route("a", "/fhirx")), &[]).is_ok());
+}
+
+#[test]
+fn what_is_not_toml_is_named_by_its_line() {
+    let errors = read("issuer = \"https://a\"\n[tls\n", &[]).unwrap_err().join("\n");
+    assert!(errors.contains("line 2: not TOML"), "{errors}");
+}

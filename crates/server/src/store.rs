@@ -1,0 +1,234 @@
+//! What has to be remembered besides the log: people, clients, sessions, grants, keys, cut-offs, the care table.
+//!
+//! One thread writes. It takes all that wait into one transaction, each in a savepoint of its own, and answers after
+//! the commit, which is durable (`synchronous = FULL`): so many writers share one sync, and what was answered
+//! survives a crash. Readers have connections of their own and never wait for the writer.
+
+pub(crate) mod care;
+pub(crate) mod checkpoint;
+pub(crate) mod clients;
+pub(crate) mod codes;
+pub(crate) mod consents;
+pub(crate) mod cut_offs;
+pub(crate) mod enrolments;
+pub(crate) mod grants;
+pub(crate) mod login_failures;
+mod migrations;
+pub(crate) mod pending;
+pub(crate) mod refresh_tokens;
+pub(crate) mod sessions;
+pub(crate) mod signing_keys;
+mod sql;
+pub(crate) mod subjects;
+pub(crate) mod used_assertions;
+pub(crate) mod users;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tokio::sync::oneshot;
+
+pub(crate) use sql::Sql;
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The database says no.
+    #[error("database: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A row says what it cannot.
+    #[error("database is inconsistent: table `{table}`, column `{column}`")]
+    Inconsistent {
+        /// Where.
+        table: &'static str,
+        /// And in which column.
+        column: &'static str,
+    },
+    /// The schema is newer than this program.
+    #[error("the database has schema {found}, which is newer than this program's {known}")]
+    TooNew {
+        /// The database's.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// The transaction that this write was in could not be committed.
+    #[error("commit failed: {0}")]
+    Commit(String),
+    /// The writer is gone: the process is going down.
+    #[error("store is closed")]
+    Closed,
+}
+
+type Deliver = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
+type Job = Box<dyn FnOnce(&Connection) -> Deliver + Send>;
+
+/// The store.
+pub(crate) struct Store {
+    path: PathBuf,
+    writer: Mutex<Option<mpsc::Sender<Job>>>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Store {
+    /// Opens the database, brings its schema up to date and starts the writer.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be opened, is damaged or is newer than this program.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = Connection::open(path)?;
+        configure(&connection)?;
+        migrations::run(&mut connection)?;
+        let (sender, receiver) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || write_all(&mut connection, &receiver))
+            .map_err(|e| StoreError::Commit(e.to_string()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+            readers: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Runs `act` in the writer's transaction and waits until it is durable.
+    ///
+    /// # Errors
+    /// What `act` says, whose writes are then undone; or why nothing was committed.
+    pub(crate) async fn write<T, E, A>(&self, act: A) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        A: FnOnce(&Sql<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        self.submit(act, move |result| {
+            let _ = sender.send(result);
+        })?;
+        receiver.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// The same, for a thread that may wait.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub(crate) fn write_blocking<T, E, A>(&self, act: A) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        A: FnOnce(&Sql<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.submit(act, move |result| {
+            let _ = sender.send(result);
+        })?;
+        receiver.recv().map_err(|_| StoreError::Closed)?
+    }
+
+    /// Reads. Short, indexed reads may run where they are; longer ones belong on a blocking thread.
+    ///
+    /// # Errors
+    /// What `act` says.
+    pub(crate) fn read<T, E, A>(&self, act: A) -> Result<T, E>
+    where
+        E: From<StoreError>,
+        A: FnOnce(&Sql<'_>) -> Result<T, E>,
+    {
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => self.reader().map_err(StoreError::from)?,
+        };
+        let result = act(&Sql::new(&connection));
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        result
+    }
+
+    /// Waits until everything submitted so far is written, and stops the writer.
+    pub(crate) fn close(&self) {
+        drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+
+    fn reader(&self) -> Result<Connection, rusqlite::Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        Ok(connection)
+    }
+
+    fn submit<T, E, A, D>(&self, act: A, deliver: D) -> Result<(), StoreError>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        A: FnOnce(&Sql<'_>) -> Result<T, E> + Send + 'static,
+        D: FnOnce(Result<T, E>) + Send + 'static,
+    {
+        let job: Job = Box::new(move |connection| {
+            let outcome = in_savepoint(connection, act);
+            Box::new(move |committed| {
+                deliver(match committed {
+                    Ok(()) => outcome,
+                    Err(e) => outcome.and_then(|_| Err(StoreError::Commit(e.to_string()).into())),
+                });
+            })
+        });
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.as_ref().ok_or(StoreError::Closed)?.send(job).map_err(|_| StoreError::Closed)
+    }
+}
+
+/// How long a reader waits for a checkpoint of the database.
+const BUSY: Duration = Duration::from_secs(5);
+/// How many writes share a transaction at most.
+const BATCH: usize = 256;
+
+fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // CRASH: under NORMAL a power cut may undo the last revocations; FULL costs little, for commits are shared.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "trusted_schema", "OFF")
+}
+
+fn write_all(connection: &mut Connection, jobs: &mpsc::Receiver<Job>) {
+    while let Ok(first) = jobs.recv() {
+        let batch: Vec<Job> = std::iter::once(first).chain(jobs.try_iter().take(BATCH)).collect();
+        let mut deliveries = Vec::with_capacity(batch.len());
+        let committed =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
+                deliveries.extend(batch.into_iter().map(|job| job(&transaction)));
+                transaction.commit()
+            });
+        for deliver in deliveries {
+            deliver(committed.as_ref().map(|()| ()));
+        }
+    }
+}
+
+/// Runs one write so that its failure undoes it alone.
+fn in_savepoint<T, E, A>(connection: &Connection, act: A) -> Result<T, E>
+where
+    E: From<StoreError>,
+    A: FnOnce(&Sql<'_>) -> Result<T, E>,
+{
+    let run = |text: &str| connection.execute_batch(text).map_err(StoreError::from);
+    run("SAVEPOINT one")?;
+    let outcome = act(&Sql::new(connection));
+    match &outcome {
+        Ok(_) => run("RELEASE one")?,
+        Err(_) => run("ROLLBACK TO one; RELEASE one")?,
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+//! The log's last signed checkpoint, apart from the log: so that one that was put back is noticed.
+
+use super::{Sql, StoreError};
+
+impl Sql<'_> {
+    /// The note last kept.
+    pub(crate) fn log_checkpoint(&self) -> Result<Option<String>, StoreError> {
+        self.first("log_checkpoint", "SELECT note FROM log_checkpoint", &[], |row| row.get("note"))
+    }
+
+    /// Keeps `note` in place of what is kept.
+    pub(crate) fn set_log_checkpoint(&self, note: &str) -> Result<(), StoreError> {
+        let text = "INSERT INTO log_checkpoint (only_row, note) VALUES (1, ?1) \
+                    ON CONFLICT (only_row) DO UPDATE SET note = ?1";
+        self.execute(text, &[note.into()]).map(drop)
+    }
+}

@@ -1,0 +1,65 @@
+//! Clients. Their settings are one JSON value: the type in `access` says what is in it.
+
+use chartgate_access::client::Client;
+use chartgate_access::ids::ClientId;
+use chartgate_values::Timestamp;
+
+use super::sql::{Value, json};
+use super::subjects::{self, SubjectKind, Taken};
+use super::users::Added;
+use super::{Sql, StoreError};
+
+impl Sql<'_> {
+    /// Registers a client.
+    pub(crate) fn add_client(
+        &self,
+        client: &Client,
+        secret_digest: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Added, StoreError> {
+        let id = client.client_id.as_str();
+        if subjects::take(self, id, SubjectKind::Client, now)? == Taken::Before {
+            return Ok(Added::NameTaken);
+        }
+        let settings = json(client, "clients")?;
+        self.execute(
+            "INSERT INTO clients (client_id, settings, secret_digest, created_at) VALUES (?1, ?2, ?3, ?4)",
+            &[id.into(), Value::from(&settings), secret_digest.into(), now.into()],
+        )?;
+        Ok(Added::Yes)
+    }
+
+    /// A client that was not removed.
+    pub(crate) fn client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        let text = "SELECT settings FROM clients WHERE client_id = ?1 AND removed_at IS NULL";
+        self.first("clients", text, &[id.as_str().into()], |row| row.json("settings"))
+    }
+
+    /// The digest of a client's secret, if it has one.
+    pub(crate) fn client_secret_digest(&self, id: &ClientId) -> Result<Option<String>, StoreError> {
+        let text = "SELECT secret_digest FROM clients WHERE client_id = ?1 AND removed_at IS NULL";
+        let found = self.first("clients", text, &[id.as_str().into()], |row| row.get("secret_digest"))?;
+        Ok(found.flatten())
+    }
+
+    /// All clients that were not removed.
+    pub(crate) fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        let text = "SELECT settings FROM clients WHERE removed_at IS NULL ORDER BY client_id";
+        self.query("clients", text, &[], |row| row.json("settings"))
+    }
+
+    /// Gives a client a new secret.
+    pub(crate) fn set_client_secret(&self, id: &ClientId, digest: &str) -> Result<(), StoreError> {
+        let text = "UPDATE clients SET secret_digest = ?2 WHERE client_id = ?1";
+        self.execute(text, &[id.as_str().into(), digest.into()]).map(drop)
+    }
+
+    /// Removes a client; its name stays taken.
+    pub(crate) fn remove_client(&self, id: &ClientId, now: Timestamp) -> Result<(), StoreError> {
+        let values = [id.as_str().into(), now.into()];
+        self.execute("DELETE FROM consents WHERE client_id = ?1", &[id.as_str().into()])?;
+        self.execute("UPDATE clients SET removed_at = ?2 WHERE client_id = ?1", &values)?;
+        let text = "UPDATE grants SET revoked_at = ?2 WHERE client_id = ?1 AND revoked_at IS NULL";
+        self.execute(text, &values).map(drop)
+    }
+}

@@ -1,0 +1,32 @@
+//! What people have approved for which client.
+
+use chartgate_access::ids::{ClientId, Subject};
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_values::Timestamp;
+
+use super::sql::Value;
+use super::{Sql, StoreError};
+
+impl Sql<'_> {
+    /// What the person approved for the client before.
+    pub(crate) fn consent(&self, subject: &Subject, client: &ClientId) -> Result<ScopeSet, StoreError> {
+        let text = "SELECT scope FROM consents WHERE subject = ?1 AND client_id = ?2";
+        let values = [subject.as_str().into(), client.as_str().into()];
+        Ok(self.first("consents", text, &values, |row| row.parse("scope"))?.unwrap_or_default())
+    }
+
+    /// Remembers an approval in place of an earlier one.
+    pub(crate) fn set_consent(
+        &self,
+        subject: &Subject,
+        client: &ClientId,
+        scope: &ScopeSet,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let scope = scope.to_string();
+        let text = "INSERT INTO consents (subject, client_id, scope, given_at) VALUES (?1, ?2, ?3, ?4) \
+                    ON CONFLICT (subject, client_id) DO UPDATE SET scope = ?3, given_at = ?4";
+        let values = [subject.as_str().into(), client.as_str().into(), Value::from(&scope), now.into()];
+        self.execute(text, &values).map(drop)
+    }
+}

@@ -1,0 +1,61 @@
+//! Cut-offs: one row each.
+
+use std::time::Duration;
+
+use chartgate_access::token::revocation::{CutOff, CutOffs, Target};
+use chartgate_values::Timestamp;
+
+use super::sql::Row;
+use super::{Sql, StoreError};
+
+impl Sql<'_> {
+    /// Writes a cut-off; one that is there already only moves forward.
+    pub(crate) fn add_cut_off(&self, cut_off: &CutOff, now: Timestamp) -> Result<(), StoreError> {
+        let (kind, target, at) = match cut_off {
+            CutOff::UpTo { target, not_before } => {
+                let (kind, name) = match target {
+                    Target::Subject(id) => ("subject", id.as_str()),
+                    Target::Session(id) => ("session", id.as_str()),
+                    Target::Client(id) => ("client", id.as_str()),
+                    Target::Grant(id) => ("grant", id.as_str()),
+                    Target::Key(kid) => ("key", kid.as_str()),
+                };
+                (kind, name, *not_before)
+            }
+            CutOff::Token { jti, expires_at } => ("token", jti.as_str(), *expires_at),
+        };
+        let text = "INSERT INTO cut_offs (kind, target, at, created_at) VALUES (?1, ?2, ?3, ?4) \
+                    ON CONFLICT (kind, target) DO UPDATE SET \
+                    at = CASE WHEN cut_offs.at < ?3 THEN ?3 ELSE cut_offs.at END";
+        self.execute(text, &[kind.into(), target.into(), at.into(), now.into()]).map(drop)
+    }
+
+    /// All cut-offs that are kept.
+    pub(crate) fn cut_offs(&self) -> Result<CutOffs, StoreError> {
+        let mut all = CutOffs::default();
+        for cut_off in self.query("cut_offs", "SELECT kind, target, at FROM cut_offs", &[], read)? {
+            all.add(cut_off);
+        }
+        Ok(all)
+    }
+
+    /// Removes what can concern no token that is still good.
+    pub(crate) fn forget_cut_offs(&self, longest_life: Duration, now: Timestamp) -> Result<(), StoreError> {
+        let text = "DELETE FROM cut_offs WHERE (kind = 'token' AND at <= ?1) OR (kind <> 'token' AND at < ?2)";
+        self.execute(text, &[now.into(), now.minus(longest_life).into()]).map(drop)
+    }
+}
+
+fn read(row: &Row<'_, '_>) -> Result<CutOff, StoreError> {
+    let at = row.time("at")?;
+    let target = match row.get::<String>("kind")?.as_str() {
+        "subject" => Target::Subject(row.parse("target")?),
+        "session" => Target::Session(row.parse("target")?),
+        "client" => Target::Client(row.parse("target")?),
+        "grant" => Target::Grant(row.parse("target")?),
+        "key" => Target::Key(row.get("target")?),
+        "token" => return Ok(CutOff::Token { jti: row.parse("target")?, expires_at: at }),
+        _ => return Err(row.inconsistent("kind")),
+    };
+    Ok(CutOff::UpTo { target, not_before: at })
+}

@@ -1,0 +1,29 @@
+//! One-time links to set a password. Kept as digests.
+
+use chartgate_access::ids::Subject;
+use chartgate_values::Timestamp;
+
+use super::{Sql, StoreError};
+
+impl Sql<'_> {
+    /// Keeps a link; links that the person had before are void.
+    pub(crate) fn add_enrolment(&self, digest: &str, user: &Subject, expires_at: Timestamp) -> Result<(), StoreError> {
+        self.execute("DELETE FROM enrolments WHERE user_name = ?1", &[user.as_str().into()])?;
+        let text = "INSERT INTO enrolments (digest, user_name, expires_at) VALUES (?1, ?2, ?3)";
+        self.execute(text, &[digest.into(), user.as_str().into(), expires_at.into()]).map(drop)
+    }
+
+    /// Whose link it is, while it is good.
+    pub(crate) fn enrolment(&self, digest: &str, now: Timestamp) -> Result<Option<Subject>, StoreError> {
+        let text = "SELECT user_name FROM enrolments \
+                    WHERE digest = ?1 AND used_at IS NULL AND expires_at > ?2";
+        self.first("enrolments", text, &[digest.into(), now.into()], |row| row.parse("user_name"))
+    }
+
+    /// Uses a link up: the one who gets the name back is the only one.
+    pub(crate) fn use_enrolment(&self, digest: &str, now: Timestamp) -> Result<Option<Subject>, StoreError> {
+        let text = "UPDATE enrolments SET used_at = ?2 \
+                    WHERE digest = ?1 AND used_at IS NULL AND expires_at > ?2 RETURNING user_name";
+        self.first("enrolments", text, &[digest.into(), now.into()], |row| row.parse("user_name"))
+    }
+}

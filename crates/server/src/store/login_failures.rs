@@ -1,0 +1,37 @@
+//! Consecutive failures by name.
+
+use std::time::Duration;
+
+use chartgate_access::login::throttle::Failures;
+use chartgate_values::Timestamp;
+
+use super::{Sql, StoreError};
+
+/// Failures of names that nobody tried since are forgotten after this long, unless they are many.
+const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+impl Sql<'_> {
+    /// The failures of a name.
+    pub(crate) fn login_failures(&self, name: &str) -> Result<Failures, StoreError> {
+        let text = "SELECT count, last_at FROM login_failures WHERE name = ?1";
+        let found = self.first("login_failures", text, &[name.into()], |row| {
+            let count = u32::try_from(row.get::<i64>("count")?).map_err(|_| row.inconsistent("count"))?;
+            Ok(Failures { count, last: Some(row.time("last_at")?) })
+        })?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Counts one more failure.
+    pub(crate) fn add_login_failure(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
+        let forget = now.minus(FORGET_AFTER);
+        self.execute("DELETE FROM login_failures WHERE last_at < ?1 AND count < 50", &[forget.into()])?;
+        let text = "INSERT INTO login_failures (name, count, last_at) VALUES (?1, 1, ?2) \
+                    ON CONFLICT (name) DO UPDATE SET count = login_failures.count + 1, last_at = ?2";
+        self.execute(text, &[name.into(), now.into()]).map(drop)
+    }
+
+    /// Forgets the failures of a name: it got in, or has a new password.
+    pub(crate) fn clear_login_failures(&self, name: &str) -> Result<(), StoreError> {
+        self.execute("DELETE FROM login_failures WHERE name = ?1", &[name.into()]).map(drop)
+    }
+}

@@ -1,0 +1,28 @@
+//! Schema versions: numbered files, each run once, in one transaction with its number.
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+const FILES: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+
+/// Brings the schema up to date.
+///
+/// # Errors
+/// [`StoreError::TooNew`] if the database was written by a later version; else what the database says.
+pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
+    connection.execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")?;
+    let known = i64::try_from(FILES.len()).unwrap_or(i64::MAX);
+    let found: i64 =
+        connection.query_row("SELECT COALESCE(MAX(version), 0) FROM schema_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::TooNew { found, known });
+    }
+    for (number, text) in (1_i64..).zip(FILES).skip_while(|(number, _)| *number <= found) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(text)?;
+        transaction.execute("INSERT INTO schema_version (version) VALUES (?1)", [number])?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

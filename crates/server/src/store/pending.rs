@@ -1,0 +1,70 @@
+//! Authorization requests that wait for their person, bound to the browser that brought them.
+
+use chartgate_access::grant::authorization_code::{PENDING_LIFE, PendingAuthorization};
+use chartgate_values::Timestamp;
+
+use super::sql::{Value, json};
+use super::{Sql, StoreError};
+
+impl Sql<'_> {
+    /// Keeps a request under the digest of its handle.
+    pub(crate) fn add_pending(
+        &self,
+        digest: &str,
+        browser_digest: &str,
+        pending: &PendingAuthorization,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM pending_authorizations WHERE expires_at < ?1",
+            &[pending.created_at.into()],
+        )?;
+        let request = json(pending, "pending_authorizations")?;
+        self.execute(
+            "INSERT INTO pending_authorizations (digest, browser_digest, request, expires_at) \
+             VALUES (?1, ?2, ?3, ?4)",
+            &[
+                digest.into(),
+                browser_digest.into(),
+                Value::from(&request),
+                pending.created_at.plus(PENDING_LIFE).into(),
+            ],
+        )
+        .map(drop)
+    }
+
+    /// The request of a handle, for the browser that brought it, while there is time.
+    pub(crate) fn pending(
+        &self,
+        digest: &str,
+        browser_digest: &str,
+        now: Timestamp,
+    ) -> Result<Option<PendingAuthorization>, StoreError> {
+        let text = "SELECT request FROM pending_authorizations \
+                    WHERE digest = ?1 AND browser_digest = ?2 AND expires_at > ?3";
+        let values = [digest.into(), browser_digest.into(), now.into()];
+        self.first("pending_authorizations", text, &values, |row| row.json("request"))
+    }
+
+    /// Notes what the person has said so far.
+    pub(crate) fn update_pending(&self, digest: &str, pending: &PendingAuthorization) -> Result<(), StoreError> {
+        let request = json(pending, "pending_authorizations")?;
+        let text = "UPDATE pending_authorizations SET request = ?2 WHERE digest = ?1";
+        self.execute(text, &[digest.into(), Value::from(&request)]).map(drop)
+    }
+
+    /// Takes a request away: the one who gets `Took::It` is the only one.
+    pub(crate) fn take_pending(&self, digest: &str) -> Result<Took, StoreError> {
+        let text = "DELETE FROM pending_authorizations WHERE digest = ?1";
+        match self.execute(text, &[digest.into()])? {
+            0 => Ok(Took::Nothing),
+            _ => Ok(Took::It),
+        }
+    }
+}
+
+/// Whether there was something to take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Took {
+    It,
+    Nothing,
+}

@@ -1,0 +1,84 @@
+//! Sessions. The cookie is kept as a digest; the id that tokens and records show opens nothing.
+
+use chartgate_access::ids::{SessionId, Subject};
+use chartgate_access::session::Session;
+use chartgate_values::Timestamp;
+
+use super::sql::{Row, Value, json};
+use super::{Sql, StoreError};
+
+const COLUMNS: &str = "id, subject, auth_time, last_seen, ended_at, amr";
+
+impl Sql<'_> {
+    /// Keeps a new session under the digest of its cookie.
+    pub(crate) fn add_session(&self, session: &Session, cookie_digest: &str) -> Result<(), StoreError> {
+        let amr = json(&session.amr, "sessions")?;
+        self.execute(
+            "INSERT INTO sessions (id, cookie_digest, subject, auth_time, last_seen, amr) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            &[
+                session.id.as_str().into(),
+                cookie_digest.into(),
+                session.subject.as_str().into(),
+                session.auth_time.into(),
+                session.last_seen.into(),
+                Value::from(&amr),
+            ],
+        )
+        .map(drop)
+    }
+
+    /// The session that a cookie opens, ended or not.
+    pub(crate) fn session_by_cookie(&self, digest: &str) -> Result<Option<Session>, StoreError> {
+        let text = format!("SELECT {COLUMNS} FROM sessions WHERE cookie_digest = ?1");
+        self.first("sessions", &text, &[digest.into()], read)
+    }
+
+    /// A session by its public id, ended or not.
+    pub(crate) fn session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
+        let text = format!("SELECT {COLUMNS} FROM sessions WHERE id = ?1");
+        self.first("sessions", &text, &[id.as_str().into()], read)
+    }
+
+    /// Sessions that were not ended, of one person or of all, newest first.
+    pub(crate) fn open_sessions(&self, of: Option<&Subject>) -> Result<Vec<Session>, StoreError> {
+        let text = format!(
+            "SELECT {COLUMNS} FROM sessions WHERE ended_at IS NULL AND (?1 IS NULL OR subject = ?1) \
+             ORDER BY auth_time DESC, id"
+        );
+        self.query("sessions", &text, &[of.map(Subject::as_str).into()], read)
+    }
+
+    /// Notes that a session was used. Never moves back.
+    pub(crate) fn touch_session(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
+        let text = "UPDATE sessions SET last_seen = ?2 WHERE id = ?1 AND last_seen < ?2";
+        self.execute(text, &[id.as_str().into(), now.into()]).map(drop)
+    }
+
+    /// Ends a session and the grants that live with it.
+    pub(crate) fn end_session(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
+        let values = [id.as_str().into(), now.into()];
+        self.execute("UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL", &values)?;
+        let text = "UPDATE grants SET revoked_at = ?2 WHERE session = ?1 AND revoked_at IS NULL";
+        self.execute(text, &values).map(drop)
+    }
+
+    /// Ends every session and grant of a person.
+    pub(crate) fn end_all_sessions(&self, of: &Subject, now: Timestamp) -> Result<(), StoreError> {
+        let values = [of.as_str().into(), now.into()];
+        self.execute("UPDATE sessions SET ended_at = ?2 WHERE subject = ?1 AND ended_at IS NULL", &values)?;
+        let text = "UPDATE grants SET revoked_at = ?2 WHERE subject = ?1 AND revoked_at IS NULL";
+        self.execute(text, &values).map(drop)
+    }
+}
+
+fn read(row: &Row<'_, '_>) -> Result<Session, StoreError> {
+    Ok(Session {
+        id: row.parse("id")?,
+        subject: row.parse("subject")?,
+        auth_time: row.time("auth_time")?,
+        last_seen: row.time("last_seen")?,
+        ended_at: row.time_optional("ended_at")?,
+        amr: row.json("amr")?,
+    })
+}

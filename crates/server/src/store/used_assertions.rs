@@ -1,0 +1,33 @@
+//! Client assertions that were used. RFC 7523 section 3, item 7.
+
+use chartgate_access::ids::ClientId;
+use chartgate_values::Timestamp;
+
+use super::{Sql, StoreError};
+
+/// Whether an assertion was seen before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "a used assertion is refused"]
+pub(crate) enum FirstUse {
+    Yes,
+    No,
+}
+
+impl Sql<'_> {
+    /// Uses an assertion up.
+    pub(crate) fn use_assertion(
+        &self,
+        client: &ClientId,
+        jti: &str,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<FirstUse, StoreError> {
+        self.execute("DELETE FROM used_assertions WHERE expires_at < ?1", &[now.into()])?;
+        let text = "INSERT INTO used_assertions (client_id, jti, expires_at) VALUES (?1, ?2, ?3) \
+                    ON CONFLICT DO NOTHING";
+        match self.execute(text, &[client.as_str().into(), jti.into(), expires_at.into()])? {
+            0 => Ok(FirstUse::No),
+            _ => Ok(FirstUse::Yes),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! People.
+
+use std::collections::BTreeSet;
+
+use chartgate_access::ids::{Role, Subject};
+use chartgate_access::principal::{User, UserState};
+
+use super::sql::{Row, Value, json};
+use super::subjects::{self, SubjectKind, Taken};
+use super::{Sql, StoreError};
+
+const COLUMNS: &str = "name, enabled, roles, fhir_user, email, created_at";
+
+/// Whether a new name could be given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "the name may have been taken"]
+pub(crate) enum Added {
+    Yes,
+    /// The name belongs or belonged to somebody.
+    NameTaken,
+}
+
+impl Sql<'_> {
+    /// Adds a person without a password.
+    pub(crate) fn add_user(&self, user: &User) -> Result<Added, StoreError> {
+        if subjects::take(self, user.name.as_str(), SubjectKind::User, user.created_at)? == Taken::Before {
+            return Ok(Added::NameTaken);
+        }
+        let roles = json(&user.roles, "users")?;
+        self.execute(
+            "INSERT INTO users (name, enabled, roles, fhir_user, email, created_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            &[
+                user.name.as_str().into(),
+                state(user.state).into(),
+                (&roles).into(),
+                user.fhir_user.as_ref().map(|f| f.as_str()).into(),
+                user.email.as_ref().into(),
+                user.created_at.into(),
+            ],
+        )?;
+        Ok(Added::Yes)
+    }
+
+    /// A person by name.
+    pub(crate) fn user(&self, name: &Subject) -> Result<Option<User>, StoreError> {
+        let text = format!("SELECT {COLUMNS} FROM users WHERE name = ?1");
+        self.first("users", &text, &[name.as_str().into()], read)
+    }
+
+    /// Everybody, by name.
+    pub(crate) fn users(&self) -> Result<Vec<User>, StoreError> {
+        self.query("users", &format!("SELECT {COLUMNS} FROM users ORDER BY name"), &[], read)
+    }
+
+    /// Enables or disables.
+    pub(crate) fn set_user_state(&self, name: &Subject, to: UserState) -> Result<(), StoreError> {
+        let values = [name.as_str().into(), state(to).into()];
+        self.execute("UPDATE users SET enabled = ?2 WHERE name = ?1", &values).map(drop)
+    }
+
+    /// Gives a person these roles in place of those that they had.
+    pub(crate) fn set_user_roles(&self, name: &Subject, roles: &BTreeSet<Role>) -> Result<(), StoreError> {
+        let roles = json(roles, "users")?;
+        let values = [name.as_str().into(), Value::from(&roles)];
+        self.execute("UPDATE users SET roles = ?2 WHERE name = ?1", &values).map(drop)
+    }
+
+    /// The stored hash of a person's password, if they have one.
+    pub(crate) fn password_hash(&self, name: &Subject) -> Result<Option<String>, StoreError> {
+        let text = "SELECT password_hash FROM users WHERE name = ?1";
+        let row = self.first("users", text, &[name.as_str().into()], |row| row.get("password_hash"))?;
+        Ok(row.flatten())
+    }
+
+    /// Stores the hash of a new password.
+    pub(crate) fn set_password_hash(&self, name: &Subject, hash: &str) -> Result<(), StoreError> {
+        let values = [name.as_str().into(), hash.into()];
+        self.execute("UPDATE users SET password_hash = ?2 WHERE name = ?1", &values).map(drop)
+    }
+}
+
+fn state(state: UserState) -> i64 {
+    match state {
+        UserState::Enabled => 1,
+        UserState::Disabled => 0,
+    }
+}
+
+fn read(row: &Row<'_, '_>) -> Result<User, StoreError> {
+    Ok(User {
+        name: row.parse("name")?,
+        state: match row.get::<i64>("enabled")? {
+            0 => UserState::Disabled,
+            1 => UserState::Enabled,
+            _ => return Err(row.inconsistent("enabled")),
+        },
+        roles: row.json("roles")?,
+        fhir_user: row.parse_optional("fhir_user")?,
+        email: row.get("email")?,
+        created_at: row.time("created_at")?,
+    })
+}

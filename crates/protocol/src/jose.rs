@@ -2,7 +2,7 @@
 //!
 //! - [`Algorithm`]: the allow-list. What a token says of itself chooses among these, or it is refused.
 //! - [`Jwk`], [`VerifyingKey`], [`KeySet`], [`SigningKey`]: keys, parsed once and used often.
-//! - [`jws`]: the compact serialization. An [`jws::Unverified`] shows its header, a [`jws::Verified`] its payload.
+//! - [`jws`]: the compact serialization: [`jws::Unverified`] shows its header, [`jws::Verified`] its payload.
 //! - [`claims`]: a struct for each kind of token.
 //! - [`AccessTokenVerifier`], [`ClientAssertionVerifier`], [`IdTokenVerifier`]: from text to claims, or a
 //!   [`Rejection`] that names the first cause.

@@ -1,8 +1,9 @@
-//! JSON, read strictly. RFC 8259, with the names of an object unique and text sound Unicode as RFC 7493 has it.
+//! JSON, read strictly. RFC 8259, with the names of an object unique and text sound Unicode as RFC 7493 has
+//! it.
 //!
-//! Readers differ on what a repeated name means, so a text that repeats one says different things to different
-//! readers; here it says nothing. The text is checked as a whole, unknown parts too, before anything is read
-//! from it.
+//! Readers differ on what a repeated name means, so a text that repeats one says different things to
+//! different readers; here it says nothing. The text is checked as a whole, unknown parts too, before
+//! anything is read from it.
 
 use std::borrow::Cow;
 use std::cell::Cell;

@@ -1,7 +1,7 @@
 //! Bytes and text in, types out: JOSE, OAuth, SMART, FHIR.
 //!
-//! Nothing here reads a clock, opens a socket or decides on access: what comes in is judged by its own form and
-//! by the arguments beside it.
+//! Nothing here reads a clock, opens a socket or decides on access: what comes in is judged by its own form
+//! and by the arguments beside it.
 
 pub mod base64url;
 pub mod form;

@@ -1,1 +1,114 @@
+use std::path::Path;
 
+use chartgate_values::{Entropy, SeededEntropy};
+
+use crate::jose::inspect::{Inspector, Verdict};
+use crate::jose::{Presentation, Rejection};
+use crate::json::Object;
+
+fn seeds(target: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target)
+}
+
+/// Feeds every committed seed, and many mutations of each, through an entry point.
+fn run(target: &str, entry: fn(&[u8])) {
+    let mut paths: Vec<_> =
+        std::fs::read_dir(seeds(target)).unwrap().map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 5, "seeds of {target}");
+    let seeds: Vec<_> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    let mut dice = Dice(SeededEntropy::new(1));
+    for seed in &seeds {
+        entry(seed);
+        for _ in 0..MUTATIONS {
+            let mut mutant = seed.clone();
+            for _ in 0..=dice.below(3) {
+                dice.mutate(&mut mutant, &seeds);
+            }
+            entry(&mutant);
+        }
+    }
+}
+
+struct Dice(SeededEntropy);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        usize::from_le_bytes(bytes).checked_rem(bound).unwrap_or(0)
+    }
+
+    fn mutate(&mut self, text: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+        let at = self.below(text.len());
+        let (front, back) = text.split_at(at);
+        *text = match self.below(6) {
+            0 => front.to_vec(),
+            1 => back.to_vec(),
+            2 => [front, back, back].concat(),
+            3 => [front, self.token(), back].concat(),
+            4 => {
+                let other = &seeds[self.below(seeds.len())];
+                [front, &other[self.below(other.len())..]].concat()
+            }
+            _ => {
+                let byte = u8::try_from(self.below(256)).unwrap();
+                [front, &[byte], back.get(1..).unwrap_or_default()].concat()
+            }
+        };
+    }
+
+    /// Pieces that mean something to the readers under test.
+    fn token(&mut self) -> &'static [u8] {
+        const TOKENS: [&[u8]; 16] = [
+            b"\"",
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b",",
+            b":",
+            b".",
+            b"=",
+            b"null",
+            b"1e308",
+            b"-0",
+            b"\\ud800",
+            b"\xff",
+            b"\"kid\":\"es\",",
+            b"\"d\":\"AA\",",
+        ];
+        TOKENS[self.below(TOKENS.len())]
+    }
+}
+
+#[test]
+fn the_seeds_reach_the_end_of_what_they_are_for() {
+    let read = |name: &str| std::fs::read(seeds("jws").join(name)).unwrap();
+    let (verifier, keys, now) = (super::verifier(), super::keys(), super::now());
+    let line = Inspector { verifier: &verifier, keys: &keys, now }.line(&read("line"));
+    assert_eq!(line.verdict, Verdict::Accept);
+    let accept = |text: &[u8]| {
+        verifier.accept(&Object::parse(text, 32).unwrap(), Presentation::BEARER, now).map(|claims| claims.cnf)
+    };
+    assert_eq!(accept(&read("claims")), Ok(None));
+    assert_eq!(accept(&read("bound_claims")), Err(Rejection::Confirmation));
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_tokens() {
+    run("jws", super::fuzz_jws);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_key_sets() {
+    run("jwk_set", super::fuzz_jwk_set);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_json() {
+    run("json", super::fuzz_json);
+}
+
+/// For each seed.
+const MUTATIONS: usize = 2000;

@@ -54,8 +54,8 @@ impl Presentation<'_> {
 }
 
 impl AccessTokenVerifier {
-    /// A verifier for this issuer's `at+jwt` tokens for this audience, with every algorithm that we speak (the
-    /// key says which) and no leeway.
+    /// A verifier for this issuer's `at+jwt` tokens for this audience, with every algorithm that we speak
+    /// (the key says which) and no leeway.
     #[must_use]
     pub fn new(issuer: impl Into<String>, audience: ExpectedAudience) -> Self {
         Self {

@@ -1,9 +1,9 @@
-//! What tokens say: a struct for each kind of token. RFC 7519 section 4, RFC 9068 section 2.2, OpenID Connect Core
-//! section 2, RFC 7523 section 3.
+//! What tokens say: a struct for each kind of token. RFC 7519 section 4, RFC 9068 section 2.2, OpenID Connect
+//! Core section 2, RFC 7523 section 3.
 //!
-//! A struct is written by serde and read claim by claim, so that a refusal can name its claim. Claims that are
-//! not listed are ignored, as RFC 7519 section 4 wants; one that binds the token to a key (`cnf`) is never lost,
-//! whatever method it uses.
+//! A struct is written by serde and read claim by claim, so that a refusal can name its claim. Claims that
+//! are not listed are ignored, as RFC 7519 section 4 wants; one that binds the token to a key (`cnf`) is
+//! never lost, whatever method it uses.
 
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -29,7 +29,8 @@ pub struct ClientAssertionVerifier<'a> {
 }
 
 impl ClientAssertionVerifier<'_> {
-    /// Verifies an assertion by the client's keys. That its `jti` was not used before is for the caller to say.
+    /// Verifies an assertion by the client's keys. That its `jti` was not used before is for the caller to
+    /// say.
     ///
     /// # Errors
     /// [`Rejection`], by the first cause.
@@ -65,8 +66,8 @@ impl ClientAssertionVerifier<'_> {
     }
 }
 
-/// The client that an assertion claims to come from, by which its registration is looked up: RFC 7523 section 3
-/// leaves out `client_id`. Proves nothing; [`ClientAssertionVerifier::verify`] does.
+/// The client that an assertion claims to come from, by which its registration is looked up: RFC 7523 section
+/// 3 leaves out `client_id`. Proves nothing; [`ClientAssertionVerifier::verify`] does.
 ///
 /// # Errors
 /// [`Rejection`] if there is no such claim to be read.

@@ -1,5 +1,5 @@
-//! Verifying ID tokens, as hints and as answers. OpenID Connect Core sections 3.1.2.1 and 3.1.3.7, RP-Initiated
-//! Logout section 2.
+//! Verifying ID tokens, as hints and as answers. OpenID Connect Core sections 3.1.2.1 and 3.1.3.7,
+//! RP-Initiated Logout section 2.
 
 use std::time::Duration;
 
@@ -56,3 +56,6 @@ impl IdTokenVerifier {
         IdTokenClaims::read(&claims, iss, aud, times)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,8 +24,8 @@ pub struct Jwk {
     pub operations: Option<Vec<String>>,
 }
 
-/// The numbers of a public key, in the lengths that RFC 7518 section 6 demands. Whether they are good numbers is
-/// for [`VerifyingKey`](super::VerifyingKey) to say.
+/// The numbers of a public key, in the lengths that RFC 7518 section 6 demands. Whether they are good numbers
+/// is for [`VerifyingKey`](super::VerifyingKey) to say.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PublicKey {
     /// `kty` RSA. Big-endian without leading zeros.

@@ -10,7 +10,8 @@ use super::verifying_key::VerifyingKey;
 use crate::base64url;
 use crate::json::{JsonError, Object};
 
-/// A text that may or may not be signed by anybody. Shows its header, by which the key is chosen, and no more.
+/// A text that may or may not be signed by anybody. Shows its header, by which the key is chosen, and no
+/// more.
 #[derive(Debug)]
 pub struct Unverified<'a> {
     header: Header,

@@ -17,8 +17,8 @@ use crate::base64url;
 use crate::json::Object;
 
 impl SigningKey {
-    /// Takes a key from a private JWK, under its own `kid` or else its thumbprint. An RSA key has to have all its
-    /// members: `n e d p q dp dq qi`.
+    /// Takes a key from a private JWK, under its own `kid` or else its thumbprint. An RSA key has to have all
+    /// its members: `n e d p q dp dq qi`.
     ///
     /// # Errors
     /// [`ImportKeyError`] if it is no key for this algorithm, or says that it is for another.

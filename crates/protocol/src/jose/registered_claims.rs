@@ -1,5 +1,5 @@
-//! The claims that kinds of tokens have in common, and what they have to be. RFC 7519 section 4.1, RFC 8725 sections
-//! 3.8 and 3.9.
+//! The claims that kinds of tokens have in common, and what they have to be. RFC 7519 section 4.1, RFC 8725
+//! sections 3.8 and 3.9.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub(super) fn check_issuer(claims: &Object<'_>, expected: &str) -> Result<String
 pub enum ExpectedAudience {
     /// At least one of these, character by character.
     OneOf(Vec<String>),
-    /// Anything: for the issuer's own endpoints, which take tokens for every place (introspection, revocation,
-    /// exchange, user info).
+    /// Anything: for the issuer's own endpoints, which take tokens for every place (introspection,
+    /// revocation, exchange, user info).
     Any,
 }
 

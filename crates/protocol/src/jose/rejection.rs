@@ -90,7 +90,8 @@ pub enum Rejection {
     /// RFC 6749 section 3.3.
     #[error("scope is malformed")]
     Scope,
-    /// RFC 7800 section 3.1, RFC 9449 section 7.1, RFC 8705 section 3: what the token is bound to was not shown.
+    /// RFC 7800 section 3.1, RFC 9449 section 7.1, RFC 8705 section 3: what the token is bound to was not
+    /// shown.
     #[error("possession of the bound key was not proved")]
     Confirmation,
     /// RFC 8725 section 3.11: an ID token where an access token belongs.

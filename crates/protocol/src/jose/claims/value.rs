@@ -39,8 +39,8 @@ impl FromClaim for String {
     }
 }
 
-/// The name of something: not empty, and without control characters or bidi controls, so that it can be shown and
-/// compared.
+/// The name of something: not empty, and without control characters or bidi controls, so that it can be shown
+/// and compared.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Identifier(String);
@@ -193,7 +193,8 @@ impl NumericDate {
 }
 
 impl From<Timestamp> for NumericDate {
-    /// The second that `time` lies in: what RFC 7519 asks for at the least, and what every reader understands.
+    /// The second that `time` lies in: what RFC 7519 asks for at the least, and what every reader
+    /// understands.
     fn from(time: Timestamp) -> Self {
         Self(seconds(time.floor_to_second()))
     }
@@ -291,8 +292,8 @@ impl FromClaim for Actor {
     }
 }
 
-/// The key that a token is bound to: RFC 7800 section 3.1. With neither method that we know it is bound all the
-/// same, to a key that nobody here can check.
+/// The key that a token is bound to: RFC 7800 section 3.1. With neither method that we know it is bound all
+/// the same, to a key that nobody here can check.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Confirmation {
     /// Thumbprint of a DPoP key: RFC 9449 section 6.1.

@@ -1,0 +1,9 @@
+//! What every request needs of the store, kept in memory: keys, cut-offs, the care table, the policies.
+//!
+//! Each changes through one method here, which writes the store first: so the next request sees what was committed,
+//! and nothing that was not.
+
+pub(crate) mod care;
+pub(crate) mod cut_offs;
+pub(crate) mod keys;
+pub(crate) mod policies;

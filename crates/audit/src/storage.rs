@@ -60,7 +60,7 @@ pub trait Segments: Send + Sync {
     ///
     /// # Errors
     /// What the disk says.
-    fn list(&self) -> io::Result<Vec<u64>>;
+    fn numbers(&self) -> io::Result<Vec<u64>>;
 
     /// Makes a segment of `length` zero bytes.
     ///
@@ -75,13 +75,13 @@ pub trait Segments: Send + Sync {
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`] if there is no such segment; else what the disk says.
-    fn read(&self, number: u64, offset: u64, length: usize) -> io::Result<Vec<u8>>;
+    fn read_at(&self, number: u64, offset: u64, length: usize) -> io::Result<Vec<u8>>;
 
     /// Removes a segment. One that is not there counts as removed; after a crash it may be back.
     ///
     /// # Errors
     /// What the disk says.
-    fn remove(&self, number: u64) -> io::Result<()>;
+    fn discard(&self, number: u64) -> io::Result<()>;
 }
 
 /// A segment that is being written.

@@ -65,6 +65,34 @@ impl Hash {
     pub fn of_node(left: &Self, right: &Self) -> Self {
         Self::of(&[&[0x01], &left.0, &right.0])
     }
+
+    /// In lower-case hexadecimal, as files are named by it.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        use std::fmt::Write as _;
+        let mut hex = String::with_capacity(Self::LENGTH.saturating_mul(2));
+        for byte in self.0 {
+            // INVARIANT: writing to a `String` does not fail.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex
+    }
+
+    /// From 64 lower-case hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`ParseHashError`] if the text is anything else.
+    pub fn from_hex(text: &str) -> Result<Self, ParseHashError> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let mut bytes = Vec::with_capacity(Self::LENGTH);
+        for pair in pairs {
+            let digits = std::str::from_utf8(pair).map_err(|_| ParseHashError)?;
+            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| ParseHashError)?);
+        }
+        let hash = bytes.try_into().map(Self).map_err(|_| ParseHashError)?;
+        // `from_str_radix` takes capitals and signs too; one spelling only.
+        if rest.is_empty() && hash.to_hex() == text { Ok(hash) } else { Err(ParseHashError) }
+    }
 }
 
 /// In standard base64, as checkpoints and proofs write it.
@@ -80,9 +108,9 @@ impl fmt::Debug for Hash {
     }
 }
 
-/// The text is not 32 bytes in standard base64.
+/// The text is not 32 bytes in the encoding that is asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not a SHA-256 hash in base64")]
+#[error("not a SHA-256 hash")]
 pub struct ParseHashError;
 
 impl FromStr for Hash {

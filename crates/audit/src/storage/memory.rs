@@ -189,7 +189,7 @@ impl Objects for MemoryDisk {
 }
 
 impl Segments for MemoryDisk {
-    fn list(&self) -> io::Result<Vec<u64>> {
+    fn numbers(&self) -> io::Result<Vec<u64>> {
         Ok(self.state().segments.keys().copied().collect())
     }
 
@@ -207,7 +207,7 @@ impl Segments for MemoryDisk {
         Ok(Box::new(OpenSegment { disk: self.clone(), number }))
     }
 
-    fn read(&self, number: u64, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    fn read_at(&self, number: u64, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let state = self.state();
         let file = state.segments.get(&number).ok_or_else(absent)?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(file.cached.len());
@@ -215,7 +215,7 @@ impl Segments for MemoryDisk {
         Ok(file.cached.get(start..end).unwrap_or_default().to_vec())
     }
 
-    fn remove(&self, number: u64) -> io::Result<()> {
+    fn discard(&self, number: u64) -> io::Result<()> {
         self.attempt(|state| {
             state.segments.remove(&number);
             Ok(())

@@ -45,7 +45,7 @@ pub enum SettleError {
     Tile(#[from] TileError),
 }
 
-pub(super) const CHECKPOINT: &str = "checkpoint";
+pub(crate) const CHECKPOINT: &str = "checkpoint";
 
 pub(super) fn publish_note(objects: &dyn Objects, checkpoint: &SignedCheckpoint) -> io::Result<()> {
     objects.put(&[Object { path: CHECKPOINT.to_owned(), bytes: checkpoint.note().as_bytes().to_vec() }])

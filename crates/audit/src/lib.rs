@@ -7,11 +7,13 @@ pub mod leaf;
 pub mod note;
 pub mod open;
 pub mod proof;
+pub mod reader;
 pub mod record;
 pub mod sequencer;
 pub mod storage;
 pub mod tile;
 pub mod tree;
+pub mod verify;
 
 #[cfg(test)]
 mod testing;

@@ -21,6 +21,7 @@ mod growth;
 mod settle;
 
 pub(crate) use growth::Growth;
+pub(crate) use settle::CHECKPOINT;
 pub use settle::SettleError;
 pub(crate) use settle::settle;
 

@@ -45,7 +45,7 @@ pub trait Objects: Send + Sync {
     /// What the disk says.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
 
-    /// Removes an object, or a folder with all that is in it. One that is not there counts as removed.
+    /// Removes an object, or a folder with all that is in it, durably. One that is not there counts as removed.
     ///
     /// # Errors
     /// What the disk says.

@@ -14,7 +14,6 @@ use crate::note::{LogSigner, VerifierKey};
 use crate::open::{OpenError, Opened, Recovered, Setup, open};
 use crate::record::{Event, Outcome, Record};
 use crate::sequencer::Sequencer;
-use crate::storage::Objects as _;
 use crate::storage::memory::MemoryDisk;
 use crate::tile::{Width, read_entries};
 
@@ -88,12 +87,6 @@ impl Bench {
             }
         }
         numbers
-    }
-
-    /// The published checkpoint's size.
-    pub(crate) fn published(&self) -> u64 {
-        let note = self.disk.read("checkpoint").unwrap();
-        crate::checkpoint::SignedCheckpoint::open(&note, &self.key()).unwrap().size()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,24 +63,36 @@ impl CommitLoop {
 
     /// Writes batches until the journal is closed and nothing waits any more. Tells `watcher` of each change.
     pub fn run(mut self, watcher: &mut dyn FnMut(CommitEvent<'_>)) {
-        let limit = usize::try_from(MAX_BATCH.min(self.shared.segment_length() / 2)).unwrap_or(MAX_LEAF);
         loop {
             let patience = match self.shared.writability() {
                 Writability::Writable => None,
                 Writability::Unwritable => Some(RETRY),
             };
-            let attempt = match self.shared.take(limit, patience) {
-                Work::Batch(batch) => self.commit(batch),
-                Work::Nothing => self.probe(),
-                Work::Closed => return,
-            };
-            let now = if attempt.is_ok() { Writability::Writable } else { Writability::Unwritable };
-            match (self.shared.note(now), attempt) {
-                (Writability::Unwritable, Ok(())) => watcher(CommitEvent::Writable),
-                (Writability::Writable, Err(error)) => watcher(CommitEvent::Unwritable(&error)),
-                _ => {}
+            if let ControlFlow::Break(()) = self.turn(patience, watcher) {
+                return;
             }
         }
+    }
+
+    /// Writes one batch, or tries the disk if none came in time.
+    pub(super) fn turn(
+        &mut self,
+        patience: Option<Duration>,
+        watcher: &mut dyn FnMut(CommitEvent<'_>),
+    ) -> ControlFlow<()> {
+        let limit = usize::try_from(MAX_BATCH.min(self.shared.segment_length() / 2)).unwrap_or(MAX_LEAF);
+        let attempt = match self.shared.take(limit, patience) {
+            Work::Batch(batch) => self.commit(batch),
+            Work::Nothing => self.probe(),
+            Work::Closed => return ControlFlow::Break(()),
+        };
+        let now = if attempt.is_ok() { Writability::Writable } else { Writability::Unwritable };
+        match (self.shared.note(now), attempt) {
+            (Writability::Unwritable, Ok(())) => watcher(CommitEvent::Writable),
+            (Writability::Writable, Err(error)) => watcher(CommitEvent::Unwritable(&error)),
+            _ => {}
+        }
+        ControlFlow::Continue(())
     }
 
     /// Writes one batch and answers all in it.
@@ -139,10 +152,12 @@ impl CommitLoop {
 
         // CRASH: before the sync returns nobody was told. What is found then is a torn batch, or a whole one that
         // nobody relies on.
-        let written = segment.write_at(*offset, &self.buffer).and_then(|()| match self.durability {
-            Durability::Fsync => segment.sync(),
-            Durability::Os => Ok(()),
-        });
+        let written =
+            segment.write_at(*offset, &self.buffer).and_then(|()| match (self.durability, *offset) {
+                // A segment's header is always made durable: it says how the rest is to be judged.
+                (Durability::Fsync, _) | (Durability::Os, 0) => segment.sync(),
+                (Durability::Os, _) => Ok(()),
+            });
         if let Err(error) = written {
             // A failed sync says nothing about what the disk holds, and the next success will not either. The next
             // segment's header says from which point it goes on, which voids whatever stands here.

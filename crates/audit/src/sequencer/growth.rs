@@ -17,6 +17,8 @@ pub(crate) struct Growth {
     unstored_bytes: usize,
     /// The partial tiles that were stored last.
     partials: Vec<TilePath>,
+    /// The tiles of which partial versions are known to be signed.
+    entered: Vec<TilePath>,
     /// Folders of partial tiles that have become full.
     outgrown: Vec<String>,
 }
@@ -45,13 +47,18 @@ impl Growth {
             }
         }
         let edge = Edge::from_partial_tiles(size, levels);
-        Ok(edge.map(|edge| Self {
-            edge,
-            bundle,
-            unstored: Vec::new(),
-            unstored_bytes: 0,
-            partials: Vec::new(),
-            outgrown: Vec::new(),
+        Ok(edge.map(|edge| {
+            let mut growth = Self {
+                edge,
+                bundle,
+                unstored: Vec::new(),
+                unstored_bytes: 0,
+                partials: Vec::new(),
+                entered: Vec::new(),
+                outgrown: Vec::new(),
+            };
+            growth.entered = growth.last_tiles().into_iter().map(|(path, _)| path).collect();
+            growth
         }))
     }
 
@@ -102,8 +109,37 @@ impl Growth {
         Ok(())
     }
 
+    /// Removes partial tiles wider than the tree. A checkpoint over them was never signed, and where the disk lost
+    /// records since, other records will stand there.
+    pub(crate) fn discard_unsigned(&self, objects: &dyn Objects) -> io::Result<()> {
+        for (path, width) in self.last_tiles() {
+            let folder = path.partials_folder();
+            for name in objects.list(&folder)? {
+                if name.parse().is_ok_and(|stored: usize| stored > width) {
+                    objects.remove(&format!("{folder}/{name}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The last tile of each level, and how many hashes or entries of it are in the tree.
+    fn last_tiles(&self) -> Vec<(TilePath, usize)> {
+        let mut tiles = Vec::new();
+        let mut index = self.size() / TILE_SPAN;
+        for (level, hashes) in (0..).zip(self.edge.partial_tiles()) {
+            if level == 0 {
+                tiles.push((TilePath::new(Content::Entries, index, Width::Full), hashes.len()));
+            }
+            tiles.push((TilePath::new(Content::Hashes(level), index, Width::Full), hashes.len()));
+            index /= TILE_SPAN;
+        }
+        tiles
+    }
+
     /// Stores all that a checkpoint over the tree as it is now needs.
     pub(crate) fn store(&mut self, objects: &dyn Objects) -> io::Result<()> {
+        self.enter_new_tiles(objects)?;
         let mut partials = Vec::new();
         let mut index = self.size() / TILE_SPAN;
         for (level, hashes) in (0..).zip(self.edge.partial_tiles()) {
@@ -120,6 +156,19 @@ impl Growth {
         self.unstored.extend(changed.map(|(path, bytes)| Object { path: path.to_string(), bytes }));
         self.store_full(objects)?;
         self.partials = stored;
+        Ok(())
+    }
+
+    /// Before the first partial version of a tile is stored, removes what was left of it unsigned.
+    fn enter_new_tiles(&mut self, objects: &dyn Objects) -> io::Result<()> {
+        let last: Vec<_> = self.last_tiles().into_iter().map(|(path, _)| path).collect();
+        for path in last.iter().filter(|path| !self.entered.contains(path)) {
+            let folder = path.partials_folder();
+            if !objects.list(&folder)?.is_empty() {
+                objects.remove(&folder)?;
+            }
+        }
+        self.entered = last;
         Ok(())
     }
 

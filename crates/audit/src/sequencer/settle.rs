@@ -15,7 +15,7 @@ pub enum SettleError {
     #[error("cannot read the kept checkpoint: {0}")]
     Keeper(#[source] io::Error),
     /// The disk.
-    #[error("cannot read or write the published checkpoint: {0}")]
+    #[error("cannot read or write what is published: {0}")]
     Published(#[source] io::Error),
     /// What the store kept was not signed by this log's key.
     #[error("the kept checkpoint does not hold: {0}")]
@@ -45,7 +45,7 @@ pub enum SettleError {
     Tile(#[from] TileError),
 }
 
-pub(super) const CHECKPOINT: &str = "checkpoint";
+pub(crate) const CHECKPOINT: &str = "checkpoint";
 
 pub(super) fn publish_note(objects: &dyn Objects, checkpoint: &SignedCheckpoint) -> io::Result<()> {
     objects.put(&[Object { path: CHECKPOINT.to_owned(), bytes: checkpoint.note().as_bytes().to_vec() }])
@@ -54,6 +54,12 @@ pub(super) fn publish_note(objects: &dyn Objects, checkpoint: &SignedCheckpoint)
 /// Finds the last checkpoint that stands, checks that the tiles extend every one that was ever given out, and makes
 /// keeper and folder agree on it.
 pub(crate) fn settle(log: &Log) -> Result<(Growth, SignedCheckpoint), SettleError> {
+    let (growth, checkpoint) = agree(log)?;
+    growth.discard_unsigned(&*log.objects).map_err(SettleError::Published)?;
+    Ok((growth, checkpoint))
+}
+
+fn agree(log: &Log) -> Result<(Growth, SignedCheckpoint), SettleError> {
     let objects = &*log.objects;
     let kept = log.keeper.last().map_err(SettleError::Keeper)?;
     let key = log.signer.verifier_key();

@@ -45,7 +45,7 @@ enum Plan {
     #[default]
     Sound,
     Once(u64, Fault),
-    Broken,
+    BrokenFrom(u64),
 }
 
 const SECTOR: usize = 512;
@@ -63,9 +63,11 @@ impl MemoryDisk {
         state.plan = Plan::Once(state.operations.saturating_add(after), fault);
     }
 
-    /// Lets every changing operation fail, until [`mend`](Self::mend).
-    pub fn break_down(&self) {
-        self.state().plan = Plan::Broken;
+    /// Lets every changing operation fail once `after` more were done, until [`mend`](Self::mend). What was
+    /// written before may still reach the disk.
+    pub fn break_down(&self, after: u64) {
+        let mut state = self.state();
+        state.plan = Plan::BrokenFrom(state.operations.saturating_add(after));
     }
 
     /// Ends all faults.
@@ -133,8 +135,8 @@ impl MemoryDisk {
                 change(&mut state)?;
                 Err(broken())
             }
-            Plan::Broken => Err(broken()),
-            Plan::Sound | Plan::Once(..) => change(&mut state),
+            Plan::BrokenFrom(planned) if planned <= number => Err(broken()),
+            Plan::Sound | Plan::Once(..) | Plan::BrokenFrom(_) => change(&mut state),
         }
     }
 }
@@ -242,6 +244,7 @@ impl Segment for OpenSegment {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        let planned = self.disk.state().plan;
         let synced = self.disk.attempt(|state| {
             let file = state.segments.get_mut(&self.number).ok_or_else(absent)?;
             for sector in std::mem::take(&mut file.dirty) {
@@ -249,7 +252,7 @@ impl Segment for OpenSegment {
             }
             Ok(())
         });
-        if synced.is_err() {
+        if synced.is_err() && matches!(planned, Plan::Once(..)) {
             // What a failed sync did not write is taken for clean from then on.
             if let Some(file) = self.disk.state().segments.get_mut(&self.number) {
                 file.dirty.clear();

@@ -7,6 +7,7 @@ pub(crate) mod care;
 pub(crate) mod cut_offs;
 pub(crate) mod keys;
 pub(crate) mod policies;
+pub(crate) mod sessions;
 
 use chartgate_access::token::revocation::Traits;
 use chartgate_protocol::jose::claims::AccessTokenClaims;

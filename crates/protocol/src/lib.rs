@@ -4,6 +4,7 @@
 //! and by the arguments beside it.
 
 pub mod base64url;
+pub mod fhir;
 pub mod form;
 #[doc(hidden)]
 pub mod fuzzing;

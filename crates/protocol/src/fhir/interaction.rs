@@ -1,0 +1,298 @@
+//! What a request asks for, as a closed type. HL7 FHIR 4.0.1, http.html.
+//!
+//! The path is read as it came, undecoded: FHIR's own paths need no escapes, so that an escape can only serve to
+//! make two readers see two things. What goes upstream is written anew from here.
+
+use super::content;
+use super::name::{ResourceId, ResourceType, VersionId};
+use super::refusal::{Refusal, Unsupported};
+use super::search::{SearchError, SearchQuery, ShownName};
+use crate::form::Form;
+use crate::smart::scope::Permission;
+
+/// A request as far as it matters here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// What follows the base in the path, undecoded: empty, or beginning with a slash.
+    pub path: &'a str,
+    /// The query, undecoded, without its question mark.
+    pub query: &'a str,
+    /// The body of a posted search.
+    pub form: Option<&'a Form>,
+    /// `Accept`.
+    pub accept: Option<&'a str>,
+    /// `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// `If-Match`.
+    pub if_match: Option<&'a str>,
+    /// `If-None-Exist`.
+    pub if_none_exist: Option<&'a str>,
+}
+
+/// All that can be asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Interaction {
+    /// What the service can do.
+    Capabilities,
+    /// One record as it is.
+    Read {
+        /// Its type.
+        resource_type: ResourceType,
+        /// Its id.
+        id: ResourceId,
+    },
+    /// One record as it was.
+    VRead {
+        /// Its type.
+        resource_type: ResourceType,
+        /// Its id.
+        id: ResourceId,
+        /// Which version.
+        version: VersionId,
+    },
+    /// The records of a type that meet criteria.
+    Search {
+        /// The criteria.
+        query: SearchQuery,
+        /// How they are sent.
+        method: SearchMethod,
+    },
+    /// A new record.
+    Create {
+        /// Its type.
+        resource_type: ResourceType,
+    },
+    /// A record replaced.
+    Update {
+        /// Its type.
+        resource_type: ResourceType,
+        /// Its id.
+        id: ResourceId,
+        /// The version that the client has seen, if it says so.
+        if_match: Option<VersionId>,
+    },
+    /// A record removed.
+    Delete {
+        /// Its type.
+        resource_type: ResourceType,
+        /// Its id.
+        id: ResourceId,
+        /// The version that the client has seen, if it says so.
+        if_match: Option<VersionId>,
+    },
+}
+
+/// How a search is sent: upstream as it came, so that a client that keeps its criteria out of URLs has them kept
+/// out everywhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SearchMethod {
+    /// In the URL.
+    Get,
+    /// In the body, to `_search`.
+    Post,
+}
+
+impl Interaction {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// [`Refusal`], by the first cause.
+    pub fn parse(request: &Request<'_>) -> Result<Self, Refusal> {
+        let place = Place::read(request.path)?;
+        let interaction = match (request.method, place) {
+            ("GET", Place::Metadata) => Self::Capabilities,
+            ("GET", Place::Instance(resource_type, id)) => Self::Read { resource_type, id },
+            ("GET", Place::Version(resource_type, id, version)) => Self::VRead { resource_type, id, version },
+            ("GET", Place::Type(resource_type)) => {
+                return Self::search(resource_type, request, SearchMethod::Get);
+            }
+            ("POST", Place::Search(resource_type)) => {
+                content::is_form(request.content_type)?;
+                return Self::search(resource_type, request, SearchMethod::Post);
+            }
+            ("POST", Place::Type(resource_type)) => {
+                content::is_fhir_json(request.content_type)?;
+                if request.if_none_exist.is_some() {
+                    return Err(Unsupported::Conditional.into());
+                }
+                Self::Create { resource_type }
+            }
+            ("PUT", Place::Instance(resource_type, id)) => {
+                content::is_fhir_json(request.content_type)?;
+                Self::Update { resource_type, id, if_match: seen_version(request)? }
+            }
+            ("DELETE", Place::Instance(resource_type, id)) => {
+                Self::Delete { resource_type, id, if_match: seen_version(request)? }
+            }
+            (method, place) => return Err(not_offered(method, &place)),
+        };
+        let query = Form::parse_repeating(request.query)?;
+        negotiate(request, &[&query])?;
+        match query.iter().find(|(name, _)| *name != "_format") {
+            Some((name, _)) => Err(SearchError::Parameter(ShownName::of(name)).into()),
+            None => Ok(interaction),
+        }
+    }
+
+    fn search(
+        resource_type: ResourceType,
+        request: &Request<'_>,
+        method: SearchMethod,
+    ) -> Result<Self, Refusal> {
+        let url = Form::parse_repeating(request.query)?;
+        let nothing = Form::default();
+        let body = match method {
+            SearchMethod::Get => &nothing,
+            SearchMethod::Post => request.form.unwrap_or(&nothing),
+        };
+        negotiate(request, &[&url, body])?;
+        Ok(Self::Search { query: SearchQuery::parse(resource_type, &url, body)?, method })
+    }
+
+    /// The permission that a scope has to give; none is needed to ask what the service can do.
+    #[must_use]
+    pub fn permission(&self) -> Option<Permission> {
+        match self {
+            Self::Capabilities => None,
+            Self::Read { .. } | Self::VRead { .. } => Some(Permission::Read),
+            Self::Search { .. } => Some(Permission::Search),
+            Self::Create { .. } => Some(Permission::Create),
+            Self::Update { .. } => Some(Permission::Update),
+            Self::Delete { .. } => Some(Permission::Delete),
+        }
+    }
+
+    /// The type that is asked for.
+    #[must_use]
+    pub fn resource_type(&self) -> Option<ResourceType> {
+        match self {
+            Self::Capabilities => None,
+            Self::Read { resource_type, .. }
+            | Self::VRead { resource_type, .. }
+            | Self::Create { resource_type }
+            | Self::Update { resource_type, .. }
+            | Self::Delete { resource_type, .. } => Some(*resource_type),
+            Self::Search { query, .. } => Some(query.resource_type()),
+        }
+    }
+
+    /// The method of the request that goes upstream.
+    #[must_use]
+    pub fn upstream_method(&self) -> &'static str {
+        match self {
+            Self::Capabilities | Self::Read { .. } | Self::VRead { .. } => "GET",
+            Self::Search { method: SearchMethod::Get, .. } => "GET",
+            Self::Search { method: SearchMethod::Post, .. } | Self::Create { .. } => "POST",
+            Self::Update { .. } => "PUT",
+            Self::Delete { .. } => "DELETE",
+        }
+    }
+
+    /// What follows the upstream's base in the URL of the request.
+    #[must_use]
+    pub fn upstream_path_and_query(&self) -> String {
+        match self {
+            Self::Capabilities => "/metadata".to_owned(),
+            Self::Read { resource_type, id }
+            | Self::Update { resource_type, id, .. }
+            | Self::Delete { resource_type, id, .. } => format!("/{resource_type}/{id}"),
+            Self::VRead { resource_type, id, version } => format!("/{resource_type}/{id}/_history/{version}"),
+            Self::Create { resource_type } => format!("/{resource_type}"),
+            Self::Search { query, method: SearchMethod::Post } => {
+                format!("/{}/_search", query.resource_type())
+            }
+            Self::Search { query, method: SearchMethod::Get } => {
+                let form = query.to_form().encode();
+                let separator = if form.is_empty() { "" } else { "?" };
+                format!("/{}{separator}{form}", query.resource_type())
+            }
+        }
+    }
+
+    /// The body of a search that is posted upstream.
+    #[must_use]
+    pub fn upstream_form(&self) -> Option<String> {
+        match self {
+            Self::Search { query, method: SearchMethod::Post } => Some(query.to_form().encode()),
+            _ => None,
+        }
+    }
+}
+
+fn negotiate(request: &Request<'_>, forms: &[&Form]) -> Result<(), Refusal> {
+    let mut formats = forms.iter().flat_map(|form| form.iter()).filter(|(name, _)| *name == "_format");
+    let format = formats.next().map(|(_, value)| value);
+    if formats.next().is_some() {
+        return Err(SearchError::Repeated(ShownName::of("_format")).into());
+    }
+    content::acceptable(request.accept, format)?;
+    Ok(())
+}
+
+fn seen_version(request: &Request<'_>) -> Result<Option<VersionId>, Refusal> {
+    request.if_match.map(VersionId::from_entity_tag).transpose().map_err(|_| Refusal::IfMatch)
+}
+
+/// What a path points to.
+enum Place {
+    Root,
+    Metadata,
+    Type(ResourceType),
+    Search(ResourceType),
+    Instance(ResourceType, ResourceId),
+    Version(ResourceType, ResourceId, VersionId),
+}
+
+impl Place {
+    fn read(path: &str) -> Result<Self, Refusal> {
+        let path = match path {
+            "" | "/" => return Ok(Self::Root),
+            _ => path.strip_prefix('/').ok_or(Refusal::Path)?,
+        };
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._$*".contains(&b);
+        let segments: Vec<_> = path.split('/').collect();
+        let ambiguous = |segment: &&str| matches!(*segment, "" | "." | "..") || !segment.bytes().all(plain);
+        if segments.iter().any(ambiguous) {
+            return Err(Refusal::Path);
+        }
+        if segments.iter().any(|segment| segment.starts_with('$')) {
+            return Err(Unsupported::Operation.into());
+        }
+        match *segments.as_slice() {
+            ["metadata"] => Ok(Self::Metadata),
+            ["_search"] => Err(Unsupported::SystemSearch.into()),
+            ["_history"] | [_, "_history"] | [_, _, "_history"] => Err(Unsupported::History.into()),
+            [resource_type] => Ok(Self::Type(resource_type.parse()?)),
+            [resource_type, "_search"] => Ok(Self::Search(resource_type.parse()?)),
+            [resource_type, id] => Ok(Self::Instance(resource_type.parse()?, id.parse()?)),
+            [resource_type, id, "_history", version] => {
+                Ok(Self::Version(resource_type.parse()?, id.parse()?, version.parse()?))
+            }
+            [_, _, _] | [_, _, _, "_search"] => Err(Unsupported::Compartment.into()),
+            _ => Err(Refusal::Path),
+        }
+    }
+}
+
+/// Why there is no interaction of this method at this place.
+fn not_offered(method: &str, place: &Place) -> Refusal {
+    let allow = match (method, place) {
+        ("GET", Place::Root) => return Unsupported::SystemSearch.into(),
+        ("POST", Place::Root) => return Unsupported::Batch.into(),
+        ("PUT" | "PATCH" | "DELETE", Place::Type(_)) => return Unsupported::Conditional.into(),
+        ("PATCH", Place::Instance(..)) => return Unsupported::Patch.into(),
+        (_, Place::Root) => "",
+        (_, Place::Metadata | Place::Version(..)) => "GET",
+        (_, Place::Type(_)) => "GET, POST",
+        (_, Place::Search(_)) => "POST",
+        (_, Place::Instance(..)) => INSTANCE_METHODS,
+    };
+    Refusal::Method { allow }
+}
+
+pub(super) const INSTANCE_METHODS: &str = "GET, PUT, DELETE";
+
+#[cfg(test)]
+mod tests;

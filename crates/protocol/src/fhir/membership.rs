@@ -1,0 +1,162 @@
+//! Whose record a resource is, and whom it names besides. HL7 FHIR 4.0.1, compartmentdefinition-patient.html.
+//!
+//! This is the one place that says so, for reads, searches and writes alike. Only what is proven counts: a
+//! reference of ours, letter by letter, in an element of the table. Where that proves nothing, the answer is that
+//! we do not know, which is a denial.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::base::BaseUrls;
+use super::name::{ResourceId, ResourceType};
+use super::reference::Target;
+
+mod mention;
+mod table;
+
+use mention::Mention;
+use table::Row;
+
+/// Whose record a resource is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Membership {
+    /// Nobody's: a type that many records share, such as Organization.
+    Nobody,
+    /// That of these patients, one at least.
+    Patients(BTreeSet<ResourceId>),
+    /// It cannot be told.
+    Unknown,
+}
+
+/// Whether a resource names patients whose record it is not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Others {
+    /// It names none.
+    None,
+    /// It names some, or may do so.
+    Named,
+}
+
+/// Whose record a resource is.
+#[must_use]
+pub fn patients_of(resource: &Value, bases: &BaseUrls) -> Membership {
+    let Some(resource_type) = resource_type(resource) else { return Membership::Unknown };
+    match Row::of(resource_type) {
+        Row::Unknown => Membership::Unknown,
+        Row::Nobody => Membership::Nobody,
+        Row::Itself => match resource.get("id").and_then(Value::as_str).map(str::parse) {
+            Some(Ok(id)) => Membership::Patients(BTreeSet::from([id])),
+            Some(Err(_)) | None => Membership::Unknown,
+        },
+        Row::Elements(paths) => {
+            let mut patients = BTreeSet::new();
+            for path in paths {
+                if collect(resource, path, &mut patients, &Within { resource, bases }) == Proof::Failed {
+                    return Membership::Unknown;
+                }
+            }
+            if patients.is_empty() { Membership::Unknown } else { Membership::Patients(patients) }
+        }
+    }
+}
+
+/// Whether a resource names a patient besides those whose record it is: in any element, extension or contained
+/// resource.
+///
+/// The spelling is read generously here, for a name that is half right must not slip through. A contained Patient
+/// counts: its id is good within the resource alone and proves nothing of who it is.
+#[must_use]
+pub fn other_patients_named(resource: &Value, belongs: &Membership, bases: &BaseUrls) -> Others {
+    let known = match belongs {
+        Membership::Patients(patients) => patients,
+        Membership::Nobody | Membership::Unknown => &BTreeSet::new(),
+    };
+    mention::find(resource, &Mention { known, bases })
+}
+
+/// The search parameter by which exactly the records of a type that belong to a patient are found, if there is one.
+pub(super) fn search_parameter(resource_type: ResourceType) -> Option<&'static str> {
+    table::search_parameter(resource_type.as_str())
+}
+
+fn resource_type(resource: &Value) -> Option<&str> {
+    resource.get("resourceType")?.as_str()
+}
+
+/// What references are read within.
+struct Within<'a> {
+    resource: &'a Value,
+    bases: &'a BaseUrls,
+}
+
+/// Whether an element could be read to the end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Proof {
+    Held,
+    Failed,
+}
+
+/// Collects the patients that the references at a path name, through all lists on the way.
+fn collect(at: &Value, path: &[&str], patients: &mut BTreeSet<ResourceId>, within: &Within<'_>) -> Proof {
+    match (at, path) {
+        (Value::Array(items), _) => {
+            let mut all = items.iter().map(|item| collect(item, path, patients, within));
+            if all.all(|proof| proof == Proof::Held) { Proof::Held } else { Proof::Failed }
+        }
+        (Value::Object(reference), []) => match named(reference, within) {
+            Named::Patient(id) => {
+                patients.insert(id);
+                Proof::Held
+            }
+            Named::NoPatient => Proof::Held,
+            Named::Unproven => Proof::Failed,
+        },
+        (Value::Object(members), [name, rest @ ..]) => match members.get(*name) {
+            Some(value) => collect(value, rest, patients, within),
+            None => Proof::Held,
+        },
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => Proof::Failed,
+    }
+}
+
+/// Whom a Reference names.
+enum Named {
+    Patient(ResourceId),
+    NoPatient,
+    Unproven,
+}
+
+fn named(reference: &Map<String, Value>, within: &Within<'_>) -> Named {
+    match (reference.get("reference"), reference.get("identifier")) {
+        (Some(Value::String(text)), _) => match Target::of(text, within.bases) {
+            Target::Record(record) if record.resource_type == ResourceType::PATIENT => {
+                Named::Patient(record.id)
+            }
+            Target::Record(_) => Named::NoPatient,
+            Target::Contained(id) => contained(id, within.resource),
+            Target::Unproven => Named::Unproven,
+        },
+        (Some(_), _) => Named::Unproven,
+        // references.html#logical: by identifier alone. It may be anybody's, unless it says that it is no patient's.
+        (None, Some(_)) => match reference.get("type").and_then(Value::as_str).map(str::parse) {
+            Some(Ok(ResourceType::PATIENT)) | Some(Err(_)) | None => Named::Unproven,
+            Some(Ok(_)) => Named::NoPatient,
+        },
+        // No more than a display text: it points to nothing.
+        (None, None) => Named::NoPatient,
+    }
+}
+
+/// references.html#contained. A contained Patient is somebody, and nothing proves who.
+fn contained(id: &str, resource: &Value) -> Named {
+    let mut all = resource.get("contained").and_then(Value::as_array).into_iter().flatten();
+    let found = all.find(|own| own.get("id").and_then(Value::as_str) == Some(id));
+    match found.and_then(resource_type).map(str::parse::<ResourceType>) {
+        Some(Ok(ResourceType::PATIENT)) | Some(Err(_)) | None => Named::Unproven,
+        Some(Ok(_)) => Named::NoPatient,
+    }
+}
+
+#[cfg(test)]
+mod tests;

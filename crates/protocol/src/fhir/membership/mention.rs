@@ -1,0 +1,94 @@
+//! Finding every patient that a resource names, wherever and however it does.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::Others;
+use crate::fhir::base::BaseUrls;
+use crate::fhir::name::{ResourceId, ResourceType};
+use crate::fhir::reference::Target;
+
+/// Who may be named.
+pub(super) struct Mention<'a> {
+    pub(super) known: &'a BTreeSet<ResourceId>,
+    pub(super) bases: &'a BaseUrls,
+}
+
+/// Looks for a patient who is not known. The outermost resource may be a Patient, one within may not.
+pub(super) fn find(resource: &Value, allowed: &Mention<'_>) -> Others {
+    match resource {
+        Value::Object(members) => any(members.iter().map(|(name, value)| allowed.member(name, value))),
+        _ => Others::None,
+    }
+}
+
+fn any(mut all: impl Iterator<Item = Others>) -> Others {
+    if all.any(|others| others == Others::Named) { Others::Named } else { Others::None }
+}
+
+impl Mention<'_> {
+    fn member(&self, name: &str, value: &Value) -> Others {
+        match value {
+            Value::String(text) if is_link(name) => self.text(text),
+            Value::Array(items) => any(items.iter().map(|item| self.member(name, item))),
+            Value::Object(members) => self.object(name, members),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Others::None,
+        }
+    }
+
+    fn object(&self, name: &str, members: &Map<String, Value>) -> Others {
+        let says = |name: &str| members.get(name).and_then(Value::as_str);
+        let is_patient = says("resourceType") == Some("Patient");
+        let points =
+            ["reference", "identifier", "display"].iter().any(|member| members.contains_key(*member));
+        let is_proven =
+            || matches!(says("reference").map(|text| Target::of(text, self.bases)), Some(Target::Record(_)));
+        // A Reference that says that it is to a Patient, and does not prove to which.
+        let is_unproven = says("type") == Some("Patient") && points && !is_proven();
+        if is_patient || is_unproven {
+            return Others::Named;
+        }
+        // The URL of an extension says what it means, not whom.
+        let is_extension = matches!(name, "extension" | "modifierExtension");
+        let inner = members.iter().filter(|(inner, _)| !(is_extension && *inner == "url"));
+        any(inner.map(|(name, value)| self.member(name, value)))
+    }
+
+    fn text(&self, text: &str) -> Others {
+        match Target::of(text, self.bases) {
+            Target::Record(record) if record.resource_type != ResourceType::PATIENT => Others::None,
+            Target::Record(record) if self.known.contains(&record.id) => Others::None,
+            Target::Record(_) => Others::Named,
+            // What is contained is looked at where it stands.
+            Target::Contained(_) => Others::None,
+            Target::Unproven if looks_like_a_patient(text) => Others::Named,
+            Target::Unproven => Others::None,
+        }
+    }
+}
+
+/// Whether the text of a member of this name points to something: a Reference, or a uri, url or canonical.
+fn is_link(name: &str) -> bool {
+    matches!(name, "reference" | "uri" | "url")
+        || ["Uri", "Url", "Canonical"].iter().any(|kind| name.ends_with(kind))
+}
+
+/// Whether a text that proves nothing would be taken by somebody for a reference to a Patient: on another server,
+/// by a condition, with escapes or white space in it.
+fn looks_like_a_patient(text: &str) -> bool {
+    let plain = unescaped(text);
+    let mut segments = plain.split(['/', '?', '#', '|', '\\']).map(str::trim);
+    segments.any(|segment| segment.eq_ignore_ascii_case("patient")) && segments.next().is_some()
+}
+
+/// Undoes escapes, those that stand for escapes too.
+fn unescaped(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (escape, character) in
+        [("%25", "%"), ("%2F", "/"), ("%2f", "/"), ("%3F", "?"), ("%3f", "?"), ("%20", " "), ("%23", "#")]
+    {
+        text = text.replace(escape, character);
+    }
+    text
+}

@@ -1,0 +1,202 @@
+use serde_json::json;
+
+use super::*;
+
+fn bases() -> BaseUrls {
+    BaseUrls {
+        public: "https://gate.test/fhir".parse().unwrap(),
+        upstream: "http://hapi.internal:8080/fhir".parse().unwrap(),
+    }
+}
+
+fn whose(resource: &Value) -> Membership {
+    patients_of(resource, &bases())
+}
+
+fn others(resource: &Value) -> Others {
+    other_patients_named(resource, &whose(resource), &bases())
+}
+
+fn patients(ids: &[&str]) -> Membership {
+    Membership::Patients(ids.iter().map(|id| id.parse().unwrap()).collect())
+}
+
+fn observation(subject: Value) -> Value {
+    json!({"resourceType": "Observation", "id": "o", "subject": subject})
+}
+
+#[test]
+fn a_patient_is_its_own_record() {
+    assert_eq!(whose(&json!({"resourceType": "Patient", "id": "a"})), patients(&["a"]));
+    for id in [json!(null), json!(1), json!(""), json!(".."), json!("a/b"), json!(["a"])] {
+        assert_eq!(whose(&json!({"resourceType": "Patient", "id": id})), Membership::Unknown, "{id}");
+    }
+    assert_eq!(whose(&json!({"resourceType": "Patient"})), Membership::Unknown);
+}
+
+#[test]
+fn shared_types_are_nobodys_and_the_rest_is_unknown() {
+    let shared =
+        ["HealthcareService", "Location", "Medication", "Organization", "Practitioner", "PractitionerRole"];
+    for resource_type in ResourceType::all() {
+        let name = resource_type.as_str();
+        let bare = whose(&json!({"resourceType": name, "id": "x"}));
+        let expected = match name {
+            "Patient" => patients(&["x"]),
+            _ if shared.contains(&name) => Membership::Nobody,
+            _ => Membership::Unknown,
+        };
+        assert_eq!(bare, expected, "{name}");
+    }
+    for resource in [json!(null), json!([]), json!({}), json!({"resourceType": "patient", "id": "a"})] {
+        assert_eq!(whose(&resource), Membership::Unknown, "{resource}");
+    }
+}
+
+/// `compartmentdefinition-patient.json` of R4, its parameters resolved to elements by their expressions.
+#[test]
+fn every_element_of_r4s_compartment_counts_but_for_those_who_wrote() {
+    const COMPARTMENT: &str = include_str!("compartment.txt");
+    let excluded = ["author", "performer", "asserter", "recorder", "informant", "sender"];
+    let mut rows = 0;
+    for line in COMPARTMENT.lines() {
+        let [resource_type, parameter, path] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let build = |patient: &str| {
+            let reference = json!({"reference": format!("Patient/{patient}")});
+            path.split('.').rev().fold(reference, |inner, name| json!({ name: inner }))
+        };
+        let mut resource = build("a");
+        resource["resourceType"] = json!(resource_type);
+        resource["id"] = json!("x");
+        let expected = match resource_type {
+            "Patient" => patients(&["x"]),
+            _ if excluded.contains(&parameter) => Membership::Unknown,
+            _ => patients(&["a"]),
+        };
+        assert_eq!(whose(&resource), expected, "{line}");
+        rows += 1;
+    }
+    assert_eq!(rows, 103);
+}
+
+#[test]
+fn a_record_of_several_patients_is_all_theirs() {
+    let coverage = json!({
+        "resourceType": "Coverage",
+        "policyHolder": {"reference": "Patient/a"},
+        "beneficiary": {"reference": "Patient/b/_history/2"},
+        "payor": [{"reference": "Organization/o"}, {"display": "Humana"}],
+    });
+    assert_eq!(whose(&coverage), patients(&["a", "b"]));
+    let appointment = json!({
+        "resourceType": "Appointment",
+        "participant": [
+            {"actor": {"reference": "Practitioner/p"}},
+            {"actor": {"reference": "https://gate.test/fhir/Patient/a"}},
+            {"status": "accepted"},
+            {"actor": {"reference": "http://hapi.internal:8080/fhir/Patient/b"}},
+        ],
+    });
+    assert_eq!(whose(&appointment), patients(&["a", "b"]));
+}
+
+#[test]
+fn what_proves_nothing_makes_the_whole_record_unknown() {
+    for subject in [
+        json!({}),
+        json!({"display": "Jane Roe"}),
+        json!({"reference": null}),
+        json!({"reference": 1}),
+        json!({"reference": ""}),
+        json!({"reference": "Group/g"}),
+        json!({"reference": "Patient/a "}),
+        json!({"reference": "Patient/%61"}),
+        json!({"reference": "patient/a"}),
+        json!({"reference": "urn:uuid:a"}),
+        json!({"reference": "https://other.test/fhir/Patient/a"}),
+        json!({"reference": "Patient?identifier=x"}),
+        json!({"reference": "#p"}),
+        json!({"identifier": {"value": "1"}}),
+        json!({"type": "Patient", "identifier": {"value": "1"}}),
+        json!("Patient/a"),
+        json!(["Patient/a"]),
+        json!(null),
+        json!([]),
+    ] {
+        assert_eq!(whose(&observation(subject.clone())), Membership::Unknown, "{subject}");
+    }
+    let appointment = |other: Value| {
+        let known = json!({"actor": {"reference": "Patient/a"}});
+        whose(&json!({"resourceType": "Appointment", "participant": [known, {"actor": other}]}))
+    };
+    assert_eq!(appointment(json!({"reference": "https://other.test/fhir/Patient/b"})), Membership::Unknown);
+    assert_eq!(appointment(json!({"identifier": {"value": "1"}})), Membership::Unknown);
+    assert_eq!(appointment(json!({"type": "Practitioner", "identifier": {"value": "1"}})), patients(&["a"]));
+    assert_eq!(appointment(json!({"type": "Foo", "identifier": {"value": "1"}})), Membership::Unknown);
+    assert_eq!(appointment(json!({"display": "Dr Roe"})), patients(&["a"]));
+}
+
+#[test]
+fn a_contained_patient_is_nobody_in_particular() {
+    let mut record = observation(json!({"reference": "#p"}));
+    record["contained"] = json!([{"resourceType": "Patient", "id": "p"}]);
+    assert_eq!(whose(&record), Membership::Unknown);
+    let mut claim = json!({
+        "resourceType": "Claim",
+        "patient": {"reference": "Patient/a"},
+        "payee": {"party": {"reference": "#p"}},
+        "contained": [{"resourceType": "Organization", "id": "p"}],
+    });
+    assert_eq!(whose(&claim), patients(&["a"]));
+    claim["contained"][0]["resourceType"] = json!("Patient");
+    assert_eq!(whose(&claim), Membership::Unknown);
+}
+
+#[test]
+fn nobody_else_is_named_by_a_plain_record() {
+    let mut record = observation(json!({"reference": "Patient/a"}));
+    record["performer"] = json!([{"reference": "Practitioner/p"}, {"reference": "Patient/a"}]);
+    record["extension"] =
+        json!([{"url": "https://x.test/Patient/caretaker", "valueReference": {"reference": "Patient/a"}}]);
+    record["note"] = json!([{"text": "Patient/b"}]);
+    record["contained"] =
+        json!([{"resourceType": "Device", "id": "d", "patient": {"reference": "Patient/a"}}]);
+    assert_eq!(others(&record), Others::None);
+}
+
+#[test]
+fn another_patient_is_found_wherever_and_however_it_is_named() {
+    for (name, value) in [
+        ("performer", json!([{"reference": "Patient/b"}])),
+        ("focus", json!([{"reference": "http://hapi.internal:8080/fhir/Patient/b/_history/1"}])),
+        ("focus", json!([{"reference": "https://other.test/fhir/Patient/a"}])),
+        ("focus", json!([{"reference": " Patient/b"}])),
+        ("focus", json!([{"reference": "Patient/%62"}])),
+        ("focus", json!([{"reference": "Patient%252Fb"}])),
+        ("focus", json!([{"reference": "Patient?identifier=x"}])),
+        ("focus", json!([{"reference": "patient/b"}])),
+        ("focus", json!([{"type": "Patient", "identifier": {"value": "1"}}])),
+        ("focus", json!([{"type": "Patient", "reference": "urn:uuid:b"}])),
+        ("focus", json!([{"type": "Patient", "display": "Jane Roe"}])),
+        ("extension", json!([{"url": "x", "valueReference": {"reference": "Patient/b"}}])),
+        ("extension", json!([{"url": "x", "extension": [{"url": "y", "valueUri": "Patient/b"}]}])),
+        ("modifierExtension", json!([{"url": "x", "valueUrl": "https://gate.test/fhir/Patient/b"}])),
+        ("_status", json!({"extension": [{"url": "x", "valueReference": {"reference": "Patient/b"}}]})),
+        ("contained", json!([{"resourceType": "Patient", "id": "a"}])),
+        ("contained", json!([{"resourceType": "Device", "patient": {"reference": "Patient/b"}}])),
+        ("Subject", json!({"reference": "Patient/b"})),
+    ] {
+        let mut record = observation(json!({"reference": "Patient/a"}));
+        record[name] = value;
+        assert_eq!(whose(&record), patients(&["a"]));
+        assert_eq!(others(&record), Others::Named, "{record}");
+    }
+    let linked =
+        json!({"resourceType": "Patient", "id": "a", "link": [{"other": {"reference": "Patient/b"}}]});
+    assert_eq!(others(&linked), Others::Named);
+    let shared =
+        json!({"resourceType": "Medication", "extension": [{"valueReference": {"reference": "Patient/b"}}]});
+    assert_eq!((whose(&shared), others(&shared)), (Membership::Nobody, Others::Named));
+}

@@ -1,0 +1,184 @@
+//! What FHIR names things by: types, ids, versions. HL7 FHIR 4.0.1, resourcelist.html and datatypes.html#id.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::r4;
+
+/// One of R4's resource types, abstract ones and `Parameters` aside: nobody stores those.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
+pub struct ResourceType(&'static str);
+
+/// The text names no resource type of R4.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a resource type of FHIR R4")]
+pub struct UnknownType;
+
+/// The logical id of a resource.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ResourceId(String);
+
+/// One version of a resource.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct VersionId(ResourceId);
+
+/// The text is no id: 1 to 64 of A-Z, a-z, 0-9, `-`, `.`, and not a step in a path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not 1 to 64 of A-Z, a-z, 0-9, `-`, `.`")]
+pub struct MalformedId;
+
+impl ResourceType {
+    /// The type whose instances everything else is about.
+    pub const PATIENT: Self = Self("Patient");
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    /// All types, in alphabetical order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        r4::types().map(Self)
+    }
+}
+
+impl FromStr for ResourceType {
+    type Err = UnknownType;
+
+    fn from_str(text: &str) -> Result<Self, UnknownType> {
+        r4::type_name(text).map(Self).ok_or(UnknownType)
+    }
+}
+
+impl TryFrom<String> for ResourceType {
+    type Error = UnknownType;
+
+    fn try_from(text: String) -> Result<Self, UnknownType> {
+        text.parse()
+    }
+}
+
+impl From<ResourceType> for &'static str {
+    fn from(resource_type: ResourceType) -> Self {
+        resource_type.0
+    }
+}
+
+impl fmt::Display for ResourceType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl ResourceId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ResourceId {
+    type Err = MalformedId;
+
+    fn from_str(text: &str) -> Result<Self, MalformedId> {
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+        // FHIR's pattern allows `.` and `..`, which are not names in a path but steps (RFC 3986 section 5.2.4).
+        if !plain || !(1..=64).contains(&text.len()) || matches!(text, "." | "..") {
+            return Err(MalformedId);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for ResourceId {
+    type Error = MalformedId;
+
+    fn try_from(text: String) -> Result<Self, MalformedId> {
+        text.parse()
+    }
+}
+
+impl From<ResourceId> for String {
+    fn from(id: ResourceId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl VersionId {
+    /// The version as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Reads an entity tag as `If-Match` carries it: `W/"3"`, or strong as some clients write it. HL7 FHIR 4.0.1,
+    /// http.html#concurrency.
+    ///
+    /// # Errors
+    /// [`MalformedId`] if it is none, or several.
+    pub fn from_entity_tag(tag: &str) -> Result<Self, MalformedId> {
+        let quoted = tag.strip_prefix("W/").unwrap_or(tag);
+        quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(MalformedId)?.parse()
+    }
+}
+
+impl FromStr for VersionId {
+    type Err = MalformedId;
+
+    fn from_str(text: &str) -> Result<Self, MalformedId> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_those_of_r4_in_their_own_spelling() {
+        assert_eq!(ResourceType::all().count(), 145);
+        assert_eq!("Patient".parse::<ResourceType>().unwrap().as_str(), "Patient");
+        for text in
+            ["patient", "Patients", "", "Resource", "DomainResource", "SubscriptionStatus", "Patient "]
+        {
+            assert_eq!(text.parse::<ResourceType>(), Err(UnknownType), "{text}");
+        }
+    }
+
+    #[test]
+    fn g01_an_id_is_never_a_step_in_a_path() {
+        for text in ["1", "a.b-C", ".a", "...", &"x".repeat(64)] {
+            assert!(text.parse::<ResourceId>().is_ok(), "{text}");
+        }
+        for text in ["", ".", "..", "a/b", "a_b", "%2e", "a b", "a;b", "ä", &"x".repeat(65)] {
+            assert_eq!(text.parse::<ResourceId>(), Err(MalformedId), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_entity_tag_names_one_version() {
+        assert_eq!(VersionId::from_entity_tag("W/\"3\"").unwrap().as_str(), "3");
+        assert_eq!(VersionId::from_entity_tag("\"3\"").unwrap().as_str(), "3");
+        for tag in ["3", "*", "W/3", "W/\"\"", "W/\"1\", W/\"2\"", "\"", "w/\"3\""] {
+            assert_eq!(VersionId::from_entity_tag(tag), Err(MalformedId), "{tag}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Requests that are refused whatever the caller may do, and how that is said. HL7 FHIR 4.0.1, http.html.
+
+use super::content::{NotAcceptable, UnsupportedMediaType};
+use super::name::{MalformedId, UnknownType};
+use super::outcome::{IssueType, OperationOutcome};
+use super::search::SearchError;
+use crate::form::FormError;
+
+/// Why a request becomes no [`Interaction`](super::interaction::Interaction).
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// RFC 3986 section 3.3: an escape, an empty or a dot segment, or more segments than any interaction has. Two
+    /// readers may take it for two resources.
+    #[error("the path is not one of a FHIR interaction, written plainly")]
+    Path,
+    /// http.html#general: the type is not known.
+    #[error("{0}")]
+    Type(#[from] UnknownType),
+    /// datatypes.html#id.
+    #[error("the id or version is {0}")]
+    Id(#[from] MalformedId),
+    /// RFC 9110 section 15.5.6: not for this path.
+    #[error("the method is not offered for this path, only {allow}")]
+    Method {
+        /// The methods that are, as the `Allow` header lists them.
+        allow: &'static str,
+    },
+    /// Part of FHIR, but not of what is offered.
+    #[error("{0} not offered")]
+    Unsupported(#[from] Unsupported),
+    /// The query is no form.
+    #[error("{0}")]
+    Query(#[from] FormError),
+    /// search.html.
+    #[error("{0}")]
+    Search(#[from] SearchError),
+    /// http.html#mime-type.
+    #[error("{0}")]
+    NotAcceptable(#[from] NotAcceptable),
+    /// http.html#mime-type.
+    #[error("{0}")]
+    MediaType(#[from] UnsupportedMediaType),
+    /// http.html#concurrency: `If-Match` names one version.
+    #[error("If-Match is not the entity tag of one version")]
+    IfMatch,
+}
+
+/// What FHIR has and we do not offer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Unsupported {
+    /// http.html#transaction.
+    #[error("batches and transactions are")]
+    Batch,
+    /// http.html#patch.
+    #[error("patch is")]
+    Patch,
+    /// http.html#history.
+    #[error("history is")]
+    History,
+    /// operations.html, GraphQL and bulk export among them.
+    #[error("operations are")]
+    Operation,
+    /// http.html#vsearch, by compartment.
+    #[error("search by compartment is")]
+    Compartment,
+    /// search.html, over all types.
+    #[error("search over all types is")]
+    SystemSearch,
+    /// http.html#ccreate, #cond-update and #cond-delete: each tells whether a record exists.
+    #[error("conditional create, update and delete are")]
+    Conditional,
+}
+
+impl Refusal {
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Path
+            | Self::Id(_)
+            | Self::Query(_)
+            | Self::Search(_)
+            | Self::IfMatch
+            | Self::Unsupported(
+                Unsupported::Batch
+                | Unsupported::History
+                | Unsupported::Operation
+                | Unsupported::Compartment
+                | Unsupported::SystemSearch
+                | Unsupported::Conditional,
+            ) => 400,
+            Self::Type(_) => 404,
+            Self::Method { .. } | Self::Unsupported(Unsupported::Patch) => 405,
+            Self::NotAcceptable(_) => 406,
+            Self::MediaType(_) => 415,
+        }
+    }
+
+    /// The `Allow` header, which a 405 has to have.
+    #[must_use]
+    pub fn allow(&self) -> Option<&'static str> {
+        match self {
+            Self::Method { allow } => Some(allow),
+            Self::Unsupported(Unsupported::Patch) => Some(super::interaction::INSTANCE_METHODS),
+            _ => None,
+        }
+    }
+
+    /// The code of the issue.
+    #[must_use]
+    pub fn issue(&self) -> IssueType {
+        match self {
+            Self::Path | Self::Id(_) | Self::Query(_) | Self::IfMatch => IssueType::Invalid,
+            Self::Type(_)
+            | Self::Method { .. }
+            | Self::Unsupported(_)
+            | Self::NotAcceptable(_)
+            | Self::MediaType(_) => IssueType::NotSupported,
+            Self::Search(error) => error.issue(),
+        }
+    }
+
+    /// The body of the answer. It names a parameter, never a value.
+    #[must_use]
+    pub fn outcome(&self) -> OperationOutcome {
+        OperationOutcome::new(self.issue(), &self.to_string())
+    }
+}

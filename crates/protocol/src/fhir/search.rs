@@ -1,0 +1,293 @@
+//! Search of one type, by a list of what is allowed. HL7 FHIR 4.0.1, search.html.
+//!
+//! Every parameter is either one of R4's own for the type, with a value of its kind, or the search is refused: a
+//! parameter that the upstream would ignore asks for more than the client meant, and a chain, an inclusion or a
+//! count tells of records that nobody checked.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use chartgate_values::Phi;
+
+use super::membership;
+use super::name::{ResourceId, ResourceType};
+use super::outcome::IssueType;
+use super::r4::{self, Kind};
+use super::reference::Reference;
+use crate::form::Form;
+
+mod value;
+
+use value::Values;
+
+/// A search that was understood as a whole.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SearchQuery {
+    resource_type: ResourceType,
+    criteria: Vec<Criterion>,
+    sort: Vec<SortKey>,
+    count: Option<u16>,
+}
+
+/// One parameter. All have to hold; within one, one of its values.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Criterion {
+    parameter: &'static str,
+    modifier: Modifier,
+    values: Phi<Values>,
+}
+
+/// search.html#modifiers, of which two are offered, on strings.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Modifier {
+    None,
+    Contains,
+    Exact,
+}
+
+/// search.html#sort.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct SortKey {
+    parameter: &'static str,
+    order: Order,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Order {
+    Ascending,
+    Descending,
+}
+
+/// Why a search is refused. A parameter is named, a value never.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SearchError {
+    /// search.html#errors: not a parameter of this type, or one that reaches beyond the records searched.
+    #[error("parameter {0} is not supported")]
+    Parameter(ShownName),
+    /// search.html#modifiers.
+    #[error("the modifier of parameter {0} is not supported")]
+    Modifier(ShownName),
+    /// The value is not of the parameter's kind, or of a form that is not offered.
+    #[error("the value of parameter {0} is not of a supported form")]
+    Value(ShownName),
+    /// Once is enough, and two would contradict each other.
+    #[error("parameter {0} comes more than once")]
+    Repeated(ShownName),
+    /// http.html#search: which of the two counts differs between servers.
+    #[error("parameter {0} stands in the URL and in the body")]
+    InUrlAndBody(ShownName),
+}
+
+/// A parameter's name as far as it can be shown: no digits, so that no value passes for one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShownName(String);
+
+impl SearchQuery {
+    /// Reads a search out of a URL's query and, where it was posted, the body. `_format` is somebody else's.
+    ///
+    /// # Errors
+    /// [`SearchError`], by the first parameter that is refused.
+    pub fn parse(resource_type: ResourceType, url: &Form, body: &Form) -> Result<Self, SearchError> {
+        let in_body: BTreeSet<_> = body.iter().map(|(name, _)| bare_name(name)).collect();
+        if let Some((name, _)) = url.iter().find(|(name, _)| in_body.contains(bare_name(name))) {
+            return Err(SearchError::InUrlAndBody(ShownName::of(name)));
+        }
+        let mut query = Self { resource_type, criteria: Vec::new(), sort: Vec::new(), count: None };
+        for (name, value) in url.iter().chain(body.iter()) {
+            match name {
+                "_format" => {}
+                "_count" => query.read_count(value)?,
+                "_sort" => query.read_sort(value)?,
+                _ => query.criteria.push(Criterion::read(resource_type, name, value)?),
+            }
+        }
+        Ok(query)
+    }
+
+    /// The type that is searched.
+    #[must_use]
+    pub fn resource_type(&self) -> ResourceType {
+        self.resource_type
+    }
+
+    /// The patients whom the search asks for by name. Not a limit: one of them may be one alternative of several.
+    #[must_use]
+    pub fn patients_named(&self) -> BTreeSet<ResourceId> {
+        let own_ids = |criterion: &Criterion| match criterion.values.expose() {
+            Values::Ids(ids) if self.resource_type == ResourceType::PATIENT => ids.clone(),
+            Values::References(references) => references
+                .iter()
+                .filter(|reference| reference.resource_type == ResourceType::PATIENT)
+                .map(|reference| reference.id.clone())
+                .collect(),
+            Values::Ids(_) | Values::Text(_) => Vec::new(),
+        };
+        self.criteria.iter().flat_map(own_ids).collect()
+    }
+
+    /// The same search among the records of these patients, so that others' need not be fetched at all.
+    ///
+    /// A search is left as it is where no one parameter finds exactly what belongs to a patient, where the type
+    /// belongs to nobody, and for more patients than a URL should hold: what comes back is checked in any case.
+    #[must_use]
+    pub fn narrowed_to_patients(mut self, patients: &BTreeSet<ResourceId>) -> Self {
+        if !(1..=MAX_NARROWING).contains(&patients.len()) {
+            return self;
+        }
+        if let Some(parameter) = membership::search_parameter(self.resource_type) {
+            let values = if parameter == "_id" {
+                Values::Ids(patients.iter().cloned().collect())
+            } else {
+                Values::References(patients.iter().map(patient).collect())
+            };
+            self.criteria.push(Criterion { parameter, modifier: Modifier::None, values: Phi::new(values) });
+        }
+        self
+    }
+
+    /// The search as a form, written anew.
+    #[must_use]
+    pub fn to_form(&self) -> Form {
+        let mut form = Form::default();
+        for criterion in &self.criteria {
+            let name = match criterion.modifier {
+                Modifier::None => criterion.parameter.to_owned(),
+                Modifier::Contains => format!("{}:contains", criterion.parameter),
+                Modifier::Exact => format!("{}:exact", criterion.parameter),
+            };
+            form.push(&name, &criterion.values.expose().to_string());
+        }
+        if !self.sort.is_empty() {
+            let keys: Vec<_> = self.sort.iter().map(ToString::to_string).collect();
+            form.push("_sort", &keys.join(","));
+        }
+        if let Some(count) = self.count {
+            form.push("_count", &count.to_string());
+        }
+        form
+    }
+
+    /// A count of nought asks for nothing but the total, which is not for everybody.
+    fn read_count(&mut self, value: &str) -> Result<(), SearchError> {
+        let fault = || SearchError::Value(ShownName::of("_count"));
+        if self.count.is_some() {
+            return Err(SearchError::Repeated(ShownName::of("_count")));
+        }
+        if !value.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(fault());
+        }
+        self.count =
+            Some(value.parse().ok().filter(|count| (1..=MAX_COUNT).contains(count)).ok_or_else(fault)?);
+        Ok(())
+    }
+
+    fn read_sort(&mut self, value: &str) -> Result<(), SearchError> {
+        if !self.sort.is_empty() {
+            return Err(SearchError::Repeated(ShownName::of("_sort")));
+        }
+        self.sort =
+            value.split(',').map(|key| SortKey::read(self.resource_type, key)).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+}
+
+fn patient(id: &ResourceId) -> Reference {
+    Reference { resource_type: ResourceType::PATIENT, id: id.clone() }
+}
+
+impl Criterion {
+    fn read(resource_type: ResourceType, field: &str, value: &str) -> Result<Self, SearchError> {
+        let shown = || ShownName::of(field);
+        let (name, modifier) = match field.split_once(':') {
+            Some((name, modifier)) => (name, Some(modifier)),
+            None => (field, None),
+        };
+        let (parameter, kind) =
+            offered(resource_type, name).ok_or_else(|| SearchError::Parameter(shown()))?;
+        let modifier = match (modifier, kind) {
+            (None, _) => Modifier::None,
+            (Some("exact"), Some(Kind::String)) => Modifier::Exact,
+            (Some("contains"), Some(Kind::String)) => Modifier::Contains,
+            (Some(_), _) => return Err(SearchError::Modifier(shown())),
+        };
+        let values = match kind {
+            Some(kind) => Values::read(kind, value),
+            None => Values::read_ids(value),
+        };
+        let values = Phi::new(values.ok_or_else(|| SearchError::Value(shown()))?);
+        Ok(Self { parameter, modifier, values })
+    }
+}
+
+/// A parameter that a type can be searched by, and its kind; `_id` has one of its own.
+fn offered(resource_type: ResourceType, name: &str) -> Option<(&'static str, Option<&'static Kind>)> {
+    match name {
+        "_id" => Some(("_id", None)),
+        "_lastUpdated" => Some(("_lastUpdated", Some(&Kind::Date))),
+        _ => r4::parameter(resource_type.as_str(), name).map(|own| (own.name, Some(&own.kind))),
+    }
+}
+
+impl SortKey {
+    fn read(resource_type: ResourceType, key: &str) -> Result<Self, SearchError> {
+        let (order, name) = match key.strip_prefix('-') {
+            Some(name) => (Order::Descending, name),
+            None => (Order::Ascending, key),
+        };
+        match offered(resource_type, name) {
+            None | Some((_, Some(Kind::Reference(_)))) => Err(SearchError::Value(ShownName::of("_sort"))),
+            Some((parameter, _)) => Ok(Self { parameter, order }),
+        }
+    }
+}
+
+impl fmt::Display for SortKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.order {
+            Order::Ascending => f.write_str(self.parameter),
+            Order::Descending => write!(f, "-{}", self.parameter),
+        }
+    }
+}
+
+impl SearchError {
+    /// The code of the issue.
+    #[must_use]
+    pub fn issue(&self) -> IssueType {
+        match self {
+            Self::Parameter(_) | Self::Modifier(_) => IssueType::NotSupported,
+            Self::Value(_) | Self::Repeated(_) | Self::InUrlAndBody(_) => IssueType::Invalid,
+        }
+    }
+}
+
+impl ShownName {
+    /// What can be shown of a name that came with a request.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let plain = |b: u8| b.is_ascii_alphabetic() || b"_-:.".contains(&b);
+        let shown =
+            if name.len() <= 64 && name.bytes().all(plain) { format!("`{name}`") } else { String::new() };
+        Self(shown)
+    }
+}
+
+impl fmt::Display for ShownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "with an unusual name" } else { &self.0 })
+    }
+}
+
+/// A field's name without its modifier or chain.
+fn bare_name(field: &str) -> &str {
+    field.split([':', '.']).next().unwrap_or(field)
+}
+
+/// The largest page that can be asked for.
+const MAX_COUNT: u16 = 1000;
+
+/// The most patients to whom a search is narrowed.
+const MAX_NARROWING: usize = 50;
+
+#[cfg(test)]
+mod tests;

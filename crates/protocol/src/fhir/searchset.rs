@@ -37,8 +37,8 @@ pub struct MalformedPage;
 
 /// What becomes of a record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use = "a verdict is carried out"]
-pub enum Verdict {
+#[must_use = "a disposition is carried out"]
+pub enum Disposition {
     /// It may leave.
     Release,
     /// It stays, and nothing says that it was there.
@@ -60,7 +60,7 @@ pub struct Released {
     pub body: String,
     /// How many records are in it.
     pub released: usize,
-    /// How many a verdict kept back.
+    /// How many were withheld.
     pub withheld: usize,
     /// How many entries were no records that the search asked for.
     pub dropped: usize,
@@ -100,7 +100,7 @@ impl<'a> Searchset<'a> {
         self,
         links: Links<'_>,
         bases: &BaseUrls,
-        mut decide: impl FnMut(&Resource<'a>) -> Verdict,
+        mut decide: impl FnMut(&Resource<'a>) -> Disposition,
     ) -> Released {
         let mut entry = Vec::new();
         let (mut withheld, mut dropped) = (0_usize, self.dropped);
@@ -108,8 +108,8 @@ impl<'a> Searchset<'a> {
             match Resource::read(text).filter(|resource| resource.reference().resource_type == self.asked) {
                 None => dropped = dropped.saturating_add(1),
                 Some(resource) => match decide(&resource) {
-                    Verdict::Withhold => withheld = withheld.saturating_add(1),
-                    Verdict::Release => entry.push(Entry {
+                    Disposition::Withhold => withheld = withheld.saturating_add(1),
+                    Disposition::Release => entry.push(Entry {
                         full_url: format!("{}/{}", bases.public, resource.reference()),
                         resource: resource.text(),
                         search: Search { mode: "match" },

@@ -9,7 +9,7 @@ use chartgate_protocol::fhir::interaction::{Interaction, Request};
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
 use chartgate_protocol::fhir::paging::{Holder, PageLink, PageLinkError};
 use chartgate_protocol::fhir::resource::Resource;
-use chartgate_protocol::fhir::searchset::{Links, Searchset, Verdict};
+use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
 use chartgate_protocol::fhir::write::Draft;
 use chartgate_protocol::form::Form;
 use chartgate_values::Timestamp;
@@ -105,9 +105,9 @@ fn another_patient_as_an_alternative() {
     let searchset = Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
     let released = searchset.release(Links { own: "x", next: None }, &bases(), |resource| {
         if whose(resource.value()) == (patients(&["me"]), Others::None) {
-            Verdict::Release
+            Disposition::Release
         } else {
-            Verdict::Withhold
+            Disposition::Withhold
         }
     });
     assert_eq!((released.released, released.withheld), (1, 1));
@@ -249,7 +249,7 @@ fn bundle_in_a_bundle() {
     let bundle =
         json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": inner}]}).to_string();
     let searchset = Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
-    let released = searchset.release(Links { own: "x", next: None }, &bases(), |_| Verdict::Release);
+    let released = searchset.release(Links { own: "x", next: None }, &bases(), |_| Disposition::Release);
     assert_eq!((released.released, released.dropped), (0, 1));
 }
 

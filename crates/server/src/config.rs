@@ -343,7 +343,8 @@ impl Audit {
 }
 
 impl Network {
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads `10.0.0.0/8`, or a single address.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address.parse().ok()?, bits.parse().ok()?),
             None => {

@@ -40,6 +40,14 @@ impl MasterKey {
     /// # Errors
     /// [`SealError`] if the library refuses, which it does not for these sizes.
     pub fn derive(&self, purpose: &'static str) -> Result<SealingKey, SealError> {
+        SealingKey::from_bytes(&*self.secret_for(purpose)?)
+    }
+
+    /// 32 secret bytes for one purpose that is not sealing, such as a pepper.
+    ///
+    /// # Errors
+    /// [`SealError`] if the library refuses, which it does not for these sizes.
+    pub fn secret_for(&self, purpose: &'static str) -> Result<Zeroizing<[u8; 32]>, SealError> {
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"chartgate master key v1");
         let key = salt.extract(self.0.expose());
         let info = [purpose.as_bytes()];
@@ -47,7 +55,7 @@ impl MasterKey {
         key.expand(&info, hkdf::HKDF_SHA256)
             .and_then(|okm| okm.fill(bytes.as_mut()))
             .map_err(|_| SealError)?;
-        SealingKey::from_bytes(&bytes)
+        Ok(bytes)
     }
 }
 

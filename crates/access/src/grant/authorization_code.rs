@@ -37,6 +37,8 @@ pub struct PendingAuthorization {
     pub signed_in_since: Option<Timestamp>,
     /// Ask for consent even if it was given before.
     pub ask_again: AskAgain,
+    /// Whether anybody may be asked anything.
+    pub pages: Pages,
     /// A name to fill in.
     pub login_hint: Option<String>,
     /// The patient that was picked.
@@ -55,6 +57,16 @@ pub enum AskAgain {
     No,
     /// `prompt=consent`.
     Consent,
+}
+
+/// Whether pages may be shown. OpenID Connect Core section 3.1.2.1.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pages {
+    /// They may.
+    Allowed,
+    /// `prompt=none`.
+    Forbidden,
 }
 
 /// What the person said on the consent page.
@@ -107,7 +119,7 @@ impl PendingAuthorization {
     /// The code that an approved request becomes.
     #[must_use]
     pub fn into_code(self, approved: Approved, id: GrantId, now: Timestamp) -> Code {
-        let Approved { subject, session, auth_time, amr, scope } = approved;
+        let Approved { subject, session, auth_time, amr, scope, patient } = approved;
         let offline = scope.contains(super::OFFLINE_ACCESS);
         Code {
             grant: Grant {
@@ -117,7 +129,7 @@ impl PendingAuthorization {
                 session: (!offline).then_some(session),
                 scope,
                 audience: self.audience,
-                patient: self.patient,
+                patient,
                 nonce: self.nonce,
                 auth_time,
                 amr,

@@ -6,7 +6,7 @@ use chartgate_values::Timestamp;
 
 use crate::client::{Client, Consent};
 use crate::grant::authorization_code::{AskAgain, ConsentGiven, PendingAuthorization};
-use crate::ids::{SessionId, Subject};
+use crate::ids::{FhirUser, PatientId, SessionId, Subject};
 use crate::principal::User;
 use crate::session::{Session, Timeouts};
 
@@ -40,6 +40,8 @@ pub struct Approved {
     pub amr: Vec<String>,
     /// What was granted in the end.
     pub scope: ScopeSet,
+    /// Whose record the client shall see, where its scope needs one.
+    pub patient: Option<PatientId>,
 }
 
 /// Somebody in a session that was checked.
@@ -67,7 +69,8 @@ pub fn next(
         return Step::SignIn;
     }
     let scope = grantable_by_a_person(&pending.scope);
-    if needs_patient(&scope) && pending.patient.is_none() {
+    let patient = pending.patient.clone().or_else(|| own_record(user)).filter(|_| needs_patient(&scope));
+    if needs_patient(&scope) && patient.is_none() {
         return Step::PickPatient;
     }
     let covered = pending.ask_again == AskAgain::No && scope.is_subset_of(consented_before);
@@ -82,7 +85,13 @@ pub fn next(
         auth_time: session.auth_time,
         amr: session.amr.clone(),
         scope,
+        patient,
     })
+}
+
+/// Patients need not say whose record: there is but one that is theirs.
+fn own_record(user: &User) -> Option<PatientId> {
+    user.fhir_user.as_ref().and_then(FhirUser::patient)
 }
 
 /// People cannot give what only a client for itself may have: `system/` scopes.

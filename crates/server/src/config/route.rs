@@ -88,6 +88,11 @@ const MAX_ANSWER: u64 = 64 << 20;
 const MAX_BODY: u64 = 8 << 20;
 
 impl Route {
+    /// Whether FHIR scopes mean something here.
+    pub(crate) fn is_fhir(&self) -> bool {
+        matches!(self.kind, RouteKind::Fhir { .. })
+    }
+
     /// Reads one `[[route]]`.
     pub(crate) fn read(reading: &mut Reading<'_>, mut section: Section, issuer: &str) -> Option<Self> {
         let name = section.required_text(reading, "name");

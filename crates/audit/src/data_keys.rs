@@ -1,0 +1,224 @@
+//! The keys that seal what entries say of patients: one a month, wrapped under the master key.
+//!
+//! Destroying a month's key file makes that month's sealed parts unreadable for good, in the log and in every copy
+//! of it, while all hashes stay as they are.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chartgate_values::seal::{MasterKey, SealError, SealingKey};
+use chartgate_values::{Entropy, Secret, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::storage::{Object, Objects};
+
+mod data_key;
+
+pub use data_key::DataKey;
+
+/// A month, as `2026-11`.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct Month(String);
+
+impl Month {
+    /// The month of a time, in UTC.
+    #[must_use]
+    pub fn of(time: Timestamp) -> Self {
+        Self(time.year_month())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is no month.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a month of the form 2026-11")]
+pub struct ParseMonthError;
+
+impl FromStr for Month {
+    type Err = ParseMonthError;
+
+    fn from_str(text: &str) -> Result<Self, ParseMonthError> {
+        let first_day: Timestamp = format!("{text}-01T00:00:00Z").parse().map_err(|_| ParseMonthError)?;
+        let month = Self::of(first_day);
+        if month.0 == text { Ok(month) } else { Err(ParseMonthError) }
+    }
+}
+
+/// The data keys of a log.
+pub struct DataKeys {
+    objects: Arc<dyn Objects>,
+    wrapping: SealingKey,
+    known: Mutex<HashMap<Month, Known>>,
+}
+
+/// A key in memory, and whether its file is written.
+struct Known {
+    key: Arc<DataKey>,
+    unsaved: Option<Object>,
+}
+
+/// A data key that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DataKeyError {
+    /// Its file cannot be read.
+    #[error("cannot read the data key of {month}: {source}")]
+    Unreadable {
+        /// The key's month.
+        month: Month,
+        /// What the disk says.
+        source: io::Error,
+    },
+    /// Its file is not ours, was altered, or is wrapped under another master key.
+    #[error("the data key of {0} does not open under this master key")]
+    DoesNotOpen(Month),
+}
+
+impl DataKeys {
+    /// The keys in the log's folder, wrapped under `master`.
+    ///
+    /// # Errors
+    /// [`SealError`] if the library refuses to derive the wrapping key, which it does not.
+    pub fn new(objects: Arc<dyn Objects>, master: &MasterKey) -> Result<Self, SealError> {
+        let wrapping = master.derive("audit data keys")?;
+        Ok(Self { objects, wrapping, known: Mutex::default() })
+    }
+
+    /// The key that seals in a month. Draws one if the month has none yet; it is in force once
+    /// [`save_new`](Self::save_new) has made it durable.
+    ///
+    /// # Errors
+    /// [`DataKeyError`] if the month has a key that cannot be had: never is a second one made over it.
+    pub fn for_sealing(
+        &self,
+        month: &Month,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Arc<DataKey>, DataKeyError> {
+        let mut known = self.known();
+        if let Some(known) = known.get(month) {
+            return Ok(Arc::clone(&known.key));
+        }
+        let (key, unsaved) = match self.read(month)? {
+            Some(key) => (key, None),
+            None => {
+                let bytes = Secret::new(entropy.bytes::<32>());
+                let file = self.wrap(month, &bytes, entropy)?;
+                (DataKey::new(month.clone(), bytes), Some(Object { path: path(month), bytes: file }))
+            }
+        };
+        let key = Arc::new(key);
+        known.insert(month.clone(), Known { key: Arc::clone(&key), unsaved });
+        Ok(key)
+    }
+
+    /// The key that opens what was sealed in a month; none if it was destroyed.
+    ///
+    /// # Errors
+    /// [`DataKeyError`] if it is there and cannot be had.
+    pub fn for_opening(&self, month: &Month) -> Result<Option<Arc<DataKey>>, DataKeyError> {
+        let mut known = self.known();
+        if let Some(known) = known.get(month) {
+            return Ok(Some(Arc::clone(&known.key)));
+        }
+        let Some(key) = self.read(month)?.map(Arc::new) else { return Ok(None) };
+        known.insert(month.clone(), Known { key: Arc::clone(&key), unsaved: None });
+        Ok(Some(key))
+    }
+
+    /// Makes new keys durable. Must succeed before anything that they sealed is stored.
+    ///
+    /// # Errors
+    /// What the disk says; the keys stay unsaved then.
+    pub(crate) fn save_new(&self) -> io::Result<()> {
+        for known in self.known().values_mut() {
+            if let Some(file) = &known.unsaved {
+                self.objects.put(std::slice::from_ref(file))?;
+                known.unsaved = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Destroys the key of a month.
+    ///
+    /// # Errors
+    /// What the disk says; the key may then still be there.
+    pub fn shred(&self, month: &Month) -> io::Result<()> {
+        self.objects.remove(&path(month))?;
+        self.known().remove(month);
+        Ok(())
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Month, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, month: &Month) -> Result<Option<DataKey>, DataKeyError> {
+        let file = match self.objects.read(&path(month)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(DataKeyError::Unreadable { month: month.clone(), source }),
+        };
+        let opened = self.unwrap_file(month, &file);
+        opened.map(Some).ok_or_else(|| DataKeyError::DoesNotOpen(month.clone()))
+    }
+
+    fn unwrap_file(&self, month: &Month, file: &[u8]) -> Option<DataKey> {
+        let file: KeyFile = serde_json::from_slice(file).ok().filter(|file: &KeyFile| file.v == VERSION)?;
+        let wrapped = URL_SAFE_NO_PAD.decode(file.key).ok()?;
+        let bytes = self.wrapping.open(month.as_str().as_bytes(), &wrapped).ok()?;
+        let bytes = bytes.expose().as_slice().try_into().ok().map(Secret::new)?;
+        Some(DataKey::new(month.clone(), bytes))
+    }
+
+    fn wrap(
+        &self,
+        month: &Month,
+        bytes: &Secret<[u8; 32]>,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Vec<u8>, DataKeyError> {
+        let wrapped = self.wrapping.seal(entropy, month.as_str().as_bytes(), bytes.expose());
+        let key = wrapped.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+        let file = key.map(|key| KeyFile { key, month: month.to_string(), v: VERSION });
+        let json = file.ok().and_then(|file| serde_json::to_vec(&file).ok());
+        json.ok_or_else(|| DataKeyError::DoesNotOpen(month.clone()))
+    }
+}
+
+impl fmt::Debug for DataKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<data keys>")
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    key: String,
+    month: String,
+    v: u8,
+}
+
+const VERSION: u8 = 1;
+
+fn path(month: &Month) -> String {
+    format!("keys/{month}.json")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! How segments are laid out: a header, then batches, each chained to all before it by a running hash.
+//! `docs/audit-format.md` describes the bytes.
+
+use crate::tile::{parse_bundle, push_entry};
+use crate::tree::Hash;
+
+/// When a record counts as written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Durability {
+    /// Once the disk says that it would survive a power cut.
+    Fsync,
+    /// Once the operating system has it: it survives the gateway's end, not a power cut.
+    Os,
+}
+
+/// How far the journal is known: what the next batch must say of itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Point {
+    /// The index of the next record.
+    pub(crate) next_index: u64,
+    /// The number of the next batch.
+    pub(crate) next_batch: u64,
+    /// The hash over all batches so far.
+    pub(crate) chain: Hash,
+}
+
+impl Point {
+    /// A journal that begins at `index`.
+    pub(crate) fn beginning_at(index: u64) -> Self {
+        Self { next_index: index, next_batch: 0, chain: Hash::from_bytes([0; Hash::LENGTH]) }
+    }
+}
+
+/// What a segment says of itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct SegmentHeader {
+    pub(crate) number: u64,
+    pub(crate) durability: Durability,
+    /// Where the journal stood when this segment was taken into use.
+    pub(crate) start: Point,
+}
+
+impl SegmentHeader {
+    pub(crate) const LENGTH: usize = 80;
+    const CHECKED: usize = 72;
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let from = out.len();
+        out.extend_from_slice(&SEGMENT_MAGIC);
+        out.extend_from_slice(&self.number.to_be_bytes());
+        out.extend_from_slice(&self.start.next_index.to_be_bytes());
+        out.extend_from_slice(&self.start.next_batch.to_be_bytes());
+        let durability: u64 = match self.durability {
+            Durability::Fsync => 1,
+            Durability::Os => 2,
+        };
+        out.extend_from_slice(&durability.to_be_bytes());
+        out.extend_from_slice(self.start.chain.as_bytes());
+        let check = check::<8>(out.get(from..).unwrap_or_default());
+        out.extend_from_slice(&check);
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (checked, rest) = bytes.split_at_checked(Self::CHECKED)?;
+        let check_of_it = check::<8>(checked);
+        let mut fields = Fields(checked);
+        let magic = fields.take()?;
+        let number = u64::from_be_bytes(fields.take()?);
+        let next_index = u64::from_be_bytes(fields.take()?);
+        let next_batch = u64::from_be_bytes(fields.take()?);
+        let durability = match u64::from_be_bytes(fields.take()?) {
+            1 => Durability::Fsync,
+            2 => Durability::Os,
+            _ => return None,
+        };
+        let chain = Hash::from_bytes(fields.take()?);
+        let sound = magic == SEGMENT_MAGIC && rest.starts_with(&check_of_it);
+        sound.then_some(Self { number, durability, start: Point { next_index, next_batch, chain } })
+    }
+}
+
+/// What a batch says of itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct BatchHeader {
+    /// Bytes of the body.
+    pub(crate) length: u32,
+    count: u32,
+    first_index: u64,
+    number: u64,
+    /// The running hash with this batch in it.
+    chain: Hash,
+}
+
+impl BatchHeader {
+    pub(crate) const LENGTH: usize = 64;
+    const HASHED: usize = 28;
+    const CHECKED: usize = 60;
+
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (checked, rest) = bytes.split_at_checked(Self::CHECKED)?;
+        let mut fields = Fields(checked);
+        if fields.take()? != BATCH_MAGIC || !rest.starts_with(&check::<4>(checked)) {
+            return None;
+        }
+        Some(Self {
+            length: u32::from_be_bytes(fields.take()?),
+            count: u32::from_be_bytes(fields.take()?),
+            first_index: u64::from_be_bytes(fields.take()?),
+            number: u64::from_be_bytes(fields.take()?),
+            chain: Hash::from_bytes(fields.take()?),
+        })
+    }
+
+    /// The entries of `body` and where the journal stands behind them, if this is the batch that `point` waits
+    /// for and every byte is as it was written.
+    pub(crate) fn verify<'a>(&self, point: &Point, body: &'a [u8]) -> Option<(Point, Vec<&'a [u8]>)> {
+        let entries = parse_bundle(body).ok()?;
+        let expected = Self::of(point, entries.len(), body)?;
+        (expected == *self).then(|| (expected.behind(), entries))
+    }
+
+    /// The header of the batch that comes at `point`.
+    fn of(point: &Point, count: usize, body: &[u8]) -> Option<Self> {
+        let mut header = Self {
+            length: u32::try_from(body.len()).ok()?,
+            count: u32::try_from(count).ok().filter(|count| *count > 0)?,
+            first_index: point.next_index,
+            number: point.next_batch,
+            chain: point.chain,
+        };
+        let fields = header.encode();
+        let hashed = fields.get(..Self::HASHED)?;
+        header.chain = Hash::of(&[point.chain.as_bytes(), hashed, body]);
+        Some(header)
+    }
+
+    /// Where the journal stands behind this batch.
+    fn behind(&self) -> Point {
+        Point {
+            next_index: self.first_index.saturating_add(u64::from(self.count)),
+            next_batch: self.number.saturating_add(1),
+            chain: self.chain,
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(Self::LENGTH);
+        out.extend_from_slice(&BATCH_MAGIC);
+        out.extend_from_slice(&self.length.to_be_bytes());
+        out.extend_from_slice(&self.count.to_be_bytes());
+        out.extend_from_slice(&self.first_index.to_be_bytes());
+        out.extend_from_slice(&self.number.to_be_bytes());
+        out.extend_from_slice(self.chain.as_bytes());
+        let check = check::<4>(&out);
+        out.extend_from_slice(&check);
+        out
+    }
+}
+
+/// Adds the batch of `entries` that comes at `point` to `out`. Gives back where the journal stands behind it; none,
+/// and `out` as it was, if they are none or too many or too long.
+pub(crate) fn push_batch<'a>(
+    point: &Point,
+    entries: impl IntoIterator<Item = &'a [u8]>,
+    out: &mut Vec<u8>,
+) -> Option<Point> {
+    let from = out.len();
+    let body_from = from.saturating_add(BatchHeader::LENGTH);
+    out.resize(body_from, 0);
+    let mut count = 0_usize;
+    let pushed = entries.into_iter().try_for_each(|entry| {
+        count = count.saturating_add(1);
+        push_entry(out, entry)
+    });
+    let header = pushed.ok().and_then(|()| BatchHeader::of(point, count, out.get(body_from..)?));
+    let place = out.get_mut(from..body_from);
+    if let (Some(header), Some(place)) = (header, place) {
+        place.copy_from_slice(&header.encode());
+        return Some(header.behind());
+    }
+    out.truncate(from);
+    None
+}
+
+/// Neither magic can occur in a leaf, which is UTF-8.
+const SEGMENT_MAGIC: [u8; 8] = *b"\xf7CGSEG1\xf7";
+const BATCH_MAGIC: [u8; 4] = *b"\xf7CGB";
+
+/// The start of the SHA-256 hash: tells what was written from what was not.
+fn check<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    Hash::of(&[bytes]).as_bytes().first_chunk().copied().unwrap_or([0; N])
+}
+
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*field)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! What the journal's handles, its commit loop and the sequencer share.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chartgate_values::Entropy;
+use futures_channel::oneshot;
+
+use super::{AppendError, Mark, OpenIntents, Writability};
+use crate::data_keys::DataKeys;
+use crate::leaf::EncodedLeaf;
+use crate::storage::{Segment, Segments};
+
+pub(super) type Receiver = oneshot::Receiver<Result<u64, AppendError>>;
+
+/// A leaf that waits to be written, and who waits for it.
+pub(super) struct Waiting {
+    pub(super) leaf: EncodedLeaf,
+    pub(super) mark: Mark,
+    pub(super) reply: oneshot::Sender<Result<u64, AppendError>>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) keys: Arc<DataKeys>,
+    pub(crate) segments: Arc<dyn Segments>,
+    segment_length: u64,
+    entropy: Mutex<Box<dyn Entropy>>,
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    progress: Mutex<Progress>,
+    spare: Mutex<Option<Prepared>>,
+    next_number: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    gate: Gate,
+}
+
+#[derive(Default, Eq, PartialEq)]
+enum Gate {
+    #[default]
+    Open,
+    Closed,
+}
+
+struct Progress {
+    durable: u64,
+    intents: OpenIntents,
+    writability: Writability,
+}
+
+/// A segment that was made and not yet written.
+pub(super) struct Prepared {
+    pub(super) number: u64,
+    pub(super) segment: Box<dyn Segment>,
+}
+
+/// What there is for the commit loop to do.
+pub(super) enum Work {
+    /// Leaves to write, in order.
+    Batch(Vec<Waiting>),
+    /// None came in time.
+    Nothing,
+    /// None will come.
+    Closed,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        keys: Arc<DataKeys>,
+        segments: Arc<dyn Segments>,
+        segment_length: u64,
+        entropy: Box<dyn Entropy>,
+        (durable, intents): (u64, OpenIntents),
+        next_number: u64,
+    ) -> Self {
+        Self {
+            keys,
+            segments,
+            segment_length,
+            entropy: Mutex::new(entropy),
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            progress: Mutex::new(Progress { durable, intents, writability: Writability::Writable }),
+            spare: Mutex::default(),
+            next_number: AtomicU64::new(next_number),
+        }
+    }
+
+    pub(crate) fn entropy(&self) -> MutexGuard<'_, Box<dyn Entropy>> {
+        lock(&self.entropy)
+    }
+
+    pub(super) fn segment_length(&self) -> u64 {
+        self.segment_length
+    }
+
+    pub(super) fn queue(&self, leaf: EncodedLeaf, mark: Mark) -> Result<Receiver, AppendError> {
+        let (reply, receiver) = oneshot::channel();
+        let mut queue = lock(&self.queue);
+        if queue.gate == Gate::Closed {
+            return Err(AppendError::Closed);
+        }
+        queue.waiting.push_back(Waiting { leaf, mark, reply });
+        drop(queue);
+        self.arrived.notify_one();
+        Ok(receiver)
+    }
+
+    pub(super) fn close(&self) {
+        lock(&self.queue).gate = Gate::Closed;
+        self.arrived.notify_all();
+    }
+
+    /// Refuses whatever still waits: nobody will write it.
+    pub(super) fn abandon(&self) {
+        self.close();
+        lock(&self.queue).waiting.clear();
+    }
+
+    /// Takes all that wait, up to `limit` bytes; waits for the first, at most for `patience` if there is one.
+    pub(super) fn take(&self, limit: usize, patience: Option<Duration>) -> Work {
+        let idle = |queue: &mut Queue| queue.waiting.is_empty() && queue.gate == Gate::Open;
+        let queue = lock(&self.queue);
+        let mut queue = match patience {
+            None => self.arrived.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                let waited = self.arrived.wait_timeout_while(queue, patience, idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        if queue.waiting.is_empty() {
+            return if queue.gate == Gate::Closed { Work::Closed } else { Work::Nothing };
+        }
+        let mut bytes = 0_usize;
+        let fits = |waiting: &&Waiting| {
+            bytes = bytes.saturating_add(waiting.leaf.bytes.len()).saturating_add(2);
+            bytes <= limit
+        };
+        let count = queue.waiting.iter().take_while(fits).count().max(1);
+        Work::Batch(queue.waiting.drain(..count).collect())
+    }
+
+    pub(crate) fn durable(&self) -> u64 {
+        lock(&self.progress).durable
+    }
+
+    /// Says that the records before `durable` are, the last of them with these marks.
+    pub(super) fn advance(&self, durable: u64, marks: impl IntoIterator<Item = (u64, Mark)>) {
+        let mut progress = lock(&self.progress);
+        for (index, mark) in marks {
+            progress.intents.note(index, mark);
+        }
+        progress.durable = durable;
+    }
+
+    /// No intent before this record lacks its outcome.
+    pub(crate) fn first_open_intent(&self) -> u64 {
+        let progress = lock(&self.progress);
+        progress.intents.indices().next().unwrap_or(progress.durable)
+    }
+
+    pub(super) fn writability(&self) -> Writability {
+        lock(&self.progress).writability
+    }
+
+    /// Remembers how the last attempt went; gives back how the one before had gone.
+    pub(super) fn note(&self, writability: Writability) -> Writability {
+        std::mem::replace(&mut lock(&self.progress).writability, writability)
+    }
+
+    /// Makes the segment that will be needed next, so that the commit loop finds it ready.
+    pub(crate) fn prepare_spare(&self) -> io::Result<()> {
+        if lock(&self.spare).is_some() {
+            return Ok(());
+        }
+        let prepared = self.create_segment()?;
+        *lock(&self.spare) = Some(prepared);
+        Ok(())
+    }
+
+    /// A fresh segment to go on in after segment `current`.
+    pub(super) fn next_segment(&self, current: u64) -> io::Result<Prepared> {
+        let spare = lock(&self.spare).take();
+        // One that was begun before the current one came into use would be read before it.
+        match spare.filter(|spare| spare.number > current) {
+            Some(spare) => Ok(spare),
+            None => self.create_segment(),
+        }
+    }
+
+    fn create_segment(&self) -> io::Result<Prepared> {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let segment = self.segments.create(number, self.segment_length)?;
+        Ok(Prepared { number, segment })
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("durable", &self.durable()).finish_non_exhaustive()
+    }
+}
+
+/// INVARIANT: no code panics while it holds one of these locks, so a poisoned one holds sound data.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,194 @@
+//! How a record is stored: one line of canonical JSON (JCS, RFC 8785), of which what tells of patients is sealed.
+//! The format is described in `docs/audit-format.md`.
+
+use chartgate_values::Entropy;
+use chartgate_values::seal::SealError;
+
+use crate::data_keys::{DataKey, DataKeyError, DataKeys, Month};
+use crate::record::Record;
+use crate::storage::{Object, Objects};
+use crate::tree::Hash;
+
+mod clear;
+mod hidden;
+
+use clear::{Clear, Sealed};
+use hidden::Hidden;
+
+/// The longest leaf, in bytes. What does not fit is sealed into a file of its own, which the leaf names.
+pub const MAX_LEAF: usize = 32 * 1024;
+
+/// The longest sealed part, in bytes.
+pub const MAX_SEALED: usize = 16 * 1024 * 1024;
+
+/// A record ready to be stored.
+#[derive(Debug)]
+pub(crate) struct EncodedLeaf {
+    /// The leaf.
+    pub(crate) bytes: Vec<u8>,
+    /// A file that must be durable before the leaf is.
+    pub(crate) blob: Option<Object>,
+}
+
+/// A record that cannot be stored.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum EncodeError {
+    /// RFC 8785 section 3.2.2.3: numbers beyond 2^53 - 1 have no exact form.
+    #[error("a number of the record is beyond 2^53 - 1")]
+    NumberTooLarge,
+    /// The clear part alone is longer than a leaf, or the sealed part longer than a blob.
+    #[error("the record is too long")]
+    TooLong,
+    /// The cipher refuses.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// Bytes that are no leaf of this format.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum LeafError {
+    /// Longer than a leaf can be.
+    #[error("longer than a leaf can be")]
+    TooLong,
+    /// Not JSON with the members of a leaf, or of a later version.
+    #[error("not a leaf of version 1")]
+    Malformed,
+    /// RFC 8785: the same content has one spelling, and this is another.
+    #[error("not in canonical form")]
+    NotCanonical,
+}
+
+/// A sealed part that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum UnsealError {
+    /// The month's key was destroyed.
+    #[error("the data key of {0} was destroyed")]
+    Shredded(Month),
+    /// The key is there and cannot be had.
+    #[error(transparent)]
+    Key(#[from] DataKeyError),
+    /// The file that holds the sealed part cannot be read.
+    #[error("cannot read `{path}`: {source}")]
+    Blob {
+        /// The file.
+        path: String,
+        /// What the disk says.
+        source: std::io::Error,
+    },
+    /// It does not open under the month's key for this entry, or is not what was sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// A leaf as it was read. Its clear part is at hand; its sealed part needs a key.
+#[derive(Debug)]
+pub struct Leaf {
+    record: Record,
+    clear: Hash,
+    sealed: Option<Sealed>,
+}
+
+impl Leaf {
+    /// Reads a leaf, in its one spelling.
+    ///
+    /// # Errors
+    /// [`LeafError`] if it is none.
+    pub fn parse(bytes: &[u8]) -> Result<Self, LeafError> {
+        if bytes.len() > MAX_LEAF {
+            return Err(LeafError::TooLong);
+        }
+        let mut clear: Clear<'_> = serde_json::from_slice(bytes).map_err(|_| LeafError::Malformed)?;
+        if clear.to_json().as_deref() != Some(bytes) {
+            return Err(LeafError::NotCanonical);
+        }
+        let sealed = clear.sealed.take();
+        let hash = clear.to_json().map(|json| Hash::of(&[&json])).ok_or(LeafError::Malformed)?;
+        let record = clear.into_record().ok_or(LeafError::Malformed)?;
+        Ok(Self { record, clear: hash, sealed })
+    }
+
+    /// The record as far as it is clear: without what tells of patients.
+    #[must_use]
+    pub fn clear_record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The month whose key opens the sealed part; none if nothing is sealed.
+    #[must_use]
+    pub fn sealed_in(&self) -> Option<&Month> {
+        self.sealed.as_ref().map(Sealed::month)
+    }
+
+    /// The file that holds the sealed part, and the hash over it, if it is not in the leaf.
+    #[must_use]
+    pub fn blob(&self) -> Option<(String, Hash)> {
+        match self.sealed.as_ref()? {
+            Sealed::Inline { .. } => None,
+            Sealed::Blob { hash, .. } => Some((blob_path(hash), *hash)),
+        }
+    }
+
+    /// The whole record.
+    ///
+    /// # Errors
+    /// [`UnsealError`] if the sealed part cannot be read; the clear part stands without it.
+    pub fn unseal(self, keys: &DataKeys, objects: &dyn Objects) -> Result<Record, UnsealError> {
+        let Some(sealed) = &self.sealed else { return Ok(self.record) };
+        let month = sealed.month();
+        let key = keys.for_opening(month)?.ok_or_else(|| UnsealError::Shredded(month.clone()))?;
+        let read;
+        let text = match sealed {
+            Sealed::Inline { text, .. } => text,
+            Sealed::Blob { hash, .. } => {
+                let path = blob_path(hash);
+                read = objects.read(&path).map_err(|source| UnsealError::Blob { path, source })?;
+                &read
+            }
+        };
+        let plaintext = key.open(&self.clear, text)?;
+        Hidden::from_json(plaintext.expose())
+            .ok_or(SealError)?
+            .join(self.record)
+            .ok_or(UnsealError::Seal(SealError))
+    }
+}
+
+/// Encodes a record, sealing what tells of patients under `key`.
+pub(crate) fn encode(
+    record: &Record,
+    key: &DataKey,
+    entropy: &mut dyn Entropy,
+) -> Result<EncodedLeaf, EncodeError> {
+    let mut clear = Clear::of(record).ok_or(EncodeError::NumberTooLarge)?;
+    let hidden = Hidden::of(record);
+    if hidden == Hidden::default() {
+        return finish(&clear, None);
+    }
+    let json = clear.to_json().ok_or(EncodeError::TooLong)?;
+    let plaintext = hidden.to_json().filter(|json| json.len() <= MAX_SEALED).ok_or(EncodeError::TooLong)?;
+    let text = key.seal(entropy, &Hash::of(&[&json]), &plaintext)?;
+
+    // Four characters of base64url for three bytes, and the member around them.
+    let inline_length =
+        json.len().saturating_add(text.len().div_ceil(3).saturating_mul(4)).saturating_add(64);
+    let month = key.month().clone();
+    if inline_length <= MAX_LEAF {
+        clear.sealed = Some(Sealed::Inline { month, text });
+        return finish(&clear, None);
+    }
+    let hash = Hash::of(&[&text]);
+    clear.sealed = Some(Sealed::Blob { month, hash });
+    finish(&clear, Some(Object { path: blob_path(&hash), bytes: text }))
+}
+
+fn finish(clear: &Clear<'_>, blob: Option<Object>) -> Result<EncodedLeaf, EncodeError> {
+    let bytes = clear.to_json().filter(|json| json.len() <= MAX_LEAF).ok_or(EncodeError::TooLong)?;
+    Ok(EncodedLeaf { bytes, blob })
+}
+
+fn blob_path(hash: &Hash) -> String {
+    format!("blob/{}", hash.to_hex())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use super::*;
+use crate::record::{Event, Outcome};
+use crate::storage::memory::Fault;
+use crate::testing::{Bench, record};
+
+#[test]
+fn what_was_appended_is_durable_and_comes_under_a_checkpoint() {
+    let bench = Bench::new();
+    let mut log = bench.open().unwrap();
+    for n in 0..300 {
+        let recorded = log.journal.append_blocking(&record(n), "carried").unwrap();
+        assert_eq!(recorded.index(), n);
+        assert_eq!(recorded.into_inner(), "carried");
+    }
+    let sequenced = log.sequencer.sequence_once(bench.now()).unwrap();
+    assert_eq!((sequenced.new, sequenced.checkpoint.size()), (300, 300));
+    assert_eq!(log.sequencer.sequence_once(bench.now()).unwrap().new, 0);
+    assert_eq!(bench.requests(300), (0..300).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_no_checkpoint_covered_comes_under_one_at_the_next_start() {
+    let bench = Bench::new();
+    let log = bench.open().unwrap();
+    for n in 0..5 {
+        log.append(&record(n));
+    }
+    log.stop();
+    let log = bench.open().unwrap();
+    assert_eq!((log.recovered.size, log.recovered.replayed, log.recovered.torn_bytes), (5, 5, 0));
+    assert_eq!(log.append(&record(5)), 5);
+    log.stop();
+    assert_eq!(bench.open().unwrap().recovered.replayed, 1);
+    assert_eq!(bench.requests(6), (0..6).collect::<Vec<_>>());
+}
+
+#[test]
+fn segments_whose_records_are_under_a_checkpoint_are_removed() {
+    let bench = Bench::new();
+    let mut log = bench.open().unwrap();
+    for n in 0..2000 {
+        log.append(&record(n));
+    }
+    assert!(bench.disk.numbers().unwrap().len() > 3);
+    log.sequencer.sequence_once(bench.now()).unwrap();
+    assert_eq!(bench.disk.numbers().unwrap().len(), 2, "the current one and a spare");
+    assert_eq!(bench.disk.list("tile/0").unwrap().len(), 8, "no partial tiles of full ones");
+}
+
+#[test]
+fn an_intent_without_outcome_is_found_at_the_next_start() {
+    let bench = Bench::new();
+    let mut log = bench.open().unwrap();
+    let intent = |n| Record { event: Event::AccessIntent, ..record(n) };
+    for n in 0..600 {
+        log.append(&intent(n));
+        if n % 299 != 1 {
+            log.append(&record(n));
+        }
+        if n == 250 {
+            log.sequencer.sequence_once(bench.now()).unwrap();
+        }
+    }
+    log.stop();
+    let log = bench.open().unwrap();
+    let open: Vec<_> = log.recovered.open_intents.iter().map(|open| open.record.clone()).collect();
+    assert_eq!(open, [intent(1), intent(300), intent(599)]);
+    for intent in open {
+        let interrupted = Record { event: Event::Access, outcome: Outcome::Error, ..intent };
+        log.append(&interrupted);
+    }
+    log.stop();
+    assert!(bench.open().unwrap().recovered.open_intents.is_empty());
+}
+
+#[test]
+fn the_search_for_open_intents_starts_near_the_end() {
+    let bench = Bench::new();
+    let mut log = bench.open().unwrap();
+    for n in 0..1000 {
+        log.append(&record(n));
+    }
+    log.sequencer.sequence_once(bench.now()).unwrap();
+    assert_eq!(stored_open_intents(&bench.disk).unwrap(), 1000);
+}
+
+#[test]
+fn a_log_that_was_put_back_is_refused() {
+    let bench = Bench::new();
+    let mut log = bench.open().unwrap();
+    log.append(&record(0));
+    log.sequencer.sequence_once(bench.now()).unwrap();
+    let older = bench.disk.copy();
+    log.append(&record(1));
+    log.sequencer.sequence_once(bench.now()).unwrap();
+    log.stop();
+
+    let put_back = Bench { keeper: bench.disk.clone(), disk: older, ..Bench::new() };
+    let refused = put_back.open().unwrap_err();
+    assert!(matches!(refused, OpenError::Settle(SettleError::OlderThanKept { kept: 2, .. })), "{refused}");
+    let gone = Bench { keeper: bench.disk.clone(), ..Bench::new() };
+    assert!(matches!(gone.open().unwrap_err(), OpenError::Settle(SettleError::Gone(2))));
+}
+
+#[test]
+fn a_log_with_another_history_is_refused() {
+    let logs: Vec<_> = [0, 7]
+        .map(|first| {
+            let bench = Bench::new();
+            let mut log = bench.open().unwrap();
+            log.append(&record(first));
+            log.sequencer.sequence_once(bench.now()).unwrap();
+            if first == 7 {
+                log.append(&record(8));
+                log.sequencer.sequence_once(bench.now()).unwrap();
+            }
+            log.stop();
+            bench
+        })
+        .into();
+    for (folder, keeper) in [(0, 1), (1, 0)] {
+        let forked =
+            Bench { disk: logs[folder].disk.copy(), keeper: logs[keeper].disk.copy(), ..Bench::new() };
+        assert!(matches!(forked.open().unwrap_err(), OpenError::Settle(_)), "{folder} {keeper}");
+    }
+}
+
+#[test]
+fn a_log_with_tiles_and_no_checkpoint_anywhere_is_refused() {
+    let bench = Bench::new();
+    let mut log = bench.open().unwrap();
+    log.append(&record(0));
+    log.sequencer.sequence_once(bench.now()).unwrap();
+    log.stop();
+    bench.disk.remove("checkpoint").unwrap();
+    let forgetful = Bench { disk: bench.disk.clone(), ..Bench::new() };
+    assert!(matches!(forgetful.open().unwrap_err(), OpenError::Settle(SettleError::CheckpointLost)));
+}
+
+#[test]
+fn the_folder_of_another_log_is_refused() {
+    let bench = Bench::new();
+    bench.open().unwrap().stop();
+    let other = Bench { seed: 9, ..bench };
+    assert!(matches!(other.open().unwrap_err(), OpenError::OtherLog(_)));
+}
+
+#[test]
+fn a_keeper_that_lost_everything_adopts_the_log() {
+    let bench = Bench::new();
+    let mut log = bench.open().unwrap();
+    log.append(&record(0));
+    log.sequencer.sequence_once(bench.now()).unwrap();
+    log.stop();
+    let fresh = Bench { disk: bench.disk.clone(), ..Bench::new() };
+    let mut log = fresh.open().unwrap();
+    assert_eq!(log.append(&record(1)), 1);
+    assert_eq!(log.sequencer.sequence_once(bench.now()).unwrap().checkpoint.size(), 2);
+}
+
+#[test]
+fn a_sequencer_that_failed_goes_on_when_the_disk_does() {
+    for step in 0..20 {
+        for fault in [Fault::Lost, Fault::DoneButReportedLost] {
+            let bench = Bench::new();
+            let mut log = bench.open().unwrap();
+            for n in 0..300 {
+                log.append(&record(n));
+            }
+            bench.disk.break_once(step, fault);
+            let _ = log.sequencer.sequence_once(bench.now());
+            bench.disk.mend();
+            let sequenced = log.sequencer.sequence_once(bench.now()).unwrap();
+            assert_eq!(sequenced.checkpoint.size(), 300, "step {step} {fault:?}");
+            log.append(&record(300));
+            assert_eq!(log.sequencer.sequence_once(bench.now()).unwrap().checkpoint.size(), 301);
+            assert_eq!(bench.requests(301), (0..301).collect::<Vec<_>>(), "step {step} {fault:?}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Reading records back: from the tiles, then from the journal's tail. On a log in use, without locks.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use crate::checkpoint::{CheckpointError, SignedCheckpoint};
+use crate::data_keys::{DataKeys, Month};
+use crate::journal::{Cursor, JournalError, Replay};
+use crate::leaf::{Leaf, LeafError, UnsealError};
+use crate::note::VerifierKey;
+use crate::record::Record;
+use crate::sequencer::CHECKPOINT;
+use crate::storage::{Objects, Segments};
+use crate::tile::{TILE_SPAN, TileError, Width, read_entries};
+
+mod filter;
+mod print;
+
+pub use filter::Filter;
+
+/// Reads a log.
+#[derive(Clone)]
+pub struct Reader {
+    objects: Arc<dyn Objects>,
+    segments: Arc<dyn Segments>,
+    key: VerifierKey,
+    keys: Option<Arc<DataKeys>>,
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// Its place in the log.
+    pub index: u64,
+    /// What it says.
+    pub record: Record,
+    /// The month in which the rest of it was sealed, if that does not open: its key was destroyed, or is not at
+    /// hand.
+    pub sealed: Option<Month>,
+}
+
+/// A record, or a stretch of the log, that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The disk, where the checkpoint lies.
+    #[error("cannot read the checkpoint: {0}")]
+    NoCheckpoint(#[source] io::Error),
+    /// The checkpoint is not this log's.
+    #[error("the checkpoint does not hold: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// A tile.
+    #[error(transparent)]
+    Tile(#[from] TileError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// An entry is no record of ours. Those behind it can be read.
+    #[error("entry {index}: {source}")]
+    Leaf {
+        /// Its place.
+        index: u64,
+        /// What is wrong.
+        source: LeafError,
+    },
+    /// An entry's sealed part cannot be had, though its key was not destroyed. Those behind it can be read.
+    #[error("entry {index}: {source}")]
+    Unseal {
+        /// Its place.
+        index: u64,
+        /// What is wrong.
+        source: UnsealError,
+    },
+}
+
+impl Reader {
+    /// Reads the log of `key`; sealed parts too where `keys` are given.
+    #[must_use]
+    pub fn new(
+        objects: Arc<dyn Objects>,
+        segments: Arc<dyn Segments>,
+        key: VerifierKey,
+        keys: Option<Arc<DataKeys>>,
+    ) -> Self {
+        Self { objects, segments, key, keys }
+    }
+
+    /// The records from `index` on, as far as the log goes now. Whoever follows the log asks again from where it
+    /// ended.
+    #[must_use]
+    pub fn entries(&self, index: u64) -> Entries<'_> {
+        self.matching(index, Filter::default())
+    }
+
+    /// The records that `filter` admits, oldest first; with a limit, the newest of them.
+    pub fn search(&self, filter: &Filter) -> Box<dyn Iterator<Item = Result<Entry, ReadError>> + '_> {
+        let matching = self.matching(0, filter.clone());
+        let Some(limit) = filter.limit else { return Box::new(matching) };
+        let mut newest = VecDeque::new();
+        for entry in matching {
+            newest.push_back(entry);
+            if newest.len() > limit {
+                newest.pop_front();
+            }
+        }
+        Box::new(newest.into_iter())
+    }
+
+    /// The one record at `index`; none if the log does not go so far.
+    ///
+    /// # Errors
+    /// [`ReadError`] if it cannot be read.
+    pub fn entry(&self, index: u64) -> Result<Option<Entry>, ReadError> {
+        self.entries(index).next().transpose()
+    }
+
+    /// The last checkpoint.
+    ///
+    /// # Errors
+    /// [`ReadError`] if there is none that holds.
+    pub fn checkpoint(&self) -> Result<SignedCheckpoint, ReadError> {
+        let note = self.objects.read(CHECKPOINT).map_err(ReadError::NoCheckpoint)?;
+        Ok(SignedCheckpoint::open(&note, &self.key)?)
+    }
+
+    fn matching(&self, index: u64, filter: Filter) -> Entries<'_> {
+        Entries { reader: self, filter, next: index, ready: VecDeque::new(), source: Source::Start }
+    }
+
+    fn decode(&self, index: u64, leaf: &[u8], filter: &Filter) -> Result<Option<Entry>, ReadError> {
+        let leaf = Leaf::parse(leaf).map_err(|source| ReadError::Leaf { index, source })?;
+        if !filter.admits_clear(leaf.clear_record()) {
+            return Ok(None);
+        }
+        let Some(month) = leaf.sealed_in().cloned() else {
+            return Ok(filter.admit(Entry { index, record: leaf.clear_record().clone(), sealed: None }));
+        };
+        let closed = Entry { index, record: leaf.clear_record().clone(), sealed: Some(month) };
+        let Some(keys) = &self.keys else { return Ok(filter.admit(closed)) };
+        match leaf.unseal(keys, &*self.objects) {
+            Ok(record) => Ok(filter.admit(Entry { index, record, sealed: None })),
+            Err(UnsealError::Shredded(_) | UnsealError::Seal(_)) => Ok(filter.admit(closed)),
+            Err(source @ (UnsealError::Key(_) | UnsealError::Blob { .. })) => {
+                Err(ReadError::Unseal { index, source })
+            }
+        }
+    }
+}
+
+/// Records in order. Ends where the log ends, or at what cannot be read of the log itself.
+pub struct Entries<'a> {
+    reader: &'a Reader,
+    filter: Filter,
+    /// The index of the first leaf that is not ready.
+    next: u64,
+    ready: VecDeque<(u64, Vec<u8>)>,
+    source: Source<'a>,
+}
+
+/// Where the next leaves come from.
+enum Source<'a> {
+    /// Not known yet.
+    Start,
+    /// Bundles, up to the checkpoint's size.
+    Tiles(u64),
+    /// The journal.
+    Journal(Replay<'a>),
+    /// Nowhere.
+    End,
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<Entry, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            while let Some((index, leaf)) = self.ready.pop_front() {
+                if let Some(found) = self.reader.decode(index, &leaf, &self.filter).transpose() {
+                    return Some(found);
+                }
+            }
+            if matches!(self.source, Source::End) {
+                return None;
+            }
+            if let Err(error) = self.fill() {
+                self.source = Source::End;
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+impl<'a> Entries<'a> {
+    /// The index from which to ask again.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.ready.front().map_or(self.next, |(index, _)| *index)
+    }
+
+    fn fill(&mut self) -> Result<(), ReadError> {
+        match &mut self.source {
+            Source::Start => {
+                self.source = Source::Tiles(self.reader.checkpoint()?.size());
+                Ok(())
+            }
+            Source::Tiles(size) if self.next < *size => {
+                let size = *size;
+                self.fill_from_bundle(size)
+            }
+            Source::Tiles(_) => self.turn_to_journal(),
+            Source::Journal(replay) => match replay.next(u64::MAX) {
+                Ok(Some(batch)) => {
+                    self.add((batch.first_index..).zip(batch.entries));
+                    Ok(())
+                }
+                Ok(None) => match replay.tail() {
+                    Ok(_) => {
+                        self.source = Source::End;
+                        Ok(())
+                    }
+                    Err(error) => self.go_round(error),
+                },
+                Err(error) => self.go_round(error),
+            },
+            Source::End => Ok(()),
+        }
+    }
+
+    fn fill_from_bundle(&mut self, size: u64) -> Result<(), ReadError> {
+        let bundle = self.next / TILE_SPAN;
+        let first = bundle.saturating_mul(TILE_SPAN);
+        let count = size.saturating_sub(first).min(TILE_SPAN);
+        if let Some(width) = usize::try_from(count).ok().and_then(Width::of) {
+            let entries = read_entries(&*self.reader.objects, bundle, width)?;
+            self.add((first..).zip(entries));
+        }
+        Ok(())
+    }
+
+    fn turn_to_journal(&mut self) -> Result<(), ReadError> {
+        let segments: &'a dyn Segments = &*self.reader.segments;
+        match Replay::resume(segments, Cursor::before(self.next)) {
+            Ok(replay) => {
+                self.source = Source::Journal(replay);
+                Ok(())
+            }
+            Err(error) => self.go_round(error),
+        }
+    }
+
+    /// Segments vanish from a log in use once a newer checkpoint covers them. Then the tiles have what they had.
+    fn go_round(&mut self, error: JournalError) -> Result<(), ReadError> {
+        let size = self.reader.checkpoint()?.size();
+        if size <= self.next {
+            return Err(error.into());
+        }
+        self.source = Source::Tiles(size);
+        Ok(())
+    }
+
+    fn add(&mut self, leaves: impl Iterator<Item = (u64, Vec<u8>)>) {
+        let from = self.next;
+        for (index, leaf) in leaves.skip_while(|(index, _)| *index < from) {
+            self.next = index.saturating_add(1);
+            self.ready.push_back((index, leaf));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! The names that records use on the wire.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The text names nothing that this version knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a name that this version knows")]
+pub struct UnknownName;
+
+/// An enum whose variants have one name each, printed, parsed and serialised by it.
+macro_rules! named {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every one of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownName;
+
+            fn from_str(text: &str) -> Result<Self, UnknownName> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(UnknownName),
+                }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+named! {
+    /// What kind of act a record is about.
+    Event {
+        /// A request that reached a route: exactly one for each.
+        Access = "access",
+        /// A write that is about to be sent upstream.
+        AccessIntent = "access.intent",
+        /// A stream that could not be withheld has closed.
+        AccessEnd = "access.end",
+        /// Requests of one address that were refused for their rate, in one minute.
+        AccessThrottled = "access.throttled",
+        /// A batch or transaction whose entries have a record each.
+        Batch = "batch",
+        /// A person signed in.
+        LoginSucceeded = "login",
+        /// A person did not sign in.
+        LoginFailed = "login.failed",
+        /// A person signed out.
+        Logout = "logout",
+        /// A session was ended by another than its person.
+        SessionEnded = "session.end",
+        /// A person let a client act.
+        ConsentGranted = "consent",
+        /// A person did not let a client act.
+        ConsentDenied = "consent.denied",
+        /// Tokens were issued.
+        TokenIssued = "token.issue",
+        /// Tokens were issued for a refresh token.
+        TokenRefreshed = "token.refresh",
+        /// A refresh token was used again, and its family ended.
+        TokenReuse = "token.reuse",
+        /// A token or grant was revoked.
+        TokenRevoked = "token.revoke",
+        /// No token was issued.
+        TokenDenied = "token.denied",
+        /// Someone was asked to approve.
+        ApprovalRequested = "approval.request",
+        /// They approved.
+        ApprovalGranted = "approval.approve",
+        /// They refused.
+        ApprovalDenied = "approval.deny",
+        /// A one-time link to enrol was made.
+        EnrolmentIssued = "enrolment.issue",
+        /// It was used.
+        EnrolmentUsed = "enrolment.use",
+        /// A person was added.
+        UserAdded = "user.add",
+        /// A person's entry was changed.
+        UserChanged = "user.change",
+        /// A person was shut out.
+        UserDisabled = "user.disable",
+        /// A person was let in again.
+        UserEnabled = "user.enable",
+        /// A person's password was set.
+        PasswordSet = "user.set-password",
+        /// A person's second factors were removed.
+        FactorsReset = "user.reset-mfa",
+        /// A client was registered.
+        ClientAdded = "client.add",
+        /// A client's registration was changed.
+        ClientChanged = "client.change",
+        /// A client was removed.
+        ClientRemoved = "client.remove",
+        /// Who cares for whom was changed.
+        CareChanged = "care.change",
+        /// A key took another's place.
+        KeyRotated = "key.rotate",
+        /// A data key of the log was destroyed, and what it sealed with it.
+        DataKeyShredded = "audit.shred",
+        /// New policies are in force.
+        PolicyReloaded = "policy.reload",
+        /// New policies were refused; the old ones stay in force.
+        PolicyRejected = "policy.rejected",
+        /// A new configuration is in force.
+        ConfigReloaded = "config.reload",
+        /// A new configuration was refused; the old one stays in force.
+        ConfigRejected = "config.rejected",
+        /// The log was read.
+        AuditRead = "audit.read",
+        /// The gateway started.
+        Started = "gateway.start",
+        /// The gateway stopped.
+        Stopped = "gateway.stop",
+        /// The gateway found the log as a crash had left it, and went on.
+        Recovered = "gateway.recover",
+    }
+}
+
+named! {
+    /// How an act was decided or ended.
+    Outcome {
+        /// It was allowed.
+        Allow = "allow",
+        /// It was denied.
+        Deny = "deny",
+        /// It failed.
+        Error = "error",
+    }
+}
+
+named! {
+    /// What kind of actor.
+    #[derive(Default)]
+    ActorKind {
+        /// A person.
+        Human = "human",
+        /// A program that acts for itself.
+        Workload = "workload",
+        /// A program that acts for a person.
+        Agent = "agent",
+        /// Someone with an account on the gateway's machine, or the gateway itself.
+        Local = "local",
+        /// Nobody knows who.
+        #[default]
+        Anonymous = "anonymous",
+    }
+}

@@ -1,0 +1,154 @@
+//! What an administrator can do: one type for each command, one method that carries it out, a file for each noun.
+//!
+//! The command line speaks to the running gateway through a socket in the data folder ([`socket`]); where none runs, it
+//! takes the folder's lock and carries the command out itself ([`client`]). Both come here.
+
+mod care;
+pub(crate) mod client;
+mod clients;
+mod keys;
+mod log;
+mod sessions;
+pub(crate) mod socket;
+mod users;
+
+use std::sync::Arc;
+
+use chartgate_access::ids::{ClientId, IdError, PatientId, Role, SessionId, Subject};
+use chartgate_access::session::Timeouts;
+use chartgate_audit::journal::{AppendError, Journal, Recorded};
+use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
+use chartgate_values::{Clock, Phi};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub(crate) use clients::NewClient;
+pub(crate) use users::NewUser;
+
+use crate::live::care::LiveCare;
+use crate::live::cut_offs::LiveCutOffs;
+use crate::live::keys::{KeyError, KeyRing};
+use crate::passwords::{HashError, Passwords};
+use crate::store::{Store, StoreError};
+
+/// A command, as it travels over the socket.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Command {
+    UserAdd(NewUser),
+    UserList,
+    UserShow { name: Subject },
+    UserDisable { name: Subject },
+    UserEnable { name: Subject },
+    UserSetPassword { name: Subject, password: Option<String> },
+    UserRoles { name: Subject, roles: Vec<Role> },
+    ClientAdd(NewClient),
+    ClientList,
+    ClientShow { id: ClientId },
+    ClientRotateSecret { id: ClientId },
+    ClientRemove { id: ClientId },
+    CareAdd { pairs: Vec<(Subject, PatientId)> },
+    CareRemove { subject: Subject, patient: PatientId },
+    CareList { subject: Subject },
+    KeyList,
+    KeyRotate,
+    SessionList { user: Option<Subject> },
+    SessionEnd { id: SessionId },
+    TokenRevoke { token: String },
+    /// Notes that the log is about to be read, and by which question.
+    AuditRead { what: String, question: String },
+}
+
+/// Who gives a command: an account of this machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operator {
+    pub(crate) uid: u32,
+}
+
+/// Why a command was not carried out, in words for its giver.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error("there is no {kind} `{name}`")]
+    Unknown { kind: &'static str, name: String },
+    #[error("the name `{0}` belongs or belonged to somebody; names are not given twice")]
+    NameTaken(String),
+    #[error("{0}")]
+    Invalid(String),
+    #[error(transparent)]
+    Id(#[from] IdError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("not done, for it could not be recorded: {0}")]
+    Unrecorded(#[from] AppendError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Hash(#[from] HashError),
+}
+
+/// Carries commands out.
+pub(crate) struct Administrator {
+    pub(crate) issuer: String,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) store: Arc<Store>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) care: Arc<LiveCare>,
+    pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) passwords: Arc<Passwords>,
+    pub(crate) journal: Journal,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Administrator {
+    /// Carries a command out and gives what it answers.
+    ///
+    /// What grants something is recorded before it is done; what takes something away is done first, for a log that
+    /// cannot be written must not keep anybody in.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub(crate) async fn carry_out(&self, by: Operator, command: Command) -> Result<Value, CommandError> {
+        match command {
+            Command::UserAdd(user) => self.add_user(by, user).await,
+            Command::UserList => self.list_users(),
+            Command::UserShow { name } => self.show_user(&name),
+            Command::UserDisable { name } => self.disable_user(by, name).await,
+            Command::UserEnable { name } => self.enable_user(by, name).await,
+            Command::UserSetPassword { name, password } => self.set_password(by, name, password).await,
+            Command::UserRoles { name, roles } => self.set_roles(by, name, roles).await,
+            Command::ClientAdd(client) => self.add_client(by, client).await,
+            Command::ClientList => self.list_clients(),
+            Command::ClientShow { id } => self.show_client(&id),
+            Command::ClientRotateSecret { id } => self.rotate_secret(by, id).await,
+            Command::ClientRemove { id } => self.remove_client(by, id).await,
+            Command::CareAdd { pairs } => self.add_care(by, pairs).await,
+            Command::CareRemove { subject, patient } => self.remove_care(by, subject, patient).await,
+            Command::CareList { subject } => self.list_care(&subject),
+            Command::KeyList => Ok(self.list_keys()),
+            Command::KeyRotate => self.rotate_keys(by).await,
+            Command::SessionList { user } => self.list_sessions(user.as_ref()),
+            Command::SessionEnd { id } => self.end_session(by, id).await,
+            Command::TokenRevoke { token } => self.revoke_token(by, &token).await,
+            Command::AuditRead { what, question } => self.note_audit_read(by, &what, &question).await,
+        }
+    }
+
+    /// A record of an operator's act on something.
+    fn record(&self, by: Operator, event: Event, on: impl std::fmt::Display) -> Record {
+        let mut record = Record::new(event, Outcome::Allow, self.clock.now());
+        record.actor =
+            Actor { sub: Some(format!("local:{}", by.uid)), kind: ActorKind::Local, ..Actor::default() };
+        record.action = Some(event.as_str().to_owned());
+        record.resource = Some(Phi::new(on.to_string()));
+        record
+    }
+
+    async fn append(&self, record: &Record) -> Result<Recorded<()>, CommandError> {
+        Ok(self.journal.append(record, ()).await?)
+    }
+}
+
+/// Adds a particular to a record.
+fn note(record: &mut Record, name: &str, value: impl std::fmt::Display) {
+    record.detail.insert(name.to_owned(), Phi::new(value.to_string()));
+}

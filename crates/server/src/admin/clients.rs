@@ -1,0 +1,182 @@
+//! OAuth clients.
+
+use std::collections::BTreeSet;
+
+use chartgate_access::client::{AuthMethod, Client, ClientKind, Consent, GrantType};
+use chartgate_access::ids::{ClientId, Role};
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::record::Event;
+use chartgate_protocol::jose::KeySet;
+use chartgate_protocol::oauth::redirect::RedirectUri;
+use chartgate_protocol::oauth::scope::ScopeSet;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Administrator, CommandError, Operator, note};
+use crate::entropy::{digest_of, opaque_secret};
+use crate::store::StoreError;
+use crate::store::users::Added;
+
+/// A client to be registered. What is left out follows from its kind.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewClient {
+    pub(crate) client_id: ClientId,
+    pub(crate) kind: ClientKind,
+    pub(crate) redirect_uris: Vec<RedirectUri>,
+    pub(crate) grant_types: BTreeSet<GrantType>,
+    pub(crate) scope: ScopeSet,
+    pub(crate) audience: Option<String>,
+    pub(crate) auth_method: Option<AuthMethod>,
+    pub(crate) jwks: Option<Value>,
+    pub(crate) roles: BTreeSet<Role>,
+    pub(crate) consent: Option<Consent>,
+}
+
+impl Administrator {
+    /// Registers a client and shows it, with its secret this once.
+    pub(super) async fn add_client(&self, by: Operator, new: NewClient) -> Result<Value, CommandError> {
+        let client = settle(new)?;
+        let mut record = self.record(by, Event::ClientAdded, &client.client_id);
+        note(&mut record, "kind", client.kind);
+        note(&mut record, "scope", &client.scope);
+        let _ = self.append(&record).await?;
+        let secret = uses_secret(&client).then(opaque_secret);
+        let digest = secret.as_ref().map(|secret| digest_of(secret.expose()));
+        let (added, now) = (client.clone(), self.clock.now());
+        let outcome = self.store.write(move |sql| sql.add_client(&added, digest.as_deref(), now)).await;
+        match outcome.map_err(|e: StoreError| CommandError::from(e))? {
+            Added::Yes => Ok(with_secret(show(&client), secret.as_ref().map(|s| s.expose().as_str()))),
+            Added::NameTaken => Err(CommandError::NameTaken(client.client_id.to_string())),
+        }
+    }
+
+    pub(super) fn list_clients(&self) -> Result<Value, CommandError> {
+        Ok(self.store.read(|sql| sql.clients())?.iter().map(show).collect())
+    }
+
+    pub(super) fn show_client(&self, id: &ClientId) -> Result<Value, CommandError> {
+        Ok(show(&self.find_client(id)?))
+    }
+
+    pub(super) async fn rotate_secret(&self, by: Operator, id: ClientId) -> Result<Value, CommandError> {
+        let client = self.find_client(&id)?;
+        if !uses_secret(&client) {
+            let method = client.token_endpoint_auth_method;
+            return Err(CommandError::Invalid(format!("`{id}` uses {method}, which has no secret")));
+        }
+        let mut record = self.record(by, Event::ClientChanged, &id);
+        note(&mut record, "change", "new secret");
+        let _ = self.append(&record).await?;
+        let secret = opaque_secret();
+        let digest = digest_of(secret.expose());
+        self.store.write(move |sql| sql.set_client_secret(&id, &digest)).await?;
+        Ok(with_secret(show(&client), Some(secret.expose())))
+    }
+
+    /// Removes a client: its tokens and grants end with the commit.
+    pub(super) async fn remove_client(&self, by: Operator, id: ClientId) -> Result<Value, CommandError> {
+        let client = self.find_client(&id)?;
+        let now = self.clock.now();
+        let removed = id.clone();
+        self.cut_offs
+            .cut(move |sql| {
+                sql.remove_client(&removed, now)?;
+                let target = Target::Client(removed);
+                Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
+            })
+            .await?;
+        let _ = self.append(&self.record(by, Event::ClientRemoved, &id)).await?;
+        Ok(show(&client))
+    }
+
+    fn find_client(&self, id: &ClientId) -> Result<Client, CommandError> {
+        let unknown = || CommandError::Unknown { kind: "client", name: id.to_string() };
+        self.store.read(|sql| sql.client(id))?.ok_or_else(unknown)
+    }
+}
+
+fn uses_secret(client: &Client) -> bool {
+    match client.token_endpoint_auth_method {
+        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => true,
+        AuthMethod::None | AuthMethod::PrivateKeyJwt => false,
+    }
+}
+
+/// Fills in what follows from the kind, and refuses what makes no sense together.
+fn settle(new: NewClient) -> Result<Client, CommandError> {
+    let invalid = |text: String| Err(CommandError::Invalid(text));
+    let id = new.client_id;
+    let method = new.auth_method.unwrap_or(match new.kind {
+        ClientKind::Public => AuthMethod::None,
+        ClientKind::Backend if new.jwks.is_some() => AuthMethod::PrivateKeyJwt,
+        ClientKind::Confidential | ClientKind::Backend => AuthMethod::ClientSecretBasic,
+    });
+    let grant_types = if new.grant_types.is_empty() {
+        match new.kind {
+            ClientKind::Public | ClientKind::Confidential => {
+                BTreeSet::from([GrantType::AuthorizationCode, GrantType::RefreshToken])
+            }
+            ClientKind::Backend => BTreeSet::from([GrantType::ClientCredentials]),
+        }
+    } else {
+        new.grant_types
+    };
+    match (new.kind, method) {
+        (ClientKind::Public, AuthMethod::None) => {}
+        (ClientKind::Public, other) => return invalid(format!("a public client keeps no secret, so not {other}")),
+        (ClientKind::Confidential | ClientKind::Backend, AuthMethod::None) => {
+            return invalid("only a public client may use the method none".to_owned());
+        }
+        (ClientKind::Confidential | ClientKind::Backend, _) => {}
+    }
+    if grant_types.contains(&GrantType::ClientCredentials) && new.kind == ClientKind::Public {
+        return invalid("a public client cannot use client_credentials".to_owned());
+    }
+    if grant_types.contains(&GrantType::AuthorizationCode) && new.redirect_uris.is_empty() {
+        return invalid("authorization_code needs a --redirect-uri".to_owned());
+    }
+    match (method, &new.jwks) {
+        (AuthMethod::PrivateKeyJwt, None) => return invalid("private_key_jwt needs --jwks-file".to_owned()),
+        (_, Some(jwks)) => match KeySet::parse(jwks.to_string().as_bytes()) {
+            Ok(keys) if keys.keys().next().is_some() => {}
+            Ok(_) => return invalid("the key set has no key that can verify an assertion".to_owned()),
+            Err(e) => return invalid(format!("the key set does not parse: {e}")),
+        },
+        (AuthMethod::None | AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost, None) => {}
+    }
+    Ok(Client {
+        client_id: id,
+        kind: new.kind,
+        token_endpoint_auth_method: method,
+        redirect_uris: new.redirect_uris,
+        grant_types,
+        scope: new.scope,
+        audience: new.audience,
+        roles: new.roles,
+        jwks: new.jwks,
+        consent: new.consent.unwrap_or(Consent::Ask),
+    })
+}
+
+fn show(client: &Client) -> Value {
+    json!({
+        "client_id": client.client_id,
+        "kind": client.kind,
+        "token_endpoint_auth_method": client.token_endpoint_auth_method,
+        "redirect_uris": client.redirect_uris,
+        "grant_types": client.grant_types,
+        "scope": client.scope,
+        "audience": client.audience,
+        "roles": client.roles,
+        "jwks": client.jwks,
+        "consent": client.consent,
+    })
+}
+
+fn with_secret(mut shown: Value, secret: Option<&str>) -> Value {
+    if let (Some(secret), Value::Object(members)) = (secret, &mut shown) {
+        members.insert("client_secret".to_owned(), secret.into());
+    }
+    shown
+}

@@ -1,0 +1,91 @@
+//! Sessions and tokens.
+
+use chartgate_access::ids::{Jti, SessionId, Subject};
+use chartgate_access::session::Session;
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::record::Event;
+use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation};
+use serde_json::{Value, json};
+
+use super::{Administrator, CommandError, Operator, note};
+use crate::config::LONGEST_ACCESS_TOKEN;
+use crate::entropy::digest_of;
+use crate::store::StoreError;
+
+impl Administrator {
+    pub(super) fn list_sessions(&self, user: Option<&Subject>) -> Result<Value, CommandError> {
+        if let Some(name) = user {
+            self.find_user(name)?;
+        }
+        let now = self.clock.now();
+        let sessions = self.store.read(|sql| sql.open_sessions(user))?;
+        Ok(sessions.iter().filter(|s| s.check(self.timeouts, now).is_ok()).map(show).collect())
+    }
+
+    /// Ends a session with all its tokens.
+    pub(super) async fn end_session(&self, by: Operator, id: SessionId) -> Result<Value, CommandError> {
+        let unknown = || CommandError::Unknown { kind: "session", name: id.to_string() };
+        let session = self.store.read(|sql| sql.session(&id))?.ok_or_else(unknown)?;
+        let now = self.clock.now();
+        let ended = id.clone();
+        self.cut_offs
+            .cut(move |sql| {
+                sql.end_session(&ended, now)?;
+                let target = Target::Session(ended);
+                Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
+            })
+            .await?;
+        let mut record = self.record(by, Event::SessionEnded, &id);
+        record.session = Some(id.to_string());
+        note(&mut record, "user", &session.subject);
+        let _ = self.append(&record).await?;
+        Ok(show(&session))
+    }
+
+    /// Revokes an access token, by itself or its `jti`, or a refresh token with its grant.
+    pub(super) async fn revoke_token(&self, by: Operator, token: &str) -> Result<Value, CommandError> {
+        let now = self.clock.now();
+        let mut record = self.record(by, Event::TokenRevoked, "token");
+        let (cut_off, shown) = if token.split('.').count() == 3 {
+            let verifier = AccessTokenVerifier::new(self.issuer.clone(), ExpectedAudience::Any);
+            let keys = self.keys.current();
+            let claims = verifier
+                .verify(token, &keys.verifying, Presentation::BEARER, now)
+                .map_err(|e| CommandError::Invalid(format!("not a token of ours that is still good: {e}")))?;
+            let jti: Jti = claims.jti.as_str().parse()?;
+            record.jti = Some(jti.to_string());
+            note(&mut record, "user", claims.sub.as_str());
+            let expires_at = claims.exp.timestamp();
+            (CutOff::Token { jti: jti.clone(), expires_at }, json!({ "revoked": "access token", "jti": jti }))
+        } else if let Some(stored) = self.store.read(|sql| sql.refresh_token(&digest_of(token)))? {
+            record.grant = Some(stored.grant.to_string());
+            let shown = json!({ "revoked": "grant", "grant": stored.grant });
+            (CutOff::UpTo { target: Target::Grant(stored.grant), not_before: now }, shown)
+        } else {
+            let jti: Jti = token.parse()?;
+            record.jti = Some(jti.to_string());
+            let expires_at = now.plus(LONGEST_ACCESS_TOKEN);
+            (CutOff::Token { jti: jti.clone(), expires_at }, json!({ "revoked": "access token", "jti": jti }))
+        };
+        self.cut_offs
+            .cut(move |sql| {
+                if let CutOff::UpTo { target: Target::Grant(id), .. } = &cut_off {
+                    sql.revoke_grant(id, now)?;
+                }
+                Ok::<_, StoreError>(((), vec![cut_off]))
+            })
+            .await?;
+        let _ = self.append(&record).await?;
+        Ok(shown)
+    }
+}
+
+fn show(session: &Session) -> Value {
+    json!({
+        "id": session.id,
+        "user": session.subject,
+        "auth_time": session.auth_time,
+        "last_seen": session.last_seen,
+        "amr": session.amr,
+    })
+}

@@ -1,0 +1,220 @@
+//! People.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chartgate_access::ids::{FhirUser, Role, Subject};
+use chartgate_access::principal::{User, UserState};
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::record::Event;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Administrator, CommandError, Operator, note};
+use crate::entropy::{digest_of, opaque_secret};
+use crate::passwords::check_strength;
+use crate::store::StoreError;
+use crate::store::users::Added;
+
+/// How long a one-time link is good.
+const ENROLMENT_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// A person to be added.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewUser {
+    pub(crate) name: Subject,
+    pub(crate) roles: BTreeSet<Role>,
+    pub(crate) fhir_user: Option<FhirUser>,
+    pub(crate) email: Option<String>,
+    pub(crate) password: Option<String>,
+}
+
+impl Administrator {
+    /// Adds a person; without a password they get a one-time link to set one.
+    pub(super) async fn add_user(&self, by: Operator, new: NewUser) -> Result<Value, CommandError> {
+        let hash = match &new.password {
+            Some(password) => {
+                check_strength(password, &[new.name.as_str()]).map_err(|e| CommandError::Invalid(e.to_string()))?;
+                Some(self.passwords.hash(password).await?)
+            }
+            None => None,
+        };
+        if self.store.read(|sql| sql.user(&new.name))?.is_some() {
+            return Err(CommandError::NameTaken(new.name.to_string()));
+        }
+        let now = self.clock.now();
+        let user = User {
+            name: new.name,
+            state: UserState::Enabled,
+            roles: new.roles,
+            fhir_user: new.fhir_user,
+            email: new.email,
+            created_at: now,
+        };
+        let mut record = self.record(by, Event::UserAdded, &user.name);
+        note(&mut record, "roles", list(&user.roles));
+        let _ = self.append(&record).await?;
+        let link = hash.is_none().then(opaque_secret);
+        let digest = link.as_ref().map(|secret| digest_of(secret.expose()));
+        let added = user.clone();
+        let outcome = self
+            .store
+            .write(move |sql| {
+                if sql.add_user(&added)? == Added::NameTaken {
+                    return Ok(Added::NameTaken);
+                }
+                if let Some(hash) = &hash {
+                    sql.set_password_hash(&added.name, hash)?;
+                }
+                if let Some(digest) = &digest {
+                    sql.add_enrolment(digest, &added.name, now.plus(ENROLMENT_LIFE))?;
+                }
+                Ok::<_, StoreError>(Added::Yes)
+            })
+            .await?;
+        if outcome == Added::NameTaken {
+            return Err(CommandError::NameTaken(user.name.to_string()));
+        }
+        let mut shown = show(&user);
+        if let (Some(secret), Value::Object(members)) = (link, &mut shown) {
+            members.insert("enrolment_link".to_owned(), self.link(secret.expose()).into());
+        }
+        Ok(shown)
+    }
+
+    fn link(&self, secret: &str) -> String {
+        format!("{}/login/enrol?token={secret}", self.issuer)
+    }
+
+    pub(super) fn list_users(&self) -> Result<Value, CommandError> {
+        Ok(self.store.read(|sql| sql.users())?.iter().map(show).collect())
+    }
+
+    pub(super) fn show_user(&self, name: &Subject) -> Result<Value, CommandError> {
+        let user = self.find_user(name)?;
+        let sessions = self.store.read(|sql| sql.open_sessions(Some(name)))?;
+        let now = self.clock.now();
+        let open = sessions.iter().filter(|session| session.check(self.timeouts, now).is_ok()).count();
+        let care: Vec<String> = self.care.of(name).iter().map(ToString::to_string).collect();
+        let mut shown = show(&user);
+        if let Value::Object(members) = &mut shown {
+            members.insert("open_sessions".to_owned(), open.into());
+            members.insert("patients".to_owned(), care.into());
+        }
+        Ok(shown)
+    }
+
+    /// Shuts a person out: every session, grant and token ends with the commit.
+    pub(super) async fn disable_user(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
+        self.find_user(&name)?;
+        let now = self.clock.now();
+        let subject = name.clone();
+        self.cut_offs
+            .cut(move |sql| {
+                sql.set_user_state(&subject, UserState::Disabled)?;
+                sql.end_all_sessions(&subject, now)?;
+                let target = Target::Subject(subject);
+                Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
+            })
+            .await?;
+        let _ = self.append(&self.record(by, Event::UserDisabled, &name)).await?;
+        self.show_user(&name)
+    }
+
+    pub(super) async fn enable_user(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
+        self.find_user(&name)?;
+        let _ = self.append(&self.record(by, Event::UserEnabled, &name)).await?;
+        let subject = name.clone();
+        self.store.write(move |sql| sql.set_user_state(&subject, UserState::Enabled)).await?;
+        self.show_user(&name)
+    }
+
+    /// Sets a password, or makes a link to set one; either ends what the old one opened.
+    pub(super) async fn set_password(
+        &self,
+        by: Operator,
+        name: Subject,
+        password: Option<String>,
+    ) -> Result<Value, CommandError> {
+        let user = self.find_user(&name)?;
+        let now = self.clock.now();
+        let hash = match &password {
+            Some(password) => {
+                check_strength(password, &[name.as_str()]).map_err(|e| CommandError::Invalid(e.to_string()))?;
+                Some(self.passwords.hash(password).await?)
+            }
+            None => None,
+        };
+        let event = if hash.is_some() { Event::PasswordSet } else { Event::EnrolmentIssued };
+        let _ = self.append(&self.record(by, event, &name)).await?;
+        let link = hash.is_none().then(opaque_secret);
+        let digest = link.as_ref().map(|secret| digest_of(secret.expose()));
+        self.cut_offs
+            .cut(move |sql| {
+                sql.clear_login_failures(name.as_str())?;
+                if let Some(digest) = &digest {
+                    sql.add_enrolment(digest, &name, now.plus(ENROLMENT_LIFE))?;
+                }
+                let Some(hash) = &hash else { return Ok(((), Vec::new())) };
+                sql.set_password_hash(&name, hash)?;
+                sql.end_all_sessions(&name, now)?;
+                let target = Target::Subject(name);
+                Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
+            })
+            .await?;
+        let mut shown = show(&user);
+        if let (Some(secret), Value::Object(members)) = (link, &mut shown) {
+            members.insert("enrolment_link".to_owned(), self.link(secret.expose()).into());
+        }
+        Ok(shown)
+    }
+
+    /// Gives a person other roles. Tokens that claim the old ones are cut off; the session goes on.
+    pub(super) async fn set_roles(
+        &self,
+        by: Operator,
+        name: Subject,
+        roles: Vec<Role>,
+    ) -> Result<Value, CommandError> {
+        let before = self.find_user(&name)?;
+        let roles: BTreeSet<Role> = roles.into_iter().collect();
+        let mut record = self.record(by, Event::UserChanged, &name);
+        note(&mut record, "roles_before", list(&before.roles));
+        note(&mut record, "roles", list(&roles));
+        let _ = self.append(&record).await?;
+        let now = self.clock.now();
+        let subject = name.clone();
+        self.cut_offs
+            .cut(move |sql| {
+                sql.set_user_roles(&subject, &roles)?;
+                let target = Target::Subject(subject);
+                Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
+            })
+            .await?;
+        self.show_user(&name)
+    }
+
+    pub(super) fn find_user(&self, name: &Subject) -> Result<User, CommandError> {
+        let unknown = || CommandError::Unknown { kind: "user", name: name.to_string() };
+        self.store.read(|sql| sql.user(name))?.ok_or_else(unknown)
+    }
+}
+
+fn list(roles: &BTreeSet<Role>) -> String {
+    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+fn show(user: &User) -> Value {
+    json!({
+        "name": user.name,
+        "state": match user.state {
+            UserState::Enabled => "enabled",
+            UserState::Disabled => "disabled",
+        },
+        "roles": user.roles,
+        "fhir_user": user.fhir_user,
+        "email": user.email,
+        "created_at": user.created_at,
+    })
+}

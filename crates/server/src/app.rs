@@ -1,0 +1,240 @@
+//! The one place that builds things. Everything else is given what it needs.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
+use chartgate_values::{Clock, Secret};
+
+use crate::admin::Administrator;
+use crate::authorization_server::{self, AuthorizationServer};
+use crate::clock::SystemClock;
+use crate::config::{Config, Route};
+use crate::live::care::LiveCare;
+use crate::live::cut_offs::LiveCutOffs;
+use crate::live::keys::{self, KeyRing};
+use crate::live::policies::LivePolicies;
+use crate::live::sessions::LiveSessions;
+use crate::log::Log;
+use crate::login::{self, Login};
+use crate::net::throttle::Throttle;
+use crate::net::tls::Certificate;
+use crate::passwords::Passwords;
+use crate::pep::Gateway;
+use crate::secrets::Secrets;
+use crate::store::Store;
+
+/// Everything that runs, opened and recovered, but not listening yet.
+pub(crate) struct App {
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) log: Log,
+    pub(crate) policies: Arc<LivePolicies>,
+    pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) sessions: Arc<LiveSessions>,
+    pub(crate) administrator: Arc<Administrator>,
+    pub(crate) throttle: Arc<Throttle>,
+    keys: Arc<KeyRing>,
+    care: Arc<LiveCare>,
+    passwords: Arc<Passwords>,
+    _lock: DataLock,
+}
+
+/// The data folder, held by whoever may write the store or the log.
+pub(crate) struct DataLock(#[expect(dead_code, reason = "holds the lock while it lives")] File);
+
+/// Why the data folder is not ours.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockError {
+    /// Somebody else works on it.
+    #[error("the data folder is in use")]
+    Held,
+    /// The disk.
+    #[error("{0}")]
+    File(String),
+}
+
+impl DataLock {
+    /// Takes the folder if nobody has it.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub(crate) fn take(data_dir: &Path) -> Result<Self, LockError> {
+        let path = data_dir.join("lock");
+        let error = |e: std::io::Error| LockError::File(format!("{}: {e}", path.display()));
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(error)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held),
+            Err(TryLockError::Error(e)) => Err(error(e)),
+        }
+    }
+}
+
+impl App {
+    /// Opens store and log, recovers what a crash left, and builds what works on them.
+    ///
+    /// # Errors
+    /// Why nothing may be served, for the operator.
+    pub(crate) fn open(config: Config, lock: DataLock) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let secrets = Secrets::load(&config.data_dir, &log_origin(&config))?;
+        let store = Arc::new(Store::open(&config.store)?);
+        let policies = Arc::new(LivePolicies::load(&config.policy_dir).map_err(all)?);
+        let log = Log::start(
+            &config.audit,
+            &log_origin(&config),
+            &secrets.log_seed,
+            &secrets.master,
+            Arc::clone(&store),
+            Arc::clone(&clock),
+        )?;
+        let cut_offs = Arc::new(LiveCutOffs::load(Arc::clone(&store), Arc::clone(&clock))?);
+        let keys = Arc::new(KeyRing::load(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            secrets.master.derive(keys::PURPOSE)?,
+            config.tokens.signing_algorithm,
+        )?);
+        let care = Arc::new(LiveCare::load(Arc::clone(&store), Arc::clone(&clock))?);
+        let sessions = Arc::new(LiveSessions::new(Arc::clone(&store), Arc::clone(&clock), config.sessions));
+        let pepper = Secret::new(secrets.master.secret_for("password pepper")?.to_vec());
+        let passwords = Arc::new(Passwords::new(pepper)?);
+        let administrator = Arc::new(Administrator {
+            issuer: config.issuer.clone(),
+            timeouts: config.sessions,
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            care: Arc::clone(&care),
+            cut_offs: Arc::clone(&cut_offs),
+            passwords: Arc::clone(&passwords),
+            journal: log.journal.clone(),
+            clock: Arc::clone(&clock),
+        });
+        let app = Self {
+            throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
+            config: Arc::new(config),
+            clock,
+            store,
+            log,
+            policies,
+            cut_offs,
+            sessions,
+            administrator,
+            keys,
+            care,
+            passwords,
+            _lock: lock,
+        };
+        app.record_recovery()?;
+        Ok(app)
+    }
+
+    /// Closes the intents that a crash left open, and says what was recovered.
+    fn record_recovery(&self) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        for open in &self.log.recovered.open_intents {
+            let mut record =
+                Record { event: Event::Access, outcome: Outcome::Error, time: now, ..open.record.clone() };
+            record.decision.reason = Some("interrupted".to_owned());
+            let _ = self.log.journal.append_blocking(&record, ())?;
+        }
+        let found = &self.log.recovered;
+        if found.replayed > 0 || found.torn_bytes > 0 || !found.open_intents.is_empty() {
+            let mut record = Record::new(Event::Recovered, Outcome::Allow, now);
+            record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
+            for (name, value) in [
+                ("replayed", found.replayed.to_string()),
+                ("torn_bytes", found.torn_bytes.to_string()),
+                ("interrupted", found.open_intents.len().to_string()),
+            ] {
+                record.detail.insert(name.to_owned(), chartgate_values::Phi::new(value));
+            }
+            let _ = self.log.journal.append_blocking(&record, ())?;
+            tracing::info!(
+                replayed = found.replayed,
+                torn_bytes = found.torn_bytes,
+                interrupted = found.open_intents.len(),
+                "recovered the log"
+            );
+        }
+        Ok(())
+    }
+
+    /// What stands in front of the routes.
+    ///
+    /// # Errors
+    /// If an upstream's CA cannot be read.
+    pub(crate) fn gateway(&self, routes: Arc<[Route]>) -> anyhow::Result<Gateway> {
+        Gateway::new(crate::pep::Parts {
+            issuer: self.config.issuer.clone(),
+            routes,
+            keys: Arc::clone(&self.keys),
+            cut_offs: Arc::clone(&self.cut_offs),
+            care: Arc::clone(&self.care),
+            policies: Arc::clone(&self.policies),
+            sessions: Arc::clone(&self.sessions),
+            journal: self.log.journal.clone(),
+            throttle: Arc::clone(&self.throttle),
+            clock: Arc::clone(&self.clock),
+        })
+    }
+
+    /// Everything that answers by itself: the authorization server and the pages.
+    pub(crate) fn own_endpoints(&self, routes: Arc<[Route]>, gateway: Arc<Gateway>) -> Router {
+        let server = AuthorizationServer {
+            issuer: self.config.issuer.clone(),
+            tokens: self.config.tokens.clone(),
+            timeouts: self.config.sessions,
+            routes,
+            store: Arc::clone(&self.store),
+            keys: Arc::clone(&self.keys),
+            cut_offs: Arc::clone(&self.cut_offs),
+            journal: self.log.journal.clone(),
+            throttle: Arc::clone(&self.throttle),
+            clock: Arc::clone(&self.clock),
+        };
+        let login = Login {
+            issuer: self.config.issuer.clone(),
+            timeouts: self.config.sessions,
+            store: Arc::clone(&self.store),
+            care: Arc::clone(&self.care),
+            policies: Arc::clone(&self.policies),
+            cut_offs: Arc::clone(&self.cut_offs),
+            passwords: Arc::clone(&self.passwords),
+            directory: gateway,
+            journal: self.log.journal.clone(),
+            throttle: Arc::clone(&self.throttle),
+            clock: Arc::clone(&self.clock),
+        };
+        authorization_server::router(Arc::new(server)).merge(login::router(Arc::new(login)))
+    }
+
+    /// Our certificate.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn certificate(&self) -> anyhow::Result<Arc<Certificate>> {
+        Ok(Arc::new(Certificate::load(&self.config.tls)?))
+    }
+
+    /// Writes what waits and closes store and log.
+    pub(crate) fn close(self) {
+        let Self { log, store, .. } = self;
+        log.stop();
+        store.close();
+    }
+}
+
+/// The name of this installation's log: C2SP wants a URL without its scheme.
+pub(crate) fn log_origin(config: &Config) -> String {
+    format!("{}/audit", config.authority())
+}
+
+fn all(errors: Vec<impl std::fmt::Display>) -> anyhow::Error {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("{}", lines.join("\n"))
+}

@@ -1,0 +1,64 @@
+//! The authorization server: a file for each endpoint.
+
+mod audience;
+mod authenticate_client;
+mod authorize;
+mod discovery;
+mod error;
+mod revoke;
+mod token;
+mod userinfo;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use chartgate_access::session::Timeouts;
+use chartgate_audit::journal::Journal;
+use chartgate_values::Clock;
+
+use crate::config::{Route, Tokens};
+use crate::live::cut_offs::LiveCutOffs;
+use crate::live::keys::KeyRing;
+use crate::net::throttle::Throttle;
+use crate::store::Store;
+
+/// What the endpoints work with.
+pub(crate) struct AuthorizationServer {
+    pub(crate) issuer: String,
+    pub(crate) tokens: Tokens,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) routes: Arc<[Route]>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) journal: Journal,
+    pub(crate) throttle: Arc<Throttle>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Forms of this protocol are short.
+const MAX_FORM: usize = 64 << 10;
+
+/// All endpoints. Their paths come from discovery; only the well-known ones are fixed.
+pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
+    let mut router = Router::new()
+        .route("/.well-known/openid-configuration", get(discovery::server_metadata))
+        .route("/.well-known/oauth-authorization-server", get(discovery::server_metadata))
+        .route("/jwks", get(discovery::jwks))
+        .route("/authorize", get(authorize::by_query).post(authorize::by_form))
+        .route("/authorize/continue", get(authorize::proceed))
+        .route("/token", post(token::post))
+        .route("/revoke", post(revoke::post))
+        .route("/userinfo", get(userinfo::get).post(userinfo::get));
+    for route in server.routes.iter() {
+        let metadata = format!("/.well-known/oauth-protected-resource{}", route.path);
+        let (name, smart) = (route.name.clone(), format!("{}/.well-known/smart-configuration", route.path));
+        router = router.route(&metadata, get(move |state| discovery::resource_metadata(state, name)));
+        if route.is_fhir() {
+            router = router.route(&smart, get(discovery::smart_configuration));
+        }
+    }
+    router.layer(DefaultBodyLimit::max(MAX_FORM)).with_state(server)
+}

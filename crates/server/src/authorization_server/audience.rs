@@ -1,0 +1,44 @@
+//! Where a token is to be good. RFC 8707, SMART App Launch 2.2 (`aud`).
+
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::smart::scope::SmartScope;
+
+use crate::config::Route;
+
+/// The resource is not one of ours. `invalid_target` on the wire; RFC 8707 section 2.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the resource is not one that this server issues tokens for")]
+pub(super) struct UnknownResource;
+
+/// Resolves the audience: what the request names, else the client's registered default, else the only FHIR route if a
+/// FHIR scope was granted, else the issuer.
+///
+/// # Errors
+/// [`UnknownResource`].
+pub(super) fn resolve(
+    requested: Option<&str>,
+    registered: Option<&str>,
+    scope: &ScopeSet,
+    routes: &[Route],
+    issuer: &str,
+) -> Result<String, UnknownResource> {
+    let known = |asked: &str| {
+        // A slash at the end of a base URL means the same place to every FHIR client.
+        let asked = asked.strip_suffix('/').unwrap_or(asked);
+        let route = routes
+            .iter()
+            .find(|route| route.audience == asked || format!("{issuer}{}", route.path) == asked)
+            .map(|route| route.audience.clone());
+        route.or_else(|| (asked == issuer).then(|| issuer.to_owned()))
+    };
+    if let Some(asked) = requested.or(registered) {
+        return known(asked).ok_or(UnknownResource);
+    }
+    let mut fhir = routes.iter().filter(|route| route.is_fhir());
+    match (fhir.next(), fhir.next()) {
+        (Some(only), None) if scope.iter().any(|token| token.parse::<SmartScope>().is_ok()) => {
+            Ok(only.audience.clone())
+        }
+        _ => Ok(issuer.to_owned()),
+    }
+}

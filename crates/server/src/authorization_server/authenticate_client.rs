@@ -1,0 +1,173 @@
+//! Which client calls, proven as it is registered. RFC 6749 section 2.3, RFC 7523 section 3, SMART App Launch 2.2.
+
+use std::time::Duration;
+
+use chartgate_access::client::{AuthMethod, Client};
+use chartgate_access::ids::ClientId;
+use chartgate_protocol::form::Form;
+use chartgate_protocol::jose::{Algorithm, ClientAssertionVerifier, KeySet, claimed_client_id};
+use chartgate_protocol::oauth::client_authentication::{Presented, PresentedError};
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_values::{Secret, Timestamp};
+use http::HeaderMap;
+use subtle::ConstantTimeEq as _;
+
+use super::AuthorizationServer;
+use super::error::{Challenge, OAuthError};
+use crate::entropy::digest_of;
+use crate::store::StoreError;
+use crate::store::used_assertions::FirstUse;
+
+/// The furthest that an assertion's `exp` may lie ahead. SMART App Launch 2.2: five minutes.
+const ASSERTION_LIFE: Duration = Duration::from_secs(300);
+/// What assertions may be signed with.
+const ASSERTION_ALGORITHMS: [Algorithm; 7] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
+
+/// A client that did not prove who it is: the reason for the record, and what it says of itself.
+#[derive(Debug)]
+pub(super) struct NotAuthenticated {
+    pub(super) claimed: Option<String>,
+    pub(super) reason: &'static str,
+    pub(super) error: OAuthError,
+}
+
+/// Finds and checks the client of a request.
+///
+/// # Errors
+/// [`NotAuthenticated`]. The client learns `invalid_client`, whether it is unknown, shows the wrong secret or uses
+/// another way than its own.
+pub(super) async fn authenticate_client(
+    server: &AuthorizationServer,
+    headers: &HeaderMap,
+    form: &Form,
+    now: Timestamp,
+) -> Result<Client, NotAuthenticated> {
+    let authorization = match authorization(headers) {
+        Ok(value) => value,
+        Err(reason) => return Err(refused(None, reason, Challenge::Basic)),
+    };
+    let challenge = if authorization.is_some() { Challenge::Basic } else { Challenge::No };
+    let presented = match Presented::read(authorization, form) {
+        Ok(presented) => presented,
+        Err(PresentedError::Several) => {
+            let error = OAuthError::new(ErrorCode::InvalidRequest, PresentedError::Several.to_string());
+            return Err(NotAuthenticated { claimed: None, reason: "several-client-credentials", error });
+        }
+        Err(PresentedError::Basic | PresentedError::AssertionType | PresentedError::Nobody) => {
+            return Err(refused(None, "no-client-credentials", challenge));
+        }
+    };
+    let (claimed, proof) = match presented {
+        Presented::Basic { client_id, secret } => (client_id, Proof::Secret(AuthMethod::ClientSecretBasic, secret)),
+        Presented::Post { client_id, secret } => (client_id, Proof::Secret(AuthMethod::ClientSecretPost, secret)),
+        Presented::Public { client_id } => (client_id, Proof::None),
+        Presented::Assertion { client_id, assertion } => {
+            let issuer = claimed_client_id(assertion.expose()).map(|id| id.as_str().to_owned()).ok();
+            match (issuer, client_id) {
+                (Some(issuer), None) => (issuer, Proof::Assertion(assertion)),
+                (Some(issuer), Some(named)) if issuer == named => (issuer, Proof::Assertion(assertion)),
+                (Some(_) | None, named) => return Err(refused(named, "bad-client-assertion", challenge)),
+            }
+        }
+    };
+    let fail = |reason| refused(Some(claimed.clone()), reason, challenge);
+    let unavailable = |e: StoreError| NotAuthenticated {
+        claimed: Some(claimed.clone()),
+        reason: "store-unavailable",
+        error: e.into(),
+    };
+    let Ok(id) = claimed.parse::<ClientId>() else { return Err(fail("unknown-client")) };
+    let Some(client) = server.store.read(|sql| sql.client(&id)).map_err(unavailable)? else {
+        return Err(fail("unknown-client"));
+    };
+    match (client.token_endpoint_auth_method, proof) {
+        (AuthMethod::None, Proof::None) => Ok(client),
+        (method, Proof::Secret(used, secret)) if method == used => {
+            let stored = server.store.read(|sql| sql.client_secret_digest(&id)).map_err(unavailable)?;
+            let digest = digest_of(secret.expose());
+            match stored {
+                Some(stored) if bool::from(stored.as_bytes().ct_eq(digest.as_bytes())) => Ok(client),
+                Some(_) | None => Err(fail("wrong-client-secret")),
+            }
+        }
+        (AuthMethod::PrivateKeyJwt, Proof::Assertion(assertion)) => {
+            match check_assertion(server, &client, assertion.expose(), now).await {
+                Ok(FirstUse::Yes) => Ok(client),
+                Ok(FirstUse::No) => Err(fail("client-assertion-replayed")),
+                Err(AssertionError::Rejected) => Err(fail("bad-client-assertion")),
+                Err(AssertionError::Store(e)) => Err(unavailable(e)),
+            }
+        }
+        (
+            AuthMethod::None
+            | AuthMethod::ClientSecretBasic
+            | AuthMethod::ClientSecretPost
+            | AuthMethod::PrivateKeyJwt,
+            Proof::None | Proof::Secret(..) | Proof::Assertion(_),
+        ) => Err(fail("wrong-client-authentication-method")),
+    }
+}
+
+enum Proof {
+    None,
+    Secret(AuthMethod, Secret<String>),
+    Assertion(Secret<String>),
+}
+
+enum AssertionError {
+    Rejected,
+    Store(StoreError),
+}
+
+impl From<StoreError> for AssertionError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+async fn check_assertion(
+    server: &AuthorizationServer,
+    client: &Client,
+    assertion: &str,
+    now: Timestamp,
+) -> Result<FirstUse, AssertionError> {
+    let jwks = client.jwks.as_ref().map(ToString::to_string).ok_or(AssertionError::Rejected)?;
+    let keys = KeySet::parse(jwks.as_bytes()).map_err(|_| AssertionError::Rejected)?;
+    let verifier = ClientAssertionVerifier {
+        client_id: client.client_id.as_str(),
+        audiences: &[format!("{}/token", server.issuer), server.issuer.clone()],
+        algorithms: &ASSERTION_ALGORITHMS,
+        max_lifetime: ASSERTION_LIFE,
+        skew: Duration::ZERO,
+    };
+    let claims = verifier.verify(assertion, &keys, now).map_err(|_| AssertionError::Rejected)?;
+    let (id, jti, until) = (client.client_id.clone(), claims.jti.as_str().to_owned(), claims.exp.timestamp());
+    server.store.write(move |sql| Ok(sql.use_assertion(&id, &jti, until, now)?)).await
+}
+
+/// The one `Authorization` header, if there is any.
+fn authorization(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
+    let mut all = headers.get_all(http::header::AUTHORIZATION).iter();
+    match (all.next(), all.next()) {
+        (None, _) => Ok(None),
+        (Some(one), None) => one.to_str().map(Some).map_err(|_| "bad-authorization-header"),
+        (Some(_), Some(_)) => Err("bad-authorization-header"),
+    }
+}
+
+fn refused(claimed: Option<String>, reason: &'static str, challenge: Challenge) -> NotAuthenticated {
+    let error = OAuthError {
+        code: ErrorCode::InvalidClient,
+        description: "client authentication failed".to_owned(),
+        challenge,
+    };
+    NotAuthenticated { claimed, reason, error }
+}

@@ -1,0 +1,300 @@
+//! The authorization endpoint. RFC 6749 section 3.1, RFC 7636, RFC 9207, SMART App Launch 2.2.
+//!
+//! A request is checked, kept, and bound to the browser that brought it; then the pages at `/login` ask what has to be
+//! asked, and `/authorize/continue` ends with a code. An error goes to the client only once its redirect URI is known
+//! to be its own; before that, to a page.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Extension, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use chartgate_access::client::{Client, GrantType};
+use chartgate_access::grant::authorization_code::{AskAgain, ConsentGiven, Pages, PendingAuthorization};
+use chartgate_access::ids::{ClientId, GrantId};
+use chartgate_access::login::steps::{self, Approved, SignedIn, Step};
+use chartgate_access::permit::Withheld;
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::authorization::{Addressed, AuthorizationRequest, Prompt};
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::scope::ScopeSet;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::error::no_store;
+use super::token::describe_grant;
+use super::{AuthorizationServer, audience, token};
+use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
+use crate::net::cookie;
+use crate::net::origin::Origin;
+use crate::pages;
+use crate::store::pending::Took;
+use crate::store::{Sql, StoreError};
+
+pub(super) async fn by_query(
+    State(server): State<Arc<AuthorizationServer>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    match Form::parse(query.as_deref().unwrap_or_default()) {
+        Ok(form) => begin(&server, &form, &headers).await,
+        Err(error) => bad_request(&error.to_string()),
+    }
+}
+
+pub(super) async fn by_form(
+    State(server): State<Arc<AuthorizationServer>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match token::form(&headers, &body) {
+        Ok(form) => begin(&server, &form, &headers).await,
+        Err(error) => bad_request(&error.description),
+    }
+}
+
+/// Checks a request and keeps it for its person.
+async fn begin(server: &AuthorizationServer, form: &Form, headers: &HeaderMap) -> Response {
+    let Some(addressed) = Addressed::read(form) else {
+        return bad_request("client_id or redirect_uri is missing");
+    };
+    let client = match find_client(server, &addressed) {
+        Ok(Some(client)) => client,
+        Ok(None) => return bad_request("the application or its redirect address is not registered here"),
+        Err(error) => return unavailable(&error),
+    };
+    let pending = match check(server, &client, &addressed, form) {
+        Ok(pending) => pending,
+        Err((code, description)) => {
+            let reply = Reply { server, redirect_uri: &addressed.redirect_uri, state: addressed.state.as_deref() };
+            return reply.error(code, &description);
+        }
+    };
+    let handle = opaque_secret();
+    let (browser, set_cookie) = match cookie::read(headers, cookie::BROWSER) {
+        Some(browser) => (browser.to_owned(), None),
+        None => {
+            let fresh = opaque_secret();
+            (fresh.expose().clone(), Some(cookie::set(cookie::BROWSER, fresh.expose())))
+        }
+    };
+    let (digest, browser_digest) = (digest_of(handle.expose()), digest_of(&browser));
+    let kept = server.store.write(move |sql| sql.add_pending(&digest, &browser_digest, &pending)).await;
+    if let Err::<(), StoreError>(error) = kept {
+        return unavailable(&error);
+    }
+    let mut response = see_other(&format!("/authorize/continue?request={}", handle.expose()));
+    if let Some(cookie) = set_cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// The client, if it may be answered at that address.
+fn find_client(server: &AuthorizationServer, addressed: &Addressed) -> Result<Option<Client>, StoreError> {
+    let Ok(id) = addressed.client_id.parse::<ClientId>() else { return Ok(None) };
+    let client = server.store.read(|sql| sql.client(&id))?;
+    Ok(client.filter(|client| client.redirects_to(&addressed.redirect_uri)))
+}
+
+/// Whether this client may ask for this.
+fn check(
+    server: &AuthorizationServer,
+    client: &Client,
+    addressed: &Addressed,
+    form: &Form,
+) -> Result<PendingAuthorization, (ErrorCode, String)> {
+    let request = AuthorizationRequest::read(form).map_err(|e| (e.code(), e.to_string()))?;
+    let refuse = |code, text: &str| Err((code, text.to_owned()));
+    if !client.grant_types.contains(&GrantType::AuthorizationCode) {
+        return refuse(ErrorCode::UnauthorizedClient, "the client may not use this grant");
+    }
+    if request.launch.is_some() {
+        return refuse(ErrorCode::InvalidRequest, "the launch handle is not known");
+    }
+    let scope = steps::grantable_by_a_person(&client.grantable(&request.scope));
+    if scope.is_empty() {
+        return refuse(ErrorCode::InvalidScope, "none of the scopes can be granted to this client");
+    }
+    let registered = client.audience.as_deref();
+    let audience =
+        audience::resolve(request.resource.as_deref(), registered, &scope, &server.routes, &server.issuer)
+            .map_err(|e| (ErrorCode::InvalidTarget, e.to_string()))?;
+    let now = server.clock.now();
+    let signed_in_since = match (request.prompt, request.max_age) {
+        (Prompt::Login, _) => Some(now),
+        (_, Some(age)) => Some(now.minus(Duration::from_secs(u64::from(age)))),
+        (Prompt::Default | Prompt::None | Prompt::Consent, None) => None,
+    };
+    Ok(PendingAuthorization {
+        client_id: client.client_id.clone(),
+        redirect_uri: addressed.redirect_uri.clone(),
+        state: addressed.state.clone(),
+        scope,
+        audience,
+        code_challenge: request.code_challenge,
+        nonce: request.nonce,
+        signed_in_since,
+        ask_again: if request.prompt == Prompt::Consent { AskAgain::Consent } else { AskAgain::No },
+        pages: if request.prompt == Prompt::None { Pages::Forbidden } else { Pages::Allowed },
+        login_hint: request.login_hint,
+        patient: None,
+        consent: ConsentGiven::NotYet,
+        created_at: now,
+    })
+}
+
+/// The next page of a kept request, or its end.
+pub(super) async fn proceed(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(origin): Extension<Origin>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
+    let (Some(handle), Some(browser)) = (form.get("request"), cookie::read(&headers, cookie::BROWSER)) else {
+        return expired();
+    };
+    let digest = digest_of(handle);
+    let looked = look(&server, &digest, browser, &headers);
+    let (pending, step) = match looked {
+        Ok(Some(found)) => found,
+        Ok(None) => return expired(),
+        Err(error) => return unavailable(&error),
+    };
+    let reply =
+        Reply { server: &server, redirect_uri: &pending.redirect_uri, state: pending.state.as_deref() };
+    let page = match (step, pending.pages) {
+        (Step::Done(approved), _) => {
+            return finish(&server, &origin, &digest, pending, approved).await;
+        }
+        (Step::SignIn, Pages::Forbidden) => return reply.error(ErrorCode::LoginRequired, "nobody is signed in"),
+        (Step::PickPatient | Step::Consent, Pages::Forbidden) => {
+            return reply.error(ErrorCode::InteractionRequired, "the person would have to be asked");
+        }
+        (Step::SignIn, Pages::Allowed) => "/login",
+        (Step::PickPatient, Pages::Allowed) => "/login/patient",
+        (Step::Consent, Pages::Allowed) => "/login/consent",
+    };
+    see_other(&format!("{page}?request={handle}"))
+}
+
+/// What is kept of a request, and its next step for whoever is signed in.
+fn look(
+    server: &AuthorizationServer,
+    digest: &str,
+    browser: &str,
+    headers: &HeaderMap,
+) -> Result<Option<(PendingAuthorization, Step)>, StoreError> {
+    let now = server.clock.now();
+    let session_cookie = cookie::read(headers, cookie::SESSION).map(digest_of);
+    server.store.read(|sql: &Sql<'_>| {
+        let Some(pending) = sql.pending(digest, &digest_of(browser), now)? else { return Ok(None) };
+        let Some(client) = sql.client(&pending.client_id)? else { return Ok(None) };
+        let session = session_cookie.as_ref().map(|c| sql.session_by_cookie(c)).transpose()?.flatten();
+        let user = session.as_ref().map(|s| sql.user(&s.subject)).transpose()?.flatten();
+        let signed_in = user.as_ref().zip(session.as_ref()).map(|(user, session)| SignedIn { user, session });
+        let before = match &user {
+            Some(user) => sql.consent(&user.name, &client.client_id)?,
+            None => ScopeSet::default(),
+        };
+        let step = steps::next(&pending, &client, signed_in, &before, server.timeouts, now);
+        Ok(Some((pending, step)))
+    })
+}
+
+/// Makes the code and sends it to the client.
+async fn finish(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    digest: &str,
+    pending: PendingAuthorization,
+    approved: Approved,
+) -> Response {
+    let now = server.clock.now();
+    let (redirect_uri, state) = (pending.redirect_uri.clone(), pending.state.clone());
+    let code = pending.into_code(approved, GrantId::random(&mut SystemEntropy), now);
+    let secret = opaque_secret();
+    let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
+    let mut record = origin.record(Event::ConsentGranted, Outcome::Allow, now);
+    describe_grant(&mut record, &code.grant);
+    let scope = code.grant.scope.to_string();
+    record.detail.insert("scope".to_owned(), chartgate_values::Phi::new(scope));
+    let taken = server
+        .store
+        .write(move |sql| {
+            let took = sql.take_pending(&handle)?;
+            if took == Took::It {
+                sql.add_code(&code_digest, &code, now)?;
+            }
+            Ok::<_, StoreError>(took)
+        })
+        .await;
+    match taken {
+        Ok(Took::It) => {}
+        Ok(Took::Nothing) => return expired(),
+        Err(error) => return unavailable(&error),
+    }
+    let reply = Reply { server, redirect_uri: &redirect_uri, state: state.as_deref() };
+    let answer = Withheld::new(reply.answer(&[("code", secret.expose())]));
+    match server.journal.append(&record, answer).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => {
+            tracing::error!(%error, "audit");
+            reply.error(ErrorCode::TemporarilyUnavailable, "try again later")
+        }
+    }
+}
+
+/// An answer to a client, at its own redirect URI.
+struct Reply<'a> {
+    server: &'a AuthorizationServer,
+    redirect_uri: &'a str,
+    state: Option<&'a str>,
+}
+
+impl Reply<'_> {
+    /// RFC 6749 section 4.1.2, with `iss` (RFC 9207).
+    fn answer(&self, parameters: &[(&str, &str)]) -> Response {
+        let mut form = Form::default();
+        for (name, value) in parameters {
+            form.push(name, value);
+        }
+        if let Some(state) = self.state {
+            form.push("state", state);
+        }
+        form.push("iss", &self.server.issuer);
+        let separator = if self.redirect_uri.contains('?') { '&' } else { '?' };
+        see_other(&format!("{}{separator}{}", self.redirect_uri, form.encode()))
+    }
+
+    fn error(&self, code: ErrorCode, description: &str) -> Response {
+        self.answer(&[("error", code.as_str()), ("error_description", description)])
+    }
+}
+
+fn see_other(target: &str) -> Response {
+    let Ok(location) = HeaderValue::from_str(target) else {
+        return bad_request("the redirect address cannot be written as a header");
+    };
+    let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
+    no_store(response.headers_mut());
+    response
+}
+
+fn bad_request(reason: &str) -> Response {
+    pages::message(StatusCode::BAD_REQUEST, "This sign-in request cannot be used", reason)
+}
+
+fn expired() -> Response {
+    let text = "It has expired, was used already, or was begun in another browser. Go back to the application and \
+                begin again.";
+    pages::message(StatusCode::BAD_REQUEST, "This sign-in request is no longer open", text)
+}
+
+fn unavailable(error: &StoreError) -> Response {
+    tracing::error!(%error, "store");
+    let text = "Nothing was lost. Try again in a moment.";
+    pages::message(StatusCode::SERVICE_UNAVAILABLE, "Signing in is not possible just now", text)
+}

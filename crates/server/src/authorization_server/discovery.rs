@@ -1,0 +1,132 @@
+//! What the server says of itself. RFC 8414, OpenID Connect Discovery 1.0, RFC 9728, SMART App Launch 2.2.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chartgate_protocol::oauth::metadata::{ResourceMetadata, ServerMetadata};
+use chartgate_protocol::smart::configuration::SmartConfiguration;
+use http::{HeaderValue, StatusCode, header};
+
+use super::AuthorizationServer;
+use crate::config::RouteKind;
+
+const GRANTS: &[&str] = &["authorization_code", "refresh_token", "client_credentials"];
+const AUTH_METHODS: &[&str] = &["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
+const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384", "RS256", "PS256", "PS384", "ES256", "EdDSA"];
+const SCOPES: &[&str] = &[
+    "openid",
+    "profile",
+    "fhirUser",
+    "launch/patient",
+    "offline_access",
+    "patient/*.cruds",
+    "user/*.cruds",
+    "system/*.cruds",
+];
+const CAPABILITIES: &[&str] = &[
+    "launch-standalone",
+    "authorize-post",
+    "client-public",
+    "client-confidential-symmetric",
+    "client-confidential-asymmetric",
+    "sso-openid-connect",
+    "context-standalone-patient",
+    "permission-offline",
+    "permission-patient",
+    "permission-user",
+    "permission-v1",
+    "permission-v2",
+];
+
+pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer>>) -> Response {
+    let at = |path: &str| format!("{}{path}", server.issuer);
+    public(&ServerMetadata {
+        issuer: server.issuer.clone(),
+        authorization_endpoint: at("/authorize"),
+        token_endpoint: at("/token"),
+        jwks_uri: at("/jwks"),
+        userinfo_endpoint: at("/userinfo"),
+        revocation_endpoint: at("/revoke"),
+        scopes_supported: owned(SCOPES),
+        response_types_supported: &["code"],
+        response_modes_supported: &["query"],
+        grant_types_supported: GRANTS,
+        token_endpoint_auth_methods_supported: AUTH_METHODS,
+        token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+        revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        code_challenge_methods_supported: &["S256"],
+        subject_types_supported: &["public"],
+        id_token_signing_alg_values_supported: vec![server.tokens.signing_algorithm.name()],
+        claims_supported: &[
+            "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "azp", "sid", "fhirUser",
+        ],
+        authorization_response_iss_parameter_supported: true,
+        request_parameter_supported: false,
+        request_uri_parameter_supported: false,
+        protected_resources: server.routes.iter().map(|route| route.audience.clone()).collect(),
+    })
+}
+
+pub(super) async fn smart_configuration(State(server): State<Arc<AuthorizationServer>>) -> Response {
+    let at = |path: &str| format!("{}{path}", server.issuer);
+    public(&SmartConfiguration {
+        issuer: server.issuer.clone(),
+        jwks_uri: at("/jwks"),
+        authorization_endpoint: at("/authorize"),
+        token_endpoint: at("/token"),
+        revocation_endpoint: at("/revoke"),
+        grant_types_supported: GRANTS,
+        response_types_supported: &["code"],
+        token_endpoint_auth_methods_supported: AUTH_METHODS,
+        token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        code_challenge_methods_supported: &["S256"],
+        scopes_supported: owned(SCOPES),
+        capabilities: CAPABILITIES,
+    })
+}
+
+pub(super) async fn resource_metadata(State(server): State<Arc<AuthorizationServer>>, name: String) -> Response {
+    let Some(route) = server.routes.iter().find(|route| route.name == name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let scopes_supported = match &route.kind {
+        RouteKind::Fhir { .. } => owned(SCOPES),
+        RouteKind::Http { allow } => {
+            let mut scopes: Vec<String> = allow.iter().filter_map(|rule| rule.scope.clone()).collect();
+            scopes.sort_unstable();
+            scopes.dedup();
+            scopes
+        }
+    };
+    public(&ResourceMetadata {
+        resource: route.audience.clone(),
+        authorization_servers: vec![server.issuer.clone()],
+        scopes_supported,
+        bearer_methods_supported: &["header"],
+    })
+}
+
+pub(super) async fn jwks(State(server): State<Arc<AuthorizationServer>>) -> Response {
+    let body = server.keys.current().jwks.clone();
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    ];
+    (headers, body).into_response()
+}
+
+fn public(document: &impl serde::Serialize) -> Response {
+    let headers = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    ];
+    (headers, Json(document)).into_response()
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}

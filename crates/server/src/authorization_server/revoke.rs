@@ -1,0 +1,109 @@
+//! Token revocation. RFC 7009.
+//!
+//! An access token is cut off by its `jti`; a refresh token takes its grant with it, and with that all that it issued.
+//! A token of another client, or of nobody, changes nothing and is answered alike.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::response::{IntoResponse, Response};
+use chartgate_access::client::Client;
+use chartgate_access::permit::Withheld;
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation};
+use chartgate_protocol::oauth::token::RevocationRequest;
+use http::{HeaderMap, StatusCode};
+
+use super::AuthorizationServer;
+use super::authenticate_client::authenticate_client;
+use super::error::{OAuthError, no_store};
+use super::token::{describe_grant, form, record_stranger};
+use crate::entropy::digest_of;
+use crate::net::origin::Origin;
+
+pub(super) async fn post(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match revoke(&server, &origin, &headers, &body).await {
+        Ok(()) => {
+            let mut response = StatusCode::OK.into_response();
+            no_store(response.headers_mut());
+            response
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn revoke(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(), OAuthError> {
+    let form = form(headers, body)?;
+    let now = server.clock.now();
+    let client = match authenticate_client(server, headers, &form, now).await {
+        Ok(client) => client,
+        Err(failure) => return Err(record_stranger(server, origin, failure, now).await),
+    };
+    let request = RevocationRequest::read(&form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
+    let token = request.token.expose();
+    let mut record = origin.record(Event::TokenRevoked, Outcome::Allow, now);
+    record.actor.client_id = Some(client.client_id.to_string());
+    if let Some(cut_offs) = what_to_cut(server, &client, token, &mut record)? {
+        let grant = record.grant.clone();
+        server
+            .cut_offs
+            .cut(move |sql| {
+                if let Some(id) = grant.and_then(|id| id.parse().ok())
+                    && cut_offs.iter().any(|c| matches!(c, CutOff::UpTo { target: Target::Grant(_), .. }))
+                {
+                    sql.revoke_grant(&id, now)?;
+                }
+                Ok::<_, OAuthError>(((), cut_offs))
+            })
+            .await?;
+    } else {
+        record.outcome = Outcome::Deny;
+        record.decision.reason = Some("unknown-token".to_owned());
+    }
+    let recorded = server.journal.append(&record, Withheld::new(())).await?;
+    Withheld::release(recorded);
+    Ok(())
+}
+
+/// What a client's own token takes with it.
+fn what_to_cut(
+    server: &AuthorizationServer,
+    client: &Client,
+    token: &str,
+    record: &mut Record,
+) -> Result<Option<Vec<CutOff>>, OAuthError> {
+    let now = server.clock.now();
+    if let Some(stored) = server.store.read(|sql| sql.refresh_token(&digest_of(token)))? {
+        if stored.token.client_id != client.client_id {
+            return Ok(None);
+        }
+        if let Some(grant) = server.store.read(|sql| sql.live_grant(&stored.grant))? {
+            describe_grant(record, &grant);
+        }
+        record.grant = Some(stored.grant.to_string());
+        return Ok(Some(vec![CutOff::UpTo { target: Target::Grant(stored.grant), not_before: now }]));
+    }
+    let verifier = AccessTokenVerifier::new(server.issuer.clone(), ExpectedAudience::Any);
+    let keys = server.keys.current();
+    let Ok(claims) = verifier.verify(token, &keys.verifying, Presentation::BEARER, now) else { return Ok(None) };
+    if claims.client_id.as_str() != client.client_id.as_str() {
+        return Ok(None);
+    }
+    record.actor.sub = Some(claims.sub.to_string());
+    record.jti = Some(claims.jti.to_string());
+    record.session = claims.sid.as_ref().map(ToString::to_string);
+    let Ok(jti) = claims.jti.as_str().parse() else { return Ok(None) };
+    Ok(Some(vec![CutOff::Token { jti, expires_at: claims.exp.timestamp() }]))
+}

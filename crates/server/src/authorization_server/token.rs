@@ -1,0 +1,220 @@
+//! The token endpoint. RFC 6749 section 3.2.
+//!
+//! Whatever the grant: the client proves who it is, the store consumes what can be used once, `may_issue` is asked, the
+//! record becomes durable, and only then does the answer leave.
+
+mod authorization_code;
+mod client_credentials;
+mod refresh_token;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::response::{IntoResponse as _, Response};
+use chartgate_access::client::Client;
+use chartgate_access::grant::Grant;
+use chartgate_access::ids::Jti;
+use chartgate_access::permit::Withheld;
+use chartgate_access::principal::User;
+use chartgate_access::session::Session;
+use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
+use chartgate_protocol::form::Form;
+use chartgate_protocol::jose::jws;
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::token::{TokenRequest, TokenResponse};
+use chartgate_values::{Phi, Timestamp};
+use http::{HeaderMap, header};
+
+use super::AuthorizationServer;
+use super::authenticate_client::{NotAuthenticated, authenticate_client};
+use super::error::{OAuthError, no_store};
+use crate::net::origin::Origin;
+use crate::store::StoreError;
+
+/// A token request that is refused: why, for the record, and what the client gets.
+pub(super) struct Denied {
+    /// A stable code.
+    reason: &'static str,
+    event: Event,
+    /// What is known of the grant that was tried.
+    grant: Option<Box<Grant>>,
+    error: OAuthError,
+}
+
+/// A token answer with the record that has to be durable before it leaves.
+pub(super) struct Issued {
+    answer: TokenResponse,
+    record: Record,
+}
+
+pub(super) async fn post(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match redeem(&server, &origin, &headers, &body).await {
+        Ok(answer) => {
+            let mut response = Json(answer).into_response();
+            no_store(response.headers_mut());
+            response
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn redeem(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<TokenResponse, OAuthError> {
+    let form = form(headers, body)?;
+    let now = server.clock.now();
+    let client = match authenticate_client(server, headers, &form, now).await {
+        Ok(client) => client,
+        Err(failure) => return Err(record_stranger(server, origin, failure, now).await),
+    };
+    let outcome = match TokenRequest::read(&form) {
+        Ok(TokenRequest::AuthorizationCode { code, redirect_uri, code_verifier }) => {
+            authorization_code::redeem(server, origin, &client, &code, &redirect_uri, &code_verifier).await
+        }
+        Ok(TokenRequest::RefreshToken { refresh_token, scope }) => {
+            refresh_token::redeem(server, origin, &client, &refresh_token, scope).await
+        }
+        Ok(TokenRequest::ClientCredentials { scope, resource }) => {
+            client_credentials::redeem(server, origin, &client, scope, resource.as_deref()).await
+        }
+        Err(error) => Err(Denied::new("bad-request", OAuthError::new(error.code(), error.to_string()))),
+    };
+    match outcome {
+        Ok(Issued { answer, record }) => {
+            let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
+            Ok(Withheld::release(recorded))
+        }
+        Err(denied) => {
+            let record = denied.record(origin, &client, server.clock.now());
+            let recorded = server.journal.append(&record, Withheld::new(denied.error)).await?;
+            Err(Withheld::release(recorded))
+        }
+    }
+}
+
+/// The form of a request that says it is one.
+pub(super) fn form(headers: &HeaderMap, body: &[u8]) -> Result<Form, OAuthError> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).map(str::trim);
+    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
+        let description = "the body has to be application/x-www-form-urlencoded";
+        return Err(OAuthError::new(ErrorCode::InvalidRequest, description));
+    }
+    let text = std::str::from_utf8(body)
+        .map_err(|_| OAuthError::new(ErrorCode::InvalidRequest, "the body is not UTF-8"))?;
+    Ok(Form::parse(text)?)
+}
+
+/// A client that did not prove who it is: recorded, and counted against its address.
+pub(super) async fn record_stranger(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    failure: NotAuthenticated,
+    now: Timestamp,
+) -> OAuthError {
+    server.throttle.count(origin.ip);
+    let mut record = origin.record(Event::TokenDenied, Outcome::Deny, now);
+    record.decision.reason = Some(failure.reason.to_owned());
+    record.actor.client_id = failure.claimed.map(|claimed| claimed.chars().take(64).collect());
+    match server.journal.append(&record, Withheld::new(failure.error)).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => error.into(),
+    }
+}
+
+impl Denied {
+    fn new(reason: &'static str, error: OAuthError) -> Self {
+        Self { reason, event: Event::TokenDenied, grant: None, error }
+    }
+
+    fn of(self, grant: Grant) -> Self {
+        Self { grant: Some(Box::new(grant)), ..self }
+    }
+
+    fn record(&self, origin: &Origin, client: &Client, now: Timestamp) -> Record {
+        let mut record = origin.record(self.event, Outcome::Deny, now);
+        record.decision.reason = Some(self.reason.to_owned());
+        match &self.grant {
+            Some(grant) => {
+                describe_grant(&mut record, grant);
+                record.actor.client_id = Some(client.client_id.to_string());
+            }
+            None => record.actor = workload(client),
+        }
+        record
+    }
+}
+
+impl From<StoreError> for Denied {
+    fn from(error: StoreError) -> Self {
+        Self::new("store-unavailable", error.into())
+    }
+}
+
+/// What a record says of a grant.
+pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
+    record.actor = Actor {
+        sub: Some(grant.subject.to_string()),
+        client_id: Some(grant.client_id.to_string()),
+        kind: ActorKind::Human,
+        ..Actor::default()
+    };
+    record.session = grant.session.as_ref().map(ToString::to_string);
+    record.grant = Some(grant.id.to_string());
+    record.patients = grant.patient.iter().map(|patient| Phi::new(patient.to_string())).collect();
+    record.amr = grant.amr.clone();
+    record.auth_time = Some(grant.auth_time);
+    record.detail.insert("audience".to_owned(), Phi::new(grant.audience.clone()));
+}
+
+/// What a record says of a client that acts for itself.
+fn workload(client: &Client) -> Actor {
+    Actor {
+        sub: Some(client.client_id.to_string()),
+        client_id: Some(client.client_id.to_string()),
+        kind: ActorKind::Workload,
+        ..Actor::default()
+    }
+}
+
+/// The person and session of a grant as they are now.
+struct Holder {
+    user: Option<User>,
+    session: Option<Session>,
+}
+
+impl Holder {
+    fn find(server: &AuthorizationServer, grant: &Grant) -> Result<Self, StoreError> {
+        server.store.read(|sql| {
+            let user = sql.user(&grant.subject)?;
+            let session = grant.session.as_ref().map(|id| sql.session(id)).transpose()?.flatten();
+            Ok(Self { user, session })
+        })
+    }
+}
+
+/// Signs claims of a token of ours.
+fn sign(
+    server: &AuthorizationServer,
+    typ: &str,
+    claims: &impl serde::Serialize,
+) -> Result<String, Denied> {
+    jws::sign(&server.keys.current().signing, typ, claims).map_err(|error| {
+        tracing::error!(%error, "signing");
+        Denied::new("signing-failed", OAuthError::new(ErrorCode::ServerError, "signing failed"))
+    })
+}
+
+fn fresh_jti() -> Jti {
+    Jti::random(&mut crate::entropy::SystemEntropy)
+}

@@ -1,0 +1,63 @@
+//! Redeeming a code. RFC 6749 section 4.1.3.
+
+use chartgate_access::client::{Client, GrantType};
+use chartgate_access::grant::Grant;
+use chartgate_access::grant::authorization_code::ExchangeError;
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::record::Event;
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_values::Secret;
+
+use super::refresh_token::{First, issue_for_person};
+use super::{Denied, Issued, OAuthError};
+use crate::authorization_server::AuthorizationServer;
+use crate::entropy::digest_of;
+use crate::net::origin::Origin;
+use crate::store::codes::TakenCode;
+
+pub(super) async fn redeem(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    client: &Client,
+    code: &Secret<String>,
+    redirect_uri: &str,
+    verifier: &Secret<String>,
+) -> Result<Issued, Denied> {
+    let now = server.clock.now();
+    let digest = digest_of(code.expose());
+    let taken = server.store.write(move |sql| sql.take_code(&digest, now)).await?;
+    let code = match taken {
+        TakenCode::First(code) => code,
+        TakenCode::Unknown => return Err(invalid("unknown-code")),
+        TakenCode::Replayed(code) => return Err(end_replayed(server, client, code.grant).await?),
+    };
+    let grant = code.grant.clone();
+    let exchanged = code.exchange(&client.client_id, redirect_uri, verifier.expose(), now);
+    let grant = match exchanged {
+        Ok(exchanged) => exchanged,
+        Err(ExchangeError::WrongClient) => return Err(invalid("code-of-another-client").of(grant)),
+        Err(ExchangeError::WrongRedirectUri) => return Err(invalid("wrong-redirect-uri").of(grant)),
+        Err(ExchangeError::Expired) => return Err(invalid("code-expired").of(grant)),
+        Err(ExchangeError::Verifier(_)) => return Err(invalid("wrong-code-verifier").of(grant)),
+    };
+    issue_for_person(server, origin, client, grant, GrantType::AuthorizationCode, First::Of).await
+}
+
+/// RFC 6749 section 4.1.2: a code used twice is known to two parties, so what came of it ends.
+async fn end_replayed(server: &AuthorizationServer, client: &Client, grant: Grant) -> Result<Denied, Denied> {
+    if grant.client_id == client.client_id {
+        let (id, now) = (grant.id.clone(), server.clock.now());
+        server
+            .cut_offs
+            .cut(move |sql| {
+                sql.revoke_grant(&id, now)?;
+                Ok::<_, Denied>(((), vec![CutOff::UpTo { target: Target::Grant(id), not_before: now }]))
+            })
+            .await?;
+    }
+    Ok(Denied { event: Event::TokenReuse, ..invalid("code-replayed").of(grant) })
+}
+
+fn invalid(reason: &'static str) -> Denied {
+    Denied::new(reason, OAuthError::new(ErrorCode::InvalidGrant, "the code is not valid"))
+}

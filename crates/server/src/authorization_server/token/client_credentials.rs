@@ -1,0 +1,82 @@
+//! A client for itself. RFC 6749 section 4.4, SMART App Launch 2.2 Backend Services.
+
+use chartgate_access::client::{Client, GrantType};
+use chartgate_access::ids::Subject;
+use chartgate_access::issue::{IssueTo, may_issue};
+use chartgate_access::token::access_token::Mint;
+use chartgate_access::token::revocation::Target;
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::oauth::token::TokenResponse;
+use chartgate_protocol::smart::scope::{Level, SmartScope};
+use chartgate_values::Phi;
+
+use super::{Denied, Issued, OAuthError, fresh_jti, sign, workload};
+use crate::authorization_server::{AuthorizationServer, audience};
+use crate::net::origin::Origin;
+
+pub(super) async fn redeem(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    client: &Client,
+    scope: Option<ScopeSet>,
+    resource: Option<&str>,
+) -> Result<Issued, Denied> {
+    let scope = for_itself(&client.grantable(scope.as_ref().unwrap_or(&client.scope)));
+    if scope.is_empty() {
+        let error = OAuthError::new(ErrorCode::InvalidScope, "none of the scopes can be granted to this client");
+        return Err(Denied::new("no-grantable-scope", error));
+    }
+    let registered = client.audience.as_deref();
+    let audience = audience::resolve(resource, registered, &scope, &server.routes, &server.issuer)
+        .map_err(|e| Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string())))?;
+    let targets = [
+        Target::Subject(Subject::from(&client.client_id)),
+        Target::Client(client.client_id.clone()),
+        Target::Key(server.keys.current().signing.kid().to_owned()),
+    ];
+    let now = server.cut_offs.wait_to_issue(&targets).await;
+    let gate = may_issue(IssueTo::Client, client, GrantType::ClientCredentials, server.timeouts, now).map_err(|e| {
+        Denied::new("grant-not-allowed", OAuthError::new(ErrorCode::UnauthorizedClient, e.to_string()))
+    })?;
+    let mint = Mint { issuer: &server.issuer, ttl: server.tokens.access_token_ttl, jti: fresh_jti(), now };
+    let claims = mint.for_client(&gate, client, &audience, &scope).map_err(|error| {
+        tracing::error!(%error, "minting");
+        Denied::new("minting-failed", OAuthError::new(ErrorCode::ServerError, "the token cannot be made"))
+    })?;
+    let access_token = sign(server, "at+jwt", &claims)?;
+
+    let mut record = origin.record(Event::TokenIssued, Outcome::Allow, now);
+    record.actor = workload(client);
+    record.actor.roles = client.roles.iter().map(ToString::to_string).collect();
+    record.jti = Some(mint.jti.to_string());
+    for (name, value) in [
+        ("grant_type", GrantType::ClientCredentials.to_string()),
+        ("scope", scope.to_string()),
+        ("audience", audience),
+    ] {
+        record.detail.insert(name.to_owned(), Phi::new(value));
+    }
+    let answer = TokenResponse {
+        access_token,
+        token_type: "Bearer",
+        expires_in: server.tokens.access_token_ttl.as_secs(),
+        scope,
+        refresh_token: None,
+        id_token: None,
+        patient: None,
+        need_patient_banner: None,
+    };
+    Ok(Issued { answer, record })
+}
+
+/// What only a person can give falls away: `patient/` and `user/` scopes, identity, launch context, refresh.
+fn for_itself(scope: &ScopeSet) -> ScopeSet {
+    const OF_PEOPLE: [&str; 5] = ["openid", "profile", "fhirUser", "offline_access", "launch/patient"];
+    let of_people = |token: &str| match token.parse::<SmartScope>() {
+        Ok(smart) => smart.level != Level::System,
+        Err(_) => OF_PEOPLE.contains(&token),
+    };
+    scope.iter().filter(|token| !of_people(token)).collect()
+}

@@ -1,0 +1,226 @@
+//! The sample FHIR server's search: the common parameters, by the elements that hold them. HL7 FHIR 4.0.1, search.html.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use super::stored::Version;
+
+/// A search that was understood.
+pub(super) struct Search {
+    filters: Vec<(&'static Parameter, Vec<String>)>,
+    sort: Vec<(&'static Parameter, Direction)>,
+    pub(super) count: usize,
+    pub(super) offset: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Up,
+    Down,
+}
+
+struct Parameter {
+    name: &'static str,
+    kind: Kind,
+    elements: &'static [&'static str],
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Token,
+    Text,
+    Date,
+    Reference,
+}
+
+static PARAMETERS: [Parameter; 27] = [
+    parameter("_id", Kind::Token, &["id"]),
+    parameter("_lastUpdated", Kind::Date, &["meta.lastUpdated"]),
+    parameter("patient", Kind::Reference, &["patient", "subject", "beneficiary"]),
+    parameter("subject", Kind::Reference, &["subject", "patient"]),
+    parameter("beneficiary", Kind::Reference, &["beneficiary"]),
+    parameter("encounter", Kind::Reference, &["encounter", "context"]),
+    parameter("practitioner", Kind::Reference, &["practitioner"]),
+    parameter("organization", Kind::Reference, &["organization", "managingOrganization"]),
+    parameter("code", Kind::Token, &["code", "medicationCodeableConcept", "vaccineCode"]),
+    parameter("vaccine-code", Kind::Token, &["vaccineCode"]),
+    parameter("category", Kind::Token, &["category"]),
+    parameter("status", Kind::Token, &["status"]),
+    parameter("clinical-status", Kind::Token, &["clinicalStatus"]),
+    parameter("verification-status", Kind::Token, &["verificationStatus"]),
+    parameter("intent", Kind::Token, &["intent"]),
+    parameter("class", Kind::Token, &["class"]),
+    parameter("type", Kind::Token, &["type"]),
+    parameter("identifier", Kind::Token, &["identifier"]),
+    parameter("gender", Kind::Token, &["gender"]),
+    parameter("birthdate", Kind::Date, &["birthDate"]),
+    parameter(
+        "date",
+        Kind::Date,
+        &["effectiveDateTime", "effectivePeriod.start", "period.start", "occurrenceDateTime", "performedDateTime",
+          "performedPeriod.start", "date", "recordedDate", "onsetDateTime"],
+    ),
+    parameter("authoredon", Kind::Date, &["authoredOn"]),
+    parameter("recorded-date", Kind::Date, &["recordedDate"]),
+    parameter("onset-date", Kind::Date, &["onsetDateTime"]),
+    parameter("name", Kind::Text, &["name", "name.family", "name.given", "name.text"]),
+    parameter("family", Kind::Text, &["name.family"]),
+    parameter("given", Kind::Text, &["name.given"]),
+];
+
+const fn parameter(name: &'static str, kind: Kind, elements: &'static [&'static str]) -> Parameter {
+    Parameter { name, kind, elements }
+}
+
+impl Search {
+    /// Reads the parameters; one that is not known is an error, never ignored.
+    ///
+    /// # Errors
+    /// The name of the parameter.
+    pub(super) fn read<'f>(form: impl Iterator<Item = (&'f str, &'f str)>) -> Result<Self, String> {
+        let mut search = Self { filters: Vec::new(), sort: Vec::new(), count: 20, offset: 0 };
+        for (name, value) in form {
+            let number = || value.parse().map_err(|_| name.to_owned());
+            match name {
+                "_count" => search.count = number()?,
+                "_offset" => search.offset = number()?,
+                "_format" => {}
+                "_sort" => {
+                    for key in value.split(',') {
+                        let (direction, key) =
+                            key.strip_prefix('-').map_or((Direction::Up, key), |key| (Direction::Down, key));
+                        search.sort.push((find(key).ok_or_else(|| name.to_owned())?, direction));
+                    }
+                }
+                _ => {
+                    let parameter = find(name).ok_or_else(|| name.to_owned())?;
+                    search.filters.push((parameter, value.split(',').map(str::to_owned).collect()));
+                }
+            }
+        }
+        Ok(search)
+    }
+
+    /// The records that fit, sorted, all pages.
+    pub(super) fn run(&self, all: Vec<Version>) -> Vec<Version> {
+        let mut found: Vec<Version> = all
+            .into_iter()
+            .filter(|version| {
+                version.resource.as_ref().is_some_and(|resource| {
+                    self.filters.iter().all(|(parameter, wanted)| parameter.fits(resource, wanted))
+                })
+            })
+            .collect();
+        found.sort_by(|a, b| {
+            for (parameter, direction) in &self.sort {
+                let order = parameter.key(a).cmp(&parameter.key(b));
+                let order = match direction {
+                    Direction::Up => order,
+                    Direction::Down => order.reverse(),
+                };
+                if order != Ordering::Equal {
+                    return order;
+                }
+            }
+            Ordering::Equal
+        });
+        found
+    }
+}
+
+fn find(name: &str) -> Option<&'static Parameter> {
+    PARAMETERS.iter().find(|parameter| parameter.name == name)
+}
+
+impl Parameter {
+    fn fits(&self, resource: &Value, wanted: &[String]) -> bool {
+        let mut values = Vec::new();
+        for element in self.elements {
+            collect(resource, element, &mut values);
+        }
+        wanted.iter().any(|wanted| values.iter().any(|value| self.kind.fits(value, wanted)))
+    }
+
+    fn key(&self, version: &Version) -> String {
+        let mut values = Vec::new();
+        if let Some(resource) = &version.resource {
+            for element in self.elements {
+                collect(resource, element, &mut values);
+            }
+        }
+        let texts = values.iter().filter_map(|value| match value {
+            Value::String(text) => Some(text.clone()),
+            other => other.get("reference").and_then(Value::as_str).map(str::to_owned),
+        });
+        texts.min().unwrap_or_default()
+    }
+}
+
+/// Everything at a dotted path, through lists.
+fn collect<'v>(value: &'v Value, path: &str, out: &mut Vec<&'v Value>) {
+    if let Value::Array(items) = value {
+        items.iter().for_each(|item| collect(item, path, out));
+        return;
+    }
+    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    match (value.get(first), rest) {
+        (Some(inner), Some(rest)) => collect(inner, rest, out),
+        (Some(Value::Array(items)), None) => out.extend(items),
+        (Some(inner), None) => out.push(inner),
+        (None, _) => {}
+    }
+}
+
+impl Kind {
+    fn fits(self, value: &Value, wanted: &str) -> bool {
+        match self {
+            Self::Token => token(value, wanted),
+            Self::Text => {
+                value.as_str().is_some_and(|text| text.to_lowercase().starts_with(&wanted.to_lowercase()))
+            }
+            Self::Date => value.as_str().is_some_and(|date| fits_date(date, wanted)),
+            Self::Reference => value.get("reference").and_then(Value::as_str).is_some_and(|reference| {
+                reference == wanted || reference.rsplit('/').next() == Some(wanted)
+            }),
+        }
+    }
+}
+
+/// `code`, `system|code`, `|code` or `system|`.
+fn token(value: &Value, wanted: &str) -> bool {
+    if let Some(codings) = value.get("coding").and_then(Value::as_array) {
+        return codings.iter().any(|coding| token(coding, wanted));
+    }
+    let (system, code) = match value {
+        Value::String(code) => (None, Some(code.as_str())),
+        other => (
+            other.get("system").and_then(Value::as_str),
+            other.get("code").or_else(|| other.get("value")).and_then(Value::as_str),
+        ),
+    };
+    match wanted.split_once('|') {
+        None => code == Some(wanted),
+        Some(("", wanted)) => system.is_none() && code == Some(wanted),
+        Some((wanted, "")) => system == Some(wanted),
+        Some((wanted_system, wanted)) => system == Some(wanted_system) && code == Some(wanted),
+    }
+}
+
+/// Compares as far as the shorter of the two goes.
+fn fits_date(date: &str, wanted: &str) -> bool {
+    let (prefix, wanted) = match wanted.split_at_checked(2) {
+        Some((prefix @ ("eq" | "ne" | "lt" | "le" | "gt" | "ge"), rest)) => (prefix, rest),
+        Some(_) | None => ("eq", wanted),
+    };
+    let date = date.get(..wanted.len()).unwrap_or(date);
+    let order = date.cmp(wanted);
+    match prefix {
+        "ne" => order != Ordering::Equal,
+        "lt" => order == Ordering::Less,
+        "le" => order != Ordering::Greater,
+        "gt" => order == Ordering::Greater,
+        "ge" => order != Ordering::Less,
+        _ => order == Ordering::Equal,
+    }
+}

@@ -1,0 +1,164 @@
+//! The sample FHIR server's records: in memory for reading, in a file so that the demo goes on where it ended.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use chartgate_values::Timestamp;
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+
+/// All versions of all records.
+pub(super) struct Records {
+    by_type: RwLock<BTreeMap<String, BTreeMap<String, Vec<Version>>>>,
+    file: Mutex<Connection>,
+}
+
+/// A record at one time; `None` where it was deleted.
+#[derive(Clone)]
+pub(super) struct Version {
+    pub(super) number: u64,
+    pub(super) updated: Timestamp,
+    pub(super) resource: Option<Value>,
+}
+
+impl Records {
+    /// Opens the file and reads what is in it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+        let file = Connection::open(path)?;
+        file.pragma_update(None, "journal_mode", "WAL")?;
+        file.execute_batch(
+            "CREATE TABLE IF NOT EXISTS versions (type TEXT NOT NULL, id TEXT NOT NULL, number BIGINT NOT NULL, \
+             updated BIGINT NOT NULL, resource TEXT, PRIMARY KEY (type, id, number))",
+        )?;
+        let mut by_type = BTreeMap::<String, BTreeMap<String, Vec<Version>>>::new();
+        {
+            let text = "SELECT type, id, number, updated, resource FROM versions ORDER BY type, id, number";
+            let mut statement = file.prepare(text)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let version = Version {
+                    number: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(1),
+                    updated: Timestamp::from_micros(row.get(3)?),
+                    resource: row.get::<_, Option<String>>(4)?.and_then(|t| serde_json::from_str(&t).ok()),
+                };
+                by_type.entry(row.get(0)?).or_default().entry(row.get(1)?).or_default().push(version);
+            }
+        }
+        Ok(Self { by_type: RwLock::new(by_type), file: Mutex::new(file) })
+    }
+
+    /// Whether nothing was ever stored.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_type.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Stores many records that are new, in one transaction.
+    ///
+    /// # Errors
+    /// What the database says; then none is stored.
+    pub(super) fn load(&self, resources: Vec<Value>, now: Timestamp) -> rusqlite::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = file.transaction()?;
+        let mut new = Vec::new();
+        for resource in resources {
+            let (Some(kind), Some(id)) = (text(&resource, "resourceType"), text(&resource, "id")) else { continue };
+            let version = Version { number: 1, updated: now, resource: Some(with_meta(resource, 1, now)) };
+            write(&transaction, &kind, &id, &version)?;
+            new.push((kind, id, version));
+        }
+        transaction.commit()?;
+        let mut by_type = self.by_type.write().unwrap_or_else(PoisonError::into_inner);
+        for (kind, id, version) in new {
+            by_type.entry(kind).or_default().insert(id, vec![version]);
+        }
+        Ok(())
+    }
+
+    /// Adds a version of a record; `None` deletes it. `expected` is the version that it has to have now.
+    ///
+    /// # Errors
+    /// [`PutError`].
+    pub(super) fn put(
+        &self,
+        kind: &str,
+        id: &str,
+        resource: Option<Value>,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Version, PutError> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_type = self.by_type.write().unwrap_or_else(PoisonError::into_inner);
+        let versions = by_type.entry(kind.to_owned()).or_default().entry(id.to_owned()).or_default();
+        let last = versions.last().map_or(0, |version| version.number);
+        if expected.is_some_and(|expected| expected != last) {
+            return Err(PutError::AnotherVersion);
+        }
+        let number = last.saturating_add(1);
+        let version =
+            Version { number, updated: now, resource: resource.map(|resource| with_meta(resource, number, now)) };
+        write(&file, kind, id, &version).map_err(PutError::File)?;
+        versions.push(version.clone());
+        Ok(version)
+    }
+
+    /// All versions of a record, oldest first.
+    pub(super) fn versions(&self, kind: &str, id: &str) -> Vec<Version> {
+        let by_type = self.by_type.read().unwrap_or_else(PoisonError::into_inner);
+        by_type.get(kind).and_then(|records| records.get(id)).cloned().unwrap_or_default()
+    }
+
+    /// The last version of every record of a type that was not deleted.
+    pub(super) fn all(&self, kind: &str) -> Vec<Version> {
+        let by_type = self.by_type.read().unwrap_or_else(PoisonError::into_inner);
+        let records = by_type.get(kind).into_iter().flat_map(BTreeMap::values);
+        records.filter_map(|versions| versions.last().filter(|v| v.resource.is_some()).cloned()).collect()
+    }
+
+    /// The ids of all patients, in order.
+    pub(super) fn patients(&self) -> Vec<String> {
+        let ids = self.all("Patient").into_iter().filter_map(|v| v.resource.and_then(|r| text(&r, "id")));
+        ids.collect()
+    }
+
+    /// All types that are stored.
+    pub(super) fn types(&self) -> Vec<String> {
+        self.by_type.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+}
+
+/// Why a record was not stored.
+#[derive(Debug)]
+pub(super) enum PutError {
+    AnotherVersion,
+    File(rusqlite::Error),
+}
+
+fn write(file: &Connection, kind: &str, id: &str, version: &Version) -> rusqlite::Result<()> {
+    let number = i64::try_from(version.number).unwrap_or(i64::MAX);
+    let resource = version.resource.as_ref().map(ToString::to_string);
+    file.execute(
+        "INSERT INTO versions (type, id, number, updated, resource) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![kind, id, number, version.updated.as_micros(), resource],
+    )
+    .map(drop)
+}
+
+fn with_meta(mut resource: Value, number: u64, now: Timestamp) -> Value {
+    if let Value::Object(members) = &mut resource {
+        let meta = members.entry("meta").or_insert_with(|| json!({}));
+        if let Value::Object(meta) = meta {
+            meta.insert("versionId".to_owned(), number.to_string().into());
+            meta.insert("lastUpdated".to_owned(), now.to_string().into());
+        }
+    }
+    resource
+}
+
+/// A text member of a record.
+pub(super) fn text(resource: &Value, name: &str) -> Option<String> {
+    resource.get(name).and_then(Value::as_str).map(str::to_owned)
+}

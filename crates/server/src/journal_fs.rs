@@ -1,0 +1,70 @@
+//! The log's files on a disk: `audit::storage` over `std::fs`. Blocking.
+//!
+//! Everything is readable by its owner alone. A file appears under its name only when it is whole: it is written
+//! under a hidden name beside it, synced, renamed, and the folder synced.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+mod objects;
+mod segments;
+
+pub(crate) use objects::ObjectFolder;
+pub(crate) use segments::SegmentFolder;
+
+/// Makes a folder and those above it up to `root`, which must be there. Durable.
+fn create_folder(root: &Path, folder: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    let mut next = Some(folder);
+    while let Some(folder) = next.filter(|folder| *folder != root && !folder.is_dir()) {
+        missing.push(folder);
+        next = folder.parent();
+    }
+    for folder in missing.into_iter().rev() {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => sync_parent(folder)?,
+        }
+    }
+    Ok(())
+}
+
+/// Opens a hidden file beside `path`, empty. One that a crash left behind is taken over.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    let hidden = path.with_file_name(name);
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&hidden)?;
+    Ok((hidden, file))
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// The names in a folder, without hidden ones; none if there is no such folder.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry?.file_name().into_string().ok().filter(|name| !name.starts_with('.')));
+    }
+    Ok(names)
+}
+
+/// Counts what is not there as done.
+fn unless_absent(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}

@@ -1,0 +1,68 @@
+//! Tiles, bundles, blobs, keys and the checkpoint: files that are written whole.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use chartgate_audit::storage::{Object, Objects};
+
+use super::{create_beside, create_folder, names, sync_folder, sync_parent, unless_absent};
+
+/// The log's folder.
+#[derive(Clone, Debug)]
+pub(crate) struct ObjectFolder {
+    root: PathBuf,
+}
+
+impl ObjectFolder {
+    /// The folder `root`, made if it is not there; the folder above it must be.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        if let Some(parent) = root.parent() {
+            create_folder(parent, root)?;
+        }
+        Ok(Self { root: root.to_owned() })
+    }
+}
+
+impl Objects for ObjectFolder {
+    fn put(&self, objects: &[Object]) -> io::Result<()> {
+        // All are written before the first is synced, so that the disk can take them together.
+        let mut written = Vec::with_capacity(objects.len());
+        let mut folders = BTreeSet::new();
+        for Object { path, bytes } in objects {
+            let path = self.root.join(path);
+            let folder = path.parent().unwrap_or(&self.root).to_owned();
+            create_folder(&self.root, &folder)?;
+            folders.insert(folder);
+            let (hidden, mut file) = create_beside(&path)?;
+            file.write_all(bytes)?;
+            written.push((hidden, path, file));
+        }
+        for (_, _, file) in &written {
+            file.sync_all()?;
+        }
+        for (hidden, path, _) in &written {
+            fs::rename(hidden, path)?;
+        }
+        folders.iter().try_for_each(|folder| sync_folder(folder))
+    }
+
+    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        fs::read(self.root.join(path))
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        names(&self.root.join(folder))
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let path = self.root.join(path);
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        unless_absent(removed)?;
+        unless_absent(sync_parent(&path))
+    }
+}

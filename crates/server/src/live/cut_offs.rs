@@ -1,0 +1,102 @@
+//! Cut-offs in memory, ahead of every use of a token and every issue of one.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use chartgate_access::token::revocation::{CutOff, CutOffs, Revoked, Target, Traits};
+use chartgate_values::{Clock, Timestamp};
+use tokio::sync::watch;
+
+use crate::config::LONGEST_ACCESS_TOKEN;
+use crate::store::{Sql, Store, StoreError};
+
+/// All cut-offs that matter.
+pub(crate) struct LiveCutOffs {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    table: RwLock<CutOffs>,
+    revision: watch::Sender<u64>,
+}
+
+impl LiveCutOffs {
+    /// Reads them from the store.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn load(store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let table = RwLock::new(store.read(Sql::cut_offs)?);
+        Ok(Self { store, clock, table, revision: watch::Sender::new(0) })
+    }
+
+    /// Whether a token is still believed.
+    ///
+    /// # Errors
+    /// [`Revoked`].
+    pub(crate) fn check(&self, token: &Traits) -> Result<(), Revoked> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).check(token)
+    }
+
+    /// Commits cut-offs together with what else belongs to the act, then puts them in force. When this returns,
+    /// the very next request is refused.
+    ///
+    /// # Errors
+    /// What `act` says; then nothing was cut.
+    pub(crate) async fn cut<T, E, A>(&self, act: A) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        A: FnOnce(&Sql<'_>) -> Result<(T, Vec<CutOff>), E> + Send + 'static,
+    {
+        let now = self.clock.now();
+        let (value, cut_offs) = self
+            .store
+            .write(move |sql| {
+                let (value, cut_offs) = act(sql)?;
+                for cut_off in &cut_offs {
+                    sql.add_cut_off(cut_off, now)?;
+                }
+                Ok::<_, E>((value, cut_offs))
+            })
+            .await?;
+        if !cut_offs.is_empty() {
+            let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+            cut_offs.into_iter().for_each(|cut_off| table.add(cut_off));
+            drop(table);
+            self.revision.send_modify(|revision| *revision = revision.wrapping_add(1));
+        }
+        Ok(value)
+    }
+
+    /// Waits until a token for these targets would be believed: where a cut-off stands in the current second, for the
+    /// next one. Gives the time to issue at.
+    pub(crate) async fn wait_to_issue(&self, targets: &[Target]) -> Timestamp {
+        loop {
+            let now = self.clock.now();
+            let wait = self
+                .table
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .wait_before_issuing(targets, now);
+            if wait.is_zero() {
+                return now;
+            }
+            tokio::time::sleep(wait.min(Duration::from_secs(2))).await;
+        }
+    }
+
+    /// Tells open streams that something was cut.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    /// Forgets what can matter no more; once a minute will do.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn forget(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.store.write(move |sql| sql.forget_cut_offs(LONGEST_ACCESS_TOKEN, now)).await?;
+        self.table.write().unwrap_or_else(PoisonError::into_inner).forget(LONGEST_ACCESS_TOKEN, now);
+        Ok(())
+    }
+}

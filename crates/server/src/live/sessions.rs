@@ -1,0 +1,68 @@
+//! Activity of sessions: proxied requests count, in memory, and are written once a minute.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chartgate_access::ids::SessionId;
+use chartgate_access::session::Timeouts;
+use chartgate_values::{Clock, Timestamp};
+use moka::sync::Cache;
+
+use crate::store::{Store, StoreError};
+
+/// Sessions that were used of late.
+pub(crate) struct LiveSessions {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    timeouts: Timeouts,
+    seen: Mutex<HashMap<SessionId, Timestamp>>,
+    /// What the store said of a session, for a short while: automatic logoff holds for proxied requests too.
+    known: Cache<SessionId, Timestamp>,
+}
+
+/// The session has been idle for too long, or is unknown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the session is over")]
+pub(crate) struct SessionIsOver;
+
+impl LiveSessions {
+    pub(crate) fn new(store: Arc<Store>, clock: Arc<dyn Clock>, timeouts: Timeouts) -> Self {
+        let known = Cache::builder().max_capacity(100_000).time_to_live(timeouts.idle).build();
+        Self { store, clock, timeouts, seen: Mutex::default(), known }
+    }
+
+    /// Notes that a session was used just now, if it is not over.
+    ///
+    /// # Errors
+    /// [`SessionIsOver`], also where the store cannot be asked.
+    pub(crate) fn used(&self, id: &SessionId) -> Result<(), SessionIsOver> {
+        let now = self.clock.now();
+        let last = match self.known.get(id) {
+            Some(last) => last,
+            None => {
+                let session = self.store.read(|sql| sql.session(id)).map_err(|_: StoreError| SessionIsOver)?;
+                let session = session.ok_or(SessionIsOver)?;
+                session.check(self.timeouts, now).map_err(|_| SessionIsOver)?;
+                session.last_seen
+            }
+        };
+        if now >= last.plus(self.timeouts.idle) {
+            return Err(SessionIsOver);
+        }
+        self.known.insert(id.clone(), now);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), now);
+        Ok(())
+    }
+
+    /// Writes what was noted.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was noted is then lost, which logs people off early, never late.
+    pub(crate) async fn flush(&self) -> Result<(), StoreError> {
+        let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        if seen.is_empty() {
+            return Ok(());
+        }
+        self.store.write(move |sql| seen.iter().try_for_each(|(id, at)| sql.touch_session(id, *at))).await
+    }
+}

@@ -1,0 +1,104 @@
+//! Pages and steps of signing in: who you are, whose record, whether the application may; setting a password; signing out.
+
+mod account;
+mod consent;
+mod enrol;
+mod form;
+mod patient;
+mod sign_in;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use chartgate_access::grant::authorization_code::PendingAuthorization;
+use chartgate_access::ids::PatientId;
+use chartgate_access::principal::User;
+use chartgate_access::session::Timeouts;
+use chartgate_audit::journal::Journal;
+use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_values::Clock;
+
+use crate::live::care::LiveCare;
+use crate::live::cut_offs::LiveCutOffs;
+use crate::live::policies::LivePolicies;
+use crate::net::origin::Origin;
+use crate::net::throttle::Throttle;
+use crate::pages;
+use crate::passwords::Passwords;
+use crate::store::Store;
+
+/// What the pages work with.
+pub(crate) struct Login {
+    pub(crate) issuer: String,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) store: Arc<Store>,
+    pub(crate) care: Arc<LiveCare>,
+    pub(crate) policies: Arc<LivePolicies>,
+    pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) passwords: Arc<Passwords>,
+    pub(crate) directory: Arc<dyn PatientDirectory>,
+    pub(crate) journal: Journal,
+    pub(crate) throttle: Arc<Throttle>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Where the patient picker has names from. Reading one is an access like any other, and recorded as such.
+pub(crate) trait PatientDirectory: Send + Sync {
+    /// The names of these patients, as far as the person may read them at this audience.
+    fn names<'a>(
+        &'a self,
+        origin: &'a Origin,
+        user: &'a User,
+        audience: &'a str,
+        patients: &'a BTreeSet<PatientId>,
+    ) -> Names<'a>;
+}
+
+/// Names to come.
+pub(crate) type Names<'a> =
+    Pin<Box<dyn Future<Output = Result<BTreeMap<PatientId, String>, DirectoryError>> + Send + 'a>>;
+
+/// Why there are no names.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DirectoryError {
+    /// The access could not be recorded, so nothing is shown.
+    #[error("the log cannot be written")]
+    Unrecorded,
+}
+
+impl Login {
+    /// Where a client learns that its person said no. RFC 6749 section 4.1.2.1, RFC 9207.
+    fn denial(&self, pending: &PendingAuthorization) -> String {
+        let mut form = Form::default();
+        form.push("error", ErrorCode::AccessDenied.as_str());
+        if let Some(state) = &pending.state {
+            form.push("state", state);
+        }
+        form.push("iss", &self.issuer);
+        let separator = if pending.redirect_uri.contains('?') { '&' } else { '?' };
+        format!("{}{separator}{}", pending.redirect_uri, form.encode())
+    }
+}
+
+/// Forms of these pages are short.
+const MAX_FORM: usize = 16 << 10;
+
+/// All pages.
+pub(crate) fn router(login: Arc<Login>) -> Router {
+    Router::new()
+        .route("/login", get(sign_in::page).post(sign_in::submit))
+        .route("/login/patient", get(patient::page).post(patient::submit))
+        .route("/login/consent", get(consent::page).post(consent::submit))
+        .route("/login/enrol", get(enrol::page).post(enrol::submit))
+        .route("/account", get(account::page))
+        .route("/logout", post(account::sign_out))
+        .route("/assets/chartgate.css", get(pages::stylesheet))
+        .layer(DefaultBodyLimit::max(MAX_FORM))
+        .with_state(login)
+}

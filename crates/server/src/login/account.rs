@@ -1,0 +1,89 @@
+//! Who is signed in, and signing out.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use chartgate_access::permit::Withheld;
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::record::{Event, Outcome};
+use http::{HeaderMap, StatusCode, header};
+
+use super::Login;
+use super::form::{Browser, Present, see_other, stale, unavailable};
+use super::sign_in::person;
+use crate::net::cookie;
+use crate::net::origin::Origin;
+use crate::pages;
+use crate::store::StoreError;
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct Account<'a> {
+    username: &'a str,
+    roles: String,
+    since: String,
+    hidden: String,
+}
+
+pub(super) async fn page(State(login): State<Arc<Login>>, headers: HeaderMap) -> Response {
+    let present = match Present::of(&login, &headers) {
+        Ok(Some(present)) => present,
+        Ok(None) => return see_other("/login"),
+        Err(error) => return unavailable(&error),
+    };
+    let browser = Browser::of(&headers);
+    let roles: Vec<&str> = present.user.roles.iter().map(|role| role.as_str()).collect();
+    let page = Account {
+        username: present.user.name.as_str(),
+        roles: if roles.is_empty() { "none".to_owned() } else { roles.join(", ") },
+        since: present.session.auth_time.to_string(),
+        hidden: browser.hidden(&[]),
+    };
+    let mut response = pages::render(StatusCode::OK, &page, None);
+    if let Some(cookie) = browser.set_cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Ends the session with all its tokens, everywhere, before the answer.
+pub(super) async fn sign_out(
+    State(login): State<Arc<Login>>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if Browser::read(&headers, &body).is_none() {
+        return stale();
+    }
+    let present = match Present::of(&login, &headers) {
+        Ok(Some(present)) => present,
+        Ok(None) => return see_other("/login"),
+        Err(error) => return unavailable(&error),
+    };
+    let (id, now) = (present.session.id.clone(), login.clock.now());
+    let cut = login
+        .cut_offs
+        .cut(move |sql| {
+            sql.end_session(&id, now)?;
+            let target = Target::Session(id);
+            Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
+        })
+        .await;
+    if let Err(error) = cut {
+        return unavailable(&error);
+    }
+    let mut record = origin.record(Event::Logout, Outcome::Allow, now);
+    record.action = Some("logout".to_owned());
+    record.actor = person(&present.user);
+    record.session = Some(present.session.id.to_string());
+    let mut answer = pages::message(StatusCode::OK, "Signed out", "You can close this page.");
+    answer.headers_mut().append(header::SET_COOKIE, cookie::clear(cookie::SESSION));
+    match login.journal.append(&record, Withheld::new(answer)).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
+    }
+}

@@ -1,0 +1,205 @@
+//! Whether an application may act for the person.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::{Extension, RawQuery, State};
+use axum::response::Response;
+use chartgate_access::grant::authorization_code::ConsentGiven;
+use chartgate_access::login::steps::grantable_by_a_person;
+use chartgate_access::permit::Withheld;
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::smart::scope::{Level, Permission, SmartScope, TypePattern};
+use chartgate_values::Phi;
+use http::{HeaderMap, StatusCode};
+
+use super::Login;
+use super::form::{Begun, Browser, Present, see_other, stale, unavailable};
+use super::sign_in::person;
+use crate::net::origin::Origin;
+use crate::pages;
+use crate::store::StoreError;
+use crate::store::pending::Took;
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct ConsentPage<'a> {
+    application: &'a str,
+    username: &'a str,
+    wishes: Vec<String>,
+    patient: Option<&'a str>,
+    destination: String,
+    hidden: String,
+}
+
+pub(super) async fn page(
+    State(login): State<Arc<Login>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
+    let browser = Browser::of(&headers);
+    let (handle, begun, present) = match who_and_what(&login, &headers, &browser, &form) {
+        Ok(found) => found,
+        Err(response) => return response,
+    };
+    let page = ConsentPage {
+        application: begun.client.client_id.as_str(),
+        username: present.user.name.as_str(),
+        wishes: wishes(&grantable_by_a_person(&begun.pending.scope)),
+        patient: begun.pending.patient.as_ref().map(|patient| patient.as_str()),
+        destination: pages::origin_of(&begun.pending.redirect_uri),
+        hidden: browser.hidden(&[("request", &handle)]),
+    };
+    pages::render(StatusCode::OK, &page, Some(&begun.pending.redirect_uri))
+}
+
+pub(super) async fn submit(
+    State(login): State<Arc<Login>>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some((browser, form)) = Browser::read(&headers, &body) else { return stale() };
+    let (handle, begun, present) = match who_and_what(&login, &headers, &browser, &form) {
+        Ok(found) => found,
+        Err(response) => return response,
+    };
+    match form.get("decision") {
+        Some("approve") => approve(&login, &handle, begun, &present).await,
+        Some("deny") => deny(&login, &origin, begun, &present).await,
+        Some(_) | None => stale(),
+    }
+}
+
+/// The request that the form is about, and who is signed in.
+pub(super) fn who_and_what(
+    login: &Login,
+    headers: &HeaderMap,
+    browser: &Browser,
+    form: &Form,
+) -> Result<(String, Begun, Present), Response> {
+    let handle = form.get("request").ok_or_else(stale)?;
+    let begun = browser.pending(login, handle).map_err(|e| unavailable(&e))?.ok_or_else(stale)?;
+    let present = Present::of(login, headers).map_err(|e| unavailable(&e))?;
+    let present = present.ok_or_else(|| see_other(&format!("/login?request={handle}")))?;
+    Ok((handle.to_owned(), begun, present))
+}
+
+async fn approve(login: &Login, handle: &str, begun: Begun, present: &Present) -> Response {
+    let mut pending = begun.pending;
+    pending.consent = ConsentGiven::Approved;
+    let (digest, client, subject) = (begun.digest, begun.client.client_id, present.user.name.clone());
+    let (scope, now) = (grantable_by_a_person(&pending.scope), login.clock.now());
+    let kept = login
+        .store
+        .write(move |sql| {
+            sql.set_consent(&subject, &client, &scope, now)?;
+            sql.update_pending(&digest, &pending)
+        })
+        .await;
+    match kept {
+        Ok(()) => see_other(&format!("/authorize/continue?request={handle}")),
+        Err::<_, StoreError>(error) => unavailable(&error),
+    }
+}
+
+/// The person said no: the request is over, and its client is told.
+pub(super) async fn deny(login: &Login, origin: &Origin, begun: Begun, present: &Present) -> Response {
+    let Begun { digest, pending, client } = begun;
+    match login.store.write(move |sql| sql.take_pending(&digest)).await {
+        Ok(Took::It) => {}
+        Ok(Took::Nothing) => return stale(),
+        Err::<_, StoreError>(error) => return unavailable(&error),
+    }
+    let mut record = origin.record(Event::ConsentDenied, Outcome::Deny, login.clock.now());
+    record.action = Some("authorize".to_owned());
+    record.actor = person(&present.user);
+    record.actor.client_id = Some(client.client_id.to_string());
+    record.session = Some(present.session.id.to_string());
+    record.decision.reason = Some("person-declined".to_owned());
+    record.detail.insert("scope".to_owned(), Phi::new(pending.scope.to_string()));
+    let answer = Withheld::new(see_other(&login.denial(&pending)));
+    match login.journal.append(&record, answer).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// Scopes in words.
+fn wishes(scope: &ScopeSet) -> Vec<String> {
+    let mut wishes = Vec::new();
+    for wish in scope.iter().filter_map(wish) {
+        if !wishes.contains(&wish) {
+            wishes.push(wish);
+        }
+    }
+    wishes
+}
+
+fn wish(token: &str) -> Option<String> {
+    if let Ok(smart) = token.parse::<SmartScope>() {
+        return Some(smart_wish(&smart));
+    }
+    Some(match token {
+        "openid" | "profile" | "fhirUser" => "Know who you are".to_owned(),
+        "offline_access" => "Keep this access while you are away".to_owned(),
+        "launch/patient" => return None,
+        other => format!("Use “{other}”"),
+    })
+}
+
+fn smart_wish(scope: &SmartScope) -> String {
+    let verbs: Vec<&str> = [
+        (Permission::Read, "see"),
+        (Permission::Search, "search"),
+        (Permission::Create, "add"),
+        (Permission::Update, "change"),
+        (Permission::Delete, "delete"),
+    ]
+    .into_iter()
+    .filter(|(permission, _)| scope.permissions.contains(*permission))
+    .map(|(_, verb)| verb)
+    .collect();
+    let verbs = match verbs.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    };
+    let mut sentence = String::new();
+    let mut letters = verbs.chars();
+    sentence.extend(letters.next().map(|c| c.to_ascii_uppercase()));
+    sentence.extend(letters);
+    let what = match &scope.types {
+        TypePattern::All => "everything".to_owned(),
+        TypePattern::One(name) => format!("{name} entries"),
+    };
+    let whose = match scope.level {
+        Level::Patient => "in the record of the chosen patient",
+        Level::User => "in the records that you may see",
+        Level::System => "in all records",
+    };
+    format!("{sentence} {what} {whose}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_read_as_sentences() {
+        let scope = "openid fhirUser launch/patient offline_access patient/*.rs user/Observation.cruds";
+        assert_eq!(
+            wishes(&scope.parse().unwrap()),
+            [
+                "Know who you are",
+                "Keep this access while you are away",
+                "See and search everything in the record of the chosen patient",
+                "See, search, add, change and delete Observation entries in the records that you may see",
+            ]
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! What all forms here share: the browser's cookie, a token against forgery, the request that is gone on with.
+
+use axum::response::Response;
+use chartgate_access::client::Client;
+use chartgate_access::grant::authorization_code::PendingAuthorization;
+use chartgate_access::principal::{User, UserState};
+use chartgate_access::session::Session;
+use chartgate_protocol::form::Form;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::Login;
+use crate::entropy::{digest_of, opaque_secret};
+use crate::net::cookie;
+use crate::pages;
+use crate::store::StoreError;
+
+/// A browser as its cookie names it.
+pub(super) struct Browser {
+    secret: String,
+    /// To be set if the browser is new.
+    pub(super) set_cookie: Option<HeaderValue>,
+}
+
+impl Browser {
+    /// The browser of a request, or a new one.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        match cookie::read(headers, cookie::BROWSER) {
+            Some(secret) => Self { secret: secret.to_owned(), set_cookie: None },
+            None => {
+                let secret = opaque_secret().expose().clone();
+                let set_cookie = Some(cookie::set(cookie::BROWSER, &secret));
+                Self { secret, set_cookie }
+            }
+        }
+    }
+
+    /// What forms of this browser carry against forgery (ATTACKS O31).
+    fn csrf(&self) -> String {
+        digest_of(&format!("csrf {}", self.secret))
+    }
+
+    /// Hidden fields: the token against forgery, and what the form goes on with.
+    pub(super) fn hidden(&self, fields: &[(&str, &str)]) -> String {
+        let csrf = self.csrf();
+        let mut out = String::new();
+        for (name, value) in std::iter::once(&("csrf", csrf.as_str())).chain(fields) {
+            let value: String = value
+                .chars()
+                .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+                .collect();
+            out.push_str(&format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">\n"));
+        }
+        out
+    }
+
+    /// Reads a form that this browser was given.
+    pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Option<(Self, Form)> {
+        let browser = Self::of(headers);
+        let form = Form::parse(std::str::from_utf8(body).ok()?).ok()?;
+        let given = form.get("csrf").is_some_and(|csrf| csrf == browser.csrf());
+        (given && browser.set_cookie.is_none()).then_some((browser, form))
+    }
+
+    /// The authorization request that this browser began, and its client.
+    pub(super) fn pending(&self, login: &Login, handle: &str) -> Result<Option<Begun>, StoreError> {
+        let (digest, now) = (digest_of(handle), login.clock.now());
+        login.store.read(|sql| {
+            let Some(pending) = sql.pending(&digest, &digest_of(&self.secret), now)? else { return Ok(None) };
+            let client = sql.client(&pending.client_id)?;
+            Ok(client.map(|client| Begun { digest, pending, client }))
+        })
+    }
+}
+
+/// An authorization request that was begun.
+pub(super) struct Begun {
+    pub(super) digest: String,
+    pub(super) pending: PendingAuthorization,
+    pub(super) client: Client,
+}
+
+/// Somebody signed in.
+pub(super) struct Present {
+    pub(super) user: User,
+    pub(super) session: Session,
+}
+
+impl Present {
+    /// Who is signed in, in a session that is good now.
+    pub(super) fn of(login: &Login, headers: &HeaderMap) -> Result<Option<Self>, StoreError> {
+        let Some(secret) = cookie::read(headers, cookie::SESSION) else { return Ok(None) };
+        let (digest, now) = (digest_of(secret), login.clock.now());
+        login.store.read(|sql| {
+            let Some(session) = sql.session_by_cookie(&digest)? else { return Ok(None) };
+            let Some(user) = sql.user(&session.subject)? else { return Ok(None) };
+            let good = user.state == UserState::Enabled && session.check(login.timeouts, now).is_ok();
+            Ok(good.then_some(Self { user, session }))
+        })
+    }
+}
+
+/// Goes on elsewhere.
+pub(super) fn see_other(target: &str) -> Response {
+    use axum::response::IntoResponse as _;
+    // INVARIANT: targets are our own paths with base64url in them.
+    let location = HeaderValue::from_str(target).unwrap_or_else(|_| HeaderValue::from_static("/account"));
+    let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+/// The form did not come from a page of ours in this browser, or its request is over.
+pub(super) fn stale() -> Response {
+    let text = "It has expired, was used already, or came from another browser. Go back and begin again.";
+    pages::message(StatusCode::BAD_REQUEST, "This page is no longer open", text)
+}
+
+/// Store or log do not take it: nothing was done.
+pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Response {
+    tracing::error!(%error, "login");
+    let text = "Nothing was lost. Try again in a moment.";
+    pages::message(StatusCode::SERVICE_UNAVAILABLE, "Not possible just now", text)
+}

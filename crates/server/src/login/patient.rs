@@ -1,0 +1,141 @@
+//! Whose record the application shall see. SMART App Launch 2.2, `launch/patient`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::{Extension, RawQuery, State};
+use axum::response::Response;
+use chartgate_access::ids::PatientId;
+use chartgate_access::pdp::caller::{CallerKind, Facts};
+use chartgate_access::pdp::decide::{Decision, Question, RecordAction};
+use chartgate_access::pdp::relation::{Belongs, Relation};
+use chartgate_protocol::form::Form;
+use http::{HeaderMap, StatusCode};
+
+use super::Login;
+use super::consent::{deny, who_and_what};
+use super::form::{Begun, Browser, Present, see_other, stale, unavailable};
+use crate::net::origin::Origin;
+use crate::pages;
+use crate::store::StoreError;
+
+#[derive(Template)]
+#[template(path = "patient.html")]
+struct PatientPage<'a> {
+    application: &'a str,
+    patients: Vec<Choice>,
+    any_patient: bool,
+    problem: Option<&'a str>,
+    hidden: String,
+}
+
+struct Choice {
+    id: String,
+    name: String,
+}
+
+/// The most that are listed; beyond that the id is typed.
+const LISTED: usize = 200;
+
+pub(super) async fn page(
+    State(login): State<Arc<Login>>,
+    Extension(origin): Extension<Origin>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
+    let browser = Browser::of(&headers);
+    match who_and_what(&login, &headers, &browser, &form) {
+        Ok((handle, begun, present)) => show(&login, &origin, &browser, &handle, &begun, &present, None).await,
+        Err(response) => response,
+    }
+}
+
+pub(super) async fn submit(
+    State(login): State<Arc<Login>>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some((browser, form)) = Browser::read(&headers, &body) else { return stale() };
+    let (handle, begun, present) = match who_and_what(&login, &headers, &browser, &form) {
+        Ok(found) => found,
+        Err(response) => return response,
+    };
+    if form.get("decision") == Some("deny") {
+        return deny(&login, &origin, begun, &present).await;
+    }
+    let picked = form.get("patient").and_then(|id| id.parse::<PatientId>().ok());
+    let allowed = picked.filter(|patient| may_see(&login, &begun, &present, patient));
+    let Some(patient) = allowed else {
+        let problem = Some("That is not a patient whose record you may see.");
+        return show(&login, &origin, &browser, &handle, &begun, &present, problem).await;
+    };
+    let Begun { digest, mut pending, .. } = begun;
+    pending.patient = Some(patient);
+    match login.store.write(move |sql| sql.update_pending(&digest, &pending)).await {
+        Ok(()) => see_other(&format!("/authorize/continue?request={handle}")),
+        Err::<_, StoreError>(error) => unavailable(&error),
+    }
+}
+
+async fn show(
+    login: &Login,
+    origin: &Origin,
+    browser: &Browser,
+    handle: &str,
+    begun: &Begun,
+    present: &Present,
+    problem: Option<&str>,
+) -> Response {
+    let panel = login.care.of(&present.user.name);
+    let listed: BTreeSet<PatientId> = if panel.len() <= LISTED { (*panel).clone() } else { BTreeSet::new() };
+    let names = match login.directory.names(origin, &present.user, &begun.pending.audience, &listed).await {
+        Ok(names) => names,
+        Err(error) => return unavailable(&error),
+    };
+    let page = PatientPage {
+        application: begun.client.client_id.as_str(),
+        any_patient: allows(login, begun, present, Relation::Other),
+        patients: choices(&listed, &names),
+        problem,
+        hidden: browser.hidden(&[("request", handle)]),
+    };
+    pages::render(StatusCode::OK, &page, Some(&begun.pending.redirect_uri))
+}
+
+fn choices(listed: &BTreeSet<PatientId>, names: &BTreeMap<PatientId, String>) -> Vec<Choice> {
+    let mut choices: Vec<Choice> = listed
+        .iter()
+        .map(|id| Choice {
+            id: id.to_string(),
+            name: names.get(id).cloned().unwrap_or_else(|| id.to_string()),
+        })
+        .collect();
+    choices.sort_by(|a, b| a.name.cmp(&b.name));
+    choices
+}
+
+/// Whether the person may read this patient's own entry: what the gateway will ask again, for every request.
+fn may_see(login: &Login, begun: &Begun, present: &Present, patient: &PatientId) -> bool {
+    let record = Belongs::To(BTreeSet::from([patient.clone()]));
+    let own = present.user.fhir_user.as_ref().and_then(|f| f.patient());
+    let relation = Relation::find(&record, own.as_ref(), &login.care.of(&present.user.name));
+    allows(login, begun, present, relation)
+}
+
+fn allows(login: &Login, begun: &Begun, present: &Present, relation: Relation) -> bool {
+    let facts = Facts {
+        kind: CallerKind::Person,
+        subject: present.user.name.clone(),
+        client_id: begun.client.client_id.clone(),
+        roles: present.user.roles.clone(),
+        acr: None,
+        amr: present.session.amr.iter().cloned().collect(),
+        purpose_of_use: None,
+    };
+    let question = Question::Record { action: RecordAction::Read, resource_type: "Patient", relation };
+    matches!(login.policies.current().decide(&facts, &question), Decision::Allow(_))
+}

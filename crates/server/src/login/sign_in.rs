@@ -1,0 +1,243 @@
+//! Name and password. NIST SP 800-63B-4 section 3.1.1; ATTACKS A01, A02, O32.
+//!
+//! Whether a name is unknown, a person disabled or a password wrong, the answer, its time and its count are the same.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::{Extension, RawQuery, State};
+use axum::response::Response;
+use chartgate_access::ids::{SessionId, Subject};
+use chartgate_access::permit::Withheld;
+use chartgate_access::principal::{User, UserState};
+use chartgate_access::session::Session;
+use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
+use chartgate_protocol::form::Form;
+use chartgate_values::{Phi, Timestamp};
+use http::{HeaderMap, StatusCode, header};
+
+use super::Login;
+use super::form::{Browser, see_other, stale, unavailable};
+use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
+use crate::net::cookie;
+use crate::net::origin::Origin;
+use crate::net::throttle::Admission;
+use crate::pages;
+use crate::passwords::Verdict;
+use crate::store::StoreError;
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignIn<'a> {
+    application: Option<&'a str>,
+    problem: Option<&'a str>,
+    username: &'a str,
+    hidden: String,
+}
+
+const WRONG: &str = "That name and password do not fit together.";
+const TOO_OFTEN: &str = "Too many attempts. Wait a little, then try again; if it goes on, ask your administrator.";
+
+pub(super) async fn page(
+    State(login): State<Arc<Login>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
+    let browser = Browser::of(&headers);
+    show(&login, &browser, form.get("request"), None, StatusCode::OK)
+}
+
+fn show(
+    login: &Login,
+    browser: &Browser,
+    handle: Option<&str>,
+    problem: Option<(&str, &str)>,
+    status: StatusCode,
+) -> Response {
+    let begun = match handle.map(|handle| browser.pending(login, handle)).transpose() {
+        Ok(Some(None)) => return stale(),
+        Ok(begun) => begun.flatten(),
+        Err(error) => return unavailable(&error),
+    };
+    let hint = begun.as_ref().and_then(|begun| begun.pending.login_hint.as_deref()).unwrap_or_default();
+    let page = SignIn {
+        application: begun.as_ref().map(|begun| begun.client.client_id.as_str()),
+        problem: problem.map(|(text, _)| text),
+        username: problem.map_or(hint, |(_, username)| username),
+        hidden: browser.hidden(&handle.map(|handle| ("request", handle)).into_iter().collect::<Vec<_>>()),
+    };
+    let target = begun.as_ref().map(|begun| begun.pending.redirect_uri.as_str());
+    let mut response = pages::render(status, &page, target);
+    if let Some(cookie) = &browser.set_cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie.clone());
+    }
+    response
+}
+
+pub(super) async fn submit(
+    State(login): State<Arc<Login>>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some((browser, form)) = Browser::read(&headers, &body) else { return stale() };
+    let handle = form.get("request");
+    if let Some(handle) = handle {
+        match browser.pending(&login, handle) {
+            Ok(Some(_)) => {}
+            Ok(None) => return stale(),
+            Err(error) => return unavailable(&error),
+        }
+    }
+    let (typed, password) = (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
+    let attempt = match check(&login, &origin, typed, password).await {
+        Ok(attempt) => attempt,
+        Err(error) => return unavailable(&error),
+    };
+    let user = match attempt {
+        Attempt::Good(user) => user,
+        Attempt::Refused(reason, user) => {
+            return refuse(&login, &origin, reason, user.as_ref(), || {
+                let (status, text) = match reason {
+                    Reason::Throttled => (StatusCode::TOO_MANY_REQUESTS, TOO_OFTEN),
+                    Reason::UnknownUser | Reason::WrongPassword | Reason::Disabled => (StatusCode::OK, WRONG),
+                };
+                show(&login, &browser, handle, Some((text, typed)), status)
+            })
+            .await;
+        }
+    };
+    match start_session(&login, &origin, &headers, &user).await {
+        Ok(cookie) => {
+            let target = handle
+                .map_or_else(|| "/account".to_owned(), |handle| format!("/authorize/continue?request={handle}"));
+            let mut response = see_other(&target);
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+            response
+        }
+        Err(response) => response,
+    }
+}
+
+enum Attempt {
+    Good(User),
+    Refused(Reason, Option<User>),
+}
+
+#[derive(Clone, Copy)]
+enum Reason {
+    Throttled,
+    UnknownUser,
+    WrongPassword,
+    Disabled,
+}
+
+async fn check(login: &Login, origin: &Origin, typed: &str, password: &str) -> Result<Attempt, StoreError> {
+    let now = login.clock.now();
+    let canonical: String = typed.trim().to_lowercase().chars().take(64).collect();
+    let (failures, user, hash) = login.store.read(|sql| {
+        let failures = sql.login_failures(&canonical)?;
+        let Ok(name) = canonical.parse::<Subject>() else { return Ok::<_, StoreError>((failures, None, None)) };
+        Ok((failures, sql.user(&name)?, sql.password_hash(&name)?))
+    })?;
+    let admitted = login.throttle.admit(origin.ip) == Admission::Yes;
+    if !admitted || failures.check(now).is_err() {
+        return Ok(Attempt::Refused(Reason::Throttled, user));
+    }
+    // A hash is computed in any case, so that time tells nothing.
+    let verdict = login.passwords.verify(password, hash.as_deref()).await;
+    let reason = match (user, verdict) {
+        (Some(user), Verdict::Right) if user.state == UserState::Enabled => {
+            login.store.write(move |sql| sql.clear_login_failures(&canonical)).await?;
+            return Ok(Attempt::Good(user));
+        }
+        (Some(user), Verdict::Right) => (Reason::Disabled, Some(user)),
+        (Some(user), Verdict::Wrong) => (Reason::WrongPassword, Some(user)),
+        (None, Verdict::Right | Verdict::Wrong) => (Reason::UnknownUser, None),
+    };
+    login.throttle.count(origin.ip);
+    login.store.write(move |sql| sql.add_login_failure(&canonical, now)).await?;
+    Ok(Attempt::Refused(reason.0, reason.1))
+}
+
+/// Records a failed sign-in. A name that is nobody's is not written down: it may be a password in the wrong field.
+async fn refuse(
+    login: &Login,
+    origin: &Origin,
+    reason: Reason,
+    user: Option<&User>,
+    answer: impl FnOnce() -> Response,
+) -> Response {
+    let mut record = origin.record(Event::LoginFailed, Outcome::Deny, login.clock.now());
+    record.action = Some("login".to_owned());
+    record.decision.reason = Some(
+        match reason {
+            Reason::Throttled => "throttled",
+            Reason::UnknownUser => "unknown-user",
+            Reason::WrongPassword => "wrong-password",
+            Reason::Disabled => "user-disabled",
+        }
+        .to_owned(),
+    );
+    if let Some(user) = user {
+        record.actor = person(user);
+    }
+    match login.journal.append(&record, Withheld::new(answer())).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// Starts a session under a new id (ATTACKS O32), and ends the one that the browser had.
+async fn start_session(
+    login: &Login,
+    origin: &Origin,
+    headers: &HeaderMap,
+    user: &User,
+) -> Result<http::HeaderValue, Response> {
+    let now: Timestamp = login.clock.now();
+    let secret = opaque_secret();
+    let session = Session {
+        id: SessionId::random(&mut SystemEntropy),
+        subject: user.name.clone(),
+        auth_time: now,
+        last_seen: now,
+        ended_at: None,
+        amr: vec!["pwd".to_owned()],
+    };
+    let mut record = origin.record(Event::LoginSucceeded, Outcome::Allow, now);
+    record.action = Some("login".to_owned());
+    record.actor = person(user);
+    record.session = Some(session.id.to_string());
+    record.amr = session.amr.clone();
+    record.auth_time = Some(now);
+    let (digest, former) = (digest_of(secret.expose()), cookie::read(headers, cookie::SESSION).map(digest_of));
+    let kept = login
+        .store
+        .write(move |sql| {
+            if let Some(former) = former.map(|digest| sql.session_by_cookie(&digest)).transpose()?.flatten() {
+                sql.end_session(&former.id, now)?;
+            }
+            sql.add_session(&session, &digest)
+        })
+        .await;
+    kept.map_err(|error: StoreError| unavailable(&error))?;
+    let cookie = Withheld::new(cookie::set(cookie::SESSION, secret.expose()));
+    match login.journal.append(&record, cookie).await {
+        Ok(recorded) => Ok(Withheld::release(recorded)),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+/// What records say of a person.
+pub(super) fn person(user: &User) -> Actor {
+    Actor {
+        sub: Some(user.name.to_string()),
+        kind: ActorKind::Human,
+        fhir_user: user.fhir_user.as_ref().map(|f| Phi::new(f.to_string())),
+        roles: user.roles.iter().map(ToString::to_string).collect(),
+        ..Actor::default()
+    }
+}

@@ -1,0 +1,145 @@
+//! Listening: accept, handshake, serve, drain.
+//!
+//! Every phase has its own time limit, for hyper's begin only once it has seen the protocol: accept to handshake,
+//! handshake to the first byte of a request head, head to its end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+/// A TLS handshake, and the first bytes after it, may take this long.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// A request head may take this long.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// A request head may have this many bytes.
+const HEAD_BYTES: usize = 64 << 10;
+/// Connections at the same time.
+const CONNECTIONS: usize = 10_000;
+/// Open requests may take this long to finish when we go down.
+const DRAIN_TIME: Duration = Duration::from_secs(20);
+
+/// Serves HTTPS until `stop` turns true, then finishes what is open.
+pub(crate) async fn https<H, F>(
+    listener: TcpListener,
+    tls: ServerConfig,
+    handle: H,
+    mut stop: watch::Receiver<bool>,
+) where
+    H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let builder = builder();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: give others time to close.
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (acceptor, builder, handle) = (acceptor.clone(), builder.clone(), handle.clone());
+        let watcher = graceful.watcher();
+        tokio::spawn(async move {
+            let _place = place;
+            let Some(stream) = handshake(&acceptor, stream).await else { return };
+            let service = service_fn(move |request| {
+                let answer = handle(peer, request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            });
+            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+            // A connection that breaks is its peer's affair.
+            let _ = watcher.watch(connection).await;
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
+        tracing::warn!("connections were still open when the time to drain was over");
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES)
+        .half_close(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_concurrent_streams(128)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+async fn handshake(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    let _ = stream.set_nodelay(true);
+    let mut stream = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await.ok()?.ok()?;
+    // Wait for the first byte here: hyper's own time limit starts only once it knows the protocol.
+    let first = std::future::poll_fn(|context| {
+        use tokio::io::AsyncBufRead as _;
+        std::pin::Pin::new(&mut stream).poll_fill_buf(context).map_ok(|bytes| !bytes.is_empty())
+    });
+    match tokio::time::timeout(HANDSHAKE_TIME, first).await {
+        Ok(Ok(true)) => Some(stream),
+        Ok(Ok(false) | Err(_)) | Err(_) => None,
+    }
+}
+
+/// Answers plain HTTP with a redirect to the same place over HTTPS, until `stop` turns true.
+pub(crate) async fn redirect(listener: TcpListener, issuer: String, mut stop: watch::Receiver<bool>) {
+    let issuer: Arc<str> = issuer.into();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (issuer, builder) = (Arc::clone(&issuer), builder());
+        tokio::spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+                let answer = Response::builder()
+                    .status(http::StatusCode::PERMANENT_REDIRECT)
+                    .header(http::header::LOCATION, format!("{issuer}{target}"))
+                    .body(Body::empty());
+                async move { answer }
+            });
+            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+            let _ = tokio::time::timeout(HANDSHAKE_TIME, connection).await;
+        });
+    }
+}

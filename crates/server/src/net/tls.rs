@@ -1,0 +1,117 @@
+//! TLS by rustls on aws-lc: versions 1.2 and 1.3, certificates that can be replaced while running.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+
+use crate::config;
+
+/// What is wrong with a certificate, a key or a CA.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    /// A file that cannot be read, or holds something else.
+    #[error("{file}: {problem}")]
+    File {
+        /// Which.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The library refuses.
+    #[error("TLS: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+/// The one cryptographic provider.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Our certificate, which a reload replaces for the next handshake.
+#[derive(Debug)]
+pub(crate) struct Certificate(RwLock<Arc<CertifiedKey>>);
+
+impl Certificate {
+    /// Reads certificate, chain and key.
+    ///
+    /// # Errors
+    /// [`TlsError`] if a file is not what it should be or the two do not fit.
+    pub(crate) fn load(files: &config::Tls) -> Result<Self, TlsError> {
+        Ok(Self(RwLock::new(read(files)?)))
+    }
+
+    /// Reads them again. What is in force stays in force if that fails.
+    ///
+    /// # Errors
+    /// As [`Certificate::load`].
+    pub(crate) fn reload(&self, files: &config::Tls) -> Result<(), TlsError> {
+        let fresh = read(files)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+fn read(files: &config::Tls) -> Result<Arc<CertifiedKey>, TlsError> {
+    let chain = certificates(&files.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&files.private_key)
+        .map_err(|e| file_error(&files.private_key, format!("no private key in PEM: {e}")))?;
+    Ok(Arc::new(CertifiedKey::from_der(chain, key, &provider())?))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match found {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) => Err(file_error(path, "no certificate in it".to_owned())),
+        Err(e) => Err(file_error(path, format!("no certificate in PEM: {e}"))),
+    }
+}
+
+fn file_error(path: &Path, problem: String) -> TlsError {
+    TlsError::File { file: path.display().to_string(), problem }
+}
+
+/// How we serve: no 0-RTT (ATTACKS G15), HTTP/2 and HTTP/1.1.
+///
+/// # Errors
+/// [`TlsError`] if the library refuses.
+pub(crate) fn server(certificate: Arc<Certificate>) -> Result<ServerConfig, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// How we call others: trusting the system's CAs, or the one of this file in their place.
+///
+/// # Errors
+/// [`TlsError`] if the file is not what it should be or the library refuses.
+pub(crate) fn client(ca: Option<&Path>) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = match ca {
+        None => builder.with_platform_verifier()?,
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(path)? {
+                roots.add(certificate)?;
+            }
+            builder.with_root_certificates(roots)
+        }
+    };
+    Ok(builder.with_no_client_auth())
+}

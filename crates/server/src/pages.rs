@@ -1,0 +1,89 @@
+//! Pages for people: the frame that all share, and the headers that go with them.
+
+use askama::Template;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+/// The one stylesheet.
+pub(crate) const STYLESHEET: &str = include_str!("../assets/chartgate.css");
+
+/// A page with a heading and a sentence.
+#[derive(Template)]
+#[template(path = "message.html")]
+pub(crate) struct Message<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) text: &'a str,
+}
+
+/// A page with a heading and a sentence, under this status.
+pub(crate) fn message(status: StatusCode, title: &str, text: &str) -> Response {
+    render(status, &Message { title, text }, None)
+}
+
+/// A page, with headers that keep it out of frames and caches. `form_target` is the one other place that its form may
+/// lead to by a redirect: browsers hold `form-action` against redirects too.
+pub(crate) fn render(status: StatusCode, page: &impl Template, form_target: Option<&str>) -> Response {
+    let html = match page.render() {
+        Ok(html) => html,
+        Err(error) => {
+            tracing::error!(%error, "page");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let mut response = (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response();
+    secure(response.headers_mut(), form_target);
+    response
+}
+
+/// The stylesheet's answer.
+pub(crate) async fn stylesheet() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (headers, STYLESHEET).into_response()
+}
+
+/// The scheme, host and port of a URI, as Content-Security-Policy names places; a scheme alone for an app's own.
+pub(crate) fn origin_of(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once(':') else { return String::new() };
+    match rest.strip_prefix("//") {
+        Some(after) if matches!(scheme, "http" | "https") => {
+            format!("{scheme}://{}", after.split(['/', '?']).next().unwrap_or_default())
+        }
+        Some(_) | None => format!("{scheme}:"),
+    }
+}
+
+fn secure(headers: &mut HeaderMap, form_target: Option<&str>) {
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'{}{}",
+        if form_target.is_some() { " " } else { "" },
+        form_target.map(origin_of).unwrap_or_default()
+    );
+    // INVARIANT: redirect URIs are visible ASCII; if one were not, the stricter policy stands.
+    let strict = HeaderValue::from_static("default-src 'none'; style-src 'self'; frame-ancestors 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_str(&policy).unwrap_or(strict));
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_uri_is_named_by_its_origin_alone() {
+        assert_eq!(origin_of("http://127.0.0.1:4000/callback?x=1"), "http://127.0.0.1:4000");
+        assert_eq!(origin_of("https://app.example/cb"), "https://app.example");
+        assert_eq!(origin_of("org.example.app:/cb"), "org.example.app:");
+    }
+}

@@ -1,0 +1,166 @@
+//! Passwords: Argon2id with a pepper, on a few threads of their own. NIST SP 800-63B-4 section 3.1.1.2, RFC 9106.
+
+use std::sync::Arc;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use chartgate_values::{Entropy, Secret};
+use tokio::sync::Semaphore;
+
+use crate::entropy::SystemEntropy;
+
+/// A password has at least this many characters where it is the only factor.
+pub(crate) const SHORTEST: usize = 15;
+/// And at most this many bytes, so that nobody makes us hash a book.
+const LONGEST: usize = 1024;
+/// Hashes at the same time: each takes 19 MiB and a core.
+const AT_ONCE: usize = 2;
+
+/// Hashes and verifies.
+pub(crate) struct Passwords {
+    pepper: Arc<Secret<Vec<u8>>>,
+    places: Arc<Semaphore>,
+    /// What is verified against where there is nothing: the answer takes as long.
+    decoy: String,
+}
+
+/// Whether a password was right.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "a wrong password is refused"]
+pub(crate) enum Verdict {
+    Right,
+    Wrong,
+}
+
+/// Hashing failed: the machine is out of memory, or going down.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("password could not be hashed")]
+pub(crate) struct HashError;
+
+/// Why a password is not taken.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum WeakPassword {
+    #[error("The password needs at least {SHORTEST} characters.")]
+    Short,
+    #[error("The password is too long.")]
+    Long,
+    #[error("The password is too easy to guess{0}.")]
+    Guessable(String),
+}
+
+impl Passwords {
+    /// A hasher with this pepper, which is kept apart from the hashes.
+    ///
+    /// # Errors
+    /// [`HashError`].
+    pub(crate) fn new(pepper: Secret<Vec<u8>>) -> Result<Self, HashError> {
+        let pepper = Arc::new(pepper);
+        let entropy: &mut dyn Entropy = &mut SystemEntropy;
+        let decoy = hash(&pepper, &entropy.bytes::<32>())?;
+        Ok(Self { pepper, places: Arc::new(Semaphore::new(AT_ONCE)), decoy })
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    /// [`HashError`].
+    pub(crate) async fn hash(&self, password: &str) -> Result<String, HashError> {
+        let password = Secret::new(password.to_owned());
+        self.off_the_runtime(move |pepper| hash(pepper, password.expose().as_bytes())).await
+    }
+
+    /// Verifies a password against a stored hash; `None` takes as long and is wrong.
+    pub(crate) async fn verify(&self, password: &str, stored: Option<&str>) -> Verdict {
+        let known = stored.is_some();
+        let stored = stored.unwrap_or(&self.decoy).to_owned();
+        let password = Secret::new(password.chars().take(LONGEST).collect::<String>());
+        let fits = self
+            .off_the_runtime(move |pepper| {
+                let hash = PasswordHash::new(&stored).map_err(|_| HashError)?;
+                let verified = argon2(pepper)?.verify_password(password.expose().as_bytes(), &hash);
+                Ok(verified.is_ok())
+            })
+            .await;
+        if known && fits == Ok(true) { Verdict::Right } else { Verdict::Wrong }
+    }
+
+    async fn off_the_runtime<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Secret<Vec<u8>>) -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| HashError)?;
+        let pepper = Arc::clone(&self.pepper);
+        tokio::task::spawn_blocking(move || {
+            let _place = place;
+            work(&pepper)
+        })
+        .await
+        .map_err(|_| HashError)?
+    }
+}
+
+fn argon2(pepper: &Secret<Vec<u8>>) -> Result<Argon2<'_>, HashError> {
+    Argon2::new_with_secret(pepper.expose(), Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
+        .map_err(|_| HashError)
+}
+
+fn hash(pepper: &Secret<Vec<u8>>, password: &[u8]) -> Result<String, HashError> {
+    let entropy: &mut dyn Entropy = &mut SystemEntropy;
+    let salt = entropy.bytes::<16>();
+    let hashed = argon2(pepper)?.hash_password_with_salt(password, &salt).map_err(|_| HashError)?;
+    Ok(hashed.to_string())
+}
+
+/// Whether a password is one that may be set. `about` is what it must not be made of: name, address.
+///
+/// # Errors
+/// [`WeakPassword`], in words for its person.
+pub(crate) fn check_strength(password: &str, about: &[&str]) -> Result<(), WeakPassword> {
+    if password.chars().count() < SHORTEST {
+        return Err(WeakPassword::Short);
+    }
+    if password.len() > LONGEST {
+        return Err(WeakPassword::Long);
+    }
+    let inputs: Vec<&str> = about.iter().copied().chain(["chartgate"]).collect();
+    let start: String = password.chars().take(100).collect();
+    let estimate = zxcvbn::zxcvbn(&start, &inputs);
+    if estimate.score() < zxcvbn::Score::Three {
+        let hint = estimate.feedback().and_then(|f| f.warning()).map(|warning| format!(": {warning}"));
+        return Err(WeakPassword::Guessable(hint.unwrap_or_default().trim_end_matches('.').to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passwords() -> Passwords {
+        Passwords::new(Secret::new(vec![7; 32])).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_hash_verifies_its_password_under_its_pepper_alone() {
+        let hash = passwords().hash("correct horse battery staple").await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert_eq!(passwords().verify("correct horse battery staple", Some(&hash)).await, Verdict::Right);
+        assert_eq!(passwords().verify("correct horse battery stapler", Some(&hash)).await, Verdict::Wrong);
+        let other = Passwords::new(Secret::new(vec![8; 32])).unwrap();
+        assert_eq!(other.verify("correct horse battery staple", Some(&hash)).await, Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a01_where_there_is_no_hash_no_password_is_right() {
+        assert_eq!(passwords().verify("", None).await, Verdict::Wrong);
+    }
+
+    #[test]
+    fn short_and_guessable_passwords_are_refused_with_a_reason() {
+        assert_eq!(check_strength("kX9!vQ2#", &[]), Err(WeakPassword::Short));
+        for bad in ["passwordpassword", "aaaaaaaaaaaaaaaaaa", "qwertyuiopasdfghjkl", "chartgatechartgate"] {
+            assert!(matches!(check_strength(bad, &[]), Err(WeakPassword::Guessable(_))), "{bad}");
+        }
+        assert_eq!(check_strength("lantern gravel orbit mustard", &["dana"]), Ok(()));
+    }
+}

@@ -1,0 +1,137 @@
+//! The few secrets on disk: the master key, and what is sealed under it. Readable by their owner alone.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use chartgate_values::seal::{MasterKey, SealError};
+use chartgate_values::{Entropy, Secret};
+use zeroize::Zeroizing;
+
+use crate::entropy::SystemEntropy;
+
+const MASTER: &str = "master.key";
+const LOG_SEED: &str = "log.key";
+
+/// What the installation keeps secret.
+pub(crate) struct Secrets {
+    pub(crate) master: MasterKey,
+    /// The seed of the log's signing key.
+    pub(crate) log_seed: Secret<[u8; 32]>,
+}
+
+/// Why the secrets cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SecretsError {
+    /// The disk.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the disk says.
+        source: io::Error,
+    },
+    /// The file has another content.
+    #[error("{}: {problem}", .path.display())]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The file was sealed under another master key, or was altered.
+    #[error("{} does not open under this master key", .0.display())]
+    Sealed(PathBuf),
+}
+
+impl Secrets {
+    /// Makes new ones in a folder that has none.
+    ///
+    /// # Errors
+    /// [`SecretsError`].
+    pub(crate) fn create(data_dir: &Path, origin: &str) -> Result<(), SecretsError> {
+        let master = MasterKey::generate(&mut SystemEntropy);
+        let seal = master.derive(LOG_PURPOSE).map_err(|SealError| SecretsError::Sealed(data_dir.to_owned()))?;
+        let entropy: &mut dyn Entropy = &mut SystemEntropy;
+        let seed = Zeroizing::new(entropy.bytes::<32>());
+        let path = data_dir.join(LOG_SEED);
+        let sealed = seal
+            .seal(&mut SystemEntropy, origin.as_bytes(), &*seed)
+            .map_err(|SealError| SecretsError::Sealed(path.clone()))?;
+        write_new(&path, &sealed)?;
+        write_new(&data_dir.join(MASTER), hex(master.expose()).as_bytes())
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`SecretsError`].
+    pub(crate) fn load(data_dir: &Path, origin: &str) -> Result<Self, SecretsError> {
+        let path = data_dir.join(MASTER);
+        let text = Zeroizing::new(read_private(&path)?);
+        let bytes = unhex(text.trim_ascii())
+            .ok_or(SecretsError::Content { path, problem: "has to be 64 hexadecimal digits" })?;
+        let master = MasterKey::from_bytes(*bytes);
+        let path = data_dir.join(LOG_SEED);
+        let seal = master.derive(LOG_PURPOSE).map_err(|SealError| SecretsError::Sealed(path.clone()))?;
+        let opened = seal
+            .open(origin.as_bytes(), &read_private(&path)?)
+            .map_err(|SealError| SecretsError::Sealed(path.clone()))?;
+        let seed: [u8; 32] = opened
+            .expose()
+            .as_slice()
+            .try_into()
+            .map_err(|_| SecretsError::Content { path, problem: "is no seed" })?;
+        Ok(Self { master, log_seed: Secret::new(seed) })
+    }
+}
+
+const LOG_PURPOSE: &str = "audit log signing key";
+
+/// Writes a new file that only its owner can read.
+///
+/// # Errors
+/// [`SecretsError::File`], also if there is one already.
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), SecretsError> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().map_err(|source| SecretsError::File { path: path.to_owned(), source })
+}
+
+/// Reads a file that nobody else can read.
+fn read_private(path: &Path) -> Result<Vec<u8>, SecretsError> {
+    let read = || {
+        let mut file = File::open(path)?;
+        let mode = file.metadata()?.permissions().mode();
+        let mut content = Vec::new();
+        file.read_to_end(&mut content)?;
+        Ok((mode, content))
+    };
+    let (mode, content) = read().map_err(|source| SecretsError::File { path: path.to_owned(), source })?;
+    if mode & 0o077 != 0 {
+        let problem = "can be read by others; chmod 600 it";
+        return Err(SecretsError::Content { path: path.to_owned(), problem });
+    }
+    Ok(content)
+}
+
+fn hex(bytes: &[u8; 32]) -> Zeroizing<String> {
+    Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn unhex(text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let mut out = Zeroizing::new([0; 32]);
+    let (pairs, rest) = text.as_chunks::<2>();
+    if !rest.is_empty() || pairs.len() != out.len() {
+        return None;
+    }
+    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
+        let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        *byte = (digit(*high)? << 4) | digit(*low)?;
+    }
+    Some(out)
+}

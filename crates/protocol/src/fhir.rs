@@ -1,9 +1,9 @@
 //! FHIR R4's REST interface as far as it is offered: read, vread, search of one type, create, update, delete and
 //! capabilities. HL7 FHIR 4.0.1, http.html and search.html.
 //!
-//! A request becomes a closed type ([`interaction`]), whose record a resource is says one function
+//! A request becomes a closed type ([`interaction`]), one function says whose record a resource is
 //! ([`membership`]), and an answer leaves only as it was taken apart and put together again ([`searchset`],
-//! [`resource`]). All else of FHIR is refused by name.
+//! [`resource`]). All else of FHIR is refused by name ([`refusal`]).
 
 pub mod base;
 pub mod content;
@@ -11,7 +11,11 @@ pub mod interaction;
 pub mod membership;
 pub mod name;
 pub mod outcome;
+pub mod paging;
 mod r4;
 pub mod reference;
 pub mod refusal;
+pub mod resource;
 pub mod search;
+pub mod searchset;
+pub mod write;

@@ -93,6 +93,11 @@ impl<'a> Object<'a> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.get())
     }
 
+    /// All members in their order, their values as text.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+
     /// A member as `T`; `None` if it is absent.
     ///
     /// # Errors

@@ -119,10 +119,7 @@ impl Mint<'_> {
             nbf: None,
             jti: claim("jti", self.jti.as_str())?,
             client_id: claim("client_id", client)?,
-            scope: (!scope.is_empty())
-                .then(|| scope.to_string().parse())
-                .transpose()
-                .map_err(|_| NotAClaim("scope"))?,
+            scope: scope.clone(),
             sid: None,
             grant_id: None,
             roles: Vec::new(),

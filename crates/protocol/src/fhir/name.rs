@@ -3,13 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::r4;
 
 /// One of R4's resource types, abstract ones and `Parameters` aside: nobody stores those.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "&'static str")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub struct ResourceType(&'static str);
 
 /// The text names no resource type of R4.
@@ -55,17 +54,15 @@ impl FromStr for ResourceType {
     }
 }
 
-impl TryFrom<String> for ResourceType {
-    type Error = UnknownType;
-
-    fn try_from(text: String) -> Result<Self, UnknownType> {
-        text.parse()
+impl Serialize for ResourceType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0)
     }
 }
 
-impl From<ResourceType> for &'static str {
-    fn from(resource_type: ResourceType) -> Self {
-        resource_type.0
+impl<'de> Deserialize<'de> for ResourceType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -2,9 +2,13 @@ use std::path::Path;
 
 use chartgate_values::{Entropy, SeededEntropy};
 
+use crate::fhir::searchset::{Disposition, Links, Searchset};
+use crate::fhir::write::Draft;
+use crate::form::Form;
 use crate::jose::inspect::{Inspector, Verdict};
 use crate::jose::{Presentation, Rejection};
 use crate::json::Object;
+use crate::oauth::authorization::AuthorizationRequest;
 
 fn seeds(target: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target)
@@ -60,7 +64,7 @@ impl Dice {
 
     /// Pieces that mean something to the readers under test.
     fn token(&mut self) -> &'static [u8] {
-        const TOKENS: [&[u8]; 16] = [
+        const TOKENS: [&[u8]; 26] = [
             b"\"",
             b"{",
             b"}",
@@ -77,6 +81,16 @@ impl Dice {
             b"\xff",
             b"\"kid\":\"es\",",
             b"\"d\":\"AA\",",
+            b"/",
+            b"..",
+            b"%2e",
+            b"&",
+            b"?",
+            b"Patient/b",
+            b"\"reference\":\"Patient/b\",",
+            b"\"resourceType\":\"Patient\",",
+            b"patient=",
+            b":not",
         ];
         TOKENS[self.below(TOKENS.len())]
     }
@@ -108,6 +122,45 @@ fn seeds_and_their_mutations_break_nothing_that_reads_key_sets() {
 #[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_json() {
     run("json", super::fuzz_json);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_fhir_requests() {
+    run("fhir_url", super::fuzz_fhir_url);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_fhir_answers() {
+    run("fhir_bundle", super::fuzz_fhir_bundle);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_fhir_bodies() {
+    run("fhir_write", super::fuzz_fhir_write);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_forms() {
+    run("form", super::fuzz_form);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_authorization_requests() {
+    run("oauth_authorization", super::fuzz_oauth_authorization);
+}
+
+#[test]
+fn the_fhir_seeds_reach_the_end_of_what_they_are_for() {
+    let read = |target: &str, name: &str| std::fs::read(seeds(target).join(name)).unwrap();
+    let bases = super::bases().unwrap();
+    let page = read("fhir_bundle", "page");
+    let searchset = Searchset::parse(&page, "Observation".parse().unwrap(), &bases).unwrap();
+    assert!(searchset.next().is_some());
+    let links = Links { own: "x", next: None };
+    assert_eq!(searchset.release(links, &bases, |_| Disposition::Release).released, 2);
+    assert!(Draft::of_update(&read("fhir_write", "update"), &"Observation/a".parse().unwrap()).is_ok());
+    let form = Form::parse(std::str::from_utf8(&read("oauth_authorization", "smart")).unwrap()).unwrap();
+    assert!(AuthorizationRequest::read(&form).is_ok());
 }
 
 /// For each seed.

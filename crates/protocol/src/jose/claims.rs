@@ -11,12 +11,11 @@ use serde_json::{Map, Value};
 use super::registered_claims::Times;
 use super::rejection::Rejection;
 use crate::json::Object;
+use crate::oauth::scope::ScopeSet;
 
 mod value;
 
-pub use value::{
-    Actor, Audience, Confirmation, Identifier, NotAScope, NotAnIdentifier, NumericDate, OutOfRange, Scope,
-};
+pub use value::{Actor, Audience, Confirmation, Identifier, NotAnIdentifier, NumericDate, OutOfRange};
 pub(super) use value::{optional, required};
 
 /// An access token: RFC 9068 section 2.2, with what SMART App Launch 2.2 and our policies add.
@@ -40,8 +39,8 @@ pub struct AccessTokenClaims {
     /// The client that it was issued to.
     pub client_id: Identifier,
     /// What it allows: RFC 8693 section 4.2.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scope: Option<Scope>,
+    #[serde(skip_serializing_if = "ScopeSet::is_empty")]
+    pub scope: ScopeSet,
     /// The session that it ends with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<Identifier>,
@@ -160,7 +159,7 @@ impl AccessTokenClaims {
             sub: required(claims, "sub")?,
             jti: required(claims, "jti")?,
             client_id: required(claims, "client_id")?,
-            scope: optional(claims, "scope")?,
+            scope: optional(claims, "scope")?.unwrap_or_default(),
             sid: optional(claims, "sid")?,
             roles: optional(claims, "roles")?.unwrap_or_default(),
             acr: optional(claims, "acr")?,

@@ -5,11 +5,15 @@ mod attacks;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod fhir_attacks;
+#[cfg(test)]
 mod forge;
 #[cfg(test)]
 mod jwt_attacks;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod synthea;
 #[cfg(test)]
 mod vectors;
 #[cfg(test)]

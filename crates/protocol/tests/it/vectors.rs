@@ -8,9 +8,14 @@ use serde_json::Value;
 
 /// The folder of this name among the vectors, or `None`, said once, where there are none.
 pub(crate) fn folder(name: &str) -> Option<PathBuf> {
+    shared(&format!("vectors/{name}"))
+}
+
+/// The folder of this name in what is shared with the repository, or `None`, said once, where there is none.
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     let shared = std::env::var("CHARTGATE_SHARED")
         .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").to_owned());
-    let folder = PathBuf::from(shared).join("vectors").join(name);
+    let folder = PathBuf::from(shared).join(name);
     if !folder.is_dir() {
         println!("skipped: no vectors in {}", folder.display());
         return None;

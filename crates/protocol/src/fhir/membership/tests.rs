@@ -21,7 +21,7 @@ fn patients(ids: &[&str]) -> Membership {
     Membership::Patients(ids.iter().map(|id| id.parse().unwrap()).collect())
 }
 
-fn observation(subject: Value) -> Value {
+fn observation(subject: &Value) -> Value {
     json!({"resourceType": "Observation", "id": "o", "subject": subject})
 }
 
@@ -125,7 +125,7 @@ fn what_proves_nothing_makes_the_whole_record_unknown() {
         json!(null),
         json!([]),
     ] {
-        assert_eq!(whose(&observation(subject.clone())), Membership::Unknown, "{subject}");
+        assert_eq!(whose(&observation(&subject)), Membership::Unknown, "{subject}");
     }
     let appointment = |other: Value| {
         let known = json!({"actor": {"reference": "Patient/a"}});
@@ -140,7 +140,7 @@ fn what_proves_nothing_makes_the_whole_record_unknown() {
 
 #[test]
 fn a_contained_patient_is_nobody_in_particular() {
-    let mut record = observation(json!({"reference": "#p"}));
+    let mut record = observation(&json!({"reference": "#p"}));
     record["contained"] = json!([{"resourceType": "Patient", "id": "p"}]);
     assert_eq!(whose(&record), Membership::Unknown);
     let mut claim = json!({
@@ -156,7 +156,7 @@ fn a_contained_patient_is_nobody_in_particular() {
 
 #[test]
 fn nobody_else_is_named_by_a_plain_record() {
-    let mut record = observation(json!({"reference": "Patient/a"}));
+    let mut record = observation(&json!({"reference": "Patient/a"}));
     record["performer"] = json!([{"reference": "Practitioner/p"}, {"reference": "Patient/a"}]);
     record["extension"] =
         json!([{"url": "https://x.test/Patient/caretaker", "valueReference": {"reference": "Patient/a"}}]);
@@ -188,7 +188,7 @@ fn another_patient_is_found_wherever_and_however_it_is_named() {
         ("contained", json!([{"resourceType": "Device", "patient": {"reference": "Patient/b"}}])),
         ("Subject", json!({"reference": "Patient/b"})),
     ] {
-        let mut record = observation(json!({"reference": "Patient/a"}));
+        let mut record = observation(&json!({"reference": "Patient/a"}));
         record[name] = value;
         assert_eq!(whose(&record), patients(&["a"]));
         assert_eq!(others(&record), Others::Named, "{record}");

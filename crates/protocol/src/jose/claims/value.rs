@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::super::rejection::Rejection;
 use crate::json::{self, Object};
+use crate::oauth::scope::ScopeSet;
 
 /// A type that a claim can be read as.
 pub(crate) trait FromClaim: Sized {
@@ -223,44 +224,11 @@ impl FromClaim for NumericDate {
     }
 }
 
-/// What a token allows: RFC 6749 section 3.3.
-#[derive(Clone, Debug, Eq, PartialEq, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Scope(String);
-
-/// The text is not scope tokens with single spaces between them.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not scope tokens with single spaces between them")]
-pub struct NotAScope;
-
-impl Scope {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The scope tokens.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.split(' ')
-    }
-}
-
-impl FromStr for Scope {
-    type Err = NotAScope;
-
-    fn from_str(text: &str) -> Result<Self, NotAScope> {
-        let is_token = |token: &str| {
-            !token.is_empty() && token.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
-        };
-        if text.split(' ').all(is_token) { Ok(Self(text.to_owned())) } else { Err(NotAScope) }
-    }
-}
-
-impl FromClaim for Scope {
+impl FromClaim for ScopeSet {
+    /// RFC 6749 section 3.3: one token at the least, where there is a scope at all.
     fn from_claim(name: &'static str, text: &str) -> Result<Self, Rejection> {
         let text = json::read_string(text).map_err(|_| Rejection::ClaimType(name))?;
-        text.parse().map_err(|NotAScope| Rejection::Scope)
+        text.parse().ok().filter(|scope: &Self| !scope.is_empty()).ok_or(Rejection::Scope)
     }
 }
 

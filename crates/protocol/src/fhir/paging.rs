@@ -1,0 +1,142 @@
+//! The next page of a search, as it is kept in a sealed link. HL7 FHIR 4.0.1, http.html#paging.
+//!
+//! The upstream's own link would lead around the gateway, so the client gets this under seal instead. It is good for
+//! whom it was given to, under what they were allowed then, and not for long; the page is decided on afresh.
+
+use chartgate_values::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::name::ResourceType;
+use super::searchset::NextPage;
+use crate::json;
+
+/// What is sealed into a link.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageLink {
+    /// Whom it is good for.
+    pub holder: Holder,
+    /// The type that is searched.
+    pub resource_type: ResourceType,
+    /// What the upstream calls the page.
+    pub page: NextPage,
+    /// The first moment at which it is no longer good.
+    pub expires_at: Timestamp,
+}
+
+/// For whom and under what a page was given.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holder {
+    /// The route, by name.
+    pub route: String,
+    /// The subject of the token.
+    pub subject: String,
+    /// The client of the token.
+    pub client_id: String,
+    /// A digest over the token's scope and its patient in context.
+    pub scope_digest: String,
+    /// The revision of the policies.
+    pub policy_revision: String,
+}
+
+/// Why a link is refused; the search can be asked anew.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PageLinkError {
+    /// It is no link of ours, or one of another version.
+    #[error("the link to the next page is malformed")]
+    Malformed,
+    /// It was given to somebody else, or under other scopes or policies.
+    #[error("the link to the next page was not given under this authorization")]
+    OtherHolder,
+    /// It is too old.
+    #[error("the link to the next page has expired")]
+    Expired,
+}
+
+impl PageLink {
+    /// The text that is sealed.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // INVARIANT: strings alone are always written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads what was sealed, for the one who presents it.
+    ///
+    /// # Errors
+    /// [`PageLinkError`], by the first cause.
+    pub fn open(unsealed: &[u8], presented_by: &Holder, now: Timestamp) -> Result<Self, PageLinkError> {
+        let text = json::check(unsealed, 2).map_err(|_| PageLinkError::Malformed)?;
+        let link: Self = serde_json::from_str(text).map_err(|_| PageLinkError::Malformed)?;
+        if link.holder != *presented_by {
+            return Err(PageLinkError::OtherHolder);
+        }
+        if now >= link.expires_at {
+            return Err(PageLinkError::Expired);
+        }
+        Ok(link)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> PageLink {
+        let text = |text: &str| text.to_owned();
+        PageLink {
+            holder: Holder {
+                route: text("ehr"),
+                subject: text("dana"),
+                client_id: text("demo-web"),
+                scope_digest: text("digest"),
+                policy_revision: text("7"),
+            },
+            resource_type: "Observation".parse().unwrap(),
+            page: "?_getpages=x&_getpagesoffset=20".parse().unwrap(),
+            expires_at: Timestamp::from_unix(1_000),
+        }
+    }
+
+    #[test]
+    fn a_link_opens_for_its_holder_until_its_deadline_not_at_it() {
+        let open =
+            |now| PageLink::open(link().to_json().as_bytes(), &link().holder, Timestamp::from_unix(now));
+        assert_eq!(open(999), Ok(link()));
+        assert_eq!(open(1_000), Err(PageLinkError::Expired));
+    }
+
+    #[test]
+    fn a_next_page_is_not_for_another_client_subject_scope_policy_or_route() {
+        let changes: [fn(&mut Holder); 5] = [
+            |holder| holder.route.push('x'),
+            |holder| holder.subject.push('x'),
+            |holder| holder.client_id.push('x'),
+            |holder| holder.scope_digest.push('x'),
+            |holder| holder.policy_revision.push('x'),
+        ];
+        for change in changes {
+            let mut other = link().holder;
+            change(&mut other);
+            let opened = PageLink::open(link().to_json().as_bytes(), &other, Timestamp::EPOCH);
+            assert_eq!(opened, Err(PageLinkError::OtherHolder));
+        }
+    }
+
+    #[test]
+    fn anything_else_than_a_link_of_ours_is_malformed() {
+        let json = link().to_json();
+        for text in [
+            "",
+            "{}",
+            &json.replace("Observation", "Foo"),
+            &json.replace("?_getpages", "/../admin?_getpages"),
+            &json.replace("\"page\"", "\"more\":1,\"page\""),
+            &json.replace("\"page\"", "\"page\":\"?a\",\"page\""),
+        ] {
+            let opened = PageLink::open(text.as_bytes(), &link().holder, Timestamp::EPOCH);
+            assert_eq!(opened, Err(PageLinkError::Malformed), "{text}");
+        }
+    }
+}

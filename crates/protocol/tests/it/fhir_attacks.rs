@@ -1,0 +1,287 @@
+//! Known ways to reach another patient's record through a FHIR gateway, each with what becomes of it here.
+//!
+//! Where an attack needs a part of FHIR that is not offered, it ends there, the same for everybody.
+
+use std::collections::BTreeSet;
+
+use chartgate_protocol::fhir::base::BaseUrls;
+use chartgate_protocol::fhir::interaction::{Interaction, Request};
+use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
+use chartgate_protocol::fhir::paging::{Holder, PageLink, PageLinkError};
+use chartgate_protocol::fhir::resource::Resource;
+use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
+use chartgate_protocol::fhir::write::Draft;
+use chartgate_protocol::form::Form;
+use chartgate_values::Timestamp;
+use serde_json::{Value, json};
+
+fn bases() -> BaseUrls {
+    BaseUrls {
+        public: "https://gate.test/fhir".parse().unwrap(),
+        upstream: "http://hapi:8080/fhir".parse().unwrap(),
+    }
+}
+
+/// The status with which a request ends before anybody looks at a record.
+fn refused(method: &str, target: &str) -> u16 {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let content_type = Some("application/fhir+json");
+    let request = Request { method, path, query, content_type, ..Request::default() };
+    Interaction::parse(&request).unwrap_err().status()
+}
+
+fn patients(ids: &[&str]) -> Membership {
+    Membership::Patients(ids.iter().map(|id| id.parse().unwrap()).collect())
+}
+
+fn whose(resource: &Value) -> (Membership, Others) {
+    let belongs = patients_of(resource, &bases());
+    let others = other_patients_named(resource, &belongs, &bases());
+    (belongs, others)
+}
+
+fn created(body: &Value) -> (Membership, Others) {
+    let resource_type = body["resourceType"].as_str().unwrap().parse().unwrap();
+    whose(Draft::of_create(body.to_string().as_bytes(), resource_type).unwrap().value())
+}
+
+#[test]
+fn reverse_chain_from_a_patient() {
+    assert_eq!(refused("GET", "/Patient?_id=me&_has:Observation:patient:code=59419-2"), 400);
+}
+
+#[test]
+fn reverse_chain_from_an_observation() {
+    assert_eq!(refused("GET", "/Observation?subject=Patient/me&_has:Condition:evidence-detail:code=x"), 400);
+}
+
+#[test]
+fn chain_through_the_patient() {
+    assert_eq!(refused("GET", "/Observation?patient=me&patient.birthdate=ge1990"), 400);
+}
+
+#[test]
+fn include_iterated() {
+    assert_eq!(refused("GET", "/Observation?patient=me&_include:iterate=Observation:performer"), 400);
+}
+
+#[test]
+fn include_of_a_group() {
+    assert_eq!(refused("GET", "/Observation?_include=Observation:subject:Group"), 400);
+}
+
+#[test]
+fn reverse_include_of_everything() {
+    assert_eq!(refused("GET", "/Patient?_id=me&_revinclude=*"), 400);
+}
+
+#[test]
+fn one_patient_in_the_url_and_another_in_the_body() {
+    let form = Form::parse_repeating("patient=other").unwrap();
+    let request = Request {
+        method: "POST",
+        path: "/Observation/_search",
+        query: "patient=me",
+        form: Some(&form),
+        content_type: Some("application/x-www-form-urlencoded"),
+        ..Request::default()
+    };
+    assert_eq!(Interaction::parse(&request).unwrap_err().status(), 400);
+}
+
+#[test]
+fn another_patient_as_an_alternative() {
+    let request =
+        Request { method: "GET", path: "/Observation", query: "patient=me,other", ..Request::default() };
+    let Ok(Interaction::Search { query, .. }) = Interaction::parse(&request) else { panic!("a search") };
+    assert_eq!(query.patients_named().len(), 2);
+    let me = BTreeSet::from(["me".parse().unwrap()]);
+    let upstream = query.narrowed_to_patients(&me).to_form().encode();
+    assert_eq!(upstream, "patient=Patient%2Fme%2CPatient%2Fother&patient=Patient%2Fme");
+    let record = |id: &str, patient: &str| json!({"resource": {"resourceType": "Observation", "id": id, "subject": {"reference": format!("Patient/{patient}")}}});
+    let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": 2,
+        "entry": [record("1", "me"), record("2", "other")]})
+    .to_string();
+    let searchset = Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
+    let released = searchset.release(Links { own: "x", next: None }, &bases(), |resource| {
+        if whose(resource.value()) == (patients(&["me"]), Others::None) {
+            Disposition::Release
+        } else {
+            Disposition::Withhold
+        }
+    });
+    assert_eq!((released.released, released.withheld), (1, 1));
+    assert!(!released.body.contains("other") && !released.body.contains("total"), "{}", released.body);
+}
+
+#[test]
+fn all_patients_but_one() {
+    assert_eq!(refused("GET", "/Observation?patient:not=me"), 400);
+}
+
+#[test]
+fn patient_by_identifier() {
+    assert_eq!(refused("GET", "/Observation?patient:identifier=http://a|1"), 400);
+}
+
+#[test]
+fn patient_by_type_modifier() {
+    assert_eq!(refused("GET", "/Observation?subject:Patient=other"), 400);
+}
+
+#[test]
+fn filter_expression() {
+    assert_eq!(refused("GET", "/Observation?_filter=patient eq other"), 400);
+}
+
+#[test]
+fn order_by_a_chain() {
+    assert_eq!(refused("GET", "/Observation?_sort=patient.name"), 400);
+}
+
+#[test]
+fn count_without_records() {
+    assert_eq!(refused("GET", "/Observation?_summary=count"), 400);
+    assert_eq!(refused("GET", "/Observation?_count=0"), 400);
+}
+
+#[test]
+fn search_over_all_types() {
+    assert_eq!(refused("GET", "/?_type=Observation"), 400);
+}
+
+#[test]
+fn everything_of_a_patient() {
+    assert_eq!(refused("GET", "/Patient/me/$everything"), 400);
+}
+
+#[test]
+fn compartment_of_a_patient() {
+    assert_eq!(refused("GET", "/Patient/me/*"), 400);
+}
+
+#[test]
+fn a_former_version_that_was_anothers() {
+    let body = json!({"resourceType": "Observation", "id": "o", "meta": {"versionId": "1"},
+        "subject": {"reference": "Patient/other"}})
+    .to_string();
+    let asked = "Observation/o".parse().unwrap();
+    let version = "1".parse().unwrap();
+    let resource = Resource::parse(body.as_bytes(), &asked, Some(&version)).unwrap();
+    assert_eq!(whose(resource.value()).0, patients(&["other"]), "judged by what it was then");
+}
+
+#[test]
+fn patch_of_a_subject() {
+    assert_eq!(refused("PATCH", "/Observation/mine"), 405);
+}
+
+#[test]
+fn create_for_another_as_performer() {
+    let body = json!({"resourceType": "Observation", "subject": {"reference": "Patient/other"},
+        "performer": [{"reference": "Patient/me"}]});
+    assert_eq!(created(&body), (patients(&["other"]), Others::Named));
+}
+
+#[test]
+fn update_that_moves_the_subject() {
+    let body =
+        json!({"resourceType": "Observation", "id": "mine", "subject": {"reference": "Patient/other"}});
+    let draft = Draft::of_update(body.to_string().as_bytes(), &"Observation/mine".parse().unwrap()).unwrap();
+    assert_eq!(whose(draft.value()).0, patients(&["other"]));
+}
+
+#[test]
+fn create_with_a_contained_patient_as_subject() {
+    let body = json!({"resourceType": "Observation", "subject": {"reference": "#me"},
+        "contained": [{"resourceType": "Patient", "id": "me"}]});
+    assert_eq!(created(&body), (Membership::Unknown, Others::Named));
+}
+
+#[test]
+fn create_with_two_subjects_in_one_text() {
+    let body = r#"{"resourceType":"Observation","subject":{"reference":"Patient/me"},"subject":{"reference":"Patient/other"}}"#;
+    assert!(Draft::of_create(body.as_bytes(), "Observation".parse().unwrap()).is_err());
+}
+
+#[test]
+fn create_with_a_search_in_place_of_a_reference() {
+    let body = r#"{"resourceType":"Observation","subject":{"reference":"Patient?identifier=x"}}"#;
+    assert!(Draft::of_create(body.as_bytes(), "Observation".parse().unwrap()).is_err());
+}
+
+#[test]
+fn create_unless_it_exists() {
+    let request = Request {
+        method: "POST",
+        path: "/Patient",
+        content_type: Some("application/fhir+json"),
+        if_none_exist: Some("identifier=x"),
+        ..Request::default()
+    };
+    assert_eq!(Interaction::parse(&request).unwrap_err().status(), 400);
+}
+
+#[test]
+fn conditional_update_and_delete() {
+    assert_eq!(refused("PUT", "/Patient?identifier=x"), 400);
+    assert_eq!(refused("DELETE", "/Patient?identifier=x"), 400);
+}
+
+#[test]
+fn transaction_with_an_entry_for_another() {
+    assert_eq!(refused("POST", "/"), 400);
+    assert_eq!(refused("POST", ""), 400);
+}
+
+#[test]
+fn paths_that_climb_or_leave() {
+    for path in ["/../Patient/other", "/https://hapi:8080/fhir/Patient/other", "/%2e%2e/Patient/other"] {
+        assert_eq!(refused("GET", path), 400, "{path}");
+    }
+}
+
+#[test]
+fn bundle_in_a_bundle() {
+    let inner = json!({"resourceType": "Bundle", "id": "b", "type": "searchset",
+        "entry": [{"resource": {"resourceType": "Observation", "id": "o", "subject": {"reference": "Patient/other"}}}]});
+    assert_eq!(whose(&inner).0, Membership::Unknown);
+    let bundle =
+        json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": inner}]}).to_string();
+    let searchset = Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
+    let released = searchset.release(Links { own: "x", next: None }, &bases(), |_| Disposition::Release);
+    assert_eq!((released.released, released.dropped), (0, 1));
+}
+
+#[test]
+fn binary_of_another() {
+    let body = json!({"resourceType": "Binary", "id": "other", "contentType": "text/plain", "data": "eA=="});
+    assert_eq!(whose(&body).0, Membership::Unknown);
+}
+
+#[test]
+fn export_and_graphql() {
+    assert_eq!(refused("GET", "/Group/x/$export"), 400);
+    assert_eq!(refused("GET", "/$export-poll-status?_jobId=1"), 400);
+    assert_eq!(refused("POST", "/$graphql"), 400);
+}
+
+#[test]
+fn next_page_of_another_client() {
+    let holder = |client_id: &str| Holder {
+        route: "ehr".into(),
+        subject: "dana".into(),
+        client_id: client_id.into(),
+        scope_digest: "x".into(),
+        policy_revision: "1".into(),
+    };
+    let link = PageLink {
+        holder: holder("demo-web"),
+        resource_type: "Observation".parse().unwrap(),
+        page: "?_getpages=x".parse().unwrap(),
+        expires_at: Timestamp::from_unix(10),
+    };
+    let open = |by| PageLink::open(link.to_json().as_bytes(), &holder(by), Timestamp::EPOCH);
+    assert!(open("demo-web").is_ok());
+    assert_eq!(open("demo-app"), Err(PageLinkError::OtherHolder));
+}

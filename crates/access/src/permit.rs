@@ -34,6 +34,11 @@ impl<A> Allowed<A> {
     pub fn withhold<T>(&self, answer: T) -> Withheld<T> {
         Withheld(answer)
     }
+
+    /// Adds to the action what was found out since it was allowed, such as the version that it is about.
+    pub fn map<B>(self, complete: impl FnOnce(A) -> B) -> Allowed<B> {
+        Allowed { action: complete(self.action), policies: self.policies }
+    }
 }
 
 /// An answer that nobody may see before its record is durable.

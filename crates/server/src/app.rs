@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
+use chartgate_values::seal::MasterKey;
 use chartgate_values::{Clock, Secret};
 
 use crate::admin::Administrator;
 use crate::authorization_server::{self, AuthorizationServer};
 use crate::clock::SystemClock;
-use crate::config::{Config, Route};
+use crate::config::Config;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{self, KeyRing};
@@ -40,6 +41,7 @@ pub(crate) struct App {
     keys: Arc<KeyRing>,
     care: Arc<LiveCare>,
     passwords: Arc<Passwords>,
+    master: MasterKey,
     _lock: DataLock,
 }
 
@@ -127,6 +129,7 @@ impl App {
             keys,
             care,
             passwords,
+            master: secrets.master,
             _lock: lock,
         };
         app.record_recovery()?;
@@ -168,15 +171,16 @@ impl App {
     ///
     /// # Errors
     /// If an upstream's CA cannot be read.
-    pub(crate) fn gateway(&self, routes: Arc<[Route]>) -> anyhow::Result<Gateway> {
+    pub(crate) fn gateway(&self) -> anyhow::Result<Gateway> {
         Gateway::new(crate::pep::Parts {
             issuer: self.config.issuer.clone(),
-            routes,
+            routes: Arc::clone(&self.config.routes),
             keys: Arc::clone(&self.keys),
             cut_offs: Arc::clone(&self.cut_offs),
             care: Arc::clone(&self.care),
             policies: Arc::clone(&self.policies),
             sessions: Arc::clone(&self.sessions),
+            paging: self.master.derive("fhir paging links")?,
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),
@@ -184,12 +188,12 @@ impl App {
     }
 
     /// Everything that answers by itself: the authorization server and the pages.
-    pub(crate) fn own_endpoints(&self, routes: Arc<[Route]>, gateway: Arc<Gateway>) -> Router {
+    pub(crate) fn own_endpoints(&self, gateway: Arc<Gateway>) -> Router {
         let server = AuthorizationServer {
             issuer: self.config.issuer.clone(),
             tokens: self.config.tokens.clone(),
             timeouts: self.config.sessions,
-            routes,
+            routes: Arc::clone(&self.config.routes),
             store: Arc::clone(&self.store),
             keys: Arc::clone(&self.keys),
             cut_offs: Arc::clone(&self.cut_offs),

@@ -10,6 +10,7 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chartgate_access::session::Timeouts;
@@ -36,7 +37,7 @@ pub(crate) struct Config {
     pub(crate) audit: Audit,
     /// Schema, policies and their tests.
     pub(crate) policy_dir: PathBuf,
-    pub(crate) routes: Vec<Route>,
+    pub(crate) routes: Arc<[Route]>,
 }
 
 /// Where we listen.
@@ -161,7 +162,7 @@ impl Config {
             sessions,
             audit,
             policy_dir,
-            routes,
+            routes: routes.into(),
         })
     }
 

@@ -1,2 +1,29 @@
-//! The binary `chartgate`.
-fn main() {}
+//! The binary `chartgate`: sockets, disk, threads, pages.
+
+mod admin;
+mod app;
+mod authorization_server;
+mod cli;
+mod clock;
+mod config;
+mod demo;
+mod entropy;
+mod install;
+mod journal_fs;
+mod live;
+mod log;
+mod login;
+mod net;
+mod pages;
+mod passwords;
+mod pep;
+mod secrets;
+mod serve;
+mod store;
+mod telemetry;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

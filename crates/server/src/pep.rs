@@ -17,8 +17,11 @@ use axum::body::Body;
 use chartgate_access::ids::PatientId;
 use chartgate_access::principal::User;
 use chartgate_audit::journal::Journal;
+use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::Clock;
-use ::http::{Request, Response};
+use chartgate_values::seal::SealingKey;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
 
 use crate::config::{Route, RouteKind};
 use crate::live::care::LiveCare;
@@ -26,9 +29,9 @@ use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
-use crate::login::{DirectoryError, Names, PatientDirectory};
+use crate::login::{Names, PatientDirectory};
 use crate::net::origin::Origin;
-use crate::net::throttle::Throttle;
+use crate::net::throttle::{Admission, Throttle};
 use authenticate::Authenticator;
 use fhir::FhirUpstream;
 use http::HttpUpstream;
@@ -42,6 +45,8 @@ pub(crate) struct Parts {
     pub(crate) care: Arc<LiveCare>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) sessions: Arc<LiveSessions>,
+    /// Seals links to further pages.
+    pub(crate) paging: SealingKey,
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -54,6 +59,7 @@ pub(crate) struct Gateway {
     authenticator: Authenticator,
     care: Arc<LiveCare>,
     policies: Arc<LivePolicies>,
+    paging: SealingKey,
     journal: Journal,
     throttle: Arc<Throttle>,
     clock: Arc<dyn Clock>,
@@ -69,4 +75,99 @@ struct Gate {
 enum Upstream {
     Fhir(FhirUpstream),
     Http(HttpUpstream),
+}
+
+impl Gateway {
+    /// Prepares every route.
+    ///
+    /// # Errors
+    /// If an upstream cannot be prepared: a CA that cannot be read.
+    pub(crate) fn new(parts: Parts) -> anyhow::Result<Self> {
+        let Parts { issuer, routes, keys, cut_offs, care, policies, sessions, paging, journal, throttle, clock } =
+            parts;
+        let mut gates = Vec::new();
+        for (index, route) in routes.iter().enumerate() {
+            let upstream = match &route.kind {
+                RouteKind::Fhir { .. } => Upstream::Fhir(FhirUpstream::new(route, &issuer)?),
+                RouteKind::Http { allow } => Upstream::Http(HttpUpstream::new(route, allow)?),
+            };
+            gates.push(Gate { routes: Arc::clone(&routes), index, upstream });
+        }
+        let authenticator =
+            Authenticator::new(&issuer, &routes, keys, cut_offs, sessions, Arc::clone(&clock));
+        Ok(Self { issuer, gates, authenticator, care, policies, paging, journal, throttle, clock })
+    }
+
+    /// Whether a path belongs to a route.
+    pub(crate) fn covers(&self, path: &str) -> bool {
+        self.gate(path).is_some()
+    }
+
+    /// Answers a request to a route.
+    pub(crate) async fn handle(&self, origin: &Origin, request: Request<Incoming>) -> Response<Body> {
+        let Some(gate) = self.gate(request.uri().path()) else {
+            return respond::no_route();
+        };
+        if let Some(throttled) = self.admit(origin, gate.route()).await {
+            return throttled;
+        }
+        match &gate.upstream {
+            Upstream::Fhir(upstream) => fhir::handle(self, gate, upstream, origin, request).await,
+            Upstream::Http(upstream) => http::handle(self, gate, upstream, origin, request).await,
+        }
+    }
+
+    fn gate(&self, path: &str) -> Option<&Gate> {
+        self.gates.iter().find(|gate| {
+            path.strip_prefix(gate.route().path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
+    /// Turns away an address that has failed too often to show who it is.
+    async fn admit(&self, origin: &Origin, route: &Route) -> Option<Response<Body>> {
+        let count = match self.throttle.admit(origin.ip) {
+            Admission::Yes => return None,
+            Admission::No => return Some(respond::throttled()),
+            Admission::NoAndRecord(count) => count,
+        };
+        let mut record = origin.record(Event::AccessThrottled, Outcome::Deny, self.clock.now());
+        record.route = Some(route.name.clone());
+        record.response.count = Some(count);
+        match self.journal.append(&record, ()).await {
+            Ok(_) => Some(respond::throttled()),
+            Err(error) => {
+                tracing::error!(%error, "audit");
+                Some(respond::throttled())
+            }
+        }
+    }
+}
+
+impl Gate {
+    fn route(&self) -> &Route {
+        // INVARIANT: made from this index of these routes.
+        #[expect(clippy::indexing_slicing, reason = "the index is that of the route")]
+        &self.routes[self.index]
+    }
+}
+
+impl PatientDirectory for Gateway {
+    fn names<'a>(
+        &'a self,
+        origin: &'a Origin,
+        user: &'a User,
+        audience: &'a str,
+        patients: &'a BTreeSet<PatientId>,
+    ) -> Names<'a> {
+        Box::pin(async move {
+            for gate in &self.gates {
+                if let Upstream::Fhir(upstream) = &gate.upstream
+                    && gate.route().audience == audience
+                {
+                    return fhir::names(self, gate.route(), upstream, origin, user, patients).await;
+                }
+            }
+            Ok(BTreeMap::new())
+        })
+    }
 }

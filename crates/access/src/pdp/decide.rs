@@ -135,6 +135,7 @@ const REMEMBERED: u64 = 20_000;
 
 /// The decision point for one revision of the policies. A new revision is a new one, with nothing remembered.
 pub struct Pdp {
+    revision: String,
     policies: Policies,
     authorizer: Authorizer,
     remembered: Cache<RecordKey, Decision>,
@@ -147,10 +148,16 @@ impl std::fmt::Debug for Pdp {
 }
 
 impl Pdp {
-    /// A decision point over validated policies.
+    /// A decision point over validated policies, whose text has this name.
     #[must_use]
-    pub fn new(policies: Policies) -> Self {
-        Self { policies, authorizer: Authorizer::new(), remembered: Cache::new(REMEMBERED) }
+    pub fn new(policies: Policies, revision: String) -> Self {
+        Self { revision, policies, authorizer: Authorizer::new(), remembered: Cache::new(REMEMBERED) }
+    }
+
+    /// The name of the policies' text: another text has another.
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        &self.revision
     }
 
     /// Asks one question.

@@ -10,6 +10,11 @@ impl Administrator {
         json!(self.keys.current().list)
     }
 
+    /// The public keys, as `/jwks` has them.
+    pub(super) fn jwks(&self) -> Value {
+        serde_json::from_str(&self.keys.current().jwks).unwrap_or_default()
+    }
+
     /// Lets the next key sign from now on.
     pub(super) async fn rotate_keys(&self, by: Operator) -> Result<Value, CommandError> {
         let former = self.keys.current().signing.kid().to_owned();

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chartgate_access::pdp::decide::Pdp;
 use chartgate_access::pdp::policy_set::{Policies, PolicyError, PolicyFile};
 use chartgate_access::pdp::policy_test::PolicyTests;
@@ -16,7 +18,7 @@ pub(crate) struct LivePolicies {
     seen: RwLock<Digest>,
 }
 
-type Digest = [u8; 32];
+type Digest = String;
 
 /// What a look at the folder found.
 #[derive(Debug)]
@@ -36,8 +38,9 @@ impl LivePolicies {
     /// Everything that is wrong with it.
     pub(crate) fn load(dir: &Path) -> Result<Self, Vec<PolicyError>> {
         let files = read(dir)?;
-        let pdp = Pdp::new(Policies::read(&files.schema, &files.policies)?);
-        Ok(Self { dir: dir.to_owned(), in_force: RwLock::new(Arc::new(pdp)), seen: RwLock::new(files.digest()) })
+        let digest = files.digest();
+        let pdp = Pdp::new(Policies::read(&files.schema, &files.policies)?, digest.clone());
+        Ok(Self { dir: dir.to_owned(), in_force: RwLock::new(Arc::new(pdp)), seen: RwLock::new(digest) })
     }
 
     /// The decision point in force.
@@ -57,12 +60,12 @@ impl LivePolicies {
             if *seen == digest {
                 return Look::Same;
             }
-            *seen = digest;
+            seen.clone_from(&digest);
         }
         match Policies::read(&files.schema, &files.policies) {
             Ok(policies) => {
                 let count = policies.ids().len();
-                let pdp = Arc::new(Pdp::new(policies));
+                let pdp = Arc::new(Pdp::new(policies, digest));
                 *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = pdp;
                 Look::Changed(count)
             }
@@ -86,9 +89,7 @@ impl PolicyFolder {
                 all.extend_from_slice(part.as_bytes());
             }
         }
-        let mut out = [0; 32];
-        out.copy_from_slice(digest(&SHA256, &all).as_ref());
-        out
+        URL_SAFE_NO_PAD.encode(digest(&SHA256, &all))
     }
 }
 

@@ -11,6 +11,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 
 use super::tls::{self, TlsError};
 
@@ -40,12 +41,25 @@ impl HttpClient {
     /// # Errors
     /// [`TlsError`] if the CA cannot be read.
     pub(crate) fn new(ca: Option<&Path>) -> Result<Self, TlsError> {
+        Ok(Self::with(tls::client(ca)?))
+    }
+
+    /// For calling our own gateway: trusts the system's CAs, and the last certificate of our own chain, which for an
+    /// installation with a CA of its own is that CA.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the chain cannot be read.
+    pub(crate) fn trusting_also(chain: &Path) -> Result<Self, TlsError> {
+        Ok(Self::with(tls::client_trusting_also(chain)?))
+    }
+
+    fn with(tls: ClientConfig) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIME));
         connector.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls::client(ca)?)
+            .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .enable_http2()
@@ -55,7 +69,7 @@ impl HttpClient {
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .build(connector);
-        Ok(Self(client))
+        Self(client)
     }
 
     /// Sends a request and waits for the head of the answer. Redirects are not followed.

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls_platform_verifier::{BuilderVerifierExt as _, Verifier};
 
 use crate::config;
 
@@ -114,4 +114,18 @@ pub(crate) fn client(ca: Option<&Path>) -> Result<ClientConfig, TlsError> {
         }
     };
     Ok(builder.with_no_client_auth())
+}
+
+/// How we call ourselves: trusting the system's CAs and the last certificate of this chain.
+///
+/// # Errors
+/// [`TlsError`] if the chain cannot be read or the library refuses.
+pub(crate) fn client_trusting_also(chain: &Path) -> Result<ClientConfig, TlsError> {
+    let own = certificates(chain)?.pop();
+    let verifier = Verifier::new_with_extra_roots(own, provider())?;
+    Ok(ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
 }

@@ -2,8 +2,13 @@
 
 mod capabilities;
 mod mask;
+mod names;
+mod read;
+mod search;
 mod session;
 mod upstream;
+mod write;
 
+pub(super) use names::names;
 pub(super) use session::handle;
 pub(super) use upstream::FhirUpstream;

@@ -4,6 +4,7 @@ use axum::body::Body;
 use chartgate_audit::record::Outcome;
 use chartgate_protocol::fhir::outcome::{IssueType, NOT_FOUND, OperationOutcome};
 use chartgate_protocol::fhir::refusal::Refusal;
+use chartgate_protocol::fhir::write::WriteError;
 use chartgate_protocol::smart::scope::Permission;
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -37,6 +38,10 @@ pub(super) enum Refused {
     Forbidden(Vec<String>, &'static str),
     /// The caller's own body names what it may not.
     Content(&'static str),
+    /// A body that is no draft of a record.
+    Draft(WriteError),
+    /// A link to a further page that is not good for this caller now.
+    PageLink,
     /// The record is another version than the caller thinks.
     Version,
     /// The upstream gave no good answer.
@@ -87,6 +92,8 @@ impl Refused {
             | Self::Scope(_)
             | Self::Forbidden(..)
             | Self::Content(_)
+            | Self::Draft(_)
+            | Self::PageLink
             | Self::Version => Outcome::Deny,
         }
     }
@@ -105,6 +112,8 @@ impl Refused {
             Self::Scope(_) => (Vec::new(), "insufficient-scope"),
             Self::Forbidden(policies, reason) => (policies.clone(), reason),
             Self::Content(reason) => (Vec::new(), reason),
+            Self::Draft(_) => (Vec::new(), "bad-content"),
+            Self::PageLink => (Vec::new(), "bad-page-link"),
             Self::Version => (Vec::new(), "version-conflict"),
             Self::Upstream(fault) => (
                 Vec::new(),
@@ -161,6 +170,18 @@ impl Refused {
             Self::Content(_) => {
                 plain(StatusCode::FORBIDDEN, IssueType::Forbidden, "the content is not one that you may write")
             }
+            Self::Draft(error) => {
+                let issue = match error {
+                    WriteError::ConditionalReference => IssueType::NotSupported,
+                    WriteError::Json(_) | WriteError::Type | WriteError::Id => IssueType::Invalid,
+                };
+                plain(StatusCode::BAD_REQUEST, issue, &error.to_string())
+            }
+            Self::PageLink => plain(
+                StatusCode::FORBIDDEN,
+                IssueType::Forbidden,
+                "the link to the next page is not good for you now; search again",
+            ),
             Self::Record(_) | Self::NotFound => {
                 plain(StatusCode::NOT_FOUND, IssueType::NotFound, "no such resource")
             }
@@ -265,4 +286,19 @@ impl Shown {
         }
         response
     }
+}
+
+/// Too many requests that did not show who they are. RFC 6585 section 4.
+pub(super) fn throttled() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+    response
+}
+
+/// Nothing stands behind this path.
+pub(super) fn no_route() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
 }

@@ -8,7 +8,7 @@ const SCHEMA: &str = include_str!("../../../../../policies/schema.cedarschema");
 
 fn pdp(policies: &str) -> Pdp {
     let file = |name: &str, text: &str| PolicyFile { name: name.into(), text: text.into() };
-    Pdp::new(Policies::read(&file("schema", SCHEMA), &[file("test", policies)]).unwrap())
+    Pdp::new(Policies::read(&file("schema", SCHEMA), &[file("test", policies)]).unwrap(), "test".into())
 }
 
 fn facts(roles: &[&str]) -> Facts {

@@ -1,9 +1,13 @@
 //! Calling the FHIR server behind a route: a request written anew, with the gateway's own credential.
 
 use bytes::Bytes;
-use chartgate_access::permit::{Allowed, Withheld};
+use chartgate_access::ids::PatientId;
+use chartgate_access::permit::{Allowed, Permit, Withheld};
 use chartgate_protocol::fhir::base::BaseUrls;
 use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::name::VersionId;
+use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::searchset::NextPage;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 
@@ -24,6 +28,15 @@ pub(in crate::pep) struct FhirUpstream {
     credential: Option<HeaderValue>,
     max_answer: u64,
     pub(super) bases: BaseUrls,
+}
+
+/// A write that was decided on.
+pub(super) struct Change {
+    pub(super) interaction: Interaction,
+    /// What is to be stored.
+    pub(super) body: Option<String>,
+    /// The version that was looked at when it was decided; another one is not touched.
+    pub(super) replaces: Option<VersionId>,
 }
 
 /// What came back, as far as it matters.
@@ -65,6 +78,58 @@ impl FhirUpstream {
         Ok(allowed.withhold(answer))
     }
 
+    /// The next page of a search, by the upstream's own name for it.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`].
+    pub(super) async fn fetch_page(&self, allowed: &Allowed<NextPage>) -> Result<Withheld<Answer>, UpstreamFault> {
+        Ok(allowed.withhold(self.call("GET", allowed.action().as_str(), None).await?))
+    }
+
+    /// A record as it is before it is changed, for the decision whether it may be.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`].
+    pub(super) async fn before(
+        &self,
+        allowed: &Allowed<Interaction>,
+        record: &Reference,
+    ) -> Result<Withheld<Answer>, UpstreamFault> {
+        Ok(allowed.withhold(self.call("GET", &format!("/{record}"), None).await?))
+    }
+
+    /// Carries a write out: its intent is durable.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`].
+    pub(super) async fn change(&self, permit: Permit<Change>) -> Result<Withheld<Answer>, UpstreamFault> {
+        let change = permit.action();
+        let mut request = Request::new(Full::from(change.body.clone().unwrap_or_default()));
+        *request.method_mut() = Method::from_bytes(change.interaction.upstream_method().as_bytes())
+            .map_err(|_| UpstreamFault::Wrong)?;
+        *request.uri_mut() = self.uri(&change.interaction.upstream_path_and_query())?;
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/fhir+json"));
+        headers.insert("prefer", HeaderValue::from_static("return=representation"));
+        if change.body.is_some() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/fhir+json"));
+        }
+        if let Some(version) = &change.replaces {
+            let tag = format!("W/\"{version}\"").parse().map_err(|_| UpstreamFault::Wrong)?;
+            headers.insert(header::IF_MATCH, tag);
+        }
+        let answer = self.send(request).await?;
+        Ok(permit.withhold(answer))
+    }
+
+    /// One patient's own entry, for the picker.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`].
+    pub(super) async fn patient(&self, id: &PatientId) -> Result<Answer, UpstreamFault> {
+        self.call("GET", &format!("/Patient/{id}"), None).await
+    }
+
     /// Asks what the server can do: the one question that touches no record.
     ///
     /// # Errors
@@ -79,6 +144,8 @@ impl FhirUpstream {
         *request.uri_mut() = self.uri(path)?;
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/fhir+json"));
+        // A lenient server drops what it does not know, and a search without its criteria finds everything.
+        headers.insert("prefer", HeaderValue::from_static("handling=strict"));
         if form.is_some() {
             let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(header::CONTENT_TYPE, urlencoded);

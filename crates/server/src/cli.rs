@@ -1,0 +1,153 @@
+//! The command line: words in, one of our values out, and the printing of answers. CONTRACT.md section 1.
+
+mod audit;
+mod login;
+mod operate;
+mod policy;
+mod print;
+mod token;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::{demo, telemetry};
+use operate::Operate;
+use print::Output;
+
+#[derive(Debug, Parser)]
+#[command(name = "chartgate", version, about = "HIPAA access gateway: signs people, apps and agents in, stands in \
+    front of patient records, and proves its log")]
+struct Words {
+    /// The configuration file [default: ./chartgate.toml].
+    #[arg(long, global = true, env = "CHARTGATE_CONFIG", default_value = "chartgate.toml", hide_default_value = true)]
+    config: PathBuf,
+    /// How data is printed.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(subcommand)]
+    command: Word,
+}
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    /// Everything on one machine, with invented patients.
+    Demo {
+        /// Where everything is kept.
+        #[arg(long, default_value = "demo")]
+        dir: PathBuf,
+        /// Where to listen; port 0 takes a free one and keeps it.
+        #[arg(long, default_value = "127.0.0.1:8443")]
+        listen: SocketAddr,
+        /// Write what scripts need, once the gateway answers.
+        #[arg(long)]
+        ready_file: Option<PathBuf>,
+        /// Load this folder of FHIR R4 bundles in place of the invented patients.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+    /// Start a deployment: configuration, keys, policies, the first administrator.
+    Init {
+        /// Where.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// The public base URL.
+        #[arg(long, default_value = "https://localhost:8443")]
+        issuer: String,
+    },
+    /// Run the gateway.
+    Serve,
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigWord),
+    #[command(flatten)]
+    Operate(Operate),
+    /// Tokens.
+    #[command(subcommand)]
+    Token(token::TokenWord),
+    /// Policies.
+    #[command(subcommand)]
+    Policy(policy::PolicyWord),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(audit::AuditWord),
+    /// Sign in at a terminal, through the browser.
+    Login(login::LoginWords),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigWord {
+    /// Say everything that is wrong, with line and key.
+    Check,
+}
+
+/// Runs what the command line says.
+pub(crate) fn run() -> ExitCode {
+    let words = Words::parse();
+    match carry_out(words) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("chartgate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
+    let Words { config, output, command } = words;
+    match command {
+        Word::Demo { dir, listen, ready_file, data } => {
+            telemetry::start();
+            runtime()?.block_on(demo::run(demo::Options { dir, listen, ready_file, data }))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Word::Init { dir, issuer } => crate::install::init(&dir, &issuer).map(|()| ExitCode::SUCCESS),
+        Word::Serve => {
+            telemetry::start();
+            runtime()?.block_on(serve(load(&config)?))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Word::Config(ConfigWord::Check) => {
+            load(&config)?;
+            print::line(&format!("{}: no errors", config.display()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Word::Operate(operate) => {
+            telemetry::quiet();
+            runtime()?.block_on(operate::carry_out(load(&config)?, operate, output))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Word::Token(word) => token::carry_out(word, &config, output),
+        Word::Policy(word) => policy::carry_out(word, &load(&config)?),
+        Word::Audit(word) => {
+            telemetry::quiet();
+            audit::carry_out(word, &config, output)
+        }
+        Word::Login(words) => {
+            runtime()?.block_on(login::carry_out(words, &load(&config)?))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let lock = crate::app::DataLock::take(&config.data_dir)?;
+    let listeners = crate::serve::Listeners::bind(&config).await?;
+    let app = tokio::task::spawn_blocking(move || crate::app::App::open(config, lock)).await??;
+    crate::serve::run(app, listeners, || Ok(())).await
+}
+
+/// Reads the configuration, or says everything that is wrong with it.
+fn load(path: &std::path::Path) -> anyhow::Result<Config> {
+    Config::load(path).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(|error| format!("{}: {error}", path.display())).collect();
+        anyhow::anyhow!("the configuration has errors\n{}", lines.join("\n"))
+    })
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

@@ -1,0 +1,255 @@
+//! `chartgate audit`: reading, verifying and proving the log.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use chartgate_audit::checkpoint::SignedCheckpoint;
+use chartgate_audit::data_keys::DataKeys;
+use chartgate_audit::note::VerifierKey;
+use chartgate_audit::open::VERIFIER_KEY;
+use chartgate_audit::proof::TlogProof;
+use chartgate_audit::reader::{Entry, Filter, Reader};
+use chartgate_audit::record::Outcome;
+use chartgate_audit::storage::Objects;
+use chartgate_audit::verify::verify;
+use chartgate_values::{Phi, Timestamp};
+use clap::{Args, Subcommand};
+
+use super::print::{self, Output};
+use crate::admin::Command;
+use crate::admin::client::give;
+use crate::app::log_origin;
+use crate::config::Config;
+use crate::journal_fs::{ObjectFolder, SegmentFolder};
+use crate::secrets::Secrets;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditWord {
+    /// Show the newest records, and further ones as they come.
+    Tail {
+        /// How many to begin with.
+        #[arg(short = 'n', long, default_value_t = 10)]
+        lines: usize,
+        /// End instead of waiting for more.
+        #[arg(long)]
+        no_follow: bool,
+    },
+    /// Find records.
+    Search(Question),
+    /// Check the whole log offline: every entry, every tile, the signature, the journal's tail.
+    Verify {
+        /// The log's folder; without it, the configuration's.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// The log's public key, or a file with it; without it, `log.vkey` in the folder.
+        #[arg(long)]
+        key: Option<String>,
+        /// A checkpoint that was kept elsewhere, which the log has to extend.
+        #[arg(long)]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Write a proof that a record stands in the log.
+    Prove {
+        index: u64,
+        /// Where to write it; without it, to standard output.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Export the log (a later release).
+    Export,
+    /// Reports for auditors and patients (a later release).
+    Report,
+}
+
+/// Which records.
+#[derive(Debug, Args)]
+pub(super) struct Question {
+    #[arg(long)]
+    user: Option<String>,
+    #[arg(long)]
+    patient: Option<String>,
+    #[arg(long)]
+    client: Option<String>,
+    #[arg(long)]
+    action: Option<String>,
+    /// allow, deny or error.
+    #[arg(long)]
+    outcome: Option<Outcome>,
+    /// Not before this time (RFC 3339).
+    #[arg(long)]
+    since: Option<Timestamp>,
+    /// Before this time (RFC 3339).
+    #[arg(long)]
+    until: Option<Timestamp>,
+    /// Only the newest so many.
+    #[arg(long)]
+    limit: Option<usize>,
+}
+
+pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyhow::Result<ExitCode> {
+    match word {
+        AuditWord::Tail { lines, no_follow } => tail(config, lines, no_follow, output),
+        AuditWord::Search(question) => search(config, question, output),
+        AuditWord::Verify { dir, key, checkpoint } => {
+            let dir = match dir {
+                Some(dir) => dir,
+                None => super::load(config)?.audit.dir,
+            };
+            check(&dir, key.as_deref(), checkpoint.as_deref())
+        }
+        AuditWord::Prove { index, out } => prove(&super::load(config)?, index, out.as_deref()),
+        AuditWord::Export => bail!("`audit export` is not built yet"),
+        AuditWord::Report => bail!("`audit report` is not built yet"),
+    }
+}
+
+fn search(config: &Path, question: Question, output: Output) -> anyhow::Result<ExitCode> {
+    let shown = format!("{question:?}");
+    let filter = Filter {
+        user: question.user,
+        patient: question.patient.map(Phi::new),
+        client: question.client,
+        event: None,
+        action: question.action,
+        outcome: question.outcome,
+        since: question.since,
+        until: question.until,
+        limit: question.limit,
+    };
+    let reader = open(config, "search", &shown)?;
+    for entry in reader.search(&filter) {
+        show(&entry?, output);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow::Result<ExitCode> {
+    let reader = open(config, "tail", &format!("{lines}"))?;
+    let newest = Filter { limit: Some(lines), ..Filter::default() };
+    let mut next = 0;
+    for entry in reader.search(&newest) {
+        let entry = entry?;
+        next = entry.index.saturating_add(1);
+        show(&entry, output);
+    }
+    while !no_follow {
+        std::thread::sleep(Duration::from_millis(500));
+        let mut entries = reader.entries(next);
+        for entry in entries.by_ref() {
+            show(&entry?, output);
+        }
+        next = entries.position();
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A reader of the log, once it is noted that somebody reads.
+fn open(config: &Path, what: &str, question: &str) -> anyhow::Result<Reader> {
+    let command = Command::AuditRead { what: what.to_owned(), question: question.to_owned() };
+    super::runtime()?.block_on(give(super::load(config)?, command)).context("reading the log is recorded")?;
+    let config = super::load(config)?;
+    let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::open(&config.audit.dir)?);
+    let secrets = Secrets::load(&config.data_dir, &log_origin(&config))?;
+    let keys = Arc::new(DataKeys::new(Arc::clone(&objects), &secrets.master)?);
+    let key = verifier_key(&config.audit.dir, None)?;
+    Ok(Reader::new(objects, Arc::new(SegmentFolder::of_copy(&config.audit.dir)), key, Some(keys)))
+}
+
+fn show(entry: &Entry, output: Output) {
+    let json = entry.to_exposed_json();
+    match output {
+        Output::Json => print::line(&json),
+        Output::Text => print::line(&sentence(&json)),
+    }
+}
+
+/// One line for people: when, what, who, through what, on whose record, how it ended and why.
+fn sentence(json: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    let text = |pointer: &str| {
+        let found = value.pointer(pointer).filter(|found| !found.is_null());
+        found.map(print::plain).filter(|text| !text.is_empty())
+    };
+    let mut parts = vec![
+        format!("{:>6}", text("/index").unwrap_or_default()),
+        text("/time").unwrap_or_default(),
+        format!("{:5}", text("/outcome").unwrap_or_default()),
+        text("/event").unwrap_or_default(),
+    ];
+    for (name, pointer) in [
+        ("", "/actor/sub"),
+        ("via ", "/actor/client_id"),
+        ("", "/action"),
+        ("", "/resource"),
+        ("patients ", "/patients"),
+        ("status ", "/response/status"),
+        ("withheld ", "/withheld"),
+        ("by ", "/decision/policies"),
+        ("because ", "/decision/reason"),
+        ("from ", "/source/ip"),
+    ] {
+        parts.extend(text(pointer).map(|found| format!("{name}{found}")));
+    }
+    parts.join("  ")
+}
+
+fn check(dir: &Path, key: Option<&str>, checkpoint: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let key = verifier_key(dir, key)?;
+    let known = match checkpoint {
+        None => None,
+        Some(path) => {
+            let note = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
+            let opened = SignedCheckpoint::open(&note, &key).with_context(|| format!("{}", path.display()))?;
+            Some(opened.checkpoint().clone())
+        }
+    };
+    let objects = ObjectFolder::of_copy(dir);
+    match verify(&objects, &SegmentFolder::of_copy(dir), &key, known.as_ref()) {
+        Ok(found) => {
+            print::line(&format!(
+                "verified: {} records under the checkpoint of {}, {} under none yet{}",
+                found.checkpoint.size,
+                found.checkpoint.origin,
+                found.uncovered,
+                if found.torn_bytes > 0 { ", and a batch that was being written" } else { "" }
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("chartgate: the log does not hold: {error}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn prove(config: &Config, index: u64, out: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let key = verifier_key(&config.audit.dir, None)?;
+    let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::of_copy(&config.audit.dir));
+    let segments = Arc::new(SegmentFolder::of_copy(&config.audit.dir));
+    let checkpoint = Reader::new(Arc::clone(&objects), segments, key, None).checkpoint()?;
+    let proof = TlogProof::prove(&*objects, &checkpoint, index)?;
+    match out {
+        None => print::line(proof.to_string().trim_end()),
+        Some(path) => {
+            std::fs::write(path, proof.to_string()).with_context(|| format!("{}", path.display()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The key that is given, as text or file, or the one in the log's folder.
+fn verifier_key(dir: &Path, given: Option<&str>) -> anyhow::Result<VerifierKey> {
+    let text = match given {
+        Some(text) if text.parse::<VerifierKey>().is_ok() => text.to_owned(),
+        Some(file) => std::fs::read_to_string(file)
+            .with_context(|| format!("--key `{file}` is neither a verifier key nor a file"))?,
+        None => {
+            let path = dir.join(VERIFIER_KEY);
+            std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?
+        }
+    };
+    text.trim().parse().context("the verifier key")
+}

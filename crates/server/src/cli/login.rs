@@ -1,0 +1,185 @@
+//! `chartgate login`: signs a person in through the browser, with a redirect to this machine. RFC 8252 section 7.3.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use chartgate_access::ids::PatientId;
+use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::pkce::CodeChallenge;
+use clap::Args;
+use http::{Request, header};
+use http_body_util::Full;
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+
+use super::print;
+use crate::config::Config;
+use crate::entropy::opaque_secret;
+use crate::net::body;
+use crate::net::client::HttpClient;
+
+/// How long the person may take.
+const TIME: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Args)]
+pub(super) struct LoginWords {
+    /// The client that asks.
+    #[arg(long, default_value = "chartgate-cli")]
+    client: String,
+    /// What to ask for.
+    #[arg(long, default_value = "openid fhirUser user/*.cruds")]
+    scope: String,
+    /// Only this patient's record: asks for `patient/` scopes in place of `user/` ones.
+    #[arg(long)]
+    patient: Option<PatientId>,
+    /// Print the access token instead of keeping it in a file.
+    #[arg(long)]
+    print_token: bool,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    access_token: String,
+    expires_in: u64,
+    scope: String,
+    patient: Option<String>,
+}
+
+pub(super) async fn carry_out(words: LoginWords, config: &Config) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let redirect_uri = format!("http://127.0.0.1:{}/callback", listener.local_addr()?.port());
+    let (verifier, state) = (opaque_secret(), opaque_secret());
+    let mut query = Form::default();
+    let scope = match &words.patient {
+        None => words.scope.clone(),
+        Some(_) => format!("{} launch/patient", words.scope.replace("user/", "patient/")),
+    };
+    for (name, value) in [
+        ("response_type", "code"),
+        ("client_id", &words.client),
+        ("redirect_uri", &redirect_uri),
+        ("scope", &scope),
+        ("state", state.expose()),
+        ("code_challenge", CodeChallenge::of(verifier.expose()).as_str()),
+        ("code_challenge_method", "S256"),
+    ] {
+        query.push(name, value);
+    }
+    let url = format!("{}/authorize?{}", config.issuer, query.encode());
+    eprintln!("Sign in with your browser at\n\n  {url}\n");
+    open_browser(&url);
+    let code = tokio::time::timeout(TIME, receive(&listener, state.expose(), &config.issuer))
+        .await
+        .context("nobody signed in within ten minutes")??;
+    let tokens = redeem(config, &words.client, &code, &redirect_uri, verifier.expose()).await?;
+    if let Some(patient) = &words.patient
+        && tokens.patient.as_deref() != Some(patient.as_str())
+    {
+        bail!("another patient was chosen than `{patient}`");
+    }
+    if words.print_token {
+        print::line(&tokens.access_token);
+        return Ok(());
+    }
+    let path = token_file(config)?;
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
+    crate::secrets::write_new(&path, tokens.access_token.as_bytes())?;
+    print::line(&format!(
+        "signed in for {} s; the token is in {} (scope: {})",
+        tokens.expires_in,
+        path.display(),
+        tokens.scope
+    ));
+    Ok(())
+}
+
+/// Starts the desktop's browser, if there is one; the address was printed in any case.
+fn open_browser(url: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let started = std::process::Command::new(opener)
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    drop(started);
+}
+
+/// Waits for the browser to come back with a code.
+async fn receive(listener: &TcpListener, state: &str, issuer: &str) -> anyhow::Result<String> {
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        let mut line = String::new();
+        let (read, mut write) = stream.split();
+        let mut reader = BufReader::new(tokio::io::AsyncReadExt::take(read, 16 << 10));
+        reader.read_line(&mut line).await?;
+        let target = line.split(' ').nth(1).unwrap_or_default();
+        let Some(query) = target.strip_prefix("/callback?") else {
+            write.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await?;
+            continue;
+        };
+        let form = Form::parse(query)?;
+        let text = "You can close this page and go back to the terminal.\n";
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+             Referrer-Policy: no-referrer\r\nConnection: close\r\n\r\n{text}",
+            text.len()
+        );
+        write.write_all(answer.as_bytes()).await?;
+        if form.get("state") != Some(state) || form.get("iss") != Some(issuer) {
+            // Not the answer to this request (RFC 9207): wait on.
+            continue;
+        }
+        if let Some(error) = form.get("error") {
+            bail!("not signed in: {error} {}", form.get("error_description").unwrap_or_default());
+        }
+        return form.get("code").map(str::to_owned).context("the answer has no code");
+    }
+}
+
+async fn redeem(
+    config: &Config,
+    client: &str,
+    code: &str,
+    redirect_uri: &str,
+    verifier: &str,
+) -> anyhow::Result<Tokens> {
+    let mut form = Form::default();
+    for (name, value) in [
+        ("grant_type", "authorization_code"),
+        ("client_id", client),
+        ("code", code),
+        ("redirect_uri", redirect_uri),
+        ("code_verifier", verifier),
+    ] {
+        form.push(name, value);
+    }
+    let request = Request::post(format!("{}/token", config.issuer))
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Full::new(Bytes::from(form.encode())))?;
+    let response = HttpClient::trusting_also(&config.tls.certificate)?.call(request).await?;
+    let status = response.status();
+    let content = body::take(response.into_body(), 1 << 20, Duration::from_secs(30)).await?;
+    if !status.is_success() {
+        bail!("the token endpoint answered {status}: {}", String::from_utf8_lossy(&content));
+    }
+    Ok(serde_json::from_slice(&content)?)
+}
+
+/// `~/.config/chartgate/<host>.token`, as the environment has it.
+fn token_file(config: &Config) -> anyhow::Result<PathBuf> {
+    let base = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")))
+        .context("neither XDG_CONFIG_HOME nor HOME is set")?;
+    let folder = base.join("chartgate");
+    std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+    Ok(folder.join(format!("{}.token", config.authority().replace([':', '[', ']'], "_"))))
+}

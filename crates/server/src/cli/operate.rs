@@ -1,0 +1,260 @@
+//! Commands that an administrator gives: from words to a [`Command`].
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use chartgate_access::client::{AuthMethod, ClientKind, GrantType};
+use chartgate_access::ids::{ClientId, FhirUser, PatientId, Role, SessionId, Subject};
+use chartgate_protocol::oauth::redirect::RedirectUri;
+use chartgate_protocol::oauth::scope::ScopeSet;
+use clap::Subcommand;
+
+use super::print::{self, Output};
+use crate::admin::client::give;
+use crate::admin::{Command, NewClient, NewUser};
+use crate::config::Config;
+
+/// Nouns that an administrator has power over.
+#[derive(Debug, Subcommand)]
+pub(super) enum Operate {
+    /// People.
+    #[command(subcommand)]
+    User(UserWord),
+    /// OAuth clients.
+    #[command(subcommand)]
+    Client(ClientWord),
+    /// Who may see which patients.
+    #[command(subcommand)]
+    Care(CareWord),
+    /// Signing keys.
+    #[command(subcommand)]
+    Key(KeyWord),
+    /// Sessions.
+    #[command(subcommand)]
+    Session(SessionWord),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserWord {
+    /// Add a person; without a password they get a one-time link.
+    Add {
+        name: Subject,
+        /// A role; may be given several times.
+        #[arg(long = "role")]
+        roles: Vec<Role>,
+        /// Their own FHIR resource, such as Practitioner/dana.
+        #[arg(long)]
+        fhir_user: Option<FhirUser>,
+        #[arg(long)]
+        email: Option<String>,
+        /// A file with the password in its first line.
+        #[arg(long)]
+        password_file: Option<PathBuf>,
+    },
+    /// Everybody.
+    List,
+    /// One person.
+    Show { name: Subject },
+    /// Shut a person out: every session and token ends at once.
+    Disable { name: Subject },
+    /// Let a person in again.
+    Enable { name: Subject },
+    /// Set a password from a file, or make a one-time link to set one.
+    SetPassword {
+        name: Subject,
+        #[arg(long)]
+        password_file: Option<PathBuf>,
+    },
+    /// Remove a person's second factors.
+    ResetMfa { name: Subject },
+    /// Give a person these roles in place of those that they have.
+    Roles {
+        name: Subject,
+        #[arg(long = "role")]
+        roles: Vec<Role>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ClientWord {
+    /// Register a client and print it, with its secret once.
+    Add {
+        id: ClientId,
+        #[arg(long)]
+        kind: ClientKind,
+        #[arg(long = "redirect-uri")]
+        redirect_uris: Vec<RedirectUri>,
+        /// A grant by its registered name; may be given several times.
+        #[arg(long = "grant")]
+        grants: Vec<GrantType>,
+        #[arg(long, default_value = "")]
+        scope: ScopeSet,
+        #[arg(long)]
+        audience: Option<String>,
+        #[arg(long)]
+        auth_method: Option<AuthMethod>,
+        /// A file with the client's public keys as a JWK Set.
+        #[arg(long)]
+        jwks_file: Option<PathBuf>,
+        #[arg(long, conflicts_with = "jwks_file")]
+        jwks_uri: Option<String>,
+        #[arg(long = "role")]
+        roles: Vec<Role>,
+    },
+    /// All clients.
+    List,
+    /// One client.
+    Show { id: ClientId },
+    /// Give a client a new secret.
+    RotateSecret { id: ClientId },
+    /// Remove a client: its tokens end at once.
+    Remove { id: ClientId },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CareWord {
+    /// Put a patient into somebody's care.
+    Add { subject: Subject, patient: PatientId },
+    /// Take a patient out of somebody's care.
+    Remove { subject: Subject, patient: PatientId },
+    /// The patients in somebody's care.
+    List { subject: Subject },
+    /// Add pairs from a file: a line each, name and patient with a comma between.
+    Import { file: PathBuf },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyWord {
+    /// All keys with their phases and dates.
+    List,
+    /// Let the next key sign from now on.
+    Rotate,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SessionWord {
+    /// Open sessions.
+    List {
+        #[arg(long)]
+        user: Option<Subject>,
+    },
+    /// End a session with all its tokens.
+    End { id: SessionId },
+}
+
+/// Gives the command and prints the answer.
+pub(super) async fn carry_out(config: Config, operate: Operate, output: Output) -> anyhow::Result<()> {
+    // A registered client is printed as JSON: scripts read its secret.
+    let output = match &operate {
+        Operate::Client(ClientWord::Add { .. } | ClientWord::RotateSecret { .. }) => Output::Json,
+        _ => output,
+    };
+    let answer = give(config, command(operate)?).await?;
+    print::answer(&answer, output);
+    Ok(())
+}
+
+fn command(operate: Operate) -> anyhow::Result<Command> {
+    Ok(match operate {
+        Operate::User(word) => user(word)?,
+        Operate::Client(word) => client(word)?,
+        Operate::Care(word) => care(word)?,
+        Operate::Key(KeyWord::List) => Command::KeyList,
+        Operate::Key(KeyWord::Rotate) => Command::KeyRotate,
+        Operate::Session(SessionWord::List { user }) => Command::SessionList { user },
+        Operate::Session(SessionWord::End { id }) => Command::SessionEnd { id },
+    })
+}
+
+fn user(word: UserWord) -> anyhow::Result<Command> {
+    Ok(match word {
+        UserWord::Add { name, roles, fhir_user, email, password_file } => Command::UserAdd(NewUser {
+            name,
+            roles: roles.into_iter().collect(),
+            fhir_user,
+            email,
+            password: password_file.as_deref().map(first_line).transpose()?,
+        }),
+        UserWord::List => Command::UserList,
+        UserWord::Show { name } => Command::UserShow { name },
+        UserWord::Disable { name } => Command::UserDisable { name },
+        UserWord::Enable { name } => Command::UserEnable { name },
+        UserWord::SetPassword { name, password_file } => {
+            let password = password_file.as_deref().map(first_line).transpose()?;
+            Command::UserSetPassword { name, password }
+        }
+        UserWord::ResetMfa { .. } => bail!("second factors are not built yet"),
+        UserWord::Roles { name, roles } => Command::UserRoles { name, roles },
+    })
+}
+
+fn client(word: ClientWord) -> anyhow::Result<Command> {
+    Ok(match word {
+        ClientWord::Add {
+            id,
+            kind,
+            redirect_uris,
+            grants,
+            scope,
+            audience,
+            auth_method,
+            jwks_file,
+            jwks_uri,
+            roles,
+        } => {
+            if jwks_uri.is_some() {
+                bail!("--jwks-uri is not built yet; use --jwks-file");
+            }
+            Command::ClientAdd(NewClient {
+                client_id: id,
+                kind,
+                redirect_uris,
+                grant_types: grants.into_iter().collect::<BTreeSet<_>>(),
+                scope,
+                audience,
+                auth_method,
+                jwks: jwks_file.as_deref().map(json).transpose()?,
+                roles: roles.into_iter().collect(),
+                consent: None,
+            })
+        }
+        ClientWord::List => Command::ClientList,
+        ClientWord::Show { id } => Command::ClientShow { id },
+        ClientWord::RotateSecret { id } => Command::ClientRotateSecret { id },
+        ClientWord::Remove { id } => Command::ClientRemove { id },
+    })
+}
+
+fn care(word: CareWord) -> anyhow::Result<Command> {
+    Ok(match word {
+        CareWord::Add { subject, patient } => Command::CareAdd { pairs: vec![(subject, patient)] },
+        CareWord::Remove { subject, patient } => Command::CareRemove { subject, patient },
+        CareWord::List { subject } => Command::CareList { subject },
+        CareWord::Import { file } => {
+            let text = read(&file)?;
+            let lines = (1_usize..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+            let pairs = lines.map(|(number, line)| {
+                pair(line).with_context(|| format!("{}, line {number}", file.display()))
+            });
+            Command::CareAdd { pairs: pairs.collect::<anyhow::Result<_>>()? }
+        }
+    })
+}
+
+fn pair(line: &str) -> anyhow::Result<(Subject, PatientId)> {
+    let (subject, patient) = line.split_once(',').context("has to be a name, a comma and a patient")?;
+    Ok((subject.trim().parse()?, patient.trim().parse()?))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))
+}
+
+fn first_line(path: &Path) -> anyhow::Result<String> {
+    Ok(read(path)?.lines().next().unwrap_or_default().to_owned())
+}
+
+fn json(path: &Path) -> anyhow::Result<serde_json::Value> {
+    serde_json::from_str(&read(path)?).with_context(|| format!("{}", path.display()))
+}

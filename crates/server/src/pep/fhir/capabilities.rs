@@ -1,0 +1,80 @@
+//! What a FHIR route can do: what the server behind it says, as far as the gateway offers it. HL7 FHIR 4.0.1,
+//! capabilitystatement.html. Open to everybody, as SMART App Launch 2.2 wants; recorded like all else.
+
+use axum::body::Body;
+use chartgate_access::permit::Withheld;
+use chartgate_protocol::fhir::content;
+use chartgate_protocol::fhir::name::ResourceType;
+use http::request::Parts as Head;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::mask::FHIR_JSON;
+use super::session::{Answered, Exchange};
+use crate::pep::respond::{Refused, UpstreamFault};
+
+/// What the gateway offers of FHIR's interactions.
+const OFFERED: [&str; 6] = ["read", "vread", "search-type", "create", "update", "delete"];
+
+pub(super) async fn serve(exchange: &mut Exchange<'_>, head: &Head) -> Answered {
+    exchange.record.action = Some("capabilities".to_owned());
+    let accept = head.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    content::acceptable(accept, None).map_err(|e| Refused::Request(e.into()))?;
+    let answer = exchange.upstream.capabilities().await.map_err(Refused::Upstream)?;
+    if answer.status != StatusCode::OK {
+        return Err(Refused::Upstream(UpstreamFault::Failed));
+    }
+    let theirs: Value =
+        serde_json::from_slice(&answer.body).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+    let ours = statement(exchange, &theirs);
+    let mut response = Response::new(Body::from(ours.to_string()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    Ok(Withheld::new(response))
+}
+
+fn statement(exchange: &Exchange<'_>, theirs: &Value) -> Value {
+    let issuer = &exchange.gateway.issuer;
+    let rest = theirs.pointer("/rest/0/resource").and_then(Value::as_array);
+    let resources: Vec<Value> = rest.into_iter().flatten().filter_map(resource).collect();
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "kind": "instance",
+        "date": exchange.gateway.clock.now(),
+        "fhirVersion": theirs.get("fhirVersion").cloned().unwrap_or_else(|| json!("4.0.1")),
+        "format": ["application/fhir+json"],
+        "implementation": { "description": "FHIR behind Chartgate", "url": exchange.upstream.bases.public.to_string() },
+        "rest": [{
+            "mode": "server",
+            "security": {
+                "cors": true,
+                "service": [{ "coding": [{
+                    "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                    "code": "SMART-on-FHIR",
+                }] }],
+                "extension": [{
+                    "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+                    "extension": [
+                        { "url": "authorize", "valueUri": format!("{issuer}/authorize") },
+                        { "url": "token", "valueUri": format!("{issuer}/token") },
+                        { "url": "revoke", "valueUri": format!("{issuer}/revoke") },
+                    ],
+                }],
+            },
+            "resource": resources,
+        }],
+    })
+}
+
+fn resource(theirs: &Value) -> Option<Value> {
+    let resource_type: ResourceType = theirs.get("type")?.as_str()?.parse().ok()?;
+    let codes = theirs.get("interaction").and_then(Value::as_array).into_iter().flatten();
+    let offered: Vec<Value> = codes
+        .filter_map(|interaction| interaction.get("code")?.as_str())
+        .filter(|code| OFFERED.contains(code))
+        .map(|code| json!({ "code": code }))
+        .collect();
+    Some(json!({ "type": resource_type.to_string(), "interaction": offered }))
+}

@@ -1,0 +1,95 @@
+//! What of an answer leaves: each record decided on, each header ours.
+
+use axum::body::Body;
+use chartgate_access::pdp::relation::Belongs;
+use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
+use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::smart::scope::Permission;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::Value;
+
+use super::session::Exchange;
+use super::upstream::Answer;
+use crate::entropy::digest_of;
+use crate::pep::enforce::{Enforcer, Naming, RecordDenied};
+
+/// A record that may leave, or may be written, and what its own record says of it.
+pub(super) struct Cleared {
+    pub(super) patients: Vec<String>,
+    pub(super) policies: Vec<String>,
+}
+
+/// A record that stays.
+pub(super) struct Kept {
+    pub(super) patients: Vec<String>,
+    pub(super) because: RecordDenied,
+}
+
+/// Decides about one record.
+pub(super) fn clear(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    resource_type: ResourceType,
+    content: &Value,
+) -> Result<Cleared, Kept> {
+    let bases = &exchange.upstream.bases;
+    let membership = patients_of(content, bases);
+    let belongs = belongs(&membership);
+    let patients = match &belongs {
+        Belongs::To(patients) => patients.iter().map(ToString::to_string).collect(),
+        Belongs::ToNobody | Belongs::Unknown => Vec::new(),
+    };
+    let policies = match enforcer.record_in_reach(permission, resource_type.as_str(), &belongs) {
+        Ok(policies) => policies,
+        Err(because) => return Err(Kept { patients, because }),
+    };
+    // Shared records belong to nobody; naming a patient in one is naming one besides.
+    let others = other_patients_named(content, &membership, bases);
+    match (enforcer.is_patient_scoped(permission, resource_type.as_str()), others) {
+        (Naming::OthersAreWithheld, Others::Named) => {
+            Err(Kept { patients, because: RecordDenied::OutsideScope })
+        }
+        (Naming::OthersAreWithheld, Others::None) | (Naming::OthersMayBeNamed, _) => {
+            Ok(Cleared { patients, policies })
+        }
+    }
+}
+
+fn belongs(membership: &Membership) -> Belongs {
+    match membership {
+        Membership::Nobody => Belongs::ToNobody,
+        Membership::Unknown => Belongs::Unknown,
+        Membership::Patients(ids) => {
+            let parsed: Result<_, _> = ids.iter().map(|id| id.as_str().parse()).collect();
+            parsed.map_or(Belongs::Unknown, Belongs::To)
+        }
+    }
+}
+
+/// A record's digest, for the log.
+pub(super) fn digest(text: &str) -> String {
+    digest_of(text)
+}
+
+/// The answer that one record becomes.
+pub(super) fn record_response(status: StatusCode, answer: &Answer, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
+    for (name, value) in [(header::ETAG, &answer.etag), (header::LAST_MODIFIED, &answer.last_modified)] {
+        if let Some(value) = value {
+            headers.insert(name, value.clone());
+        }
+    }
+    response
+}
+
+pub(super) const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
+
+/// Headers of every answer: records stay out of caches and off other sites.
+pub(super) fn public_headers(headers: &mut HeaderMap) {
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}

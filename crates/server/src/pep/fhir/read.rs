@@ -1,0 +1,60 @@
+//! Read and vread.
+
+use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::resource::Resource;
+use chartgate_protocol::smart::scope::Permission;
+use chartgate_values::Phi;
+use http::StatusCode;
+
+use super::mask::{self, clear};
+use super::session::{Answered, Exchange};
+use crate::pep::enforce::Enforcer;
+use crate::pep::respond::{Refused, UpstreamFault};
+
+pub(super) async fn serve(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    interaction: Interaction,
+) -> Answered {
+    let (resource_type, id, version) = match &interaction {
+        Interaction::Read { resource_type, id } => (*resource_type, id.clone(), None),
+        Interaction::VRead { resource_type, id, version } => (*resource_type, id.clone(), Some(version.clone())),
+        Interaction::Capabilities
+        | Interaction::Search { .. }
+        | Interaction::Create { .. }
+        | Interaction::Update { .. }
+        | Interaction::Delete { .. } => return Err(Refused::NotFound),
+    };
+    let allowed = enforcer.type_in_reach(Permission::Read, resource_type.as_str(), interaction).map_err(|denied| {
+        Refused::Type(denied, Some((Permission::Read, resource_type.to_string())))
+    })?;
+    let withheld = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
+    let answer = withheld.inspect();
+    match answer.status {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refused::NotFound),
+        _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
+    }
+    let asked = Reference { resource_type, id };
+    let (text, cleared) = {
+        let resource = Resource::parse(&answer.body, &asked, version.as_ref())
+            .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+        (resource.text().get().to_owned(), clear(exchange, enforcer, Permission::Read, resource_type, resource.value()))
+    };
+    match cleared {
+        Ok(cleared) => {
+            let record = &mut exchange.record;
+            record.patients = cleared.patients.into_iter().map(Phi::new).collect();
+            record.decision.policies = cleared.policies;
+            record.response.count = Some(1);
+            record.response.bytes = u64::try_from(text.len()).ok();
+            record.response.digests = vec![Phi::new(mask::digest(&text))];
+            Ok(withheld.map(|answer| mask::record_response(StatusCode::OK, &answer, text)))
+        }
+        Err(kept) => {
+            exchange.record.patients = kept.patients.into_iter().map(Phi::new).collect();
+            Err(Refused::Record(kept.because))
+        }
+    }
+}

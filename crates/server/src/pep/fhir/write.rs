@@ -1,0 +1,279 @@
+//! Create, update and delete.
+//!
+//! What is to be changed is looked at first, as a read would be: where the caller may not touch it, it does not exist. What
+//! is to be stored is decided on like what is there. The change names the version that was looked at, so that none in
+//! between is lost. Its intent is durable before it goes upstream, its outcome before the answer leaves.
+
+use chartgate_access::permit::{Allowed, Permit, Withheld};
+use chartgate_audit::record::Event;
+use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::name::{ResourceType, VersionId};
+use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::resource::{Location, Resource};
+use chartgate_protocol::fhir::write::Draft;
+use chartgate_protocol::smart::scope::Permission;
+use chartgate_values::Phi;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use axum::body::Body;
+
+use super::mask::{self, Cleared, clear};
+use super::session::{Answered, Exchange};
+use super::upstream::{Answer, Change};
+use crate::config::{RouteKind, UpdateCreate};
+use crate::pep::enforce::{Enforcer, Naming};
+use crate::pep::respond::{Refused, UpstreamFault};
+
+pub(super) async fn serve(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    interaction: Interaction,
+    content: &[u8],
+) -> Answered {
+    match &interaction {
+        Interaction::Create { resource_type } => {
+            let resource_type = *resource_type;
+            create(exchange, enforcer, interaction, resource_type, content).await
+        }
+        Interaction::Update { resource_type, id, if_match } => {
+            let record = Reference { resource_type: *resource_type, id: id.clone() };
+            let seen = if_match.clone();
+            update(exchange, enforcer, interaction, record, seen, content).await
+        }
+        Interaction::Delete { resource_type, id, if_match } => {
+            let record = Reference { resource_type: *resource_type, id: id.clone() };
+            let seen = if_match.clone();
+            delete(exchange, enforcer, interaction, record, seen).await
+        }
+        Interaction::Capabilities
+        | Interaction::Read { .. }
+        | Interaction::VRead { .. }
+        | Interaction::Search { .. } => Err(Refused::NotFound),
+    }
+}
+
+async fn create(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    interaction: Interaction,
+    resource_type: ResourceType,
+    content: &[u8],
+) -> Answered {
+    let allowed = in_reach(enforcer, Permission::Create, resource_type, interaction)?;
+    let draft = Draft::of_create(content, resource_type).map_err(Refused::Draft)?;
+    let cleared = clear_draft(exchange, enforcer, Permission::Create, resource_type, &draft)?;
+    note(exchange, &cleared);
+    let body = Some(draft.text().to_owned());
+    let answer = carry_out(exchange, allowed, body, None).await?;
+    finish(exchange, enforcer, resource_type, StatusCode::CREATED, answer)
+}
+
+async fn update(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    interaction: Interaction,
+    record: Reference,
+    seen: Option<VersionId>,
+    content: &[u8],
+) -> Answered {
+    let resource_type = record.resource_type;
+    let allowed = in_reach(enforcer, Permission::Update, resource_type, interaction)?;
+    let draft = Draft::of_update(content, &record).map_err(Refused::Draft)?;
+    let before = before(exchange, enforcer, Permission::Update, &allowed, &record, seen).await?;
+    let replaces = match before {
+        Before::Cleared(version) => Some(version),
+        Before::Absent => {
+            may_create(exchange, enforcer, resource_type)?;
+            None
+        }
+    };
+    let cleared = clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft)?;
+    note(exchange, &cleared);
+    let status = if replaces.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+    let answer = carry_out(exchange, allowed, Some(draft.text().to_owned()), replaces).await?;
+    finish(exchange, enforcer, resource_type, status, answer)
+}
+
+async fn delete(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    interaction: Interaction,
+    record: Reference,
+    seen: Option<VersionId>,
+) -> Answered {
+    let allowed = in_reach(enforcer, Permission::Delete, record.resource_type, interaction)?;
+    let before = before(exchange, enforcer, Permission::Delete, &allowed, &record, seen).await?;
+    let Before::Cleared(version) = before else { return Err(Refused::NotFound) };
+    let answer = carry_out(exchange, allowed, None, Some(version)).await?;
+    Ok(answer.map(|_| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    }))
+}
+
+fn in_reach(
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    resource_type: ResourceType,
+    interaction: Interaction,
+) -> Result<Allowed<Interaction>, Refused> {
+    enforcer
+        .type_in_reach(permission, resource_type.as_str(), interaction)
+        .map_err(|denied| Refused::Type(denied, Some((permission, resource_type.to_string()))))
+}
+
+/// What there was before a change.
+enum Before {
+    /// A record that the caller may change, in this version.
+    Cleared(VersionId),
+    /// None.
+    Absent,
+}
+
+/// Looks at what is to be changed.
+async fn before(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    allowed: &Allowed<Interaction>,
+    record: &Reference,
+    seen: Option<VersionId>,
+) -> Result<Before, Refused> {
+    let withheld = exchange.upstream.before(allowed, record).await.map_err(Refused::Upstream)?;
+    let answer = withheld.inspect();
+    match answer.status {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Before::Absent),
+        _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
+    }
+    let wrong = || Refused::Upstream(UpstreamFault::Wrong);
+    let resource = Resource::parse(&answer.body, record, None).map_err(|_| wrong())?;
+    match clear(exchange, enforcer, permission, record.resource_type, resource.value()) {
+        Ok(cleared) => note(exchange, &cleared),
+        Err(kept) => {
+            exchange.record.patients = kept.patients.into_iter().map(Phi::new).collect();
+            return Err(Refused::Record(kept.because));
+        }
+    }
+    let tag = answer.etag.as_ref().and_then(|tag| tag.to_str().ok());
+    let version = resource.version().and_then(|version| version.parse().ok());
+    let version = version.or_else(|| VersionId::from_entity_tag(tag?).ok()).ok_or_else(wrong)?;
+    match seen {
+        Some(seen) if seen != version => Err(Refused::Version),
+        Some(_) | None => Ok(Before::Cleared(version)),
+    }
+}
+
+/// Update-as-create: off unless the route says so, and never for a patient-scoped token.
+fn may_create(exchange: &Exchange<'_>, enforcer: &Enforcer<'_>, resource_type: ResourceType) -> Result<(), Refused> {
+    let on = match &exchange.route.kind {
+        RouteKind::Fhir { update_create } => *update_create,
+        RouteKind::Http { .. } => UpdateCreate::Off,
+    };
+    let naming = enforcer.is_patient_scoped(Permission::Update, resource_type.as_str());
+    match (on, naming) {
+        (UpdateCreate::On, Naming::OthersMayBeNamed) => {
+            in_reach(enforcer, Permission::Create, resource_type, Interaction::Create { resource_type }).map(drop)
+        }
+        (UpdateCreate::Off, _) | (UpdateCreate::On, Naming::OthersAreWithheld) => Err(Refused::NotFound),
+    }
+}
+
+/// Decides on what is to be stored. Its content is the caller's own, so a refusal may say so.
+fn clear_draft(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    resource_type: ResourceType,
+    draft: &Draft,
+) -> Result<Cleared, Refused> {
+    clear(exchange, enforcer, permission, resource_type, draft.value()).map_err(|kept| {
+        let (policies, _) = kept.because.reason();
+        exchange.record.patients.extend(kept.patients.into_iter().map(Phi::new));
+        exchange.record.decision.policies = policies;
+        Refused::Content("content-out-of-reach")
+    })
+}
+
+fn note(exchange: &mut Exchange<'_>, cleared: &Cleared) {
+    let record = &mut exchange.record;
+    for patient in &cleared.patients {
+        if !record.patients.iter().any(|known| known.expose() == patient) {
+            record.patients.push(Phi::new(patient.clone()));
+        }
+    }
+    record.decision.policies.clone_from(&cleared.policies);
+}
+
+/// Records the intent, then sends the change.
+async fn carry_out(
+    exchange: &mut Exchange<'_>,
+    allowed: Allowed<Interaction>,
+    body: Option<String>,
+    replaces: Option<VersionId>,
+) -> Result<Withheld<Answer>, Refused> {
+    let mut intent = exchange.record.clone();
+    intent.event = Event::AccessIntent;
+    intent.request.digest = body.as_deref().map(|text| Phi::new(mask::digest(text)));
+    exchange.record.request.digest.clone_from(&intent.request.digest);
+    let change = allowed.map(|interaction| Change { interaction, body, replaces });
+    let recorded = exchange.gateway.journal.append(&intent, change).await.map_err(|error| {
+        tracing::error!(%error, "audit");
+        Refused::Unrecorded
+    })?;
+    let answer = exchange.upstream.change(Permit::from_recorded(recorded)).await.map_err(Refused::Upstream)?;
+    match answer.inspect().status {
+        StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(answer),
+        StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => Err(Refused::Version),
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
+            Err(Refused::Upstream(UpstreamFault::Rejected))
+        }
+        _ => Err(Refused::Upstream(UpstreamFault::Failed)),
+    }
+}
+
+/// The answer to a create or update: where the record is, and what was stored if the caller may read it.
+fn finish(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    resource_type: ResourceType,
+    status: StatusCode,
+    withheld: Withheld<Answer>,
+) -> Answered {
+    let answer = withheld.inspect();
+    let bases = &exchange.upstream.bases;
+    let location = answer.location.as_deref().and_then(|text| Location::parse(text, bases));
+    let location = location.filter(|location| location.reference.resource_type == resource_type);
+    let text = match &location {
+        Some(location) => readable(exchange, enforcer, answer, &location.reference),
+        None => None,
+    };
+    if let Some(location) = &location {
+        exchange.record.resource = Some(Phi::new(location.reference.to_string()));
+        if resource_type == ResourceType::PATIENT {
+            exchange.record.patients = vec![Phi::new(location.reference.id.to_string())];
+        }
+    }
+    exchange.record.response.count = Some(1);
+    let public = location.map(|location| location.public_url(bases));
+    Ok(withheld.map(|answer| {
+        let mut response = mask::record_response(status, &answer, text.unwrap_or_default());
+        if let Some(url) = public.and_then(|url| HeaderValue::from_str(&url).ok()) {
+            response.headers_mut().insert(header::LOCATION, url);
+        }
+        response
+    }))
+}
+
+/// What was stored, if the caller may read it.
+fn readable(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    answer: &Answer,
+    record: &Reference,
+) -> Option<String> {
+    let resource = Resource::parse(&answer.body, record, None).ok()?;
+    clear(exchange, enforcer, Permission::Read, record.resource_type, resource.value()).ok()?;
+    Some(resource.text().get().to_owned())
+}

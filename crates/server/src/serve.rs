@@ -1,0 +1,292 @@
+//! Running: listeners, tasks, signals, draining.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::Body;
+use chartgate_audit::journal::Writability;
+use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
+use chartgate_values::Phi;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+
+use crate::admin::socket;
+use crate::app::App;
+use crate::config::{Config, Network};
+use crate::live::policies::Look;
+use crate::net::origin::Origin;
+use crate::net::tls::Certificate;
+use crate::net::{listen, tls};
+use crate::pep::Gateway;
+
+/// How often the policy folder is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often activity is written and old cut-offs are forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// Where the gateway answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) https: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+/// Sockets that are bound and not served yet.
+pub(crate) struct Listeners {
+    https: TcpListener,
+    http: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    ///
+    /// # Errors
+    /// Which address cannot be had.
+    pub(crate) async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = |address: SocketAddr| async move {
+            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+        };
+        let optional = |address: Option<SocketAddr>| async move {
+            match address {
+                Some(address) => bind(address).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        Ok(Self {
+            https: bind(config.listen.https).await?,
+            http: optional(config.listen.http).await?,
+            metrics: optional(config.listen.metrics).await?,
+        })
+    }
+
+    /// Where they are.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn addresses(&self) -> anyhow::Result<Addresses> {
+        let metrics = self.metrics.as_ref().map(TcpListener::local_addr).transpose()?;
+        Ok(Addresses { https: self.https.local_addr()?, metrics })
+    }
+}
+
+/// What every request passes first.
+struct FrontDoor {
+    gateway: Arc<Gateway>,
+    own: Router,
+    trusted: Vec<Network>,
+}
+
+/// Serves until a signal, then drains and closes.
+///
+/// # Errors
+/// Why it could not start.
+pub(crate) async fn run(app: App, listeners: Listeners, ready: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let Listeners { https, http, metrics } = listeners;
+    let gateway = Arc::new(app.gateway()?);
+    let own = app.own_endpoints(Arc::clone(&gateway));
+    let certificate = app.certificate()?;
+    let front = Arc::new(FrontDoor { gateway, own, trusted: app.config.listen.trusted_proxies.clone() });
+    let (stop, stopped) = watch::channel(false);
+
+    let handle = move |peer, request| {
+        let front = Arc::clone(&front);
+        async move { front.answer(peer, request).await }
+    };
+    let tls = tls::server(Arc::clone(&certificate))?;
+    let serving = tokio::spawn(listen::https(https, tls, handle, stopped.clone()));
+    if let Some(listener) = http {
+        tokio::spawn(listen::redirect(listener, app.config.issuer.clone(), stopped.clone()));
+    }
+    if let Some(listener) = metrics {
+        tokio::spawn(serve_metrics(listener, app.log.journal.clone()));
+    }
+    let commands = socket::bind(&app.config.data_dir).context("the administration socket")?;
+    tokio::spawn(socket::serve(commands, Arc::clone(&app.administrator), stopped.clone()));
+
+    record(&app, Event::Started, &[]).await?;
+    tracing::info!(issuer = app.config.issuer, "serving");
+    ready()?;
+    until_stopped(&app, &certificate).await?;
+
+    tracing::info!("draining");
+    let _ = stop.send(true);
+    let _ = serving.await;
+    if let Err(error) = app.sessions.flush().await {
+        tracing::warn!(%error, "session activity was not written");
+    }
+    record(&app, Event::Stopped, &[]).await?;
+    tokio::task::spawn_blocking(move || app.close()).await?;
+    Ok(())
+}
+
+/// Looks after what has to be looked after, until a signal says to stop.
+async fn until_stopped(app: &App, certificate: &Certificate) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut tidy = tokio::time::interval(TIDY_EVERY);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = next(&mut hangup) => reload(app, certificate).await,
+            _ = look.tick() => look_at_policies(app).await,
+            _ = tidy.tick() => {
+                if let Err(error) = app.sessions.flush().await {
+                    tracing::warn!(%error, "session activity was not written");
+                }
+                if let Err(error) = app.cut_offs.forget().await {
+                    tracing::warn!(%error, "old cut-offs were not removed");
+                }
+            }
+        }
+    }
+}
+
+async fn next(signal: &mut Signal) {
+    if signal.recv().await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// SIGHUP: certificate and policies, each for itself.
+async fn reload(app: &App, certificate: &Certificate) {
+    let outcome = match certificate.reload(&app.config.tls) {
+        Ok(()) => record(app, Event::ConfigReloaded, &[("what", "certificate".to_owned())]).await,
+        Err(error) => {
+            tracing::error!(%error, "the new certificate is not used; the old one stays");
+            record(app, Event::ConfigRejected, &[("why", error.to_string())]).await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::error!(%error, "audit");
+    }
+    look_at_policies(app).await;
+}
+
+async fn look_at_policies(app: &App) {
+    let policies = Arc::clone(&app.policies);
+    let Ok(found) = tokio::task::spawn_blocking(move || policies.look()).await else { return };
+    let outcome = match found {
+        Look::Same => return,
+        Look::Changed(count) => {
+            tracing::info!(policies = count, "new policies are in force");
+            record(app, Event::PolicyReloaded, &[("policies", count.to_string())]).await
+        }
+        Look::Refused(errors) => {
+            for error in &errors {
+                tracing::error!(%error, "policies are refused; the old ones stay in force");
+            }
+            let first = errors.first().map(ToString::to_string).unwrap_or_default();
+            record(app, Event::PolicyRejected, &[("why", first)]).await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::error!(%error, "audit");
+    }
+}
+
+async fn record(app: &App, event: Event, details: &[(&str, String)]) -> anyhow::Result<()> {
+    let mut record = Record::new(event, Outcome::Allow, app.clock.now());
+    record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
+    record.action = Some(event.as_str().to_owned());
+    for (name, value) in details {
+        record.detail.insert((*name).to_owned(), Phi::new(value.clone()));
+    }
+    let _ = app.log.journal.append(&record, ()).await?;
+    Ok(())
+}
+
+impl FrontDoor {
+    async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        let mut response = match plain(&request) {
+            Ok(()) => {
+                let origin = Origin::of(peer, request.headers(), &self.trusted);
+                if self.gateway.covers(request.uri().path()) {
+                    self.gateway.handle(&origin, request).await
+                } else {
+                    self.own(origin, request).await
+                }
+            }
+            Err(status) => status_only(status),
+        };
+        let hsts = HeaderValue::from_static("max-age=31536000");
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+        response
+    }
+
+    async fn own(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(origin);
+        match self.own.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Refuses heads that two programs could read differently (ATTACKS G05, G06, G11).
+fn plain(request: &Request<Incoming>) -> Result<(), StatusCode> {
+    let headers = request.headers();
+    let repeated = |name| headers.get_all(name).iter().count() > 1;
+    if repeated(header::HOST) || repeated(header::AUTHORIZATION) || request.method() == Method::CONNECT {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let old = request.version() <= Version::HTTP_11;
+    if old && (request.uri().scheme().is_some() || !request.uri().path().starts_with('/')) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    Ok(())
+}
+
+fn status_only(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// `/metrics`, `/healthz`, `/readyz`, on a port of their own.
+async fn serve_metrics(listener: TcpListener, journal: chartgate_audit::journal::Journal) {
+    let ready = journal.clone();
+    let router = Router::new()
+        .route("/healthz", axum::routing::get(|| async { "ok\n" }))
+        .route(
+            "/readyz",
+            axum::routing::get(move || async move {
+                match ready.writability() {
+                    Writability::Writable => (StatusCode::OK, "ready\n"),
+                    Writability::Unwritable => {
+                        (StatusCode::SERVICE_UNAVAILABLE, "the audit log cannot be written\n")
+                    }
+                }
+            }),
+        )
+        .route(
+            "/metrics",
+            axum::routing::get(move || async move {
+                let writable = u8::from(journal.writability() == Writability::Writable);
+                format!(
+                    "# HELP chartgate_audit_records_total Durable records in the audit log.\n\
+                     # TYPE chartgate_audit_records_total counter\n\
+                     chartgate_audit_records_total {}\n\
+                     # HELP chartgate_audit_writable Whether the audit log could be written at the last attempt.\n\
+                     # TYPE chartgate_audit_writable gauge\n\
+                     chartgate_audit_writable {writable}\n",
+                    journal.durable()
+                )
+            }),
+        );
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "metrics");
+    }
+}

@@ -1,8 +1,12 @@
 //! Sockets: listening over TLS, draining, limits, and calling upstreams.
 
+pub(crate) mod bearer;
 pub(crate) mod body;
 pub(crate) mod client;
+pub(crate) mod cookie;
+pub(crate) mod credential;
 pub(crate) mod listen;
 pub(crate) mod origin;
 pub(crate) mod path;
+pub(crate) mod throttle;
 pub(crate) mod tls;

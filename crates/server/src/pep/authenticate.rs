@@ -1,0 +1,203 @@
+//! Who asks. RFC 6750, RFC 9068 section 4.
+//!
+//! A signature is verified once for each token: what it proved is kept by the token's digest and the audience it was
+//! proved for. What can change meanwhile is looked at every time: expiry, cut-offs, the key, the session's idle time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use chartgate_access::pdp::caller::{Caller, CallerKind, Facts};
+use chartgate_access::token::access_token;
+use chartgate_access::token::revocation::{Revoked, Traits};
+use chartgate_audit::record::{Actor, ActorKind, Record};
+use chartgate_protocol::jose::claims::{AccessTokenClaims, NumericDate};
+use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation, Rejection};
+use chartgate_values::{Clock, Phi, Timestamp};
+use http::HeaderMap;
+use moka::sync::Cache;
+
+use crate::config::Route;
+use crate::live::cut_offs::LiveCutOffs;
+use crate::live::keys::KeyRing;
+use crate::live::sessions::LiveSessions;
+use crate::live::traits_of;
+use crate::net::bearer::{self, BearerError};
+
+/// Tokens whose proof is kept.
+const REMEMBERED: u64 = 20_000;
+
+/// Verifies the tokens of all routes.
+pub(super) struct Authenticator {
+    verifiers: Vec<AccessTokenVerifier>,
+    keys: Arc<KeyRing>,
+    cut_offs: Arc<LiveCutOffs>,
+    sessions: Arc<LiveSessions>,
+    clock: Arc<dyn Clock>,
+    proven: Cache<(Digest, usize), Arc<Authenticated>>,
+}
+
+type Digest = [u8; 32];
+
+/// What a token proved.
+pub(super) struct Authenticated {
+    pub(super) caller: Caller,
+    traits: Traits,
+    expires: NumericDate,
+    auth_time: Option<Timestamp>,
+}
+
+/// Why a caller is nobody.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum NotAuthenticated {
+    /// No token.
+    #[error("no bearer token")]
+    Missing,
+    /// Not one token.
+    #[error("malformed Authorization")]
+    Malformed,
+    /// A token that does not hold.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// A claim of a form that we never give it.
+    #[error("a claim has a foreign form")]
+    ForeignClaims,
+    /// A token that was cut off.
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
+    /// Automatic logoff.
+    #[error("the session is over")]
+    SessionOver,
+}
+
+impl Authenticator {
+    pub(super) fn new(
+        issuer: &str,
+        routes: &[Route],
+        keys: Arc<KeyRing>,
+        cut_offs: Arc<LiveCutOffs>,
+        sessions: Arc<LiveSessions>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let verifier = |route: &Route| {
+            AccessTokenVerifier::new(issuer, ExpectedAudience::OneOf(vec![route.audience.clone()]))
+        };
+        Self {
+            verifiers: routes.iter().map(verifier).collect(),
+            keys,
+            cut_offs,
+            sessions,
+            clock,
+            proven: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_idle(Duration::from_secs(600))
+                .build(),
+        }
+    }
+
+    /// Finds out who calls a route.
+    ///
+    /// # Errors
+    /// [`NotAuthenticated`], by the first cause.
+    pub(super) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        route: usize,
+    ) -> Result<Arc<Authenticated>, NotAuthenticated> {
+        let token = bearer::token(headers).map_err(|error| match error {
+            BearerError::Missing => NotAuthenticated::Missing,
+            BearerError::Malformed => NotAuthenticated::Malformed,
+        })?;
+        let now = self.clock.now();
+        let ring = self.keys.current();
+        let mut key: Digest = [0; 32];
+        key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        let known = self.proven.get(&(key, route));
+        let authenticated = match known {
+            Some(known) if known.expires.is_after(now) && ring.verifying.get(&known.traits.key).is_ok() => known,
+            Some(_) | None => {
+                let verifier = self.verifiers.get(route).ok_or(NotAuthenticated::ForeignClaims)?;
+                let (claims, kid) =
+                    verifier.verify_signed(token, &ring.verifying, Presentation::BEARER, now)?;
+                let proof = Arc::new(Authenticated::read(&claims, kid).ok_or(NotAuthenticated::ForeignClaims)?);
+                self.proven.insert((key, route), Arc::clone(&proof));
+                proof
+            }
+        };
+        self.cut_offs.check(&authenticated.traits)?;
+        if let Some(session) = &authenticated.traits.session {
+            self.sessions.used(session).map_err(|_| NotAuthenticated::SessionOver)?;
+        }
+        Ok(authenticated)
+    }
+}
+
+impl Authenticated {
+    fn read(claims: &AccessTokenClaims, kid: String) -> Option<Self> {
+        let traits = traits_of(claims, kid)?;
+        // RFC 9068 section 2.2: a client that acts for itself is its own subject.
+        let kind = if claims.sub == claims.client_id { CallerKind::Workload } else { CallerKind::Person };
+        let tokens = || claims.scope.iter().flat_map(|scope| scope.iter());
+        Some(Self {
+            caller: Caller {
+                facts: Facts {
+                    kind,
+                    subject: traits.subject.clone(),
+                    client_id: traits.client_id.clone(),
+                    roles: access_token::roles(claims),
+                    acr: claims.acr.as_ref().map(ToString::to_string),
+                    amr: claims.amr.iter().map(ToString::to_string).collect(),
+                    purpose_of_use: claims.purpose_of_use.as_ref().map(ToString::to_string),
+                },
+                smart: tokens().filter_map(|token| token.parse().ok()).collect(),
+                other_scopes: tokens().map(str::to_owned).collect(),
+                patient: claims.patient.as_ref().map(|id| id.as_str().parse()).transpose().ok()?,
+                fhir_user: claims.fhir_user.as_ref().map(|f| f.as_str().parse()).transpose().ok()?,
+            },
+            expires: claims.exp,
+            auth_time: claims.auth_time.map(NumericDate::timestamp),
+            traits,
+        })
+    }
+
+    /// What the record says of the caller.
+    pub(super) fn describe(&self, record: &mut Record) {
+        let facts = &self.caller.facts;
+        record.actor = Actor {
+            sub: Some(facts.subject.to_string()),
+            client_id: Some(facts.client_id.to_string()),
+            kind: match facts.kind {
+                CallerKind::Person => ActorKind::Human,
+                CallerKind::Workload => ActorKind::Workload,
+            },
+            fhir_user: self.caller.fhir_user.as_ref().map(|f| Phi::new(f.to_string())),
+            roles: facts.roles.iter().map(ToString::to_string).collect(),
+        };
+        record.purpose_of_use.clone_from(&facts.purpose_of_use);
+        record.session = self.traits.session.as_ref().map(ToString::to_string);
+        record.grant = self.traits.grant.as_ref().map(ToString::to_string);
+        record.jti = Some(self.traits.jti.to_string());
+        record.acr.clone_from(&facts.acr);
+        record.amr = facts.amr.iter().cloned().collect();
+        record.auth_time = self.auth_time;
+    }
+}
+
+impl NotAuthenticated {
+    /// The stable code for the record.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Missing => "no-token",
+            Self::Malformed => "malformed-authorization",
+            Self::Rejected(rejection) => rejection.reason(),
+            Self::ForeignClaims => "foreign-claims",
+            Self::Revoked(Revoked::Subject) => "revoked-subject",
+            Self::Revoked(Revoked::Session) => "revoked-session",
+            Self::Revoked(Revoked::Client) => "revoked-client",
+            Self::Revoked(Revoked::Grant) => "revoked-grant",
+            Self::Revoked(Revoked::Key) => "revoked-key",
+            Self::Revoked(Revoked::Token) => "revoked-token",
+            Self::SessionOver => "session-over",
+        }
+    }
+}

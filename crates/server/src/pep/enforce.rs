@@ -1,0 +1,150 @@
+//! What the caller may: scopes first, then policy, for the type and for each record of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chartgate_access::ids::PatientId;
+use chartgate_access::pdp::caller::Caller;
+use chartgate_access::pdp::decide::{Decision, Denial, Pdp, Question, RecordAction};
+use chartgate_access::pdp::relation::{Belongs, Relation};
+use chartgate_access::pdp::scope::{Reach, Within};
+use chartgate_access::permit::Allowed;
+use chartgate_protocol::smart::scope::Permission;
+
+/// Decides about the records of one request.
+pub(super) struct Enforcer<'a> {
+    pdp: Arc<Pdp>,
+    caller: &'a Caller,
+    panel: Arc<BTreeSet<PatientId>>,
+    own: Option<PatientId>,
+}
+
+/// Why a type is out of reach: the answer would be the same for every instance.
+#[derive(Debug)]
+pub(super) enum TypeDenied {
+    /// No scope reaches it.
+    Scope,
+    /// No policy permits it.
+    Policy(Denial),
+}
+
+/// Why one record is out of reach.
+#[derive(Debug)]
+pub(super) enum RecordDenied {
+    /// It lies outside what the scopes reach.
+    OutsideScope,
+    /// Policy says no.
+    Policy(Denial),
+}
+
+impl<'a> Enforcer<'a> {
+    pub(super) fn new(pdp: Arc<Pdp>, caller: &'a Caller, panel: Arc<BTreeSet<PatientId>>) -> Self {
+        let own = caller.fhir_user.as_ref().and_then(|f| f.patient());
+        Self { pdp, caller, panel, own }
+    }
+
+    /// Asks whether some record of the type can be within reach.
+    ///
+    /// # Errors
+    /// [`TypeDenied`].
+    pub(super) fn type_in_reach<A>(
+        &self,
+        permission: Permission,
+        resource_type: &str,
+        action: A,
+    ) -> Result<Allowed<A>, TypeDenied> {
+        if self.caller.reach(permission, resource_type) == Reach::Nothing {
+            return Err(TypeDenied::Scope);
+        }
+        match self.pdp.decide_type(&self.caller.facts, record_action(permission), resource_type) {
+            Decision::Allow(allowance) => Ok(allowance.allow(action)),
+            Decision::Deny(denial) => Err(TypeDenied::Policy(denial)),
+        }
+    }
+
+    /// Asks about one record, and names the policies that allow it.
+    ///
+    /// # Errors
+    /// [`RecordDenied`].
+    pub(super) fn record_in_reach(
+        &self,
+        permission: Permission,
+        resource_type: &str,
+        belongs: &Belongs,
+    ) -> Result<Vec<String>, RecordDenied> {
+        let reach = self.caller.reach(permission, resource_type);
+        if self.caller.reaches(reach, belongs) == Within::No {
+            return Err(RecordDenied::OutsideScope);
+        }
+        let relation = Relation::find(belongs, self.own.as_ref(), &self.panel);
+        match self.ask(permission, resource_type, relation) {
+            Decision::Allow(allowance) => Ok(allowance.policies().to_vec()),
+            Decision::Deny(denial) => Err(RecordDenied::Policy(denial)),
+        }
+    }
+
+    /// The patients whose records alone can be within reach; `None` if others can be too. Searches are narrowed to them
+    /// before they go upstream, so that what would be withheld is not fetched.
+    pub(super) fn only_patients(&self, permission: Permission, resource_type: &str) -> Option<BTreeSet<PatientId>> {
+        if self.caller.reach(permission, resource_type) == Reach::PatientInContext {
+            return Some(self.caller.patient.iter().cloned().collect());
+        }
+        if matches!(self.ask(permission, resource_type, Relation::Other), Decision::Allow(_)) {
+            return None;
+        }
+        let panel = matches!(self.ask(permission, resource_type, Relation::Panel), Decision::Allow(_));
+        let mut patients = if panel { (*self.panel).clone() } else { BTreeSet::new() };
+        patients.extend(self.own.clone());
+        Some(patients)
+    }
+
+    /// Whether the scopes reach no further than the patient in context, so that nobody else may even be named.
+    pub(super) fn is_patient_scoped(&self, permission: Permission, resource_type: &str) -> Naming {
+        match self.caller.reach(permission, resource_type) {
+            Reach::PatientInContext | Reach::Nothing => Naming::OthersAreWithheld,
+            Reach::Policy => Naming::OthersMayBeNamed,
+        }
+    }
+
+    fn ask(&self, permission: Permission, resource_type: &str, relation: Relation) -> Decision {
+        let action = record_action(permission);
+        self.pdp.decide(&self.caller.facts, &Question::Record { action, resource_type, relation })
+    }
+}
+
+/// Whether a record may name patients besides its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Naming {
+    OthersMayBeNamed,
+    OthersAreWithheld,
+}
+
+fn record_action(permission: Permission) -> RecordAction {
+    match permission {
+        Permission::Create => RecordAction::Create,
+        Permission::Read => RecordAction::Read,
+        Permission::Update => RecordAction::Update,
+        Permission::Delete => RecordAction::Delete,
+        Permission::Search => RecordAction::Search,
+    }
+}
+
+impl RecordDenied {
+    /// The policies that said no, and the stable code for the record.
+    pub(super) fn reason(&self) -> (Vec<String>, &'static str) {
+        match self {
+            Self::OutsideScope => (Vec::new(), "outside-scope"),
+            Self::Policy(denial) => (denial.policies.clone(), denial.reason.as_str()),
+        }
+    }
+}
+
+impl TypeDenied {
+    /// The policies that said no, and the stable code for the record.
+    pub(super) fn reason(&self) -> (Vec<String>, &'static str) {
+        match self {
+            Self::Scope => (Vec::new(), "insufficient-scope"),
+            Self::Policy(denial) => (denial.policies.clone(), denial.reason.as_str()),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Calling the FHIR server behind a route: a request written anew, with the gateway's own credential.
+
+use bytes::Bytes;
+use chartgate_access::permit::{Allowed, Withheld};
+use chartgate_protocol::fhir::base::BaseUrls;
+use chartgate_protocol::fhir::interaction::Interaction;
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::Full;
+
+use crate::config::Route;
+use crate::net::body::{self, BodyError};
+use crate::net::client::{CallError, HttpClient};
+use crate::net::credential;
+use crate::pep::respond::UpstreamFault;
+
+/// How long the body of an answer may take.
+const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// The FHIR server behind a route.
+pub(in crate::pep) struct FhirUpstream {
+    client: HttpClient,
+    authority: Uri,
+    base_path: String,
+    credential: Option<HeaderValue>,
+    max_answer: u64,
+    pub(super) bases: BaseUrls,
+}
+
+/// What came back, as far as it matters.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) etag: Option<HeaderValue>,
+    pub(super) last_modified: Option<HeaderValue>,
+    pub(super) location: Option<String>,
+    pub(super) body: Bytes,
+}
+
+impl FhirUpstream {
+    /// Prepares to call a route's upstream.
+    ///
+    /// # Errors
+    /// If its CA cannot be read, or its address or ours is no base URL.
+    pub(in crate::pep) fn new(route: &Route, issuer: &str) -> anyhow::Result<Self> {
+        let public = format!("{issuer}{}", route.path);
+        let upstream = route.upstream.to_string();
+        Ok(Self {
+            client: HttpClient::new(route.upstream_ca.as_deref())?,
+            authority: route.upstream.clone(),
+            base_path: route.upstream.path().trim_end_matches('/').to_owned(),
+            credential: credential::header(&route.upstream_auth),
+            max_answer: route.max_answer,
+            bases: BaseUrls { public: public.parse()?, upstream: upstream.parse()? },
+        })
+    }
+
+    /// Carries a read or search out. What comes back is withheld until its record is durable.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`].
+    pub(super) async fn fetch(&self, allowed: &Allowed<Interaction>) -> Result<Withheld<Answer>, UpstreamFault> {
+        let interaction = allowed.action();
+        let answer = self
+            .call(interaction.upstream_method(), &interaction.upstream_path_and_query(), interaction.upstream_form())
+            .await?;
+        Ok(allowed.withhold(answer))
+    }
+
+    /// Asks what the server can do: the one question that touches no record.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`].
+    pub(super) async fn capabilities(&self) -> Result<Answer, UpstreamFault> {
+        self.call("GET", "/metadata", None).await
+    }
+
+    async fn call(&self, method: &str, path: &str, form: Option<String>) -> Result<Answer, UpstreamFault> {
+        let mut request = Request::new(Full::from(form.clone().unwrap_or_default()));
+        *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| UpstreamFault::Wrong)?;
+        *request.uri_mut() = self.uri(path)?;
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/fhir+json"));
+        if form.is_some() {
+            let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.insert(header::CONTENT_TYPE, urlencoded);
+        }
+        self.send(request).await
+    }
+
+    fn uri(&self, path_and_query: &str) -> Result<Uri, UpstreamFault> {
+        let mut parts = self.authority.clone().into_parts();
+        let target = format!("{}{path_and_query}", self.base_path);
+        parts.path_and_query = Some(target.parse().map_err(|_| UpstreamFault::Wrong)?);
+        Uri::from_parts(parts).map_err(|_| UpstreamFault::Wrong)
+    }
+
+    async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, UpstreamFault> {
+        if let Some(credential) = &self.credential {
+            request.headers_mut().insert(header::AUTHORIZATION, credential.clone());
+        }
+        let response = self.client.call(request).await.map_err(|error| {
+            tracing::warn!(%error, "upstream");
+            match error {
+                CallError::Unreachable(_) => UpstreamFault::Unreachable,
+                CallError::TooSlow => UpstreamFault::TooSlow,
+            }
+        })?;
+        let (head, content) = response.into_parts();
+        let text = |name| head.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        if head.headers.contains_key(header::CONTENT_ENCODING) {
+            return Err(UpstreamFault::Wrong);
+        }
+        let body = body::take(content, self.max_answer, BODY_TIME).await.map_err(|error| match error {
+            BodyError::TooLong(_) => UpstreamFault::TooLong,
+            BodyError::TooSlow => UpstreamFault::TooSlow,
+            BodyError::Broken => UpstreamFault::Unreachable,
+        })?;
+        Ok(Answer {
+            status: head.status,
+            location: text(header::LOCATION),
+            etag: head.headers.get(header::ETAG).cloned(),
+            last_modified: head.headers.get(header::LAST_MODIFIED).cloned(),
+            body,
+        })
+    }
+}

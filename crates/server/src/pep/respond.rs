@@ -1,0 +1,268 @@
+//! The one place where refusals become answers. RFC 6750 section 3, RFC 9728 section 5.1, HL7 FHIR 4.0.1 http.html.
+
+use axum::body::Body;
+use chartgate_audit::record::Outcome;
+use chartgate_protocol::fhir::outcome::{IssueType, NOT_FOUND, OperationOutcome};
+use chartgate_protocol::fhir::refusal::Refusal;
+use chartgate_protocol::smart::scope::Permission;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::authenticate::NotAuthenticated;
+use super::enforce::{RecordDenied, TypeDenied};
+use crate::config::Route;
+use crate::net::body::BodyError;
+
+/// Why a request to a route is not answered with what it asked for.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Nobody, or a token that does not hold.
+    NotAuthenticated(NotAuthenticated),
+    /// Not a request that is offered.
+    Request(Refusal),
+    /// The body did not come as it should.
+    Body(BodyError),
+    /// A path that has two readings.
+    AmbiguousPath,
+    /// The type is out of reach.
+    Type(TypeDenied, Option<(Permission, String)>),
+    /// The record is out of reach: answered as if it did not exist.
+    Record(RecordDenied),
+    /// It does not exist.
+    NotFound,
+    /// No rule of the route allows it.
+    NoRule,
+    /// A rule asks for this scope.
+    Scope(String),
+    /// A rule asks for another role, or policy says no.
+    Forbidden(Vec<String>, &'static str),
+    /// The caller's own body names what it may not.
+    Content(&'static str),
+    /// The record is another version than the caller thinks.
+    Version,
+    /// The upstream gave no good answer.
+    Upstream(UpstreamFault),
+    /// The log cannot be written.
+    Unrecorded,
+}
+
+/// What the upstream did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum UpstreamFault {
+    #[error("cannot be reached")]
+    Unreachable,
+    #[error("did not answer in time")]
+    TooSlow,
+    #[error("answered with more than is taken")]
+    TooLong,
+    #[error("answered with something else than was asked for")]
+    Wrong,
+    #[error("answered with an error")]
+    Failed,
+    #[error("refused the request")]
+    Rejected,
+}
+
+/// How a refusal is shown.
+pub(super) struct Shown {
+    pub(super) status: StatusCode,
+    issue: IssueType,
+    text: String,
+    challenge: Option<String>,
+    allow: Option<&'static str>,
+}
+
+impl Refused {
+    /// Whether the record says denied or failed.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Upstream(_) | Self::Unrecorded => Outcome::Error,
+            Self::NotAuthenticated(_)
+            | Self::Request(_)
+            | Self::Body(_)
+            | Self::AmbiguousPath
+            | Self::Type(..)
+            | Self::Record(_)
+            | Self::NotFound
+            | Self::NoRule
+            | Self::Scope(_)
+            | Self::Forbidden(..)
+            | Self::Content(_)
+            | Self::Version => Outcome::Deny,
+        }
+    }
+
+    /// The policies that decided, and the stable code for the record.
+    pub(super) fn reason(&self) -> (Vec<String>, &'static str) {
+        match self {
+            Self::NotAuthenticated(cause) => (Vec::new(), cause.reason()),
+            Self::Request(_) => (Vec::new(), "bad-request"),
+            Self::Body(_) => (Vec::new(), "bad-body"),
+            Self::AmbiguousPath => (Vec::new(), "ambiguous-path"),
+            Self::Type(denied, _) => denied.reason(),
+            Self::Record(denied) => denied.reason(),
+            Self::NotFound => (Vec::new(), "not-found"),
+            Self::NoRule => (Vec::new(), "no-rule"),
+            Self::Scope(_) => (Vec::new(), "insufficient-scope"),
+            Self::Forbidden(policies, reason) => (policies.clone(), reason),
+            Self::Content(reason) => (Vec::new(), reason),
+            Self::Version => (Vec::new(), "version-conflict"),
+            Self::Upstream(fault) => (
+                Vec::new(),
+                match fault {
+                    UpstreamFault::Unreachable => "upstream-unreachable",
+                    UpstreamFault::TooSlow => "upstream-too-slow",
+                    UpstreamFault::TooLong => "upstream-too-long",
+                    UpstreamFault::Wrong => "upstream-wrong",
+                    UpstreamFault::Failed => "upstream-failed",
+                    UpstreamFault::Rejected => "upstream-rejected",
+                },
+            ),
+            Self::Unrecorded => (Vec::new(), "unrecorded"),
+        }
+    }
+
+    /// The refusal as the caller of this route sees it.
+    pub(super) fn shown(&self, route: &Route, issuer: &str) -> Shown {
+        let plain = |status, issue, text: &str| Shown {
+            status,
+            issue,
+            text: text.to_owned(),
+            challenge: None,
+            allow: None,
+        };
+        match self {
+            Self::NotAuthenticated(cause) => not_authenticated(*cause, route, issuer),
+            Self::Request(refusal) => Shown {
+                status: StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST),
+                issue: refusal.issue(),
+                text: refusal.to_string(),
+                challenge: None,
+                allow: refusal.allow(),
+            },
+            Self::Body(BodyError::TooLong(_)) => {
+                plain(StatusCode::PAYLOAD_TOO_LARGE, IssueType::TooLong, "the body is too long")
+            }
+            Self::Body(BodyError::TooSlow) => {
+                plain(StatusCode::REQUEST_TIMEOUT, IssueType::Invalid, "the body did not come in time")
+            }
+            Self::Body(BodyError::Broken) => {
+                plain(StatusCode::BAD_REQUEST, IssueType::Invalid, "the body broke off")
+            }
+            Self::AmbiguousPath => plain(StatusCode::BAD_REQUEST, IssueType::Invalid, "the path is ambiguous"),
+            Self::Type(TypeDenied::Scope, wanted) => {
+                let scope = wanted.as_ref().map(|(permission, name)| format!("{name}.{}", letter(*permission)));
+                insufficient_scope(scope.map(|s| format!("user/{s} patient/{s} system/{s}")), route, issuer)
+            }
+            Self::Scope(scope) => insufficient_scope(Some(scope.clone()), route, issuer),
+            Self::Type(TypeDenied::Policy(_), _) | Self::Forbidden(..) => {
+                plain(StatusCode::FORBIDDEN, IssueType::Forbidden, "not allowed for you")
+            }
+            Self::NoRule => plain(StatusCode::FORBIDDEN, IssueType::Forbidden, "no rule allows this request"),
+            Self::Content(_) => {
+                plain(StatusCode::FORBIDDEN, IssueType::Forbidden, "the content is not one that you may write")
+            }
+            Self::Record(_) | Self::NotFound => {
+                plain(StatusCode::NOT_FOUND, IssueType::NotFound, "no such resource")
+            }
+            Self::Version => {
+                plain(StatusCode::PRECONDITION_FAILED, IssueType::Conflict, "the resource has another version")
+            }
+            Self::Upstream(fault) => {
+                let (status, issue) = match fault {
+                    UpstreamFault::TooSlow => (StatusCode::GATEWAY_TIMEOUT, IssueType::Transient),
+                    UpstreamFault::Rejected => (StatusCode::UNPROCESSABLE_ENTITY, IssueType::Invalid),
+                    UpstreamFault::Unreachable
+                    | UpstreamFault::TooLong
+                    | UpstreamFault::Wrong
+                    | UpstreamFault::Failed => (StatusCode::BAD_GATEWAY, IssueType::Transient),
+                };
+                plain(status, issue, &format!("the server behind this gateway {fault}"))
+            }
+            Self::Unrecorded => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, "try again later")
+            }
+        }
+    }
+}
+
+fn not_authenticated(cause: NotAuthenticated, route: &Route, issuer: &str) -> Shown {
+    let metadata = resource_metadata(route, issuer);
+    let (status, error, issue) = match cause {
+        NotAuthenticated::Missing => (StatusCode::UNAUTHORIZED, "", IssueType::Login),
+        NotAuthenticated::Malformed => {
+            (StatusCode::BAD_REQUEST, "error=\"invalid_request\", ", IssueType::Invalid)
+        }
+        NotAuthenticated::Rejected(_)
+        | NotAuthenticated::ForeignClaims
+        | NotAuthenticated::Revoked(_)
+        | NotAuthenticated::SessionOver => {
+            (StatusCode::UNAUTHORIZED, "error=\"invalid_token\", ", IssueType::Login)
+        }
+    };
+    Shown {
+        status,
+        issue,
+        text: "sign in and present a bearer token for this resource".to_owned(),
+        challenge: Some(format!("Bearer {error}resource_metadata=\"{metadata}\"")),
+        allow: None,
+    }
+}
+
+fn insufficient_scope(scope: Option<String>, route: &Route, issuer: &str) -> Shown {
+    let metadata = resource_metadata(route, issuer);
+    let scope = scope.map(|scope| format!("scope=\"{scope}\", ")).unwrap_or_default();
+    Shown {
+        status: StatusCode::FORBIDDEN,
+        issue: IssueType::Forbidden,
+        text: "the token's scope does not reach this".to_owned(),
+        challenge: Some(format!("Bearer error=\"insufficient_scope\", {scope}resource_metadata=\"{metadata}\"")),
+        allow: None,
+    }
+}
+
+fn resource_metadata(route: &Route, issuer: &str) -> String {
+    format!("{issuer}/.well-known/oauth-protected-resource{}", route.path)
+}
+
+fn letter(permission: Permission) -> char {
+    match permission {
+        Permission::Create => 'c',
+        Permission::Read => 'r',
+        Permission::Update => 'u',
+        Permission::Delete => 'd',
+        Permission::Search => 's',
+    }
+}
+
+impl Shown {
+    /// As an answer of a FHIR route.
+    pub(super) fn as_fhir(&self) -> Response<Body> {
+        let body = if self.status == StatusCode::NOT_FOUND && self.issue == IssueType::NotFound {
+            NOT_FOUND.to_owned()
+        } else {
+            OperationOutcome::new(self.issue, &self.text).to_json()
+        };
+        self.finish(body, "application/fhir+json")
+    }
+
+    /// As an answer of an `http` route. RFC 9457.
+    pub(super) fn as_problem(&self) -> Response<Body> {
+        let body = serde_json::json!({ "status": self.status.as_u16(), "title": self.text }).to_string();
+        self.finish(body, "application/problem+json")
+    }
+
+    fn finish(&self, body: String, content_type: &'static str) -> Response<Body> {
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(value) = self.challenge.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
+            headers.insert(header::WWW_AUTHENTICATE, value);
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}

@@ -203,11 +203,7 @@ impl Interaction {
             Self::Search { query, method: SearchMethod::Post } => {
                 format!("/{}/_search", query.resource_type())
             }
-            Self::Search { query, method: SearchMethod::Get } => {
-                let form = query.to_form().encode();
-                let separator = if form.is_empty() { "" } else { "?" };
-                format!("/{}{separator}{form}", query.resource_type())
-            }
+            Self::Search { query, method: SearchMethod::Get } => query.path_and_query(),
         }
     }
 

@@ -59,7 +59,7 @@ impl<'a> Resource<'a> {
         let text =
             serde_json::from_str(json::check(body, MAX_DEPTH)?).map_err(|_| BadAnswer::NotAResource)?;
         let resource = Self::read(text).ok_or(BadAnswer::NotAResource)?;
-        let other_version = |asked: &VersionId| resource.version().is_some_and(|own| own != asked.as_str());
+        let other_version = |asked: &VersionId| resource.version().is_some_and(|own| own != *asked);
         if resource.reference != *asked || version.is_some_and(other_version) {
             return Err(BadAnswer::OtherResource);
         }
@@ -93,10 +93,10 @@ impl<'a> Resource<'a> {
         self.text
     }
 
-    /// `meta.versionId`.
+    /// `meta.versionId`, where it is one that can stand in an entity tag.
     #[must_use]
-    pub fn version(&self) -> Option<&str> {
-        self.value.pointer("/meta/versionId").and_then(Value::as_str)
+    pub fn version(&self) -> Option<VersionId> {
+        self.value.pointer("/meta/versionId")?.as_str()?.parse().ok()
     }
 }
 

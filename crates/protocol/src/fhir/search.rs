@@ -167,6 +167,14 @@ impl SearchQuery {
         form
     }
 
+    /// The search as a path below a base, and a query.
+    #[must_use]
+    pub fn path_and_query(&self) -> String {
+        let form = self.to_form().encode();
+        let separator = if form.is_empty() { "" } else { "?" };
+        format!("/{}{separator}{form}", self.resource_type)
+    }
+
     /// A count of nought asks for nothing but the total, which is not for everybody.
     fn read_count(&mut self, value: &str) -> Result<(), SearchError> {
         let fault = || SearchError::Value(ShownName::of("_count"));

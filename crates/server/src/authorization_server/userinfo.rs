@@ -44,7 +44,7 @@ pub(super) async fn get(
         challenge(StatusCode::UNAUTHORIZED, "Bearer error=\"invalid_token\"")
     };
     let Some(claims) = believed(&server, token) else { return invalid() };
-    let scopes: Vec<&str> = claims.scope.iter().flat_map(|scope| scope.iter()).collect();
+    let scopes: Vec<&str> = claims.scope.iter().collect();
     if !scopes.contains(&"openid") {
         let value = "Bearer error=\"insufficient_scope\", scope=\"openid\"";
         return challenge(StatusCode::FORBIDDEN, value);

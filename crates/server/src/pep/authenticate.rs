@@ -137,7 +137,7 @@ impl Authenticated {
         let traits = traits_of(claims, kid)?;
         // RFC 9068 section 2.2: a client that acts for itself is its own subject.
         let kind = if claims.sub == claims.client_id { CallerKind::Workload } else { CallerKind::Person };
-        let tokens = || claims.scope.iter().flat_map(|scope| scope.iter());
+        let tokens = || claims.scope.iter();
         Some(Self {
             caller: Caller {
                 facts: Facts {

@@ -82,13 +82,30 @@ fn looks_like_a_patient(text: &str) -> bool {
     segments.any(|segment| segment.eq_ignore_ascii_case("patient")) && segments.next().is_some()
 }
 
-/// Undoes escapes, those that stand for escapes too.
+/// Undoes escapes, and those that stand for escapes, as deep as a chain of servers might.
 fn unescaped(text: &str) -> String {
-    let mut text = text.to_owned();
-    for (escape, character) in
-        [("%25", "%"), ("%2F", "/"), ("%2f", "/"), ("%3F", "?"), ("%3f", "?"), ("%20", " "), ("%23", "#")]
-    {
-        text = text.replace(escape, character);
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..DEEPEST_ESCAPE {
+        bytes = without_escapes(&bytes);
     }
-    text
+    String::from_utf8_lossy(&bytes).into_owned()
 }
+
+fn without_escapes(mut text: &[u8]) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut out = Vec::with_capacity(text.len());
+    while let [first, rest @ ..] = text {
+        let escaped = match rest {
+            [high, low, after @ ..] if *first == b'%' => {
+                digit(*high).zip(digit(*low)).map(|(high, low)| ((high << 4) | low, after))
+            }
+            _ => None,
+        };
+        let (byte, after) = escaped.unwrap_or((*first, rest));
+        out.push(byte);
+        text = after;
+    }
+    out
+}
+
+const DEEPEST_ESCAPE: usize = 4;

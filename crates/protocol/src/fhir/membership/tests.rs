@@ -175,6 +175,7 @@ fn another_patient_is_found_wherever_and_however_it_is_named() {
         ("focus", json!([{"reference": " Patient/b"}])),
         ("focus", json!([{"reference": "Patient/%62"}])),
         ("focus", json!([{"reference": "Patient%252Fb"}])),
+        ("focus", json!([{"reference": "Pati%65nt/b%"}])),
         ("focus", json!([{"reference": "Patient?identifier=x"}])),
         ("focus", json!([{"reference": "patient/b"}])),
         ("focus", json!([{"type": "Patient", "identifier": {"value": "1"}}])),

@@ -106,6 +106,9 @@ fn a_total_is_told_only_where_one_page_is_all_there_is() {
     let total = |bundle: &Value| filtered(bundle, LINKS).0.get("total").cloned();
     assert_eq!(total(&page(1, json!([]))), Some(json!(1)));
     assert_eq!(total(&page(3, json!([]))), None);
+    let mut miscounted = page(1, json!([]));
+    miscounted["entry"].as_array_mut().unwrap().push(json!({"resource": observation("2", "b")}));
+    assert_eq!(total(&miscounted), None);
     let next = json!([{"relation": "next", "url": "http://hapi:8080/fhir?_getpages=1"}]);
     assert_eq!(total(&page(1, next)), None);
 }

@@ -4,7 +4,7 @@ mod audit;
 mod login;
 mod operate;
 mod policy;
-mod print;
+pub(crate) mod print;
 mod token;
 
 use std::net::SocketAddr;

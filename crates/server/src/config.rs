@@ -132,12 +132,18 @@ impl Config {
     fn read_tree(reading: &mut Reading<'_>, mut root: Section) -> Option<Self> {
         let issuer = issuer(reading, &mut root);
         let data_dir = root.path(reading, "data_dir").unwrap_or_else(|| reading.folder.join("data"));
-        let listen = Listen::read(reading, root.table(reading, "listen"));
-        let tls = Tls::read(reading, root.table(reading, "tls"));
-        let store = store(reading, root.table(reading, "store"), &data_dir);
-        let tokens = Tokens::read(reading, root.table(reading, "tokens"));
-        let sessions = sessions(reading, root.table(reading, "sessions"));
-        let audit = Audit::read(reading, root.table(reading, "audit"), &data_dir);
+        let section = root.table(reading, "listen");
+        let listen = Listen::read(reading, section);
+        let section = root.table(reading, "tls");
+        let tls = Tls::read(reading, section);
+        let section = root.table(reading, "store");
+        let store = store(reading, section, &data_dir);
+        let section = root.table(reading, "tokens");
+        let tokens = Tokens::read(reading, section);
+        let section = root.table(reading, "sessions");
+        let sessions = sessions(reading, section);
+        let section = root.table(reading, "audit");
+        let audit = Audit::read(reading, section, &data_dir);
         let mut policy = root.table(reading, "policy");
         let policy_dir = policy.path(reading, "dir").unwrap_or_else(|| reading.folder.join("policies"));
         policy.finish(reading);

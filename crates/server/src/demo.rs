@@ -14,6 +14,7 @@ mod stored;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub(crate) use certificates::self_signed;
 pub(crate) use setup::run;
 
 /// What `chartgate demo` was asked for.

@@ -141,7 +141,7 @@ struct Keeper(Arc<Store>);
 
 impl CheckpointKeeper for Keeper {
     fn last(&self) -> io::Result<Option<String>> {
-        self.0.read(Sql::log_checkpoint).map_err(|e: StoreError| io::Error::other(e))
+        self.0.read(|sql| sql.log_checkpoint()).map_err(|e: StoreError| io::Error::other(e))
     }
 
     fn advance(&self, old: Option<&SignedCheckpoint>, new: &SignedCheckpoint) -> io::Result<()> {

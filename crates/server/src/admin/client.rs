@@ -48,7 +48,7 @@ async fn over_socket(data_dir: &Path, command: &Command) -> anyhow::Result<Value
 }
 
 /// Our own account, as a socket would see it.
-fn own_uid() -> anyhow::Result<u32> {
+pub(crate) fn own_uid() -> anyhow::Result<u32> {
     let (one, _other) = UnixStream::pair()?;
     Ok(one.peer_cred()?.uid())
 }

@@ -230,7 +230,7 @@ fn prove(config: &Config, index: u64, out: Option<&Path>) -> anyhow::Result<Exit
     let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::of_copy(&config.audit.dir));
     let segments = Arc::new(SegmentFolder::of_copy(&config.audit.dir));
     let checkpoint = Reader::new(Arc::clone(&objects), segments, key, None).checkpoint()?;
-    let proof = TlogProof::prove(&*objects, &checkpoint, index)?;
+    let proof = TlogProof::prove(&*objects, index, checkpoint)?;
     match out {
         None => print::line(proof.to_string().trim_end()),
         Some(path) => {

@@ -6,13 +6,13 @@ use serde_json::Value;
 
 /// How data is printed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
-pub(super) enum Output {
+pub(crate) enum Output {
     Text,
     Json,
 }
 
 /// Prints a line. A reader that has gone away is no error.
-pub(super) fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
@@ -49,7 +49,7 @@ fn row(item: &Value) {
 }
 
 /// A value without JSON's quotes.
-pub(super) fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),

@@ -70,7 +70,7 @@ pub(super) fn carry_out(word: TokenWord, config: &Path, output: Output) -> anyho
                 verifier.algorithms = algorithms;
             }
             let now = now.map_or_else(|| SystemClock.now(), Timestamp::from_unix);
-            let inspector = Inspector { verifier, keys, now };
+            let inspector = Inspector { verifier: &verifier, keys: &keys, now };
             match (jsonl, token) {
                 (Some(path), _) => lines(&inspector, &path),
                 (None, Some(token)) => one(&inspector, &from_argument(&token)?, output),
@@ -99,10 +99,10 @@ fn from_argument(token: &str) -> anyhow::Result<String> {
     Ok(line.trim().to_owned())
 }
 
-fn one(inspector: &Inspector, token: &str, output: Output) -> anyhow::Result<ExitCode> {
+fn one(inspector: &Inspector<'_>, token: &str, output: Output) -> anyhow::Result<ExitCode> {
     let verified = inspector.verifier.verify(
         token,
-        &inspector.keys,
+        inspector.keys,
         chartgate_protocol::jose::Presentation::BEARER,
         inspector.now,
     );
@@ -136,7 +136,7 @@ fn one(inspector: &Inspector, token: &str, output: Output) -> anyhow::Result<Exi
     }
 }
 
-fn lines(inspector: &Inspector, path: &Path) -> anyhow::Result<ExitCode> {
+fn lines(inspector: &Inspector<'_>, path: &Path) -> anyhow::Result<ExitCode> {
     let mut reader: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(BufReader::new(std::io::stdin()))
     } else {

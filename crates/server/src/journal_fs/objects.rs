@@ -26,6 +26,11 @@ impl ObjectFolder {
         }
         Ok(Self { root: root.to_owned() })
     }
+
+    /// A folder that is only read.
+    pub(crate) fn of_copy(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
 }
 
 impl Objects for ObjectFolder {

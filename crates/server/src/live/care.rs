@@ -28,7 +28,7 @@ impl LiveCare {
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn load(store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let table = store.read(Sql::all_care)?;
+        let table = store.read(|sql| sql.all_care())?;
         let table = table.into_iter().map(|(subject, patients)| (subject, Arc::new(patients))).collect();
         Ok(Self { store, clock, table: RwLock::new(table) })
     }

@@ -24,7 +24,7 @@ impl LiveCutOffs {
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn load(store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let table = RwLock::new(store.read(Sql::cut_offs)?);
+        let table = RwLock::new(store.read(|sql| sql.cut_offs())?);
         Ok(Self { store, clock, table, revision: watch::Sender::new(0) })
     }
 

@@ -86,7 +86,7 @@ impl KeyRing {
         algorithm: Algorithm,
     ) -> Result<Self, KeyError> {
         let now = clock.now();
-        let mut stored = store.read(Sql::signing_keys)?;
+        let mut stored = store.read(|sql| sql.signing_keys())?;
         let usable = |key: &StoredKey| key.retired_at.is_none() && key.algorithm == algorithm;
         let mut fresh = Vec::new();
         if !stored.iter().any(|key| usable(key) && key.active_at.is_some()) {

@@ -15,7 +15,7 @@ use chartgate_protocol::fhir::interaction::{Interaction, SearchMethod};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::paging::{Holder, PageLink};
 use chartgate_protocol::fhir::search::SearchQuery;
-use chartgate_protocol::fhir::searchset::{Links, NextPage, Released, Searchset, Verdict};
+use chartgate_protocol::fhir::searchset::{Links, NextPage, Released, Searchset, Disposition};
 use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::request::Parts as Head;
@@ -126,9 +126,9 @@ fn release(
                 patients.extend(cleared.patients);
                 policies.extend(cleared.policies);
                 digests.push(Phi::new(mask::digest(resource.text().get())));
-                Verdict::Release
+                Disposition::Release
             }
-            Err(_) => Verdict::Withhold,
+            Err(_) => Disposition::Withhold,
         }
     });
     let record = &mut exchange.record;

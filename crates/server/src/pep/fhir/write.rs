@@ -157,8 +157,7 @@ async fn before(
         }
     }
     let tag = answer.etag.as_ref().and_then(|tag| tag.to_str().ok());
-    let version = resource.version().and_then(|version| version.parse().ok());
-    let version = version.or_else(|| VersionId::from_entity_tag(tag?).ok()).ok_or_else(wrong)?;
+    let version = resource.version().or_else(|| VersionId::from_entity_tag(tag?).ok()).ok_or_else(wrong)?;
     match seen {
         Some(seen) if seen != version => Err(Refused::Version),
         Some(_) | None => Ok(Before::Cleared(version)),

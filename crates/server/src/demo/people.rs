@@ -1,0 +1,151 @@
+//! The demo's people and clients.
+
+use std::collections::BTreeSet;
+
+use chartgate_access::client::{AuthMethod, ClientKind, Consent, GrantType};
+use chartgate_access::ids::Role;
+use chartgate_protocol::jose::{Algorithm, SigningKey};
+use serde_json::{Value, json};
+
+use crate::admin::{Administrator, Command, NewClient, NewUser, Operator};
+use crate::entropy::opaque_secret;
+use crate::install::terminal_client;
+
+/// A person of the demo.
+pub(super) struct Person {
+    pub(super) name: &'static str,
+    role: &'static str,
+    fhir_user: Option<String>,
+    /// Their panel; `None` where the role sees every patient, or none.
+    pub(super) panel: Option<Vec<String>>,
+}
+
+/// Everybody, for these patients: the physician cares for the first third, the nurse for the next with some in common,
+/// and the last but one is a person of their own.
+pub(super) fn people(patients: &[String]) -> Vec<Person> {
+    let third = patients.len().div_ceil(3).max(1);
+    let panel = |from: usize| patients.iter().skip(from).take(third).cloned().collect::<Vec<_>>();
+    let pat = patients.first().map(|id| format!("Patient/{id}"));
+    let person = |name, role, fhir_user: Option<String>, panel| Person { name, role, fhir_user, panel };
+    let practitioner = |name: &str| Some(format!("Practitioner/{name}"));
+    vec![
+        person("ada", "administrator", None, None),
+        person("dana", "physician", practitioner("dana"), Some(panel(0))),
+        person("nils", "nurse", practitioner("nils"), Some(panel(third / 2))),
+        person("bea", "billing", None, None),
+        person("pia", "privacy-officer", None, None),
+        person("remy", "researcher", None, None),
+        person("pat", "patient", pat, Some(patients.first().cloned().into_iter().collect())),
+    ]
+}
+
+/// Adds everybody, and gives what scripts need to know of them.
+pub(super) async fn add_people(administrator: &Administrator, people: &[Person]) -> anyhow::Result<Vec<Value>> {
+    let mut shown = Vec::new();
+    for person in people {
+        let password = password();
+        let role: Role = person.role.parse()?;
+        administrator
+            .carry_out(
+                OWNER,
+                Command::UserAdd(NewUser {
+                    name: person.name.parse()?,
+                    roles: BTreeSet::from([role]),
+                    fhir_user: person.fhir_user.as_deref().map(str::parse).transpose()?,
+                    email: Some(format!("{}@clinic.example", person.name)),
+                    password: Some(password.clone()),
+                }),
+            )
+            .await?;
+        let mut entry = json!({ "username": person.name, "password": password, "roles": [person.role] });
+        if let Value::Object(members) = &mut entry {
+            if let Some(fhir_user) = &person.fhir_user {
+                members.insert("fhir_user".to_owned(), fhir_user.as_str().into());
+            }
+            if let Some(panel) = &person.panel {
+                members.insert("patients".to_owned(), panel.clone().into());
+            }
+        }
+        shown.push(entry);
+        // A patient sees their own chart by who they are; the care table is for those who care for others.
+        let panel = person.panel.iter().flatten().filter(|_| person.role != "patient");
+        let pairs = panel.map(|id| Ok((person.name.parse()?, id.parse()?))).collect::<anyhow::Result<Vec<_>>>()?;
+        if !pairs.is_empty() {
+            administrator.carry_out(OWNER, Command::CareAdd { pairs }).await?;
+        }
+    }
+    Ok(shown)
+}
+
+/// Adds the demo's clients, and gives what scripts need to know of them.
+pub(super) async fn add_clients(administrator: &Administrator) -> anyhow::Result<Vec<Value>> {
+    administrator.carry_out(OWNER, terminal_client()?).await?;
+    let key = SigningKey::generate(Algorithm::ES384)?;
+    let private: Value = serde_json::from_slice(key.to_private_jwk()?.expose())?;
+    let jwks = json!({ "keys": [key.public_jwk()] });
+    let people = "openid profile fhirUser launch/patient offline_access patient/*.cruds user/*.cruds";
+    let code = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+    let itself = [GrantType::ClientCredentials];
+    let clients = [
+        client("demo-web", ClientKind::Confidential, AuthMethod::ClientSecretBasic, &code, people, None)?,
+        client("demo-app", ClientKind::Public, AuthMethod::None, &code, people, None)?,
+        client("demo-service", ClientKind::Confidential, AuthMethod::ClientSecretBasic, &itself, SYSTEM, None)?,
+        client("demo-backend", ClientKind::Backend, AuthMethod::PrivateKeyJwt, &itself, SYSTEM, Some(jwks))?,
+    ];
+    let mut shown = Vec::new();
+    for new in clients {
+        let is_backend = new.kind == ClientKind::Backend;
+        let mut entry = administrator.carry_out(OWNER, Command::ClientAdd(new)).await?;
+        if let Value::Object(members) = &mut entry {
+            members.retain(|name, _| {
+                ["client_id", "client_secret", "kind", "redirect_uris", "scope"].contains(&name.as_str())
+            });
+            if is_backend {
+                members.insert("private_jwk".to_owned(), private.clone());
+            }
+        }
+        shown.push(entry);
+    }
+    Ok(shown)
+}
+
+/// What the demo's programs may ask for.
+const SYSTEM: &str = "system/*.rs";
+
+/// The demo acts as the owner of its folder.
+const OWNER: Operator = Operator { uid: 0 };
+
+fn client(
+    id: &str,
+    kind: ClientKind,
+    auth_method: AuthMethod,
+    grants: &[GrantType],
+    scope: &str,
+    jwks: Option<Value>,
+) -> anyhow::Result<NewClient> {
+    let for_people = grants.contains(&GrantType::AuthorizationCode);
+    let callbacks = ["http://127.0.0.1/callback", "http://[::1]/callback"];
+    let redirect_uris = callbacks.iter().filter(|_| for_people).map(|uri| uri.parse()).collect::<Result<_, _>>()?;
+    let roles = if for_people { BTreeSet::new() } else { BTreeSet::from(["service".parse()?]) };
+    Ok(NewClient {
+        client_id: id.parse()?,
+        kind,
+        redirect_uris,
+        grant_types: grants.iter().copied().collect(),
+        scope: scope.parse()?,
+        audience: None,
+        auth_method: Some(auth_method),
+        jwks,
+        roles,
+        consent: Some(if id == "demo-web" { Consent::Never } else { Consent::Ask }),
+    })
+}
+
+/// A password that nobody guesses and everybody can type.
+fn password() -> String {
+    let secret = opaque_secret();
+    let letters: Vec<char> =
+        secret.expose().chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let groups: Vec<String> = letters.chunks(5).take(4).map(|group| group.iter().collect()).collect();
+    groups.join("-")
+}

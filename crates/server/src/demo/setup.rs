@@ -1,0 +1,181 @@
+//! Making the demo's folder at its first start, and running it.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chartgate_values::{Clock, Secret};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::fhir_server::{self, FhirServer};
+use super::stored::Records;
+use super::{Options, bundles, certificates, guide, patients, people};
+use crate::app::{App, DataLock};
+use crate::cli::print;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::entropy::opaque_secret;
+use crate::install;
+use crate::secrets::write_new;
+use crate::serve::{self, Listeners};
+
+/// Runs the demo until it is stopped.
+///
+/// # Errors
+/// Why it cannot.
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    let dir = std::path::absolute(&options.dir)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let file = dir.join("chartgate.toml");
+    let is_new = !file.exists();
+    if is_new {
+        prepare(&dir, &file, options.listen).await?;
+    }
+    let config = install::read(&file)?;
+    let lock = DataLock::take(&config.data_dir).context("is another demo running on this folder?")?;
+    let records = records(&dir, options.data.as_deref(), &*clock)?;
+    serve_sample(&dir, &config, Arc::clone(&records), clock).await?;
+    if is_new {
+        install::keys(&config)?;
+    }
+    let listeners = Listeners::bind(&config).await?;
+    let addresses = listeners.addresses()?;
+    let app = tokio::task::spawn_blocking(move || App::open(config, lock)).await??;
+    let known = dir.join("secrets/people.json");
+    let cast = if known.exists() {
+        serde_json::from_str(&std::fs::read_to_string(&known)?)?
+    } else {
+        let patients = records.patients();
+        let users = people::add_people(&app.administrator, &people::people(&patients)).await?;
+        let clients = people::add_clients(&app.administrator).await?;
+        let cast = json!({ "users": users, "clients": clients, "patients": patients });
+        write_new(&known, cast.to_string().as_bytes())?;
+        cast
+    };
+    let issuer = app.config.issuer.clone();
+    let ready = ready(&dir, &app.config, &cast, addresses.metrics);
+    serve::run(app, listeners, move || announce(&dir, &issuer, options.ready_file.as_deref(), &ready)).await
+}
+
+/// Makes folders, certificate and configuration, with ports that stay the same.
+async fn prepare(dir: &Path, file: &Path, listen: SocketAddr) -> anyhow::Result<()> {
+    install::folders(dir)?;
+    let https = free_port(listen).await?;
+    let sample = free_port(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let metrics = free_port(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let host = if https.ip().is_loopback() || https.ip().is_unspecified() {
+        "localhost".to_owned()
+    } else {
+        https.ip().to_string()
+    };
+    let issuer = format!("https://{host}:{}", https.port());
+    certificates::self_signed(dir, &format!("{host}:{}", https.port()))?;
+    write_new(&dir.join("secrets/fhir-upstream"), opaque_secret().expose().as_bytes())?;
+    let mut text = String::from("# Made by `chartgate demo`.\n");
+    write!(
+        text,
+        r#"issuer   = "{issuer}"
+data_dir = "data"
+
+[listen]
+https   = "{https}"
+metrics = "{metrics}"
+
+[tls]
+certificate = "tls/cert.pem"
+private_key = "tls/key.pem"
+
+[policy]
+dir = "policies"
+
+[[route]]
+name          = "fhir"
+kind          = "fhir"
+path          = "/fhir"
+upstream      = "http://{sample}{base}"
+upstream_auth = {{ bearer = {{ file = "secrets/fhir-upstream" }} }}
+"#,
+        base = fhir_server::BASE
+    )?;
+    std::fs::write(file, text).with_context(|| format!("{}", file.display()))
+}
+
+/// A free port, where none is named.
+async fn free_port(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
+    if wanted.port() != 0 {
+        return Ok(wanted);
+    }
+    let listener = TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
+    Ok(listener.local_addr()?)
+}
+
+/// The sample records: those that are there, or bundles, or invented ones.
+fn records(dir: &Path, data: Option<&Path>, clock: &dyn Clock) -> anyhow::Result<Arc<Records>> {
+    let records = Records::open(&dir.join("data/sample-fhir.db"))?;
+    if records.is_empty() {
+        let resources = match data {
+            Some(folder) => bundles::load(folder)?,
+            None => patients::invent(),
+        };
+        records.load(resources, clock.now())?;
+    }
+    Ok(Arc::new(records))
+}
+
+async fn serve_sample(
+    dir: &Path,
+    config: &Config,
+    records: Arc<Records>,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<()> {
+    let route = config.routes.first().context("the demo's route is not in its configuration")?;
+    let address = route.upstream.authority().context("the demo's upstream has no address")?.to_string();
+    let listener =
+        TcpListener::bind(&address).await.with_context(|| format!("the sample server cannot use {address}"))?;
+    let path = dir.join("secrets/fhir-upstream");
+    let credential = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+    let server = FhirServer {
+        records,
+        credential: Secret::new(credential.trim().to_owned()),
+        clock,
+        base: format!("http://{address}{}", fhir_server::BASE),
+    };
+    tokio::spawn(fhir_server::serve(listener, Arc::new(server)));
+    Ok(())
+}
+
+/// What scripts need: CONTRACT.md section 4.
+fn ready(dir: &Path, config: &Config, cast: &Value, metrics: Option<SocketAddr>) -> Value {
+    let part = |name: &str| cast.get(name).cloned().unwrap_or_default();
+    let admin = cast.pointer("/users/0").cloned().unwrap_or_default();
+    json!({
+        "issuer": config.issuer,
+        "fhir_base": format!("{}/fhir", config.issuer),
+        "ca_file": dir.join("tls/ca.pem"),
+        "config_file": dir.join("chartgate.toml"),
+        "audit_dir": config.audit.dir,
+        "metrics": metrics.map(|address| format!("http://{address}")),
+        "admin": { "username": admin.get("username"), "password": admin.get("password") },
+        "users": part("users"),
+        "clients": part("clients"),
+        "patients": part("patients"),
+    })
+}
+
+/// Writes the ready file, whole, and prints the guide.
+fn announce(dir: &Path, issuer: &str, ready_file: Option<&Path>, ready: &Value) -> anyhow::Result<()> {
+    let own = dir.join("ready.json");
+    for path in std::iter::once(own.as_path()).chain(ready_file) {
+        let mut hidden = path.as_os_str().to_owned();
+        hidden.push(".new");
+        let hidden = PathBuf::from(hidden);
+        let _ = std::fs::remove_file(&hidden);
+        write_new(&hidden, serde_json::to_string_pretty(ready)?.as_bytes())?;
+        std::fs::rename(&hidden, path).with_context(|| format!("{}", path.display()))?;
+    }
+    print::line(&guide::guide(dir, issuer, ready));
+    Ok(())
+}

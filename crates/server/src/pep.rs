@@ -29,7 +29,7 @@ use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
-use crate::login::{Names, PatientDirectory};
+use crate::directory::{Names, PatientDirectory};
 use crate::net::origin::Origin;
 use crate::net::throttle::{Admission, Throttle};
 use authenticate::Authenticator;

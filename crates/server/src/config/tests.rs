@@ -29,6 +29,14 @@ fn a_short_file_gives_the_documented_defaults() {
 }
 
 #[test]
+fn docs_config_md_states_the_defaults() {
+    let page = include_str!("../../../../docs/config.md");
+    let documented = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let [short, full] = [GOOD, documented].map(|text| format!("{:#?}", read(text, &[]).unwrap()));
+    assert_eq!(full, short);
+}
+
+#[test]
 fn the_environment_wins_over_the_file() {
     let config = read(
         GOOD,

@@ -37,27 +37,61 @@ use crate::store::{Store, StoreError};
 pub(crate) enum Command {
     UserAdd(NewUser),
     UserList,
-    UserShow { name: Subject },
-    UserDisable { name: Subject },
-    UserEnable { name: Subject },
-    UserSetPassword { name: Subject, password: Option<String> },
-    UserRoles { name: Subject, roles: Vec<Role> },
+    UserShow {
+        name: Subject,
+    },
+    UserDisable {
+        name: Subject,
+    },
+    UserEnable {
+        name: Subject,
+    },
+    UserSetPassword {
+        name: Subject,
+        password: Option<String>,
+    },
+    UserRoles {
+        name: Subject,
+        roles: Vec<Role>,
+    },
     ClientAdd(NewClient),
     ClientList,
-    ClientShow { id: ClientId },
-    ClientRotateSecret { id: ClientId },
-    ClientRemove { id: ClientId },
-    CareAdd { pairs: Vec<(Subject, PatientId)> },
-    CareRemove { subject: Subject, patient: PatientId },
-    CareList { subject: Subject },
+    ClientShow {
+        id: ClientId,
+    },
+    ClientRotateSecret {
+        id: ClientId,
+    },
+    ClientRemove {
+        id: ClientId,
+    },
+    CareAdd {
+        pairs: Vec<(Subject, PatientId)>,
+    },
+    CareRemove {
+        subject: Subject,
+        patient: PatientId,
+    },
+    CareList {
+        subject: Subject,
+    },
     KeyList,
     KeyRotate,
     Jwks,
-    SessionList { user: Option<Subject> },
-    SessionEnd { id: SessionId },
-    TokenRevoke { token: String },
+    SessionList {
+        user: Option<Subject>,
+    },
+    SessionEnd {
+        id: SessionId,
+    },
+    TokenRevoke {
+        token: String,
+    },
     /// Notes that the log is about to be read, and by which question.
-    AuditRead { what: String, question: String },
+    AuditRead {
+        what: String,
+        question: String,
+    },
 }
 
 /// Who gives a command: an account of this machine.

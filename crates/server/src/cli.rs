@@ -19,11 +19,21 @@ use operate::Operate;
 use print::Output;
 
 #[derive(Debug, Parser)]
-#[command(name = "chartgate", version, about = "HIPAA access gateway: signs people, apps and agents in, stands in \
-    front of patient records, and proves its log")]
+#[command(
+    name = "chartgate",
+    version,
+    about = "HIPAA access gateway: signs people, apps and agents in, stands in \
+    front of patient records, and proves its log"
+)]
 struct Words {
     /// The configuration file [default: ./chartgate.toml].
-    #[arg(long, global = true, env = "CHARTGATE_CONFIG", default_value = "chartgate.toml", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "CHARTGATE_CONFIG",
+        default_value = "chartgate.toml",
+        hide_default_value = true
+    )]
     config: PathBuf,
     /// How data is printed.
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]

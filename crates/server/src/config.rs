@@ -73,8 +73,6 @@ pub(crate) struct Tokens {
 pub(crate) struct Audit {
     pub(crate) dir: PathBuf,
     pub(crate) durability: Durability,
-    /// How long entries are kept.
-    pub(crate) retention: Duration,
 }
 
 /// What an acknowledged record survives.
@@ -222,8 +220,20 @@ fn sessions(reading: &mut Reading<'_>, mut section: Section) -> Timeouts {
 
 fn check_routes(reading: &mut Reading<'_>, routes: &[Route]) {
     const OURS: [&str; 14] = [
-        "/.well-known", "/account", "/admin", "/approve", "/assets", "/audit", "/authorize", "/device", "/jwks",
-        "/login", "/logout", "/revoke", "/token", "/userinfo",
+        "/.well-known",
+        "/account",
+        "/admin",
+        "/approve",
+        "/assets",
+        "/audit",
+        "/authorize",
+        "/device",
+        "/jwks",
+        "/login",
+        "/logout",
+        "/revoke",
+        "/token",
+        "/userinfo",
     ];
     for (index, route) in routes.iter().enumerate() {
         let first = route.path.split('/').nth(1).unwrap_or_default();
@@ -232,12 +242,14 @@ fn check_routes(reading: &mut Reading<'_>, routes: &[Route]) {
             reading.error(0, format!("route.{}.path", route.name), problem);
         }
         for other in routes.iter().skip(index.saturating_add(1)) {
-            let overlap = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+            let overlap =
+                |a: &str, b: &str| a.strip_prefix(b).is_some_and(|r| r.is_empty() || r.starts_with('/'));
             if other.name == route.name {
                 reading.error(0, format!("route.{}.name", route.name), "is used by two routes");
             }
             if overlap(&route.path, &other.path) || overlap(&other.path, &route.path) {
-                let problem = format!("`{}` overlaps with `{}` of route `{}`", route.path, other.path, other.name);
+                let problem =
+                    format!("`{}` overlaps with `{}` of route `{}`", route.path, other.path, other.name);
                 reading.error(0, format!("route.{}.path", route.name), problem);
             }
         }
@@ -315,7 +327,12 @@ impl Tokens {
                 MINUTE * 5,
                 second..=LONGEST_ACCESS_TOKEN,
             ),
-            refresh_token_ttl: section.duration(reading, "refresh_token_ttl", HOUR * 8, second..=HOUR * 24 * 30),
+            refresh_token_ttl: section.duration(
+                reading,
+                "refresh_token_ttl",
+                HOUR * 8,
+                second..=HOUR * 24 * 30,
+            ),
             offline_token_ttl: section.duration(
                 reading,
                 "offline_token_ttl",
@@ -342,10 +359,10 @@ impl Audit {
             }
         };
         let years = HOUR * 24 * 365;
-        let retention =
-            section.duration(reading, "retention", Duration::from_secs(6 * 31_557_600), HOUR..=years * 100);
+        // Entries are kept for good until pruning is built, so any retention is kept; the value has to make sense.
+        section.duration(reading, "retention", years * 6, HOUR..=years * 100);
         section.finish(reading);
-        Self { dir, durability, retention }
+        Self { dir, durability }
     }
 }
 

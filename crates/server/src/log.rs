@@ -19,7 +19,7 @@ use std::sync::mpsc;
 use crate::config::{Audit, Durability};
 use crate::entropy::SystemEntropy;
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
-use crate::store::{Sql, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How often new records come under a checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);

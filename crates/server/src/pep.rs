@@ -83,8 +83,19 @@ impl Gateway {
     /// # Errors
     /// If an upstream cannot be prepared: a CA that cannot be read.
     pub(crate) fn new(parts: Parts) -> anyhow::Result<Self> {
-        let Parts { issuer, routes, keys, cut_offs, care, policies, sessions, paging, journal, throttle, clock } =
-            parts;
+        let Parts {
+            issuer,
+            routes,
+            keys,
+            cut_offs,
+            care,
+            policies,
+            sessions,
+            paging,
+            journal,
+            throttle,
+            clock,
+        } = parts;
         let mut gates = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             let upstream = match &route.kind {
@@ -119,7 +130,9 @@ impl Gateway {
 
     fn gate(&self, path: &str) -> Option<&Gate> {
         self.gates.iter().find(|gate| {
-            path.strip_prefix(gate.route().path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            let rest = path.strip_prefix(gate.route().path.as_str());
+            // What a route says of itself is the authorization server's to answer.
+            rest.is_some_and(|r| r.is_empty() || (r.starts_with('/') && !r.starts_with("/.well-known/")))
         })
     }
 

@@ -52,7 +52,8 @@ impl Secrets {
     /// [`SecretsError`].
     pub(crate) fn create(data_dir: &Path, origin: &str) -> Result<(), SecretsError> {
         let master = MasterKey::generate(&mut SystemEntropy);
-        let seal = master.derive(LOG_PURPOSE).map_err(|SealError| SecretsError::Sealed(data_dir.to_owned()))?;
+        let seal =
+            master.derive(LOG_PURPOSE).map_err(|SealError| SecretsError::Sealed(data_dir.to_owned()))?;
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let seed = Zeroizing::new(entropy.bytes::<32>());
         let path = data_dir.join(LOG_SEED);

@@ -31,13 +31,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often activity is written and old cut-offs are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
-/// Where the gateway answers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Addresses {
-    pub(crate) https: SocketAddr,
-    pub(crate) metrics: Option<SocketAddr>,
-}
-
 /// Sockets that are bound and not served yet.
 pub(crate) struct Listeners {
     https: TcpListener,
@@ -67,13 +60,12 @@ impl Listeners {
         })
     }
 
-    /// Where they are.
+    /// Where metrics are.
     ///
     /// # Errors
     /// What the system says.
-    pub(crate) fn addresses(&self) -> anyhow::Result<Addresses> {
-        let metrics = self.metrics.as_ref().map(TcpListener::local_addr).transpose()?;
-        Ok(Addresses { https: self.https.local_addr()?, metrics })
+    pub(crate) fn metrics(&self) -> anyhow::Result<Option<SocketAddr>> {
+        Ok(self.metrics.as_ref().map(TcpListener::local_addr).transpose()?)
     }
 }
 
@@ -88,7 +80,11 @@ struct FrontDoor {
 ///
 /// # Errors
 /// Why it could not start.
-pub(crate) async fn run(app: App, listeners: Listeners, ready: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    app: App,
+    listeners: Listeners,
+    ready: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let Listeners { https, http, metrics } = listeners;
     let gateway = Arc::new(app.gateway()?);
     let own = app.own_endpoints(Arc::clone(&gateway));

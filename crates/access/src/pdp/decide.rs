@@ -5,7 +5,7 @@ use moka::sync::Cache;
 
 use super::caller::Facts;
 use super::policy_set::Policies;
-use super::relation::{ALL, Relation};
+use super::relation::Relation;
 use super::request::Asked;
 use crate::permit::Allowed;
 
@@ -172,11 +172,18 @@ impl Pdp {
         }
     }
 
-    /// Whether some record of the type is within reach at all: if not, the answer is the same for every instance,
-    /// and may say so. The policies named are those of the first relation that is allowed.
-    pub fn decide_type(&self, facts: &Facts, action: RecordAction, resource_type: &str) -> Decision {
+    /// Whether some record of the type is within reach at all, given how its records can stand to the caller: if not,
+    /// the answer is the same for every instance, and may say so. The policies named are those of the first relation
+    /// that is allowed.
+    pub fn decide_type(
+        &self,
+        facts: &Facts,
+        action: RecordAction,
+        resource_type: &str,
+        relations: &[Relation],
+    ) -> Decision {
         let mut denial = Denial { policies: Vec::new(), reason: DenyReason::NotPermitted };
-        for relation in ALL {
+        for relation in relations.iter().copied() {
             match self.decide(facts, &Question::Record { action, resource_type, relation }) {
                 Decision::Allow(allowance) => return Decision::Allow(allowance),
                 Decision::Deny(no) if denial.reason == DenyReason::NotPermitted => denial = no,

@@ -17,8 +17,12 @@ pub enum Relation {
     Other,
 }
 
-/// All relations, for asking whether a type is out of reach whatever the instance.
-pub const ALL: [Relation; 4] = [Relation::Nobody, Relation::Own, Relation::Panel, Relation::Other];
+impl Relation {
+    /// How records that are some patient's can stand to a caller; the most telling first.
+    pub const OF_PATIENTS: &'static [Self] = &[Self::Panel, Self::Own, Self::Other];
+    /// How records of a shared type stand to everybody.
+    pub const OF_NOBODY: &'static [Self] = &[Self::Nobody];
+}
 
 /// Whose a record is, by the membership table.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -75,6 +75,27 @@ pub fn other_patients_named(resource: &Value, belongs: &Membership, bases: &Base
     mention::find(resource, &Mention { known, bases })
 }
 
+/// Whose the records of a type can be at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ownership {
+    /// Nobody's: the type is shared.
+    Nobodys,
+    /// Some patient's.
+    Patients,
+    /// It can never be told: the type is not in the table.
+    Unknown,
+}
+
+/// Whose the records of a type can be at all, whatever they say.
+#[must_use]
+pub fn ownership(resource_type: ResourceType) -> Ownership {
+    match Row::of(resource_type.as_str()) {
+        Row::Nobody => Ownership::Nobodys,
+        Row::Itself | Row::Elements(_) => Ownership::Patients,
+        Row::Unknown => Ownership::Unknown,
+    }
+}
+
 /// The search parameter by which exactly the records of a type that belong to a patient are found, if there is one.
 pub(super) fn search_parameter(resource_type: ResourceType) -> Option<&'static str> {
     table::search_parameter(resource_type.as_str())

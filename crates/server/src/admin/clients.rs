@@ -124,7 +124,9 @@ fn settle(new: NewClient) -> Result<Client, CommandError> {
     };
     match (new.kind, method) {
         (ClientKind::Public, AuthMethod::None) => {}
-        (ClientKind::Public, other) => return invalid(format!("a public client keeps no secret, so not {other}")),
+        (ClientKind::Public, other) => {
+            return invalid(format!("a public client keeps no secret, so not {other}"));
+        }
         (ClientKind::Confidential | ClientKind::Backend, AuthMethod::None) => {
             return invalid("only a public client may use the method none".to_owned());
         }

@@ -35,7 +35,8 @@ impl Administrator {
     pub(super) async fn add_user(&self, by: Operator, new: NewUser) -> Result<Value, CommandError> {
         let hash = match &new.password {
             Some(password) => {
-                check_strength(password, &[new.name.as_str()]).map_err(|e| CommandError::Invalid(e.to_string()))?;
+                check_strength(password, &[new.name.as_str()])
+                    .map_err(|e| CommandError::Invalid(e.to_string()))?;
                 Some(self.passwords.hash(password).await?)
             }
             None => None,
@@ -141,7 +142,8 @@ impl Administrator {
         let now = self.clock.now();
         let hash = match &password {
             Some(password) => {
-                check_strength(password, &[name.as_str()]).map_err(|e| CommandError::Invalid(e.to_string()))?;
+                check_strength(password, &[name.as_str()])
+                    .map_err(|e| CommandError::Invalid(e.to_string()))?;
                 Some(self.passwords.hash(password).await?)
             }
             None => None,

@@ -66,8 +66,12 @@ pub(super) async fn authenticate_client(
         }
     };
     let (claimed, proof) = match presented {
-        Presented::Basic { client_id, secret } => (client_id, Proof::Secret(AuthMethod::ClientSecretBasic, secret)),
-        Presented::Post { client_id, secret } => (client_id, Proof::Secret(AuthMethod::ClientSecretPost, secret)),
+        Presented::Basic { client_id, secret } => {
+            (client_id, Proof::Secret(AuthMethod::ClientSecretBasic, secret))
+        }
+        Presented::Post { client_id, secret } => {
+            (client_id, Proof::Secret(AuthMethod::ClientSecretPost, secret))
+        }
         Presented::Public { client_id } => (client_id, Proof::None),
         Presented::Assertion { client_id, assertion } => {
             let issuer = claimed_client_id(assertion.expose()).map(|id| id.as_str().to_owned()).ok();

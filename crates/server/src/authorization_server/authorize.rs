@@ -67,7 +67,8 @@ async fn begin(server: &AuthorizationServer, form: &Form, headers: &HeaderMap) -
     let pending = match check(server, &client, &addressed, form) {
         Ok(pending) => pending,
         Err((code, description)) => {
-            let reply = Reply { server, redirect_uri: &addressed.redirect_uri, state: addressed.state.as_deref() };
+            let reply =
+                Reply { server, redirect_uri: &addressed.redirect_uri, state: addressed.state.as_deref() };
             return reply.error(code, &description);
         }
     };
@@ -169,7 +170,9 @@ pub(super) async fn proceed(
         (Step::Done(approved), _) => {
             return finish(&server, &origin, &digest, pending, approved).await;
         }
-        (Step::SignIn, Pages::Forbidden) => return reply.error(ErrorCode::LoginRequired, "nobody is signed in"),
+        (Step::SignIn, Pages::Forbidden) => {
+            return reply.error(ErrorCode::LoginRequired, "nobody is signed in");
+        }
         (Step::PickPatient | Step::Consent, Pages::Forbidden) => {
             return reply.error(ErrorCode::InteractionRequired, "the person would have to be asked");
         }

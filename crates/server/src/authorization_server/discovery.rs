@@ -61,7 +61,17 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         subject_types_supported: &["public"],
         id_token_signing_alg_values_supported: vec![server.tokens.signing_algorithm.name()],
         claims_supported: &[
-            "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "azp", "sid", "fhirUser",
+            "iss",
+            "sub",
+            "aud",
+            "exp",
+            "iat",
+            "auth_time",
+            "nonce",
+            "amr",
+            "azp",
+            "sid",
+            "fhirUser",
         ],
         authorization_response_iss_parameter_supported: true,
         request_parameter_supported: false,
@@ -88,7 +98,10 @@ pub(super) async fn smart_configuration(State(server): State<Arc<AuthorizationSe
     })
 }
 
-pub(super) async fn resource_metadata(State(server): State<Arc<AuthorizationServer>>, name: String) -> Response {
+pub(super) async fn resource_metadata(
+    State(server): State<Arc<AuthorizationServer>>,
+    name: String,
+) -> Response {
     let Some(route) = server.routes.iter().find(|route| route.name == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };

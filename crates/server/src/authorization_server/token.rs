@@ -204,11 +204,7 @@ impl Holder {
 }
 
 /// Signs claims of a token of ours.
-fn sign(
-    server: &AuthorizationServer,
-    typ: &str,
-    claims: &impl serde::Serialize,
-) -> Result<String, Denied> {
+fn sign(server: &AuthorizationServer, typ: &str, claims: &impl serde::Serialize) -> Result<String, Denied> {
     jws::sign(&server.keys.current().signing, typ, claims).map_err(|error| {
         tracing::error!(%error, "signing");
         Denied::new("signing-failed", OAuthError::new(ErrorCode::ServerError, "signing failed"))

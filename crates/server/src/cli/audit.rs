@@ -202,7 +202,8 @@ fn check(dir: &Path, key: Option<&str>, checkpoint: Option<&Path>) -> anyhow::Re
         None => None,
         Some(path) => {
             let note = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
-            let opened = SignedCheckpoint::open(&note, &key).with_context(|| format!("{}", path.display()))?;
+            let opened =
+                SignedCheckpoint::open(&note, &key).with_context(|| format!("{}", path.display()))?;
             Some(opened.checkpoint().clone())
         }
     };

@@ -122,7 +122,9 @@ async fn receive(listener: &TcpListener, state: &str, issuer: &str) -> anyhow::R
         reader.read_line(&mut line).await?;
         let target = line.split(' ').nth(1).unwrap_or_default();
         let Some(query) = target.strip_prefix("/callback?") else {
-            write.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await?;
+            write
+                .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .await?;
             continue;
         };
         let form = Form::parse(query)?;

@@ -110,7 +110,9 @@ fn one(inspector: &Inspector<'_>, token: &str, output: Output) -> anyhow::Result
         Ok(claims) => {
             let claims = serde_json::to_value(&claims)?;
             match output {
-                Output::Json => print::answer(&serde_json::json!({ "verdict": "accept", "claims": claims }), output),
+                Output::Json => {
+                    print::answer(&serde_json::json!({ "verdict": "accept", "claims": claims }), output)
+                }
                 Output::Text => {
                     print::line("accepted");
                     print::answer(&claims, output);

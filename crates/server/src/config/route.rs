@@ -106,7 +106,8 @@ impl Route {
             if plain {
                 return Some(path);
             }
-            let problem = format!("`{path}` has to start with a slash and have plain parts, such as \"/fhir\"");
+            let problem =
+                format!("`{path}` has to start with a slash and have plain parts, such as \"/fhir\"");
             reading.error(line, section.key("path"), problem);
             None
         });
@@ -219,7 +220,9 @@ fn http_rule(reading: &mut Reading<'_>, mut section: Section) -> Option<HttpRule
     for name in section.texts(reading, "methods") {
         match Method::from_bytes(name.as_bytes()) {
             Ok(method) if name.bytes().all(|b| b.is_ascii_uppercase()) => methods.push(method),
-            Ok(_) | Err(_) => reading.error(line, section.key("methods"), format!("`{name}` is no HTTP method")),
+            Ok(_) | Err(_) => {
+                reading.error(line, section.key("methods"), format!("`{name}` is no HTTP method"))
+            }
         }
     }
     if methods.is_empty() {

@@ -159,7 +159,8 @@ impl Section {
                 default
             }
             None => {
-                let problem = format!("`{text}` is no duration: a number and s, m, h, d or y, such as \"15m\"");
+                let problem =
+                    format!("`{text}` is no duration: a number and s, m, h, d or y, such as \"15m\"");
                 reading.error(line, self.key(key), problem);
                 default
             }

@@ -17,7 +17,7 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     Text(String),
-    Integer(i64),
+    Integer,
     Boolean(bool),
     List(Vec<Node>),
     Table(BTreeMap<String, Node>),
@@ -68,7 +68,10 @@ pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Node>, Vec<ConfigErro
 
 /// Lays `CHARTGATE_<TABLE>__<KEY>` over the tree. A value that reads as a TOML integer, boolean, array or inline table
 /// is one; anything else is text.
-pub(crate) fn overlay(tree: &mut BTreeMap<String, Node>, environment: impl Iterator<Item = (String, String)>) {
+pub(crate) fn overlay(
+    tree: &mut BTreeMap<String, Node>,
+    environment: impl Iterator<Item = (String, String)>,
+) {
     for (name, value) in environment {
         let Some(path) = name.strip_prefix(PREFIX).filter(|path| !NOT_KEYS.contains(path)) else { continue };
         let path = path.to_ascii_lowercase();
@@ -134,7 +137,8 @@ impl Lines {
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Boolean(boolean) => Value::Boolean(*boolean),
             DeValue::Integer(integer) => {
-                i64::from_str_radix(integer.as_str(), integer.radix()).map_or(Value::Other, Value::Integer)
+                let fits = i64::from_str_radix(integer.as_str(), integer.radix()).is_ok();
+                if fits { Value::Integer } else { Value::Other }
             }
             DeValue::Array(array) => Value::List(
                 array

@@ -92,7 +92,9 @@ upstream_auth = { bearer = { env = "NOT_SET" } }
 #[test]
 fn routes_that_overlap_or_take_our_paths_are_refused() {
     let route = |name: &str, path: &str| {
-        format!("[[route]]\nname = \"{name}\"\nkind = \"http\"\npath = \"{path}\"\nupstream = \"https://u\"\n")
+        format!(
+            "[[route]]\nname = \"{name}\"\nkind = \"http\"\npath = \"{path}\"\nupstream = \"https://u\"\n"
+        )
     };
     let text = format!("{GOOD}{}{}", route("a", "/fhir/sub"), route("b", "/token"));
     let errors = read(&text, &[]).unwrap_err().join("\n");

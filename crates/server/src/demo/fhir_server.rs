@@ -58,7 +58,8 @@ pub(super) async fn serve(listener: TcpListener, server: Arc<FhirServer>) {
 impl FhirServer {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let expected = format!("Bearer {}", self.credential.expose());
-        let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+        let given =
+            request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
         if !bool::from(given.ct_eq(expected.as_bytes())) {
             return outcome(StatusCode::UNAUTHORIZED, "login", "only the gateway may call this server");
         }
@@ -147,7 +148,9 @@ impl FhirServer {
         let next = search.offset.saturating_add(search.count);
         if next < found.len() && search.count > 0 {
             let mut again = Form::default();
-            form.iter().filter(|(name, _)| *name != "_offset").for_each(|(name, value)| again.push(name, value));
+            form.iter()
+                .filter(|(name, _)| *name != "_offset")
+                .for_each(|(name, value)| again.push(name, value));
             again.push("_offset", &next.to_string());
             let url = format!("{}/{kind}?{}", self.base, again.encode());
             links.push(json!({ "relation": "next", "url": url }));

@@ -24,7 +24,8 @@ pub(super) fn guide(dir: &Path, issuer: &str, ready: &Value) -> String {
         .map(print::plain)
         .unwrap_or_default();
     let folder = dir.display();
-    let program = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_else(|_| "chartgate".into());
+    let program =
+        std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_else(|_| "chartgate".into());
     format!(
         r#"
 Chartgate is running at {issuer}

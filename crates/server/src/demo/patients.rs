@@ -8,13 +8,35 @@ const PATIENTS: u32 = 24;
 const SEED: u64 = 2026;
 
 const GIVEN: [(&str, &str); 16] = [
-    ("Amina", "female"), ("Bruno", "male"), ("Chiara", "female"), ("Dmitri", "male"), ("Elif", "female"),
-    ("Farid", "male"), ("Grace", "female"), ("Hugo", "male"), ("Ines", "female"), ("Jonas", "male"),
-    ("Keiko", "female"), ("Luca", "male"), ("Maren", "female"), ("Noah", "male"), ("Oona", "female"),
+    ("Amina", "female"),
+    ("Bruno", "male"),
+    ("Chiara", "female"),
+    ("Dmitri", "male"),
+    ("Elif", "female"),
+    ("Farid", "male"),
+    ("Grace", "female"),
+    ("Hugo", "male"),
+    ("Ines", "female"),
+    ("Jonas", "male"),
+    ("Keiko", "female"),
+    ("Luca", "male"),
+    ("Maren", "female"),
+    ("Noah", "male"),
+    ("Oona", "female"),
     ("Pedro", "male"),
 ];
 const FAMILY: [&str; 12] = [
-    "Abara", "Bergström", "Costa", "Demir", "Eriksen", "Fontaine", "García", "Haddad", "Ito", "Jansen", "Kowalski",
+    "Abara",
+    "Bergström",
+    "Costa",
+    "Demir",
+    "Eriksen",
+    "Fontaine",
+    "García",
+    "Haddad",
+    "Ito",
+    "Jansen",
+    "Kowalski",
     "Lindqvist",
 ];
 const CITIES: [&str; 6] = ["Springfield", "Riverton", "Lakeside", "Fairview", "Ashford", "Millbrook"];
@@ -100,7 +122,14 @@ fn patient(dice: &mut Dice, number: u32, all: &mut Vec<Value>) {
         }));
         for (index, measure) in MEASURES.iter().enumerate() {
             if dice.between(0, 3) > 0 {
-                all.push(observation(dice, &id, &format!("{id}-obs{visit}{index}"), &encounter, &day, measure));
+                all.push(observation(
+                    dice,
+                    &id,
+                    &format!("{id}-obs{visit}{index}"),
+                    &encounter,
+                    &day,
+                    measure,
+                ));
             }
         }
     }

@@ -40,7 +40,10 @@ pub(super) fn people(patients: &[String]) -> Vec<Person> {
 }
 
 /// Adds everybody, and gives what scripts need to know of them.
-pub(super) async fn add_people(administrator: &Administrator, people: &[Person]) -> anyhow::Result<Vec<Value>> {
+pub(super) async fn add_people(
+    administrator: &Administrator,
+    people: &[Person],
+) -> anyhow::Result<Vec<Value>> {
     let mut shown = Vec::new();
     for person in people {
         let password = password();
@@ -69,7 +72,8 @@ pub(super) async fn add_people(administrator: &Administrator, people: &[Person])
         shown.push(entry);
         // A patient sees their own chart by who they are; the care table is for those who care for others.
         let panel = person.panel.iter().flatten().filter(|_| person.role != "patient");
-        let pairs = panel.map(|id| Ok((person.name.parse()?, id.parse()?))).collect::<anyhow::Result<Vec<_>>>()?;
+        let pairs =
+            panel.map(|id| Ok((person.name.parse()?, id.parse()?))).collect::<anyhow::Result<Vec<_>>>()?;
         if !pairs.is_empty() {
             administrator.carry_out(OWNER, Command::CareAdd { pairs }).await?;
         }
@@ -89,7 +93,14 @@ pub(super) async fn add_clients(administrator: &Administrator) -> anyhow::Result
     let clients = [
         client("demo-web", ClientKind::Confidential, AuthMethod::ClientSecretBasic, &code, people, None)?,
         client("demo-app", ClientKind::Public, AuthMethod::None, &code, people, None)?,
-        client("demo-service", ClientKind::Confidential, AuthMethod::ClientSecretBasic, &itself, SYSTEM, None)?,
+        client(
+            "demo-service",
+            ClientKind::Confidential,
+            AuthMethod::ClientSecretBasic,
+            &itself,
+            SYSTEM,
+            None,
+        )?,
         client("demo-backend", ClientKind::Backend, AuthMethod::PrivateKeyJwt, &itself, SYSTEM, Some(jwks))?,
     ];
     let mut shown = Vec::new();
@@ -125,7 +136,8 @@ fn client(
 ) -> anyhow::Result<NewClient> {
     let for_people = grants.contains(&GrantType::AuthorizationCode);
     let callbacks = ["http://127.0.0.1/callback", "http://[::1]/callback"];
-    let redirect_uris = callbacks.iter().filter(|_| for_people).map(|uri| uri.parse()).collect::<Result<_, _>>()?;
+    let redirect_uris =
+        callbacks.iter().filter(|_| for_people).map(|uri| uri.parse()).collect::<Result<_, _>>()?;
     let roles = if for_people { BTreeSet::new() } else { BTreeSet::from(["service".parse()?]) };
     Ok(NewClient {
         client_id: id.parse()?,

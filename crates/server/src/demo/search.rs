@@ -58,8 +58,17 @@ static PARAMETERS: [Parameter; 27] = [
     parameter(
         "date",
         Kind::Date,
-        &["effectiveDateTime", "effectivePeriod.start", "period.start", "occurrenceDateTime", "performedDateTime",
-          "performedPeriod.start", "date", "recordedDate", "onsetDateTime"],
+        &[
+            "effectiveDateTime",
+            "effectivePeriod.start",
+            "period.start",
+            "occurrenceDateTime",
+            "performedDateTime",
+            "performedPeriod.start",
+            "date",
+            "recordedDate",
+            "onsetDateTime",
+        ],
     ),
     parameter("authoredon", Kind::Date, &["authoredOn"]),
     parameter("recorded-date", Kind::Date, &["recordedDate"]),
@@ -180,9 +189,10 @@ impl Kind {
                 value.as_str().is_some_and(|text| text.to_lowercase().starts_with(&wanted.to_lowercase()))
             }
             Self::Date => value.as_str().is_some_and(|date| fits_date(date, wanted)),
-            Self::Reference => value.get("reference").and_then(Value::as_str).is_some_and(|reference| {
-                reference == wanted || reference.rsplit('/').next() == Some(wanted)
-            }),
+            Self::Reference => value
+                .get("reference")
+                .and_then(Value::as_str)
+                .is_some_and(|reference| reference == wanted || reference.rsplit('/').next() == Some(wanted)),
         }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         install::keys(&config)?;
     }
     let listeners = Listeners::bind(&config).await?;
-    let addresses = listeners.addresses()?;
+    let metrics = listeners.metrics()?;
     let app = tokio::task::spawn_blocking(move || App::open(config, lock)).await??;
     let known = dir.join("secrets/people.json");
     let cast = if known.exists() {
@@ -56,7 +56,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         cast
     };
     let issuer = app.config.issuer.clone();
-    let ready = ready(&dir, &app.config, &cast, addresses.metrics);
+    let ready = ready(&dir, &app.config, &cast, metrics);
     serve::run(app, listeners, move || announce(&dir, &issuer, options.ready_file.as_deref(), &ready)).await
 }
 
@@ -133,8 +133,9 @@ async fn serve_sample(
 ) -> anyhow::Result<()> {
     let route = config.routes.first().context("the demo's route is not in its configuration")?;
     let address = route.upstream.authority().context("the demo's upstream has no address")?.to_string();
-    let listener =
-        TcpListener::bind(&address).await.with_context(|| format!("the sample server cannot use {address}"))?;
+    let listener = TcpListener::bind(&address)
+        .await
+        .with_context(|| format!("the sample server cannot use {address}"))?;
     let path = dir.join("secrets/fhir-upstream");
     let credential = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
     let server = FhirServer {

@@ -65,7 +65,9 @@ impl Records {
         let transaction = file.transaction()?;
         let mut new = Vec::new();
         for resource in resources {
-            let (Some(kind), Some(id)) = (text(&resource, "resourceType"), text(&resource, "id")) else { continue };
+            let (Some(kind), Some(id)) = (text(&resource, "resourceType"), text(&resource, "id")) else {
+                continue;
+            };
             let version = Version { number: 1, updated: now, resource: Some(with_meta(resource, 1, now)) };
             write(&transaction, &kind, &id, &version)?;
             new.push((kind, id, version));
@@ -98,8 +100,11 @@ impl Records {
             return Err(PutError::AnotherVersion);
         }
         let number = last.saturating_add(1);
-        let version =
-            Version { number, updated: now, resource: resource.map(|resource| with_meta(resource, number, now)) };
+        let version = Version {
+            number,
+            updated: now,
+            resource: resource.map(|resource| with_meta(resource, number, now)),
+        };
         write(&file, kind, id, &version).map_err(PutError::File)?;
         versions.push(version.clone());
         Ok(version)

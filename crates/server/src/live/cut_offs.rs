@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chartgate_access::token::revocation::{CutOff, CutOffs, Revoked, Target, Traits};
 use chartgate_values::{Clock, Timestamp};
-use tokio::sync::watch;
 
 use crate::config::LONGEST_ACCESS_TOKEN;
 use crate::store::{Sql, Store, StoreError};
@@ -15,7 +14,6 @@ pub(crate) struct LiveCutOffs {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     table: RwLock<CutOffs>,
-    revision: watch::Sender<u64>,
 }
 
 impl LiveCutOffs {
@@ -25,7 +23,7 @@ impl LiveCutOffs {
     /// [`StoreError`].
     pub(crate) fn load(store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let table = RwLock::new(store.read(|sql| sql.cut_offs())?);
-        Ok(Self { store, clock, table, revision: watch::Sender::new(0) })
+        Ok(Self { store, clock, table })
     }
 
     /// Whether a token is still believed.
@@ -61,8 +59,6 @@ impl LiveCutOffs {
         if !cut_offs.is_empty() {
             let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
             cut_offs.into_iter().for_each(|cut_off| table.add(cut_off));
-            drop(table);
-            self.revision.send_modify(|revision| *revision = revision.wrapping_add(1));
         }
         Ok(value)
     }
@@ -72,21 +68,13 @@ impl LiveCutOffs {
     pub(crate) async fn wait_to_issue(&self, targets: &[Target]) -> Timestamp {
         loop {
             let now = self.clock.now();
-            let wait = self
-                .table
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .wait_before_issuing(targets, now);
+            let wait =
+                self.table.read().unwrap_or_else(PoisonError::into_inner).wait_before_issuing(targets, now);
             if wait.is_zero() {
                 return now;
             }
             tokio::time::sleep(wait.min(Duration::from_secs(2))).await;
         }
-    }
-
-    /// Tells open streams that something was cut.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.revision.subscribe()
     }
 
     /// Forgets what can matter no more; once a minute will do.

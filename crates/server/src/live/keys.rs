@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::config::LONGEST_ACCESS_TOKEN;
 use crate::entropy::SystemEntropy;
 use crate::store::signing_keys::StoredKey;
-use crate::store::{Sql, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// What a sealed private key is sealed for.
 pub(crate) const PURPOSE: &str = "token signing keys";

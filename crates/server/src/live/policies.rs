@@ -143,7 +143,8 @@ fn list(dir: &Path, extension: &str) -> Result<Vec<PathBuf>, PolicyError> {
 }
 
 fn file(path: &Path) -> Result<PolicyFile, PolicyError> {
-    let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+    let name =
+        path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(PolicyFile { name, text }),
         Err(e) => Err(PolicyError { file: path.display().to_string(), problem: e.to_string() }),

@@ -40,7 +40,8 @@ impl LiveSessions {
         let last = match self.known.get(id) {
             Some(last) => last,
             None => {
-                let session = self.store.read(|sql| sql.session(id)).map_err(|_: StoreError| SessionIsOver)?;
+                let session =
+                    self.store.read(|sql| sql.session(id)).map_err(|_: StoreError| SessionIsOver)?;
                 let session = session.ok_or(SessionIsOver)?;
                 session.check(self.timeouts, now).map_err(|_| SessionIsOver)?;
                 session.last_seen

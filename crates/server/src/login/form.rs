@@ -44,10 +44,8 @@ impl Browser {
         let csrf = self.csrf();
         let mut out = String::new();
         for (name, value) in std::iter::once(&("csrf", csrf.as_str())).chain(fields) {
-            let value: String = value
-                .chars()
-                .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-                .collect();
+            let value: String =
+                value.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
             out.push_str(&format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">\n"));
         }
         out
@@ -104,7 +102,8 @@ pub(super) fn see_other(target: &str) -> Response {
     use axum::response::IntoResponse as _;
     // INVARIANT: targets are our own paths with base64url in them.
     let location = HeaderValue::from_str(target).unwrap_or_else(|_| HeaderValue::from_static("/account"));
-    let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    let headers =
+        [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 

@@ -48,7 +48,9 @@ pub(super) async fn page(
     let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
     let browser = Browser::of(&headers);
     match who_and_what(&login, &headers, &browser, &form) {
-        Ok((handle, begun, present)) => show(&login, &origin, &browser, &handle, &begun, &present, None).await,
+        Ok((handle, begun, present)) => {
+            show(&login, &origin, &browser, &handle, &begun, &present, None).await
+        }
         Err(response) => response,
     }
 }

@@ -37,7 +37,8 @@ struct SignIn<'a> {
 }
 
 const WRONG: &str = "That name and password do not fit together.";
-const TOO_OFTEN: &str = "Too many attempts. Wait a little, then try again; if it goes on, ask your administrator.";
+const TOO_OFTEN: &str =
+    "Too many attempts. Wait a little, then try again; if it goes on, ask your administrator.";
 
 pub(super) async fn page(
     State(login): State<Arc<Login>>,
@@ -91,7 +92,8 @@ pub(super) async fn submit(
             Err(error) => return unavailable(&error),
         }
     }
-    let (typed, password) = (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
+    let (typed, password) =
+        (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
     let attempt = match check(&login, &origin, typed, password).await {
         Ok(attempt) => attempt,
         Err(error) => return unavailable(&error),
@@ -111,8 +113,10 @@ pub(super) async fn submit(
     };
     match start_session(&login, &origin, &headers, &user).await {
         Ok(cookie) => {
-            let target = handle
-                .map_or_else(|| "/account".to_owned(), |handle| format!("/authorize/continue?request={handle}"));
+            let target = handle.map_or_else(
+                || "/account".to_owned(),
+                |handle| format!("/authorize/continue?request={handle}"),
+            );
             let mut response = see_other(&target);
             response.headers_mut().append(header::SET_COOKIE, cookie);
             response
@@ -139,7 +143,9 @@ async fn check(login: &Login, origin: &Origin, typed: &str, password: &str) -> R
     let canonical: String = typed.trim().to_lowercase().chars().take(64).collect();
     let (failures, user, hash) = login.store.read(|sql| {
         let failures = sql.login_failures(&canonical)?;
-        let Ok(name) = canonical.parse::<Subject>() else { return Ok::<_, StoreError>((failures, None, None)) };
+        let Ok(name) = canonical.parse::<Subject>() else {
+            return Ok::<_, StoreError>((failures, None, None));
+        };
         Ok((failures, sql.user(&name)?, sql.password_hash(&name)?))
     })?;
     let admitted = login.throttle.admit(origin.ip) == Admission::Yes;
@@ -213,7 +219,8 @@ async fn start_session(
     record.session = Some(session.id.to_string());
     record.amr = session.amr.clone();
     record.auth_time = Some(now);
-    let (digest, former) = (digest_of(secret.expose()), cookie::read(headers, cookie::SESSION).map(digest_of));
+    let (digest, former) =
+        (digest_of(secret.expose()), cookie::read(headers, cookie::SESSION).map(digest_of));
     let kept = login
         .store
         .write(move |sql| {

@@ -54,7 +54,13 @@ mod tests {
         assert_eq!(read(&["bearer abc"]).unwrap(), "abc");
         assert_eq!(read(&[]), Err(BearerError::Missing));
         assert_eq!(read(&["Basic abc"]), Err(BearerError::Missing));
-        for bad in [&["Bearer a", "Bearer a"][..], &["Bearer a, Bearer b"], &["Bearer"], &["Bearer a b"], &["Bearer  a"]] {
+        for bad in [
+            &["Bearer a", "Bearer a"][..],
+            &["Bearer a, Bearer b"],
+            &["Bearer"],
+            &["Bearer a b"],
+            &["Bearer  a"],
+        ] {
             assert_eq!(read(bad), Err(BearerError::Malformed), "{bad:?}");
         }
         assert_eq!(read(&["Basic x, Bearer y"]), Err(BearerError::Malformed));

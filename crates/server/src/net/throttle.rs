@@ -43,7 +43,8 @@ pub(crate) enum Admission {
 
 impl Throttle {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        let buckets = Cache::builder().max_capacity(ADDRESSES).time_to_idle(Duration::from_secs(3600)).build();
+        let buckets =
+            Cache::builder().max_capacity(ADDRESSES).time_to_idle(Duration::from_secs(3600)).build();
         Self { clock, buckets }
     }
 

@@ -88,10 +88,7 @@ impl Authenticator {
             cut_offs,
             sessions,
             clock,
-            proven: Cache::builder()
-                .max_capacity(REMEMBERED)
-                .time_to_idle(Duration::from_secs(600))
-                .build(),
+            proven: Cache::builder().max_capacity(REMEMBERED).time_to_idle(Duration::from_secs(600)).build(),
         }
     }
 
@@ -114,12 +111,15 @@ impl Authenticator {
         key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         let known = self.proven.get(&(key, route));
         let authenticated = match known {
-            Some(known) if known.expires.is_after(now) && ring.verifying.get(&known.traits.key).is_ok() => known,
+            Some(known) if known.expires.is_after(now) && ring.verifying.get(&known.traits.key).is_ok() => {
+                known
+            }
             Some(_) | None => {
                 let verifier = self.verifiers.get(route).ok_or(NotAuthenticated::ForeignClaims)?;
                 let (claims, kid) =
                     verifier.verify_signed(token, &ring.verifying, Presentation::BEARER, now)?;
-                let proof = Arc::new(Authenticated::read(&claims, kid).ok_or(NotAuthenticated::ForeignClaims)?);
+                let proof =
+                    Arc::new(Authenticated::read(&claims, kid).ok_or(NotAuthenticated::ForeignClaims)?);
                 self.proven.insert((key, route), Arc::clone(&proof));
                 proof
             }

@@ -9,6 +9,8 @@ use chartgate_access::pdp::decide::{Decision, Denial, Pdp, Question, RecordActio
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Reach, Within};
 use chartgate_access::permit::Allowed;
+use chartgate_protocol::fhir::membership::{Ownership, ownership};
+use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::smart::scope::Permission;
 
 /// Decides about the records of one request.
@@ -50,13 +52,19 @@ impl<'a> Enforcer<'a> {
     pub(super) fn type_in_reach<A>(
         &self,
         permission: Permission,
-        resource_type: &str,
+        resource_type: ResourceType,
         action: A,
     ) -> Result<Allowed<A>, TypeDenied> {
-        if self.caller.reach(permission, resource_type) == Reach::Nothing {
+        if self.caller.reach(permission, resource_type.as_str()) == Reach::Nothing {
             return Err(TypeDenied::Scope);
         }
-        match self.pdp.decide_type(&self.caller.facts, record_action(permission), resource_type) {
+        let relations = match ownership(resource_type) {
+            Ownership::Nobodys => Relation::OF_NOBODY,
+            Ownership::Patients => Relation::OF_PATIENTS,
+            Ownership::Unknown => &[],
+        };
+        let (facts, action_on) = (&self.caller.facts, record_action(permission));
+        match self.pdp.decide_type(facts, action_on, resource_type.as_str(), relations) {
             Decision::Allow(allowance) => Ok(allowance.allow(action)),
             Decision::Deny(denial) => Err(TypeDenied::Policy(denial)),
         }
@@ -69,10 +77,10 @@ impl<'a> Enforcer<'a> {
     pub(super) fn record_in_reach(
         &self,
         permission: Permission,
-        resource_type: &str,
+        resource_type: ResourceType,
         belongs: &Belongs,
     ) -> Result<Vec<String>, RecordDenied> {
-        let reach = self.caller.reach(permission, resource_type);
+        let reach = self.caller.reach(permission, resource_type.as_str());
         if self.caller.reaches(reach, belongs) == Within::No {
             return Err(RecordDenied::OutsideScope);
         }
@@ -85,8 +93,12 @@ impl<'a> Enforcer<'a> {
 
     /// The patients whose records alone can be within reach; `None` if others can be too. Searches are narrowed to them
     /// before they go upstream, so that what would be withheld is not fetched.
-    pub(super) fn only_patients(&self, permission: Permission, resource_type: &str) -> Option<BTreeSet<PatientId>> {
-        if self.caller.reach(permission, resource_type) == Reach::PatientInContext {
+    pub(super) fn only_patients(
+        &self,
+        permission: Permission,
+        resource_type: ResourceType,
+    ) -> Option<BTreeSet<PatientId>> {
+        if self.caller.reach(permission, resource_type.as_str()) == Reach::PatientInContext {
             return Some(self.caller.patient.iter().cloned().collect());
         }
         if matches!(self.ask(permission, resource_type, Relation::Other), Decision::Allow(_)) {
@@ -99,15 +111,15 @@ impl<'a> Enforcer<'a> {
     }
 
     /// Whether the scopes reach no further than the patient in context, so that nobody else may even be named.
-    pub(super) fn is_patient_scoped(&self, permission: Permission, resource_type: &str) -> Naming {
-        match self.caller.reach(permission, resource_type) {
+    pub(super) fn is_patient_scoped(&self, permission: Permission, resource_type: ResourceType) -> Naming {
+        match self.caller.reach(permission, resource_type.as_str()) {
             Reach::PatientInContext | Reach::Nothing => Naming::OthersAreWithheld,
             Reach::Policy => Naming::OthersMayBeNamed,
         }
     }
 
-    fn ask(&self, permission: Permission, resource_type: &str, relation: Relation) -> Decision {
-        let action = record_action(permission);
+    fn ask(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> Decision {
+        let (action, resource_type) = (record_action(permission), resource_type.as_str());
         self.pdp.decide(&self.caller.facts, &Question::Record { action, resource_type, relation })
     }
 }

@@ -157,9 +157,12 @@ impl Refused {
             Self::Body(BodyError::Broken) => {
                 plain(StatusCode::BAD_REQUEST, IssueType::Invalid, "the body broke off")
             }
-            Self::AmbiguousPath => plain(StatusCode::BAD_REQUEST, IssueType::Invalid, "the path is ambiguous"),
+            Self::AmbiguousPath => {
+                plain(StatusCode::BAD_REQUEST, IssueType::Invalid, "the path is ambiguous")
+            }
             Self::Type(TypeDenied::Scope, wanted) => {
-                let scope = wanted.as_ref().map(|(permission, name)| format!("{name}.{}", letter(*permission)));
+                let scope =
+                    wanted.as_ref().map(|(permission, name)| format!("{name}.{}", letter(*permission)));
                 insufficient_scope(scope.map(|s| format!("user/{s} patient/{s} system/{s}")), route, issuer)
             }
             Self::Scope(scope) => insufficient_scope(Some(scope.clone()), route, issuer),
@@ -167,9 +170,11 @@ impl Refused {
                 plain(StatusCode::FORBIDDEN, IssueType::Forbidden, "not allowed for you")
             }
             Self::NoRule => plain(StatusCode::FORBIDDEN, IssueType::Forbidden, "no rule allows this request"),
-            Self::Content(_) => {
-                plain(StatusCode::FORBIDDEN, IssueType::Forbidden, "the content is not one that you may write")
-            }
+            Self::Content(_) => plain(
+                StatusCode::FORBIDDEN,
+                IssueType::Forbidden,
+                "the content is not one that you may write",
+            ),
             Self::Draft(error) => {
                 let issue = match error {
                     WriteError::ConditionalReference => IssueType::NotSupported,
@@ -185,9 +190,11 @@ impl Refused {
             Self::Record(_) | Self::NotFound => {
                 plain(StatusCode::NOT_FOUND, IssueType::NotFound, "no such resource")
             }
-            Self::Version => {
-                plain(StatusCode::PRECONDITION_FAILED, IssueType::Conflict, "the resource has another version")
-            }
+            Self::Version => plain(
+                StatusCode::PRECONDITION_FAILED,
+                IssueType::Conflict,
+                "the resource has another version",
+            ),
             Self::Upstream(fault) => {
                 let (status, issue) = match fault {
                     UpstreamFault::TooSlow => (StatusCode::GATEWAY_TIMEOUT, IssueType::Transient),
@@ -236,7 +243,9 @@ fn insufficient_scope(scope: Option<String>, route: &Route, issuer: &str) -> Sho
         status: StatusCode::FORBIDDEN,
         issue: IssueType::Forbidden,
         text: "the token's scope does not reach this".to_owned(),
-        challenge: Some(format!("Bearer error=\"insufficient_scope\", {scope}resource_metadata=\"{metadata}\"")),
+        challenge: Some(format!(
+            "Bearer error=\"insufficient_scope\", {scope}resource_metadata=\"{metadata}\""
+        )),
         allow: None,
     }
 }

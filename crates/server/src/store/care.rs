@@ -9,7 +9,12 @@ use super::{Sql, StoreError};
 
 impl Sql<'_> {
     /// Puts a patient into somebody's care.
-    pub(crate) fn add_care(&self, of: &Subject, patient: &PatientId, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn add_care(
+        &self,
+        of: &Subject,
+        patient: &PatientId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let text = "INSERT INTO care (subject, patient, added_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
         self.execute(text, &[of.as_str().into(), patient.as_str().into(), now.into()]).map(drop)
     }
@@ -18,13 +23,6 @@ impl Sql<'_> {
     pub(crate) fn remove_care(&self, of: &Subject, patient: &PatientId) -> Result<(), StoreError> {
         let text = "DELETE FROM care WHERE subject = ?1 AND patient = ?2";
         self.execute(text, &[of.as_str().into(), patient.as_str().into()]).map(drop)
-    }
-
-    /// The patients in somebody's care.
-    pub(crate) fn care(&self, of: &Subject) -> Result<BTreeSet<PatientId>, StoreError> {
-        let text = "SELECT patient FROM care WHERE subject = ?1";
-        let found = self.query("care", text, &[of.as_str().into()], |row| row.parse("patient"))?;
-        Ok(found.into_iter().collect())
     }
 
     /// The whole table.

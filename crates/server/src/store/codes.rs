@@ -38,7 +38,8 @@ impl Sql<'_> {
 
     /// Uses a code up.
     pub(crate) fn take_code(&self, digest: &str, now: Timestamp) -> Result<TakenCode, StoreError> {
-        let text = "UPDATE codes SET consumed_at = ?2 WHERE digest = ?1 AND consumed_at IS NULL RETURNING content";
+        let text =
+            "UPDATE codes SET consumed_at = ?2 WHERE digest = ?1 AND consumed_at IS NULL RETURNING content";
         let first = self.first("codes", text, &[digest.into(), now.into()], |row| row.json("content"))?;
         if let Some(code) = first {
             return Ok(TakenCode::First(code));

@@ -41,7 +41,8 @@ impl Sql<'_> {
 
     /// Removes what can concern no token that is still good.
     pub(crate) fn forget_cut_offs(&self, longest_life: Duration, now: Timestamp) -> Result<(), StoreError> {
-        let text = "DELETE FROM cut_offs WHERE (kind = 'token' AND at <= ?1) OR (kind <> 'token' AND at < ?2)";
+        let text =
+            "DELETE FROM cut_offs WHERE (kind = 'token' AND at <= ?1) OR (kind <> 'token' AND at < ?2)";
         self.execute(text, &[now.into(), now.minus(longest_life).into()]).map(drop)
     }
 }

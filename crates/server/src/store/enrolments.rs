@@ -7,7 +7,12 @@ use super::{Sql, StoreError};
 
 impl Sql<'_> {
     /// Keeps a link; links that the person had before are void.
-    pub(crate) fn add_enrolment(&self, digest: &str, user: &Subject, expires_at: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn add_enrolment(
+        &self,
+        digest: &str,
+        user: &Subject,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.execute("DELETE FROM enrolments WHERE user_name = ?1", &[user.as_str().into()])?;
         let text = "INSERT INTO enrolments (digest, user_name, expires_at) VALUES (?1, ?2, ?3)";
         self.execute(text, &[digest.into(), user.as_str().into(), expires_at.into()]).map(drop)

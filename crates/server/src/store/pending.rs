@@ -46,7 +46,11 @@ impl Sql<'_> {
     }
 
     /// Notes what the person has said so far.
-    pub(crate) fn update_pending(&self, digest: &str, pending: &PendingAuthorization) -> Result<(), StoreError> {
+    pub(crate) fn update_pending(
+        &self,
+        digest: &str,
+        pending: &PendingAuthorization,
+    ) -> Result<(), StoreError> {
         let request = json(pending, "pending_authorizations")?;
         let text = "UPDATE pending_authorizations SET request = ?2 WHERE digest = ?1";
         self.execute(text, &[digest.into(), Value::from(&request)]).map(drop)

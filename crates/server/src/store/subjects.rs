@@ -12,7 +12,12 @@ pub(crate) enum SubjectKind {
 }
 
 /// Takes a name that was never given before.
-pub(super) fn take(sql: &Sql<'_>, name: &str, kind: SubjectKind, now: Timestamp) -> Result<Taken, StoreError> {
+pub(super) fn take(
+    sql: &Sql<'_>,
+    name: &str,
+    kind: SubjectKind,
+    now: Timestamp,
+) -> Result<Taken, StoreError> {
     let kind = match kind {
         SubjectKind::User => "user",
         SubjectKind::Client => "client",

@@ -71,9 +71,13 @@ fn a_policy_that_fails_to_evaluate_denies_although_cedar_would_skip_it() {
 #[test]
 fn a_type_is_out_of_reach_if_every_relation_is() {
     let pdp = pdp(PANEL);
-    let asked = |role: &str| pdp.decide_type(&facts(&[role]), RecordAction::Read, "Observation");
-    assert!(matches!(asked("physician"), Decision::Allow(_)));
-    assert!(matches!(asked("nurse"), Decision::Deny(_)));
+    let asked = |role: &str, relations| {
+        pdp.decide_type(&facts(&[role]), RecordAction::Read, "Observation", relations)
+    };
+    assert!(matches!(asked("physician", Relation::OF_PATIENTS), Decision::Allow(_)));
+    assert!(matches!(asked("physician", Relation::OF_NOBODY), Decision::Deny(_)));
+    assert!(matches!(asked("nurse", Relation::OF_PATIENTS), Decision::Deny(_)));
+    assert!(matches!(asked("physician", &[]), Decision::Deny(_)));
 }
 
 #[test]

@@ -25,21 +25,25 @@ pub(super) async fn redeem(
 ) -> Result<Issued, Denied> {
     let scope = for_itself(&client.grantable(scope.as_ref().unwrap_or(&client.scope)));
     if scope.is_empty() {
-        let error = OAuthError::new(ErrorCode::InvalidScope, "none of the scopes can be granted to this client");
+        let error =
+            OAuthError::new(ErrorCode::InvalidScope, "none of the scopes can be granted to this client");
         return Err(Denied::new("no-grantable-scope", error));
     }
     let registered = client.audience.as_deref();
-    let audience = audience::resolve(resource, registered, &scope, &server.routes, &server.issuer)
-        .map_err(|e| Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string())))?;
+    let audience =
+        audience::resolve(resource, registered, &scope, &server.routes, &server.issuer).map_err(|e| {
+            Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))
+        })?;
     let targets = [
         Target::Subject(Subject::from(&client.client_id)),
         Target::Client(client.client_id.clone()),
         Target::Key(server.keys.current().signing.kid().to_owned()),
     ];
     let now = server.cut_offs.wait_to_issue(&targets).await;
-    let gate = may_issue(IssueTo::Client, client, GrantType::ClientCredentials, server.timeouts, now).map_err(|e| {
-        Denied::new("grant-not-allowed", OAuthError::new(ErrorCode::UnauthorizedClient, e.to_string()))
-    })?;
+    let gate = may_issue(IssueTo::Client, client, GrantType::ClientCredentials, server.timeouts, now)
+        .map_err(|e| {
+            Denied::new("grant-not-allowed", OAuthError::new(ErrorCode::UnauthorizedClient, e.to_string()))
+        })?;
     let mint = Mint { issuer: &server.issuer, ttl: server.tokens.access_token_ttl, jti: fresh_jti(), now };
     let claims = mint.for_client(&gate, client, &audience, &scope).map_err(|error| {
         tracing::error!(%error, "minting");

@@ -48,7 +48,8 @@ pub(super) async fn redeem(
             return Err(Denied::new("scope-widened", error).of(grant));
         }
     };
-    issue_for_person(server, origin, client, grant, GrantType::RefreshToken, First::After { digest, scope }).await
+    issue_for_person(server, origin, client, grant, GrantType::RefreshToken, First::After { digest, scope })
+        .await
 }
 
 /// Passes the gate, writes what the store has to know and makes the answer.
@@ -179,8 +180,12 @@ async fn write(
         .await?;
     match redemption {
         Redemption::Rotate | Redemption::Replace => Ok(()),
-        Redemption::Reuse => Err(Denied { event: Event::TokenReuse, ..invalid("refresh-token-reused").of(kept) }),
-        Redemption::Refuse(RefreshError::WrongClient) => Err(invalid("refresh-token-of-another-client").of(kept)),
+        Redemption::Reuse => {
+            Err(Denied { event: Event::TokenReuse, ..invalid("refresh-token-reused").of(kept) })
+        }
+        Redemption::Refuse(RefreshError::WrongClient) => {
+            Err(invalid("refresh-token-of-another-client").of(kept))
+        }
         Redemption::Refuse(RefreshError::Expired) => Err(invalid("refresh-token-expired").of(kept)),
         Redemption::Refuse(RefreshError::Revoked) => Err(invalid("refresh-token-revoked").of(kept)),
     }

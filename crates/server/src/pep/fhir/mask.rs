@@ -40,13 +40,13 @@ pub(super) fn clear(
         Belongs::To(patients) => patients.iter().map(ToString::to_string).collect(),
         Belongs::ToNobody | Belongs::Unknown => Vec::new(),
     };
-    let policies = match enforcer.record_in_reach(permission, resource_type.as_str(), &belongs) {
+    let policies = match enforcer.record_in_reach(permission, resource_type, &belongs) {
         Ok(policies) => policies,
         Err(because) => return Err(Kept { patients, because }),
     };
     // Shared records belong to nobody; naming a patient in one is naming one besides.
     let others = other_patients_named(content, &membership, bases);
-    match (enforcer.is_patient_scoped(permission, resource_type.as_str()), others) {
+    match (enforcer.is_patient_scoped(permission, resource_type), others) {
         (Naming::OthersAreWithheld, Others::Named) => {
             Err(Kept { patients, because: RecordDenied::OutsideScope })
         }

@@ -19,16 +19,18 @@ pub(super) async fn serve(
 ) -> Answered {
     let (resource_type, id, version) = match &interaction {
         Interaction::Read { resource_type, id } => (*resource_type, id.clone(), None),
-        Interaction::VRead { resource_type, id, version } => (*resource_type, id.clone(), Some(version.clone())),
+        Interaction::VRead { resource_type, id, version } => {
+            (*resource_type, id.clone(), Some(version.clone()))
+        }
         Interaction::Capabilities
         | Interaction::Search { .. }
         | Interaction::Create { .. }
         | Interaction::Update { .. }
         | Interaction::Delete { .. } => return Err(Refused::NotFound),
     };
-    let allowed = enforcer.type_in_reach(Permission::Read, resource_type.as_str(), interaction).map_err(|denied| {
-        Refused::Type(denied, Some((Permission::Read, resource_type.to_string())))
-    })?;
+    let allowed = enforcer
+        .type_in_reach(Permission::Read, resource_type, interaction)
+        .map_err(|denied| Refused::Type(denied, Some((Permission::Read, resource_type.to_string()))))?;
     let withheld = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
     let answer = withheld.inspect();
     match answer.status {
@@ -40,7 +42,10 @@ pub(super) async fn serve(
     let (text, cleared) = {
         let resource = Resource::parse(&answer.body, &asked, version.as_ref())
             .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-        (resource.text().get().to_owned(), clear(exchange, enforcer, Permission::Read, resource_type, resource.value()))
+        (
+            resource.text().get().to_owned(),
+            clear(exchange, enforcer, Permission::Read, resource_type, resource.value()),
+        )
     };
     match cleared {
         Ok(cleared) => {

@@ -15,7 +15,7 @@ use chartgate_protocol::fhir::interaction::{Interaction, SearchMethod};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::paging::{Holder, PageLink};
 use chartgate_protocol::fhir::search::SearchQuery;
-use chartgate_protocol::fhir::searchset::{Links, NextPage, Released, Searchset, Disposition};
+use chartgate_protocol::fhir::searchset::{Disposition, Links, NextPage, Released, Searchset};
 use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::request::Parts as Head;
@@ -42,12 +42,13 @@ pub(super) async fn serve(
     method: SearchMethod,
 ) -> Answered {
     let resource_type = query.resource_type();
-    let only = enforcer.only_patients(Permission::Search, resource_type.as_str());
+    let only = enforcer.only_patients(Permission::Search, resource_type);
     let own = own_url(exchange, &query);
     let narrowed = match &only {
         None => query,
         Some(patients) => {
-            let ids: BTreeSet<ResourceId> = patients.iter().filter_map(|id| id.as_str().parse().ok()).collect();
+            let ids: BTreeSet<ResourceId> =
+                patients.iter().filter_map(|id| id.as_str().parse().ok()).collect();
             query.narrowed_to_patients(&ids)
         }
     };
@@ -93,7 +94,7 @@ fn in_reach<A>(
     action: A,
 ) -> Result<chartgate_access::permit::Allowed<A>, Refused> {
     enforcer
-        .type_in_reach(Permission::Search, resource_type.as_str(), action)
+        .type_in_reach(Permission::Search, resource_type, action)
         .map_err(|denied| Refused::Type(denied, Some((Permission::Search, resource_type.to_string()))))
 }
 

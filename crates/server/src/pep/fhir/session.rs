@@ -68,7 +68,8 @@ impl Exchange<'_> {
         }
         let authenticated = self.authenticate(gate, origin, &head.headers)?;
         let page = search::page_link(head);
-        let content = body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
+        let content =
+            body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
         let panel = self.gateway.care.of(&authenticated.caller.facts.subject);
         let enforcer = Enforcer::new(self.gateway.policies.current(), &authenticated.caller, panel);
         if let Some(link) = page {
@@ -92,7 +93,9 @@ impl Exchange<'_> {
         self.describe(&interaction);
         match interaction {
             Interaction::Capabilities => capabilities::serve(self, head).await,
-            Interaction::Read { .. } | Interaction::VRead { .. } => read::serve(self, &enforcer, interaction).await,
+            Interaction::Read { .. } | Interaction::VRead { .. } => {
+                read::serve(self, &enforcer, interaction).await
+            }
             Interaction::Search { query, method } => {
                 search::serve(self, &authenticated, &enforcer, query, method).await
             }
@@ -140,8 +143,12 @@ impl Exchange<'_> {
                 ("search", Some(query.resource_type().to_string()))
             }
             Interaction::Create { resource_type } => ("create", Some(resource_type.to_string())),
-            Interaction::Update { resource_type, id, .. } => ("update", Some(format!("{resource_type}/{id}"))),
-            Interaction::Delete { resource_type, id, .. } => ("delete", Some(format!("{resource_type}/{id}"))),
+            Interaction::Update { resource_type, id, .. } => {
+                ("update", Some(format!("{resource_type}/{id}")))
+            }
+            Interaction::Delete { resource_type, id, .. } => {
+                ("delete", Some(format!("{resource_type}/{id}")))
+            }
         };
         self.record.action = Some(action.to_owned());
         self.record.resource = resource.map(Phi::new);

@@ -70,10 +70,17 @@ impl FhirUpstream {
     ///
     /// # Errors
     /// [`UpstreamFault`].
-    pub(super) async fn fetch(&self, allowed: &Allowed<Interaction>) -> Result<Withheld<Answer>, UpstreamFault> {
+    pub(super) async fn fetch(
+        &self,
+        allowed: &Allowed<Interaction>,
+    ) -> Result<Withheld<Answer>, UpstreamFault> {
         let interaction = allowed.action();
         let answer = self
-            .call(interaction.upstream_method(), &interaction.upstream_path_and_query(), interaction.upstream_form())
+            .call(
+                interaction.upstream_method(),
+                &interaction.upstream_path_and_query(),
+                interaction.upstream_form(),
+            )
             .await?;
         Ok(allowed.withhold(answer))
     }
@@ -82,7 +89,10 @@ impl FhirUpstream {
     ///
     /// # Errors
     /// [`UpstreamFault`].
-    pub(super) async fn fetch_page(&self, allowed: &Allowed<NextPage>) -> Result<Withheld<Answer>, UpstreamFault> {
+    pub(super) async fn fetch_page(
+        &self,
+        allowed: &Allowed<NextPage>,
+    ) -> Result<Withheld<Answer>, UpstreamFault> {
         Ok(allowed.withhold(self.call("GET", allowed.action().as_str(), None).await?))
     }
 

@@ -119,7 +119,7 @@ fn in_reach(
     interaction: Interaction,
 ) -> Result<Allowed<Interaction>, Refused> {
     enforcer
-        .type_in_reach(permission, resource_type.as_str(), interaction)
+        .type_in_reach(permission, resource_type, interaction)
         .map_err(|denied| Refused::Type(denied, Some((permission, resource_type.to_string()))))
 }
 
@@ -165,15 +165,20 @@ async fn before(
 }
 
 /// Update-as-create: off unless the route says so, and never for a patient-scoped token.
-fn may_create(exchange: &Exchange<'_>, enforcer: &Enforcer<'_>, resource_type: ResourceType) -> Result<(), Refused> {
+fn may_create(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    resource_type: ResourceType,
+) -> Result<(), Refused> {
     let on = match &exchange.route.kind {
         RouteKind::Fhir { update_create } => *update_create,
         RouteKind::Http { .. } => UpdateCreate::Off,
     };
-    let naming = enforcer.is_patient_scoped(Permission::Update, resource_type.as_str());
+    let naming = enforcer.is_patient_scoped(Permission::Update, resource_type);
     match (on, naming) {
         (UpdateCreate::On, Naming::OthersMayBeNamed) => {
-            in_reach(enforcer, Permission::Create, resource_type, Interaction::Create { resource_type }).map(drop)
+            in_reach(enforcer, Permission::Create, resource_type, Interaction::Create { resource_type })
+                .map(drop)
         }
         (UpdateCreate::Off, _) | (UpdateCreate::On, Naming::OthersAreWithheld) => Err(Refused::NotFound),
     }
@@ -221,7 +226,8 @@ async fn carry_out(
         tracing::error!(%error, "audit");
         Refused::Unrecorded
     })?;
-    let answer = exchange.upstream.change(Permit::from_recorded(recorded)).await.map_err(Refused::Upstream)?;
+    let answer =
+        exchange.upstream.change(Permit::from_recorded(recorded)).await.map_err(Refused::Upstream)?;
     match answer.inspect().status {
         StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(answer),
         StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => Err(Refused::Version),

@@ -1,0 +1,138 @@
+use std::sync::Arc;
+
+use chartgate_access::principal::{User, UserState};
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_values::Timestamp;
+
+use super::users::Added;
+use super::*;
+
+const NOW: Timestamp = Timestamp::EPOCH;
+
+/// A store in a folder of its own, which goes with it.
+struct Scratch {
+    store: Arc<Store>,
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("chartgate-store-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self { store: Arc::new(Store::open(&path.join("db")).unwrap()), path }
+    }
+
+    fn reopen(&mut self) {
+        self.store.close();
+        self.store = Arc::new(Store::open(&self.path.join("db")).unwrap());
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.store.close();
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn user(name: &str) -> User {
+    User {
+        name: name.parse().unwrap(),
+        state: UserState::Enabled,
+        roles: std::iter::once("nurse".parse().unwrap()).collect(),
+        fhir_user: None,
+        email: None,
+        created_at: NOW,
+    }
+}
+
+fn write<T: Send + 'static>(
+    store: &Store,
+    act: impl FnOnce(&Sql<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    store.write_blocking(act)
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_restart() {
+    let mut scratch = Scratch::new("restart");
+    assert_eq!(write(&scratch.store, |sql| sql.add_user(&user("dana"))).unwrap(), Added::Yes);
+    scratch.reopen();
+    let found = scratch.store.read(|sql| sql.user(&"dana".parse().unwrap())).unwrap();
+    assert_eq!(found, Some(user("dana")));
+}
+
+#[test]
+fn a_write_that_fails_is_undone_alone() {
+    let scratch = Scratch::new("savepoint");
+    let failed = write(&scratch.store, |sql| {
+        let _ = sql.add_user(&user("dana"))?;
+        Err::<(), _>(StoreError::Closed)
+    });
+    assert!(matches!(failed, Err(StoreError::Closed)));
+    assert_eq!(write(&scratch.store, |sql| sql.add_user(&user("nils"))).unwrap(), Added::Yes);
+    let names =
+        |sql: &Sql<'_>| sql.users().map(|users| users.into_iter().map(|u| u.name.to_string()).collect());
+    let names: Vec<String> = scratch.store.read(names).unwrap();
+    assert_eq!(names, ["nils"]);
+}
+
+#[test]
+fn a13_a_name_is_given_once_to_people_and_clients_alike() {
+    let scratch = Scratch::new("names");
+    assert_eq!(write(&scratch.store, |sql| sql.add_user(&user("dana"))).unwrap(), Added::Yes);
+    assert_eq!(write(&scratch.store, |sql| sql.add_user(&user("dana"))).unwrap(), Added::NameTaken);
+    let client = r#"{"client_id":"dana","kind":"public","token_endpoint_auth_method":"none","redirect_uris":[],
+        "grant_types":[],"scope":"","audience":null,"roles":[],"jwks":null,"consent":"ask"}"#;
+    let client = serde_json::from_str(client).unwrap();
+    let added = write(&scratch.store, move |sql| sql.add_client(&client, None, NOW)).unwrap();
+    assert_eq!(added, Added::NameTaken);
+}
+
+#[test]
+fn of_fifty_parallel_uses_of_a_link_one_wins() {
+    let scratch = Scratch::new("enrol");
+    write(&scratch.store, |sql| {
+        let _ = sql.add_user(&user("dana"))?;
+        sql.add_enrolment("digest", &"dana".parse().unwrap(), Timestamp::from_unix(100))
+    })
+    .unwrap();
+    let uses: Vec<_> = (0..50)
+        .map(|_| {
+            let store = Arc::clone(&scratch.store);
+            std::thread::spawn(move || {
+                write(&store, |sql| sql.use_enrolment("digest", Timestamp::from_unix(1))).unwrap()
+            })
+        })
+        .collect();
+    let winners = uses.into_iter().filter_map(|thread| thread.join().unwrap()).count();
+    assert_eq!(winners, 1);
+}
+
+#[test]
+fn a_cut_off_is_kept_and_never_moves_back() {
+    let mut scratch = Scratch::new("cut-offs");
+    for at in [1000, 900] {
+        let target = Target::Subject("dana".parse().unwrap());
+        let cut = CutOff::UpTo { target, not_before: Timestamp::from_unix(at) };
+        write(&scratch.store, move |sql| sql.add_cut_off(&cut, NOW)).unwrap();
+    }
+    scratch.reopen();
+    let table = scratch.store.read(|sql| sql.cut_offs()).unwrap();
+    let wait =
+        table.wait_before_issuing(&[Target::Subject("dana".parse().unwrap())], Timestamp::from_unix(1000));
+    assert_eq!(wait, Duration::from_secs(1));
+}
+
+#[test]
+fn a_database_of_a_later_version_is_left_alone() {
+    let scratch = Scratch::new("later");
+    scratch.store.close();
+    let path = scratch.path.join("db");
+    Connection::open(&path)
+        .unwrap()
+        .execute("INSERT INTO schema_version (version) VALUES (1000)", [])
+        .unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::TooNew { found: 1000, .. })));
+}

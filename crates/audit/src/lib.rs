@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod data_keys;
+pub mod fuzzing;
 pub mod journal;
 pub mod leaf;
 pub mod note;

@@ -1,6 +1,6 @@
 //! The server's file storage against the contracts of `audit::storage`, and a log on a real disk.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test, of which some parts stand outside test functions")]
 
 #[path = "../../server/src"]
 mod server {

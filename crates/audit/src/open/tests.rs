@@ -41,9 +41,11 @@ fn segments_whose_records_are_under_a_checkpoint_are_removed() {
     for n in 0..2000 {
         log.append(&record(n));
     }
-    assert!(bench.disk.numbers().unwrap().len() > 3);
+    let numbers = bench.disk.numbers().unwrap();
+    assert!(numbers.len() > 3);
     log.sequencer.sequence_once(bench.now()).unwrap();
-    assert_eq!(bench.disk.numbers().unwrap().len(), 2, "the current one and a spare");
+    let current = numbers[numbers.len() - 1];
+    assert!(bench.disk.numbers().unwrap().iter().all(|number| *number >= current), "only it and spares");
     assert_eq!(bench.disk.list("tile/0").unwrap().len(), 8, "no partial tiles of full ones");
 }
 

@@ -35,7 +35,7 @@ pub struct Setup {
     pub entropy: Box<dyn Entropy>,
     /// When a record counts as written.
     pub durability: Durability,
-    /// Bytes in a segment of the journal; at least 128 KiB.
+    /// Bytes in a segment of the journal: at least 128 KiB, better [`crate::journal::SEGMENT_LENGTH`].
     pub segment_length: u64,
 }
 

@@ -156,7 +156,7 @@ impl Sequencer {
         }
         self.shared.prepare_spares().map_err(upkeep)?;
         for month in [Month::of(now), Month::of(now.plus(KEY_AHEAD))] {
-            self.shared.keys.for_sealing(&month, &mut **self.shared.entropy())?;
+            self.shared.keys.for_sealing(&month, &mut self.shared.entropy())?;
         }
         self.shared.keys.save_new().map_err(upkeep)
     }

@@ -162,6 +162,19 @@ impl<'a> Replay<'a> {
         Ok(Some((Batch { first_index: point.next_index, entries }, behind, length)))
     }
 
+    /// Makes sure that the last batch was the last, quickly where nothing at all lies behind it.
+    pub(crate) fn end(&mut self) -> Result<(), JournalError> {
+        let Cursor { segment, offset, .. } = self.cursor;
+        self.look_ahead()?;
+        if self.successors.is_empty()
+            && segment > 0
+            && self.segments.read_at(segment, offset, QUICK_LOOK)?.iter().all(|byte| *byte == 0)
+        {
+            return Ok(());
+        }
+        self.tail().map(drop)
+    }
+
     /// Judges what lies behind the last batch: nothing, a batch that was torn as it was written, or damage.
     pub(crate) fn tail(&mut self) -> Result<Tail, JournalError> {
         let judged = self.judge();
@@ -213,6 +226,7 @@ impl<'a> Replay<'a> {
 }
 
 const CHUNK: usize = 1 << 20;
+const QUICK_LOOK: usize = 4096;
 
 /// What bytes are that do not form the batch that should come.
 #[derive(Debug, Eq, PartialEq)]

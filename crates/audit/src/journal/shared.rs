@@ -100,8 +100,9 @@ impl Shared {
         }
     }
 
-    pub(crate) fn entropy(&self) -> MutexGuard<'_, Box<dyn Entropy>> {
-        lock(&self.entropy)
+    /// The entropy that all share, locked for each draw and no longer.
+    pub(crate) fn entropy(&self) -> SharedEntropy<'_> {
+        SharedEntropy(&self.entropy)
     }
 
     pub(super) fn segment_length(&self) -> u64 {
@@ -209,6 +210,14 @@ impl Shared {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let segment = self.segments.create(number, self.segment_length)?;
         Ok(Prepared { number, segment })
+    }
+}
+
+pub(crate) struct SharedEntropy<'a>(&'a Mutex<Box<dyn Entropy>>);
+
+impl Entropy for SharedEntropy<'_> {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        lock(self.0).fill(buffer);
     }
 }
 

@@ -45,9 +45,10 @@ const ROUND: Duration = Duration::from_secs(3);
 const NOW: i64 = 1_793_836_800;
 
 fn main() {
-    let folder = std::env::args().nth(1).unwrap_or_else(|| "target/append_rate".to_owned());
+    // A fresh folder: many files removed just before make new ones slow on some file systems.
+    let folder =
+        std::env::args().nth(1).unwrap_or_else(|| format!("target/append_rate-{}", std::process::id()));
     let root = Path::new(&folder);
-    let _ = std::fs::remove_dir_all(root);
     std::fs::create_dir_all(root).unwrap();
     let mut ratios = Vec::new();
     for round in 0..3 {

@@ -134,13 +134,18 @@ pub fn open(setup: Setup, now: Timestamp) -> Result<Opened, OpenError> {
     let (intents, open_intents) = find_open_intents(&*objects, &keys, &growth)?;
     keys.for_sealing(&Month::of(now), &mut *entropy)?;
     keys.save_new()?;
-    let number = segments.numbers()?.last().copied().unwrap_or(0).saturating_add(1);
+    let old = segments.numbers()?;
+    let number = old.last().copied().unwrap_or(0).saturating_add(1);
     let size = growth.size();
     let shared = Shared::new(keys, Arc::clone(&segments), segment_length, entropy, (size, intents), number);
     let shared = Arc::new(shared);
+    let commit_loop = CommitLoop::start(Arc::clone(&shared), objects, durability, point)?;
+    // INVARIANT: the last segment is removed only once there is a later one, so that numbers never come again: one
+    // that a crash brings back must not stand behind newer ones.
+    old.into_iter().try_for_each(|number| segments.discard(number))?;
     Ok(Opened {
         journal: Journal::new(Arc::clone(&shared)),
-        commit_loop: CommitLoop::start(Arc::clone(&shared), objects, durability, point)?,
+        commit_loop,
         sequencer: Sequencer::new(shared, log),
         recovered: Recovered {
             size,

@@ -50,6 +50,21 @@ fn segments_whose_records_are_under_a_checkpoint_are_removed() {
 }
 
 #[test]
+fn starting_again_and_again_leaves_one_segment() {
+    let bench = Bench::new();
+    let mut last = 0;
+    for _ in 0..5 {
+        let mut log = bench.open().unwrap();
+        log.sequencer.sequence_once(bench.now()).unwrap();
+        log.stop();
+        bench.open().unwrap().stop();
+        let numbers = bench.disk.numbers().unwrap();
+        assert!(numbers.len() == 1 && numbers[0] > last, "{numbers:?} after {last}");
+        last = numbers[0];
+    }
+}
+
+#[test]
 fn an_intent_without_outcome_is_found_at_the_next_start() {
     let bench = Bench::new();
     let mut log = bench.open().unwrap();

@@ -140,9 +140,8 @@ pub fn open(setup: Setup, now: Timestamp) -> Result<Opened, OpenError> {
     let shared = Shared::new(keys, Arc::clone(&segments), segment_length, entropy, (size, intents), number);
     let shared = Arc::new(shared);
     let commit_loop = CommitLoop::start(Arc::clone(&shared), objects, durability, point)?;
-    // INVARIANT: the last segment is removed only once there is a later one, so that numbers never come again: one
-    // that a crash brings back must not stand behind newer ones.
-    old.into_iter().try_for_each(|number| segments.discard(number))?;
+    // CRASH: from the last to the first, so that what remains is the journal's beginning and reads as it did.
+    old.into_iter().rev().try_for_each(|number| segments.discard(number))?;
     Ok(Opened {
         journal: Journal::new(Arc::clone(&shared)),
         commit_loop,

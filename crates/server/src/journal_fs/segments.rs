@@ -108,7 +108,8 @@ impl Segments for SegmentFolder {
     }
 
     fn discard(&self, number: u64) -> io::Result<()> {
-        unless_absent(fs::remove_file(self.path(number)))
+        unless_absent(fs::remove_file(self.path(number)))?;
+        sync_folder(&self.folder)
     }
 }
 

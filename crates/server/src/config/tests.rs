@@ -13,8 +13,8 @@ upstream = "https://hapi.internal:8080/fhir"
 "#;
 
 fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-    let environment = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    Config::read(text, Path::new(env!("CARGO_MANIFEST_DIR")), environment)
+    let environment: Vec<_> = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    Config::read(text, Path::new(env!("CARGO_MANIFEST_DIR")), &environment)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 

@@ -35,7 +35,7 @@ fmt: toolchain ## format everything
 	$(CARGO) fmt --all
 
 docs: toolchain ## the pages made from code, and the API's documentation
-	CHARTGATE_WRITE_PAGES=1 $(CARGO) test --quiet --package chartgate-server --bin chartgate pages_from_code
+	UPDATE_PAGES=1 $(CARGO) test --quiet --package chartgate-server --bin chartgate pages_from_code
 	$(CARGO) doc --workspace --no-deps --document-private-items
 
 bench: toolchain ## side by side with nginx and HAProxy; writes bench/RESULTS.md

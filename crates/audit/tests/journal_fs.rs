@@ -194,7 +194,7 @@ fn a_log_on_a_disk_is_written_read_verified_proved_and_opened_again() {
         });
     }
 
-    let objects = Arc::new(ObjectFolder::open(&root).unwrap());
+    let objects = Arc::new(ObjectFolder::of_copy(&root));
     let segments = Arc::new(SegmentFolder::of_copy(&root));
     let vkey = String::from_utf8(objects.read(VERIFIER_KEY).unwrap()).unwrap();
     let key: VerifierKey = vkey.trim().parse().unwrap();

@@ -58,6 +58,10 @@ pub enum Decision {
 }
 
 /// A yes, from which alone an [`Allowed`] action is made.
+///
+/// ```compile_fail,E0451
+/// let _ = chartgate_access::pdp::decide::Allowance { policies: Vec::new() };
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Allowance {
     policies: Vec<String>,

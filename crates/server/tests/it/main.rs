@@ -6,7 +6,13 @@
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod codes;
+#[cfg(test)]
 mod gateway;
+#[cfg(test)]
+mod parallel;
+#[cfg(test)]
+mod refresh;
 #[cfg(test)]
 mod shared;
 #[cfg(test)]

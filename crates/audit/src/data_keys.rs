@@ -99,8 +99,8 @@ impl DataKeys {
         Ok(Self { objects, wrapping, known: Mutex::default() })
     }
 
-    /// The key that seals in a month. Draws one if the month has none yet; it is in force once
-    /// [`save_new`](Self::save_new) has made it durable.
+    /// The key that seals in a month. Draws one if the month has none yet; the commit loop makes it
+    /// durable before anything that it sealed.
     ///
     /// # Errors
     /// [`DataKeyError`] if the month has a key that cannot be had: never is a second one made over it.

@@ -18,11 +18,12 @@ mod replay;
 mod shared;
 
 pub(crate) use commit::MIN_SEGMENT;
+pub use commit::SEGMENT_LENGTH;
 pub use commit::{CommitEvent, CommitLoop};
 pub use frame::Durability;
 pub use replay::JournalError;
 
-pub(crate) use frame::Point;
+pub(crate) use frame::{BatchHeader, Point, SegmentHeader};
 pub(crate) use intents::{Mark, OpenIntents, store_open_intents, stored_open_intents};
 pub(crate) use replay::{Batch, Cursor, Replay};
 pub(crate) use shared::Shared;
@@ -126,11 +127,9 @@ impl Journal {
     }
 
     fn queue(&self, record: &Record) -> Result<shared::Receiver, AppendError> {
-        let leaf = {
-            let mut entropy = self.0.entropy();
-            let key = self.0.keys.for_sealing(&Month::of(record.time), &mut **entropy)?;
-            encode(record, &key, &mut **entropy)?
-        };
+        let mut entropy = self.0.entropy();
+        let key = self.0.keys.for_sealing(&Month::of(record.time), &mut entropy)?;
+        let leaf = encode(record, &key, &mut entropy)?;
         self.0.queue(leaf, Mark::of(record))
     }
 }

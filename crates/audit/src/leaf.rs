@@ -1,5 +1,5 @@
 //! How a record is stored: one line of canonical JSON (JCS, RFC 8785), of which what tells of patients is sealed.
-//! The format is described in `docs/audit-format.md`.
+//! `docs/audit-format.md` describes the format.
 
 use chartgate_values::Entropy;
 use chartgate_values::seal::SealError;
@@ -11,9 +11,11 @@ use crate::tree::Hash;
 
 mod clear;
 mod hidden;
+mod sealed;
 
-use clear::{Clear, Sealed};
+use clear::Clear;
 use hidden::Hidden;
+use sealed::{Envelope, Sealed, Version};
 
 /// The longest leaf, in bytes. What does not fit is sealed into a file of its own, which the leaf names.
 pub const MAX_LEAF: usize = 32 * 1024;
@@ -97,14 +99,15 @@ impl Leaf {
         if bytes.len() > MAX_LEAF {
             return Err(LeafError::TooLong);
         }
-        let mut clear: Clear<'_> = serde_json::from_slice(bytes).map_err(|_| LeafError::Malformed)?;
-        if clear.to_json().as_deref() != Some(bytes) {
+        let Envelope { record: json, sealed, v: Version } =
+            serde_json::from_slice(bytes).map_err(|_| LeafError::Malformed)?;
+        let clear: Clear<'_> = serde_json::from_str(json.get()).map_err(|_| LeafError::Malformed)?;
+        let canonical = clear.to_json().ok_or(LeafError::Malformed)?;
+        if wrap(&canonical, sealed.as_ref()) != bytes {
             return Err(LeafError::NotCanonical);
         }
-        let sealed = clear.sealed.take();
-        let hash = clear.to_json().map(|json| Hash::of(&[&json])).ok_or(LeafError::Malformed)?;
         let record = clear.into_record().ok_or(LeafError::Malformed)?;
-        Ok(Self { record, clear: hash, sealed })
+        Ok(Self { record, clear: Hash::of(&[&canonical]), sealed })
     }
 
     /// The record as far as it is clear: without what tells of patients.
@@ -159,32 +162,45 @@ pub(crate) fn encode(
     key: &DataKey,
     entropy: &mut dyn Entropy,
 ) -> Result<EncodedLeaf, EncodeError> {
-    let mut clear = Clear::of(record).ok_or(EncodeError::NumberTooLarge)?;
+    let clear = Clear::of(record).ok_or(EncodeError::NumberTooLarge)?;
+    let clear = clear.to_json().ok_or(EncodeError::TooLong)?;
     let hidden = Hidden::of(record);
     if hidden == Hidden::default() {
-        return finish(&clear, None);
+        return finish(&clear, None, None);
     }
-    let json = clear.to_json().ok_or(EncodeError::TooLong)?;
     let plaintext = hidden.to_json().filter(|json| json.len() <= MAX_SEALED).ok_or(EncodeError::TooLong)?;
-    let text = key.seal(entropy, &Hash::of(&[&json]), &plaintext)?;
-
-    // Four characters of base64url for three bytes, and the member around them.
-    let inline_length =
-        json.len().saturating_add(text.len().div_ceil(3).saturating_mul(4)).saturating_add(64);
+    let text = key.seal(entropy, &Hash::of(&[&clear]), &plaintext)?;
     let month = key.month().clone();
-    if inline_length <= MAX_LEAF {
-        clear.sealed = Some(Sealed::Inline { month, text });
-        return finish(&clear, None);
+
+    // Four characters of base64url for three bytes, and the members around them.
+    let length = clear.len().saturating_add(text.len().div_ceil(3).saturating_mul(4)).saturating_add(64);
+    if length <= MAX_LEAF {
+        return finish(&clear, Some(&Sealed::Inline { month, text }), None);
     }
     let hash = Hash::of(&[&text]);
-    clear.sealed = Some(Sealed::Blob { month, hash });
-    finish(&clear, Some(Object { path: blob_path(&hash), bytes: text }))
+    let blob = Object { path: blob_path(&hash), bytes: text };
+    finish(&clear, Some(&Sealed::Blob { month, hash }), Some(blob))
 }
 
-fn finish(clear: &Clear<'_>, blob: Option<Object>) -> Result<EncodedLeaf, EncodeError> {
-    let bytes = clear.to_json().filter(|json| json.len() <= MAX_LEAF).ok_or(EncodeError::TooLong)?;
-    Ok(EncodedLeaf { bytes, blob })
+fn finish(clear: &[u8], sealed: Option<&Sealed>, blob: Option<Object>) -> Result<EncodedLeaf, EncodeError> {
+    let bytes = wrap(clear, sealed);
+    if bytes.len() <= MAX_LEAF { Ok(EncodedLeaf { bytes, blob }) } else { Err(EncodeError::TooLong) }
 }
+
+/// The leaf around the canonical JSON of its clear part. Canonical, for its members stand in order.
+fn wrap(clear: &[u8], sealed: Option<&Sealed>) -> Vec<u8> {
+    let mut leaf = Vec::with_capacity(TYPICAL_LEAF);
+    leaf.extend_from_slice(br#"{"record":"#);
+    leaf.extend_from_slice(clear);
+    if let Some(sealed) = sealed {
+        sealed.push_member(&mut leaf);
+    }
+    leaf.extend_from_slice(br#","v":1}"#);
+    leaf
+}
+
+/// How much room to reserve.
+const TYPICAL_LEAF: usize = 1536;
 
 fn blob_path(hash: &Hash) -> String {
     format!("blob/{}", hash.to_hex())

@@ -1,7 +1,16 @@
-//! The tamper-evident log: record, leaf, tile, checkpoint, journal, verify.
+//! The tamper-evident log. What it stores is described in `docs/audit-format.md`.
+//!
+//! A [`record::Record`] becomes a [`leaf`], whose parts that tell of patients are sealed under a key of
+//! [`data_keys`]. [`journal::Journal::append`] gives back a [`journal::Recorded`] once it is durable. About every
+//! second the [`sequencer`] turns what is durable into the [`tile`]s of a Merkle [`tree`] under a signed
+//! [`checkpoint`]. [`open`](mod@open) finds all that again after a crash, [`reader`] reads it back, [`verify`](mod@verify)
+//! checks it offline and [`proof`] proves single entries.
+//!
+//! Nothing here does I/O: [`storage`] says what a disk must do, and the server does it.
 
 pub mod checkpoint;
 pub mod data_keys;
+pub mod fuzzing;
 pub mod journal;
 pub mod leaf;
 pub mod note;

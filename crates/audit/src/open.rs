@@ -35,7 +35,7 @@ pub struct Setup {
     pub entropy: Box<dyn Entropy>,
     /// When a record counts as written.
     pub durability: Durability,
-    /// Bytes in a segment of the journal; at least 128 KiB.
+    /// Bytes in a segment of the journal: at least 128 KiB, better [`crate::journal::SEGMENT_LENGTH`].
     pub segment_length: u64,
 }
 
@@ -134,13 +134,17 @@ pub fn open(setup: Setup, now: Timestamp) -> Result<Opened, OpenError> {
     let (intents, open_intents) = find_open_intents(&*objects, &keys, &growth)?;
     keys.for_sealing(&Month::of(now), &mut *entropy)?;
     keys.save_new()?;
-    let number = segments.numbers()?.last().copied().unwrap_or(0).saturating_add(1);
+    let old = segments.numbers()?;
+    let number = old.last().copied().unwrap_or(0).saturating_add(1);
     let size = growth.size();
     let shared = Shared::new(keys, Arc::clone(&segments), segment_length, entropy, (size, intents), number);
     let shared = Arc::new(shared);
+    let commit_loop = CommitLoop::start(Arc::clone(&shared), objects, durability, point)?;
+    // CRASH: from the last to the first, so that what remains is the journal's beginning and reads as it did.
+    old.into_iter().rev().try_for_each(|number| segments.discard(number))?;
     Ok(Opened {
         journal: Journal::new(Arc::clone(&shared)),
-        commit_loop: CommitLoop::start(Arc::clone(&shared), objects, durability, point)?,
+        commit_loop,
         sequencer: Sequencer::new(shared, log),
         recovered: Recovered {
             size,

@@ -213,8 +213,8 @@ impl<'a> Entries<'a> {
                     self.add((batch.first_index..).zip(batch.entries));
                     Ok(())
                 }
-                Ok(None) => match replay.tail() {
-                    Ok(_) => {
+                Ok(None) => match replay.end() {
+                    Ok(()) => {
                         self.source = Source::End;
                         Ok(())
                     }

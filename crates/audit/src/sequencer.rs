@@ -154,9 +154,9 @@ impl Sequencer {
                 segments.discard(number).map_err(upkeep)?;
             }
         }
-        self.shared.prepare_spare().map_err(upkeep)?;
+        self.shared.prepare_spares().map_err(upkeep)?;
         for month in [Month::of(now), Month::of(now.plus(KEY_AHEAD))] {
-            self.shared.keys.for_sealing(&month, &mut **self.shared.entropy())?;
+            self.shared.keys.for_sealing(&month, &mut self.shared.entropy())?;
         }
         self.shared.keys.save_new().map_err(upkeep)
     }

@@ -77,7 +77,7 @@ pub trait Segments: Send + Sync {
     /// [`io::ErrorKind::NotFound`] if there is no such segment; else what the disk says.
     fn read_at(&self, number: u64, offset: u64, length: usize) -> io::Result<Vec<u8>>;
 
-    /// Removes a segment. One that is not there counts as removed; after a crash it may be back.
+    /// Removes a segment, durably. One that is not there counts as removed.
     ///
     /// # Errors
     /// What the disk says.

@@ -80,7 +80,7 @@ impl Bench {
     pub(crate) fn requests(&self, size: usize) -> Vec<u64> {
         let mut numbers = Vec::new();
         for (index, start) in (0..).zip((0..size).step_by(256)) {
-            let width = Width::of((size - start).min(256)).unwrap();
+            let width = Width::of(size.saturating_sub(start).min(256)).unwrap();
             for entry in read_entries(&self.disk, index, width).unwrap() {
                 let request = Leaf::parse(&entry).unwrap().clear_record().request_id.clone();
                 numbers.extend(request.unwrap().parse::<u64>());

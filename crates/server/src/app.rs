@@ -85,7 +85,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let secrets = Secrets::load(&config.data_dir, &log_origin(&config))?;
         let store = Arc::new(Store::open(&config.store)?);
-        let policies = Arc::new(LivePolicies::load(&config.policy_dir).map_err(all)?);
+        let policies = Arc::new(LivePolicies::load(&config.policy_dir).map_err(|errors| all(&errors))?);
         let log = Log::start(
             &config.audit,
             &log_origin(&config),
@@ -238,7 +238,7 @@ pub(crate) fn log_origin(config: &Config) -> String {
     format!("{}/audit", config.authority())
 }
 
-fn all(errors: Vec<impl std::fmt::Display>) -> anyhow::Error {
+fn all(errors: &[impl std::fmt::Display]) -> anyhow::Error {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
     anyhow::anyhow!("{}", lines.join("\n"))
 }

@@ -106,12 +106,13 @@ impl Config {
         })?;
         let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::read(&text, &folder, variables.collect())
+        let variables: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self::read(&text, &folder, &variables)
     }
 
-    fn read(text: &str, folder: &Path, environment: Vec<(String, String)>) -> Result<Self, Vec<ConfigError>> {
+    fn read(text: &str, folder: &Path, environment: &[(String, String)]) -> Result<Self, Vec<ConfigError>> {
         let mut tree = source::parse(text)?;
         let lookup = |name: &str| environment.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
         source::overlay(&mut tree, environment.iter().cloned());
@@ -212,8 +213,18 @@ fn store(reading: &mut Reading<'_>, mut section: Section, data_dir: &Path) -> Op
 }
 
 fn sessions(reading: &mut Reading<'_>, mut section: Section) -> Timeouts {
-    let idle = section.duration(reading, "idle_timeout", MINUTE * 15, MINUTE..=HOUR * 24);
-    let absolute = section.duration(reading, "absolute_timeout", HOUR * 12, MINUTE..=HOUR * 24 * 30);
+    let idle = section.duration(
+        reading,
+        "idle_timeout",
+        Duration::from_mins(15),
+        Duration::from_mins(1)..=Duration::from_hours(24),
+    );
+    let absolute = section.duration(
+        reading,
+        "absolute_timeout",
+        Duration::from_hours(12),
+        Duration::from_mins(1)..=Duration::from_hours(24 * 30),
+    );
     section.finish(reading);
     Timeouts { idle, absolute }
 }
@@ -256,8 +267,10 @@ fn check_routes(reading: &mut Reading<'_>, routes: &[Route]) {
     }
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+/// As `y` counts them: 365.25 days.
+const fn years(count: u64) -> Duration {
+    Duration::from_secs(count.saturating_mul(31_557_600))
+}
 
 impl Listen {
     fn read(reading: &mut Reading<'_>, mut section: Section) -> Option<Self> {
@@ -324,20 +337,20 @@ impl Tokens {
             access_token_ttl: section.duration(
                 reading,
                 "access_token_ttl",
-                MINUTE * 5,
+                Duration::from_mins(5),
                 second..=LONGEST_ACCESS_TOKEN,
             ),
             refresh_token_ttl: section.duration(
                 reading,
                 "refresh_token_ttl",
-                HOUR * 8,
-                second..=HOUR * 24 * 30,
+                Duration::from_hours(8),
+                second..=Duration::from_hours(24 * 30),
             ),
             offline_token_ttl: section.duration(
                 reading,
                 "offline_token_ttl",
-                HOUR * 24 * 90,
-                second..=HOUR * 24 * 730,
+                Duration::from_hours(24 * 90),
+                second..=Duration::from_hours(24 * 730),
             ),
         };
         section.finish(reading);
@@ -358,9 +371,8 @@ impl Audit {
                 Durability::Fsync
             }
         };
-        let years = HOUR * 24 * 365;
         // Entries are kept for good until pruning is built, so any retention is kept; the value has to make sense.
-        section.duration(reading, "retention", years * 6, HOUR..=years * 100);
+        section.duration(reading, "retention", years(6), Duration::from_hours(1)..=years(100));
         section.finish(reading);
         Self { dir, durability }
     }

@@ -31,13 +31,35 @@ fn create_folder(root: &Path, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a hidden file beside `path`, empty. One that a crash left behind is taken over.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    let hidden = path.with_file_name(name);
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&hidden)?;
-    Ok((hidden, file))
+/// A file under a hidden name beside the one that it will have; removed if it never gets there, so that a full disk
+/// is not filled further by attempts.
+struct Unnamed {
+    file: File,
+    hidden: PathBuf,
+    path: PathBuf,
+}
+
+impl Unnamed {
+    /// An empty file for `path`. One that a crash left behind is taken over.
+    fn create(path: PathBuf) -> io::Result<Self> {
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        let hidden = path.with_file_name(name);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&hidden)?;
+        Ok(Self { file, hidden, path })
+    }
+
+    /// Gives the file its name, in the place of what had it.
+    fn name(self) -> io::Result<()> {
+        fs::rename(&self.hidden, &self.path)
+    }
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        // Once it has its name there is nothing to remove; otherwise nobody will miss it.
+        let _ = fs::remove_file(&self.hidden);
+    }
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {

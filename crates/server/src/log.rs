@@ -92,7 +92,7 @@ impl Log {
         let (stop, stopped) = mpsc::channel();
         let commits = thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || commit_loop.run(&mut report))
+            .spawn(move || commit_loop.run(&mut |event| report(&event)))
             .map_err(LogError::Thread)?;
         let sequences = thread::Builder::new()
             .name("sequencer".to_owned())
@@ -115,7 +115,7 @@ impl Log {
     }
 }
 
-fn report(event: CommitEvent<'_>) {
+fn report(event: &CommitEvent<'_>) {
     match event {
         CommitEvent::Unwritable(error) => {
             tracing::error!(%error, "the audit log cannot be written: nothing is answered until it can");

@@ -7,27 +7,22 @@ mod form;
 mod patient;
 mod sign_in;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use chartgate_access::grant::authorization_code::PendingAuthorization;
-use chartgate_access::ids::PatientId;
-use chartgate_access::principal::User;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
 use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Clock;
 
+use crate::directory::PatientDirectory;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::policies::LivePolicies;
-use crate::net::origin::Origin;
 use crate::net::throttle::Throttle;
 use crate::pages;
 use crate::passwords::Passwords;
@@ -46,30 +41,6 @@ pub(crate) struct Login {
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,
-}
-
-/// Where the patient picker has names from. Reading one is an access like any other, and recorded as such.
-pub(crate) trait PatientDirectory: Send + Sync {
-    /// The names of these patients, as far as the person may read them at this audience.
-    fn names<'a>(
-        &'a self,
-        origin: &'a Origin,
-        user: &'a User,
-        audience: &'a str,
-        patients: &'a BTreeSet<PatientId>,
-    ) -> Names<'a>;
-}
-
-/// Names to come.
-pub(crate) type Names<'a> =
-    Pin<Box<dyn Future<Output = Result<BTreeMap<PatientId, String>, DirectoryError>> + Send + 'a>>;
-
-/// Why there are no names.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DirectoryError {
-    /// The access could not be recorded, so nothing is shown.
-    #[error("the log cannot be written")]
-    Unrecorded,
 }
 
 impl Login {

@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod config;
 mod demo;
+mod directory;
 mod entropy;
 mod install;
 mod journal_fs;

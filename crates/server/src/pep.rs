@@ -24,12 +24,12 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use crate::config::{Route, RouteKind};
+use crate::directory::{Names, PatientDirectory};
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
-use crate::login::{Names, PatientDirectory};
 use crate::net::origin::Origin;
 use crate::net::throttle::{Admission, Throttle};
 use authenticate::Authenticator;

@@ -209,7 +209,7 @@ fn write_all(connection: &mut Connection, jobs: &mpsc::Receiver<Job>) {
                 transaction.commit()
             });
         for deliver in deliveries {
-            deliver(committed.as_ref().map(|()| ()));
+            deliver(committed.as_ref().copied());
         }
     }
 }

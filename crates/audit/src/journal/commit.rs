@@ -45,6 +45,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Bytes of leaves that one batch may hold.
 const MAX_BATCH: u64 = 1 << 20;
 
+/// The length of a segment where nothing else is asked for: some seconds of a busy gateway.
+pub const SEGMENT_LENGTH: u64 = 8 << 20;
+
 /// The shortest segment: it must hold a batch of one leaf of any length.
 pub(crate) const MIN_SEGMENT: u64 = 4 * MAX_LEAF as u64;
 
@@ -118,8 +121,8 @@ impl CommitLoop {
     }
 
     /// Makes durable what leaves of the batch name. If that fails, only those leaves are refused.
-    fn store_blobs(&self, mut batch: Vec<Waiting>) -> (Vec<Waiting>, io::Result<()>) {
-        let blobs: Vec<Object> = batch.iter_mut().filter_map(|waiting| waiting.leaf.blob.clone()).collect();
+    fn store_blobs(&self, batch: Vec<Waiting>) -> (Vec<Waiting>, io::Result<()>) {
+        let blobs: Vec<Object> = batch.iter().filter_map(|waiting| waiting.leaf.blob.clone()).collect();
         if blobs.is_empty() {
             return (batch, Ok(()));
         }

@@ -139,7 +139,8 @@ impl<'a> Replay<'a> {
         }
         let last = self.successors.iter().rfind(|header| header.start.next_index <= point.next_index);
         match (last, self.successors.first()) {
-            (None, Some(first)) => {
+            // Without syncs a power cut may have lost what came before a segment; with them it cannot.
+            (None, Some(first)) if first.durability == Durability::Fsync => {
                 Err(JournalError::Missing { from: point.next_index, to: first.start.next_index })
             }
             (last, _) => Ok(last.copied()),
@@ -160,6 +161,19 @@ impl<'a> Replay<'a> {
         let entries = entries.into_iter().map(<[u8]>::to_vec).collect();
         let length = (BatchHeader::LENGTH as u64).saturating_add(u64::from(header.length));
         Ok(Some((Batch { first_index: point.next_index, entries }, behind, length)))
+    }
+
+    /// Makes sure that the last batch was the last, quickly where nothing at all lies behind it.
+    pub(crate) fn end(&mut self) -> Result<(), JournalError> {
+        let Cursor { segment, offset, .. } = self.cursor;
+        self.look_ahead()?;
+        if self.successors.is_empty()
+            && segment > 0
+            && self.segments.read_at(segment, offset, QUICK_LOOK)?.iter().all(|byte| *byte == 0)
+        {
+            return Ok(());
+        }
+        self.tail().map(drop)
     }
 
     /// Judges what lies behind the last batch: nothing, a batch that was torn as it was written, or damage.
@@ -213,6 +227,7 @@ impl<'a> Replay<'a> {
 }
 
 const CHUNK: usize = 1 << 20;
+const QUICK_LOOK: usize = 4096;
 
 /// What bytes are that do not form the batch that should come.
 #[derive(Debug, Eq, PartialEq)]

@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
     progress: Mutex<Progress>,
-    spare: Mutex<Option<Prepared>>,
+    spares: Mutex<Spares>,
     next_number: AtomicU64,
 }
 
@@ -53,6 +53,13 @@ struct Progress {
     durable: u64,
     intents: OpenIntents,
     writability: Writability,
+}
+
+/// Segments made ahead: as many as were used between two calls, for they will be again.
+#[derive(Default)]
+struct Spares {
+    ready: VecDeque<Prepared>,
+    used: usize,
 }
 
 /// A segment that was made and not yet written.
@@ -88,13 +95,14 @@ impl Shared {
             queue: Mutex::default(),
             arrived: Condvar::new(),
             progress: Mutex::new(Progress { durable, intents, writability: Writability::Writable }),
-            spare: Mutex::default(),
+            spares: Mutex::default(),
             next_number: AtomicU64::new(next_number),
         }
     }
 
-    pub(crate) fn entropy(&self) -> MutexGuard<'_, Box<dyn Entropy>> {
-        lock(&self.entropy)
+    /// The entropy that all share, locked for each draw and no longer.
+    pub(crate) fn entropy(&self) -> SharedEntropy<'_> {
+        SharedEntropy(&self.entropy)
     }
 
     pub(super) fn segment_length(&self) -> u64 {
@@ -175,24 +183,27 @@ impl Shared {
         std::mem::replace(&mut lock(&self.progress).writability, writability)
     }
 
-    /// Makes the segment that will be needed next, so that the commit loop finds it ready.
-    pub(crate) fn prepare_spare(&self) -> io::Result<()> {
-        if lock(&self.spare).is_some() {
-            return Ok(());
+    /// Makes the segments that will be needed next, so that the commit loop finds them ready.
+    pub(crate) fn prepare_spares(&self) -> io::Result<()> {
+        let used = std::mem::take(&mut lock(&self.spares).used);
+        let wanted = used.clamp(1, MAX_SPARES);
+        while lock(&self.spares).ready.len() < wanted {
+            let prepared = self.create_segment()?;
+            lock(&self.spares).ready.push_back(prepared);
         }
-        let prepared = self.create_segment()?;
-        *lock(&self.spare) = Some(prepared);
         Ok(())
     }
 
     /// A fresh segment to go on in after segment `current`.
     pub(super) fn next_segment(&self, current: u64) -> io::Result<Prepared> {
-        let spare = lock(&self.spare).take();
-        // One that was begun before the current one came into use would be read before it.
-        match spare.filter(|spare| spare.number > current) {
-            Some(spare) => Ok(spare),
-            None => self.create_segment(),
-        }
+        let spare = {
+            let mut spares = lock(&self.spares);
+            spares.used = spares.used.saturating_add(1);
+            // One that was begun before the current one came into use would be read before it.
+            spares.ready.retain(|spare| spare.number > current);
+            spares.ready.pop_front()
+        };
+        spare.map_or_else(|| self.create_segment(), Ok)
     }
 
     fn create_segment(&self) -> io::Result<Prepared> {
@@ -202,11 +213,22 @@ impl Shared {
     }
 }
 
+pub(crate) struct SharedEntropy<'a>(&'a Mutex<Box<dyn Entropy>>);
+
+impl Entropy for SharedEntropy<'_> {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        lock(self.0).fill(buffer);
+    }
+}
+
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Journal").field("durable", &self.durable()).finish_non_exhaustive()
     }
 }
+
+/// How many segments at most are made ahead.
+const MAX_SPARES: usize = 8;
 
 /// INVARIANT: no code panics while it holds one of these locks, so a poisoned one holds sound data.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -255,7 +255,7 @@ fn perform(model: &mut Model, acts: Vec<Act>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn no_course_of_events_breaks_a_promise(

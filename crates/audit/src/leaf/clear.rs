@@ -1,16 +1,11 @@
-//! The leaf's JSON. Members stand in the order of their names, as RFC 8785 has them; what is empty is left out.
+//! The clear part. Members stand in the order of their names, as RFC 8785 has them; what is empty is left out.
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chartgate_values::Timestamp;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::data_keys::Month;
 use crate::record::{Actor, ActorKind, Decision, Delegate, Event, Outcome, Record, Request, Response};
-use crate::tree::Hash;
 
 type Text<'a> = Cow<'a, str>;
 
@@ -50,11 +45,8 @@ pub(super) struct Clear<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     route: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) sealed: Option<Sealed>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<Text<'a>>,
     time: Timestamp,
-    v: Version,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,86 +100,6 @@ struct ClearResponse<'a> {
     truncated: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     withheld: Option<u64>,
-}
-
-/// Where the sealed part is, and which month's key opens it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Sealed {
-    /// In the leaf.
-    Inline {
-        /// The key's month.
-        month: Month,
-        /// Nonce, ciphertext, tag.
-        text: Vec<u8>,
-    },
-    /// In a file that has this SHA-256 hash and is named by it.
-    Blob {
-        /// The key's month.
-        month: Month,
-        /// The file's hash.
-        hash: Hash,
-    },
-}
-
-impl Sealed {
-    pub(super) fn month(&self) -> &Month {
-        match self {
-            Self::Inline { month, .. } | Self::Blob { month, .. } => month,
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SealedJson {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    blob: Option<String>,
-    key: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-}
-
-impl Serialize for Sealed {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (blob, text) = match self {
-            Self::Inline { text, .. } => (None, Some(URL_SAFE_NO_PAD.encode(text))),
-            Self::Blob { hash, .. } => (Some(hash.to_hex()), None),
-        };
-        SealedJson { blob, key: self.month().to_string(), text }.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Sealed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let SealedJson { blob, key, text } = SealedJson::deserialize(deserializer)?;
-        let month = key.parse().map_err(D::Error::custom)?;
-        match (blob, text) {
-            (None, Some(text)) => {
-                let text = URL_SAFE_NO_PAD.decode(text).map_err(D::Error::custom)?;
-                Ok(Self::Inline { month, text })
-            }
-            (Some(blob), None) => {
-                let hash = Hash::from_hex(&blob).map_err(D::Error::custom)?;
-                Ok(Self::Blob { month, hash })
-            }
-            _ => Err(D::Error::custom("either text or blob")),
-        }
-    }
-}
-
-/// The format's version, of which there is one.
-struct Version;
-
-impl Serialize for Version {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u8(1)
-    }
-}
-
-impl<'de> Deserialize<'de> for Version {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if u8::deserialize(deserializer)? == 1 { Ok(Self) } else { Err(D::Error::custom("another version")) }
-    }
 }
 
 impl ClearDecision<'_> {
@@ -252,16 +164,16 @@ impl<'a> Clear<'a> {
                 withheld: *withheld,
             },
             route: text(&record.route),
-            sealed: None,
             session: text(&record.session),
             time: record.time,
-            v: Version,
         })
     }
 
     /// Canonical JSON. Strings and whole numbers print in serde_json as RFC 8785 sections 3.2.2.2 and 3.2.2.3 say.
     pub(super) fn to_json(&self) -> Option<Vec<u8>> {
-        serde_json::to_vec(self).ok()
+        let mut json = Vec::with_capacity(TYPICAL_LENGTH);
+        serde_json::to_writer(&mut json, self).ok()?;
+        Some(json)
     }
 
     /// The record without its sealed part; none if a number has no exact form in JSON.
@@ -309,6 +221,9 @@ impl<'a> Clear<'a> {
 }
 
 const MAX_EXACT: u64 = (1 << 53) - 1;
+
+/// How much room to reserve.
+const TYPICAL_LENGTH: usize = 1024;
 
 fn text(from: &Option<String>) -> Option<Text<'_>> {
     from.as_deref().map(Cow::Borrowed)

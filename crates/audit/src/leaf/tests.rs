@@ -33,7 +33,7 @@ impl Bench {
     }
 }
 
-fn record() -> Record {
+pub(crate) fn record() -> Record {
     let phi = |text: &str| Phi::new(text.to_owned());
     let text = |text: &str| Some(text.to_owned());
     let time = Timestamp::from_micros(1_793_836_800_000_001);
@@ -79,15 +79,15 @@ fn the_format_is_the_documented_one() {
     assert_eq!(
         before,
         concat!(
-            r#"{"acr":"aal2","action":"read","actor":{"client_id":"demo-web","kind":"human","#,
+            r#"{"record":{"acr":"aal2","action":"read","actor":{"client_id":"demo-web","kind":"human","#,
             r#""roles":["physician"],"sub":"dana"},"amr":["pwd","otp"],"auth_time":"2026-11-04T23:46:40.000000Z","#,
             r#""decision":{"policies":["care"]},"entry":0,"event":"access","grant":"g1","jti":"j1","#,
             r#""on_behalf_of":[{"sub":"agent-7"}],"outcome":"allow","purpose_of_use":"TREAT","#,
             r#""request":{"method":"GET"},"request_id":"r1","response":{"bytes":1400,"count":1,"status":200},"#,
-            r#""route":"ehr","sealed":{"key":"2026-11","#,
+            r#""route":"ehr","session":"s1","time":"2026-11-05T00:00:00.000001Z"},"sealed":{"key":"2026-11","#,
         )
     );
-    assert_eq!(after, r#"},"session":"s1","time":"2026-11-05T00:00:00.000001Z","v":1}"#);
+    assert_eq!(after, r#"},"v":1}"#);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_record_is_read_as_it_was_written() {
     assert_eq!(bench.read(&leaf.bytes).unwrap(), record());
     let bare = Record::new(Event::Started, Outcome::Allow, Timestamp::EPOCH);
     let leaf = bench.encode(&bare).unwrap();
-    let text = r#"{"actor":{"kind":"anonymous"},"event":"gateway.start","outcome":"allow","time":"1970-01-01T00:00:00.000000Z","v":1}"#;
+    let text = r#"{"record":{"actor":{"kind":"anonymous"},"event":"gateway.start","outcome":"allow","time":"1970-01-01T00:00:00.000000Z"},"v":1}"#;
     assert_eq!(leaf.bytes, text.as_bytes());
     assert_eq!(bench.read(&leaf.bytes).unwrap(), bare);
 }
@@ -186,6 +186,8 @@ fn another_spelling_of_a_leaf_is_refused() {
         (r#""event":"access""#, r#""event":"success""#, LeafError::Malformed),
         (r#""key":"2026-11""#, r#""key":"../../x""#, LeafError::Malformed),
         (r#""v":1"#, r#""v": 1"#, LeafError::NotCanonical),
+        (r#"{"record":"#, r#"{"record": "#, LeafError::NotCanonical),
+        (r#","v":1"#, r#","sealed":null,"v":1"#, LeafError::Malformed),
         (r#""entry":0"#, r#""entry":-0"#, LeafError::Malformed),
         (r#""acr":"aal2""#, r#""acr":"\u0061al2""#, LeafError::NotCanonical),
         (r#""entry":0,"event":"access""#, r#""event":"access","entry":0"#, LeafError::NotCanonical),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chartgate_values::Secret;
+use chartgate_values::{Entropy, Secret};
 
 use super::NoteError;
 use crate::tree::Hash;
@@ -140,6 +140,15 @@ impl LogSigner {
         let public = pair.public_key().as_ref().try_into().map_err(|_| WrongName)?;
         let verifier = VerifierKey { name: origin.to_owned(), algorithm: Algorithm::Ed25519, public };
         Ok(Self { pair, verifier })
+    }
+
+    /// A new key for the log `origin`, and its 32 secret bytes, to be kept sealed.
+    ///
+    /// # Errors
+    /// [`WrongName`] if no key can have that name.
+    pub fn generate(origin: &str, entropy: &mut dyn Entropy) -> Result<(Self, Secret<[u8; 32]>), WrongName> {
+        let seed = Secret::new(entropy.bytes());
+        Ok((Self::from_seed(origin, &seed)?, seed))
     }
 
     /// The public half.

@@ -1,4 +1,4 @@
-use chartgate_values::Secret;
+use chartgate_values::{Secret, SeededEntropy};
 use proptest::prelude::*;
 
 use super::*;
@@ -43,6 +43,14 @@ fn a_signed_note_verifies_under_its_key_alone() {
     let other = LogSigner::from_seed("gate.test/audit", &Secret::new([8; 32])).unwrap();
     assert_eq!(parsed.verify(other.verifier_key()), Err(NoteError::Unsigned));
     assert_eq!(Note::parse(&vec![b'a'; MAX_LENGTH.strict_add(1)]), Err(NoteError::TooLarge));
+}
+
+#[test]
+fn a_generated_key_is_the_one_of_its_seed() {
+    let (signer, seed) = LogSigner::generate("gate.test/audit", &mut SeededEntropy::new(1)).unwrap();
+    let again = LogSigner::from_seed("gate.test/audit", &seed).unwrap();
+    assert_eq!(signer.verifier_key(), again.verifier_key());
+    assert_ne!(signer.verifier_key(), super::tests::signer().verifier_key());
 }
 
 #[test]

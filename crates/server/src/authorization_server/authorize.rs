@@ -287,7 +287,11 @@ fn see_other(target: &str) -> Response {
 }
 
 fn bad_request(reason: &str) -> Response {
-    pages::message(StatusCode::BAD_REQUEST, "This sign-in request cannot be used", reason)
+    // Causes are phrases; on a page they are a sentence.
+    let mut letters = reason.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    let reason = format!("{}{}.", first.map(String::from).unwrap_or_default(), letters.as_str());
+    pages::message(StatusCode::BAD_REQUEST, "This sign-in request cannot be used", &reason)
 }
 
 fn expired() -> Response {

@@ -135,7 +135,10 @@ fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow:
         next = entry.index.saturating_add(1);
         show(&entry, output);
     }
-    while !no_follow {
+    if no_follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         std::thread::sleep(Duration::from_millis(500));
         let mut entries = reader.entries(next);
         for entry in entries.by_ref() {
@@ -143,7 +146,6 @@ fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow:
         }
         next = entries.position();
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// A reader of the log, once it is noted that somebody reads.

@@ -11,7 +11,7 @@ use super::print;
 use crate::config::Config;
 use crate::live::policies::{read, read_tests};
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, Subcommand)]
 pub(super) enum PolicyWord {
     /// Validate the policies against their schema.
     Check,
@@ -37,14 +37,14 @@ pub(super) fn carry_out(word: PolicyWord, config: &Config) -> anyhow::Result<Exi
 }
 
 fn policies(config: &Config) -> anyhow::Result<Policies> {
-    let folder = read(&config.policy_dir).map_err(all)?;
-    Policies::read(&folder.schema, &folder.policies).map_err(all)
+    let folder = read(&config.policy_dir).map_err(|errors| all(&errors))?;
+    Policies::read(&folder.schema, &folder.policies).map_err(|errors| all(&errors))
 }
 
 fn test(config: &Config) -> anyhow::Result<ExitCode> {
     let pdp = Pdp::new(policies(config)?, "test".to_owned());
     let (mut passed, mut questions, mut failed) = (0_usize, 0_usize, 0_usize);
-    for (file, tests) in read_tests(&config.policy_dir).map_err(all)? {
+    for (file, tests) in read_tests(&config.policy_dir).map_err(|errors| all(&errors))? {
         for test in &tests.tests {
             match test.run(&pdp) {
                 Outcome::Passed(asked) => {
@@ -66,7 +66,7 @@ fn test(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn all(errors: Vec<PolicyError>) -> anyhow::Error {
+fn all(errors: &[PolicyError]) -> anyhow::Error {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
     anyhow::anyhow!("{}", lines.join("\n"))
 }

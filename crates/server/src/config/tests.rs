@@ -13,8 +13,8 @@ upstream = "https://hapi.internal:8080/fhir"
 "#;
 
 fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-    let environment = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    Config::read(text, Path::new(env!("CARGO_MANIFEST_DIR")), environment)
+    let environment: Vec<_> = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    Config::read(text, Path::new(env!("CARGO_MANIFEST_DIR")), &environment)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
@@ -26,6 +26,14 @@ fn a_short_file_gives_the_documented_defaults() {
     assert_eq!(config.audit.durability, Durability::Fsync);
     assert_eq!(config.routes[0].audience, "https://gate.example.org/fhir");
     assert!(config.store.ends_with("data/chartgate.db"));
+}
+
+#[test]
+fn docs_config_md_states_the_defaults() {
+    let page = include_str!("../../../../docs/config.md");
+    let documented = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let [short, full] = [GOOD, documented].map(|text| format!("{:#?}", read(text, &[]).unwrap()));
+    assert_eq!(full, short);
 }
 
 #[test]

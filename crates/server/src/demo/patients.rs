@@ -102,9 +102,8 @@ fn patient(dice: &mut Dice, number: u32, all: &mut Vec<Value>) {
         "resourceType": "Coverage", "id": format!("{id}-cov"), "status": "active", "beneficiary": subject,
         "payor": [{ "display": "Example Health Plan" }],
     }));
-    let first_year = 2022;
-    for visit in 0..dice.between(2, 4) {
-        let day = format!("{}-{:02}-{:02}", first_year + visit, dice.between(1, 12), dice.between(1, 28));
+    for (visit, year) in (0..dice.between(2, 4)).zip(2022_u32..) {
+        let day = format!("{}-{:02}-{:02}", year, dice.between(1, 12), dice.between(1, 28));
         let encounter = format!("{id}-enc{visit}");
         all.push(json!({
             "resourceType": "Encounter", "id": encounter, "status": "finished", "subject": subject,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chartgate_audit::storage::{Object, Objects};
 
-use super::{create_beside, create_folder, names, sync_folder, sync_parent, unless_absent};
+use super::{Unnamed, create_folder, names, sync_folder, sync_parent, unless_absent};
 
 /// The log's folder.
 #[derive(Clone, Debug)]
@@ -43,15 +43,15 @@ impl Objects for ObjectFolder {
             let folder = path.parent().unwrap_or(&self.root).to_owned();
             create_folder(&self.root, &folder)?;
             folders.insert(folder);
-            let (hidden, mut file) = create_beside(&path)?;
-            file.write_all(bytes)?;
-            written.push((hidden, path, file));
+            let mut unnamed = Unnamed::create(path)?;
+            unnamed.file.write_all(bytes)?;
+            written.push(unnamed);
         }
-        for (_, _, file) in &written {
-            file.sync_all()?;
+        for unnamed in &written {
+            unnamed.file.sync_all()?;
         }
-        for (hidden, path, _) in &written {
-            fs::rename(hidden, path)?;
+        for unnamed in written {
+            unnamed.name()?;
         }
         folders.iter().try_for_each(|folder| sync_folder(folder))
     }

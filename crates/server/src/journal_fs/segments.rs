@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chartgate_audit::storage::{Segment, Segments};
 
-use super::{create_beside, create_folder, names, sync_folder, unless_absent};
+use super::{Unnamed, create_folder, names, sync_folder, unless_absent};
 
 /// The folder `journal` within the log's folder.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ impl SegmentFolder {
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         let folder = root.join("journal");
         create_folder(root, &folder)?;
+        remove_unnamed(&folder)?;
         Ok(Self { folder, recent: Mutex::default() })
     }
 
@@ -51,6 +52,17 @@ impl SegmentFolder {
     }
 }
 
+/// Removes what a crash left half made: its number may never come again.
+fn remove_unnamed(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            unless_absent(fs::remove_file(entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
 impl Segments for SegmentFolder {
     fn numbers(&self) -> io::Result<Vec<u64>> {
         let names = names(&self.folder)?;
@@ -64,15 +76,15 @@ impl Segments for SegmentFolder {
         if path.try_exists()? {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let (hidden, mut file) = create_beside(&path)?;
+        let mut unnamed = Unnamed::create(path.clone())?;
         let mut left = length;
         while left > 0 {
             let step = ZEROS.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            file.write_all(ZEROS.get(..step).unwrap_or(&ZEROS))?;
+            unnamed.file.write_all(ZEROS.get(..step).unwrap_or(&ZEROS))?;
             left = left.saturating_sub(step as u64);
         }
-        file.sync_all()?;
-        fs::rename(&hidden, &path)?;
+        unnamed.file.sync_all()?;
+        unnamed.name()?;
         sync_folder(&self.folder)?;
         let file = OpenOptions::new().write(true).open(&path)?;
         Ok(Box::new(SegmentFile(file)))
@@ -96,7 +108,8 @@ impl Segments for SegmentFolder {
     }
 
     fn discard(&self, number: u64) -> io::Result<()> {
-        unless_absent(fs::remove_file(self.path(number)))
+        unless_absent(fs::remove_file(self.path(number)))?;
+        sync_folder(&self.folder)
     }
 }
 

@@ -25,6 +25,7 @@ struct Account<'a> {
     username: &'a str,
     roles: String,
     since: String,
+    since_shown: String,
     hidden: String,
 }
 
@@ -39,6 +40,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, headers: HeaderMap) ->
     let page = Account {
         username: present.user.name.as_str(),
         roles: if roles.is_empty() { "none".to_owned() } else { roles.join(", ") },
+        since_shown: minutes(&present.session.auth_time.to_string()),
         since: present.session.auth_time.to_string(),
         hidden: browser.hidden(&[]),
     };
@@ -47,6 +49,12 @@ pub(super) async fn page(State(login): State<Arc<Login>>, headers: HeaderMap) ->
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// A time as people read it: date, hours and minutes.
+fn minutes(rfc3339: &str) -> String {
+    let shown: String = rfc3339.chars().take("2026-11-25T17:18".len()).collect();
+    format!("{} UTC", shown.replace('T', " "))
 }
 
 /// Ends the session with all its tokens, everywhere, before the answer.

@@ -42,9 +42,9 @@ pub(super) async fn page(
 ) -> Response {
     let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
     let browser = Browser::of(&headers);
-    let (handle, begun, present) = match who_and_what(&login, &headers, &browser, &form) {
-        Ok(found) => found,
-        Err(response) => return response,
+    let Asked { handle, begun, present } = match Asked::read(&login, &headers, &browser, &form) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
     };
     let page = ConsentPage {
         application: begun.client.client_id.as_str(),
@@ -64,9 +64,9 @@ pub(super) async fn submit(
     body: Bytes,
 ) -> Response {
     let Some((browser, form)) = Browser::read(&headers, &body) else { return stale() };
-    let (handle, begun, present) = match who_and_what(&login, &headers, &browser, &form) {
-        Ok(found) => found,
-        Err(response) => return response,
+    let Asked { handle, begun, present } = match Asked::read(&login, &headers, &browser, &form) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
     };
     match form.get("decision") {
         Some("approve") => approve(&login, &handle, begun, &present).await,
@@ -75,18 +75,27 @@ pub(super) async fn submit(
     }
 }
 
-/// The request that the form is about, and who is signed in.
-pub(super) fn who_and_what(
-    login: &Login,
-    headers: &HeaderMap,
-    browser: &Browser,
-    form: &Form,
-) -> Result<(String, Begun, Present), Response> {
-    let handle = form.get("request").ok_or_else(stale)?;
-    let begun = browser.pending(login, handle).map_err(|e| unavailable(&e))?.ok_or_else(stale)?;
-    let present = Present::of(login, headers).map_err(|e| unavailable(&e))?;
-    let present = present.ok_or_else(|| see_other(&format!("/login?request={handle}")))?;
-    Ok((handle.to_owned(), begun, present))
+/// The request that a form is about, and who is signed in.
+pub(super) struct Asked {
+    pub(super) handle: String,
+    pub(super) begun: Begun,
+    pub(super) present: Present,
+}
+
+impl Asked {
+    /// Finds both, or the page to show in place of what was asked.
+    pub(super) fn read(
+        login: &Login,
+        headers: &HeaderMap,
+        browser: &Browser,
+        form: &Form,
+    ) -> Result<Self, Box<Response>> {
+        let handle = form.get("request").ok_or_else(stale)?;
+        let begun = browser.pending(login, handle).map_err(|e| unavailable(&e))?.ok_or_else(stale)?;
+        let present = Present::of(login, headers).map_err(|e| unavailable(&e))?;
+        let present = present.ok_or_else(|| see_other(&format!("/login?request={handle}")))?;
+        Ok(Self { handle: handle.to_owned(), begun, present })
+    }
 }
 
 async fn approve(login: &Login, handle: &str, begun: Begun, present: &Present) -> Response {

@@ -15,8 +15,8 @@ use chartgate_protocol::form::Form;
 use http::{HeaderMap, StatusCode};
 
 use super::Login;
-use super::consent::{deny, who_and_what};
-use super::form::{Begun, Browser, Present, see_other, stale, unavailable};
+use super::consent::{Asked, deny};
+use super::form::{Begun, Browser, see_other, stale, unavailable};
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
@@ -47,11 +47,9 @@ pub(super) async fn page(
 ) -> Response {
     let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
     let browser = Browser::of(&headers);
-    match who_and_what(&login, &headers, &browser, &form) {
-        Ok((handle, begun, present)) => {
-            show(&login, &origin, &browser, &handle, &begun, &present, None).await
-        }
-        Err(response) => response,
+    match Asked::read(&login, &headers, &browser, &form) {
+        Ok(asked) => show(&login, &origin, &browser, &asked, None).await,
+        Err(response) => *response,
     }
 }
 
@@ -62,20 +60,20 @@ pub(super) async fn submit(
     body: Bytes,
 ) -> Response {
     let Some((browser, form)) = Browser::read(&headers, &body) else { return stale() };
-    let (handle, begun, present) = match who_and_what(&login, &headers, &browser, &form) {
-        Ok(found) => found,
-        Err(response) => return response,
+    let asked = match Asked::read(&login, &headers, &browser, &form) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
     };
     if form.get("decision") == Some("deny") {
-        return deny(&login, &origin, begun, &present).await;
+        return deny(&login, &origin, asked.begun, &asked.present).await;
     }
     let picked = form.get("patient").and_then(|id| id.parse::<PatientId>().ok());
-    let allowed = picked.filter(|patient| may_see(&login, &begun, &present, patient));
+    let allowed = picked.filter(|patient| may_see(&login, &asked, patient));
     let Some(patient) = allowed else {
         let problem = Some("That is not a patient whose record you may see.");
-        return show(&login, &origin, &browser, &handle, &begun, &present, problem).await;
+        return show(&login, &origin, &browser, &asked, problem).await;
     };
-    let Begun { digest, mut pending, .. } = begun;
+    let Asked { handle, begun: Begun { digest, mut pending, .. }, .. } = asked;
     pending.patient = Some(patient);
     match login.store.write(move |sql| sql.update_pending(&digest, &pending)).await {
         Ok(()) => see_other(&format!("/authorize/continue?request={handle}")),
@@ -87,11 +85,10 @@ async fn show(
     login: &Login,
     origin: &Origin,
     browser: &Browser,
-    handle: &str,
-    begun: &Begun,
-    present: &Present,
+    asked: &Asked,
     problem: Option<&str>,
 ) -> Response {
+    let Asked { handle, begun, present } = asked;
     let panel = login.care.of(&present.user.name);
     let listed: BTreeSet<PatientId> = if panel.len() <= LISTED { (*panel).clone() } else { BTreeSet::new() };
     let names = match login.directory.names(origin, &present.user, &begun.pending.audience, &listed).await {
@@ -100,7 +97,7 @@ async fn show(
     };
     let page = PatientPage {
         application: begun.client.client_id.as_str(),
-        any_patient: allows(login, begun, present, Relation::Other),
+        any_patient: allows(login, asked, Relation::Other),
         patients: choices(&listed, &names),
         problem,
         hidden: browser.hidden(&[("request", handle)]),
@@ -121,14 +118,16 @@ fn choices(listed: &BTreeSet<PatientId>, names: &BTreeMap<PatientId, String>) ->
 }
 
 /// Whether the person may read this patient's own entry: what the gateway will ask again, for every request.
-fn may_see(login: &Login, begun: &Begun, present: &Present, patient: &PatientId) -> bool {
+fn may_see(login: &Login, asked: &Asked, patient: &PatientId) -> bool {
+    let user = &asked.present.user;
     let record = Belongs::To(BTreeSet::from([patient.clone()]));
-    let own = present.user.fhir_user.as_ref().and_then(|f| f.patient());
-    let relation = Relation::find(&record, own.as_ref(), &login.care.of(&present.user.name));
-    allows(login, begun, present, relation)
+    let own = user.fhir_user.as_ref().and_then(|f| f.patient());
+    let relation = Relation::find(&record, own.as_ref(), &login.care.of(&user.name));
+    allows(login, asked, relation)
 }
 
-fn allows(login: &Login, begun: &Begun, present: &Present, relation: Relation) -> bool {
+fn allows(login: &Login, asked: &Asked, relation: Relation) -> bool {
+    let Asked { begun, present, .. } = asked;
     let facts = Facts {
         kind: CallerKind::Person,
         subject: present.user.name.clone(),

@@ -84,6 +84,16 @@ fn records_before_the_oldest_segment_are_missed() {
 }
 
 #[test]
+fn without_syncs_a_segment_may_stand_behind_a_gap() {
+    let disk = MemoryDisk::new();
+    let start = Point::beginning_at(10);
+    let mut bytes = Vec::new();
+    SegmentHeader { number: 1, durability: Durability::Os, start }.encode(&mut bytes);
+    disk.create(1, LENGTH).unwrap().write_at(0, &bytes).unwrap();
+    assert_eq!(read(&disk, 9).0, 9);
+}
+
+#[test]
 fn a_segment_that_is_all_zero_is_not_in_use() {
     let disk = MemoryDisk::new();
     assert!(matches!(read(&disk, 5), (5, Ok(Tail { torn_bytes: 0 }))));

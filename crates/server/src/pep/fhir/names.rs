@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::upstream::FhirUpstream;
 use crate::config::Route;
-use crate::login::DirectoryError;
+use crate::directory::DirectoryError;
 use crate::net::origin::Origin;
 use crate::pep::Gateway;
 

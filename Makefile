@@ -1,0 +1,70 @@
+# What people type. cargo does the work, `cargo xtask` has the logic; what is missing is installed or named.
+
+CARGO ?= cargo
+TEST_FLAGS ?=
+FUZZ_SECONDS ?= 60
+TOOLS := $(CURDIR)/.tools
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check lint fmt docs bench fuzz
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+demo: toolchain ## the whole idea on this machine: people, patients, gateway, log (Ctrl-C ends it)
+	$(CARGO) run --package chartgate-server -- demo $(ARGS)
+
+run: toolchain ## any command of chartgate: make run ARGS="config check"
+	$(CARGO) run --package chartgate-server -- $(or $(ARGS),serve)
+
+test: toolchain ## everything that must hold: tests, policies, rules
+	$(CARGO) test --workspace $(TEST_FLAGS)
+	@$(POLICY_TESTS)
+	$(CARGO) xtask check
+
+check: toolchain lint ## the rules and lints, without the tests
+	$(CARGO) xtask check
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences were not checked"; fi
+
+lint: toolchain ## formatting and clippy, warnings refused
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+fmt: toolchain ## format everything
+	$(CARGO) fmt --all
+
+docs: toolchain ## the pages made from code, and the API's documentation
+	CHARTGATE_WRITE_PAGES=1 $(CARGO) test --quiet --package chartgate-server --bin chartgate pages_from_code
+	$(CARGO) doc --workspace --no-deps --document-private-items
+
+bench: toolchain ## side by side with nginx and HAProxy; writes bench/RESULTS.md
+	@$(call need,nginx,nginx-light) && $(call need,haproxy,haproxy) && $(call need,wrk,wrk) && $(call need,python3,python3)
+	$(CARGO) build --release --package chartgate-server
+	$(CARGO) build --release --manifest-path bench/jwt/Cargo.toml
+	python3 bench/run.py $(ARGS)
+
+fuzz: toolchain ## every fuzz target for FUZZ_SECONDS (60)
+	@command -v $(TOOLS)/bin/cargo-fuzz >/dev/null || { echo "building cargo-fuzz into .tools"; \
+	    $(CARGO) install --quiet --locked --root $(TOOLS) cargo-fuzz; }
+	@set -e; for target in fuzz/fuzz_targets/*.rs; do name=$$(basename $$target .rs); \
+	    mkdir -p fuzz/corpus/$$name; \
+	    PATH="$(TOOLS)/bin:$$PATH" $(CARGO) fuzz run --sanitizer none $$name fuzz/corpus/$$name fuzz/seeds/$$name \
+	        -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1; done
+
+.PHONY: toolchain
+toolchain:
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust as https://rustup.rs says, then try again"; exit 1; }
+	@$(call need,cc,gcc libc6-dev)
+
+# $(call need,PROGRAM,PACKAGES): installs Debian packages where we may, and says what is missing where we may not.
+need = { command -v $(1) >/dev/null || { \
+    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+        echo "installing $(2)"; apt-get update -qq && apt-get install -qq -y --no-install-recommends $(2) >/dev/null; \
+    else echo "$(1) is missing; on Debian: apt-get install $(2)"; exit 1; fi; }; }
+
+# The policy pack as `init` hands it out, by its own tests.
+POLICY_TESTS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+    $(CARGO) run --quiet --package chartgate-server -- init --dir "$$dir" >/dev/null; \
+    $(CARGO) run --quiet --package chartgate-server -- --config "$$dir/chartgate.toml" policy check; \
+    $(CARGO) run --quiet --package chartgate-server -- --config "$$dir/chartgate.toml" policy test

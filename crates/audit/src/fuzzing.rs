@@ -1,0 +1,102 @@
+//! Entry points for fuzzing: each takes whatever bytes come and must neither panic nor take long. What is read
+//! must be written as it was read.
+
+use crate::checkpoint::SignedCheckpoint;
+use crate::journal::{BatchHeader, Point, SegmentHeader};
+use crate::leaf::Leaf;
+use crate::note::{Note, VerifierKey};
+use crate::proof::TlogProof;
+use crate::tile::{TilePath, parse_bundle, push_entry};
+
+/// A leaf.
+pub fn leaf(bytes: &[u8]) {
+    if let Ok(leaf) = Leaf::parse(bytes) {
+        let _ = (leaf.blob(), leaf.sealed_in(), leaf.clear_record());
+    }
+}
+
+/// A signed note.
+pub fn note(bytes: &[u8]) {
+    if let (Ok(note), Some(key)) = (Note::parse(bytes), key()) {
+        let _ = note.verify(&key);
+    }
+}
+
+/// A checkpoint.
+pub fn checkpoint(bytes: &[u8]) {
+    if let Some(key) = key() {
+        let _ = SignedCheckpoint::open(bytes, &key);
+    }
+}
+
+/// A proof file.
+pub fn proof(bytes: &[u8]) {
+    if let Some(Ok(proof)) = key().map(|key| TlogProof::parse(bytes, &key)) {
+        let _ = proof.verify(bytes);
+    }
+}
+
+/// A verifier key.
+pub fn verifier_key(bytes: &[u8]) {
+    if let Some(Ok(key)) = std::str::from_utf8(bytes).ok().map(str::parse::<VerifierKey>) {
+        assert_eq!(key.to_string().as_bytes(), bytes);
+    }
+}
+
+/// The path of a tile.
+pub fn tile_path(bytes: &[u8]) {
+    if let Some(Ok(path)) = std::str::from_utf8(bytes).ok().map(str::parse::<TilePath>) {
+        assert_eq!(path.to_string().as_bytes(), bytes);
+    }
+}
+
+/// An entry bundle.
+pub fn bundle(bytes: &[u8]) {
+    if let Ok(entries) = parse_bundle(bytes) {
+        let mut written = Vec::new();
+        let pushed = entries.into_iter().try_for_each(|entry| push_entry(&mut written, entry));
+        assert_eq!((pushed, written.as_slice()), (Ok(()), bytes));
+    }
+}
+
+/// A segment of the journal: its header and its first batch.
+pub fn segment(bytes: &[u8]) {
+    if let Some(header) = SegmentHeader::parse(bytes) {
+        let mut written = Vec::new();
+        header.encode(&mut written);
+        assert!(bytes.starts_with(&written));
+    }
+    for start in [0, SegmentHeader::LENGTH] {
+        let batch = bytes.get(start..).unwrap_or_default();
+        if let (Some(header), Some(body)) = (BatchHeader::parse(batch), batch.get(BatchHeader::LENGTH..)) {
+            let _ = header.verify(&Point::beginning_at(0), body);
+        }
+    }
+}
+
+/// The key of the specification's example, whose private half nobody here has.
+fn key() -> Option<VerifierKey> {
+    "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k".parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TARGETS: &[fn(&[u8])] = &[leaf, note, checkpoint, proof, verifier_key, tile_path, bundle, segment];
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_parser_panic(
+            bytes: Vec<u8>,
+            text in "[-+a-z0-9/.\u{2014} \n\"{}:,]{0,200}",
+        ) {
+            for target in TARGETS {
+                target(&bytes);
+                target(text.as_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+// The pages in a real Chromium: without scripts and without a mouse, on a wide and a narrow screen, and by the rules
+// that screen readers rely on (axe-core). Usage: node pages.mjs READY_FILE CHARTGATE [SCREENSHOT_FOLDER]
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { createRequire } from "node:module";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { createHash, randomBytes } from "node:crypto";
+import { chromium } from "playwright-core";
+
+const [readyFile, program, shots] = process.argv.slice(2);
+const ready = JSON.parse(readFileSync(readyFile, "utf8"));
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const WIDE = { width: 1280, height: 800 };
+const NARROW = { width: 360, height: 740 };
+
+// The application that people are sent back to.
+const application = createServer((request, response) => response.end("back at the application"));
+await new Promise((listening) => application.listen(0, "127.0.0.1", listening));
+const CALLBACK = `http://127.0.0.1:${application.address().port}/callback`;
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync"],
+});
+if (shots) mkdirSync(shots, { recursive: true });
+let passed = 0;
+
+async function test(name, options, body) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
+  const page = await context.newPage();
+  const problems = [];
+  page.on("console", (message) => {
+    // Chromium reports every answer of 400 and above here; scripts and policies are what this is about.
+    const isStatus = message.text().startsWith("Failed to load resource: the server responded with a status of");
+    if (message.type() === "error" && !isStatus) problems.push(message.text());
+  });
+  try {
+    await body(page, context);
+    assert.deepEqual(problems, [], "the console shows errors");
+    passed += 1;
+    console.log(`ok    ${name}`);
+  } catch (error) {
+    console.log(`FAIL  ${name}\n${error.stack}`);
+    await picture(page, `failed-${name.replace(/[^a-z0-9]+/gi, "-")}`).catch(() => {});
+    process.exitCode = 1;
+  } finally {
+    await context.close();
+  }
+}
+
+const user = (name) => ready.users.find((entry) => entry.username === name);
+
+function authorizeUrl(scope, client = "demo-app", extra = {}) {
+  const verifier = randomBytes(32).toString("base64url");
+  const challenge = createHash("sha256").update(verifier).digest("base64url");
+  const query = new URLSearchParams({
+    response_type: "code", client_id: client, redirect_uri: CALLBACK, scope, state: "s-1",
+    code_challenge: challenge, code_challenge_method: "S256", aud: ready.fhir_base, ...extra,
+  });
+  return `${ready.issuer}/authorize?${query}`;
+}
+
+async function arrives(page, action) {
+  await Promise.all([page.waitForURL(`${CALLBACK}*`), action()]);
+  return new URL(page.url()).searchParams;
+}
+
+async function picture(page, name) {
+  if (!shots) return;
+  const { width } = page.viewportSize();
+  await page.screenshot({ path: `${shots}/${name}-${width}.png`, fullPage: true });
+}
+
+async function accessible(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => globalThis.axe.run());
+  const told = found.violations.map((v) => `${v.id}: ${v.help} (${v.nodes.map((n) => n.target).join(", ")})`);
+  assert.deepEqual(told, []);
+}
+
+async function fits(page) {
+  const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(content <= window, `the page is ${content} px wide on a screen of ${window}`);
+}
+
+async function type(page, text) {
+  await page.keyboard.type(text);
+}
+
+for (const viewport of [WIDE, NARROW]) {
+  const size = `${viewport.width} px`;
+
+  await test(`sign-in, picker and consent need neither scripts nor a mouse (${size})`,
+    { viewport, javaScriptEnabled: false }, async (page) => {
+      await page.goto(authorizeUrl("openid launch/patient patient/*.rs", "demo-app", { prompt: "consent" }));
+      // The cursor is where typing begins: name, tab, password, enter.
+      await page.locator("#username:focus").waitFor();
+      await type(page, "dana");
+      await page.keyboard.press("Tab");
+      await type(page, user("dana").password);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Choose a patient" }).waitFor();
+      // Nobody is chosen until the person chooses: a hasty Enter must not open the wrong record.
+      assert.equal(await page.getByRole("radio", { checked: true }).count(), 0);
+      await page.locator("input[type=radio]:focus").waitFor();
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Allow access?" }).waitFor();
+      const answer = await arrives(page, async () => {
+        await page.keyboard.press("Tab");
+        await page.keyboard.press("Enter");
+      });
+      assert.ok(answer.get("code"));
+      assert.equal(answer.get("state"), "s-1");
+      assert.equal(answer.get("iss"), ready.issuer);
+    });
+
+  await test(`every page is accessible and fits the screen (${size})`, { viewport }, async (page) => {
+    await page.goto(authorizeUrl("openid launch/patient patient/*.rs offline_access", "demo-app", { prompt: "consent" }));
+    await accessible(page);
+    await fits(page);
+    await picture(page, "sign-in");
+    await page.getByLabel("Name").fill("dana");
+    await page.getByLabel("Password").fill("not her password");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    assert.equal(await page.getByRole("alert").textContent(), "That name and password do not fit together.");
+    assert.equal(await page.getByLabel("Name").inputValue(), "dana", "what was typed is still there");
+    assert.equal(await page.getByLabel("Password").inputValue(), "");
+    await accessible(page);
+    await picture(page, "sign-in-refused");
+    await page.getByLabel("Password").fill(user("dana").password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name: "Choose a patient" }).waitFor();
+    const listed = await page.getByRole("radio").count();
+    assert.equal(listed, user("dana").patients.length, "the picker lists the panel and nobody else");
+    await accessible(page);
+    await fits(page);
+    await picture(page, "patient");
+    await page.getByRole("radio").first().check();
+    await page.getByRole("button", { name: "Continue" }).click();
+    await page.getByRole("heading", { name: "Allow access?" }).waitFor();
+    await accessible(page);
+    await fits(page);
+    await picture(page, "consent");
+    const answer = await arrives(page, () => page.getByRole("button", { name: "Do not allow" }).click());
+    assert.equal(answer.get("error"), "access_denied");
+    assert.equal(answer.get("iss"), ready.issuer);
+
+    await page.goto(`${ready.issuer}/account`);
+    await page.getByRole("heading", { name: "Signed in as dana" }).waitFor();
+    await accessible(page);
+    await fits(page);
+    await picture(page, "account");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Signed out" }).waitFor();
+    await accessible(page);
+    await page.goto(`${ready.issuer}/account`);
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+
+    await page.goto(`${ready.issuer}/authorize?client_id=nobody&redirect_uri=https://evil.example/`);
+    await page.getByRole("heading", { name: "This sign-in request cannot be used" }).waitFor();
+    await accessible(page);
+    await picture(page, "error");
+  });
+
+  await test(`a one-time link sets a password once (${size})`, { viewport }, async (page, context) => {
+    const name = `new-${viewport.width}-${randomBytes(4).toString("hex")}`;
+    const told = execFileSync(program,
+      ["--config", ready.config_file, "--output", "json", "user", "add", name, "--role", "nurse"], { encoding: "utf8" });
+    const link = JSON.parse(told).enrolment_link;
+    await page.goto(link);
+    await accessible(page);
+    await fits(page);
+    await picture(page, "enrol");
+    await page.getByLabel("New password").fill("passwordpassword");
+    await page.getByLabel("The same again").fill("passwordpassword");
+    await page.getByRole("button", { name: "Set password" }).click();
+    assert.match(await page.getByRole("alert").textContent(), /too easy to guess/);
+    const password = "lantern gravel orbit mustard";
+    await page.getByLabel("New password").fill(password);
+    await page.getByLabel("The same again").fill(password);
+    await page.getByRole("button", { name: "Set password" }).click();
+    await page.getByRole("heading", { name: "Password set" }).waitFor();
+    const again = await context.newPage();
+    assert.equal((await again.goto(link)).status(), 400, "the link is used up");
+    await page.goto(`${ready.issuer}/login`);
+    await page.getByLabel("Name").fill(name);
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name: `Signed in as ${name}` }).waitFor();
+  });
+}
+
+await test("pages are in no frame and no cache, and their cookies are out of reach of scripts", {}, async (page, context) => {
+  const answer = await page.goto(authorizeUrl("openid", "demo-app", { prompt: "consent" }));
+  const headers = answer.headers();
+  assert.match(headers["content-security-policy"], /default-src 'none'.*frame-ancestors 'none'/);
+  assert.equal(headers["cache-control"], "no-store");
+  assert.equal(headers["referrer-policy"], "no-referrer");
+  await page.getByLabel("Name").fill("nils");
+  await page.getByLabel("Password").fill(user("nils").password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Allow access?" }).waitFor();
+  const cookies = await context.cookies();
+  assert.deepEqual(cookies.map((cookie) => cookie.name).sort(), ["__Host-browser", "__Host-session"]);
+  for (const cookie of cookies) {
+    assert.ok(cookie.httpOnly && cookie.secure && cookie.path === "/" && cookie.sameSite === "Lax", cookie.name);
+  }
+  assert.equal(await page.evaluate(() => document.cookie), "");
+});
+
+await browser.close();
+application.close();
+console.log(`${passed} page tests passed${process.exitCode ? ", some failed" : ""}`);

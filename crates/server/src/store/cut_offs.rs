@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chartgate_access::ids::GrantId;
 use chartgate_access::token::revocation::{CutOff, CutOffs, Target};
 use chartgate_values::Timestamp;
 
@@ -28,6 +29,14 @@ impl Sql<'_> {
                     ON CONFLICT (kind, target) DO UPDATE SET \
                     at = CASE WHEN cut_offs.at < ?3 THEN ?3 ELSE cut_offs.at END";
         self.execute(text, &[kind.into(), target.into(), at.into(), now.into()]).map(drop)
+    }
+
+    /// Whether a grant was cut off, be it before it began.
+    pub(crate) fn is_grant_cut_off(&self, id: &GrantId) -> Result<bool, StoreError> {
+        let text = "SELECT at FROM cut_offs WHERE kind = 'grant' AND target = ?1";
+        let found: Option<Timestamp> =
+            self.first("cut_offs", text, &[id.as_str().into()], |row| row.time("at"))?;
+        Ok(found.is_some())
     }
 
     /// All cut-offs that are kept.

@@ -1,1 +1,27 @@
+//! The binary as its users meet it: the real program, started as they start it, called over TLS.
+//!
+//! One demo is shared by the tests that change nothing of which another would hear; a test that kills, fills a disk or
+//! changes a configuration starts its own.
 
+#[cfg(test)]
+mod browser;
+#[cfg(test)]
+mod chromium;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod codes;
+#[cfg(test)]
+mod gateway;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
+mod parallel;
+#[cfg(test)]
+mod refresh;
+#[cfg(test)]
+mod shared;
+#[cfg(test)]
+mod story;
+#[cfg(test)]
+mod wire;

@@ -142,6 +142,10 @@ async fn write(
                 return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
             }
             let Some(used) = after else {
+                // The code may have been replayed while its first use was on its way here (ATTACKS O05).
+                if sql.is_grant_cut_off(&grant.id)? {
+                    return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
+                }
                 sql.add_grant(&grant, now)?;
                 keep(sql, &grant.id, next.as_ref())?;
                 return Ok::<_, StoreError>((Redemption::Rotate, Vec::new()));

@@ -10,13 +10,21 @@ mod clients;
 #[cfg(test)]
 mod codes;
 #[cfg(test)]
+mod edge;
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
 mod gateway;
+#[cfg(test)]
+mod jwt_attacks;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod parallel;
 #[cfg(test)]
 mod refresh;
+#[cfg(test)]
+mod routes;
 #[cfg(test)]
 mod shared;
 #[cfg(test)]

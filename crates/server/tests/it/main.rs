@@ -14,6 +14,10 @@ mod edge;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod fhir;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod jwt_attacks;
@@ -29,5 +33,7 @@ mod routes;
 mod shared;
 #[cfg(test)]
 mod story;
+#[cfg(test)]
+mod synthea;
 #[cfg(test)]
 mod wire;

@@ -17,7 +17,8 @@ demo: toolchain ## the whole idea on this machine: people, patients, gateway, lo
 run: toolchain ## any command of chartgate: make run ARGS="config check"
 	$(CARGO) run --package chartgate-server -- $(or $(ARGS),serve)
 
-test: toolchain ## everything that must hold: tests, policies, rules
+test: toolchain ## everything that must hold: tests, pages in Chromium, policies, rules
+	@$(call need,chromium,chromium) && $(call need,node,nodejs) && $(call need,npm,npm)
 	$(CARGO) test --workspace $(TEST_FLAGS)
 	@$(POLICY_TESTS)
 	$(CARGO) xtask check
@@ -35,7 +36,7 @@ fmt: toolchain ## format everything
 	$(CARGO) fmt --all
 
 docs: toolchain ## the pages made from code, and the API's documentation
-	CHARTGATE_WRITE_PAGES=1 $(CARGO) test --quiet --package chartgate-server --bin chartgate pages_from_code
+	UPDATE_PAGES=1 $(CARGO) test --quiet --package chartgate-server --bin chartgate pages_from_code
 	$(CARGO) doc --workspace --no-deps --document-private-items
 
 bench: toolchain ## side by side with nginx and HAProxy; writes bench/RESULTS.md
@@ -58,9 +59,10 @@ toolchain:
 	@$(call need,cc,gcc libc6-dev)
 
 # $(call need,PROGRAM,PACKAGES): installs Debian packages where we may, and says what is missing where we may not.
+# RUNLEVEL=1 keeps Debian from starting servers that it installs.
 need = { command -v $(1) >/dev/null || { \
     if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-        echo "installing $(2)"; apt-get update -qq && apt-get install -qq -y --no-install-recommends $(2) >/dev/null; \
+        echo "installing $(2)"; apt-get update -qq && RUNLEVEL=1 apt-get install -qq -y --no-install-recommends $(2) >/dev/null; \
     else echo "$(1) is missing; on Debian: apt-get install $(2)"; exit 1; fi; }; }
 
 # The policy pack as `init` hands it out, by its own tests.

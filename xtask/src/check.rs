@@ -55,11 +55,25 @@ impl fmt::Display for Report {
 /// If cargo or git cannot be asked, or a file cannot be read.
 pub(crate) fn run(root: &Path) -> anyhow::Result<Report> {
     let mut report = Report::default();
-    let metadata =
-        layers::Metadata::read(&said(root, "cargo", &["metadata", "--format-version", "1", "--locked"])?)?;
-    report.rule("crates import only what their layer may", metadata.imports());
-    report.rule("nothing but the server does I/O", metadata.io());
-    report.rule("one crypto library, one version of each crypto crate", metadata.crypto());
+    let metadata = said(root, "cargo", &["metadata", "--format-version", "1", "--no-deps", "--locked"])?;
+    let tree = |name: &str| {
+        let words = [
+            "tree",
+            "--edges",
+            "normal,build",
+            "--target",
+            "all",
+            "--prefix",
+            "none",
+            "--locked",
+            "--package",
+        ];
+        said(root, "cargo", &[words.as_slice(), &[name]].concat())
+    };
+    let layers = layers::Layers::read(&metadata, tree)?;
+    report.rule("crates import only what their layer may", layers.imports());
+    report.rule("nothing but the server does I/O", layers.io());
+    report.rule("one crypto library, one version of each crypto crate", layers.crypto());
 
     let tracked = said(root, "git", &["ls-files", "--cached", "--others", "--exclude-standard"])?;
     let sources = files::Sources::read(root, tracked.lines())?;

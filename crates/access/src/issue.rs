@@ -26,6 +26,10 @@ pub enum IssueTo<'a> {
 }
 
 /// The gate was passed. Only [`may_issue`] makes one; minting asks for it.
+///
+/// ```compile_fail,E0423
+/// let _ = chartgate_access::issue::MayIssue(());
+/// ```
 #[derive(Debug)]
 #[must_use = "a passed gate is what a token is minted from"]
 pub struct MayIssue(());

@@ -4,10 +4,28 @@
 //! - [`Allowed`] is made by the decision point alone.
 //! - A reading upstream call takes it and gives [`Withheld`]; only a recorded `Withheld` opens.
 //! - A writing upstream call takes a [`Permit`], which only a recorded `Allowed` becomes.
+//!
+//! What follows compiles; each example below that must not is one step away from it.
+//!
+//! ```
+//! use chartgate_access::permit::{Allowed, Permit, Withheld};
+//! use chartgate_audit::journal::Recorded;
+//!
+//! fn write(recorded: Recorded<Allowed<&'static str>>) -> Withheld<u16> {
+//!     Permit::from_recorded(recorded).withhold(201)
+//! }
+//! fn read(recorded: Recorded<Withheld<u16>>) -> u16 {
+//!     Withheld::release(recorded)
+//! }
+//! ```
 
 use chartgate_audit::journal::Recorded;
 
 /// An action that the decision point allowed. Only [`crate::pdp`] makes one.
+///
+/// ```compile_fail,E0451
+/// let _ = chartgate_access::permit::Allowed { action: "read", policies: Vec::new() };
+/// ```
 #[derive(Debug)]
 #[must_use = "an allowed action is recorded and carried out, or refused for another reason"]
 pub struct Allowed<A> {
@@ -42,6 +60,16 @@ impl<A> Allowed<A> {
 }
 
 /// An answer that nobody may see before its record is durable.
+///
+/// ```compile_fail,E0308
+/// use chartgate_access::permit::Withheld;
+/// let _ = Withheld::release(Withheld::new("a patient's record"));
+/// ```
+///
+/// ```compile_fail,E0532
+/// use chartgate_access::permit::Withheld;
+/// let Withheld(answer) = Withheld::new("a patient's record");
+/// ```
 #[must_use = "a withheld answer is recorded, then released"]
 pub struct Withheld<T>(T);
 
@@ -68,6 +96,21 @@ impl<T> Withheld<T> {
 }
 
 /// Leave to change the world: the decision is durable.
+///
+/// ```compile_fail,E0308
+/// use chartgate_access::permit::{Allowed, Permit};
+/// fn write(allowed: Allowed<&'static str>) {
+///     let _ = Permit::from_recorded(allowed);
+/// }
+/// ```
+///
+/// ```compile_fail,E0382
+/// use chartgate_access::permit::Permit;
+/// fn call(permit: Permit<&'static str>) {
+///     let _ = permit.withhold("done");
+///     let _ = permit.withhold("done again");
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "a permit is spent on the call that it permits"]
 pub struct Permit<A>(A);

@@ -19,6 +19,7 @@ use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
 use crate::log::Log;
+use crate::log_tiles::{self, LogTiles};
 use crate::login::{self, Login};
 use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
@@ -197,6 +198,7 @@ impl App {
             store: Arc::clone(&self.store),
             keys: Arc::clone(&self.keys),
             cut_offs: Arc::clone(&self.cut_offs),
+            sessions: Arc::clone(&self.sessions),
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),
@@ -210,11 +212,23 @@ impl App {
             cut_offs: Arc::clone(&self.cut_offs),
             passwords: Arc::clone(&self.passwords),
             directory: gateway,
+            sessions: Arc::clone(&self.sessions),
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),
         };
-        authorization_server::router(Arc::new(server)).merge(login::router(Arc::new(login)))
+        let tiles = LogTiles {
+            issuer: self.config.issuer.clone(),
+            dir: self.config.audit.dir.clone(),
+            keys: Arc::clone(&self.keys),
+            cut_offs: Arc::clone(&self.cut_offs),
+            journal: self.log.journal.clone(),
+            throttle: Arc::clone(&self.throttle),
+            clock: Arc::clone(&self.clock),
+        };
+        authorization_server::router(Arc::new(server))
+            .merge(login::router(Arc::new(login)))
+            .merge(log_tiles::router(Arc::new(tiles)))
     }
 
     /// Our certificate.

@@ -21,6 +21,7 @@ use chartgate_values::Clock;
 use crate::config::{Route, Tokens};
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
+use crate::live::sessions::LiveSessions;
 use crate::net::throttle::Throttle;
 use crate::store::Store;
 
@@ -33,6 +34,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) store: Arc<Store>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -5,6 +5,8 @@ mod login;
 mod operate;
 mod policy;
 pub(crate) mod print;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::net::SocketAddr;

@@ -23,6 +23,7 @@ use crate::directory::PatientDirectory;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::policies::LivePolicies;
+use crate::live::sessions::LiveSessions;
 use crate::net::throttle::Throttle;
 use crate::pages;
 use crate::passwords::Passwords;
@@ -36,6 +37,7 @@ pub(crate) struct Login {
     pub(crate) care: Arc<LiveCare>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) directory: Arc<dyn PatientDirectory>,
     pub(crate) journal: Journal,

@@ -13,6 +13,7 @@ mod install;
 mod journal_fs;
 mod live;
 mod log;
+mod log_tiles;
 mod login;
 mod net;
 mod pages;

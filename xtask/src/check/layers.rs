@@ -1,4 +1,4 @@
-//! The dependency rule of ARCHITECTURE.md section 2, read from what cargo resolved.
+//! The dependency rule of ARCHITECTURE.md section 2, read from what cargo says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,11 @@ const MAY_IMPORT: [(&str, &[&str]); 5] = [
     ("chartgate-values", &[]),
     ("chartgate-protocol", &["chartgate-values"]),
     ("chartgate-audit", &["chartgate-values"]),
-    ("chartgate-access", &["chartgate-values", "chartgate-protocol", "chartgate-audit"]),
+    (DECIDES, &["chartgate-values", "chartgate-protocol", "chartgate-audit"]),
     (SERVER, &["chartgate-values", "chartgate-protocol", "chartgate-audit", "chartgate-access"]),
 ];
 const SERVER: &str = "chartgate-server";
+const DECIDES: &str = "chartgate-access";
 
 /// Sockets, runtimes, databases and output: the server's alone.
 const DOES_IO: [&str; 8] =
@@ -27,56 +28,43 @@ const NOT_BUILT: [&str; 7] =
 const ONE_VERSION: [&str; 8] =
     ["aws-lc-rs", "aws-lc-sys", "rustls", "rustls-webpki", "rustls-pki-types", "subtle", "zeroize", "argon2"];
 
-/// What cargo resolved.
-pub(super) struct Metadata {
-    /// Package id to name.
-    names: BTreeMap<String, String>,
-    /// Package id to the ids that it is built with.
-    built_with: BTreeMap<String, Vec<String>>,
-    /// Our crates, by name, with the names of all that they list.
-    ours: BTreeMap<String, Vec<String>>,
+/// What cargo says of our crates: what each lists, and what each is built with.
+pub(super) struct Layers {
+    /// Each of our crates with the names of all that it lists, for tests too.
+    listed: BTreeMap<String, Vec<String>>,
+    /// Each of our crates with the packages of its build, as `name v1.2.3`.
+    built_with: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Metadata {
-    /// Reads the output of `cargo metadata`.
-    pub(super) fn read(text: &str) -> anyhow::Result<Self> {
-        let all: Value = serde_json::from_str(text).context("cargo metadata")?;
-        let texts = |value: &Value, name: &str| {
-            value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
+impl Layers {
+    /// Reads `cargo metadata --no-deps`, and for each crate what `tree` gives: the output of `cargo tree` without
+    /// prefixes. (The graph within the metadata knows features less well than the tree does.)
+    pub(super) fn read(
+        metadata: &str,
+        tree: impl Fn(&str) -> anyhow::Result<String>,
+    ) -> anyhow::Result<Self> {
+        let all: Value = serde_json::from_str(metadata).context("cargo metadata")?;
+        let text = |value: &Value| value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let list = |value: &Value, name: &str| {
             value.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
         };
-        let members: BTreeSet<String> =
-            list(&all, "workspace_members").iter().filter_map(|id| Some(id.as_str()?.to_owned())).collect();
-        let (mut names, mut ours) = (BTreeMap::new(), BTreeMap::new());
+        let (mut listed, mut built_with) = (BTreeMap::new(), BTreeMap::new());
         for package in list(&all, "packages") {
-            let (id, name) = (texts(&package, "id"), texts(&package, "name"));
-            if members.contains(&id) {
-                let listed = list(&package, "dependencies").iter().map(|d| texts(d, "name")).collect();
-                ours.insert(name.clone(), listed);
-            }
-            names.insert(id, name);
+            let name = text(&package);
+            let packages = tree(&name)?.lines().map(package_of).collect();
+            built_with.insert(name.clone(), packages);
+            listed.insert(name, list(&package, "dependencies").iter().map(text).collect());
         }
-        let mut built_with = BTreeMap::new();
-        for node in list(all.get("resolve").context("no resolve")?, "nodes") {
-            let needed = list(&node, "deps").into_iter().filter(|dep| {
-                list(dep, "dep_kinds")
-                    .iter()
-                    .any(|kind| kind.get("kind").is_none_or(|k| k.as_str() != Some("dev")))
-            });
-            built_with.insert(texts(&node, "id"), needed.map(|dep| texts(&dep, "pkg")).collect());
-        }
-        Ok(Self { names, built_with, ours })
+        Ok(Self { listed, built_with })
     }
 
     /// Our crates that import what they may not, in tests too.
     pub(super) fn imports(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        for (name, listed) in &self.ours {
+        for (name, listed) in &self.listed {
             let may = MAY_IMPORT.iter().find(|(of, _)| of == name).map_or(&[][..], |(_, may)| may);
-            for import in listed.iter().filter(|import| self.ours.contains_key(*import)) {
-                if import == SERVER || !may.contains(&import.as_str()) && import != name {
+            for import in listed.iter().filter(|import| self.listed.contains_key(*import)) {
+                if !may.contains(&import.as_str()) {
                     wrong.push(format!("{name} imports {import}"));
                 }
             }
@@ -86,11 +74,9 @@ impl Metadata {
 
     /// Crates other than the server whose build has sockets, a runtime or a database in it.
     pub(super) fn io(&self) -> Vec<String> {
-        let pure =
-            self.ours.keys().filter(|name| *name != SERVER && MAY_IMPORT.iter().any(|(of, _)| of == name));
         let mut wrong = Vec::new();
-        for name in pure {
-            for found in self.build_of(name).iter().filter(|found| DOES_IO.contains(&found.as_str())) {
+        for (name, packages) in self.built_with.iter().filter(|(name, _)| *name != SERVER) {
+            for found in packages.iter().filter(|package| DOES_IO.contains(&name_of(package))) {
                 wrong.push(format!("{name} is built with {found}"));
             }
         }
@@ -100,87 +86,86 @@ impl Metadata {
     /// Crypto that must not be there, or is there twice.
     pub(super) fn crypto(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        for found in self.build_of(SERVER).iter().filter(|found| NOT_BUILT.contains(&found.as_str())) {
-            wrong.push(format!("{found} is built: see `cargo tree -i {found}`"));
+        let packages: BTreeSet<&String> = self.built_with.values().flatten().collect();
+        for found in packages.iter().filter(|package| NOT_BUILT.contains(&name_of(package))) {
+            wrong.push(format!("{found} is built: see `cargo tree -i {}`", name_of(found)));
         }
         for name in ONE_VERSION {
-            let versions = self.names.values().filter(|found| *found == name).count();
+            let versions = packages.iter().filter(|package| name_of(package) == name).count();
             if versions != 1 {
                 wrong.push(format!("{versions} versions of {name}, not one"));
             }
         }
-        if self
-            .ours
-            .get("chartgate-access")
-            .is_some_and(|listed| listed.iter().any(|name| name == "aws-lc-rs"))
-        {
-            wrong.push("chartgate-access decides; it does not compute signatures".to_owned());
+        if self.listed.get(DECIDES).is_some_and(|listed| listed.iter().any(|name| name == "aws-lc-rs")) {
+            wrong.push(format!("{DECIDES} decides; it does not compute signatures"));
         }
         wrong
     }
+}
 
-    /// The names of everything that goes into a crate's build.
-    fn build_of(&self, name: &str) -> BTreeSet<String> {
-        let mut open: Vec<&String> =
-            self.names.iter().filter(|(_, found)| *found == name).map(|(id, _)| id).collect();
-        let mut seen = BTreeSet::new();
-        while let Some(id) = open.pop() {
-            if seen.insert(id) {
-                open.extend(self.built_with.get(id).into_iter().flatten());
-            }
-        }
-        seen.into_iter().filter_map(|id| self.names.get(id).cloned()).collect()
-    }
+/// `name v1.2.3` of a line of the tree, without what follows: a path, a mark of repetition.
+fn package_of(line: &str) -> String {
+    line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+}
+
+fn name_of(package: &str) -> &str {
+    package.split(' ').next().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A workspace of the crates named, each with what it is built with.
-    fn workspace(crates: &[(&str, &[&str])]) -> Metadata {
-        let kinds = serde_json::json!([{ "kind": null }]);
-        let mut packages = Vec::new();
-        let mut nodes = Vec::new();
-        for (name, needs) in crates {
-            let listed: Vec<Value> = needs.iter().map(|n| serde_json::json!({ "name": n })).collect();
-            packages.push(serde_json::json!({ "id": name, "name": name, "dependencies": listed }));
-            let deps: Vec<Value> =
-                needs.iter().map(|n| serde_json::json!({ "pkg": n, "dep_kinds": kinds })).collect();
-            nodes.push(serde_json::json!({ "id": name, "deps": deps }));
-        }
-        let members: Vec<&str> =
-            crates.iter().map(|(name, _)| *name).filter(|name| name.starts_with("chartgate")).collect();
-        let all = serde_json::json!({
-            "packages": packages, "workspace_members": members, "resolve": { "nodes": nodes },
-        });
-        Metadata::read(&all.to_string()).unwrap()
+    /// A workspace of these crates, each with what it lists and what is in its tree.
+    fn workspace(crates: &[(&str, &[&str], &str)]) -> Layers {
+        let packages: Vec<Value> = crates
+            .iter()
+            .map(|(name, lists, _)| {
+                let lists: Vec<Value> =
+                    lists.iter().map(|name| serde_json::json!({ "name": name })).collect();
+                serde_json::json!({ "name": name, "dependencies": lists })
+            })
+            .collect();
+        let tree = |of: &str| Ok(crates.iter().find(|(name, ..)| *name == of).unwrap().2.to_owned());
+        Layers::read(&serde_json::json!({ "packages": packages }).to_string(), tree).unwrap()
     }
 
     #[test]
     fn a_lower_layer_may_not_import_a_higher_one() {
-        let sound = workspace(&[("chartgate-values", &[]), ("chartgate-audit", &["chartgate-values"])]);
+        let sound =
+            workspace(&[("chartgate-values", &[], ""), ("chartgate-audit", &["chartgate-values"], "")]);
         assert!(sound.imports().is_empty());
-        let upward = workspace(&[("chartgate-values", &["chartgate-audit"]), ("chartgate-audit", &[])]);
+        let upward =
+            workspace(&[("chartgate-values", &["chartgate-audit"], ""), ("chartgate-audit", &[], "")]);
         assert_eq!(upward.imports(), ["chartgate-values imports chartgate-audit"]);
-        let sideways = workspace(&[("chartgate-protocol", &["chartgate-audit"]), ("chartgate-audit", &[])]);
+        let sideways =
+            workspace(&[("chartgate-protocol", &["chartgate-audit"], ""), ("chartgate-audit", &[], "")]);
         assert_eq!(sideways.imports(), ["chartgate-protocol imports chartgate-audit"]);
-        let server = workspace(&[("chartgate-bench", &["chartgate-server"]), ("chartgate-server", &[])]);
-        assert_eq!(server.imports(), ["chartgate-bench imports chartgate-server"]);
+        let server = workspace(&[("xtask", &["chartgate-server"], ""), ("chartgate-server", &[], "")]);
+        assert_eq!(server.imports(), ["xtask imports chartgate-server"]);
     }
 
     #[test]
     fn a_runtime_is_found_however_deep_it_hides() {
-        let hidden = workspace(&[("chartgate-access", &["cache"]), ("cache", &["tokio"]), ("tokio", &[])]);
-        assert_eq!(hidden.io(), ["chartgate-access is built with tokio"]);
-        let server = workspace(&[("chartgate-server", &["tokio"]), ("tokio", &[])]);
+        let hidden = workspace(&[("chartgate-access", &["cache"], "cache v1.0.0\ntokio v1.49.0 (*)\n")]);
+        assert_eq!(hidden.io(), ["chartgate-access is built with tokio v1.49.0"]);
+        let server = workspace(&[("chartgate-server", &["tokio"], "tokio v1.49.0\n")]);
         assert!(server.io().is_empty());
     }
 
     #[test]
     fn a_second_crypto_library_is_found() {
-        let two = workspace(&[("chartgate-server", &["tls"]), ("tls", &["ring"]), ("ring", &[])]);
-        assert!(two.crypto().contains(&"ring is built: see `cargo tree -i ring`".to_owned()));
-        assert!(two.crypto().contains(&"0 versions of aws-lc-rs, not one".to_owned()));
+        let tree = "tls v1.0.0\nring v0.17.0\nsubtle v2.6.0\nsubtle v2.5.0\n";
+        let wrong = workspace(&[("chartgate-server", &["tls"], tree)]).crypto();
+        assert!(wrong.contains(&"ring v0.17.0 is built: see `cargo tree -i ring`".to_owned()));
+        assert!(wrong.contains(&"2 versions of subtle, not one".to_owned()));
+        assert!(wrong.contains(&"0 versions of aws-lc-rs, not one".to_owned()));
+    }
+
+    #[test]
+    fn a_package_that_repeats_in_a_tree_counts_once() {
+        let tree: String =
+            ONE_VERSION.iter().map(|name| format!("{name} v1.0.0\n{name} v1.0.0 (*)\n")).collect();
+        assert!(workspace(&[("chartgate-server", &[], &tree)]).crypto().is_empty());
     }
 }

@@ -58,6 +58,10 @@ pub enum Decision {
 }
 
 /// A yes, from which alone an [`Allowed`] action is made.
+///
+/// ```compile_fail,E0451
+/// let _ = chartgate_access::pdp::decide::Allowance { policies: Vec::new() };
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Allowance {
     policies: Vec<String>,
@@ -122,6 +126,20 @@ impl Allowance {
     }
 }
 
+/// The first yes of several answers; without one, the most telling no. Asked of every relation that the records of a
+/// type can have, a no means that the type is out of reach: the answer is the same for every instance, and may say so.
+pub fn any_of(answers: impl IntoIterator<Item = Decision>) -> Decision {
+    let mut denial = Denial { policies: Vec::new(), reason: DenyReason::NotPermitted };
+    for answer in answers {
+        match answer {
+            Decision::Allow(allowance) => return Decision::Allow(allowance),
+            Decision::Deny(no) if denial.reason == DenyReason::NotPermitted => denial = no,
+            Decision::Deny(_) => {}
+        }
+    }
+    Decision::Deny(denial)
+}
+
 #[derive(Clone, Eq, PartialEq, Hash)]
 struct RecordKey {
     facts: Facts,
@@ -170,27 +188,6 @@ impl Pdp {
                 self.remembered.get_with(key, || self.ask(facts, question))
             }
         }
-    }
-
-    /// Whether some record of the type is within reach at all, given how its records can stand to the caller: if not,
-    /// the answer is the same for every instance, and may say so. The policies named are those of the first relation
-    /// that is allowed.
-    pub fn decide_type(
-        &self,
-        facts: &Facts,
-        action: RecordAction,
-        resource_type: &str,
-        relations: &[Relation],
-    ) -> Decision {
-        let mut denial = Denial { policies: Vec::new(), reason: DenyReason::NotPermitted };
-        for relation in relations.iter().copied() {
-            match self.decide(facts, &Question::Record { action, resource_type, relation }) {
-                Decision::Allow(allowance) => return Decision::Allow(allowance),
-                Decision::Deny(no) if denial.reason == DenyReason::NotPermitted => denial = no,
-                Decision::Deny(_) => {}
-            }
-        }
-        Decision::Deny(denial)
     }
 
     fn ask(&self, facts: &Facts, question: &Question<'_>) -> Decision {

@@ -6,6 +6,7 @@
 //! made, and whoever issues a token for the same target waits for the next.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::Duration;
 
 use chartgate_values::Timestamp;
@@ -65,10 +66,14 @@ pub struct Traits {
     pub issued_at: Timestamp,
 }
 
-/// All cut-offs that can still matter.
+/// All cut-offs that can still matter: a map for each kind, so that looking up a token copies nothing.
 #[derive(Clone, Debug, Default)]
 pub struct CutOffs {
-    up_to: HashMap<Target, Timestamp>,
+    subjects: HashMap<Subject, Timestamp>,
+    sessions: HashMap<SessionId, Timestamp>,
+    clients: HashMap<ClientId, Timestamp>,
+    grants: HashMap<GrantId, Timestamp>,
+    keys: HashMap<String, Timestamp>,
     tokens: HashMap<Jti, Timestamp>,
 }
 
@@ -99,14 +104,14 @@ impl CutOffs {
     /// Adds a cut-off; one that is already there only moves forward.
     pub fn add(&mut self, cut_off: CutOff) {
         match cut_off {
-            CutOff::UpTo { target, not_before } => {
-                let entry = self.up_to.entry(target).or_insert(not_before);
-                *entry = (*entry).max(not_before);
-            }
-            CutOff::Token { jti, expires_at } => {
-                let entry = self.tokens.entry(jti).or_insert(expires_at);
-                *entry = (*entry).max(expires_at);
-            }
+            CutOff::UpTo { target, not_before } => match target {
+                Target::Subject(id) => raise(&mut self.subjects, id, not_before),
+                Target::Session(id) => raise(&mut self.sessions, id, not_before),
+                Target::Client(id) => raise(&mut self.clients, id, not_before),
+                Target::Grant(id) => raise(&mut self.grants, id, not_before),
+                Target::Key(kid) => raise(&mut self.keys, kid, not_before),
+            },
+            CutOff::Token { jti, expires_at } => raise(&mut self.tokens, jti, expires_at),
         }
     }
 
@@ -115,20 +120,20 @@ impl CutOffs {
     /// # Errors
     /// [`Revoked`], by the widest cause.
     pub fn check(&self, token: &Traits) -> Result<(), Revoked> {
-        let cut = |target: Target| self.up_to.get(&target).is_some_and(|at| token.issued_at <= *at);
-        if cut(Target::Subject(token.subject.clone())) {
+        let is_cut = |at: Option<&Timestamp>| at.is_some_and(|at| token.issued_at <= *at);
+        if is_cut(self.subjects.get(&token.subject)) {
             return Err(Revoked::Subject);
         }
-        if token.session.clone().is_some_and(|id| cut(Target::Session(id))) {
+        if is_cut(token.session.as_ref().and_then(|id| self.sessions.get(id))) {
             return Err(Revoked::Session);
         }
-        if cut(Target::Client(token.client_id.clone())) {
+        if is_cut(self.clients.get(&token.client_id)) {
             return Err(Revoked::Client);
         }
-        if token.grant.clone().is_some_and(|id| cut(Target::Grant(id))) {
+        if is_cut(token.grant.as_ref().and_then(|id| self.grants.get(id))) {
             return Err(Revoked::Grant);
         }
-        if cut(Target::Key(token.key.clone())) {
+        if is_cut(self.keys.get(&token.key)) {
             return Err(Revoked::Key);
         }
         if self.tokens.contains_key(&token.jti) {
@@ -140,18 +145,38 @@ impl CutOffs {
     /// How long issuing has to wait so that a token that looks like this one would be believed.
     #[must_use]
     pub fn wait_before_issuing(&self, targets: &[Target], now: Timestamp) -> Duration {
-        let latest = targets.iter().filter_map(|target| self.up_to.get(target)).max();
-        match latest {
-            Some(at) if now.floor_to_second() <= *at => at.plus(Duration::from_secs(1)).since(now),
+        match targets.iter().filter_map(|target| self.at(target)).max() {
+            Some(at) if now.floor_to_second() <= at => at.plus(Duration::from_secs(1)).since(now),
             Some(_) | None => Duration::ZERO,
         }
     }
 
+    fn at(&self, target: &Target) -> Option<Timestamp> {
+        match target {
+            Target::Subject(id) => self.subjects.get(id),
+            Target::Session(id) => self.sessions.get(id),
+            Target::Client(id) => self.clients.get(id),
+            Target::Grant(id) => self.grants.get(id),
+            Target::Key(kid) => self.keys.get(kid),
+        }
+        .copied()
+    }
+
     /// Forgets what can concern no token that is still good: `longest_life` is the longest that any lives.
     pub fn forget(&mut self, longest_life: Duration, now: Timestamp) {
-        self.up_to.retain(|_, at| at.plus(longest_life) >= now);
+        let matters = |at: &Timestamp| at.plus(longest_life) >= now;
+        self.subjects.retain(|_, at| matters(at));
+        self.sessions.retain(|_, at| matters(at));
+        self.clients.retain(|_, at| matters(at));
+        self.grants.retain(|_, at| matters(at));
+        self.keys.retain(|_, at| matters(at));
         self.tokens.retain(|_, expires_at| *expires_at > now);
     }
+}
+
+fn raise<K: Eq + Hash>(map: &mut HashMap<K, Timestamp>, key: K, at: Timestamp) {
+    let entry = map.entry(key).or_insert(at);
+    *entry = (*entry).max(at);
 }
 
 #[cfg(test)]

@@ -168,6 +168,10 @@ pub(super) async fn proceed(
         Reply { server: &server, redirect_uri: &pending.redirect_uri, state: pending.state.as_deref() };
     let page = match (step, pending.pages) {
         (Step::Done(approved), _) => {
+            // A new grant is activity of its session.
+            if server.sessions.used(&approved.session).is_err() {
+                return expired();
+            }
             return finish(&server, &origin, &digest, pending, approved).await;
         }
         (Step::SignIn, Pages::Forbidden) => {

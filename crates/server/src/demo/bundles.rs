@@ -1,6 +1,6 @@
 //! Loading FHIR R4 bundles, such as Synthea's: references that name an entry by `urn:uuid` become `Type/id`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -32,6 +32,12 @@ pub(super) fn load(folder: &Path) -> anyhow::Result<Vec<Value>> {
     if !resources.iter().any(|r| r.get("resourceType") == Some(&json!("Patient"))) {
         bail!("{}: no FHIR Patient in any bundle", folder.display());
     }
+    // Shared resources such as organisations stand in several bundles; once is enough.
+    let mut seen = HashSet::new();
+    resources.retain(|resource| {
+        let text = |name| resource.get(name).and_then(Value::as_str).map(str::to_owned);
+        seen.insert((text("resourceType"), text("id")))
+    });
     resources.iter_mut().for_each(|resource| rewrite(resource, &names));
     Ok(once_each(resources))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chartgate_access::ids::SessionId;
 use chartgate_access::session::Timeouts;
@@ -19,6 +20,9 @@ pub(crate) struct LiveSessions {
     /// What the store said of a session, for a short while: automatic logoff holds for proxied requests too.
     known: Cache<SessionId, Timestamp>,
 }
+
+/// Uses that follow each other so closely are one.
+const COARSE: Duration = Duration::from_secs(1);
 
 /// The session has been idle for too long, or is unknown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -49,6 +53,9 @@ impl LiveSessions {
         };
         if now >= last.plus(self.timeouts.idle) {
             return Err(SessionIsOver);
+        }
+        if now < last.plus(COARSE) {
+            return Ok(());
         }
         self.known.insert(id.clone(), now);
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), now);

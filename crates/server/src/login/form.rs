@@ -88,12 +88,14 @@ impl Present {
     pub(super) fn of(login: &Login, headers: &HeaderMap) -> Result<Option<Self>, StoreError> {
         let Some(secret) = cookie::read(headers, cookie::SESSION) else { return Ok(None) };
         let (digest, now) = (digest_of(secret), login.clock.now());
-        login.store.read(|sql| {
+        let present = login.store.read(|sql| {
             let Some(session) = sql.session_by_cookie(&digest)? else { return Ok(None) };
             let Some(user) = sql.user(&session.subject)? else { return Ok(None) };
             let good = user.state == UserState::Enabled && session.check(login.timeouts, now).is_ok();
-            Ok(good.then_some(Self { user, session }))
-        })
+            Ok::<_, StoreError>(good.then_some(Self { user, session }))
+        })?;
+        // A page that is looked at is activity.
+        Ok(present.filter(|present| login.sessions.used(&present.session.id).is_ok()))
     }
 }
 

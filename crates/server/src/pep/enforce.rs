@@ -1,11 +1,11 @@
 //! What the caller may: scopes first, then policy, for the type and for each record of it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::caller::Caller;
-use chartgate_access::pdp::decide::{Decision, Denial, Pdp, Question, RecordAction};
+use chartgate_access::pdp::decide::{Decision, Denial, Pdp, Question, RecordAction, any_of};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Reach, Within};
 use chartgate_access::permit::Allowed;
@@ -19,7 +19,21 @@ pub(super) struct Enforcer<'a> {
     caller: &'a Caller,
     panel: Arc<BTreeSet<PatientId>>,
     own: Option<PatientId>,
+    memory: &'a Decisions,
 }
+
+/// What was decided for one token under one revision of the policies: its few questions come again and again.
+#[derive(Debug, Default)]
+pub(super) struct Decisions(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    revision: String,
+    decided: Vec<(Asked, Decision)>,
+}
+
+/// A question that a token's requests ask.
+type Asked = (Permission, ResourceType, Relation);
 
 /// Why a type is out of reach: the answer would be the same for every instance.
 #[derive(Debug)]
@@ -40,9 +54,14 @@ pub(super) enum RecordDenied {
 }
 
 impl<'a> Enforcer<'a> {
-    pub(super) fn new(pdp: Arc<Pdp>, caller: &'a Caller, panel: Arc<BTreeSet<PatientId>>) -> Self {
+    pub(super) fn new(
+        pdp: Arc<Pdp>,
+        caller: &'a Caller,
+        memory: &'a Decisions,
+        panel: Arc<BTreeSet<PatientId>>,
+    ) -> Self {
         let own = caller.fhir_user.as_ref().and_then(|f| f.patient());
-        Self { pdp, caller, panel, own }
+        Self { pdp, caller, panel, own, memory }
     }
 
     /// Asks whether some record of the type can be within reach.
@@ -63,8 +82,8 @@ impl<'a> Enforcer<'a> {
             Ownership::Patients => Relation::OF_PATIENTS,
             Ownership::Unknown => &[],
         };
-        let (facts, action_on) = (&self.caller.facts, record_action(permission));
-        match self.pdp.decide_type(facts, action_on, resource_type.as_str(), relations) {
+        let answers = relations.iter().map(|relation| self.ask(permission, resource_type, *relation));
+        match any_of(answers) {
             Decision::Allow(allowance) => Ok(allowance.allow(action)),
             Decision::Deny(denial) => Err(TypeDenied::Policy(denial)),
         }
@@ -119,8 +138,19 @@ impl<'a> Enforcer<'a> {
     }
 
     fn ask(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> Decision {
-        let (action, resource_type) = (record_action(permission), resource_type.as_str());
-        self.pdp.decide(&self.caller.facts, &Question::Record { action, resource_type, relation })
+        let asked = (permission, resource_type, relation);
+        let mut memory = self.memory.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.revision != self.pdp.revision() {
+            *memory = Remembered { revision: self.pdp.revision().to_owned(), decided: Vec::new() };
+        }
+        if let Some((_, decision)) = memory.decided.iter().find(|(known, _)| *known == asked) {
+            return decision.clone();
+        }
+        let action = record_action(permission);
+        let question = Question::Record { action, resource_type: resource_type.as_str(), relation };
+        let decision = self.pdp.decide(&self.caller.facts, &question);
+        memory.decided.push((asked, decision.clone()));
+        decision
     }
 }
 

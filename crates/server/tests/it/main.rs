@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod chromium;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod codes;

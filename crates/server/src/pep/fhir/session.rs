@@ -71,7 +71,12 @@ impl Exchange<'_> {
         let content =
             body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
         let panel = self.gateway.care.of(&authenticated.caller.facts.subject);
-        let enforcer = Enforcer::new(self.gateway.policies.current(), &authenticated.caller, panel);
+        let enforcer = Enforcer::new(
+            self.gateway.policies.current(),
+            &authenticated.caller,
+            &authenticated.decisions,
+            panel,
+        );
         if let Some(link) = page {
             return search::next_page(self, &authenticated, &enforcer, link).await;
         }

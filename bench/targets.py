@@ -1,0 +1,242 @@
+"""The servers: each is started on a core, asked whether it answers, and watched through /proc."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PATIENT = {
+    "resourceType": "Patient",
+    "id": "bench",
+    "meta": {"versionId": "3", "lastUpdated": "2026-03-01T09:30:00Z"},
+    "active": True,
+    "identifier": [
+        {"use": "official", "system": "https://clinic.example/mrn", "value": "M482913"},
+        {"use": "secondary", "system": "https://payer.example/member", "value": "XB-2291-77"},
+    ],
+    "name": [{"use": "official", "family": "Lindqvist", "given": ["Amara", "Ruth"], "prefix": ["Ms."]}],
+    "telecom": [
+        {"system": "phone", "value": "+1 555 0100", "use": "home"},
+        {"system": "email", "value": "amara@example.org", "use": "work"},
+    ],
+    "gender": "female",
+    "birthDate": "1974-06-11",
+    "address": [{"use": "home", "line": ["12 Harbour Street"], "city": "Springfield", "postalCode": "01101"}],
+    "managingOrganization": {"reference": "Organization/clinic"},
+}
+SIZE = 1434  # bytes of the whole resource: 1.4 KiB
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Server:
+    """A process on a core of its own."""
+
+    def __init__(self, name, command, core, log, port, environment=None, checks=True):
+        self.name, self.command, self.core, self.log, self.port = name, command, core, log, port
+        self.environment, self.checks = environment or {}, checks
+        self.process = None
+
+    def start(self):
+        """Starts it and says how long it took until it accepted a connection."""
+        begun = time.perf_counter()
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                ["taskset", "-c", str(self.core), *self.command],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **self.environment},
+            )
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return time.perf_counter() - begun
+            except OSError:
+                if self.process.poll() is not None:
+                    raise RuntimeError(f"{self.name} ended: {Path(self.log).read_text()[-2000:]}") from None
+                if time.perf_counter() - begun > 60:
+                    raise RuntimeError(f"{self.name} does not answer") from None
+                time.sleep(0.001)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def pids(self):
+        """Its process and the processes under it."""
+        found, parents = [self.process.pid], {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    stat = Path(f"/proc/{entry}/stat").read_text()
+                except OSError:
+                    continue
+                parents.setdefault(int(stat.rsplit(")", 1)[1].split()[1]), []).append(int(entry))
+        for pid in found:
+            found.extend(parents.get(pid, []))
+        return found
+
+    def cpu(self):
+        """Seconds of processor time so far, user and system."""
+        total = 0
+        for pid in self.pids():
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / TICKS
+
+    def memory(self, which="VmRSS"):
+        """MiB, now (VmRSS) or at most so far (VmHWM)."""
+        total = 0
+        for pid in self.pids():
+            status = Path(f"/proc/{pid}/status").read_text()
+            total += int(re.search(rf"{which}:\s+(\d+)", status).group(1))
+        return total / 1024
+
+
+def upstream(folder, core):
+    """nginx with a static Patient."""
+    root = folder / "upstream"
+    (root / "fhir/Patient").mkdir(parents=True)
+    text = json.dumps(PATIENT)
+    filler = {"extension": [{"url": "https://clinic.example/note", "valueString": ""}]}
+    missing = SIZE - len(json.dumps({**PATIENT, **filler}))
+    filler["extension"][0]["valueString"] = "x" * missing
+    text = json.dumps({**PATIENT, **filler})
+    assert len(text) == SIZE
+    (root / "fhir/Patient/bench").write_text(text)
+    port = free_port()
+    config = root / "nginx.conf"
+    config.write_text(f"""
+worker_processes 1; daemon off; pid {root}/pid; error_log {root}/error.log;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 100000000; keepalive_timeout 600s; open_file_cache max=10;
+  client_body_temp_path {root}/b; proxy_temp_path {root}/p; fastcgi_temp_path {root}/f;
+  uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
+  server {{ listen 127.0.0.1:{port} backlog=4096; default_type application/fhir+json; root {root}; }}
+}}
+""")
+    os.chmod(root, 0o755)
+    return Server("upstream", ["nginx", "-p", str(root), "-c", str(config)], core, root / "log", port)
+
+
+def nginx(folder, core, tls, behind):
+    """A plain proxy: checks nothing."""
+    root = folder / "nginx"
+    root.mkdir()
+    port = free_port()
+    config = root / "nginx.conf"
+    config.write_text(f"""
+worker_processes 1; daemon off; pid {root}/pid; error_log {root}/error.log;
+events {{ worker_connections 4096; }}
+http {{
+  access_log {root}/access.log; keepalive_requests 100000000; keepalive_timeout 600s;
+  client_body_temp_path {root}/b; proxy_temp_path {root}/p; fastcgi_temp_path {root}/f;
+  uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
+  upstream behind {{ server 127.0.0.1:{behind}; keepalive 256; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:{port} ssl backlog=4096;
+    ssl_certificate {tls}/cert.pem; ssl_certificate_key {tls}/key.pem; ssl_protocols TLSv1.3;
+    location / {{ proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+  }}
+}}
+""")
+    command = ["nginx", "-p", str(root), "-c", str(config)]
+    return Server("nginx", command, core, root / "log", port, checks=False)
+
+
+def haproxy(folder, core, tls, behind, key, issuer, audience, name="haproxy"):
+    """Checks signature, issuer, audience, expiry and scope."""
+    root = folder / name
+    root.mkdir()
+    port = free_port()
+    (root / "pem").write_text((tls / "cert.pem").read_text() + (tls / "key.pem").read_text())
+    (root / "key.pem").write_text(key)
+    config = root / "haproxy.cfg"
+    config.write_text(f"""
+global
+  nbthread 1
+  maxconn 4096
+  log stdout format raw local0
+  tune.bufsize 16384
+defaults
+  mode http
+  log global
+  option httplog
+  timeout client 60s
+  timeout server 60s
+  timeout connect 5s
+  timeout http-keep-alive 600s
+frontend gate
+  bind 127.0.0.1:{port} ssl crt {root}/pem ssl-min-ver TLSv1.3 alpn http/1.1
+  http-request set-var(txn.alg) http_auth_bearer,jwt_header_query('$.alg')
+  http-request set-var(txn.iss) http_auth_bearer,jwt_payload_query('$.iss')
+  http-request set-var(txn.aud) http_auth_bearer,jwt_payload_query('$.aud')
+  http-request set-var(txn.scope) http_auth_bearer,jwt_payload_query('$.scope')
+  http-request set-var(txn.exp) http_auth_bearer,jwt_payload_query('$.exp','int')
+  http-request set-var(txn.now) date()
+  http-request deny deny_status 401 unless {{ var(txn.alg) -m str RS256 }}
+  http-request deny deny_status 401 unless {{ var(txn.iss) -m str {issuer} }}
+  http-request deny deny_status 401 unless {{ var(txn.aud) -m str {audience} }}
+  http-request deny deny_status 401 if {{ var(txn.exp),sub(txn.now) -m int le 0 }}
+  http-request deny deny_status 403 unless {{ var(txn.scope) -m reg (^|\\s)system/Patient\\.c?r }}
+  http-request deny deny_status 401 unless {{ http_auth_bearer,jwt_verify(txn.alg,"{root}/key.pem") -m int 1 }}
+  default_backend behind
+backend behind
+  http-reuse always
+  server behind 127.0.0.1:{behind}
+""")
+    return Server(name, ["haproxy", "-db", "-f", str(config)], core, root / "log", port)
+
+
+def chartgate(folder, core, binary, behind, durability, name):
+    """An installation made as anybody would make one: `init`, a route, `serve`."""
+    root = folder / name
+    port = free_port()
+    issuer = f"https://localhost:{port}"
+    run(binary, "init", "--dir", root, "--issuer", issuer)
+    config = root / "chartgate.toml"
+    text = config.read_text()
+    text = re.sub(r'https\s+= ".*"', f'https = "127.0.0.1:{port}"', text)
+    text = re.sub(r'metrics = ".*"\n', "", text)
+    text += f"""
+[[route]]
+name     = "fhir"
+kind     = "fhir"
+path     = "/fhir"
+upstream = "http://127.0.0.1:{behind}/fhir"
+"""
+    config.write_text(text)
+    environment = {
+        "CHARTGATE_AUDIT__DURABILITY": durability,
+        "CHARTGATE_TOKENS__ACCESS_TOKEN_TTL": "1h",
+        "RUST_LOG": "warn",
+    }
+    server = Server(name, [str(binary), "--config", str(config), "serve"], core, root / "log", port, environment)
+    server.root, server.issuer, server.config = root, issuer, config
+    return server
+
+
+def add_client(binary, server, name, scope, audience=None):
+    words = ["client", "add", name, "--kind", "confidential", "--grant", "client_credentials",
+             "--scope", scope, "--role", "service", "--audience", audience or f"{server.issuer}/fhir"]
+    return json.loads(run(binary, "--config", server.config, *words))
+
+
+def run(*words):
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{words}: {done.stderr}")
+    return done.stdout

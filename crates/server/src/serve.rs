@@ -237,6 +237,13 @@ fn plain(request: &Request<Incoming>) -> Result<(), StatusCode> {
     if repeated(header::HOST) || repeated(header::AUTHORIZATION) || request.method() == Method::CONNECT {
         return Err(StatusCode::BAD_REQUEST);
     }
+    // One coding, `chunked`, is all that a body may be framed by here (RFC 9112 section 6.1).
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || repeated(header::TRANSFER_ENCODING)
+    {
+        return Err(StatusCode::BAD_REQUEST);
+    }
     let old = request.version() <= Version::HTTP_11;
     if old && (request.uri().scheme().is_some() || !request.uri().path().starts_with('/')) {
         return Err(StatusCode::BAD_REQUEST);

@@ -15,7 +15,8 @@ use chartgate_access::pdp::policy_test::PolicyTests;
 pub(crate) struct LivePolicies {
     dir: PathBuf,
     in_force: RwLock<Arc<Pdp>>,
-    seen: RwLock<Digest>,
+    /// The digest of what the last look found, or what was wrong with it.
+    seen: RwLock<String>,
 }
 
 type Digest = String;
@@ -48,19 +49,29 @@ impl LivePolicies {
         Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether the folder is in another state than at the last look; remembers it.
+    fn is_new(&self, state: &str) -> bool {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let is_new = *seen != state;
+        if is_new {
+            state.clone_into(&mut seen);
+        }
+        is_new
+    }
+
     /// Looks whether the folder has changed, and puts into force what is new and valid.
     pub(crate) fn look(&self) -> Look {
         let files = match read(&self.dir) {
             Ok(files) => files,
-            Err(errors) => return Look::Refused(errors),
+            Err(errors) => {
+                // Said once, not at every look.
+                let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                return if self.is_new(&lines.join("\n")) { Look::Refused(errors) } else { Look::Same };
+            }
         };
         let digest = files.digest();
-        {
-            let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-            if *seen == digest {
-                return Look::Same;
-            }
-            seen.clone_from(&digest);
+        if !self.is_new(&digest) {
+            return Look::Same;
         }
         match Policies::read(&files.schema, &files.policies) {
             Ok(policies) => {

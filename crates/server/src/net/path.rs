@@ -28,6 +28,7 @@ pub(crate) fn unambiguous(path: &str) -> Result<&str, AmbiguousPath> {
 
 fn plain_segment(segment: &str) -> Result<(), AmbiguousPath> {
     let mut bytes = segment.bytes();
+    let mut text = Vec::with_capacity(segment.len());
     while let Some(byte) = bytes.next() {
         match byte {
             b'%' => {
@@ -40,13 +41,15 @@ fn plain_segment(segment: &str) -> Result<(), AmbiguousPath> {
                 {
                     return Err(AmbiguousPath);
                 }
+                text.push(plain);
             }
             b';' | b'\\' => return Err(AmbiguousPath),
-            b if b.is_ascii_graphic() => {}
+            b if b.is_ascii_graphic() => text.push(b),
             _ => return Err(AmbiguousPath),
         }
     }
-    Ok(())
+    // What is not UTF-8 is another character to each decoder: `%c0%ae` has been read as a dot.
+    std::str::from_utf8(&text).map(drop).map_err(|_| AmbiguousPath)
 }
 
 #[cfg(test)]
@@ -75,6 +78,8 @@ mod tests {
             "/a%00",
             "/a%zz",
             "/a%2",
+            "/a/%c0%ae",
+            "/a/%ff",
             "/a b",
             "/ä",
             "http://h/a",

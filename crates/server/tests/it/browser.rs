@@ -115,6 +115,8 @@ pub(crate) struct App<'a> {
     pub(crate) scope: &'a str,
     /// Whom the person picks, where they are asked.
     pub(crate) patient: Option<&'a str>,
+    /// The route that the tokens shall be good for.
+    pub(crate) route: &'a str,
 }
 
 /// What every application of a physician asks for, in the order in which it is granted.
@@ -123,12 +125,18 @@ pub(crate) const USER_SCOPE: &str = "fhirUser openid user/*.cruds";
 impl<'a> App<'a> {
     /// The public one.
     pub(crate) fn public(scope: &'a str) -> Self {
-        Self { client: "demo-app", secret: None, scope, patient: None }
+        Self { client: "demo-app", secret: None, scope, patient: None, route: "/fhir" }
     }
 
     /// The confidential one.
     pub(crate) fn web(gateway: &'a Gateway, scope: &'a str) -> Self {
-        Self { client: "demo-web", secret: Some(gateway.secret("demo-web")), scope, patient: None }
+        Self {
+            client: "demo-web",
+            secret: Some(gateway.secret("demo-web")),
+            scope,
+            patient: None,
+            route: "/fhir",
+        }
     }
 
     /// The authorization request, before anything is changed about it.
@@ -139,7 +147,7 @@ impl<'a> App<'a> {
             ("redirect_uri", CALLBACK.to_owned()),
             ("scope", self.scope.to_owned()),
             ("state", "state-of-the-app".to_owned()),
-            ("aud", format!("{}/fhir", gateway.issuer)),
+            ("aud", format!("{}{}", gateway.issuer, self.route)),
             ("code_challenge", CHALLENGE.to_owned()),
             ("code_challenge_method", "S256".to_owned()),
         ]

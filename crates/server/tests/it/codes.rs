@@ -207,7 +207,7 @@ async fn o15_nobody_who_was_shut_out_meanwhile_gets_tokens_for_a_code() {
         let client = format!("o15-{}", person.name);
         let redirect = ["--redirect-uri", CALLBACK, "--scope", USER_SCOPE, "--grant", "authorization_code"];
         gateway.command(&[&["client", "add", &client, "--kind", "public"], &redirect[..]].concat());
-        let app = App { client: &client, secret: None, scope: USER_SCOPE, patient: None };
+        let app = App { client: &client, secret: None, scope: USER_SCOPE, patient: None, route: "/fhir" };
         let mut browser = Browser::default();
         let code = app.authorize(gateway, &mut browser, &person).await.get("code").unwrap();
         match what {
@@ -251,7 +251,8 @@ async fn o15_a_disabled_person_gets_no_code_from_a_session_that_was_open() {
 async fn o17_a_grant_that_a_client_is_not_registered_for_is_not_had_by_another_door() {
     let gateway = shared::demo();
     let secret = gateway.secret("demo-service");
-    let service = App { client: "demo-service", secret: Some(secret), scope: "openid", patient: None };
+    let service =
+        App { client: "demo-service", secret: Some(secret), scope: "openid", patient: None, route: "/fhir" };
     // Not registered for codes: no redirect URI of its own either, so there is nobody to send an error to.
     let answer = Call::get(&format!(
         "/authorize?{}",

@@ -12,7 +12,17 @@ mod clients;
 #[cfg(test)]
 mod codes;
 #[cfg(test)]
+mod edge;
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod fhir;
+#[cfg(test)]
 mod gateway;
+#[cfg(test)]
+mod jwt_attacks;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
@@ -20,8 +30,12 @@ mod parallel;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod shared;
 #[cfg(test)]
 mod story;
+#[cfg(test)]
+mod synthea;
 #[cfg(test)]
 mod wire;

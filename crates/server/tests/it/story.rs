@@ -273,7 +273,7 @@ async fn whatever_ends_a_token_ends_it_at_once_on_open_connections_and_after_a_c
             "--grant",
             "refresh_token",
         ]);
-        let app = App { client: &client, secret: None, scope: USER_SCOPE, patient: None };
+        let app = App { client: &client, secret: None, scope: USER_SCOPE, patient: None, route: "/fhir" };
         let mut browser = Browser::default();
         let tokens = app.tokens_in(&gateway, &mut browser, &person).await;
         let read = own.clone().bearer(&tokens.access);

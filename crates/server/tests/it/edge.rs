@@ -1,0 +1,249 @@
+//! Bare bytes at the edge: rows G01, G05, G06, G11 of the corpus, and the limits on heads and bodies.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::browser::{App, USER_SCOPE};
+use crate::gateway::Gateway;
+use crate::shared;
+use crate::wire::{Call, Raw, authority, fresh_address, raw, tls};
+
+async fn danas_token(gateway: &Gateway) -> String {
+    App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access
+}
+
+/// A request with this line and these further header lines, and nothing after it.
+async fn head(gateway: &Gateway, line: &str, more: &[&str]) -> Raw {
+    let mut bytes = format!("{line}\r\nhost: {}\r\n", authority(gateway));
+    for header in more {
+        bytes.push_str(header);
+        bytes.push_str("\r\n");
+    }
+    bytes.push_str("\r\n");
+    raw(gateway, bytes).await
+}
+
+#[tokio::test]
+async fn g05_two_authorizations_or_a_joined_one_are_a_bad_request() {
+    let gateway = shared::demo();
+    let token = danas_token(gateway).await;
+    let line = format!("GET /fhir/Patient/{} HTTP/1.1", gateway.panel("dana")[0]);
+    let good = format!("authorization: Bearer {token}");
+    assert_eq!(head(gateway, &line, &[&good, "connection: close"]).await.statuses(), [200]);
+    let twice = head(gateway, &line, &[&good, &good]).await;
+    assert_eq!((twice.statuses(), twice.closed), (vec![400], true));
+    let mixed = head(gateway, &line, &[&good, "authorization: Basic eDp5"]).await;
+    assert_eq!((mixed.statuses(), mixed.closed), (vec![400], true));
+    let joined = head(gateway, &line, &[&format!("authorization: Bearer {token}, Bearer {token}")]).await;
+    assert_eq!(joined.statuses(), [400], "{}", joined.text);
+    for (value, status) in [
+        ("authorization: Basic eDp5", 401),
+        ("authorization:", 401),
+        ("authorization: Bearer", 400),
+        (&format!("authorization: Bearer  {token}"), 400),
+        (&format!("authorization: bearer {token}"), 200),
+        (&format!("authorization: Bearer {token}."), 401),
+        (&format!("authorization: DPoP {token}"), 401),
+    ] {
+        let answer = head(gateway, &line, &[value, "connection: close"]).await;
+        assert_eq!(answer.statuses(), [status], "{value}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn g06_a_request_that_two_servers_could_frame_differently_is_refused_and_its_connection_closed() {
+    let gateway = shared::demo();
+    let token = danas_token(gateway).await;
+    let host = format!("host: {}", authority(gateway));
+    let good = format!("authorization: Bearer {token}");
+    // What a smuggler hopes to have taken for a second request.
+    let hidden = format!("GET /fhir/Patient HTTP/1.1\r\n{host}\r\n{good}\r\n\r\n");
+    for (name, head) in [
+        ("CL and TE", "content-length: 4\r\ntransfer-encoding: chunked"),
+        ("TE and CL", "transfer-encoding: chunked\r\ncontent-length: 4"),
+        ("two lengths", "content-length: 4\r\ncontent-length: 5"),
+        ("joined lengths", "content-length: 4, 5"),
+        ("signed length", "content-length: +4"),
+        ("hexadecimal length", "content-length: 0x4"),
+        ("length beyond u64", "content-length: 99999999999999999999999"),
+        ("chunked twice", "transfer-encoding: chunked, chunked"),
+        ("chunked not last", "transfer-encoding: chunked, identity"),
+        ("other coding", "transfer-encoding: xchunked"),
+        ("space before colon", "transfer-encoding : chunked"),
+        ("folded line", "x: a\r\n b: c"),
+        ("bare CR", "x: a\rb"),
+        ("NUL", "x: a\0b"),
+        ("no name", ": value"),
+        ("no colon", "nonsense"),
+    ] {
+        let bytes = format!(
+            "POST /fhir/Observation/_search HTTP/1.1\r\n{host}\r\n{good}\r\n{head}\r\n\r\n0\r\n\r\n{hidden}"
+        );
+        let answer = raw(gateway, bytes).await;
+        let statuses = answer.statuses();
+        assert!(statuses.len() <= 1, "{name}: a second answer on the connection: {statuses:?}");
+        assert!(
+            statuses.iter().all(|status| (400..500).contains(status) || *status == 501),
+            "{name}: {statuses:?}"
+        );
+        assert!(answer.closed, "{name}");
+    }
+    let old = format!(
+        "POST /fhir/Observation/_search HTTP/1.0\r\n{host}\r\n{good}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
+    );
+    let answer = raw(gateway, old).await;
+    assert!(answer.statuses().len() <= 1 && answer.closed, "HTTP/1.0 with chunks: {}", answer.text);
+    let upgrade = format!(
+        "GET /fhir/Patient/x HTTP/1.1\r\n{host}\r\n{good}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n{hidden}"
+    );
+    let answer = raw(gateway, upgrade).await;
+    assert!(!answer.statuses().contains(&101), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn g05_a_repeated_host_is_refused_and_the_connection_closed() {
+    let gateway = shared::demo();
+    for more in [&["host: evil.example"][..], &["Host: localhost"]] {
+        let answer = head(gateway, "GET /login HTTP/1.1", more).await;
+        assert_eq!((answer.statuses(), answer.closed), (vec![400], true), "{}", answer.text);
+    }
+    // a06: what the Host says is nowhere in what we say of ourselves.
+    let bytes =
+        "GET /.well-known/openid-configuration HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n";
+    let answer = raw(gateway, bytes).await;
+    assert!(!answer.text.contains("evil.example"), "{}", answer.text);
+    let bytes = "GET /fhir/Patient/x HTTP/1.1\r\nhost: evil.example\r\nx-forwarded-host: evil.example\r\nconnection: close\r\n\r\n";
+    let answer = raw(gateway, bytes).await;
+    assert!(!answer.text.contains("evil.example"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn g11_only_a_plain_path_is_a_target() {
+    let gateway = shared::demo();
+    let token = danas_token(gateway).await;
+    let good = format!("authorization: Bearer {token}");
+    let own = gateway.panel("dana")[0];
+    let host = authority(gateway);
+    for line in [
+        format!("GET https://{host}/fhir/Patient/{own} HTTP/1.1"),
+        format!("GET http://evil.example/fhir/Patient/{own} HTTP/1.1"),
+        "OPTIONS * HTTP/1.1".to_owned(),
+        format!("CONNECT {host} HTTP/1.1"),
+        format!("GET fhir/Patient/{own} HTTP/1.1"),
+        format!("GET /fhir/Patient/{own} HTTP/2.0"),
+        format!("GET /fhir/Patient/{own} HTTP/9.9"),
+        format!("GET  /fhir/Patient/{own} HTTP/1.1"),
+        format!("GET /fhir/Patient/{own}"),
+        format!("get@ /fhir/Patient/{own} HTTP/1.1"),
+    ] {
+        let answer = head(gateway, &line, &[&good]).await;
+        assert!(answer.statuses().iter().all(|status| *status == 400), "{line}: {}", answer.text);
+        assert!(answer.closed, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn g01_a_fhir_path_with_two_readings_is_a_bad_request_whatever_it_would_lead_to() {
+    let gateway = shared::demo();
+    let token = danas_token(gateway).await;
+    let good = format!("authorization: Bearer {token}");
+    let (own, other) = (gateway.panel("dana")[0], gateway.stranger_to("dana"));
+    for path in [
+        format!("/fhir/Patient/{own}/../{other}"),
+        format!("/fhir/Patient/{own}/%2e%2e/{other}"),
+        format!("/fhir//Patient/{other}"),
+        format!("/fhir/Patient//{other}"),
+        format!("/fhir/Patient/{other};x=1"),
+        format!("/fhir/Patient%2f{other}"),
+        format!("/fhir/./Patient/{other}"),
+        format!("/fhir/Patient/{other}\\"),
+        format!("/fhir/%50atient/{other}"),
+        format!("/fhir/Patient/{other}%20"),
+        "/fhir/Patient/%00".to_owned(),
+    ] {
+        let answer = head(gateway, &format!("GET {path} HTTP/1.1"), &[&good, "connection: close"]).await;
+        assert_eq!(answer.statuses(), [400], "{path}: {}", answer.text);
+        assert!(!answer.text.contains("birthDate"), "{path}");
+    }
+    for path in [
+        format!("//fhir/Patient/{own}"),
+        format!("/x/../fhir/Patient/{own}"),
+        format!("/fhir%2fPatient/{own}"),
+        format!("/FHIR/Patient/{own}"),
+    ] {
+        let answer = head(gateway, &format!("GET {path} HTTP/1.1"), &[&good, "connection: close"]).await;
+        assert!(matches!(answer.statuses()[..], [400 | 404]), "{path}: {}", answer.text);
+        assert!(!answer.text.contains("birthDate"), "{path}");
+    }
+    let slash = Call::get(&format!("/fhir/Patient/{own}/")).bearer(&token).to(gateway).await;
+    assert_ne!(slash.status, 500);
+}
+
+#[tokio::test]
+async fn a_head_beyond_64_kib_is_a_431() {
+    let gateway = shared::demo();
+    let long = format!("x-long: {}", "a".repeat(70 << 10));
+    let answer = head(gateway, "GET /login HTTP/1.1", &[&long]).await;
+    assert_eq!(answer.statuses(), [431], "{}", answer.text);
+    let many: Vec<String> = (0..500).map(|number| format!("x-{number}: a")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let answer = head(gateway, "GET /login HTTP/1.1", &many).await;
+    assert_eq!(answer.statuses(), [431], "{}", answer.text);
+    let below = format!("x-long: {}", "a".repeat(30 << 10));
+    let answer = head(gateway, "GET /login HTTP/1.1", &[&below, "connection: close"]).await;
+    assert_eq!(answer.statuses(), [200]);
+}
+
+#[tokio::test]
+async fn a_body_beyond_8_mib_is_a_413_before_it_is_sent() {
+    let gateway = shared::demo();
+    let token = danas_token(gateway).await;
+    let good = format!("authorization: Bearer {token}");
+    let length = format!("content-length: {}", (8 << 20) + 1);
+    let json = "content-type: application/fhir+json";
+    let answer = head(gateway, "POST /fhir/Observation HTTP/1.1", &[&good, json, &length]).await;
+    assert_eq!(answer.statuses(), [413], "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_head_that_comes_slowly_and_a_connection_that_says_nothing_are_closed() {
+    let gateway = shared::demo();
+    let slow = async {
+        let mut stream = tls(gateway, fresh_address(), &[b"http/1.1"]).await.unwrap();
+        let begun = Instant::now();
+        stream.write_all(b"GET /login HTTP/1.1\r\n").await.unwrap();
+        loop {
+            // A header line each second keeps any time limit on silence alone from closing it.
+            let mut byte = [0];
+            match tokio::time::timeout(Duration::from_secs(1), stream.read(&mut byte)).await {
+                Ok(Ok(0) | Err(_)) => break,
+                Ok(Ok(_)) => {}
+                Err(_) => drop(stream.write_all(b"x: y\r\n").await),
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "a slow head is waited for");
+        }
+    };
+    let silent = async {
+        let mut stream = tls(gateway, fresh_address(), &[b"http/1.1"]).await.unwrap();
+        let answer = crate::wire::read_all(&mut stream, Duration::from_secs(60)).await;
+        assert!(answer.closed && answer.statuses().is_empty(), "{answer:?}");
+    };
+    let no_handshake = async {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
+        let mut bytes = Vec::new();
+        let read = stream.read_to_end(&mut bytes);
+        assert!(tokio::time::timeout(Duration::from_secs(60), read).await.is_ok(), "waited for a handshake");
+    };
+    tokio::join!(slow, silent, no_handshake);
+}
+
+#[tokio::test]
+async fn plain_http_on_the_tls_port_is_not_answered() {
+    let gateway = shared::demo();
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
+    stream.write_all(b"GET /login HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut bytes = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(15), stream.read_to_end(&mut bytes)).await;
+    assert!(!String::from_utf8_lossy(&bytes).contains("HTTP/1.1"), "{bytes:?}");
+}

@@ -1,0 +1,3 @@
+//! What stands in for other people's servers.
+
+pub(crate) mod upstream;

@@ -1,0 +1,255 @@
+//! An `http` route as an operator sets one up: `init`, a configuration, people and clients by command, `serve`; and what
+//! its upstream gets to see. Rows G02, G03, G04, G08, G09 of the corpus.
+
+use serde_json::Value;
+
+use crate::browser::{App, CALLBACK};
+use crate::fakes::upstream::{BODY, Upstream};
+use crate::gateway::{Gateway, Person, Scratch, chartgate};
+use crate::wire::{Call, Connection};
+
+const SCOPE: &str = "openid orders.read orders.write";
+
+/// A gateway before this upstream, with a client `till`.
+fn serve(name: &str, upstream: &Upstream) -> Gateway {
+    let scratch = Scratch::new(name);
+    let [https, metrics] = free_ports();
+    let issuer = format!("https://localhost:{https}");
+    let folder = scratch.path().to_str().unwrap();
+    let made = chartgate(&["init", "--dir", folder, "--issuer", &issuer]);
+    assert!(made.success, "{made:?}");
+    assert!(made.out.contains(&format!("{issuer}/login/enrol?token=")), "{}", made.out);
+    let again = chartgate(&["init", "--dir", folder, "--issuer", &issuer]);
+    assert!(!again.success && again.err.contains("nothing was changed"), "{again:?}");
+
+    scratch.write("upstream-secret", "the-gateways-own-credential\n");
+    scratch.write(
+        "chartgate.toml",
+        format!(
+            r#"issuer = "{issuer}"
+data_dir = "data"
+[listen]
+https = "127.0.0.1:{https}"
+metrics = "127.0.0.1:{metrics}"
+[tls]
+certificate = "tls/cert.pem"
+private_key = "tls/key.pem"
+[policy]
+dir = "policies"
+[[route]]
+name = "orders"
+kind = "http"
+path = "/orders"
+upstream = "http://127.0.0.1:{}/api"
+upstream_auth = {{ bearer = {{ file = "upstream-secret" }} }}
+[[route.allow]]
+methods = ["GET"]
+path = "/orders/{{id}}"
+scope = "orders.read"
+roles = ["billing"]
+[[route.allow]]
+methods = ["POST"]
+path = "/orders"
+scope = "orders.write"
+roles = ["billing"]
+"#,
+            upstream.port
+        ),
+    );
+    let mut gateway = Gateway::serve(scratch, &issuer);
+    gateway.command(&["config", "check"]);
+    let words = ["client", "add", "till", "--kind", "public", "--redirect-uri", CALLBACK, "--scope", SCOPE];
+    gateway.command(&[&words[..], &["--grant", "authorization_code"]].concat());
+    gateway.ready = Value::Null;
+    gateway
+}
+
+fn free_ports() -> [u16; 2] {
+    let sockets = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    sockets.map(|socket| socket.local_addr().unwrap().port())
+}
+
+async fn token(gateway: &Gateway, person: &Person, scope: &str) -> String {
+    let app = App { client: "till", secret: None, scope, patient: None, route: "/orders" };
+    app.tokens(gateway, person).await.access
+}
+
+#[tokio::test]
+async fn an_http_route_lets_through_what_a_rule_names_and_records_intent_and_outcome_of_each_call() {
+    let upstream = Upstream::start().await;
+    let gateway = serve("rules", &upstream);
+    let bea = gateway.person("billing", &[]);
+    let dana = gateway.person("physician", &[]);
+    let full = token(&gateway, &bea, SCOPE).await;
+    let reading = token(&gateway, &bea, "orders.read").await;
+    let physician = token(&gateway, &dana, SCOPE).await;
+    let get = |path: &str, token: &str| Call::get(path).bearer(token).to(&gateway);
+
+    let answer = get("/orders/17?lines=all&x=%2F", &full).await;
+    assert_eq!((answer.status, answer.text()), (200, BODY));
+    assert_eq!(answer.header("etag"), "\"7\"");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    for stripped in ["server", "set-cookie", "x-powered-by", "connection", "access-control-allow-origin"] {
+        assert_eq!(answer.header(stripped), "", "{stripped}");
+    }
+    let post = Call::new("POST", "/orders").body("application/json", r#"{"item":1}"#);
+    assert_eq!(post.clone().bearer(&full).to(&gateway).await.status, 200);
+    let arrived = upstream.arrived();
+    let seen: Vec<(&str, &str)> = arrived.iter().map(|a| (a.method.as_str(), a.target.as_str())).collect();
+    assert_eq!(seen, [("GET", "/api/orders/17?lines=all&x=%2F"), ("POST", "/api/orders")]);
+    assert_eq!(arrived[1].body, r#"{"item":1}"#);
+
+    for (name, status, call) in [
+        ("no token", 401, Call::get("/orders/17")),
+        ("other scope", 403, post.bearer(&reading)),
+        ("other role", 403, Call::get("/orders/17").bearer(&physician)),
+        ("other method", 403, Call::new("DELETE", "/orders/17").bearer(&full)),
+        ("HEAD is not GET", 403, Call::new("HEAD", "/orders/17").bearer(&full)),
+        ("longer path", 403, Call::get("/orders/17/lines").bearer(&full)),
+        ("slash at the end", 403, Call::get("/orders/17/").bearer(&full)),
+        ("other case", 404, Call::get("/Orders/17").bearer(&full)),
+        ("no id", 403, Call::get("/orders").bearer(&full)),
+        (
+            "override",
+            403,
+            Call::new("POST", "/orders/17").header("x-http-method-override", "GET").bearer(&full),
+        ),
+        ("health check", 401, Call::get("/orders/17").header("user-agent", "kube-probe/1.29")),
+        ("cookie", 401, Call::get("/orders/17").header("cookie", "__Host-session=;;=x")),
+        ("token in the query", 401, Call::get(&format!("/orders/17?access_token={full}"))),
+    ] {
+        assert_eq!(call.to(&gateway).await.status, status, "{name}");
+    }
+    assert_eq!(upstream.arrived().len(), 0, "nothing that was refused reached the upstream");
+
+    let records = gateway.audit(&[]);
+    let of = |event: &str| records.iter().filter(|r| r["event"] == event).collect::<Vec<_>>();
+    let (intents, accesses) = (of("access.intent"), of("access"));
+    assert_eq!(intents.len(), 2);
+    assert_eq!(accesses.len(), 2 + 12, "one for each request that reached the route");
+    for intent in &intents {
+        let outcomes: Vec<_> = accesses.iter().filter(|a| a["request_id"] == intent["request_id"]).collect();
+        let [outcome] = outcomes[..] else { panic!("{outcomes:?}") };
+        assert!(intent["index"].as_u64() < outcome["index"].as_u64());
+        assert_eq!(outcome["outcome"], "allow");
+        assert_eq!(outcome["response"]["status"], 200);
+        assert_eq!(outcome["actor"]["sub"], bea.name.as_str());
+        assert_eq!(outcome["decision"]["policies"], serde_json::json!(["endpoint-by-rule"]));
+    }
+    let reasons: Vec<&str> = accesses.iter().filter_map(|a| a["decision"]["reason"].as_str()).collect();
+    for reason in ["no-token", "insufficient-scope", "wrong-role", "no-rule"] {
+        assert!(reasons.contains(&reason), "{reason}: {reasons:?}");
+    }
+}
+
+#[tokio::test]
+async fn g02_g03_the_upstream_sees_our_word_for_who_calls_and_never_the_callers_token_or_headers() {
+    let upstream = Upstream::start().await;
+    let gateway = serve("headers", &upstream);
+    let bea = gateway.person("billing", &[]);
+    let token = token(&gateway, &bea, SCOPE).await;
+    let mut call = Call::get("/orders/17").bearer(&token).header("accept", "application/json");
+    for (name, value) in [
+        ("x-chartgate-subject", "ada"),
+        ("X-Chartgate-Subject", "ada"),
+        ("x_chartgate_subject", "ada"),
+        ("x-user", "ada"),
+        ("x_user", "ada"),
+        ("x-forwarded-user", "ada"),
+        ("x-forwarded-for", "10.0.0.1"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "http"),
+        ("forwarded", "for=10.0.0.1"),
+        ("x-real-ip", "10.0.0.1"),
+        ("x-original-url", "/admin"),
+        ("x-rewrite-url", "/admin"),
+        ("x-http-method-override", "DELETE"),
+        ("proxy-authorization", "Basic eDp5"),
+        ("cookie", "session=1"),
+        ("x-client-cert", "x"),
+        ("te", "trailers"),
+        ("connection", "x-chartgate-subject, authorization, keep-alive"),
+    ] {
+        call = call.header(name, value);
+    }
+    let mut http1 = Connection::open(&gateway).await;
+    assert_eq!(http1.send(call).await.status, 200);
+    let h2 =
+        Call::get("/orders/18").bearer(&token).header("x-user", "ada").header("x-chartgate-subject", "ada");
+    assert_eq!(Connection::open_http2(&gateway).await.send(h2).await.status, 200);
+    let arrived = upstream.arrived();
+    assert_eq!(arrived.len(), 2);
+    for arrived in &arrived {
+        let subjects: Vec<_> = arrived.headers.get_all("x-chartgate-subject").iter().collect();
+        assert_eq!(subjects, [bea.name.as_str()]);
+        assert_eq!(arrived.headers["authorization"], "Bearer the-gateways-own-credential");
+        let mut names: Vec<&str> = arrived.headers.keys().map(http::HeaderName::as_str).collect();
+        names.retain(|name| !["accept", "authorization", "host", "x-chartgate-subject"].contains(name));
+        assert!(names.is_empty(), "{names:?}");
+        assert_eq!(arrived.headers["host"], format!("127.0.0.1:{}", upstream.port));
+        let everything = format!("{arrived:?}");
+        assert!(!everything.contains(&token) && !everything.contains("ada"), "{everything}");
+    }
+    // g04: nobody is a trusted proxy here, so the address is the peer's.
+    let records = gateway.audit(&["--user", &bea.name]);
+    assert!(records.iter().all(|r| r["source"]["ip"].as_str().unwrap().starts_with("127.")));
+}
+
+#[tokio::test]
+async fn g01_a_path_with_two_readings_reaches_neither_rule_nor_upstream() {
+    let upstream = Upstream::start().await;
+    let gateway = serve("paths", &upstream);
+    let bea = gateway.person("billing", &[]);
+    let token = token(&gateway, &bea, SCOPE).await;
+    for path in [
+        "/orders/../admin",
+        "/orders/..",
+        "/orders/.",
+        "/orders/17/../18",
+        "/orders//17",
+        "/orders/%2e%2e",
+        "/orders/%2E%2E/admin",
+        "/orders/17%2f..%2fadmin",
+        "/orders/17;x=1",
+        "/orders/17%3bx",
+        "/orders/..%5cadmin",
+        "/orders/%252e%252e",
+        "/orders/%31%37",
+        "/orders/17%00",
+        "/orders/%c0%ae",
+        "/orders/%",
+    ] {
+        let raw = format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost:{}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n",
+            gateway.port
+        );
+        let answer = crate::wire::raw(&gateway, raw).await;
+        assert_eq!(answer.statuses(), [400], "{path}: {}", answer.text);
+    }
+    assert_eq!(upstream.arrived().len(), 0);
+    assert_eq!(Call::get("/orders/a.b-c_d~e").bearer(&token).to(&gateway).await.status, 200);
+    assert_eq!(
+        upstream.arrived()[0].target,
+        "/api/orders/a.b-c_d~e",
+        "what was matched is what is forwarded"
+    );
+}
+
+#[tokio::test]
+async fn g09_a_dead_upstream_is_a_502_with_intent_and_outcome_recorded() {
+    let upstream = Upstream::start().await;
+    let gateway = serve("dead", &upstream);
+    let bea = gateway.person("billing", &[]);
+    let token = token(&gateway, &bea, SCOPE).await;
+    assert_eq!(Call::get("/orders/1").bearer(&token).to(&gateway).await.status, 200);
+    upstream.stop().await;
+    let post = Call::new("POST", "/orders").body("application/json", "{}").bearer(&token);
+    let answer = post.to(&gateway).await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    let records = gateway.audit(&["--user", &bea.name, "--action", "POST"]);
+    let [intent, access] = &records[..] else { panic!("{records:?}") };
+    assert_eq!((&intent["event"], &access["event"]), (&"access.intent".into(), &"access".into()));
+    assert_eq!(access["outcome"], "error");
+    assert_eq!(access["decision"]["reason"], "upstream-unreachable");
+    assert_eq!(intent["request_id"], access["request_id"]);
+}

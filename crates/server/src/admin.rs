@@ -113,7 +113,7 @@ pub(crate) enum CommandError {
     Id(#[from] IdError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("not done, for it could not be recorded: {0}")]
+    #[error("it could not be recorded, so nothing was granted; what was to be ended has ended: {0}")]
     Unrecorded(#[from] AppendError),
     #[error(transparent)]
     Key(#[from] KeyError),

@@ -124,9 +124,16 @@ impl FhirUpstream {
         if change.body.is_some() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/fhir+json"));
         }
-        if let Some(version) = &change.replaces {
-            let tag = format!("W/\"{version}\"").parse().map_err(|_| UpstreamFault::Wrong)?;
-            headers.insert(header::IF_MATCH, tag);
+        match (&change.replaces, request.method()) {
+            (Some(version), _) => {
+                let tag = format!("W/\"{version}\"").parse().map_err(|_| UpstreamFault::Wrong)?;
+                request.headers_mut().insert(header::IF_MATCH, tag);
+            }
+            // What appears meanwhile is not overwritten.
+            (None, &Method::PUT) => {
+                request.headers_mut().insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
+            }
+            (None, _) => {}
         }
         let answer = self.send(request).await?;
         Ok(permit.withhold(answer))

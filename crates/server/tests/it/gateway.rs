@@ -10,6 +10,9 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_chartgate");
 
+/// How often the gateway is killed under load; for the tests alone, and to the program an unknown key.
+pub(crate) const KILLS: &str = "CHARTGATE_KILLS";
+
 /// Runs its arguments until its own input ends, which it does at the latest when the tests do, and then ends them and
 /// removes the folder. So nothing is left behind, however the tests end.
 const GUARD: &str = r#"folder=$1; shift; "$@" >"$folder/output" 2>&1 & echo $!; cat >/dev/null
@@ -57,6 +60,7 @@ impl Process {
             .args(["-c", GUARD, "guard"])
             .arg(folder)
             .args(words)
+            .env_remove(KILLS)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -312,7 +316,7 @@ pub(crate) struct Done {
 
 /// Runs the program to its end.
 pub(crate) fn chartgate(words: &[&str]) -> Done {
-    let output = Command::new(PROGRAM).args(words).stdin(Stdio::null()).output().unwrap();
+    let output = Command::new(PROGRAM).args(words).env_remove(KILLS).stdin(Stdio::null()).output().unwrap();
     Done {
         success: output.status.success(),
         out: String::from_utf8(output.stdout).unwrap(),

@@ -20,7 +20,7 @@ run: toolchain ## any command of chartgate: make run ARGS="config check"
 test: toolchain ## everything that must hold: tests, pages in Chromium, policies, rules
 	@$(call need,chromium,chromium) && $(call need,node,nodejs) && $(call need,npm,npm)
 	$(CARGO) test --workspace $(TEST_FLAGS)
-	@$(POLICY_TESTS)
+	$(CARGO) xtask policies
 	$(CARGO) xtask check
 
 check: toolchain lint ## the rules and lints, without the tests
@@ -64,9 +64,3 @@ need = { command -v $(1) >/dev/null || { \
     if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
         echo "installing $(2)"; apt-get update -qq && RUNLEVEL=1 apt-get install -qq -y --no-install-recommends $(2) >/dev/null; \
     else echo "$(1) is missing; on Debian: apt-get install $(2)"; exit 1; fi; }; }
-
-# The policy pack as `init` hands it out, by its own tests.
-POLICY_TESTS = set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-    $(CARGO) run --quiet --package chartgate-server -- init --dir "$$dir" >/dev/null; \
-    $(CARGO) run --quiet --package chartgate-server -- --config "$$dir/chartgate.toml" policy check; \
-    $(CARGO) run --quiet --package chartgate-server -- --config "$$dir/chartgate.toml" policy test

@@ -62,7 +62,7 @@ def measure(options, folder, servers):
     ]
     fsync, system = gates
     clients = {gate.name: targets.add_client(options.binary, gate, "bench", SCOPE) for gate in gates}
-    elsewhere = targets.add_client(options.binary, fsync, "elsewhere", SCOPE, "https://other.example/fhir")
+    elsewhere = targets.add_client(options.binary, fsync, "elsewhere", SCOPE, f"{fsync.issuer}/other")
     narrow = targets.add_client(options.binary, fsync, "narrow", "system/Observation.rs")
 
     expired = short_lived(fsync, clients[fsync.name])
@@ -130,7 +130,7 @@ def short_lived(gate, client):
 
 
 def started(server, times=5):
-    """Milliseconds from start to the first connection: median, smallest, largest. Leaves it running."""
+    """Milliseconds from start to the first answer: median, smallest, largest. Leaves it running."""
     taken = []
     for _ in range(times):
         server.stop()
@@ -225,7 +225,7 @@ def section(title, order, results, pairs):
 
 
 def resources(order, idle, busy, starts):
-    lines = ["## Memory and start", "", "| | MiB idle | MiB at most, 256 connections | ms from start to first connection |",
+    lines = ["## Memory and start", "", "| | MiB idle | MiB at most, 256 connections | ms from start to first answer |",
              "|---|---|---|---|"]
     for server in order:
         median, least, most = starts[server.name]

@@ -1,5 +1,6 @@
 """The servers: each is started on a core, asked whether it answers, and watched through /proc."""
 
+import http.client
 import json
 import os
 import re
@@ -8,6 +9,8 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+
+import tokens
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PATIENT = {
@@ -41,13 +44,13 @@ def free_port():
 class Server:
     """A process on a core of its own."""
 
-    def __init__(self, name, command, core, log, port, environment=None, checks=True):
+    def __init__(self, name, command, core, log, port, environment=None, tls=True):
         self.name, self.command, self.core, self.log, self.port = name, command, core, log, port
-        self.environment, self.checks = environment or {}, checks
+        self.environment, self.tls = environment or {}, tls
         self.process = None
 
     def start(self):
-        """Starts it and says how long it took until it accepted a connection."""
+        """Starts it and says how long it took until it answered, whatever it answered."""
         begun = time.perf_counter()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -56,14 +59,22 @@ class Server:
             )
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                self.ask()
                 return time.perf_counter() - begun
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 if self.process.poll() is not None:
                     raise RuntimeError(f"{self.name} ended: {Path(self.log).read_text()[-2000:]}") from None
                 if time.perf_counter() - begun > 60:
                     raise RuntimeError(f"{self.name} does not answer") from None
                 time.sleep(0.001)
+
+    def ask(self):
+        scheme = http.client.HTTPSConnection if self.tls else http.client.HTTPConnection
+        words = {"context": tokens.INSECURE} if self.tls else {}
+        connection = scheme("localhost", self.port, timeout=10, **words)
+        connection.request("GET", "/")
+        connection.getresponse().read()
+        connection.close()
 
     def stop(self):
         if self.process and self.process.poll() is None:
@@ -129,7 +140,7 @@ http {{
 }}
 """)
     os.chmod(root, 0o755)
-    return Server("upstream", ["nginx", "-p", str(root), "-c", str(config)], core, root / "log", port)
+    return Server("upstream", ["nginx", "-p", str(root), "-c", str(config)], core, root / "log", port, tls=False)
 
 
 def nginx(folder, core, tls, behind):
@@ -154,7 +165,7 @@ http {{
 }}
 """)
     command = ["nginx", "-p", str(root), "-c", str(config)]
-    return Server("nginx", command, core, root / "log", port, checks=False)
+    return Server("nginx", command, core, root / "log", port)
 
 
 def haproxy(folder, core, tls, behind, key, issuer, audience, name="haproxy"):
@@ -216,6 +227,12 @@ def chartgate(folder, core, binary, behind, durability, name):
 name     = "fhir"
 kind     = "fhir"
 path     = "/fhir"
+upstream = "http://127.0.0.1:{behind}/fhir"
+
+[[route]]
+name     = "other"
+kind     = "fhir"
+path     = "/other"
 upstream = "http://127.0.0.1:{behind}/fhir"
 """
     config.write_text(text)

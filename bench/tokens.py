@@ -87,7 +87,7 @@ def forgeries(good, key):
     """Tokens made of a good one that nobody may take."""
     header, payload, signature = good.split(".")
     claims = json.loads(unb64(payload))
-    more = b64(json.dumps({**claims, "scope": "system/*.cruds"}).encode())
+    more = b64(json.dumps({**claims, "sub": "somebody-else"}).encode())
     none = b64(json.dumps({"alg": "none", "typ": "at+jwt"}).encode())
     hs256 = b64(json.dumps({"alg": "HS256", "typ": "at+jwt", "kid": json.loads(unb64(header))["kid"]}).encode())
     mac = hmac.new(key.encode(), f"{hs256}.{payload}".encode(), hashlib.sha256).digest()

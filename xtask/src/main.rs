@@ -1,31 +1,35 @@
-//! Logic behind the make targets: `cargo xtask check`.
+//! Logic behind the make targets.
 
 mod check;
+mod policies;
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["check"] => match check::run(root()) {
-            Ok(report) => finish(&report),
-            Err(error) => {
-                eprintln!("xtask: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
-        _ => {
-            eprintln!("usage: cargo xtask check");
-            ExitCode::from(2)
+    let done = match std::env::args().nth(1).as_deref() {
+        Some("check") => rules(),
+        Some("policies") => policies::check(root()),
+        Some(_) | None => {
+            eprintln!("usage: cargo xtask check | policies");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
         }
     }
 }
 
-fn finish(report: &check::Report) -> ExitCode {
-    let _ = writeln!(std::io::stdout(), "{report}");
-    if report.wrong() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn rules() -> anyhow::Result<()> {
+    let report = check::run(root())?;
+    writeln!(std::io::stdout(), "{report}")?;
+    anyhow::ensure!(report.wrong() == 0, "rules are broken");
+    Ok(())
 }
 
 /// The repository's root: the folder above ours.

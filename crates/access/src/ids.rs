@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chartgate_values::Entropy;
 use serde::{Deserialize, Serialize};
 
@@ -156,9 +154,9 @@ impl From<&ClientId> for Subject {
     }
 }
 
-/// 128 bits as base64url: an id that nobody guesses and that opens nothing.
+/// 128 bits in hexadecimal: an id that nobody guesses, that opens nothing, and that no command line takes for a flag.
 fn random_id(entropy: &mut dyn Entropy) -> String {
-    URL_SAFE_NO_PAD.encode(entropy.bytes::<16>())
+    entropy.bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl SessionId {

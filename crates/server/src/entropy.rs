@@ -25,6 +25,6 @@ pub(crate) fn opaque_secret() -> Secret<String> {
 }
 
 /// What is stored of a secret with enough randomness of its own: SHA-256, in base64url.
-pub(crate) fn digest_of(secret: &str) -> String {
-    URL_SAFE_NO_PAD.encode(digest(&SHA256, secret.as_bytes()))
+pub(crate) fn digest_of(secret: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, secret.as_ref()))
 }

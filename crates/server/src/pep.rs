@@ -6,6 +6,7 @@
 
 mod authenticate;
 mod enforce;
+mod exchange;
 mod fhir;
 mod http;
 mod respond;

@@ -20,6 +20,7 @@ pub(super) enum TokenWord {
     /// Revoke an access token, by itself or its `jti`, or a refresh token with its grant.
     Revoke {
         /// The token or `jti`; `-` reads it from standard input.
+        #[arg(allow_hyphen_values = true)]
         token: String,
     },
     /// Verify a token as a resource server would, and explain it.

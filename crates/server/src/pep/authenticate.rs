@@ -188,6 +188,14 @@ impl Authenticated {
 }
 
 impl NotAuthenticated {
+    /// Whether the caller showed nothing that was ever good, as attackers do by the thousand.
+    pub(super) fn is_a_strangers(self) -> bool {
+        match self {
+            Self::Missing | Self::Malformed | Self::Rejected(_) | Self::ForeignClaims => true,
+            Self::Revoked(_) | Self::SessionOver => false,
+        }
+    }
+
     /// The stable code for the record.
     pub(super) fn reason(self) -> &'static str {
         match self {

@@ -12,6 +12,7 @@ use super::authenticate::NotAuthenticated;
 use super::enforce::{RecordDenied, TypeDenied};
 use crate::config::Route;
 use crate::net::body::BodyError;
+use crate::net::client::CallError;
 
 /// Why a request to a route is not answered with what it asked for.
 #[derive(Debug)]
@@ -65,6 +66,27 @@ pub(super) enum UpstreamFault {
     Failed,
     #[error("refused the request")]
     Rejected,
+}
+
+impl From<CallError> for UpstreamFault {
+    fn from(error: CallError) -> Self {
+        tracing::warn!(%error, "upstream");
+        match error {
+            CallError::Unreachable(_) => Self::Unreachable,
+            CallError::TooSlow => Self::TooSlow,
+        }
+    }
+}
+
+impl From<BodyError> for UpstreamFault {
+    /// What is wrong with the body of an answer.
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLong(_) => Self::TooLong,
+            BodyError::TooSlow => Self::TooSlow,
+            BodyError::Broken => Self::Unreachable,
+        }
+    }
 }
 
 /// How a refusal is shown.

@@ -3,11 +3,8 @@
 //! The order of refusal: the token (401); type and interaction by scope and role (403); the instance (404, the same bytes
 //! as for one that does not exist).
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use chartgate_access::permit::Withheld;
-use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::fhir::interaction::{Interaction, Request as FhirRequest};
 use chartgate_protocol::form::Form;
 use chartgate_values::Phi;
@@ -17,22 +14,15 @@ use hyper::body::Incoming;
 
 use super::upstream::FhirUpstream;
 use super::{capabilities, mask, read, search, write};
-use crate::config::Route;
 use crate::net::body;
 use crate::net::origin::Origin;
 use crate::net::path::unambiguous;
-use crate::pep::authenticate::{Authenticated, NotAuthenticated};
 use crate::pep::enforce::Enforcer;
-use crate::pep::respond::Refused;
-use crate::pep::{Gate, Gateway};
+use crate::pep::respond::{Refused, Shown};
+use crate::pep::{Gate, Gateway, exchange};
 
-/// A request under way, with the record that will tell of it.
-pub(super) struct Exchange<'a> {
-    pub(super) gateway: &'a Gateway,
-    pub(super) route: &'a Route,
-    pub(super) upstream: &'a FhirUpstream,
-    pub(super) record: Record,
-}
+/// A request under way on a FHIR route.
+pub(super) type Exchange<'a> = exchange::Exchange<'a, FhirUpstream>;
 
 /// An answer that waits for its record.
 pub(super) type Answered = Result<Withheld<Response<Body>>, Refused>;
@@ -45,28 +35,21 @@ pub(in crate::pep) async fn handle(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (head, content) = request.into_parts();
-    let route = gate.route();
-    let mut record = origin.record(Event::Access, Outcome::Allow, gateway.clock.now());
-    record.route = Some(route.name.clone());
-    record.request.method = Some(head.method.as_str().chars().take(16).collect());
-    let mut exchange = Exchange { gateway, route, upstream, record };
-    let answered = exchange.serve(gate, origin, &head, content).await;
-    let mut response = match answered {
-        Ok(withheld) => exchange.release(withheld).await,
-        Err(refused) => exchange.refuse(refused).await,
-    };
+    let mut exchange = Exchange::begin(gateway, gate, upstream, origin, &head, Shown::as_fhir);
+    let ended = exchange.serve(origin, &head, content).await;
+    let mut response = exchange.end(ended).await;
     mask::public_headers(response.headers_mut());
     response
 }
 
 impl Exchange<'_> {
-    async fn serve(&mut self, gate: &Gate, origin: &Origin, head: &Head, content: Incoming) -> Answered {
+    async fn serve(&mut self, origin: &Origin, head: &Head, content: Incoming) -> Answered {
         let path = unambiguous(head.uri.path()).map_err(|_| Refused::AmbiguousPath)?;
         let below = path.strip_prefix(self.route.path.as_str()).unwrap_or(path);
         if head.method == Method::GET && below == "/metadata" {
             return capabilities::serve(self, head).await;
         }
-        let authenticated = self.authenticate(gate, origin, &head.headers)?;
+        let authenticated = self.authenticate(origin, &head.headers)?;
         let page = search::page_link(head);
         let content =
             body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
@@ -92,8 +75,6 @@ impl Exchange<'_> {
             if_match: header(header::IF_MATCH),
             if_none_exist: header(HeaderName::from_static("if-none-exist")),
         };
-        self.record.request.query =
-            Some(Phi::new(request.query.to_owned())).filter(|query| !query.expose().is_empty());
         let interaction = Interaction::parse(&request).map_err(Refused::Request)?;
         self.describe(&interaction);
         match interaction {
@@ -106,30 +87,6 @@ impl Exchange<'_> {
             }
             Interaction::Create { .. } | Interaction::Update { .. } | Interaction::Delete { .. } => {
                 write::serve(self, &enforcer, interaction, &content).await
-            }
-        }
-    }
-
-    fn authenticate(
-        &mut self,
-        gate: &Gate,
-        origin: &Origin,
-        headers: &HeaderMap,
-    ) -> Result<Arc<Authenticated>, Refused> {
-        match self.gateway.authenticator.authenticate(headers, gate.index) {
-            Ok(authenticated) => {
-                authenticated.describe(&mut self.record);
-                Ok(authenticated)
-            }
-            Err(cause) => {
-                match cause {
-                    NotAuthenticated::Revoked(_) | NotAuthenticated::SessionOver => {}
-                    NotAuthenticated::Missing
-                    | NotAuthenticated::Malformed
-                    | NotAuthenticated::Rejected(_)
-                    | NotAuthenticated::ForeignClaims => self.gateway.throttle.count(origin.ip),
-                }
-                Err(Refused::NotAuthenticated(cause))
             }
         }
     }
@@ -165,38 +122,6 @@ impl Exchange<'_> {
             && resource_type.as_str() == "Patient"
         {
             self.record.patients = vec![Phi::new(id.to_string())];
-        }
-    }
-
-    /// Makes the record durable, then lets the answer go.
-    async fn release(mut self, answer: Withheld<Response<Body>>) -> Response<Body> {
-        let response = answer.inspect();
-        self.record.response.status = Some(response.status().as_u16());
-        match self.gateway.journal.append(&self.record, answer).await {
-            Ok(recorded) => Withheld::release(recorded),
-            Err(error) => {
-                tracing::error!(%error, "audit");
-                Refused::Unrecorded.shown(self.route, &self.gateway.issuer).as_fhir()
-            }
-        }
-    }
-
-    /// Records a refusal and answers it.
-    async fn refuse(mut self, refused: Refused) -> Response<Body> {
-        let shown = refused.shown(self.route, &self.gateway.issuer);
-        let (policies, reason) = refused.reason();
-        self.record.outcome = refused.outcome();
-        self.record.decision.reason = Some(reason.to_owned());
-        if !policies.is_empty() {
-            self.record.decision.policies = policies;
-        }
-        self.record.response.status = Some(shown.status.as_u16());
-        match self.gateway.journal.append(&self.record, Withheld::new(shown.as_fhir())).await {
-            Ok(recorded) => Withheld::release(recorded),
-            Err(error) => {
-                tracing::error!(%error, "audit");
-                Refused::Unrecorded.shown(self.route, &self.gateway.issuer).as_fhir()
-            }
         }
     }
 }

@@ -12,8 +12,8 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 
 use crate::config::Route;
-use crate::net::body::{self, BodyError};
-use crate::net::client::{CallError, HttpClient};
+use crate::net::body;
+use crate::net::client::HttpClient;
 use crate::net::credential;
 use crate::pep::respond::UpstreamFault;
 
@@ -174,23 +174,13 @@ impl FhirUpstream {
         if let Some(credential) = &self.credential {
             request.headers_mut().insert(header::AUTHORIZATION, credential.clone());
         }
-        let response = self.client.call(request).await.map_err(|error| {
-            tracing::warn!(%error, "upstream");
-            match error {
-                CallError::Unreachable(_) => UpstreamFault::Unreachable,
-                CallError::TooSlow => UpstreamFault::TooSlow,
-            }
-        })?;
+        let response = self.client.call(request).await.map_err(UpstreamFault::from)?;
         let (head, content) = response.into_parts();
         let text = |name| head.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         if head.headers.contains_key(header::CONTENT_ENCODING) {
             return Err(UpstreamFault::Wrong);
         }
-        let body = body::take(content, self.max_answer, BODY_TIME).await.map_err(|error| match error {
-            BodyError::TooLong(_) => UpstreamFault::TooLong,
-            BodyError::TooSlow => UpstreamFault::TooSlow,
-            BodyError::Broken => UpstreamFault::Unreachable,
-        })?;
+        let body = body::take(content, self.max_answer, BODY_TIME).await.map_err(UpstreamFault::from)?;
         Ok(Answer {
             status: head.status,
             location: text(header::LOCATION),

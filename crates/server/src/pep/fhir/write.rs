@@ -4,8 +4,7 @@
 //! is to be stored is decided on like what is there. The change names the version that was looked at, so that none in
 //! between is lost. Its intent is durable before it goes upstream, its outcome before the answer leaves.
 
-use chartgate_access::permit::{Allowed, Permit, Withheld};
-use chartgate_audit::record::Event;
+use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_protocol::fhir::interaction::Interaction;
 use chartgate_protocol::fhir::name::{ResourceType, VersionId};
 use chartgate_protocol::fhir::reference::Reference;
@@ -217,17 +216,9 @@ async fn carry_out(
     body: Option<String>,
     replaces: Option<VersionId>,
 ) -> Result<Withheld<Answer>, Refused> {
-    let mut intent = exchange.record.clone();
-    intent.event = Event::AccessIntent;
-    intent.request.digest = body.as_deref().map(|text| Phi::new(mask::digest(text)));
-    exchange.record.request.digest.clone_from(&intent.request.digest);
-    let change = allowed.map(|interaction| Change { interaction, body, replaces });
-    let recorded = exchange.gateway.journal.append(&intent, change).await.map_err(|error| {
-        tracing::error!(%error, "audit");
-        Refused::Unrecorded
-    })?;
-    let answer =
-        exchange.upstream.change(Permit::from_recorded(recorded)).await.map_err(Refused::Upstream)?;
+    exchange.record.request.digest = body.as_deref().map(|text| Phi::new(mask::digest(text)));
+    let permit = exchange.intend(allowed.map(|interaction| Change { interaction, body, replaces })).await?;
+    let answer = exchange.upstream.change(permit).await.map_err(Refused::Upstream)?;
     match answer.inspect().status {
         StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(answer),
         StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => Err(Refused::Version),

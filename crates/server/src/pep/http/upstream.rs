@@ -8,8 +8,8 @@ use http_body_util::Full;
 
 use super::rules::Pattern;
 use crate::config::{HttpRule, Route};
-use crate::net::body::{self, BodyError};
-use crate::net::client::{CallError, HttpClient};
+use crate::net::body;
+use crate::net::client::HttpClient;
 use crate::net::credential;
 use crate::pep::respond::UpstreamFault;
 
@@ -95,19 +95,9 @@ impl HttpUpstream {
         if let Some(credential) = &self.credential {
             headers.insert(header::AUTHORIZATION, credential.clone());
         }
-        let response = self.client.call(request).await.map_err(|error| {
-            tracing::warn!(%error, "upstream");
-            match error {
-                CallError::Unreachable(_) => UpstreamFault::Unreachable,
-                CallError::TooSlow => UpstreamFault::TooSlow,
-            }
-        })?;
+        let response = self.client.call(request).await.map_err(UpstreamFault::from)?;
         let (head, content) = response.into_parts();
-        let body = body::take(content, self.max_answer, BODY_TIME).await.map_err(|error| match error {
-            BodyError::TooLong(_) => UpstreamFault::TooLong,
-            BodyError::TooSlow => UpstreamFault::TooSlow,
-            BodyError::Broken => UpstreamFault::Unreachable,
-        })?;
+        let body = body::take(content, self.max_answer, BODY_TIME).await.map_err(UpstreamFault::from)?;
         let mut headers = HeaderMap::new();
         for name in ANSWER_HEADERS {
             for value in head.headers.get_all(&name) {

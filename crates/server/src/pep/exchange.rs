@@ -1,0 +1,114 @@
+//! A request under way on a route of whatever kind: who asks, the record that will tell of it, and the two ways in which
+//! it ends. Exactly one `access` record stands for each.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use chartgate_access::permit::{Allowed, Permit, Withheld};
+use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_values::Phi;
+use http::request::Parts as Head;
+use http::{HeaderMap, Response};
+
+use super::authenticate::Authenticated;
+use super::respond::{Refused, Shown};
+use super::{Gate, Gateway};
+use crate::config::Route;
+use crate::net::origin::Origin;
+
+/// A request under way, to an upstream of kind `U`.
+pub(super) struct Exchange<'a, U> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) route: &'a Route,
+    pub(super) upstream: &'a U,
+    pub(super) record: Record,
+    /// The route's place, for its verifier.
+    index: usize,
+    /// How refusals look on this kind of route.
+    show: fn(&Shown) -> Response<Body>,
+}
+
+impl<'a, U> Exchange<'a, U> {
+    /// Begins with what the head says by itself.
+    pub(super) fn begin(
+        gateway: &'a Gateway,
+        gate: &'a Gate,
+        upstream: &'a U,
+        origin: &Origin,
+        head: &Head,
+        show: fn(&Shown) -> Response<Body>,
+    ) -> Self {
+        let route = gate.route();
+        let mut record = origin.record(Event::Access, Outcome::Allow, gateway.clock.now());
+        record.route = Some(route.name.clone());
+        record.request.method = Some(head.method.as_str().chars().take(16).collect());
+        record.request.query = head.uri.query().map(|query| Phi::new(query.to_owned()));
+        Self { gateway, route, upstream, record, index: gate.index, show }
+    }
+
+    /// Finds out who asks, and notes it. Who shows nothing good is counted against their address.
+    ///
+    /// # Errors
+    /// [`Refused::NotAuthenticated`].
+    pub(super) fn authenticate(
+        &mut self,
+        origin: &Origin,
+        headers: &HeaderMap,
+    ) -> Result<Arc<Authenticated>, Refused> {
+        match self.gateway.authenticator.authenticate(headers, self.index) {
+            Ok(authenticated) => {
+                authenticated.describe(&mut self.record);
+                Ok(authenticated)
+            }
+            Err(cause) => {
+                if cause.is_a_strangers() {
+                    self.gateway.throttle.count(origin.ip);
+                }
+                Err(Refused::NotAuthenticated(cause))
+            }
+        }
+    }
+
+    /// Makes the intent to change the world durable, and gives leave to do it.
+    ///
+    /// # Errors
+    /// [`Refused::Unrecorded`]: then nothing may be sent.
+    pub(super) async fn intend<A: Send>(&self, allowed: Allowed<A>) -> Result<Permit<A>, Refused> {
+        let intent = Record { event: Event::AccessIntent, ..self.record.clone() };
+        match self.gateway.journal.append(&intent, allowed).await {
+            Ok(recorded) => Ok(Permit::from_recorded(recorded)),
+            Err(error) => {
+                tracing::error!(%error, "audit");
+                Err(Refused::Unrecorded)
+            }
+        }
+    }
+
+    /// Ends with an answer or a refusal, once its record is durable.
+    pub(super) async fn end(mut self, ended: Result<Withheld<Response<Body>>, Refused>) -> Response<Body> {
+        let answer = match ended {
+            Ok(answer) => answer,
+            Err(refused) => {
+                let (policies, reason) = refused.reason();
+                self.record.outcome = refused.outcome();
+                self.record.decision.reason = Some(reason.to_owned());
+                if !policies.is_empty() {
+                    self.record.decision.policies = policies;
+                }
+                Withheld::new(self.shown(&refused))
+            }
+        };
+        self.record.response.status = Some(answer.inspect().status().as_u16());
+        match self.gateway.journal.append(&self.record, answer).await {
+            Ok(recorded) => Withheld::release(recorded),
+            Err(error) => {
+                tracing::error!(%error, "audit");
+                self.shown(&Refused::Unrecorded)
+            }
+        }
+    }
+
+    fn shown(&self, refused: &Refused) -> Response<Body> {
+        (self.show)(&refused.shown(self.route, &self.gateway.issuer))
+    }
+}

@@ -1,7 +1,7 @@
 //! The command line beside a running gateway and without one.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -10,19 +10,31 @@ use crate::gateway::{Gateway, PROGRAM, chartgate};
 use crate::shared;
 use crate::wire::{Call, Connection};
 
+/// A child that does not outlive its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// `chartgate login`, as somebody at a terminal uses it.
 #[tokio::test]
 async fn login_waits_for_the_browser_and_gets_the_token() {
     let gateway = shared::demo();
-    let mut login = Command::new(PROGRAM)
-        .args(["--config", gateway.config(), "login", "--print-token"])
-        // No desktop to open a browser on.
-        .env("PATH", "")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let said = BufReader::new(login.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut login = Ended(
+        Command::new(PROGRAM)
+            .args(["--config", gateway.config(), "login", "--print-token"])
+            // No desktop to open a browser on.
+            .env("PATH", "")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let said = BufReader::new(login.0.stderr.take().unwrap()).lines().map(Result::unwrap);
     let url = said.map(|line| line.trim().to_owned()).find(|line| line.starts_with("https://")).unwrap();
     let start = url.strip_prefix(&gateway.issuer).unwrap();
     let redirect = Browser::default().lead(gateway, start, &gateway.demo_person("dana"), None).await;
@@ -34,14 +46,16 @@ async fn login_waits_for_the_browser_and_gets_the_token() {
         stream.read_to_string(&mut text).unwrap();
         text
     };
-    // Whoever else calls at that port is not the answer.
+    // Whoever else calls at that port is not the answer, and whoever says nothing holds nobody up.
+    let _silent = std::net::TcpStream::connect(address).unwrap();
     assert!(back("favicon.ico").contains("404"));
     back("callback?code=forged&state=forged");
+    back("callback?%zz");
     back(&path.replace("code=", "code=forged").replace("iss=", "iss=forged"));
     assert!(back(path).contains("You can close this page"));
     let mut token = String::new();
-    login.stdout.take().unwrap().read_to_string(&mut token).unwrap();
-    assert!(login.wait().unwrap().success());
+    login.0.stdout.take().unwrap().read_to_string(&mut token).unwrap();
+    assert!(login.0.wait().unwrap().success());
     let token = token.trim();
     assert_eq!(part(token, 1)["client_id"], "chartgate-cli");
     let own = format!("/fhir/Patient/{}", gateway.panel("dana")[0]);

@@ -144,8 +144,9 @@ async fn write(
                 return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
             }
             let Some(used) = after else {
-                // The code may have been replayed while its first use was on its way here (ATTACKS O05).
-                if sql.is_grant_cut_off(&grant.id)? {
+                // The code may have been replayed while its first use was on its way here (ATTACKS O05), or its person
+                // shut out and let in again, which an offline grant has no session to tell of (O15).
+                if sql.is_cut_off_before_it_began(&grant)? {
                     return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
                 }
                 sql.add_grant(&grant, now)?;

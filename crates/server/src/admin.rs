@@ -31,8 +31,8 @@ use crate::live::keys::{KeyError, KeyRing};
 use crate::passwords::{HashError, Passwords};
 use crate::store::{Store, StoreError};
 
-/// A command, as it travels over the socket.
-#[derive(Debug, Serialize, Deserialize)]
+/// A command, as it travels over the socket. It has no `Debug`, for it may hold a password or token.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Command {
     UserAdd(NewUser),
@@ -113,7 +113,7 @@ pub(crate) enum CommandError {
     Id(#[from] IdError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("not done, for it could not be recorded: {0}")]
+    #[error("it could not be recorded, so nothing was granted; what was to be ended has ended: {0}")]
     Unrecorded(#[from] AppendError),
     #[error(transparent)]
     Key(#[from] KeyError),

@@ -88,7 +88,7 @@ pub(crate) fn terminal_client() -> anyhow::Result<Command> {
         auth_method: Some(AuthMethod::None),
         jwks: None,
         roles: BTreeSet::new(),
-        consent: Some(Consent::Never),
+        consent: Some(Consent::Ask),
     }))
 }
 

@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod directory;
 mod entropy;
+mod front_door;
 mod install;
 mod journal_fs;
 mod live;

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chartgate_values::{Entropy, Secret};
 use tokio::sync::Semaphore;
 
@@ -15,11 +18,15 @@ pub(crate) const SHORTEST: usize = 15;
 const LONGEST: usize = 1024;
 /// Hashes at the same time: each takes 19 MiB and a core.
 const AT_ONCE: usize = 2;
+/// And so many may wait for theirs, a few seconds at the most; further ones are told to come again.
+const WAITING: usize = 64;
 
 /// Hashes and verifies.
 pub(crate) struct Passwords {
     pepper: Arc<Secret<Vec<u8>>>,
     places: Arc<Semaphore>,
+    /// Places in the queue before them.
+    queue: Arc<Semaphore>,
     /// What is verified against where there is nothing: the answer takes as long.
     decoy: String,
 }
@@ -30,6 +37,8 @@ pub(crate) struct Passwords {
 pub(crate) enum Verdict {
     Right,
     Wrong,
+    /// Too many others wait: it was not looked at.
+    Busy,
 }
 
 /// Hashing failed: the machine is out of memory, or going down.
@@ -57,7 +66,12 @@ impl Passwords {
         let pepper = Arc::new(pepper);
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let decoy = hash(&pepper, &entropy.bytes::<32>())?;
-        Ok(Self { pepper, places: Arc::new(Semaphore::new(AT_ONCE)), decoy })
+        Ok(Self {
+            pepper,
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            queue: Arc::new(Semaphore::new(WAITING)),
+            decoy,
+        })
     }
 
     /// Hashes a new password.
@@ -71,6 +85,7 @@ impl Passwords {
 
     /// Verifies a password against a stored hash; `None` takes as long and is wrong.
     pub(crate) async fn verify(&self, password: &str, stored: Option<&str>) -> Verdict {
+        let Ok(_turn) = self.queue.try_acquire() else { return Verdict::Busy };
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.decoy).to_owned();
         let password = Secret::new(password.chars().take(LONGEST).collect::<String>());
@@ -82,6 +97,12 @@ impl Passwords {
             })
             .await;
         if known && fits == Ok(true) { Verdict::Right } else { Verdict::Wrong }
+    }
+
+    /// A name under which tries are counted, from which nobody reads what was typed.
+    pub(crate) fn blind(&self, typed: &str) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.pepper.expose());
+        URL_SAFE_NO_PAD.encode(hmac::sign(&key, format!("login name {typed}").as_bytes()))
     }
 
     async fn off_the_runtime<T: Send + 'static>(

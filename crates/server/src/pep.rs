@@ -18,7 +18,6 @@ use axum::body::Body;
 use chartgate_access::ids::PatientId;
 use chartgate_access::principal::User;
 use chartgate_audit::journal::Journal;
-use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::Clock;
 use chartgate_values::seal::SealingKey;
 use hyper::body::Incoming;
@@ -32,7 +31,7 @@ use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
 use crate::net::origin::Origin;
-use crate::net::throttle::{Admission, Throttle};
+use crate::net::throttle::Throttle;
 use authenticate::Authenticator;
 use fhir::FhirUpstream;
 use http::HttpUpstream;
@@ -51,6 +50,13 @@ pub(crate) struct Parts {
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Whether a caller has shown who they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Standing {
+    Good,
+    None,
 }
 
 /// All routes with what stands in front of them.
@@ -115,14 +121,19 @@ impl Gateway {
         self.gate(path).is_some()
     }
 
+    /// Whether a request to a route shows a token that is good there.
+    pub(crate) fn standing(&self, path: &str, headers: &::http::HeaderMap) -> Standing {
+        match self.gate(path) {
+            Some(gate) if self.authenticator.authenticate(headers, gate.index).is_ok() => Standing::Good,
+            Some(_) | None => Standing::None,
+        }
+    }
+
     /// Answers a request to a route.
     pub(crate) async fn handle(&self, origin: &Origin, request: Request<Incoming>) -> Response<Body> {
         let Some(gate) = self.gate(request.uri().path()) else {
             return respond::no_route();
         };
-        if let Some(throttled) = self.admit(origin, gate.route()).await {
-            return throttled;
-        }
         match &gate.upstream {
             Upstream::Fhir(upstream) => fhir::handle(self, gate, upstream, origin, request).await,
             Upstream::Http(upstream) => http::handle(self, gate, upstream, origin, request).await,
@@ -135,25 +146,6 @@ impl Gateway {
             // What a route says of itself is the authorization server's to answer.
             rest.is_some_and(|r| r.is_empty() || (r.starts_with('/') && !r.starts_with("/.well-known/")))
         })
-    }
-
-    /// Turns away an address that has failed too often to show who it is.
-    async fn admit(&self, origin: &Origin, route: &Route) -> Option<Response<Body>> {
-        let count = match self.throttle.admit(origin.ip) {
-            Admission::Yes => return None,
-            Admission::No => return Some(respond::throttled()),
-            Admission::NoAndRecord(count) => count,
-        };
-        let mut record = origin.record(Event::AccessThrottled, Outcome::Deny, self.clock.now());
-        record.route = Some(route.name.clone());
-        record.response.count = Some(count);
-        match self.journal.append(&record, ()).await {
-            Ok(_) => Some(respond::throttled()),
-            Err(error) => {
-                tracing::error!(%error, "audit");
-                Some(respond::throttled())
-            }
-        }
     }
 }
 

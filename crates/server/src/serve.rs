@@ -6,25 +6,22 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::body::Body;
 use chartgate_audit::journal::Writability;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::Phi;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
+use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tower::ServiceExt as _;
 
 use crate::admin::socket;
 use crate::app::App;
-use crate::config::{Config, Network};
+use crate::config::Config;
+use crate::front_door::FrontDoor;
 use crate::live::policies::Look;
-use crate::net::origin::Origin;
 use crate::net::tls::Certificate;
 use crate::net::{listen, tls};
-use crate::pep::Gateway;
+use crate::store::StoreError;
 
 /// How often the policy folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -69,13 +66,6 @@ impl Listeners {
     }
 }
 
-/// What every request passes first.
-struct FrontDoor {
-    gateway: Arc<Gateway>,
-    own: Router,
-    trusted: Vec<Network>,
-}
-
 /// Serves until a signal, then drains and closes.
 ///
 /// # Errors
@@ -89,7 +79,7 @@ pub(crate) async fn run(
     let gateway = Arc::new(app.gateway()?);
     let own = app.own_endpoints(Arc::clone(&gateway));
     let certificate = app.certificate()?;
-    let front = Arc::new(FrontDoor { gateway, own, trusted: app.config.listen.trusted_proxies.clone() });
+    let front = Arc::new(FrontDoor::new(&app, gateway, own));
     let (stop, stopped) = watch::channel(false);
 
     let handle = move |peer, request| {
@@ -139,6 +129,10 @@ async fn until_stopped(app: &App, certificate: &Certificate) -> anyhow::Result<(
             _ = tidy.tick() => {
                 if let Err(error) = app.sessions.flush().await {
                     tracing::warn!(%error, "session activity was not written");
+                }
+                let (longest, now) = (app.config.sessions.absolute, app.clock.now());
+                if let Err::<(), StoreError>(error) = app.store.write(move |sql| sql.tidy(longest, now)).await {
+                    tracing::warn!(%error, "what is over was not removed");
                 }
                 if let Err(error) = app.cut_offs.forget().await {
                     tracing::warn!(%error, "old cut-offs were not removed");
@@ -200,62 +194,6 @@ async fn record(app: &App, event: Event, details: &[(&str, String)]) -> anyhow::
     }
     let _ = app.log.journal.append(&record, ()).await?;
     Ok(())
-}
-
-impl FrontDoor {
-    async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
-        let mut response = match plain(&request) {
-            Ok(()) => {
-                let origin = Origin::of(peer, request.headers(), &self.trusted);
-                if self.gateway.covers(request.uri().path()) {
-                    self.gateway.handle(&origin, request).await
-                } else {
-                    self.own(origin, request).await
-                }
-            }
-            Err(status) => status_only(status),
-        };
-        let hsts = HeaderValue::from_static("max-age=31536000");
-        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts);
-        response
-    }
-
-    async fn own(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(origin);
-        match self.own.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
-    }
-}
-
-/// Refuses heads that two programs could read differently (ATTACKS G05, G06, G11).
-fn plain(request: &Request<Incoming>) -> Result<(), StatusCode> {
-    let headers = request.headers();
-    let repeated = |name| headers.get_all(name).iter().count() > 1;
-    if repeated(header::HOST) || repeated(header::AUTHORIZATION) || request.method() == Method::CONNECT {
-        return Err(StatusCode::BAD_REQUEST);
-    }
-    // One coding, `chunked`, is all that a body may be framed by here (RFC 9112 section 6.1).
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        || repeated(header::TRANSFER_ENCODING)
-    {
-        return Err(StatusCode::BAD_REQUEST);
-    }
-    let old = request.version() <= Version::HTTP_11;
-    if old && (request.uri().scheme().is_some() || !request.uri().path().starts_with('/')) {
-        return Err(StatusCode::BAD_REQUEST);
-    }
-    Ok(())
-}
-
-fn status_only(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
 }
 
 /// `/metrics`, `/healthz`, `/readyz`, on a port of their own.

@@ -20,6 +20,7 @@ pub(crate) mod sessions;
 pub(crate) mod signing_keys;
 mod sql;
 pub(crate) mod subjects;
+mod tidy;
 pub(crate) mod used_assertions;
 pub(crate) mod users;
 

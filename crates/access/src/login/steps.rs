@@ -4,7 +4,7 @@ use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::{Level, SmartScope};
 use chartgate_values::Timestamp;
 
-use crate::client::{Client, Consent};
+use crate::client::{AuthMethod, Client, Consent};
 use crate::grant::authorization_code::{AskAgain, ConsentGiven, PendingAuthorization};
 use crate::ids::{FhirUser, PatientId, SessionId, Subject};
 use crate::principal::User;
@@ -73,7 +73,9 @@ pub fn next(
     if needs_patient(&scope) && patient.is_none() {
         return Step::PickPatient;
     }
-    let covered = pending.ask_again == AskAgain::No && scope.is_subset_of(consented_before);
+    // RFC 8252 section 8.6: anybody can say that they are a public client, so what it was given before says nothing.
+    let authenticates = client.token_endpoint_auth_method != AuthMethod::None;
+    let covered = authenticates && pending.ask_again == AskAgain::No && scope.is_subset_of(consented_before);
     match (client.consent, pending.consent) {
         (Consent::Never, _) | (_, ConsentGiven::Approved) => {}
         (Consent::Ask, ConsentGiven::NotYet) if covered => {}

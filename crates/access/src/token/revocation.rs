@@ -100,6 +100,17 @@ pub enum Revoked {
     Token,
 }
 
+impl CutOff {
+    /// The same cut-off, at this time at the earliest; that of a single token has none.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        match self {
+            Self::UpTo { target, not_before } => Self::UpTo { target, not_before: not_before.max(now) },
+            token @ Self::Token { .. } => token,
+        }
+    }
+}
+
 impl CutOffs {
     /// Adds a cut-off; one that is already there only moves forward.
     pub fn add(&mut self, cut_off: CutOff) {

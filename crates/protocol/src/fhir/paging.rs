@@ -20,8 +20,20 @@ pub struct PageLink {
     pub resource_type: ResourceType,
     /// What the upstream calls the page.
     pub page: NextPage,
+    /// Whether the search finds only what its holder may see.
+    pub finds: Finds,
     /// The first moment at which it is no longer good.
     pub expires_at: Timestamp,
+}
+
+/// What the pages of a search can hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finds {
+    /// Only records of the patients that it was narrowed to, or the holder sees every patient.
+    WithinReach,
+    /// Others' records too, which are withheld: that there is a next page must not tell of them.
+    OthersToo,
 }
 
 /// For whom and under what a page was given.
@@ -95,6 +107,7 @@ mod tests {
             },
             resource_type: "Observation".parse().unwrap(),
             page: "?_getpages=x&_getpagesoffset=20".parse().unwrap(),
+            finds: Finds::WithinReach,
             expires_at: Timestamp::from_unix(1_000),
         }
     }

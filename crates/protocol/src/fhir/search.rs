@@ -82,6 +82,15 @@ pub enum SearchError {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ShownName(String);
 
+/// A search that was to be narrowed to some patients.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Narrowed {
+    /// It finds their records alone.
+    Within(SearchQuery),
+    /// It finds others' too, as it did before.
+    Open(SearchQuery),
+}
+
 impl SearchQuery {
     /// Reads a search out of a URL's query and, where it was posted, the body. `_format` is somebody else's.
     ///
@@ -127,22 +136,21 @@ impl SearchQuery {
 
     /// The same search among the records of these patients, so that others' need not be fetched at all.
     ///
-    /// A search is left as it is where no one parameter finds exactly what belongs to a patient, where the type
-    /// belongs to nobody, and for more patients than a URL should hold: what comes back is checked in any case.
+    /// A search is left open where no one parameter finds exactly what belongs to a patient, where the type belongs
+    /// to nobody, and for more patients than a form should hold: then pages of what comes back can tell of others.
     #[must_use]
-    pub fn narrowed_to_patients(mut self, patients: &BTreeSet<ResourceId>) -> Self {
-        if !(1..=MAX_NARROWING).contains(&patients.len()) {
-            return self;
-        }
-        if let Some(parameter) = membership::search_parameter(self.resource_type) {
-            let values = if parameter == "_id" {
-                Values::Ids(patients.iter().cloned().collect())
-            } else {
-                Values::References(patients.iter().map(patient).collect())
-            };
-            self.criteria.push(Criterion { parameter, modifier: Modifier::None, values: Phi::new(values) });
-        }
-        self
+    pub fn narrowed_to_patients(mut self, patients: &BTreeSet<ResourceId>) -> Narrowed {
+        let parameter = membership::search_parameter(self.resource_type);
+        let Some(parameter) = parameter.filter(|_| (1..=MAX_NARROWING).contains(&patients.len())) else {
+            return Narrowed::Open(self);
+        };
+        let values = if parameter == "_id" {
+            Values::Ids(patients.iter().cloned().collect())
+        } else {
+            Values::References(patients.iter().map(patient).collect())
+        };
+        self.criteria.push(Criterion { parameter, modifier: Modifier::None, values: Phi::new(values) });
+        Narrowed::Within(self)
     }
 
     /// The search as a form, written anew.
@@ -295,7 +303,7 @@ fn bare_name(field: &str) -> &str {
 const MAX_COUNT: u16 = 1000;
 
 /// The most patients to whom a search is narrowed.
-const MAX_NARROWING: usize = 50;
+const MAX_NARROWING: usize = 1000;
 
 #[cfg(test)]
 mod tests;

@@ -66,6 +66,24 @@ pub struct Released {
     pub dropped: usize,
 }
 
+impl Released {
+    /// The answer to a search that can find nothing.
+    #[must_use]
+    pub fn nothing(own: &str) -> Self {
+        let link = vec![Link { relation: "self", url: own }];
+        let bundle = Bundle {
+            resource_type: "Bundle",
+            id: None,
+            kind: "searchset",
+            total: Some(0),
+            link,
+            entry: Vec::new(),
+        };
+        let body = serde_json::to_string(&bundle).unwrap_or_default();
+        Self { body, released: 0, withheld: 0, dropped: 0 }
+    }
+}
+
 impl<'a> Searchset<'a> {
     /// Takes an answer apart. Entries that are no matches are dropped: nobody asked for them.
     ///

@@ -9,6 +9,7 @@ use chartgate_protocol::fhir::interaction::{Interaction, Request};
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
 use chartgate_protocol::fhir::paging::{Holder, PageLink, PageLinkError};
 use chartgate_protocol::fhir::resource::Resource;
+use chartgate_protocol::fhir::search::Narrowed;
 use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
 use chartgate_protocol::fhir::write::Draft;
 use chartgate_protocol::form::Form;
@@ -96,7 +97,10 @@ fn another_patient_as_an_alternative() {
     let Ok(Interaction::Search { query, .. }) = Interaction::parse(&request) else { panic!("a search") };
     assert_eq!(query.patients_named().len(), 2);
     let me = BTreeSet::from(["me".parse().unwrap()]);
-    let upstream = query.narrowed_to_patients(&me).to_form().encode();
+    let Narrowed::Within(query) = query.narrowed_to_patients(&me) else {
+        panic!("a Patient can be narrowed to")
+    };
+    let upstream = query.to_form().encode();
     assert_eq!(upstream, "patient=Patient%2Fme%2CPatient%2Fother&patient=Patient%2Fme");
     let record = |id: &str, patient: &str| json!({"resource": {"resourceType": "Observation", "id": id, "subject": {"reference": format!("Patient/{patient}")}}});
     let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": 2,

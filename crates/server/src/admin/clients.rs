@@ -37,6 +37,9 @@ impl Administrator {
     /// Registers a client and shows it, with its secret this once.
     pub(super) async fn add_client(&self, by: Operator, new: NewClient) -> Result<Value, CommandError> {
         let client = settle(new)?;
+        if self.store.read(|sql| sql.client(&client.client_id))?.is_some() {
+            return Err(CommandError::NameTaken(client.client_id.to_string()));
+        }
         let mut record = self.record(by, Event::ClientAdded, &client.client_id);
         note(&mut record, "kind", client.kind);
         note(&mut record, "scope", &client.scope);
@@ -77,10 +80,9 @@ impl Administrator {
     /// Removes a client: its tokens and grants end with the commit.
     pub(super) async fn remove_client(&self, by: Operator, id: ClientId) -> Result<Value, CommandError> {
         let client = self.find_client(&id)?;
-        let now = self.clock.now();
         let removed = id.clone();
         self.cut_offs
-            .cut(move |sql| {
+            .cut(move |sql, now| {
                 sql.remove_client(&removed, now)?;
                 let target = Target::Client(removed);
                 Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))

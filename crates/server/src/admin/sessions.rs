@@ -26,10 +26,9 @@ impl Administrator {
     pub(super) async fn end_session(&self, by: Operator, id: SessionId) -> Result<Value, CommandError> {
         let unknown = || CommandError::Unknown { kind: "session", name: id.to_string() };
         let session = self.store.read(|sql| sql.session(&id))?.ok_or_else(unknown)?;
-        let now = self.clock.now();
         let ended = id.clone();
         self.cut_offs
-            .cut(move |sql| {
+            .cut(move |sql, now| {
                 sql.end_session(&ended, now)?;
                 let target = Target::Session(ended);
                 Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
@@ -68,11 +67,11 @@ impl Administrator {
             (CutOff::Token { jti: jti.clone(), expires_at }, json!({ "revoked": "access token", "jti": jti }))
         };
         self.cut_offs
-            .cut(move |sql| {
+            .cut(move |sql, now| {
                 if let CutOff::UpTo { target: Target::Grant(id), .. } = &cut_off {
                     sql.revoke_grant(id, now)?;
                 }
-                Ok::<_, StoreError>(((), vec![cut_off]))
+                Ok::<_, StoreError>(((), vec![cut_off.at(now)]))
             })
             .await?;
         let _ = self.append(&record).await?;

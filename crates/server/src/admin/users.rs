@@ -19,8 +19,8 @@ use crate::store::users::Added;
 /// How long a one-time link is good.
 const ENROLMENT_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// A person to be added.
-#[derive(Debug, Serialize, Deserialize)]
+/// A person to be added. It has no `Debug`, for it may hold a password.
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     pub(crate) name: Subject,
@@ -66,7 +66,7 @@ impl Administrator {
                     return Ok(Added::NameTaken);
                 }
                 if let Some(hash) = &hash {
-                    sql.set_password_hash(&added.name, hash)?;
+                    sql.set_password_hash(&added.name, Some(hash))?;
                 }
                 if let Some(digest) = &digest {
                     sql.add_enrolment(digest, &added.name, now.plus(ENROLMENT_LIFE))?;
@@ -109,10 +109,9 @@ impl Administrator {
     /// Shuts a person out: every session, grant and token ends with the commit.
     pub(super) async fn disable_user(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
         self.find_user(&name)?;
-        let now = self.clock.now();
         let subject = name.clone();
         self.cut_offs
-            .cut(move |sql| {
+            .cut(move |sql, now| {
                 sql.set_user_state(&subject, UserState::Disabled)?;
                 sql.end_all_sessions(&subject, now)?;
                 let target = Target::Subject(subject);
@@ -139,7 +138,6 @@ impl Administrator {
         password: Option<String>,
     ) -> Result<Value, CommandError> {
         let user = self.find_user(&name)?;
-        let now = self.clock.now();
         let hash = match &password {
             Some(password) => {
                 check_strength(password, &[name.as_str()])
@@ -152,14 +150,15 @@ impl Administrator {
         let _ = self.append(&self.record(by, event, &name)).await?;
         let link = hash.is_none().then(opaque_secret);
         let digest = link.as_ref().map(|secret| digest_of(secret.expose()));
+        let counter = self.passwords.blind(name.as_str());
         self.cut_offs
-            .cut(move |sql| {
-                sql.clear_login_failures(name.as_str())?;
+            .cut(move |sql, now| {
+                sql.clear_login_failures(&counter)?;
                 if let Some(digest) = &digest {
                     sql.add_enrolment(digest, &name, now.plus(ENROLMENT_LIFE))?;
                 }
-                let Some(hash) = &hash else { return Ok(((), Vec::new())) };
-                sql.set_password_hash(&name, hash)?;
+                // A link takes the place of the old password at once, not only when it is used.
+                sql.set_password_hash(&name, hash.as_deref())?;
                 sql.end_all_sessions(&name, now)?;
                 let target = Target::Subject(name);
                 Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
@@ -185,10 +184,9 @@ impl Administrator {
         note(&mut record, "roles_before", list(&before.roles));
         note(&mut record, "roles", list(&roles));
         let _ = self.append(&record).await?;
-        let now = self.clock.now();
         let subject = name.clone();
         self.cut_offs
-            .cut(move |sql| {
+            .cut(move |sql, now| {
                 sql.set_user_roles(&subject, &roles)?;
                 let target = Target::Subject(subject);
                 Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))

@@ -154,7 +154,7 @@ async fn check_assertion(
     };
     let claims = verifier.verify(assertion, &keys, now).map_err(|_| AssertionError::Rejected)?;
     let (id, jti, until) = (client.client_id.clone(), claims.jti.as_str().to_owned(), claims.exp.timestamp());
-    server.store.write(move |sql| Ok(sql.use_assertion(&id, &jti, until, now)?)).await
+    server.store.write(move |sql| Ok(sql.use_assertion(&id, &jti, until)?)).await
 }
 
 /// The one `Authorization` header, if there is any.

@@ -34,9 +34,11 @@ use crate::store::{Sql, StoreError};
 
 pub(super) async fn by_query(
     State(server): State<Arc<AuthorizationServer>>,
+    Extension(origin): Extension<Origin>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
+    server.throttle.count(origin.ip);
     match Form::parse(query.as_deref().unwrap_or_default()) {
         Ok(form) => begin(&server, &form, &headers).await,
         Err(error) => bad_request(&error.to_string()),
@@ -45,9 +47,11 @@ pub(super) async fn by_query(
 
 pub(super) async fn by_form(
     State(server): State<Arc<AuthorizationServer>>,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    server.throttle.count(origin.ip);
     match token::form(&headers, &body) {
         Ok(form) => begin(&server, &form, &headers).await,
         Err(error) => bad_request(&error.description),
@@ -233,7 +237,7 @@ async fn finish(
         .write(move |sql| {
             let took = sql.take_pending(&handle)?;
             if took == Took::It {
-                sql.add_code(&code_digest, &code, now)?;
+                sql.add_code(&code_digest, &code)?;
             }
             Ok::<_, StoreError>(took)
         })

@@ -59,13 +59,13 @@ async fn revoke(
         let grant = record.grant.clone();
         server
             .cut_offs
-            .cut(move |sql| {
+            .cut(move |sql, now| {
                 if let Some(id) = grant.and_then(|id| id.parse().ok())
                     && cut_offs.iter().any(|c| matches!(c, CutOff::UpTo { target: Target::Grant(_), .. }))
                 {
                     sql.revoke_grant(&id, now)?;
                 }
-                Ok::<_, OAuthError>(((), cut_offs))
+                Ok::<_, OAuthError>(((), cut_offs.into_iter().map(|cut_off| cut_off.at(now)).collect()))
             })
             .await?;
     } else {

@@ -13,9 +13,9 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
-use chartgate_access::client::Client;
+use chartgate_access::client::{AuthMethod, Client};
 use chartgate_access::grant::Grant;
-use chartgate_access::ids::Jti;
+use chartgate_access::ids::{ClientId, Jti};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_access::session::Session;
@@ -95,6 +95,10 @@ async fn redeem(
             Ok(Withheld::release(recorded))
         }
         Err(denied) => {
+            // Anybody can say that they are a public client.
+            if client.token_endpoint_auth_method == AuthMethod::None {
+                server.throttle.count(origin.ip);
+            }
             let record = denied.record(origin, &client, server.clock.now());
             let recorded = server.journal.append(&record, Withheld::new(denied.error)).await?;
             Err(Withheld::release(recorded))
@@ -125,7 +129,11 @@ pub(super) async fn record_stranger(
     server.throttle.count(origin.ip);
     let mut record = origin.record(Event::TokenDenied, Outcome::Deny, now);
     record.decision.reason = Some(failure.reason.to_owned());
-    record.actor.client_id = failure.claimed.map(|claimed| claimed.chars().take(64).collect());
+    // A name that is nobody's is not written down: it may be a secret in the wrong place.
+    let registered =
+        |id: &ClientId| server.store.read(|sql| sql.client(id)).is_ok_and(|found| found.is_some());
+    let claimed = failure.claimed.and_then(|claimed| claimed.parse().ok());
+    record.actor.client_id = claimed.filter(registered).map(Into::into);
     match server.journal.append(&record, Withheld::new(failure.error)).await {
         Ok(recorded) => Withheld::release(recorded),
         Err(error) => error.into(),

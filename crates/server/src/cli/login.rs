@@ -14,7 +14,8 @@ use http::{Request, header};
 use http_body_util::Full;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 use super::print;
 use crate::config::Config;
@@ -24,6 +25,8 @@ use crate::net::client::HttpClient;
 
 /// How long the person may take.
 const TIME: Duration = Duration::from_secs(600);
+/// How long one request of the browser may take.
+const CALLBACK_TIME: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
 pub(super) struct LoginWords {
@@ -112,29 +115,23 @@ fn open_browser(url: &str) {
     drop(started);
 }
 
-/// Waits for the browser to come back with a code.
+/// Waits for the browser to come back with a code. Connections are heard side by side: browsers open some in advance
+/// and say nothing on them.
 async fn receive(listener: &TcpListener, state: &str, issuer: &str) -> anyhow::Result<String> {
+    let (heard, mut callbacks) = mpsc::channel(4);
     loop {
-        let (mut stream, _) = listener.accept().await?;
-        let mut line = String::new();
-        let (read, mut write) = stream.split();
-        let mut reader = BufReader::new(tokio::io::AsyncReadExt::take(read, 16 << 10));
-        reader.read_line(&mut line).await?;
-        let target = line.split(' ').nth(1).unwrap_or_default();
-        let Some(query) = target.strip_prefix("/callback?") else {
-            write
-                .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                .await?;
-            continue;
+        let form = tokio::select! {
+            accepted = listener.accept() => {
+                let (stream, heard) = (accepted?.0, heard.clone());
+                tokio::spawn(async move {
+                    if let Ok(Ok(Some(form))) = tokio::time::timeout(CALLBACK_TIME, callback(stream)).await {
+                        let _ = heard.send(form).await;
+                    }
+                });
+                continue;
+            }
+            form = callbacks.recv() => form.context("nobody listens any more")?,
         };
-        let form = Form::parse(query)?;
-        let text = "You can close this page and go back to the terminal.\n";
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
-             Referrer-Policy: no-referrer\r\nConnection: close\r\n\r\n{text}",
-            text.len()
-        );
-        write.write_all(answer.as_bytes()).await?;
         if form.get("state") != Some(state) || form.get("iss") != Some(issuer) {
             // Not the answer to this request (RFC 9207): wait on.
             continue;
@@ -144,6 +141,29 @@ async fn receive(listener: &TcpListener, state: &str, issuer: &str) -> anyhow::R
         }
         return form.get("code").map(str::to_owned).context("the answer has no code");
     }
+}
+
+/// One request at the redirect address: its parameters, if it has any that can be read.
+async fn callback(mut stream: TcpStream) -> std::io::Result<Option<Form>> {
+    let (read, mut write) = stream.split();
+    // All of the head is read: closing a socket on unread bytes takes the answer back.
+    let mut lines = BufReader::new(tokio::io::AsyncReadExt::take(read, 16 << 10)).lines();
+    let first = lines.next_line().await?.unwrap_or_default();
+    while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
+    let query = first.split(' ').nth(1).and_then(|target| target.strip_prefix("/callback?"));
+    let form = query.and_then(|query| Form::parse(query).ok());
+    let text = "You can close this page and go back to the terminal.\n";
+    let answer = match form {
+        Some(_) => format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+             Referrer-Policy: no-referrer\r\nConnection: close\r\n\r\n{text}",
+            text.len()
+        ),
+        None => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(),
+    };
+    write.write_all(answer.as_bytes()).await?;
+    write.shutdown().await?;
+    Ok(form)
 }
 
 async fn redeem(

@@ -34,8 +34,8 @@ impl LiveCutOffs {
         self.table.read().unwrap_or_else(PoisonError::into_inner).check(token)
     }
 
-    /// Commits cut-offs together with what else belongs to the act, then puts them in force. When this returns,
-    /// the very next request is refused.
+    /// Commits cut-offs together with what else belongs to the act, which is given the time to cut at, then puts them in
+    /// force. When this returns, the very next request is refused.
     ///
     /// # Errors
     /// What `act` says; then nothing was cut.
@@ -43,13 +43,15 @@ impl LiveCutOffs {
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
-        A: FnOnce(&Sql<'_>) -> Result<(T, Vec<CutOff>), E> + Send + 'static,
+        A: FnOnce(&Sql<'_>, Timestamp) -> Result<(T, Vec<CutOff>), E> + Send + 'static,
     {
-        let now = self.clock.now();
+        let clock = Arc::clone(&self.clock);
         let (value, cut_offs) = self
             .store
             .write(move |sql| {
-                let (value, cut_offs) = act(sql)?;
+                // The time is read where nothing comes in between any more: what was issued before is cut.
+                let now = clock.now();
+                let (value, cut_offs) = act(sql, now)?;
                 for cut_off in &cut_offs {
                     sql.add_cut_off(cut_off, now)?;
                 }

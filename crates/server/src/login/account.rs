@@ -75,7 +75,7 @@ pub(super) async fn sign_out(
     let (id, now) = (present.session.id.clone(), login.clock.now());
     let cut = login
         .cut_offs
-        .cut(move |sql| {
+        .cut(move |sql, now| {
             sql.end_session(&id, now)?;
             let target = Target::Session(id);
             Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))

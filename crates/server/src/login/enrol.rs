@@ -6,8 +6,8 @@ use askama::Template;
 use axum::body::Bytes;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::Response;
-use chartgate_access::ids::Subject;
 use chartgate_access::permit::Withheld;
+use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use chartgate_protocol::form::Form;
 use http::{HeaderMap, StatusCode, header};
@@ -73,15 +73,17 @@ pub(super) async fn submit(
         Err(error) => return unavailable(&error),
     };
     let (digest, now) = (digest_of(token), login.clock.now());
+    let passwords = Arc::clone(&login.passwords);
     let used = login
-        .store
-        .write(move |sql| {
-            let name: Option<Subject> = sql.use_enrolment(&digest, now)?;
-            if let Some(name) = &name {
-                sql.set_password_hash(name, &hash)?;
-                sql.clear_login_failures(name.as_str())?;
-            }
-            Ok::<_, StoreError>(name)
+        .cut_offs
+        .cut(move |sql, at| {
+            let Some(name) = sql.use_enrolment(&digest, now)? else { return Ok((None, Vec::new())) };
+            sql.set_password_hash(&name, Some(&hash))?;
+            sql.clear_login_failures(&passwords.blind(name.as_str()))?;
+            // A new password ends what the old one opened.
+            sql.end_all_sessions(&name, at)?;
+            let cut = CutOff::UpTo { target: Target::Subject(name.clone()), not_before: at };
+            Ok::<_, StoreError>((Some(name), vec![cut]))
         })
         .await;
     let name = match used {

@@ -90,7 +90,9 @@ async fn show(
 ) -> Response {
     let Asked { handle, begun, present } = asked;
     let panel = login.care.of(&present.user.name);
-    let listed: BTreeSet<PatientId> = if panel.len() <= LISTED { (*panel).clone() } else { BTreeSet::new() };
+    // Care rows outlive a change of role: policy says whether they still open anything.
+    let may_list = panel.len() <= LISTED && allows(login, asked, Relation::Panel);
+    let listed: BTreeSet<PatientId> = if may_list { (*panel).clone() } else { BTreeSet::new() };
     let names = match login.directory.names(origin, &present.user, &begun.pending.audience, &listed).await {
         Ok(names) => names,
         Err(error) => return unavailable(&error),

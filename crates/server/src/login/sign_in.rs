@@ -23,7 +23,6 @@ use super::form::{Browser, see_other, stale, unavailable};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
-use crate::net::throttle::Admission;
 use crate::pages;
 use crate::passwords::Verdict;
 use crate::store::StoreError;
@@ -38,6 +37,7 @@ struct SignIn<'a> {
 }
 
 const WRONG: &str = "That name and password do not fit together.";
+const BUSY: &str = "Too many people are signing in just now. Try again in a moment.";
 const TOO_OFTEN: &str =
     "Too many attempts. Wait a little, then try again; if it goes on, ask your administrator.";
 
@@ -105,6 +105,7 @@ pub(super) async fn submit(
             return refuse(&login, &origin, reason, user.as_ref(), || {
                 let (status, text) = match reason {
                     Reason::Throttled => (StatusCode::TOO_MANY_REQUESTS, TOO_OFTEN),
+                    Reason::Busy => (StatusCode::SERVICE_UNAVAILABLE, BUSY),
                     Reason::UnknownUser | Reason::WrongPassword | Reason::Disabled => (StatusCode::OK, WRONG),
                 };
                 show(&login, &browser, handle, Some((text, typed)), status)
@@ -134,6 +135,7 @@ enum Attempt {
 #[derive(Clone, Copy)]
 enum Reason {
     Throttled,
+    Busy,
     UnknownUser,
     WrongPassword,
     Disabled,
@@ -141,32 +143,32 @@ enum Reason {
 
 async fn check(login: &Login, origin: &Origin, typed: &str, password: &str) -> Result<Attempt, StoreError> {
     let now = login.clock.now();
+    login.throttle.count(origin.ip);
     let canonical: String = typed.trim().to_lowercase().chars().take(64).collect();
-    let (failures, user, hash) = login.store.read(|sql| {
-        let failures = sql.login_failures(&canonical)?;
-        let Ok(name) = canonical.parse::<Subject>() else {
-            return Ok::<_, StoreError>((failures, None, None));
-        };
-        Ok((failures, sql.user(&name)?, sql.password_hash(&name)?))
+    // Counted whether or not it is somebody's name, under a name that gives nothing away: it may be a password.
+    let counter = login.passwords.blind(&canonical);
+    let counted = counter.clone();
+    let failures = login.store.write(move |sql| sql.begin_login(&counted, now)).await?;
+    let (user, hash) = login.store.read(|sql| {
+        let Ok(name) = canonical.parse::<Subject>() else { return Ok::<_, StoreError>((None, None)) };
+        Ok((sql.user(&name)?, sql.password_hash(&name)?))
     })?;
-    let admitted = login.throttle.admit(origin.ip) == Admission::Yes;
-    if !admitted || failures.check(now).is_err() {
+    if failures.check(now).is_err() {
         return Ok(Attempt::Refused(Reason::Throttled, user));
     }
     // A hash is computed in any case, so that time tells nothing.
     let verdict = login.passwords.verify(password, hash.as_deref()).await;
-    let reason = match (user, verdict) {
+    let (reason, user) = match (user, verdict) {
         (Some(user), Verdict::Right) if user.state == UserState::Enabled => {
-            login.store.write(move |sql| sql.clear_login_failures(&canonical)).await?;
+            login.store.write(move |sql| sql.clear_login_failures(&counter)).await?;
             return Ok(Attempt::Good(user));
         }
+        (user, Verdict::Busy) => (Reason::Busy, user),
         (Some(user), Verdict::Right) => (Reason::Disabled, Some(user)),
         (Some(user), Verdict::Wrong) => (Reason::WrongPassword, Some(user)),
         (None, Verdict::Right | Verdict::Wrong) => (Reason::UnknownUser, None),
     };
-    login.throttle.count(origin.ip);
-    login.store.write(move |sql| sql.add_login_failure(&canonical, now)).await?;
-    Ok(Attempt::Refused(reason.0, reason.1))
+    Ok(Attempt::Refused(reason, user))
 }
 
 /// Records a failed sign-in. A name that is nobody's is not written down: it may be a password in the wrong field.
@@ -182,6 +184,7 @@ async fn refuse(
     record.decision.reason = Some(
         match reason {
             Reason::Throttled => "throttled",
+            Reason::Busy => "busy",
             Reason::UnknownUser => "unknown-user",
             Reason::WrongPassword => "wrong-password",
             Reason::Disabled => "user-disabled",
@@ -224,7 +227,7 @@ async fn start_session(
         (digest_of(secret.expose()), cookie::read(headers, cookie::SESSION).map(digest_of));
     let kept = login
         .cut_offs
-        .cut(move |sql| {
+        .cut(move |sql, now| {
             let mut cut = Vec::new();
             if let Some(former) = former.map(|digest| sql.session_by_cookie(&digest)).transpose()?.flatten() {
                 sql.end_session(&former.id, now)?;

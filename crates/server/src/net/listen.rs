@@ -67,8 +67,10 @@ pub(crate) async fn https<H, F>(
             let _place = place;
             let Some(stream) = handshake(&acceptor, stream).await else { return };
             let service = service_fn(move |request| {
-                let answer = handle(peer, request);
-                async move { Ok::<_, Infallible>(answer.await) }
+                // A task of its own: hyper drops its future when the client hangs up, and what was begun has to end
+                // with its record, and a revocation in force.
+                let answer = tokio::spawn(handle(peer, request));
+                async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|_| broken())) }
             });
             let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
             // A connection that breaks is its peer's affair.
@@ -79,6 +81,13 @@ pub(crate) async fn https<H, F>(
     if tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
         tracing::warn!("connections were still open when the time to drain was over");
     }
+}
+
+/// The handler panicked, which it should not: nothing of it leaves.
+fn broken() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+    response
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {

@@ -9,9 +9,9 @@ use moka::sync::Cache;
 use std::sync::{Mutex, PoisonError};
 
 /// Failures that an address may make at once.
-const BURST: u32 = 600;
+const BURST: u32 = 1000;
 /// How many it regains in a second.
-const PER_SECOND: u32 = 10;
+const PER_SECOND: u32 = 20;
 /// Addresses that are remembered.
 const ADDRESSES: u64 = 100_000;
 /// How often a record is made of a throttled address.

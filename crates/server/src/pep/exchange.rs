@@ -14,7 +14,9 @@ use super::authenticate::Authenticated;
 use super::respond::{Refused, Shown};
 use super::{Gate, Gateway};
 use crate::config::Route;
+use crate::entropy::digest_of;
 use crate::net::origin::Origin;
+use crate::net::path::unambiguous;
 
 /// A request under way, to an upstream of kind `U`.
 pub(super) struct Exchange<'a, U> {
@@ -42,7 +44,7 @@ impl<'a, U> Exchange<'a, U> {
         let mut record = origin.record(Event::Access, Outcome::Allow, gateway.clock.now());
         record.route = Some(route.name.clone());
         record.request.method = Some(head.method.as_str().chars().take(16).collect());
-        record.request.query = head.uri.query().map(|query| Phi::new(query.to_owned()));
+        record.request.query = head.uri.query().map(|query| Phi::new(kept(query)));
         Self { gateway, route, upstream, record, index: gate.index, show }
     }
 
@@ -62,11 +64,27 @@ impl<'a, U> Exchange<'a, U> {
             }
             Err(cause) => {
                 if cause.is_a_strangers() {
-                    self.gateway.throttle.count(origin.ip);
+                    self.count(origin);
                 }
                 Err(Refused::NotAuthenticated(cause))
             }
         }
+    }
+
+    /// Counts a request that did not show who makes it against its address.
+    pub(super) fn count(&self, origin: &Origin) {
+        self.gateway.throttle.count(origin.ip);
+    }
+
+    /// The path, if it has one reading.
+    ///
+    /// # Errors
+    /// [`Refused::AmbiguousPath`].
+    pub(super) fn unambiguous<'p>(&self, origin: &Origin, path: &'p str) -> Result<&'p str, Refused> {
+        unambiguous(path).map_err(|_| {
+            self.count(origin);
+            Refused::AmbiguousPath
+        })
     }
 
     /// Makes the intent to change the world durable, and gives leave to do it.
@@ -111,4 +129,16 @@ impl<'a, U> Exchange<'a, U> {
     fn shown(&self, refused: &Refused) -> Response<Body> {
         (self.show)(&refused.shown(self.route, &self.gateway.issuer))
     }
+}
+
+/// The most that a record keeps of a path or query; who is not known yet must not fill the log.
+const KEPT: usize = 2048;
+
+/// A path or query as a record keeps it: what is beyond its limit is named by a digest.
+pub(super) fn kept(text: &str) -> String {
+    if text.len() <= KEPT {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(KEPT).collect();
+    format!("{start}… ({} bytes, SHA-256 {})", text.len(), digest_of(text))
 }

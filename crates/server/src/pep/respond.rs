@@ -43,6 +43,8 @@ pub(super) enum Refused {
     Draft(WriteError),
     /// A link to a further page that is not good for this caller now.
     PageLink,
+    /// A search that finds too much that is withheld before anything that is not.
+    TooWide,
     /// The record is another version than the caller thinks.
     Version,
     /// The upstream gave no good answer.
@@ -116,6 +118,7 @@ impl Refused {
             | Self::Content(_)
             | Self::Draft(_)
             | Self::PageLink
+            | Self::TooWide
             | Self::Version => Outcome::Deny,
         }
     }
@@ -136,6 +139,7 @@ impl Refused {
             Self::Content(reason) => (Vec::new(), reason),
             Self::Draft(_) => (Vec::new(), "bad-content"),
             Self::PageLink => (Vec::new(), "bad-page-link"),
+            Self::TooWide => (Vec::new(), "search-too-wide"),
             Self::Version => (Vec::new(), "version-conflict"),
             Self::Upstream(fault) => (
                 Vec::new(),
@@ -208,6 +212,11 @@ impl Refused {
                 StatusCode::FORBIDDEN,
                 IssueType::Forbidden,
                 "the link to the next page is not good for you now; search again",
+            ),
+            Self::TooWide => plain(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                IssueType::NotSupported,
+                "the search is too wide for what you may see; name a patient",
             ),
             Self::Record(_) | Self::NotFound => {
                 plain(StatusCode::NOT_FOUND, IssueType::NotFound, "no such resource")
@@ -317,14 +326,6 @@ impl Shown {
         }
         response
     }
-}
-
-/// Too many requests that did not show who they are. RFC 6585 section 4.
-pub(super) fn throttled() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
-    response
 }
 
 /// Nothing stands behind this path.

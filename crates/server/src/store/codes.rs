@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chartgate_access::grant::authorization_code::Code;
-use chartgate_access::ids::GrantId;
+use chartgate_access::ids::{GrantId, Subject};
 use chartgate_values::Timestamp;
 
 use super::sql::{Value, json};
@@ -26,14 +26,30 @@ pub(crate) enum TakenCode {
 
 impl Sql<'_> {
     /// Keeps a new code.
-    pub(crate) fn add_code(&self, digest: &str, code: &Code, now: Timestamp) -> Result<(), StoreError> {
-        self.execute("DELETE FROM codes WHERE expires_at < ?1", &[now.minus(REPLAY_MEMORY).into()])?;
+    pub(crate) fn add_code(&self, digest: &str, code: &Code) -> Result<(), StoreError> {
         let content = json(code, "codes")?;
         self.execute(
-            "INSERT INTO codes (digest, grant_id, content, expires_at) VALUES (?1, ?2, ?3, ?4)",
-            &[digest.into(), grant(&code.grant.id), Value::from(&content), code.expires_at.into()],
+            "INSERT INTO codes (digest, grant_id, subject, content, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            &[
+                digest.into(),
+                grant(&code.grant.id),
+                code.grant.subject.as_str().into(),
+                Value::from(&content),
+                code.expires_at.into(),
+            ],
         )
         .map(drop)
+    }
+
+    /// Spoils the codes of a person that were not redeemed yet.
+    pub(super) fn spoil_codes(&self, of: &Subject, now: Timestamp) -> Result<(), StoreError> {
+        let text = "UPDATE codes SET consumed_at = ?2 WHERE subject = ?1 AND consumed_at IS NULL";
+        self.execute(text, &[of.as_str().into(), now.into()]).map(drop)
+    }
+
+    /// Forgets codes whose replay means nothing any more.
+    pub(super) fn forget_codes(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.execute("DELETE FROM codes WHERE expires_at < ?1", &[now.minus(REPLAY_MEMORY).into()]).map(drop)
     }
 
     /// Uses a code up.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chartgate_access::ids::GrantId;
+use chartgate_access::grant::Grant;
 use chartgate_access::token::revocation::{CutOff, CutOffs, Target};
 use chartgate_values::Timestamp;
 
@@ -31,11 +31,12 @@ impl Sql<'_> {
         self.execute(text, &[kind.into(), target.into(), at.into(), now.into()]).map(drop)
     }
 
-    /// Whether a grant was cut off, be it before it began.
-    pub(crate) fn is_grant_cut_off(&self, id: &GrantId) -> Result<bool, StoreError> {
-        let text = "SELECT at FROM cut_offs WHERE kind = 'grant' AND target = ?1";
-        let found: Option<Timestamp> =
-            self.first("cut_offs", text, &[id.as_str().into()], |row| row.time("at"))?;
+    /// Whether a grant was cut off before it began: by itself, or with its person after they had signed in for it.
+    pub(crate) fn is_cut_off_before_it_began(&self, grant: &Grant) -> Result<bool, StoreError> {
+        let text = "SELECT at FROM cut_offs WHERE (kind = 'grant' AND target = ?1) \
+                    OR (kind = 'subject' AND target = ?2 AND at >= ?3)";
+        let values = [grant.id.as_str().into(), grant.subject.as_str().into(), grant.auth_time.into()];
+        let found: Option<Timestamp> = self.first("cut_offs", text, &values, |row| row.time("at"))?;
         Ok(found.is_some())
     }
 

@@ -11,8 +11,18 @@ use super::{Sql, StoreError};
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 impl Sql<'_> {
+    /// Counts a try before it is looked at, so that of many at once none slips past: gives the failures before it. One
+    /// that comes too soon is not counted.
+    pub(crate) fn begin_login(&self, name: &str, now: Timestamp) -> Result<Failures, StoreError> {
+        let before = self.login_failures(name)?;
+        if before.check(now).is_ok() {
+            self.add_login_failure(name, now)?;
+        }
+        Ok(before)
+    }
+
     /// The failures of a name.
-    pub(crate) fn login_failures(&self, name: &str) -> Result<Failures, StoreError> {
+    fn login_failures(&self, name: &str) -> Result<Failures, StoreError> {
         let text = "SELECT count, last_at FROM login_failures WHERE name = ?1";
         let found = self.first("login_failures", text, &[name.into()], |row| {
             let count = u32::try_from(row.get::<i64>("count")?).map_err(|_| row.inconsistent("count"))?;
@@ -21,13 +31,16 @@ impl Sql<'_> {
         Ok(found.unwrap_or_default())
     }
 
-    /// Counts one more failure.
-    pub(crate) fn add_login_failure(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
-        let forget = now.minus(FORGET_AFTER);
-        self.execute("DELETE FROM login_failures WHERE last_at < ?1 AND count < 50", &[forget.into()])?;
+    fn add_login_failure(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
         let text = "INSERT INTO login_failures (name, count, last_at) VALUES (?1, 1, ?2) \
                     ON CONFLICT (name) DO UPDATE SET count = login_failures.count + 1, last_at = ?2";
         self.execute(text, &[name.into(), now.into()]).map(drop)
+    }
+
+    /// Forgets failures of names that nobody has tried for a day, unless they are many.
+    pub(super) fn forget_login_failures(&self, now: Timestamp) -> Result<(), StoreError> {
+        let text = "DELETE FROM login_failures WHERE last_at < ?1 AND count < 50";
+        self.execute(text, &[now.minus(FORGET_AFTER).into()]).map(drop)
     }
 
     /// Forgets the failures of a name: it got in, or has a new password.

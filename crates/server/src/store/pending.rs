@@ -14,10 +14,6 @@ impl Sql<'_> {
         browser_digest: &str,
         pending: &PendingAuthorization,
     ) -> Result<(), StoreError> {
-        self.execute(
-            "DELETE FROM pending_authorizations WHERE expires_at < ?1",
-            &[pending.created_at.into()],
-        )?;
         let request = json(pending, "pending_authorizations")?;
         self.execute(
             "INSERT INTO pending_authorizations (digest, browser_digest, request, expires_at) \
@@ -30,6 +26,12 @@ impl Sql<'_> {
             ],
         )
         .map(drop)
+    }
+
+    /// Forgets requests whose person took too long.
+    pub(super) fn forget_pending(&self, now: Timestamp) -> Result<(), StoreError> {
+        let text = "DELETE FROM pending_authorizations WHERE expires_at < ?1";
+        self.execute(text, &[now.into()]).map(drop)
     }
 
     /// The request of a handle, for the browser that brought it, while there is time.

@@ -66,6 +66,7 @@ impl Sql<'_> {
     /// Ends every session and grant of a person.
     pub(crate) fn end_all_sessions(&self, of: &Subject, now: Timestamp) -> Result<(), StoreError> {
         let values = [of.as_str().into(), now.into()];
+        self.spoil_codes(of, now)?;
         self.execute("UPDATE sessions SET ended_at = ?2 WHERE subject = ?1 AND ended_at IS NULL", &values)?;
         let text = "UPDATE grants SET revoked_at = ?2 WHERE subject = ?1 AND revoked_at IS NULL";
         self.execute(text, &values).map(drop)

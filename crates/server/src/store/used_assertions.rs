@@ -14,15 +14,18 @@ pub(crate) enum FirstUse {
 }
 
 impl Sql<'_> {
+    /// Forgets assertions that have expired.
+    pub(super) fn forget_assertions(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.execute("DELETE FROM used_assertions WHERE expires_at < ?1", &[now.into()]).map(drop)
+    }
+
     /// Uses an assertion up.
     pub(crate) fn use_assertion(
         &self,
         client: &ClientId,
         jti: &str,
         expires_at: Timestamp,
-        now: Timestamp,
     ) -> Result<FirstUse, StoreError> {
-        self.execute("DELETE FROM used_assertions WHERE expires_at < ?1", &[now.into()])?;
         let text = "INSERT INTO used_assertions (client_id, jti, expires_at) VALUES (?1, ?2, ?3) \
                     ON CONFLICT DO NOTHING";
         match self.execute(text, &[client.as_str().into(), jti.into(), expires_at.into()])? {

@@ -73,8 +73,8 @@ impl Sql<'_> {
         Ok(row.flatten())
     }
 
-    /// Stores the hash of a new password.
-    pub(crate) fn set_password_hash(&self, name: &Subject, hash: &str) -> Result<(), StoreError> {
+    /// Stores the hash of a new password; without one, no password is right.
+    pub(crate) fn set_password_hash(&self, name: &Subject, hash: Option<&str>) -> Result<(), StoreError> {
         let values = [name.as_str().into(), hash.into()];
         self.execute("UPDATE users SET password_hash = ?2 WHERE name = ?1", &values).map(drop)
     }

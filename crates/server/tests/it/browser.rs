@@ -84,6 +84,33 @@ impl Browser {
         self.send(gateway, Call::form(&action, &fields)).await
     }
 
+    /// Goes through the pages that an authorization request leads to, up to the redirect back.
+    pub(crate) async fn lead(
+        &mut self,
+        gateway: &Gateway,
+        start: &str,
+        person: &Person,
+        patient: Option<&str>,
+    ) -> Redirect {
+        let mut page = self.follow(gateway, start).await;
+        for _ in 0..6 {
+            if page.status == 303 {
+                return Redirect::of(&page);
+            }
+            assert_eq!(page.status, 200, "{}", page.text());
+            let text = page.text();
+            let filled: &[(&str, &str)] = if text.contains("name=\"password\"") {
+                &[("username", &person.name), ("password", &person.password)]
+            } else if text.contains("action=\"/login/patient\"") {
+                &[("patient", patient.unwrap_or_default())]
+            } else {
+                &[("decision", "approve")]
+            };
+            page = self.submit(gateway, &page, filled).await;
+        }
+        panic!("the pages do not end: {}", page.text());
+    }
+
     /// Signs in at `/login`, with no application waiting.
     pub(crate) async fn sign_in(&mut self, gateway: &Gateway, person: &Person) -> Answer {
         let page = self.follow(gateway, "/login").await;
@@ -172,24 +199,8 @@ impl<'a> App<'a> {
         person: &Person,
         fields: &[(&str, &str)],
     ) -> Redirect {
-        let mut page = browser.follow(gateway, &format!("/authorize?{}", encode(fields))).await;
-        for _ in 0..6 {
-            if page.status == 303 {
-                return Redirect::of(&page);
-            }
-            assert_eq!(page.status, 200, "{}", page.text());
-            let text = page.text();
-            let patient = self.patient.unwrap_or_default();
-            let filled: &[(&str, &str)] = if text.contains("name=\"password\"") {
-                &[("username", &person.name), ("password", &person.password)]
-            } else if text.contains("action=\"/login/patient\"") {
-                &[("patient", patient)]
-            } else {
-                &[("decision", "approve")]
-            };
-            page = browser.submit(gateway, &page, filled).await;
-        }
-        panic!("the pages do not end: {}", page.text());
+        let start = format!("/authorize?{}", encode(fields));
+        browser.lead(gateway, &start, person, self.patient).await
     }
 
     /// A code for a person, in a browser of its own.
@@ -240,6 +251,8 @@ impl<'a> App<'a> {
 #[derive(Debug)]
 pub(crate) struct Redirect {
     pub(crate) target: String,
+    /// All of it.
+    pub(crate) location: String,
     parameters: BTreeMap<String, String>,
 }
 
@@ -249,7 +262,7 @@ impl Redirect {
         let (target, query) = location.split_once('?').unwrap_or((location, ""));
         let form = Form::parse(query).unwrap();
         let parameters = form.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { target: target.to_owned(), parameters: parameters.collect() }
+        Self { target: target.to_owned(), location: location.to_owned(), parameters: parameters.collect() }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<String> {

@@ -199,36 +199,68 @@ async fn o06_a_code_is_good_for_its_own_client_alone() {
     }
 }
 
+/// What happens to a person or their client between a grant and its redemption.
+const MEANWHILE: [&str; 6] = [
+    "nothing",
+    "user disabled",
+    "user disabled and enabled",
+    "password set",
+    "session ended",
+    "client removed",
+];
+
 #[tokio::test]
-async fn o15_nobody_who_was_shut_out_meanwhile_gets_tokens_for_a_code() {
+async fn o15_every_grant_is_asked_anew_at_its_redemption_who_may_have_tokens() {
     let gateway = shared::demo();
-    for what in ["user", "session", "logout", "client"] {
-        let person = gateway.person("physician", &[]);
-        let client = format!("o15-{}", person.name);
-        let redirect = ["--redirect-uri", CALLBACK, "--scope", USER_SCOPE, "--grant", "authorization_code"];
-        gateway.command(&[&["client", "add", &client, "--kind", "public"], &redirect[..]].concat());
-        let app = App { client: &client, secret: None, scope: USER_SCOPE, patient: None, route: "/fhir" };
-        let mut browser = Browser::default();
-        let code = app.authorize(gateway, &mut browser, &person).await.get("code").unwrap();
-        match what {
-            "user" => drop(gateway.command(&["user", "disable", &person.name])),
-            "session" => {
-                let sessions =
-                    gateway.command(&["session", "list", "--user", &person.name, "--output", "json"]);
-                let sessions: serde_json::Value = serde_json::from_str(&sessions).unwrap();
-                let id =
-                    sessions.pointer("/0/id").or(sessions.get("id")).unwrap().as_str().unwrap().to_owned();
-                gateway.command(&["session", "end", &id]);
+    let offline_scope = "openid user/*.rs offline_access";
+    for grant in ["code", "offline code", "refresh", "offline refresh"] {
+        for meanwhile in MEANWHILE {
+            let person = gateway.person("physician", &[]);
+            let client = format!("matrix-{}", person.name);
+            let scope = if grant.starts_with("offline") { offline_scope } else { USER_SCOPE };
+            let words = ["client", "add", &client, "--kind", "public", "--redirect-uri", CALLBACK];
+            let grants = ["--grant", "authorization_code", "--grant", "refresh_token"];
+            let scopes = ["--scope", "openid fhirUser user/*.cruds offline_access"];
+            gateway.command(&[&words[..], &grants, &scopes].concat());
+            let app = App { client: &client, secret: None, scope, patient: None, route: "/fhir" };
+            let mut browser = Browser::default();
+            let code = app.authorize(gateway, &mut browser, &person).await.get("code").unwrap();
+            let redemption = if grant.ends_with("refresh") {
+                let tokens = Tokens::of(&app.exchange_call(&code).to(gateway).await);
+                app.refresh_call(tokens.refresh())
+            } else {
+                app.exchange_call(&code)
+            };
+            match meanwhile {
+                "nothing" => {}
+                "user disabled" => drop(gateway.command(&["user", "disable", &person.name])),
+                "user disabled and enabled" => {
+                    gateway.command(&["user", "disable", &person.name]);
+                    gateway.command(&["user", "enable", &person.name]);
+                }
+                "password set" => {
+                    let file = gateway
+                        .scratch()
+                        .write(&format!("new-{}", person.name), "brisk-heron-folds-lanterns");
+                    let words = ["user", "set-password", &person.name, "--password-file"];
+                    gateway.command(&[&words[..], &[file.to_str().unwrap()]].concat());
+                }
+                "session ended" => {
+                    let page = browser.get(gateway, "/account").await;
+                    browser.submit(gateway, &page, &[]).await;
+                }
+                _ => drop(gateway.command(&["client", "remove", &client])),
             }
-            "logout" => {
-                let page = browser.get(gateway, "/account").await;
-                assert_eq!(browser.submit(gateway, &page, &[]).await.status, 200);
-            }
-            _ => drop(gateway.command(&["client", "remove", &client])),
+            let answer = redemption.to(gateway).await;
+            let expected = match meanwhile {
+                "nothing" => "",
+                // An offline grant is meant to outlive its session.
+                "session ended" if grant.starts_with("offline") => "",
+                "client removed" => "invalid_client",
+                _ => "invalid_grant",
+            };
+            assert_eq!(answer.error(), expected, "{grant}, {meanwhile}: {}", answer.text());
         }
-        let answer = app.exchange_call(&code).to(gateway).await;
-        let error = if what == "client" { "invalid_client" } else { "invalid_grant" };
-        assert_eq!(answer.error(), error, "{what}");
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::browser::{App, USER_SCOPE};
 use crate::gateway::Gateway;
 use crate::shared;
-use crate::wire::{Call, Raw, authority, fresh_address, raw, tls};
+use crate::wire::{Call, Connection, Raw, authority, fresh_address, raw, tls};
 
 async fn danas_token(gateway: &Gateway) -> String {
     App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access
@@ -178,6 +178,32 @@ async fn g01_a_fhir_path_with_two_readings_is_a_bad_request_whatever_it_would_le
     }
     let slash = Call::get(&format!("/fhir/Patient/{own}/")).bearer(&token).to(gateway).await;
     assert_ne!(slash.status, 500);
+}
+
+#[tokio::test]
+async fn the_same_holds_over_http_2() {
+    let gateway = shared::demo();
+    let token = danas_token(gateway).await;
+    let (own, other) = (gateway.panel("dana")[0], gateway.stranger_to("dana"));
+    let mut connection = Connection::open_http2(gateway).await;
+    let read = |path: &str| Call::get(path).bearer(&token);
+    let path = format!("/fhir/Patient/{own}");
+    for (name, status, call) in [
+        ("good", 200, read(&path)),
+        ("two authorizations", 400, read(&path).bearer(&token)),
+        ("a host besides", 400, read(&path).header("host", "evil.example").header("host", "localhost")),
+        ("dot segments", 400, read(&format!("/fhir/Patient/{own}/../{other}"))),
+        ("escapes", 400, read(&format!("/fhir/Patient/%2e%2e/{other}"))),
+        ("parameters", 400, read(&format!("/fhir/Patient/{other};x"))),
+        ("somebody else's", 404, read(&format!("/fhir/Patient/{other}"))),
+        ("nobody", 401, Call::get(&path)),
+        ("good still", 200, read(&path)),
+    ] {
+        let answer = connection.send(call).await;
+        assert_eq!(answer.status, status, "{name}: {}", answer.text());
+    }
+    let long = connection.try_send(read(&path).header("x-long", &"a".repeat(70 << 10))).await;
+    assert!(long.is_err() || long.is_ok_and(|answer| answer.status == 431), "a head beyond 64 KiB");
 }
 
 #[tokio::test]

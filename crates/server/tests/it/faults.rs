@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::browser::{App, USER_SCOPE};
-use crate::gateway::{Gateway, Scratch, chartgate};
+use crate::gateway::{Gateway, KILLS, Scratch, chartgate};
 use crate::wire::{Call, Connection, fresh_address};
 
 /// Answers that clients got: what to find in the log for each.
@@ -53,7 +53,7 @@ async fn ask_until_killed(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_under_load_again_and_again_every_answer_has_its_record_and_the_log_verifies() {
     const ASKING: usize = 8;
-    let kills: u32 = std::env::var("CHARTGATE_KILLS").map_or(10, |text| text.parse().unwrap());
+    let kills: u32 = std::env::var(KILLS).map_or(10, |text| text.parse().unwrap());
     let mut gateway = Gateway::demo("kills", &[]);
     let audit_dir = gateway.ready["audit_dir"].as_str().unwrap().to_owned();
     let mut all = Answered::default();

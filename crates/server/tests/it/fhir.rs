@@ -49,6 +49,7 @@ async fn what_is_not_understood_or_reaches_further_is_refused_with_an_outcome_an
         (400, format!("Observation?patient:not={me}")),
         (400, "Observation?patient:identifier=x|y".to_owned()),
         (400, "Observation?patient:missing=true".to_owned()),
+        (400, format!("Observation?subject:Patient={other}")),
         (400, format!("Observation?_filter=patient%20eq%20{other}")),
         (400, "Observation?_query=x".to_owned()),
         (400, "Observation?_list=x".to_owned()),
@@ -93,8 +94,10 @@ async fn what_is_not_understood_or_reaches_further_is_refused_with_an_outcome_an
         assert!(!answer.text().contains(other), "{what}: names a patient: {}", answer.text());
     }
     // Searches that may be asked, and find nothing of others.
-    for what in [format!("Observation?subject:Patient={other}"), format!("Observation?patient={other}")] {
-        let found = get(gateway, &token, &what).await;
+    for what in
+        [format!("patient={other}"), format!("patient=Patient/{other}"), format!("subject=Patient/{other}")]
+    {
+        let found = get(gateway, &token, &format!("Observation?{what}")).await;
         assert_eq!((found.status, entries(&found.json()).len()), (200, 0), "{what}");
         assert_eq!(found.json().get("total").filter(|total| **total != json!(0)), None, "{what}");
     }

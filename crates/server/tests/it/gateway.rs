@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_chartgate");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_chartgate");
+
+/// How often the gateway is killed under load; for the tests alone, and to the program an unknown key.
+pub(crate) const KILLS: &str = "CHARTGATE_KILLS";
 
 /// Runs its arguments until its own input ends, which it does at the latest when the tests do, and then ends them and
 /// removes the folder. So nothing is left behind, however the tests end.
@@ -57,6 +60,7 @@ impl Process {
             .args(["-c", GUARD, "guard"])
             .arg(folder)
             .args(words)
+            .env_remove(KILLS)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -203,6 +207,18 @@ impl Gateway {
         process.signal("-KILL");
     }
 
+    /// SIGTERM, and its end waited for: what it has said until then.
+    pub(crate) fn terminate(&mut self) -> String {
+        let process = self.process.take().unwrap();
+        process.signal("-TERM");
+        let begun = Instant::now();
+        while process.is_running() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not end\n{}", process.output());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        process.output()
+    }
+
     pub(crate) fn kill_and_restart(&mut self) {
         self.kill();
         self.start();
@@ -219,6 +235,10 @@ impl Gateway {
 
     pub(crate) fn folder(&self) -> &Path {
         self.config.parent().unwrap()
+    }
+
+    pub(crate) fn config(&self) -> &str {
+        self.config.to_str().unwrap()
     }
 
     pub(crate) fn scratch(&self) -> &Scratch {
@@ -306,15 +326,17 @@ pub(crate) struct Person {
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) success: bool,
+    pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
 /// Runs the program to its end.
 pub(crate) fn chartgate(words: &[&str]) -> Done {
-    let output = Command::new(PROGRAM).args(words).stdin(Stdio::null()).output().unwrap();
+    let output = Command::new(PROGRAM).args(words).env_remove(KILLS).stdin(Stdio::null()).output().unwrap();
     Done {
         success: output.status.success(),
+        code: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     }

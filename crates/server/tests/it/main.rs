@@ -12,6 +12,8 @@ mod clients;
 #[cfg(test)]
 mod codes;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod fakes;

@@ -46,10 +46,10 @@ pub(super) async fn redeem(
 /// RFC 6749 section 4.1.2: a code used twice is known to two parties, so what came of it ends.
 async fn end_replayed(server: &AuthorizationServer, client: &Client, grant: Grant) -> Result<Denied, Denied> {
     if grant.client_id == client.client_id {
-        let (id, now) = (grant.id.clone(), server.clock.now());
+        let id = grant.id.clone();
         server
             .cut_offs
-            .cut(move |sql| {
+            .cut(move |sql, now| {
                 sql.revoke_grant(&id, now)?;
                 Ok::<_, Denied>(((), vec![CutOff::UpTo { target: Target::Grant(id), not_before: now }]))
             })

@@ -72,7 +72,10 @@ pub(super) async fn issue_for_person(
         Ok(gate) => gate,
         Err(cause) => return Err(denied(cause).of(grant)),
     };
-    let mint = Mint { issuer: &server.issuer, ttl: server.tokens.access_token_ttl, jti: fresh_jti(), now };
+    // No token outlives its session.
+    let session_left = holder.session.as_ref().map(|session| session.deadline(server.timeouts).since(now));
+    let ttl = server.tokens.access_token_ttl.min(session_left.unwrap_or(server.tokens.access_token_ttl));
+    let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), now };
     let (scope, after) = match first {
         First::Of => (grant.scope.clone(), None),
         First::After { digest, scope } => (scope, Some(digest)),
@@ -101,7 +104,7 @@ pub(super) async fn issue_for_person(
         None => Event::TokenIssued,
         Some(_) => Event::TokenRefreshed,
     };
-    write(server, client, &grant, after, next, now).await?;
+    write(server, client, &grant, after, next).await?;
 
     let mut record = origin.record(event, Outcome::Allow, now);
     describe_grant(&mut record, &grant);
@@ -113,7 +116,7 @@ pub(super) async fn issue_for_person(
     let answer = TokenResponse {
         access_token,
         token_type: "Bearer",
-        expires_in: server.tokens.access_token_ttl.as_secs(),
+        expires_in: ttl.as_secs(),
         need_patient_banner: grant.patient.as_ref().map(|_| true),
         patient: grant.patient.map(Into::into),
         scope,
@@ -130,20 +133,20 @@ async fn write(
     grant: &Grant,
     after: Option<String>,
     next: Option<(String, RefreshToken)>,
-    now: Timestamp,
 ) -> Result<(), Denied> {
     let (id, grant, kept) = (client.client_id.clone(), grant.clone(), grant.clone());
     let redemption = server
         .cut_offs
-        .cut(move |sql| {
+        .cut(move |sql, now| {
             // The gate was passed outside: who was shut out since then is refused here.
             let enabled = sql.user(&grant.subject)?.is_some_and(|user| user.state == UserState::Enabled);
             if !enabled || sql.client(&id)?.is_none() {
                 return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
             }
             let Some(used) = after else {
-                // The code may have been replayed while its first use was on its way here (ATTACKS O05).
-                if sql.is_grant_cut_off(&grant.id)? {
+                // The code may have been replayed while its first use was on its way here (ATTACKS O05), or its person
+                // shut out and let in again, which an offline grant has no session to tell of (O15).
+                if sql.is_cut_off_before_it_began(&grant)? {
                     return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
                 }
                 sql.add_grant(&grant, now)?;

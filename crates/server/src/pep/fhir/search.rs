@@ -10,11 +10,13 @@ use std::time::Duration;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chartgate_access::ids::PatientId;
 use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::interaction::{Interaction, SearchMethod};
+use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
-use chartgate_protocol::fhir::paging::{Holder, PageLink};
-use chartgate_protocol::fhir::search::SearchQuery;
+use chartgate_protocol::fhir::paging::{Finds, Holder, PageLink};
+use chartgate_protocol::fhir::search::{Narrowed, SearchQuery};
 use chartgate_protocol::fhir::searchset::{Disposition, Links, NextPage, Released, Searchset};
 use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
@@ -31,6 +33,8 @@ use crate::pep::respond::{Refused, UpstreamFault};
 
 /// The one parameter of a link to a further page.
 const PAGE: &str = "_page=";
+/// How many further pages are looked at for one request.
+const PAGES_AT_ONCE: u32 = 50;
 /// How long such a link is good.
 const PAGE_LIFE: Duration = Duration::from_secs(900);
 
@@ -44,19 +48,40 @@ pub(super) async fn serve(
     let resource_type = query.resource_type();
     let only = enforcer.only_patients(Permission::Search, resource_type);
     let own = own_url(exchange, &query);
-    let narrowed = match &only {
-        None => query,
-        Some(patients) => {
-            let ids: BTreeSet<ResourceId> =
-                patients.iter().filter_map(|id| id.as_str().parse().ok()).collect();
-            query.narrowed_to_patients(&ids)
-        }
+    let named = query.patients_named();
+    let (query, method, finds) = match &only {
+        None => (query, method, Finds::WithinReach),
+        Some(patients) => match query.narrowed_to_patients(&ids(patients)) {
+            // Posted, so that the panel's ids stand in no URL.
+            Narrowed::Within(query) => (query, SearchMethod::Post, Finds::WithinReach),
+            Narrowed::Open(query) => (query, method, Finds::OthersToo),
+        },
     };
-    let interaction = Interaction::Search { query: narrowed, method };
-    let allowed = in_reach(enforcer, resource_type, interaction)?;
+    let allowed = in_reach(enforcer, resource_type, Interaction::Search { query, method })?;
     exchange.record.decision.policies = allowed.policies().to_vec();
-    let withheld = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
-    release(exchange, authenticated, enforcer, resource_type, &own, withheld)
+    if only.is_some_and(|patients| finds_nothing(resource_type, &ids(&patients), &named)) {
+        let nothing = Released::nothing(&own);
+        return Ok(finish(exchange, nothing, allowed.withhold(())));
+    }
+    let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
+    let pages = Pages { authenticated, enforcer, resource_type, own, finds };
+    pages.release(exchange, first).await
+}
+
+fn ids(patients: &BTreeSet<PatientId>) -> BTreeSet<ResourceId> {
+    patients.iter().filter_map(|id| id.as_str().parse().ok()).collect()
+}
+
+/// Whether it is plain from the question that nothing within reach can be found: then nobody need be asked.
+fn finds_nothing(
+    resource_type: ResourceType,
+    only: &BTreeSet<ResourceId>,
+    named: &BTreeSet<ResourceId>,
+) -> bool {
+    match ownership(resource_type) {
+        Ownership::Patients => only.is_empty() || (!named.is_empty() && named.is_disjoint(only)),
+        Ownership::Nobodys | Ownership::Unknown => false,
+    }
 }
 
 /// The sealed link of a request for a further page.
@@ -80,12 +105,14 @@ pub(super) async fn next_page(
         .and_then(|text| PageLink::open(text.expose(), &holder, exchange.gateway.clock.now()).ok());
     // One answer for altered, foreign and expired links: the search can be asked anew.
     let Some(link) = opened else { return Err(Refused::PageLink) };
-    exchange.record.resource = Some(Phi::new(link.resource_type.to_string()));
-    let allowed = in_reach(enforcer, link.resource_type, link.page.clone())?;
+    let PageLink { resource_type, page, finds, .. } = link;
+    exchange.record.resource = Some(Phi::new(resource_type.to_string()));
+    let allowed = in_reach(enforcer, resource_type, page)?;
     exchange.record.decision.policies = allowed.policies().to_vec();
-    let withheld = exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)?;
-    let own = format!("{}/{}?{PAGE}{sealed}", exchange.upstream.bases.public, link.resource_type);
-    release(exchange, authenticated, enforcer, link.resource_type, &own, withheld)
+    let first = exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)?;
+    let own = format!("{}/{resource_type}?{PAGE}{sealed}", exchange.upstream.bases.public);
+    let pages = Pages { authenticated, enforcer, resource_type, own, finds };
+    pages.release(exchange, first).await
 }
 
 fn in_reach<A>(
@@ -98,83 +125,157 @@ fn in_reach<A>(
         .map_err(|denied| Refused::Type(denied, Some((Permission::Search, resource_type.to_string()))))
 }
 
-/// Decides on each record of a page and writes the bundle that leaves.
-fn release(
-    exchange: &mut Exchange<'_>,
-    authenticated: &Authenticated,
-    enforcer: &Enforcer<'_>,
+/// A search under way, page by page.
+struct Pages<'a> {
+    authenticated: &'a Authenticated,
+    enforcer: &'a Enforcer<'a>,
     resource_type: ResourceType,
-    own: &str,
-    withheld: Withheld<Answer>,
-) -> Answered {
-    let answer = withheld.inspect();
-    match answer.status {
-        StatusCode::OK => {}
-        // The upstream did not take a parameter that FHIR has: say so rather than fail.
-        StatusCode::BAD_REQUEST => return Err(Refused::Upstream(UpstreamFault::Rejected)),
-        _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
-    }
-    let wrong = |_| Refused::Upstream(UpstreamFault::Wrong);
-    let bases = &exchange.upstream.bases;
-    let searchset = Searchset::parse(&answer.body, resource_type, bases).map_err(wrong)?;
-    let next = searchset.next().map(|page| seal(exchange, authenticated, resource_type, page)).transpose()?;
-    let (mut patients, mut policies) = (BTreeSet::new(), BTreeSet::new());
-    let mut digests = Vec::new();
-    let links = Links { own, next: next.as_deref() };
-    let Released { body, released, withheld: kept, .. } = searchset.release(links, bases, |resource| {
-        match clear(exchange, enforcer, Permission::Search, resource_type, resource.value()) {
-            Ok(cleared) => {
-                patients.extend(cleared.patients);
-                policies.extend(cleared.policies);
-                digests.push(Phi::new(mask::digest(resource.text().get())));
-                Disposition::Release
+    /// The page's own address, for the client.
+    own: String,
+    finds: Finds,
+}
+
+impl Pages<'_> {
+    /// Releases a page with the link to the one after it.
+    ///
+    /// Where others' records are found too, a page on which all is withheld is passed over, and a next page is offered
+    /// only if there is something on it to release: else the link would tell that others' records exist.
+    async fn release(&self, exchange: &mut Exchange<'_>, first: Withheld<Answer>) -> Answered {
+        let mut page = first;
+        let mut next = self.parse(exchange, &page)?.next().cloned();
+        let mut left = PAGES_AT_ONCE;
+        if self.finds == Finds::OthersToo {
+            while self.visible(exchange, &page)? == 0
+                && let Some(after) = next
+            {
+                page = self.fetch(exchange, after, &mut left).await?;
+                next = self.parse(exchange, &page)?.next().cloned();
             }
-            Err(_) => Disposition::Withhold,
+            while let Some(candidate) = next.take() {
+                let ahead = self.fetch(exchange, candidate.clone(), &mut left).await?;
+                if self.visible(exchange, &ahead)? > 0 {
+                    next = Some(candidate);
+                    break;
+                }
+                next = self.parse(exchange, &ahead)?.next().cloned();
+            }
         }
-    });
-    let record = &mut exchange.record;
-    record.patients = patients.into_iter().map(Phi::new).collect();
-    if !policies.is_empty() {
-        record.decision.policies = policies.into_iter().collect();
+        let link = next.map(|page| self.seal(exchange, page)).transpose()?;
+        let (released, told) = self.decide(exchange, &page, link.as_deref())?;
+        let record = &mut exchange.record;
+        // Whom the caller asked for by name stays on record, found or not.
+        let mut patients = told.patients;
+        patients.extend(std::mem::take(&mut record.patients).into_iter().map(Phi::into_exposed));
+        record.patients = patients.into_iter().map(Phi::new).collect();
+        if !told.policies.is_empty() {
+            record.decision.policies = told.policies.into_iter().collect();
+        }
+        record.response.digests = told.digests;
+        Ok(finish(exchange, released, page.map(drop)))
     }
-    record.response.count = u64::try_from(released).ok();
-    record.response.withheld = u64::try_from(kept).ok();
-    record.response.bytes = u64::try_from(body.len()).ok();
-    record.response.digests = digests;
-    Ok(withheld.map(|_| {
+
+    async fn fetch(
+        &self,
+        exchange: &Exchange<'_>,
+        page: NextPage,
+        left: &mut u32,
+    ) -> Result<Withheld<Answer>, Refused> {
+        *left = left.checked_sub(1).ok_or(Refused::TooWide)?;
+        let allowed = in_reach(self.enforcer, self.resource_type, page)?;
+        exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)
+    }
+
+    fn parse<'p>(
+        &self,
+        exchange: &Exchange<'_>,
+        page: &'p Withheld<Answer>,
+    ) -> Result<Searchset<'p>, Refused> {
+        let answer = page.inspect();
+        match answer.status {
+            StatusCode::OK => {}
+            // The upstream did not take a parameter that FHIR has: say so rather than fail.
+            StatusCode::BAD_REQUEST => return Err(Refused::Upstream(UpstreamFault::Rejected)),
+            _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
+        }
+        Searchset::parse(&answer.body, self.resource_type, &exchange.upstream.bases)
+            .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))
+    }
+
+    /// How many records of a page would be released.
+    fn visible(&self, exchange: &Exchange<'_>, page: &Withheld<Answer>) -> Result<usize, Refused> {
+        Ok(self.decide(exchange, page, None)?.0.released)
+    }
+
+    /// Decides on each record of a page and writes the bundle that leaves.
+    fn decide(
+        &self,
+        exchange: &Exchange<'_>,
+        page: &Withheld<Answer>,
+        next: Option<&str>,
+    ) -> Result<(Released, Told), Refused> {
+        let mut told = Told::default();
+        let links = Links { own: &self.own, next };
+        let searchset = self.parse(exchange, page)?;
+        let released = searchset.release(links, &exchange.upstream.bases, |resource| {
+            match clear(exchange, self.enforcer, Permission::Search, self.resource_type, resource.value()) {
+                Ok(cleared) => {
+                    told.patients.extend(cleared.patients);
+                    told.policies.extend(cleared.policies);
+                    told.digests.push(Phi::new(mask::digest(resource.text().get())));
+                    Disposition::Release
+                }
+                Err(_) => Disposition::Withhold,
+            }
+        });
+        Ok((released, told))
+    }
+
+    fn seal(&self, exchange: &Exchange<'_>, page: NextPage) -> Result<String, Refused> {
+        let link = PageLink {
+            holder: holder(exchange, self.authenticated),
+            resource_type: self.resource_type,
+            page,
+            finds: self.finds,
+            expires_at: exchange.gateway.clock.now().plus(PAGE_LIFE),
+        };
+        let place = exchange.route.name.as_bytes();
+        let sealed = exchange
+            .gateway
+            .paging
+            .seal(&mut SystemEntropy, place, link.to_json().as_bytes())
+            .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+        let base = &exchange.upstream.bases.public;
+        Ok(format!("{base}/{}?{PAGE}{}", self.resource_type, URL_SAFE_NO_PAD.encode(sealed)))
+    }
+}
+
+/// What the record tells of the records that were released.
+#[derive(Default)]
+struct Told {
+    patients: BTreeSet<String>,
+    policies: BTreeSet<String>,
+    digests: Vec<Phi<String>>,
+}
+
+/// Notes what is released, and makes it the answer.
+fn finish(exchange: &mut Exchange<'_>, released: Released, page: Withheld<()>) -> Withheld<Response<Body>> {
+    let Released { body, released, withheld, .. } = released;
+    let response = &mut exchange.record.response;
+    response.count = u64::try_from(released).ok();
+    response.withheld = u64::try_from(withheld).ok();
+    response.bytes = u64::try_from(body.len()).ok();
+    page.map(|()| {
         let mut response = Response::new(Body::from(body));
         let json = HeaderValue::from_static(mask::FHIR_JSON);
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         response
-    }))
-}
-
-fn seal(
-    exchange: &Exchange<'_>,
-    authenticated: &Authenticated,
-    resource_type: ResourceType,
-    page: &NextPage,
-) -> Result<String, Refused> {
-    let link = PageLink {
-        holder: holder(exchange, authenticated),
-        resource_type,
-        page: page.clone(),
-        expires_at: exchange.gateway.clock.now().plus(PAGE_LIFE),
-    };
-    let place = exchange.route.name.as_bytes();
-    let sealed = exchange
-        .gateway
-        .paging
-        .seal(&mut SystemEntropy, place, link.to_json().as_bytes())
-        .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-    let base = &exchange.upstream.bases.public;
-    Ok(format!("{base}/{resource_type}?{PAGE}{}", URL_SAFE_NO_PAD.encode(sealed)))
+    })
 }
 
 /// For whom and under what a page is given.
 fn holder(exchange: &Exchange<'_>, authenticated: &Authenticated) -> Holder {
     let caller = &authenticated.caller;
-    let scopes: Vec<&str> = caller.other_scopes.iter().map(String::as_str).collect();
+    let scopes: Vec<&str> = caller.scopes.iter().map(String::as_str).collect();
     let context = caller.patient.as_ref().map_or("", |id| id.as_str());
     Holder {
         route: exchange.route.name.clone(),

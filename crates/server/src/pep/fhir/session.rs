@@ -6,7 +6,7 @@
 use axum::body::Body;
 use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::interaction::{Interaction, Request as FhirRequest};
-use chartgate_protocol::form::Form;
+use chartgate_protocol::form::{Form, FormError};
 use chartgate_values::Phi;
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderName, Method, Request, Response, header};
@@ -16,7 +16,6 @@ use super::upstream::FhirUpstream;
 use super::{capabilities, mask, read, search, write};
 use crate::net::body;
 use crate::net::origin::Origin;
-use crate::net::path::unambiguous;
 use crate::pep::enforce::Enforcer;
 use crate::pep::respond::{Refused, Shown};
 use crate::pep::{Gate, Gateway, exchange};
@@ -44,9 +43,10 @@ pub(in crate::pep) async fn handle(
 
 impl Exchange<'_> {
     async fn serve(&mut self, origin: &Origin, head: &Head, content: Incoming) -> Answered {
-        let path = unambiguous(head.uri.path()).map_err(|_| Refused::AmbiguousPath)?;
+        let path = self.unambiguous(origin, head.uri.path())?;
         let below = path.strip_prefix(self.route.path.as_str()).unwrap_or(path);
         if head.method == Method::GET && below == "/metadata" {
+            self.count(origin);
             return capabilities::serve(self, head).await;
         }
         let authenticated = self.authenticate(origin, &head.headers)?;
@@ -131,7 +131,7 @@ fn posted_form(head: &Head, below: &str, content: &[u8]) -> Result<Option<Form>,
     if head.method != Method::POST || !below.ends_with("/_search") {
         return Ok(None);
     }
-    let text = std::str::from_utf8(content).map_err(|_| Refused::AmbiguousPath)?;
+    let text = std::str::from_utf8(content).map_err(|_| Refused::Request(FormError::Encoding.into()))?;
     let form = Form::parse_repeating(text).map_err(|e| Refused::Request(e.into()))?;
     Ok(Some(form))
 }

@@ -78,11 +78,20 @@ async fn update(
     let resource_type = record.resource_type;
     let allowed = in_reach(enforcer, Permission::Update, resource_type, interaction)?;
     let draft = Draft::of_update(content, &record).map_err(Refused::Draft)?;
+    if update_create(exchange) == UpdateCreate::On {
+        // Where absence is no refusal, the refusal of content must not depend on what is there.
+        clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft)?;
+    }
+    let had = seen.is_some();
     let before = before(exchange, enforcer, Permission::Update, &allowed, &record, seen).await?;
     let replaces = match before {
         Before::Cleared(version) => Some(version),
         Before::Absent => {
             may_create(exchange, enforcer, resource_type)?;
+            // RFC 9110 section 13.1.1: If-Match is false where there is nothing.
+            if had {
+                return Err(Refused::Version);
+            }
             None
         }
     };
@@ -163,18 +172,21 @@ async fn before(
     }
 }
 
+fn update_create(exchange: &Exchange<'_>) -> UpdateCreate {
+    match &exchange.route.kind {
+        RouteKind::Fhir { update_create } => *update_create,
+        RouteKind::Http { .. } => UpdateCreate::Off,
+    }
+}
+
 /// Update-as-create: off unless the route says so, and never for a patient-scoped token.
 fn may_create(
     exchange: &Exchange<'_>,
     enforcer: &Enforcer<'_>,
     resource_type: ResourceType,
 ) -> Result<(), Refused> {
-    let on = match &exchange.route.kind {
-        RouteKind::Fhir { update_create } => *update_create,
-        RouteKind::Http { .. } => UpdateCreate::Off,
-    };
     let naming = enforcer.is_patient_scoped(Permission::Update, resource_type);
-    match (on, naming) {
+    match (update_create(exchange), naming) {
         (UpdateCreate::On, Naming::OthersMayBeNamed) => {
             in_reach(enforcer, Permission::Create, resource_type, Interaction::Create { resource_type })
                 .map(drop)

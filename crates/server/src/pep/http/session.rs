@@ -14,7 +14,6 @@ use crate::config::HttpRule;
 use crate::entropy::digest_of;
 use crate::net::body;
 use crate::net::origin::Origin;
-use crate::net::path::unambiguous;
 use crate::pep::authenticate::Authenticated;
 use crate::pep::respond::{Refused, Shown};
 use crate::pep::{Gate, Gateway, exchange};
@@ -32,7 +31,7 @@ pub(in crate::pep) async fn handle(
     let (head, content) = request.into_parts();
     let mut exchange = Exchange::begin(gateway, gate, upstream, origin, &head, Shown::as_problem);
     exchange.record.action.clone_from(&exchange.record.request.method);
-    exchange.record.resource = Some(Phi::new(head.uri.path().to_owned()));
+    exchange.record.resource = Some(Phi::new(exchange::kept(head.uri.path())));
     let ended = exchange.serve(origin, &head, content).await;
     let answered = ended.map(|withheld| withheld.map(Answer::into_response));
     let mut response = exchange.end(answered).await;
@@ -49,7 +48,7 @@ impl Exchange<'_> {
         head: &Head,
         content: Incoming,
     ) -> Result<Withheld<Answer>, Refused> {
-        let path = unambiguous(head.uri.path()).map_err(|_| Refused::AmbiguousPath)?;
+        let path = self.unambiguous(origin, head.uri.path())?;
         let authenticated = self.authenticate(origin, &head.headers)?;
         let rule = rules::find(&self.upstream.rules, &head.method, path).ok_or(Refused::NoRule)?;
         let allowed = self.decide(&authenticated, rule, head)?;
@@ -80,7 +79,7 @@ impl Exchange<'_> {
         head: &Head,
     ) -> Result<Allowed<()>, Refused> {
         let caller = &authenticated.caller;
-        if let Some(scope) = rule.scope.as_ref().filter(|scope| !caller.other_scopes.contains(*scope)) {
+        if let Some(scope) = rule.scope.as_ref().filter(|scope| !caller.scopes.contains(*scope)) {
             return Err(Refused::Scope(scope.clone()));
         }
         if !rule.roles.is_empty() && !rule.roles.iter().any(|role| caller.facts.roles.contains(role)) {

@@ -80,6 +80,7 @@ CREATE INDEX grants_by_session ON grants (session);
 CREATE TABLE codes (
     digest       TEXT PRIMARY KEY,
     grant_id     TEXT NOT NULL,
+    subject      TEXT NOT NULL,
     content      TEXT NOT NULL,
     expires_at   BIGINT NOT NULL,
     consumed_at  BIGINT
@@ -97,6 +98,11 @@ CREATE TABLE refresh_tokens (
     access_expires_at  BIGINT NOT NULL
 );
 CREATE INDEX refresh_tokens_by_grant ON refresh_tokens (grant_id);
+
+CREATE INDEX codes_by_subject ON codes (subject);
+CREATE INDEX codes_by_expiry ON codes (expires_at);
+CREATE INDEX pending_by_expiry ON pending_authorizations (expires_at);
+CREATE INDEX refresh_tokens_by_expiry ON refresh_tokens (expires_at);
 
 -- What is no longer believed. kind: subject, session, client, grant, key, token.
 CREATE TABLE cut_offs (

@@ -1,0 +1,142 @@
+//! What every request passes first: a head with one reading, an address that has not failed too often, then the route or
+//! the endpoint that it is for.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use chartgate_audit::journal::Journal;
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_values::Clock;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use tower::ServiceExt as _;
+
+use crate::app::App;
+use crate::config::Network;
+use crate::net::body::{self, BodyError};
+use crate::net::origin::Origin;
+use crate::net::throttle::{Admission, Throttle};
+use crate::pep::{Gateway, Standing};
+
+/// Bodies of our own endpoints are short forms, each with its own limit; beyond this they are not even read.
+const LONGEST_FORM: u64 = 1 << 20;
+
+/// The front door.
+pub(crate) struct FrontDoor {
+    gateway: Arc<Gateway>,
+    own: Router,
+    trusted: Vec<Network>,
+    throttle: Arc<Throttle>,
+    journal: Journal,
+    clock: Arc<dyn Clock>,
+}
+
+impl FrontDoor {
+    pub(crate) fn new(app: &App, gateway: Arc<Gateway>, own: Router) -> Self {
+        Self {
+            gateway,
+            own,
+            trusted: app.config.listen.trusted_proxies.clone(),
+            throttle: Arc::clone(&app.throttle),
+            journal: app.log.journal.clone(),
+            clock: Arc::clone(&app.clock),
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        let mut response = match plain(&request) {
+            Ok(()) => {
+                let origin = Origin::of(peer, request.headers(), &self.trusted);
+                self.pass(origin, request).await
+            }
+            Err(status) => status_only(status),
+        };
+        let hsts = HeaderValue::from_static("max-age=31536000");
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+        response
+    }
+
+    async fn pass(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {
+        let admission = self.throttle.admit(origin.ip);
+        let path = request.uri().path();
+        let is_route = self.gateway.covers(path);
+        if admission != Admission::Yes && !is_public(path) {
+            // Whoever shows a good token is not to suffer for others at the same address.
+            let standing = self.gateway.standing(path, request.headers());
+            if !(is_route && standing == Standing::Good) {
+                self.record(&origin, admission).await;
+                return throttled();
+            }
+        }
+        if is_route { self.gateway.handle(&origin, request).await } else { self.own(origin, request).await }
+    }
+
+    async fn own(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {
+        let (mut head, content) = request.into_parts();
+        let content = match body::take(content, LONGEST_FORM, body::REQUEST_TIME).await {
+            Ok(content) => content,
+            Err(BodyError::TooLong(_)) => return status_only(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(BodyError::TooSlow) => return status_only(StatusCode::REQUEST_TIMEOUT),
+            Err(BodyError::Broken) => return status_only(StatusCode::BAD_REQUEST),
+        };
+        head.extensions.insert(origin);
+        match self.own.clone().oneshot(Request::from_parts(head, Body::from(content))).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// One record a minute and address, with the count.
+    async fn record(&self, origin: &Origin, admission: Admission) {
+        let Admission::NoAndRecord(count) = admission else { return };
+        let mut record = origin.record(Event::AccessThrottled, Outcome::Deny, self.clock.now());
+        record.response.count = Some(count);
+        if let Err(error) = self.journal.append(&record, ()).await {
+            tracing::error!(%error, "audit");
+        }
+    }
+}
+
+/// Documents that everybody may read, and that cost nothing.
+fn is_public(path: &str) -> bool {
+    path.contains("/.well-known/") || path == "/jwks" || path.starts_with("/assets/")
+}
+
+/// Too many requests that did not show who they are. RFC 6585 section 4.
+fn throttled() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+    response
+}
+
+/// Refuses heads that two programs could read differently (ATTACKS G05, G06, G11).
+fn plain(request: &Request<Incoming>) -> Result<(), StatusCode> {
+    let headers = request.headers();
+    let repeated = |name| headers.get_all(name).iter().count() > 1;
+    if repeated(header::HOST) || repeated(header::AUTHORIZATION) || request.method() == Method::CONNECT {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    // One coding, `chunked`, is all that a body may be framed by here (RFC 9112 section 6.1).
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || repeated(header::TRANSFER_ENCODING)
+    {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let old = request.version() <= Version::HTTP_11;
+    if old && (request.uri().scheme().is_some() || !request.uri().path().starts_with('/')) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    Ok(())
+}
+
+fn status_only(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}

@@ -1,0 +1,31 @@
+//! Forgetting what can matter no more, once a minute and not on anybody's way. The log remembers.
+
+use std::time::Duration;
+
+use chartgate_values::Timestamp;
+
+use super::{Sql, StoreError};
+
+/// Ended sessions and expired refresh tokens are kept this long, for whoever asks what happened.
+const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
+
+impl Sql<'_> {
+    /// Forgets codes, assertions, requests, failures, refresh tokens, grants and sessions that are over. A session is
+    /// over at the latest `longest_session` after its sign-in.
+    pub(crate) fn tidy(&self, longest_session: Duration, now: Timestamp) -> Result<(), StoreError> {
+        self.forget_pending(now)?;
+        self.forget_codes(now)?;
+        self.forget_assertions(now)?;
+        self.forget_login_failures(now)?;
+        let before = now.minus(KEEP);
+        self.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", &[before.into()])?;
+        // A grant without refresh tokens can issue nothing more; its access tokens live an hour at the most.
+        self.execute(
+            "DELETE FROM grants WHERE created_at < ?1 \
+             AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE grant_id = grants.id)",
+            &[before.into()],
+        )?;
+        let text = "DELETE FROM sessions WHERE ended_at < ?1 OR auth_time < ?2";
+        self.execute(text, &[before.into(), before.minus(longest_session).into()]).map(drop)
+    }
+}

@@ -1,0 +1,198 @@
+//! The command line beside a running gateway and without one.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::browser::{App, Browser, USER_SCOPE, part};
+use crate::gateway::{Gateway, PROGRAM, chartgate};
+use crate::shared;
+use crate::wire::{Call, Connection};
+
+/// A child that does not outlive its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `chartgate login`, as somebody at a terminal uses it.
+#[tokio::test]
+async fn login_waits_for_the_browser_and_gets_the_token() {
+    let gateway = shared::demo();
+    let mut login = Ended(
+        Command::new(PROGRAM)
+            .args(["--config", gateway.config(), "login", "--print-token"])
+            // No desktop to open a browser on.
+            .env("PATH", "")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let said = BufReader::new(login.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let url = said.map(|line| line.trim().to_owned()).find(|line| line.starts_with("https://")).unwrap();
+    let start = url.strip_prefix(&gateway.issuer).unwrap();
+    let redirect = Browser::default().lead(gateway, start, &gateway.demo_person("dana"), None).await;
+    let (address, path) = redirect.location.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let back = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(stream, "GET /{path} HTTP/1.1\r\nhost: {address}\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    // Whoever else calls at that port is not the answer, and whoever says nothing holds nobody up.
+    let _silent = std::net::TcpStream::connect(address).unwrap();
+    assert!(back("favicon.ico").contains("404"));
+    back("callback?code=forged&state=forged");
+    back("callback?%zz");
+    back(&path.replace("code=", "code=forged").replace("iss=", "iss=forged"));
+    assert!(back(path).contains("You can close this page"));
+    let mut token = String::new();
+    login.0.stdout.take().unwrap().read_to_string(&mut token).unwrap();
+    assert!(login.0.wait().unwrap().success());
+    let token = token.trim();
+    assert_eq!(part(token, 1)["client_id"], "chartgate-cli");
+    let own = format!("/fhir/Patient/{}", gateway.panel("dana")[0]);
+    assert_eq!(Call::get(&own).bearer(token).to(gateway).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_new_signing_key_was_published_before_and_old_tokens_stay_good() {
+    let gateway = Gateway::demo("keys", &[]);
+    let app = App::public(USER_SCOPE);
+    let dana = gateway.demo_person("dana");
+    let published = || async {
+        let jwks = Call::get("/jwks").to(&gateway).await.json();
+        jwks["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect::<Vec<Value>>()
+    };
+    let before = published().await;
+    let old = app.tokens(&gateway, &dana).await;
+    gateway.command(&["key", "rotate"]);
+    let new = app.tokens(&gateway, &dana).await;
+    let (old_kid, new_kid) = (part(&old.access, 0)["kid"].clone(), part(&new.access, 0)["kid"].clone());
+    assert_ne!(old_kid, new_kid);
+    assert!(before.contains(&new_kid), "every client could know it already");
+    let after = published().await;
+    assert!(
+        after.contains(&old_kid) && after.contains(&new_kid) && after.iter().any(|kid| !before.contains(kid))
+    );
+    let own = Call::get(&format!("/fhir/Patient/{}", gateway.panel("dana")[0]));
+    for tokens in [&old, &new] {
+        assert_eq!(own.clone().bearer(&tokens.access).to(&gateway).await.status, 200);
+    }
+    let rotated = gateway.audit(&[]).into_iter().filter(|record| record["event"] == "key.rotate").count();
+    assert_eq!(rotated, 1);
+}
+
+#[tokio::test]
+async fn a_change_made_while_nothing_runs_is_in_force_at_the_next_start() {
+    let mut gateway = Gateway::demo("offline", &[]);
+    let own = format!("/fhir/Patient/{}", gateway.panel("dana")[0]);
+    let tokens = App::public(USER_SCOPE).tokens(&gateway, &gateway.demo_person("dana")).await;
+    let read = Call::get(&own).bearer(&tokens.access);
+    let mut open = Connection::open(&gateway).await;
+    assert_eq!(open.send(read.clone()).await.status, 200);
+
+    // The folder has one master.
+    let folder = gateway.folder().to_str().unwrap().to_owned();
+    let second = chartgate(&["demo", "--dir", &folder, "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.code, Some(1), "{second:?}");
+    assert!(second.err.contains("in use") || second.err.contains("another demo"), "{second:?}");
+
+    let said = gateway.terminate();
+    assert!(said.contains("draining"), "{said}");
+    gateway.command(&["user", "disable", "dana"]);
+    assert!(gateway.command(&["audit", "verify"]).starts_with("verified: "));
+    gateway.start();
+    assert_eq!(read.to(&gateway).await.status, 401);
+    let events: Vec<String> = gateway
+        .audit(&[])
+        .iter()
+        .map(|record| record["event"].as_str().unwrap().to_owned())
+        .filter(|event| event.starts_with("gateway.") || event == "user.disable")
+        .collect();
+    let tail: Vec<&str> = events.iter().map(String::as_str).collect();
+    assert_eq!(tail, ["gateway.start", "gateway.stop", "user.disable", "gateway.start"]);
+    let by = gateway.audit(&[]).into_iter().find(|record| record["event"] == "user.disable").unwrap();
+    assert!(by["actor"]["sub"].as_str().unwrap().starts_with("local:"), "{by}");
+}
+
+#[tokio::test]
+async fn a_proof_is_for_one_record_and_a_changed_log_is_found() {
+    let mut gateway = Gateway::demo("prove", &[]);
+    let own = format!("/fhir/Patient/{}", gateway.panel("dana")[0]);
+    let tokens = App::public(USER_SCOPE).tokens(&gateway, &gateway.demo_person("dana")).await;
+    Call::get(&own).bearer(&tokens.access).to(&gateway).await;
+    let index = gateway.audit(&["--user", "dana", "--action", "read"])[0]["index"].to_string();
+    let audit = gateway.ready["audit_dir"].as_str().unwrap().to_owned();
+    gateway.terminate();
+    let checkpoint = gateway.scratch().path().join("checkpoint-kept");
+    std::fs::copy(format!("{audit}/checkpoint"), &checkpoint).unwrap();
+    let proof = gateway.command(&["audit", "prove", &index]);
+    assert!(proof.contains("c2sp.org/tlog-proof") && proof.contains(&format!("index {index}")), "{proof}");
+
+    let copy = gateway.scratch().path().join("copy");
+    let copy = copy.to_str().unwrap();
+    assert!(Command::new("cp").args(["-r", &audit, copy]).status().unwrap().success());
+    let verify = |more: &[&str]| chartgate(&[&["audit", "verify", "--dir", copy], more].concat());
+    let kept = ["--checkpoint", checkpoint.to_str().unwrap()];
+    assert!(verify(&kept).success, "{:?}", verify(&kept));
+    // One bit anywhere in the entries is found.
+    let mut bundles: Vec<_> = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from(copy).join("tile/entries")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { bundles.push(path) }
+        }
+    }
+    assert!(!bundles.is_empty());
+    for bundle in &bundles {
+        let good = std::fs::read(bundle).unwrap();
+        for position in [0, good.len() / 2, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[position] ^= 1;
+            std::fs::write(bundle, &bad).unwrap();
+            let found = verify(&[]);
+            assert!(!found.success && found.err.contains("does not hold"), "{}: {found:?}", bundle.display());
+        }
+        std::fs::write(bundle, &good).unwrap();
+    }
+    assert!(verify(&[]).success);
+    // Another installation's key does not verify it.
+    let other = shared::demo().ready["audit_dir"].as_str().unwrap().to_owned() + "/log.vkey";
+    assert!(!verify(&["--key", &other]).success);
+}
+
+#[test]
+fn wrong_usage_is_2_a_refusal_1_and_both_say_what_to_do() {
+    for words in
+        [&["no-such-command"][..], &["user", "add"], &["audit", "prove", "x"], &["demo", "--listen", "x"]]
+    {
+        let done = chartgate(words);
+        assert_eq!(done.code, Some(2), "{words:?}");
+        assert!(!done.err.is_empty() && done.out.is_empty(), "{words:?}");
+    }
+    let gateway = shared::demo();
+    for (words, says) in [
+        (&["user", "show", "nobody"][..], "nobody"),
+        (&["user", "disable", "nobody"], "nobody"),
+        (&["client", "show", "nothing"], "nothing"),
+        (&["session", "end", "0123456789abcdef0123456789abcdef"], "session"),
+        (&["user", "add", "Not A Name"], "Not A Name"),
+        (&["client", "add", "x", "--kind", "public", "--redirect-uri", "http://evil.example/"], "redirect"),
+        (&["audit", "prove", "99999999"], "99999999"),
+    ] {
+        let done = gateway.try_command(words);
+        assert!(matches!(done.code, Some(1 | 2)), "{words:?}: {done:?}");
+        assert!(done.err.contains(says), "{words:?}: {done:?}");
+    }
+    let missing = chartgate(&["user", "list", "--config", "/nowhere/chartgate.toml"]);
+    assert!(missing.code == Some(1) && missing.err.contains("/nowhere/chartgate.toml"), "{missing:?}");
+}

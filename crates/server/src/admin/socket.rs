@@ -45,10 +45,8 @@ impl ShortPath {
         if direct.as_os_str().len() <= LONGEST_PATH {
             return Ok(Self { path: direct, link: None });
         }
-        let name = format!(
-            "chartgate-{}",
-            crate::entropy::digest_of(&opaque()).chars().take(16).collect::<String>()
-        );
+        let name =
+            format!("chartgate-{}", crate::entropy::digest_of(opaque()).chars().take(16).collect::<String>());
         let link = std::env::temp_dir().join(name);
         std::os::unix::fs::symlink(std::path::absolute(data_dir)?, &link)?;
         Ok(Self { path: link.join("admin.sock"), link: Some(link) })

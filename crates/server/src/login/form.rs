@@ -36,7 +36,7 @@ impl Browser {
 
     /// What forms of this browser carry against forgery (ATTACKS O31).
     fn csrf(&self) -> String {
-        digest_of(&format!("csrf {}", self.secret))
+        digest_of(format!("csrf {}", self.secret))
     }
 
     /// Hidden fields: the token against forgery, and what the form goes on with.

@@ -281,7 +281,7 @@ fn holder(exchange: &Exchange<'_>, authenticated: &Authenticated) -> Holder {
         route: exchange.route.name.clone(),
         subject: caller.facts.subject.to_string(),
         client_id: caller.facts.client_id.to_string(),
-        scope_digest: digest_of(&format!("{} {context}", scopes.join(" "))),
+        scope_digest: digest_of(format!("{} {context}", scopes.join(" "))),
         policy_revision: exchange.gateway.policies.current().revision().to_owned(),
     }
 }

@@ -24,6 +24,8 @@ mod fhir;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod hang_ups;
+#[cfg(test)]
 mod jwt_attacks;
 #[cfg(test)]
 mod pages;

@@ -34,6 +34,8 @@ mod pages;
 #[cfg(test)]
 mod parallel;
 #[cfg(test)]
+mod passwords;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod routes;

@@ -36,6 +36,8 @@ mod parallel;
 #[cfg(test)]
 mod passwords;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod routes;

@@ -48,4 +48,6 @@ mod story;
 #[cfg(test)]
 mod synthea;
 #[cfg(test)]
+mod throttled;
+#[cfg(test)]
 mod wire;

@@ -31,8 +31,8 @@ use crate::live::keys::{KeyError, KeyRing};
 use crate::passwords::{HashError, Passwords};
 use crate::store::{Store, StoreError};
 
-/// A command, as it travels over the socket.
-#[derive(Debug, Serialize, Deserialize)]
+/// A command, as it travels over the socket. It has no `Debug`, for it may hold a password or token.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Command {
     UserAdd(NewUser),

@@ -18,6 +18,7 @@ use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
+use crate::live::tokens::OwnTokens;
 use crate::log::Log;
 use crate::log_tiles::{self, LogTiles};
 use crate::login::{self, Login};
@@ -190,6 +191,13 @@ impl App {
 
     /// Everything that answers by itself: the authorization server and the pages.
     pub(crate) fn own_endpoints(&self, gateway: Arc<Gateway>) -> Router {
+        let own_tokens = Arc::new(OwnTokens {
+            issuer: self.config.issuer.clone(),
+            keys: Arc::clone(&self.keys),
+            cut_offs: Arc::clone(&self.cut_offs),
+            sessions: Arc::clone(&self.sessions),
+            clock: Arc::clone(&self.clock),
+        });
         let server = AuthorizationServer {
             issuer: self.config.issuer.clone(),
             tokens: self.config.tokens.clone(),
@@ -199,6 +207,7 @@ impl App {
             keys: Arc::clone(&self.keys),
             cut_offs: Arc::clone(&self.cut_offs),
             sessions: Arc::clone(&self.sessions),
+            own_tokens: Arc::clone(&own_tokens),
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),
@@ -218,10 +227,8 @@ impl App {
             clock: Arc::clone(&self.clock),
         };
         let tiles = LogTiles {
-            issuer: self.config.issuer.clone(),
             dir: self.config.audit.dir.clone(),
-            keys: Arc::clone(&self.keys),
-            cut_offs: Arc::clone(&self.cut_offs),
+            own_tokens,
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),

@@ -22,6 +22,7 @@ use crate::config::{Route, Tokens};
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::sessions::LiveSessions;
+use crate::live::tokens::OwnTokens;
 use crate::net::throttle::Throttle;
 use crate::store::Store;
 
@@ -35,6 +36,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
+    pub(crate) own_tokens: Arc<OwnTokens>,
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,

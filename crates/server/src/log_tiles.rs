@@ -16,15 +16,13 @@ use chartgate_audit::journal::Journal;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use chartgate_audit::storage::Objects as _;
 use chartgate_audit::tile::TilePath;
+use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_protocol::jose::claims::AccessTokenClaims;
-use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation};
 use chartgate_values::{Clock, Phi};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::journal_fs::ObjectFolder;
-use crate::live::cut_offs::LiveCutOffs;
-use crate::live::keys::KeyRing;
-use crate::live::traits_of;
+use crate::live::tokens::OwnTokens;
 use crate::net::bearer;
 use crate::net::origin::Origin;
 use crate::net::throttle::Throttle;
@@ -34,10 +32,8 @@ const AUDIT_ROLES: [&str; 2] = ["auditor", "privacy-officer"];
 
 /// What the endpoints work with.
 pub(crate) struct LogTiles {
-    pub(crate) issuer: String,
     pub(crate) dir: PathBuf,
-    pub(crate) keys: Arc<KeyRing>,
-    pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) own_tokens: Arc<OwnTokens>,
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -93,9 +89,10 @@ async fn serve(
             record.actor = Actor {
                 sub: Some(claims.sub.to_string()),
                 client_id: Some(claims.client_id.to_string()),
-                kind: ActorKind::Human,
+                kind: if claims.sub == claims.client_id { ActorKind::Workload } else { ActorKind::Human },
                 ..Actor::default()
             };
+            record.session = claims.sid.as_ref().map(ToString::to_string);
             record.jti = Some(claims.jti.to_string());
             let dir = tiles.dir.clone();
             let read = tokio::task::spawn_blocking(move || ObjectFolder::of_copy(&dir).read(&path)).await;
@@ -121,19 +118,12 @@ async fn serve(
     }
 }
 
-/// Whoever holds a token of ours, for us, with an audit role, that was not cut off.
+/// Whoever holds a token of ours, for us, with an audit role.
 fn reader(tiles: &LogTiles, headers: &HeaderMap) -> Result<AccessTokenClaims, StatusCode> {
     let token = bearer::token(headers).map_err(|_| StatusCode::UNAUTHORIZED)?;
-    let audience = ExpectedAudience::OneOf(vec![tiles.issuer.clone()]);
-    let verifier = AccessTokenVerifier::new(tiles.issuer.clone(), audience);
-    let keys = tiles.keys.current();
-    let (claims, kid) = verifier
-        .verify_signed(token, &keys.verifying, Presentation::BEARER, tiles.clock.now())
-        .map_err(|_| StatusCode::UNAUTHORIZED)?;
-    let traits = traits_of(&claims, kid).ok_or(StatusCode::UNAUTHORIZED)?;
-    tiles.cut_offs.check(&traits).map_err(|_| StatusCode::UNAUTHORIZED)?;
-    let roles = access_token::roles(&claims);
-    if roles.iter().any(|role| AUDIT_ROLES.contains(&role.as_str())) {
+    let audience = ExpectedAudience::OneOf(vec![tiles.own_tokens.issuer.clone()]);
+    let claims = tiles.own_tokens.believed(token, audience).ok_or(StatusCode::UNAUTHORIZED)?;
+    if access_token::roles(&claims).iter().any(|role| AUDIT_ROLES.contains(&role.as_str())) {
         Ok(claims)
     } else {
         Err(StatusCode::FORBIDDEN)

@@ -41,8 +41,8 @@ pub struct Caller {
     pub facts: Facts,
     /// SMART scopes of the token.
     pub smart: Vec<SmartScope>,
-    /// Other scopes of the token.
-    pub other_scopes: BTreeSet<String>,
+    /// All scope tokens of the token, as they stand.
+    pub scopes: BTreeSet<String>,
     /// The patient in the token's context.
     pub patient: Option<PatientId>,
     /// The person's own FHIR resource.

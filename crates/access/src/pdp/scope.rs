@@ -85,7 +85,7 @@ mod tests {
                 purpose_of_use: None,
             },
             smart: scopes.iter().map(|s| s.parse().unwrap()).collect(),
-            other_scopes: BTreeSet::new(),
+            scopes: BTreeSet::new(),
             patient: patient.map(|p| p.parse().unwrap()),
             fhir_user: None,
         }

@@ -115,9 +115,13 @@ impl Shared {
         if queue.gate == Gate::Closed {
             return Err(AppendError::Closed);
         }
+        let is_first = queue.waiting.is_empty();
         queue.waiting.push_back(Waiting { leaf, mark, reply });
         drop(queue);
-        self.arrived.notify_one();
+        // The loop waits only where the queue is empty; whoever finds company there need not call it.
+        if is_first {
+            self.arrived.notify_one();
+        }
         Ok(receiver)
     }
 
@@ -132,11 +136,12 @@ impl Shared {
         lock(&self.queue).waiting.clear();
     }
 
-    /// Takes all that wait, up to `limit` bytes; waits for the first, at most for `patience` if there is one.
+    /// Takes all that wait, up to `limit` bytes; waits for the first, at most for `patience` if there is one. Where
+    /// a thread that may append is ready to run on this processor, it runs first.
     pub(super) fn take(&self, limit: usize, patience: Option<Duration>) -> Work {
         let idle = |queue: &mut Queue| queue.waiting.is_empty() && queue.gate == Gate::Open;
         let queue = lock(&self.queue);
-        let mut queue = match patience {
+        let queue = match patience {
             None => self.arrived.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner),
             Some(patience) => {
                 let waited = self.arrived.wait_timeout_while(queue, patience, idle);
@@ -146,12 +151,17 @@ impl Shared {
         if queue.waiting.is_empty() {
             return if queue.gate == Gate::Closed { Work::Closed } else { Work::Nothing };
         }
+        // Whoever is about to append may do so first, if they wait for this very processor: then one batch, and one
+        // change of threads, serves them all. Where nobody is, this returns at once.
+        drop(queue);
+        std::thread::yield_now();
+        let mut queue = lock(&self.queue);
         let mut bytes = 0_usize;
         let fits = |waiting: &&Waiting| {
             bytes = bytes.saturating_add(waiting.leaf.bytes.len()).saturating_add(2);
             bytes <= limit
         };
-        let count = queue.waiting.iter().take_while(fits).count().max(1);
+        let count = queue.waiting.iter().take_while(fits).count().max(1).min(queue.waiting.len());
         Work::Batch(queue.waiting.drain(..count).collect())
     }
 

@@ -19,8 +19,8 @@ use crate::store::users::Added;
 /// How long a one-time link is good.
 const ENROLMENT_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// A person to be added.
-#[derive(Debug, Serialize, Deserialize)]
+/// A person to be added. It has no `Debug`, for it may hold a password.
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     pub(crate) name: Subject,

@@ -7,14 +7,12 @@ use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use chartgate_access::ids::Subject;
 use chartgate_access::principal::UserState;
-use chartgate_protocol::jose::claims::AccessTokenClaims;
-use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation};
+use chartgate_protocol::jose::ExpectedAudience;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::AuthorizationServer;
 use super::error::{OAuthError, no_store};
-use crate::live::traits_of;
 use crate::net::bearer::{self, BearerError};
 use crate::net::origin::Origin;
 
@@ -43,7 +41,7 @@ pub(super) async fn get(
         server.throttle.count(origin.ip);
         challenge(StatusCode::UNAUTHORIZED, "Bearer error=\"invalid_token\"")
     };
-    let Some(claims) = believed(&server, token) else { return invalid() };
+    let Some(claims) = server.own_tokens.believed(token, ExpectedAudience::Any) else { return invalid() };
     let scopes: Vec<&str> = claims.scope.iter().collect();
     if !scopes.contains(&"openid") {
         let value = "Bearer error=\"insufficient_scope\", scope=\"openid\"";
@@ -64,17 +62,6 @@ pub(super) async fn get(
     let mut response = Json(info).into_response();
     no_store(response.headers_mut());
     response
-}
-
-/// A token of ours, for any audience, that was not cut off.
-fn believed(server: &AuthorizationServer, token: &str) -> Option<AccessTokenClaims> {
-    let verifier = AccessTokenVerifier::new(server.issuer.clone(), ExpectedAudience::Any);
-    let keys = server.keys.current();
-    let now = server.clock.now();
-    let (claims, kid) = verifier.verify_signed(token, &keys.verifying, Presentation::BEARER, now).ok()?;
-    let traits = traits_of(&claims, kid)?;
-    server.cut_offs.check(&traits).ok()?;
-    Some(claims)
 }
 
 fn challenge(status: StatusCode, value: &'static str) -> Response {

@@ -22,7 +22,7 @@ use crate::config::Route;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::sessions::LiveSessions;
-use crate::live::traits_of;
+use crate::live::tokens::traits_of;
 use crate::net::bearer::{self, BearerError};
 
 /// Tokens whose proof is kept.
@@ -153,7 +153,7 @@ impl Authenticated {
                     purpose_of_use: claims.purpose_of_use.as_ref().map(ToString::to_string),
                 },
                 smart: tokens().filter_map(|token| token.parse().ok()).collect(),
-                other_scopes: tokens().map(str::to_owned).collect(),
+                scopes: tokens().map(str::to_owned).collect(),
                 patient: claims.patient.as_ref().map(|id| id.as_str().parse()).transpose().ok()?,
                 fhir_user: claims.fhir_user.as_ref().map(|f| f.as_str().parse()).transpose().ok()?,
             },

@@ -6,7 +6,7 @@ use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::content;
 use chartgate_protocol::fhir::name::ResourceType;
 use http::request::Parts as Head;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, header};
 use serde_json::{Value, json};
 
 use super::mask::FHIR_JSON;
@@ -20,12 +20,9 @@ pub(super) async fn serve(exchange: &mut Exchange<'_>, head: &Head) -> Answered 
     exchange.record.action = Some("capabilities".to_owned());
     let accept = head.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     content::acceptable(accept, None).map_err(|e| Refused::Request(e.into()))?;
-    let answer = exchange.upstream.capabilities().await.map_err(Refused::Upstream)?;
-    if answer.status != StatusCode::OK {
-        return Err(Refused::Upstream(UpstreamFault::Failed));
-    }
-    let theirs: Value =
-        serde_json::from_slice(&answer.body).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+    let now = exchange.gateway.clock.now();
+    let said = exchange.upstream.capabilities(now).await.map_err(Refused::Upstream)?;
+    let theirs: Value = serde_json::from_slice(&said).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
     let ours = statement(exchange, &theirs);
     let mut response = Response::new(Body::from(ours.to_string()));
     let headers = response.headers_mut();
@@ -49,7 +46,6 @@ fn statement(exchange: &Exchange<'_>, theirs: &Value) -> Value {
         "rest": [{
             "mode": "server",
             "security": {
-                "cors": true,
                 "service": [{ "coding": [{
                     "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
                     "code": "SMART-on-FHIR",

@@ -6,7 +6,8 @@ use chartgate_access::ids::PatientId;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
-use chartgate_protocol::json;
+use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
 use chartgate_values::Phi;
 use http::StatusCode;
 use serde_json::Value;
@@ -29,23 +30,14 @@ pub(in crate::pep) async fn names(
     if patients.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let mut found = BTreeMap::new();
-    let mut reason = None;
-    for id in patients {
-        match upstream.patient(id).await {
-            Ok(answer) if answer.status == StatusCode::OK => {
-                if let Some(name) = name(&answer.body, id) {
-                    found.insert(id.clone(), name);
-                }
-            }
-            Ok(_) => {}
-            Err(fault) => {
-                reason = Some(fault.to_string());
-                break;
-            }
+    let (found, reason) = match upstream.patients(patients).await {
+        Ok(answer) if answer.status == StatusCode::OK => {
+            (read(&answer.body, upstream, patients), "patient-picker".to_owned())
         }
-    }
-    let outcome = if reason.is_some() { Outcome::Error } else { Outcome::Allow };
+        Ok(answer) => (BTreeMap::new(), format!("upstream-answered-{}", answer.status.as_u16())),
+        Err(fault) => (BTreeMap::new(), format!("upstream {fault}")),
+    };
+    let outcome = if reason == "patient-picker" { Outcome::Allow } else { Outcome::Error };
     let mut record = origin.record(Event::Access, outcome, gateway.clock.now());
     record.route = Some(route.name.clone());
     record.action = Some("search".to_owned());
@@ -56,7 +48,7 @@ pub(in crate::pep) async fn names(
         roles: user.roles.iter().map(ToString::to_string).collect(),
         ..Actor::default()
     };
-    record.decision.reason = Some(reason.unwrap_or_else(|| "patient-picker".to_owned()));
+    record.decision.reason = Some(reason);
     record.patients = found.keys().map(|id| Phi::new(id.to_string())).collect();
     record.response.count = u64::try_from(found.len()).ok();
     match gateway.journal.append(&record, Withheld::new(found)).await {
@@ -65,18 +57,27 @@ pub(in crate::pep) async fn names(
     }
 }
 
-/// "Family, Given (birth date)" of a Patient that has this id.
-fn name(body: &[u8], id: &PatientId) -> Option<String> {
-    let patient = json::parse(body, 64).ok()?;
+/// The names of the patients that were asked for and found.
+fn read(body: &[u8], upstream: &FhirUpstream, asked: &BTreeSet<PatientId>) -> BTreeMap<PatientId, String> {
+    let mut found = BTreeMap::new();
+    let Ok(searchset) = Searchset::parse(body, ResourceType::PATIENT, &upstream.bases) else { return found };
+    let nowhere = Links { own: "", next: None };
+    searchset.release(nowhere, &upstream.bases, |resource| {
+        let id = resource.reference().id.as_str().parse::<PatientId>().ok().filter(|id| asked.contains(id));
+        found.extend(id.zip(name(resource.value())));
+        Disposition::Withhold
+    });
+    found
+}
+
+/// "Family, Given (birth date)" of a Patient.
+fn name(patient: &Value) -> Option<String> {
     let text = |value: &Value, member: &str| value.get(member).and_then(Value::as_str).map(str::to_owned);
-    if text(&patient, "resourceType")? != "Patient" || text(&patient, "id")? != id.as_str() {
-        return None;
-    }
     let first = patient.pointer("/name/0")?;
     let given: Vec<&str> =
         first.get("given").and_then(Value::as_array)?.iter().filter_map(Value::as_str).collect();
     let name = format!("{}, {}", text(first, "family")?, given.join(" "));
-    Some(match text(&patient, "birthDate") {
+    Some(match text(patient, "birthDate") {
         Some(born) => format!("{name} ({born})"),
         None => name,
     })

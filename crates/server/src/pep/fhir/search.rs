@@ -279,7 +279,7 @@ fn finish(exchange: &mut Exchange<'_>, released: Released, page: Withheld<()>) -
 /// For whom and under what a page is given.
 fn holder(exchange: &Exchange<'_>, authenticated: &Authenticated) -> Holder {
     let caller = &authenticated.caller;
-    let scopes: Vec<&str> = caller.other_scopes.iter().map(String::as_str).collect();
+    let scopes: Vec<&str> = caller.scopes.iter().map(String::as_str).collect();
     let context = caller.patient.as_ref().map_or("", |id| id.as_str());
     Holder {
         route: exchange.route.name.clone(),

@@ -1,5 +1,9 @@
 //! Calling the FHIR server behind a route: a request written anew, with the gateway's own credential.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use bytes::Bytes;
 use chartgate_access::ids::PatientId;
 use chartgate_access::permit::{Allowed, Permit, Withheld};
@@ -8,6 +12,8 @@ use chartgate_protocol::fhir::interaction::Interaction;
 use chartgate_protocol::fhir::name::VersionId;
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::searchset::NextPage;
+use chartgate_protocol::form::Form;
+use chartgate_values::Timestamp;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 
@@ -17,8 +23,10 @@ use crate::net::client::HttpClient;
 use crate::net::credential;
 use crate::pep::respond::UpstreamFault;
 
+/// How long what the server said of itself is good.
+const SAID_LIFE: Duration = Duration::from_secs(60);
 /// How long the body of an answer may take.
-const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(60);
+const BODY_TIME: Duration = Duration::from_secs(60);
 
 /// The FHIR server behind a route.
 pub(in crate::pep) struct FhirUpstream {
@@ -28,6 +36,8 @@ pub(in crate::pep) struct FhirUpstream {
     credential: Option<HeaderValue>,
     max_answer: u64,
     pub(super) bases: BaseUrls,
+    /// What the server said of itself of late: anybody may ask, and must not make it work each time.
+    said: Mutex<Option<(Timestamp, Bytes)>>,
 }
 
 /// A write that was decided on.
@@ -63,6 +73,7 @@ impl FhirUpstream {
             credential: credential::header(&route.upstream_auth),
             max_answer: route.max_answer,
             bases: BaseUrls { public: public.parse()?, upstream: upstream.parse()? },
+            said: Mutex::default(),
         })
     }
 
@@ -139,20 +150,34 @@ impl FhirUpstream {
         Ok(permit.withhold(answer))
     }
 
-    /// One patient's own entry, for the picker.
+    /// The entries of these patients, for the picker, by one posted search.
     ///
     /// # Errors
     /// [`UpstreamFault`].
-    pub(super) async fn patient(&self, id: &PatientId) -> Result<Answer, UpstreamFault> {
-        self.call("GET", &format!("/Patient/{id}"), None).await
+    pub(super) async fn patients(&self, ids: &BTreeSet<PatientId>) -> Result<Answer, UpstreamFault> {
+        let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+        let mut form = Form::default();
+        form.push("_id", &ids.join(","));
+        form.push("_count", &ids.len().to_string());
+        self.call("POST", "/Patient/_search", Some(form.encode())).await
     }
 
-    /// Asks what the server can do: the one question that touches no record.
+    /// What the server says that it can do, as it said it within the last minute: the one question that touches no
+    /// record.
     ///
     /// # Errors
     /// [`UpstreamFault`].
-    pub(super) async fn capabilities(&self) -> Result<Answer, UpstreamFault> {
-        self.call("GET", "/metadata", None).await
+    pub(super) async fn capabilities(&self, now: Timestamp) -> Result<Bytes, UpstreamFault> {
+        let known = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, said)) = known.filter(|(at, _)| now < at.plus(SAID_LIFE)) {
+            return Ok(said);
+        }
+        let answer = self.call("GET", "/metadata", None).await?;
+        if answer.status != StatusCode::OK {
+            return Err(UpstreamFault::Failed);
+        }
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, answer.body.clone()));
+        Ok(answer.body)
     }
 
     async fn call(&self, method: &str, path: &str, form: Option<String>) -> Result<Answer, UpstreamFault> {

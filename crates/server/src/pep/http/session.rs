@@ -79,7 +79,7 @@ impl Exchange<'_> {
         head: &Head,
     ) -> Result<Allowed<()>, Refused> {
         let caller = &authenticated.caller;
-        if let Some(scope) = rule.scope.as_ref().filter(|scope| !caller.other_scopes.contains(*scope)) {
+        if let Some(scope) = rule.scope.as_ref().filter(|scope| !caller.scopes.contains(*scope)) {
             return Err(Refused::Scope(scope.clone()));
         }
         if !rule.roles.is_empty() && !rule.roles.iter().any(|role| caller.facts.roles.contains(role)) {

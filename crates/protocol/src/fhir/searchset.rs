@@ -113,6 +113,12 @@ impl<'a> Searchset<'a> {
         self.next.as_ref()
     }
 
+    /// The same without its count, where that there is none would tell that records are withheld.
+    #[must_use]
+    pub fn without_total(self) -> Self {
+        Self { total: None, ..self }
+    }
+
     /// Decides on each record and writes the bundle that leaves.
     pub fn release(
         self,

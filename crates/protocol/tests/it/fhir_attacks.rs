@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use chartgate_protocol::fhir::base::BaseUrls;
 use chartgate_protocol::fhir::interaction::{Interaction, Request};
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
-use chartgate_protocol::fhir::paging::{Holder, PageLink, PageLinkError};
+use chartgate_protocol::fhir::paging::{Finds, Holder, PageLink, PageLinkError};
 use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::search::Narrowed;
 use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
@@ -283,6 +283,7 @@ fn next_page_of_another_client() {
         holder: holder("demo-web"),
         resource_type: "Observation".parse().unwrap(),
         page: "?_getpages=x".parse().unwrap(),
+        finds: Finds::WithinReach,
         expires_at: Timestamp::from_unix(10),
     };
     let open = |by| PageLink::open(link.to_json().as_bytes(), &holder(by), Timestamp::EPOCH);

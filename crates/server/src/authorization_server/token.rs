@@ -5,6 +5,7 @@
 
 mod authorization_code;
 mod client_credentials;
+mod for_person;
 mod refresh_token;
 
 use std::sync::Arc;

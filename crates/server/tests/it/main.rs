@@ -24,11 +24,19 @@ mod fhir;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod hang_ups;
+#[cfg(test)]
 mod jwt_attacks;
+#[cfg(test)]
+mod oracles;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod parallel;
+#[cfg(test)]
+mod passwords;
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
@@ -39,5 +47,7 @@ mod shared;
 mod story;
 #[cfg(test)]
 mod synthea;
+#[cfg(test)]
+mod throttled;
 #[cfg(test)]
 mod wire;

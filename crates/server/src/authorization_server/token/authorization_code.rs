@@ -8,7 +8,7 @@ use chartgate_audit::record::Event;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Secret;
 
-use super::refresh_token::{First, issue_for_person};
+use super::for_person::{First, issue_for_person};
 use super::{Denied, Issued, OAuthError};
 use crate::authorization_server::AuthorizationServer;
 use crate::entropy::digest_of;

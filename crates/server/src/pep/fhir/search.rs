@@ -215,7 +215,11 @@ impl Pages<'_> {
     ) -> Result<(Released, Told), Refused> {
         let mut told = Told::default();
         let links = Links { own: &self.own, next };
-        let searchset = self.parse(exchange, page)?;
+        let searchset = match self.finds {
+            Finds::WithinReach => self.parse(exchange, page)?,
+            // A total would be told only where no other's record was found.
+            Finds::OthersToo => self.parse(exchange, page)?.without_total(),
+        };
         let released = searchset.release(links, &exchange.upstream.bases, |resource| {
             match clear(exchange, self.enforcer, Permission::Search, self.resource_type, resource.value()) {
                 Ok(cleared) => {

@@ -1,0 +1,232 @@
+//! Issuing tokens for a person, whatever they came for: the gate, the one transaction, the record, the answer.
+
+use chartgate_access::client::{Client, GrantType};
+use chartgate_access::grant::refresh::{Redemption, RefreshError, RefreshToken};
+use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
+use chartgate_access::ids::GrantId;
+use chartgate_access::issue::{IssueTo, MayNotIssue, may_issue};
+use chartgate_access::principal::UserState;
+use chartgate_access::token::access_token::Mint;
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::oauth::token::TokenResponse;
+use chartgate_values::{Phi, Timestamp};
+
+use super::{Denied, Holder, Issued, OAuthError, describe_grant, fresh_jti, sign};
+use crate::authorization_server::AuthorizationServer;
+use crate::entropy::{digest_of, opaque_secret};
+use crate::net::origin::Origin;
+use crate::store::{Sql, StoreError};
+
+/// Whether tokens are the first of their grant, or follow a refresh token.
+pub(super) enum First {
+    /// The grant begins.
+    Of,
+    /// After this refresh token, for this scope.
+    After { digest: String, scope: ScopeSet },
+}
+
+/// Passes the gate, writes what the store has to know and makes the answer.
+pub(super) async fn issue_for_person(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    client: &Client,
+    grant: Grant,
+    grant_type: GrantType,
+    first: First,
+) -> Result<Issued, Denied> {
+    let now = server.cut_offs.wait_to_issue(&targets(server, client, &grant)).await;
+    let holder = Holder::find(server, &grant)?;
+    let Some(user) = holder.user else { return Err(refuse("user-unknown").of(grant)) };
+    let to = match &grant.session {
+        Some(_) => IssueTo::Person { user: &user, session: holder.session.as_ref() },
+        None => IssueTo::Absent { user: &user },
+    };
+    let gate = match may_issue(to, client, grant_type, server.timeouts, now) {
+        Ok(gate) => gate,
+        Err(cause) => return Err(denied(cause).of(grant)),
+    };
+    // No token outlives its session.
+    let session_left = holder.session.as_ref().map(|session| session.deadline(server.timeouts).since(now));
+    let ttl = server.tokens.access_token_ttl.min(session_left.unwrap_or(server.tokens.access_token_ttl));
+    let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), now };
+    let (scope, after) = match first {
+        First::Of => (grant.scope.clone(), None),
+        First::After { digest, scope } => (scope, Some(digest)),
+    };
+    let claims = mint.for_person(&gate, &grant, &user, &scope).map_err(not_a_claim)?;
+    let access_token = sign(server, "at+jwt", &claims)?;
+    let id_token = if scope.contains("openid") {
+        let claims = mint.id_token(&gate, &grant, &user).map_err(not_a_claim)?;
+        Some(sign(server, "JWT", &claims)?)
+    } else {
+        None
+    };
+    let refresh_token = wants_refresh_token(client, &grant).then(opaque_secret);
+    let next = refresh_token.as_ref().map(|secret| {
+        let token = RefreshToken {
+            client_id: client.client_id.clone(),
+            expires_at: refresh_deadline(server, &grant, now),
+            consumed_at: None,
+            revoked_at: None,
+            access_token: mint.jti.clone(),
+            access_expires_at: mint.expires_at(),
+        };
+        (digest_of(secret.expose()), token)
+    });
+    let event = match &after {
+        None => Event::TokenIssued,
+        Some(_) => Event::TokenRefreshed,
+    };
+    write(server, client, &grant, after, next).await?;
+
+    let mut record = origin.record(event, Outcome::Allow, now);
+    describe_grant(&mut record, &grant);
+    record.actor.roles = user.roles.iter().map(ToString::to_string).collect();
+    record.actor.fhir_user = user.fhir_user.as_ref().map(|f| Phi::new(f.to_string()));
+    record.jti = Some(mint.jti.to_string());
+    record.detail.insert("grant_type".to_owned(), Phi::new(grant_type.to_string()));
+    record.detail.insert("scope".to_owned(), Phi::new(scope.to_string()));
+    let answer = TokenResponse {
+        access_token,
+        token_type: "Bearer",
+        expires_in: ttl.as_secs(),
+        need_patient_banner: grant.patient.as_ref().map(|_| true),
+        patient: grant.patient.map(Into::into),
+        scope,
+        refresh_token: refresh_token.map(|secret| secret.expose().clone()),
+        id_token,
+    };
+    Ok(Issued { answer, record })
+}
+
+/// Consumes what is consumed and keeps what is new, in one transaction. For a reused token the family ends instead.
+async fn write(
+    server: &AuthorizationServer,
+    client: &Client,
+    grant: &Grant,
+    after: Option<String>,
+    next: Option<(String, RefreshToken)>,
+) -> Result<(), Denied> {
+    let (id, grant, kept) = (client.client_id.clone(), grant.clone(), grant.clone());
+    let redemption = server
+        .cut_offs
+        .cut(move |sql, now| {
+            // The gate was passed outside: who was shut out since then is refused here.
+            let enabled = sql.user(&grant.subject)?.is_some_and(|user| user.state == UserState::Enabled);
+            if !enabled || sql.client(&id)?.is_none() {
+                return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
+            }
+            let Some(used) = after else {
+                // The code may have been replayed while its first use was on its way here (ATTACKS O05), or its person
+                // shut out and let in again, which an offline grant has no session to tell of (O15).
+                if sql.is_cut_off_before_it_began(&grant)? {
+                    return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
+                }
+                sql.add_grant(&grant, now)?;
+                keep(sql, &grant.id, next.as_ref())?;
+                return Ok::<_, StoreError>((Redemption::Rotate, Vec::new()));
+            };
+            // Read again inside the transaction: of parallel uses, each sees what the one before it did.
+            let token = sql.refresh_token(&used)?;
+            let live = sql.live_grant(&grant.id)?;
+            let (Some(token), Some(_)) = (token, live) else {
+                return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
+            };
+            let successor = token.successor.as_ref().map(|s| sql.refresh_token(s)).transpose()?.flatten();
+            let redemption = token.token.redeem(successor.as_ref().map(|s| &s.token), &id, now);
+            let mut cut = Vec::new();
+            match (&redemption, &token.successor, successor) {
+                (Redemption::Replace, Some(digest), Some(successor)) => {
+                    sql.revoke_refresh_token(digest, now)?;
+                    cut.push(CutOff::Token {
+                        jti: successor.token.access_token,
+                        expires_at: successor.token.access_expires_at,
+                    });
+                }
+                (Redemption::Reuse, _, _) => {
+                    sql.revoke_grant(&grant.id, now)?;
+                    cut.push(CutOff::UpTo { target: Target::Grant(grant.id.clone()), not_before: now });
+                }
+                (Redemption::Rotate | Redemption::Replace | Redemption::Refuse(_), _, _) => {}
+            }
+            if matches!(redemption, Redemption::Rotate | Redemption::Replace)
+                && let Some((digest, _)) = &next
+            {
+                keep(sql, &grant.id, next.as_ref())?;
+                sql.consume_refresh_token(&used, digest, now)?;
+            }
+            Ok((redemption, cut))
+        })
+        .await?;
+    match redemption {
+        Redemption::Rotate | Redemption::Replace => Ok(()),
+        Redemption::Reuse => {
+            Err(Denied { event: Event::TokenReuse, ..invalid("refresh-token-reused").of(kept) })
+        }
+        Redemption::Refuse(RefreshError::WrongClient) => {
+            Err(invalid("refresh-token-of-another-client").of(kept))
+        }
+        Redemption::Refuse(RefreshError::Expired) => Err(invalid("refresh-token-expired").of(kept)),
+        Redemption::Refuse(RefreshError::Revoked) => Err(invalid("refresh-token-revoked").of(kept)),
+    }
+}
+
+fn keep(sql: &Sql<'_>, grant: &GrantId, next: Option<&(String, RefreshToken)>) -> Result<(), StoreError> {
+    next.map_or(Ok(()), |(digest, token)| sql.add_refresh_token(digest, grant, token))
+}
+
+/// Everything whose cut-off would void the new token.
+fn targets(server: &AuthorizationServer, client: &Client, grant: &Grant) -> Vec<Target> {
+    let mut targets = vec![
+        Target::Subject(grant.subject.clone()),
+        Target::Client(client.client_id.clone()),
+        Target::Grant(grant.id.clone()),
+        Target::Key(server.keys.current().signing.kid().to_owned()),
+    ];
+    targets.extend(grant.session.clone().map(Target::Session));
+    targets
+}
+
+fn wants_refresh_token(client: &Client, grant: &Grant) -> bool {
+    client.grant_types.contains(&GrantType::RefreshToken)
+        && (grant.session.is_some() || grant.scope.contains(OFFLINE_ACCESS))
+}
+
+/// Without `offline_access` a refresh token ends with its session; with it, it slides.
+fn refresh_deadline(server: &AuthorizationServer, grant: &Grant, now: Timestamp) -> Timestamp {
+    match grant.session {
+        None => now.plus(server.tokens.offline_token_ttl),
+        Some(_) => {
+            let session = grant.auth_time.plus(server.timeouts.absolute);
+            now.plus(server.tokens.refresh_token_ttl).min(session)
+        }
+    }
+}
+
+fn denied(cause: MayNotIssue) -> Denied {
+    match cause {
+        MayNotIssue::UserDisabled => refuse("user-disabled"),
+        MayNotIssue::SessionOver(_) => refuse("session-over"),
+        MayNotIssue::SessionOfAnother => refuse("session-of-another"),
+        MayNotIssue::GrantNotAllowed => {
+            let error = OAuthError::new(ErrorCode::UnauthorizedClient, cause.to_string());
+            Denied::new("grant-not-allowed", error)
+        }
+    }
+}
+
+fn refuse(reason: &'static str) -> Denied {
+    Denied::new(reason, OAuthError::new(ErrorCode::InvalidGrant, "the grant is not valid any more"))
+}
+
+pub(super) fn invalid(reason: &'static str) -> Denied {
+    Denied::new(reason, OAuthError::new(ErrorCode::InvalidGrant, "the refresh token is not valid"))
+}
+
+fn not_a_claim(error: impl std::fmt::Display) -> Denied {
+    tracing::error!(%error, "minting");
+    Denied::new("minting-failed", OAuthError::new(ErrorCode::ServerError, "the token cannot be made"))
+}

@@ -1,0 +1,98 @@
+//! Passwords under attack and passwords replaced: rows A02 and A07 of the corpus.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::browser::{App, Browser, USER_SCOPE, form_of};
+use crate::gateway::{Gateway, Person};
+use crate::parallel::at_once;
+use crate::shared;
+use crate::wire::Call;
+
+#[tokio::test]
+async fn a02_of_forty_parallel_tries_few_are_looked_at_and_the_name_is_not_spent() {
+    const TRIES: usize = 40;
+    let gateway = shared::demo();
+    let person = gateway.person("physician", &[]);
+    let mut browser = Browser::default();
+    let page = browser.follow(gateway, "/login").await;
+    let csrf = form_of(&page).1[0].1.clone();
+    let cookie = format!("__Host-browser={}", browser.cookies["__Host-browser"]);
+    let begun = Instant::now();
+    let answers = at_once(gateway, TRIES, |number| {
+        let wrong = format!("wrong-guess-number-{number}");
+        let fields = [("csrf", csrf.as_str()), ("username", &person.name), ("password", &wrong)];
+        Call::form("/login", &fields).header("cookie", &cookie)
+    })
+    .await;
+    // Five are free, and the pause after them is over once in this time, if ever.
+    let most = if begun.elapsed() < Duration::from_secs(2) { 6 } else { 8 };
+    let records = gateway.audit(&["--user", &person.name, "--outcome", "deny"]);
+    let of = |reason: &str| records.iter().filter(|r| r["decision"]["reason"] == reason).count();
+    let looked_at = of("wrong-password");
+    assert!((1..=most).contains(&looked_at), "{looked_at}");
+    assert_eq!(looked_at + of("throttled"), TRIES);
+    let refused = answers.iter().filter(|answer| answer.status == 429).count();
+    assert_eq!(refused, TRIES - looked_at, "what was not looked at is answered so");
+    let begun = Instant::now();
+    loop {
+        let answer = Browser::default().sign_in(gateway, &person).await;
+        if answer.status == 200 {
+            assert!(answer.text().contains(&format!("Signed in as {}", person.name)), "{}", answer.text());
+            break;
+        }
+        assert_eq!(answer.status, 429);
+        assert!(begun.elapsed() < Duration::from_secs(60), "the name is spent");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// A link in place of the password: its path.
+fn link(gateway: &Gateway, person: &Person) -> String {
+    let made = gateway.command(&["user", "set-password", &person.name, "--output", "json"]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let link = made["enrolment_link"].as_str().unwrap();
+    link.strip_prefix(&gateway.issuer).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a07_a_link_takes_the_place_of_the_password_at_once_and_its_use_ends_what_was_opened_since() {
+    let gateway = shared::demo();
+    let own = gateway.panel("dana")[0];
+    let mut person = gateway.person("physician", &[own]);
+    let app = App::public(USER_SCOPE);
+    let read = |token: &str| Call::get(&format!("/fhir/Patient/{own}")).bearer(token).to(gateway);
+
+    let mut before = Browser::default();
+    let tokens = app.tokens_in(gateway, &mut before, &person).await;
+    assert_eq!(read(&tokens.access).await.status, 200);
+    let link = link(gateway, &person);
+    assert_eq!(read(&tokens.access).await.status, 401);
+    assert_eq!(app.refresh_call(tokens.refresh()).to(gateway).await.error(), "invalid_grant");
+    assert_eq!(before.get(gateway, "/account").await.header("location"), "/login");
+    let old = Browser::default().sign_in(gateway, &person).await;
+    assert!(old.text().contains("That name and password do not fit together."), "{}", old.text());
+
+    // Meanwhile an administrator sets another password, and somebody signs in with it.
+    person.password = format!("patient-heron-waits-{}", person.name);
+    let file = gateway.scratch().write(&format!("{}-interim", person.name), &person.password);
+    gateway.command(&["user", "set-password", &person.name, "--password-file", file.to_str().unwrap()]);
+    let mut between = Browser::default();
+    let tokens = app.tokens_in(gateway, &mut between, &person).await;
+    assert_eq!(read(&tokens.access).await.status, 200);
+
+    let mut enrolling = Browser::default();
+    let page = enrolling.get(gateway, &link).await;
+    let chosen = format!("sudden-walrus-paints-{}", person.name);
+    let set = enrolling.submit(gateway, &page, &[("password", &chosen), ("again", &chosen)]).await;
+    assert!(set.text().contains("Password set"), "{}", set.text());
+    assert_eq!(read(&tokens.access).await.status, 401);
+    assert_eq!(app.refresh_call(tokens.refresh()).to(gateway).await.error(), "invalid_grant");
+    assert_eq!(between.get(gateway, "/account").await.header("location"), "/login");
+    let interim = Browser::default().sign_in(gateway, &person).await;
+    assert!(interim.text().contains("do not fit together"), "{}", interim.text());
+    person.password = chosen;
+    let tokens = app.tokens(gateway, &person).await;
+    assert_eq!(read(&tokens.access).await.status, 200);
+}

@@ -1,0 +1,38 @@
+//! An address that failed too often is not heard; whoever shows a good token from there is.
+
+use std::net::Ipv4Addr;
+
+use crate::browser::{App, USER_SCOPE};
+use crate::gateway::Gateway;
+use crate::wire::{Call, Connection};
+
+#[tokio::test]
+async fn a02_a_good_token_is_served_from_an_address_that_is_turned_away() {
+    let gateway = &Gateway::demo("throttled", &[]);
+    let path = format!("/fhir/Patient/{}", gateway.panel("dana")[0]);
+    let token = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let (good, bad) = (Call::get(&path).bearer(&token), Call::get(&path).bearer("not-a-token"));
+    let mut connection = Connection::open_from(gateway, Ipv4Addr::new(127, 7, 7, 9)).await;
+    let mut failed = 0;
+    loop {
+        match connection.send(bad.clone()).await.status {
+            401 => failed += 1,
+            429 => break,
+            other => panic!("{other}"),
+        }
+        assert!(failed < 20_000, "never turned away");
+    }
+    assert!(failed >= 1000, "turned away after {failed}");
+    // Tries are regained with time: use up what there is, around each good request.
+    for _ in 0..5 {
+        while connection.send(bad.clone()).await.status != 429 {}
+        assert_eq!(connection.send(good.clone()).await.status, 200);
+    }
+    while connection.send(bad.clone()).await.status != 429 {}
+    assert_eq!(connection.send(Call::get("/account")).await.status, 429, "nor are pages shown");
+    assert_eq!(connection.send(Call::get("/jwks")).await.status, 200, "public documents are");
+    let records = gateway.audit(&[]);
+    let throttled: Vec<_> = records.iter().filter(|r| r["event"] == "access.throttled").collect();
+    assert_eq!(throttled.len(), 1, "one a minute and address");
+    assert_eq!(throttled[0]["source"]["ip"], "127.7.7.9");
+}

@@ -50,7 +50,7 @@ fuzz: toolchain ## every fuzz target for FUZZ_SECONDS (60)
 	    $(CARGO) install --quiet --locked --root $(TOOLS) cargo-fuzz; }
 	@set -e; for target in fuzz/fuzz_targets/*.rs; do name=$$(basename $$target .rs); \
 	    mkdir -p fuzz/corpus/$$name; \
-	    PATH="$(TOOLS)/bin:$$PATH" $(CARGO) fuzz run --sanitizer none $$name fuzz/corpus/$$name fuzz/seeds/$$name \
+	    PATH="$(TOOLS)/bin:$$PATH" $(CARGO) fuzz run --sanitizer none $$name fuzz/corpus/$$name $$(ls -d fuzz/seeds/$$name 2>/dev/null) \
 	        -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1; done
 
 .PHONY: toolchain

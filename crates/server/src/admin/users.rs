@@ -154,6 +154,7 @@ impl Administrator {
         self.cut_offs
             .cut(move |sql, now| {
                 sql.clear_login_failures(&counter)?;
+                sql.void_enrolments(&name)?;
                 if let Some(digest) = &digest {
                     sql.add_enrolment(digest, &name, now.plus(ENROLMENT_LIFE))?;
                 }

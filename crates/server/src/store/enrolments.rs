@@ -6,6 +6,11 @@ use chartgate_values::Timestamp;
 use super::{Sql, StoreError};
 
 impl Sql<'_> {
+    /// Makes the links that a person has void.
+    pub(crate) fn void_enrolments(&self, user: &Subject) -> Result<(), StoreError> {
+        self.execute("DELETE FROM enrolments WHERE user_name = ?1", &[user.as_str().into()]).map(drop)
+    }
+
     /// Keeps a link; links that the person had before are void.
     pub(crate) fn add_enrolment(
         &self,
@@ -13,7 +18,7 @@ impl Sql<'_> {
         user: &Subject,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.execute("DELETE FROM enrolments WHERE user_name = ?1", &[user.as_str().into()])?;
+        self.void_enrolments(user)?;
         let text = "INSERT INTO enrolments (digest, user_name, expires_at) VALUES (?1, ?2, ?3)";
         self.execute(text, &[digest.into(), user.as_str().into(), expires_at.into()]).map(drop)
     }

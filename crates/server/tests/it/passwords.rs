@@ -82,12 +82,16 @@ async fn a07_a_link_takes_the_place_of_the_password_at_once_and_its_use_ends_wha
     let tokens = app.tokens_in(gateway, &mut between, &person).await;
     assert_eq!(read(&tokens.access).await.status, 200);
 
+    // Then the earlier link is void.
     let mut enrolling = Browser::default();
+    assert_eq!(enrolling.get(gateway, &link).await.status, 400);
+    let link = self::link(gateway, &person);
+    assert_eq!(read(&tokens.access).await.status, 401);
     let page = enrolling.get(gateway, &link).await;
     let chosen = format!("sudden-walrus-paints-{}", person.name);
     let set = enrolling.submit(gateway, &page, &[("password", &chosen), ("again", &chosen)]).await;
     assert!(set.text().contains("Password set"), "{}", set.text());
-    assert_eq!(read(&tokens.access).await.status, 401);
+    assert_eq!(enrolling.get(gateway, &link).await.status, 400, "a link is good once");
     assert_eq!(app.refresh_call(tokens.refresh()).to(gateway).await.error(), "invalid_grant");
     assert_eq!(between.get(gateway, "/account").await.header("location"), "/login");
     let interim = Browser::default().sign_in(gateway, &person).await;

@@ -88,6 +88,16 @@ enum Word {
     Audit(audit::AuditWord),
     /// Sign in at a terminal, through the browser.
     Login(login::LoginWords),
+    /// Pending approvals (a later release).
+    Approval { words: Vec<String> },
+    /// The HIPAA evidence pack (a later release).
+    Evidence {
+        /// Where to write it.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// A database client through the gateway (a later release).
+    Connect { words: Vec<String> },
 }
 
 #[derive(Debug, Subcommand)]
@@ -138,6 +148,9 @@ fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
             telemetry::quiet();
             audit::carry_out(word, &config, output)
         }
+        Word::Approval { .. } => anyhow::bail!("`approval` is not built yet"),
+        Word::Evidence { .. } => anyhow::bail!("`evidence` is not built yet"),
+        Word::Connect { .. } => anyhow::bail!("`connect` is not built yet"),
         Word::Login(words) => {
             runtime()?.block_on(login::carry_out(words, &load(&config)?))?;
             Ok(ExitCode::SUCCESS)

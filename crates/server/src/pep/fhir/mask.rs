@@ -44,15 +44,13 @@ pub(super) fn clear(
         Ok(policies) => policies,
         Err(because) => return Err(Kept { patients, because }),
     };
-    // Shared records belong to nobody; naming a patient in one is naming one besides.
-    let others = other_patients_named(content, &membership, bases);
-    match (enforcer.is_patient_scoped(permission, resource_type), others) {
-        (Naming::OthersAreWithheld, Others::Named) => {
-            Err(Kept { patients, because: RecordDenied::OutsideScope })
-        }
-        (Naming::OthersAreWithheld, Others::None) | (Naming::OthersMayBeNamed, _) => {
-            Ok(Cleared { patients, policies })
-        }
+    match enforcer.is_patient_scoped(permission, resource_type) {
+        Naming::OthersMayBeNamed => Ok(Cleared { patients, policies }),
+        // Shared records belong to nobody; naming a patient in one is naming one besides.
+        Naming::OthersAreWithheld => match other_patients_named(content, &membership, bases) {
+            Others::None => Ok(Cleared { patients, policies }),
+            Others::Named => Err(Kept { patients, because: RecordDenied::OutsideScope }),
+        },
     }
 }
 

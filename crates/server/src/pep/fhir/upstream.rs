@@ -31,7 +31,6 @@ const BODY_TIME: Duration = Duration::from_secs(60);
 /// The FHIR server behind a route.
 pub(in crate::pep) struct FhirUpstream {
     client: HttpClient,
-    authority: Uri,
     base_path: String,
     credential: Option<HeaderValue>,
     max_answer: u64,
@@ -67,8 +66,7 @@ impl FhirUpstream {
         let public = format!("{issuer}{}", route.path);
         let upstream = route.upstream.to_string();
         Ok(Self {
-            client: HttpClient::new(route.upstream_ca.as_deref())?,
-            authority: route.upstream.clone(),
+            client: HttpClient::new(&route.upstream, route.upstream_ca.as_deref())?,
             base_path: route.upstream.path().trim_end_matches('/').to_owned(),
             credential: credential::header(&route.upstream_auth),
             max_answer: route.max_answer,
@@ -196,10 +194,8 @@ impl FhirUpstream {
     }
 
     fn uri(&self, path_and_query: &str) -> Result<Uri, UpstreamFault> {
-        let mut parts = self.authority.clone().into_parts();
         let target = format!("{}{path_and_query}", self.base_path);
-        parts.path_and_query = Some(target.parse().map_err(|_| UpstreamFault::Wrong)?);
-        Uri::from_parts(parts).map_err(|_| UpstreamFault::Wrong)
+        Uri::try_from(target).map_err(|_| UpstreamFault::Wrong)
     }
 
     async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, UpstreamFault> {

@@ -41,7 +41,7 @@ const ANSWER_HEADERS: [HeaderName; 8] = [
 /// The server behind a route.
 pub(in crate::pep) struct HttpUpstream {
     client: HttpClient,
-    authority: Uri,
+    base_path: String,
     credential: Option<HeaderValue>,
     max_answer: u64,
     pub(super) rules: Vec<(Pattern, HttpRule)>,
@@ -65,8 +65,8 @@ pub(super) struct Answer {
 impl HttpUpstream {
     pub(in crate::pep) fn new(route: &Route, rules: &[HttpRule]) -> anyhow::Result<Self> {
         Ok(Self {
-            client: HttpClient::new(route.upstream_ca.as_deref())?,
-            authority: route.upstream.clone(),
+            client: HttpClient::new(&route.upstream, route.upstream_ca.as_deref())?,
+            base_path: route.upstream.path().trim_end_matches('/').to_owned(),
             credential: credential::header(&route.upstream_auth),
             max_answer: route.max_answer,
             rules: rules.iter().map(|rule| (Pattern::new(&rule.path), rule.clone())).collect(),
@@ -109,11 +109,8 @@ impl HttpUpstream {
 
     /// The route's path stays in front: `/orders/17` of the gateway is `/orders/17` of the upstream.
     fn uri(&self, path_and_query: &str) -> Result<Uri, UpstreamFault> {
-        let mut parts = self.authority.clone().into_parts();
-        let base = self.authority.path().trim_end_matches('/');
-        let target = format!("{base}{path_and_query}");
-        parts.path_and_query = Some(target.parse().map_err(|_| UpstreamFault::Wrong)?);
-        Uri::from_parts(parts).map_err(|_| UpstreamFault::Wrong)
+        let target = format!("{}{path_and_query}", self.base_path);
+        Uri::try_from(target).map_err(|_| UpstreamFault::Wrong)
     }
 }
 

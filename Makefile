@@ -42,6 +42,7 @@ docs: toolchain ## the pages made from code, and the API's documentation
 bench: toolchain ## side by side with nginx and HAProxy; writes bench/RESULTS.md
 	@$(call need,nginx,nginx-light) && $(call need,haproxy,haproxy) && $(call need,wrk,wrk) && $(call need,python3,python3)
 	$(CARGO) build --release --package chartgate-server
+	$(CARGO) build --release --package chartgate-audit --example append_rate
 	$(CARGO) build --release --manifest-path bench/jwt/Cargo.toml
 	python3 bench/run.py $(ARGS)
 

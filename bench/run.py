@@ -9,11 +9,12 @@ from pathlib import Path
 
 import reads
 import resources
+from issuing import Issuing
 from report import Report, version
 from stage import Stage
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("reads", "audit", "jwt")
+PARTS = ("reads", "issuing", "audit", "jwt")
 
 
 def arguments():
@@ -55,8 +56,14 @@ def measure(options, folder, servers):
     """Everything, in order; gives the report."""
     report = Report(options)
     stage = Stage(options, folder, servers, report)
+    # All targets are up before the first is measured.
+    issuing = Issuing(stage) if "issuing" in options.only else None
     if "reads" in options.only:
         reads.measure(stage, report)
+    if issuing:
+        if not issuing.peer:
+            has(None, "oidc-provider")
+        issuing.measure(report)
     resources.memory_and_start(stage, report)
     for server in servers:
         server.stop()
@@ -64,7 +71,7 @@ def measure(options, folder, servers):
         resources.audit(stage, report, options.append_rate)
     if "jwt" in options.only and has(options.jwt_binary, "jwt-bench"):
         resources.jwt(report, options.jwt_binary)
-    return report.text(versions(), disk(folder))
+    return report.text(versions(issuing), disk(folder))
 
 
 def has(program, name):
@@ -75,9 +82,11 @@ def has(program, name):
     return found
 
 
-def versions():
+def versions(issuing):
     found = [f"nginx {version('nginx', '-v').split('/')[-1]}", f"HAProxy {version('haproxy', '-v').split()[2]}",
              f"wrk {version('wrk', '-v').split()[1]}"]
+    if issuing and issuing.peer:
+        found.append(issuing.versions())
     return ", ".join(found)
 
 

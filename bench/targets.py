@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import secrets
+from pathlib import Path
 
 from server import LOAD, PROXY, Server, free_port, run
 
+HERE = Path(__file__).resolve().parent
 PATIENT = {
     "resourceType": "Patient",
     "id": "bench",
@@ -165,3 +168,30 @@ def add_client(server, name, scope, audience=None, grants=("client_credentials",
     words += [word for grant in grants for word in ("--grant", grant)]
     words += ["--redirect-uri", redirect_uri] if redirect_uri else ["--role", "service"]
     return json.loads(run(server.command[0], "--config", server.config, *words))
+
+
+def add_person(folder, server, name, password):
+    path = folder / "password"
+    path.write_text(password + "\n")
+    run(server.command[0], "--config", server.config, "user", "add", name, "--role", "physician", "--password-file", path)
+
+
+def oidc_provider(folder, tls, redirect_uri):
+    """A certified authorization server, for issuing. Its first start makes its keys, so that no later one has to."""
+    node = next((HERE / "oidc_provider/node_modules").glob("node-linux-*/bin/node"), None)
+    if node is None:
+        return None
+    root = folder / "oidc-provider"
+    root.mkdir()
+    port = free_port()
+    issuer = f"https://localhost:{port}"
+    client = {"client_id": "bench", "client_secret": secrets.token_urlsafe(32)}
+    config = root / "config.json"
+    config.write_text(json.dumps({
+        "issuer": issuer, "port": port, "tls": str(tls), "keys": str(root / "keys.json"), "redirect_uri": redirect_uri,
+        "client": client, "resources": {algorithm: f"{issuer}/{algorithm}" for algorithm in ("RS256", "ES256")},
+    }))
+    command = [str(node), str(HERE / "oidc_provider/server.mjs"), str(config)]
+    server = Server("oidc-provider", command, PROXY, root / "log", port, {"NODE_ENV": "production"})
+    server.issuer, server.client, server.node = issuer, client, node
+    return server

@@ -44,6 +44,8 @@ bench: toolchain ## side by side with nginx, HAProxy and oidc-provider; writes b
 	@$(call need,npm,npm)
 	@[ bench/oidc_provider/node_modules/.package-lock.json -nt bench/oidc_provider/package-lock.json ] || \
 	    npm ci --prefix bench/oidc_provider --ignore-scripts --no-audit --no-fund --silent
+	@command -v $(TOOLS)/bin/oha >/dev/null || { echo "building oha into .tools"; \
+	    $(CARGO) install --quiet --locked --root $(TOOLS) --version 1.16.0 oha; }
 	$(CARGO) build --release --package chartgate-server
 	$(CARGO) build --release --package chartgate-audit --example append_rate
 	$(CARGO) build --release --manifest-path bench/jwt/Cargo.toml

@@ -1,6 +1,8 @@
-"""The load: wrk, for how much a server carries."""
+"""The load: wrk for how much a server carries, oha for how long it takes at a rate that does not wait for it."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +39,20 @@ def rounds(order, options, measure):
             results[server.name].append(result)
             print(f"round {number + 1} {server.name}: {result['rate']:.0f}/s, {result['cpu_us']:.1f} us CPU", file=sys.stderr)
     return results
+
+
+def find_oha():
+    """`make bench` builds it into .tools."""
+    own = HERE.parent / ".tools/bin/oha"
+    return own if os.access(own, os.X_OK) else shutil.which("oha")
+
+
+def oha(program, server, path, token, rate, seconds):
+    """An open loop: a request is due when the clock says so, and late ones count from when they were due."""
+    done = subprocess.run(
+        ["taskset", "-c", str(LOAD), str(program), "--no-tui", "--output-format", "json", "--insecure",
+         "--latency-correction", "-q", str(rate), "-z", f"{seconds}s", "-w", "-c", str(CONNECTIONS),
+         "-H", f"Authorization: Bearer {token}", "-H", "Accept: application/fhir+json",
+         f"https://localhost:{server.port}{path}"],
+        capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)

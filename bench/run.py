@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import latency
+import load
 import reads
 import resources
 from issuing import Issuing
@@ -14,7 +16,7 @@ from report import Report, version
 from stage import Stage
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("reads", "issuing", "audit", "jwt")
+PARTS = ("reads", "latency", "issuing", "audit", "jwt")
 
 
 def arguments():
@@ -58,8 +60,9 @@ def measure(options, folder, servers):
     stage = Stage(options, folder, servers, report)
     # All targets are up before the first is measured.
     issuing = Issuing(stage) if "issuing" in options.only else None
-    if "reads" in options.only:
-        reads.measure(stage, report)
+    closed = reads.measure(stage, report) if "reads" in options.only else None
+    if "latency" in options.only and has(oha := load.find_oha(), "oha"):
+        latency.measure(stage, report, oha, closed)
     if issuing:
         if not issuing.peer:
             has(None, "oidc-provider")
@@ -71,7 +74,7 @@ def measure(options, folder, servers):
         resources.audit(stage, report, options.append_rate)
     if "jwt" in options.only and has(options.jwt_binary, "jwt-bench"):
         resources.jwt(report, options.jwt_binary)
-    return report.text(versions(issuing), disk(folder))
+    return report.text(versions(issuing, load.find_oha()), disk(folder))
 
 
 def has(program, name):
@@ -82,9 +85,11 @@ def has(program, name):
     return found
 
 
-def versions(issuing):
+def versions(issuing, oha):
     found = [f"nginx {version('nginx', '-v').split('/')[-1]}", f"HAProxy {version('haproxy', '-v').split()[2]}",
              f"wrk {version('wrk', '-v').split()[1]}"]
+    if oha:
+        found.append(version(oha, "--version"))
     if issuing and issuing.peer:
         found.append(issuing.versions())
     return ", ".join(found)

@@ -39,9 +39,15 @@ docs: toolchain ## the pages made from code, and the API's documentation
 	UPDATE_PAGES=1 $(CARGO) test --quiet --package chartgate-server --bin chartgate pages_from_code
 	$(CARGO) doc --workspace --no-deps --document-private-items
 
-bench: toolchain ## side by side with nginx and HAProxy; writes bench/RESULTS.md
+bench: toolchain ## side by side with nginx, HAProxy and oidc-provider; writes bench/RESULTS.md
 	@$(call need,nginx,nginx-light) && $(call need,haproxy,haproxy) && $(call need,wrk,wrk) && $(call need,python3,python3)
+	@$(call need,npm,npm)
+	@[ bench/oidc_provider/node_modules/.package-lock.json -nt bench/oidc_provider/package-lock.json ] || \
+	    npm ci --prefix bench/oidc_provider --ignore-scripts --no-audit --no-fund --silent
+	@command -v $(TOOLS)/bin/oha >/dev/null || { echo "building oha into .tools"; \
+	    $(CARGO) install --quiet --locked --root $(TOOLS) --version 1.16.0 oha; }
 	$(CARGO) build --release --package chartgate-server
+	$(CARGO) build --release --package chartgate-audit --example append_rate
 	$(CARGO) build --release --manifest-path bench/jwt/Cargo.toml
 	python3 bench/run.py $(ARGS)
 

@@ -1,14 +1,45 @@
--- Requests with tokens in turn, or the same request again and again; a line of JSON at the end.
+-- Requests with tokens in turn from a given one on, the same form again and again, or refresh tokens that each answer
+-- replaces; a line of JSON at the end.
 local requests, turn = {}, 0
+-- Refresh tokens that nobody is using: an answer's goes to the end, a request takes the first.
+local chains, first, last = {}, 1, 0
+local headers
+
+local function put(token)
+  last = last + 1
+  chains[last] = token
+end
+
+local function refresh_with(token)
+  return wrk.format("POST", nil, headers, "grant_type=refresh_token&refresh_token=" .. token)
+end
 
 function init(words)
-  if words[1] == "tokens" then
-    for token in io.lines(words[2]) do
-      requests[#requests + 1] = wrk.format("GET", nil, { ["Authorization"] = "Bearer " .. token, ["Accept"] = "application/fhir+json" })
+  local kind, path = words[1], words[2]
+  headers = { ["Authorization"] = words[3], ["Content-Type"] = "application/x-www-form-urlencoded" }
+  if kind == "tokens" then
+    turn = tonumber(words[3] or 0)
+    for token in io.lines(path) do
+      local bearer = { ["Authorization"] = "Bearer " .. token, ["Accept"] = "application/fhir+json" }
+      requests[#requests + 1] = wrk.format("GET", nil, bearer)
     end
+  elseif kind == "form" then
+    requests[1] = wrk.format("POST", nil, headers, io.open(path):read("*a"))
   else
-    local body = io.open(words[2]):read("*a")
-    requests[1] = wrk.format("POST", nil, { ["Authorization"] = words[3], ["Content-Type"] = "application/x-www-form-urlencoded" }, body)
+    for token in io.lines(path) do
+      put(token)
+    end
+    -- Only here: wrk takes longer where answers are looked at.
+    function response(status, _, body)
+      local token = status == 200 and body:match('"refresh_token":"([^"]+)"')
+      if token then put(token) end
+    end
+    function request()
+      local token = chains[first]
+      if not token then return refresh_with("none-is-left") end
+      chains[first], first = nil, first + 1
+      return refresh_with(token)
+    end
   end
 end
 

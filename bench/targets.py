@@ -1,18 +1,14 @@
-"""The servers: each is started on a core, asked whether it answers, and watched through /proc."""
+"""What is measured, each set up as anybody would set it up."""
 
-import http.client
 import json
 import os
 import re
-import signal
-import socket
-import subprocess
-import time
+import secrets
 from pathlib import Path
 
-import tokens
+from server import LOAD, PROXY, Server, free_port, run
 
-TICKS = os.sysconf("SC_CLK_TCK")
+HERE = Path(__file__).resolve().parent
 PATIENT = {
     "resourceType": "Patient",
     "id": "bench",
@@ -35,88 +31,7 @@ PATIENT = {
 SIZE = 1434  # bytes of the whole resource: 1.4 KiB
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class Server:
-    """A process on a core of its own."""
-
-    def __init__(self, name, command, core, log, port, environment=None, tls=True):
-        self.name, self.command, self.core, self.log, self.port = name, command, core, log, port
-        self.environment, self.tls = environment or {}, tls
-        self.process = None
-
-    def start(self):
-        """Starts it and says how long it took until it answered, whatever it answered."""
-        begun = time.perf_counter()
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                ["taskset", "-c", str(self.core), *self.command],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **self.environment},
-            )
-        while True:
-            try:
-                self.ask()
-                return time.perf_counter() - begun
-            except (OSError, http.client.HTTPException):
-                if self.process.poll() is not None:
-                    raise RuntimeError(f"{self.name} ended: {Path(self.log).read_text()[-2000:]}") from None
-                if time.perf_counter() - begun > 60:
-                    raise RuntimeError(f"{self.name} does not answer") from None
-                time.sleep(0.001)
-
-    def ask(self):
-        scheme = http.client.HTTPSConnection if self.tls else http.client.HTTPConnection
-        words = {"context": tokens.INSECURE} if self.tls else {}
-        connection = scheme("localhost", self.port, timeout=10, **words)
-        connection.request("GET", "/")
-        connection.getresponse().read()
-        connection.close()
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-
-    def pids(self):
-        """Its process and the processes under it."""
-        found, parents = [self.process.pid], {}
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                try:
-                    stat = Path(f"/proc/{entry}/stat").read_text()
-                except OSError:
-                    continue
-                parents.setdefault(int(stat.rsplit(")", 1)[1].split()[1]), []).append(int(entry))
-        for pid in found:
-            found.extend(parents.get(pid, []))
-        return found
-
-    def cpu(self):
-        """Seconds of processor time so far, user and system."""
-        total = 0
-        for pid in self.pids():
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / TICKS
-
-    def memory(self, which="VmRSS"):
-        """MiB, now (VmRSS) or at most so far (VmHWM)."""
-        total = 0
-        for pid in self.pids():
-            status = Path(f"/proc/{pid}/status").read_text()
-            total += int(re.search(rf"{which}:\s+(\d+)", status).group(1))
-        return total / 1024
-
-
-def upstream(folder, core):
+def upstream(folder):
     """nginx with a static Patient."""
     root = folder / "upstream"
     (root / "fhir/Patient").mkdir(parents=True)
@@ -140,10 +55,10 @@ http {{
 }}
 """)
     os.chmod(root, 0o755)
-    return Server("upstream", ["nginx", "-p", str(root), "-c", str(config)], core, root / "log", port, tls=False)
+    return Server("upstream", ["nginx", "-p", str(root), "-c", str(config)], LOAD, root / "log", port, tls=False)
 
 
-def nginx(folder, core, tls, behind):
+def nginx(folder, tls, behind):
     """A plain proxy: checks nothing."""
     root = folder / "nginx"
     root.mkdir()
@@ -165,10 +80,10 @@ http {{
 }}
 """)
     command = ["nginx", "-p", str(root), "-c", str(config)]
-    return Server("nginx", command, core, root / "log", port)
+    return Server("nginx", command, PROXY, root / "log", port)
 
 
-def haproxy(folder, core, tls, behind, key, issuer, audience, name="haproxy"):
+def haproxy(folder, tls, behind, key, issuer, audience, name="haproxy"):
     """Checks signature, issuer, audience, expiry and scope."""
     root = folder / name
     root.mkdir()
@@ -209,10 +124,10 @@ backend behind
   http-reuse always
   server behind 127.0.0.1:{behind}
 """)
-    return Server(name, ["haproxy", "-db", "-f", str(config)], core, root / "log", port)
+    return Server(name, ["haproxy", "-db", "-f", str(config)], PROXY, root / "log", port)
 
 
-def chartgate(folder, core, binary, behind, durability, name):
+def chartgate(folder, binary, behind, name, durability="fsync", algorithm="RS256"):
     """An installation made as anybody would make one: `init`, a route, `serve`."""
     root = folder / name
     port = free_port()
@@ -238,22 +153,45 @@ upstream = "http://127.0.0.1:{behind}/fhir"
     config.write_text(text)
     environment = {
         "CHARTGATE_AUDIT__DURABILITY": durability,
+        "CHARTGATE_TOKENS__SIGNING_ALGORITHM": algorithm,
         "CHARTGATE_TOKENS__ACCESS_TOKEN_TTL": "1h",
         "RUST_LOG": "warn",
     }
-    server = Server(name, [str(binary), "--config", str(config), "serve"], core, root / "log", port, environment)
-    server.root, server.issuer, server.config = root, issuer, config
+    server = Server(name, [str(binary), "--config", str(config), "serve"], PROXY, root / "log", port, environment)
+    server.root, server.issuer, server.config, server.audience = root, issuer, config, f"{issuer}/fhir"
     return server
 
 
-def add_client(binary, server, name, scope, audience=None):
-    words = ["client", "add", name, "--kind", "confidential", "--grant", "client_credentials",
-             "--scope", scope, "--role", "service", "--audience", audience or f"{server.issuer}/fhir"]
-    return json.loads(run(binary, "--config", server.config, *words))
+def add_client(server, name, scope, audience=None, grants=("client_credentials",), redirect_uri=None):
+    """A client of Chartgate's that proves itself with a secret, as printed once by `client add`."""
+    words = ["client", "add", name, "--kind", "confidential", "--scope", scope, "--audience", audience or server.audience]
+    words += [word for grant in grants for word in ("--grant", grant)]
+    words += ["--redirect-uri", redirect_uri] if redirect_uri else ["--role", "service"]
+    return json.loads(run(server.command[0], "--config", server.config, *words))
 
 
-def run(*words):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"{words}: {done.stderr}")
-    return done.stdout
+def add_person(folder, server, name, password):
+    path = folder / "password"
+    path.write_text(password + "\n")
+    run(server.command[0], "--config", server.config, "user", "add", name, "--role", "physician", "--password-file", path)
+
+
+def oidc_provider(folder, tls, redirect_uri):
+    """A certified authorization server, for issuing. Its first start makes its keys, so that no later one has to."""
+    node = next((HERE / "oidc_provider/node_modules").glob("node-linux-*/bin/node"), None)
+    if node is None:
+        return None
+    root = folder / "oidc-provider"
+    root.mkdir()
+    port = free_port()
+    issuer = f"https://localhost:{port}"
+    client = {"client_id": "bench", "client_secret": secrets.token_urlsafe(32)}
+    config = root / "config.json"
+    config.write_text(json.dumps({
+        "issuer": issuer, "port": port, "tls": str(tls), "keys": str(root / "keys.json"), "redirect_uri": redirect_uri,
+        "client": client, "resources": {algorithm: f"{issuer}/{algorithm}" for algorithm in ("RS256", "ES256")},
+    }))
+    command = [str(node), str(HERE / "oidc_provider/server.mjs"), str(config)]
+    server = Server("oidc-provider", command, PROXY, root / "log", port, {"NODE_ENV": "production"})
+    server.issuer, server.client, server.node = issuer, client, node
+    return server

@@ -26,29 +26,32 @@ def connect(port):
     return http.client.HTTPSConnection("localhost", port, context=INSECURE, timeout=30)
 
 
-def form(client, scope):
-    """Headers and body of a client_credentials request."""
+def basic(client):
+    """HTTP Basic of a client. RFC 6749 section 2.3.1."""
     secret = f"{client['client_id']}:{client['client_secret']}".encode()
-    headers = {
-        "Authorization": "Basic " + base64.b64encode(secret).decode(),
-        "Content-Type": "application/x-www-form-urlencoded",
-    }
-    return headers, urllib.parse.urlencode({"grant_type": "client_credentials", "scope": scope})
+    return "Basic " + base64.b64encode(secret).decode()
+
+
+def ask(port, client, form, connection=None):
+    """Status and answer of the token endpoint."""
+    connection = connection or connect(port)
+    headers = {"Authorization": basic(client), "Content-Type": "application/x-www-form-urlencoded"}
+    connection.request("POST", "/token", urllib.parse.urlencode(form), headers)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
 
 
 def mint(port, client, scope, count):
     """So many access tokens, over a few kept connections."""
-    headers, body = form(client, scope)
+    form = {"grant_type": "client_credentials", "scope": scope}
 
     def some(number):
         connection, tokens = connect(port), []
         for _ in range(number):
-            connection.request("POST", "/token", body, headers)
-            answer = connection.getresponse()
-            text = answer.read()
-            if answer.status != 200:
-                raise RuntimeError(f"/token: {answer.status} {text!r}")
-            tokens.append(json.loads(text)["access_token"])
+            status, answer = ask(port, client, form, connection)
+            if status != 200:
+                raise RuntimeError(f"/token: {status} {answer}")
+            tokens.append(answer["access_token"])
         connection.close()
         return tokens
 
@@ -58,12 +61,18 @@ def mint(port, client, scope, count):
         return [token for tokens in pool.map(some, shares) for token in tokens]
 
 
-def public_key(port):
-    """The PEM of the key that signs: HAProxy wants one, JWK Sets have another form."""
+def key_set(port):
+    """The public keys. RFC 7517."""
     connection = connect(port)
     connection.request("GET", "/jwks")
-    keys = json.loads(connection.getresponse().read())["keys"]
-    return {key["kid"]: pem(unb64(key["n"]), unb64(key["e"])) for key in keys if key["kty"] == "RSA"}
+    return json.loads(connection.getresponse().read())
+
+
+def public_key(port, token):
+    """The PEM of the key that signed a token: HAProxy wants one, JWK Sets have another form."""
+    kid = json.loads(unb64(token.split(".")[0]))["kid"]
+    key = next(key for key in key_set(port)["keys"] if key["kid"] == kid)
+    return pem(unb64(key["n"]), unb64(key["e"]))
 
 
 def pem(n, e):

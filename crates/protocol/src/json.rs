@@ -124,7 +124,7 @@ impl<'a> Object<'a> {
     /// # Errors
     /// [`WrongType`] if it is anything else, `null` too.
     pub fn string(&self, name: &str) -> Result<Option<Cow<'a, str>>, WrongType> {
-        Ok(self.read::<Text<'a>>(name)?.map(|text| text.0))
+        self.get(name).map(read_string).transpose()
     }
 }
 
@@ -150,7 +150,15 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, WrongType
 
 /// Reads a string out of text that was checked before.
 pub(crate) fn read_string(text: &str) -> Result<Cow<'_, str>, WrongType> {
-    read::<Text<'_>>(text).map(|text| text.0)
+    match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(plain) if !plain.contains('\\') => Ok(Cow::Borrowed(plain)),
+        _ => read::<Text<'_>>(text).map(|text| text.0),
+    }
+}
+
+/// Reads a list of strings out of text that was checked before.
+pub(crate) fn read_strings(text: &str) -> Result<Vec<Cow<'_, str>>, WrongType> {
+    read::<Vec<Text<'_>>>(text).map(|texts| texts.into_iter().map(|text| text.0).collect())
 }
 
 impl<'de> Deserialize<'de> for Object<'de> {
@@ -164,7 +172,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-                let mut members = Vec::new();
+                let mut members = Vec::with_capacity(16);
                 while let Some((name, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
                     members.push((name.0, value));
                 }

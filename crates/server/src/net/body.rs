@@ -1,5 +1,6 @@
 //! Reading bodies within limits.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -31,18 +32,21 @@ pub(crate) async fn take<B>(body: B, limit: u64, time: Duration) -> Result<Bytes
 where
     B: Body<Data = Bytes>,
 {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
     let announced = body.size_hint().lower();
     if announced > limit {
         return Err(BodyError::TooLong(limit));
     }
-    tokio::time::timeout(time, collect(body, limit)).await.map_err(|_| BodyError::TooSlow)?
+    tokio::time::timeout(time, pin!(collect(body, limit))).await.map_err(|_| BodyError::TooSlow)?
 }
 
 async fn collect<B>(body: B, limit: u64) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
 {
-    let mut body = std::pin::pin!(body);
+    let mut body = pin!(body);
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     let mut length: u64 = 0;

@@ -4,6 +4,7 @@
 //! has to be woken. While it rests nobody drives it; whether it still stands shows when it is taken.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +91,7 @@ impl HttpClient {
     /// # Errors
     /// [`CallError`].
     pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> Result<Response<Answering>, CallError> {
-        match tokio::time::timeout(HEAD_TIME, self.send(request)).await {
+        match tokio::time::timeout(HEAD_TIME, pin!(self.send(request))).await {
             Ok(answer) => answer,
             Err(_) => Err(CallError::TooSlow),
         }

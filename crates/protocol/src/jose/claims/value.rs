@@ -1,5 +1,6 @@
 //! The types of claims, and how each is read. RFC 7519 section 2, RFC 6749 section 3.3, RFC 8693, RFC 7800.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -36,7 +37,7 @@ fn read<'a, T: Deserialize<'a>>(name: &'static str, text: &'a str) -> Result<T, 
 
 impl FromClaim for String {
     fn from_claim(name: &'static str, text: &str) -> Result<Self, Rejection> {
-        read(name, text)
+        json::read_string(text).map(Cow::into_owned).map_err(|_| Rejection::ClaimType(name))
     }
 }
 
@@ -69,7 +70,8 @@ impl FromStr for Identifier {
     type Err = NotAnIdentifier;
 
     fn from_str(text: &str) -> Result<Self, NotAnIdentifier> {
-        if text.is_empty() || text.chars().any(is_control) {
+        let is_plain = || text.bytes().all(|b| matches!(b, b' '..=b'~'));
+        if text.is_empty() || !(is_plain() || !text.chars().any(is_control)) {
             return Err(NotAnIdentifier);
         }
         Ok(Self(text.to_owned()))
@@ -88,8 +90,8 @@ impl FromClaim for Identifier {
 
 impl FromClaim for Vec<Identifier> {
     fn from_claim(name: &'static str, text: &str) -> Result<Self, Rejection> {
-        let texts: Vec<String> = read(name, text)?;
-        texts
+        json::read_strings(text)
+            .map_err(|_| Rejection::ClaimType(name))?
             .iter()
             .map(|text| text.parse().map_err(|NotAnIdentifier| Rejection::ClaimCharacters(name)))
             .collect()
@@ -142,17 +144,11 @@ impl Serialize for Audience {
 
 impl FromClaim for Audience {
     fn from_claim(_: &'static str, text: &str) -> Result<Self, Rejection> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum OneOrSeveral {
-            One(String),
-            Several(Vec<String>),
-        }
-        match json::read(text) {
-            Ok(OneOrSeveral::One(place)) => Ok(Self::one(place)),
-            Ok(OneOrSeveral::Several(places)) => Ok(Self(places)),
-            Err(json::WrongType) => Err(Rejection::Audience),
-        }
+        let places = match text.as_bytes() {
+            [b'"', ..] => json::read_string(text).map(|place| vec![place.into_owned()]),
+            _ => json::read(text),
+        };
+        places.map(Self).map_err(|_| Rejection::Audience)
     }
 }
 

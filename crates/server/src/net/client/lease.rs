@@ -25,9 +25,9 @@ pub(super) struct Connection {
     driver: Option<Driver>,
 }
 
-/// A connection that serves one request, and rests afterwards.
+/// A connection that serves one request, and rests afterwards. In a box, for it goes from hand to hand.
 pub(super) struct Lease {
-    connection: Connection,
+    connection: Box<Connection>,
     pool: Arc<Pool>,
 }
 
@@ -66,7 +66,7 @@ impl Connection {
 }
 
 impl Lease {
-    pub(super) fn new(connection: Connection, pool: Arc<Pool>) -> Self {
+    pub(super) fn new(connection: Box<Connection>, pool: Arc<Pool>) -> Self {
         Self { connection, pool }
     }
 

@@ -26,7 +26,7 @@ pub(super) type Shared = http2::SendRequest<Full<Bytes>>;
 #[derive(Default)]
 pub(super) struct Pool {
     /// The one that was used last is the last.
-    resting: Mutex<Vec<(Instant, Connection)>>,
+    resting: Mutex<Vec<(Instant, Box<Connection>)>>,
     shared: Mutex<Option<Shared>>,
 }
 
@@ -43,7 +43,7 @@ impl Pool {
     }
 
     /// Gives a connection back. Closes those that rested for too long.
-    pub(super) fn put(&self, connection: Connection) {
+    pub(super) fn put(&self, connection: Box<Connection>) {
         let now = Instant::now();
         let mut resting = lock(&self.resting);
         let stale = resting.iter().take_while(|(since, _)| now.duration_since(*since) >= IDLE_TIME).count();
@@ -57,7 +57,7 @@ impl Pool {
     /// Begins to speak HTTP/1.1.
     pub(super) async fn open(self: &Arc<Self>, stream: Box<dyn Stream>) -> Result<Lease, hyper::Error> {
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
-        Ok(Lease::new(Connection::new(sender, driver), Arc::clone(self)))
+        Ok(Lease::new(Box::new(Connection::new(sender, driver)), Arc::clone(self)))
     }
 
     /// The connection that all share.

@@ -8,6 +8,7 @@ use axum::Router;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::seal::MasterKey;
 use chartgate_values::{Clock, Secret};
+use tokio::sync::watch;
 
 use crate::admin::Administrator;
 use crate::authorization_server::{self, AuthorizationServer};
@@ -173,7 +174,7 @@ impl App {
     ///
     /// # Errors
     /// If an upstream's CA cannot be read.
-    pub(crate) fn gateway(&self) -> anyhow::Result<Gateway> {
+    pub(crate) fn gateway(&self, stopped: watch::Receiver<bool>) -> anyhow::Result<Gateway> {
         Gateway::new(crate::pep::Parts {
             issuer: self.config.issuer.clone(),
             routes: Arc::clone(&self.config.routes),
@@ -186,6 +187,7 @@ impl App {
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),
+            stopped,
         })
     }
 

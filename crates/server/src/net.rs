@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod cookie;
 pub(crate) mod credential;
+pub(crate) mod flow;
 pub(crate) mod listen;
 pub(crate) mod origin;
 pub(crate) mod path;

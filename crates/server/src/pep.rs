@@ -22,6 +22,7 @@ use chartgate_values::Clock;
 use chartgate_values::seal::SealingKey;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
+use tokio::sync::watch;
 
 use crate::config::{Route, RouteKind};
 use crate::directory::{Names, PatientDirectory};
@@ -34,7 +35,7 @@ use crate::net::origin::Origin;
 use crate::net::throttle::Throttle;
 use authenticate::Authenticator;
 use fhir::FhirUpstream;
-use http::HttpUpstream;
+use http::{HttpUpstream, Streams};
 
 /// What a gateway is built from.
 pub(crate) struct Parts {
@@ -50,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Turns true when the gateway goes down.
+    pub(crate) stopped: watch::Receiver<bool>,
 }
 
 /// Whether a caller has shown who they are.
@@ -69,6 +72,7 @@ pub(crate) struct Gateway {
     paging: SealingKey,
     journal: Journal,
     throttle: Arc<Throttle>,
+    streams: Arc<Streams>,
     clock: Arc<dyn Clock>,
 }
 
@@ -102,6 +106,7 @@ impl Gateway {
             journal,
             throttle,
             clock,
+            stopped,
         } = parts;
         let mut gates = Vec::new();
         for (index, route) in routes.iter().enumerate() {
@@ -111,9 +116,32 @@ impl Gateway {
             };
             gates.push(Gate { routes: Arc::clone(&routes), index, upstream });
         }
+        let streams = Streams::new(
+            Arc::clone(&cut_offs),
+            Arc::clone(&sessions),
+            journal.clone(),
+            Arc::clone(&clock),
+            stopped,
+        );
         let authenticator =
             Authenticator::new(&issuer, &routes, keys, cut_offs, sessions, Arc::clone(&clock));
-        Ok(Self { issuer, gates, authenticator, care, policies, paging, journal, throttle, clock })
+        Ok(Self {
+            issuer,
+            gates,
+            authenticator,
+            care,
+            policies,
+            paging,
+            journal,
+            throttle,
+            streams: Arc::new(streams),
+            clock,
+        })
+    }
+
+    /// Waits until every stream has ended and has its record.
+    pub(crate) async fn streams_ended(&self) {
+        self.streams.all_ended().await;
     }
 
     /// Whether a path belongs to a route.

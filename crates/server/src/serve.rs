@@ -28,6 +28,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often activity is written and old cut-offs are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
+/// How long streams have, once connections are drained, to get their last record.
+const STREAMS_TIME: Duration = Duration::from_secs(5);
+
 /// Sockets that are bound and not served yet.
 pub(crate) struct Listeners {
     https: TcpListener,
@@ -76,11 +79,11 @@ pub(crate) async fn run(
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let Listeners { https, http, metrics } = listeners;
-    let gateway = Arc::new(app.gateway()?);
+    let (stop, stopped) = watch::channel(false);
+    let gateway = Arc::new(app.gateway(stopped.clone())?);
     let own = app.own_endpoints(Arc::clone(&gateway));
     let certificate = app.certificate()?;
-    let front = Arc::new(FrontDoor::new(&app, gateway, own));
-    let (stop, stopped) = watch::channel(false);
+    let front = Arc::new(FrontDoor::new(&app, Arc::clone(&gateway), own));
 
     let handle = move |peer, request| {
         let front = Arc::clone(&front);
@@ -105,6 +108,9 @@ pub(crate) async fn run(
     tracing::info!("draining");
     let _ = stop.send(true);
     let _ = serving.await;
+    if tokio::time::timeout(STREAMS_TIME, gateway.streams_ended()).await.is_err() {
+        tracing::warn!("streams were still open when the time to drain was over");
+    }
     if let Err(error) = app.sessions.flush().await {
         tracing::warn!(%error, "session activity was not written");
     }

@@ -115,7 +115,6 @@ impl Route {
         let audience = section.text(reading, "audience");
         let upstream_auth = upstream_auth(reading, &mut section);
         let upstream_ca = section.path(reading, "upstream_ca");
-        let max_answer = section.size(reading, "max_answer", MAX_ANSWER);
         let max_body = section.size(reading, "max_body", MAX_BODY);
         let kind_line = section.line_of("kind");
         let kind = match section.required_text(reading, "kind").as_deref() {
@@ -140,6 +139,12 @@ impl Route {
             }
             None => None,
         };
+        let longest = match kind {
+            // What is long is handed on as it comes.
+            Some(RouteKind::Http { .. }) => u64::MAX,
+            Some(RouteKind::Fhir { .. }) | None => MAX_ANSWER,
+        };
+        let max_answer = section.size(reading, "max_answer", longest);
         section.finish(reading);
         let path = path?;
         Some(Self {

@@ -49,6 +49,8 @@ pub(super) enum Refused {
     Version,
     /// The upstream gave no good answer.
     Upstream(UpstreamFault),
+    /// As much is under way as we have room for.
+    Busy,
     /// The log cannot be written.
     Unrecorded,
 }
@@ -104,7 +106,7 @@ impl Refused {
     /// Whether the record says denied or failed.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Upstream(_) | Self::Unrecorded => Outcome::Error,
+            Self::Upstream(_) | Self::Busy | Self::Unrecorded => Outcome::Error,
             Self::NotAuthenticated(_)
             | Self::Request(_)
             | Self::Body(_)
@@ -152,6 +154,7 @@ impl Refused {
                     UpstreamFault::Rejected => "upstream-rejected",
                 },
             ),
+            Self::Busy => (Vec::new(), "busy"),
             Self::Unrecorded => (Vec::new(), "unrecorded"),
         }
     }
@@ -237,7 +240,7 @@ impl Refused {
                 };
                 plain(status, issue, &format!("the server behind this gateway {fault}"))
             }
-            Self::Unrecorded => {
+            Self::Busy | Self::Unrecorded => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, "try again later")
             }
         }

@@ -1,3 +1,4 @@
 //! What stands in for other people's servers.
 
+pub(crate) mod streaming;
 pub(crate) mod upstream;

@@ -46,6 +46,8 @@ mod shared;
 #[cfg(test)]
 mod story;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod synthea;
 #[cfg(test)]
 mod throttled;

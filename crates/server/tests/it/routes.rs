@@ -8,10 +8,15 @@ use crate::fakes::upstream::{BODY, Upstream};
 use crate::gateway::{Gateway, Person, Scratch, chartgate};
 use crate::wire::{Call, Connection};
 
-const SCOPE: &str = "openid orders.read orders.write";
+pub(crate) const SCOPE: &str = "openid orders.read orders.write";
 
 /// A gateway before this upstream, with a client `till`.
 fn serve(name: &str, upstream: &Upstream) -> Gateway {
+    serve_with(name, upstream.port, "", "")
+}
+
+/// The same before what listens on a port of ours, with more keys for the route and more tables.
+pub(crate) fn serve_with(name: &str, upstream: u16, keys: &str, tables: &str) -> Gateway {
     let scratch = Scratch::new(name);
     let [https, metrics] = free_ports();
     let issuer = format!("https://localhost:{https}");
@@ -40,8 +45,9 @@ dir = "policies"
 name = "orders"
 kind = "http"
 path = "/orders"
-upstream = "http://127.0.0.1:{}/api"
+upstream = "http://127.0.0.1:{upstream}/api"
 upstream_auth = {{ bearer = {{ file = "upstream-secret" }} }}
+{keys}
 [[route.allow]]
 methods = ["GET"]
 path = "/orders/{{id}}"
@@ -52,8 +58,8 @@ methods = ["POST"]
 path = "/orders"
 scope = "orders.write"
 roles = ["billing"]
-"#,
-            upstream.port
+{tables}
+"#
         ),
     );
     let mut gateway = Gateway::serve(scratch, &issuer);

@@ -28,6 +28,7 @@ use crate::net::tls::Certificate;
 use crate::passwords::Passwords;
 use crate::pep::Gateway;
 use crate::secrets::Secrets;
+use crate::spool::Spools;
 use crate::store::Store;
 
 /// Everything that runs, opened and recovered, but not listening yet.
@@ -173,7 +174,7 @@ impl App {
     /// What stands in front of the routes.
     ///
     /// # Errors
-    /// If an upstream's CA cannot be read.
+    /// If an upstream's CA cannot be read, or the spools' folder cannot be made.
     pub(crate) fn gateway(&self, stopped: watch::Receiver<bool>) -> anyhow::Result<Gateway> {
         Gateway::new(crate::pep::Parts {
             issuer: self.config.issuer.clone(),
@@ -187,6 +188,7 @@ impl App {
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),
+            spools: Arc::new(Spools::open(&self.config.data_dir, self.config.longest_withheld())?),
             stopped,
         })
     }

@@ -171,6 +171,16 @@ impl Config {
         })
     }
 
+    /// The longest answer that is withheld whole, of any route.
+    pub(crate) fn longest_withheld(&self) -> u64 {
+        self.routes
+            .iter()
+            .filter(|route| route.is_fhir())
+            .map(|route| route.max_answer)
+            .max()
+            .unwrap_or_default()
+    }
+
     /// The host and port of the issuer: names the log and the site that cookies and passkeys belong to.
     pub(crate) fn authority(&self) -> &str {
         self.issuer.strip_prefix("https://").unwrap_or(&self.issuer)

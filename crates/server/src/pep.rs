@@ -33,6 +33,7 @@ use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
 use crate::net::origin::Origin;
 use crate::net::throttle::Throttle;
+use crate::spool::Spools;
 use authenticate::Authenticator;
 use fhir::FhirUpstream;
 use http::{HttpUpstream, Streams};
@@ -51,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) spools: Arc<Spools>,
     /// Turns true when the gateway goes down.
     pub(crate) stopped: watch::Receiver<bool>,
 }
@@ -73,6 +75,7 @@ pub(crate) struct Gateway {
     journal: Journal,
     throttle: Arc<Throttle>,
     streams: Arc<Streams>,
+    spools: Arc<Spools>,
     clock: Arc<dyn Clock>,
 }
 
@@ -106,12 +109,15 @@ impl Gateway {
             journal,
             throttle,
             clock,
+            spools,
             stopped,
         } = parts;
         let mut gates = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             let upstream = match &route.kind {
-                RouteKind::Fhir { .. } => Upstream::Fhir(FhirUpstream::new(route, &issuer)?),
+                RouteKind::Fhir { .. } => {
+                    Upstream::Fhir(FhirUpstream::new(route, &issuer, Arc::clone(&spools))?)
+                }
                 RouteKind::Http { allow } => Upstream::Http(HttpUpstream::new(route, allow)?),
             };
             gates.push(Gate { routes: Arc::clone(&routes), index, upstream });
@@ -135,6 +141,7 @@ impl Gateway {
             journal,
             throttle,
             streams: Arc::new(streams),
+            spools,
             clock,
         })
     }

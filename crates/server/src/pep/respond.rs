@@ -70,6 +70,8 @@ pub(super) enum UpstreamFault {
     Failed,
     #[error("refused the request")]
     Rejected,
+    #[error("answered with more than there is room for just now")]
+    NoRoom,
 }
 
 impl From<CallError> for UpstreamFault {
@@ -152,6 +154,7 @@ impl Refused {
                     UpstreamFault::Wrong => "upstream-wrong",
                     UpstreamFault::Failed => "upstream-failed",
                     UpstreamFault::Rejected => "upstream-rejected",
+                    UpstreamFault::NoRoom => "no-room",
                 },
             ),
             Self::Busy => (Vec::new(), "busy"),
@@ -233,6 +236,7 @@ impl Refused {
                 let (status, issue) = match fault {
                     UpstreamFault::TooSlow => (StatusCode::GATEWAY_TIMEOUT, IssueType::Transient),
                     UpstreamFault::Rejected => (StatusCode::UNPROCESSABLE_ENTITY, IssueType::Invalid),
+                    UpstreamFault::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient),
                     UpstreamFault::Unreachable
                     | UpstreamFault::TooLong
                     | UpstreamFault::Wrong

@@ -1,4 +1,5 @@
 //! What stands in for other people's servers.
 
+pub(crate) mod large;
 pub(crate) mod streaming;
 pub(crate) mod upstream;

@@ -28,6 +28,8 @@ mod hang_ups;
 #[cfg(test)]
 mod jwt_attacks;
 #[cfg(test)]
+mod large;
+#[cfg(test)]
 mod oracles;
 #[cfg(test)]
 mod pages;

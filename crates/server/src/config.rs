@@ -73,6 +73,8 @@ pub(crate) struct Tokens {
 pub(crate) struct Audit {
     pub(crate) dir: PathBuf,
     pub(crate) durability: Durability,
+    /// While less disk than this is free, requests that did not show who makes them are turned away.
+    pub(crate) reserve: u64,
 }
 
 /// What an acknowledged record survives.
@@ -277,6 +279,9 @@ fn check_routes(reading: &mut Reading<'_>, routes: &[Route]) {
     }
 }
 
+/// Some dozen segments of the journal.
+const RESERVE: u64 = 256 << 20;
+
 /// As `y` counts them: 365.25 days.
 const fn years(count: u64) -> Duration {
     Duration::from_secs(count.saturating_mul(31_557_600))
@@ -381,10 +386,11 @@ impl Audit {
                 Durability::Fsync
             }
         };
+        let reserve = section.size(reading, "reserve", RESERVE);
         // Entries are kept for good until pruning is built, so any retention is kept; the value has to make sense.
         section.duration(reading, "retention", years(6), Duration::from_hours(1)..=years(100));
         section.finish(reading);
-        Self { dir, durability }
+        Self { dir, durability, reserve }
     }
 }
 

@@ -9,5 +9,6 @@ pub(crate) mod flow;
 pub(crate) mod listen;
 pub(crate) mod origin;
 pub(crate) mod path;
+pub(crate) mod reserve;
 pub(crate) mod throttle;
 pub(crate) mod tls;

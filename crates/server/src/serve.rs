@@ -19,12 +19,15 @@ use crate::app::App;
 use crate::config::Config;
 use crate::front_door::FrontDoor;
 use crate::live::policies::Look;
+use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
-use crate::net::{listen, tls};
+use crate::net::{listen, reserve, tls};
 use crate::store::StoreError;
 
 /// How often the policy folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the free disk is looked at.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// How often activity is written and old cut-offs are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
@@ -95,7 +98,7 @@ pub(crate) async fn run(
         tokio::spawn(listen::redirect(listener, app.config.issuer.clone(), stopped.clone()));
     }
     if let Some(listener) = metrics {
-        tokio::spawn(serve_metrics(listener, app.log.journal.clone()));
+        tokio::spawn(serve_metrics(listener, app.log.journal.clone(), Arc::clone(&app.throttle)));
     }
     let commands = socket::bind(&app.config.data_dir).context("the administration socket")?;
     tokio::spawn(socket::serve(commands, Arc::clone(&app.administrator), stopped.clone()));
@@ -125,6 +128,7 @@ async fn until_stopped(app: &App, certificate: &Certificate) -> anyhow::Result<(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut measure = tokio::time::interval(MEASURE_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     loop {
         tokio::select! {
@@ -132,6 +136,7 @@ async fn until_stopped(app: &App, certificate: &Certificate) -> anyhow::Result<(
             _ = interrupt.recv() => return Ok(()),
             _ = next(&mut hangup) => reload(app, certificate).await,
             _ = look.tick() => look_at_policies(app).await,
+            _ = measure.tick() => look_at_disk(app).await,
             _ = tidy.tick() => {
                 if let Err(error) = app.sessions.flush().await {
                     tracing::warn!(%error, "session activity was not written");
@@ -169,6 +174,33 @@ async fn reload(app: &App, certificate: &Certificate) {
     look_at_policies(app).await;
 }
 
+/// Notices when the disk is almost full, and tells how many were turned away for it.
+async fn look_at_disk(app: &App) {
+    let reserve = &app.throttle.reserve;
+    let free = reserve::free(&app.config.audit.dir).unwrap_or_else(|error| {
+        tracing::warn!(%error, "how much disk is free cannot be told");
+        0
+    });
+    match reserve.look(free, app.config.audit.reserve) {
+        reserve::Look::Same => {}
+        reserve::Look::Touched => {
+            tracing::error!(
+                free,
+                "the disk is almost full: requests that do not show who makes them are turned away"
+            );
+        }
+        reserve::Look::Restored => tracing::info!(free, "there is disk again: everybody is heard"),
+    }
+    let now = app.clock.now();
+    let Some(count) = reserve.to_tell(now) else { return };
+    let mut record = Record::new(Event::AccessThrottled, Outcome::Deny, now);
+    record.decision.reason = Some("disk-reserve".to_owned());
+    record.response.count = Some(count);
+    if let Err(error) = app.log.journal.append(&record, ()).await {
+        tracing::error!(%error, "audit");
+    }
+}
+
 async fn look_at_policies(app: &App) {
     let policies = Arc::clone(&app.policies);
     let Ok(found) = tokio::task::spawn_blocking(move || policies.look()).await else { return };
@@ -203,7 +235,11 @@ async fn record(app: &App, event: Event, details: &[(&str, String)]) -> anyhow::
 }
 
 /// `/metrics`, `/healthz`, `/readyz`, on a port of their own.
-async fn serve_metrics(listener: TcpListener, journal: chartgate_audit::journal::Journal) {
+async fn serve_metrics(
+    listener: TcpListener,
+    journal: chartgate_audit::journal::Journal,
+    throttle: Arc<Throttle>,
+) {
     let ready = journal.clone();
     let router = Router::new()
         .route("/healthz", axum::routing::get(|| async { "ok\n" }))
@@ -228,8 +264,16 @@ async fn serve_metrics(listener: TcpListener, journal: chartgate_audit::journal:
                      chartgate_audit_records_total {}\n\
                      # HELP chartgate_audit_writable Whether the audit log could be written at the last attempt.\n\
                      # TYPE chartgate_audit_writable gauge\n\
-                     chartgate_audit_writable {writable}\n",
-                    journal.durable()
+                     chartgate_audit_writable {writable}\n\
+                     # HELP chartgate_disk_reserve_touched Whether less disk is free than is kept for authenticated requests.\n\
+                     # TYPE chartgate_disk_reserve_touched gauge\n\
+                     chartgate_disk_reserve_touched {}\n\
+                     # HELP chartgate_disk_reserve_refused_total Requests without a record of their own: the disk is kept for others.\n\
+                     # TYPE chartgate_disk_reserve_refused_total counter\n\
+                     chartgate_disk_reserve_refused_total {}\n",
+                    journal.durable(),
+                    u8::from(throttle.reserve.is_touched()),
+                    throttle.reserve.total(),
                 )
             }),
         );

@@ -8,6 +8,8 @@ use chartgate_values::{Clock, Timestamp};
 use moka::sync::Cache;
 use std::sync::{Mutex, PoisonError};
 
+use super::reserve::Reserve;
+
 /// Failures that an address may make at once.
 const BURST: u32 = 1000;
 /// How many it regains in a second.
@@ -21,6 +23,8 @@ const RECORD_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Throttle {
     clock: Arc<dyn Clock>,
     buckets: Cache<IpAddr, Arc<Mutex<Bucket>>>,
+    /// Disk that is kept for those who do show who they are.
+    pub(crate) reserve: Reserve,
 }
 
 struct Bucket {
@@ -45,7 +49,7 @@ impl Throttle {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let buckets =
             Cache::builder().max_capacity(ADDRESSES).time_to_idle(Duration::from_secs(3600)).build();
-        Self { clock, buckets }
+        Self { clock, buckets, reserve: Reserve::default() }
     }
 
     /// Counts a request that did not show who it is.

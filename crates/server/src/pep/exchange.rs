@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use chartgate_access::permit::{Allowed, Permit, Withheld};
-use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_audit::record::{ActorKind, Event, Outcome, Record};
 use chartgate_values::Phi;
 use http::request::Parts as Head;
 use http::{HeaderMap, Response, StatusCode};
@@ -119,6 +119,12 @@ impl<'a, U> Exchange<'a, U> {
         answer: Withheld<T>,
         status: fn(&T) -> StatusCode,
     ) -> Result<T, Response<Body>> {
+        // Nobody showed who they are: what is left of a disk that is almost full is for others.
+        if self.record.actor.kind == ActorKind::Anonymous
+            && self.gateway.throttle.reserve.admit_stranger().is_err()
+        {
+            return Err(self.shown(&Refused::Unrecorded));
+        }
         self.record.response.status = Some(status(answer.inspect()).as_u16());
         match self.gateway.journal.append(&self.record, answer).await {
             Ok(recorded) => Ok(Withheld::release(recorded)),

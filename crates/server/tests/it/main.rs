@@ -42,6 +42,8 @@ mod questions;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod reserve;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod shared;

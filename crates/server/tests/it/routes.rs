@@ -41,7 +41,11 @@ roles = ["billing"]
 
 /// A gateway as `init` makes it, with more keys where it listens, routes, and a client `till` that may ask for a scope.
 pub(crate) fn serve_routes(name: &str, listen: &str, routes: &str, scope: &str) -> Gateway {
-    let scratch = Scratch::new(name);
+    serve_in(Scratch::new(name), listen, routes, scope)
+}
+
+/// The same in a folder of one's own.
+pub(crate) fn serve_in(scratch: Scratch, listen: &str, routes: &str, scope: &str) -> Gateway {
     let [https, metrics] = free_ports();
     let issuer = format!("https://localhost:{https}");
     let folder = scratch.path().to_str().unwrap();

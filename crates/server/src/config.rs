@@ -50,6 +50,12 @@ pub(crate) struct Listen {
     pub(crate) metrics: Option<SocketAddr>,
     /// Whose word about the client's address is believed.
     pub(crate) trusted_proxies: Vec<Network>,
+    /// Connections that an address may hold.
+    pub(crate) connections_per_address: usize,
+    /// How long a connection may have no request.
+    pub(crate) idle_timeout: Duration,
+    /// How long nothing of an answer may move.
+    pub(crate) stall_timeout: Duration,
 }
 
 /// Our certificate, the chain with it, and its key, in PEM.
@@ -309,8 +315,21 @@ impl Listen {
                 }
             }
         }
+        let second = Duration::from_secs(1);
+        let (minutes, hour) = (Duration::from_mins, Duration::from_hours(1));
+        let connections_per_address = section.number(reading, "connections_per_address", 1000, 1..=100_000);
+        let idle_timeout = section.duration(reading, "idle_timeout", minutes(2), second..=hour);
+        let stall_timeout = section.duration(reading, "stall_timeout", minutes(6), second..=hour);
         section.finish(reading);
-        Some(Self { https, http, metrics, trusted_proxies })
+        Some(Self {
+            https,
+            http,
+            metrics,
+            trusted_proxies,
+            connections_per_address,
+            idle_timeout,
+            stall_timeout,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod bearer;
 pub(crate) mod body;
 pub(crate) mod client;
+pub(crate) mod connections;
 pub(crate) mod cookie;
 pub(crate) mod credential;
 pub(crate) mod flow;

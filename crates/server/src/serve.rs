@@ -16,9 +16,10 @@ use tokio::sync::watch;
 
 use crate::admin::socket;
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::front_door::FrontDoor;
 use crate::live::policies::Look;
+use crate::net::connections::Limits;
 use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
 use crate::net::{listen, reserve, tls};
@@ -93,7 +94,8 @@ pub(crate) async fn run(
         async move { front.answer(peer, request).await }
     };
     let tls = tls::server(Arc::clone(&certificate))?;
-    let serving = tokio::spawn(listen::https(https, tls, handle, stopped.clone()));
+    let limits = connection_limits(&app.config.listen);
+    let serving = tokio::spawn(listen::https(https, tls, limits, handle, stopped.clone()));
     if let Some(listener) = http {
         tokio::spawn(listen::redirect(listener, app.config.issuer.clone(), stopped.clone()));
     }
@@ -120,6 +122,15 @@ pub(crate) async fn run(
     record(&app, Event::Stopped, &[]).await?;
     tokio::task::spawn_blocking(move || app.close()).await?;
     Ok(())
+}
+
+fn connection_limits(listen: &config::Listen) -> Limits {
+    Limits {
+        per_address: listen.connections_per_address,
+        idle: listen.idle_timeout,
+        stall: listen.stall_timeout,
+        trusted: listen.trusted_proxies.clone(),
+    }
 }
 
 /// Looks after what has to be looked after, until a signal says to stop.

@@ -55,7 +55,7 @@ impl Throttle {
     /// Counts a request that did not show who it is.
     pub(crate) fn count(&self, ip: IpAddr) {
         let now = self.clock.now();
-        let bucket = self.buckets.get_with(key(ip), || Arc::new(Mutex::new(Bucket::full(now))));
+        let bucket = self.buckets.get_with(network_of(ip), || Arc::new(Mutex::new(Bucket::full(now))));
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.refill(now);
         bucket.left = bucket.left.saturating_sub(1);
@@ -63,7 +63,7 @@ impl Throttle {
 
     /// Whether an address may be heard without having shown who it is. Costs a look-up for addresses that never failed.
     pub(crate) fn admit(&self, ip: IpAddr) -> Admission {
-        let Some(bucket) = self.buckets.get(&key(ip)) else { return Admission::Yes };
+        let Some(bucket) = self.buckets.get(&network_of(ip)) else { return Admission::Yes };
         let now = self.clock.now();
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.refill(now);
@@ -93,7 +93,8 @@ impl Bucket {
     }
 }
 
-fn key(ip: IpAddr) -> IpAddr {
+/// Whom an address stands for: itself, or for IPv6 its network.
+pub(super) fn network_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
@@ -132,7 +133,10 @@ mod tests {
 
     #[test]
     fn ipv6_counts_by_its_network() {
-        assert_eq!(key("2001:db8::1".parse().unwrap()), key("2001:db8::2".parse().unwrap()));
-        assert_ne!(key("2001:db8::1".parse().unwrap()), key("2001:db8:0:1::1".parse().unwrap()));
+        assert_eq!(network_of("2001:db8::1".parse().unwrap()), network_of("2001:db8::2".parse().unwrap()));
+        assert_ne!(
+            network_of("2001:db8::1".parse().unwrap()),
+            network_of("2001:db8:0:1::1".parse().unwrap())
+        );
     }
 }

@@ -26,6 +26,8 @@ mod gateway;
 #[cfg(test)]
 mod hang_ups;
 #[cfg(test)]
+mod held_connections;
+#[cfg(test)]
 mod jwt_attacks;
 #[cfg(test)]
 mod large;

@@ -159,6 +159,14 @@ impl Connection {
         Self { sender: Sender::Http2(sender), authority: authority(gateway) }
     }
 
+    /// Whether the gateway has not closed it.
+    pub(crate) fn is_open(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => !sender.is_closed(),
+            Sender::Http2(sender) => !sender.is_closed(),
+        }
+    }
+
     pub(crate) async fn send(&mut self, call: Call) -> Answer {
         self.try_send(call).await.unwrap()
     }

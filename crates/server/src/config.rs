@@ -8,6 +8,7 @@ mod section;
 mod source;
 #[cfg(test)]
 mod tests;
+mod upstream_auth;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,9 +18,10 @@ use chartgate_access::session::Timeouts;
 use chartgate_protocol::jose::Algorithm;
 
 pub(crate) use listen::{Listen, Network};
-pub(crate) use route::{HttpRule, Route, RouteKind, UpdateCreate, UpstreamAuth};
+pub(crate) use route::{HttpRule, Route, RouteKind, UpdateCreate};
 use section::{Reading, Section};
 pub(crate) use source::ConfigError;
+pub(crate) use upstream_auth::{ClientCredentials, UpstreamAuth};
 
 /// The whole configuration.
 #[derive(Debug)]

@@ -198,6 +198,11 @@ impl Section {
         })
     }
 
+    /// Whether a key is there.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// A secret: a text, `{ file = "…" }` or `{ env = "…" }`.
     pub(crate) fn secret(&mut self, reading: &mut Reading<'_>, key: &str) -> Option<Secret<String>> {
         let node = self.table.remove(key)?;

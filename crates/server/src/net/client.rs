@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
 use super::tls::{self, TlsError};
+use crate::config;
 
 /// How long a connection may take to open.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -42,6 +43,14 @@ impl HttpClient {
     /// [`TlsError`] if the CA cannot be read.
     pub(crate) fn new(ca: Option<&Path>) -> Result<Self, TlsError> {
         Ok(Self::with(tls::client(ca)?))
+    }
+
+    /// The same, with a certificate of ours for whoever asks for one.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the CA, the certificate or its key cannot be read.
+    pub(crate) fn presenting(ca: Option<&Path>, own: &config::Tls) -> Result<Self, TlsError> {
+        Ok(Self::with(tls::client_presenting(ca, own)?))
     }
 
     /// For calling our own gateway: trusts the system's CAs, and the last certificate of our own chain, which for an

@@ -13,6 +13,7 @@ use super::enforce::{RecordDenied, TypeDenied};
 use crate::config::Route;
 use crate::net::body::BodyError;
 use crate::net::client::CallError;
+use crate::net::credential::FetchError;
 
 /// Why a request to a route is not answered with what it asked for.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ pub(super) enum UpstreamFault {
     Rejected,
     #[error("answered with more than there is room for just now")]
     NoRoom,
+    #[error("cannot be called: the gateway has no credential for it now")]
+    NoCredential,
 }
 
 impl From<CallError> for UpstreamFault {
@@ -81,6 +84,13 @@ impl From<CallError> for UpstreamFault {
             CallError::Unreachable(_) => Self::Unreachable,
             CallError::TooSlow => Self::TooSlow,
         }
+    }
+}
+
+impl From<FetchError> for UpstreamFault {
+    /// Whoever fetches has said why.
+    fn from(_: FetchError) -> Self {
+        Self::NoCredential
     }
 }
 
@@ -155,6 +165,7 @@ impl Refused {
                     UpstreamFault::Failed => "upstream-failed",
                     UpstreamFault::Rejected => "upstream-rejected",
                     UpstreamFault::NoRoom => "no-room",
+                    UpstreamFault::NoCredential => "no-upstream-credential",
                 },
             ),
             Self::Busy => (Vec::new(), "busy"),
@@ -240,6 +251,7 @@ impl Refused {
                     UpstreamFault::Unreachable
                     | UpstreamFault::TooLong
                     | UpstreamFault::Wrong
+                    | UpstreamFault::NoCredential
                     | UpstreamFault::Failed => (StatusCode::BAD_GATEWAY, IssueType::Transient),
                 };
                 plain(status, issue, &format!("the server behind this gateway {fault}"))

@@ -58,4 +58,6 @@ mod synthea;
 #[cfg(test)]
 mod throttled;
 #[cfg(test)]
+mod upstream_auth;
+#[cfg(test)]
 mod wire;

@@ -20,7 +20,7 @@ use http_body_util::Full;
 use super::large;
 use crate::config::Route;
 use crate::net::client::HttpClient;
-use crate::net::credential;
+use crate::net::credential::{self, Credential};
 use crate::pep::respond::UpstreamFault;
 use crate::spool::Spools;
 
@@ -34,7 +34,7 @@ pub(in crate::pep) struct FhirUpstream {
     client: HttpClient,
     authority: Uri,
     base_path: String,
-    credential: Option<HeaderValue>,
+    credential: Credential,
     max_answer: u64,
     spools: Arc<Spools>,
     pub(super) bases: BaseUrls,
@@ -68,11 +68,12 @@ impl FhirUpstream {
     pub(in crate::pep) fn new(route: &Route, issuer: &str, spools: Arc<Spools>) -> anyhow::Result<Self> {
         let public = format!("{issuer}{}", route.path);
         let upstream = route.upstream.to_string();
+        let (client, credential) = credential::prepare(route)?;
         Ok(Self {
-            client: HttpClient::new(route.upstream_ca.as_deref())?,
+            client,
             authority: route.upstream.clone(),
             base_path: route.upstream.path().trim_end_matches('/').to_owned(),
-            credential: credential::header(&route.upstream_auth),
+            credential,
             max_answer: route.max_answer,
             spools,
             bases: BaseUrls { public: public.parse()?, upstream: upstream.parse()? },
@@ -208,10 +209,14 @@ impl FhirUpstream {
     }
 
     async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, UpstreamFault> {
-        if let Some(credential) = &self.credential {
-            request.headers_mut().insert(header::AUTHORIZATION, credential.clone());
+        let credential = self.credential.header().await?;
+        if let Some(credential) = credential.clone() {
+            request.headers_mut().insert(header::AUTHORIZATION, credential);
         }
         let response = self.client.call(request).await.map_err(UpstreamFault::from)?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            self.credential.was_refused(credential.as_ref());
+        }
         let (head, content) = response.into_parts();
         let text = |name| head.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         if head.headers.contains_key(header::CONTENT_ENCODING) {

@@ -13,7 +13,7 @@ use super::stream::Begun;
 use crate::config::{HttpRule, Route};
 use crate::net::body::{self, Gathered};
 use crate::net::client::HttpClient;
-use crate::net::credential;
+use crate::net::credential::{self, Credential};
 use crate::pep::respond::UpstreamFault;
 
 /// The longest answer that is withheld whole; what is longer is streamed.
@@ -49,7 +49,7 @@ const ANSWER_HEADERS: [HeaderName; 8] = [
 pub(in crate::pep) struct HttpUpstream {
     client: HttpClient,
     authority: Uri,
-    credential: Option<HeaderValue>,
+    credential: Credential,
     max_answer: u64,
     pub(super) rules: Vec<(Pattern, HttpRule)>,
 }
@@ -79,10 +79,11 @@ pub(super) enum Content {
 
 impl HttpUpstream {
     pub(in crate::pep) fn new(route: &Route, rules: &[HttpRule]) -> anyhow::Result<Self> {
+        let (client, credential) = credential::prepare(route)?;
         Ok(Self {
-            client: HttpClient::new(route.upstream_ca.as_deref())?,
+            client,
             authority: route.upstream.clone(),
-            credential: credential::header(&route.upstream_auth),
+            credential,
             max_answer: route.max_answer,
             rules: rules.iter().map(|rule| (Pattern::new(&rule.path), rule.clone())).collect(),
         })
@@ -107,10 +108,14 @@ impl HttpUpstream {
         // Set after everything of the caller's is gone, so that nobody else says who calls.
         let subject = HeaderValue::from_str(caller).map_err(|_| UpstreamFault::Wrong)?;
         headers.insert("x-chartgate-subject", subject);
-        if let Some(credential) = &self.credential {
-            headers.insert(header::AUTHORIZATION, credential.clone());
+        let credential = self.credential.header().await?;
+        if let Some(credential) = credential.clone() {
+            headers.insert(header::AUTHORIZATION, credential);
         }
         let response = self.client.call(request).await.map_err(UpstreamFault::from)?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            self.credential.was_refused(credential.as_ref());
+        }
         let (head, content) = response.into_parts();
         // Another protocol is not what was asked for.
         if head.status.is_informational() {

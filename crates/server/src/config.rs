@@ -6,6 +6,7 @@ mod listen;
 mod route;
 mod section;
 mod source;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod upstream_auth;
@@ -26,6 +27,8 @@ pub(crate) use upstream_auth::{ClientCredentials, UpstreamAuth};
 /// The whole configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
+    /// Where it was read from.
+    pub(crate) file: PathBuf,
     /// Our name in every token, and the public base URL; no slash at the end.
     pub(crate) issuer: String,
     /// Store, keys, lock and administration socket.
@@ -95,7 +98,8 @@ impl Config {
         let variables: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self::read(&text, &folder, &variables)
+        let read = Self::read(&text, &folder, &variables)?;
+        Ok(Self { file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), ..read })
     }
 
     fn read(text: &str, folder: &Path, environment: &[(String, String)]) -> Result<Self, Vec<ConfigError>> {
@@ -154,6 +158,7 @@ impl Config {
             audit,
             policy_dir,
             routes: routes.into(),
+            file: PathBuf::new(),
         })
     }
 

@@ -22,7 +22,6 @@ use chartgate_values::Clock;
 use chartgate_values::seal::SealingKey;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use tokio::sync::watch;
 
 use crate::config::{Route, RouteKind};
 use crate::directory::{Names, PatientDirectory};
@@ -36,7 +35,8 @@ use crate::net::throttle::Throttle;
 use crate::spool::Spools;
 use authenticate::Authenticator;
 use fhir::FhirUpstream;
-use http::{HttpUpstream, Streams};
+use http::HttpUpstream;
+pub(crate) use http::Streams;
 
 /// What a gateway is built from.
 pub(crate) struct Parts {
@@ -52,9 +52,8 @@ pub(crate) struct Parts {
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) streams: Arc<Streams>,
     pub(crate) spools: Arc<Spools>,
-    /// Turns true when the gateway goes down.
-    pub(crate) stopped: watch::Receiver<bool>,
 }
 
 /// Whether a caller has shown who they are.
@@ -109,8 +108,8 @@ impl Gateway {
             journal,
             throttle,
             clock,
+            streams,
             spools,
-            stopped,
         } = parts;
         let mut gates = Vec::new();
         for (index, route) in routes.iter().enumerate() {
@@ -122,13 +121,6 @@ impl Gateway {
             };
             gates.push(Gate { routes: Arc::clone(&routes), index, upstream });
         }
-        let streams = Streams::new(
-            Arc::clone(&cut_offs),
-            Arc::clone(&sessions),
-            journal.clone(),
-            Arc::clone(&clock),
-            stopped,
-        );
         let authenticator =
             Authenticator::new(&issuer, &routes, keys, cut_offs, sessions, Arc::clone(&clock));
         Ok(Self {
@@ -140,15 +132,10 @@ impl Gateway {
             paging,
             journal,
             throttle,
-            streams: Arc::new(streams),
+            streams,
             spools,
             clock,
         })
-    }
-
-    /// Waits until every stream has ended and has its record.
-    pub(crate) async fn streams_ended(&self) {
-        self.streams.all_ended().await;
     }
 
     /// Whether a path belongs to a route.

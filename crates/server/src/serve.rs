@@ -1,5 +1,7 @@
 //! Running: listeners, tasks, signals, draining.
 
+mod reload;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +19,13 @@ use tokio::sync::watch;
 use crate::admin::socket;
 use crate::app::App;
 use crate::config::{self, Config};
-use crate::front_door::FrontDoor;
 use crate::live::policies::Look;
 use crate::net::connections::Limits;
 use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
 use crate::net::{listen, reserve, tls};
 use crate::store::StoreError;
+use reload::Current;
 
 /// How often the policy folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -84,13 +86,14 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let Listeners { https, http, metrics } = listeners;
     let (stop, stopped) = watch::channel(false);
-    let gateway = Arc::new(app.gateway(stopped.clone())?);
-    let own = app.own_endpoints(Arc::clone(&gateway));
+    let lasting = app.lasting(stopped.clone())?;
+    let streams = Arc::clone(&lasting.streams);
+    let current = Arc::new(Current::new(&app, lasting)?);
     let certificate = app.certificate()?;
-    let front = Arc::new(FrontDoor::new(&app, Arc::clone(&gateway), own));
 
+    let in_force = Arc::clone(&current);
     let handle = move |peer, request| {
-        let front = Arc::clone(&front);
+        let front = in_force.front();
         async move { front.answer(peer, request).await }
     };
     let tls = tls::server(Arc::clone(&certificate))?;
@@ -108,12 +111,12 @@ pub(crate) async fn run(
     record(&app, Event::Started, &[]).await?;
     tracing::info!(issuer = app.config.issuer, "serving");
     ready()?;
-    until_stopped(&app, &certificate).await?;
+    until_stopped(&app, &current, &certificate).await?;
 
     tracing::info!("draining");
     let _ = stop.send(true);
     let _ = serving.await;
-    if tokio::time::timeout(STREAMS_TIME, gateway.streams_ended()).await.is_err() {
+    if tokio::time::timeout(STREAMS_TIME, streams.all_ended()).await.is_err() {
         tracing::warn!("streams were still open when the time to drain was over");
     }
     if let Err(error) = app.sessions.flush().await {
@@ -134,7 +137,7 @@ fn connection_limits(listen: &config::Listen) -> Limits {
 }
 
 /// Looks after what has to be looked after, until a signal says to stop.
-async fn until_stopped(app: &App, certificate: &Certificate) -> anyhow::Result<()> {
+async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -145,9 +148,9 @@ async fn until_stopped(app: &App, certificate: &Certificate) -> anyhow::Result<(
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = next(&mut hangup) => reload(app, certificate).await,
+            _ = next(&mut hangup) => current.reload(app, certificate).await,
             _ = look.tick() => look_at_policies(app).await,
-            _ = measure.tick() => look_at_disk(app).await,
+            _ = measure.tick() => look_at_disk(app, &current.config()).await,
             _ = tidy.tick() => {
                 if let Err(error) = app.sessions.flush().await {
                     tracing::warn!(%error, "session activity was not written");
@@ -170,29 +173,14 @@ async fn next(signal: &mut Signal) {
     }
 }
 
-/// SIGHUP: certificate and policies, each for itself.
-async fn reload(app: &App, certificate: &Certificate) {
-    let outcome = match certificate.reload(&app.config.tls) {
-        Ok(()) => record(app, Event::ConfigReloaded, &[("what", "certificate".to_owned())]).await,
-        Err(error) => {
-            tracing::error!(%error, "the new certificate is not used; the old one stays");
-            record(app, Event::ConfigRejected, &[("why", error.to_string())]).await
-        }
-    };
-    if let Err(error) = outcome {
-        tracing::error!(%error, "audit");
-    }
-    look_at_policies(app).await;
-}
-
 /// Notices when the disk is almost full, and tells how many were turned away for it.
-async fn look_at_disk(app: &App) {
+async fn look_at_disk(app: &App, config: &Config) {
     let reserve = &app.throttle.reserve;
-    let free = reserve::free(&app.config.audit.dir).unwrap_or_else(|error| {
+    let free = reserve::free(&config.audit.dir).unwrap_or_else(|error| {
         tracing::warn!(%error, "how much disk is free cannot be told");
         0
     });
-    match reserve.look(free, app.config.audit.reserve) {
+    match reserve.look(free, config.audit.reserve) {
         reserve::Look::Same => {}
         reserve::Look::Touched => {
             tracing::error!(

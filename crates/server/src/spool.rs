@@ -19,7 +19,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,6 +45,8 @@ const ROOM_TIME: Duration = Duration::from_secs(30);
 pub(crate) struct Spools {
     folder: PathBuf,
     room: Arc<Semaphore>,
+    /// How much there is in all, in KiB: a semaphore gives 32 bits of permits at once.
+    total: Mutex<u64>,
 }
 
 /// Leave to hold a large answer in memory.
@@ -67,19 +69,29 @@ pub(crate) struct Spooled {
 }
 
 impl Spools {
-    /// Makes the folder in `data_dir`, and empties it of what a crash left. `largest` is the longest answer there can be.
+    /// Makes the folder in `data_dir`, and empties it of what a crash left.
     ///
     /// # Errors
     /// What the disk says.
-    pub(crate) fn open(data_dir: &Path, largest: u64) -> io::Result<Self> {
+    pub(crate) fn open(data_dir: &Path) -> io::Result<Self> {
         let folder = data_dir.join("spool");
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         for entry in std::fs::read_dir(&folder)? {
             std::fs::remove_file(entry?.path())?;
         }
-        let room = usize::try_from(ROOM.max(largest)).unwrap_or(Semaphore::MAX_PERMITS);
-        // One permit for a KiB: a semaphore gives 32 bits of them at once.
-        Ok(Self { folder, room: Arc::new(Semaphore::new(room >> 10)) })
+        let spools = Self { folder, room: Arc::new(Semaphore::new(0)), total: Mutex::default() };
+        spools.make_room_for(ROOM);
+        Ok(spools)
+    }
+
+    /// Sees to it that there is room for one answer of this length.
+    pub(crate) fn make_room_for(&self, longest: u64) {
+        let mut total = self.total.lock().unwrap_or_else(PoisonError::into_inner);
+        // Answers beyond what memory can have at all are never read into it.
+        let wanted = (longest >> 10).min(u64::from(u32::MAX));
+        let more = wanted.saturating_sub(*total);
+        self.room.add_permits(usize::try_from(more).unwrap_or_default());
+        *total = (*total).max(wanted);
     }
 
     /// Waits a while for room for a text.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::section::{Reading, Section};
 
 /// Where we listen.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Listen {
     pub(crate) https: SocketAddr,
     /// Answers only redirects.

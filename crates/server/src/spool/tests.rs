@@ -6,7 +6,7 @@ use super::*;
 /// A folder of one test.
 fn spools(name: &str) -> (PathBuf, Arc<Spools>) {
     let folder = std::env::temp_dir().join(format!("chartgate-spool-{}-{name}", std::process::id()));
-    let spools = Spools::open(&folder, 1).unwrap();
+    let spools = Spools::open(&folder).unwrap();
     (folder, Arc::new(spools))
 }
 
@@ -66,6 +66,11 @@ async fn room_is_shared_and_given_back() {
     assert!(little.is_some());
     drop(most);
     assert!(spools.room(2 * IN_MEMORY).await.is_some());
+    drop(little);
+    // A route that takes longer answers than there is room for brings its own.
+    assert!(spools.room_within(soon, 2 * ROOM).await.is_none());
+    spools.make_room_for(2 * ROOM);
+    assert!(spools.room_within(soon, 2 * ROOM).await.is_some());
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -74,7 +79,7 @@ fn a_start_removes_what_a_crash_left() {
     let (folder, _) = spools("left");
     let left = folder.join("spool/half-made");
     std::fs::write(&left, "").unwrap();
-    drop(Spools::open(&folder, 1).unwrap());
+    drop(Spools::open(&folder).unwrap());
     assert!(!left.exists());
     std::fs::remove_dir_all(folder).unwrap();
 }

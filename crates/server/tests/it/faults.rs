@@ -245,7 +245,7 @@ upstream = "http://hapi.internal/fhir"
 }
 
 /// Waits until so many records of an event are there.
-async fn until_recorded(gateway: &Gateway, event: &str, count: usize) -> Vec<Value> {
+pub(crate) async fn until_recorded(gateway: &Gateway, event: &str, count: usize) -> Vec<Value> {
     let begun = Instant::now();
     loop {
         let records = gateway.audit(&[]);

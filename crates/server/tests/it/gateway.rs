@@ -210,6 +210,11 @@ impl Gateway {
         process.signal("-KILL");
     }
 
+    /// SIGHUP: it reads its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.process.as_ref().unwrap().signal("-HUP");
+    }
+
     /// SIGTERM, and its end waited for: what it has said until then.
     pub(crate) fn terminate(&mut self) -> String {
         let process = self.process.take().unwrap();

@@ -44,6 +44,8 @@ mod questions;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod reserve;
 #[cfg(test)]
 mod routes;

@@ -37,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// All open streams, and what ends them.
-pub(in crate::pep) struct Streams {
+pub(crate) struct Streams {
     places: Arc<Semaphore>,
     cut_offs: Arc<LiveCutOffs>,
     sessions: Arc<LiveSessions>,
@@ -70,7 +70,7 @@ enum Ended {
 }
 
 impl Streams {
-    pub(in crate::pep) fn new(
+    pub(crate) fn new(
         cut_offs: Arc<LiveCutOffs>,
         sessions: Arc<LiveSessions>,
         journal: Journal,
@@ -99,7 +99,7 @@ impl Streams {
     }
 
     /// Waits until every stream has ended and has its record.
-    pub(in crate::pep) async fn all_ended(&self) {
+    pub(crate) async fn all_ended(&self) {
         let _ = self.places.acquire_many(PLACES).await;
     }
 

@@ -67,7 +67,7 @@ impl Credential {
         match self {
             Self::None => Ok(None),
             Self::Fixed(value) => Ok(Some(value.clone())),
-            Self::Fetched(token) => token.header().await.map(Some),
+            Self::Fetched(token) => Box::pin(token.header()).await.map(Some),
         }
     }
 

@@ -30,10 +30,22 @@ where
     B: HttpBody<Data = Bytes> + Unpin,
 {
     match content.size_hint().exact() {
-        Some(length) if length > limit => return Err(UpstreamFault::TooLong),
-        Some(length) if length <= IN_MEMORY => return Ok(body::take(content, IN_MEMORY, time).await?),
-        Some(_) | None => {}
+        Some(length) if length > limit => Err(UpstreamFault::TooLong),
+        Some(length) if length <= IN_MEMORY => Ok(body::take(content, IN_MEMORY, time).await?),
+        // In a box, for it is rare and what is common should be small.
+        Some(_) | None => Box::pin(take_large(spools, content, limit, time)).await,
     }
+}
+
+async fn take_large<B>(
+    spools: &Arc<Spools>,
+    content: B,
+    limit: u64,
+    time: Duration,
+) -> Result<Bytes, UpstreamFault>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
     let arrived = tokio::time::timeout(time, arrive(spools, content, limit)).await;
     let spool = match arrived.map_err(|_| UpstreamFault::TooSlow)?? {
         Arrived::Small(bytes) => return Ok(bytes),
@@ -117,23 +129,22 @@ pub(super) async fn put_aside(
     if withheld.inspect().body().size_hint().lower() <= IN_MEMORY {
         return withheld;
     }
-    withheld
-        .then(async |response| {
-            let (mut head, body) = response.into_parts();
-            let source = head.extensions.remove::<Source>();
-            // INVARIANT: a body of our own making is a text, which is there and cannot fail.
-            let text = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
-            let body = match spools.keep(text.clone()).await {
-                Ok(spooled) => Body::new(SpooledBody::from(spooled)),
-                Err(error) => {
-                    // What was done upstream is done: the answer goes out of memory, and keeps its room until it has gone.
-                    let _ = no_disk(&error);
-                    Body::from(Bytes::from_owner(Kept { text, _source: source }))
-                }
-            };
-            Response::from_parts(head, body)
-        })
-        .await
+    let put = withheld.then(async |response| {
+        let (mut head, body) = response.into_parts();
+        let source = head.extensions.remove::<Source>();
+        // INVARIANT: a body of our own making is a text, which is there and cannot fail.
+        let text = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+        let body = match spools.keep(text.clone()).await {
+            Ok(spooled) => Body::new(SpooledBody::from(spooled)),
+            Err(error) => {
+                // What was done upstream is done: the answer goes out of memory, and keeps its room until it has gone.
+                let _ = no_disk(&error);
+                Body::from(Bytes::from_owner(Kept { text, _source: source }))
+            }
+        };
+        Response::from_parts(head, body)
+    });
+    Box::pin(put).await
 }
 
 /// An answer that stays in memory, with the room of its source.

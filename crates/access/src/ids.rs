@@ -156,7 +156,10 @@ impl From<&ClientId> for Subject {
 
 /// 128 bits in hexadecimal: an id that nobody guesses, that opens nothing, and that no command line takes for a flag.
 fn random_id(entropy: &mut dyn Entropy) -> String {
-    entropy.bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or('0');
+    entropy.bytes::<16>().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 impl SessionId {

@@ -54,7 +54,13 @@ pub fn fuzz_jwk_set(data: &[u8]) {
 /// Any bytes as JSON.
 pub fn fuzz_json(data: &[u8]) {
     for max_depth in [0, 2, 32, json::DEEPEST] {
-        if let Ok(value) = json::parse(data, max_depth) {
+        let (checked, read) = (json::check(data, max_depth), json::parse(data, max_depth));
+        assert!(
+            checked.err() == read.as_ref().err().copied(),
+            "the same is refused with and without a value"
+        );
+        if let Ok(node) = read {
+            let value: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
             let written = serde_json::to_vec(&value).unwrap_or_default();
             // A fraction may be read one bit off, and so beyond the largest double, which is a fault of
             // syntax.
@@ -63,6 +69,7 @@ pub fn fuzz_json(data: &[u8]) {
                 matches!(again, Ok(()) | Err(JsonError::Syntax)),
                 "what was read is read again: {again:?}"
             );
+            assert!(node == json::Node::from(&value), "both readers read the same");
         }
     }
 }
@@ -132,8 +139,8 @@ pub fn fuzz_fhir_write(data: &[u8]) {
     }
     if let Ok(draft) = Draft::of_create(data, record.resource_type) {
         assert!(draft.value().get("id").is_none(), "the upstream gives the id");
-        let written = json::parse(draft.text().as_bytes(), json::DEEPEST).unwrap_or_default();
-        let same = patients_of(&written, &bases) == patients_of(draft.value(), &bases);
+        let same = json::parse(draft.text().as_bytes(), json::DEEPEST)
+            .is_ok_and(|written| patients_of(&written, &bases) == patients_of(draft.value(), &bases));
         assert!(same, "what goes upstream is what was decided on");
     }
 }

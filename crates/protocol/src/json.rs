@@ -6,14 +6,17 @@
 //! anything is read from it.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
+
+mod node;
+mod walk;
+
+pub use node::{Members, Node};
+use walk::walk;
 
 /// The deepest nesting that can be allowed: beyond it the reader's own limit would speak first.
 pub const DEEPEST: usize = 126;
@@ -43,22 +46,21 @@ pub enum JsonError {
 /// # Errors
 /// [`JsonError`], by the first fault in the text.
 pub fn check(bytes: &[u8], max_depth: usize) -> Result<&str, JsonError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)?;
-    let fault = Cell::new(JsonError::Syntax);
-    let mut reader = serde_json::Deserializer::from_str(text);
-    Check { levels: max_depth.min(DEEPEST), fault: &fault }
-        .deserialize(&mut reader)
-        .and_then(|()| reader.end())
-        .map_err(|_| fault.get())?;
+    let text = text_of(bytes)?;
+    walk::<()>(text, max_depth)?;
     Ok(text)
 }
 
-/// Reads any value.
+fn text_of(bytes: &[u8]) -> Result<&str, JsonError> {
+    std::str::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)
+}
+
+/// Reads any value, in one pass. The same texts are refused as by [`check`].
 ///
 /// # Errors
 /// [`JsonError`], by the first fault in the text.
-pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value, JsonError> {
-    serde_json::from_str(check(bytes, max_depth)?).map_err(|_| JsonError::Syntax)
+pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Node<'_>, JsonError> {
+    walk(text_of(bytes)?, max_depth)
 }
 
 /// A checked object whose members are read one by one, each as what it has to be.
@@ -71,8 +73,19 @@ impl<'a> Object<'a> {
     /// # Errors
     /// [`JsonError`], by the first fault in the text.
     pub fn parse(bytes: &'a [u8], max_depth: usize) -> Result<Self, JsonError> {
-        let text = check(bytes, max_depth)?;
-        serde_json::from_str(text).map_err(|_| JsonError::NotAnObject)
+        let text = text_of(bytes)?;
+        match serde_json::from_str::<Self>(text) {
+            // One pass, and another through what it left unseen.
+            Ok(object) if object.is_sound(max_depth.min(DEEPEST)) => Ok(object),
+            // Where there is a fault, the check names the first one.
+            _ => serde_json::from_str(check(bytes, max_depth)?).map_err(|_| JsonError::NotAnObject),
+        }
+    }
+
+    fn is_sound(&self, max_depth: usize) -> bool {
+        let Some(levels) = max_depth.checked_sub(1) else { return false };
+        let is_sound = |value: &str| is_plain(value) || walk::<()>(value, levels).is_ok();
+        !walk::repeats(&self.0) && self.0.iter().all(|(_, value)| is_sound(value.get()))
     }
 
     /// How many members there are.
@@ -112,6 +125,16 @@ impl<'a> Object<'a> {
     /// [`WrongType`] if it is anything else, `null` too.
     pub fn string(&self, name: &str) -> Result<Option<Cow<'a, str>>, WrongType> {
         Ok(self.read::<Text<'a>>(name)?.map(|text| text.0))
+    }
+}
+
+/// Whether the reader sees all of a value though it only passes over it: a string without escapes, a short whole number,
+/// `true`, `false`, `null`.
+fn is_plain(value: &str) -> bool {
+    match value.as_bytes() {
+        [b'"', text @ ..] => !text.contains(&b'\\'),
+        [b't' | b'f' | b'n', ..] => true,
+        number => number.len() < 16 && number.iter().all(u8::is_ascii_digit),
     }
 }
 
@@ -174,87 +197,6 @@ impl<'de> Deserialize<'de> for Text<'de> {
             }
         }
         deserializer.deserialize_str(AnyText)
-    }
-}
-
-/// Walks a value of any type and keeps nothing of it.
-#[derive(Clone, Copy)]
-struct Check<'f> {
-    /// How many more levels of nesting are allowed.
-    levels: usize,
-    /// Where a fault is named that the reader's own error cannot carry.
-    fault: &'f Cell<JsonError>,
-}
-
-impl Check<'_> {
-    fn inward<E: serde::de::Error>(self) -> Result<Self, E> {
-        match self.levels.checked_sub(1) {
-            Some(levels) => Ok(Self { levels, ..self }),
-            None => Err(self.refuse(JsonError::TooDeep)),
-        }
-    }
-
-    fn refuse<E: serde::de::Error>(self, fault: JsonError) -> E {
-        self.fault.set(fault);
-        E::custom(fault)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Check<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Check<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let inner = self.inward()?;
-        while items.next_element_seed(inner)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let inner = self.inward()?;
-        let mut names = BTreeSet::new();
-        while let Some(name) = members.next_key::<Text<'de>>()? {
-            if !names.insert(name.0) {
-                return Err(self.refuse(JsonError::DuplicateName));
-            }
-            members.next_value_seed(inner)?;
-        }
-        Ok(())
     }
 }
 

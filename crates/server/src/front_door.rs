@@ -67,11 +67,15 @@ impl FrontDoor {
             // Whoever shows a good token is not to suffer for others at the same address.
             let standing = self.gateway.standing(path, request.headers());
             if !(is_route && standing == Standing::Good) {
-                self.record(&origin, admission).await;
+                Box::pin(self.record(&origin, admission)).await;
                 return throttled();
             }
         }
-        if is_route { self.gateway.handle(&origin, request).await } else { self.own(origin, request).await }
+        if is_route {
+            self.gateway.handle(&origin, request).await
+        } else {
+            Box::pin(self.own(origin, request)).await
+        }
     }
 
     async fn own(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {

@@ -158,7 +158,7 @@ impl Gateway {
         };
         match &gate.upstream {
             Upstream::Fhir(upstream) => fhir::handle(self, gate, upstream, origin, request).await,
-            Upstream::Http(upstream) => http::handle(self, gate, upstream, origin, request).await,
+            Upstream::Http(upstream) => Box::pin(http::handle(self, gate, upstream, origin, request)).await,
         }
     }
 

@@ -1,6 +1,10 @@
 //! Asking Cedar, and remembering what it said.
 
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use cedar_policy::{AuthorizationError, Authorizer, Decision as CedarDecision};
+use chartgate_protocol::fhir::name::ResourceType;
 use moka::sync::Cache;
 
 use super::caller::Facts;
@@ -140,15 +144,18 @@ pub fn any_of(answers: impl IntoIterator<Item = Decision>) -> Decision {
     Decision::Deny(denial)
 }
 
-#[derive(Clone, Eq, PartialEq, Hash)]
-struct RecordKey {
+/// One caller's dealings with one revision of the policies: what was decided for equal facts, so that each question is
+/// asked once.
+#[derive(Debug)]
+pub struct Counsel {
     facts: Facts,
-    action: RecordAction,
-    resource_type: String,
-    relation: Relation,
+    decided: RwLock<HashMap<RecordQuestion, Decision>>,
 }
 
-/// Most decisions repeat; this many are remembered, for as long as these policies stand.
+/// What may be done to records of a type that stand so to the caller.
+type RecordQuestion = (RecordAction, ResourceType, Relation);
+
+/// So many callers' decisions are remembered, for as long as these policies stand.
 const REMEMBERED: u64 = 20_000;
 
 /// The decision point for one revision of the policies. A new revision is a new one, with nothing remembered.
@@ -156,7 +163,7 @@ pub struct Pdp {
     revision: String,
     policies: Policies,
     authorizer: Authorizer,
-    remembered: Cache<RecordKey, Decision>,
+    counsels: Cache<Facts, Arc<Counsel>>,
 }
 
 impl std::fmt::Debug for Pdp {
@@ -169,7 +176,7 @@ impl Pdp {
     /// A decision point over validated policies, whose text has this name.
     #[must_use]
     pub fn new(policies: Policies, revision: String) -> Self {
-        Self { revision, policies, authorizer: Authorizer::new(), remembered: Cache::new(REMEMBERED) }
+        Self { revision, policies, authorizer: Authorizer::new(), counsels: Cache::new(REMEMBERED) }
     }
 
     /// The name of the policies' text: another text has another.
@@ -178,19 +185,39 @@ impl Pdp {
         &self.revision
     }
 
-    /// Asks one question.
-    pub fn decide(&self, facts: &Facts, question: &Question<'_>) -> Decision {
-        match *question {
-            Question::Endpoint { .. } => self.ask(facts, question),
-            Question::Record { action, resource_type, relation } => {
-                let resource_type = resource_type.to_owned();
-                let key = RecordKey { facts: facts.clone(), action, resource_type, relation };
-                self.remembered.get_with(key, || self.ask(facts, question))
+    /// What these policies have said to callers with these facts so far.
+    #[must_use]
+    pub fn counsel(&self, facts: &Facts) -> Arc<Counsel> {
+        match self.counsels.get(facts) {
+            Some(counsel) => counsel,
+            None => {
+                let counsel = Arc::new(Counsel { facts: facts.clone(), decided: RwLock::default() });
+                self.counsels.insert(facts.clone(), Arc::clone(&counsel));
+                counsel
             }
         }
     }
 
-    fn ask(&self, facts: &Facts, question: &Question<'_>) -> Decision {
+    /// Asks about records, or remembers what was said. The counsel is to come of this very decision point.
+    pub fn decide_remembering(
+        &self,
+        counsel: &Counsel,
+        action: RecordAction,
+        resource_type: ResourceType,
+        relation: Relation,
+    ) -> Decision {
+        let key = (action, resource_type, relation);
+        if let Some(decision) = counsel.decided.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return decision.clone();
+        }
+        let question = Question::Record { action, resource_type: resource_type.as_str(), relation };
+        let decision = self.decide(&counsel.facts, &question);
+        counsel.decided.write().unwrap_or_else(PoisonError::into_inner).insert(key, decision.clone());
+        decision
+    }
+
+    /// Asks one question.
+    pub fn decide(&self, facts: &Facts, question: &Question<'_>) -> Decision {
         let Ok(asked) = Asked::build(facts, question, &self.policies.schema) else {
             return Decision::Deny(Denial { policies: Vec::new(), reason: DenyReason::PolicyError });
         };

@@ -6,11 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
-
 use super::base::BaseUrls;
 use super::name::{ResourceId, ResourceType};
 use super::reference::Target;
+use crate::json::{Members, Node};
 
 mod mention;
 mod table;
@@ -40,12 +39,12 @@ pub enum Others {
 
 /// Whose record a resource is.
 #[must_use]
-pub fn patients_of(resource: &Value, bases: &BaseUrls) -> Membership {
+pub fn patients_of(resource: &Node<'_>, bases: &BaseUrls) -> Membership {
     let Some(resource_type) = resource_type(resource) else { return Membership::Unknown };
     match Row::of(resource_type) {
         Row::Unknown => Membership::Unknown,
         Row::Nobody => Membership::Nobody,
-        Row::Itself => match resource.get("id").and_then(Value::as_str).map(str::parse) {
+        Row::Itself => match resource.get("id").and_then(Node::as_str).map(str::parse) {
             Some(Ok(id)) => Membership::Patients(BTreeSet::from([id])),
             Some(Err(_)) | None => Membership::Unknown,
         },
@@ -67,7 +66,7 @@ pub fn patients_of(resource: &Value, bases: &BaseUrls) -> Membership {
 /// The spelling is read generously here, for a name that is half right must not slip through. A contained Patient
 /// counts: its id is good within the resource alone and proves nothing of who it is.
 #[must_use]
-pub fn other_patients_named(resource: &Value, belongs: &Membership, bases: &BaseUrls) -> Others {
+pub fn other_patients_named(resource: &Node<'_>, belongs: &Membership, bases: &BaseUrls) -> Others {
     let known = match belongs {
         Membership::Patients(patients) => patients,
         Membership::Nobody | Membership::Unknown => &BTreeSet::new(),
@@ -101,13 +100,13 @@ pub(super) fn search_parameter(resource_type: ResourceType) -> Option<&'static s
     table::search_parameter(resource_type.as_str())
 }
 
-fn resource_type(resource: &Value) -> Option<&str> {
+fn resource_type<'r>(resource: &'r Node<'_>) -> Option<&'r str> {
     resource.get("resourceType")?.as_str()
 }
 
 /// What references are read within.
 struct Within<'a> {
-    resource: &'a Value,
+    resource: &'a Node<'a>,
     bases: &'a BaseUrls,
 }
 
@@ -119,13 +118,13 @@ enum Proof {
 }
 
 /// Collects the patients that the references at a path name, through all lists on the way.
-fn collect(at: &Value, path: &[&str], patients: &mut BTreeSet<ResourceId>, within: &Within<'_>) -> Proof {
+fn collect(at: &Node<'_>, path: &[&str], patients: &mut BTreeSet<ResourceId>, within: &Within<'_>) -> Proof {
     match (at, path) {
-        (Value::Array(items), _) => {
+        (Node::Array(items), _) => {
             let mut all = items.iter().map(|item| collect(item, path, patients, within));
             if all.all(|proof| proof == Proof::Held) { Proof::Held } else { Proof::Failed }
         }
-        (Value::Object(reference), []) => match named(reference, within) {
+        (Node::Object(reference), []) => match named(reference, within) {
             Named::Patient(id) => {
                 patients.insert(id);
                 Proof::Held
@@ -133,11 +132,11 @@ fn collect(at: &Value, path: &[&str], patients: &mut BTreeSet<ResourceId>, withi
             Named::NoPatient => Proof::Held,
             Named::Unproven => Proof::Failed,
         },
-        (Value::Object(members), [name, rest @ ..]) => match members.get(*name) {
+        (Node::Object(members), [name, rest @ ..]) => match members.get(name) {
             Some(value) => collect(value, rest, patients, within),
             None => Proof::Held,
         },
-        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => Proof::Failed,
+        (Node::Null | Node::Bool(_) | Node::Number | Node::Text(_), _) => Proof::Failed,
     }
 }
 
@@ -148,9 +147,9 @@ enum Named {
     Unproven,
 }
 
-fn named(reference: &Map<String, Value>, within: &Within<'_>) -> Named {
+fn named(reference: &Members<'_>, within: &Within<'_>) -> Named {
     match (reference.get("reference"), reference.get("identifier")) {
-        (Some(Value::String(text)), _) => match Target::of(text, within.bases) {
+        (Some(Node::Text(text)), _) => match Target::of(text, within.bases) {
             Target::Record(record) if record.resource_type == ResourceType::PATIENT => {
                 Named::Patient(record.id)
             }
@@ -160,7 +159,7 @@ fn named(reference: &Map<String, Value>, within: &Within<'_>) -> Named {
         },
         (Some(_), _) => Named::Unproven,
         // references.html#logical: by identifier alone. It may be anybody's, unless it says that it is no patient's.
-        (None, Some(_)) => match reference.get("type").and_then(Value::as_str).map(str::parse) {
+        (None, Some(_)) => match reference.get("type").and_then(Node::as_str).map(str::parse) {
             Some(Ok(ResourceType::PATIENT)) | Some(Err(_)) | None => Named::Unproven,
             Some(Ok(_)) => Named::NoPatient,
         },
@@ -170,10 +169,10 @@ fn named(reference: &Map<String, Value>, within: &Within<'_>) -> Named {
 }
 
 /// references.html#contained. A contained Patient is somebody, and nothing proves who.
-fn contained(id: &str, resource: &Value) -> Named {
-    let mut all = resource.get("contained").and_then(Value::as_array).into_iter().flatten();
-    let found = all.find(|own| own.get("id").and_then(Value::as_str) == Some(id));
-    match found.and_then(resource_type).map(str::parse::<ResourceType>) {
+fn contained(id: &str, resource: &Node<'_>) -> Named {
+    let mut all = resource.get("contained").and_then(Node::as_array).into_iter().flatten();
+    let found = all.find(|own| own.get("id").and_then(Node::as_str) == Some(id));
+    match found.and_then(|found| resource_type(found)).map(str::parse::<ResourceType>) {
         Some(Ok(ResourceType::PATIENT)) | Some(Err(_)) | None => Named::Unproven,
         Some(Ok(_)) => Named::NoPatient,
     }

@@ -3,19 +3,18 @@
 //! A decimal's precision is part of its value (datatypes.html#decimal), so what leaves is the text that came, and
 //! the value that was parsed beside it serves decisions alone.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::base::BaseUrls;
 use super::name::{ResourceId, ResourceType, VersionId};
 use super::outcome::{IssueType, OperationOutcome};
 use super::reference::Reference;
-use crate::json::{self, JsonError};
+use crate::json::{self, JsonError, Node};
 
 /// A resource with a type and an id. It has no `Debug`, for it is PHI from end to end.
 pub struct Resource<'a> {
-    text: &'a RawValue,
-    value: Value,
+    text: &'a str,
+    value: Node<'a>,
     reference: Reference,
 }
 
@@ -56,9 +55,10 @@ impl<'a> Resource<'a> {
     /// # Errors
     /// [`BadAnswer`], also where the answer is not what was asked for.
     pub fn parse(body: &'a [u8], asked: &Reference, version: Option<&VersionId>) -> Result<Self, BadAnswer> {
-        let text =
-            serde_json::from_str(json::check(body, MAX_DEPTH)?).map_err(|_| BadAnswer::NotAResource)?;
-        let resource = Self::read(text).ok_or(BadAnswer::NotAResource)?;
+        let value = json::parse(body, MAX_DEPTH)?;
+        let text = std::str::from_utf8(body).map_err(|_| JsonError::NotUtf8)?;
+        let text = text.trim_matches([' ', '\t', '\n', '\r']);
+        let resource = Self::of(text, value).ok_or(BadAnswer::NotAResource)?;
         let other_version = |asked: &VersionId| resource.version().is_some_and(|own| own != *asked);
         if resource.reference != *asked || version.is_some_and(other_version) {
             return Err(BadAnswer::OtherResource);
@@ -68,8 +68,11 @@ impl<'a> Resource<'a> {
 
     /// Reads a resource out of text that was checked before.
     pub(super) fn read(text: &'a RawValue) -> Option<Self> {
-        let value: Value = serde_json::from_str(text.get()).ok()?;
-        let member = |name| value.get(name).and_then(Value::as_str);
+        Self::of(text.get(), json::parse(text.get().as_bytes(), MAX_DEPTH).ok()?)
+    }
+
+    fn of(text: &'a str, value: Node<'a>) -> Option<Self> {
+        let member = |name| value.get(name).and_then(Node::as_str);
         let resource_type: ResourceType = member("resourceType")?.parse().ok()?;
         let id: ResourceId = member("id")?.parse().ok()?;
         Some(Self { text, value, reference: Reference { resource_type, id } })
@@ -81,22 +84,22 @@ impl<'a> Resource<'a> {
         &self.reference
     }
 
-    /// Its content, to decide by. Decimals have lost their precision here.
+    /// Its content, to decide by.
     #[must_use]
-    pub fn value(&self) -> &Value {
+    pub fn value(&self) -> &Node<'a> {
         &self.value
     }
 
     /// Its text as it came, to pass on.
     #[must_use]
-    pub fn text(&self) -> &'a RawValue {
+    pub fn text(&self) -> &'a str {
         self.text
     }
 
     /// `meta.versionId`, where it is one that can stand in an entity tag.
     #[must_use]
     pub fn version(&self) -> Option<VersionId> {
-        self.value.pointer("/meta/versionId")?.as_str()?.parse().ok()
+        self.value.get("meta")?.get("versionId")?.as_str()?.parse().ok()
     }
 }
 
@@ -145,7 +148,7 @@ mod tests {
     fn read(body: &str, version: Option<&str>) -> Result<String, BadAnswer> {
         let version = version.map(|version| version.parse().unwrap());
         Resource::parse(body.as_bytes(), &"Patient/a".parse().unwrap(), version.as_ref())
-            .map(|resource| resource.text().get().to_owned())
+            .map(|resource| resource.text().to_owned())
     }
 
     #[test]

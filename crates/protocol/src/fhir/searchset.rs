@@ -135,7 +135,7 @@ impl<'a> Searchset<'a> {
                     Disposition::Withhold => withheld = withheld.saturating_add(1),
                     Disposition::Release => entry.push(Entry {
                         full_url: format!("{}/{}", bases.public, resource.reference()),
-                        resource: resource.text(),
+                        resource: text,
                         search: Search { mode: "match" },
                     }),
                 },

@@ -1,18 +1,17 @@
 //! The body of a create or an update. HL7 FHIR 4.0.1, http.html#create and #update.
 
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::name::ResourceType;
 use super::outcome::{IssueType, OperationOutcome};
 use super::reference::Reference;
 use super::resource::MAX_DEPTH;
-use crate::json::{self, JsonError, Object};
+use crate::json::{self, JsonError, Node, Object};
 
 /// A resource that a client wants to have stored. It has no `Debug`, for it is PHI from end to end.
 pub struct Draft {
-    value: Value,
+    value: Node<'static>,
     text: String,
 }
 
@@ -63,7 +62,7 @@ impl Draft {
     /// [`WriteError`], by the first cause.
     pub fn of_update(body: &[u8], record: &Reference) -> Result<Self, WriteError> {
         let draft = Self::read(body, record.resource_type, Keep::All)?;
-        match draft.value.get("id").and_then(Value::as_str) {
+        match draft.value.get("id").and_then(Node::as_str) {
             Some(id) if id == record.id.as_str() => Ok(draft),
             Some(_) | None => Err(WriteError::Id),
         }
@@ -77,8 +76,8 @@ impl Draft {
             .collect();
         // INVARIANT: names and text that was JSON before are always written.
         let text = serde_json::to_string(&Members(members)).unwrap_or_default();
-        let value = json::parse(text.as_bytes(), MAX_DEPTH)?;
-        if value.get("resourceType").and_then(Value::as_str) != Some(resource_type.as_str()) {
+        let value = json::parse(text.as_bytes(), MAX_DEPTH)?.into_owned();
+        if value.get("resourceType").and_then(Node::as_str) != Some(resource_type.as_str()) {
             return Err(WriteError::Type);
         }
         no_conditional_reference(&value)?;
@@ -87,7 +86,7 @@ impl Draft {
 
     /// Its content, to decide by.
     #[must_use]
-    pub fn value(&self) -> &Value {
+    pub fn value(&self) -> &Node<'static> {
         &self.value
     }
 
@@ -105,17 +104,17 @@ enum Keep {
     AllButId,
 }
 
-fn no_conditional_reference(value: &Value) -> Result<(), WriteError> {
+fn no_conditional_reference(value: &Node<'_>) -> Result<(), WriteError> {
     match value {
-        Value::Object(members) => {
-            let reference = members.get("reference").and_then(Value::as_str);
+        Node::Object(members) => {
+            let reference = members.get("reference").and_then(Node::as_str);
             if reference.is_some_and(|text| text.contains('?')) {
                 return Err(WriteError::ConditionalReference);
             }
-            members.values().try_for_each(no_conditional_reference)
+            members.iter().try_for_each(|(_, value)| no_conditional_reference(value))
         }
-        Value::Array(items) => items.iter().try_for_each(no_conditional_reference),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+        Node::Array(items) => items.iter().try_for_each(no_conditional_reference),
+        Node::Null | Node::Bool(_) | Node::Number | Node::Text(_) => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
-use serde_json::json;
+use proptest::sample::Index;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -18,7 +19,14 @@ fn a_name_is_refused_when_it_comes_twice_at_any_depth_however_it_is_written() {
         assert_eq!(fault(text.as_bytes()), JsonError::DuplicateName, "{text}");
     }
     let apart = r#"{"a":{"a":1},"A":[{"a":1},{"a":2}]}"#;
-    assert_eq!(parse(apart.as_bytes(), 32).unwrap(), json!({"a": {"a": 1}, "A": [{"a": 1}, {"a": 2}]}));
+    let expected = json!({"a": {"a": 1}, "A": [{"a": 1}, {"a": 2}]});
+    assert_eq!(parse(apart.as_bytes(), 32).unwrap(), Node::from(&expected));
+    let many = |last: usize| {
+        let names: Vec<_> = (0..100).chain([last]).map(|name| format!("\"{name}\":0")).collect();
+        parse(format!("{{{}}}", names.join(",")).as_bytes(), 32).map(|_| ())
+    };
+    assert_eq!(many(100), Ok(()));
+    assert_eq!(many(57), Err(JsonError::DuplicateName));
 }
 
 #[test]
@@ -67,7 +75,7 @@ fn what_is_no_json_is_refused_in_parts_that_nobody_reads_too() {
     }
     assert_eq!(fault(b"\"\xff\""), JsonError::NotUtf8);
     assert_eq!(fault(b"\"\xed\xa0\x80\""), JsonError::NotUtf8);
-    assert_eq!(parse(br#" {"a":"\ud83d\ude42"} "#, 32).unwrap(), json!({"a": "🙂"}));
+    assert_eq!(parse(br#" {"a":"\ud83d\ude42"} "#, 32).unwrap(), Node::from(&json!({"a": "🙂"})));
 }
 
 #[test]
@@ -105,13 +113,31 @@ proptest! {
     #[test]
     fn what_a_writer_wrote_is_read_back(value in any_value()) {
         let text = serde_json::to_vec(&value).unwrap();
-        prop_assert_eq!(parse(&text, 32).unwrap(), value);
+        prop_assert_eq!(parse(&text, 32).unwrap(), Node::from(&value));
     }
 
     #[test]
     fn arbitrary_bytes_are_refused_or_read_as_serde_json_reads_them(bytes: Vec<u8>) {
-        if let Ok(value) = parse(&bytes, 32) {
-            prop_assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), value);
+        if let Ok(node) = parse(&bytes, 32) {
+            let value: Value = serde_json::from_slice(&bytes).unwrap();
+            prop_assert_eq!(node, Node::from(&value));
         }
+    }
+
+    #[test]
+    fn an_object_is_refused_for_what_the_check_refuses(value in any_value(), cut: Index, byte: u8) {
+        let mut text = serde_json::to_vec(&json!({ "a": value })).unwrap();
+        let at = cut.index(text.len());
+        text[at] = byte;
+        match (check(&text, 8), Object::parse(&text, 8)) {
+            (Ok(_), object) => prop_assert!(matches!(object, Ok(_) | Err(JsonError::NotAnObject))),
+            (Err(fault), object) => prop_assert_eq!(object.unwrap_err(), fault),
+        }
+    }
+
+    #[test]
+    fn a_string_or_number_is_refused_alone_as_in_an_object(scalar in r#"("[ -~\x00\n\\ud89]{0,12}"|[-+0-9.eE]{1,24}|true|nul|null)"#) {
+        let text = format!("{{\"a\":{scalar}}}");
+        prop_assert_eq!(Object::parse(text.as_bytes(), 8).map(|_| ()), check(text.as_bytes(), 8).map(|_| ()));
     }
 }

@@ -13,6 +13,7 @@ use chartgate_protocol::fhir::search::Narrowed;
 use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
 use chartgate_protocol::fhir::write::Draft;
 use chartgate_protocol::form::Form;
+use chartgate_protocol::json::Node;
 use chartgate_values::Timestamp;
 use serde_json::{Value, json};
 
@@ -35,7 +36,7 @@ fn patients(ids: &[&str]) -> Membership {
     Membership::Patients(ids.iter().map(|id| id.parse().unwrap()).collect())
 }
 
-fn whose(resource: &Value) -> (Membership, Others) {
+fn whose(resource: &Node<'_>) -> (Membership, Others) {
     let belongs = patients_of(resource, &bases());
     let others = other_patients_named(resource, &belongs, &bases());
     (belongs, others)
@@ -249,7 +250,7 @@ fn paths_that_climb_or_leave() {
 fn bundle_in_a_bundle() {
     let inner = json!({"resourceType": "Bundle", "id": "b", "type": "searchset",
         "entry": [{"resource": {"resourceType": "Observation", "id": "o", "subject": {"reference": "Patient/other"}}}]});
-    assert_eq!(whose(&inner).0, Membership::Unknown);
+    assert_eq!(whose(&Node::from(&inner)).0, Membership::Unknown);
     let bundle =
         json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": inner}]}).to_string();
     let searchset = Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
@@ -260,7 +261,7 @@ fn bundle_in_a_bundle() {
 #[test]
 fn binary_of_another() {
     let body = json!({"resourceType": "Binary", "id": "other", "contentType": "text/plain", "data": "eA=="});
-    assert_eq!(whose(&body).0, Membership::Unknown);
+    assert_eq!(whose(&Node::from(&body)).0, Membership::Unknown);
 }
 
 #[test]

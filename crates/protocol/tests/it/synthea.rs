@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chartgate_protocol::fhir::base::BaseUrls;
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
+use chartgate_protocol::json::Node;
 use serde_json::Value;
 
 use crate::vectors;
@@ -52,7 +53,7 @@ fn every_record_of_a_bundle_belongs_to_its_patient_alone() {
         for entry in &entries {
             let mut resource = entry["resource"].clone();
             resolve(&mut resource, &types);
-            let belongs = patients_of(&resource, &bases());
+            let belongs = patients_of(&Node::from(&resource), &bases());
             let counted = match &belongs {
                 Membership::Nobody => &mut shared,
                 Membership::Patients(patients) => {
@@ -69,7 +70,7 @@ fn every_record_of_a_bundle_belongs_to_its_patient_alone() {
             };
             *counted.entry(kind(&resource)).or_default() += 1;
             assert_eq!(
-                other_patients_named(&resource, &belongs, &bases()),
+                other_patients_named(&Node::from(&resource), &belongs, &bases()),
                 Others::None,
                 "{}",
                 resource["id"]
@@ -91,7 +92,7 @@ fn every_record_of_a_bulk_export_belongs_to_one_patient_or_nobody_or_has_no_row(
         std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
     }) {
         let resource: Value = serde_json::from_str(&line).unwrap();
-        let belongs = match patients_of(&resource, &bases()) {
+        let belongs = match patients_of(&Node::from(&resource), &bases()) {
             Membership::Nobody => "nobody",
             Membership::Patients(patients) if patients.len() == 1 => "one patient",
             Membership::Patients(_) => "several patients",

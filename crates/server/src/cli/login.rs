@@ -186,7 +186,8 @@ async fn redeem(
     let request = Request::post(format!("{}/token", config.issuer))
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Full::new(Bytes::from(form.encode())))?;
-    let response = HttpClient::trusting_also(&config.tls.certificate)?.call(request).await?;
+    let client = HttpClient::trusting_also(&config.issuer.parse()?, &config.tls.certificate)?;
+    let response = client.call(request).await?;
     let status = response.status();
     let content = body::take(response.into_body(), 1 << 20, Duration::from_secs(30)).await?;
     if !status.is_success() {

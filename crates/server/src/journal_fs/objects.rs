@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chartgate_audit::storage::{Object, Objects};
 
-use super::{Unnamed, create_folder, names, sync_folder, sync_parent, unless_absent};
+use super::{Unnamed, create_folder, names, sync_folder, sync_parent};
 
 /// The log's folder.
 #[derive(Clone, Debug)]
@@ -66,8 +66,9 @@ impl Objects for ObjectFolder {
 
     fn remove(&self, path: &str) -> io::Result<()> {
         let path = self.root.join(path);
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        unless_absent(removed)?;
-        unless_absent(sync_parent(&path))
+        match if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) } {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| sync_parent(&path)),
+        }
     }
 }

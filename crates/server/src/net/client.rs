@@ -1,94 +1,141 @@
-//! Calling upstreams: pooled connections, HTTP/1.1 and HTTP/2, TLS with the system's CAs or the route's own.
+//! Calling one server: pooled connections, HTTP/1.1 and HTTP/2, TLS with the system's CAs or the route's own.
+//!
+//! An HTTP/1.1 connection is driven by the request that it serves, in that request's own task, so that no other task
+//! has to be woken. While it rests nobody drives it; whether it still stands shows when it is taken.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
 use super::tls::{self, TlsError};
 use crate::config;
+use connect::{Address, Connected};
+use lease::Failed;
+use pool::Pool;
 
-/// How long a connection may take to open.
+mod connect;
+mod lease;
+mod pool;
+
+pub(crate) use lease::Answering;
+
+/// How long a connection may take to open, its TLS handshake included.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
-/// How long an upstream may take to the head of its answer.
+/// How long a server may take to the head of its answer.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 
-/// A pool of connections to one upstream.
+/// A server and the connections to it.
 #[derive(Clone, Debug)]
-pub(crate) struct HttpClient(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(crate) struct HttpClient {
+    address: Arc<Address>,
+    pool: Arc<Pool>,
+}
+
+/// Why a server cannot be called at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// Its CA.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Its address.
+    #[error("`{0}` is no http or https address")]
+    Address(Uri),
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// No connection, or it broke.
+    /// No connection.
     #[error("upstream cannot be reached: {0}")]
-    Unreachable(#[from] Error),
+    Unreachable(#[from] std::io::Error),
+    /// The connection broke, or what came is not HTTP.
+    #[error("upstream broke off: {0}")]
+    Broken(#[from] hyper::Error),
     /// No answer in time.
     #[error("upstream did not answer in time")]
     TooSlow,
 }
 
 impl HttpClient {
-    /// A pool that trusts the system's CAs, or the one of this file in their place.
+    /// A client of the server at `base`, whose path does not matter. Trusts the system's CAs, or the one of this file
+    /// in their place.
     ///
     /// # Errors
-    /// [`TlsError`] if the CA cannot be read.
-    pub(crate) fn new(ca: Option<&Path>) -> Result<Self, TlsError> {
-        Ok(Self::with(tls::client(ca)?))
+    /// [`ClientError`] if the CA cannot be read or the address is of another scheme.
+    pub(crate) fn new(base: &Uri, ca: Option<&Path>) -> Result<Self, ClientError> {
+        Self::with(base, tls::client(ca)?)
     }
 
     /// The same, with a certificate of ours for whoever asks for one.
     ///
     /// # Errors
-    /// [`TlsError`] if the CA, the certificate or its key cannot be read.
-    pub(crate) fn presenting(ca: Option<&Path>, own: &config::Tls) -> Result<Self, TlsError> {
-        Ok(Self::with(tls::client_presenting(ca, own)?))
+    /// [`ClientError`] if the CA, the certificate or its key cannot be read, or as [`HttpClient::new`].
+    pub(crate) fn presenting(base: &Uri, ca: Option<&Path>, own: &config::Tls) -> Result<Self, ClientError> {
+        Self::with(base, tls::client_presenting(ca, own)?)
     }
 
     /// For calling our own gateway: trusts the system's CAs, and the last certificate of our own chain, which for an
     /// installation with a CA of its own is that CA.
     ///
     /// # Errors
-    /// [`TlsError`] if the chain cannot be read.
-    pub(crate) fn trusting_also(chain: &Path) -> Result<Self, TlsError> {
-        Ok(Self::with(tls::client_trusting_also(chain)?))
+    /// [`ClientError`] if the chain cannot be read.
+    pub(crate) fn trusting_also(base: &Uri, chain: &Path) -> Result<Self, ClientError> {
+        Self::with(base, tls::client_trusting_also(chain)?)
     }
 
-    fn with(tls: ClientConfig) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIME));
-        connector.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .enable_http2()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .build(connector);
-        Self(client)
+    fn with(base: &Uri, tls: ClientConfig) -> Result<Self, ClientError> {
+        let address = Address::of(base, tls).ok_or_else(|| ClientError::Address(base.clone()))?;
+        Ok(Self { address: Arc::new(address), pool: Arc::default() })
     }
 
-    /// Sends a request and waits for the head of the answer. Redirects are not followed.
+    /// Sends a request, of whose address only path and query count, and waits for the head of the answer. Redirects
+    /// are not followed.
     ///
     /// # Errors
     /// [`CallError`].
-    pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CallError> {
-        match tokio::time::timeout(HEAD_TIME, self.0.request(request)).await {
-            Ok(answer) => Ok(answer?),
+    pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> Result<Response<Answering>, CallError> {
+        match tokio::time::timeout(HEAD_TIME, self.send(request)).await {
+            Ok(answer) => answer,
             Err(_) => Err(CallError::TooSlow),
         }
     }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Answering>, CallError> {
+        if let Some(sender) = self.pool.shared() {
+            return Box::pin(lease::over_http2(sender, self.address.absolute(request))).await;
+        }
+        let mut request = self.address.relative(request);
+        while let Some(lease) = self.pool.take().await {
+            match lease.send(request).await {
+                Ok(response) => return Ok(response),
+                // It was closed just before, and nothing was sent.
+                Err(failed) => request = failed.take_back()?,
+            }
+        }
+        // In a box, for it is rare and what is common should be small.
+        Box::pin(self.send_first(request)).await
+    }
+
+    /// Sends over a connection that is opened for it.
+    async fn send_first(&self, request: Request<Full<Bytes>>) -> Result<Response<Answering>, CallError> {
+        let connecting = tokio::time::timeout(CONNECT_TIME, self.address.connect());
+        match connecting.await.map_err(|_| CallError::TooSlow)?? {
+            Connected::Http1(stream) => {
+                let lease = self.pool.open(stream).await?;
+                lease.send(request).await.map_err(Failed::into_error)
+            }
+            Connected::Http2(stream) => {
+                let sender = self.pool.share(stream).await?;
+                lease::over_http2(sender, self.address.absolute(request)).await
+            }
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

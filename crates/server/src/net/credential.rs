@@ -4,10 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 
-use super::client::HttpClient;
+use super::client::{ClientError, HttpClient};
 pub(crate) use super::client_credentials::FetchError;
 use super::client_credentials::FetchedToken;
-use super::tls::TlsError;
 use crate::config::{Route, UpstreamAuth};
 
 /// What stands in the `Authorization` header of requests to an upstream.
@@ -23,23 +22,23 @@ pub(crate) enum Credential {
 /// Prepares to call a route's upstream as ourselves.
 ///
 /// # Errors
-/// [`TlsError`] if a CA, certificate or key cannot be read.
-pub(crate) fn prepare(route: &Route) -> Result<(HttpClient, Credential), TlsError> {
-    let ca = route.upstream_ca.as_deref();
+/// [`ClientError`] if a CA, certificate or key cannot be read, or an address cannot be called.
+pub(crate) fn prepare(route: &Route) -> Result<(HttpClient, Credential), ClientError> {
+    let (base, ca) = (&route.upstream, route.upstream_ca.as_deref());
     let credential = match &route.upstream_auth {
         UpstreamAuth::None => Credential::None,
         UpstreamAuth::ClientCertificate(files) => {
-            return Ok((HttpClient::presenting(ca, files)?, Credential::None));
+            return Ok((HttpClient::presenting(base, ca, files)?, Credential::None));
         }
         UpstreamAuth::Bearer(token) => Credential::fixed(&format!("Bearer {}", token.expose())),
         UpstreamAuth::Basic { username, password } => {
             Credential::fixed(&basic(&format!("{username}:{}", password.expose())))
         }
         UpstreamAuth::ClientCredentials(how) => {
-            Credential::Fetched(Box::new(FetchedToken::new(how, HttpClient::new(ca)?)))
+            Credential::Fetched(Box::new(FetchedToken::new(how, HttpClient::new(&how.token_url, ca)?)))
         }
     };
-    Ok((HttpClient::new(ca)?, credential))
+    Ok((HttpClient::new(base, ca)?, credential))
 }
 
 /// RFC 7617 section 2.

@@ -6,7 +6,9 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,6 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
@@ -74,13 +77,8 @@ pub(crate) async fn https<H, F>(
             let requests = activity.clone();
             let service = service_fn(move |request| {
                 let under_way = requests.begin();
-                // A task of its own: hyper drops its future when the client hangs up, and what was begun has to end
-                // with its record, and a revocation in force.
-                let answer = tokio::spawn(handle(peer, request));
-                async move {
-                    let answer = answer.await.unwrap_or_else(|_| broken());
-                    Ok::<_, Infallible>(answer.map(|body| Going::new(body, under_way)))
-                }
+                let answer = ToItsEnd::new(handle(peer, request));
+                async move { Ok::<_, Infallible>(answer.await.map(|body| Going::new(body, under_way))) }
             });
             let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
             connections::drive(connection, |open| open.graceful_shutdown(), activity, &limits, stop).await;
@@ -92,11 +90,38 @@ pub(crate) async fn https<H, F>(
     }
 }
 
-/// The handler panicked, which it should not: nothing of it leaves.
-fn broken() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-    response
+/// What was begun has to end with its record, and a revocation in force: hyper drops the future when the client hangs
+/// up, and what is left of it then goes on as a task of its own.
+struct ToItsEnd<F: Future<Output: Send> + Send + 'static>(Option<Pin<Box<F>>>);
+
+impl<F: Future<Output: Send> + Send + 'static> ToItsEnd<F> {
+    fn new(begun: F) -> Self {
+        Self(Some(Box::pin(begun)))
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Future for ToItsEnd<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // Not there while it is polled: one that panics is not gone on with.
+        let Some(mut future) = self.0.take() else { return Poll::Pending };
+        let polled = future.as_mut().poll(context);
+        if polled.is_pending() {
+            self.0 = Some(future);
+        }
+        polled
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for ToItsEnd<F> {
+    fn drop(&mut self) {
+        if let Some(rest) = self.0.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(rest);
+        }
+    }
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {

@@ -31,7 +31,7 @@ pub(crate) enum TlsError {
 }
 
 /// The one cryptographic provider.
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 

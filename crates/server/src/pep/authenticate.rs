@@ -17,7 +17,6 @@ use chartgate_values::{Clock, Phi, Timestamp};
 use http::HeaderMap;
 use moka::sync::Cache;
 
-use super::enforce::Decisions;
 use crate::config::Route;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
@@ -43,8 +42,6 @@ type Digest = [u8; 32];
 /// What a token proved.
 pub(super) struct Authenticated {
     pub(super) caller: Caller,
-    /// What the policies have said to this caller so far.
-    pub(super) decisions: Decisions,
     traits: Traits,
     expires: NumericDate,
     auth_time: Option<Timestamp>,
@@ -157,7 +154,6 @@ impl Authenticated {
                 patient: claims.patient.as_ref().map(|id| id.as_str().parse()).transpose().ok()?,
                 fhir_user: claims.fhir_user.as_ref().map(|f| f.as_str().parse()).transpose().ok()?,
             },
-            decisions: Decisions::default(),
             expires: claims.exp,
             auth_time: claims.auth_time.map(NumericDate::timestamp),
             traits,

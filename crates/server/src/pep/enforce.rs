@@ -1,11 +1,11 @@
 //! What the caller may: scopes first, then policy, for the type and for each record of it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::caller::Caller;
-use chartgate_access::pdp::decide::{Decision, Denial, Pdp, Question, RecordAction, any_of};
+use chartgate_access::pdp::decide::{Counsel, Decision, Denial, Pdp, RecordAction, any_of};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Reach, Within};
 use chartgate_access::permit::Allowed;
@@ -19,21 +19,8 @@ pub(super) struct Enforcer<'a> {
     caller: &'a Caller,
     panel: Arc<BTreeSet<PatientId>>,
     own: Option<PatientId>,
-    memory: &'a Decisions,
+    counsel: Arc<Counsel>,
 }
-
-/// What was decided for one token under one revision of the policies: its few questions come again and again.
-#[derive(Debug, Default)]
-pub(super) struct Decisions(Mutex<Remembered>);
-
-#[derive(Debug, Default)]
-struct Remembered {
-    revision: String,
-    decided: Vec<(Asked, Decision)>,
-}
-
-/// A question that a token's requests ask.
-type Asked = (Permission, ResourceType, Relation);
 
 /// Why a type is out of reach: the answer would be the same for every instance.
 #[derive(Debug)]
@@ -54,14 +41,10 @@ pub(super) enum RecordDenied {
 }
 
 impl<'a> Enforcer<'a> {
-    pub(super) fn new(
-        pdp: Arc<Pdp>,
-        caller: &'a Caller,
-        memory: &'a Decisions,
-        panel: Arc<BTreeSet<PatientId>>,
-    ) -> Self {
+    pub(super) fn new(pdp: Arc<Pdp>, caller: &'a Caller, panel: Arc<BTreeSet<PatientId>>) -> Self {
         let own = caller.fhir_user.as_ref().and_then(|f| f.patient());
-        Self { pdp, caller, panel, own, memory }
+        let counsel = pdp.counsel(&caller.facts);
+        Self { pdp, caller, panel, own, counsel }
     }
 
     /// Asks whether some record of the type can be within reach.
@@ -138,19 +121,7 @@ impl<'a> Enforcer<'a> {
     }
 
     fn ask(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> Decision {
-        let asked = (permission, resource_type, relation);
-        let mut memory = self.memory.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.revision != self.pdp.revision() {
-            *memory = Remembered { revision: self.pdp.revision().to_owned(), decided: Vec::new() };
-        }
-        if let Some((_, decision)) = memory.decided.iter().find(|(known, _)| *known == asked) {
-            return decision.clone();
-        }
-        let action = record_action(permission);
-        let question = Question::Record { action, resource_type: resource_type.as_str(), relation };
-        let decision = self.pdp.decide(&self.caller.facts, &question);
-        memory.decided.push((asked, decision.clone()));
-        decision
+        self.pdp.decide_remembering(&self.counsel, record_action(permission), resource_type, relation)
     }
 }
 

@@ -81,7 +81,7 @@ impl From<CallError> for UpstreamFault {
     fn from(error: CallError) -> Self {
         tracing::warn!(%error, "upstream");
         match error {
-            CallError::Unreachable(_) => Self::Unreachable,
+            CallError::Unreachable(_) | CallError::Broken(_) => Self::Unreachable,
             CallError::TooSlow => Self::TooSlow,
         }
     }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
-
 use super::Others;
 use crate::fhir::base::BaseUrls;
 use crate::fhir::name::{ResourceId, ResourceType};
 use crate::fhir::reference::Target;
+use crate::json::{Members, Node};
 
 /// Who may be named.
 pub(super) struct Mention<'a> {
@@ -16,9 +15,9 @@ pub(super) struct Mention<'a> {
 }
 
 /// Looks for a patient who is not known. The outermost resource may be a Patient, one within may not.
-pub(super) fn find(resource: &Value, allowed: &Mention<'_>) -> Others {
+pub(super) fn find(resource: &Node<'_>, allowed: &Mention<'_>) -> Others {
     match resource {
-        Value::Object(members) => any(members.iter().map(|(name, value)| allowed.member(name, value))),
+        Node::Object(members) => any(members.iter().map(|(name, value)| allowed.member(name, value))),
         _ => Others::None,
     }
 }
@@ -28,20 +27,20 @@ fn any(mut all: impl Iterator<Item = Others>) -> Others {
 }
 
 impl Mention<'_> {
-    fn member(&self, name: &str, value: &Value) -> Others {
+    fn member(&self, name: &str, value: &Node<'_>) -> Others {
         match value {
-            Value::String(text) if is_link(name) => self.text(text),
-            Value::Array(items) => any(items.iter().map(|item| self.member(name, item))),
-            Value::Object(members) => self.object(name, members),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Others::None,
+            Node::Text(text) if is_link(name) => self.text(text),
+            Node::Array(items) => any(items.iter().map(|item| self.member(name, item))),
+            Node::Object(members) => self.object(name, members),
+            Node::Null | Node::Bool(_) | Node::Number | Node::Text(_) => Others::None,
         }
     }
 
-    fn object(&self, name: &str, members: &Map<String, Value>) -> Others {
-        let says = |name: &str| members.get(name).and_then(Value::as_str);
+    fn object(&self, name: &str, members: &Members<'_>) -> Others {
+        let says = |name: &str| members.get(name).and_then(Node::as_str);
         let is_patient = says("resourceType") == Some("Patient");
         let points =
-            ["reference", "identifier", "display"].iter().any(|member| members.contains_key(*member));
+            ["reference", "identifier", "display"].iter().any(|member| members.get(member).is_some());
         let is_proven =
             || matches!(says("reference").map(|text| Target::of(text, self.bases)), Some(Target::Record(_)));
         // A Reference that says that it is to a Patient, and does not prove to which.

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -10,11 +10,11 @@ fn bases() -> BaseUrls {
 }
 
 fn whose(resource: &Value) -> Membership {
-    patients_of(resource, &bases())
+    patients_of(&Node::from(resource), &bases())
 }
 
 fn others(resource: &Value) -> Others {
-    other_patients_named(resource, &whose(resource), &bases())
+    other_patients_named(&Node::from(resource), &whose(resource), &bases())
 }
 
 fn patients(ids: &[&str]) -> Membership {

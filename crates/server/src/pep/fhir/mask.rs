@@ -4,9 +4,9 @@ use axum::body::Body;
 use chartgate_access::pdp::relation::Belongs;
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
 use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::json::Node;
 use chartgate_protocol::smart::scope::Permission;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use serde_json::Value;
 
 use super::large;
 use super::session::Exchange;
@@ -32,7 +32,7 @@ pub(super) fn clear(
     enforcer: &Enforcer<'_>,
     permission: Permission,
     resource_type: ResourceType,
-    content: &Value,
+    content: &Node<'_>,
 ) -> Result<Cleared, Kept> {
     let bases = &exchange.upstream.bases;
     let membership = patients_of(content, bases);
@@ -67,13 +67,13 @@ fn belongs(membership: &Membership) -> Belongs {
 }
 
 /// A record's digest, for the log.
-pub(super) fn digest(text: &str) -> String {
+pub(super) fn digest(text: impl AsRef<[u8]>) -> String {
     digest_of(text)
 }
 
 /// The answer that one record becomes.
-pub(super) fn record_response(status: StatusCode, answer: &Answer, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+pub(super) fn record_response(status: StatusCode, answer: &Answer, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     large::made_from(&mut response, &answer.body);
     let headers = response.headers_mut();

@@ -8,9 +8,9 @@ use chartgate_access::principal::User;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
+use chartgate_protocol::json::Node;
 use chartgate_values::Phi;
 use http::StatusCode;
-use serde_json::Value;
 
 use super::upstream::FhirUpstream;
 use crate::config::Route;
@@ -71,11 +71,11 @@ fn read(body: &[u8], upstream: &FhirUpstream, asked: &BTreeSet<PatientId>) -> BT
 }
 
 /// "Family, Given (birth date)" of a Patient.
-fn name(patient: &Value) -> Option<String> {
-    let text = |value: &Value, member: &str| value.get(member).and_then(Value::as_str).map(str::to_owned);
-    let first = patient.pointer("/name/0")?;
+fn name(patient: &Node<'_>) -> Option<String> {
+    let text = |value: &Node<'_>, member: &str| value.get(member).and_then(Node::as_str).map(str::to_owned);
+    let first = patient.get("name")?.as_array()?.first()?;
     let given: Vec<&str> =
-        first.get("given").and_then(Value::as_array)?.iter().filter_map(Value::as_str).collect();
+        first.get("given").and_then(Node::as_array)?.iter().filter_map(Node::as_str).collect();
     let name = format!("{}, {}", text(first, "family")?, given.join(" "));
     Some(match text(patient, "birthDate") {
         Some(born) => format!("{name} ({born})"),

@@ -39,11 +39,11 @@ pub(super) async fn serve(
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
     let asked = Reference { resource_type, id };
-    let (text, cleared) = {
+    let (body, cleared) = {
         let resource = Resource::parse(&answer.body, &asked, version.as_ref())
             .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
         (
-            resource.text().get().to_owned(),
+            answer.body.slice_ref(resource.text().as_bytes()),
             clear(exchange, enforcer, Permission::Read, resource_type, resource.value()),
         )
     };
@@ -53,9 +53,9 @@ pub(super) async fn serve(
             record.patients = cleared.patients.into_iter().map(Phi::new).collect();
             record.decision.policies = cleared.policies;
             record.response.count = Some(1);
-            record.response.bytes = u64::try_from(text.len()).ok();
-            record.response.digests = vec![Phi::new(mask::digest(&text))];
-            Ok(withheld.map(|answer| mask::record_response(StatusCode::OK, &answer, text)))
+            record.response.bytes = u64::try_from(body.len()).ok();
+            record.response.digests = vec![Phi::new(mask::digest(&body))];
+            Ok(withheld.map(|answer| mask::record_response(StatusCode::OK, &answer, body)))
         }
         Err(kept) => {
             exchange.record.patients = kept.patients.into_iter().map(Phi::new).collect();

@@ -227,7 +227,7 @@ impl Pages<'_> {
                 Ok(cleared) => {
                     told.patients.extend(cleared.patients);
                     told.policies.extend(cleared.policies);
-                    told.digests.push(Phi::new(mask::digest(resource.text().get())));
+                    told.digests.push(Phi::new(mask::digest(resource.text())));
                     Disposition::Release
                 }
                 Err(_) => Disposition::Withhold,

@@ -50,21 +50,16 @@ impl Exchange<'_> {
         let below = path.strip_prefix(self.route.path.as_str()).unwrap_or(path);
         if head.method == Method::GET && below == "/metadata" {
             self.count(origin);
-            return capabilities::serve(self, head).await;
+            return Box::pin(capabilities::serve(self, head)).await;
         }
         let authenticated = self.authenticate(origin, &head.headers)?;
         let page = search::page_link(head);
         let content =
             body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
         let panel = self.gateway.care.of(&authenticated.caller.facts.subject);
-        let enforcer = Enforcer::new(
-            self.gateway.policies.current(),
-            &authenticated.caller,
-            &authenticated.decisions,
-            panel,
-        );
+        let enforcer = Enforcer::new(self.gateway.policies.current(), &authenticated.caller, panel);
         if let Some(link) = page {
-            return search::next_page(self, &authenticated, &enforcer, link).await;
+            return Box::pin(search::next_page(self, &authenticated, &enforcer, link)).await;
         }
         let form = posted_form(head, below, &content)?;
         let header = |name: HeaderName| single(&head.headers, &name);
@@ -80,16 +75,17 @@ impl Exchange<'_> {
         };
         let interaction = Interaction::parse(&request).map_err(Refused::Request)?;
         self.describe(&interaction);
+        // What is larger than a read waits in a box of its own, so that a read does not carry room for it.
         match interaction {
-            Interaction::Capabilities => capabilities::serve(self, head).await,
+            Interaction::Capabilities => Box::pin(capabilities::serve(self, head)).await,
             Interaction::Read { .. } | Interaction::VRead { .. } => {
                 read::serve(self, &enforcer, interaction).await
             }
             Interaction::Search { query, method } => {
-                search::serve(self, &authenticated, &enforcer, query, method).await
+                Box::pin(search::serve(self, &authenticated, &enforcer, query, method)).await
             }
             Interaction::Create { .. } | Interaction::Update { .. } | Interaction::Delete { .. } => {
-                write::serve(self, &enforcer, interaction, &content).await
+                Box::pin(write::serve(self, &enforcer, interaction, &content)).await
             }
         }
     }

@@ -32,7 +32,6 @@ const BODY_TIME: Duration = Duration::from_secs(60);
 /// The FHIR server behind a route.
 pub(in crate::pep) struct FhirUpstream {
     client: HttpClient,
-    authority: Uri,
     base_path: String,
     credential: Credential,
     max_answer: u64,
@@ -71,7 +70,6 @@ impl FhirUpstream {
         let (client, credential) = credential::prepare(route)?;
         Ok(Self {
             client,
-            authority: route.upstream.clone(),
             base_path: route.upstream.path().trim_end_matches('/').to_owned(),
             credential,
             max_answer: route.max_answer,
@@ -202,10 +200,8 @@ impl FhirUpstream {
     }
 
     fn uri(&self, path_and_query: &str) -> Result<Uri, UpstreamFault> {
-        let mut parts = self.authority.clone().into_parts();
         let target = format!("{}{path_and_query}", self.base_path);
-        parts.path_and_query = Some(target.parse().map_err(|_| UpstreamFault::Wrong)?);
-        Uri::from_parts(parts).map_err(|_| UpstreamFault::Wrong)
+        Uri::try_from(target).map_err(|_| UpstreamFault::Wrong)
     }
 
     async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, UpstreamFault> {

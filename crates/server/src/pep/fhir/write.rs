@@ -283,5 +283,5 @@ fn readable(
 ) -> Option<String> {
     let resource = Resource::parse(&answer.body, record, None).ok()?;
     clear(exchange, enforcer, Permission::Read, record.resource_type, resource.value()).ok()?;
-    Some(resource.text().get().to_owned())
+    Some(resource.text().to_owned())
 }

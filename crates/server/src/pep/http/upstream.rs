@@ -48,7 +48,7 @@ const ANSWER_HEADERS: [HeaderName; 8] = [
 /// The server behind a route.
 pub(in crate::pep) struct HttpUpstream {
     client: HttpClient,
-    authority: Uri,
+    base_path: String,
     credential: Credential,
     max_answer: u64,
     pub(super) rules: Vec<(Pattern, HttpRule)>,
@@ -82,7 +82,7 @@ impl HttpUpstream {
         let (client, credential) = credential::prepare(route)?;
         Ok(Self {
             client,
-            authority: route.upstream.clone(),
+            base_path: route.upstream.path().trim_end_matches('/').to_owned(),
             credential,
             max_answer: route.max_answer,
             rules: rules.iter().map(|rule| (Pattern::new(&rule.path), rule.clone())).collect(),
@@ -133,11 +133,8 @@ impl HttpUpstream {
 
     /// The route's path stays in front: `/orders/17` of the gateway is `/orders/17` of the upstream.
     fn uri(&self, path_and_query: &str) -> Result<Uri, UpstreamFault> {
-        let mut parts = self.authority.clone().into_parts();
-        let base = self.authority.path().trim_end_matches('/');
-        let target = format!("{base}{path_and_query}");
-        parts.path_and_query = Some(target.parse().map_err(|_| UpstreamFault::Wrong)?);
-        Uri::from_parts(parts).map_err(|_| UpstreamFault::Wrong)
+        let target = format!("{}{path_and_query}", self.base_path);
+        Uri::try_from(target).map_err(|_| UpstreamFault::Wrong)
     }
 }
 

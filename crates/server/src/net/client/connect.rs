@@ -1,0 +1,99 @@
+//! Where the server is, and a connection to it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Request, Uri, header};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Where a server is and how to speak to it.
+pub(super) struct Address {
+    scheme: Scheme,
+    authority: Authority,
+    host_header: HeaderValue,
+    host: String,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// What bytes go over.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A connection, and the protocol that was agreed on.
+pub(super) enum Connected {
+    Http1(Box<dyn Stream>),
+    Http2(Box<dyn Stream>),
+}
+
+impl Address {
+    /// The address of this base; none if its scheme is neither `http` nor `https` or its host cannot be one.
+    pub(super) fn of(base: &Uri, mut tls: ClientConfig) -> Option<Self> {
+        let scheme = base.scheme()?.clone();
+        let authority = base.authority()?.clone();
+        let host = base.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let (default_port, tls) = match scheme.as_str() {
+            "http" => (80, None),
+            "https" => {
+                tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+                let name = ServerName::try_from(host.clone()).ok()?;
+                (443, Some((TlsConnector::from(Arc::new(tls)), name)))
+            }
+            _ => return None,
+        };
+        let host_header = HeaderValue::from_str(authority.as_str()).ok()?;
+        Some(Self {
+            scheme,
+            host_header,
+            host,
+            port: base.port_u16().unwrap_or(default_port),
+            authority,
+            tls,
+        })
+    }
+
+    /// The request as HTTP/2 wants it: with its whole address (RFC 9113 section 8.3.1).
+    pub(super) fn absolute<B>(&self, mut request: Request<B>) -> Request<B> {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        // INVARIANT: a scheme, an authority and a path that was one before make an address.
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        request.headers_mut().remove(header::HOST);
+        request
+    }
+
+    /// The request as HTTP/1.1 wants it: path and query alone, and the host in a header (RFC 9112 sections 3.2.1
+    /// and 3.2).
+    pub(super) fn relative<B>(&self, mut request: Request<B>) -> Request<B> {
+        if request.uri().authority().is_some() {
+            let path = request.uri().path_and_query().cloned();
+            *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+        }
+        request.headers_mut().insert(header::HOST, self.host_header.clone());
+        request
+    }
+
+    pub(super) async fn connect(&self) -> io::Result<Connected> {
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        tcp.set_nodelay(true)?;
+        let Some((connector, name)) = &self.tls else { return Ok(Connected::Http1(Box::new(tcp))) };
+        let stream = connector.connect(name.clone(), tcp).await?;
+        let agreed_on_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let stream = Box::new(stream);
+        Ok(if agreed_on_http2 { Connected::Http2(stream) } else { Connected::Http1(stream) })
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}

@@ -190,7 +190,10 @@ impl App {
             Arc::clone(&self.clock),
             stopped,
         );
-        Ok(Lasting { streams: Arc::new(streams), spools: Arc::new(Spools::open(&self.config.data_dir)?) })
+        Ok(Lasting {
+            streams: Arc::new(streams),
+            spools: Arc::new(Spools::open(&self.config.data_dir, Arc::clone(&self.throttle))?),
+        })
     }
 
     /// What answers every request, by the reloadable part of this configuration.

@@ -30,6 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 use crate::entropy::SystemEntropy;
+use crate::net::throttle::Throttle;
 pub(crate) use body::SpooledBody;
 
 /// Answers up to this length are held in memory whole.
@@ -45,6 +46,8 @@ const ROOM_TIME: Duration = Duration::from_secs(30);
 pub(crate) struct Spools {
     folder: PathBuf,
     room: Arc<Semaphore>,
+    /// Knows when the disk is almost full: then what is left of it is the log's.
+    throttle: Arc<Throttle>,
     /// How much there is in all, in KiB: a semaphore gives 32 bits of permits at once.
     total: Mutex<u64>,
 }
@@ -73,13 +76,14 @@ impl Spools {
     ///
     /// # Errors
     /// What the disk says.
-    pub(crate) fn open(data_dir: &Path) -> io::Result<Self> {
+    pub(crate) fn open(data_dir: &Path, throttle: Arc<Throttle>) -> io::Result<Self> {
         let folder = data_dir.join("spool");
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         for entry in std::fs::read_dir(&folder)? {
             std::fs::remove_file(entry?.path())?;
         }
-        let spools = Self { folder, room: Arc::new(Semaphore::new(0)), total: Mutex::default() };
+        let room = Arc::new(Semaphore::new(0));
+        let spools = Self { folder, room, throttle, total: Mutex::default() };
         spools.make_room_for(ROOM);
         Ok(spools)
     }
@@ -108,8 +112,11 @@ impl Spools {
     /// A new spool.
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says, or that it is almost full.
     pub(crate) fn begin(&self) -> io::Result<Spool> {
+        if self.throttle.reserve.is_touched() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let path = self.folder.join(Jti::random(entropy).to_string());
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;

@@ -1,12 +1,17 @@
+use chartgate_values::{FixedClock, Timestamp};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 
 use super::*;
 
+fn throttle() -> Arc<Throttle> {
+    Arc::new(Throttle::new(Arc::new(FixedClock::at(Timestamp::from_unix(1000)))))
+}
+
 /// A folder of one test.
 fn spools(name: &str) -> (PathBuf, Arc<Spools>) {
     let folder = std::env::temp_dir().join(format!("chartgate-spool-{}-{name}", std::process::id()));
-    let spools = Spools::open(&folder).unwrap();
+    let spools = Spools::open(&folder, throttle()).unwrap();
     (folder, Arc::new(spools))
 }
 
@@ -79,7 +84,17 @@ fn a_start_removes_what_a_crash_left() {
     let (folder, _) = spools("left");
     let left = folder.join("spool/half-made");
     std::fs::write(&left, "").unwrap();
-    drop(Spools::open(&folder).unwrap());
+    drop(Spools::open(&folder, throttle()).unwrap());
     assert!(!left.exists());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn while_the_disk_is_almost_full_nothing_is_spooled() {
+    let (folder, spools) = spools("full");
+    spools.throttle.reserve.look(9, 10);
+    assert_eq!(spools.begin().err().map(|error| error.kind()), Some(io::ErrorKind::StorageFull));
+    spools.throttle.reserve.look(10, 10);
+    assert!(spools.begin().is_ok());
     std::fs::remove_dir_all(folder).unwrap();
 }

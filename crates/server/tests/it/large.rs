@@ -17,9 +17,9 @@ const SCOPE: &str = "openid fhirUser user/Observation.rs";
 const MINE: &str = "pt-mine";
 
 /// A gateway before this server, and a physician's token.
-async fn serve(name: &str, upstream: &LargeFhir) -> (Gateway, String) {
+async fn serve(name: &str, upstream: &LargeFhir, audit: &str) -> (Gateway, String) {
     let route = format!(
-        "[[route]]\nname = \"ehr\"\nkind = \"fhir\"\npath = \"/fhir\"\nmax_answer = \"24MiB\"\n\
+        "[audit]\n{audit}\n[[route]]\nname = \"ehr\"\nkind = \"fhir\"\npath = \"/fhir\"\nmax_answer = \"24MiB\"\n\
          upstream = \"http://127.0.0.1:{}/fhir\"\n",
         upstream.port
     );
@@ -70,7 +70,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[tokio::test]
 async fn a_long_answer_waits_sealed_for_a_slow_reader_and_leaves_nothing_readable_on_the_disk() {
     let upstream = LargeFhir::start(MINE, "pt-other").await;
-    let (gateway, token) = serve("large", &upstream).await;
+    let (gateway, token) = serve("large", &upstream, "").await;
     let search = "/fhir/Observation?patient=pt-mine";
     let mut held = Vec::new();
     for _ in 0..4 {
@@ -126,7 +126,7 @@ async fn a_long_answer_waits_sealed_for_a_slow_reader_and_leaves_nothing_readabl
 #[tokio::test]
 async fn an_answer_beyond_the_routes_limit_is_a_502_and_nothing_of_it_leaves() {
     let upstream = LargeFhir::start(MINE, "pt-other").await;
-    let (gateway, token) = serve("beyond", &upstream).await;
+    let (gateway, token) = serve("beyond", &upstream, "").await;
     let answer = Call::get("/fhir/Observation/beyond").bearer(&token).to(&gateway).await;
     assert_eq!(answer.status, 502);
     assert!(!answer.text().contains(MARKER));
@@ -141,7 +141,7 @@ async fn an_answer_beyond_the_routes_limit_is_a_502_and_nothing_of_it_leaves() {
 #[tokio::test]
 async fn a_crash_while_a_long_answer_waits_leaves_no_spool_behind() {
     let upstream = LargeFhir::start(MINE, "pt-other").await;
-    let (mut gateway, token) = serve("large-crash", &upstream).await;
+    let (mut gateway, token) = serve("large-crash", &upstream, "").await;
     let held = begin(&gateway, &token, "/fhir/Observation/huge").await;
     gateway.kill();
     drop(held);
@@ -151,4 +151,24 @@ async fn a_crash_while_a_long_answer_waits_leaves_no_spool_behind() {
     gateway.start();
     let small = Call::get("/fhir/Observation/small").bearer(&token).to(&gateway).await;
     assert_eq!(small.status, 200);
+}
+
+#[tokio::test]
+async fn while_the_disk_is_almost_full_long_answers_are_refused_and_short_ones_served() {
+    let upstream = LargeFhir::start(MINE, "pt-other").await;
+    // No disk has so much.
+    let (gateway, token) = serve("large-full", &upstream, "reserve = \"100000000GiB\"").await;
+    let begun = Instant::now();
+    let huge = loop {
+        let huge = Call::get("/fhir/Observation/huge").bearer(&token).to(&gateway).await;
+        if huge.status != 200 {
+            break huge;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is not noticed");
+    };
+    assert_eq!(huge.status, 503, "{}", huge.text());
+    let small = Call::get("/fhir/Observation/small").bearer(&token).to(&gateway).await;
+    assert_eq!(small.status, 200);
+    let records = gateway.audit(&["--action", "read", "--outcome", "error"]);
+    assert_eq!(records.last().unwrap()["decision"]["reason"], "no-room");
 }

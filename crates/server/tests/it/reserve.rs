@@ -128,6 +128,8 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        // It could not be removed while it was a disk.
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -89,6 +89,11 @@ impl<T> Withheld<T> {
         Withheld(change(self.0))
     }
 
+    /// The same where it takes a while, as putting the answer aside does.
+    pub async fn then<U>(self, change: impl AsyncFnOnce(T) -> U) -> Withheld<U> {
+        Withheld(change(self.0).await)
+    }
+
     /// Opens the answer: its record is durable.
     pub fn release(recorded: Recorded<Self>) -> T {
         recorded.into_inner().0

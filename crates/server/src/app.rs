@@ -8,11 +8,13 @@ use axum::Router;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::seal::MasterKey;
 use chartgate_values::{Clock, Secret};
+use tokio::sync::watch;
 
 use crate::admin::Administrator;
 use crate::authorization_server::{self, AuthorizationServer};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::front_door::FrontDoor;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{self, KeyRing};
@@ -25,8 +27,9 @@ use crate::login::{self, Login};
 use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
 use crate::passwords::Passwords;
-use crate::pep::Gateway;
+use crate::pep::{Gateway, Streams};
 use crate::secrets::Secrets;
+use crate::spool::Spools;
 use crate::store::Store;
 
 /// Everything that runs, opened and recovered, but not listening yet.
@@ -45,6 +48,12 @@ pub(crate) struct App {
     passwords: Arc<Passwords>,
     master: MasterKey,
     _lock: DataLock,
+}
+
+/// What outlives a change of configuration: streams that are open and answers that wait.
+pub(crate) struct Lasting {
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) spools: Arc<Spools>,
 }
 
 /// The data folder, held by whoever may write the store or the log.
@@ -169,14 +178,39 @@ impl App {
         Ok(())
     }
 
-    /// What stands in front of the routes.
+    /// What outlives a change of configuration. `stopped` turns true when the gateway goes down.
     ///
     /// # Errors
-    /// If an upstream's CA cannot be read.
-    pub(crate) fn gateway(&self) -> anyhow::Result<Gateway> {
+    /// If the spools' folder cannot be made.
+    pub(crate) fn lasting(&self, stopped: watch::Receiver<bool>) -> anyhow::Result<Lasting> {
+        let streams = Streams::new(
+            Arc::clone(&self.cut_offs),
+            Arc::clone(&self.sessions),
+            self.log.journal.clone(),
+            Arc::clone(&self.clock),
+            stopped,
+        );
+        Ok(Lasting {
+            streams: Arc::new(streams),
+            spools: Arc::new(Spools::open(&self.config.data_dir, Arc::clone(&self.throttle))?),
+        })
+    }
+
+    /// What answers every request, by the reloadable part of this configuration.
+    ///
+    /// # Errors
+    /// If a route cannot be prepared: a CA that cannot be read.
+    pub(crate) fn front_door(&self, config: &Config, lasting: &Lasting) -> anyhow::Result<FrontDoor> {
+        lasting.spools.make_room_for(config.longest_withheld());
+        let gateway = Arc::new(self.gateway(config, lasting)?);
+        let own = self.own_endpoints(config, Arc::clone(&gateway));
+        Ok(FrontDoor::new(self, gateway, own))
+    }
+
+    fn gateway(&self, config: &Config, lasting: &Lasting) -> anyhow::Result<Gateway> {
         Gateway::new(crate::pep::Parts {
-            issuer: self.config.issuer.clone(),
-            routes: Arc::clone(&self.config.routes),
+            issuer: config.issuer.clone(),
+            routes: Arc::clone(&config.routes),
             keys: Arc::clone(&self.keys),
             cut_offs: Arc::clone(&self.cut_offs),
             care: Arc::clone(&self.care),
@@ -186,23 +220,25 @@ impl App {
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),
+            streams: Arc::clone(&lasting.streams),
+            spools: Arc::clone(&lasting.spools),
         })
     }
 
     /// Everything that answers by itself: the authorization server and the pages.
-    pub(crate) fn own_endpoints(&self, gateway: Arc<Gateway>) -> Router {
+    fn own_endpoints(&self, config: &Config, gateway: Arc<Gateway>) -> Router {
         let own_tokens = Arc::new(OwnTokens {
-            issuer: self.config.issuer.clone(),
+            issuer: config.issuer.clone(),
             keys: Arc::clone(&self.keys),
             cut_offs: Arc::clone(&self.cut_offs),
             sessions: Arc::clone(&self.sessions),
             clock: Arc::clone(&self.clock),
         });
         let server = AuthorizationServer {
-            issuer: self.config.issuer.clone(),
-            tokens: self.config.tokens.clone(),
-            timeouts: self.config.sessions,
-            routes: Arc::clone(&self.config.routes),
+            issuer: config.issuer.clone(),
+            tokens: config.tokens.clone(),
+            timeouts: config.sessions,
+            routes: Arc::clone(&config.routes),
             store: Arc::clone(&self.store),
             keys: Arc::clone(&self.keys),
             cut_offs: Arc::clone(&self.cut_offs),
@@ -213,8 +249,8 @@ impl App {
             clock: Arc::clone(&self.clock),
         };
         let login = Login {
-            issuer: self.config.issuer.clone(),
-            timeouts: self.config.sessions,
+            issuer: config.issuer.clone(),
+            timeouts: config.sessions,
             store: Arc::clone(&self.store),
             care: Arc::clone(&self.care),
             policies: Arc::clone(&self.policies),
@@ -227,7 +263,7 @@ impl App {
             clock: Arc::clone(&self.clock),
         };
         let tiles = LogTiles {
-            dir: self.config.audit.dir.clone(),
+            dir: config.audit.dir.clone(),
             own_tokens,
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),

@@ -2,13 +2,15 @@
 //!
 //! Read key by key rather than by derive, so that every error is reported at once, with its line.
 
+mod listen;
 mod route;
 mod section;
 mod source;
+mod succession;
 #[cfg(test)]
 mod tests;
+mod upstream_auth;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +18,17 @@ use std::time::Duration;
 use chartgate_access::session::Timeouts;
 use chartgate_protocol::jose::Algorithm;
 
-pub(crate) use route::{HttpRule, Route, RouteKind, UpdateCreate, UpstreamAuth};
+pub(crate) use listen::{Listen, Network};
+pub(crate) use route::{HttpRule, Route, RouteKind, UpdateCreate};
 use section::{Reading, Section};
 pub(crate) use source::ConfigError;
+pub(crate) use upstream_auth::{ClientCredentials, UpstreamAuth};
 
 /// The whole configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
+    /// Where it was read from.
+    pub(crate) file: PathBuf,
     /// Our name in every token, and the public base URL; no slash at the end.
     pub(crate) issuer: String,
     /// Store, keys, lock and administration socket.
@@ -38,18 +44,6 @@ pub(crate) struct Config {
     /// Schema, policies and their tests.
     pub(crate) policy_dir: PathBuf,
     pub(crate) routes: Arc<[Route]>,
-}
-
-/// Where we listen.
-#[derive(Debug)]
-pub(crate) struct Listen {
-    pub(crate) https: SocketAddr,
-    /// Answers only redirects.
-    pub(crate) http: Option<SocketAddr>,
-    /// `/metrics`, `/healthz`, `/readyz`.
-    pub(crate) metrics: Option<SocketAddr>,
-    /// Whose word about the client's address is believed.
-    pub(crate) trusted_proxies: Vec<Network>,
 }
 
 /// Our certificate, the chain with it, and its key, in PEM.
@@ -73,6 +67,8 @@ pub(crate) struct Tokens {
 pub(crate) struct Audit {
     pub(crate) dir: PathBuf,
     pub(crate) durability: Durability,
+    /// While less disk than this is free, requests that did not show who makes them are turned away.
+    pub(crate) reserve: u64,
 }
 
 /// What an acknowledged record survives.
@@ -82,13 +78,6 @@ pub(crate) enum Durability {
     Fsync,
     /// The end of the process: the operating system has it.
     Os,
-}
-
-/// An address block.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Network {
-    address: std::net::IpAddr,
-    bits: u8,
 }
 
 /// The longest that an access token may live; cut-offs are kept as long.
@@ -109,7 +98,8 @@ impl Config {
         let variables: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self::read(&text, &folder, &variables)
+        let read = Self::read(&text, &folder, &variables)?;
+        Ok(Self { file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), ..read })
     }
 
     fn read(text: &str, folder: &Path, environment: &[(String, String)]) -> Result<Self, Vec<ConfigError>> {
@@ -168,7 +158,18 @@ impl Config {
             audit,
             policy_dir,
             routes: routes.into(),
+            file: PathBuf::new(),
         })
+    }
+
+    /// The longest answer that is withheld whole, of any route.
+    pub(crate) fn longest_withheld(&self) -> u64 {
+        self.routes
+            .iter()
+            .filter(|route| route.is_fhir())
+            .map(|route| route.max_answer)
+            .max()
+            .unwrap_or_default()
     }
 
     /// The host and port of the issuer: names the log and the site that cookies and passkeys belong to.
@@ -267,36 +268,12 @@ fn check_routes(reading: &mut Reading<'_>, routes: &[Route]) {
     }
 }
 
+/// Some dozen segments of the journal.
+const RESERVE: u64 = 256 << 20;
+
 /// As `y` counts them: 365.25 days.
 const fn years(count: u64) -> Duration {
     Duration::from_secs(count.saturating_mul(31_557_600))
-}
-
-impl Listen {
-    fn read(reading: &mut Reading<'_>, mut section: Section) -> Option<Self> {
-        let https = section
-            .parsed(reading, "https")
-            .unwrap_or_else(|| SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 8443)));
-        let http = section.parsed(reading, "http");
-        let metrics = section.parsed(reading, "metrics");
-        let line = section.line_of("mtls");
-        if section.text(reading, "mtls").is_some() {
-            reading.error(line, section.key("mtls"), "is not built yet");
-        }
-        let line = section.line_of("trusted_proxies");
-        let mut trusted_proxies = Vec::new();
-        for text in section.texts(reading, "trusted_proxies") {
-            match Network::parse(&text) {
-                Some(network) => trusted_proxies.push(network),
-                None => {
-                    let problem = format!("`{text}` is no address block such as \"10.0.0.0/8\"");
-                    reading.error(line, section.key("trusted_proxies"), problem);
-                }
-            }
-        }
-        section.finish(reading);
-        Some(Self { https, http, metrics, trusted_proxies })
-    }
 }
 
 impl Tls {
@@ -371,34 +348,10 @@ impl Audit {
                 Durability::Fsync
             }
         };
+        let reserve = section.size(reading, "reserve", RESERVE);
         // Entries are kept for good until pruning is built, so any retention is kept; the value has to make sense.
         section.duration(reading, "retention", years(6), Duration::from_hours(1)..=years(100));
         section.finish(reading);
-        Self { dir, durability }
-    }
-}
-
-impl Network {
-    /// Reads `10.0.0.0/8`, or a single address.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address.parse().ok()?, bits.parse().ok()?),
-            None => {
-                let address: std::net::IpAddr = text.parse().ok()?;
-                (address, if address.is_ipv4() { 32 } else { 128 })
-            }
-        };
-        (bits <= if address.is_ipv4() { 32 } else { 128 }).then_some(Self { address, bits })
-    }
-
-    /// Whether an address lies in the block.
-    pub(crate) fn contains(&self, address: std::net::IpAddr) -> bool {
-        use std::net::IpAddr::{V4, V6};
-        let shared = match (self.address, address.to_canonical()) {
-            (V4(a), V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-            (V6(a), V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-            (V4(_), V6(_)) | (V6(_), V4(_)) => return false,
-        };
-        shared >= u32::from(self.bits)
+        Self { dir, durability, reserve }
     }
 }

@@ -1,6 +1,6 @@
 //! The one place that draws the system's randomness.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chartgate_values::{Entropy, Secret};
@@ -27,4 +27,23 @@ pub(crate) fn opaque_secret() -> Secret<String> {
 /// What is stored of a secret with enough randomness of its own: SHA-256, in base64url.
 pub(crate) fn digest_of(secret: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, secret.as_ref()))
+}
+
+/// The same digest of what comes piece by piece.
+pub(crate) struct RunningDigest(Context);
+
+impl RunningDigest {
+    pub(crate) fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    pub(crate) fn finish(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.finish())
+    }
+}
+
+impl Default for RunningDigest {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
 }

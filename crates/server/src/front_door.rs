@@ -96,6 +96,9 @@ impl FrontDoor {
     /// One record a minute and address, with the count.
     async fn record(&self, origin: &Origin, admission: Admission) {
         let Admission::NoAndRecord(count) = admission else { return };
+        if self.throttle.reserve.admit_stranger().is_err() {
+            return;
+        }
         let mut record = origin.record(Event::AccessThrottled, Outcome::Deny, self.clock.now());
         record.response.count = Some(count);
         if let Err(error) = self.journal.append(&record, ()).await {

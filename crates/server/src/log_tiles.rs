@@ -82,6 +82,9 @@ async fn serve(
     let answer = match reader(tiles, headers) {
         Err(status) => {
             tiles.throttle.count(origin.ip);
+            if tiles.throttle.reserve.admit_stranger().is_err() {
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
             record.outcome = Outcome::Deny;
             refused(status)
         }

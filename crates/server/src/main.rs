@@ -22,6 +22,7 @@ mod passwords;
 mod pep;
 mod secrets;
 mod serve;
+mod spool;
 mod store;
 mod telemetry;
 

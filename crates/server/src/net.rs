@@ -3,10 +3,14 @@
 pub(crate) mod bearer;
 pub(crate) mod body;
 pub(crate) mod client;
+mod client_credentials;
+pub(crate) mod connections;
 pub(crate) mod cookie;
 pub(crate) mod credential;
+pub(crate) mod flow;
 pub(crate) mod listen;
 pub(crate) mod origin;
 pub(crate) mod path;
+pub(crate) mod reserve;
 pub(crate) mod throttle;
 pub(crate) mod tls;

@@ -32,9 +32,11 @@ use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
 use crate::net::origin::Origin;
 use crate::net::throttle::Throttle;
+use crate::spool::Spools;
 use authenticate::Authenticator;
 use fhir::FhirUpstream;
 use http::HttpUpstream;
+pub(crate) use http::Streams;
 
 /// What a gateway is built from.
 pub(crate) struct Parts {
@@ -50,6 +52,8 @@ pub(crate) struct Parts {
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) spools: Arc<Spools>,
 }
 
 /// Whether a caller has shown who they are.
@@ -69,6 +73,8 @@ pub(crate) struct Gateway {
     paging: SealingKey,
     journal: Journal,
     throttle: Arc<Throttle>,
+    streams: Arc<Streams>,
+    spools: Arc<Spools>,
     clock: Arc<dyn Clock>,
 }
 
@@ -102,18 +108,34 @@ impl Gateway {
             journal,
             throttle,
             clock,
+            streams,
+            spools,
         } = parts;
         let mut gates = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             let upstream = match &route.kind {
-                RouteKind::Fhir { .. } => Upstream::Fhir(FhirUpstream::new(route, &issuer)?),
+                RouteKind::Fhir { .. } => {
+                    Upstream::Fhir(FhirUpstream::new(route, &issuer, Arc::clone(&spools))?)
+                }
                 RouteKind::Http { allow } => Upstream::Http(HttpUpstream::new(route, allow)?),
             };
             gates.push(Gate { routes: Arc::clone(&routes), index, upstream });
         }
         let authenticator =
             Authenticator::new(&issuer, &routes, keys, cut_offs, sessions, Arc::clone(&clock));
-        Ok(Self { issuer, gates, authenticator, care, policies, paging, journal, throttle, clock })
+        Ok(Self {
+            issuer,
+            gates,
+            authenticator,
+            care,
+            policies,
+            paging,
+            journal,
+            throttle,
+            streams,
+            spools,
+            clock,
+        })
     }
 
     /// Whether a path belongs to a route.

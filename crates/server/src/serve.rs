@@ -1,5 +1,7 @@
 //! Running: listeners, tasks, signals, draining.
 
+mod reload;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +18,24 @@ use tokio::sync::watch;
 
 use crate::admin::socket;
 use crate::app::App;
-use crate::config::Config;
-use crate::front_door::FrontDoor;
+use crate::config::{self, Config};
 use crate::live::policies::Look;
+use crate::net::connections::Limits;
+use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
-use crate::net::{listen, tls};
+use crate::net::{listen, reserve, tls};
 use crate::store::StoreError;
+use reload::Current;
 
 /// How often the policy folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the free disk is looked at.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// How often activity is written and old cut-offs are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// How long streams have, once connections are drained, to get their last record.
+const STREAMS_TIME: Duration = Duration::from_secs(5);
 
 /// Sockets that are bound and not served yet.
 pub(crate) struct Listeners {
@@ -76,23 +85,25 @@ pub(crate) async fn run(
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let Listeners { https, http, metrics } = listeners;
-    let gateway = Arc::new(app.gateway()?);
-    let own = app.own_endpoints(Arc::clone(&gateway));
-    let certificate = app.certificate()?;
-    let front = Arc::new(FrontDoor::new(&app, gateway, own));
     let (stop, stopped) = watch::channel(false);
+    let lasting = app.lasting(stopped.clone())?;
+    let streams = Arc::clone(&lasting.streams);
+    let current = Arc::new(Current::new(&app, lasting)?);
+    let certificate = app.certificate()?;
 
+    let in_force = Arc::clone(&current);
     let handle = move |peer, request| {
-        let front = Arc::clone(&front);
+        let front = in_force.front();
         async move { front.answer(peer, request).await }
     };
     let tls = tls::server(Arc::clone(&certificate))?;
-    let serving = tokio::spawn(listen::https(https, tls, handle, stopped.clone()));
+    let limits = connection_limits(&app.config.listen);
+    let serving = tokio::spawn(listen::https(https, tls, limits, handle, stopped.clone()));
     if let Some(listener) = http {
         tokio::spawn(listen::redirect(listener, app.config.issuer.clone(), stopped.clone()));
     }
     if let Some(listener) = metrics {
-        tokio::spawn(serve_metrics(listener, app.log.journal.clone()));
+        tokio::spawn(serve_metrics(listener, app.log.journal.clone(), Arc::clone(&app.throttle)));
     }
     let commands = socket::bind(&app.config.data_dir).context("the administration socket")?;
     tokio::spawn(socket::serve(commands, Arc::clone(&app.administrator), stopped.clone()));
@@ -100,11 +111,14 @@ pub(crate) async fn run(
     record(&app, Event::Started, &[]).await?;
     tracing::info!(issuer = app.config.issuer, "serving");
     ready()?;
-    until_stopped(&app, &certificate).await?;
+    until_stopped(&app, &current, &certificate).await?;
 
     tracing::info!("draining");
     let _ = stop.send(true);
     let _ = serving.await;
+    if tokio::time::timeout(STREAMS_TIME, streams.all_ended()).await.is_err() {
+        tracing::warn!("streams were still open when the time to drain was over");
+    }
     if let Err(error) = app.sessions.flush().await {
         tracing::warn!(%error, "session activity was not written");
     }
@@ -113,19 +127,30 @@ pub(crate) async fn run(
     Ok(())
 }
 
+fn connection_limits(listen: &config::Listen) -> Limits {
+    Limits {
+        per_address: listen.connections_per_address,
+        idle: listen.idle_timeout,
+        stall: listen.stall_timeout,
+        trusted: listen.trusted_proxies.clone(),
+    }
+}
+
 /// Looks after what has to be looked after, until a signal says to stop.
-async fn until_stopped(app: &App, certificate: &Certificate) -> anyhow::Result<()> {
+async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut measure = tokio::time::interval(MEASURE_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = next(&mut hangup) => reload(app, certificate).await,
+            _ = next(&mut hangup) => current.reload(app, certificate).await,
             _ = look.tick() => look_at_policies(app).await,
+            _ = measure.tick() => look_at_disk(app, &current.config()).await,
             _ = tidy.tick() => {
                 if let Err(error) = app.sessions.flush().await {
                     tracing::warn!(%error, "session activity was not written");
@@ -148,19 +173,31 @@ async fn next(signal: &mut Signal) {
     }
 }
 
-/// SIGHUP: certificate and policies, each for itself.
-async fn reload(app: &App, certificate: &Certificate) {
-    let outcome = match certificate.reload(&app.config.tls) {
-        Ok(()) => record(app, Event::ConfigReloaded, &[("what", "certificate".to_owned())]).await,
-        Err(error) => {
-            tracing::error!(%error, "the new certificate is not used; the old one stays");
-            record(app, Event::ConfigRejected, &[("why", error.to_string())]).await
+/// Notices when the disk is almost full, and tells how many were turned away for it.
+async fn look_at_disk(app: &App, config: &Config) {
+    let reserve = &app.throttle.reserve;
+    let free = reserve::free(&config.audit.dir).unwrap_or_else(|error| {
+        tracing::warn!(%error, "how much disk is free cannot be told");
+        0
+    });
+    match reserve.look(free, config.audit.reserve) {
+        reserve::Look::Same => {}
+        reserve::Look::Touched => {
+            tracing::error!(
+                free,
+                "the disk is almost full: requests that do not show who makes them are turned away"
+            );
         }
-    };
-    if let Err(error) = outcome {
+        reserve::Look::Restored => tracing::info!(free, "there is disk again: everybody is heard"),
+    }
+    let now = app.clock.now();
+    let Some(count) = reserve.to_tell(now) else { return };
+    let mut record = Record::new(Event::AccessThrottled, Outcome::Deny, now);
+    record.decision.reason = Some("disk-reserve".to_owned());
+    record.response.count = Some(count);
+    if let Err(error) = app.log.journal.append(&record, ()).await {
         tracing::error!(%error, "audit");
     }
-    look_at_policies(app).await;
 }
 
 async fn look_at_policies(app: &App) {
@@ -197,7 +234,11 @@ async fn record(app: &App, event: Event, details: &[(&str, String)]) -> anyhow::
 }
 
 /// `/metrics`, `/healthz`, `/readyz`, on a port of their own.
-async fn serve_metrics(listener: TcpListener, journal: chartgate_audit::journal::Journal) {
+async fn serve_metrics(
+    listener: TcpListener,
+    journal: chartgate_audit::journal::Journal,
+    throttle: Arc<Throttle>,
+) {
     let ready = journal.clone();
     let router = Router::new()
         .route("/healthz", axum::routing::get(|| async { "ok\n" }))
@@ -222,8 +263,16 @@ async fn serve_metrics(listener: TcpListener, journal: chartgate_audit::journal:
                      chartgate_audit_records_total {}\n\
                      # HELP chartgate_audit_writable Whether the audit log could be written at the last attempt.\n\
                      # TYPE chartgate_audit_writable gauge\n\
-                     chartgate_audit_writable {writable}\n",
-                    journal.durable()
+                     chartgate_audit_writable {writable}\n\
+                     # HELP chartgate_disk_reserve_touched Whether less disk is free than is kept for authenticated requests.\n\
+                     # TYPE chartgate_disk_reserve_touched gauge\n\
+                     chartgate_disk_reserve_touched {}\n\
+                     # HELP chartgate_disk_reserve_refused_total Requests without a record of their own: the disk is kept for others.\n\
+                     # TYPE chartgate_disk_reserve_refused_total counter\n\
+                     chartgate_disk_reserve_refused_total {}\n",
+                    journal.durable(),
+                    u8::from(throttle.reserve.is_touched()),
+                    throttle.reserve.total(),
                 )
             }),
         );

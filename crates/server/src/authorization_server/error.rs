@@ -7,6 +7,7 @@ use chartgate_protocol::form::FormError;
 use chartgate_protocol::oauth::error::{ErrorBody, ErrorCode};
 use http::{HeaderValue, StatusCode, header};
 
+use crate::net::reserve::KeptForOthers;
 use crate::store::StoreError;
 
 /// A refusal, with its cause in words for the record and the code for the client.
@@ -67,6 +68,12 @@ impl From<StoreError> for OAuthError {
 impl From<AppendError> for OAuthError {
     fn from(error: AppendError) -> Self {
         tracing::error!(%error, "audit");
+        Self::unavailable()
+    }
+}
+
+impl From<KeptForOthers> for OAuthError {
+    fn from(_: KeptForOthers) -> Self {
         Self::unavailable()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
-use chartgate_access::client::Client;
+use chartgate_access::client::{AuthMethod, Client};
 use chartgate_access::permit::Withheld;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome, Record};
@@ -69,6 +69,11 @@ async fn revoke(
             })
             .await?;
     } else {
+        // Anybody can say that they are a public client.
+        if client.token_endpoint_auth_method == AuthMethod::None {
+            server.throttle.count(origin.ip);
+            server.throttle.reserve.admit_stranger()?;
+        }
         record.outcome = Outcome::Deny;
         record.decision.reason = Some("unknown-token".to_owned());
     }

@@ -99,6 +99,7 @@ async fn redeem(
             // Anybody can say that they are a public client.
             if client.token_endpoint_auth_method == AuthMethod::None {
                 server.throttle.count(origin.ip);
+                server.throttle.reserve.admit_stranger()?;
             }
             let record = denied.record(origin, &client, server.clock.now());
             let recorded = server.journal.append(&record, Withheld::new(denied.error)).await?;
@@ -128,6 +129,9 @@ pub(super) async fn record_stranger(
     now: Timestamp,
 ) -> OAuthError {
     server.throttle.count(origin.ip);
+    if let Err(kept) = server.throttle.reserve.admit_stranger() {
+        return kept.into();
+    }
     let mut record = origin.record(Event::TokenDenied, Outcome::Deny, now);
     record.decision.reason = Some(failure.reason.to_owned());
     // A name that is nobody's is not written down: it may be a secret in the wrong place.

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use chartgate_access::ids::Role;
-use chartgate_values::Secret;
 use http::{Method, Uri};
 
 use super::section::{Reading, Section};
+use super::upstream_auth::UpstreamAuth;
 
 /// Something behind the gateway.
 #[derive(Debug)]
@@ -68,22 +68,6 @@ pub(crate) struct HttpRule {
     pub(crate) roles: Vec<Role>,
 }
 
-/// The gateway's own credential towards an upstream.
-#[derive(Debug)]
-pub(crate) enum UpstreamAuth {
-    /// None.
-    None,
-    /// RFC 6750.
-    Bearer(Secret<String>),
-    /// RFC 7617.
-    Basic {
-        /// User name.
-        username: String,
-        /// Password.
-        password: Secret<String>,
-    },
-}
-
 const MAX_ANSWER: u64 = 64 << 20;
 const MAX_BODY: u64 = 8 << 20;
 
@@ -111,11 +95,10 @@ impl Route {
             reading.error(line, section.key("path"), problem);
             None
         });
-        let upstream = upstream(reading, &mut section);
+        let upstream = upstream_url(reading, "upstream", &mut section);
         let audience = section.text(reading, "audience");
-        let upstream_auth = upstream_auth(reading, &mut section);
+        let upstream_auth = UpstreamAuth::read(reading, &mut section);
         let upstream_ca = section.path(reading, "upstream_ca");
-        let max_answer = section.size(reading, "max_answer", MAX_ANSWER);
         let max_body = section.size(reading, "max_body", MAX_BODY);
         let kind_line = section.line_of("kind");
         let kind = match section.required_text(reading, "kind").as_deref() {
@@ -140,6 +123,12 @@ impl Route {
             }
             None => None,
         };
+        let longest = match kind {
+            // What is long is handed on as it comes.
+            Some(RouteKind::Http { .. }) => u64::MAX,
+            Some(RouteKind::Fhir { .. }) | None => MAX_ANSWER,
+        };
+        let max_answer = section.size(reading, "max_answer", longest);
         section.finish(reading);
         let path = path?;
         Some(Self {
@@ -156,10 +145,11 @@ impl Route {
     }
 }
 
-fn upstream(reading: &mut Reading<'_>, section: &mut Section) -> Option<Uri> {
-    let line = section.line_of("upstream");
-    let text = section.required_text(reading, "upstream")?;
-    let key = section.key("upstream");
+/// A URL that we call: over TLS, or on this machine.
+pub(super) fn upstream_url(reading: &mut Reading<'_>, name: &str, section: &mut Section) -> Option<Uri> {
+    let line = section.line_of(name);
+    let text = section.required_text(reading, name)?;
+    let key = section.key(name);
     let uri: Uri = match text.trim_end_matches('/').parse() {
         Ok(uri) => uri,
         Err(e) => {
@@ -169,49 +159,17 @@ fn upstream(reading: &mut Reading<'_>, section: &mut Section) -> Option<Uri> {
     };
     let loopback = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
     match uri.scheme_str() {
-        _ if uri.query().is_some() => reading.error(line, key, "has a query; an upstream is a base URL"),
+        _ if uri.query().is_some() => reading.error(line, key, "has a query; it has to be a plain URL"),
         Some("https") => return Some(uri),
         Some("http") if loopback => return Some(uri),
         Some("http") => reading.error(
             line,
             key,
-            "is plain http to another machine: patient records would travel unencrypted; use https",
+            "is plain http to another machine: patient records and secrets would travel unencrypted; use https",
         ),
         Some(_) | None => reading.error(line, key, format!("`{text}` has to be an https URL")),
     }
     None
-}
-
-fn upstream_auth(reading: &mut Reading<'_>, section: &mut Section) -> UpstreamAuth {
-    let Some(mut auth) = section.optional_table(reading, "upstream_auth") else { return UpstreamAuth::None };
-    let line = auth.line();
-    let bearer = auth.secret(reading, "bearer");
-    let basic = auth.optional_table(reading, "basic").map(|mut basic| {
-        let username = basic.required_text(reading, "username");
-        let password = basic.secret(reading, "password");
-        basic.finish(reading);
-        (username, password)
-    });
-    for later in ["client_credentials", "client_certificate"] {
-        if auth.optional_table(reading, later).is_some() {
-            reading.error(line, auth.key(later), "is not built yet");
-        }
-    }
-    let key = section.key("upstream_auth");
-    auth.finish(reading);
-    match (bearer, basic) {
-        (Some(token), None) => UpstreamAuth::Bearer(token),
-        (None, Some((Some(username), Some(password)))) => UpstreamAuth::Basic { username, password },
-        (Some(_), Some(_)) => {
-            reading.error(line, key, "has more than one kind of credential");
-            UpstreamAuth::None
-        }
-        (None, Some(_)) => {
-            reading.error(line, key, "`basic` needs `username` and `password`");
-            UpstreamAuth::None
-        }
-        (None, None) => UpstreamAuth::None,
-    }
 }
 
 fn http_rule(reading: &mut Reading<'_>, mut section: Section) -> Option<HttpRule> {

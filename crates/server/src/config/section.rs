@@ -167,6 +167,26 @@ impl Section {
         }
     }
 
+    /// A number within bounds, or the default.
+    pub(crate) fn number(
+        &mut self,
+        reading: &mut Reading<'_>,
+        key: &str,
+        default: usize,
+        bounds: std::ops::RangeInclusive<usize>,
+    ) -> usize {
+        let Some(node) = self.table.remove(key) else { return default };
+        let number = match node.value {
+            Value::Integer(number) => usize::try_from(number).ok().filter(|number| bounds.contains(number)),
+            Value::Text(_) | Value::Boolean(_) | Value::List(_) | Value::Table(_) | Value::Other => None,
+        };
+        number.unwrap_or_else(|| {
+            let problem = format!("has to be a number from {} to {}", bounds.start(), bounds.end());
+            reading.error(node.line, self.key(key), problem);
+            default
+        })
+    }
+
     /// A size such as `64KiB`, or the default.
     pub(crate) fn size(&mut self, reading: &mut Reading<'_>, key: &str, default: u64) -> u64 {
         let line = self.line_of(key);
@@ -176,6 +196,11 @@ impl Section {
             reading.error(line, self.key(key), problem);
             default
         })
+    }
+
+    /// Whether a key is there.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
     }
 
     /// A secret: a text, `{ file = "…" }` or `{ env = "…" }`.

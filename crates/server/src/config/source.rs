@@ -17,7 +17,7 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     Text(String),
-    Integer,
+    Integer(i64),
     Boolean(bool),
     List(Vec<Node>),
     Table(BTreeMap<String, Node>),
@@ -137,8 +137,8 @@ impl Lines {
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Boolean(boolean) => Value::Boolean(*boolean),
             DeValue::Integer(integer) => {
-                let fits = i64::from_str_radix(integer.as_str(), integer.radix()).is_ok();
-                if fits { Value::Integer } else { Value::Other }
+                let number = i64::from_str_radix(integer.as_str(), integer.radix());
+                number.map_or(Value::Other, Value::Integer)
             }
             DeValue::Array(array) => Value::List(
                 array

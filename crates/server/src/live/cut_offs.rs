@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chartgate_access::token::revocation::{CutOff, CutOffs, Revoked, Target, Traits};
 use chartgate_values::{Clock, Timestamp};
+use tokio::sync::watch;
 
 use crate::config::LONGEST_ACCESS_TOKEN;
 use crate::store::{Sql, Store, StoreError};
@@ -14,6 +15,7 @@ pub(crate) struct LiveCutOffs {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     table: RwLock<CutOffs>,
+    changed: watch::Sender<()>,
 }
 
 impl LiveCutOffs {
@@ -23,7 +25,7 @@ impl LiveCutOffs {
     /// [`StoreError`].
     pub(crate) fn load(store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let table = RwLock::new(store.read(|sql| sql.cut_offs())?);
-        Ok(Self { store, clock, table })
+        Ok(Self { store, clock, table, changed: watch::Sender::new(()) })
     }
 
     /// Whether a token is still believed.
@@ -32,6 +34,20 @@ impl LiveCutOffs {
     /// [`Revoked`].
     pub(crate) fn check(&self, token: &Traits) -> Result<(), Revoked> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).check(token)
+    }
+
+    /// Waits until a token is no longer believed: for what stays open longer than a request takes.
+    pub(crate) async fn cut_of(&self, token: &Traits) -> Revoked {
+        let mut changed = self.changed.subscribe();
+        loop {
+            if let Err(revoked) = self.check(token) {
+                return revoked;
+            }
+            if changed.changed().await.is_err() {
+                // INVARIANT: the sender lives as long as `self`.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Commits cut-offs together with what else belongs to the act, which is given the time to cut at, then puts them in
@@ -61,6 +77,8 @@ impl LiveCutOffs {
         if !cut_offs.is_empty() {
             let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
             cut_offs.into_iter().for_each(|cut_off| table.add(cut_off));
+            drop(table);
+            self.changed.send_replace(());
         }
         Ok(value)
     }

@@ -62,6 +62,19 @@ impl LiveSessions {
         Ok(())
     }
 
+    /// Whether a session is over by now, asked without using it.
+    ///
+    /// # Errors
+    /// [`SessionIsOver`], also where the store cannot be asked.
+    pub(crate) fn look(&self, id: &SessionId) -> Result<(), SessionIsOver> {
+        let session = self.store.read(|sql| sql.session(id)).map_err(|_: StoreError| SessionIsOver)?;
+        let mut session = session.ok_or(SessionIsOver)?;
+        if let Some(last) = self.known.get(id) {
+            session.last_seen = session.last_seen.max(last);
+        }
+        session.check(self.timeouts, self.clock.now()).map_err(|_| SessionIsOver)
+    }
+
     /// Writes what was noted.
     ///
     /// # Errors

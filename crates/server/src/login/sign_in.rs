@@ -179,6 +179,9 @@ async fn refuse(
     user: Option<&User>,
     answer: impl FnOnce() -> Response,
 ) -> Response {
+    if let Err(kept) = login.throttle.reserve.admit_stranger() {
+        return unavailable(&kept);
+    }
     let mut record = origin.record(Event::LoginFailed, Outcome::Deny, login.clock.now());
     record.action = Some("login".to_owned());
     record.decision.reason = Some(

@@ -42,6 +42,40 @@ where
     tokio::time::timeout(time, pin!(collect(body, limit))).await.map_err(|_| BodyError::TooSlow)?
 }
 
+/// What of a body came within a limit and a time.
+pub(crate) enum Gathered<B> {
+    /// All of it.
+    Whole(Bytes),
+    /// This much; what follows may have no end.
+    Begun(Vec<Bytes>, B),
+}
+
+/// Takes a body if it ends within `limit` bytes and `time`; else what has come so far, with the rest to come.
+///
+/// # Errors
+/// [`BodyError`] if it breaks off meanwhile.
+pub(crate) async fn gather<B>(mut body: B, limit: u64, time: Duration) -> Result<Gathered<B>, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut length: u64 = 0;
+    let deadline = tokio::time::sleep(time);
+    let mut deadline = std::pin::pin!(deadline);
+    while length <= limit {
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = &mut deadline => break,
+        };
+        let Some(frame) = frame else { return Ok(Gathered::Whole(Bytes::from(pieces.concat()))) };
+        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        length = length.saturating_add(data.len() as u64);
+        pieces.push(data);
+    }
+    Ok(Gathered::Begun(pieces, body))
+}
+
 async fn collect<B>(body: B, limit: u64) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,

@@ -14,6 +14,7 @@ use http_body_util::Full;
 use rustls::ClientConfig;
 
 use super::tls::{self, TlsError};
+use crate::config;
 use connect::{Address, Connected};
 use lease::Failed;
 use pool::Pool;
@@ -69,6 +70,14 @@ impl HttpClient {
     /// [`ClientError`] if the CA cannot be read or the address is of another scheme.
     pub(crate) fn new(base: &Uri, ca: Option<&Path>) -> Result<Self, ClientError> {
         Self::with(base, tls::client(ca)?)
+    }
+
+    /// The same, with a certificate of ours for whoever asks for one.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the CA, the certificate or its key cannot be read, or as [`HttpClient::new`].
+    pub(crate) fn presenting(base: &Uri, ca: Option<&Path>, own: &config::Tls) -> Result<Self, ClientError> {
+        Self::with(base, tls::client_presenting(ca, own)?)
     }
 
     /// For calling our own gateway: trusts the system's CAs, and the last certificate of our own chain, which for an

@@ -4,18 +4,76 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 
-use crate::config::UpstreamAuth;
+use super::client::{ClientError, HttpClient};
+pub(crate) use super::client_credentials::FetchError;
+use super::client_credentials::FetchedToken;
+use crate::config::{Route, UpstreamAuth};
 
-/// The `Authorization` header for an upstream, if it wants one.
-pub(crate) fn header(auth: &UpstreamAuth) -> Option<HeaderValue> {
-    let text = match auth {
-        UpstreamAuth::None => return None,
-        UpstreamAuth::Bearer(token) => format!("Bearer {}", token.expose()),
+/// What stands in the `Authorization` header of requests to an upstream.
+pub(crate) enum Credential {
+    /// Nothing: it wants none, or knows us by our certificate.
+    None,
+    /// Always the same.
+    Fixed(HeaderValue),
+    /// A token of another's, while it is good.
+    Fetched(Box<FetchedToken>),
+}
+
+/// Prepares to call a route's upstream as ourselves.
+///
+/// # Errors
+/// [`ClientError`] if a CA, certificate or key cannot be read, or an address cannot be called.
+pub(crate) fn prepare(route: &Route) -> Result<(HttpClient, Credential), ClientError> {
+    let (base, ca) = (&route.upstream, route.upstream_ca.as_deref());
+    let credential = match &route.upstream_auth {
+        UpstreamAuth::None => Credential::None,
+        UpstreamAuth::ClientCertificate(files) => {
+            return Ok((HttpClient::presenting(base, ca, files)?, Credential::None));
+        }
+        UpstreamAuth::Bearer(token) => Credential::fixed(&format!("Bearer {}", token.expose())),
         UpstreamAuth::Basic { username, password } => {
-            format!("Basic {}", STANDARD.encode(format!("{username}:{}", password.expose())))
+            Credential::fixed(&basic(&format!("{username}:{}", password.expose())))
+        }
+        UpstreamAuth::ClientCredentials(how) => {
+            Credential::Fetched(Box::new(FetchedToken::new(how, HttpClient::new(&how.token_url, ca)?)))
         }
     };
-    let mut value = HeaderValue::from_str(&text).ok()?;
+    Ok((HttpClient::new(base, ca)?, credential))
+}
+
+/// RFC 7617 section 2.
+pub(super) fn basic(pair: &str) -> String {
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+/// A header's value that no debug output shows.
+pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+impl Credential {
+    fn fixed(text: &str) -> Self {
+        sensitive(text).map_or(Self::None, Self::Fixed)
+    }
+
+    /// The header as it is now.
+    ///
+    /// # Errors
+    /// [`FetchError`] if there is a token to fetch and it cannot be had.
+    pub(crate) async fn header(&self) -> Result<Option<HeaderValue>, FetchError> {
+        match self {
+            Self::None => Ok(None),
+            Self::Fixed(value) => Ok(Some(value.clone())),
+            Self::Fetched(token) => Box::pin(token.header()).await.map(Some),
+        }
+    }
+
+    /// The upstream does not believe it: the next request is made with a fresh one, if there can be one.
+    pub(crate) fn was_refused(&self, value: Option<&HeaderValue>) {
+        if let (Self::Fetched(token), Some(value)) = (self, value) {
+            token.forget(value);
+        }
+    }
 }

@@ -17,12 +17,13 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
+
+use super::connections::{self, Activity, Addresses, Going, Limits};
 
 /// A TLS handshake, and the first bytes after it, may take this long.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -31,7 +32,7 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// A request head may have this many bytes.
 const HEAD_BYTES: usize = 64 << 10;
 /// Connections at the same time.
-const CONNECTIONS: usize = 10_000;
+const CONNECTIONS: u32 = 10_000;
 /// Open requests may take this long to finish when we go down.
 const DRAIN_TIME: Duration = Duration::from_secs(20);
 
@@ -39,6 +40,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(20);
 pub(crate) async fn https<H, F>(
     listener: TcpListener,
     tls: ServerConfig,
+    limits: Limits,
     handle: H,
     mut stop: watch::Receiver<bool>,
 ) where
@@ -46,8 +48,8 @@ pub(crate) async fn https<H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(CONNECTIONS as usize));
+    let (addresses, limits) = (Addresses::default(), Arc::new(limits));
     let builder = builder();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
@@ -64,22 +66,26 @@ pub(crate) async fn https<H, F>(
                 continue;
             }
         };
+        // Too many of one address: closed before it costs a handshake.
+        let Some(counted) = addresses.admit(peer.ip(), &limits) else { continue };
         let (acceptor, builder, handle) = (acceptor.clone(), builder.clone(), handle.clone());
-        let watcher = graceful.watcher();
+        let (limits, stop) = (Arc::clone(&limits), stop.clone());
         tokio::spawn(async move {
-            let _place = place;
+            let _held = (place, counted);
             let Some(stream) = handshake(&acceptor, stream).await else { return };
+            let activity = Activity::new();
+            let requests = activity.clone();
             let service = service_fn(move |request| {
+                let under_way = requests.begin();
                 let answer = ToItsEnd::new(handle(peer, request));
-                async move { Ok::<_, Infallible>(answer.await) }
+                async move { Ok::<_, Infallible>(answer.await.map(|body| Going::new(body, under_way))) }
             });
             let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-            // A connection that breaks is its peer's affair.
-            let _ = watcher.watch(connection).await;
+            connections::drive(connection, |open| open.graceful_shutdown(), activity, &limits, stop).await;
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(DRAIN_TIME, places.acquire_many(CONNECTIONS)).await.is_err() {
         tracing::warn!("connections were still open when the time to drain was over");
     }
 }

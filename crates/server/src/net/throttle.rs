@@ -8,6 +8,8 @@ use chartgate_values::{Clock, Timestamp};
 use moka::sync::Cache;
 use std::sync::{Mutex, PoisonError};
 
+use super::reserve::Reserve;
+
 /// Failures that an address may make at once.
 const BURST: u32 = 1000;
 /// How many it regains in a second.
@@ -21,6 +23,8 @@ const RECORD_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Throttle {
     clock: Arc<dyn Clock>,
     buckets: Cache<IpAddr, Arc<Mutex<Bucket>>>,
+    /// Disk that is kept for those who do show who they are.
+    pub(crate) reserve: Reserve,
 }
 
 struct Bucket {
@@ -45,13 +49,13 @@ impl Throttle {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let buckets =
             Cache::builder().max_capacity(ADDRESSES).time_to_idle(Duration::from_secs(3600)).build();
-        Self { clock, buckets }
+        Self { clock, buckets, reserve: Reserve::default() }
     }
 
     /// Counts a request that did not show who it is.
     pub(crate) fn count(&self, ip: IpAddr) {
         let now = self.clock.now();
-        let bucket = self.buckets.get_with(key(ip), || Arc::new(Mutex::new(Bucket::full(now))));
+        let bucket = self.buckets.get_with(network_of(ip), || Arc::new(Mutex::new(Bucket::full(now))));
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.refill(now);
         bucket.left = bucket.left.saturating_sub(1);
@@ -59,7 +63,7 @@ impl Throttle {
 
     /// Whether an address may be heard without having shown who it is. Costs a look-up for addresses that never failed.
     pub(crate) fn admit(&self, ip: IpAddr) -> Admission {
-        let Some(bucket) = self.buckets.get(&key(ip)) else { return Admission::Yes };
+        let Some(bucket) = self.buckets.get(&network_of(ip)) else { return Admission::Yes };
         let now = self.clock.now();
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.refill(now);
@@ -89,7 +93,8 @@ impl Bucket {
     }
 }
 
-fn key(ip: IpAddr) -> IpAddr {
+/// Whom an address stands for: itself, or for IPv6 its network.
+pub(super) fn network_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
@@ -128,7 +133,10 @@ mod tests {
 
     #[test]
     fn ipv6_counts_by_its_network() {
-        assert_eq!(key("2001:db8::1".parse().unwrap()), key("2001:db8::2".parse().unwrap()));
-        assert_ne!(key("2001:db8::1".parse().unwrap()), key("2001:db8:0:1::1".parse().unwrap()));
+        assert_eq!(network_of("2001:db8::1".parse().unwrap()), network_of("2001:db8::2".parse().unwrap()));
+        assert_ne!(
+            network_of("2001:db8::1".parse().unwrap()),
+            network_of("2001:db8:0:1::1".parse().unwrap())
+        );
     }
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustls::client::WantsClientCert;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
 use rustls_platform_verifier::{BuilderVerifierExt as _, Verifier};
 
 use crate::config;
@@ -66,8 +67,7 @@ impl ResolvesServerCert for Certificate {
 
 fn read(files: &config::Tls) -> Result<Arc<CertifiedKey>, TlsError> {
     let chain = certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.private_key)
-        .map_err(|e| file_error(&files.private_key, format!("no private key in PEM: {e}")))?;
+    let key = private_key(&files.private_key)?;
     Ok(Arc::new(CertifiedKey::from_der(chain, key, &provider())?))
 }
 
@@ -78,6 +78,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         Ok(_) => Err(file_error(path, "no certificate in it".to_owned())),
         Err(e) => Err(file_error(path, format!("no certificate in PEM: {e}"))),
     }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|e| file_error(path, format!("no private key in PEM: {e}")))
 }
 
 fn file_error(path: &Path, problem: String) -> TlsError {
@@ -102,8 +106,21 @@ pub(crate) fn server(certificate: Arc<Certificate>) -> Result<ServerConfig, TlsE
 /// # Errors
 /// [`TlsError`] if the file is not what it should be or the library refuses.
 pub(crate) fn client(ca: Option<&Path>) -> Result<ClientConfig, TlsError> {
+    Ok(trusting(ca)?.with_no_client_auth())
+}
+
+/// The same, showing a certificate of ours.
+///
+/// # Errors
+/// [`TlsError`] if a file is not what it should be or the library refuses.
+pub(crate) fn client_presenting(ca: Option<&Path>, own: &config::Tls) -> Result<ClientConfig, TlsError> {
+    Ok(trusting(ca)?
+        .with_client_auth_cert(certificates(&own.certificate)?, private_key(&own.private_key)?)?)
+}
+
+fn trusting(ca: Option<&Path>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let builder = match ca {
+    Ok(match ca {
         None => builder.with_platform_verifier()?,
         Some(path) => {
             let mut roots = RootCertStore::empty();
@@ -112,8 +129,7 @@ pub(crate) fn client(ca: Option<&Path>) -> Result<ClientConfig, TlsError> {
             }
             builder.with_root_certificates(roots)
         }
-    };
-    Ok(builder.with_no_client_auth())
+    })
 }
 
 /// How we call ourselves: trusting the system's CAs and the last certificate of this chain.

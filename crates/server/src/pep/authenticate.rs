@@ -160,6 +160,11 @@ impl Authenticated {
         })
     }
 
+    /// What bears on cut-offs.
+    pub(super) fn traits(&self) -> &Traits {
+        &self.traits
+    }
+
     /// What the record says of the caller.
     pub(super) fn describe(&self, record: &mut Record) {
         let facts = &self.caller.facts;

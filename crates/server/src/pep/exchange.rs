@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use chartgate_access::permit::{Allowed, Permit, Withheld};
-use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_audit::record::{ActorKind, Event, Outcome, Record};
 use chartgate_values::Phi;
 use http::request::Parts as Head;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 
 use super::authenticate::Authenticated;
 use super::respond::{Refused, Shown};
@@ -104,26 +104,47 @@ impl<'a, U> Exchange<'a, U> {
 
     /// Ends with an answer or a refusal, once its record is durable.
     pub(super) async fn end(mut self, ended: Result<Withheld<Response<Body>>, Refused>) -> Response<Body> {
-        let answer = match ended {
-            Ok(answer) => answer,
-            Err(refused) => {
-                let (policies, reason) = refused.reason();
-                self.record.outcome = refused.outcome();
-                self.record.decision.reason = Some(reason.to_owned());
-                if !policies.is_empty() {
-                    self.record.decision.policies = policies;
-                }
-                Withheld::new(self.shown(&refused))
-            }
-        };
-        self.record.response.status = Some(answer.inspect().status().as_u16());
+        match ended {
+            Ok(answer) => self.release(answer, Response::status).await.unwrap_or_else(|shown| shown),
+            Err(refused) => self.refuse(&refused).await,
+        }
+    }
+
+    /// Opens an answer once its record is durable.
+    ///
+    /// # Errors
+    /// What the caller gets in its place.
+    pub(super) async fn release<T: Send>(
+        &mut self,
+        answer: Withheld<T>,
+        status: fn(&T) -> StatusCode,
+    ) -> Result<T, Response<Body>> {
+        // Nobody showed who they are: what is left of a disk that is almost full is for others.
+        if self.record.actor.kind == ActorKind::Anonymous
+            && self.gateway.throttle.reserve.admit_stranger().is_err()
+        {
+            return Err(self.shown(&Refused::Unrecorded));
+        }
+        self.record.response.status = Some(status(answer.inspect()).as_u16());
         match self.gateway.journal.append(&self.record, answer).await {
-            Ok(recorded) => Withheld::release(recorded),
+            Ok(recorded) => Ok(Withheld::release(recorded)),
             Err(error) => {
                 tracing::error!(%error, "audit");
-                self.shown(&Refused::Unrecorded)
+                Err(self.shown(&Refused::Unrecorded))
             }
         }
+    }
+
+    /// A refusal, once its record is durable.
+    pub(super) async fn refuse(&mut self, refused: &Refused) -> Response<Body> {
+        let (policies, reason) = refused.reason();
+        self.record.outcome = refused.outcome();
+        self.record.decision.reason = Some(reason.to_owned());
+        if !policies.is_empty() {
+            self.record.decision.policies = policies;
+        }
+        let shown = Withheld::new(self.shown(refused));
+        self.release(shown, Response::status).await.unwrap_or_else(|shown| shown)
     }
 
     fn shown(&self, refused: &Refused) -> Response<Body> {

@@ -1,6 +1,7 @@
 //! FHIR routes.
 
 mod capabilities;
+mod large;
 mod mask;
 mod names;
 mod read;

@@ -2,7 +2,9 @@
 
 mod rules;
 mod session;
+mod stream;
 mod upstream;
 
 pub(super) use session::handle;
+pub(crate) use stream::Streams;
 pub(super) use upstream::HttpUpstream;

@@ -13,6 +13,7 @@ use super::enforce::{RecordDenied, TypeDenied};
 use crate::config::Route;
 use crate::net::body::BodyError;
 use crate::net::client::CallError;
+use crate::net::credential::FetchError;
 
 /// Why a request to a route is not answered with what it asked for.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub(super) enum Refused {
     Version,
     /// The upstream gave no good answer.
     Upstream(UpstreamFault),
+    /// As much is under way as we have room for.
+    Busy,
     /// The log cannot be written.
     Unrecorded,
 }
@@ -68,6 +71,10 @@ pub(super) enum UpstreamFault {
     Failed,
     #[error("refused the request")]
     Rejected,
+    #[error("answered with more than there is room for just now")]
+    NoRoom,
+    #[error("cannot be called: the gateway has no credential for it now")]
+    NoCredential,
 }
 
 impl From<CallError> for UpstreamFault {
@@ -77,6 +84,13 @@ impl From<CallError> for UpstreamFault {
             CallError::Unreachable(_) | CallError::Broken(_) => Self::Unreachable,
             CallError::TooSlow => Self::TooSlow,
         }
+    }
+}
+
+impl From<FetchError> for UpstreamFault {
+    /// Whoever fetches has said why.
+    fn from(_: FetchError) -> Self {
+        Self::NoCredential
     }
 }
 
@@ -104,7 +118,7 @@ impl Refused {
     /// Whether the record says denied or failed.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Upstream(_) | Self::Unrecorded => Outcome::Error,
+            Self::Upstream(_) | Self::Busy | Self::Unrecorded => Outcome::Error,
             Self::NotAuthenticated(_)
             | Self::Request(_)
             | Self::Body(_)
@@ -150,8 +164,11 @@ impl Refused {
                     UpstreamFault::Wrong => "upstream-wrong",
                     UpstreamFault::Failed => "upstream-failed",
                     UpstreamFault::Rejected => "upstream-rejected",
+                    UpstreamFault::NoRoom => "no-room",
+                    UpstreamFault::NoCredential => "no-upstream-credential",
                 },
             ),
+            Self::Busy => (Vec::new(), "busy"),
             Self::Unrecorded => (Vec::new(), "unrecorded"),
         }
     }
@@ -230,14 +247,16 @@ impl Refused {
                 let (status, issue) = match fault {
                     UpstreamFault::TooSlow => (StatusCode::GATEWAY_TIMEOUT, IssueType::Transient),
                     UpstreamFault::Rejected => (StatusCode::UNPROCESSABLE_ENTITY, IssueType::Invalid),
+                    UpstreamFault::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient),
                     UpstreamFault::Unreachable
                     | UpstreamFault::TooLong
                     | UpstreamFault::Wrong
+                    | UpstreamFault::NoCredential
                     | UpstreamFault::Failed => (StatusCode::BAD_GATEWAY, IssueType::Transient),
                 };
                 plain(status, issue, &format!("the server behind this gateway {fault}"))
             }
-            Self::Unrecorded => {
+            Self::Busy | Self::Unrecorded => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient, "try again later")
             }
         }

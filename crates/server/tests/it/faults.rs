@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::browser::{App, USER_SCOPE};
-use crate::gateway::{Gateway, KILLS, Scratch, chartgate};
+use crate::gateway::{Gateway, KILLS, Scratch, UNSIGNALLED, chartgate};
 use crate::wire::{Call, Connection, fresh_address};
 
 /// Answers that clients got: what to find in the log for each.
@@ -128,7 +128,7 @@ async fn killed_under_load_again_and_again_every_answer_has_its_record_and_the_l
 }
 
 /// Lets a process write no file beyond so many bytes, or any.
-fn limit_files(gateway: &Gateway, bytes: &str) -> bool {
+pub(crate) fn limit_files(gateway: &Gateway, bytes: &str) -> bool {
     let limit = format!("--fsize={bytes}:unlimited");
     Command::new("prlimit")
         .args(["--pid", gateway.pid(), &limit])
@@ -138,9 +138,7 @@ fn limit_files(gateway: &Gateway, bytes: &str) -> bool {
 
 #[tokio::test]
 async fn while_the_log_cannot_be_written_nothing_is_released_and_it_recovers_by_itself() {
-    // Ignoring the signal makes a write beyond the limit fail, as on a full disk.
-    let shell = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"];
-    let gateway = Gateway::demo_in(Scratch::new("unwritable"), &[], &shell);
+    let gateway = Gateway::demo_in(Scratch::new("unwritable"), &[], &UNSIGNALLED);
     let token = App::public(USER_SCOPE).tokens(&gateway, &gateway.demo_person("dana")).await.access;
     let patient = gateway.panel("dana")[0];
     let own = Call::get(&format!("/fhir/Patient/{patient}")).bearer(&token);
@@ -247,7 +245,7 @@ upstream = "http://hapi.internal/fhir"
 }
 
 /// Waits until so many records of an event are there.
-async fn until_recorded(gateway: &Gateway, event: &str, count: usize) -> Vec<Value> {
+pub(crate) async fn until_recorded(gateway: &Gateway, event: &str, count: usize) -> Vec<Value> {
     let begun = Instant::now();
     loop {
         let records = gateway.audit(&[]);

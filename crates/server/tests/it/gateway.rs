@@ -18,6 +18,9 @@ pub(crate) const KILLS: &str = "CHARTGATE_KILLS";
 const GUARD: &str = r#"folder=$1; shift; "$@" >"$folder/output" 2>&1 & echo $!; cat >/dev/null
 kill -9 $! 2>/dev/null; wait; [ -e "$folder/keep" ] || rm -rf "$folder""#;
 
+/// Words before the program's own that make a write beyond a limit fail, as on a full disk, where a signal would end it.
+pub(crate) const UNSIGNALLED: [&str; 4] = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"];
+
 /// A folder that is removed with its guard.
 pub(crate) struct Scratch(PathBuf);
 
@@ -185,7 +188,7 @@ impl Gateway {
             }
             Start::Serve => {
                 let words = [PROGRAM, "serve", "--config", self.config.to_str().unwrap()];
-                let process = Process::start(folder, &words);
+                let process = Process::start(folder, &[&UNSIGNALLED[..], &words].concat());
                 let address = ("127.0.0.1", self.port);
                 process.until("listening", || {
                     process.output().contains("serving") && std::net::TcpStream::connect(address).is_ok()
@@ -205,6 +208,11 @@ impl Gateway {
     pub(crate) fn kill(&mut self) {
         let process = self.process.take().unwrap();
         process.signal("-KILL");
+    }
+
+    /// SIGHUP: it reads its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.process.as_ref().unwrap().signal("-HUP");
     }
 
     /// SIGTERM, and its end waited for: what it has said until then.

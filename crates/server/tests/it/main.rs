@@ -26,7 +26,11 @@ mod gateway;
 #[cfg(test)]
 mod hang_ups;
 #[cfg(test)]
+mod held_connections;
+#[cfg(test)]
 mod jwt_attacks;
+#[cfg(test)]
+mod large;
 #[cfg(test)]
 mod oracles;
 #[cfg(test)]
@@ -40,14 +44,22 @@ mod questions;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod reserve;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod shared;
 #[cfg(test)]
 mod story;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod synthea;
 #[cfg(test)]
 mod throttled;
+#[cfg(test)]
+mod upstream_auth;
 #[cfg(test)]
 mod wire;

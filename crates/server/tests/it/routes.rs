@@ -1,47 +1,28 @@
 //! An `http` route as an operator sets one up: `init`, a configuration, people and clients by command, `serve`; and what
 //! its upstream gets to see. Rows G02, G03, G04, G08, G09 of the corpus.
 
-use serde_json::Value;
-
 use crate::browser::{App, CALLBACK};
 use crate::fakes::upstream::{BODY, Upstream};
 use crate::gateway::{Gateway, Person, Scratch, chartgate};
 use crate::wire::{Call, Connection};
 
-const SCOPE: &str = "openid orders.read orders.write";
+pub(crate) const SCOPE: &str = "openid orders.read orders.write";
 
 /// A gateway before this upstream, with a client `till`.
 fn serve(name: &str, upstream: &Upstream) -> Gateway {
-    let scratch = Scratch::new(name);
-    let [https, metrics] = free_ports();
-    let issuer = format!("https://localhost:{https}");
-    let folder = scratch.path().to_str().unwrap();
-    let made = chartgate(&["init", "--dir", folder, "--issuer", &issuer]);
-    assert!(made.success, "{made:?}");
-    assert!(made.out.contains(&format!("{issuer}/login/enrol?token=")), "{}", made.out);
-    let again = chartgate(&["init", "--dir", folder, "--issuer", &issuer]);
-    assert!(!again.success && again.err.contains("nothing was changed"), "{again:?}");
+    serve_with(name, upstream.port, "", "")
+}
 
-    scratch.write("upstream-secret", "the-gateways-own-credential\n");
-    scratch.write(
-        "chartgate.toml",
-        format!(
-            r#"issuer = "{issuer}"
-data_dir = "data"
-[listen]
-https = "127.0.0.1:{https}"
-metrics = "127.0.0.1:{metrics}"
-[tls]
-certificate = "tls/cert.pem"
-private_key = "tls/key.pem"
-[policy]
-dir = "policies"
-[[route]]
+/// The same before what listens on a port of ours, with more keys for the route and more tables.
+pub(crate) fn serve_with(name: &str, upstream: u16, keys: &str, tables: &str) -> Gateway {
+    let route = format!(
+        r#"[[route]]
 name = "orders"
 kind = "http"
 path = "/orders"
-upstream = "http://127.0.0.1:{}/api"
+upstream = "http://127.0.0.1:{upstream}/api"
 upstream_auth = {{ bearer = {{ file = "upstream-secret" }} }}
+{keys}
 [[route.allow]]
 methods = ["GET"]
 path = "/orders/{{id}}"
@@ -52,15 +33,49 @@ methods = ["POST"]
 path = "/orders"
 scope = "orders.write"
 roles = ["billing"]
-"#,
-            upstream.port
-        ),
+{tables}
+"#
     );
+    serve_routes(name, "", &route, SCOPE)
+}
+
+/// A gateway as `init` makes it, with more keys where it listens, routes, and a client `till` that may ask for a scope.
+pub(crate) fn serve_routes(name: &str, listen: &str, routes: &str, scope: &str) -> Gateway {
+    serve_in(Scratch::new(name), listen, routes, scope)
+}
+
+/// The same in a folder of one's own.
+pub(crate) fn serve_in(scratch: Scratch, listen: &str, routes: &str, scope: &str) -> Gateway {
+    let [https, metrics] = free_ports();
+    let issuer = format!("https://localhost:{https}");
+    let folder = scratch.path().to_str().unwrap();
+    let made = chartgate(&["init", "--dir", folder, "--issuer", &issuer]);
+    assert!(made.success, "{made:?}");
+    assert!(made.out.contains(&format!("{issuer}/login/enrol?token=")), "{}", made.out);
+    let again = chartgate(&["init", "--dir", folder, "--issuer", &issuer]);
+    assert!(!again.success && again.err.contains("nothing was changed"), "{again:?}");
+
+    scratch.write("upstream-secret", "the-gateways-own-credential\n");
+    let configuration = format!(
+        r#"issuer = "{issuer}"
+data_dir = "data"
+[listen]
+https = "127.0.0.1:{https}"
+metrics = "127.0.0.1:{metrics}"
+{listen}
+[tls]
+certificate = "tls/cert.pem"
+private_key = "tls/key.pem"
+[policy]
+dir = "policies"
+{routes}"#
+    );
+    scratch.write("chartgate.toml", configuration);
     let mut gateway = Gateway::serve(scratch, &issuer);
     gateway.command(&["config", "check"]);
-    let words = ["client", "add", "till", "--kind", "public", "--redirect-uri", CALLBACK, "--scope", SCOPE];
+    let words = ["client", "add", "till", "--kind", "public", "--redirect-uri", CALLBACK, "--scope", scope];
     gateway.command(&[&words[..], &["--grant", "authorization_code"]].concat());
-    gateway.ready = Value::Null;
+    gateway.ready = serde_json::json!({ "metrics": format!("http://127.0.0.1:{metrics}") });
     gateway
 }
 

@@ -9,8 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chartgate_protocol::form::Form;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject as _;
@@ -158,31 +159,43 @@ impl Connection {
         Self { sender: Sender::Http2(sender), authority: authority(gateway) }
     }
 
+    /// Whether the gateway has not closed it.
+    pub(crate) fn is_open(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => !sender.is_closed(),
+            Sender::Http2(sender) => !sender.is_closed(),
+        }
+    }
+
     pub(crate) async fn send(&mut self, call: Call) -> Answer {
         self.try_send(call).await.unwrap()
     }
 
     /// Sends a request and waits for all of its answer.
     pub(crate) async fn try_send(&mut self, call: Call) -> Result<Answer, hyper::Error> {
+        let (head, body) = self.begin(call).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(crate) async fn begin(&mut self, call: Call) -> Result<Response<Incoming>, hyper::Error> {
         let mut request = Request::builder().method(call.method.as_str());
         for (name, value) in &call.headers {
             request = request.header(name, value);
         }
-        let response = match &mut self.sender {
+        match &mut self.sender {
             Sender::Http1(sender) => {
                 let request = request.uri(&call.path).header("host", &self.authority);
                 sender.ready().await?;
-                sender.send_request(request.body(Full::from(call.body)).unwrap()).await?
+                sender.send_request(request.body(Full::from(call.body)).unwrap()).await
             }
             Sender::Http2(sender) => {
                 let request = request.uri(format!("https://{}{}", self.authority, call.path));
                 sender.ready().await?;
-                sender.send_request(request.body(Full::from(call.body)).unwrap()).await?
+                sender.send_request(request.body(Full::from(call.body)).unwrap()).await
             }
-        };
-        let (head, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        }
     }
 }
 

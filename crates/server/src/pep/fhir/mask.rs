@@ -8,6 +8,7 @@ use chartgate_protocol::json::Node;
 use chartgate_protocol::smart::scope::Permission;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
+use super::large;
 use super::session::Exchange;
 use super::upstream::Answer;
 use crate::entropy::digest_of;
@@ -74,6 +75,7 @@ pub(super) fn digest(text: impl AsRef<[u8]>) -> String {
 pub(super) fn record_response(status: StatusCode, answer: &Answer, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
+    large::made_from(&mut response, &answer.body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
     for (name, value) in [(header::ETAG, &answer.etag), (header::LAST_MODIFIED, &answer.last_modified)] {

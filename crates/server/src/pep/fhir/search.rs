@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use chartgate_access::ids::PatientId;
 use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::interaction::{Interaction, SearchMethod};
@@ -23,6 +24,7 @@ use chartgate_values::Phi;
 use http::request::Parts as Head;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
+use super::large;
 use super::mask::{self, clear};
 use super::session::{Answered, Exchange};
 use super::upstream::Answer;
@@ -61,7 +63,7 @@ pub(super) async fn serve(
     exchange.record.decision.policies = allowed.policies().to_vec();
     if only.is_some_and(|patients| finds_nothing(resource_type, &ids(&patients), &named)) {
         let nothing = Released::nothing(&own);
-        return Ok(finish(exchange, nothing, allowed.withhold(())));
+        return Ok(finish(exchange, nothing, allowed.withhold(Bytes::new())));
     }
     let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
     let pages = Pages { authenticated, enforcer, resource_type, own, finds };
@@ -171,7 +173,7 @@ impl Pages<'_> {
             record.decision.policies = told.policies.into_iter().collect();
         }
         record.response.digests = told.digests;
-        Ok(finish(exchange, released, page.map(drop)))
+        Ok(finish(exchange, released, page.map(|page| page.body)))
     }
 
     async fn fetch(
@@ -262,14 +264,19 @@ struct Told {
 }
 
 /// Notes what is released, and makes it the answer.
-fn finish(exchange: &mut Exchange<'_>, released: Released, page: Withheld<()>) -> Withheld<Response<Body>> {
+fn finish(
+    exchange: &mut Exchange<'_>,
+    released: Released,
+    page: Withheld<Bytes>,
+) -> Withheld<Response<Body>> {
     let Released { body, released, withheld, .. } = released;
     let response = &mut exchange.record.response;
     response.count = u64::try_from(released).ok();
     response.withheld = u64::try_from(withheld).ok();
     response.bytes = u64::try_from(body.len()).ok();
-    page.map(|()| {
+    page.map(|page| {
         let mut response = Response::new(Body::from(body));
+        large::made_from(&mut response, &page);
         let json = HeaderValue::from_static(mask::FHIR_JSON);
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         response

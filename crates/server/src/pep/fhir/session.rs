@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, header};
 use hyper::body::Incoming;
 
 use super::upstream::FhirUpstream;
-use super::{capabilities, mask, read, search, write};
+use super::{capabilities, large, mask, read, search, write};
 use crate::net::body;
 use crate::net::origin::Origin;
 use crate::pep::enforce::Enforcer;
@@ -35,7 +35,10 @@ pub(in crate::pep) async fn handle(
 ) -> Response<Body> {
     let (head, content) = request.into_parts();
     let mut exchange = Exchange::begin(gateway, gate, upstream, origin, &head, Shown::as_fhir);
-    let ended = exchange.serve(origin, &head, content).await;
+    let ended = match exchange.serve(origin, &head, content).await {
+        Ok(answer) => Ok(large::put_aside(&gateway.spools, answer).await),
+        Err(refused) => Err(refused),
+    };
     let mut response = exchange.end(ended).await;
     mask::public_headers(response.headers_mut());
     response

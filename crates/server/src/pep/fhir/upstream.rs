@@ -1,7 +1,7 @@
 //! Calling the FHIR server behind a route: a request written anew, with the gateway's own credential.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,11 +17,12 @@ use chartgate_values::Timestamp;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 
+use super::large;
 use crate::config::Route;
-use crate::net::body;
 use crate::net::client::HttpClient;
-use crate::net::credential;
+use crate::net::credential::{self, Credential};
 use crate::pep::respond::UpstreamFault;
+use crate::spool::Spools;
 
 /// How long what the server said of itself is good.
 const SAID_LIFE: Duration = Duration::from_secs(60);
@@ -32,8 +33,9 @@ const BODY_TIME: Duration = Duration::from_secs(60);
 pub(in crate::pep) struct FhirUpstream {
     client: HttpClient,
     base_path: String,
-    credential: Option<HeaderValue>,
+    credential: Credential,
     max_answer: u64,
+    spools: Arc<Spools>,
     pub(super) bases: BaseUrls,
     /// What the server said of itself of late: anybody may ask, and must not make it work each time.
     said: Mutex<Option<(Timestamp, Bytes)>>,
@@ -62,14 +64,16 @@ impl FhirUpstream {
     ///
     /// # Errors
     /// If its CA cannot be read, or its address or ours is no base URL.
-    pub(in crate::pep) fn new(route: &Route, issuer: &str) -> anyhow::Result<Self> {
+    pub(in crate::pep) fn new(route: &Route, issuer: &str, spools: Arc<Spools>) -> anyhow::Result<Self> {
         let public = format!("{issuer}{}", route.path);
         let upstream = route.upstream.to_string();
+        let (client, credential) = credential::prepare(route)?;
         Ok(Self {
-            client: HttpClient::new(&route.upstream, route.upstream_ca.as_deref())?,
+            client,
             base_path: route.upstream.path().trim_end_matches('/').to_owned(),
-            credential: credential::header(&route.upstream_auth),
+            credential,
             max_answer: route.max_answer,
+            spools,
             bases: BaseUrls { public: public.parse()?, upstream: upstream.parse()? },
             said: Mutex::default(),
         })
@@ -174,8 +178,10 @@ impl FhirUpstream {
         if answer.status != StatusCode::OK {
             return Err(UpstreamFault::Failed);
         }
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, answer.body.clone()));
-        Ok(answer.body)
+        // A copy: what is kept does not hold the room of a large answer.
+        let said = Bytes::copy_from_slice(&answer.body);
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, said.clone()));
+        Ok(said)
     }
 
     async fn call(&self, method: &str, path: &str, form: Option<String>) -> Result<Answer, UpstreamFault> {
@@ -199,16 +205,20 @@ impl FhirUpstream {
     }
 
     async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, UpstreamFault> {
-        if let Some(credential) = &self.credential {
-            request.headers_mut().insert(header::AUTHORIZATION, credential.clone());
+        let credential = self.credential.header().await?;
+        if let Some(credential) = credential.clone() {
+            request.headers_mut().insert(header::AUTHORIZATION, credential);
         }
         let response = self.client.call(request).await.map_err(UpstreamFault::from)?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            self.credential.was_refused(credential.as_ref());
+        }
         let (head, content) = response.into_parts();
         let text = |name| head.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         if head.headers.contains_key(header::CONTENT_ENCODING) {
             return Err(UpstreamFault::Wrong);
         }
-        let body = body::take(content, self.max_answer, BODY_TIME).await.map_err(UpstreamFault::from)?;
+        let body = large::take(&self.spools, content, self.max_answer, BODY_TIME).await?;
         Ok(Answer {
             status: head.status,
             location: text(header::LOCATION),

@@ -1,15 +1,20 @@
 //! A request to an `http` route, from its head to its answer.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use chartgate_access::pdp::decide::{Decision, Question};
 use chartgate_access::permit::{Allowed, Withheld};
+use chartgate_access::token::revocation::Traits;
+use chartgate_audit::record::Record;
 use chartgate_values::Phi;
 use http::request::Parts as Head;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::rules;
-use super::upstream::{Answer, Call, HttpUpstream};
+use super::stream::{Place, Streams};
+use super::upstream::{Answer, Call, Content, HttpUpstream};
 use crate::config::HttpRule;
 use crate::entropy::digest_of;
 use crate::net::body;
@@ -20,6 +25,18 @@ use crate::pep::{Gate, Gateway, exchange};
 
 /// A request under way on an `http` route.
 type Exchange<'a> = exchange::Exchange<'a, HttpUpstream>;
+
+/// An answer, and what it needs to be handed out if it is a stream.
+struct Answered {
+    answer: Answer,
+    stream: Option<Held>,
+}
+
+/// Whose cut-off ends a stream, and its place among those that are open.
+struct Held {
+    token: Traits,
+    place: Place,
+}
 
 pub(in crate::pep) async fn handle(
     gateway: &Gateway,
@@ -32,9 +49,13 @@ pub(in crate::pep) async fn handle(
     let mut exchange = Exchange::begin(gateway, gate, upstream, origin, &head, Shown::as_problem);
     exchange.record.action.clone_from(&exchange.record.request.method);
     exchange.record.resource = Some(Phi::new(exchange::kept(head.uri.path())));
-    let ended = exchange.serve(origin, &head, content).await;
-    let answered = ended.map(|withheld| withheld.map(Answer::into_response));
-    let mut response = exchange.end(answered).await;
+    let mut response = match exchange.serve(origin, &head, content).await {
+        Ok(answered) => match exchange.release(answered, Answered::status).await {
+            Ok(answered) => answered.into_response(&gateway.streams, exchange.record),
+            Err(shown) => shown,
+        },
+        Err(refused) => exchange.refuse(&refused).await,
+    };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -47,7 +68,7 @@ impl Exchange<'_> {
         origin: &Origin,
         head: &Head,
         content: Incoming,
-    ) -> Result<Withheld<Answer>, Refused> {
+    ) -> Result<Withheld<Answered>, Refused> {
         let path = self.unambiguous(origin, head.uri.path())?;
         let authenticated = self.authenticate(origin, &head.headers)?;
         let rule = rules::find(&self.upstream.rules, &head.method, path).ok_or(Refused::NoRule)?;
@@ -67,8 +88,17 @@ impl Exchange<'_> {
         let permit = self.intend(allowed.map(|()| call)).await?;
         let caller = authenticated.caller.facts.subject.as_str();
         let answer = self.upstream.call(permit, caller).await.map_err(Refused::Upstream)?;
-        self.record.response.bytes = u64::try_from(answer.inspect().body.len()).ok();
-        Ok(answer)
+        let stream = match &answer.inspect().content {
+            Content::Whole(body) => {
+                self.record.response.bytes = u64::try_from(body.len()).ok();
+                None
+            }
+            Content::Stream(_) => {
+                let place = self.gateway.streams.place().ok_or(Refused::Busy)?;
+                Some(Held { token: authenticated.traits().clone(), place })
+            }
+        };
+        Ok(answer.map(|answer| Answered { answer, stream }))
     }
 
     /// The rule's scope and roles, then policy.
@@ -91,5 +121,28 @@ impl Exchange<'_> {
             Decision::Allow(allowance) => Ok(allowance.allow(())),
             Decision::Deny(denial) => Err(Refused::Forbidden(denial.policies, denial.reason.as_str())),
         }
+    }
+}
+
+impl Answered {
+    fn status(&self) -> StatusCode {
+        self.answer.status
+    }
+
+    /// What the caller gets, now that `access` is durable.
+    fn into_response(self, streams: &Arc<Streams>, access: Record) -> Response<Body> {
+        let Answer { status, headers, content } = self.answer;
+        let body = match (content, self.stream) {
+            (Content::Whole(body), _) => Body::from(body),
+            (Content::Stream(begun), Some(Held { token, place })) => {
+                streams.start(begun, access, token, place)
+            }
+            // INVARIANT: what is a stream was given its place above; without one nothing of it leaves.
+            (Content::Stream(_), None) => Body::empty(),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
     }
 }

@@ -1,19 +1,26 @@
 //! Calling the server behind an `http` route: the same method and path, our own credential, and of the caller's headers
 //! only those that describe content.
 
+use axum::body::Body;
 use bytes::Bytes;
 use chartgate_access::permit::{Permit, Withheld};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
+use hyper::body::Body as _;
 
 use super::rules::Pattern;
+use super::stream::Begun;
 use crate::config::{HttpRule, Route};
-use crate::net::body;
+use crate::net::body::{self, Gathered};
 use crate::net::client::HttpClient;
-use crate::net::credential;
+use crate::net::credential::{self, Credential};
 use crate::pep::respond::UpstreamFault;
 
-/// How long the body of an answer may take.
+/// The longest answer that is withheld whole; what is longer is streamed.
+const WITHHELD: u64 = 1 << 20;
+/// How long an answer of unknown length is waited for before it is taken for a stream.
+const GATHER_TIME: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long the body of an answer that is withheld may take.
 const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What of the caller's headers goes upstream. Everything else stays, whatever its spelling: credentials, cookies,
@@ -42,7 +49,7 @@ const ANSWER_HEADERS: [HeaderName; 8] = [
 pub(in crate::pep) struct HttpUpstream {
     client: HttpClient,
     base_path: String,
-    credential: Option<HeaderValue>,
+    credential: Credential,
     max_answer: u64,
     pub(super) rules: Vec<(Pattern, HttpRule)>,
 }
@@ -59,15 +66,24 @@ pub(super) struct Call {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) content: Content,
+}
+
+/// What an answer says.
+pub(super) enum Content {
+    /// All of it, withheld.
+    Whole(Bytes),
+    /// More than is withheld, or nobody knows how much.
+    Stream(Begun),
 }
 
 impl HttpUpstream {
     pub(in crate::pep) fn new(route: &Route, rules: &[HttpRule]) -> anyhow::Result<Self> {
+        let (client, credential) = credential::prepare(route)?;
         Ok(Self {
-            client: HttpClient::new(&route.upstream, route.upstream_ca.as_deref())?,
+            client,
             base_path: route.upstream.path().trim_end_matches('/').to_owned(),
-            credential: credential::header(&route.upstream_auth),
+            credential,
             max_answer: route.max_answer,
             rules: rules.iter().map(|rule| (Pattern::new(&rule.path), rule.clone())).collect(),
         })
@@ -92,19 +108,27 @@ impl HttpUpstream {
         // Set after everything of the caller's is gone, so that nobody else says who calls.
         let subject = HeaderValue::from_str(caller).map_err(|_| UpstreamFault::Wrong)?;
         headers.insert("x-chartgate-subject", subject);
-        if let Some(credential) = &self.credential {
-            headers.insert(header::AUTHORIZATION, credential.clone());
+        let credential = self.credential.header().await?;
+        if let Some(credential) = credential.clone() {
+            headers.insert(header::AUTHORIZATION, credential);
         }
         let response = self.client.call(request).await.map_err(UpstreamFault::from)?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            self.credential.was_refused(credential.as_ref());
+        }
         let (head, content) = response.into_parts();
-        let body = body::take(content, self.max_answer, BODY_TIME).await.map_err(UpstreamFault::from)?;
+        // Another protocol is not what was asked for.
+        if head.status.is_informational() {
+            return Err(UpstreamFault::Wrong);
+        }
+        let content = Content::take(&head.headers, Body::new(content), self.max_answer).await?;
         let mut headers = HeaderMap::new();
         for name in ANSWER_HEADERS {
             for value in head.headers.get_all(&name) {
                 headers.append(name.clone(), value.clone());
             }
         }
-        Ok(permit.withhold(Answer { status: head.status, headers, body }))
+        Ok(permit.withhold(Answer { status: head.status, headers, content }))
     }
 
     /// The route's path stays in front: `/orders/17` of the gateway is `/orders/17` of the upstream.
@@ -114,11 +138,27 @@ impl HttpUpstream {
     }
 }
 
-impl Answer {
-    pub(super) fn into_response(self) -> Response<axum::body::Body> {
-        let mut response = Response::new(axum::body::Body::from(self.body));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
+impl Content {
+    async fn take(headers: &HeaderMap, body: Body, limit: u64) -> Result<Self, UpstreamFault> {
+        let length = body.size_hint().exact();
+        let begun = |pieces, rest| Self::Stream(Begun { pieces, rest, length, limit });
+        match length {
+            Some(length) if length > limit => Err(UpstreamFault::TooLong),
+            Some(length) if length > WITHHELD => Ok(begun(Vec::new(), body)),
+            Some(_) => Ok(Self::Whole(body::take(body, WITHHELD, BODY_TIME).await?)),
+            None if is_event_stream(headers) => Ok(begun(Vec::new(), body)),
+            None => match body::gather(body, WITHHELD.min(limit), GATHER_TIME).await? {
+                Gathered::Whole(bytes) if bytes.len() as u64 > limit => Err(UpstreamFault::TooLong),
+                Gathered::Whole(bytes) => Ok(Self::Whole(bytes)),
+                Gathered::Begun(pieces, rest) => Ok(begun(pieces, rest)),
+            },
+        }
     }
+}
+
+/// Server-sent events, of which nobody waits for the end.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("text/event-stream")
 }

@@ -1,0 +1,62 @@
+//! What of a new configuration comes into force while we run.
+//!
+//! Routes with all that belongs to them, the lifetimes of tokens, the certificate's files and the reserve of disk do. Of
+//! everything else the old value stays until a restart, and is named.
+
+use std::sync::Arc;
+
+use super::{Audit, Config, Tokens};
+
+/// A new configuration, as far as it can be had without a restart.
+#[derive(Debug)]
+pub(crate) struct Succession {
+    pub(crate) config: Config,
+    /// Keys whose new value needs one.
+    pub(crate) needs_restart: Vec<&'static str>,
+}
+
+/// A new configuration none of which can be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("`issuer` needs a restart, and audiences of routes follow it: nothing was changed")]
+pub(crate) struct AnotherIssuer;
+
+impl Config {
+    /// What follows when this configuration is in force and `new` is wanted.
+    ///
+    /// # Errors
+    /// [`AnotherIssuer`].
+    pub(crate) fn succeeded_by(&self, new: Self) -> Result<Succession, AnotherIssuer> {
+        if self.issuer != new.issuer {
+            return Err(AnotherIssuer);
+        }
+        let differs: [(&'static str, bool); 8] = [
+            ("data_dir", self.data_dir != new.data_dir),
+            ("listen", self.listen != new.listen),
+            ("store.url", self.store != new.store),
+            ("tokens.signing_algorithm", self.tokens.signing_algorithm != new.tokens.signing_algorithm),
+            ("sessions", self.sessions != new.sessions),
+            ("audit.dir", self.audit.dir != new.audit.dir),
+            ("audit.durability", self.audit.durability != new.audit.durability),
+            ("policy.dir", self.policy_dir != new.policy_dir),
+        ];
+        let config = Self {
+            file: self.file.clone(),
+            issuer: self.issuer.clone(),
+            data_dir: self.data_dir.clone(),
+            listen: self.listen.clone(),
+            tls: new.tls,
+            store: self.store.clone(),
+            tokens: Tokens { signing_algorithm: self.tokens.signing_algorithm, ..new.tokens },
+            sessions: self.sessions,
+            audit: Audit {
+                dir: self.audit.dir.clone(),
+                durability: self.audit.durability,
+                reserve: new.audit.reserve,
+            },
+            policy_dir: self.policy_dir.clone(),
+            routes: Arc::clone(&new.routes),
+        };
+        let needs_restart = differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect();
+        Ok(Succession { config, needs_restart })
+    }
+}

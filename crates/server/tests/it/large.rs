@@ -1,0 +1,174 @@
+//! FHIR answers that are too long to wait in memory: they wait sealed, in files without a name.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use crate::browser::App;
+use crate::fakes::large::{FOUND, LargeFhir, MARKER};
+use crate::gateway::Gateway;
+use crate::routes::serve_routes;
+use crate::wire::{Call, Connection};
+
+const SCOPE: &str = "openid fhirUser user/Observation.rs";
+const MINE: &str = "pt-mine";
+
+/// A gateway before this server, and a physician's token.
+async fn serve(name: &str, upstream: &LargeFhir, audit: &str) -> (Gateway, String) {
+    let route = format!(
+        "[audit]\n{audit}\n[[route]]\nname = \"ehr\"\nkind = \"fhir\"\npath = \"/fhir\"\nmax_answer = \"24MiB\"\n\
+         upstream = \"http://127.0.0.1:{}/fhir\"\n",
+        upstream.port
+    );
+    let gateway = serve_routes(name, "", &route, SCOPE);
+    let physician = gateway.person("physician", &[MINE]);
+    let app = App { client: "till", secret: None, scope: SCOPE, patient: None, route: "/fhir" };
+    let token = app.tokens(&gateway, &physician).await.access;
+    (gateway, token)
+}
+
+/// The answer to a request, of which the first bytes were read and no more.
+async fn begin(gateway: &Gateway, token: &str, path: &str) -> (Connection, Vec<u8>, Incoming) {
+    let mut connection = Connection::open(gateway).await;
+    let answer = connection.begin(Call::get(path).bearer(token)).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut body = answer.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    (connection, first.to_vec(), body)
+}
+
+/// The nameless spools that a process holds.
+fn spools(gateway: &Gateway) -> Vec<PathBuf> {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap();
+    let links = open.map(|entry| entry.unwrap().path());
+    let is_spool = |link: &PathBuf| {
+        std::fs::read_link(link).is_ok_and(|target| {
+            let target = target.to_string_lossy().into_owned();
+            target.contains("/data/spool/") && target.ends_with(" (deleted)")
+        })
+    };
+    links.filter(is_spool).collect()
+}
+
+fn holds_marker(file: &Path) -> bool {
+    let content = std::fs::read(file).unwrap_or_default();
+    content.windows(MARKER.len()).any(|window| window == MARKER.as_bytes())
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_long_answer_waits_sealed_for_a_slow_reader_and_leaves_nothing_readable_on_the_disk() {
+    let upstream = LargeFhir::start(MINE, "pt-other").await;
+    let (gateway, token) = serve("large", &upstream, "").await;
+    let search = "/fhir/Observation?patient=pt-mine";
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(begin(&gateway, &token, search).await);
+    }
+    held.push(begin(&gateway, &token, "/fhir/Observation/huge").await);
+
+    // Each has its record before its first byte, and waits in a file of its own, whole and unreadable.
+    let accesses = gateway.audit(&["--action", "search"]);
+    assert_eq!(accesses.len(), 4);
+    let released = FOUND - FOUND / 4;
+    for access in &accesses {
+        assert_eq!((&access["outcome"], &access["response"]["count"]), (&"allow".into(), &released.into()));
+        assert_eq!(access["withheld"], FOUND / 4);
+        assert!(access["response"]["bytes"].as_u64().unwrap() > 15 << 20, "{}", access["response"]);
+    }
+    let spools = spools(&gateway);
+    assert_eq!(spools.len(), 5, "{spools:?}");
+    for spool in &spools {
+        assert!(std::fs::metadata(spool).unwrap().len() > 15 << 20);
+        assert!(!holds_marker(spool), "a spool can be read");
+    }
+    let data = gateway.folder().join("data");
+    assert!(files(&data.join("spool")).is_empty(), "spools have no names");
+    for file in files(&data) {
+        assert!(!holds_marker(&file), "{}", file.display());
+    }
+
+    // A slow reader takes nobody's room: short and long answers are served meanwhile.
+    let small = Call::get("/fhir/Observation/small").bearer(&token).to(&gateway).await;
+    assert_eq!(small.status, 200);
+    let another = Call::get(search).bearer(&token).to(&gateway).await;
+    assert_eq!(another.status, 200);
+    for (_connection, mut text, body) in held {
+        text.extend(body.collect().await.unwrap().to_bytes());
+        let answer: Value = serde_json::from_slice(&text).unwrap();
+        match answer["entry"].as_array() {
+            Some(entries) => {
+                assert_eq!(entries.len(), released);
+                assert_eq!(answer, another.json());
+            }
+            None => assert_eq!(answer["id"], "huge"),
+        }
+        assert!(!String::from_utf8(text).unwrap().contains("pt-other"));
+    }
+    let begun = Instant::now();
+    while !self::spools(&gateway).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "spools are held for nobody");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_routes_limit_is_a_502_and_nothing_of_it_leaves() {
+    let upstream = LargeFhir::start(MINE, "pt-other").await;
+    let (gateway, token) = serve("beyond", &upstream, "").await;
+    let answer = Call::get("/fhir/Observation/beyond").bearer(&token).to(&gateway).await;
+    assert_eq!(answer.status, 502);
+    assert!(!answer.text().contains(MARKER));
+    let records = gateway.audit(&["--action", "read"]);
+    let [record] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(
+        (&record["outcome"], &record["decision"]["reason"]),
+        (&"error".into(), &"upstream-too-long".into())
+    );
+}
+
+#[tokio::test]
+async fn a_crash_while_a_long_answer_waits_leaves_no_spool_behind() {
+    let upstream = LargeFhir::start(MINE, "pt-other").await;
+    let (mut gateway, token) = serve("large-crash", &upstream, "").await;
+    let held = begin(&gateway, &token, "/fhir/Observation/huge").await;
+    gateway.kill();
+    drop(held);
+    let data = gateway.folder().join("data");
+    assert!(files(&data.join("spool")).is_empty());
+    assert!(files(&data).iter().all(|file| !holds_marker(file)));
+    gateway.start();
+    let small = Call::get("/fhir/Observation/small").bearer(&token).to(&gateway).await;
+    assert_eq!(small.status, 200);
+}
+
+#[tokio::test]
+async fn while_the_disk_is_almost_full_long_answers_are_refused_and_short_ones_served() {
+    let upstream = LargeFhir::start(MINE, "pt-other").await;
+    // No disk has so much.
+    let (gateway, token) = serve("large-full", &upstream, "reserve = \"100000000GiB\"").await;
+    let begun = Instant::now();
+    let huge = loop {
+        let huge = Call::get("/fhir/Observation/huge").bearer(&token).to(&gateway).await;
+        if huge.status != 200 {
+            break huge;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is not noticed");
+    };
+    assert_eq!(huge.status, 503, "{}", huge.text());
+    let small = Call::get("/fhir/Observation/small").bearer(&token).to(&gateway).await;
+    assert_eq!(small.status, 200);
+    let records = gateway.audit(&["--action", "read", "--outcome", "error"]);
+    assert_eq!(records.last().unwrap()["decision"]["reason"], "no-room");
+}

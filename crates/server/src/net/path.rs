@@ -27,6 +27,10 @@ pub(crate) fn unambiguous(path: &str) -> Result<&str, AmbiguousPath> {
 }
 
 fn plain_segment(segment: &str) -> Result<(), AmbiguousPath> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if segment.bytes().all(is_plain) {
+        return Ok(());
+    }
     let mut bytes = segment.bytes();
     let mut text = Vec::with_capacity(segment.len());
     while let Some(byte) = bytes.next() {

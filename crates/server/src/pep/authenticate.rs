@@ -4,7 +4,6 @@
 //! proved for. What can change meanwhile is looked at every time: expiry, cut-offs, the key, the session's idle time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chartgate_access::pdp::caller::{Caller, CallerKind, Facts};
@@ -15,7 +14,6 @@ use chartgate_protocol::jose::claims::{AccessTokenClaims, NumericDate};
 use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation, Rejection};
 use chartgate_values::{Clock, Phi, Timestamp};
 use http::HeaderMap;
-use moka::sync::Cache;
 
 use crate::config::Route;
 use crate::live::cut_offs::LiveCutOffs;
@@ -23,9 +21,12 @@ use crate::live::keys::KeyRing;
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::traits_of;
 use crate::net::bearer::{self, BearerError};
+use proven::Proven;
+
+mod proven;
 
 /// Tokens whose proof is kept.
-const REMEMBERED: u64 = 20_000;
+const REMEMBERED: usize = 20_000;
 
 /// Verifies the tokens of all routes.
 pub(super) struct Authenticator {
@@ -34,10 +35,8 @@ pub(super) struct Authenticator {
     cut_offs: Arc<LiveCutOffs>,
     sessions: Arc<LiveSessions>,
     clock: Arc<dyn Clock>,
-    proven: Cache<(Digest, usize), Arc<Authenticated>>,
+    proven: Proven<Authenticated>,
 }
-
-type Digest = [u8; 32];
 
 /// What a token proved.
 pub(super) struct Authenticated {
@@ -88,7 +87,7 @@ impl Authenticator {
             cut_offs,
             sessions,
             clock,
-            proven: Cache::builder().max_capacity(REMEMBERED).time_to_idle(Duration::from_secs(600)).build(),
+            proven: Proven::new(REMEMBERED),
         }
     }
 
@@ -107,9 +106,9 @@ impl Authenticator {
         })?;
         let now = self.clock.now();
         let ring = self.keys.current();
-        let mut key: Digest = [0; 32];
-        key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        let known = self.proven.get(&(key, route));
+        let mut key = ([0; 32], route);
+        key.0.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        let known = self.proven.get(&key);
         let authenticated = match known {
             Some(known) if known.expires.is_after(now) && ring.verifying.get(&known.traits.key).is_ok() => {
                 known
@@ -120,7 +119,7 @@ impl Authenticator {
                     verifier.verify_signed(token, &ring.verifying, Presentation::BEARER, now)?;
                 let proof =
                     Arc::new(Authenticated::read(&claims, kid).ok_or(NotAuthenticated::ForeignClaims)?);
-                self.proven.insert((key, route), Arc::clone(&proof));
+                self.proven.insert(key, Arc::clone(&proof));
                 proof
             }
         };

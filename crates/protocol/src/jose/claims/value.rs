@@ -71,7 +71,7 @@ impl FromStr for Identifier {
 
     fn from_str(text: &str) -> Result<Self, NotAnIdentifier> {
         let is_plain = || text.bytes().all(|b| matches!(b, b' '..=b'~'));
-        if text.is_empty() || !(is_plain() || !text.chars().any(is_control)) {
+        if text.is_empty() || (!is_plain() && text.chars().any(is_control)) {
             return Err(NotAnIdentifier);
         }
         Ok(Self(text.to_owned()))

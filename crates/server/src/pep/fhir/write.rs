@@ -264,6 +264,10 @@ fn finish(
         }
     }
     exchange.record.response.count = Some(1);
+    if let Some(text) = &text {
+        exchange.record.response.bytes = u64::try_from(text.len()).ok();
+        exchange.record.response.digests = vec![Phi::new(mask::digest(text))];
+    }
     let public = location.map(|location| location.public_url(bases));
     Ok(withheld.map(|answer| {
         let mut response = mask::record_response(status, &answer, text.unwrap_or_default());

@@ -91,6 +91,9 @@ impl Exchange<'_> {
         let stream = match &answer.inspect().content {
             Content::Whole(body) => {
                 self.record.response.bytes = u64::try_from(body.len()).ok();
+                if !body.is_empty() {
+                    self.record.response.digests = vec![Phi::new(digest_of(body))];
+                }
                 None
             }
             Content::Stream(_) => {

@@ -29,7 +29,7 @@ pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use client_assertion::{ClientAssertionVerifier, claimed_client_id};
 pub use id_token::{ExpiryRule, IdTokenVerifier};
 pub use jwk::{Curve, Jwk, JwkError, PublicKey};
-pub use key_set::{KeySet, KeySetError, MAX_KEYS, MAX_KID_BYTES, Skipped, SkippedBecause};
+pub use key_set::{KeySet, KeySetError, MAX_KEYS, MAX_KID_BYTES, PublishedKeys, Skipped, SkippedBecause};
 pub use registered_claims::ExpectedAudience;
 pub use rejection::Rejection;
 pub use signing_key::{ExportKeyError, GenerateKeyError, ImportKeyError, RsaModulus, SignError, SigningKey};

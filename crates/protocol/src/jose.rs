@@ -1,8 +1,13 @@
-//! Signed tokens and their keys: JWS, JWK, JWT on aws-lc-rs. RFC 7515, 7517, 7518, 7519, 7638, 8037, 8725.
+//! Signed and encrypted tokens and their keys: JWS, JWE, JWK, JWT on aws-lc-rs. RFC 7515, 7516, 7517, 7518, 7519,
+//! 7638, 8037, 8725.
 //!
-//! - [`Algorithm`]: the allow-list. What a token says of itself chooses among these, or it is refused.
-//! - [`Jwk`], [`VerifyingKey`], [`KeySet`], [`SigningKey`]: keys, parsed once and used often.
+//! - [`Algorithm`], [`KeyManagement`], [`ContentEncryption`]: the allow-lists. What a token says of itself
+//!   chooses among these, or it is refused.
+//! - [`Jwk`], [`VerifyingKey`], [`KeySet`], [`SigningKey`], [`EncryptionKey`], [`DecryptionKey`],
+//!   [`DecryptionKeySet`]: keys, parsed once and used often.
 //! - [`jws`]: the compact serialization: [`jws::Unverified`] shows its header, [`jws::Verified`] its payload.
+//! - [`jwe`]: the same for what is encrypted: [`jwe::Encrypted`] shows its header, [`jwe::Decrypted`] its
+//!   content, and within it a signed token.
 //! - [`claims`]: a struct for each kind of token.
 //! - [`AccessTokenVerifier`], [`ClientAssertionVerifier`], [`IdTokenVerifier`]: from text to claims, or a
 //!   [`Rejection`] that names the first cause.
@@ -15,6 +20,7 @@ mod client_assertion;
 mod der;
 mod id_token;
 pub mod inspect;
+pub mod jwe;
 mod jwk;
 pub mod jws;
 mod key_set;
@@ -28,6 +34,7 @@ pub use access_token::{AccessTokenVerifier, Presentation, TokenType};
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use client_assertion::{ClientAssertionVerifier, claimed_client_id};
 pub use id_token::{ExpiryRule, IdTokenVerifier};
+pub use jwe::{ContentEncryption, DecryptionKey, DecryptionKeySet, EncryptionKey, JweError, KeyManagement};
 pub use jwk::{Curve, Jwk, JwkError, PublicKey};
 pub use key_set::{KeySet, KeySetError, MAX_KEYS, MAX_KID_BYTES, PublishedKeys, Skipped, SkippedBecause};
 pub use registered_claims::ExpectedAudience;

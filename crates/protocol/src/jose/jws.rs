@@ -158,7 +158,7 @@ impl Header {
 }
 
 impl MediaType {
-    fn read(object: &Object<'_>, name: &str) -> Self {
+    pub(super) fn read(object: &Object<'_>, name: &str) -> Self {
         match object.string(name) {
             Ok(None) => Self::Absent,
             Ok(Some(text)) => {

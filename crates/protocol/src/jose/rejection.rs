@@ -1,8 +1,19 @@
 //! Why a token was refused: one enum for every kind of token, in the order in which causes are looked for.
 
+use super::jwe::JweError;
+
 /// The first cause for which a token was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, thiserror::Error)]
 pub enum Rejection {
+    /// RFC 7519 section 5.2: it was encrypted, and what is inside was not reached.
+    #[error(transparent)]
+    Jwe(#[from] JweError),
+    /// A rule of ours: signed alone, where what is signed has to be encrypted too.
+    #[error("token is not encrypted")]
+    NotEncrypted,
+    /// A rule of ours: encrypted, where nothing decrypts.
+    #[error("token is encrypted")]
+    Encrypted,
     /// A limit of ours, against work for nothing: RFC 8725 section 2.
     #[error("token is too large")]
     TooLarge,
@@ -104,6 +115,9 @@ impl Rejection {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
+            Self::Jwe(cause) => cause.reason(),
+            Self::NotEncrypted => "not-encrypted",
+            Self::Encrypted => "encrypted",
             Self::TooLarge | Self::TooManyHeaderMembers => "too-large",
             Self::Malformed => "malformed",
             Self::Encoding => "encoding",
@@ -138,6 +152,9 @@ impl Rejection {
     /// What a caller is told: the same for every cause, so that nothing can be learned by trying.
     #[must_use]
     pub fn public(self) -> &'static str {
-        "the token is not valid"
+        PUBLIC
     }
 }
+
+/// What a caller is told of every token that is refused.
+pub(super) const PUBLIC: &str = "the token is not valid";

@@ -10,7 +10,7 @@
 //!   content, and within it a signed token.
 //! - [`claims`]: a struct for each kind of token.
 //! - [`AccessTokenVerifier`], [`ClientAssertionVerifier`], [`IdTokenVerifier`]: from text to claims, or a
-//!   [`Rejection`] that names the first cause.
+//!   [`Rejection`] that names the first cause. [`ProtectedTokenVerifier`] decrypts first, where that is wanted.
 //! - [`inspect`]: verdicts on many tokens, a JSON object a line.
 
 mod access_token;
@@ -25,6 +25,7 @@ mod jwk;
 pub mod jws;
 mod key_set;
 mod private_jwk;
+mod protected_token;
 mod registered_claims;
 mod rejection;
 mod signing_key;
@@ -37,6 +38,7 @@ pub use id_token::{ExpiryRule, IdTokenVerifier};
 pub use jwe::{ContentEncryption, DecryptionKey, DecryptionKeySet, EncryptionKey, JweError, KeyManagement};
 pub use jwk::{Curve, Jwk, JwkError, PublicKey};
 pub use key_set::{KeySet, KeySetError, MAX_KEYS, MAX_KID_BYTES, PublishedKeys, Skipped, SkippedBecause};
+pub use protected_token::{ProtectedTokenVerifier, Protection, ReaderKeys};
 pub use registered_claims::ExpectedAudience;
 pub use rejection::Rejection;
 pub use signing_key::{ExportKeyError, GenerateKeyError, ImportKeyError, RsaModulus, SignError, SigningKey};

@@ -9,6 +9,8 @@ mod fhir_attacks;
 #[cfg(test)]
 mod forge;
 #[cfg(test)]
+mod jwe_attacks;
+#[cfg(test)]
 mod jwe_vectors;
 #[cfg(test)]
 mod jwt_attacks;

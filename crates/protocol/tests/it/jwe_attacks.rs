@@ -1,5 +1,7 @@
 //! The attacks on readers of encrypted tokens, by their names in the threat model.
 
+use std::sync::LazyLock;
+
 use chartgate_protocol::base64url;
 use chartgate_protocol::jose::jwe::{
     self, Encrypted, Message, NestError, Recipient, key_wrap, sign_and_encrypt,
@@ -29,9 +31,19 @@ fn known_key() -> DecryptionKey {
     DecryptionKey::from_private_jwk(KeyManagement::Direct(CONTENT), &jwk).unwrap()
 }
 
-fn named(management: KeyManagement, kid: &str) -> DecryptionKey {
+/// Slow to make, so made once.
+static RSA: LazyLock<Value> = LazyLock::new(|| private_jwk(KeyManagement::RsaOaep256));
+
+fn private_jwk(management: KeyManagement) -> Value {
     let key = DecryptionKey::generate(management, &mut SeededEntropy::new(3)).unwrap();
-    let mut jwk: Value = serde_json::from_slice(key.to_private_jwk().unwrap().expose()).unwrap();
+    serde_json::from_slice(key.to_private_jwk().unwrap().expose()).unwrap()
+}
+
+fn named(management: KeyManagement, kid: &str) -> DecryptionKey {
+    let mut jwk = match management {
+        KeyManagement::RsaOaep256 => RSA.clone(),
+        _ => private_jwk(management),
+    };
     jwk["kid"] = json!(kid);
     DecryptionKey::from_private_jwk(management, &Secret::new(jwk.to_string().into_bytes())).unwrap()
 }

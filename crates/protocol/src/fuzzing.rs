@@ -1,8 +1,9 @@
 //! Entry points for fuzzing. They take any bytes; what they promise is that nothing panics, and that what is
 //! accepted keeps the promises of its type.
 
-use chartgate_values::Timestamp;
+use chartgate_values::{Secret, SeededEntropy, Timestamp};
 
+use crate::base64url;
 use crate::fhir::base::BaseUrls;
 use crate::fhir::interaction::{Interaction, Request};
 use crate::fhir::membership::{Membership, patients_of};
@@ -13,7 +14,11 @@ use crate::fhir::write::Draft;
 use crate::form::Form;
 use crate::jose::claims::AccessTokenClaims;
 use crate::jose::inspect::Inspector;
-use crate::jose::{AccessTokenVerifier, ExpectedAudience, KeySet, Presentation, claimed_client_id, jws};
+use crate::jose::jwe::{self, Ciphertext, Encrypted, Message, Recipient};
+use crate::jose::{
+    AccessTokenVerifier, ContentEncryption, DecryptionKey, DecryptionKeySet, ExpectedAudience, KeyManagement,
+    KeySet, Presentation, ProtectedTokenVerifier, Protection, ReaderKeys, claimed_client_id, jws,
+};
 use crate::json::{self, JsonError};
 use crate::oauth::authorization::{Addressed, AuthorizationRequest};
 use crate::oauth::scope::ScopeSet;
@@ -36,6 +41,54 @@ pub fn fuzz_jws(data: &[u8]) {
     if let Ok(token) = std::str::from_utf8(data) {
         let _ = verifier.verify(token, &keys, Presentation::BEARER, now);
         let _ = claimed_client_id(token);
+    }
+}
+
+/// Any text as an encrypted token; any bytes as a header, as a content, and as a private key.
+pub fn fuzz_jwe(data: &[u8]) {
+    let decrypting = decryption_keys();
+    if let Ok(token) = std::str::from_utf8(data) {
+        let protection = Protection::SignedAndEncrypted(ContentEncryption::ALL.to_vec());
+        let verifier = ProtectedTokenVerifier { verifier: verifier(), protection };
+        let keys = ReaderKeys { verifying: &keys(), decrypting: &decrypting };
+        let _ = verifier.verify_signed(token, keys, Presentation::BEARER, now());
+    }
+    let read = |token: &str| {
+        let token = Encrypted::parse(token, &ContentEncryption::ALL, usize::MAX)?;
+        token.decrypt_with(&decrypting).map(|read| read.plaintext().to_vec())
+    };
+    for content in ContentEncryption::ALL {
+        let Ok(key) = decrypting.get("kw") else { return };
+        let message = Message { typ: None, cty: None, plaintext: data };
+        let to = Recipient { key: key.encryption_key(), content };
+        let token = jwe::encrypt(to, &message, &mut SeededEntropy::new(1));
+        assert!(
+            token.is_err() || token.is_ok_and(|token| read(&token).as_deref() == Ok(data)),
+            "what was encrypted is read"
+        );
+    }
+    let protected = base64url::encode(data);
+    let sealed = ContentEncryption::A256Gcm.encrypt(&[0; 32], &[0; 12], protected.as_bytes(), b"content");
+    if let Some(Ciphertext { iv, body, tag }) = sealed {
+        let [iv, body, tag] = [iv, body, tag].map(|part| base64url::encode(&part));
+        let token = format!("{protected}..{iv}.{body}.{tag}");
+        let is_meant = Encrypted::parse(&token, &ContentEncryption::ALL, usize::MAX).is_ok_and(|token| {
+            let header = token.header();
+            header.kid.as_deref() == Some("dir")
+                && header.management == KeyManagement::Direct(ContentEncryption::A256Gcm)
+        });
+        assert!(
+            is_meant == (read(&token).as_deref() == Ok(b"content")),
+            "a header is covered by its tag, whatever it is"
+        );
+    }
+    let jwk = Secret::new(data.to_vec());
+    for management in KeyManagement::ALL {
+        if let Ok(key) = DecryptionKey::from_private_jwk(management, &jwk) {
+            let again = key.to_private_jwk().map(|jwk| DecryptionKey::from_private_jwk(management, &jwk));
+            let same = matches!(&again, Ok(Ok(again)) if again.kid() == key.kid() && again.public_jwk() == key.public_jwk());
+            assert!(same, "a key is written as it was read");
+        }
     }
 }
 
@@ -192,6 +245,27 @@ const KEYS: &str = r#"{"keys":[
 {"kty":"EC","crv":"P-256","x":"stPmWHjCJJCoYG7Ysu4j03g9RBA6NsptbU0d5rVCU4c",
 "y":"ZqRivBi6k1IYx3Vta0AFrG2q91JYDwl4KnyNo_F7spo","use":"sig","alg":"ES256","kid":"es"}
 ]}"#;
+
+fn decryption_keys() -> DecryptionKeySet {
+    let read = |(management, jwk): (_, &str)| {
+        DecryptionKey::from_private_jwk(management, &Secret::new(jwk.as_bytes().to_vec())).ok()
+    };
+    DECRYPTION_KEYS.into_iter().filter_map(read).collect()
+}
+
+/// Keys that everybody has: of nothing but zeros, and the one of RFC 7518 appendix C.
+const DECRYPTION_KEYS: [(KeyManagement, &str); 3] = [
+    (
+        KeyManagement::Direct(ContentEncryption::A256Gcm),
+        r#"{"kty":"oct","kid":"dir","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#,
+    ),
+    (KeyManagement::A256Kw, r#"{"kty":"oct","kid":"kw","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#),
+    (
+        KeyManagement::EcdhEsA256Kw,
+        r#"{"kty":"EC","crv":"P-256","kid":"es","x":"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ",
+"y":"e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck","d":"VEmDZpDXXK8p8N0Cndsxs924q6nS1RXFASRl6BfUqdw"}"#,
+    ),
+];
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,16 @@
 use std::path::Path;
 
-use chartgate_values::{Entropy, SeededEntropy};
+use chartgate_values::{Entropy, Secret, SeededEntropy};
 
 use crate::fhir::searchset::{Disposition, Links, Searchset};
 use crate::fhir::write::Draft;
 use crate::form::Form;
 use crate::jose::inspect::{Inspector, Verdict};
-use crate::jose::{Presentation, Rejection};
+use crate::jose::jwe::Encrypted;
+use crate::jose::{
+    ContentEncryption, DecryptionKey, JweError, KeyManagement, Presentation, ProtectedTokenVerifier,
+    Protection, ReaderKeys, Rejection,
+};
 use crate::json::Object;
 use crate::oauth::authorization::AuthorizationRequest;
 
@@ -112,6 +116,32 @@ fn the_seeds_reach_the_end_of_what_they_are_for() {
 #[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_tokens() {
     run("jws", super::fuzz_jws);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_encrypted_tokens() {
+    run("jwe", super::fuzz_jwe);
+}
+
+#[test]
+fn the_encrypted_seeds_reach_the_end_of_what_they_are_for() {
+    let read = |name: &str| std::fs::read_to_string(seeds("jwe").join(name)).unwrap();
+    let (verifying, decrypting) = (super::keys(), super::decryption_keys());
+    let protection = Protection::SignedAndEncrypted(ContentEncryption::ALL.to_vec());
+    let verifier = ProtectedTokenVerifier { verifier: super::verifier(), protection };
+    let keys = ReaderKeys { verifying: &verifying, decrypting: &decrypting };
+    for name in ["agreed", "wrapped", "direct"] {
+        let accepted = verifier.verify_signed(&read(name), keys, Presentation::BEARER, super::now());
+        assert!(accepted.is_ok(), "{name} {accepted:?}");
+    }
+    let token = read("other_curve");
+    let token = Encrypted::parse(&token, &ContentEncryption::ALL, usize::MAX).unwrap();
+    assert_eq!(token.decrypt_with(&decrypting).unwrap_err(), JweError::Undecryptable);
+    for (name, management) in
+        [("private_ec", KeyManagement::EcdhEs), ("private_shared", KeyManagement::A256Kw)]
+    {
+        assert!(DecryptionKey::from_private_jwk(management, &Secret::new(read(name).into_bytes())).is_ok());
+    }
 }
 
 #[test]

@@ -18,7 +18,8 @@ pub enum KeyManagement {
     RsaOaep256,
     /// Wrapped under a key of 256 bits that both sides have: section 4.4.
     A256Kw,
-    /// The one that both sides have: section 4.5. For one encryption alone, so that no two ciphers share it.
+    /// The one that both sides have: section 4.5. For one encryption alone, so that no two ciphers share it, and
+    /// for no more than 2^32 contents, since their vectors are drawn at random: NIST SP 800-38D section 8.3.
     Direct(ContentEncryption),
 }
 

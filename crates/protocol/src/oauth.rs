@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod client_authentication;
+pub mod dpop;
 pub mod error;
 pub mod metadata;
 pub mod pkce;

@@ -7,5 +7,6 @@ pub mod error;
 pub mod metadata;
 pub mod pkce;
 pub mod redirect;
+pub mod request_object;
 pub mod scope;
 pub mod token;

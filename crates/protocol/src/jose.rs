@@ -41,6 +41,7 @@ pub use id_token::{ExpiryRule, IdTokenVerifier};
 pub use jwe::{ContentEncryption, DecryptionKey, DecryptionKeySet, EncryptionKey, JweError, KeyManagement};
 pub use jwk::{Curve, Jwk, JwkError, PublicKey};
 pub use key_proof::KeyProof;
+pub(crate) use key_set::keys_of;
 pub use key_set::{KeySet, KeySetError, MAX_KEYS, MAX_KID_BYTES, PublishedKeys, Skipped, SkippedBecause};
 pub use protected_token::{ProtectedTokenVerifier, Protection, ReaderKeys};
 pub use registered_claims::ExpectedAudience;

@@ -5,6 +5,7 @@ pub mod client_authentication;
 pub mod dpop;
 pub mod error;
 pub mod metadata;
+pub mod mtls;
 pub mod pkce;
 pub mod redirect;
 pub mod request_object;

@@ -160,18 +160,28 @@ impl ProofVerifier<'_> {
     ) -> Result<ProvenKey, ProofError> {
         let expected = ExpectedType::Exactly("dpop+jwt");
         let proof = KeyProof::verify(proof, self.algorithms, expected, MAX_PROOF_BYTES)?;
-        let claims = proof.verified().claims()?;
-        let jti: Identifier = required(&claims, "jti")?;
+        self.accept(proof.thumbprint(), &proof.verified().claims()?, request, now)
+    }
+
+    /// Judges the claims of a proof whose signature was verified.
+    pub(crate) fn accept(
+        &self,
+        thumbprint: &Thumbprint,
+        claims: &Object<'_>,
+        request: ProvenRequest<'_>,
+        now: Timestamp,
+    ) -> Result<ProvenKey, ProofError> {
+        let jti: Identifier = required(claims, "jti")?;
         if jti.as_str().len() > MAX_JTI_BYTES {
             return Err(ProofError::LongName);
         }
-        request.check(&claims)?;
-        let nonce: Option<String> = optional(&claims, "nonce")?;
+        request.check(claims)?;
+        let nonce: Option<String> = optional(claims, "nonce")?;
         let accept = |nonces: &Nonces| nonces.accept(nonce.as_deref().unwrap_or_default(), now);
         let nonce_age = self.nonces.map(accept).transpose().map_err(|StaleNonce| ProofError::Nonce)?;
-        let iat: NumericDate = required(&claims, "iat")?;
+        let iat: NumericDate = required(claims, "iat")?;
         self.freshness.check(iat, now)?;
-        Ok(ProvenKey { thumbprint: proof.thumbprint().clone(), jti, iat, nonce_age })
+        Ok(ProvenKey { thumbprint: thumbprint.clone(), jti, iat, nonce_age })
     }
 }
 

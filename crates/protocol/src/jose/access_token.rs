@@ -12,7 +12,7 @@ use super::registered_claims::{ExpectedAudience, Times, check_issuer};
 use super::rejection::Rejection;
 use super::thumbprint::Thumbprint;
 use crate::json::Object;
-use crate::oauth::dpop::ProvenKey;
+use crate::oauth::dpop::{ProofError, ProvenKey};
 
 /// What an access token has to be in order to be accepted.
 #[derive(Clone, Debug)]
@@ -53,9 +53,14 @@ impl<'a> Presentation<'a> {
     pub const BEARER: Self = Self { dpop_key: None, certificate: None };
 
     /// Sent as `DPoP`, with a proof for this request and this token that was found good.
-    #[must_use]
-    pub fn dpop(key: &'a ProvenKey) -> Self {
-        Self { dpop_key: Some(key.thumbprint.as_str()), certificate: None }
+    ///
+    /// # Errors
+    /// [`ProofError::AccessToken`] if the proof was for no token: one for the token endpoint opens nothing.
+    pub fn dpop(key: &'a ProvenKey) -> Result<Self, ProofError> {
+        match key.ath {
+            Some(_) => Ok(Self { dpop_key: Some(key.thumbprint.as_str()), certificate: None }),
+            None => Err(ProofError::AccessToken),
+        }
     }
 
     /// The same, on a connection whose client showed this certificate.

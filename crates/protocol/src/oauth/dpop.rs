@@ -61,6 +61,8 @@ pub struct ProvenKey {
     pub jti: Identifier,
     /// When the proof was made, as its maker says.
     pub iat: NumericDate,
+    /// The digest of the access token that it was made for, where it was sent beside one.
+    pub ath: Option<Thumbprint>,
     /// How old its nonce is, where one has to be held: beside an aging one the next is given.
     pub nonce_age: Option<NonceAge>,
 }
@@ -175,18 +177,19 @@ impl ProofVerifier<'_> {
         if jti.as_str().len() > MAX_JTI_BYTES {
             return Err(ProofError::LongName);
         }
-        request.check(claims)?;
+        let ath = request.check(claims)?;
         let nonce: Option<String> = optional(claims, "nonce")?;
         let accept = |nonces: &Nonces| nonces.accept(nonce.as_deref().unwrap_or_default(), now);
         let nonce_age = self.nonces.map(accept).transpose().map_err(|StaleNonce| ProofError::Nonce)?;
         let iat: NumericDate = required(claims, "iat")?;
         self.freshness.check(iat, now)?;
-        Ok(ProvenKey { thumbprint: thumbprint.clone(), jti, iat, nonce_age })
+        Ok(ProvenKey { thumbprint: thumbprint.clone(), jti, iat, ath, nonce_age })
     }
 }
 
 impl ProvenRequest<'_> {
-    fn check(self, claims: &Object<'_>) -> Result<(), ProofError> {
+    /// Whether the proof is for this request, and for which access token.
+    fn check(self, claims: &Object<'_>) -> Result<Option<Thumbprint>, ProofError> {
         // Methods are case-sensitive: RFC 9110 section 9.1.
         if required::<String>(claims, "htm")? != self.method {
             return Err(ProofError::Method);
@@ -195,10 +198,11 @@ impl ProvenRequest<'_> {
         if target.as_ref() != Ok(self.target) {
             return Err(ProofError::Target);
         }
-        let Some(token) = self.access_token else { return Ok(()) };
+        let Some(token) = self.access_token else { return Ok(None) };
+        let expected = Thumbprint::of_bytes(token.as_bytes());
         let ath: Option<String> = optional(claims, "ath")?;
-        if ath.as_deref() == Some(Thumbprint::of_bytes(token.as_bytes()).as_str()) {
-            Ok(())
+        if ath.as_deref() == Some(expected.as_str()) {
+            Ok(Some(expected))
         } else {
             Err(ProofError::AccessToken)
         }

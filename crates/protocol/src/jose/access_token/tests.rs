@@ -40,9 +40,12 @@ fn a_presentation_shows_what_was_proved_and_a_confirmation_binds_to_it() {
         thumbprint: k.clone(),
         jti: "j-1".parse().unwrap(),
         iat: Timestamp::EPOCH.into(),
+        ath: Some(Thumbprint::of_bytes(b"token")),
         nonce_age: None,
     };
-    let (bearer, dpop) = (Presentation::BEARER, Presentation::dpop(&proven));
+    let (bearer, dpop) = (Presentation::BEARER, Presentation::dpop(&proven).unwrap());
+    let for_no_token = ProvenKey { ath: None, ..proven.clone() };
+    assert_eq!(Presentation::dpop(&for_no_token), Err(ProofError::AccessToken));
     let bound = |key, certificate| Confirmation::to(key, certificate);
     assert_eq!(bound(None, None), None);
     for (cnf, good, bad) in [

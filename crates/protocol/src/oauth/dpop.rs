@@ -228,17 +228,17 @@ impl Freshness {
     }
 }
 
-impl ProvenKey {
-    /// Holds this key against the one that was announced, by `dpop_jkt` or by a proof with the pushed request, where one
-    /// was: RFC 9449 section 10.
-    ///
-    /// # Errors
-    /// [`ProofError::OtherKey`] if it is not.
-    pub fn check_announced(&self, announced: Option<&Thumbprint>) -> Result<(), ProofError> {
-        match announced {
-            Some(other) if *other != self.thumbprint => Err(ProofError::OtherKey),
-            Some(_) | None => Ok(()),
-        }
+/// Holds what a request proves against the key that was announced, by `dpop_jkt` or by a proof with the pushed request,
+/// where one was: RFC 9449 section 10. Whoever announced one has to prove it.
+///
+/// # Errors
+/// [`ProofError::OtherKey`] or [`ProofError::Missing`] if it is not that key, or none.
+pub fn check_announced(announced: Option<&Thumbprint>, proven: Option<&ProvenKey>) -> Result<(), ProofError> {
+    match (announced, proven) {
+        (None, _) => Ok(()),
+        (Some(announced), Some(key)) if *announced == key.thumbprint => Ok(()),
+        (Some(_), Some(_)) => Err(ProofError::OtherKey),
+        (Some(_), None) => Err(ProofError::Missing),
     }
 }
 

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::base64url;
-use crate::jose::{Jwk, SigningKey, jws};
+use crate::jose::{SigningKey, jws};
 
 const NOW: i64 = 1_900_000_000;
 const HERE: &str = "https://gate.test/fhir/Patient/1";
@@ -313,11 +313,13 @@ fn o13_where_a_nonce_is_required_it_is_asked_for_and_it_ages() {
 fn o06_a_key_that_was_announced_is_the_one_that_is_proved() {
     let client = Client::new(Algorithm::EdDSA);
     let key = verify_with(None, &client.proof(&json!({}), &json!({})), Some("token")).unwrap();
-    assert_eq!(key.check_announced(None), Ok(()));
-    assert_eq!(key.check_announced(Some(&Thumbprint::of_key(client.0.public_jwk()))), Ok(()));
-    let other =
-        Thumbprint::of_key(&Jwk { kid: None, ..Client::new(Algorithm::EdDSA).0.public_jwk().clone() });
-    assert_eq!(key.check_announced(Some(&other)), Err(ProofError::OtherKey));
+    let own = Thumbprint::of_key(client.0.public_jwk());
+    let other = Thumbprint::of_key(Client::new(Algorithm::EdDSA).0.public_jwk());
+    assert_eq!(check_announced(None, None), Ok(()));
+    assert_eq!(check_announced(None, Some(&key)), Ok(()));
+    assert_eq!(check_announced(Some(&own), Some(&key)), Ok(()));
+    assert_eq!(check_announced(Some(&other), Some(&key)), Err(ProofError::OtherKey));
+    assert_eq!(check_announced(Some(&own), None), Err(ProofError::Missing));
 }
 
 #[test]

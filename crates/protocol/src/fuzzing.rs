@@ -1,6 +1,8 @@
 //! Entry points for fuzzing. They take any bytes; what they promise is that nothing panics, and that what is
 //! accepted keeps the promises of its type.
 
+use std::time::Duration;
+
 use chartgate_values::{Secret, SeededEntropy, Timestamp};
 
 use crate::base64url;
@@ -16,11 +18,17 @@ use crate::jose::claims::AccessTokenClaims;
 use crate::jose::inspect::Inspector;
 use crate::jose::jwe::{self, Ciphertext, Encrypted, Message, Recipient};
 use crate::jose::{
-    AccessTokenVerifier, ContentEncryption, DecryptionKey, DecryptionKeySet, ExpectedAudience, KeyManagement,
-    KeySet, Presentation, ProtectedTokenVerifier, Protection, ReaderKeys, claimed_client_id, jws,
+    AccessTokenVerifier, Algorithm, ContentEncryption, DecryptionKey, DecryptionKeySet, ExpectedAudience,
+    KeyManagement, KeySet, Presentation, ProtectedTokenVerifier, Protection, ReaderKeys, Thumbprint,
+    claimed_client_id, jws,
 };
 use crate::json::{self, JsonError};
 use crate::oauth::authorization::{Addressed, AuthorizationRequest};
+use crate::oauth::dpop::{
+    Credentials, Freshness, MAX_JTI_BYTES, ProofError, ProofVerifier, ProvenRequest, TargetUri,
+};
+use crate::oauth::mtls::{CertificateSubject, ClientCertificate, DistinguishedName, RegisteredCertificates};
+use crate::oauth::request_object::{NotBefore, ObjectType, RequestObjectVerifier};
 use crate::oauth::scope::ScopeSet;
 
 /// Any text as a token: taken apart, verified, and its payload judged as if the signature were good.
@@ -218,6 +226,70 @@ pub fn fuzz_oauth_authorization(data: &[u8]) {
     }
 }
 
+/// Any text as a proof, as its claims, as its header, and as the URI in it.
+pub fn fuzz_dpop(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(uri) = text.parse::<TargetUri>() {
+        assert!(uri.as_str().parse().as_ref() == Ok(&uri), "the one form is its own form");
+    }
+    let _ = Credentials::read(text, &[text]).map_err(ProofError::code);
+    let Ok(target) = "https://resource.example.org/protectedresource".parse() else { return };
+    let (request, now) = (proven_request(&target), proofs_now());
+    if let Ok(key) = PROOFS.verify(text, request, now) {
+        assert!(key.thumbprint.as_str().parse().as_ref() == Ok(&key.thumbprint), "a key has a name");
+    }
+    if let Ok(claims) = json::Object::parse(data, jws::MAX_JSON_DEPTH)
+        && let Ok(key) = PROOFS.accept(&target_thumbprint(), &claims, request, now)
+    {
+        assert!(key.jti.as_str().len() <= MAX_JTI_BYTES, "a name is remembered");
+        assert!(PROOFS.freshness.ends(key.iat) > now, "until it is refused for its age");
+    }
+    let unsigned = format!("{}.e30.", base64url::encode(data));
+    assert!(PROOFS.verify(&unsigned, request, now).is_err(), "a header alone proves nothing");
+}
+
+/// Any text as a signed request object, and as the claims of one.
+pub fn fuzz_request_object(data: &[u8]) {
+    let (protection, now) = (Protection::Signed, now());
+    let verifier = request_objects(&protection);
+    if let Ok(text) = std::str::from_utf8(data) {
+        let (verifying, decrypting) = (request_object_keys(), DecryptionKeySet::default());
+        let keys = ReaderKeys { verifying: &verifying, decrypting: &decrypting };
+        let _ = verifier.verify(text, &Form::default(), keys, now);
+    }
+    if let Ok(claims) = json::Object::parse(data, jws::MAX_JSON_DEPTH)
+        && let Ok(read) = verifier.accept(&claims, now)
+    {
+        assert!(read.parameters.get("client_id") == Some("app"), "a request is of its client");
+        assert!(read.exp.is_after(now), "a request is valid");
+        let again = Form::parse(&read.parameters.encode());
+        assert!(again == Ok(read.parameters.clone()), "what was signed is what a query could say");
+        let _ = Addressed::read(&read.parameters).map(|_| AuthorizationRequest::read(&read.parameters));
+    }
+}
+
+/// Any bytes as a certificate, as a key set with certificates, and as a name.
+pub fn fuzz_client_certificate(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = text.parse::<DistinguishedName>();
+    }
+    let name = |kind, name| CertificateSubject::registered(kind, name).ok();
+    let names = [
+        name("tls_client_auth_subject_dn", "CN=app,O=Clinic"),
+        name("tls_client_auth_san_dns", "app.clinic.test"),
+        name("tls_client_auth_san_uri", "https://clinic.test/app"),
+        name("tls_client_auth_san_ip", "192.0.2.7"),
+        name("tls_client_auth_san_email", "app@clinic.test"),
+    ];
+    let registered = RegisteredCertificates::parse(data);
+    if let Ok(certificate) = ClientCertificate::parse(data) {
+        for name in names.iter().flatten() {
+            let _ = name.check(&certificate);
+        }
+        assert!(registered.is_err(), "a certificate is no key set");
+    }
+}
+
 fn bases() -> Option<BaseUrls> {
     let public = "https://gate.test/fhir".parse().ok()?;
     let upstream = "http://hapi:8080/fhir".parse().ok()?;
@@ -235,6 +307,50 @@ fn verifier() -> AccessTokenVerifier {
 fn now() -> Timestamp {
     Timestamp::from_unix(1_900_000_000)
 }
+
+/// What the examples of RFC 9449 are read by.
+const PROOFS: ProofVerifier<'_> = ProofVerifier {
+    algorithms: &Algorithm::ALL,
+    freshness: Freshness { past: Duration::from_secs(60), ahead: Duration::from_secs(5) },
+    nonces: None,
+};
+
+/// When they were made.
+fn proofs_now() -> Timestamp {
+    Timestamp::from_unix(1_562_262_620)
+}
+
+fn proven_request(target: &TargetUri) -> ProvenRequest<'_> {
+    let access_token = Some("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU");
+    ProvenRequest { method: "GET", target, access_token }
+}
+
+fn target_thumbprint() -> Thumbprint {
+    Thumbprint::of_bytes(b"any key")
+}
+
+fn request_objects(protection: &Protection) -> RequestObjectVerifier<'_> {
+    RequestObjectVerifier {
+        client_id: "app",
+        issuer: "https://idp.test",
+        algorithms: &[Algorithm::ES256],
+        protection,
+        object_type: ObjectType::Explicit,
+        not_before: NotBefore::Optional,
+        max_lifetime: Duration::from_secs(3600),
+        skew: Duration::from_secs(10),
+    }
+}
+
+fn request_object_keys() -> KeySet {
+    KeySet::parse(REQUEST_OBJECT_KEYS.as_bytes()).unwrap_or_default()
+}
+
+/// The key that signed the request object among the seeds. Nobody has its private half.
+const REQUEST_OBJECT_KEYS: &str = r#"{"keys":[
+{"kty":"EC","crv":"P-256","x":"BE4un_llKAEioNgyjfqGnD5_eW7453Qpk23LkZEN-Nw",
+"y":"WFr-qD2D0dFEbdu8Oy-LJhRw-T1zxTpp9ebJKnHZ-yc","use":"sig","alg":"ES256","kid":"adEMigw4OXeLbfTk1V5BCoT1jYbLvjRp1xeODzNdxzA"}
+]}"#;
 
 fn keys() -> KeySet {
     KeySet::parse(KEYS.as_bytes()).unwrap_or_default()

@@ -11,6 +11,7 @@
 //! - [`claims`]: a struct for each kind of token.
 //! - [`AccessTokenVerifier`], [`ClientAssertionVerifier`], [`IdTokenVerifier`]: from text to claims, or a
 //!   [`Rejection`] that names the first cause. [`ProtectedTokenVerifier`] decrypts first, where that is wanted.
+//! - [`KeyProof`]: a token that brings its own key, and [`Thumbprint`], the name of that key.
 //! - [`inspect`]: verdicts on many tokens, a JSON object a line.
 
 mod access_token;
@@ -23,12 +24,14 @@ pub mod inspect;
 pub mod jwe;
 mod jwk;
 pub mod jws;
+mod key_proof;
 mod key_set;
 mod private_jwk;
 mod protected_token;
 mod registered_claims;
 mod rejection;
 mod signing_key;
+mod thumbprint;
 mod verifying_key;
 
 pub use access_token::{AccessTokenVerifier, Presentation, TokenType};
@@ -37,9 +40,12 @@ pub use client_assertion::{ClientAssertionVerifier, claimed_client_id};
 pub use id_token::{ExpiryRule, IdTokenVerifier};
 pub use jwe::{ContentEncryption, DecryptionKey, DecryptionKeySet, EncryptionKey, JweError, KeyManagement};
 pub use jwk::{Curve, Jwk, JwkError, PublicKey};
+pub use key_proof::KeyProof;
+pub(crate) use key_set::keys_of;
 pub use key_set::{KeySet, KeySetError, MAX_KEYS, MAX_KID_BYTES, PublishedKeys, Skipped, SkippedBecause};
 pub use protected_token::{ProtectedTokenVerifier, Protection, ReaderKeys};
 pub use registered_claims::ExpectedAudience;
 pub use rejection::Rejection;
 pub use signing_key::{ExportKeyError, GenerateKeyError, ImportKeyError, RsaModulus, SignError, SigningKey};
+pub use thumbprint::{NotAThumbprint, Thumbprint};
 pub use verifying_key::{UnusableKey, VerifyingKey};

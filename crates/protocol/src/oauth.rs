@@ -2,9 +2,12 @@
 
 pub mod authorization;
 pub mod client_authentication;
+pub mod dpop;
 pub mod error;
 pub mod metadata;
+pub mod mtls;
 pub mod pkce;
 pub mod redirect;
+pub mod request_object;
 pub mod scope;
 pub mod token;

@@ -13,6 +13,7 @@ use crate::jose::{
 };
 use crate::json::Object;
 use crate::oauth::authorization::AuthorizationRequest;
+use crate::oauth::mtls::{CertificateSubject, ClientCertificate, RegisteredCertificates};
 
 fn seeds(target: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target)
@@ -177,6 +178,46 @@ fn seeds_and_their_mutations_break_nothing_that_reads_forms() {
 #[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_authorization_requests() {
     run("oauth_authorization", super::fuzz_oauth_authorization);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_proofs() {
+    run("dpop", super::fuzz_dpop);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_request_objects() {
+    run("request_object", super::fuzz_request_object);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_client_certificates() {
+    run("client_certificate", super::fuzz_client_certificate);
+}
+
+#[test]
+fn the_seeds_of_proofs_objects_and_certificates_reach_the_end_of_what_they_are_for() {
+    let read = |target: &str, name: &str| std::fs::read(seeds(target).join(name)).unwrap();
+    let text = |target: &str, name: &str| String::from_utf8(read(target, name)).unwrap();
+    let target = "https://resource.example.org/protectedresource".parse().unwrap();
+    let (request, now) = (super::proven_request(&target), super::proofs_now());
+    assert!(super::PROOFS.verify(&text("dpop", "resource"), request, now).is_ok());
+    let claims = read("dpop", "claims");
+    let claims = Object::parse(&claims, 32).unwrap();
+    assert!(super::PROOFS.accept(&super::target_thumbprint(), &claims, request, now).is_ok());
+    let (protection, verifying) = (Protection::Signed, super::request_object_keys());
+    let keys = ReaderKeys { verifying: &verifying, decrypting: &Default::default() };
+    let verifier = super::request_objects(&protection);
+    let signed = verifier.verify(&text("request_object", "signed"), &Form::default(), keys, super::now());
+    assert!(AuthorizationRequest::read(&signed.unwrap().parameters).is_ok());
+    let claims = read("request_object", "claims");
+    assert!(verifier.accept(&Object::parse(&claims, 32).unwrap(), super::now()).is_ok());
+    let names = read("client_certificate", "names");
+    let certificate = ClientCertificate::parse(&names).unwrap();
+    let name = CertificateSubject::registered("tls_client_auth_subject_dn", "CN=app,O=Clinic").unwrap();
+    assert_eq!(name.check(&certificate), Ok(()));
+    let registered = RegisteredCertificates::parse(&read("client_certificate", "key_set")).unwrap();
+    assert_eq!(registered.check(&certificate), Ok(()));
 }
 
 #[test]

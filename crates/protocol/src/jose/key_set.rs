@@ -179,7 +179,7 @@ impl<'a> FromIterator<&'a Jwk> for PublishedKeys<'a> {
 }
 
 /// The members of a set, none of them looked at.
-pub(super) fn keys_of(text: &[u8]) -> Result<Vec<&RawValue>, KeySetError> {
+pub(crate) fn keys_of(text: &[u8]) -> Result<Vec<&RawValue>, KeySetError> {
     let object = Object::parse(text, MAX_DEPTH)?;
     let keys = object.read::<Vec<&RawValue>>("keys").ok().flatten().ok_or(KeySetError::NoKeys)?;
     if keys.len() > MAX_KEYS {

@@ -8,7 +8,7 @@ use super::jwe::{self, ContentEncryption, DecryptionKeySet, Encrypted};
 use super::key_set::KeySet;
 use super::rejection::Rejection;
 
-/// What access tokens of a resource server have to be. There is no "either": whoever may leave the encryption
+/// What the tokens for one reader have to be. There is no "either": whoever may leave the encryption
 /// away needs no key to do so.
 #[derive(Clone, Debug, Eq, PartialEq, Default)]
 pub enum Protection {
@@ -28,10 +28,10 @@ pub struct ProtectedTokenVerifier {
     pub protection: Protection,
 }
 
-/// The keys by which a resource server reads tokens.
+/// The keys by which tokens are read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReaderKeys<'a> {
-    /// The issuer's, to verify with.
+    /// The issuer's or client's, to verify with.
     pub verifying: &'a KeySet,
     /// Our own, to decrypt with.
     pub decrypting: &'a DecryptionKeySet,
@@ -50,14 +50,27 @@ impl ProtectedTokenVerifier {
         presentation: Presentation<'_>,
         now: Timestamp,
     ) -> Result<(AccessTokenClaims, String), Rejection> {
-        let verify = |signed: &str| self.verifier.verify_signed(signed, keys.verifying, presentation, now);
-        match (&self.protection, Form::of(token)) {
-            (Protection::Signed, Form::Encrypted) => Err(Rejection::Encrypted),
-            (Protection::Signed, Form::Signed | Form::Neither) => verify(token),
-            (Protection::SignedAndEncrypted(_), Form::Signed) => Err(Rejection::NotEncrypted),
-            (Protection::SignedAndEncrypted(allowed), Form::Encrypted | Form::Neither) => {
+        self.protection.open(token, keys.decrypting, |signed| {
+            self.verifier.verify_signed(signed, keys.verifying, presentation, now)
+        })
+    }
+}
+
+impl Protection {
+    /// Gives what is signed within a token to `verify`, if the token has the form that is wanted.
+    pub(crate) fn open<T>(
+        &self,
+        token: &str,
+        decrypting: &DecryptionKeySet,
+        verify: impl FnOnce(&str) -> Result<T, Rejection>,
+    ) -> Result<T, Rejection> {
+        match (self, Form::of(token)) {
+            (Self::Signed, Form::Encrypted) => Err(Rejection::Encrypted),
+            (Self::Signed, Form::Signed | Form::Neither) => verify(token),
+            (Self::SignedAndEncrypted(_), Form::Signed) => Err(Rejection::NotEncrypted),
+            (Self::SignedAndEncrypted(allowed), Form::Encrypted | Form::Neither) => {
                 let decrypted =
-                    Encrypted::parse(token, allowed, jwe::MAX_TOKEN_BYTES)?.decrypt_with(keys.decrypting)?;
+                    Encrypted::parse(token, allowed, jwe::MAX_TOKEN_BYTES)?.decrypt_with(decrypting)?;
                 verify(decrypted.signed_token()?)
             }
         }

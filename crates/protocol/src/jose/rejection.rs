@@ -53,6 +53,15 @@ pub enum Rejection {
     /// RFC 7517 section 4.5: several keys have this name.
     #[error("token names several keys")]
     AmbiguousKid,
+    /// RFC 9449 section 4.3: a proof brings its key.
+    #[error("token brings no key")]
+    MissingKey,
+    /// RFC 9449 section 4.3: the key that a proof brings is public, sound, and of a type that is offered.
+    #[error("the key that the token brings cannot be used")]
+    EmbeddedKey,
+    /// A rule of ours: a proof that brings its key names no other.
+    #[error("token brings a key and names one")]
+    SeveralKeys,
     /// RFC 8725 section 3.11: `typ` keeps one kind of token from being taken for another.
     #[error("token is of another type")]
     Type,
@@ -131,6 +140,9 @@ impl Rejection {
             Self::UnknownKid => "unknown-kid",
             Self::AmbiguousKid => "ambiguous-kid",
             Self::Type | Self::ContentType | Self::IdToken => "typ",
+            Self::MissingKey => "missing-key",
+            Self::EmbeddedKey => "embedded-key",
+            Self::SeveralKeys => "several-keys",
             Self::KeyMismatch => "key-mismatch",
             Self::BadSignature => "bad-signature",
             Self::MalformedPayload => "malformed-payload",

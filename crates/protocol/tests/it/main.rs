@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod bound_tokens;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod fhir_attacks;

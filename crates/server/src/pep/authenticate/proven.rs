@@ -65,7 +65,7 @@ impl<T> Proven<T> {
             u64::from_le_bytes(part.unwrap_or_default())
         });
         // What names the place is another part than what is kept there.
-        let place = usize::try_from(first % CAME as u64).unwrap_or_default();
+        let place = usize::try_from(first & CAME_MASK).unwrap_or_default();
         let mark = second ^ *route as u64;
         self.came.get(place).is_some_and(|came| came.swap(mark, Ordering::Relaxed) == mark)
     }
@@ -110,6 +110,7 @@ impl Hasher for Spread {
 const SHARDS: usize = 16;
 /// Tokens that came once and are known again: half a MiB.
 const CAME: usize = 1 << 16;
+const CAME_MASK: u64 = 0xffff;
 
 #[cfg(test)]
 mod tests {

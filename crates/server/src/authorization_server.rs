@@ -3,6 +3,7 @@
 mod audience;
 mod authenticate_client;
 mod authorize;
+mod client_request;
 mod discovery;
 mod error;
 mod revoke;

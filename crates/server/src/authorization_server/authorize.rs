@@ -24,7 +24,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::error::no_store;
 use super::token::describe_grant;
-use super::{AuthorizationServer, audience, token};
+use super::{AuthorizationServer, audience, client_request};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
@@ -52,7 +52,7 @@ pub(super) async fn by_form(
     body: Bytes,
 ) -> Response {
     server.throttle.count(origin.ip);
-    match token::form(&headers, &body) {
+    match client_request::form(&headers, &body) {
         Ok(form) => begin(&server, &form, &headers).await,
         Err(error) => bad_request(&error.description),
     }

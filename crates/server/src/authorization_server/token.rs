@@ -14,22 +14,21 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
-use chartgate_access::client::{AuthMethod, Client};
+use chartgate_access::client::Client;
 use chartgate_access::grant::Grant;
-use chartgate_access::ids::{ClientId, Jti};
+use chartgate_access::ids::Jti;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_access::session::Session;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
-use chartgate_protocol::form::Form;
 use chartgate_protocol::jose::jws;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::token::{TokenRequest, TokenResponse};
 use chartgate_values::{Phi, Timestamp};
-use http::{HeaderMap, header};
+use http::HeaderMap;
 
 use super::AuthorizationServer;
-use super::authenticate_client::{NotAuthenticated, authenticate_client};
+use super::client_request::{self, ClientRequest};
 use super::error::{OAuthError, no_store};
 use crate::net::origin::Origin;
 use crate::store::StoreError;
@@ -72,12 +71,7 @@ async fn redeem(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<TokenResponse, OAuthError> {
-    let form = form(headers, body)?;
-    let now = server.clock.now();
-    let client = match authenticate_client(server, headers, &form, now).await {
-        Ok(client) => client,
-        Err(failure) => return Err(record_stranger(server, origin, failure, now).await),
-    };
+    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
     let outcome = match TokenRequest::read(&form) {
         Ok(TokenRequest::AuthorizationCode { code, redirect_uri, code_verifier }) => {
             authorization_code::redeem(server, origin, &client, &code, &redirect_uri, &code_verifier).await
@@ -96,52 +90,11 @@ async fn redeem(
             Ok(Withheld::release(recorded))
         }
         Err(denied) => {
-            // Anybody can say that they are a public client.
-            if client.token_endpoint_auth_method == AuthMethod::None {
-                server.throttle.count(origin.ip);
-                server.throttle.reserve.admit_stranger()?;
-            }
+            client_request::admit_failure(server, origin, &client)?;
             let record = denied.record(origin, &client, server.clock.now());
             let recorded = server.journal.append(&record, Withheld::new(denied.error)).await?;
             Err(Withheld::release(recorded))
         }
-    }
-}
-
-/// The form of a request that says it is one.
-pub(super) fn form(headers: &HeaderMap, body: &[u8]) -> Result<Form, OAuthError> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|value| value.split(';').next()).map(str::trim);
-    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
-        let description = "the body has to be application/x-www-form-urlencoded";
-        return Err(OAuthError::new(ErrorCode::InvalidRequest, description));
-    }
-    let text = std::str::from_utf8(body)
-        .map_err(|_| OAuthError::new(ErrorCode::InvalidRequest, "the body is not UTF-8"))?;
-    Ok(Form::parse(text)?)
-}
-
-/// A client that did not prove who it is: recorded, and counted against its address.
-pub(super) async fn record_stranger(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    failure: NotAuthenticated,
-    now: Timestamp,
-) -> OAuthError {
-    server.throttle.count(origin.ip);
-    if let Err(kept) = server.throttle.reserve.admit_stranger() {
-        return kept.into();
-    }
-    let mut record = origin.record(Event::TokenDenied, Outcome::Deny, now);
-    record.decision.reason = Some(failure.reason.to_owned());
-    // A name that is nobody's is not written down: it may be a secret in the wrong place.
-    let registered =
-        |id: &ClientId| server.store.read(|sql| sql.client(id)).is_ok_and(|found| found.is_some());
-    let claimed = failure.claimed.and_then(|claimed| claimed.parse().ok());
-    record.actor.client_id = claimed.filter(registered).map(Into::into);
-    match server.journal.append(&record, Withheld::new(failure.error)).await {
-        Ok(recorded) => Withheld::release(recorded),
-        Err(error) => error.into(),
     }
 }
 

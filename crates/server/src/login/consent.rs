@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::body::Bytes;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::grant::authorization_code::ConsentGiven;
 use chartgate_access::login::steps::grantable_by_a_person;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
-use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::{Level, Permission, SmartScope, TypePattern};
 use chartgate_values::Phi;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::Login;
-use super::form::{Begun, Browser, Present, see_other, stale, unavailable};
+use super::form::{Asked, Begun, Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
 use crate::net::origin::Origin;
 use crate::pages;
@@ -35,14 +33,8 @@ struct ConsentPage<'a> {
     hidden: String,
 }
 
-pub(super) async fn page(
-    State(login): State<Arc<Login>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
-    let browser = Browser::of(&headers);
-    let Asked { handle, begun, present } = match Asked::read(&login, &headers, &browser, &form) {
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    let Asked { handle, begun, present } = match visit.asked(&login) {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
@@ -52,49 +44,20 @@ pub(super) async fn page(
         wishes: wishes(&grantable_by_a_person(&begun.pending.scope)),
         patient: begun.pending.patient.as_ref().map(|patient| patient.as_str()),
         destination: pages::origin_of(&begun.pending.redirect_uri),
-        hidden: browser.hidden(&[("request", &handle)]),
+        hidden: visit.browser.hidden(&[("request", &handle)]),
     };
     pages::render(StatusCode::OK, &page, Some(&begun.pending.redirect_uri))
 }
 
-pub(super) async fn submit(
-    State(login): State<Arc<Login>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some((browser, form)) = Browser::read(&headers, &body) else { return stale() };
-    let Asked { handle, begun, present } = match Asked::read(&login, &headers, &browser, &form) {
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let Asked { handle, begun, present } = match visit.asked(&login) {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
-    match form.get("decision") {
+    match visit.form.get("decision") {
         Some("approve") => approve(&login, &handle, begun, &present).await,
-        Some("deny") => deny(&login, &origin, begun, &present).await,
+        Some("deny") => deny(&login, &visit.origin, begun, &present).await,
         Some(_) | None => stale(),
-    }
-}
-
-/// The request that a form is about, and who is signed in.
-pub(super) struct Asked {
-    pub(super) handle: String,
-    pub(super) begun: Begun,
-    pub(super) present: Present,
-}
-
-impl Asked {
-    /// Finds both, or the page to show in place of what was asked.
-    pub(super) fn read(
-        login: &Login,
-        headers: &HeaderMap,
-        browser: &Browser,
-        form: &Form,
-    ) -> Result<Self, Box<Response>> {
-        let handle = form.get("request").ok_or_else(stale)?;
-        let begun = browser.pending(login, handle).map_err(|e| unavailable(&e))?.ok_or_else(stale)?;
-        let present = Present::of(login, headers).map_err(|e| unavailable(&e))?;
-        let present = present.ok_or_else(|| see_other(&format!("/login?request={handle}")))?;
-        Ok(Self { handle: handle.to_owned(), begun, present })
     }
 }
 

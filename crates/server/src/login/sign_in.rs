@@ -5,8 +5,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::body::Bytes;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::{SessionId, Subject};
 use chartgate_access::permit::Withheld;
@@ -14,16 +13,14 @@ use chartgate_access::principal::{User, UserState};
 use chartgate_access::session::Session;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
-use chartgate_protocol::form::Form;
 use chartgate_values::{Phi, Timestamp};
 use http::{HeaderMap, StatusCode, header};
 
 use super::Login;
-use super::form::{Browser, see_other, stale, unavailable};
+use super::form::{Browser, Submission, Visit, see_other, stale, unavailable};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
-use crate::pages;
 use crate::passwords::Verdict;
 use crate::store::StoreError;
 
@@ -41,14 +38,8 @@ const BUSY: &str = "Too many people are signing in just now. Try again in a mome
 const TOO_OFTEN: &str =
     "Too many attempts. Wait a little, then try again; if it goes on, ask your administrator.";
 
-pub(super) async fn page(
-    State(login): State<Arc<Login>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
-    let browser = Browser::of(&headers);
-    show(&login, &browser, form.get("request"), None, StatusCode::OK)
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    show(&login, &visit.browser, visit.form.get("request"), None, StatusCode::OK)
 }
 
 fn show(
@@ -71,20 +62,11 @@ fn show(
         hidden: browser.hidden(&handle.map(|handle| ("request", handle)).into_iter().collect::<Vec<_>>()),
     };
     let target = begun.as_ref().map(|begun| begun.pending.redirect_uri.as_str());
-    let mut response = pages::render(status, &page, target);
-    if let Some(cookie) = &browser.set_cookie {
-        response.headers_mut().append(header::SET_COOKIE, cookie.clone());
-    }
-    response
+    browser.show(status, &page, target)
 }
 
-pub(super) async fn submit(
-    State(login): State<Arc<Login>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some((browser, form)) = Browser::read(&headers, &body) else { return stale() };
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let Visit { browser, form, origin, headers } = visit;
     let handle = form.get("request");
     if let Some(handle) = handle {
         match browser.pending(&login, handle) {

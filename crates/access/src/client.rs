@@ -59,6 +59,22 @@ pub enum Consent {
     Ask,
 }
 
+/// Something that no client may do unless its registration says so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize)]
+pub enum Permission {
+    /// Ask about any client's tokens (RFC 7662), as resource servers do.
+    #[serde(rename = "introspect:any")]
+    IntrospectAny,
+}
+
+/// What few registrations say; by default nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientOptions {
+    /// What it may do beyond its own tokens.
+    pub permissions: BTreeSet<Permission>,
+}
+
 /// A registered client.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Client {
@@ -82,6 +98,9 @@ pub struct Client {
     pub jwks: Option<serde_json::Value>,
     /// Whether people are asked.
     pub consent: Consent,
+    /// What few registrations say.
+    #[serde(flatten)]
+    pub options: ClientOptions,
 }
 
 impl Client {
@@ -144,6 +163,7 @@ names!(
     Confidential = "confidential",
     Backend = "backend"
 );
+names!(Permission, "introspect:any", IntrospectAny = "introspect:any");
 names!(
     AuthMethod,
     "none, client_secret_basic, client_secret_post, private_key_jwt",
@@ -176,6 +196,7 @@ mod tests {
             roles: BTreeSet::new(),
             jwks: None,
             consent: Consent::Ask,
+            options: ClientOptions::default(),
         }
     }
 
@@ -185,6 +206,14 @@ mod tests {
         let asked =
             "openid profile patient/Observation.rs patient/*.cruds user/Observation.rs".parse().unwrap();
         assert_eq!(app.grantable(&asked).to_string(), "openid patient/Observation.rs");
+    }
+
+    #[test]
+    fn a_registration_from_before_an_option_was_known_reads_as_without_it() {
+        let app = client("openid");
+        let mut stored = serde_json::to_value(&app).unwrap();
+        assert!(stored.as_object_mut().unwrap().remove("permissions").is_some());
+        assert_eq!(serde_json::from_value::<Client>(stored).unwrap(), app);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod authorization;
 pub mod client_authentication;
 pub mod error;
+pub mod introspection;
 pub mod metadata;
 pub mod pkce;
 pub mod redirect;

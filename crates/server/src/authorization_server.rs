@@ -6,6 +6,7 @@ mod authorize;
 mod client_request;
 mod discovery;
 mod error;
+mod introspect;
 mod revoke;
 mod token;
 mod userinfo;
@@ -56,6 +57,7 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
         .route("/authorize/continue", get(authorize::proceed))
         .route("/token", post(token::post))
         .route("/revoke", post(revoke::post))
+        .route("/introspect", post(introspect::post))
         .route("/userinfo", get(userinfo::get).post(userinfo::get));
     for route in server.routes.iter() {
         let metadata = format!("/.well-known/oauth-protected-resource{}", route.path);

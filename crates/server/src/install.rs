@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use chartgate_access::client::{AuthMethod, ClientKind, Consent, GrantType};
+use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, Consent, GrantType};
 use serde_json::Value;
 
 use crate::admin::{Administrator, Command, NewClient, NewUser, Operator};
@@ -89,6 +89,7 @@ pub(crate) fn terminal_client() -> anyhow::Result<Command> {
         jwks: None,
         roles: BTreeSet::new(),
         consent: Some(Consent::Ask),
+        options: ClientOptions::default(),
     }))
 }
 

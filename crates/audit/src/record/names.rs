@@ -97,6 +97,8 @@ named! {
         TokenReuse = "token.reuse",
         /// A token or grant was revoked.
         TokenRevoked = "token.revoke",
+        /// A client asked what a token is worth.
+        TokenIntrospected = "token.introspect",
         /// No token was issued.
         TokenDenied = "token.denied",
         /// Someone was asked to approve.

@@ -33,6 +33,12 @@ pub struct ServerMetadata {
     pub revocation_endpoint_auth_methods_supported: &'static [&'static str],
     /// Algorithms for client assertions there.
     pub revocation_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    /// RFC 7662.
+    pub introspection_endpoint: String,
+    /// Ways of client authentication there: nobody asks unnamed.
+    pub introspection_endpoint_auth_methods_supported: &'static [&'static str],
+    /// Algorithms for client assertions there.
+    pub introspection_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     /// `S256`.
     pub code_challenge_methods_supported: &'static [&'static str],
     /// `public`: everybody sees the same `sub`.

@@ -14,6 +14,8 @@ use crate::config::RouteKind;
 
 const GRANTS: &[&str] = &["authorization_code", "refresh_token", "client_credentials"];
 const AUTH_METHODS: &[&str] = &["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
+/// Those by which a client proves who it is.
+const PROVING_METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
 const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384", "RS256", "PS256", "PS384", "ES256", "EdDSA"];
 const SCOPES: &[&str] = &[
     "openid",
@@ -57,6 +59,9 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         revocation_endpoint_auth_methods_supported: AUTH_METHODS,
         revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        introspection_endpoint: at("/introspect"),
+        introspection_endpoint_auth_methods_supported: PROVING_METHODS,
+        introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         code_challenge_methods_supported: &["S256"],
         subject_types_supported: &["public"],
         id_token_signing_alg_values_supported: vec![server.tokens.signing_algorithm.name()],
@@ -88,6 +93,7 @@ pub(super) async fn smart_configuration(State(server): State<Arc<AuthorizationSe
         authorization_endpoint: at("/authorize"),
         token_endpoint: at("/token"),
         revocation_endpoint: at("/revoke"),
+        introspection_endpoint: at("/introspect"),
         grant_types_supported: GRANTS,
         response_types_supported: &["code"],
         token_endpoint_auth_methods_supported: AUTH_METHODS,

@@ -144,7 +144,7 @@ pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
 }
 
 /// What a record says of a client that acts for itself.
-fn workload(client: &Client) -> Actor {
+pub(super) fn workload(client: &Client) -> Actor {
     Actor {
         sub: Some(client.client_id.to_string()),
         client_id: Some(client.client_id.to_string()),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chartgate_access::client::{AuthMethod, ClientKind, GrantType};
+use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, GrantType, Permission};
 use chartgate_access::ids::{ClientId, FhirUser, PatientId, Role, SessionId, Subject};
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
@@ -101,6 +101,9 @@ pub(super) enum ClientWord {
         jwks_uri: Option<String>,
         #[arg(long = "role")]
         roles: Vec<Role>,
+        /// Something that clients may not do otherwise: introspect:any; may be given several times.
+        #[arg(long = "permission")]
+        permissions: Vec<Permission>,
     },
     /// All clients.
     List,
@@ -202,6 +205,7 @@ fn client(word: ClientWord) -> anyhow::Result<Command> {
             jwks_file,
             jwks_uri,
             roles,
+            permissions,
         } => {
             if jwks_uri.is_some() {
                 bail!("--jwks-uri is not built yet; use --jwks-file");
@@ -217,6 +221,7 @@ fn client(word: ClientWord) -> anyhow::Result<Command> {
                 jwks: jwks_file.as_deref().map(json).transpose()?,
                 roles: roles.into_iter().collect(),
                 consent: None,
+                options: ClientOptions { permissions: permissions.into_iter().collect() },
             })
         }
         ClientWord::List => Command::ClientList,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chartgate_access::client::{AuthMethod, ClientKind, Consent, GrantType};
+use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, Consent, GrantType};
 use chartgate_access::ids::Role;
 use chartgate_protocol::jose::{Algorithm, SigningKey};
 use serde_json::{Value, json};
@@ -150,6 +150,7 @@ fn client(
         jwks,
         roles,
         consent: Some(if id == "demo-web" { Consent::Never } else { Consent::Ask }),
+        options: ClientOptions::default(),
     })
 }
 

@@ -203,12 +203,7 @@ impl NotAuthenticated {
             Self::Malformed => "malformed-authorization",
             Self::Rejected(rejection) => rejection.reason(),
             Self::ForeignClaims => "foreign-claims",
-            Self::Revoked(Revoked::Subject) => "revoked-subject",
-            Self::Revoked(Revoked::Session) => "revoked-session",
-            Self::Revoked(Revoked::Client) => "revoked-client",
-            Self::Revoked(Revoked::Grant) => "revoked-grant",
-            Self::Revoked(Revoked::Key) => "revoked-key",
-            Self::Revoked(Revoked::Token) => "revoked-token",
+            Self::Revoked(revoked) => revoked.reason(),
             Self::SessionOver => "session-over",
         }
     }

@@ -28,6 +28,8 @@ mod hang_ups;
 #[cfg(test)]
 mod held_connections;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 mod jwt_attacks;
 #[cfg(test)]
 mod large;

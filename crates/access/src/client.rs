@@ -73,6 +73,8 @@ pub enum Permission {
 pub struct ClientOptions {
     /// What it may do beyond its own tokens.
     pub permissions: BTreeSet<Permission>,
+    /// Where a browser may go once its person is signed out. OpenID Connect RP-Initiated Logout section 3.1.
+    pub post_logout_redirect_uris: Vec<RedirectUri>,
 }
 
 /// A registered client.
@@ -108,6 +110,12 @@ impl Client {
     #[must_use]
     pub fn redirects_to(&self, uri: &str) -> bool {
         self.redirect_uris.iter().any(|registered| registered.matches(uri))
+    }
+
+    /// Whether a browser may go there after signing out: the same text, with no exception.
+    #[must_use]
+    pub fn may_be_left_for(&self, uri: &str) -> bool {
+        self.options.post_logout_redirect_uris.iter().any(|registered| registered.as_str() == uri)
     }
 
     /// The part of `requested` that this client may have: what it is registered for. Unknown scopes fall away, as

@@ -78,7 +78,7 @@ async fn first_administrator(administrator: &Administrator) -> anyhow::Result<Va
 
 /// The client of `chartgate login`, which every installation has.
 pub(crate) fn terminal_client() -> anyhow::Result<Command> {
-    Ok(Command::ClientAdd(NewClient {
+    Ok(Command::ClientAdd(Box::new(NewClient {
         client_id: TERMINAL_CLIENT.parse()?,
         kind: ClientKind::Public,
         redirect_uris: vec!["http://127.0.0.1/callback".parse()?],
@@ -90,7 +90,7 @@ pub(crate) fn terminal_client() -> anyhow::Result<Command> {
         roles: BTreeSet::new(),
         consent: Some(Consent::Ask),
         options: ClientOptions::default(),
-    }))
+    })))
 }
 
 /// Makes the folders and the policy pack.

@@ -2,6 +2,7 @@
 
 mod account;
 mod consent;
+mod end_session;
 mod enrol;
 mod form;
 mod patient;
@@ -22,6 +23,7 @@ use chartgate_values::Clock;
 use crate::directory::PatientDirectory;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
+use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
 use crate::net::throttle::Throttle;
@@ -36,6 +38,7 @@ pub(crate) struct Login {
     pub(crate) store: Arc<Store>,
     pub(crate) care: Arc<LiveCare>,
     pub(crate) policies: Arc<LivePolicies>,
+    pub(crate) keys: Arc<KeyRing>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) passwords: Arc<Passwords>,
@@ -71,6 +74,8 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/login/enrol", get(enrol::page).post(enrol::submit))
         .route("/account", get(account::page))
         .route("/logout", post(account::sign_out))
+        .route("/end-session", get(end_session::by_query).post(end_session::by_form))
+        .route("/end-session/continue", get(end_session::proceed).post(end_session::decide))
         .route("/assets/chartgate.css", get(pages::stylesheet))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .with_state(login)

@@ -13,6 +13,7 @@ pub(crate) mod cut_offs;
 pub(crate) mod enrolments;
 pub(crate) mod grants;
 pub(crate) mod login_failures;
+pub(crate) mod logout_requests;
 mod migrations;
 pub(crate) mod pending;
 pub(crate) mod refresh_tokens;

@@ -33,6 +33,8 @@ pub struct ServerMetadata {
     pub revocation_endpoint_auth_methods_supported: &'static [&'static str],
     /// Algorithms for client assertions there.
     pub revocation_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    /// OpenID Connect RP-Initiated Logout section 2.1.
+    pub end_session_endpoint: String,
     /// RFC 7662.
     pub introspection_endpoint: String,
     /// Ways of client authentication there: nobody asks unnamed.

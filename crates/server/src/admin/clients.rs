@@ -149,6 +149,10 @@ fn settle(new: NewClient) -> Result<Client, CommandError> {
     if new.options.permissions.contains(&Permission::IntrospectAny) && method == AuthMethod::None {
         return invalid("introspect:any needs a client that shows who it is".to_owned());
     }
+    let is_web = |uri: &&RedirectUri| uri.as_str().starts_with("http");
+    if let Some(uri) = new.options.post_logout_redirect_uris.iter().find(|uri| !is_web(uri)) {
+        return invalid(format!("`{uri}` has to be https, or http to a loopback address"));
+    }
     match (method, &new.jwks) {
         (AuthMethod::PrivateKeyJwt, None) => return invalid("private_key_jwt needs --jwks-file".to_owned()),
         (_, Some(jwks)) => match KeySet::parse(jwks.to_string().as_bytes()) {
@@ -186,6 +190,7 @@ fn show(client: &Client) -> Value {
         "jwks": client.jwks,
         "consent": client.consent,
         "permissions": client.options.permissions,
+        "post_logout_redirect_uris": client.options.post_logout_redirect_uris,
     })
 }
 

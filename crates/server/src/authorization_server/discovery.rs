@@ -59,6 +59,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         revocation_endpoint_auth_methods_supported: AUTH_METHODS,
         revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        end_session_endpoint: at("/end-session"),
         introspection_endpoint: at("/introspect"),
         introspection_endpoint_auth_methods_supported: PROVING_METHODS,
         introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,

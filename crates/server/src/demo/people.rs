@@ -106,7 +106,7 @@ pub(super) async fn add_clients(administrator: &Administrator) -> anyhow::Result
     let mut shown = Vec::new();
     for new in clients {
         let is_backend = new.kind == ClientKind::Backend;
-        let mut entry = administrator.carry_out(OWNER, Command::ClientAdd(new)).await?;
+        let mut entry = administrator.carry_out(OWNER, Command::ClientAdd(Box::new(new))).await?;
         if let Value::Object(members) = &mut entry {
             members.retain(|name, _| {
                 ["client_id", "client_secret", "kind", "redirect_uris", "scope"].contains(&name.as_str())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use chartgate_access::ids::ClientId;
 use chartgate_access::permit::Withheld;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome};
@@ -14,6 +15,7 @@ use super::Login;
 use super::form::{Present, Submission, Visit, see_other, unavailable};
 use super::sign_in::person;
 use crate::net::cookie;
+use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
 
@@ -57,6 +59,19 @@ pub(super) async fn sign_out(State(login): State<Arc<Login>>, Submission(visit):
         Ok(None) => return see_other("/login"),
         Err(error) => return unavailable(&error),
     };
+    let answer = pages::message(StatusCode::OK, "Signed out", "You can close this page.");
+    end_session(&login, &visit.origin, &present, None, answer).await
+}
+
+/// Ends a session with all its tokens, everywhere, and gives the answer once that is recorded. `by` is the application
+/// that asked for it.
+pub(super) async fn end_session(
+    login: &Login,
+    origin: &Origin,
+    present: &Present,
+    by: Option<&ClientId>,
+    mut answer: Response,
+) -> Response {
     let (id, now) = (present.session.id.clone(), login.clock.now());
     let cut = login
         .cut_offs
@@ -69,11 +84,11 @@ pub(super) async fn sign_out(State(login): State<Arc<Login>>, Submission(visit):
     if let Err(error) = cut {
         return unavailable(&error);
     }
-    let mut record = visit.origin.record(Event::Logout, Outcome::Allow, now);
+    let mut record = origin.record(Event::Logout, Outcome::Allow, now);
     record.action = Some("logout".to_owned());
     record.actor = person(&present.user);
+    record.actor.client_id = by.map(ToString::to_string);
     record.session = Some(present.session.id.to_string());
-    let mut answer = pages::message(StatusCode::OK, "Signed out", "You can close this page.");
     answer.headers_mut().append(header::SET_COOKIE, cookie::clear(cookie::SESSION));
     match login.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => Withheld::release(recorded),

@@ -174,7 +174,7 @@ impl Present {
 
 /// Goes on elsewhere.
 pub(super) fn see_other(target: &str) -> Response {
-    // INVARIANT: targets are our own paths with base64url in them.
+    // INVARIANT: targets are our own paths with base64url in them, or redirect URIs, which are visible ASCII.
     let location = HeaderValue::from_str(target).unwrap_or_else(|_| HeaderValue::from_static("/account"));
     let headers =
         [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];

@@ -4,7 +4,8 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const FILES: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const FILES: [&str; 2] =
+    [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_logout_requests.sql")];
 
 /// Brings the schema up to date.
 ///

@@ -34,6 +34,8 @@ mod jwt_attacks;
 #[cfg(test)]
 mod large;
 #[cfg(test)]
+mod logout;
+#[cfg(test)]
 mod oracles;
 #[cfg(test)]
 mod pages;

@@ -47,6 +47,9 @@ pub enum GrantType {
     RefreshToken,
     /// RFC 6749 section 4.4.
     ClientCredentials,
+    /// RFC 8628.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
 }
 
 /// Whether a person is asked before the client gets a code.
@@ -182,10 +185,11 @@ names!(
 );
 names!(
     GrantType,
-    "authorization_code, refresh_token, client_credentials",
+    "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code",
     AuthorizationCode = "authorization_code",
     RefreshToken = "refresh_token",
     ClientCredentials = "client_credentials",
+    DeviceCode = "urn:ietf:params:oauth:grant-type:device_code",
 );
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Grants: what a client was allowed, by whom, for how long.
 
 pub mod authorization_code;
+pub mod device;
 pub mod refresh;
 
 use chartgate_protocol::oauth::scope::ScopeSet;

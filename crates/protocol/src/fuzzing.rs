@@ -16,6 +16,7 @@ use crate::jose::inspect::Inspector;
 use crate::jose::{AccessTokenVerifier, ExpectedAudience, KeySet, Presentation, claimed_client_id, jws};
 use crate::json::{self, JsonError};
 use crate::oauth::authorization::{Addressed, AuthorizationRequest};
+use crate::oauth::device::{DeviceAuthorizationRequest, UserCode};
 use crate::oauth::introspection::IntrospectionRequest;
 use crate::oauth::scope::ScopeSet;
 use crate::oauth::token::TokenRequest;
@@ -161,7 +162,10 @@ pub fn fuzz_form(data: &[u8]) {
 pub fn fuzz_oauth_authorization(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(form) = Form::parse(text) else { return };
-    let _ = Addressed::read(&form);
+    let _ = (Addressed::read(&form), DeviceAuthorizationRequest::read(&form));
+    if let Ok(code) = text.parse::<UserCode>() {
+        assert!(code.to_string().parse() == Ok(code), "a code is read as it is shown");
+    }
     let _ = (TokenRequest::read(&form), IntrospectionRequest::read(&form), LogoutRequest::read(&form));
     if let Ok(request) = AuthorizationRequest::read(&form) {
         let again: Result<ScopeSet, _> = request.scope.to_string().parse();

@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod client_authentication;
+pub mod device;
 pub mod error;
 pub mod introspection;
 pub mod metadata;

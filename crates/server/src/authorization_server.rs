@@ -4,6 +4,7 @@ mod audience;
 mod authenticate_client;
 mod authorize;
 mod client_request;
+mod device_authorization;
 mod discovery;
 mod error;
 mod introspect;
@@ -57,6 +58,7 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
         .route("/authorize/continue", get(authorize::proceed))
         .route("/token", post(token::post))
         .route("/revoke", post(revoke::post))
+        .route("/device-authorization", post(device_authorization::post))
         .route("/introspect", post(introspect::post))
         .route("/userinfo", get(userinfo::get).post(userinfo::get));
     for route in server.routes.iter() {

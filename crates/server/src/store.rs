@@ -10,6 +10,7 @@ pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod consents;
 pub(crate) mod cut_offs;
+pub(crate) mod device_authorizations;
 pub(crate) mod enrolments;
 pub(crate) mod grants;
 pub(crate) mod login_failures;

@@ -85,6 +85,8 @@ named! {
         Logout = "logout",
         /// A session was ended by another than its person.
         SessionEnded = "session.end",
+        /// A device asked for its person.
+        DeviceRequested = "device.request",
         /// A person let a client act.
         ConsentGranted = "consent",
         /// A person did not let a client act.

@@ -33,6 +33,8 @@ pub struct ServerMetadata {
     pub revocation_endpoint_auth_methods_supported: &'static [&'static str],
     /// Algorithms for client assertions there.
     pub revocation_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    /// RFC 8628 section 4.
+    pub device_authorization_endpoint: String,
     /// OpenID Connect RP-Initiated Logout section 2.1.
     pub end_session_endpoint: String,
     /// RFC 7662.

@@ -7,6 +7,9 @@ use super::error::ErrorCode;
 use super::scope::ScopeSet;
 use crate::form::Form;
 
+/// RFC 8628 section 3.4.
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
 /// A grant that the token endpoint is asked to redeem.
 #[derive(Debug)]
 pub enum TokenRequest {
@@ -25,6 +28,11 @@ pub enum TokenRequest {
         refresh_token: Secret<String>,
         /// A narrower scope, if the client wants one.
         scope: Option<ScopeSet>,
+    },
+    /// RFC 8628 section 3.4.
+    DeviceCode {
+        /// The code as the device sends it.
+        device_code: Secret<String>,
     },
     /// RFC 6749 section 4.4.
     ClientCredentials {
@@ -83,6 +91,7 @@ impl TokenRequest {
             Some("refresh_token") => {
                 Ok(Self::RefreshToken { refresh_token: secret("refresh_token")?, scope: scope()? })
             }
+            Some(DEVICE_CODE) => Ok(Self::DeviceCode { device_code: secret("device_code")? }),
             Some("client_credentials") => Ok(Self::ClientCredentials {
                 scope: scope()?,
                 resource: form.get("resource").or_else(|| form.get("aud")).map(str::to_owned),
@@ -151,6 +160,8 @@ mod tests {
             read("grant_type=refresh_token&refresh_token=r"),
             Ok(TokenRequest::RefreshToken { scope: None, .. })
         ));
+        let device = read(&format!("grant_type={DEVICE_CODE}&device_code=d"));
+        assert!(matches!(device, Ok(TokenRequest::DeviceCode { .. })));
         assert!(matches!(read("grant_type=client_credentials"), Ok(TokenRequest::ClientCredentials { .. })));
     }
 

@@ -11,7 +11,10 @@ use axum::body::Bytes;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use chartgate_access::client::{Client, GrantType};
-use chartgate_access::grant::authorization_code::{AskAgain, ConsentGiven, Pages, PendingAuthorization};
+use chartgate_access::grant::authorization_code::{
+    Approval, AskAgain, ConsentGiven, Pages, PendingAuthorization, RedirectReply, ReplyTo,
+};
+use chartgate_access::grant::device::DeviceAnswer;
 use chartgate_access::ids::{ClientId, GrantId};
 use chartgate_access::login::steps::{self, Approved, SignedIn, Step};
 use chartgate_access::permit::Withheld;
@@ -134,12 +137,14 @@ fn check(
     };
     Ok(PendingAuthorization {
         client_id: client.client_id.clone(),
-        redirect_uri: addressed.redirect_uri.clone(),
-        state: addressed.state.clone(),
+        reply_to: ReplyTo::Redirect(RedirectReply {
+            redirect_uri: addressed.redirect_uri.clone(),
+            state: addressed.state.clone(),
+            code_challenge: request.code_challenge,
+            nonce: request.nonce,
+        }),
         scope,
         audience,
-        code_challenge: request.code_challenge,
-        nonce: request.nonce,
         signed_in_since,
         ask_again: if request.prompt == Prompt::Consent { AskAgain::Consent } else { AskAgain::No },
         pages: if request.prompt == Prompt::None { Pages::Forbidden } else { Pages::Allowed },
@@ -168,8 +173,6 @@ pub(super) async fn proceed(
         Ok(None) => return expired(),
         Err(error) => return unavailable(&error),
     };
-    let reply =
-        Reply { server: &server, redirect_uri: &pending.redirect_uri, state: pending.state.as_deref() };
     let page = match (step, pending.pages) {
         (Step::Done(approved), _) => {
             // A new grant is activity of its session.
@@ -179,10 +182,11 @@ pub(super) async fn proceed(
             return finish(&server, &origin, &digest, pending, approved).await;
         }
         (Step::SignIn, Pages::Forbidden) => {
-            return reply.error(ErrorCode::LoginRequired, "nobody is signed in");
+            return refuse(&server, &pending, ErrorCode::LoginRequired, "nobody is signed in");
         }
         (Step::PickPatient | Step::Consent, Pages::Forbidden) => {
-            return reply.error(ErrorCode::InteractionRequired, "the person would have to be asked");
+            let description = "the person would have to be asked";
+            return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
         }
         (Step::SignIn, Pages::Allowed) => "/login",
         (Step::PickPatient, Pages::Allowed) => "/login/patient",
@@ -215,7 +219,22 @@ fn look(
     })
 }
 
-/// Makes the code and sends it to the client.
+/// Tells the client of a request that it gets nothing.
+fn refuse(
+    server: &AuthorizationServer,
+    pending: &PendingAuthorization,
+    code: ErrorCode,
+    description: &str,
+) -> Response {
+    match &pending.reply_to {
+        ReplyTo::Redirect(RedirectReply { redirect_uri, state, .. }) => {
+            Reply { server, redirect_uri, state: state.as_deref() }.error(code, description)
+        }
+        ReplyTo::Device(_) => bad_request(description),
+    }
+}
+
+/// Keeps what was approved: a code, which goes to the client, or the grant for a device that asks for it.
 async fn finish(
     server: &AuthorizationServer,
     origin: &Origin,
@@ -224,36 +243,47 @@ async fn finish(
     approved: Approved,
 ) -> Response {
     let now = server.clock.now();
-    let (redirect_uri, state) = (pending.redirect_uri.clone(), pending.state.clone());
-    let code = pending.into_code(approved, GrantId::random(&mut SystemEntropy), now);
-    let secret = opaque_secret();
-    let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
+    let approval = pending.into_approval(approved, GrantId::random(&mut SystemEntropy), now);
     let mut record = origin.record(Event::ConsentGranted, Outcome::Allow, now);
-    describe_grant(&mut record, &code.grant);
-    let scope = code.grant.scope.to_string();
-    record.detail.insert("scope".to_owned(), chartgate_values::Phi::new(scope));
+    let secret = opaque_secret();
+    let (grant, answer) = match &approval {
+        Approval::Code(code, state) => {
+            let reply = Reply { server, redirect_uri: &code.redirect_uri, state: state.as_deref() };
+            (&code.grant, reply.answer(&[("code", secret.expose())]))
+        }
+        Approval::Device(grant, _) => {
+            record.detail.insert("device".to_owned(), chartgate_values::Phi::new("user code".to_owned()));
+            let text = "Your device goes on by itself in a moment. You can close this page.";
+            (&**grant, pages::message(StatusCode::OK, "Allowed", text))
+        }
+    };
+    describe_grant(&mut record, grant);
+    record.detail.insert("scope".to_owned(), chartgate_values::Phi::new(grant.scope.to_string()));
+    let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
     let taken = server
         .store
         .write(move |sql| {
-            let took = sql.take_pending(&handle)?;
-            if took == Took::It {
-                sql.add_code(&code_digest, &code)?;
+            if sql.take_pending(&handle)? == Took::Nothing {
+                return Ok(Took::Nothing);
             }
-            Ok::<_, StoreError>(took)
+            match approval {
+                Approval::Code(code, _) => sql.add_code(&code_digest, &code).map(|()| Took::It),
+                Approval::Device(grant, device) => {
+                    sql.answer_device(&device, DeviceAnswer::Approved(grant), now)
+                }
+            }
         })
         .await;
     match taken {
         Ok(Took::It) => {}
         Ok(Took::Nothing) => return expired(),
-        Err(error) => return unavailable(&error),
+        Err::<_, StoreError>(error) => return unavailable(&error),
     }
-    let reply = Reply { server, redirect_uri: &redirect_uri, state: state.as_deref() };
-    let answer = Withheld::new(reply.answer(&[("code", secret.expose())]));
-    match server.journal.append(&record, answer).await {
+    match server.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => Withheld::release(recorded),
         Err(error) => {
             tracing::error!(%error, "audit");
-            reply.error(ErrorCode::TemporarilyUnavailable, "try again later")
+            unavailable(&error)
         }
     }
 }
@@ -308,7 +338,7 @@ fn expired() -> Response {
     pages::message(StatusCode::BAD_REQUEST, "This sign-in request is no longer open", text)
 }
 
-fn unavailable(error: &StoreError) -> Response {
+fn unavailable(error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "store");
     let text = "Nothing was lost. Try again in a moment.";
     pages::message(StatusCode::SERVICE_UNAVAILABLE, "Signing in is not possible just now", text)

@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chartgate_protocol::oauth::metadata::{ResourceMetadata, ServerMetadata};
+use chartgate_protocol::oauth::token::DEVICE_CODE;
 use chartgate_protocol::smart::configuration::SmartConfiguration;
 use http::{HeaderValue, StatusCode, header};
 
 use super::AuthorizationServer;
 use crate::config::RouteKind;
 
-const GRANTS: &[&str] = &["authorization_code", "refresh_token", "client_credentials"];
+const GRANTS: &[&str] = &["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE];
 const AUTH_METHODS: &[&str] = &["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
 /// Those by which a client proves who it is.
 const PROVING_METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
@@ -59,6 +60,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         revocation_endpoint_auth_methods_supported: AUTH_METHODS,
         revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        device_authorization_endpoint: at("/device-authorization"),
         end_session_endpoint: at("/end-session"),
         introspection_endpoint: at("/introspect"),
         introspection_endpoint_auth_methods_supported: PROVING_METHODS,

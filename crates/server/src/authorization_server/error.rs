@@ -50,6 +50,9 @@ impl OAuthError {
             | ErrorCode::InvalidScope
             | ErrorCode::InvalidTarget
             | ErrorCode::AccessDenied
+            | ErrorCode::AuthorizationPending
+            | ErrorCode::SlowDown
+            | ErrorCode::ExpiredToken
             | ErrorCode::LoginRequired
             | ErrorCode::InteractionRequired
             | ErrorCode::RequestNotSupported

@@ -5,6 +5,7 @@
 
 mod authorization_code;
 mod client_credentials;
+mod device_code;
 mod for_person;
 mod refresh_token;
 
@@ -79,6 +80,9 @@ async fn redeem(
         Ok(TokenRequest::RefreshToken { refresh_token, scope }) => {
             refresh_token::redeem(server, origin, &client, &refresh_token, scope).await
         }
+        Ok(TokenRequest::DeviceCode { device_code }) => {
+            device_code::redeem(server, origin, &client, &device_code).await
+        }
         Ok(TokenRequest::ClientCredentials { scope, resource }) => {
             client_credentials::redeem(server, origin, &client, scope, resource.as_deref()).await
         }
@@ -89,6 +93,8 @@ async fn redeem(
             let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
             Ok(Withheld::release(recorded))
         }
+        // A device that is told to ask again: nothing was decided, so there is nothing to record.
+        Err(denied) if denied.is_to_be_asked_again() => Err(denied.error),
         Err(denied) => {
             client_request::admit_failure(server, origin, &client)?;
             let record = denied.record(origin, &client, server.clock.now());
@@ -101,6 +107,10 @@ async fn redeem(
 impl Denied {
     fn new(reason: &'static str, error: OAuthError) -> Self {
         Self { reason, event: Event::TokenDenied, grant: None, error }
+    }
+
+    fn is_to_be_asked_again(&self) -> bool {
+        matches!(self.error.code, ErrorCode::AuthorizationPending | ErrorCode::SlowDown)
     }
 
     fn of(self, grant: Grant) -> Self {

@@ -39,17 +39,11 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     let page = Account {
         username: present.user.name.as_str(),
         roles: if roles.is_empty() { "none".to_owned() } else { roles.join(", ") },
-        since_shown: minutes(&present.session.auth_time.to_string()),
+        since_shown: pages::minutes(present.session.auth_time),
         since: present.session.auth_time.to_string(),
         hidden: visit.browser.hidden(&[]),
     };
     visit.browser.show(StatusCode::OK, &page, None)
-}
-
-/// A time as people read it: date, hours and minutes.
-fn minutes(rfc3339: &str) -> String {
-    let shown: String = rfc3339.chars().take("2026-11-25T17:18".len()).collect();
-    format!("{} UTC", shown.replace('T', " "))
 }
 
 /// Ends the session with all its tokens, everywhere, before the answer.

@@ -40,6 +40,11 @@ impl Browser {
         }
     }
 
+    /// What requests that this browser begins are kept with.
+    pub(super) fn digest(&self) -> String {
+        digest_of(&self.secret)
+    }
+
     /// What forms of this browser carry against forgery (ATTACKS O31).
     fn csrf(&self) -> String {
         digest_of(format!("csrf {}", self.secret))

@@ -83,7 +83,7 @@ async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<&str>
         problem,
         hidden: visit.browser.hidden(&[("request", handle)]),
     };
-    pages::render(StatusCode::OK, &page, Some(&begun.pending.redirect_uri))
+    pages::render(StatusCode::OK, &page, begun.pending.reply_to.form_target())
 }
 
 fn choices(listed: &BTreeSet<PatientId>, names: &BTreeMap<PatientId, String>) -> Vec<Choice> {

@@ -13,11 +13,12 @@ use chartgate_access::principal::{User, UserState};
 use chartgate_access::session::Session;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
+use chartgate_protocol::form::Form;
 use chartgate_values::{Phi, Timestamp};
 use http::{HeaderMap, StatusCode, header};
 
 use super::Login;
-use super::form::{Browser, Submission, Visit, see_other, stale, unavailable};
+use super::form::{Submission, Visit, see_other, stale, unavailable};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
@@ -39,16 +40,48 @@ const TOO_OFTEN: &str =
     "Too many attempts. Wait a little, then try again; if it goes on, ask your administrator.";
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
-    show(&login, &visit.browser, visit.form.get("request"), None, StatusCode::OK)
+    show(&login, &visit, None, StatusCode::OK)
 }
 
-fn show(
-    login: &Login,
-    browser: &Browser,
-    handle: Option<&str>,
-    problem: Option<(&str, &str)>,
-    status: StatusCode,
-) -> Response {
+/// What the person goes on with once they are signed in.
+enum Then<'a> {
+    /// An application's request.
+    Request(&'a str),
+    /// The code of a device.
+    Device,
+    /// Nothing in particular.
+    Account,
+}
+
+impl<'a> Then<'a> {
+    fn of(form: &'a Form) -> Self {
+        match (form.get("request"), form.get("then")) {
+            (Some(handle), _) => Self::Request(handle),
+            (None, Some("device")) => Self::Device,
+            (None, Some(_) | None) => Self::Account,
+        }
+    }
+
+    fn hidden(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Request(handle) => Some(("request", handle)),
+            Self::Device => Some(("then", "device")),
+            Self::Account => None,
+        }
+    }
+
+    fn target(&self) -> String {
+        match self {
+            Self::Request(handle) => format!("/authorize/continue?request={handle}"),
+            Self::Device => "/device".to_owned(),
+            Self::Account => "/account".to_owned(),
+        }
+    }
+}
+
+fn show(login: &Login, visit: &Visit, problem: Option<(&str, &str)>, status: StatusCode) -> Response {
+    let (browser, then) = (&visit.browser, Then::of(&visit.form));
+    let handle = visit.form.get("request");
     let begun = match handle.map(|handle| browser.pending(login, handle)).transpose() {
         Ok(Some(None)) => return stale(),
         Ok(begun) => begun.flatten(),
@@ -59,16 +92,15 @@ fn show(
         application: begun.as_ref().map(|begun| begun.client.client_id.as_str()),
         problem: problem.map(|(text, _)| text),
         username: problem.map_or(hint, |(_, username)| username),
-        hidden: browser.hidden(&handle.map(|handle| ("request", handle)).into_iter().collect::<Vec<_>>()),
+        hidden: browser.hidden(then.hidden().as_slice()),
     };
-    let target = begun.as_ref().map(|begun| begun.pending.redirect_uri.as_str());
+    let target = begun.as_ref().and_then(|begun| begun.pending.reply_to.form_target());
     browser.show(status, &page, target)
 }
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
-    let Visit { browser, form, origin, headers } = visit;
-    let handle = form.get("request");
-    if let Some(handle) = handle {
+    let Visit { browser, form, origin, headers } = &visit;
+    if let Some(handle) = form.get("request") {
         match browser.pending(&login, handle) {
             Ok(Some(_)) => {}
             Ok(None) => return stale(),
@@ -77,31 +109,27 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     }
     let (typed, password) =
         (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
-    let attempt = match check(&login, &origin, typed, password).await {
+    let attempt = match check(&login, origin, typed, password).await {
         Ok(attempt) => attempt,
         Err(error) => return unavailable(&error),
     };
     let user = match attempt {
         Attempt::Good(user) => user,
         Attempt::Refused(reason, user) => {
-            return refuse(&login, &origin, reason, user.as_ref(), || {
+            return refuse(&login, origin, reason, user.as_ref(), || {
                 let (status, text) = match reason {
                     Reason::Throttled => (StatusCode::TOO_MANY_REQUESTS, TOO_OFTEN),
                     Reason::Busy => (StatusCode::SERVICE_UNAVAILABLE, BUSY),
                     Reason::UnknownUser | Reason::WrongPassword | Reason::Disabled => (StatusCode::OK, WRONG),
                 };
-                show(&login, &browser, handle, Some((text, typed)), status)
+                show(&login, &visit, Some((text, typed)), status)
             })
             .await;
         }
     };
-    match start_session(&login, &origin, &headers, &user).await {
+    match start_session(&login, origin, headers, &user).await {
         Ok(cookie) => {
-            let target = handle.map_or_else(
-                || "/account".to_owned(),
-                |handle| format!("/authorize/continue?request={handle}"),
-            );
-            let mut response = see_other(&target);
+            let mut response = see_other(&Then::of(form).target());
             response.headers_mut().append(header::SET_COOKIE, cookie);
             response
         }

@@ -4,8 +4,11 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const FILES: [&str; 2] =
-    [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_logout_requests.sql")];
+const FILES: [&str; 3] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_logout_requests.sql"),
+    include_str!("migrations/0003_device_authorizations.sql"),
+];
 
 /// Brings the schema up to date.
 ///

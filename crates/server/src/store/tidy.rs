@@ -15,6 +15,7 @@ impl Sql<'_> {
     pub(crate) fn tidy(&self, longest_session: Duration, now: Timestamp) -> Result<(), StoreError> {
         self.forget_pending(now)?;
         self.forget_logout_requests(now)?;
+        self.forget_devices(now)?;
         self.forget_codes(now)?;
         self.forget_assertions(now)?;
         self.forget_login_failures(now)?;

@@ -14,6 +14,8 @@ mod codes;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod fakes;

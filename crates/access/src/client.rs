@@ -70,6 +70,17 @@ pub enum Permission {
     IntrospectAny,
 }
 
+/// Whether a client has to push its authorization requests. RFC 9126 section 6.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushedRequests {
+    /// It may.
+    #[default]
+    Optional,
+    /// A request that comes by a browser alone is refused.
+    Required,
+}
+
 /// What few registrations say; by default nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -78,6 +89,8 @@ pub struct ClientOptions {
     pub permissions: BTreeSet<Permission>,
     /// Where a browser may go once its person is signed out. OpenID Connect RP-Initiated Logout section 3.1.
     pub post_logout_redirect_uris: Vec<RedirectUri>,
+    /// Whether its authorization requests are pushed.
+    pub pushed_requests: PushedRequests,
 }
 
 /// A registered client.

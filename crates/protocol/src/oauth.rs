@@ -7,6 +7,7 @@ pub mod error;
 pub mod introspection;
 pub mod metadata;
 pub mod pkce;
+pub mod pushed;
 pub mod redirect;
 pub mod scope;
 pub mod token;

@@ -8,6 +8,7 @@ mod device_authorization;
 mod discovery;
 mod error;
 mod introspect;
+mod par;
 mod revoke;
 mod token;
 mod userinfo;
@@ -58,6 +59,7 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
         .route("/authorize/continue", get(authorize::proceed))
         .route("/token", post(token::post))
         .route("/revoke", post(revoke::post))
+        .route("/par", post(par::post))
         .route("/device-authorization", post(device_authorization::post))
         .route("/introspect", post(introspect::post))
         .route("/userinfo", get(userinfo::get).post(userinfo::get));

@@ -17,6 +17,7 @@ pub(crate) mod login_failures;
 pub(crate) mod logout_requests;
 mod migrations;
 pub(crate) mod pending;
+pub(crate) mod pushed_requests;
 pub(crate) mod refresh_tokens;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;

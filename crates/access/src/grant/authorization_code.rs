@@ -13,6 +13,8 @@ use crate::login::steps::Approved;
 
 /// How long a code may wait for its client.
 pub const CODE_LIFE: Duration = Duration::from_secs(60);
+/// How long a pushed request may wait for its browser. RFC 9126 section 2.2.
+pub const PUSHED_LIFE: Duration = Duration::from_secs(60);
 /// How long a person may take over the pages.
 pub const PENDING_LIFE: Duration = Duration::from_secs(600);
 

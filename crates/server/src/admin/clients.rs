@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chartgate_access::client::{
-    AuthMethod, Client, ClientKind, ClientOptions, Consent, GrantType, Permission,
+    AuthMethod, Client, ClientKind, ClientOptions, Consent, GrantType, Permission, PushedRequests,
 };
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -190,6 +190,7 @@ fn show(client: &Client) -> Value {
         "jwks": client.jwks,
         "consent": client.consent,
         "permissions": client.options.permissions,
+        "require_pushed_authorization_requests": client.options.pushed_requests == PushedRequests::Required,
         "post_logout_redirect_uris": client.options.post_logout_redirect_uris,
     })
 }

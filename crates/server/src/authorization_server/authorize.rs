@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use chartgate_access::client::{Client, GrantType};
+use chartgate_access::client::{Client, GrantType, PushedRequests};
 use chartgate_access::grant::authorization_code::{
     Approval, AskAgain, ConsentGiven, Pages, PendingAuthorization, RedirectReply, ReplyTo,
 };
@@ -22,6 +22,7 @@ use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::authorization::{Addressed, AuthorizationRequest, Prompt};
 use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::pushed::PushedUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -63,6 +64,9 @@ pub(super) async fn by_form(
 
 /// Checks a request and keeps it for its person.
 async fn begin(server: &AuthorizationServer, form: &Form, headers: &HeaderMap) -> Response {
+    if let Some(pushed) = form.get("request_uri").and_then(|uri| uri.parse::<PushedUri>().ok()) {
+        return begin_pushed(server, form, &pushed, headers).await;
+    }
     let Some(addressed) = Addressed::read(form) else {
         return bad_request("client_id or redirect_uri is missing");
     };
@@ -71,14 +75,42 @@ async fn begin(server: &AuthorizationServer, form: &Form, headers: &HeaderMap) -
         Ok(None) => return bad_request("the application or its redirect address is not registered here"),
         Err(error) => return unavailable(&error),
     };
-    let pending = match check(server, &client, &addressed, form) {
-        Ok(pending) => pending,
-        Err((code, description)) => {
-            let reply =
-                Reply { server, redirect_uri: &addressed.redirect_uri, state: addressed.state.as_deref() };
-            return reply.error(code, &description);
-        }
+    let reply = Reply { server, redirect_uri: &addressed.redirect_uri, state: addressed.state.as_deref() };
+    if client.options.pushed_requests == PushedRequests::Required {
+        return reply.error(ErrorCode::InvalidRequest, "the client has to push its requests");
+    }
+    match check(server, &client, &addressed.redirect_uri, form) {
+        Ok(pending) => keep(server, pending, headers).await,
+        Err((code, description)) => reply.error(code, &description),
+    }
+}
+
+/// Goes on with a request that its client pushed: what was checked then counts, and what the browser says beside its name
+/// does not (ATTACKS O22, O23).
+async fn begin_pushed(
+    server: &AuthorizationServer,
+    form: &Form,
+    pushed: &PushedUri,
+    headers: &HeaderMap,
+) -> Response {
+    let Some(client_id) = form.get("client_id").and_then(|id| id.parse::<ClientId>().ok()) else {
+        return bad_request("client_id is missing");
     };
+    match server.store.read(|sql| sql.client(&client_id)) {
+        Ok(Some(_)) => {}
+        Ok(None) => return bad_request("the application is not registered here"),
+        Err::<_, StoreError>(error) => return unavailable(&error),
+    }
+    let (digest, now) = (digest_of(pushed.secret()), server.clock.now());
+    match server.store.write(move |sql| sql.take_pushed_request(&digest, &client_id, now)).await {
+        Ok(Some(pending)) => keep(server, PendingAuthorization { created_at: now, ..pending }, headers).await,
+        Ok(None) => expired(),
+        Err::<_, StoreError>(error) => unavailable(&error),
+    }
+}
+
+/// Keeps a checked request for this browser, and sends it on to the pages.
+async fn keep(server: &AuthorizationServer, pending: PendingAuthorization, headers: &HeaderMap) -> Response {
     let handle = opaque_secret();
     let (browser, set_cookie) = match cookie::read(headers, cookie::BROWSER) {
         Some(browser) => (browser.to_owned(), None),
@@ -107,10 +139,10 @@ fn find_client(server: &AuthorizationServer, addressed: &Addressed) -> Result<Op
 }
 
 /// Whether this client may ask for this.
-fn check(
+pub(super) fn check(
     server: &AuthorizationServer,
     client: &Client,
-    addressed: &Addressed,
+    redirect_uri: &str,
     form: &Form,
 ) -> Result<PendingAuthorization, (ErrorCode, String)> {
     let request = AuthorizationRequest::read(form).map_err(|e| (e.code(), e.to_string()))?;
@@ -138,8 +170,8 @@ fn check(
     Ok(PendingAuthorization {
         client_id: client.client_id.clone(),
         reply_to: ReplyTo::Redirect(RedirectReply {
-            redirect_uri: addressed.redirect_uri.clone(),
-            state: addressed.state.clone(),
+            redirect_uri: redirect_uri.to_owned(),
+            state: form.get("state").map(str::to_owned),
             code_challenge: request.code_challenge,
             nonce: request.nonce,
         }),

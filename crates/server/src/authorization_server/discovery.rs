@@ -60,6 +60,8 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         revocation_endpoint_auth_methods_supported: AUTH_METHODS,
         revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        pushed_authorization_request_endpoint: at("/par"),
+        require_pushed_authorization_requests: false,
         device_authorization_endpoint: at("/device-authorization"),
         end_session_endpoint: at("/end-session"),
         introspection_endpoint: at("/introspect"),

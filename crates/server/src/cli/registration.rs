@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, GrantType, Permission};
+use chartgate_access::client::{
+    AuthMethod, ClientKind, ClientOptions, GrantType, Permission, PushedRequests,
+};
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
@@ -40,6 +42,9 @@ pub(super) struct Registration {
     /// Where a browser may go once its person is signed out; may be given several times.
     #[arg(long = "post-logout-redirect-uri")]
     post_logout_redirect_uris: Vec<RedirectUri>,
+    /// Refuse authorization requests that it did not push first (RFC 9126).
+    #[arg(long)]
+    require_pushed_authorization_requests: bool,
 }
 
 impl Registration {
@@ -61,6 +66,11 @@ impl Registration {
             options: ClientOptions {
                 permissions: self.permissions.into_iter().collect(),
                 post_logout_redirect_uris: self.post_logout_redirect_uris,
+                pushed_requests: if self.require_pushed_authorization_requests {
+                    PushedRequests::Required
+                } else {
+                    PushedRequests::Optional
+                },
             },
         })))
     }

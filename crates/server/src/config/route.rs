@@ -206,7 +206,7 @@ fn http_rule(reading: &mut Reading<'_>, mut section: Section) -> Option<HttpRule
 
 /// What routes must not be together: under a path of our own, of one name, or one within another.
 pub(super) fn check_together(reading: &mut Reading<'_>, routes: &[Route]) {
-    const OURS: [&str; 17] = [
+    const OURS: [&str; 18] = [
         "/.well-known",
         "/account",
         "/admin",
@@ -221,6 +221,7 @@ pub(super) fn check_together(reading: &mut Reading<'_>, routes: &[Route]) {
         "/jwks",
         "/login",
         "/logout",
+        "/par",
         "/revoke",
         "/token",
         "/userinfo",

@@ -42,6 +42,8 @@ mod oracles;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod par;
+#[cfg(test)]
 mod parallel;
 #[cfg(test)]
 mod passwords;

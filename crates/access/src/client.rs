@@ -50,6 +50,9 @@ pub enum GrantType {
     /// RFC 8628.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
     DeviceCode,
+    /// RFC 8693.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
 
 /// Whether a person is asked before the client gets a code.
@@ -89,6 +92,8 @@ pub struct ClientOptions {
     pub permissions: BTreeSet<Permission>,
     /// Where a browser may go once its person is signed out. OpenID Connect RP-Initiated Logout section 3.1.
     pub post_logout_redirect_uris: Vec<RedirectUri>,
+    /// Clients that may exchange its tokens for others, in which they act for its people. RFC 8693 section 4.4.
+    pub may_act: BTreeSet<ClientId>,
     /// Whether its authorization requests are pushed.
     pub pushed_requests: PushedRequests,
 }
@@ -138,15 +143,21 @@ impl Client {
     /// RFC 6749 section 3.3 allows; a wildcard that is wider than the registration is narrowed to it.
     #[must_use]
     pub fn grantable(&self, requested: &ScopeSet) -> ScopeSet {
-        let registered: Vec<SmartScope> = self.scope.iter().filter_map(|token| token.parse().ok()).collect();
-        requested
-            .iter()
-            .filter(|token| match token.parse::<SmartScope>() {
-                Ok(asked) => registered.iter().any(|scope| scope.includes(&asked)),
-                Err(_) => self.scope.contains(token),
-            })
-            .collect()
+        covered(&self.scope, requested)
     }
+}
+
+/// The part of `requested` that stands in `widest`, or is a SMART scope that one there includes.
+#[must_use]
+pub fn covered(widest: &ScopeSet, requested: &ScopeSet) -> ScopeSet {
+    let smart: Vec<SmartScope> = widest.iter().filter_map(|token| token.parse().ok()).collect();
+    requested
+        .iter()
+        .filter(|token| match token.parse::<SmartScope>() {
+            Ok(asked) => smart.iter().any(|scope| scope.includes(&asked)),
+            Err(_) => widest.contains(token),
+        })
+        .collect()
 }
 
 /// The name is none of a closed list.
@@ -198,11 +209,13 @@ names!(
 );
 names!(
     GrantType,
-    "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code",
+    "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, \
+     urn:ietf:params:oauth:grant-type:token-exchange",
     AuthorizationCode = "authorization_code",
     RefreshToken = "refresh_token",
     ClientCredentials = "client_credentials",
     DeviceCode = "urn:ietf:params:oauth:grant-type:device_code",
+    TokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange",
 );
 
 #[cfg(test)]

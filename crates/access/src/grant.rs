@@ -3,6 +3,7 @@
 pub mod authorization_code;
 pub mod device;
 pub mod refresh;
+pub mod token_exchange;
 
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;

@@ -11,3 +11,4 @@ pub mod pushed;
 pub mod redirect;
 pub mod scope;
 pub mod token;
+pub mod token_exchange;

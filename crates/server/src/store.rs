@@ -12,6 +12,7 @@ pub(crate) mod consents;
 pub(crate) mod cut_offs;
 pub(crate) mod device_authorizations;
 pub(crate) mod enrolments;
+pub(crate) mod exchanged_tokens;
 pub(crate) mod grants;
 pub(crate) mod login_failures;
 pub(crate) mod logout_requests;

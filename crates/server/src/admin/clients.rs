@@ -46,6 +46,9 @@ impl Administrator {
         let mut record = self.record(by, Event::ClientAdded, &client.client_id);
         note(&mut record, "kind", client.kind);
         note(&mut record, "scope", &client.scope);
+        for actor in &client.options.may_act {
+            note(&mut record, "may_act", actor);
+        }
         for permission in &client.options.permissions {
             note(&mut record, "permission", permission);
         }
@@ -143,6 +146,9 @@ fn settle(new: NewClient) -> Result<Client, CommandError> {
     if grant_types.contains(&GrantType::ClientCredentials) && new.kind == ClientKind::Public {
         return invalid("a public client cannot use client_credentials".to_owned());
     }
+    if grant_types.contains(&GrantType::TokenExchange) && new.kind == ClientKind::Public {
+        return invalid("a public client cannot exchange tokens".to_owned());
+    }
     if grant_types.contains(&GrantType::AuthorizationCode) && new.redirect_uris.is_empty() {
         return invalid("authorization_code needs a --redirect-uri".to_owned());
     }
@@ -190,6 +196,7 @@ fn show(client: &Client) -> Value {
         "jwks": client.jwks,
         "consent": client.consent,
         "permissions": client.options.permissions,
+        "may_act": client.options.may_act,
         "require_pushed_authorization_requests": client.options.pushed_requests == PushedRequests::Required,
         "post_logout_redirect_uris": client.options.post_logout_redirect_uris,
     })

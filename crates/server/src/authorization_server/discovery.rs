@@ -7,13 +7,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chartgate_protocol::oauth::metadata::{ResourceMetadata, ServerMetadata};
 use chartgate_protocol::oauth::token::DEVICE_CODE;
+use chartgate_protocol::oauth::token_exchange::TOKEN_EXCHANGE;
 use chartgate_protocol::smart::configuration::SmartConfiguration;
 use http::{HeaderValue, StatusCode, header};
 
 use super::AuthorizationServer;
 use crate::config::RouteKind;
 
-const GRANTS: &[&str] = &["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE];
+const GRANTS: &[&str] =
+    &["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE];
 const AUTH_METHODS: &[&str] = &["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
 /// Those by which a client proves who it is.
 const PROVING_METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];

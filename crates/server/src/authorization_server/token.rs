@@ -8,6 +8,7 @@ mod client_credentials;
 mod device_code;
 mod for_person;
 mod refresh_token;
+mod token_exchange;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_access::session::Session;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
+use chartgate_protocol::jose::claims::Actor as TokenActor;
 use chartgate_protocol::jose::jws;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::token::{TokenRequest, TokenResponse};
@@ -31,6 +33,7 @@ use http::HeaderMap;
 use super::AuthorizationServer;
 use super::client_request::{self, ClientRequest};
 use super::error::{OAuthError, no_store};
+use crate::live::tokens::delegates;
 use crate::net::origin::Origin;
 use crate::store::StoreError;
 
@@ -82,6 +85,9 @@ async fn redeem(
         }
         Ok(TokenRequest::DeviceCode { device_code }) => {
             device_code::redeem(server, origin, &client, &device_code).await
+        }
+        Ok(TokenRequest::TokenExchange(request)) => {
+            token_exchange::redeem(server, origin, &client, *request).await
         }
         Ok(TokenRequest::ClientCredentials { scope, resource }) => {
             client_credentials::redeem(server, origin, &client, scope, resource.as_deref()).await
@@ -151,6 +157,14 @@ pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
     record.amr = grant.amr.clone();
     record.auth_time = Some(grant.auth_time);
     record.detail.insert("audience".to_owned(), Phi::new(grant.audience.clone()));
+}
+
+/// What a record says of a token that others act by.
+fn describe_chain(record: &mut Record, act: Option<&TokenActor>) {
+    record.on_behalf_of = delegates(act);
+    if act.is_some() {
+        record.actor.kind = ActorKind::Agent;
+    }
 }
 
 /// What a record says of a client that acts for itself.

@@ -42,6 +42,9 @@ pub(super) struct Registration {
     /// Where a browser may go once its person is signed out; may be given several times.
     #[arg(long = "post-logout-redirect-uri")]
     post_logout_redirect_uris: Vec<RedirectUri>,
+    /// A client that may exchange this one's tokens, to act for its people; may be given several times.
+    #[arg(long = "may-act")]
+    may_act: Vec<ClientId>,
     /// Refuse authorization requests that it did not push first (RFC 9126).
     #[arg(long)]
     require_pushed_authorization_requests: bool,
@@ -66,6 +69,7 @@ impl Registration {
             options: ClientOptions {
                 permissions: self.permissions.into_iter().collect(),
                 post_logout_redirect_uris: self.post_logout_redirect_uris,
+                may_act: self.may_act.into_iter().collect(),
                 pushed_requests: if self.require_pushed_authorization_requests {
                     PushedRequests::Required
                 } else {

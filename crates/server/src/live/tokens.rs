@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use chartgate_access::grant::token_exchange;
 use chartgate_access::ids::SessionId;
 use chartgate_access::token::revocation::{Revoked, Traits};
-use chartgate_protocol::jose::claims::AccessTokenClaims;
+use chartgate_audit::record::Delegate;
+use chartgate_protocol::jose::claims::{AccessTokenClaims, Actor};
 use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation, Rejection};
 use chartgate_values::Clock;
 
@@ -81,6 +83,16 @@ impl OwnTokens {
         }
         Ok((claims, traits))
     }
+}
+
+/// Those who act by a token, as records name them: the one who does so now first. RFC 8693 section 4.1.
+pub(crate) fn delegates(act: Option<&Actor>) -> Vec<Delegate> {
+    token_exchange::chain(act)
+        .map(|actor| Delegate {
+            sub: actor.sub.to_string(),
+            client_id: actor.client_id.as_ref().map(ToString::to_string),
+        })
+        .collect()
 }
 
 /// What of a verified token bears on cut-offs; `None` if a claim has a form that we never give it.

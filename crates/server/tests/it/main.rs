@@ -18,6 +18,8 @@ mod device;
 #[cfg(test)]
 mod edge;
 #[cfg(test)]
+mod exchange;
+#[cfg(test)]
 mod fakes;
 #[cfg(test)]
 mod faults;

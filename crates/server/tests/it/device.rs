@@ -23,12 +23,12 @@ fn device<'a>(id: &'a str, scope: &'a str) -> App<'a> {
 }
 
 /// What a device got for its request.
-struct Asked {
+pub(crate) struct Asked {
     device_code: String,
-    user_code: String,
+    pub(crate) user_code: String,
 }
 
-async fn ask(gateway: &Gateway, app: &App<'_>) -> Asked {
+pub(crate) async fn ask(gateway: &Gateway, app: &App<'_>) -> Asked {
     let answer = app.call("/device-authorization", &[("scope", app.scope)]).to(gateway).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("cache-control"), "no-store");
@@ -40,7 +40,7 @@ async fn ask(gateway: &Gateway, app: &App<'_>) -> Asked {
     Asked { device_code: text("device_code"), user_code: text("user_code") }
 }
 
-fn poll(app: &App<'_>, asked: &Asked) -> Call {
+pub(crate) fn poll(app: &App<'_>, asked: &Asked) -> Call {
     app.token_call(&[("grant_type", GRANT), ("device_code", &asked.device_code)])
 }
 
@@ -55,7 +55,7 @@ async fn type_code(gateway: &Gateway, browser: &mut Browser, person: &Person, co
     browser.submit(gateway, &page, &[("user_code", code)]).await
 }
 
-async fn approve(gateway: &Gateway, browser: &mut Browser, person: &Person, code: &str) {
+pub(crate) async fn approve(gateway: &Gateway, browser: &mut Browser, person: &Person, code: &str) {
     let page = type_code(gateway, browser, person, code).await;
     let page = browser.submit(gateway, &page, &[("decision", "approve")]).await;
     assert!(page.text().contains("Your device goes on"), "{}", page.text());

@@ -40,6 +40,8 @@ mod large;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod oracles;
 #[cfg(test)]
 mod pages;

@@ -4,12 +4,14 @@
 //! asked, and `/authorize/continue` ends with a code. An error goes to the client only once its redirect URI is known
 //! to be its own; before that, to a page.
 
+mod reply;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Extension, RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chartgate_access::client::{Client, GrantType, PushedRequests};
 use chartgate_access::grant::authorization_code::{
     Approval, AskAgain, ConsentGiven, Pages, PendingAuthorization, RedirectReply, ReplyTo,
@@ -24,9 +26,8 @@ use chartgate_protocol::oauth::authorization::{Addressed, AuthorizationRequest, 
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::pushed::PushedUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
-use super::error::no_store;
 use super::token::describe_grant;
 use super::{AuthorizationServer, audience, client_request};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
@@ -35,6 +36,7 @@ use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::pending::Took;
 use crate::store::{Sql, StoreError};
+use reply::{Reply, bad_request, expired, see_other, unavailable};
 
 pub(super) async fn by_query(
     State(server): State<Arc<AuthorizationServer>>,
@@ -318,60 +320,4 @@ async fn finish(
             unavailable(&error)
         }
     }
-}
-
-/// An answer to a client, at its own redirect URI.
-struct Reply<'a> {
-    server: &'a AuthorizationServer,
-    redirect_uri: &'a str,
-    state: Option<&'a str>,
-}
-
-impl Reply<'_> {
-    /// RFC 6749 section 4.1.2, with `iss` (RFC 9207).
-    fn answer(&self, parameters: &[(&str, &str)]) -> Response {
-        let mut form = Form::default();
-        for (name, value) in parameters {
-            form.push(name, value);
-        }
-        if let Some(state) = self.state {
-            form.push("state", state);
-        }
-        form.push("iss", &self.server.issuer);
-        let separator = if self.redirect_uri.contains('?') { '&' } else { '?' };
-        see_other(&format!("{}{separator}{}", self.redirect_uri, form.encode()))
-    }
-
-    fn error(&self, code: ErrorCode, description: &str) -> Response {
-        self.answer(&[("error", code.as_str()), ("error_description", description)])
-    }
-}
-
-fn see_other(target: &str) -> Response {
-    let Ok(location) = HeaderValue::from_str(target) else {
-        return bad_request("the redirect address cannot be written as a header");
-    };
-    let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
-    no_store(response.headers_mut());
-    response
-}
-
-fn bad_request(reason: &str) -> Response {
-    // Causes are phrases; on a page they are a sentence.
-    let mut letters = reason.chars();
-    let first = letters.next().map(|c| c.to_ascii_uppercase());
-    let reason = format!("{}{}.", first.map(String::from).unwrap_or_default(), letters.as_str());
-    pages::message(StatusCode::BAD_REQUEST, "This sign-in request cannot be used", &reason)
-}
-
-fn expired() -> Response {
-    let text = "It has expired, was used already, or was begun in another browser. Go back to the application and \
-                begin again.";
-    pages::message(StatusCode::BAD_REQUEST, "This sign-in request is no longer open", text)
-}
-
-fn unavailable(error: &dyn std::fmt::Display) -> Response {
-    tracing::error!(%error, "store");
-    let text = "Nothing was lost. Try again in a moment.";
-    pages::message(StatusCode::SERVICE_UNAVAILABLE, "Signing in is not possible just now", text)
 }

@@ -41,12 +41,12 @@ impl ClientRequest {
     }
 }
 
-/// Before a client's failure is recorded: anybody can say that they are a public client, so those are counted, and
-/// turned away while the disk's reserve is touched.
+/// Before anything is kept or recorded for a client that fails, or that may make entries without end: anybody can say that
+/// they are a public client, so those are counted, and turned away while the disk's reserve is touched.
 ///
 /// # Errors
 /// [`KeptForOthers`].
-pub(super) fn admit_failure(
+pub(super) fn admit_unproven(
     server: &AuthorizationServer,
     origin: &Origin,
     client: &Client,

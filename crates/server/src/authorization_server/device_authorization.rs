@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chartgate_access::client::{Client, GrantType};
 use chartgate_access::grant::device::{DEVICE_LIFE, DeviceAnswer, DeviceAuthorization, POLL_INTERVAL};
 use chartgate_access::login::steps;
@@ -17,8 +17,8 @@ use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Phi;
 use http::HeaderMap;
 
-use super::client_request::{ClientRequest, admit_failure};
-use super::error::{OAuthError, no_store};
+use super::client_request::{ClientRequest, admit_unproven};
+use super::error::{OAuthError, answer};
 use super::token::workload;
 use super::{AuthorizationServer, audience};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
@@ -32,14 +32,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match begin(&server, &origin, &headers, &body).await {
-        Ok(answer) => {
-            let mut response = Json(answer).into_response();
-            no_store(response.headers_mut());
-            response
-        }
-        Err(error) => error.into_response(),
-    }
+    answer(begin(&server, &origin, &headers, &body).await.map(Json))
 }
 
 async fn begin(
@@ -50,7 +43,7 @@ async fn begin(
 ) -> Result<DeviceAuthorizationResponse, OAuthError> {
     let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
     // Whoever may ask can make entries and records without end: a public client is anybody.
-    admit_failure(server, origin, &client)?;
+    admit_unproven(server, origin, &client)?;
     let now = server.clock.now();
     let mut record = origin.record(Event::DeviceRequested, Outcome::Allow, now);
     record.actor = workload(&client);

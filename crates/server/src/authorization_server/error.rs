@@ -101,6 +101,18 @@ impl IntoResponse for OAuthError {
     }
 }
 
+/// What a client is answered, which no cache keeps.
+pub(super) fn answer(outcome: Result<impl IntoResponse, OAuthError>) -> Response {
+    match outcome {
+        Ok(answer) => {
+            let mut response = answer.into_response();
+            no_store(response.headers_mut());
+            response
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
 /// RFC 6749 section 5.1.
 pub(super) fn no_store(headers: &mut http::HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

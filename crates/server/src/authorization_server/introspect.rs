@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chartgate_access::client::{AuthMethod, Client, Permission};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::UserState;
@@ -19,8 +19,8 @@ use chartgate_values::Phi;
 use http::HeaderMap;
 
 use super::AuthorizationServer;
-use super::client_request::{ClientRequest, admit_failure};
-use super::error::{OAuthError, no_store};
+use super::client_request::{ClientRequest, admit_unproven};
+use super::error::{OAuthError, answer};
 use super::token::workload;
 use crate::entropy::digest_of;
 use crate::live::tokens::NotBelieved;
@@ -34,14 +34,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match introspect(&server, &origin, &headers, &body).await {
-        Ok(answer) => {
-            let mut response = Json(answer).into_response();
-            no_store(response.headers_mut());
-            response
-        }
-        Err(error) => error.into_response(),
-    }
+    answer(introspect(&server, &origin, &headers, &body).await.map(Json))
 }
 
 async fn introspect(
@@ -55,7 +48,7 @@ async fn introspect(
     record.actor = workload(&client);
     let outcome = if client.token_endpoint_auth_method == AuthMethod::None {
         // RFC 7662 section 2.1: against scanning for tokens, nobody asks who does not prove who they are.
-        admit_failure(server, origin, &client)?;
+        admit_unproven(server, origin, &client)?;
         let error = OAuthError::new(ErrorCode::InvalidClient, "the client does not prove who it is");
         Err(NoAnswer { reason: "public-client", answer: Err(error) })
     } else {

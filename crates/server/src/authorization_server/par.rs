@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chartgate_access::client::Client;
 use chartgate_access::grant::authorization_code::{PUSHED_LIFE, PendingAuthorization};
 use chartgate_access::permit::Withheld;
@@ -19,8 +19,8 @@ use chartgate_protocol::oauth::pushed::{PushedResponse, PushedUri};
 use chartgate_values::Phi;
 use http::{HeaderMap, StatusCode};
 
-use super::client_request::{ClientRequest, admit_failure};
-use super::error::{OAuthError, no_store};
+use super::client_request::{ClientRequest, admit_unproven};
+use super::error::{OAuthError, answer};
 use super::token::workload;
 use super::{AuthorizationServer, authorize};
 use crate::entropy::{digest_of, opaque_secret};
@@ -33,14 +33,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match push(&server, &origin, &headers, &body).await {
-        Ok(answer) => {
-            let mut response = (StatusCode::CREATED, Json(answer)).into_response();
-            no_store(response.headers_mut());
-            response
-        }
-        Err(error) => error.into_response(),
-    }
+    answer(push(&server, &origin, &headers, &body).await.map(|answer| (StatusCode::CREATED, Json(answer))))
 }
 
 async fn push(
@@ -51,7 +44,7 @@ async fn push(
 ) -> Result<PushedResponse, OAuthError> {
     let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
     // Whoever may push can make entries and records without end: a public client is anybody.
-    admit_failure(server, origin, &client)?;
+    admit_unproven(server, origin, &client)?;
     let mut record = origin.record(Event::RequestPushed, Outcome::Allow, server.clock.now());
     record.actor = workload(&client);
     let pending = match check(server, &client, &form) {

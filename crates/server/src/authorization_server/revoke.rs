@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chartgate_access::client::Client;
 use chartgate_access::permit::Withheld;
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -17,8 +17,8 @@ use chartgate_protocol::oauth::token::RevocationRequest;
 use http::{HeaderMap, StatusCode};
 
 use super::AuthorizationServer;
-use super::client_request::{ClientRequest, admit_failure};
-use super::error::{OAuthError, no_store};
+use super::client_request::{ClientRequest, admit_unproven};
+use super::error::{OAuthError, answer};
 use super::token::describe_grant;
 use crate::entropy::digest_of;
 use crate::net::origin::Origin;
@@ -29,14 +29,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match revoke(&server, &origin, &headers, &body).await {
-        Ok(()) => {
-            let mut response = StatusCode::OK.into_response();
-            no_store(response.headers_mut());
-            response
-        }
-        Err(error) => error.into_response(),
-    }
+    answer(revoke(&server, &origin, &headers, &body).await.map(|()| StatusCode::OK))
 }
 
 async fn revoke(
@@ -64,7 +57,7 @@ async fn revoke(
             })
             .await?;
     } else {
-        admit_failure(server, origin, &client)?;
+        admit_unproven(server, origin, &client)?;
         record.outcome = Outcome::Deny;
         record.decision.reason = Some("unknown-token".to_owned());
     }

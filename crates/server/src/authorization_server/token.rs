@@ -15,7 +15,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use chartgate_access::client::Client;
 use chartgate_access::grant::Grant;
 use chartgate_access::ids::Jti;
@@ -32,7 +32,7 @@ use http::HeaderMap;
 
 use super::AuthorizationServer;
 use super::client_request::{self, ClientRequest};
-use super::error::{OAuthError, no_store};
+use super::error::{OAuthError, answer};
 use crate::live::tokens::delegates;
 use crate::net::origin::Origin;
 use crate::store::StoreError;
@@ -59,14 +59,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match redeem(&server, &origin, &headers, &body).await {
-        Ok(answer) => {
-            let mut response = Json(answer).into_response();
-            no_store(response.headers_mut());
-            response
-        }
-        Err(error) => error.into_response(),
-    }
+    answer(redeem(&server, &origin, &headers, &body).await.map(Json))
 }
 
 async fn redeem(
@@ -102,7 +95,7 @@ async fn redeem(
         // A device that is told to ask again: nothing was decided, so there is nothing to record.
         Err(denied) if denied.is_to_be_asked_again() => Err(denied.error),
         Err(denied) => {
-            client_request::admit_failure(server, origin, &client)?;
+            client_request::admit_unproven(server, origin, &client)?;
             let record = denied.record(origin, &client, server.clock.now());
             let recorded = server.journal.append(&record, Withheld::new(denied.error)).await?;
             Err(Withheld::release(recorded))

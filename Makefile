@@ -46,8 +46,8 @@ bench: toolchain ## side by side with nginx, HAProxy and oidc-provider; writes b
 	    npm ci --prefix bench/oidc_provider --ignore-scripts --no-audit --no-fund --silent
 	@command -v $(TOOLS)/bin/oha >/dev/null || { echo "building oha into .tools"; \
 	    $(CARGO) install --quiet --locked --root $(TOOLS) --version 1.16.0 oha; }
-	$(CARGO) build --release --package chartgate-server
-	$(CARGO) build --release --package chartgate-audit --example append_rate
+	$(CARGO) build --profile dist --package chartgate-server
+	$(CARGO) build --profile dist --package chartgate-audit --example append_rate
 	$(CARGO) build --release --manifest-path bench/jwt/Cargo.toml
 	python3 bench/run.py $(ARGS)
 

@@ -23,9 +23,9 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     target = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
     jwt = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "jwt/target"))
-    parser.add_argument("--binary", type=Path, default=target / "release/chartgate")
+    parser.add_argument("--binary", type=Path, default=target / "dist/chartgate")
     parser.add_argument("--jwt-binary", type=Path, default=jwt / "release/jwt-bench")
-    parser.add_argument("--append-rate", type=Path, default=target / "release/examples/append_rate")
+    parser.add_argument("--append-rate", type=Path, default=target / "dist/examples/append_rate")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     parser.add_argument("--tokens", type=int, default=1000)
@@ -38,7 +38,7 @@ def arguments():
 def main():
     options = arguments()
     if not options.binary.is_file():
-        sys.exit(f"there is no {options.binary}: cargo build --release")
+        sys.exit(f"there is no {options.binary}: cargo build --profile dist")
     with tempfile.TemporaryDirectory(prefix="chartgate-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)

@@ -1,8 +1,11 @@
 //! Entry points for fuzzing. They take any bytes; what they promise is that nothing panics, and that what is
 //! accepted keeps the promises of its type.
 
-use chartgate_values::Timestamp;
+use std::time::Duration;
 
+use chartgate_values::{Secret, SeededEntropy, Timestamp};
+
+use crate::base64url;
 use crate::fhir::base::BaseUrls;
 use crate::fhir::interaction::{Interaction, Request};
 use crate::fhir::membership::{Membership, patients_of};
@@ -13,11 +16,21 @@ use crate::fhir::write::Draft;
 use crate::form::Form;
 use crate::jose::claims::AccessTokenClaims;
 use crate::jose::inspect::Inspector;
-use crate::jose::{AccessTokenVerifier, ExpectedAudience, KeySet, Presentation, claimed_client_id, jws};
+use crate::jose::jwe::{self, Ciphertext, Encrypted, Message, Recipient};
+use crate::jose::{
+    AccessTokenVerifier, Algorithm, ContentEncryption, DecryptionKey, DecryptionKeySet, ExpectedAudience,
+    KeyManagement, KeySet, Presentation, ProtectedTokenVerifier, Protection, ReaderKeys, Thumbprint,
+    claimed_client_id, jws,
+};
 use crate::json::{self, JsonError};
 use crate::oauth::authorization::{Addressed, AuthorizationRequest};
 use crate::oauth::device::{DeviceAuthorizationRequest, UserCode};
+use crate::oauth::dpop::{
+    Credentials, Freshness, MAX_JTI_BYTES, ProofError, ProofVerifier, ProvenRequest, TargetUri,
+};
 use crate::oauth::introspection::IntrospectionRequest;
+use crate::oauth::mtls::{CertificateSubject, ClientCertificate, DistinguishedName, RegisteredCertificates};
+use crate::oauth::request_object::{NotBefore, ObjectType, RequestObjectVerifier};
 use crate::oauth::scope::ScopeSet;
 use crate::oauth::token::TokenRequest;
 use crate::oidc::logout::LogoutRequest;
@@ -40,6 +53,54 @@ pub fn fuzz_jws(data: &[u8]) {
     if let Ok(token) = std::str::from_utf8(data) {
         let _ = verifier.verify(token, &keys, Presentation::BEARER, now);
         let _ = claimed_client_id(token);
+    }
+}
+
+/// Any text as an encrypted token; any bytes as a header, as a content, and as a private key.
+pub fn fuzz_jwe(data: &[u8]) {
+    let decrypting = decryption_keys();
+    if let Ok(token) = std::str::from_utf8(data) {
+        let protection = Protection::SignedAndEncrypted(ContentEncryption::ALL.to_vec());
+        let verifier = ProtectedTokenVerifier { verifier: verifier(), protection };
+        let keys = ReaderKeys { verifying: &keys(), decrypting: &decrypting };
+        let _ = verifier.verify_signed(token, keys, Presentation::BEARER, now());
+    }
+    let read = |token: &str| {
+        let token = Encrypted::parse(token, &ContentEncryption::ALL, usize::MAX)?;
+        token.decrypt_with(&decrypting).map(|read| read.plaintext().to_vec())
+    };
+    for content in ContentEncryption::ALL {
+        let Ok(key) = decrypting.get("kw") else { return };
+        let message = Message { typ: None, cty: None, plaintext: data };
+        let to = Recipient { key: key.encryption_key(), content };
+        let token = jwe::encrypt(to, &message, &mut SeededEntropy::new(1));
+        assert!(
+            token.is_err() || token.is_ok_and(|token| read(&token).as_deref() == Ok(data)),
+            "what was encrypted is read"
+        );
+    }
+    let protected = base64url::encode(data);
+    let sealed = ContentEncryption::A256Gcm.encrypt(&[0; 32], &[0; 12], protected.as_bytes(), b"content");
+    if let Some(Ciphertext { iv, body, tag }) = sealed {
+        let [iv, body, tag] = [iv, body, tag].map(|part| base64url::encode(&part));
+        let token = format!("{protected}..{iv}.{body}.{tag}");
+        let is_meant = Encrypted::parse(&token, &ContentEncryption::ALL, usize::MAX).is_ok_and(|token| {
+            let header = token.header();
+            header.kid.as_deref() == Some("dir")
+                && header.management == KeyManagement::Direct(ContentEncryption::A256Gcm)
+        });
+        assert!(
+            is_meant == (read(&token).as_deref() == Ok(b"content")),
+            "a header is covered by its tag, whatever it is"
+        );
+    }
+    let jwk = Secret::new(data.to_vec());
+    for management in KeyManagement::ALL {
+        if let Ok(key) = DecryptionKey::from_private_jwk(management, &jwk) {
+            let again = key.to_private_jwk().map(|jwk| DecryptionKey::from_private_jwk(management, &jwk));
+            let same = matches!(&again, Ok(Ok(again)) if again.kid() == key.kid() && again.public_jwk() == key.public_jwk());
+            assert!(same, "a key is written as it was read");
+        }
     }
 }
 
@@ -173,6 +234,70 @@ pub fn fuzz_oauth_authorization(data: &[u8]) {
     }
 }
 
+/// Any text as a proof, as its claims, as its header, and as the URI in it.
+pub fn fuzz_dpop(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(uri) = text.parse::<TargetUri>() {
+        assert!(uri.as_str().parse().as_ref() == Ok(&uri), "the one form is its own form");
+    }
+    let _ = Credentials::read(text, &[text]).map_err(ProofError::code);
+    let Ok(target) = "https://resource.example.org/protectedresource".parse() else { return };
+    let (request, now) = (proven_request(&target), proofs_now());
+    if let Ok(key) = PROOFS.verify(text, request, now) {
+        assert!(key.thumbprint.as_str().parse().as_ref() == Ok(&key.thumbprint), "a key has a name");
+    }
+    if let Ok(claims) = json::Object::parse(data, jws::MAX_JSON_DEPTH)
+        && let Ok(key) = PROOFS.accept(&target_thumbprint(), &claims, request, now)
+    {
+        assert!(key.jti.as_str().len() <= MAX_JTI_BYTES, "a name is remembered");
+        assert!(PROOFS.freshness.ends(key.iat) > now, "until it is refused for its age");
+    }
+    let unsigned = format!("{}.e30.", base64url::encode(data));
+    assert!(PROOFS.verify(&unsigned, request, now).is_err(), "a header alone proves nothing");
+}
+
+/// Any text as a signed request object, and as the claims of one.
+pub fn fuzz_request_object(data: &[u8]) {
+    let (protection, now) = (Protection::Signed, now());
+    let verifier = request_objects(&protection);
+    if let Ok(text) = std::str::from_utf8(data) {
+        let (verifying, decrypting) = (request_object_keys(), DecryptionKeySet::default());
+        let keys = ReaderKeys { verifying: &verifying, decrypting: &decrypting };
+        let _ = verifier.verify(text, &Form::default(), keys, now);
+    }
+    if let Ok(claims) = json::Object::parse(data, jws::MAX_JSON_DEPTH)
+        && let Ok(read) = verifier.accept(&claims, now)
+    {
+        assert!(read.parameters.get("client_id") == Some("app"), "a request is of its client");
+        assert!(read.exp.is_after(now), "a request is valid");
+        let again = Form::parse(&read.parameters.encode());
+        assert!(again == Ok(read.parameters.clone()), "what was signed is what a query could say");
+        let _ = Addressed::read(&read.parameters).map(|_| AuthorizationRequest::read(&read.parameters));
+    }
+}
+
+/// Any bytes as a certificate, as a key set with certificates, and as a name.
+pub fn fuzz_client_certificate(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = text.parse::<DistinguishedName>();
+    }
+    let name = |kind, name| CertificateSubject::registered(kind, name).ok();
+    let names = [
+        name("tls_client_auth_subject_dn", "CN=app,O=Clinic"),
+        name("tls_client_auth_san_dns", "app.clinic.test"),
+        name("tls_client_auth_san_uri", "https://clinic.test/app"),
+        name("tls_client_auth_san_ip", "192.0.2.7"),
+        name("tls_client_auth_san_email", "app@clinic.test"),
+    ];
+    let registered = RegisteredCertificates::parse(data);
+    if let Ok(certificate) = ClientCertificate::parse(data) {
+        for name in names.iter().flatten() {
+            let _ = name.check(&certificate);
+        }
+        assert!(registered.is_err(), "a certificate is no key set");
+    }
+}
+
 fn bases() -> Option<BaseUrls> {
     let public = "https://gate.test/fhir".parse().ok()?;
     let upstream = "http://hapi:8080/fhir".parse().ok()?;
@@ -191,6 +316,50 @@ fn now() -> Timestamp {
     Timestamp::from_unix(1_900_000_000)
 }
 
+/// What the examples of RFC 9449 are read by.
+const PROOFS: ProofVerifier<'_> = ProofVerifier {
+    algorithms: &Algorithm::ALL,
+    freshness: Freshness { past: Duration::from_secs(60), ahead: Duration::from_secs(5) },
+    nonces: None,
+};
+
+/// When they were made.
+fn proofs_now() -> Timestamp {
+    Timestamp::from_unix(1_562_262_620)
+}
+
+fn proven_request(target: &TargetUri) -> ProvenRequest<'_> {
+    let access_token = Some("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU");
+    ProvenRequest { method: "GET", target, access_token }
+}
+
+fn target_thumbprint() -> Thumbprint {
+    Thumbprint::of_bytes(b"any key")
+}
+
+fn request_objects(protection: &Protection) -> RequestObjectVerifier<'_> {
+    RequestObjectVerifier {
+        client_id: "app",
+        issuer: "https://idp.test",
+        algorithms: &[Algorithm::ES256],
+        protection,
+        object_type: ObjectType::Explicit,
+        not_before: NotBefore::Optional,
+        max_lifetime: Duration::from_secs(3600),
+        skew: Duration::from_secs(10),
+    }
+}
+
+fn request_object_keys() -> KeySet {
+    KeySet::parse(REQUEST_OBJECT_KEYS.as_bytes()).unwrap_or_default()
+}
+
+/// The key that signed the request object among the seeds. Nobody has its private half.
+const REQUEST_OBJECT_KEYS: &str = r#"{"keys":[
+{"kty":"EC","crv":"P-256","x":"BE4un_llKAEioNgyjfqGnD5_eW7453Qpk23LkZEN-Nw",
+"y":"WFr-qD2D0dFEbdu8Oy-LJhRw-T1zxTpp9ebJKnHZ-yc","use":"sig","alg":"ES256","kid":"adEMigw4OXeLbfTk1V5BCoT1jYbLvjRp1xeODzNdxzA"}
+]}"#;
+
 fn keys() -> KeySet {
     KeySet::parse(KEYS.as_bytes()).unwrap_or_default()
 }
@@ -200,6 +369,27 @@ const KEYS: &str = r#"{"keys":[
 {"kty":"EC","crv":"P-256","x":"stPmWHjCJJCoYG7Ysu4j03g9RBA6NsptbU0d5rVCU4c",
 "y":"ZqRivBi6k1IYx3Vta0AFrG2q91JYDwl4KnyNo_F7spo","use":"sig","alg":"ES256","kid":"es"}
 ]}"#;
+
+fn decryption_keys() -> DecryptionKeySet {
+    let read = |(management, jwk): (_, &str)| {
+        DecryptionKey::from_private_jwk(management, &Secret::new(jwk.as_bytes().to_vec())).ok()
+    };
+    DECRYPTION_KEYS.into_iter().filter_map(read).collect()
+}
+
+/// Keys that everybody has: of nothing but zeros, and the one of RFC 7518 appendix C.
+const DECRYPTION_KEYS: [(KeyManagement, &str); 3] = [
+    (
+        KeyManagement::Direct(ContentEncryption::A256Gcm),
+        r#"{"kty":"oct","kid":"dir","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#,
+    ),
+    (KeyManagement::A256Kw, r#"{"kty":"oct","kid":"kw","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#),
+    (
+        KeyManagement::EcdhEsA256Kw,
+        r#"{"kty":"EC","crv":"P-256","kid":"es","x":"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ",
+"y":"e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck","d":"VEmDZpDXXK8p8N0Cndsxs924q6nS1RXFASRl6BfUqdw"}"#,
+    ),
+];
 
 #[cfg(test)]
 mod tests;

@@ -186,6 +186,7 @@ impl App {
         let streams = Streams::new(
             Arc::clone(&self.cut_offs),
             Arc::clone(&self.sessions),
+            Arc::clone(&self.policies),
             self.log.journal.clone(),
             Arc::clone(&self.clock),
             stopped,

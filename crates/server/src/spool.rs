@@ -59,6 +59,7 @@ pub(crate) struct Room(#[expect(dead_code, reason = "holds the room while it liv
 pub(crate) struct Spool {
     file: File,
     key: SealingKey,
+    throttle: Arc<Throttle>,
     pieces: u64,
     length: u64,
     open: Zeroizing<Vec<u8>>,
@@ -114,15 +115,14 @@ impl Spools {
     /// # Errors
     /// What the disk says, or that it is almost full.
     pub(crate) fn begin(&self) -> io::Result<Spool> {
-        if self.throttle.reserve.is_touched() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
+        not_of_the_log(&self.throttle)?;
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let path = self.folder.join(Jti::random(entropy).to_string());
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         std::fs::remove_file(&path)?;
         let key = SealingKey::from_bytes(&Zeroizing::new(entropy.bytes())).map_err(io::Error::other)?;
-        Ok(Spool { file, key, pieces: 0, length: 0, open: Zeroizing::default() })
+        let throttle = Arc::clone(&self.throttle);
+        Ok(Spool { file, key, throttle, pieces: 0, length: 0, open: Zeroizing::default() })
     }
 
     /// Spools a text that is there already.
@@ -166,6 +166,7 @@ impl Spool {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        not_of_the_log(&self.throttle)?;
         let place = place(self.pieces);
         let sealed = self.key.seal(&mut SystemEntropy, &place, &self.open).map_err(io::Error::other)?;
         self.file.write_all_at(&sealed, offset(self.pieces))?;
@@ -201,6 +202,11 @@ impl Spooled {
         self.file.read_exact_at(&mut sealed, offset(number))?;
         self.key.open(&place(number), &sealed).map_err(io::Error::other)
     }
+}
+
+/// Refuses to write where what is left of the disk is the log's.
+fn not_of_the_log(throttle: &Throttle) -> io::Result<()> {
+    if throttle.reserve.is_touched() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
 }
 
 /// Where a piece stands in its file.

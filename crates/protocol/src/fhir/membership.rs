@@ -4,7 +4,7 @@
 //! reference of ours, letter by letter, in an element of the table. Where that proves nothing, the answer is that
 //! we do not know, which is a denial.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::base::BaseUrls;
 use super::name::{ResourceId, ResourceType};
@@ -50,8 +50,9 @@ pub fn patients_of(resource: &Node<'_>, bases: &BaseUrls) -> Membership {
         },
         Row::Elements(paths) => {
             let mut patients = BTreeSet::new();
+            let within = Within { contained: contained(resource), bases };
             for path in paths {
-                if collect(resource, path, &mut patients, &Within { resource, bases }) == Proof::Failed {
+                if collect(resource, path, &mut patients, &within) == Proof::Failed {
                     return Membership::Unknown;
                 }
             }
@@ -106,7 +107,8 @@ fn resource_type<'r>(resource: &'r Node<'_>) -> Option<&'r str> {
 
 /// What references are read within.
 struct Within<'a> {
-    resource: &'a Node<'a>,
+    /// Contained resources by their ids. Where two have the same, the first counts.
+    contained: HashMap<&'a str, &'a Node<'a>>,
     bases: &'a BaseUrls,
 }
 
@@ -154,7 +156,7 @@ fn named(reference: &Members<'_>, within: &Within<'_>) -> Named {
                 Named::Patient(record.id)
             }
             Target::Record(_) => Named::NoPatient,
-            Target::Contained(id) => contained(id, within.resource),
+            Target::Contained(id) => within.contained(id),
             Target::Unproven => Named::Unproven,
         },
         (Some(_), _) => Named::Unproven,
@@ -168,13 +170,24 @@ fn named(reference: &Members<'_>, within: &Within<'_>) -> Named {
     }
 }
 
-/// references.html#contained. A contained Patient is somebody, and nothing proves who.
-fn contained(id: &str, resource: &Node<'_>) -> Named {
-    let mut all = resource.get("contained").and_then(Node::as_array).into_iter().flatten();
-    let found = all.find(|own| own.get("id").and_then(Node::as_str) == Some(id));
-    match found.and_then(|found| resource_type(found)).map(str::parse::<ResourceType>) {
-        Some(Ok(ResourceType::PATIENT)) | Some(Err(_)) | None => Named::Unproven,
-        Some(Ok(_)) => Named::NoPatient,
+fn contained<'r>(resource: &'r Node<'r>) -> HashMap<&'r str, &'r Node<'r>> {
+    let mut by_id = HashMap::new();
+    for own in resource.get("contained").and_then(Node::as_array).into_iter().flatten() {
+        if let Some(id) = own.get("id").and_then(Node::as_str) {
+            by_id.entry(id).or_insert(own);
+        }
+    }
+    by_id
+}
+
+impl Within<'_> {
+    /// references.html#contained. A contained Patient is somebody, and nothing proves who.
+    fn contained(&self, id: &str) -> Named {
+        let found = self.contained.get(id).and_then(|found| resource_type(found));
+        match found.map(str::parse::<ResourceType>) {
+            Some(Ok(ResourceType::PATIENT)) | Some(Err(_)) | None => Named::Unproven,
+            Some(Ok(_)) => Named::NoPatient,
+        }
     }
 }
 

@@ -1,14 +1,19 @@
 use std::path::Path;
 
-use chartgate_values::{Entropy, SeededEntropy};
+use chartgate_values::{Entropy, Secret, SeededEntropy};
 
 use crate::fhir::searchset::{Disposition, Links, Searchset};
 use crate::fhir::write::Draft;
 use crate::form::Form;
 use crate::jose::inspect::{Inspector, Verdict};
-use crate::jose::{Presentation, Rejection};
+use crate::jose::jwe::Encrypted;
+use crate::jose::{
+    ContentEncryption, DecryptionKey, JweError, KeyManagement, Presentation, ProtectedTokenVerifier,
+    Protection, ReaderKeys, Rejection,
+};
 use crate::json::Object;
 use crate::oauth::authorization::AuthorizationRequest;
+use crate::oauth::mtls::{CertificateSubject, ClientCertificate, RegisteredCertificates};
 
 fn seeds(target: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target)
@@ -115,6 +120,32 @@ fn seeds_and_their_mutations_break_nothing_that_reads_tokens() {
 }
 
 #[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_encrypted_tokens() {
+    run("jwe", super::fuzz_jwe);
+}
+
+#[test]
+fn the_encrypted_seeds_reach_the_end_of_what_they_are_for() {
+    let read = |name: &str| std::fs::read_to_string(seeds("jwe").join(name)).unwrap();
+    let (verifying, decrypting) = (super::keys(), super::decryption_keys());
+    let protection = Protection::SignedAndEncrypted(ContentEncryption::ALL.to_vec());
+    let verifier = ProtectedTokenVerifier { verifier: super::verifier(), protection };
+    let keys = ReaderKeys { verifying: &verifying, decrypting: &decrypting };
+    for name in ["agreed", "wrapped", "direct"] {
+        let accepted = verifier.verify_signed(&read(name), keys, Presentation::BEARER, super::now());
+        assert!(accepted.is_ok(), "{name} {accepted:?}");
+    }
+    let token = read("other_curve");
+    let token = Encrypted::parse(&token, &ContentEncryption::ALL, usize::MAX).unwrap();
+    assert_eq!(token.decrypt_with(&decrypting).unwrap_err(), JweError::Undecryptable);
+    for (name, management) in
+        [("private_ec", KeyManagement::EcdhEs), ("private_shared", KeyManagement::A256Kw)]
+    {
+        assert!(DecryptionKey::from_private_jwk(management, &Secret::new(read(name).into_bytes())).is_ok());
+    }
+}
+
+#[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_key_sets() {
     run("jwk_set", super::fuzz_jwk_set);
 }
@@ -147,6 +178,46 @@ fn seeds_and_their_mutations_break_nothing_that_reads_forms() {
 #[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_authorization_requests() {
     run("oauth_authorization", super::fuzz_oauth_authorization);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_proofs() {
+    run("dpop", super::fuzz_dpop);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_request_objects() {
+    run("request_object", super::fuzz_request_object);
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_client_certificates() {
+    run("client_certificate", super::fuzz_client_certificate);
+}
+
+#[test]
+fn the_seeds_of_proofs_objects_and_certificates_reach_the_end_of_what_they_are_for() {
+    let read = |target: &str, name: &str| std::fs::read(seeds(target).join(name)).unwrap();
+    let text = |target: &str, name: &str| String::from_utf8(read(target, name)).unwrap();
+    let target = "https://resource.example.org/protectedresource".parse().unwrap();
+    let (request, now) = (super::proven_request(&target), super::proofs_now());
+    assert!(super::PROOFS.verify(&text("dpop", "resource"), request, now).is_ok());
+    let claims = read("dpop", "claims");
+    let claims = Object::parse(&claims, 32).unwrap();
+    assert!(super::PROOFS.accept(&super::target_thumbprint(), &claims, request, now).is_ok());
+    let (protection, verifying) = (Protection::Signed, super::request_object_keys());
+    let keys = ReaderKeys { verifying: &verifying, decrypting: &Default::default() };
+    let verifier = super::request_objects(&protection);
+    let signed = verifier.verify(&text("request_object", "signed"), &Form::default(), keys, super::now());
+    assert!(AuthorizationRequest::read(&signed.unwrap().parameters).is_ok());
+    let claims = read("request_object", "claims");
+    assert!(verifier.accept(&Object::parse(&claims, 32).unwrap(), super::now()).is_ok());
+    let names = read("client_certificate", "names");
+    let certificate = ClientCertificate::parse(&names).unwrap();
+    let name = CertificateSubject::registered("tls_client_auth_subject_dn", "CN=app,O=Clinic").unwrap();
+    assert_eq!(name.check(&certificate), Ok(()));
+    let registered = RegisteredCertificates::parse(&read("client_certificate", "key_set")).unwrap();
+    assert_eq!(registered.check(&certificate), Ok(()));
 }
 
 #[test]

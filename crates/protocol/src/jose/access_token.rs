@@ -10,7 +10,9 @@ use super::jws::{ExpectedType, MAX_TOKEN_BYTES, Unverified};
 use super::key_set::KeySet;
 use super::registered_claims::{ExpectedAudience, Times, check_issuer};
 use super::rejection::Rejection;
+use super::thumbprint::Thumbprint;
 use crate::json::Object;
+use crate::oauth::dpop::{ProofError, ProvenKey};
 
 /// What an access token has to be in order to be accepted.
 #[derive(Clone, Debug)]
@@ -42,15 +44,30 @@ pub enum TokenType {
 /// What the caller proved beside sending the token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Default)]
 pub struct Presentation<'a> {
-    /// The thumbprint of the key of a DPoP proof that was found good.
-    pub dpop_key: Option<&'a str>,
-    /// The thumbprint of the client certificate of the connection.
-    pub certificate: Option<&'a str>,
+    dpop_key: Option<&'a str>,
+    certificate: Option<&'a str>,
 }
 
-impl Presentation<'_> {
+impl<'a> Presentation<'a> {
     /// Sent as plain `Bearer`, with no proof of possession.
     pub const BEARER: Self = Self { dpop_key: None, certificate: None };
+
+    /// Sent as `DPoP`, with a proof for this request and this token that was found good.
+    ///
+    /// # Errors
+    /// [`ProofError::AccessToken`] if the proof was for no token: one for the token endpoint opens nothing.
+    pub fn dpop(key: &'a ProvenKey) -> Result<Self, ProofError> {
+        match key.ath {
+            Some(_) => Ok(Self { dpop_key: Some(key.thumbprint.as_str()), certificate: None }),
+            None => Err(ProofError::AccessToken),
+        }
+    }
+
+    /// The same, on a connection whose client showed this certificate.
+    #[must_use]
+    pub fn with_certificate(self, certificate: &'a Thumbprint) -> Self {
+        Self { certificate: Some(certificate.as_str()), ..self }
+    }
 }
 
 impl AccessTokenVerifier {
@@ -143,7 +160,9 @@ impl TokenType {
 }
 
 impl Presentation<'_> {
-    /// A bound token counts only with its proof, and a DPoP proof only with a token that is bound to its key.
+    /// A bound token counts only with its proof, and a DPoP proof only with a token that is bound to its key: RFC 9449
+    /// section 7.1. A certificate proves what it proves whatever is sent over its connection, so that one beside a
+    /// token that is not bound to any is no fault (RFC 8705 section 3).
     fn check(self, cnf: Option<&Confirmation>) -> Result<(), Rejection> {
         let jkt = cnf.and_then(|cnf| cnf.jkt.as_deref());
         let x5t = cnf.and_then(|cnf| cnf.x5t_s256.as_deref());

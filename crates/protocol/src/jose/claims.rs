@@ -16,7 +16,7 @@ use crate::oauth::scope::ScopeSet;
 mod value;
 
 pub use value::{Actor, Audience, Confirmation, Identifier, NotAnIdentifier, NumericDate, OutOfRange};
-pub(super) use value::{optional, required};
+pub(crate) use value::{optional, required};
 
 /// An access token: RFC 9068 section 2.2, with what SMART App Launch 2.2 and our policies add.
 #[derive(Clone, Debug, PartialEq, Serialize)]

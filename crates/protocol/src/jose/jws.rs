@@ -23,7 +23,7 @@ pub struct Unverified<'a> {
 /// What a header says, as far as anybody here asks.
 ///
 /// Keys in the header (`jwk`, `x5c`) and places to fetch them from (`jku`, `x5u`) are not among it: RFC 8725
-/// section 3.10.
+/// section 3.10. The one kind of token that brings its key has a reader of its own, [`super::KeyProof`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Header {
     /// `alg`, one of those that the verifier allows.
@@ -69,6 +69,15 @@ impl<'a> Unverified<'a> {
     /// # Errors
     /// [`Rejection`], from the size to critical extensions.
     pub fn parse(token: &'a str, allowed: &[Algorithm], max_bytes: usize) -> Result<Self, Rejection> {
+        Self::parse_with(token, max_bytes, |header| Header::parse(header, allowed))
+    }
+
+    /// Takes a token apart, with its header as `read` has it.
+    pub(super) fn parse_with(
+        token: &'a str,
+        max_bytes: usize,
+        read: impl FnOnce(&[u8]) -> Result<Header, Rejection>,
+    ) -> Result<Self, Rejection> {
         if token.len() > max_bytes {
             return Err(Rejection::TooLarge);
         }
@@ -81,7 +90,7 @@ impl<'a> Unverified<'a> {
         let header = decode(header)?;
         let payload = decode(payload)?;
         let signature = decode(signature)?;
-        let header = Header::parse(&header, allowed)?;
+        let header = read(&header)?;
         Ok(Self { header, signing_input: signing_input.as_bytes(), payload, signature })
     }
 
@@ -116,11 +125,18 @@ impl<'a> Unverified<'a> {
 
 impl Header {
     fn parse(text: &[u8], allowed: &[Algorithm]) -> Result<Self, Rejection> {
-        let object = Object::parse(text, MAX_JSON_DEPTH).map_err(|error| match error {
+        Self::read(&Self::object(text)?, allowed)
+    }
+
+    pub(super) fn object(text: &[u8]) -> Result<Object<'_>, Rejection> {
+        Object::parse(text, MAX_JSON_DEPTH).map_err(|error| match error {
             JsonError::DuplicateName => Rejection::DuplicateName,
             JsonError::TooDeep => Rejection::TooDeep,
             JsonError::NotUtf8 | JsonError::Syntax | JsonError::NotAnObject => Rejection::MalformedHeader,
-        })?;
+        })
+    }
+
+    pub(super) fn read(object: &Object<'_>, allowed: &[Algorithm]) -> Result<Self, Rejection> {
         if object.len() > MAX_HEADER_MEMBERS {
             return Err(Rejection::TooManyHeaderMembers);
         }
@@ -136,11 +152,11 @@ impl Header {
         if object.get("zip").is_some() {
             return Err(Rejection::Compressed);
         }
-        let (typ, cty) = (MediaType::read(&object, "typ"), MediaType::read(&object, "cty"));
+        let (typ, cty) = (MediaType::read(object, "typ"), MediaType::read(object, "cty"));
         Ok(Self { algorithm, kid, typ, cty })
     }
 
-    fn check_type(&self, expected: ExpectedType) -> Result<(), Rejection> {
+    pub(super) fn check_type(&self, expected: ExpectedType) -> Result<(), Rejection> {
         match (&self.typ, expected) {
             (MediaType::Named(own), ExpectedType::Exactly(name)) if own == name => {}
             (MediaType::Named(own), ExpectedType::PlainJwt) if own == "jwt" => {}
@@ -158,7 +174,7 @@ impl Header {
 }
 
 impl MediaType {
-    fn read(object: &Object<'_>, name: &str) -> Self {
+    pub(super) fn read(object: &Object<'_>, name: &str) -> Self {
         match object.string(name) {
             Ok(None) => Self::Absent,
             Ok(Some(text)) => {

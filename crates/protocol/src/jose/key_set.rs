@@ -71,13 +71,8 @@ impl KeySet {
     /// # Errors
     /// [`KeySetError`] if it is no set at all. A key in it that cannot be used is no error.
     pub fn parse(text: &[u8]) -> Result<Self, KeySetError> {
-        let object = Object::parse(text, MAX_DEPTH)?;
-        let keys = object.read::<Vec<&RawValue>>("keys").ok().flatten().ok_or(KeySetError::NoKeys)?;
-        if keys.len() > MAX_KEYS {
-            return Err(KeySetError::TooMany);
-        }
         let mut set = Self::default();
-        for key in keys {
+        for key in keys_of(text)? {
             set.add(key.get());
         }
         Ok(set)
@@ -162,16 +157,35 @@ impl FromIterator<VerifyingKey> for KeySet {
 }
 
 impl Serialize for KeySet {
-    /// The usable keys as a JWK set, ordered by name so that one set has one text.
+    /// The usable keys as a JWK set.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Published<'a> {
-            keys: Vec<&'a Jwk>,
-        }
-        let mut keys: Vec<_> = self.keys().map(VerifyingKey::jwk).collect();
-        keys.sort_by(|a, b| a.kid.cmp(&b.kid));
-        Published { keys }.serialize(serializer)
+        self.keys().map(VerifyingKey::jwk).collect::<PublishedKeys<'_>>().serialize(serializer)
     }
+}
+
+/// Public keys as a JWK set, ordered by name so that one set has one text. Keys to verify with and keys to
+/// encrypt with are told apart by their `use`.
+#[derive(Clone, Debug, Serialize)]
+pub struct PublishedKeys<'a> {
+    keys: Vec<&'a Jwk>,
+}
+
+impl<'a> FromIterator<&'a Jwk> for PublishedKeys<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a Jwk>>(keys: I) -> Self {
+        let mut keys: Vec<_> = keys.into_iter().collect();
+        keys.sort_by(|a, b| a.kid.cmp(&b.kid));
+        Self { keys }
+    }
+}
+
+/// The members of a set, none of them looked at.
+pub(crate) fn keys_of(text: &[u8]) -> Result<Vec<&RawValue>, KeySetError> {
+    let object = Object::parse(text, MAX_DEPTH)?;
+    let keys = object.read::<Vec<&RawValue>>("keys").ok().flatten().ok_or(KeySetError::NoKeys)?;
+    if keys.len() > MAX_KEYS {
+        return Err(KeySetError::TooMany);
+    }
+    Ok(keys)
 }
 
 /// More than any issuer has.

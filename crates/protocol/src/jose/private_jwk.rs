@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::algorithm::Algorithm;
-use super::der;
+use super::der::{self, RsaIntegers};
 use super::jwk::{Jwk, JwkError, MAX_DEPTH, PublicKey, required_bytes};
 use super::signing_key::{ExportKeyError, ImportKeyError, KeyPair, Scheme, SigningKey};
 use super::verifying_key::point;
@@ -31,16 +31,7 @@ impl SigningKey {
         let secret = |name| required_bytes(&object, name).map(Zeroizing::new);
         let pair = match (PublicKey::read(&object)?, Scheme::of(algorithm)) {
             (PublicKey::Rsa { modulus, exponent }, Scheme::Rsa(_)) => {
-                RsaKeyPair::from_components(&KeyPairComponents {
-                    public_key: PublicKeyComponents { n: modulus, e: exponent },
-                    d: secret("d")?,
-                    p: secret("p")?,
-                    q: secret("q")?,
-                    dP: secret("dp")?,
-                    dQ: secret("dq")?,
-                    qInv: secret("qi")?,
-                })
-                .map(KeyPair::Rsa)
+                Ok(KeyPair::Rsa(read_rsa(&object, modulus, exponent)?))
             }
             (PublicKey::Ec { curve: own, x, y }, Scheme::Ec(curve, signing)) if own == curve => {
                 EcdsaKeyPair::from_private_key_and_public_key(signing, &secret("d")?, &point(&x, &y))
@@ -62,31 +53,50 @@ impl SigningKey {
     /// # Errors
     /// [`ExportKeyError`] if the library fails.
     pub fn to_private_jwk(&self) -> Result<Secret<Vec<u8>>, ExportKeyError> {
-        // Written into one allocation, so that no half-grown copy of it stays behind in memory.
-        let mut text = Vec::with_capacity(LONGEST_PRIVATE_JWK);
         let jwk = self.public_jwk();
         match self.pair() {
             KeyPair::Rsa(pair) => {
                 let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| ExportKeyError)?;
-                let own = der::rsa_private(der.as_ref()).ok_or(ExportKeyError)?;
-                let secrets = [
-                    ("d", own.d),
-                    ("p", own.p),
-                    ("q", own.q),
-                    ("dp", own.dp),
-                    ("dq", own.dq),
-                    ("qi", own.qi),
-                ];
-                serde_json::to_writer(&mut text, &PrivateJwk { jwk, secrets: &secrets })
+                write_rsa(jwk, &der::rsa_private(der.as_ref()).ok_or(ExportKeyError)?)
             }
             pair @ (KeyPair::Ec(_) | KeyPair::Ed25519(_)) => {
                 let d = pair.curve_secret().ok_or(ExportKeyError)?;
-                serde_json::to_writer(&mut text, &PrivateJwk { jwk, secrets: &[("d", d.expose())] })
+                write(jwk, &[("d", d.expose())])
             }
         }
-        .map_err(|_| ExportKeyError)?;
-        Ok(Secret::new(text))
     }
+}
+
+/// Reads the private members of an RSA key, all of them.
+pub(super) fn read_rsa(
+    object: &Object<'_>,
+    modulus: Vec<u8>,
+    exponent: Vec<u8>,
+) -> Result<RsaKeyPair, ImportKeyError> {
+    let secret = |name| required_bytes(object, name).map(Zeroizing::new);
+    RsaKeyPair::from_components(&KeyPairComponents {
+        public_key: PublicKeyComponents { n: modulus, e: exponent },
+        d: secret("d")?,
+        p: secret("p")?,
+        q: secret("q")?,
+        dP: secret("dp")?,
+        dQ: secret("dq")?,
+        qInv: secret("qi")?,
+    })
+    .map_err(|_| ImportKeyError::Rejected)
+}
+
+/// Writes an RSA key with all its private members.
+pub(super) fn write_rsa(jwk: &Jwk, own: &RsaIntegers<'_>) -> Result<Secret<Vec<u8>>, ExportKeyError> {
+    write(jwk, &[("d", own.d), ("p", own.p), ("q", own.q), ("dp", own.dp), ("dq", own.dq), ("qi", own.qi)])
+}
+
+/// Writes a public key and the private members beside it.
+pub(super) fn write(jwk: &Jwk, secrets: &[(&'static str, &[u8])]) -> Result<Secret<Vec<u8>>, ExportKeyError> {
+    // Written into one allocation, so that no half-grown copy of it stays behind in memory.
+    let mut text = Vec::with_capacity(LONGEST_PRIVATE_JWK);
+    serde_json::to_writer(&mut text, &PrivateJwk { jwk, secrets }).map_err(|_| ExportKeyError)?;
+    Ok(Secret::new(text))
 }
 
 struct PrivateJwk<'a> {
@@ -106,4 +116,4 @@ impl Serialize for PrivateJwk<'_> {
 }
 
 /// An RSA key of 8192 bits takes about 6 KiB.
-const LONGEST_PRIVATE_JWK: usize = 8192;
+pub(super) const LONGEST_PRIVATE_JWK: usize = 8192;

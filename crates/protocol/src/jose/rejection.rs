@@ -1,8 +1,19 @@
 //! Why a token was refused: one enum for every kind of token, in the order in which causes are looked for.
 
+use super::jwe::JweError;
+
 /// The first cause for which a token was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, thiserror::Error)]
 pub enum Rejection {
+    /// RFC 7519 section 5.2: it was encrypted, and what is inside was not reached.
+    #[error(transparent)]
+    Jwe(#[from] JweError),
+    /// A rule of ours: signed alone, where what is signed has to be encrypted too.
+    #[error("token is not encrypted")]
+    NotEncrypted,
+    /// A rule of ours: encrypted, where nothing decrypts.
+    #[error("token is encrypted")]
+    Encrypted,
     /// A limit of ours, against work for nothing: RFC 8725 section 2.
     #[error("token is too large")]
     TooLarge,
@@ -42,6 +53,15 @@ pub enum Rejection {
     /// RFC 7517 section 4.5: several keys have this name.
     #[error("token names several keys")]
     AmbiguousKid,
+    /// RFC 9449 section 4.3: a proof brings its key.
+    #[error("token brings no key")]
+    MissingKey,
+    /// RFC 9449 section 4.3: the key that a proof brings is public, sound, and of a type that is offered.
+    #[error("the key that the token brings cannot be used")]
+    EmbeddedKey,
+    /// A rule of ours: a proof that brings its key names no other.
+    #[error("token brings a key and names one")]
+    SeveralKeys,
     /// RFC 8725 section 3.11: `typ` keeps one kind of token from being taken for another.
     #[error("token is of another type")]
     Type,
@@ -104,6 +124,9 @@ impl Rejection {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
+            Self::Jwe(cause) => cause.reason(),
+            Self::NotEncrypted => "not-encrypted",
+            Self::Encrypted => "encrypted",
             Self::TooLarge | Self::TooManyHeaderMembers => "too-large",
             Self::Malformed => "malformed",
             Self::Encoding => "encoding",
@@ -117,6 +140,9 @@ impl Rejection {
             Self::UnknownKid => "unknown-kid",
             Self::AmbiguousKid => "ambiguous-kid",
             Self::Type | Self::ContentType | Self::IdToken => "typ",
+            Self::MissingKey => "missing-key",
+            Self::EmbeddedKey => "embedded-key",
+            Self::SeveralKeys => "several-keys",
             Self::KeyMismatch => "key-mismatch",
             Self::BadSignature => "bad-signature",
             Self::MalformedPayload => "malformed-payload",
@@ -138,6 +164,9 @@ impl Rejection {
     /// What a caller is told: the same for every cause, so that nothing can be learned by trying.
     #[must_use]
     pub fn public(self) -> &'static str {
-        "the token is not valid"
+        PUBLIC
     }
 }
+
+/// What a caller is told of every token that is refused.
+pub(super) const PUBLIC: &str = "the token is not valid";

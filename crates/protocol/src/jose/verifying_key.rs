@@ -17,14 +17,14 @@ pub struct VerifyingKey {
     parsed: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
-/// Why a public key verifies no signature here.
+/// Why a key is of no use for what it is taken for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UnusableKey {
     /// RFC 7517 section 4.2: `use` names another purpose.
-    #[error("`use` is not sig")]
+    #[error("`use` names another purpose")]
     Use,
-    /// RFC 7517 section 4.3: `key_ops` does not have `verify`.
-    #[error("`key_ops` has no verify")]
+    /// RFC 7517 section 4.3: `key_ops` does not have what it is taken for, such as `verify`.
+    #[error("`key_ops` names other operations")]
     Operations,
     /// RFC 7517 section 4.4: `alg` is not offered, or does not fit the type and curve.
     #[error("`alg` is not offered for this type of key")]
@@ -90,7 +90,7 @@ impl TryFrom<Jwk> for VerifyingKey {
     }
 }
 
-fn check_rsa(key: &PublicKey) -> Result<(), UnusableKey> {
+pub(super) fn check_rsa(key: &PublicKey) -> Result<(), UnusableKey> {
     let PublicKey::Rsa { modulus, exponent } = key else { return Ok(()) };
     // INVARIANT: both begin with a byte that is not zero, see `required_integer`.
     let whole_bytes = match modulus.first() {

@@ -1,10 +1,11 @@
 //! The authorization request. RFC 6749 section 4.1.1, RFC 7636, OpenID Connect Core section 3.1.2.1, RFC 8707,
-//! SMART App Launch 2.2.
+//! RFC 9449 section 10, SMART App Launch 2.2.
 
 use super::error::ErrorCode;
 use super::pkce::CodeChallenge;
 use super::scope::ScopeSet;
 use crate::form::Form;
+use crate::jose::Thumbprint;
 
 /// Longest `state`, `nonce` or `launch` that we carry.
 const MAX_OPAQUE: usize = 2048;
@@ -52,6 +53,8 @@ pub struct AuthorizationRequest {
     pub max_age: Option<u32>,
     /// A name to fill in.
     pub login_hint: Option<String>,
+    /// The key to which the code shall be bound: RFC 9449 section 10.
+    pub dpop_jkt: Option<Thumbprint>,
 }
 
 /// Why a request that reached us is refused, with the code that its client gets.
@@ -90,6 +93,9 @@ pub enum RequestError {
     /// SMART: `launch` goes with the scope `launch`, and only with it.
     #[error("the launch parameter and the launch scope go together")]
     Launch,
+    /// RFC 9449 section 10.
+    #[error("dpop_jkt is not a base64url SHA-256 digest")]
+    DpopJkt,
     /// A value longer than 2048 bytes.
     #[error("state, nonce, launch or login_hint is too long")]
     TooLong,
@@ -119,6 +125,7 @@ impl RequestError {
             | Self::Prompt
             | Self::MaxAge
             | Self::Launch
+            | Self::DpopJkt
             | Self::TooLong => ErrorCode::InvalidRequest,
         }
     }
@@ -178,6 +185,7 @@ impl AuthorizationRequest {
             prompt: prompt(form.get("prompt"))?,
             max_age: form.get("max_age").map(str::parse).transpose().map_err(|_| RequestError::MaxAge)?,
             login_hint: text("login_hint"),
+            dpop_jkt: form.get("dpop_jkt").map(str::parse).transpose().map_err(|_| RequestError::DpopJkt)?,
             scope,
         })
     }
@@ -239,6 +247,17 @@ mod tests {
             Err(RequestError::ChallengeMethod)
         );
         assert_eq!(read(&GOOD.replace("E9Me", "E9")), Err(RequestError::Challenge));
+    }
+
+    #[test]
+    fn a_code_may_be_bound_to_a_key_that_has_a_name() {
+        let jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+        let request = read(&format!("{GOOD}&dpop_jkt={jkt}")).unwrap();
+        assert_eq!(request.dpop_jkt.as_ref().map(Thumbprint::as_str), Some(jkt));
+        assert_eq!(read(GOOD).unwrap().dpop_jkt, None);
+        for other in ["x", "0ZcO", &format!("{jkt}%3D")] {
+            assert_eq!(read(&format!("{GOOD}&dpop_jkt={other}")), Err(RequestError::DpopJkt), "{other}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Error answers. RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, RFC 8707 section 2.
+//! Error answers. RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, RFC 8707 section 2,
+//! RFC 9101 section 7, RFC 9449 sections 5 and 8.
 
 use serde::Serialize;
 
@@ -42,6 +43,14 @@ pub enum ErrorCode {
     RequestNotSupported,
     /// OpenID Connect Core section 6.2: no request URIs here.
     RequestUriNotSupported,
+    /// RFC 9101 section 7: the request object does not verify, or says something that it must not.
+    InvalidRequestObject,
+    /// RFC 9101 section 7: the request URI is not one that we gave, or not good any more.
+    InvalidRequestUri,
+    /// RFC 9449 section 5: the proof is missing, malformed, for another request or too old.
+    InvalidDpopProof,
+    /// RFC 9449 section 8: the proof has to hold the nonce that comes with this answer.
+    UseDpopNonce,
 }
 
 /// The JSON body of an error answer.
@@ -77,6 +86,10 @@ impl ErrorCode {
             Self::ServerError => "server_error",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InvalidRequestObject => "invalid_request_object",
+            Self::InvalidRequestUri => "invalid_request_uri",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
         }
     }
 }

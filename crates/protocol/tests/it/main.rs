@@ -3,11 +3,17 @@
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod bound_tokens;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod fhir_attacks;
 #[cfg(test)]
 mod forge;
+#[cfg(test)]
+mod jwe_attacks;
+#[cfg(test)]
+mod jwe_vectors;
 #[cfg(test)]
 mod jwt_attacks;
 #[cfg(test)]

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use crate::vectors::{self, Tally};
 
 /// What careful readers of the vectors agree to differ on.
-struct Annotations(Vec<Value>);
+pub(crate) struct Annotations(Vec<Value>);
 
 impl Annotations {
-    fn read(folder: &Path) -> Self {
+    pub(crate) fn read(folder: &Path) -> Self {
         Self(vectors::json(folder, "ANNOTATIONS.json").as_array().unwrap().clone())
     }
 
-    fn recommended<'a>(&'a self, file: &str, test: &Value) -> Option<&'a str> {
+    pub(crate) fn recommended<'a>(&'a self, file: &str, test: &Value) -> Option<&'a str> {
         let found = self.0.iter().find(|own| own["file"] == file && own["tcId"] == test["tcId"])?;
         found["recommended"].as_str()
     }
@@ -128,7 +128,7 @@ fn curve_point(group: &Value) -> Value {
     json!({"kty": "EC", "crv": crv, "x": base64url::encode(x), "y": base64url::encode(y)})
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     text.as_bytes().chunks(2).map(byte).collect()
 }

@@ -56,7 +56,11 @@ impl OAuthError {
             | ErrorCode::LoginRequired
             | ErrorCode::InteractionRequired
             | ErrorCode::RequestNotSupported
-            | ErrorCode::RequestUriNotSupported => StatusCode::BAD_REQUEST,
+            | ErrorCode::RequestUriNotSupported
+            | ErrorCode::InvalidRequestObject
+            | ErrorCode::InvalidRequestUri
+            | ErrorCode::InvalidDpopProof
+            | ErrorCode::UseDpopNonce => StatusCode::BAD_REQUEST,
         }
     }
 }

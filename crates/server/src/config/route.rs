@@ -160,6 +160,9 @@ pub(super) fn upstream_url(reading: &mut Reading<'_>, name: &str, section: &mut 
     let loopback = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
     match uri.scheme_str() {
         _ if uri.query().is_some() => reading.error(line, key, "has a query; it has to be a plain URL"),
+        _ if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
+            reading.error(line, key, "has a name in front of its host; credentials belong into `upstream_auth`");
+        }
         Some("https") => return Some(uri),
         Some("http") if loopback => return Some(uri),
         Some("http") => reading.error(

@@ -1,7 +1,10 @@
-//! Calling one server: pooled connections, HTTP/1.1 and HTTP/2, TLS with the system's CAs or the route's own.
+//! Calling one server: pooled connections, TLS with the system's CAs or the route's own.
 //!
-//! An HTTP/1.1 connection is driven by the request that it serves, in that request's own task, so that no other task
-//! has to be woken. While it rests nobody drives it; whether it still stands shows when it is taken.
+//! A connection is driven by the request that it serves, in that request's own task, so that no other task has to be
+//! woken. While it rests nobody drives it; whether it still stands shows when it is taken.
+//!
+//! HTTP/1.1 alone is spoken: over HTTP/2 all requests to a server would share one connection, and one client that reads
+//! slowly, or a hundred open streams, would hold up everybody else's.
 
 use std::path::Path;
 use std::pin::pin;
@@ -15,7 +18,7 @@ use rustls::ClientConfig;
 
 use super::tls::{self, TlsError};
 use crate::config;
-use connect::{Address, Connected};
+use connect::Address;
 use lease::Failed;
 use pool::Pool;
 
@@ -107,9 +110,6 @@ impl HttpClient {
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Answering>, CallError> {
-        if let Some(sender) = self.pool.shared() {
-            return Box::pin(lease::over_http2(sender, self.address.absolute(request))).await;
-        }
         let mut request = self.address.relative(request);
         while let Some(lease) = self.pool.take().await {
             match lease.send(request).await {
@@ -125,16 +125,8 @@ impl HttpClient {
     /// Sends over a connection that is opened for it.
     async fn send_first(&self, request: Request<Full<Bytes>>) -> Result<Response<Answering>, CallError> {
         let connecting = tokio::time::timeout(CONNECT_TIME, self.address.connect());
-        match connecting.await.map_err(|_| CallError::TooSlow)?? {
-            Connected::Http1(stream) => {
-                let lease = self.pool.open(stream).await?;
-                lease.send(request).await.map_err(Failed::into_error)
-            }
-            Connected::Http2(stream) => {
-                let sender = self.pool.share(stream).await?;
-                lease::over_http2(sender, self.address.absolute(request)).await
-            }
-        }
+        let stream = connecting.await.map_err(|_| CallError::TooSlow)??;
+        self.pool.open(stream).await?.send(request).await.map_err(Failed::into_error)
     }
 }
 

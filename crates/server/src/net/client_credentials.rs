@@ -29,6 +29,8 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 const UNSAID: Duration = Duration::from_secs(60);
 /// How long before its end a token is no longer used; of a short-lived one, a tenth of its life.
 const EARLY: Duration = Duration::from_secs(30);
+/// How old a token is at least that is fetched anew because the upstream refused it.
+const YOUNG: Duration = Duration::from_secs(1);
 /// How long a failure stands for all who ask.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
@@ -46,6 +48,7 @@ pub(crate) struct FetchedToken {
 #[derive(Clone)]
 struct Token {
     header: HeaderValue,
+    asked: Instant,
     good_until: Instant,
 }
 
@@ -134,10 +137,12 @@ impl FetchedToken {
         }
     }
 
-    /// Forgets a token that the upstream does not believe, unless there is another by now.
+    /// Forgets a token that the upstream does not believe, unless there is another by now, or it is so young that
+    /// another would fare no better: a caller whom the upstream always refuses must not wear out the token endpoint.
     pub(crate) fn forget(&self, header: &HeaderValue) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref().is_some_and(|token| token.header == *header) {
+        let is_old = |token: &Token| token.asked.elapsed() >= YOUNG;
+        if current.as_ref().is_some_and(|token| token.header == *header && is_old(token)) {
             *current = None;
         }
     }
@@ -178,7 +183,7 @@ impl TokenAnswer {
         let life = self.expires_in.map_or(UNSAID, Duration::from_secs).min(LONGEST_KEPT);
         let used = life.saturating_sub(EARLY.min(life.div_f32(10.0)));
         let header = sensitive(&Zeroizing::new(format!("Bearer {token}")))?;
-        Some(Token { header, good_until: asked.checked_add(used)? })
+        Some(Token { header, asked, good_until: asked.checked_add(used)? })
     }
 }
 

@@ -13,11 +13,34 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::throttle::network_of;
 use crate::config::Network;
+
+/// Connections at the same time, whatever the machine allows.
+const MOST: u64 = 10_000;
+
+/// How many connections there may be: raises the limit of open files as far as the system lets us, for a connection may
+/// need another to its upstream, and keeps some for the log and the store.
+pub(crate) fn most() -> u32 {
+    let allowed = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: allowed.maximum, maximum: allowed.maximum };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => allowed.maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files cannot be raised");
+            allowed.current
+        }
+    };
+    let most = files.map_or(MOST, |files| files.saturating_sub(KEPT_FILES) / 2).clamp(16, MOST);
+    u32::try_from(most).unwrap_or(u32::MAX)
+}
+
+/// Files that the log, the store and the listeners need.
+const KEPT_FILES: u64 = 128;
 
 /// What `[listen]` says of connections.
 #[derive(Clone, Debug)]
@@ -78,14 +101,19 @@ pub(crate) struct Activity(Arc<Mutex<Moved>>);
 
 #[derive(Debug)]
 struct Moved {
-    /// Requests whose answers have not gone whole.
-    open: usize,
+    /// Requests whose answers have not gone whole, by number, and when each moved last.
+    open: Vec<(u64, Instant)>,
+    begun: u64,
+    /// When anything did.
     last: Instant,
 }
 
 /// A request that is under way while this lives.
 #[derive(Debug)]
-pub(crate) struct UnderWay(Activity);
+pub(crate) struct UnderWay {
+    activity: Activity,
+    number: u64,
+}
 
 /// How long a connection may stay as it is.
 enum Verdict {
@@ -96,26 +124,33 @@ enum Verdict {
 
 impl Activity {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Moved { open: 0, last: Instant::now() })))
+        Self(Arc::new(Mutex::new(Moved { open: Vec::new(), begun: 0, last: Instant::now() })))
     }
 
     /// A request came.
     pub(crate) fn begin(&self) -> UnderWay {
-        self.note(|moved| moved.open = moved.open.saturating_add(1));
-        UnderWay(self.clone())
+        let number = self.note(|moved| {
+            moved.begun = moved.begun.wrapping_add(1);
+            moved.open.push((moved.begun, moved.last));
+            moved.begun
+        });
+        UnderWay { activity: self.clone(), number }
     }
 
-    fn note(&self, change: impl FnOnce(&mut Moved)) {
+    fn note<T>(&self, change: impl FnOnce(&mut Moved) -> T) -> T {
         let mut moved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut moved);
         moved.last = Instant::now();
+        change(&mut moved)
     }
 
     fn judge(&self, limits: &Limits) -> Verdict {
         let moved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (limit, over) =
-            if moved.open == 0 { (limits.idle, Verdict::Idle) } else { (limits.stall, Verdict::Stalled) };
-        match moved.last.checked_add(limit) {
+        // One answer that nobody reads is not hidden by others that move beside it.
+        let (since, limit, over) = match moved.open.iter().map(|(_, last)| *last).min() {
+            None => (moved.last, limits.idle, Verdict::Idle),
+            Some(longest_ago) => (longest_ago, limits.stall, Verdict::Stalled),
+        };
+        match since.checked_add(limit) {
             Some(end) if end > Instant::now() => Verdict::Until(end),
             Some(_) | None => over,
         }
@@ -141,13 +176,18 @@ fn sooner(limits: &Limits) -> Instant {
 
 impl UnderWay {
     fn moves(&self) {
-        self.0.note(|_| {});
+        let number = self.number;
+        self.activity.note(|moved| {
+            let now = moved.last;
+            moved.open.iter_mut().filter(|(own, _)| *own == number).for_each(|(_, last)| *last = now);
+        });
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.note(|moved| moved.open = moved.open.saturating_sub(1));
+        let number = self.number;
+        self.activity.note(|moved| moved.open.retain(|(own, _)| *own != number));
     }
 }
 
@@ -266,5 +306,17 @@ mod tests {
         assert!(matches!(activity.judge(&limits), Verdict::Until(_)));
         drop(under_way);
         assert!(matches!(activity.judge(&limits), Verdict::Idle));
+    }
+
+    #[test]
+    fn an_answer_that_stalls_is_not_hidden_by_one_that_moves() {
+        let limits = Limits { stall: Duration::from_millis(50), ..limits(1) };
+        let activity = Activity::new();
+        let (moving, stalled) = (activity.begin(), activity.begin());
+        std::thread::sleep(Duration::from_millis(60));
+        moving.moves();
+        assert!(matches!(activity.judge(&limits), Verdict::Stalled));
+        drop(stalled);
+        assert!(matches!(activity.judge(&limits), Verdict::Until(_)));
     }
 }

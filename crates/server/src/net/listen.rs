@@ -6,13 +6,14 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -31,8 +32,8 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// A request head may have this many bytes.
 const HEAD_BYTES: usize = 64 << 10;
-/// Connections at the same time.
-const CONNECTIONS: u32 = 10_000;
+/// Connections at the same time that are only sent on to HTTPS.
+const REDIRECTED: u32 = 256;
 /// Open requests may take this long to finish when we go down.
 const DRAIN_TIME: Duration = Duration::from_secs(20);
 
@@ -48,7 +49,8 @@ pub(crate) async fn https<H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let places = Arc::new(Semaphore::new(CONNECTIONS as usize));
+    let most = connections::most();
+    let places = Arc::new(Semaphore::new(most as usize));
     let (addresses, limits) = (Addresses::default(), Arc::new(limits));
     let builder = builder();
     loop {
@@ -71,13 +73,13 @@ pub(crate) async fn https<H, F>(
         let (acceptor, builder, handle) = (acceptor.clone(), builder.clone(), handle.clone());
         let (limits, stop) = (Arc::clone(&limits), stop.clone());
         tokio::spawn(async move {
-            let _held = (place, counted);
+            let held = Arc::new((place, counted));
             let Some(stream) = handshake(&acceptor, stream).await else { return };
             let activity = Activity::new();
             let requests = activity.clone();
             let service = service_fn(move |request| {
                 let under_way = requests.begin();
-                let answer = ToItsEnd::new(handle(peer, request));
+                let answer = ToItsEnd::new(handle(peer, request), Arc::clone(&held));
                 async move { Ok::<_, Infallible>(answer.await.map(|body| Going::new(body, under_way))) }
             });
             let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
@@ -85,41 +87,60 @@ pub(crate) async fn https<H, F>(
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIME, places.acquire_many(CONNECTIONS)).await.is_err() {
+    if tokio::time::timeout(DRAIN_TIME, places.acquire_many(most)).await.is_err() {
         tracing::warn!("connections were still open when the time to drain was over");
     }
 }
 
 /// What was begun has to end with its record, and a revocation in force: hyper drops the future when the client hangs
-/// up, and what is left of it then goes on as a task of its own.
-struct ToItsEnd<F: Future<Output: Send> + Send + 'static>(Option<Pin<Box<F>>>);
+/// up, and what is left of it then goes on as a task of its own, which holds what its connection held.
+struct ToItsEnd<F: Handling, H: Send + Sync + 'static> {
+    begun: Option<Pin<Box<F>>>,
+    held: Arc<H>,
+}
 
-impl<F: Future<Output: Send> + Send + 'static> ToItsEnd<F> {
-    fn new(begun: F) -> Self {
-        Self(Some(Box::pin(begun)))
+/// The handling of one request.
+trait Handling: Future<Output = Response<Body>> + Send + 'static {}
+
+impl<F: Future<Output = Response<Body>> + Send + 'static> Handling for F {}
+
+impl<F: Handling, H: Send + Sync + 'static> ToItsEnd<F, H> {
+    fn new(begun: F, held: Arc<H>) -> Self {
+        Self { begun: Some(Box::pin(begun)), held }
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Future for ToItsEnd<F> {
-    type Output = F::Output;
+impl<F: Handling, H: Send + Sync + 'static> Future for ToItsEnd<F, H> {
+    type Output = Response<Body>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        // Not there while it is polled: one that panics is not gone on with.
-        let Some(mut future) = self.0.take() else { return Poll::Pending };
-        let polled = future.as_mut().poll(context);
-        if polled.is_pending() {
-            self.0 = Some(future);
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response<Body>> {
+        let Some(mut begun) = self.begun.take() else { return Poll::Pending };
+        // What panics, as nothing should, is not gone on with, and nothing of it leaves.
+        match catch_unwind(AssertUnwindSafe(|| begun.as_mut().poll(context))) {
+            Ok(Poll::Pending) => {
+                self.begun = Some(begun);
+                Poll::Pending
+            }
+            Ok(answered) => answered,
+            Err(_) => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                Poll::Ready(response)
+            }
         }
-        polled
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Drop for ToItsEnd<F> {
+impl<F: Handling, H: Send + Sync + 'static> Drop for ToItsEnd<F, H> {
     fn drop(&mut self) {
-        if let Some(rest) = self.0.take()
+        if let Some(rest) = self.begun.take()
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(rest);
+            let held = Arc::clone(&self.held);
+            runtime.spawn(async move {
+                rest.await;
+                drop(held);
+            });
         }
     }
 }
@@ -162,7 +183,9 @@ async fn handshake(
 /// Answers plain HTTP with a redirect to the same place over HTTPS, until `stop` turns true.
 pub(crate) async fn redirect(listener: TcpListener, issuer: String, mut stop: watch::Receiver<bool>) {
     let issuer: Arc<str> = issuer.into();
+    let places = Arc::new(Semaphore::new(REDIRECTED as usize));
     loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return,
@@ -173,10 +196,11 @@ pub(crate) async fn redirect(listener: TcpListener, issuer: String, mut stop: wa
         };
         let (issuer, builder) = (Arc::clone(&issuer), builder());
         tokio::spawn(async move {
+            let _place = place;
             let service = service_fn(move |request: Request<Incoming>| {
                 let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
                 let answer = Response::builder()
-                    .status(http::StatusCode::PERMANENT_REDIRECT)
+                    .status(StatusCode::PERMANENT_REDIRECT)
                     .header(http::header::LOCATION, format!("{issuer}{target}"))
                     .body(Body::empty());
                 async move { answer }

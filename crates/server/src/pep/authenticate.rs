@@ -48,6 +48,21 @@ pub(super) struct Authenticated {
     delegates: Box<[Delegate]>,
 }
 
+/// Whether a token that an answer was made for is still believed while it goes out.
+#[derive(Clone)]
+pub(super) struct Guard {
+    cut_offs: Arc<LiveCutOffs>,
+    token: Arc<Authenticated>,
+}
+
+impl Guard {
+    /// # Errors
+    /// [`Revoked`].
+    pub(super) fn check(&self) -> Result<(), Revoked> {
+        self.cut_offs.check(&self.token.traits)
+    }
+}
+
 /// Why a caller is nobody.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum NotAuthenticated {
@@ -91,6 +106,11 @@ impl Authenticator {
             clock,
             proven: Proven::new(REMEMBERED),
         }
+    }
+
+    /// Watches over a token.
+    pub(super) fn guard(&self, token: Arc<Authenticated>) -> Guard {
+        Guard { cut_offs: Arc::clone(&self.cut_offs), token }
     }
 
     /// Finds out who calls a route.
@@ -165,6 +185,11 @@ impl Authenticated {
     /// What bears on cut-offs.
     pub(super) fn traits(&self) -> &Traits {
         &self.traits
+    }
+
+    /// When it ends by itself.
+    pub(super) fn expires(&self) -> Timestamp {
+        self.expires.timestamp()
     }
 
     /// What the record says of the caller.

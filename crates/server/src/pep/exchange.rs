@@ -10,7 +10,7 @@ use chartgate_values::Phi;
 use http::request::Parts as Head;
 use http::{HeaderMap, Response, StatusCode};
 
-use super::authenticate::Authenticated;
+use super::authenticate::{Authenticated, Guard};
 use super::respond::{Refused, Shown};
 use super::{Gate, Gateway};
 use crate::config::Route;
@@ -24,6 +24,8 @@ pub(super) struct Exchange<'a, U> {
     pub(super) route: &'a Route,
     pub(super) upstream: &'a U,
     pub(super) record: Record,
+    /// Once it was found good.
+    token: Option<Arc<Authenticated>>,
     /// The route's place, for its verifier.
     index: usize,
     /// How refusals look on this kind of route.
@@ -45,7 +47,7 @@ impl<'a, U> Exchange<'a, U> {
         record.route = Some(route.name.clone());
         record.request.method = Some(head.method.as_str().chars().take(16).collect());
         record.request.query = head.uri.query().map(|query| Phi::new(kept(query)));
-        Self { gateway, route, upstream, record, index: gate.index, show }
+        Self { gateway, route, upstream, record, token: None, index: gate.index, show }
     }
 
     /// Finds out who asks, and notes it. Who shows nothing good is counted against their address.
@@ -60,6 +62,7 @@ impl<'a, U> Exchange<'a, U> {
         match self.gateway.authenticator.authenticate(headers, self.index) {
             Ok(authenticated) => {
                 authenticated.describe(&mut self.record);
+                self.token = Some(Arc::clone(&authenticated));
                 Ok(authenticated)
             }
             Err(cause) => {
@@ -69,6 +72,11 @@ impl<'a, U> Exchange<'a, U> {
                 Err(Refused::NotAuthenticated(cause))
             }
         }
+    }
+
+    /// Watches over the caller's token while the answer goes out.
+    pub(super) fn guard(&self) -> Option<Guard> {
+        self.token.clone().map(|token| self.gateway.authenticator.guard(token))
     }
 
     /// Counts a request that did not show who makes it against its address.

@@ -355,6 +355,8 @@ fn every_write_has_its_intent(gateway: &Gateway) {
         match (is_write, record["outcome"].as_str().unwrap()) {
             (true, "allow") => {
                 written.push(record);
+                let told = record["response"]["digests"].as_array().map_or(0, Vec::len);
+                assert_eq!(told, usize::from(record["action"] != "delete"), "{record}");
                 assert!(intent.is_some_and(|index| index < record["index"].as_u64().unwrap()), "{record}");
             }
             _ => assert_eq!(intent, None, "{record}"),

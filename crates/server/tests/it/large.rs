@@ -124,6 +124,16 @@ async fn a_long_answer_waits_sealed_for_a_slow_reader_and_leaves_nothing_readabl
 }
 
 #[tokio::test]
+async fn a_cut_off_ends_a_long_answer_that_is_still_going_out() {
+    let upstream = LargeFhir::start(MINE, "pt-other").await;
+    let (gateway, token) = serve("large-cut", &upstream, "").await;
+    let (_connection, text, body) = begin(&gateway, &token, "/fhir/Observation/huge").await;
+    let access = gateway.audit(&["--action", "read"]).pop().unwrap();
+    gateway.command(&["user", "disable", access["actor"]["sub"].as_str().unwrap()]);
+    assert!(body.collect().await.is_err(), "it went out whole, {} bytes of it before", text.len());
+}
+
+#[tokio::test]
 async fn an_answer_beyond_the_routes_limit_is_a_502_and_nothing_of_it_leaves() {
     let upstream = LargeFhir::start(MINE, "pt-other").await;
     let (gateway, token) = serve("beyond", &upstream, "").await;

@@ -148,6 +148,7 @@ async fn an_http_route_lets_through_what_a_rule_names_and_records_intent_and_out
         assert!(intent["index"].as_u64() < outcome["index"].as_u64());
         assert_eq!(outcome["outcome"], "allow");
         assert_eq!(outcome["response"]["status"], 200);
+        assert_eq!(outcome["response"]["digests"].as_array().unwrap().len(), 1, "of what was released");
         assert_eq!(outcome["actor"]["sub"], bea.name.as_str());
         assert_eq!(outcome["decision"]["policies"], serde_json::json!(["endpoint-by-rule"]));
     }

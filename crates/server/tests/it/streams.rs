@@ -243,6 +243,27 @@ async fn a_cut_off_ends_open_streams_at_once_and_their_records_say_why() {
     }
 }
 
+#[tokio::test]
+async fn a_stream_without_an_end_ends_with_its_token_and_g16_with_policies_that_deny_it() {
+    let upstream = Streaming::start().await;
+    let gateway = serve_with("ending-streams", upstream.port, "", "[tokens]\naccess_token_ttl = \"6s\"\n");
+    let bea = gateway.person("billing", &[]);
+    let mut expiring = Open::new(&gateway, &tokens(&gateway, &bea).await.access, "/orders/events").await;
+    expiring.until_broken_off().await;
+    let end = end_of(&gateway, "/orders/events").await;
+    assert_eq!((&end["outcome"], &end["decision"]["reason"]), (&"deny".into(), &"token-expired".into()));
+
+    let gateway = serve_with("denied-streams", upstream.port, "", "");
+    let bea = gateway.person("billing", &[]);
+    let mut denied = Open::new(&gateway, &tokens(&gateway, &bea).await.access, "/orders/events").await;
+    let added = gateway.folder().join("policies/added.cedar");
+    let forbid = "@id(\"nobody-today\") forbid (principal, action, resource);\n";
+    std::fs::write(added, forbid).unwrap();
+    denied.until_broken_off().await;
+    let end = end_of(&gateway, "/orders/events").await;
+    assert_eq!((&end["outcome"], &end["decision"]["reason"]), (&"deny".into(), &"forbidden".into()));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_that_stops_ends_what_has_no_end_and_records_it() {
     let upstream = Streaming::start().await;

@@ -201,3 +201,23 @@ fn another_patient_is_found_wherever_and_however_it_is_named() {
         json!({"resourceType": "Medication", "extension": [{"valueReference": {"reference": "Patient/b"}}]});
     assert_eq!((whose(&shared), others(&shared)), (Membership::Nobody, Others::Named));
 }
+
+#[test]
+fn many_references_to_many_contained_resources_cost_no_more_than_their_text() {
+    let mut resource = observation(&json!([]));
+    let count = 50_000;
+    resource["subject"] = (0..count).map(|_| json!({"reference": "#last"})).collect();
+    resource["contained"] = (0..count)
+        .map(|number| json!({"id": format!("c{number}"), "resourceType": "Device"}))
+        .chain([
+            json!({"id": "last", "resourceType": "Device"}),
+            json!({"id": "last", "resourceType": "Patient"}),
+        ])
+        .collect();
+    // In squares this would be minutes.
+    assert_eq!(
+        whose(&resource),
+        Membership::Unknown,
+        "a device is no patient, and the first of a name counts"
+    );
+}

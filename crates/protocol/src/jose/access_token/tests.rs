@@ -32,3 +32,34 @@ fn a_bound_token_counts_only_with_its_own_proof() {
         assert_eq!(presentation.check(cnf), expected, "{presentation:?} {cnf:?}");
     }
 }
+
+#[test]
+fn a_presentation_shows_what_was_proved_and_a_confirmation_binds_to_it() {
+    let [k, c] = ["k", "c"].map(|text| Thumbprint::of_bytes(text.as_bytes()));
+    let proven = ProvenKey {
+        thumbprint: k.clone(),
+        jti: "j-1".parse().unwrap(),
+        iat: Timestamp::EPOCH.into(),
+        ath: Some(Thumbprint::of_bytes(b"token")),
+        nonce_age: None,
+    };
+    let (bearer, dpop) = (Presentation::BEARER, Presentation::dpop(&proven).unwrap());
+    let for_no_token = ProvenKey { ath: None, ..proven.clone() };
+    assert_eq!(Presentation::dpop(&for_no_token), Err(ProofError::AccessToken));
+    let bound = |key, certificate| Confirmation::to(key, certificate);
+    assert_eq!(bound(None, None), None);
+    for (cnf, good, bad) in [
+        (bound(Some(&k), None), dpop, bearer),
+        (bound(Some(&k), None), dpop.with_certificate(&c), bearer.with_certificate(&c)),
+        (bound(None, Some(&c)), bearer.with_certificate(&c), bearer),
+        (bound(None, Some(&c)), bearer.with_certificate(&c), dpop.with_certificate(&c)),
+        (bound(None, Some(&c)), bearer.with_certificate(&c), bearer.with_certificate(&k)),
+        (bound(Some(&k), Some(&c)), dpop.with_certificate(&c), dpop),
+        (bound(Some(&k), Some(&c)), dpop.with_certificate(&c), bearer.with_certificate(&c)),
+        (bound(Some(&c), None), dpop, dpop),
+    ] {
+        let is_other_key = good == bad;
+        assert_eq!(good.check(cnf.as_ref()).is_ok(), !is_other_key, "{cnf:?}");
+        assert_eq!(bad.check(cnf.as_ref()), Err(Rejection::Confirmation), "{cnf:?}");
+    }
+}

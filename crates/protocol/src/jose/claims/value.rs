@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::super::rejection::Rejection;
+use super::super::thumbprint::Thumbprint;
 use crate::json::{self, Object};
 use crate::oauth::scope::ScopeSet;
 
@@ -266,6 +267,18 @@ pub struct Confirmation {
     /// Thumbprint of a client certificate: RFC 8705 section 3.1.
     #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
     pub x5t_s256: Option<String>,
+}
+
+impl Confirmation {
+    /// The claim of a token that is bound to what its client proved when it was issued; `None` where that is
+    /// nothing. Tokens of both kinds are bound by it: an access token says so itself, of a refresh token its grant
+    /// keeps it.
+    #[must_use]
+    pub fn to(key: Option<&Thumbprint>, certificate: Option<&Thumbprint>) -> Option<Self> {
+        let text = |thumbprint: Option<&Thumbprint>| thumbprint.map(|own| own.as_str().to_owned());
+        let cnf = Self { jkt: text(key), x5t_s256: text(certificate) };
+        (key.is_some() || certificate.is_some()).then_some(cnf)
+    }
 }
 
 impl FromClaim for Confirmation {

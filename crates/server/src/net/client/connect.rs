@@ -27,12 +27,6 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// A connection, and the protocol that was agreed on.
-pub(super) enum Connected {
-    Http1(Box<dyn Stream>),
-    Http2(Box<dyn Stream>),
-}
-
 impl Address {
     /// The address of this base; none if its scheme is neither `http` nor `https` or its host cannot be one.
     pub(super) fn of(base: &Uri, mut tls: ClientConfig) -> Option<Self> {
@@ -42,7 +36,7 @@ impl Address {
         let (default_port, tls) = match scheme.as_str() {
             "http" => (80, None),
             "https" => {
-                tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+                tls.alpn_protocols = vec![b"http/1.1".to_vec()];
                 let name = ServerName::try_from(host.clone()).ok()?;
                 (443, Some((TlsConnector::from(Arc::new(tls)), name)))
             }
@@ -59,17 +53,6 @@ impl Address {
         })
     }
 
-    /// The request as HTTP/2 wants it: with its whole address (RFC 9113 section 8.3.1).
-    pub(super) fn absolute<B>(&self, mut request: Request<B>) -> Request<B> {
-        let mut parts = std::mem::take(request.uri_mut()).into_parts();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        // INVARIANT: a scheme, an authority and a path that was one before make an address.
-        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-        request.headers_mut().remove(header::HOST);
-        request
-    }
-
     /// The request as HTTP/1.1 wants it: path and query alone, and the host in a header (RFC 9112 sections 3.2.1
     /// and 3.2).
     pub(super) fn relative<B>(&self, mut request: Request<B>) -> Request<B> {
@@ -81,14 +64,13 @@ impl Address {
         request
     }
 
-    pub(super) async fn connect(&self) -> io::Result<Connected> {
+    pub(super) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
         tcp.set_nodelay(true)?;
-        let Some((connector, name)) = &self.tls else { return Ok(Connected::Http1(Box::new(tcp))) };
-        let stream = connector.connect(name.clone(), tcp).await?;
-        let agreed_on_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let stream = Box::new(stream);
-        Ok(if agreed_on_http2 { Connected::Http2(stream) } else { Connected::Http1(stream) })
+        Ok(match &self.tls {
+            None => Box::new(tcp),
+            Some((connector, name)) => Box::new(connector.connect(name.clone(), tcp).await?),
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 
 use super::CallError;
 use super::connect::Stream;
-use super::pool::{Pool, Shared};
+use super::pool::Pool;
 
 type Driver = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
 
@@ -80,7 +80,16 @@ impl Lease {
         })
         .await
         .map_err(Failed)?;
-        Ok(response.map(|body| Answering { body, lease: Some(self) }))
+        let lease = if response.body().is_end_stream() { self.rest().await } else { Some(self) };
+        Ok(response.map(|body| Answering { body, lease }))
+    }
+
+    /// Gives the connection back: the answer has no body.
+    async fn rest(mut self) -> Option<Self> {
+        if self.connection.stands().await {
+            self.pool.put(self.connection);
+        }
+        None
     }
 
     /// Gives the connection back, if the server keeps it open.
@@ -90,15 +99,6 @@ impl Lease {
             self.pool.put(self.connection);
         }
     }
-}
-
-/// Sends a request over a connection that others use too.
-pub(super) async fn over_http2(
-    mut sender: Shared,
-    request: Request<Full<Bytes>>,
-) -> Result<Response<Answering>, CallError> {
-    sender.ready().await?;
-    Ok(sender.send_request(request).await?.map(|body| Answering { body, lease: None }))
 }
 
 impl Failed {

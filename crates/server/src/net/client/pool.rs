@@ -4,10 +4,8 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -19,27 +17,35 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 /// How many may rest.
 const MAX_IDLE: usize = 256;
 
-/// A connection over which many requests go at once.
-pub(super) type Shared = http2::SendRequest<Full<Bytes>>;
-
-/// The connections to one server that serve nobody just now, and the one that serves all at once, if it speaks HTTP/2.
+/// The connections to one server that serve nobody just now.
 #[derive(Default)]
 pub(super) struct Pool {
     /// The one that was used last is the last.
     resting: Mutex<Vec<(Instant, Box<Connection>)>>,
-    shared: Mutex<Option<Shared>>,
 }
 
 impl Pool {
     /// A connection that still stands, to have alone.
     pub(super) async fn take(self: &Arc<Self>) -> Option<Lease> {
         loop {
-            let (_, mut connection) =
-                lock(&self.resting).pop().filter(|(since, _)| since.elapsed() < IDLE_TIME)?;
+            let mut connection = self.youngest()?;
             if connection.stands().await {
                 return Some(Lease::new(connection, Arc::clone(self)));
             }
         }
+    }
+
+    /// The connection that rested last. If that was too long ago, so it was for all others, and all are closed.
+    fn youngest(&self) -> Option<Box<Connection>> {
+        let mut resting = lock(&self.resting);
+        let (since, connection) = resting.pop()?;
+        if since.elapsed() < IDLE_TIME {
+            return Some(connection);
+        }
+        let closed = std::mem::take(&mut *resting);
+        drop(resting);
+        drop(closed);
+        None
     }
 
     /// Gives a connection back. Closes those that rested for too long.
@@ -58,28 +64,6 @@ impl Pool {
     pub(super) async fn open(self: &Arc<Self>, stream: Box<dyn Stream>) -> Result<Lease, hyper::Error> {
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
         Ok(Lease::new(Box::new(Connection::new(sender, driver)), Arc::clone(self)))
-    }
-
-    /// The connection that all share.
-    pub(super) fn shared(&self) -> Option<Shared> {
-        let mut shared = lock(&self.shared);
-        *shared = shared.take().filter(|sender| !sender.is_closed());
-        shared.clone()
-    }
-
-    /// Begins to speak HTTP/2, for all.
-    pub(super) async fn share(&self, stream: Box<dyn Stream>) -> Result<Shared, hyper::Error> {
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .keep_alive_interval(IDLE_TIME)
-            .handshake(TokioIo::new(stream))
-            .await?;
-        tokio::spawn(async move {
-            // How it ends is what the requests on it are told.
-            let _ = connection.await;
-        });
-        *lock(&self.shared) = Some(sender.clone());
-        Ok(sender)
     }
 }
 

@@ -27,8 +27,8 @@ type Map<T> = HashMap<Key, Arc<T>, BuildHasherDefault<Spread>>;
 impl<T> Proven<T> {
     /// Remembers about the `capacity / 2` tokens that were asked for last, and never more than `capacity`.
     pub(super) fn new(capacity: usize) -> Self {
-        let empty = || Mutex::new(Generations { newer: Map::default(), older: Map::default() });
         let room = (capacity / (2 * SHARDS)).max(1);
+        let empty = || Mutex::new(Generations { newer: Map::default(), older: Map::default() });
         Self { shards: (0..SHARDS).map(|_| empty()).collect(), room }
     }
 
@@ -58,7 +58,9 @@ impl<T> Proven<T> {
 impl<T> Generations<T> {
     fn put(&mut self, key: Key, proof: Arc<T>, room: usize) {
         if self.newer.len() >= room {
-            self.older = std::mem::take(&mut self.newer);
+            // The older one's table is used again: it has grown already.
+            self.older.clear();
+            std::mem::swap(&mut self.older, &mut self.newer);
         }
         self.newer.insert(key, proof);
     }

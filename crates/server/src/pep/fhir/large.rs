@@ -1,7 +1,9 @@
 //! Answers that are too long to wait in memory: see [`crate::spool`].
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,9 +11,10 @@ use bytes::Bytes;
 use chartgate_access::permit::Withheld;
 use http::Response;
 use http_body_util::{BodyExt as _, Collected};
-use hyper::body::Body as HttpBody;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::net::body::{self, BodyError};
+use crate::pep::authenticate::Guard;
 use crate::pep::respond::UpstreamFault;
 use crate::spool::{IN_MEMORY, Room, Spool, SpooledBody, Spools, blocking};
 
@@ -121,21 +124,23 @@ pub(super) fn made_from(response: &mut Response<Body>, source: &Bytes) {
     }
 }
 
-/// Puts what is too long to wait in memory into a spool, and gives its room back.
+/// Puts what is too long to wait in memory into a spool, and gives its room back. What is spooled may go out slowly: a
+/// cut-off of its token ends it (ARCHITECTURE rule 4).
 pub(super) async fn put_aside(
     spools: &Arc<Spools>,
     withheld: Withheld<Response<Body>>,
+    guard: Option<Guard>,
 ) -> Withheld<Response<Body>> {
     if withheld.inspect().body().size_hint().lower() <= IN_MEMORY {
         return withheld;
     }
-    let put = withheld.then(async |response| {
+    let put = withheld.then(async move |response| {
         let (mut head, body) = response.into_parts();
         let source = head.extensions.remove::<Source>();
         // INVARIANT: a body of our own making is a text, which is there and cannot fail.
         let text = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
         let body = match spools.keep(text.clone()).await {
-            Ok(spooled) => Body::new(SpooledBody::from(spooled)),
+            Ok(spooled) => Body::new(Guarded { body: spooled.into(), guard }),
             Err(error) => {
                 // What was done upstream is done: the answer goes out of memory, and keeps its room until it has gone.
                 let _ = no_disk(&error);
@@ -145,6 +150,35 @@ pub(super) async fn put_aside(
         Response::from_parts(head, body)
     });
     Box::pin(put).await
+}
+
+/// A spool that goes out for as long as its token is believed.
+struct Guarded {
+    body: SpooledBody,
+    guard: Option<Guard>,
+}
+
+impl HttpBody for Guarded {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.guard.as_ref().map(Guard::check) {
+            None | Some(Ok(())) => Pin::new(&mut self.body).poll_frame(context),
+            Some(Err(revoked)) => Poll::Ready(Some(Err(io::Error::other(revoked)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// An answer that stays in memory, with the room of its source.

@@ -32,6 +32,7 @@ use crate::entropy::{SystemEntropy, digest_of};
 use crate::pep::authenticate::Authenticated;
 use crate::pep::enforce::Enforcer;
 use crate::pep::respond::{Refused, UpstreamFault};
+use crate::spool::IN_MEMORY;
 
 /// The one parameter of a link to a further page.
 const PAGE: &str = "_page=";
@@ -210,6 +211,19 @@ impl Pages<'_> {
 
     /// Decides on each record of a page and writes the bundle that leaves.
     fn decide(
+        &self,
+        exchange: &Exchange<'_>,
+        page: &Withheld<Answer>,
+        next: Option<&str>,
+    ) -> Result<(Released, Told), Refused> {
+        if page.inspect().body.len() as u64 > IN_MEMORY {
+            // Long enough that others should not wait for it on this thread.
+            return tokio::task::block_in_place(|| self.decide_here(exchange, page, next));
+        }
+        self.decide_here(exchange, page, next)
+    }
+
+    fn decide_here(
         &self,
         exchange: &Exchange<'_>,
         page: &Withheld<Answer>,

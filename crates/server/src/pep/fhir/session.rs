@@ -36,7 +36,7 @@ pub(in crate::pep) async fn handle(
     let (head, content) = request.into_parts();
     let mut exchange = Exchange::begin(gateway, gate, upstream, origin, &head, Shown::as_fhir);
     let ended = match exchange.serve(origin, &head, content).await {
-        Ok(answer) => Ok(large::put_aside(&gateway.spools, answer).await),
+        Ok(answer) => Ok(large::put_aside(&gateway.spools, answer, exchange.guard()).await),
         Err(refused) => Err(refused),
     };
     let mut response = exchange.end(ended).await;

@@ -14,6 +14,8 @@ use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::{HeaderValue, Response, StatusCode, header};
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 
 use super::mask::{self, Cleared, clear};
@@ -213,11 +215,9 @@ fn clear_draft(
 
 fn note(exchange: &mut Exchange<'_>, cleared: &Cleared) {
     let record = &mut exchange.record;
-    for patient in &cleared.patients {
-        if !record.patients.iter().any(|known| known.expose() == patient) {
-            record.patients.push(Phi::new(patient.clone()));
-        }
-    }
+    let mut patients: BTreeSet<String> = cleared.patients.iter().cloned().collect();
+    patients.extend(std::mem::take(&mut record.patients).into_iter().map(Phi::into_exposed));
+    record.patients = patients.into_iter().map(Phi::new).collect();
     record.decision.policies.clone_from(&cleared.policies);
 }
 
@@ -264,6 +264,10 @@ fn finish(
         }
     }
     exchange.record.response.count = Some(1);
+    if let Some(text) = &text {
+        exchange.record.response.bytes = u64::try_from(text.len()).ok();
+        exchange.record.response.digests = vec![Phi::new(mask::digest(text))];
+    }
     let public = location.map(|location| location.public_url(bases));
     Ok(withheld.map(|answer| {
         let mut response = mask::record_response(status, &answer, text.unwrap_or_default());

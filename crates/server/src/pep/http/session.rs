@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use chartgate_access::pdp::decide::{Decision, Question};
 use chartgate_access::permit::{Allowed, Withheld};
-use chartgate_access::token::revocation::Traits;
 use chartgate_audit::record::Record;
 use chartgate_values::Phi;
 use http::request::Parts as Head;
@@ -13,7 +12,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::rules;
-use super::stream::{Place, Streams};
+use super::stream::{Place, Reader, Streams};
 use super::upstream::{Answer, Call, Content, HttpUpstream};
 use crate::config::HttpRule;
 use crate::entropy::digest_of;
@@ -32,9 +31,9 @@ struct Answered {
     stream: Option<Held>,
 }
 
-/// Whose cut-off ends a stream, and its place among those that are open.
+/// For whom a stream is open, and its place among those that are.
 struct Held {
-    token: Traits,
+    reader: Reader,
     place: Place,
 }
 
@@ -85,17 +84,26 @@ impl Exchange<'_> {
             headers: head.headers.clone(),
             body,
         };
+        // Taken before anything is done: what was done is not answered with "busy".
+        let place = self.gateway.streams.place().ok_or(Refused::Busy)?;
         let permit = self.intend(allowed.map(|()| call)).await?;
         let caller = authenticated.caller.facts.subject.as_str();
         let answer = self.upstream.call(permit, caller).await.map_err(Refused::Upstream)?;
         let stream = match &answer.inspect().content {
             Content::Whole(body) => {
                 self.record.response.bytes = u64::try_from(body.len()).ok();
+                if !body.is_empty() {
+                    self.record.response.digests = vec![Phi::new(digest_of(body))];
+                }
                 None
             }
             Content::Stream(_) => {
-                let place = self.gateway.streams.place().ok_or(Refused::Busy)?;
-                Some(Held { token: authenticated.traits().clone(), place })
+                let (route, method) = (self.route.name.clone(), head.method.clone());
+                let path = rule.path.clone();
+                Some(Held {
+                    reader: Reader { token: Arc::clone(&authenticated), route, method, path },
+                    place,
+                })
             }
         };
         Ok(answer.map(|answer| Answered { answer, stream }))
@@ -134,8 +142,8 @@ impl Answered {
         let Answer { status, headers, content } = self.answer;
         let body = match (content, self.stream) {
             (Content::Whole(body), _) => Body::from(body),
-            (Content::Stream(begun), Some(Held { token, place })) => {
-                streams.start(begun, access, token, place)
+            (Content::Stream(begun), Some(Held { reader, place })) => {
+                streams.start(begun, access, reader, place)
             }
             // INVARIANT: what is a stream was given its place above; without one nothing of it leaves.
             (Content::Stream(_), None) => Body::empty(),

@@ -1,8 +1,10 @@
 //! Answers that cannot be withheld whole: long downloads, server-sent events.
 //!
 //! The `access` record of such an answer is durable before its first byte; an `access.end` with the same `request_id`
-//! says how many bytes were handed out, their digest, and why it ended. A cut-off of the token ends the stream at once,
-//! and so does the end of its session, which an open stream does not keep alive.
+//! says how many bytes were handed out, their digest, and why it ended. A cut-off of the token ends the stream at once.
+//! The end of its session, which an open stream does not keep alive, and new policies that deny what the old ones
+//! allowed end it within [`LOOK_EVERY`]; what has no end of its own ends with its token, and the client comes again with
+//! a new one.
 //!
 //! CRASH: a stream that was open has its `access` and no `access.end`.
 
@@ -11,17 +13,19 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use chartgate_access::token::revocation::Traits;
+use chartgate_access::pdp::decide::{Decision, Question};
 use chartgate_audit::journal::{AppendError, Journal};
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::{Clock, Phi};
+use http::Method;
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::live::cut_offs::LiveCutOffs;
+use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
 use crate::net::flow::{self, Feeder};
-use crate::pep::authenticate::NotAuthenticated;
+use crate::pep::authenticate::{Authenticated, NotAuthenticated};
 
 /// Streams that may be open at the same time.
 const PLACES: u32 = 4096;
@@ -29,8 +33,10 @@ const PLACES: u32 = 4096;
 const SILENCE: Duration = Duration::from_secs(300);
 /// A client may take so long over one piece.
 const CLIENT_TIME: Duration = Duration::from_secs(60);
-/// How often it is looked whether the session goes on.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked whether the session goes on and the policies still allow it.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long a download may go on when its token has expired.
+const DOWNLOAD_TIME: Duration = Duration::from_secs(3600);
 /// How long a download may go on when the gateway stops. Less than connections have to drain.
 const GRACE: Duration = Duration::from_secs(15);
 /// How long after a failure the end of a stream is recorded anew.
@@ -41,10 +47,20 @@ pub(crate) struct Streams {
     places: Arc<Semaphore>,
     cut_offs: Arc<LiveCutOffs>,
     sessions: Arc<LiveSessions>,
+    policies: Arc<LivePolicies>,
     journal: Journal,
     clock: Arc<dyn Clock>,
     /// Turns true when the gateway goes down.
     stopped: watch::Receiver<bool>,
+}
+
+/// For whom a stream is open, and what they asked for.
+pub(super) struct Reader {
+    pub(super) token: Arc<Authenticated>,
+    pub(super) route: String,
+    pub(super) method: Method,
+    /// As the route's rule writes it.
+    pub(super) path: String,
 }
 
 /// An answer that has begun to come.
@@ -73,12 +89,13 @@ impl Streams {
     pub(crate) fn new(
         cut_offs: Arc<LiveCutOffs>,
         sessions: Arc<LiveSessions>,
+        policies: Arc<LivePolicies>,
         journal: Journal,
         clock: Arc<dyn Clock>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(PLACES as usize));
-        Self { places, cut_offs, sessions, journal, clock, stopped }
+        Self { places, cut_offs, sessions, policies, journal, clock, stopped }
     }
 
     /// A place for one more, if there is one.
@@ -87,11 +104,17 @@ impl Streams {
     }
 
     /// Begins to hand out an answer whose `access` record is durable.
-    pub(super) fn start(self: &Arc<Self>, begun: Begun, access: Record, token: Traits, place: Place) -> Body {
+    pub(super) fn start(
+        self: &Arc<Self>,
+        begun: Begun,
+        access: Record,
+        reader: Reader,
+        place: Place,
+    ) -> Body {
         let (feeder, body) = flow::flow(begun.length);
         let streams = Arc::clone(self);
         tokio::spawn(async move {
-            let ended = streams.pour(begun, &feeder, &token).await;
+            let ended = streams.pour(begun, &feeder, &reader).await;
             streams.record_end(access, ended, feeder).await;
             drop(place);
         });
@@ -103,22 +126,45 @@ impl Streams {
         let _ = self.places.acquire_many(PLACES).await;
     }
 
-    async fn pour(&self, mut begun: Begun, feeder: &Feeder, token: &Traits) -> Ended {
+    async fn pour(&self, mut begun: Begun, feeder: &Feeder, reader: &Reader) -> Ended {
         let length = begun.length;
+        let traits = reader.token.traits();
         tokio::select! {
             biased;
-            revoked = self.cut_offs.cut_of(token) => Ended::Cut(NotAuthenticated::Revoked(revoked).reason()),
-            () = self.session_over(token) => Ended::Cut(NotAuthenticated::SessionOver.reason()),
+            revoked = self.cut_offs.cut_of(traits) => Ended::Cut(NotAuthenticated::Revoked(revoked).reason()),
+            reason = self.no_longer_allowed(reader) => Ended::Cut(reason),
+            () = self.too_old(reader, length) => Ended::Cut("token-expired"),
             () = self.time_to_stop(length) => Ended::Broken("gateway-stopping"),
             ended = begun.pour(feeder) => ended,
         }
     }
 
-    async fn session_over(&self, token: &Traits) {
-        let Some(session) = &token.session else { return std::future::pending().await };
-        while self.sessions.look(session).is_ok() {
+    /// The session goes on, and new policies say what the old ones said (ATTACKS G16).
+    async fn no_longer_allowed(&self, reader: &Reader) -> &'static str {
+        let mut asked = self.policies.current();
+        loop {
             tokio::time::sleep(LOOK_EVERY).await;
+            if let Some(session) = &reader.token.traits().session
+                && self.sessions.look(session).is_err()
+            {
+                return NotAuthenticated::SessionOver.reason();
+            }
+            let current = self.policies.current();
+            if !Arc::ptr_eq(&asked, &current) {
+                let Reader { token, route, method, path } = reader;
+                let question = Question::Endpoint { route, method: method.as_str(), path };
+                if let Decision::Deny(denial) = current.decide(&token.caller.facts, &question) {
+                    return denial.reason.as_str();
+                }
+                asked = current;
+            }
         }
+    }
+
+    /// What has no end ends with its token; a download that was begun under it has some time more.
+    async fn too_old(&self, reader: &Reader, length: Option<u64>) {
+        let more = if length.is_some() { DOWNLOAD_TIME } else { Duration::ZERO };
+        tokio::time::sleep(reader.token.expires().plus(more).since(self.clock.now())).await;
     }
 
     /// A download may come to its end when the gateway stops; what has no end does not hold it up.

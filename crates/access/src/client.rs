@@ -47,6 +47,12 @@ pub enum GrantType {
     RefreshToken,
     /// RFC 6749 section 4.4.
     ClientCredentials,
+    /// RFC 8628.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
+    /// RFC 8693.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
 
 /// Whether a person is asked before the client gets a code.
@@ -57,6 +63,39 @@ pub enum Consent {
     Never,
     /// The person decides, each time that more is asked for than they approved before.
     Ask,
+}
+
+/// Something that no client may do unless its registration says so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize)]
+pub enum Permission {
+    /// Ask about any client's tokens (RFC 7662), as resource servers do.
+    #[serde(rename = "introspect:any")]
+    IntrospectAny,
+}
+
+/// Whether a client has to push its authorization requests. RFC 9126 section 6.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushedRequests {
+    /// It may.
+    #[default]
+    Optional,
+    /// A request that comes by a browser alone is refused.
+    Required,
+}
+
+/// What few registrations say; by default nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientOptions {
+    /// What it may do beyond its own tokens.
+    pub permissions: BTreeSet<Permission>,
+    /// Where a browser may go once its person is signed out. OpenID Connect RP-Initiated Logout section 3.1.
+    pub post_logout_redirect_uris: Vec<RedirectUri>,
+    /// Clients that may exchange its tokens for others, in which they act for its people. RFC 8693 section 4.4.
+    pub may_act: BTreeSet<ClientId>,
+    /// Whether its authorization requests are pushed.
+    pub pushed_requests: PushedRequests,
 }
 
 /// A registered client.
@@ -82,6 +121,9 @@ pub struct Client {
     pub jwks: Option<serde_json::Value>,
     /// Whether people are asked.
     pub consent: Consent,
+    /// What few registrations say.
+    #[serde(flatten)]
+    pub options: ClientOptions,
 }
 
 impl Client {
@@ -91,19 +133,31 @@ impl Client {
         self.redirect_uris.iter().any(|registered| registered.matches(uri))
     }
 
+    /// Whether a browser may go there after signing out: the same text, with no exception.
+    #[must_use]
+    pub fn may_be_left_for(&self, uri: &str) -> bool {
+        self.options.post_logout_redirect_uris.iter().any(|registered| registered.as_str() == uri)
+    }
+
     /// The part of `requested` that this client may have: what it is registered for. Unknown scopes fall away, as
     /// RFC 6749 section 3.3 allows; a wildcard that is wider than the registration is narrowed to it.
     #[must_use]
     pub fn grantable(&self, requested: &ScopeSet) -> ScopeSet {
-        let registered: Vec<SmartScope> = self.scope.iter().filter_map(|token| token.parse().ok()).collect();
-        requested
-            .iter()
-            .filter(|token| match token.parse::<SmartScope>() {
-                Ok(asked) => registered.iter().any(|scope| scope.includes(&asked)),
-                Err(_) => self.scope.contains(token),
-            })
-            .collect()
+        covered(&self.scope, requested)
     }
+}
+
+/// The part of `requested` that stands in `widest`, or is a SMART scope that one there includes.
+#[must_use]
+pub fn covered(widest: &ScopeSet, requested: &ScopeSet) -> ScopeSet {
+    let smart: Vec<SmartScope> = widest.iter().filter_map(|token| token.parse().ok()).collect();
+    requested
+        .iter()
+        .filter(|token| match token.parse::<SmartScope>() {
+            Ok(asked) => smart.iter().any(|scope| scope.includes(&asked)),
+            Err(_) => widest.contains(token),
+        })
+        .collect()
 }
 
 /// The name is none of a closed list.
@@ -144,6 +198,7 @@ names!(
     Confidential = "confidential",
     Backend = "backend"
 );
+names!(Permission, "introspect:any", IntrospectAny = "introspect:any");
 names!(
     AuthMethod,
     "none, client_secret_basic, client_secret_post, private_key_jwt",
@@ -154,10 +209,13 @@ names!(
 );
 names!(
     GrantType,
-    "authorization_code, refresh_token, client_credentials",
+    "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, \
+     urn:ietf:params:oauth:grant-type:token-exchange",
     AuthorizationCode = "authorization_code",
     RefreshToken = "refresh_token",
     ClientCredentials = "client_credentials",
+    DeviceCode = "urn:ietf:params:oauth:grant-type:device_code",
+    TokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange",
 );
 
 #[cfg(test)]
@@ -176,6 +234,7 @@ mod tests {
             roles: BTreeSet::new(),
             jwks: None,
             consent: Consent::Ask,
+            options: ClientOptions::default(),
         }
     }
 
@@ -185,6 +244,14 @@ mod tests {
         let asked =
             "openid profile patient/Observation.rs patient/*.cruds user/Observation.rs".parse().unwrap();
         assert_eq!(app.grantable(&asked).to_string(), "openid patient/Observation.rs");
+    }
+
+    #[test]
+    fn a_registration_from_before_an_option_was_known_reads_as_without_it() {
+        let app = client("openid");
+        let mut stored = serde_json::to_value(&app).unwrap();
+        assert!(stored.as_object_mut().unwrap().remove("permissions").is_some());
+        assert_eq!(serde_json::from_value::<Client>(stored).unwrap(), app);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Signing in: which step comes next, and how often it may be tried.
 
+pub mod logout;
 pub mod steps;
 pub mod throttle;

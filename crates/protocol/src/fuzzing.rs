@@ -24,12 +24,16 @@ use crate::jose::{
 };
 use crate::json::{self, JsonError};
 use crate::oauth::authorization::{Addressed, AuthorizationRequest};
+use crate::oauth::device::{DeviceAuthorizationRequest, UserCode};
 use crate::oauth::dpop::{
     Credentials, Freshness, MAX_JTI_BYTES, ProofError, ProofVerifier, ProvenRequest, TargetUri,
 };
+use crate::oauth::introspection::IntrospectionRequest;
 use crate::oauth::mtls::{CertificateSubject, ClientCertificate, DistinguishedName, RegisteredCertificates};
 use crate::oauth::request_object::{NotBefore, ObjectType, RequestObjectVerifier};
 use crate::oauth::scope::ScopeSet;
+use crate::oauth::token::TokenRequest;
+use crate::oidc::logout::LogoutRequest;
 
 /// Any text as a token: taken apart, verified, and its payload judged as if the signature were good.
 pub fn fuzz_jws(data: &[u8]) {
@@ -215,11 +219,15 @@ pub fn fuzz_form(data: &[u8]) {
     let _ = Form::parse(text);
 }
 
-/// Any query as an authorization request.
+/// Any query as an authorization request, and as each of the requests that clients post.
 pub fn fuzz_oauth_authorization(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(form) = Form::parse(text) else { return };
-    let _ = Addressed::read(&form);
+    let _ = (Addressed::read(&form), DeviceAuthorizationRequest::read(&form));
+    if let Ok(code) = text.parse::<UserCode>() {
+        assert!(code.to_string().parse() == Ok(code), "a code is read as it is shown");
+    }
+    let _ = (TokenRequest::read(&form), IntrospectionRequest::read(&form), LogoutRequest::read(&form));
     if let Ok(request) = AuthorizationRequest::read(&form) {
         let again: Result<ScopeSet, _> = request.scope.to_string().parse();
         assert!(again == Ok(request.scope), "a scope is written as it was read");

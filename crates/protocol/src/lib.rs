@@ -1,4 +1,4 @@
-//! Bytes and text in, types out: JOSE, OAuth, SMART, FHIR.
+//! Bytes and text in, types out: JOSE, OAuth, OpenID Connect, SMART, FHIR.
 //!
 //! Nothing here reads a clock, opens a socket or decides on access: what comes in is judged by its own form
 //! and by the arguments beside it.
@@ -11,4 +11,5 @@ pub mod fuzzing;
 pub mod jose;
 pub mod json;
 pub mod oauth;
+pub mod oidc;
 pub mod smart;

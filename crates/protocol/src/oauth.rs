@@ -2,12 +2,16 @@
 
 pub mod authorization;
 pub mod client_authentication;
+pub mod device;
 pub mod dpop;
 pub mod error;
+pub mod introspection;
 pub mod metadata;
 pub mod mtls;
 pub mod pkce;
+pub mod pushed;
 pub mod redirect;
 pub mod request_object;
 pub mod scope;
 pub mod token;
+pub mod token_exchange;

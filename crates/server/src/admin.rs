@@ -54,7 +54,7 @@ pub(crate) enum Command {
         name: Subject,
         roles: Vec<Role>,
     },
-    ClientAdd(NewClient),
+    ClientAdd(Box<NewClient>),
     ClientList,
     ClientShow {
         id: ClientId,
@@ -151,7 +151,7 @@ impl Administrator {
             Command::UserEnable { name } => self.enable_user(by, name).await,
             Command::UserSetPassword { name, password } => self.set_password(by, name, password).await,
             Command::UserRoles { name, roles } => self.set_roles(by, name, roles).await,
-            Command::ClientAdd(client) => self.add_client(by, client).await,
+            Command::ClientAdd(client) => self.add_client(by, *client).await,
             Command::ClientList => self.list_clients(),
             Command::ClientShow { id } => self.show_client(&id),
             Command::ClientRotateSecret { id } => self.rotate_secret(by, id).await,

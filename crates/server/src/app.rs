@@ -255,6 +255,7 @@ impl App {
             store: Arc::clone(&self.store),
             care: Arc::clone(&self.care),
             policies: Arc::clone(&self.policies),
+            keys: Arc::clone(&self.keys),
             cut_offs: Arc::clone(&self.cut_offs),
             passwords: Arc::clone(&self.passwords),
             directory: gateway,

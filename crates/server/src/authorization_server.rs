@@ -3,8 +3,12 @@
 mod audience;
 mod authenticate_client;
 mod authorize;
+mod client_request;
+mod device_authorization;
 mod discovery;
 mod error;
+mod introspect;
+mod par;
 mod revoke;
 mod token;
 mod userinfo;
@@ -55,6 +59,9 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
         .route("/authorize/continue", get(authorize::proceed))
         .route("/token", post(token::post))
         .route("/revoke", post(revoke::post))
+        .route("/par", post(par::post))
+        .route("/device-authorization", post(device_authorization::post))
+        .route("/introspect", post(introspect::post))
         .route("/userinfo", get(userinfo::get).post(userinfo::get));
     for route in server.routes.iter() {
         let metadata = format!("/.well-known/oauth-protected-resource{}", route.path);

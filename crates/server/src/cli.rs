@@ -5,6 +5,7 @@ mod login;
 mod operate;
 mod policy;
 pub(crate) mod print;
+mod registration;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -2,6 +2,8 @@
 //!
 //! Read key by key rather than by derive, so that every error is reported at once, with its line.
 
+mod audit;
+mod lifetimes;
 mod listen;
 mod route;
 mod section;
@@ -13,11 +15,11 @@ mod upstream_auth;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use chartgate_access::session::Timeouts;
-use chartgate_protocol::jose::Algorithm;
 
+pub(crate) use audit::{Audit, Durability};
+pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, Tokens};
 pub(crate) use listen::{Listen, Network};
 pub(crate) use route::{HttpRule, Route, RouteKind, UpdateCreate};
 use section::{Reading, Section};
@@ -52,36 +54,6 @@ pub(crate) struct Tls {
     pub(crate) certificate: PathBuf,
     pub(crate) private_key: PathBuf,
 }
-
-/// How tokens are signed and how long they live.
-#[derive(Clone, Debug)]
-pub(crate) struct Tokens {
-    pub(crate) signing_algorithm: Algorithm,
-    pub(crate) access_token_ttl: Duration,
-    pub(crate) refresh_token_ttl: Duration,
-    pub(crate) offline_token_ttl: Duration,
-}
-
-/// The log.
-#[derive(Debug)]
-pub(crate) struct Audit {
-    pub(crate) dir: PathBuf,
-    pub(crate) durability: Durability,
-    /// While less disk than this is free, requests that did not show who makes them are turned away.
-    pub(crate) reserve: u64,
-}
-
-/// What an acknowledged record survives.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Durability {
-    /// A power cut: `fdatasync` returned.
-    Fsync,
-    /// The end of the process: the operating system has it.
-    Os,
-}
-
-/// The longest that an access token may live; cut-offs are kept as long.
-pub(crate) const LONGEST_ACCESS_TOKEN: Duration = Duration::from_secs(3600);
 
 impl Config {
     /// Reads a configuration file and the environment.
@@ -130,7 +102,7 @@ impl Config {
         let section = root.table(reading, "tokens");
         let tokens = Tokens::read(reading, section);
         let section = root.table(reading, "sessions");
-        let sessions = sessions(reading, section);
+        let sessions = lifetimes::sessions(reading, section);
         let section = root.table(reading, "audit");
         let audit = Audit::read(reading, section, &data_dir);
         let mut policy = root.table(reading, "policy");
@@ -140,7 +112,7 @@ impl Config {
         let sections = root.tables(reading, "route");
         let routes: Vec<Route> =
             sections.into_iter().filter_map(|section| Route::read(reading, section, &base)).collect();
-        check_routes(reading, &routes);
+        route::check_together(reading, &routes);
         for (later, example) in [("trusted_issuer", "issuer"), ("database", "name")] {
             for section in root.tables(reading, later) {
                 reading.error(section.line_of(example), format!("[[{later}]]"), "is not built yet");
@@ -213,69 +185,6 @@ fn store(reading: &mut Reading<'_>, mut section: Section, data_dir: &Path) -> Op
     }
 }
 
-fn sessions(reading: &mut Reading<'_>, mut section: Section) -> Timeouts {
-    let idle = section.duration(
-        reading,
-        "idle_timeout",
-        Duration::from_mins(15),
-        Duration::from_mins(1)..=Duration::from_hours(24),
-    );
-    let absolute = section.duration(
-        reading,
-        "absolute_timeout",
-        Duration::from_hours(12),
-        Duration::from_mins(1)..=Duration::from_hours(24 * 30),
-    );
-    section.finish(reading);
-    Timeouts { idle, absolute }
-}
-
-fn check_routes(reading: &mut Reading<'_>, routes: &[Route]) {
-    const OURS: [&str; 14] = [
-        "/.well-known",
-        "/account",
-        "/admin",
-        "/approve",
-        "/assets",
-        "/audit",
-        "/authorize",
-        "/device",
-        "/jwks",
-        "/login",
-        "/logout",
-        "/revoke",
-        "/token",
-        "/userinfo",
-    ];
-    for (index, route) in routes.iter().enumerate() {
-        let first = route.path.split('/').nth(1).unwrap_or_default();
-        if OURS.iter().any(|ours| ours.strip_prefix('/') == Some(first)) {
-            let problem = format!("`{}` is the gateway's own path", route.path);
-            reading.error(0, format!("route.{}.path", route.name), problem);
-        }
-        for other in routes.iter().skip(index.saturating_add(1)) {
-            let overlap =
-                |a: &str, b: &str| a.strip_prefix(b).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-            if other.name == route.name {
-                reading.error(0, format!("route.{}.name", route.name), "is used by two routes");
-            }
-            if overlap(&route.path, &other.path) || overlap(&other.path, &route.path) {
-                let problem =
-                    format!("`{}` overlaps with `{}` of route `{}`", route.path, other.path, other.name);
-                reading.error(0, format!("route.{}.path", route.name), problem);
-            }
-        }
-    }
-}
-
-/// Some dozen segments of the journal.
-const RESERVE: u64 = 256 << 20;
-
-/// As `y` counts them: 365.25 days.
-const fn years(count: u64) -> Duration {
-    Duration::from_secs(count.saturating_mul(31_557_600))
-}
-
 impl Tls {
     fn read(reading: &mut Reading<'_>, mut section: Section) -> Option<Self> {
         let certificate = section.path(reading, "certificate");
@@ -291,67 +200,5 @@ impl Tls {
         }
         section.finish(reading);
         Some(Self { certificate: certificate?, private_key: private_key? })
-    }
-}
-
-impl Tokens {
-    fn read(reading: &mut Reading<'_>, mut section: Section) -> Self {
-        let second = Duration::from_secs(1);
-        let line = section.line_of("signing_algorithm");
-        let algorithm: Algorithm = section.parsed(reading, "signing_algorithm").unwrap_or(Algorithm::RS256);
-        let signs = match algorithm {
-            Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 | Algorithm::ES384 | Algorithm::EdDSA => {
-                algorithm
-            }
-            Algorithm::RS384 | Algorithm::PS384 => {
-                let problem = "has to be RS256, PS256, ES256, ES384 or EdDSA";
-                reading.error(line, section.key("signing_algorithm"), problem);
-                Algorithm::RS256
-            }
-        };
-        let tokens = Self {
-            signing_algorithm: signs,
-            access_token_ttl: section.duration(
-                reading,
-                "access_token_ttl",
-                Duration::from_mins(5),
-                second..=LONGEST_ACCESS_TOKEN,
-            ),
-            refresh_token_ttl: section.duration(
-                reading,
-                "refresh_token_ttl",
-                Duration::from_hours(8),
-                second..=Duration::from_hours(24 * 30),
-            ),
-            offline_token_ttl: section.duration(
-                reading,
-                "offline_token_ttl",
-                Duration::from_hours(24 * 90),
-                second..=Duration::from_hours(24 * 730),
-            ),
-        };
-        section.finish(reading);
-        tokens
-    }
-}
-
-impl Audit {
-    fn read(reading: &mut Reading<'_>, mut section: Section, data_dir: &Path) -> Self {
-        let dir = section.path(reading, "dir").unwrap_or_else(|| data_dir.join("audit"));
-        let line = section.line_of("durability");
-        let durability = match section.text(reading, "durability").as_deref() {
-            None | Some("fsync") => Durability::Fsync,
-            Some("os") => Durability::Os,
-            Some(other) => {
-                let problem = format!("`{other}` is not one of fsync, os");
-                reading.error(line, section.key("durability"), problem);
-                Durability::Fsync
-            }
-        };
-        let reserve = section.size(reading, "reserve", RESERVE);
-        // Entries are kept for good until pruning is built, so any retention is kept; the value has to make sense.
-        section.duration(reading, "retention", years(6), Duration::from_hours(1)..=years(100));
-        section.finish(reading);
-        Self { dir, durability, reserve }
     }
 }

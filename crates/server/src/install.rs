@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use chartgate_access::client::{AuthMethod, ClientKind, Consent, GrantType};
+use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, Consent, GrantType};
 use serde_json::Value;
 
 use crate::admin::{Administrator, Command, NewClient, NewUser, Operator};
@@ -78,7 +78,7 @@ async fn first_administrator(administrator: &Administrator) -> anyhow::Result<Va
 
 /// The client of `chartgate login`, which every installation has.
 pub(crate) fn terminal_client() -> anyhow::Result<Command> {
-    Ok(Command::ClientAdd(NewClient {
+    Ok(Command::ClientAdd(Box::new(NewClient {
         client_id: TERMINAL_CLIENT.parse()?,
         kind: ClientKind::Public,
         redirect_uris: vec!["http://127.0.0.1/callback".parse()?],
@@ -89,7 +89,8 @@ pub(crate) fn terminal_client() -> anyhow::Result<Command> {
         jwks: None,
         roles: BTreeSet::new(),
         consent: Some(Consent::Ask),
-    }))
+        options: ClientOptions::default(),
+    })))
 }
 
 /// Makes the folders and the policy pack.

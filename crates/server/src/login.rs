@@ -2,6 +2,8 @@
 
 mod account;
 mod consent;
+mod device;
+mod end_session;
 mod enrol;
 mod form;
 mod patient;
@@ -11,17 +13,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::response::Response;
 use axum::routing::{get, post};
-use chartgate_access::grant::authorization_code::PendingAuthorization;
+use chartgate_access::grant::authorization_code::{PendingAuthorization, ReplyTo};
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
 use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Clock;
+use http::StatusCode;
 
 use crate::directory::PatientDirectory;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
+use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
 use crate::net::throttle::Throttle;
@@ -36,6 +41,7 @@ pub(crate) struct Login {
     pub(crate) store: Arc<Store>,
     pub(crate) care: Arc<LiveCare>,
     pub(crate) policies: Arc<LivePolicies>,
+    pub(crate) keys: Arc<KeyRing>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) passwords: Arc<Passwords>,
@@ -46,16 +52,24 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// Where a client learns that its person said no. RFC 6749 section 4.1.2.1, RFC 9207.
-    fn denial(&self, pending: &PendingAuthorization) -> String {
+    /// What a person sees who said no: the way back to the client, which learns of it there, or the end of the page.
+    /// RFC 6749 section 4.1.2.1, RFC 9207.
+    fn denial(&self, pending: &PendingAuthorization) -> Response {
+        let reply = match &pending.reply_to {
+            ReplyTo::Redirect(reply) => reply,
+            ReplyTo::Device(_) => {
+                let text = "The device gets nothing. You can close this page.";
+                return pages::message(StatusCode::OK, "Not allowed", text);
+            }
+        };
         let mut form = Form::default();
         form.push("error", ErrorCode::AccessDenied.as_str());
-        if let Some(state) = &pending.state {
+        if let Some(state) = &reply.state {
             form.push("state", state);
         }
         form.push("iss", &self.issuer);
-        let separator = if pending.redirect_uri.contains('?') { '&' } else { '?' };
-        format!("{}{separator}{}", pending.redirect_uri, form.encode())
+        let separator = if reply.redirect_uri.contains('?') { '&' } else { '?' };
+        form::see_other(&format!("{}{separator}{}", reply.redirect_uri, form.encode()))
     }
 }
 
@@ -69,8 +83,11 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/login/patient", get(patient::page).post(patient::submit))
         .route("/login/consent", get(consent::page).post(consent::submit))
         .route("/login/enrol", get(enrol::page).post(enrol::submit))
+        .route("/device", get(device::page).post(device::submit))
         .route("/account", get(account::page))
         .route("/logout", post(account::sign_out))
+        .route("/end-session", get(end_session::by_query).post(end_session::by_form))
+        .route("/end-session/continue", get(end_session::proceed).post(end_session::decide))
         .route("/assets/chartgate.css", get(pages::stylesheet))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .with_state(login)

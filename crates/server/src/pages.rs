@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
+use chartgate_values::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 /// The one stylesheet.
@@ -33,6 +34,12 @@ pub(crate) fn render(status: StatusCode, page: &impl Template, form_target: Opti
     let mut response = (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response();
     secure(response.headers_mut(), form_target);
     response
+}
+
+/// A time as people read it: date, hours and minutes.
+pub(crate) fn minutes(time: Timestamp) -> String {
+    let shown: String = time.to_string().chars().take("2026-11-25T17:18".len()).collect();
+    format!("{} UTC", shown.replace('T', " "))
 }
 
 /// The stylesheet's answer.

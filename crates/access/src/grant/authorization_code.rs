@@ -13,6 +13,8 @@ use crate::login::steps::Approved;
 
 /// How long a code may wait for its client.
 pub const CODE_LIFE: Duration = Duration::from_secs(60);
+/// How long a pushed request may wait for its browser. RFC 9126 section 2.2.
+pub const PUSHED_LIFE: Duration = Duration::from_secs(60);
 /// How long a person may take over the pages.
 pub const PENDING_LIFE: Duration = Duration::from_secs(600);
 
@@ -21,18 +23,12 @@ pub const PENDING_LIFE: Duration = Duration::from_secs(600);
 pub struct PendingAuthorization {
     /// Who asks.
     pub client_id: ClientId,
-    /// Where the answer goes; compared already.
-    pub redirect_uri: String,
-    /// Given back untouched.
-    pub state: Option<String>,
+    /// Where the answer goes.
+    pub reply_to: ReplyTo,
     /// What the client may have of what it asked for.
     pub scope: ScopeSet,
     /// Where the tokens are to be good.
     pub audience: String,
-    /// PKCE.
-    pub code_challenge: CodeChallenge,
-    /// For the ID token.
-    pub nonce: Option<String>,
     /// A sign-in before this point will not do (`prompt=login`, `max_age`).
     pub signed_in_since: Option<Timestamp>,
     /// Ask for consent even if it was given before.
@@ -47,6 +43,60 @@ pub struct PendingAuthorization {
     pub consent: ConsentGiven,
     /// When the request came.
     pub created_at: Timestamp,
+}
+
+/// Where the answer to a request goes.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyTo {
+    /// Back to the client, through the browser.
+    Redirect(RedirectReply),
+    /// To a device that asks for it.
+    Device(DeviceReply),
+}
+
+/// A client that waits at its redirect URI.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RedirectReply {
+    /// Where the answer goes; compared already.
+    pub redirect_uri: String,
+    /// Given back untouched.
+    pub state: Option<String>,
+    /// PKCE.
+    pub code_challenge: CodeChallenge,
+    /// For the ID token.
+    pub nonce: Option<String>,
+}
+
+/// A device whose code was typed. RFC 8628 section 3.3.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct DeviceReply {
+    /// The digest of its own code.
+    pub digest: String,
+    /// The address that it asked from.
+    pub asked_from: String,
+    /// When it asked.
+    pub asked_at: Timestamp,
+}
+
+/// What an approved request becomes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Approval {
+    /// A code, for the redirect URI with this `state`.
+    Code(Box<Code>, Option<String>),
+    /// A grant, for the device whose code has this digest.
+    Device(Box<Grant>, String),
+}
+
+impl ReplyTo {
+    /// Where a form of our pages may lead to in the end, beside ourselves.
+    #[must_use]
+    pub fn form_target(&self) -> Option<&str> {
+        match self {
+            Self::Redirect(reply) => Some(&reply.redirect_uri),
+            Self::Device(_) => None,
+        }
+    }
 }
 
 /// Whether an earlier consent counts.
@@ -116,27 +166,30 @@ impl PendingAuthorization {
         now >= self.created_at.plus(PENDING_LIFE)
     }
 
-    /// The code that an approved request becomes.
+    /// What an approved request becomes.
     #[must_use]
-    pub fn into_code(self, approved: Approved, id: GrantId, now: Timestamp) -> Code {
+    pub fn into_approval(self, approved: Approved, id: GrantId, now: Timestamp) -> Approval {
         let Approved { subject, session, auth_time, amr, scope, patient } = approved;
         let offline = scope.contains(super::OFFLINE_ACCESS);
-        Code {
-            grant: Grant {
-                id,
-                client_id: self.client_id,
-                subject,
-                session: (!offline).then_some(session),
-                scope,
-                audience: self.audience,
-                patient,
-                nonce: self.nonce,
-                auth_time,
-                amr,
-            },
-            redirect_uri: self.redirect_uri,
-            code_challenge: self.code_challenge,
-            expires_at: now.plus(CODE_LIFE),
+        let grant = Grant {
+            id,
+            client_id: self.client_id,
+            subject,
+            session: (!offline).then_some(session),
+            scope,
+            audience: self.audience,
+            patient,
+            nonce: None,
+            auth_time,
+            amr,
+        };
+        match self.reply_to {
+            ReplyTo::Redirect(RedirectReply { redirect_uri, state, code_challenge, nonce }) => {
+                let grant = Grant { nonce, ..grant };
+                let code = Code { grant, redirect_uri, code_challenge, expires_at: now.plus(CODE_LIFE) };
+                Approval::Code(Box::new(code), state)
+            }
+            ReplyTo::Device(device) => Approval::Device(Box::new(grant), device.digest),
         }
     }
 }

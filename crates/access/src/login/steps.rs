@@ -5,7 +5,7 @@ use chartgate_protocol::smart::scope::{Level, SmartScope};
 use chartgate_values::Timestamp;
 
 use crate::client::{AuthMethod, Client, Consent};
-use crate::grant::authorization_code::{AskAgain, ConsentGiven, PendingAuthorization};
+use crate::grant::authorization_code::{AskAgain, ConsentGiven, PendingAuthorization, ReplyTo};
 use crate::ids::{FhirUser, PatientId, SessionId, Subject};
 use crate::principal::User;
 use crate::session::{Session, Timeouts};
@@ -76,7 +76,12 @@ pub fn next(
     // RFC 8252 section 8.6: anybody can say that they are a public client, so what it was given before says nothing.
     let authenticates = client.token_endpoint_auth_method != AuthMethod::None;
     let covered = authenticates && pending.ask_again == AskAgain::No && scope.is_subset_of(consented_before);
-    match (client.consent, pending.consent) {
+    // RFC 8628 section 5.4: a code may have come from anybody, so its person is asked in any case.
+    let asks = match &pending.reply_to {
+        ReplyTo::Redirect(_) => client.consent,
+        ReplyTo::Device(_) => Consent::Ask,
+    };
+    match (asks, pending.consent) {
         (Consent::Never, _) | (_, ConsentGiven::Approved) => {}
         (Consent::Ask, ConsentGiven::NotYet) if covered => {}
         (Consent::Ask, ConsentGiven::NotYet) => return Step::Consent,

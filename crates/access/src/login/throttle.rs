@@ -48,6 +48,14 @@ impl Failures {
         if now >= opens { Ok(()) } else { Err(Throttled::Wait(opens.since(now))) }
     }
 
+    /// The same for codes that are not the account's own: there are pauses, but nothing that could be set anew.
+    ///
+    /// # Errors
+    /// [`Throttled::Wait`].
+    pub fn check_pause(&self, now: Timestamp) -> Result<(), Throttled> {
+        Self { count: self.count.min(LIMIT.saturating_sub(1)), ..*self }.check(now)
+    }
+
     /// One more failure.
     #[must_use]
     pub fn failed(self, now: Timestamp) -> Self {

@@ -9,6 +9,7 @@ use chartgate_values::Timestamp;
 
 use crate::client::Client;
 use crate::grant::Grant;
+use crate::grant::token_exchange::Exchanged;
 use crate::ids::Jti;
 use crate::issue::MayIssue;
 use crate::principal::User;
@@ -59,6 +60,27 @@ impl Mint<'_> {
             fhir_user: user.fhir_user.as_ref().map(|f| claim("fhirUser", f.as_str())).transpose()?,
             patient: grant.patient.as_ref().map(|p| claim("patient", p.as_str())).transpose()?,
             ..self.bare(user.name.as_str(), grant.client_id.as_str(), &grant.audience, scope)?
+        })
+    }
+
+    /// The access token that another one was exchanged for: of the same grant, with what is left of it. `client` is the
+    /// one that it is issued to.
+    ///
+    /// # Errors
+    /// [`NotAClaim`].
+    pub fn exchanged(
+        &self,
+        gate: &MayIssue,
+        grant: &Grant,
+        user: &User,
+        client: &Client,
+        exchanged: &Exchanged,
+    ) -> Result<AccessTokenClaims, NotAClaim> {
+        Ok(AccessTokenClaims {
+            aud: Audience::one(exchanged.audience.clone()),
+            client_id: claim("client_id", client.client_id.as_str())?,
+            act: exchanged.act.clone(),
+            ..self.for_person(gate, grant, user, &exchanged.scope)?
         })
     }
 

@@ -100,6 +100,21 @@ pub enum Revoked {
     Token,
 }
 
+impl Revoked {
+    /// The stable code for records.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Subject => "revoked-subject",
+            Self::Session => "revoked-session",
+            Self::Client => "revoked-client",
+            Self::Grant => "revoked-grant",
+            Self::Key => "revoked-key",
+            Self::Token => "revoked-token",
+        }
+    }
+}
+
 impl CutOff {
     /// The same cut-off, at this time at the earliest; that of a single token has none.
     #[must_use]

@@ -85,6 +85,10 @@ named! {
         Logout = "logout",
         /// A session was ended by another than its person.
         SessionEnded = "session.end",
+        /// A client pushed an authorization request.
+        RequestPushed = "authorization.push",
+        /// A device asked for its person.
+        DeviceRequested = "device.request",
         /// A person let a client act.
         ConsentGranted = "consent",
         /// A person did not let a client act.
@@ -97,6 +101,8 @@ named! {
         TokenReuse = "token.reuse",
         /// A token or grant was revoked.
         TokenRevoked = "token.revoke",
+        /// A client asked what a token is worth.
+        TokenIntrospected = "token.introspect",
         /// No token was issued.
         TokenDenied = "token.denied",
         /// Someone was asked to approve.

@@ -25,6 +25,12 @@ pub enum ErrorCode {
     InvalidTarget,
     /// The person or a rule said no.
     AccessDenied,
+    /// RFC 8628 section 3.5: the person has not answered yet.
+    AuthorizationPending,
+    /// RFC 8628 section 3.5: the device polls too fast.
+    SlowDown,
+    /// RFC 8628 section 3.5: the device code has ended.
+    ExpiredToken,
     /// OpenID Connect Core section 3.1.2.6: `prompt=none`, and somebody would have to sign in.
     LoginRequired,
     /// OpenID Connect Core section 3.1.2.6: `prompt=none`, and somebody would have to consent or choose.
@@ -71,6 +77,9 @@ impl ErrorCode {
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::LoginRequired => "login_required",
             Self::InteractionRequired => "interaction_required",
             Self::TemporarilyUnavailable => "temporarily_unavailable",

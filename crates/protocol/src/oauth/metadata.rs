@@ -33,6 +33,20 @@ pub struct ServerMetadata {
     pub revocation_endpoint_auth_methods_supported: &'static [&'static str],
     /// Algorithms for client assertions there.
     pub revocation_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    /// RFC 9126 section 5.
+    pub pushed_authorization_request_endpoint: String,
+    /// RFC 9126 section 5: of every client.
+    pub require_pushed_authorization_requests: bool,
+    /// RFC 8628 section 4.
+    pub device_authorization_endpoint: String,
+    /// OpenID Connect RP-Initiated Logout section 2.1.
+    pub end_session_endpoint: String,
+    /// RFC 7662.
+    pub introspection_endpoint: String,
+    /// Ways of client authentication there: nobody asks unnamed.
+    pub introspection_endpoint_auth_methods_supported: &'static [&'static str],
+    /// Algorithms for client assertions there.
+    pub introspection_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     /// `S256`.
     pub code_challenge_methods_supported: &'static [&'static str],
     /// `public`: everybody sees the same `sub`.

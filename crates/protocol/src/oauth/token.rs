@@ -5,7 +5,11 @@ use serde::Serialize;
 
 use super::error::ErrorCode;
 use super::scope::ScopeSet;
+use super::token_exchange::{ExchangeRequest, TOKEN_EXCHANGE};
 use crate::form::Form;
+
+/// RFC 8628 section 3.4.
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// A grant that the token endpoint is asked to redeem.
 #[derive(Debug)]
@@ -26,6 +30,13 @@ pub enum TokenRequest {
         /// A narrower scope, if the client wants one.
         scope: Option<ScopeSet>,
     },
+    /// RFC 8628 section 3.4.
+    DeviceCode {
+        /// The code as the device sends it.
+        device_code: Secret<String>,
+    },
+    /// RFC 8693 section 2.1.
+    TokenExchange(Box<ExchangeRequest>),
     /// RFC 6749 section 4.4.
     ClientCredentials {
         /// What the client wants to do.
@@ -50,6 +61,12 @@ pub enum TokenRequestError {
     /// RFC 6749 section 3.3.
     #[error("scope is malformed")]
     Scope,
+    /// RFC 8693 section 3: a kind of token that is not exchanged here.
+    #[error("`{0}` is not that of an access token, or has no token beside it")]
+    TokenType(&'static str),
+    /// RFC 8693 section 2.1: one place a token.
+    #[error("resource and audience differ")]
+    TwoAudiences,
 }
 
 impl TokenRequestError {
@@ -59,7 +76,8 @@ impl TokenRequestError {
         match self {
             Self::GrantType => ErrorCode::UnsupportedGrantType,
             Self::Scope => ErrorCode::InvalidScope,
-            Self::NoGrantType | Self::Missing(_) => ErrorCode::InvalidRequest,
+            Self::TwoAudiences => ErrorCode::InvalidTarget,
+            Self::NoGrantType | Self::Missing(_) | Self::TokenType(_) => ErrorCode::InvalidRequest,
         }
     }
 }
@@ -83,6 +101,8 @@ impl TokenRequest {
             Some("refresh_token") => {
                 Ok(Self::RefreshToken { refresh_token: secret("refresh_token")?, scope: scope()? })
             }
+            Some(DEVICE_CODE) => Ok(Self::DeviceCode { device_code: secret("device_code")? }),
+            Some(TOKEN_EXCHANGE) => Ok(Self::TokenExchange(Box::new(ExchangeRequest::read(form)?))),
             Some("client_credentials") => Ok(Self::ClientCredentials {
                 scope: scope()?,
                 resource: form.get("resource").or_else(|| form.get("aud")).map(str::to_owned),
@@ -97,6 +117,9 @@ impl TokenRequest {
 pub struct TokenResponse {
     /// The signed access token.
     pub access_token: String,
+    /// What kind of token was given for another. RFC 8693 section 2.2.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
     /// Always `Bearer` here.
     pub token_type: &'static str,
     /// Seconds until the access token expires.
@@ -151,6 +174,8 @@ mod tests {
             read("grant_type=refresh_token&refresh_token=r"),
             Ok(TokenRequest::RefreshToken { scope: None, .. })
         ));
+        let device = read(&format!("grant_type={DEVICE_CODE}&device_code=d"));
+        assert!(matches!(device, Ok(TokenRequest::DeviceCode { .. })));
         assert!(matches!(read("grant_type=client_credentials"), Ok(TokenRequest::ClientCredentials { .. })));
     }
 

@@ -15,6 +15,8 @@ pub struct SmartConfiguration {
     pub token_endpoint: String,
     /// RFC 7009.
     pub revocation_endpoint: String,
+    /// RFC 7662.
+    pub introspection_endpoint: String,
     /// Registered grant names.
     pub grant_types_supported: &'static [&'static str],
     /// `code`.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use chartgate_access::client::{AuthMethod, Client, ClientKind, Consent, GrantType};
+use chartgate_access::client::{
+    AuthMethod, Client, ClientKind, ClientOptions, Consent, GrantType, Permission, PushedRequests,
+};
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::Event;
@@ -31,6 +33,7 @@ pub(crate) struct NewClient {
     pub(crate) jwks: Option<Value>,
     pub(crate) roles: BTreeSet<Role>,
     pub(crate) consent: Option<Consent>,
+    pub(crate) options: ClientOptions,
 }
 
 impl Administrator {
@@ -43,6 +46,12 @@ impl Administrator {
         let mut record = self.record(by, Event::ClientAdded, &client.client_id);
         note(&mut record, "kind", client.kind);
         note(&mut record, "scope", &client.scope);
+        for actor in &client.options.may_act {
+            note(&mut record, "may_act", actor);
+        }
+        for permission in &client.options.permissions {
+            note(&mut record, "permission", permission);
+        }
         let _ = self.append(&record).await?;
         let secret = uses_secret(&client).then(opaque_secret);
         let digest = secret.as_ref().map(|secret| digest_of(secret.expose()));
@@ -137,8 +146,18 @@ fn settle(new: NewClient) -> Result<Client, CommandError> {
     if grant_types.contains(&GrantType::ClientCredentials) && new.kind == ClientKind::Public {
         return invalid("a public client cannot use client_credentials".to_owned());
     }
+    if grant_types.contains(&GrantType::TokenExchange) && new.kind == ClientKind::Public {
+        return invalid("a public client cannot exchange tokens".to_owned());
+    }
     if grant_types.contains(&GrantType::AuthorizationCode) && new.redirect_uris.is_empty() {
         return invalid("authorization_code needs a --redirect-uri".to_owned());
+    }
+    if new.options.permissions.contains(&Permission::IntrospectAny) && method == AuthMethod::None {
+        return invalid("introspect:any needs a client that shows who it is".to_owned());
+    }
+    let is_web = |uri: &&RedirectUri| uri.as_str().starts_with("http");
+    if let Some(uri) = new.options.post_logout_redirect_uris.iter().find(|uri| !is_web(uri)) {
+        return invalid(format!("`{uri}` has to be https, or http to a loopback address"));
     }
     match (method, &new.jwks) {
         (AuthMethod::PrivateKeyJwt, None) => return invalid("private_key_jwt needs --jwks-file".to_owned()),
@@ -160,6 +179,7 @@ fn settle(new: NewClient) -> Result<Client, CommandError> {
         roles: new.roles,
         jwks: new.jwks,
         consent: new.consent.unwrap_or(Consent::Ask),
+        options: new.options,
     })
 }
 
@@ -175,6 +195,10 @@ fn show(client: &Client) -> Value {
         "roles": client.roles,
         "jwks": client.jwks,
         "consent": client.consent,
+        "permissions": client.options.permissions,
+        "may_act": client.options.may_act,
+        "require_pushed_authorization_requests": client.options.pushed_requests == PushedRequests::Required,
+        "post_logout_redirect_uris": client.options.post_logout_redirect_uris,
     })
 }
 

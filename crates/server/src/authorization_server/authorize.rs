@@ -4,14 +4,19 @@
 //! asked, and `/authorize/continue` ends with a code. An error goes to the client only once its redirect URI is known
 //! to be its own; before that, to a page.
 
+mod reply;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Extension, RawQuery, State};
-use axum::response::{IntoResponse, Response};
-use chartgate_access::client::{Client, GrantType};
-use chartgate_access::grant::authorization_code::{AskAgain, ConsentGiven, Pages, PendingAuthorization};
+use axum::response::Response;
+use chartgate_access::client::{Client, GrantType, PushedRequests};
+use chartgate_access::grant::authorization_code::{
+    Approval, AskAgain, ConsentGiven, Pages, PendingAuthorization, RedirectReply, ReplyTo,
+};
+use chartgate_access::grant::device::DeviceAnswer;
 use chartgate_access::ids::{ClientId, GrantId};
 use chartgate_access::login::steps::{self, Approved, SignedIn, Step};
 use chartgate_access::permit::Withheld;
@@ -19,18 +24,19 @@ use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::authorization::{Addressed, AuthorizationRequest, Prompt};
 use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::pushed::PushedUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
-use super::error::no_store;
 use super::token::describe_grant;
-use super::{AuthorizationServer, audience, token};
+use super::{AuthorizationServer, audience, client_request};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::pending::Took;
 use crate::store::{Sql, StoreError};
+use reply::{Reply, bad_request, expired, see_other, unavailable};
 
 pub(super) async fn by_query(
     State(server): State<Arc<AuthorizationServer>>,
@@ -52,7 +58,7 @@ pub(super) async fn by_form(
     body: Bytes,
 ) -> Response {
     server.throttle.count(origin.ip);
-    match token::form(&headers, &body) {
+    match client_request::form(&headers, &body) {
         Ok(form) => begin(&server, &form, &headers).await,
         Err(error) => bad_request(&error.description),
     }
@@ -60,6 +66,9 @@ pub(super) async fn by_form(
 
 /// Checks a request and keeps it for its person.
 async fn begin(server: &AuthorizationServer, form: &Form, headers: &HeaderMap) -> Response {
+    if let Some(pushed) = form.get("request_uri").and_then(|uri| uri.parse::<PushedUri>().ok()) {
+        return begin_pushed(server, form, &pushed, headers).await;
+    }
     let Some(addressed) = Addressed::read(form) else {
         return bad_request("client_id or redirect_uri is missing");
     };
@@ -68,14 +77,42 @@ async fn begin(server: &AuthorizationServer, form: &Form, headers: &HeaderMap) -
         Ok(None) => return bad_request("the application or its redirect address is not registered here"),
         Err(error) => return unavailable(&error),
     };
-    let pending = match check(server, &client, &addressed, form) {
-        Ok(pending) => pending,
-        Err((code, description)) => {
-            let reply =
-                Reply { server, redirect_uri: &addressed.redirect_uri, state: addressed.state.as_deref() };
-            return reply.error(code, &description);
-        }
+    let reply = Reply { server, redirect_uri: &addressed.redirect_uri, state: addressed.state.as_deref() };
+    if client.options.pushed_requests == PushedRequests::Required {
+        return reply.error(ErrorCode::InvalidRequest, "the client has to push its requests");
+    }
+    match check(server, &client, &addressed.redirect_uri, form) {
+        Ok(pending) => keep(server, pending, headers).await,
+        Err((code, description)) => reply.error(code, &description),
+    }
+}
+
+/// Goes on with a request that its client pushed: what was checked then counts, and what the browser says beside its name
+/// does not (ATTACKS O22, O23).
+async fn begin_pushed(
+    server: &AuthorizationServer,
+    form: &Form,
+    pushed: &PushedUri,
+    headers: &HeaderMap,
+) -> Response {
+    let Some(client_id) = form.get("client_id").and_then(|id| id.parse::<ClientId>().ok()) else {
+        return bad_request("client_id is missing");
     };
+    match server.store.read(|sql| sql.client(&client_id)) {
+        Ok(Some(_)) => {}
+        Ok(None) => return bad_request("the application is not registered here"),
+        Err::<_, StoreError>(error) => return unavailable(&error),
+    }
+    let (digest, now) = (digest_of(pushed.secret()), server.clock.now());
+    match server.store.write(move |sql| sql.take_pushed_request(&digest, &client_id, now)).await {
+        Ok(Some(pending)) => keep(server, PendingAuthorization { created_at: now, ..pending }, headers).await,
+        Ok(None) => expired(),
+        Err::<_, StoreError>(error) => unavailable(&error),
+    }
+}
+
+/// Keeps a checked request for this browser, and sends it on to the pages.
+async fn keep(server: &AuthorizationServer, pending: PendingAuthorization, headers: &HeaderMap) -> Response {
     let handle = opaque_secret();
     let (browser, set_cookie) = match cookie::read(headers, cookie::BROWSER) {
         Some(browser) => (browser.to_owned(), None),
@@ -104,10 +141,10 @@ fn find_client(server: &AuthorizationServer, addressed: &Addressed) -> Result<Op
 }
 
 /// Whether this client may ask for this.
-fn check(
+pub(super) fn check(
     server: &AuthorizationServer,
     client: &Client,
-    addressed: &Addressed,
+    redirect_uri: &str,
     form: &Form,
 ) -> Result<PendingAuthorization, (ErrorCode, String)> {
     let request = AuthorizationRequest::read(form).map_err(|e| (e.code(), e.to_string()))?;
@@ -134,12 +171,14 @@ fn check(
     };
     Ok(PendingAuthorization {
         client_id: client.client_id.clone(),
-        redirect_uri: addressed.redirect_uri.clone(),
-        state: addressed.state.clone(),
+        reply_to: ReplyTo::Redirect(RedirectReply {
+            redirect_uri: redirect_uri.to_owned(),
+            state: form.get("state").map(str::to_owned),
+            code_challenge: request.code_challenge,
+            nonce: request.nonce,
+        }),
         scope,
         audience,
-        code_challenge: request.code_challenge,
-        nonce: request.nonce,
         signed_in_since,
         ask_again: if request.prompt == Prompt::Consent { AskAgain::Consent } else { AskAgain::No },
         pages: if request.prompt == Prompt::None { Pages::Forbidden } else { Pages::Allowed },
@@ -168,8 +207,6 @@ pub(super) async fn proceed(
         Ok(None) => return expired(),
         Err(error) => return unavailable(&error),
     };
-    let reply =
-        Reply { server: &server, redirect_uri: &pending.redirect_uri, state: pending.state.as_deref() };
     let page = match (step, pending.pages) {
         (Step::Done(approved), _) => {
             // A new grant is activity of its session.
@@ -179,10 +216,11 @@ pub(super) async fn proceed(
             return finish(&server, &origin, &digest, pending, approved).await;
         }
         (Step::SignIn, Pages::Forbidden) => {
-            return reply.error(ErrorCode::LoginRequired, "nobody is signed in");
+            return refuse(&server, &pending, ErrorCode::LoginRequired, "nobody is signed in");
         }
         (Step::PickPatient | Step::Consent, Pages::Forbidden) => {
-            return reply.error(ErrorCode::InteractionRequired, "the person would have to be asked");
+            let description = "the person would have to be asked";
+            return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
         }
         (Step::SignIn, Pages::Allowed) => "/login",
         (Step::PickPatient, Pages::Allowed) => "/login/patient",
@@ -215,7 +253,22 @@ fn look(
     })
 }
 
-/// Makes the code and sends it to the client.
+/// Tells the client of a request that it gets nothing.
+fn refuse(
+    server: &AuthorizationServer,
+    pending: &PendingAuthorization,
+    code: ErrorCode,
+    description: &str,
+) -> Response {
+    match &pending.reply_to {
+        ReplyTo::Redirect(RedirectReply { redirect_uri, state, .. }) => {
+            Reply { server, redirect_uri, state: state.as_deref() }.error(code, description)
+        }
+        ReplyTo::Device(_) => bad_request(description),
+    }
+}
+
+/// Keeps what was approved: a code, which goes to the client, or the grant for a device that asks for it.
 async fn finish(
     server: &AuthorizationServer,
     origin: &Origin,
@@ -224,92 +277,47 @@ async fn finish(
     approved: Approved,
 ) -> Response {
     let now = server.clock.now();
-    let (redirect_uri, state) = (pending.redirect_uri.clone(), pending.state.clone());
-    let code = pending.into_code(approved, GrantId::random(&mut SystemEntropy), now);
-    let secret = opaque_secret();
-    let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
+    let approval = pending.into_approval(approved, GrantId::random(&mut SystemEntropy), now);
     let mut record = origin.record(Event::ConsentGranted, Outcome::Allow, now);
-    describe_grant(&mut record, &code.grant);
-    let scope = code.grant.scope.to_string();
-    record.detail.insert("scope".to_owned(), chartgate_values::Phi::new(scope));
+    let secret = opaque_secret();
+    let (grant, answer) = match &approval {
+        Approval::Code(code, state) => {
+            let reply = Reply { server, redirect_uri: &code.redirect_uri, state: state.as_deref() };
+            (&code.grant, reply.answer(&[("code", secret.expose())]))
+        }
+        Approval::Device(grant, _) => {
+            record.detail.insert("device".to_owned(), chartgate_values::Phi::new("user code".to_owned()));
+            let text = "Your device goes on by itself in a moment. You can close this page.";
+            (&**grant, pages::message(StatusCode::OK, "Allowed", text))
+        }
+    };
+    describe_grant(&mut record, grant);
+    record.detail.insert("scope".to_owned(), chartgate_values::Phi::new(grant.scope.to_string()));
+    let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
     let taken = server
         .store
         .write(move |sql| {
-            let took = sql.take_pending(&handle)?;
-            if took == Took::It {
-                sql.add_code(&code_digest, &code)?;
+            if sql.take_pending(&handle)? == Took::Nothing {
+                return Ok(Took::Nothing);
             }
-            Ok::<_, StoreError>(took)
+            match approval {
+                Approval::Code(code, _) => sql.add_code(&code_digest, &code).map(|()| Took::It),
+                Approval::Device(grant, device) => {
+                    sql.answer_device(&device, DeviceAnswer::Approved(grant), now)
+                }
+            }
         })
         .await;
     match taken {
         Ok(Took::It) => {}
         Ok(Took::Nothing) => return expired(),
-        Err(error) => return unavailable(&error),
+        Err::<_, StoreError>(error) => return unavailable(&error),
     }
-    let reply = Reply { server, redirect_uri: &redirect_uri, state: state.as_deref() };
-    let answer = Withheld::new(reply.answer(&[("code", secret.expose())]));
-    match server.journal.append(&record, answer).await {
+    match server.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => Withheld::release(recorded),
         Err(error) => {
             tracing::error!(%error, "audit");
-            reply.error(ErrorCode::TemporarilyUnavailable, "try again later")
+            unavailable(&error)
         }
     }
-}
-
-/// An answer to a client, at its own redirect URI.
-struct Reply<'a> {
-    server: &'a AuthorizationServer,
-    redirect_uri: &'a str,
-    state: Option<&'a str>,
-}
-
-impl Reply<'_> {
-    /// RFC 6749 section 4.1.2, with `iss` (RFC 9207).
-    fn answer(&self, parameters: &[(&str, &str)]) -> Response {
-        let mut form = Form::default();
-        for (name, value) in parameters {
-            form.push(name, value);
-        }
-        if let Some(state) = self.state {
-            form.push("state", state);
-        }
-        form.push("iss", &self.server.issuer);
-        let separator = if self.redirect_uri.contains('?') { '&' } else { '?' };
-        see_other(&format!("{}{separator}{}", self.redirect_uri, form.encode()))
-    }
-
-    fn error(&self, code: ErrorCode, description: &str) -> Response {
-        self.answer(&[("error", code.as_str()), ("error_description", description)])
-    }
-}
-
-fn see_other(target: &str) -> Response {
-    let Ok(location) = HeaderValue::from_str(target) else {
-        return bad_request("the redirect address cannot be written as a header");
-    };
-    let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
-    no_store(response.headers_mut());
-    response
-}
-
-fn bad_request(reason: &str) -> Response {
-    // Causes are phrases; on a page they are a sentence.
-    let mut letters = reason.chars();
-    let first = letters.next().map(|c| c.to_ascii_uppercase());
-    let reason = format!("{}{}.", first.map(String::from).unwrap_or_default(), letters.as_str());
-    pages::message(StatusCode::BAD_REQUEST, "This sign-in request cannot be used", &reason)
-}
-
-fn expired() -> Response {
-    let text = "It has expired, was used already, or was begun in another browser. Go back to the application and \
-                begin again.";
-    pages::message(StatusCode::BAD_REQUEST, "This sign-in request is no longer open", text)
-}
-
-fn unavailable(error: &StoreError) -> Response {
-    tracing::error!(%error, "store");
-    let text = "Nothing was lost. Try again in a moment.";
-    pages::message(StatusCode::SERVICE_UNAVAILABLE, "Signing in is not possible just now", text)
 }

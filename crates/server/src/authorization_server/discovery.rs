@@ -6,14 +6,19 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chartgate_protocol::oauth::metadata::{ResourceMetadata, ServerMetadata};
+use chartgate_protocol::oauth::token::DEVICE_CODE;
+use chartgate_protocol::oauth::token_exchange::TOKEN_EXCHANGE;
 use chartgate_protocol::smart::configuration::SmartConfiguration;
 use http::{HeaderValue, StatusCode, header};
 
 use super::AuthorizationServer;
 use crate::config::RouteKind;
 
-const GRANTS: &[&str] = &["authorization_code", "refresh_token", "client_credentials"];
+const GRANTS: &[&str] =
+    &["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE];
 const AUTH_METHODS: &[&str] = &["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
+/// Those by which a client proves who it is.
+const PROVING_METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
 const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384", "RS256", "PS256", "PS384", "ES256", "EdDSA"];
 const SCOPES: &[&str] = &[
     "openid",
@@ -57,6 +62,13 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         revocation_endpoint_auth_methods_supported: AUTH_METHODS,
         revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        pushed_authorization_request_endpoint: at("/par"),
+        require_pushed_authorization_requests: false,
+        device_authorization_endpoint: at("/device-authorization"),
+        end_session_endpoint: at("/end-session"),
+        introspection_endpoint: at("/introspect"),
+        introspection_endpoint_auth_methods_supported: PROVING_METHODS,
+        introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         code_challenge_methods_supported: &["S256"],
         subject_types_supported: &["public"],
         id_token_signing_alg_values_supported: vec![server.tokens.signing_algorithm.name()],
@@ -88,6 +100,7 @@ pub(super) async fn smart_configuration(State(server): State<Arc<AuthorizationSe
         authorization_endpoint: at("/authorize"),
         token_endpoint: at("/token"),
         revocation_endpoint: at("/revoke"),
+        introspection_endpoint: at("/introspect"),
         grant_types_supported: GRANTS,
         response_types_supported: &["code"],
         token_endpoint_auth_methods_supported: AUTH_METHODS,

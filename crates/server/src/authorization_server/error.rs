@@ -50,6 +50,9 @@ impl OAuthError {
             | ErrorCode::InvalidScope
             | ErrorCode::InvalidTarget
             | ErrorCode::AccessDenied
+            | ErrorCode::AuthorizationPending
+            | ErrorCode::SlowDown
+            | ErrorCode::ExpiredToken
             | ErrorCode::LoginRequired
             | ErrorCode::InteractionRequired
             | ErrorCode::RequestNotSupported
@@ -99,6 +102,18 @@ impl IntoResponse for OAuthError {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"chartgate\""));
         }
         response
+    }
+}
+
+/// What a client is answered, which no cache keeps.
+pub(super) fn answer(outcome: Result<impl IntoResponse, OAuthError>) -> Response {
+    match outcome {
+        Ok(answer) => {
+            let mut response = answer.into_response();
+            no_store(response.headers_mut());
+            response
+        }
+        Err(error) => error.into_response(),
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
-use axum::response::{IntoResponse, Response};
-use chartgate_access::client::{AuthMethod, Client};
+use axum::response::Response;
+use chartgate_access::client::Client;
 use chartgate_access::permit::Withheld;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome, Record};
@@ -17,9 +17,9 @@ use chartgate_protocol::oauth::token::RevocationRequest;
 use http::{HeaderMap, StatusCode};
 
 use super::AuthorizationServer;
-use super::authenticate_client::authenticate_client;
-use super::error::{OAuthError, no_store};
-use super::token::{describe_grant, form, record_stranger};
+use super::client_request::{ClientRequest, admit_unproven};
+use super::error::{OAuthError, answer};
+use super::token::describe_grant;
 use crate::entropy::digest_of;
 use crate::net::origin::Origin;
 
@@ -29,14 +29,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match revoke(&server, &origin, &headers, &body).await {
-        Ok(()) => {
-            let mut response = StatusCode::OK.into_response();
-            no_store(response.headers_mut());
-            response
-        }
-        Err(error) => error.into_response(),
-    }
+    answer(revoke(&server, &origin, &headers, &body).await.map(|()| StatusCode::OK))
 }
 
 async fn revoke(
@@ -45,15 +38,10 @@ async fn revoke(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(), OAuthError> {
-    let form = form(headers, body)?;
-    let now = server.clock.now();
-    let client = match authenticate_client(server, headers, &form, now).await {
-        Ok(client) => client,
-        Err(failure) => return Err(record_stranger(server, origin, failure, now).await),
-    };
+    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
     let request = RevocationRequest::read(&form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
     let token = request.token.expose();
-    let mut record = origin.record(Event::TokenRevoked, Outcome::Allow, now);
+    let mut record = origin.record(Event::TokenRevoked, Outcome::Allow, server.clock.now());
     record.actor.client_id = Some(client.client_id.to_string());
     if let Some(cut_offs) = what_to_cut(server, &client, token, &mut record)? {
         let grant = record.grant.clone();
@@ -69,11 +57,7 @@ async fn revoke(
             })
             .await?;
     } else {
-        // Anybody can say that they are a public client.
-        if client.token_endpoint_auth_method == AuthMethod::None {
-            server.throttle.count(origin.ip);
-            server.throttle.reserve.admit_stranger()?;
-        }
+        admit_unproven(server, origin, &client)?;
         record.outcome = Outcome::Deny;
         record.decision.reason = Some("unknown-token".to_owned());
     }

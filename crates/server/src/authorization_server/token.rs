@@ -5,32 +5,35 @@
 
 mod authorization_code;
 mod client_credentials;
+mod device_code;
 mod for_person;
 mod refresh_token;
+mod token_exchange;
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
-use axum::response::{IntoResponse as _, Response};
-use chartgate_access::client::{AuthMethod, Client};
+use axum::response::Response;
+use chartgate_access::client::Client;
 use chartgate_access::grant::Grant;
-use chartgate_access::ids::{ClientId, Jti};
+use chartgate_access::ids::Jti;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_access::session::Session;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
-use chartgate_protocol::form::Form;
+use chartgate_protocol::jose::claims::Actor as TokenActor;
 use chartgate_protocol::jose::jws;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::token::{TokenRequest, TokenResponse};
 use chartgate_values::{Phi, Timestamp};
-use http::{HeaderMap, header};
+use http::HeaderMap;
 
 use super::AuthorizationServer;
-use super::authenticate_client::{NotAuthenticated, authenticate_client};
-use super::error::{OAuthError, no_store};
+use super::client_request::{self, ClientRequest};
+use super::error::{OAuthError, answer};
+use crate::live::tokens::delegates;
 use crate::net::origin::Origin;
 use crate::store::StoreError;
 
@@ -56,14 +59,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match redeem(&server, &origin, &headers, &body).await {
-        Ok(answer) => {
-            let mut response = Json(answer).into_response();
-            no_store(response.headers_mut());
-            response
-        }
-        Err(error) => error.into_response(),
-    }
+    answer(redeem(&server, &origin, &headers, &body).await.map(Json))
 }
 
 async fn redeem(
@@ -72,18 +68,19 @@ async fn redeem(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<TokenResponse, OAuthError> {
-    let form = form(headers, body)?;
-    let now = server.clock.now();
-    let client = match authenticate_client(server, headers, &form, now).await {
-        Ok(client) => client,
-        Err(failure) => return Err(record_stranger(server, origin, failure, now).await),
-    };
+    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
     let outcome = match TokenRequest::read(&form) {
         Ok(TokenRequest::AuthorizationCode { code, redirect_uri, code_verifier }) => {
             authorization_code::redeem(server, origin, &client, &code, &redirect_uri, &code_verifier).await
         }
         Ok(TokenRequest::RefreshToken { refresh_token, scope }) => {
             refresh_token::redeem(server, origin, &client, &refresh_token, scope).await
+        }
+        Ok(TokenRequest::DeviceCode { device_code }) => {
+            device_code::redeem(server, origin, &client, &device_code).await
+        }
+        Ok(TokenRequest::TokenExchange(request)) => {
+            token_exchange::redeem(server, origin, &client, *request).await
         }
         Ok(TokenRequest::ClientCredentials { scope, resource }) => {
             client_credentials::redeem(server, origin, &client, scope, resource.as_deref()).await
@@ -95,12 +92,10 @@ async fn redeem(
             let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
             Ok(Withheld::release(recorded))
         }
+        // A device that is told to ask again: nothing was decided, so there is nothing to record.
+        Err(denied) if denied.is_to_be_asked_again() => Err(denied.error),
         Err(denied) => {
-            // Anybody can say that they are a public client.
-            if client.token_endpoint_auth_method == AuthMethod::None {
-                server.throttle.count(origin.ip);
-                server.throttle.reserve.admit_stranger()?;
-            }
+            client_request::admit_unproven(server, origin, &client)?;
             let record = denied.record(origin, &client, server.clock.now());
             let recorded = server.journal.append(&record, Withheld::new(denied.error)).await?;
             Err(Withheld::release(recorded))
@@ -108,46 +103,13 @@ async fn redeem(
     }
 }
 
-/// The form of a request that says it is one.
-pub(super) fn form(headers: &HeaderMap, body: &[u8]) -> Result<Form, OAuthError> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|value| value.split(';').next()).map(str::trim);
-    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
-        let description = "the body has to be application/x-www-form-urlencoded";
-        return Err(OAuthError::new(ErrorCode::InvalidRequest, description));
-    }
-    let text = std::str::from_utf8(body)
-        .map_err(|_| OAuthError::new(ErrorCode::InvalidRequest, "the body is not UTF-8"))?;
-    Ok(Form::parse(text)?)
-}
-
-/// A client that did not prove who it is: recorded, and counted against its address.
-pub(super) async fn record_stranger(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    failure: NotAuthenticated,
-    now: Timestamp,
-) -> OAuthError {
-    server.throttle.count(origin.ip);
-    if let Err(kept) = server.throttle.reserve.admit_stranger() {
-        return kept.into();
-    }
-    let mut record = origin.record(Event::TokenDenied, Outcome::Deny, now);
-    record.decision.reason = Some(failure.reason.to_owned());
-    // A name that is nobody's is not written down: it may be a secret in the wrong place.
-    let registered =
-        |id: &ClientId| server.store.read(|sql| sql.client(id)).is_ok_and(|found| found.is_some());
-    let claimed = failure.claimed.and_then(|claimed| claimed.parse().ok());
-    record.actor.client_id = claimed.filter(registered).map(Into::into);
-    match server.journal.append(&record, Withheld::new(failure.error)).await {
-        Ok(recorded) => Withheld::release(recorded),
-        Err(error) => error.into(),
-    }
-}
-
 impl Denied {
     fn new(reason: &'static str, error: OAuthError) -> Self {
         Self { reason, event: Event::TokenDenied, grant: None, error }
+    }
+
+    fn is_to_be_asked_again(&self) -> bool {
+        matches!(self.error.code, ErrorCode::AuthorizationPending | ErrorCode::SlowDown)
     }
 
     fn of(self, grant: Grant) -> Self {
@@ -190,8 +152,16 @@ pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
     record.detail.insert("audience".to_owned(), Phi::new(grant.audience.clone()));
 }
 
+/// What a record says of a token that others act by.
+fn describe_chain(record: &mut Record, act: Option<&TokenActor>) {
+    record.on_behalf_of = delegates(act);
+    if act.is_some() {
+        record.actor.kind = ActorKind::Agent;
+    }
+}
+
 /// What a record says of a client that acts for itself.
-fn workload(client: &Client) -> Actor {
+pub(super) fn workload(client: &Client) -> Actor {
     Actor {
         sub: Some(client.client_id.to_string()),
         client_id: Some(client.client_id.to_string()),

@@ -1,18 +1,15 @@
 //! Commands that an administrator gives: from words to a [`Command`].
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chartgate_access::client::{AuthMethod, ClientKind, GrantType};
 use chartgate_access::ids::{ClientId, FhirUser, PatientId, Role, SessionId, Subject};
-use chartgate_protocol::oauth::redirect::RedirectUri;
-use chartgate_protocol::oauth::scope::ScopeSet;
 use clap::Subcommand;
 
 use super::print::{self, Output};
+use super::registration::Registration;
 use crate::admin::client::give;
-use crate::admin::{Command, NewClient, NewUser};
+use crate::admin::{Command, NewUser};
 use crate::config::Config;
 
 /// Nouns that an administrator has power over.
@@ -79,29 +76,7 @@ pub(super) enum UserWord {
 #[derive(Debug, Subcommand)]
 pub(super) enum ClientWord {
     /// Register a client and print it, with its secret once.
-    Add {
-        id: ClientId,
-        #[arg(long)]
-        kind: ClientKind,
-        #[arg(long = "redirect-uri")]
-        redirect_uris: Vec<RedirectUri>,
-        /// A grant by its registered name; may be given several times.
-        #[arg(long = "grant")]
-        grants: Vec<GrantType>,
-        #[arg(long, default_value = "")]
-        scope: ScopeSet,
-        #[arg(long)]
-        audience: Option<String>,
-        #[arg(long)]
-        auth_method: Option<AuthMethod>,
-        /// A file with the client's public keys as a JWK Set.
-        #[arg(long)]
-        jwks_file: Option<PathBuf>,
-        #[arg(long, conflicts_with = "jwks_file")]
-        jwks_uri: Option<String>,
-        #[arg(long = "role")]
-        roles: Vec<Role>,
-    },
+    Add(Box<Registration>),
     /// All clients.
     List,
     /// One client.
@@ -147,7 +122,7 @@ pub(super) enum SessionWord {
 pub(super) async fn carry_out(config: Config, operate: Operate, output: Output) -> anyhow::Result<()> {
     // A registered client is printed as JSON: scripts read its secret.
     let output = match &operate {
-        Operate::Client(ClientWord::Add { .. } | ClientWord::RotateSecret { .. }) => Output::Json,
+        Operate::Client(ClientWord::Add(_) | ClientWord::RotateSecret { .. }) => Output::Json,
         _ => output,
     };
     let answer = give(config, command(operate)?).await?;
@@ -191,34 +166,7 @@ fn user(word: UserWord) -> anyhow::Result<Command> {
 
 fn client(word: ClientWord) -> anyhow::Result<Command> {
     Ok(match word {
-        ClientWord::Add {
-            id,
-            kind,
-            redirect_uris,
-            grants,
-            scope,
-            audience,
-            auth_method,
-            jwks_file,
-            jwks_uri,
-            roles,
-        } => {
-            if jwks_uri.is_some() {
-                bail!("--jwks-uri is not built yet; use --jwks-file");
-            }
-            Command::ClientAdd(NewClient {
-                client_id: id,
-                kind,
-                redirect_uris,
-                grant_types: grants.into_iter().collect::<BTreeSet<_>>(),
-                scope,
-                audience,
-                auth_method,
-                jwks: jwks_file.as_deref().map(json).transpose()?,
-                roles: roles.into_iter().collect(),
-                consent: None,
-            })
-        }
+        ClientWord::Add(registration) => registration.command()?,
         ClientWord::List => Command::ClientList,
         ClientWord::Show { id } => Command::ClientShow { id },
         ClientWord::RotateSecret { id } => Command::ClientRotateSecret { id },
@@ -247,14 +195,10 @@ fn pair(line: &str) -> anyhow::Result<(Subject, PatientId)> {
     Ok((subject.trim().parse()?, patient.trim().parse()?))
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))
 }
 
 fn first_line(path: &Path) -> anyhow::Result<String> {
     Ok(read(path)?.lines().next().unwrap_or_default().to_owned())
-}
-
-fn json(path: &Path) -> anyhow::Result<serde_json::Value> {
-    serde_json::from_str(&read(path)?).with_context(|| format!("{}", path.display()))
 }

@@ -206,3 +206,46 @@ fn http_rule(reading: &mut Reading<'_>, mut section: Section) -> Option<HttpRule
     section.finish(reading);
     Some(HttpRule { methods, path: path?, scope, roles })
 }
+
+/// What routes must not be together: under a path of our own, of one name, or one within another.
+pub(super) fn check_together(reading: &mut Reading<'_>, routes: &[Route]) {
+    const OURS: [&str; 18] = [
+        "/.well-known",
+        "/account",
+        "/admin",
+        "/approve",
+        "/assets",
+        "/audit",
+        "/authorize",
+        "/device",
+        "/device-authorization",
+        "/end-session",
+        "/introspect",
+        "/jwks",
+        "/login",
+        "/logout",
+        "/par",
+        "/revoke",
+        "/token",
+        "/userinfo",
+    ];
+    for (index, route) in routes.iter().enumerate() {
+        let first = route.path.split('/').nth(1).unwrap_or_default();
+        if OURS.iter().any(|ours| ours.strip_prefix('/') == Some(first)) {
+            let problem = format!("`{}` is the gateway's own path", route.path);
+            reading.error(0, format!("route.{}.path", route.name), problem);
+        }
+        for other in routes.iter().skip(index.saturating_add(1)) {
+            let overlap =
+                |a: &str, b: &str| a.strip_prefix(b).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+            if other.name == route.name {
+                reading.error(0, format!("route.{}.name", route.name), "is used by two routes");
+            }
+            if overlap(&route.path, &other.path) || overlap(&other.path, &route.path) {
+                let problem =
+                    format!("`{}` overlaps with `{}` of route `{}`", route.path, other.path, other.name);
+                reading.error(0, format!("route.{}.path", route.name), problem);
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chartgate_access::client::{AuthMethod, ClientKind, Consent, GrantType};
+use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, Consent, GrantType};
 use chartgate_access::ids::Role;
 use chartgate_protocol::jose::{Algorithm, SigningKey};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ pub(super) async fn add_clients(administrator: &Administrator) -> anyhow::Result
     let mut shown = Vec::new();
     for new in clients {
         let is_backend = new.kind == ClientKind::Backend;
-        let mut entry = administrator.carry_out(OWNER, Command::ClientAdd(new)).await?;
+        let mut entry = administrator.carry_out(OWNER, Command::ClientAdd(Box::new(new))).await?;
         if let Value::Object(members) = &mut entry {
             members.retain(|name, _| {
                 ["client_id", "client_secret", "kind", "redirect_uris", "scope"].contains(&name.as_str())
@@ -150,6 +150,7 @@ fn client(
         jwks,
         roles,
         consent: Some(if id == "demo-web" { Consent::Never } else { Consent::Ask }),
+        options: ClientOptions::default(),
     })
 }
 

@@ -67,7 +67,11 @@ impl LiveCutOffs {
             .write(move |sql| {
                 // The time is read where nothing comes in between any more: what was issued before is cut.
                 let now = clock.now();
-                let (value, cut_offs) = act(sql, now)?;
+                let (value, mut cut_offs) = act(sql, now)?;
+                // What was exchanged for a token that is cut goes with it.
+                let came =
+                    cut_offs.iter().map(|cut_off| sql.cut_with(cut_off)).collect::<Result<Vec<_>, _>>()?;
+                cut_offs.extend(came.into_iter().flatten());
                 for cut_off in &cut_offs {
                     sql.add_cut_off(cut_off, now)?;
                 }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::body::Bytes;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::response::Response;
+use chartgate_access::ids::ClientId;
 use chartgate_access::permit::Withheld;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome};
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 
 use super::Login;
-use super::form::{Browser, Present, see_other, stale, unavailable};
+use super::form::{Present, Submission, Visit, see_other, unavailable};
 use super::sign_in::person;
 use crate::net::cookie;
 use crate::net::origin::Origin;
@@ -29,49 +29,43 @@ struct Account<'a> {
     hidden: String,
 }
 
-pub(super) async fn page(State(login): State<Arc<Login>>, headers: HeaderMap) -> Response {
-    let present = match Present::of(&login, &headers) {
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    let present = match Present::of(&login, &visit.headers) {
         Ok(Some(present)) => present,
         Ok(None) => return see_other("/login"),
         Err(error) => return unavailable(&error),
     };
-    let browser = Browser::of(&headers);
     let roles: Vec<&str> = present.user.roles.iter().map(|role| role.as_str()).collect();
     let page = Account {
         username: present.user.name.as_str(),
         roles: if roles.is_empty() { "none".to_owned() } else { roles.join(", ") },
-        since_shown: minutes(&present.session.auth_time.to_string()),
+        since_shown: pages::minutes(present.session.auth_time),
         since: present.session.auth_time.to_string(),
-        hidden: browser.hidden(&[]),
+        hidden: visit.browser.hidden(&[]),
     };
-    let mut response = pages::render(StatusCode::OK, &page, None);
-    if let Some(cookie) = browser.set_cookie {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    response
-}
-
-/// A time as people read it: date, hours and minutes.
-fn minutes(rfc3339: &str) -> String {
-    let shown: String = rfc3339.chars().take("2026-11-25T17:18".len()).collect();
-    format!("{} UTC", shown.replace('T', " "))
+    visit.browser.show(StatusCode::OK, &page, None)
 }
 
 /// Ends the session with all its tokens, everywhere, before the answer.
-pub(super) async fn sign_out(
-    State(login): State<Arc<Login>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if Browser::read(&headers, &body).is_none() {
-        return stale();
-    }
-    let present = match Present::of(&login, &headers) {
+pub(super) async fn sign_out(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let present = match Present::of(&login, &visit.headers) {
         Ok(Some(present)) => present,
         Ok(None) => return see_other("/login"),
         Err(error) => return unavailable(&error),
     };
+    let answer = pages::message(StatusCode::OK, "Signed out", "You can close this page.");
+    end_session(&login, &visit.origin, &present, None, answer).await
+}
+
+/// Ends a session with all its tokens, everywhere, and gives the answer once that is recorded. `by` is the application
+/// that asked for it.
+pub(super) async fn end_session(
+    login: &Login,
+    origin: &Origin,
+    present: &Present,
+    by: Option<&ClientId>,
+    mut answer: Response,
+) -> Response {
     let (id, now) = (present.session.id.clone(), login.clock.now());
     let cut = login
         .cut_offs
@@ -87,8 +81,8 @@ pub(super) async fn sign_out(
     let mut record = origin.record(Event::Logout, Outcome::Allow, now);
     record.action = Some("logout".to_owned());
     record.actor = person(&present.user);
+    record.actor.client_id = by.map(ToString::to_string);
     record.session = Some(present.session.id.to_string());
-    let mut answer = pages::message(StatusCode::OK, "Signed out", "You can close this page.");
     answer.headers_mut().append(header::SET_COOKIE, cookie::clear(cookie::SESSION));
     match login.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => Withheld::release(recorded),

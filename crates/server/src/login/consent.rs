@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::body::Bytes;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::grant::authorization_code::ConsentGiven;
+use chartgate_access::grant::authorization_code::{ConsentGiven, ReplyTo};
+use chartgate_access::grant::device::DeviceAnswer;
 use chartgate_access::login::steps::grantable_by_a_person;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
-use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::{Level, Permission, SmartScope, TypePattern};
 use chartgate_values::Phi;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::Login;
-use super::form::{Begun, Browser, Present, see_other, stale, unavailable};
+use super::form::{Asked, Begun, Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
 use crate::net::origin::Origin;
 use crate::pages;
@@ -31,18 +30,19 @@ struct ConsentPage<'a> {
     username: &'a str,
     wishes: Vec<String>,
     patient: Option<&'a str>,
-    destination: String,
+    destination: Option<String>,
+    device: Option<DeviceShown<'a>>,
     hidden: String,
 }
 
-pub(super) async fn page(
-    State(login): State<Arc<Login>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
-    let browser = Browser::of(&headers);
-    let Asked { handle, begun, present } = match Asked::read(&login, &headers, &browser, &form) {
+/// What a person has to know of a device whose code they typed.
+struct DeviceShown<'a> {
+    asked_from: &'a str,
+    asked_at: String,
+}
+
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    let Asked { handle, begun, present } = match visit.asked(&login) {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
@@ -51,50 +51,28 @@ pub(super) async fn page(
         username: present.user.name.as_str(),
         wishes: wishes(&grantable_by_a_person(&begun.pending.scope)),
         patient: begun.pending.patient.as_ref().map(|patient| patient.as_str()),
-        destination: pages::origin_of(&begun.pending.redirect_uri),
-        hidden: browser.hidden(&[("request", &handle)]),
+        destination: begun.pending.reply_to.form_target().map(pages::origin_of),
+        device: match &begun.pending.reply_to {
+            ReplyTo::Redirect(_) => None,
+            ReplyTo::Device(device) => Some(DeviceShown {
+                asked_from: &device.asked_from,
+                asked_at: pages::minutes(device.asked_at),
+            }),
+        },
+        hidden: visit.browser.hidden(&[("request", &handle)]),
     };
-    pages::render(StatusCode::OK, &page, Some(&begun.pending.redirect_uri))
+    pages::render(StatusCode::OK, &page, begun.pending.reply_to.form_target())
 }
 
-pub(super) async fn submit(
-    State(login): State<Arc<Login>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some((browser, form)) = Browser::read(&headers, &body) else { return stale() };
-    let Asked { handle, begun, present } = match Asked::read(&login, &headers, &browser, &form) {
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let Asked { handle, begun, present } = match visit.asked(&login) {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
-    match form.get("decision") {
+    match visit.form.get("decision") {
         Some("approve") => approve(&login, &handle, begun, &present).await,
-        Some("deny") => deny(&login, &origin, begun, &present).await,
+        Some("deny") => deny(&login, &visit.origin, begun, &present).await,
         Some(_) | None => stale(),
-    }
-}
-
-/// The request that a form is about, and who is signed in.
-pub(super) struct Asked {
-    pub(super) handle: String,
-    pub(super) begun: Begun,
-    pub(super) present: Present,
-}
-
-impl Asked {
-    /// Finds both, or the page to show in place of what was asked.
-    pub(super) fn read(
-        login: &Login,
-        headers: &HeaderMap,
-        browser: &Browser,
-        form: &Form,
-    ) -> Result<Self, Box<Response>> {
-        let handle = form.get("request").ok_or_else(stale)?;
-        let begun = browser.pending(login, handle).map_err(|e| unavailable(&e))?.ok_or_else(stale)?;
-        let present = Present::of(login, headers).map_err(|e| unavailable(&e))?;
-        let present = present.ok_or_else(|| see_other(&format!("/login?request={handle}")))?;
-        Ok(Self { handle: handle.to_owned(), begun, present })
     }
 }
 
@@ -119,19 +97,24 @@ async fn approve(login: &Login, handle: &str, begun: Begun, present: &Present) -
 /// The person said no: the request is over, and its client is told.
 pub(super) async fn deny(login: &Login, origin: &Origin, begun: Begun, present: &Present) -> Response {
     let Begun { digest, pending, client } = begun;
-    match login.store.write(move |sql| sql.take_pending(&digest)).await {
+    let (device, now) = (pending.reply_to.clone(), login.clock.now());
+    let taken = login.store.write(move |sql| match (sql.take_pending(&digest)?, device) {
+        (Took::It, ReplyTo::Device(device)) => sql.answer_device(&device.digest, DeviceAnswer::Denied, now),
+        (took @ (Took::It | Took::Nothing), _) => Ok(took),
+    });
+    match taken.await {
         Ok(Took::It) => {}
         Ok(Took::Nothing) => return stale(),
         Err::<_, StoreError>(error) => return unavailable(&error),
     }
-    let mut record = origin.record(Event::ConsentDenied, Outcome::Deny, login.clock.now());
+    let mut record = origin.record(Event::ConsentDenied, Outcome::Deny, now);
     record.action = Some("authorize".to_owned());
     record.actor = person(&present.user);
     record.actor.client_id = Some(client.client_id.to_string());
     record.session = Some(present.session.id.to_string());
     record.decision.reason = Some("person-declined".to_owned());
     record.detail.insert("scope".to_owned(), Phi::new(pending.scope.to_string()));
-    let answer = Withheld::new(see_other(&login.denial(&pending)));
+    let answer = Withheld::new(login.denial(&pending));
     match login.journal.append(&record, answer).await {
         Ok(recorded) => Withheld::release(recorded),
         Err(error) => unavailable(&error),

@@ -3,19 +3,16 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::body::Bytes;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::permit::Withheld;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
-use chartgate_protocol::form::Form;
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 
 use super::Login;
-use super::form::{Browser, stale, unavailable};
+use super::form::{Browser, Submission, Visit, stale, unavailable};
 use crate::entropy::digest_of;
-use crate::net::origin::Origin;
 use crate::pages;
 use crate::passwords::check_strength;
 use crate::store::StoreError;
@@ -28,14 +25,9 @@ struct Enrol<'a> {
     hidden: String,
 }
 
-pub(super) async fn page(
-    State(login): State<Arc<Login>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
-    let Some(token) = form.get("token") else { return stale() };
-    show(&login, &Browser::of(&headers), token, None)
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    let Some(token) = visit.form.get("token") else { return stale() };
+    show(&login, &visit.browser, token, None)
 }
 
 fn show(login: &Login, browser: &Browser, token: &str, problem: Option<&str>) -> Response {
@@ -46,20 +38,11 @@ fn show(login: &Login, browser: &Browser, token: &str, problem: Option<&str>) ->
         Err(error) => return unavailable(&error),
     };
     let page = Enrol { username: name.as_str(), problem, hidden: browser.hidden(&[("token", token)]) };
-    let mut response = pages::render(StatusCode::OK, &page, None);
-    if let Some(cookie) = &browser.set_cookie {
-        response.headers_mut().append(header::SET_COOKIE, cookie.clone());
-    }
-    response
+    browser.show(StatusCode::OK, &page, None)
 }
 
-pub(super) async fn submit(
-    State(login): State<Arc<Login>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some((browser, form)) = Browser::read(&headers, &body) else { return stale() };
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let Visit { browser, form, origin, .. } = visit;
     let (Some(token), Some(password)) = (form.get("token"), form.get("password")) else { return stale() };
     let username = form.get("username").unwrap_or_default();
     if let Err(problem) = check_strength(password, &[username]) {

@@ -1,16 +1,22 @@
 //! What all forms here share: the browser's cookie, a token against forgery, the request that is gone on with.
 
-use axum::response::Response;
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::rejection::ExtensionRejection;
+use axum::extract::{Extension, FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
 use chartgate_access::client::Client;
 use chartgate_access::grant::authorization_code::PendingAuthorization;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::session::Session;
 use chartgate_protocol::form::Form;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Login;
 use crate::entropy::{digest_of, opaque_secret};
 use crate::net::cookie;
+use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
 
@@ -18,12 +24,12 @@ use crate::store::StoreError;
 pub(super) struct Browser {
     secret: String,
     /// To be set if the browser is new.
-    pub(super) set_cookie: Option<HeaderValue>,
+    set_cookie: Option<HeaderValue>,
 }
 
 impl Browser {
     /// The browser of a request, or a new one.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    fn of(headers: &HeaderMap) -> Self {
         match cookie::read(headers, cookie::BROWSER) {
             Some(secret) => Self { secret: secret.to_owned(), set_cookie: None },
             None => {
@@ -32,6 +38,11 @@ impl Browser {
                 Self { secret, set_cookie }
             }
         }
+    }
+
+    /// What requests that this browser begins are kept with.
+    pub(super) fn digest(&self) -> String {
+        digest_of(&self.secret)
     }
 
     /// What forms of this browser carry against forgery (ATTACKS O31).
@@ -51,8 +62,22 @@ impl Browser {
         out
     }
 
+    /// Shows a page, and gives the browser its name if it has none yet.
+    pub(super) fn show(
+        &self,
+        status: StatusCode,
+        page: &impl Template,
+        form_target: Option<&str>,
+    ) -> Response {
+        let mut response = pages::render(status, page, form_target);
+        if let Some(cookie) = &self.set_cookie {
+            response.headers_mut().append(header::SET_COOKIE, cookie.clone());
+        }
+        response
+    }
+
     /// Reads a form that this browser was given.
-    pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Option<(Self, Form)> {
+    fn read(headers: &HeaderMap, body: &[u8]) -> Option<(Self, Form)> {
         let browser = Self::of(headers);
         let form = Form::parse(std::str::from_utf8(body).ok()?).ok()?;
         let given = form.get("csrf").is_some_and(|csrf| csrf == browser.csrf());
@@ -68,6 +93,59 @@ impl Browser {
             Ok(client.map(|client| Begun { digest, pending, client }))
         })
     }
+}
+
+/// A page that somebody asks for: which browser, from where, and what the address says.
+pub(super) struct Visit {
+    pub(super) browser: Browser,
+    pub(super) form: Form,
+    pub(super) origin: Origin,
+    pub(super) headers: HeaderMap,
+}
+
+/// A form that somebody sends back: it was given to this browser, by us.
+pub(super) struct Submission(pub(super) Visit);
+
+impl<S: Send + Sync> FromRequestParts<S> for Visit {
+    type Rejection = ExtensionRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let Extension(origin) = Extension::from_request_parts(parts, state).await?;
+        let form = Form::parse(parts.uri.query().unwrap_or_default()).unwrap_or_default();
+        Ok(Self { browser: Browser::of(&parts.headers), form, origin, headers: parts.headers.clone() })
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Submission {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let visit =
+            Visit::from_request_parts(&mut parts, state).await.map_err(IntoResponse::into_response)?;
+        let request = Request::from_parts(parts, body);
+        let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let (browser, form) = Browser::read(&visit.headers, &body).ok_or_else(stale)?;
+        Ok(Self(Visit { browser, form, ..visit }))
+    }
+}
+
+impl Visit {
+    /// The authorization request that this is about, and who is signed in; or the page to show in place of that.
+    pub(super) fn asked(&self, login: &Login) -> Result<Asked, Box<Response>> {
+        let handle = self.form.get("request").ok_or_else(stale)?;
+        let begun = self.browser.pending(login, handle).map_err(|e| unavailable(&e))?.ok_or_else(stale)?;
+        let present = Present::of(login, &self.headers).map_err(|e| unavailable(&e))?;
+        let present = present.ok_or_else(|| see_other(&format!("/login?request={handle}")))?;
+        Ok(Asked { handle: handle.to_owned(), begun, present })
+    }
+}
+
+/// The request that a form is about, and who is signed in.
+pub(super) struct Asked {
+    pub(super) handle: String,
+    pub(super) begun: Begun,
+    pub(super) present: Present,
 }
 
 /// An authorization request that was begun.
@@ -101,8 +179,7 @@ impl Present {
 
 /// Goes on elsewhere.
 pub(super) fn see_other(target: &str) -> Response {
-    use axum::response::IntoResponse as _;
-    // INVARIANT: targets are our own paths with base64url in them.
+    // INVARIANT: targets are our own paths with base64url in them, or redirect URIs, which are visible ASCII.
     let location = HeaderValue::from_str(target).unwrap_or_else(|_| HeaderValue::from_static("/account"));
     let headers =
         [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];

@@ -4,20 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use askama::Template;
-use axum::body::Bytes;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::caller::{CallerKind, Facts};
 use chartgate_access::pdp::decide::{Decision, Question, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
-use chartgate_protocol::form::Form;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::Login;
-use super::consent::{Asked, deny};
-use super::form::{Begun, Browser, see_other, stale, unavailable};
-use crate::net::origin::Origin;
+use super::consent::deny;
+use super::form::{Asked, Begun, Submission, Visit, see_other, unavailable};
 use crate::pages;
 use crate::store::StoreError;
 
@@ -39,39 +36,26 @@ struct Choice {
 /// The most that are listed; beyond that the id is typed.
 const LISTED: usize = 200;
 
-pub(super) async fn page(
-    State(login): State<Arc<Login>>,
-    Extension(origin): Extension<Origin>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
-    let browser = Browser::of(&headers);
-    match Asked::read(&login, &headers, &browser, &form) {
-        Ok(asked) => show(&login, &origin, &browser, &asked, None).await,
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    match visit.asked(&login) {
+        Ok(asked) => show(&login, &visit, &asked, None).await,
         Err(response) => *response,
     }
 }
 
-pub(super) async fn submit(
-    State(login): State<Arc<Login>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some((browser, form)) = Browser::read(&headers, &body) else { return stale() };
-    let asked = match Asked::read(&login, &headers, &browser, &form) {
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let asked = match visit.asked(&login) {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
-    if form.get("decision") == Some("deny") {
-        return deny(&login, &origin, asked.begun, &asked.present).await;
+    if visit.form.get("decision") == Some("deny") {
+        return deny(&login, &visit.origin, asked.begun, &asked.present).await;
     }
-    let picked = form.get("patient").and_then(|id| id.parse::<PatientId>().ok());
+    let picked = visit.form.get("patient").and_then(|id| id.parse::<PatientId>().ok());
     let allowed = picked.filter(|patient| may_see(&login, &asked, patient));
     let Some(patient) = allowed else {
         let problem = Some("That is not a patient whose record you may see.");
-        return show(&login, &origin, &browser, &asked, problem).await;
+        return show(&login, &visit, &asked, problem).await;
     };
     let Asked { handle, begun: Begun { digest, mut pending, .. }, .. } = asked;
     pending.patient = Some(patient);
@@ -81,30 +65,25 @@ pub(super) async fn submit(
     }
 }
 
-async fn show(
-    login: &Login,
-    origin: &Origin,
-    browser: &Browser,
-    asked: &Asked,
-    problem: Option<&str>,
-) -> Response {
+async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<&str>) -> Response {
     let Asked { handle, begun, present } = asked;
     let panel = login.care.of(&present.user.name);
     // Care rows outlive a change of role: policy says whether they still open anything.
     let may_list = panel.len() <= LISTED && allows(login, asked, Relation::Panel);
     let listed: BTreeSet<PatientId> = if may_list { (*panel).clone() } else { BTreeSet::new() };
-    let names = match login.directory.names(origin, &present.user, &begun.pending.audience, &listed).await {
-        Ok(names) => names,
-        Err(error) => return unavailable(&error),
-    };
+    let names =
+        match login.directory.names(&visit.origin, &present.user, &begun.pending.audience, &listed).await {
+            Ok(names) => names,
+            Err(error) => return unavailable(&error),
+        };
     let page = PatientPage {
         application: begun.client.client_id.as_str(),
         any_patient: allows(login, asked, Relation::Other),
         patients: choices(&listed, &names),
         problem,
-        hidden: browser.hidden(&[("request", handle)]),
+        hidden: visit.browser.hidden(&[("request", handle)]),
     };
-    pages::render(StatusCode::OK, &page, Some(&begun.pending.redirect_uri))
+    pages::render(StatusCode::OK, &page, begun.pending.reply_to.form_target())
 }
 
 fn choices(listed: &BTreeSet<PatientId>, names: &BTreeMap<PatientId, String>) -> Vec<Choice> {

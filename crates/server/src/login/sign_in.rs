@@ -5,8 +5,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::body::Bytes;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::{SessionId, Subject};
 use chartgate_access::permit::Withheld;
@@ -19,11 +18,10 @@ use chartgate_values::{Phi, Timestamp};
 use http::{HeaderMap, StatusCode, header};
 
 use super::Login;
-use super::form::{Browser, see_other, stale, unavailable};
+use super::form::{Submission, Visit, see_other, stale, unavailable};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
-use crate::pages;
 use crate::passwords::Verdict;
 use crate::store::StoreError;
 
@@ -41,23 +39,49 @@ const BUSY: &str = "Too many people are signing in just now. Try again in a mome
 const TOO_OFTEN: &str =
     "Too many attempts. Wait a little, then try again; if it goes on, ask your administrator.";
 
-pub(super) async fn page(
-    State(login): State<Arc<Login>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
-    let browser = Browser::of(&headers);
-    show(&login, &browser, form.get("request"), None, StatusCode::OK)
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    show(&login, &visit, None, StatusCode::OK)
 }
 
-fn show(
-    login: &Login,
-    browser: &Browser,
-    handle: Option<&str>,
-    problem: Option<(&str, &str)>,
-    status: StatusCode,
-) -> Response {
+/// What the person goes on with once they are signed in.
+enum Then<'a> {
+    /// An application's request.
+    Request(&'a str),
+    /// The code of a device.
+    Device,
+    /// Nothing in particular.
+    Account,
+}
+
+impl<'a> Then<'a> {
+    fn of(form: &'a Form) -> Self {
+        match (form.get("request"), form.get("then")) {
+            (Some(handle), _) => Self::Request(handle),
+            (None, Some("device")) => Self::Device,
+            (None, Some(_) | None) => Self::Account,
+        }
+    }
+
+    fn hidden(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Request(handle) => Some(("request", handle)),
+            Self::Device => Some(("then", "device")),
+            Self::Account => None,
+        }
+    }
+
+    fn target(&self) -> String {
+        match self {
+            Self::Request(handle) => format!("/authorize/continue?request={handle}"),
+            Self::Device => "/device".to_owned(),
+            Self::Account => "/account".to_owned(),
+        }
+    }
+}
+
+fn show(login: &Login, visit: &Visit, problem: Option<(&str, &str)>, status: StatusCode) -> Response {
+    let (browser, then) = (&visit.browser, Then::of(&visit.form));
+    let handle = visit.form.get("request");
     let begun = match handle.map(|handle| browser.pending(login, handle)).transpose() {
         Ok(Some(None)) => return stale(),
         Ok(begun) => begun.flatten(),
@@ -68,25 +92,15 @@ fn show(
         application: begun.as_ref().map(|begun| begun.client.client_id.as_str()),
         problem: problem.map(|(text, _)| text),
         username: problem.map_or(hint, |(_, username)| username),
-        hidden: browser.hidden(&handle.map(|handle| ("request", handle)).into_iter().collect::<Vec<_>>()),
+        hidden: browser.hidden(then.hidden().as_slice()),
     };
-    let target = begun.as_ref().map(|begun| begun.pending.redirect_uri.as_str());
-    let mut response = pages::render(status, &page, target);
-    if let Some(cookie) = &browser.set_cookie {
-        response.headers_mut().append(header::SET_COOKIE, cookie.clone());
-    }
-    response
+    let target = begun.as_ref().and_then(|begun| begun.pending.reply_to.form_target());
+    browser.show(status, &page, target)
 }
 
-pub(super) async fn submit(
-    State(login): State<Arc<Login>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some((browser, form)) = Browser::read(&headers, &body) else { return stale() };
-    let handle = form.get("request");
-    if let Some(handle) = handle {
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let Visit { browser, form, origin, headers } = &visit;
+    if let Some(handle) = form.get("request") {
         match browser.pending(&login, handle) {
             Ok(Some(_)) => {}
             Ok(None) => return stale(),
@@ -95,31 +109,27 @@ pub(super) async fn submit(
     }
     let (typed, password) =
         (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
-    let attempt = match check(&login, &origin, typed, password).await {
+    let attempt = match check(&login, origin, typed, password).await {
         Ok(attempt) => attempt,
         Err(error) => return unavailable(&error),
     };
     let user = match attempt {
         Attempt::Good(user) => user,
         Attempt::Refused(reason, user) => {
-            return refuse(&login, &origin, reason, user.as_ref(), || {
+            return refuse(&login, origin, reason, user.as_ref(), || {
                 let (status, text) = match reason {
                     Reason::Throttled => (StatusCode::TOO_MANY_REQUESTS, TOO_OFTEN),
                     Reason::Busy => (StatusCode::SERVICE_UNAVAILABLE, BUSY),
                     Reason::UnknownUser | Reason::WrongPassword | Reason::Disabled => (StatusCode::OK, WRONG),
                 };
-                show(&login, &browser, handle, Some((text, typed)), status)
+                show(&login, &visit, Some((text, typed)), status)
             })
             .await;
         }
     };
-    match start_session(&login, &origin, &headers, &user).await {
+    match start_session(&login, origin, headers, &user).await {
         Ok(cookie) => {
-            let target = handle.map_or_else(
-                || "/account".to_owned(),
-                |handle| format!("/authorize/continue?request={handle}"),
-            );
-            let mut response = see_other(&target);
+            let mut response = see_other(&Then::of(form).target());
             response.headers_mut().append(header::SET_COOKIE, cookie);
             response
         }

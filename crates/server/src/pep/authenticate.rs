@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use chartgate_access::pdp::caller::{Caller, CallerKind, Facts};
 use chartgate_access::token::access_token;
 use chartgate_access::token::revocation::{Revoked, Traits};
-use chartgate_audit::record::{Actor, ActorKind, Record};
+use chartgate_audit::record::{Actor, ActorKind, Delegate, Record};
 use chartgate_protocol::jose::claims::{AccessTokenClaims, NumericDate};
 use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation, Rejection};
 use chartgate_values::{Clock, Phi, Timestamp};
@@ -19,7 +19,7 @@ use crate::config::Route;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::sessions::LiveSessions;
-use crate::live::tokens::traits_of;
+use crate::live::tokens::{delegates, traits_of};
 use crate::net::bearer::{self, BearerError};
 use proven::Proven;
 
@@ -44,6 +44,8 @@ pub(super) struct Authenticated {
     traits: Traits,
     expires: NumericDate,
     auth_time: Option<Timestamp>,
+    /// Those who act by it.
+    delegates: Box<[Delegate]>,
 }
 
 /// Whether a token that an answer was made for is still believed while it goes out.
@@ -175,6 +177,7 @@ impl Authenticated {
             },
             expires: claims.exp,
             auth_time: claims.auth_time.map(NumericDate::timestamp),
+            delegates: delegates(claims.act.as_ref()).into(),
             traits,
         })
     }
@@ -196,12 +199,14 @@ impl Authenticated {
             sub: Some(facts.subject.to_string()),
             client_id: Some(facts.client_id.to_string()),
             kind: match facts.kind {
+                CallerKind::Person if !self.delegates.is_empty() => ActorKind::Agent,
                 CallerKind::Person => ActorKind::Human,
                 CallerKind::Workload => ActorKind::Workload,
             },
             fhir_user: self.caller.fhir_user.as_ref().map(|f| Phi::new(f.to_string())),
             roles: facts.roles.iter().map(ToString::to_string).collect(),
         };
+        record.on_behalf_of = self.delegates.to_vec();
         record.purpose_of_use.clone_from(&facts.purpose_of_use);
         record.session = self.traits.session.as_ref().map(ToString::to_string);
         record.grant = self.traits.grant.as_ref().map(ToString::to_string);
@@ -228,12 +233,7 @@ impl NotAuthenticated {
             Self::Malformed => "malformed-authorization",
             Self::Rejected(rejection) => rejection.reason(),
             Self::ForeignClaims => "foreign-claims",
-            Self::Revoked(Revoked::Subject) => "revoked-subject",
-            Self::Revoked(Revoked::Session) => "revoked-session",
-            Self::Revoked(Revoked::Client) => "revoked-client",
-            Self::Revoked(Revoked::Grant) => "revoked-grant",
-            Self::Revoked(Revoked::Key) => "revoked-key",
-            Self::Revoked(Revoked::Token) => "revoked-token",
+            Self::Revoked(revoked) => revoked.reason(),
             Self::SessionOver => "session-over",
         }
     }

@@ -22,7 +22,7 @@ impl Sql<'_> {
     }
 
     /// The failures of a name.
-    fn login_failures(&self, name: &str) -> Result<Failures, StoreError> {
+    pub(crate) fn login_failures(&self, name: &str) -> Result<Failures, StoreError> {
         let text = "SELECT count, last_at FROM login_failures WHERE name = ?1";
         let found = self.first("login_failures", text, &[name.into()], |row| {
             let count = u32::try_from(row.get::<i64>("count")?).map_err(|_| row.inconsistent("count"))?;
@@ -31,7 +31,8 @@ impl Sql<'_> {
         Ok(found.unwrap_or_default())
     }
 
-    fn add_login_failure(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
+    /// Counts one more.
+    pub(crate) fn add_login_failure(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
         let text = "INSERT INTO login_failures (name, count, last_at) VALUES (?1, 1, ?2) \
                     ON CONFLICT (name) DO UPDATE SET count = login_failures.count + 1, last_at = ?2";
         self.execute(text, &[name.into(), now.into()]).map(drop)

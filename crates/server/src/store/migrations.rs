@@ -4,7 +4,13 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const FILES: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const FILES: [&str; 5] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_logout_requests.sql"),
+    include_str!("migrations/0003_device_authorizations.sql"),
+    include_str!("migrations/0004_pushed_requests.sql"),
+    include_str!("migrations/0005_exchanged_tokens.sql"),
+];
 
 /// Brings the schema up to date.
 ///

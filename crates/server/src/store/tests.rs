@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use chartgate_access::grant::authorization_code::PendingAuthorization;
+use chartgate_access::ids::ClientId;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_values::Timestamp;
@@ -135,4 +137,30 @@ fn a_database_of_a_later_version_is_left_alone() {
         .execute("INSERT INTO schema_version (version) VALUES (1000)", [])
         .unwrap();
     assert!(matches!(Store::open(&path), Err(StoreError::TooNew { found: 1000, .. })));
+}
+
+#[test]
+fn o22_a_pushed_request_ends_at_its_deadline_not_after_it() {
+    let scratch = Scratch::new("pushed");
+    let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    let request: PendingAuthorization = serde_json::from_value(serde_json::json!({
+        "client_id": "app", "scope": "openid", "audience": "https://g/fhir", "signed_in_since": null,
+        "reply_to": { "redirect": { "redirect_uri": "https://a/cb", "state": null,
+            "code_challenge": challenge, "nonce": null } },
+        "ask_again": "no", "pages": "allowed", "login_hint": null, "patient": null, "consent": "not_yet",
+        "created_at": NOW,
+    }))
+    .unwrap();
+    let app: ClientId = "app".parse().unwrap();
+    let push_and_take = move |at| {
+        scratch.store.write_blocking::<_, StoreError, _>({
+            let (request, app) = (request.clone(), app.clone());
+            move |sql| {
+                sql.add_pushed_request("digest", &request)?;
+                sql.take_pushed_request("digest", &app, Timestamp::from_unix(at))
+            }
+        })
+    };
+    assert!(push_and_take(59).unwrap().is_some());
+    assert_eq!(push_and_take(60).unwrap(), None);
 }

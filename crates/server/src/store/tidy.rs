@@ -14,6 +14,10 @@ impl Sql<'_> {
     /// over at the latest `longest_session` after its sign-in.
     pub(crate) fn tidy(&self, longest_session: Duration, now: Timestamp) -> Result<(), StoreError> {
         self.forget_pending(now)?;
+        self.forget_logout_requests(now)?;
+        self.forget_devices(now)?;
+        self.forget_exchanged(now)?;
+        self.forget_pushed_requests(now)?;
         self.forget_codes(now)?;
         self.forget_assertions(now)?;
         self.forget_login_failures(now)?;

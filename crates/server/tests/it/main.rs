@@ -14,7 +14,11 @@ mod codes;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
 mod edge;
+#[cfg(test)]
+mod exchange;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
@@ -28,13 +32,21 @@ mod hang_ups;
 #[cfg(test)]
 mod held_connections;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 mod jwt_attacks;
 #[cfg(test)]
 mod large;
 #[cfg(test)]
+mod logout;
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod oracles;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod par;
 #[cfg(test)]
 mod parallel;
 #[cfg(test)]

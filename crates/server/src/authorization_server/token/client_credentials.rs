@@ -64,6 +64,7 @@ pub(super) async fn redeem(
     }
     let answer = TokenResponse {
         access_token,
+        issued_token_type: None,
         token_type: "Bearer",
         expires_in: server.tokens.access_token_ttl.as_secs(),
         scope,

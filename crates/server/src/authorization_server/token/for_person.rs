@@ -91,6 +91,7 @@ pub(super) async fn issue_for_person(
     record.detail.insert("scope".to_owned(), Phi::new(scope.to_string()));
     let answer = TokenResponse {
         access_token,
+        issued_token_type: None,
         token_type: "Bearer",
         expires_in: ttl.as_secs(),
         need_patient_banner: grant.patient.as_ref().map(|_| true),
@@ -179,7 +180,7 @@ fn keep(sql: &Sql<'_>, grant: &GrantId, next: Option<&(String, RefreshToken)>) -
 }
 
 /// Everything whose cut-off would void the new token.
-fn targets(server: &AuthorizationServer, client: &Client, grant: &Grant) -> Vec<Target> {
+pub(super) fn targets(server: &AuthorizationServer, client: &Client, grant: &Grant) -> Vec<Target> {
     let mut targets = vec![
         Target::Subject(grant.subject.clone()),
         Target::Client(client.client_id.clone()),
@@ -206,7 +207,7 @@ fn refresh_deadline(server: &AuthorizationServer, grant: &Grant, now: Timestamp)
     }
 }
 
-fn denied(cause: MayNotIssue) -> Denied {
+pub(super) fn denied(cause: MayNotIssue) -> Denied {
     match cause {
         MayNotIssue::UserDisabled => refuse("user-disabled"),
         MayNotIssue::SessionOver(_) => refuse("session-over"),
@@ -218,7 +219,7 @@ fn denied(cause: MayNotIssue) -> Denied {
     }
 }
 
-fn refuse(reason: &'static str) -> Denied {
+pub(super) fn refuse(reason: &'static str) -> Denied {
     Denied::new(reason, OAuthError::new(ErrorCode::InvalidGrant, "the grant is not valid any more"))
 }
 
@@ -226,7 +227,7 @@ pub(super) fn invalid(reason: &'static str) -> Denied {
     Denied::new(reason, OAuthError::new(ErrorCode::InvalidGrant, "the refresh token is not valid"))
 }
 
-fn not_a_claim(error: impl std::fmt::Display) -> Denied {
+pub(super) fn not_a_claim(error: impl std::fmt::Display) -> Denied {
     tracing::error!(%error, "minting");
     Denied::new("minting-failed", OAuthError::new(ErrorCode::ServerError, "the token cannot be made"))
 }

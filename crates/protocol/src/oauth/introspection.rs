@@ -1,0 +1,119 @@
+//! Token introspection: what a client asks, and what it is told. RFC 7662 sections 2.1 and 2.2.
+
+use chartgate_values::Secret;
+use serde::Serialize;
+
+use super::scope::ScopeSet;
+use super::token::TokenRequestError;
+use crate::form::Form;
+use crate::jose::claims::{AccessTokenClaims, NumericDate};
+
+/// A token that a client asks about. The hint is only a hint, so it is not read.
+#[derive(Debug)]
+pub struct IntrospectionRequest {
+    /// An access or refresh token.
+    pub token: Secret<String>,
+}
+
+impl IntrospectionRequest {
+    /// Reads the token out of the form.
+    ///
+    /// # Errors
+    /// [`TokenRequestError::Missing`].
+    pub fn read(form: &Form) -> Result<Self, TokenRequestError> {
+        let token = form.get("token").ok_or(TokenRequestError::Missing("token"))?;
+        Ok(Self { token: Secret::new(token.to_owned()) })
+    }
+}
+
+/// What the client is told.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Introspection {
+    /// The token is good now.
+    Active(Box<Active>),
+    /// It is not, or it is none of the client's business: why is not said, nor anything else (RFC 7662 section 2.2).
+    Inactive(Inactive),
+}
+
+/// `{"active":false}`.
+#[derive(Serialize)]
+pub struct Inactive {
+    active: bool,
+}
+
+/// A token that is good now.
+#[derive(Serialize)]
+pub struct Active {
+    active: bool,
+    #[serde(flatten)]
+    token: ActiveToken,
+}
+
+/// What an active token says.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum ActiveToken {
+    /// All its claims.
+    Access {
+        /// `Bearer`.
+        token_type: &'static str,
+        /// Who it speaks of, as people know them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        username: Option<String>,
+        /// What stands in it.
+        #[serde(flatten)]
+        claims: Box<AccessTokenClaims>,
+    },
+    /// What is kept of it.
+    Refresh {
+        /// Whose token it is.
+        iss: String,
+        /// To whom it was given.
+        client_id: String,
+        /// Who gave it.
+        sub: String,
+        /// The same, as people know them.
+        username: String,
+        /// Where its access tokens are good.
+        aud: String,
+        /// What was granted.
+        scope: ScopeSet,
+        /// When it ends by itself.
+        exp: NumericDate,
+        /// The session that it lives with.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sid: Option<String>,
+    },
+}
+
+impl Introspection {
+    /// A good token, which says this.
+    #[must_use]
+    pub fn active(token: ActiveToken) -> Self {
+        Self::Active(Box::new(Active { active: true, token }))
+    }
+
+    /// Any other token: the same bytes for every cause.
+    #[must_use]
+    pub fn inactive() -> Self {
+        Self::Inactive(Inactive { active: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn o27_an_inactive_answer_has_one_member() {
+        assert_eq!(serde_json::to_string(&Introspection::inactive()).unwrap(), r#"{"active":false}"#);
+    }
+
+    #[test]
+    fn o28_the_hint_is_a_hint() {
+        let read = |text| IntrospectionRequest::read(&Form::parse(text).unwrap());
+        assert_eq!(read("token=t&token_type_hint=nonsense").unwrap().token.expose(), "t");
+        assert_eq!(read("token_type_hint=access_token").unwrap_err(), TokenRequestError::Missing("token"));
+    }
+}

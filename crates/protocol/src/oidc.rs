@@ -1,0 +1,3 @@
+//! OpenID Connect beside OAuth.
+
+pub mod logout;

@@ -1,0 +1,98 @@
+//! How every request of a client begins: a form, and a client that proves who it is. RFC 6749 sections 2.3 and 3.2.
+
+use chartgate_access::client::{AuthMethod, Client};
+use chartgate_access::ids::ClientId;
+use chartgate_access::permit::Withheld;
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_values::Timestamp;
+use http::{HeaderMap, header};
+
+use super::AuthorizationServer;
+use super::authenticate_client::{NotAuthenticated, authenticate_client};
+use super::error::OAuthError;
+use crate::net::origin::Origin;
+use crate::net::reserve::KeptForOthers;
+
+/// What a client sent, once it has shown who it is.
+pub(super) struct ClientRequest {
+    pub(super) client: Client,
+    pub(super) form: Form,
+}
+
+impl ClientRequest {
+    /// Reads the form and authenticates the client. One that fails is recorded, and counted against its address.
+    ///
+    /// # Errors
+    /// What the caller is answered.
+    pub(super) async fn read(
+        server: &AuthorizationServer,
+        origin: &Origin,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Self, OAuthError> {
+        let form = form(headers, body)?;
+        let now = server.clock.now();
+        match authenticate_client(server, headers, &form, now).await {
+            Ok(client) => Ok(Self { client, form }),
+            Err(failure) => Err(record_stranger(server, origin, failure, now).await),
+        }
+    }
+}
+
+/// Before anything is kept or recorded for a client that fails, or that may make entries without end: anybody can say that
+/// they are a public client, so those are counted, and turned away while the disk's reserve is touched.
+///
+/// # Errors
+/// [`KeptForOthers`].
+pub(super) fn admit_unproven(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    client: &Client,
+) -> Result<(), KeptForOthers> {
+    match client.token_endpoint_auth_method {
+        AuthMethod::None => {
+            server.throttle.count(origin.ip);
+            server.throttle.reserve.admit_stranger()
+        }
+        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::PrivateKeyJwt => Ok(()),
+    }
+}
+
+/// The form of a request that says it is one.
+pub(super) fn form(headers: &HeaderMap, body: &[u8]) -> Result<Form, OAuthError> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).map(str::trim);
+    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
+        let description = "the body has to be application/x-www-form-urlencoded";
+        return Err(OAuthError::new(ErrorCode::InvalidRequest, description));
+    }
+    let text = std::str::from_utf8(body)
+        .map_err(|_| OAuthError::new(ErrorCode::InvalidRequest, "the body is not UTF-8"))?;
+    Ok(Form::parse(text)?)
+}
+
+/// A client that did not prove who it is: recorded, and counted against its address.
+async fn record_stranger(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    failure: NotAuthenticated,
+    now: Timestamp,
+) -> OAuthError {
+    server.throttle.count(origin.ip);
+    if let Err(kept) = server.throttle.reserve.admit_stranger() {
+        return kept.into();
+    }
+    let mut record = origin.record(Event::TokenDenied, Outcome::Deny, now);
+    record.decision.reason = Some(failure.reason.to_owned());
+    // A name that is nobody's is not written down: it may be a secret in the wrong place.
+    let registered =
+        |id: &ClientId| server.store.read(|sql| sql.client(id)).is_ok_and(|found| found.is_some());
+    let claimed = failure.claimed.and_then(|claimed| claimed.parse().ok());
+    record.actor.client_id = claimed.filter(registered).map(Into::into);
+    match server.journal.append(&record, Withheld::new(failure.error)).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => error.into(),
+    }
+}

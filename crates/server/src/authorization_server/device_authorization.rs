@@ -1,0 +1,115 @@
+//! A device asks for its person. RFC 8628 sections 3.1 and 3.2.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use chartgate_access::client::{Client, GrantType};
+use chartgate_access::grant::device::{DEVICE_LIFE, DeviceAnswer, DeviceAuthorization, POLL_INTERVAL};
+use chartgate_access::login::steps;
+use chartgate_access::permit::Withheld;
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::device::{DeviceAuthorizationRequest, DeviceAuthorizationResponse, UserCode};
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_values::Phi;
+use http::HeaderMap;
+
+use super::client_request::{ClientRequest, admit_unproven};
+use super::error::{OAuthError, answer};
+use super::token::workload;
+use super::{AuthorizationServer, audience};
+use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
+use crate::net::origin::Origin;
+use crate::store::StoreError;
+use crate::store::pending::Took;
+
+pub(super) async fn post(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(begin(&server, &origin, &headers, &body).await.map(Json))
+}
+
+async fn begin(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<DeviceAuthorizationResponse, OAuthError> {
+    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
+    // Whoever may ask can make entries and records without end: a public client is anybody.
+    admit_unproven(server, origin, &client)?;
+    let now = server.clock.now();
+    let mut record = origin.record(Event::DeviceRequested, Outcome::Allow, now);
+    record.actor = workload(&client);
+    let device = match check(server, origin, &client, &form) {
+        Ok(device) => device,
+        Err(error) => {
+            record.outcome = Outcome::Deny;
+            record.decision.reason = Some(error.code.as_str().to_owned());
+            let recorded = server.journal.append(&record, Withheld::new(error)).await?;
+            return Err(Withheld::release(recorded));
+        }
+    };
+    record.detail.insert("scope".to_owned(), Phi::new(device.scope.to_string()));
+    record.detail.insert("audience".to_owned(), Phi::new(device.audience.clone()));
+    let device_code = opaque_secret();
+    let user_code = loop {
+        let user_code = UserCode::draw(&mut SystemEntropy);
+        let (digest, typed) = (digest_of(device_code.expose()), digest_of(user_code.to_string()));
+        let kept = device.clone();
+        let added = server.store.write(move |sql| sql.add_device(&digest, &typed, &kept)).await;
+        match added.map_err(|e: StoreError| OAuthError::from(e))? {
+            Took::It => break user_code,
+            Took::Nothing => {}
+        }
+    };
+    let answer = DeviceAuthorizationResponse {
+        device_code: device_code.expose().clone(),
+        user_code: user_code.to_string(),
+        verification_uri: format!("{}/device", server.issuer),
+        expires_in: DEVICE_LIFE.as_secs(),
+        interval: POLL_INTERVAL.as_secs(),
+    };
+    let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
+    Ok(Withheld::release(recorded))
+}
+
+/// Whether this client may ask for this.
+fn check(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    client: &Client,
+    form: &Form,
+) -> Result<DeviceAuthorization, OAuthError> {
+    if !client.grant_types.contains(&GrantType::DeviceCode) {
+        return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant"));
+    }
+    let request =
+        DeviceAuthorizationRequest::read(form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
+    let scope = client.grantable(request.scope.as_ref().unwrap_or(&client.scope));
+    let scope = steps::grantable_by_a_person(&scope);
+    if scope.is_empty() {
+        let description = "none of the scopes can be granted to this client";
+        return Err(OAuthError::new(ErrorCode::InvalidScope, description));
+    }
+    let registered = client.audience.as_deref();
+    let audience =
+        audience::resolve(request.resource.as_deref(), registered, &scope, &server.routes, &server.issuer)
+            .map_err(|e| OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))?;
+    Ok(DeviceAuthorization {
+        client_id: client.client_id.clone(),
+        scope,
+        audience,
+        asked_from: origin.ip.to_string(),
+        asked_at: server.clock.now(),
+        interval: POLL_INTERVAL,
+        polled_at: None,
+        answer: DeviceAnswer::Waiting,
+    })
+}

@@ -1,0 +1,154 @@
+//! Token introspection. RFC 7662; ATTACKS O27, O28.
+//!
+//! A client that proves who it is learns what its own tokens are worth; about another's it needs the permission
+//! `introspect:any`. Everything else is inactive, in the same bytes whatever the cause: the log knows which.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use chartgate_access::client::{AuthMethod, Client, Permission};
+use chartgate_access::permit::Withheld;
+use chartgate_access::principal::UserState;
+use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::introspection::{ActiveToken, Introspection, IntrospectionRequest};
+use chartgate_values::Phi;
+use http::HeaderMap;
+
+use super::AuthorizationServer;
+use super::client_request::{ClientRequest, admit_unproven};
+use super::error::{OAuthError, answer};
+use super::token::workload;
+use crate::entropy::digest_of;
+use crate::live::tokens::NotBelieved;
+use crate::net::origin::Origin;
+use crate::store::StoreError;
+use crate::store::refresh_tokens::StoredRefreshToken;
+
+pub(super) async fn post(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(introspect(&server, &origin, &headers, &body).await.map(Json))
+}
+
+async fn introspect(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Introspection, OAuthError> {
+    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
+    let mut record = origin.record(Event::TokenIntrospected, Outcome::Allow, server.clock.now());
+    record.actor = workload(&client);
+    let outcome = if client.token_endpoint_auth_method == AuthMethod::None {
+        // RFC 7662 section 2.1: against scanning for tokens, nobody asks who does not prove who they are.
+        admit_unproven(server, origin, &client)?;
+        let error = OAuthError::new(ErrorCode::InvalidClient, "the client does not prove who it is");
+        Err(NoAnswer { reason: "public-client", answer: Err(error) })
+    } else {
+        let request =
+            IntrospectionRequest::read(&form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
+        look(server, &client, request.token.expose(), &mut record)?
+    };
+    let answer = match outcome {
+        Ok(active) => Ok(Introspection::active(active)),
+        Err(NoAnswer { reason, answer }) => {
+            record.outcome = Outcome::Deny;
+            record.decision.reason = Some(reason.to_owned());
+            answer
+        }
+    };
+    let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
+    Withheld::release(recorded)
+}
+
+/// Why nothing is told: the reason for the record, and what is said in its place.
+struct NoAnswer {
+    reason: &'static str,
+    answer: Result<Introspection, OAuthError>,
+}
+
+fn inactive(reason: &'static str) -> NoAnswer {
+    NoAnswer { reason, answer: Ok(Introspection::inactive()) }
+}
+
+/// What the token is worth now. The outer error is the store's.
+fn look(
+    server: &AuthorizationServer,
+    client: &Client,
+    token: &str,
+    record: &mut Record,
+) -> Result<Result<ActiveToken, NoAnswer>, StoreError> {
+    let sees = |of: &str| {
+        client.client_id.as_str() == of || client.options.permissions.contains(&Permission::IntrospectAny)
+    };
+    if let Some(stored) = server.store.read(|sql| sql.refresh_token(&digest_of(token)))? {
+        record.grant = Some(stored.grant.to_string());
+        if !sees(stored.token.client_id.as_str()) {
+            return Ok(Err(inactive("token-of-another-client")));
+        }
+        return refresh_token(server, &stored, record);
+    }
+    let (claims, traits) = match server.own_tokens.look(token) {
+        Ok(believed) => believed,
+        Err(cause) => {
+            let reason = match cause {
+                NotBelieved::Rejected(_) => "unknown-token",
+                NotBelieved::ForeignClaims | NotBelieved::Revoked(_) | NotBelieved::SessionOver => {
+                    cause.reason()
+                }
+            };
+            return Ok(Err(inactive(reason)));
+        }
+    };
+    record.jti = Some(traits.jti.to_string());
+    record.session = traits.session.as_ref().map(ToString::to_string);
+    record.grant = traits.grant.as_ref().map(ToString::to_string);
+    record.detail.insert("subject".to_owned(), Phi::new(traits.subject.to_string()));
+    if !sees(claims.client_id.as_str()) {
+        return Ok(Err(inactive("token-of-another-client")));
+    }
+    let username = (claims.sub != claims.client_id).then(|| claims.sub.to_string());
+    Ok(Ok(ActiveToken::Access { token_type: "Bearer", username, claims: Box::new(claims) }))
+}
+
+/// A refresh token is good if using it now would give tokens.
+fn refresh_token(
+    server: &AuthorizationServer,
+    stored: &StoredRefreshToken,
+    record: &mut Record,
+) -> Result<Result<ActiveToken, NoAnswer>, StoreError> {
+    let now = server.clock.now();
+    let token = &stored.token;
+    if token.consumed_at.is_some() || token.revoked_at.is_some() || now >= token.expires_at {
+        return Ok(Err(inactive("refresh-token-over")));
+    }
+    let Some(grant) = server.store.read(|sql| sql.live_grant(&stored.grant))? else {
+        return Ok(Err(inactive("grant-revoked")));
+    };
+    record.session = grant.session.as_ref().map(ToString::to_string);
+    record.detail.insert("subject".to_owned(), Phi::new(grant.subject.to_string()));
+    let user = server.store.read(|sql| sql.user(&grant.subject))?;
+    if user.is_none_or(|user| user.state == UserState::Disabled) {
+        return Ok(Err(inactive("user-disabled")));
+    }
+    if grant.session.as_ref().is_some_and(|session| server.sessions.look(session).is_err()) {
+        return Ok(Err(inactive("session-over")));
+    }
+    Ok(Ok(ActiveToken::Refresh {
+        iss: server.issuer.clone(),
+        client_id: grant.client_id.into(),
+        username: grant.subject.to_string(),
+        sub: grant.subject.into(),
+        aud: grant.audience,
+        scope: grant.scope,
+        exp: token.expires_at.into(),
+        sid: grant.session.map(Into::into),
+    }))
+}

@@ -1,0 +1,86 @@
+//! Pushed authorization requests. RFC 9126; ATTACKS O22.
+//!
+//! A client sends its request itself, having shown who it is, and its person's browser brings only the name: nobody on
+//! the way can read or change it. It is checked as any request is, and kept as what was understood of it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use chartgate_access::client::Client;
+use chartgate_access::grant::authorization_code::{PUSHED_LIFE, PendingAuthorization};
+use chartgate_access::permit::Withheld;
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::pushed::{PushedResponse, PushedUri};
+use chartgate_values::Phi;
+use http::{HeaderMap, StatusCode};
+
+use super::client_request::{ClientRequest, admit_unproven};
+use super::error::{OAuthError, answer};
+use super::token::workload;
+use super::{AuthorizationServer, authorize};
+use crate::entropy::{digest_of, opaque_secret};
+use crate::net::origin::Origin;
+use crate::store::StoreError;
+
+pub(super) async fn post(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(push(&server, &origin, &headers, &body).await.map(|answer| (StatusCode::CREATED, Json(answer))))
+}
+
+async fn push(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<PushedResponse, OAuthError> {
+    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
+    // Whoever may push can make entries and records without end: a public client is anybody.
+    admit_unproven(server, origin, &client)?;
+    let mut record = origin.record(Event::RequestPushed, Outcome::Allow, server.clock.now());
+    record.actor = workload(&client);
+    let pending = match check(server, &client, &form) {
+        Ok(pending) => pending,
+        Err(error) => {
+            record.outcome = Outcome::Deny;
+            record.decision.reason = Some(error.code.as_str().to_owned());
+            let recorded = server.journal.append(&record, Withheld::new(error)).await?;
+            return Err(Withheld::release(recorded));
+        }
+    };
+    record.detail.insert("scope".to_owned(), Phi::new(pending.scope.to_string()));
+    record.detail.insert("audience".to_owned(), Phi::new(pending.audience.clone()));
+    let uri = PushedUri::of(opaque_secret());
+    let digest = digest_of(uri.secret());
+    let kept = server.store.write(move |sql| sql.add_pushed_request(&digest, &pending)).await;
+    kept.map_err(|e: StoreError| OAuthError::from(e))?;
+    let answer = PushedResponse { request_uri: uri.to_uri(), expires_in: PUSHED_LIFE.as_secs() };
+    let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
+    Ok(Withheld::release(recorded))
+}
+
+fn check(
+    server: &AuthorizationServer,
+    client: &Client,
+    form: &Form,
+) -> Result<PendingAuthorization, OAuthError> {
+    let invalid = |description: &str| OAuthError::new(ErrorCode::InvalidRequest, description);
+    // RFC 9126 section 2.1: no request within a request.
+    if form.get("request_uri").is_some() {
+        return Err(invalid("a pushed request names no other"));
+    }
+    let redirect_uri = form.get("redirect_uri").ok_or_else(|| invalid("redirect_uri is missing"))?;
+    if !client.redirects_to(redirect_uri) {
+        return Err(invalid("redirect_uri is not registered"));
+    }
+    authorize::check(server, client, redirect_uri, form)
+        .map_err(|(code, description)| OAuthError::new(code, description))
+}

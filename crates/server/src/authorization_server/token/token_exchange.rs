@@ -1,0 +1,147 @@
+//! A token for a token. RFC 8693; ATTACKS O26.
+//!
+//! Tokens of ours alone, looked at as a route would; the new one is of the same grant and session, so that whatever ends
+//! those ends it, and is remembered as come of the old one, so that whatever ends that ends it too.
+
+use chartgate_access::client::{Client, GrantType};
+use chartgate_access::grant::Grant;
+use chartgate_access::grant::token_exchange::{Exchange, ExchangeError, Exchanged};
+use chartgate_access::issue::{IssueTo, may_issue};
+use chartgate_access::principal::UserState;
+use chartgate_access::token::access_token::Mint;
+use chartgate_access::token::revocation::Traits;
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::jose::claims::AccessTokenClaims;
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::token::TokenResponse;
+use chartgate_protocol::oauth::token_exchange::{ACCESS_TOKEN, ExchangeRequest};
+use chartgate_values::Phi;
+
+use super::for_person::{denied, not_a_claim, refuse, targets};
+use super::{Denied, Holder, Issued, OAuthError, describe_chain, describe_grant, fresh_jti, sign};
+use crate::authorization_server::AuthorizationServer;
+use crate::net::origin::Origin;
+use crate::store::StoreError;
+
+pub(super) async fn redeem(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    client: &Client,
+    request: ExchangeRequest,
+) -> Result<Issued, Denied> {
+    if !client.grant_types.contains(&GrantType::TokenExchange) {
+        let error = OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant");
+        return Err(Denied::new("grant-not-allowed", error));
+    }
+    let (subject, parent) = believed(server, request.subject_token.expose(), "bad-subject-token")?;
+    let actor = request.actor_token.as_ref();
+    let actor = actor.map(|token| believed(server, token.expose(), "bad-actor-token")).transpose()?;
+    let grant = parent.grant.as_ref().map(|id| server.store.read(|sql| sql.live_grant(id))).transpose()?;
+    let subject_client = server.store.read(|sql| sql.client(&parent.client_id))?;
+    let Some(subject_client) = subject_client else { return Err(refuse("client-removed")) };
+    let exchange = Exchange {
+        subject: &subject,
+        subject_client: &subject_client,
+        actor: actor.as_ref().map(|(claims, _)| claims),
+        by: client,
+    };
+    let exchanged =
+        exchange.decide(request.scope.as_ref(), request.audience.as_deref()).map_err(not_exchanged)?;
+    let Some(grant) = grant.flatten() else { return Err(refuse("grant-revoked")) };
+    issue(server, origin, client, grant, exchanged, parent).await
+}
+
+/// A token of ours that is good now.
+fn believed(
+    server: &AuthorizationServer,
+    token: &str,
+    reason: &'static str,
+) -> Result<(AccessTokenClaims, Traits), Denied> {
+    server.own_tokens.look(token).map_err(|_| {
+        // RFC 8693 section 2.2.2.
+        Denied::new(reason, OAuthError::new(ErrorCode::InvalidRequest, "a token is not valid"))
+    })
+}
+
+async fn issue(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    client: &Client,
+    grant: Grant,
+    exchanged: Exchanged,
+    parent: Traits,
+) -> Result<Issued, Denied> {
+    let now = server.cut_offs.wait_to_issue(&targets(server, client, &grant)).await;
+    let holder = Holder::find(server, &grant)?;
+    let Some(user) = holder.user else { return Err(refuse("user-unknown").of(grant)) };
+    let to = match &grant.session {
+        Some(_) => IssueTo::Person { user: &user, session: holder.session.as_ref() },
+        None => IssueTo::Absent { user: &user },
+    };
+    let gate = match may_issue(to, client, GrantType::TokenExchange, server.timeouts, now) {
+        Ok(gate) => gate,
+        Err(cause) => return Err(denied(cause).of(grant)),
+    };
+    let left = exchanged.not_after.since(now.floor_to_second());
+    let session_left = holder.session.as_ref().map_or(left, |s| s.deadline(server.timeouts).since(now));
+    let ttl = server.tokens.access_token_ttl.min(left).min(session_left);
+    if ttl.is_zero() {
+        return Err(refuse("subject-token-expired").of(grant));
+    }
+    let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), now };
+    let claims = mint.exchanged(&gate, &grant, &user, client, &exchanged).map_err(not_a_claim)?;
+    let access_token = sign(server, "at+jwt", &claims)?;
+    let (jti, ends, id, of) =
+        (mint.jti.clone(), mint.expires_at(), client.client_id.clone(), grant.subject.clone());
+    let kept = server.store.write(move |sql| {
+        // The gate was passed outside: who was shut out since then, and what was cut off, is refused here.
+        let enabled = sql.user(&of)?.is_some_and(|user| user.state == UserState::Enabled);
+        let good = enabled && sql.client(&id)?.is_some() && !sql.is_cut_off(&parent)?;
+        if good {
+            sql.add_exchanged(&jti, &parent, ends)?;
+        }
+        Ok::<_, StoreError>(good)
+    });
+    if !kept.await? {
+        return Err(refuse("subject-token-cut-off").of(grant));
+    }
+
+    let mut record = origin.record(Event::TokenIssued, Outcome::Allow, now);
+    describe_grant(&mut record, &grant);
+    describe_chain(&mut record, exchanged.act.as_ref());
+    record.actor.client_id = Some(client.client_id.to_string());
+    record.actor.roles = user.roles.iter().map(ToString::to_string).collect();
+    record.jti = Some(mint.jti.to_string());
+    for (name, value) in [
+        ("grant_type", GrantType::TokenExchange.to_string()),
+        ("scope", exchanged.scope.to_string()),
+        ("audience", exchanged.audience),
+    ] {
+        record.detail.insert(name.to_owned(), Phi::new(value));
+    }
+    let answer = TokenResponse {
+        access_token,
+        issued_token_type: Some(ACCESS_TOKEN),
+        token_type: "Bearer",
+        expires_in: ttl.as_secs(),
+        need_patient_banner: None,
+        patient: grant.patient.map(Into::into),
+        scope: exchanged.scope,
+        refresh_token: None,
+        id_token: None,
+    };
+    Ok(Issued { answer, record })
+}
+
+fn not_exchanged(cause: ExchangeError) -> Denied {
+    let (reason, code) = match cause {
+        ExchangeError::NotAPersons => ("not-a-persons-token", ErrorCode::InvalidRequest),
+        ExchangeError::MayNotAct => ("may-not-act", ErrorCode::InvalidRequest),
+        ExchangeError::ActorOfAnother => ("actor-token-of-another-client", ErrorCode::InvalidRequest),
+        ExchangeError::ActorActsForAnother => ("actor-token-of-delegation", ErrorCode::InvalidRequest),
+        ExchangeError::ChainTooLong => ("chain-too-long", ErrorCode::InvalidRequest),
+        ExchangeError::WiderScope => ("scope-widened", ErrorCode::InvalidScope),
+        ExchangeError::WiderAudience => ("audience-widened", ErrorCode::InvalidTarget),
+    };
+    Denied::new(reason, OAuthError::new(code, cause.to_string()))
+}

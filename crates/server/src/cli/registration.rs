@@ -1,0 +1,85 @@
+//! `chartgate client add`: from words to a registration. RFC 7591 section 2 for what the words mean.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use chartgate_access::client::{
+    AuthMethod, ClientKind, ClientOptions, GrantType, Permission, PushedRequests,
+};
+use chartgate_access::ids::{ClientId, Role};
+use chartgate_protocol::oauth::redirect::RedirectUri;
+use chartgate_protocol::oauth::scope::ScopeSet;
+
+use super::operate::read;
+use crate::admin::{Command, NewClient};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Registration {
+    id: ClientId,
+    #[arg(long)]
+    kind: ClientKind,
+    #[arg(long = "redirect-uri")]
+    redirect_uris: Vec<RedirectUri>,
+    /// A grant by its registered name; may be given several times.
+    #[arg(long = "grant")]
+    grants: Vec<GrantType>,
+    #[arg(long, default_value = "")]
+    scope: ScopeSet,
+    #[arg(long)]
+    audience: Option<String>,
+    #[arg(long)]
+    auth_method: Option<AuthMethod>,
+    /// A file with the client's public keys as a JWK Set.
+    #[arg(long)]
+    jwks_file: Option<PathBuf>,
+    #[arg(long, conflicts_with = "jwks_file")]
+    jwks_uri: Option<String>,
+    #[arg(long = "role")]
+    roles: Vec<Role>,
+    /// Something that clients may not do otherwise: introspect:any; may be given several times.
+    #[arg(long = "permission")]
+    permissions: Vec<Permission>,
+    /// Where a browser may go once its person is signed out; may be given several times.
+    #[arg(long = "post-logout-redirect-uri")]
+    post_logout_redirect_uris: Vec<RedirectUri>,
+    /// A client that may exchange this one's tokens, to act for its people; may be given several times.
+    #[arg(long = "may-act")]
+    may_act: Vec<ClientId>,
+    /// Refuse authorization requests that it did not push first (RFC 9126).
+    #[arg(long)]
+    require_pushed_authorization_requests: bool,
+}
+
+impl Registration {
+    pub(super) fn command(self) -> anyhow::Result<Command> {
+        if self.jwks_uri.is_some() {
+            bail!("--jwks-uri is not built yet; use --jwks-file");
+        }
+        Ok(Command::ClientAdd(Box::new(NewClient {
+            client_id: self.id,
+            kind: self.kind,
+            redirect_uris: self.redirect_uris,
+            grant_types: self.grants.into_iter().collect(),
+            scope: self.scope,
+            audience: self.audience,
+            auth_method: self.auth_method,
+            jwks: self.jwks_file.as_deref().map(json).transpose()?,
+            roles: self.roles.into_iter().collect(),
+            consent: None,
+            options: ClientOptions {
+                permissions: self.permissions.into_iter().collect(),
+                post_logout_redirect_uris: self.post_logout_redirect_uris,
+                may_act: self.may_act.into_iter().collect(),
+                pushed_requests: if self.require_pushed_authorization_requests {
+                    PushedRequests::Required
+                } else {
+                    PushedRequests::Optional
+                },
+            },
+        })))
+    }
+}
+
+fn json(path: &Path) -> anyhow::Result<serde_json::Value> {
+    serde_json::from_str(&read(path)?).with_context(|| format!("{}", path.display()))
+}

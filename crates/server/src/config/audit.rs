@@ -1,0 +1,53 @@
+//! Where the log is and what an acknowledged record survives.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::section::{Reading, Section};
+
+/// The log.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    pub(crate) dir: PathBuf,
+    pub(crate) durability: Durability,
+    /// While less disk than this is free, requests that did not show who makes them are turned away.
+    pub(crate) reserve: u64,
+}
+
+/// What an acknowledged record survives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Durability {
+    /// A power cut: `fdatasync` returned.
+    Fsync,
+    /// The end of the process: the operating system has it.
+    Os,
+}
+
+impl Audit {
+    pub(super) fn read(reading: &mut Reading<'_>, mut section: Section, data_dir: &Path) -> Self {
+        let dir = section.path(reading, "dir").unwrap_or_else(|| data_dir.join("audit"));
+        let line = section.line_of("durability");
+        let durability = match section.text(reading, "durability").as_deref() {
+            None | Some("fsync") => Durability::Fsync,
+            Some("os") => Durability::Os,
+            Some(other) => {
+                let problem = format!("`{other}` is not one of fsync, os");
+                reading.error(line, section.key("durability"), problem);
+                Durability::Fsync
+            }
+        };
+        let reserve = section.size(reading, "reserve", RESERVE);
+        // Entries are kept for good until pruning is built, so any retention is kept; the value has to make sense.
+        section.duration(reading, "retention", years(6), Duration::from_hours(1)..=years(100));
+        section.finish(reading);
+        Self { dir, durability, reserve }
+    }
+}
+
+/// Some dozen segments of the journal.
+const RESERVE: u64 = 256 << 20;
+
+/// As `y` counts them: 365.25 days.
+const fn years(count: u64) -> Duration {
+    Duration::from_secs(count.saturating_mul(31_557_600))
+}

@@ -1,0 +1,76 @@
+//! Which access tokens came of which by exchange, until they expire. An exchanged token names its person, session and
+//! grant, so that their cut-offs reach it by themselves; what it does not name is the token that it came of, and that
+//! token's client and key.
+
+use chartgate_access::ids::Jti;
+use chartgate_access::token::revocation::{CutOff, Target, Traits};
+use chartgate_values::Timestamp;
+
+use super::{Sql, StoreError};
+
+impl Sql<'_> {
+    /// Remembers what a token came of.
+    pub(crate) fn add_exchanged(
+        &self,
+        token: &Jti,
+        parent: &Traits,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO exchanged_tokens (jti, parent, client_id, kid, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            &[
+                token.as_str().into(),
+                parent.jti.as_str().into(),
+                parent.client_id.as_str().into(),
+                parent.key.as_str().into(),
+                expires_at.into(),
+            ],
+        )
+        .map(drop)
+    }
+
+    /// Cut-offs of all that came of what this one cuts, however often it was exchanged.
+    pub(crate) fn cut_with(&self, cut_off: &CutOff) -> Result<Vec<CutOff>, StoreError> {
+        let (column, value) = match cut_off {
+            CutOff::Token { jti, .. } => ("parent", jti.as_str()),
+            CutOff::UpTo { target: Target::Client(id), .. } => ("client_id", id.as_str()),
+            CutOff::UpTo { target: Target::Key(kid), .. } => ("kid", kid.as_str()),
+            CutOff::UpTo { target: Target::Subject(_) | Target::Session(_) | Target::Grant(_), .. } => {
+                return Ok(Vec::new());
+            }
+        };
+        let text = format!(
+            "WITH RECURSIVE came (jti, expires_at) AS ( \
+             SELECT jti, expires_at FROM exchanged_tokens WHERE {column} = ?1 \
+             UNION SELECT e.jti, e.expires_at FROM exchanged_tokens e JOIN came ON e.parent = came.jti) \
+             SELECT jti, expires_at FROM came"
+        );
+        self.query("exchanged_tokens", &text, &[value.into()], |row| {
+            Ok(CutOff::Token { jti: row.parse("jti")?, expires_at: row.time("expires_at")? })
+        })
+    }
+
+    /// Whether a token is cut off, as the store has it: for whoever makes something of a token, inside the transaction.
+    pub(crate) fn is_cut_off(&self, token: &Traits) -> Result<bool, StoreError> {
+        let text = "SELECT at FROM cut_offs WHERE (kind = 'token' AND target = ?1) OR (at >= ?2 AND ( \
+                    (kind = 'subject' AND target = ?3) OR (kind = 'client' AND target = ?4) \
+                    OR (kind = 'session' AND target = ?5) OR (kind = 'grant' AND target = ?6) \
+                    OR (kind = 'key' AND target = ?7)))";
+        let values = [
+            token.jti.as_str().into(),
+            token.issued_at.into(),
+            token.subject.as_str().into(),
+            token.client_id.as_str().into(),
+            token.session.as_ref().map(|id| id.as_str()).into(),
+            token.grant.as_ref().map(|id| id.as_str()).into(),
+            token.key.as_str().into(),
+        ];
+        let found: Option<Timestamp> = self.first("cut_offs", text, &values, |row| row.time("at"))?;
+        Ok(found.is_some())
+    }
+
+    /// Forgets tokens that expired.
+    pub(super) fn forget_exchanged(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.execute("DELETE FROM exchanged_tokens WHERE expires_at < ?1", &[now.into()]).map(drop)
+    }
+}

@@ -118,8 +118,8 @@ mod tests {
 
     fn key(number: u32, route: usize) -> Key {
         let mut digest = [7; 32];
-        for part in 0..3 {
-            digest[8 * part..8 * part + 4].copy_from_slice(&number.wrapping_mul(2_654_435_761).to_be_bytes());
+        for part in digest.chunks_exact_mut(8).take(3) {
+            part[..4].copy_from_slice(&number.wrapping_mul(2_654_435_761).to_be_bytes());
         }
         digest[31] = (number % 251) as u8;
         (digest, route)

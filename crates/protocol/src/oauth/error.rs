@@ -33,8 +33,10 @@ pub enum ErrorCode {
     ExpiredToken,
     /// OpenID Connect Core section 3.1.2.6: `prompt=none`, and somebody would have to sign in.
     LoginRequired,
-    /// OpenID Connect Core section 3.1.2.6: `prompt=none`, and somebody would have to consent or choose.
+    /// OpenID Connect Core section 3.1.2.6: `prompt=none`, and somebody would have to choose.
     InteractionRequired,
+    /// OpenID Connect Core section 3.1.2.6: the person would have to be asked for consent.
+    ConsentRequired,
     /// Try again later: the log cannot be written, or we are shutting down.
     TemporarilyUnavailable,
     /// Ours to mend.
@@ -82,6 +84,7 @@ impl ErrorCode {
             Self::ExpiredToken => "expired_token",
             Self::LoginRequired => "login_required",
             Self::InteractionRequired => "interaction_required",
+            Self::ConsentRequired => "consent_required",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
             Self::RequestNotSupported => "request_not_supported",

@@ -218,9 +218,13 @@ pub(super) async fn proceed(
         (Step::SignIn, Pages::Forbidden) => {
             return refuse(&server, &pending, ErrorCode::LoginRequired, "nobody is signed in");
         }
-        (Step::PickPatient | Step::Consent, Pages::Forbidden) => {
-            let description = "the person would have to be asked";
+        (Step::PickPatient, Pages::Forbidden) => {
+            let description = "the person would have to pick a patient";
             return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
+        }
+        (Step::Consent, Pages::Forbidden) => {
+            let description = "the person would have to consent";
+            return refuse(&server, &pending, ErrorCode::ConsentRequired, description);
         }
         (Step::SignIn, Pages::Allowed) => "/login",
         (Step::PickPatient, Pages::Allowed) => "/login/patient",

@@ -55,6 +55,7 @@ impl OAuthError {
             | ErrorCode::ExpiredToken
             | ErrorCode::LoginRequired
             | ErrorCode::InteractionRequired
+            | ErrorCode::ConsentRequired
             | ErrorCode::RequestNotSupported
             | ErrorCode::RequestUriNotSupported
             | ErrorCode::InvalidRequestObject

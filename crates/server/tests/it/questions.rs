@@ -44,7 +44,7 @@ async fn without_pages_a_public_client_gets_no_code_whatever_it_was_given_before
         for _ in 0..2 {
             let redirect = Redirect::of(&browser.follow(gateway, &format!("/authorize?{query}")).await);
             assert_eq!(redirect.get("code").is_some(), gets_a_code, "{}: {redirect:?}", app.client);
-            let error = (!gets_a_code).then(|| "interaction_required".to_owned());
+            let error = (!gets_a_code).then(|| "consent_required".to_owned());
             assert_eq!(redirect.get("error"), error, "{}", app.client);
         }
     }

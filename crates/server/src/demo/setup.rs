@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use chartgate_values::{Clock, Secret};
+use chartgate_values::{Clock, Entropy, Secret};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -17,7 +17,7 @@ use crate::app::{App, DataLock};
 use crate::cli::print;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::entropy::opaque_secret;
+use crate::entropy::{SystemEntropy, opaque_secret};
 use crate::install;
 use crate::secrets::write_new;
 use crate::serve::{self, Listeners};
@@ -103,14 +103,27 @@ upstream_auth = {{ bearer = {{ file = "secrets/fhir-upstream" }} }}
     std::fs::write(file, text).with_context(|| format!("{}", file.display()))
 }
 
-/// A free port, where none is named.
+/// A free port, where none is named. Below those that systems give to outgoing connections, for it is kept, and one of
+/// them would be taken now and then.
 async fn free_port(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
     if wanted.port() != 0 {
         return Ok(wanted);
     }
+    let entropy: &mut dyn Entropy = &mut SystemEntropy;
+    for _ in 0..TRIES {
+        let port = LOWEST_PORT.saturating_add(u16::from_be_bytes(entropy.bytes()) % PORTS);
+        let address = SocketAddr::new(wanted.ip(), port);
+        if TcpListener::bind(address).await.is_ok() {
+            return Ok(address);
+        }
+    }
     let listener = TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
     Ok(listener.local_addr()?)
 }
+
+const TRIES: u32 = 32;
+const LOWEST_PORT: u16 = 16_000;
+const PORTS: u16 = 16_000;
 
 /// The sample records: those that are there, or bundles, or invented ones.
 fn records(dir: &Path, data: Option<&Path>, clock: &dyn Clock) -> anyhow::Result<Arc<Records>> {

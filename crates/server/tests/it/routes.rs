@@ -1,6 +1,8 @@
 //! An `http` route as an operator sets one up: `init`, a configuration, people and clients by command, `serve`; and what
 //! its upstream gets to see. Rows G02, G03, G04, G08, G09 of the corpus.
 
+use std::sync::atomic::{AtomicU16, Ordering};
+
 use crate::browser::{App, CALLBACK};
 use crate::fakes::upstream::{BODY, Upstream};
 use crate::gateway::{Gateway, Person, Scratch, chartgate};
@@ -79,9 +81,17 @@ dir = "policies"
     gateway
 }
 
+/// Below those of outgoing connections, one of which could take a port before its gateway does.
 fn free_ports() -> [u16; 2] {
-    let sockets = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    sockets.map(|socket| socket.local_addr().unwrap().port())
+    static LAST: AtomicU16 = AtomicU16::new(10_000);
+    [(); 2].map(|()| {
+        loop {
+            let port = LAST.fetch_add(1, Ordering::Relaxed);
+            if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                return port;
+            }
+        }
+    })
 }
 
 async fn token(gateway: &Gateway, person: &Person, scope: &str) -> String {

@@ -1,7 +1,7 @@
 //! Who asks. RFC 6750, RFC 9068 section 4.
 //!
-//! A signature is verified when a token comes for the first and for the second time: from then on what it proved is kept
-//! by the token's digest and the audience it was proved for. What can change meanwhile is looked at every time: expiry, cut-offs, the key, the session's idle time.
+//! A signature is verified once for each token: what it proved is kept by the token's digest and the audience it was
+//! proved for. What can change meanwhile is looked at every time: expiry, cut-offs, the key, the session's idle time.
 
 use std::sync::Arc;
 

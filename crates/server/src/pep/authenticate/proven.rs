@@ -2,13 +2,9 @@
 //!
 //! Two generations a shard. What is found in the older one moves to the newer; when that is full it becomes the older
 //! one, and what nobody asked for meanwhile is gone. A look costs one lock that is held for a few instructions.
-//!
-//! A token is remembered when it comes for the second time: where there are very many, most come once, and to remember
-//! those would cost more than it saves. Of what came once a few bytes are kept, which prove nothing.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// SHA-256 of a token, and the route whose audience it was proved for.
@@ -19,8 +15,6 @@ pub(super) struct Proven<T> {
     shards: Vec<Mutex<Generations<T>>>,
     /// Entries that a generation of a shard has at most.
     room: usize,
-    /// Parts of digests that came of late, each at the place that another part of it names.
-    came: Vec<AtomicU64>,
 }
 
 struct Generations<T> {
@@ -35,8 +29,7 @@ impl<T> Proven<T> {
     pub(super) fn new(capacity: usize) -> Self {
         let room = (capacity / (2 * SHARDS)).max(1);
         let empty = || Mutex::new(Generations { newer: Map::default(), older: Map::default() });
-        let came = (0..CAME).map(|_| AtomicU64::new(0)).collect();
-        Self { shards: (0..SHARDS).map(|_| empty()).collect(), room, came }
+        Self { shards: (0..SHARDS).map(|_| empty()).collect(), room }
     }
 
     /// What this token proved.
@@ -50,24 +43,11 @@ impl<T> Proven<T> {
         Some(known)
     }
 
-    /// Remembers what a token proved, if it came before.
+    /// Remembers what a token proved.
     pub(super) fn insert(&self, key: Key, proof: Arc<T>) {
-        if self.comes_again(&key)
-            && let Some(shard) = self.shard(&key)
-        {
+        if let Some(shard) = self.shard(&key) {
             shard.lock().unwrap_or_else(PoisonError::into_inner).put(key, proof, self.room);
         }
-    }
-
-    fn comes_again(&self, (digest, route): &Key) -> bool {
-        let [first, second] = [8, 16].map(|from| {
-            let part = digest.get(from..).and_then(<[u8]>::first_chunk).copied();
-            u64::from_le_bytes(part.unwrap_or_default())
-        });
-        // What names the place is another part than what is kept there.
-        let place = usize::try_from(first & CAME_MASK).unwrap_or_default();
-        let mark = second ^ *route as u64;
-        self.came.get(place).is_some_and(|came| came.swap(mark, Ordering::Relaxed) == mark)
     }
 
     fn shard(&self, (digest, _): &Key) -> Option<&Mutex<Generations<T>>> {
@@ -108,9 +88,6 @@ impl Hasher for Spread {
 }
 
 const SHARDS: usize = 16;
-/// Tokens that came once and are known again: half a MiB.
-const CAME: usize = 1 << 16;
-const CAME_MASK: u64 = 0xffff;
 
 #[cfg(test)]
 mod tests {
@@ -118,27 +95,15 @@ mod tests {
 
     fn key(number: u32, route: usize) -> Key {
         let mut digest = [7; 32];
-        for part in digest.chunks_exact_mut(8).take(3) {
-            part[..4].copy_from_slice(&number.wrapping_mul(2_654_435_761).to_be_bytes());
-        }
+        digest[..4].copy_from_slice(&number.to_be_bytes());
         digest[31] = (number % 251) as u8;
         (digest, route)
-    }
-
-    /// As a token that comes twice.
-    fn insert_twice<T>(proven: &Proven<T>, key: Key, proof: Arc<T>) {
-        proven.insert(key, Arc::clone(&proof));
-        proven.insert(key, proof);
     }
 
     #[test]
     fn a_proof_is_for_its_token_and_route_alone() {
         let proven = Proven::new(64);
         proven.insert(key(1, 0), Arc::new("a"));
-        assert_eq!(proven.get(&key(1, 0)), None, "it came once");
-        proven.insert(key(1, 1), Arc::new("b"));
-        assert_eq!(proven.get(&key(1, 1)), None, "there for the first time");
-        insert_twice(&proven, key(1, 0), Arc::new("a"));
         assert_eq!(proven.get(&key(1, 0)).as_deref(), Some(&"a"));
         assert_eq!(proven.get(&key(1, 1)), None);
         assert_eq!(proven.get(&key(2, 0)), None);
@@ -147,9 +112,9 @@ mod tests {
     #[test]
     fn what_is_asked_for_stays_and_the_rest_makes_room() {
         let proven = Proven::new(320);
-        insert_twice(&proven, key(0, 0), Arc::new(0));
+        proven.insert(key(0, 0), Arc::new(0));
         for number in 1..10_000 {
-            insert_twice(&proven, key(number, 0), Arc::new(number));
+            proven.insert(key(number, 0), Arc::new(number));
             assert_eq!(proven.get(&key(0, 0)).as_deref(), Some(&0), "after {number}");
             assert_eq!(proven.get(&key(number, 0)).as_deref(), Some(&number));
         }

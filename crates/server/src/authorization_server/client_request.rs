@@ -3,7 +3,7 @@
 use chartgate_access::client::{AuthMethod, Client};
 use chartgate_access::ids::ClientId;
 use chartgate_access::permit::Withheld;
-use chartgate_audit::record::{Event, Outcome};
+use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Timestamp;
@@ -57,6 +57,20 @@ pub(super) fn admit_unproven(
             server.throttle.reserve.admit_stranger()
         }
         AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::PrivateKeyJwt => Ok(()),
+    }
+}
+
+/// Ends a client's request that may not be: the answer, once its record is durable.
+pub(super) async fn turn_down(
+    server: &AuthorizationServer,
+    mut record: Record,
+    error: OAuthError,
+) -> OAuthError {
+    record.outcome = Outcome::Deny;
+    record.decision.reason = Some(error.code.as_str().to_owned());
+    match server.journal.append(&record, Withheld::new(error)).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(unrecorded) => unrecorded.into(),
     }
 }
 

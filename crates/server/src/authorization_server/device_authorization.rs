@@ -17,7 +17,7 @@ use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Phi;
 use http::HeaderMap;
 
-use super::client_request::{ClientRequest, admit_unproven};
+use super::client_request::{ClientRequest, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
 use super::token::workload;
 use super::{AuthorizationServer, audience};
@@ -49,12 +49,7 @@ async fn begin(
     record.actor = workload(&client);
     let device = match check(server, origin, &client, &form) {
         Ok(device) => device,
-        Err(error) => {
-            record.outcome = Outcome::Deny;
-            record.decision.reason = Some(error.code.as_str().to_owned());
-            let recorded = server.journal.append(&record, Withheld::new(error)).await?;
-            return Err(Withheld::release(recorded));
-        }
+        Err(error) => return Err(turn_down(server, record, error).await),
     };
     record.detail.insert("scope".to_owned(), Phi::new(device.scope.to_string()));
     record.detail.insert("audience".to_owned(), Phi::new(device.audience.clone()));

@@ -19,7 +19,7 @@ use chartgate_protocol::oauth::pushed::{PushedResponse, PushedUri};
 use chartgate_values::Phi;
 use http::{HeaderMap, StatusCode};
 
-use super::client_request::{ClientRequest, admit_unproven};
+use super::client_request::{ClientRequest, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
 use super::token::workload;
 use super::{AuthorizationServer, authorize};
@@ -49,12 +49,7 @@ async fn push(
     record.actor = workload(&client);
     let pending = match check(server, &client, &form) {
         Ok(pending) => pending,
-        Err(error) => {
-            record.outcome = Outcome::Deny;
-            record.decision.reason = Some(error.code.as_str().to_owned());
-            let recorded = server.journal.append(&record, Withheld::new(error)).await?;
-            return Err(Withheld::release(recorded));
-        }
+        Err(error) => return Err(turn_down(server, record, error).await),
     };
     record.detail.insert("scope".to_owned(), Phi::new(pending.scope.to_string()));
     record.detail.insert("audience".to_owned(), Phi::new(pending.audience.clone()));

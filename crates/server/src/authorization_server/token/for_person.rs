@@ -1,11 +1,13 @@
 //! Issuing tokens for a person, whatever they came for: the gate, the one transaction, the record, the answer.
 
+use std::time::Duration;
+
 use chartgate_access::client::{Client, GrantType};
 use chartgate_access::grant::refresh::{Redemption, RefreshError, RefreshToken};
 use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
 use chartgate_access::ids::GrantId;
-use chartgate_access::issue::{IssueTo, MayNotIssue, may_issue};
-use chartgate_access::principal::UserState;
+use chartgate_access::issue::{IssueTo, MayIssue, MayNotIssue, may_issue};
+use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::access_token::Mint;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome};
@@ -28,6 +30,40 @@ pub(super) enum First {
     After { digest: String, scope: ScopeSet },
 }
 
+/// A grant for which tokens may be issued.
+pub(super) struct Passed {
+    /// When: what is issued is issued then.
+    pub(super) now: Timestamp,
+    pub(super) user: User,
+    pub(super) gate: MayIssue,
+    /// The longest life of an access token: none outlives its session.
+    pub(super) ttl: Duration,
+}
+
+/// The one gate for whatever is issued for a person.
+///
+/// # Errors
+/// Why nothing may be issued.
+pub(super) async fn pass_gate(
+    server: &AuthorizationServer,
+    client: &Client,
+    grant: &Grant,
+    grant_type: GrantType,
+) -> Result<Passed, Denied> {
+    let now = server.cut_offs.wait_to_issue(&targets(server, client, grant)).await;
+    let Holder { user, session } = Holder::find(server, grant)?;
+    let Some(user) = user else { return Err(refuse("user-unknown").of(grant.clone())) };
+    let to = match &grant.session {
+        Some(_) => IssueTo::Person { user: &user, session: session.as_ref() },
+        None => IssueTo::Absent { user: &user },
+    };
+    let gate = may_issue(to, client, grant_type, server.timeouts, now)
+        .map_err(|cause| denied(cause).of(grant.clone()))?;
+    let longest = server.tokens.access_token_ttl;
+    let ttl = session.map_or(longest, |session| longest.min(session.deadline(server.timeouts).since(now)));
+    Ok(Passed { now, user, gate, ttl })
+}
+
 /// Passes the gate, writes what the store has to know and makes the answer.
 pub(super) async fn issue_for_person(
     server: &AuthorizationServer,
@@ -37,20 +73,7 @@ pub(super) async fn issue_for_person(
     grant_type: GrantType,
     first: First,
 ) -> Result<Issued, Denied> {
-    let now = server.cut_offs.wait_to_issue(&targets(server, client, &grant)).await;
-    let holder = Holder::find(server, &grant)?;
-    let Some(user) = holder.user else { return Err(refuse("user-unknown").of(grant)) };
-    let to = match &grant.session {
-        Some(_) => IssueTo::Person { user: &user, session: holder.session.as_ref() },
-        None => IssueTo::Absent { user: &user },
-    };
-    let gate = match may_issue(to, client, grant_type, server.timeouts, now) {
-        Ok(gate) => gate,
-        Err(cause) => return Err(denied(cause).of(grant)),
-    };
-    // No token outlives its session.
-    let session_left = holder.session.as_ref().map(|session| session.deadline(server.timeouts).since(now));
-    let ttl = server.tokens.access_token_ttl.min(session_left.unwrap_or(server.tokens.access_token_ttl));
+    let Passed { now, user, gate, ttl } = pass_gate(server, client, &grant, grant_type).await?;
     let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), now };
     let (scope, after) = match first {
         First::Of => (grant.scope.clone(), None),
@@ -180,7 +203,7 @@ fn keep(sql: &Sql<'_>, grant: &GrantId, next: Option<&(String, RefreshToken)>) -
 }
 
 /// Everything whose cut-off would void the new token.
-pub(super) fn targets(server: &AuthorizationServer, client: &Client, grant: &Grant) -> Vec<Target> {
+fn targets(server: &AuthorizationServer, client: &Client, grant: &Grant) -> Vec<Target> {
     let mut targets = vec![
         Target::Subject(grant.subject.clone()),
         Target::Client(client.client_id.clone()),
@@ -207,7 +230,7 @@ fn refresh_deadline(server: &AuthorizationServer, grant: &Grant, now: Timestamp)
     }
 }
 
-pub(super) fn denied(cause: MayNotIssue) -> Denied {
+fn denied(cause: MayNotIssue) -> Denied {
     match cause {
         MayNotIssue::UserDisabled => refuse("user-disabled"),
         MayNotIssue::SessionOver(_) => refuse("session-over"),

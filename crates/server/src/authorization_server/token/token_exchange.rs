@@ -6,7 +6,6 @@
 use chartgate_access::client::{Client, GrantType};
 use chartgate_access::grant::Grant;
 use chartgate_access::grant::token_exchange::{Exchange, ExchangeError, Exchanged};
-use chartgate_access::issue::{IssueTo, may_issue};
 use chartgate_access::principal::UserState;
 use chartgate_access::token::access_token::Mint;
 use chartgate_access::token::revocation::Traits;
@@ -17,8 +16,8 @@ use chartgate_protocol::oauth::token::TokenResponse;
 use chartgate_protocol::oauth::token_exchange::{ACCESS_TOKEN, ExchangeRequest};
 use chartgate_values::Phi;
 
-use super::for_person::{denied, not_a_claim, refuse, targets};
-use super::{Denied, Holder, Issued, OAuthError, describe_chain, describe_grant, fresh_jti, sign};
+use super::for_person::{Passed, not_a_claim, pass_gate, refuse};
+use super::{Denied, Issued, OAuthError, describe_chain, describe_grant, fresh_jti, sign};
 use crate::authorization_server::AuthorizationServer;
 use crate::net::origin::Origin;
 use crate::store::StoreError;
@@ -71,20 +70,8 @@ async fn issue(
     exchanged: Exchanged,
     parent: Traits,
 ) -> Result<Issued, Denied> {
-    let now = server.cut_offs.wait_to_issue(&targets(server, client, &grant)).await;
-    let holder = Holder::find(server, &grant)?;
-    let Some(user) = holder.user else { return Err(refuse("user-unknown").of(grant)) };
-    let to = match &grant.session {
-        Some(_) => IssueTo::Person { user: &user, session: holder.session.as_ref() },
-        None => IssueTo::Absent { user: &user },
-    };
-    let gate = match may_issue(to, client, GrantType::TokenExchange, server.timeouts, now) {
-        Ok(gate) => gate,
-        Err(cause) => return Err(denied(cause).of(grant)),
-    };
-    let left = exchanged.not_after.since(now.floor_to_second());
-    let session_left = holder.session.as_ref().map_or(left, |s| s.deadline(server.timeouts).since(now));
-    let ttl = server.tokens.access_token_ttl.min(left).min(session_left);
+    let Passed { now, user, gate, ttl } = pass_gate(server, client, &grant, GrantType::TokenExchange).await?;
+    let ttl = ttl.min(exchanged.not_after.since(now.floor_to_second()));
     if ttl.is_zero() {
         return Err(refuse("subject-token-expired").of(grant));
     }

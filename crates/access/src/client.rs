@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use chartgate_protocol::oauth::https_uri::HttpsUri;
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::SmartScope;
@@ -96,6 +97,8 @@ pub struct ClientOptions {
     pub may_act: BTreeSet<ClientId>,
     /// Whether its authorization requests are pushed.
     pub pushed_requests: PushedRequests,
+    /// Where its public keys are, if it did not register the keys themselves.
+    pub jwks_uri: Option<HttpsUri>,
 }
 
 /// A registered client.

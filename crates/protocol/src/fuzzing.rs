@@ -18,9 +18,9 @@ use crate::jose::claims::AccessTokenClaims;
 use crate::jose::inspect::Inspector;
 use crate::jose::jwe::{self, Ciphertext, Encrypted, Message, Recipient};
 use crate::jose::{
-    AccessTokenVerifier, Algorithm, ContentEncryption, DecryptionKey, DecryptionKeySet, ExpectedAudience,
-    KeyManagement, KeySet, Presentation, ProtectedTokenVerifier, Protection, ReaderKeys, Thumbprint,
-    claimed_client_id, jws,
+    AccessTokenVerifier, Algorithm, Claimed, ContentEncryption, DecryptionKey, DecryptionKeySet,
+    ExpectedAudience, KeyManagement, KeySet, Presentation, ProtectedTokenVerifier, Protection, ReaderKeys,
+    Thumbprint, jws,
 };
 use crate::json::{self, JsonError};
 use crate::oauth::authorization::{Addressed, AuthorizationRequest};
@@ -52,7 +52,7 @@ pub fn fuzz_jws(data: &[u8]) {
     }
     if let Ok(token) = std::str::from_utf8(data) {
         let _ = verifier.verify(token, &keys, Presentation::BEARER, now);
-        let _ = claimed_client_id(token);
+        let _ = Claimed::read(token);
     }
 }
 

@@ -11,11 +11,13 @@
 //! - [`claims`]: a struct for each kind of token.
 //! - [`AccessTokenVerifier`], [`ClientAssertionVerifier`], [`IdTokenVerifier`]: from text to claims, or a
 //!   [`Rejection`] that names the first cause. [`ProtectedTokenVerifier`] decrypts first, where that is wanted.
+//! - [`Claimed`]: what a token says of itself, for choosing whose keys to verify it with.
 //! - [`KeyProof`]: a token that brings its own key, and [`Thumbprint`], the name of that key.
 //! - [`inspect`]: verdicts on many tokens, a JSON object a line.
 
 mod access_token;
 mod algorithm;
+mod claimed;
 pub mod claims;
 mod client_assertion;
 mod der;
@@ -36,7 +38,8 @@ mod verifying_key;
 
 pub use access_token::{AccessTokenVerifier, Presentation, TokenType};
 pub use algorithm::{Algorithm, UnknownAlgorithm};
-pub use client_assertion::{ClientAssertionVerifier, claimed_client_id};
+pub use claimed::Claimed;
+pub use client_assertion::ClientAssertionVerifier;
 pub use id_token::{ExpiryRule, IdTokenVerifier};
 pub use jwe::{ContentEncryption, DecryptionKey, DecryptionKeySet, EncryptionKey, JweError, KeyManagement};
 pub use jwk::{Curve, Jwk, JwkError, PublicKey};

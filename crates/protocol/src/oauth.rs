@@ -5,6 +5,7 @@ pub mod client_authentication;
 pub mod device;
 pub mod dpop;
 pub mod error;
+pub mod https_uri;
 pub mod introspection;
 pub mod metadata;
 pub mod mtls;

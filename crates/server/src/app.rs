@@ -16,6 +16,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::front_door::FrontDoor;
 use crate::live::care::LiveCare;
+use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
@@ -24,6 +25,7 @@ use crate::live::tokens::OwnTokens;
 use crate::log::Log;
 use crate::log_tiles::{self, LogTiles};
 use crate::login::{self, Login};
+use crate::net::client::egress::Egress;
 use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
 use crate::passwords::Passwords;
@@ -204,7 +206,7 @@ impl App {
     pub(crate) fn front_door(&self, config: &Config, lasting: &Lasting) -> anyhow::Result<FrontDoor> {
         lasting.spools.make_room_for(config.longest_withheld());
         let gateway = Arc::new(self.gateway(config, lasting)?);
-        let own = self.own_endpoints(config, Arc::clone(&gateway));
+        let own = self.own_endpoints(config, Arc::clone(&gateway))?;
         Ok(FrontDoor::new(self, gateway, own))
     }
 
@@ -227,7 +229,8 @@ impl App {
     }
 
     /// Everything that answers by itself: the authorization server and the pages.
-    fn own_endpoints(&self, config: &Config, gateway: Arc<Gateway>) -> Router {
+    fn own_endpoints(&self, config: &Config, gateway: Arc<Gateway>) -> anyhow::Result<Router> {
+        let egress = Arc::new(Egress::new(&config.egress)?);
         let own_tokens = Arc::new(OwnTokens {
             issuer: config.issuer.clone(),
             keys: Arc::clone(&self.keys),
@@ -242,6 +245,7 @@ impl App {
             routes: Arc::clone(&config.routes),
             store: Arc::clone(&self.store),
             keys: Arc::clone(&self.keys),
+            client_keys: Arc::new(ClientKeys::new(egress)),
             cut_offs: Arc::clone(&self.cut_offs),
             sessions: Arc::clone(&self.sessions),
             own_tokens: Arc::clone(&own_tokens),
@@ -271,9 +275,9 @@ impl App {
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),
         };
-        authorization_server::router(Arc::new(server))
+        Ok(authorization_server::router(Arc::new(server))
             .merge(login::router(Arc::new(login)))
-            .merge(log_tiles::router(Arc::new(tiles)))
+            .merge(log_tiles::router(Arc::new(tiles))))
     }
 
     /// Our certificate.

@@ -23,6 +23,7 @@ use chartgate_audit::journal::Journal;
 use chartgate_values::Clock;
 
 use crate::config::{Route, Tokens};
+use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::sessions::LiveSessions;
@@ -38,6 +39,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) routes: Arc<[Route]>,
     pub(crate) store: Arc<Store>,
     pub(crate) keys: Arc<KeyRing>,
+    pub(crate) client_keys: Arc<ClientKeys>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) own_tokens: Arc<OwnTokens>,

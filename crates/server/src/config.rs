@@ -3,6 +3,7 @@
 //! Read key by key rather than by derive, so that every error is reported at once, with its line.
 
 mod audit;
+mod egress;
 mod lifetimes;
 mod listen;
 mod route;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use chartgate_access::session::Timeouts;
 
 pub(crate) use audit::{Audit, Durability};
+pub(crate) use egress::Egress;
 pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, Tokens};
 pub(crate) use listen::{Listen, Network};
 pub(crate) use route::{HttpRule, Route, RouteKind, UpdateCreate};
@@ -46,6 +48,8 @@ pub(crate) struct Config {
     /// Schema, policies and their tests.
     pub(crate) policy_dir: PathBuf,
     pub(crate) routes: Arc<[Route]>,
+    /// Where calls may go that others asked for.
+    pub(crate) egress: Egress,
 }
 
 /// Our certificate, the chain with it, and its key, in PEM.
@@ -108,6 +112,8 @@ impl Config {
         let mut policy = root.table(reading, "policy");
         let policy_dir = policy.path(reading, "dir").unwrap_or_else(|| reading.folder.join("policies"));
         policy.finish(reading);
+        let section = root.table(reading, "egress");
+        let egress = Egress::read(reading, section);
         let base = issuer.clone().unwrap_or_default();
         let sections = root.tables(reading, "route");
         let routes: Vec<Route> =
@@ -130,6 +136,7 @@ impl Config {
             audit,
             policy_dir,
             routes: routes.into(),
+            egress,
             file: PathBuf::new(),
         })
     }

@@ -4,8 +4,10 @@
 //! and nothing that was not.
 
 pub(crate) mod care;
+pub(crate) mod client_keys;
 pub(crate) mod cut_offs;
 pub(crate) mod keys;
 pub(crate) mod policies;
+pub(crate) mod remote_keys;
 pub(crate) mod sessions;
 pub(crate) mod tokens;

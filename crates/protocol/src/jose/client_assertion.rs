@@ -7,11 +7,10 @@ use chartgate_values::Timestamp;
 
 use super::algorithm::Algorithm;
 use super::claims::{ClientAssertionClaims, Identifier, required};
-use super::jws::{ExpectedType, MAX_TOKEN_BYTES, Unverified, parse_claims};
+use super::jws::{ExpectedType, MAX_TOKEN_BYTES, Unverified};
 use super::key_set::KeySet;
 use super::registered_claims::Times;
 use super::rejection::Rejection;
-use crate::base64url;
 
 /// What an assertion of one client has to be in order to be accepted.
 #[derive(Clone, Copy, Debug)]
@@ -64,24 +63,6 @@ impl ClientAssertionVerifier<'_> {
         let Times { exp, nbf, iat } = times;
         Ok(ClientAssertionClaims { iss, sub, aud, exp, jti: required(&claims, "jti")?, iat, nbf })
     }
-}
-
-/// The client that an assertion claims to come from, by which its registration is looked up: RFC 7523 section
-/// 3 leaves out `client_id`. Proves nothing; [`ClientAssertionVerifier::verify`] does.
-///
-/// # Errors
-/// [`Rejection`] if there is no such claim to be read.
-pub fn claimed_client_id(assertion: &str) -> Result<Identifier, Rejection> {
-    if assertion.len() > MAX_TOKEN_BYTES {
-        return Err(Rejection::TooLarge);
-    }
-    let mut parts = assertion.split('.');
-    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Rejection::Malformed);
-    };
-    let payload = base64url::decode(payload).map_err(|_| Rejection::Encoding)?;
-    required(&parse_claims(&payload)?, "sub")
 }
 
 #[cfg(test)]

@@ -120,7 +120,9 @@ fn settle(new: NewClient) -> Result<Client, CommandError> {
     let id = new.client_id;
     let method = new.auth_method.unwrap_or(match new.kind {
         ClientKind::Public => AuthMethod::None,
-        ClientKind::Backend if new.jwks.is_some() => AuthMethod::PrivateKeyJwt,
+        ClientKind::Backend if new.jwks.is_some() || new.options.jwks_uri.is_some() => {
+            AuthMethod::PrivateKeyJwt
+        }
         ClientKind::Confidential | ClientKind::Backend => AuthMethod::ClientSecretBasic,
     });
     let grant_types = if new.grant_types.is_empty() {
@@ -159,14 +161,18 @@ fn settle(new: NewClient) -> Result<Client, CommandError> {
     if let Some(uri) = new.options.post_logout_redirect_uris.iter().find(|uri| !is_web(uri)) {
         return invalid(format!("`{uri}` has to be https, or http to a loopback address"));
     }
-    match (method, &new.jwks) {
-        (AuthMethod::PrivateKeyJwt, None) => return invalid("private_key_jwt needs --jwks-file".to_owned()),
-        (_, Some(jwks)) => match KeySet::parse(jwks.to_string().as_bytes()) {
+    match (method, &new.jwks, &new.options.jwks_uri) {
+        (_, Some(_), Some(_)) => return invalid("a client has either keys or an address of keys".to_owned()),
+        (AuthMethod::PrivateKeyJwt, None, None) => {
+            return invalid("private_key_jwt needs --jwks-file or --jwks-uri".to_owned());
+        }
+        (_, Some(jwks), None) => match KeySet::parse(jwks.to_string().as_bytes()) {
             Ok(keys) if keys.keys().next().is_some() => {}
             Ok(_) => return invalid("the key set has no key that can verify an assertion".to_owned()),
             Err(e) => return invalid(format!("the key set does not parse: {e}")),
         },
-        (AuthMethod::None | AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost, None) => {}
+        (_, None, Some(_))
+        | (AuthMethod::None | AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost, None, None) => {}
     }
     Ok(Client {
         client_id: id,
@@ -194,6 +200,7 @@ fn show(client: &Client) -> Value {
         "audience": client.audience,
         "roles": client.roles,
         "jwks": client.jwks,
+        "jwks_uri": client.options.jwks_uri,
         "consent": client.consent,
         "permissions": client.options.permissions,
         "may_act": client.options.may_act,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chartgate_access::client::{AuthMethod, Client};
 use chartgate_access::ids::ClientId;
 use chartgate_protocol::form::Form;
-use chartgate_protocol::jose::{Algorithm, ClientAssertionVerifier, KeySet, claimed_client_id};
+use chartgate_protocol::jose::{Algorithm, Claimed, ClientAssertionVerifier};
 use chartgate_protocol::oauth::client_authentication::{Presented, PresentedError};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::{Secret, Timestamp};
@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq as _;
 use super::AuthorizationServer;
 use super::error::{Challenge, OAuthError};
 use crate::entropy::digest_of;
+use crate::live::client_keys::NoKeys;
 use crate::store::StoreError;
 use crate::store::used_assertions::FirstUse;
 
@@ -74,10 +75,11 @@ pub(super) async fn authenticate_client(
         }
         Presented::Public { client_id } => (client_id, Proof::None),
         Presented::Assertion { client_id, assertion } => {
-            let issuer = claimed_client_id(assertion.expose()).map(|id| id.as_str().to_owned()).ok();
-            match (issuer, client_id) {
-                (Some(issuer), None) => (issuer, Proof::Assertion(assertion)),
-                (Some(issuer), Some(named)) if issuer == named => (issuer, Proof::Assertion(assertion)),
+            let said = Claimed::read(assertion.expose()).ok().and_then(|said| Some((said.sub?, said.kid?)));
+            match (said, client_id) {
+                (Some((sub, kid)), named) if named.as_deref().is_none_or(|named| named == sub.as_str()) => {
+                    (sub.as_str().to_owned(), Proof::Assertion { assertion, kid })
+                }
                 (Some(_) | None, named) => return Err(refused(named, "bad-client-assertion", challenge)),
             }
         }
@@ -102,8 +104,8 @@ pub(super) async fn authenticate_client(
                 Some(_) | None => Err(fail("wrong-client-secret")),
             }
         }
-        (AuthMethod::PrivateKeyJwt, Proof::Assertion(assertion)) => {
-            match check_assertion(server, &client, assertion.expose(), now).await {
+        (AuthMethod::PrivateKeyJwt, Proof::Assertion { assertion, kid }) => {
+            match check_assertion(server, &client, assertion.expose(), &kid, now).await {
                 Ok(FirstUse::Yes) => Ok(client),
                 Ok(FirstUse::No) => Err(fail("client-assertion-replayed")),
                 Err(AssertionError::Rejected) => Err(fail("bad-client-assertion")),
@@ -115,7 +117,7 @@ pub(super) async fn authenticate_client(
             | AuthMethod::ClientSecretBasic
             | AuthMethod::ClientSecretPost
             | AuthMethod::PrivateKeyJwt,
-            Proof::None | Proof::Secret(..) | Proof::Assertion(_),
+            Proof::None | Proof::Secret(..) | Proof::Assertion { .. },
         ) => Err(fail("wrong-client-authentication-method")),
     }
 }
@@ -123,7 +125,7 @@ pub(super) async fn authenticate_client(
 enum Proof {
     None,
     Secret(AuthMethod, Secret<String>),
-    Assertion(Secret<String>),
+    Assertion { assertion: Secret<String>, kid: String },
 }
 
 enum AssertionError {
@@ -141,10 +143,10 @@ async fn check_assertion(
     server: &AuthorizationServer,
     client: &Client,
     assertion: &str,
+    kid: &str,
     now: Timestamp,
 ) -> Result<FirstUse, AssertionError> {
-    let jwks = client.jwks.as_ref().map(ToString::to_string).ok_or(AssertionError::Rejected)?;
-    let keys = KeySet::parse(jwks.as_bytes()).map_err(|_| AssertionError::Rejected)?;
+    let keys = server.client_keys.of(client, kid).await.map_err(|NoKeys| AssertionError::Rejected)?;
     let verifier = ClientAssertionVerifier {
         client_id: client.client_id.as_str(),
         audiences: &[format!("{}/token", server.issuer), server.issuer.clone()],

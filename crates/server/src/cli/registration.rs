@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use chartgate_access::client::{
     AuthMethod, ClientKind, ClientOptions, GrantType, Permission, PushedRequests,
 };
 use chartgate_access::ids::{ClientId, Role};
+use chartgate_protocol::oauth::https_uri::HttpsUri;
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
 
@@ -32,8 +33,9 @@ pub(super) struct Registration {
     /// A file with the client's public keys as a JWK Set.
     #[arg(long)]
     jwks_file: Option<PathBuf>,
+    /// Where the client publishes its keys; asked for when they are needed.
     #[arg(long, conflicts_with = "jwks_file")]
-    jwks_uri: Option<String>,
+    jwks_uri: Option<HttpsUri>,
     #[arg(long = "role")]
     roles: Vec<Role>,
     /// Something that clients may not do otherwise: introspect:any; may be given several times.
@@ -52,9 +54,6 @@ pub(super) struct Registration {
 
 impl Registration {
     pub(super) fn command(self) -> anyhow::Result<Command> {
-        if self.jwks_uri.is_some() {
-            bail!("--jwks-uri is not built yet; use --jwks-file");
-        }
         Ok(Command::ClientAdd(Box::new(NewClient {
             client_id: self.id,
             kind: self.kind,
@@ -75,6 +74,7 @@ impl Registration {
                 } else {
                     PushedRequests::Optional
                 },
+                jwks_uri: self.jwks_uri,
             },
         })))
     }

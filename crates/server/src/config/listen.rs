@@ -41,17 +41,7 @@ impl Listen {
         if section.text(reading, "mtls").is_some() {
             reading.error(line, section.key("mtls"), "is not built yet");
         }
-        let line = section.line_of("trusted_proxies");
-        let mut trusted_proxies = Vec::new();
-        for text in section.texts(reading, "trusted_proxies") {
-            match Network::parse(&text) {
-                Some(network) => trusted_proxies.push(network),
-                None => {
-                    let problem = format!("`{text}` is no address block such as \"10.0.0.0/8\"");
-                    reading.error(line, section.key("trusted_proxies"), problem);
-                }
-            }
-        }
+        let trusted_proxies = section.networks(reading, "trusted_proxies");
         let second = Duration::from_secs(1);
         let (minutes, hour) = (Duration::from_mins, Duration::from_hours(1));
         let connections_per_address = section.number(reading, "connections_per_address", 1000, 1..=100_000);

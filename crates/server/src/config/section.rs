@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chartgate_values::Secret;
 
+use super::listen::Network;
 use super::source::{ConfigError, Node, Value};
 
 /// What all sections share: the folder of the file, the environment for secrets, and the errors so far.
@@ -122,6 +123,22 @@ impl Section {
             }
         }
         out
+    }
+
+    /// A list of address blocks.
+    pub(crate) fn networks(&mut self, reading: &mut Reading<'_>, key: &str) -> Vec<Network> {
+        let line = self.line_of(key);
+        let mut found = Vec::new();
+        for text in self.texts(reading, key) {
+            match Network::parse(&text) {
+                Some(network) => found.push(network),
+                None => {
+                    let problem = format!("`{text}` is no address block such as \"10.0.0.0/8\"");
+                    reading.error(line, self.key(key), problem);
+                }
+            }
+        }
+        found
     }
 
     /// `true` or `false`, as one of two values.

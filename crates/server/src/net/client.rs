@@ -23,6 +23,7 @@ use lease::Failed;
 use pool::Pool;
 
 mod connect;
+pub(crate) mod egress;
 mod lease;
 mod pool;
 

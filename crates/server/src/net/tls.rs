@@ -137,8 +137,19 @@ fn trusting(ca: Option<&Path>) -> Result<ConfigBuilder<ClientConfig, WantsClient
 /// # Errors
 /// [`TlsError`] if the chain cannot be read or the library refuses.
 pub(crate) fn client_trusting_also(chain: &Path) -> Result<ClientConfig, TlsError> {
-    let own = certificates(chain)?.pop();
-    let verifier = Verifier::new_with_extra_roots(own, provider())?;
+    trusting_more(certificates(chain)?.pop())
+}
+
+/// How we call whom others name: trusting the system's CAs, and those of this file too.
+///
+/// # Errors
+/// [`TlsError`] if the file is not what it should be or the library refuses.
+pub(crate) fn client_trusting_more(cas: Option<&Path>) -> Result<ClientConfig, TlsError> {
+    trusting_more(cas.map(certificates).transpose()?.unwrap_or_default())
+}
+
+fn trusting_more(cas: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<ClientConfig, TlsError> {
+    let verifier = Verifier::new_with_extra_roots(cas, provider())?;
     Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .dangerous()

@@ -8,6 +8,8 @@ mod browser;
 #[cfg(test)]
 mod chromium;
 #[cfg(test)]
+mod client_keys;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod codes;

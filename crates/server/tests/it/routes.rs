@@ -81,12 +81,14 @@ dir = "policies"
     gateway
 }
 
-/// Below those of outgoing connections, one of which could take a port before its gateway does.
+/// Below those of outgoing connections, one of which could take a port before its gateway does; and from another one on
+/// than tests that run beside these.
 fn free_ports() -> [u16; 2] {
-    static LAST: AtomicU16 = AtomicU16::new(10_000);
+    static USED: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 100).unwrap().saturating_mul(200).saturating_add(10_000);
     [(); 2].map(|()| {
         loop {
-            let port = LAST.fetch_add(1, Ordering::Relaxed);
+            let port = first.saturating_add(USED.fetch_add(1, Ordering::Relaxed));
             if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
                 return port;
             }

@@ -87,20 +87,3 @@ fn an_assertion_has_the_type_and_the_algorithm_of_its_client() {
     let client = Client { key: other, keys };
     assert_eq!(client.outcome(&json!({})), Err(Rejection::AlgorithmNotAllowed));
 }
-
-#[test]
-fn the_claimed_client_is_read_before_anything_is_verified() {
-    let client = Client::new();
-    let assertion = client.assertion("JWT", &json!({}));
-    assert_eq!(claimed_client_id(&assertion).unwrap().as_str(), "app");
-    for (text, cause) in [
-        ("x".repeat(MAX_TOKEN_BYTES + 1), Rejection::TooLarge),
-        ("a.b".to_owned(), Rejection::Malformed),
-        ("a.b.c.d".to_owned(), Rejection::Malformed),
-        ("a.b=.c".to_owned(), Rejection::Encoding),
-        ("a..c".to_owned(), Rejection::MalformedPayload),
-        (client.assertion("JWT", &json!({"sub": null})), Rejection::MissingClaim("sub")),
-    ] {
-        assert_eq!(claimed_client_id(&text), Err(cause));
-    }
-}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::{Authority, Scheme};
@@ -9,7 +10,7 @@ use http::{HeaderValue, Request, Uri, header};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
 /// Where a server is and how to speak to it.
@@ -64,8 +65,21 @@ impl Address {
         request
     }
 
+    /// Where the name leads just now.
+    pub(super) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        Ok(lookup_host((self.host.as_str(), self.port)).await?.collect())
+    }
+
     pub(super) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        self.speak(TcpStream::connect((self.host.as_str(), self.port)).await?).await
+    }
+
+    /// The same at one of these addresses, wherever the name may lead by now.
+    pub(super) async fn connect_at(&self, addresses: &[SocketAddr]) -> io::Result<Box<dyn Stream>> {
+        self.speak(TcpStream::connect(addresses).await?).await
+    }
+
+    async fn speak(&self, tcp: TcpStream) -> io::Result<Box<dyn Stream>> {
         tcp.set_nodelay(true)?;
         Ok(match &self.tls {
             None => Box::new(tcp),

@@ -32,6 +32,10 @@ pub(crate) struct Seen {
     pub(crate) expires_in: u64,
     /// A token that is not believed.
     pub(crate) disbelieved: String,
+    /// What `/keys` answers; nothing: 503.
+    pub(crate) keys: Option<String>,
+    /// How often it was asked.
+    pub(crate) keys_asked: usize,
 }
 
 /// The server. It ends with its value.
@@ -130,6 +134,17 @@ async fn answer(
         return answer(StatusCode::OK, token);
     }
     let mut seen = seen.lock().unwrap();
+    if head.uri.path() == "/keys" {
+        seen.keys_asked = seen.keys_asked.saturating_add(1);
+        return match seen.keys.clone() {
+            Some(keys) => answer(StatusCode::OK, keys),
+            None => answer(StatusCode::SERVICE_UNAVAILABLE, String::new()),
+        };
+    }
+    if head.uri.path() == "/elsewhere" {
+        let to = Response::builder().status(StatusCode::FOUND).header("location", "/keys");
+        return Ok(to.body(Full::default()).unwrap());
+    }
     seen.called.push(by.clone());
     let status =
         if by == seen.disbelieved && !by.is_empty() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };

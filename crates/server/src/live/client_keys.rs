@@ -1,0 +1,51 @@
+//! The public keys of registered clients: as they registered them, or under the address that they registered.
+//! RFC 7591 section 2 (`jwks`, `jwks_uri`).
+
+use std::sync::Arc;
+
+use chartgate_access::client::Client;
+use chartgate_protocol::jose::KeySet;
+use moka::sync::Cache;
+
+use super::remote_keys::RemoteKeys;
+use crate::net::client::egress::Egress;
+
+/// How many addresses are remembered with what is under them.
+const REMEMBERED: u64 = 10_000;
+
+/// Finds clients' keys.
+pub(crate) struct ClientKeys {
+    egress: Arc<Egress>,
+    by_uri: Cache<String, Arc<RemoteKeys>>,
+}
+
+/// A client has no keys.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("client has no keys")]
+pub(crate) struct NoKeys;
+
+impl ClientKeys {
+    pub(crate) fn new(egress: Arc<Egress>) -> Self {
+        Self { egress, by_uri: Cache::new(REMEMBERED) }
+    }
+
+    /// The keys of a client, of which one should be called `kid`.
+    ///
+    /// # Errors
+    /// [`NoKeys`] if it registered none.
+    pub(crate) async fn of(&self, client: &Client, kid: &str) -> Result<Arc<KeySet>, NoKeys> {
+        if let Some(jwks) = &client.jwks {
+            return KeySet::parse(jwks.to_string().as_bytes()).map(Arc::new).map_err(|_| NoKeys);
+        }
+        let uri = client.options.jwks_uri.as_ref().ok_or(NoKeys)?.as_str();
+        let known = match self.by_uri.get(uri) {
+            Some(known) => known,
+            None => {
+                let parsed = uri.parse().map_err(|_| NoKeys)?;
+                let fresh = Arc::new(RemoteKeys::of_others(Arc::clone(&self.egress), parsed));
+                self.by_uri.get_with_by_ref(uri, || fresh)
+            }
+        };
+        Ok(known.for_kid(kid).await)
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use chartgate_protocol::jose::Algorithm;
 use chartgate_protocol::oauth::https_uri::HttpsUri;
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
@@ -99,6 +100,15 @@ pub struct ClientOptions {
     pub pushed_requests: PushedRequests,
     /// Where its public keys are, if it did not register the keys themselves.
     pub jwks_uri: Option<HttpsUri>,
+    /// What its ID tokens are signed with, if not with our own choice. OpenID Connect Registration section 2.
+    pub id_token_signed_response_alg: Option<Algorithm>,
+}
+
+impl ClientOptions {
+    /// Algorithms that somebody has to sign with for this client.
+    pub fn signing_algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        [self.id_token_signed_response_alg].into_iter().flatten()
+    }
 }
 
 /// A registered client.

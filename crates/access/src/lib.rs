@@ -6,6 +6,7 @@ pub mod client;
 pub mod grant;
 pub mod ids;
 pub mod issue;
+pub mod key_life;
 pub mod login;
 pub mod pdp;
 pub mod permit;

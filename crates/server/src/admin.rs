@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use clients::NewClient;
+pub(crate) use keys::Rotation;
 pub(crate) use users::NewUser;
 
 use crate::live::care::LiveCare;
@@ -76,7 +77,9 @@ pub(crate) enum Command {
         subject: Subject,
     },
     KeyList,
-    KeyRotate,
+    KeyRotate {
+        how: Rotation,
+    },
     Jwks,
     SessionList {
         user: Option<Subject>,
@@ -161,7 +164,7 @@ impl Administrator {
             Command::CareList { subject } => self.list_care(&subject),
             Command::KeyList => Ok(self.list_keys()),
             Command::Jwks => Ok(self.jwks()),
-            Command::KeyRotate => self.rotate_keys(by).await,
+            Command::KeyRotate { how } => self.rotate_keys(by, how).await,
             Command::SessionList { user } => self.list_sessions(user.as_ref()),
             Command::SessionEnd { id } => self.end_session(by, id).await,
             Command::TokenRevoke { token } => self.revoke_token(by, &token).await,

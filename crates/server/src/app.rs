@@ -45,7 +45,7 @@ pub(crate) struct App {
     pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) administrator: Arc<Administrator>,
     pub(crate) throttle: Arc<Throttle>,
-    keys: Arc<KeyRing>,
+    pub(crate) keys: Arc<KeyRing>,
     care: Arc<LiveCare>,
     passwords: Arc<Passwords>,
     master: MasterKey,
@@ -96,7 +96,7 @@ impl App {
     /// Why nothing may be served, for the operator.
     pub(crate) fn open(config: Config, lock: DataLock) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let secrets = Secrets::load(&config.data_dir, &log_origin(&config))?;
+        let secrets = Secrets::load(&config)?;
         let store = Arc::new(Store::open(&config.store)?);
         let policies = Arc::new(LivePolicies::load(&config.policy_dir).map_err(|errors| all(&errors))?);
         let log = Log::start(
@@ -112,7 +112,7 @@ impl App {
             Arc::clone(&store),
             Arc::clone(&clock),
             secrets.master.derive(keys::PURPOSE)?,
-            config.tokens.signing_algorithm,
+            config.tokens.signing.clone(),
         )?);
         let care = Arc::new(LiveCare::load(Arc::clone(&store), Arc::clone(&clock))?);
         let sessions = Arc::new(LiveSessions::new(Arc::clone(&store), Arc::clone(&clock), config.sessions));

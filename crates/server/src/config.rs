@@ -4,6 +4,7 @@
 
 mod audit;
 mod egress;
+mod keys;
 mod lifetimes;
 mod listen;
 mod route;
@@ -21,7 +22,8 @@ use chartgate_access::session::Timeouts;
 
 pub(crate) use audit::{Audit, Durability};
 pub(crate) use egress::Egress;
-pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, Tokens};
+pub(crate) use keys::MasterKeySource;
+pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, SigningKeys, Tokens};
 pub(crate) use listen::{Listen, Network};
 pub(crate) use route::{HttpRule, Route, RouteKind, UpdateCreate};
 use section::{Reading, Section};
@@ -42,6 +44,8 @@ pub(crate) struct Config {
     /// The database file.
     pub(crate) store: PathBuf,
     pub(crate) tokens: Tokens,
+    /// Where the key is that seals all others.
+    pub(crate) master_key: MasterKeySource,
     /// How long sessions live.
     pub(crate) sessions: Timeouts,
     pub(crate) audit: Audit,
@@ -105,6 +109,8 @@ impl Config {
         let store = store(reading, section, &data_dir);
         let section = root.table(reading, "tokens");
         let tokens = Tokens::read(reading, section);
+        let section = root.table(reading, "keys");
+        let master_key = MasterKeySource::read(reading, section, &data_dir);
         let section = root.table(reading, "sessions");
         let sessions = lifetimes::sessions(reading, section);
         let section = root.table(reading, "audit");
@@ -132,6 +138,7 @@ impl Config {
             tls: tls?,
             store: store?,
             tokens,
+            master_key: master_key?,
             sessions,
             audit,
             policy_dir,

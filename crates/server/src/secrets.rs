@@ -9,7 +9,12 @@ use chartgate_values::seal::{MasterKey, SealError};
 use chartgate_values::{Entropy, Secret};
 use zeroize::Zeroizing;
 
+use crate::app::log_origin;
+use crate::config::Config;
 use crate::entropy::SystemEntropy;
+use master::NoMasterKey;
+
+mod master;
 
 const MASTER: &str = "master.key";
 const LOG_SEED: &str = "log.key";
@@ -40,6 +45,9 @@ pub(crate) enum SecretsError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The master key.
+    #[error(transparent)]
+    Master(#[from] NoMasterKey),
     /// The file was sealed under another master key, or was altered.
     #[error("{} does not open under this master key", .0.display())]
     Sealed(PathBuf),
@@ -68,12 +76,9 @@ impl Secrets {
     ///
     /// # Errors
     /// [`SecretsError`].
-    pub(crate) fn load(data_dir: &Path, origin: &str) -> Result<Self, SecretsError> {
-        let path = data_dir.join(MASTER);
-        let text = Zeroizing::new(read_private(&path)?);
-        let bytes = unhex(text.trim_ascii())
-            .ok_or(SecretsError::Content { path, problem: "has to be 64 hexadecimal digits" })?;
-        let master = MasterKey::from_bytes(*bytes);
+    pub(crate) fn load(config: &Config) -> Result<Self, SecretsError> {
+        let master = config.master_key.master_key()?;
+        let (data_dir, origin) = (&config.data_dir, log_origin(config));
         let path = data_dir.join(LOG_SEED);
         let seal = master.derive(LOG_PURPOSE).map_err(|SealError| SecretsError::Sealed(path.clone()))?;
         let opened = seal
@@ -122,17 +127,4 @@ fn read_private(path: &Path) -> Result<Vec<u8>, SecretsError> {
 
 fn hex(bytes: &[u8; 32]) -> Zeroizing<String> {
     Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn unhex(text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
-    let mut out = Zeroizing::new([0; 32]);
-    let (pairs, rest) = text.as_chunks::<2>();
-    if !rest.is_empty() || pairs.len() != out.len() {
-        return None;
-    }
-    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
-        let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
-        *byte = (digit(*high)? << 4) | digit(*low)?;
-    }
-    Some(out)
 }

@@ -162,6 +162,9 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
                 if let Err(error) = app.cut_offs.forget().await {
                     tracing::warn!(%error, "old cut-offs were not removed");
                 }
+                if let Err(error) = look_at_keys(app).await {
+                    tracing::error!(%error, "keys were not looked after");
+                }
             }
         }
     }
@@ -220,6 +223,25 @@ async fn look_at_policies(app: &App) {
     if let Err(error) = outcome {
         tracing::error!(%error, "audit");
     }
+}
+
+/// Lets keys take over whose time has come, and forgets those that are over.
+async fn look_at_keys(app: &App) -> anyhow::Result<()> {
+    app.keys.forget().await?;
+    let due = app.keys.due()?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    for change in &due {
+        let details = [
+            ("algorithm", change.algorithm.to_string()),
+            ("former", change.former.clone()),
+            ("next", change.next.clone()),
+        ];
+        record(app, Event::KeyRotated, &details).await?;
+        tracing::info!(algorithm = %change.algorithm, kid = change.next, "the next key signs");
+    }
+    Ok(app.keys.rotate(due).await?)
 }
 
 async fn record(app: &App, event: Event, details: &[(&str, String)]) -> anyhow::Result<()> {

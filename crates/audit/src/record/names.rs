@@ -137,6 +137,8 @@ named! {
         CareChanged = "care.change",
         /// A key took another's place.
         KeyRotated = "key.rotate",
+        /// A key was ended with all that it signed, for somebody else may have it.
+        KeyCompromised = "key.compromise",
         /// A data key of the log was destroyed, and what it sealed with it.
         DataKeyShredded = "audit.shred",
         /// New policies are in force.

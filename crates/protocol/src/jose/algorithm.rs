@@ -1,9 +1,10 @@
 //! The signature algorithms that we speak. RFC 7518 section 3.1, RFC 8037 section 3.1.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::jwk::{Curve, PublicKey};
 
@@ -30,6 +31,9 @@ impl Algorithm {
     /// Every algorithm that we speak.
     pub const ALL: [Self; 7] =
         [Self::RS256, Self::RS384, Self::PS256, Self::PS384, Self::ES256, Self::ES384, Self::EdDSA];
+
+    /// Those that tokens of ours are signed with.
+    pub const SIGNING: [Self; 5] = [Self::RS256, Self::PS256, Self::ES256, Self::ES384, Self::EdDSA];
 
     /// The registered name, as `alg` has it.
     #[must_use]
@@ -79,5 +83,11 @@ impl FromStr for Algorithm {
 impl Serialize for Algorithm {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Algorithm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }

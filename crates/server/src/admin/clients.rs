@@ -8,7 +8,7 @@ use chartgate_access::client::{
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::Event;
-use chartgate_protocol::jose::KeySet;
+use chartgate_protocol::jose::{Algorithm, KeySet};
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,9 @@ impl Administrator {
             note(&mut record, "permission", permission);
         }
         let _ = self.append(&record).await?;
+        for algorithm in client.options.signing_algorithms() {
+            self.keys.offer(algorithm).await?;
+        }
         let secret = uses_secret(&client).then(opaque_secret);
         let digest = secret.as_ref().map(|secret| digest_of(secret.expose()));
         let (added, now) = (client.clone(), self.clock.now());
@@ -157,6 +160,11 @@ fn settle(new: NewClient) -> Result<Client, CommandError> {
     if new.options.permissions.contains(&Permission::IntrospectAny) && method == AuthMethod::None {
         return invalid("introspect:any needs a client that shows who it is".to_owned());
     }
+    if let Some(other) = new.options.signing_algorithms().find(|a| !Algorithm::SIGNING.contains(a)) {
+        return invalid(format!(
+            "nothing is signed with {other}, only with RS256, PS256, ES256, ES384, EdDSA"
+        ));
+    }
     let is_web = |uri: &&RedirectUri| uri.as_str().starts_with("http");
     if let Some(uri) = new.options.post_logout_redirect_uris.iter().find(|uri| !is_web(uri)) {
         return invalid(format!("`{uri}` has to be https, or http to a loopback address"));
@@ -205,6 +213,7 @@ fn show(client: &Client) -> Value {
         "permissions": client.options.permissions,
         "may_act": client.options.may_act,
         "require_pushed_authorization_requests": client.options.pushed_requests == PushedRequests::Required,
+        "id_token_signed_response_alg": client.options.id_token_signed_response_alg,
         "post_logout_redirect_uris": client.options.post_logout_redirect_uris,
     })
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use chartgate_access::key_life::KEY_SET_MAX_AGE;
+use chartgate_protocol::jose::Algorithm;
 use chartgate_protocol::oauth::metadata::{ResourceMetadata, ServerMetadata};
 use chartgate_protocol::oauth::token::DEVICE_CODE;
 use chartgate_protocol::oauth::token_exchange::TOKEN_EXCHANGE;
@@ -71,7 +73,12 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         code_challenge_methods_supported: &["S256"],
         subject_types_supported: &["public"],
-        id_token_signing_alg_values_supported: vec![server.tokens.signing_algorithm.name()],
+        id_token_signing_alg_values_supported: server
+            .keys
+            .current()
+            .algorithms()
+            .map(Algorithm::name)
+            .collect(),
         claims_supported: &[
             "iss",
             "sub",
@@ -138,9 +145,9 @@ pub(super) async fn resource_metadata(
 pub(super) async fn jwks(State(server): State<Arc<AuthorizationServer>>) -> Response {
     let body = server.keys.current().jwks.clone();
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+        (header::CONTENT_TYPE, "application/jwk-set+json".to_owned()),
+        (header::CACHE_CONTROL, format!("public, max-age={}", KEY_SET_MAX_AGE.as_secs())),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned()),
     ];
     (headers, body).into_response()
 }

@@ -24,7 +24,7 @@ use chartgate_access::principal::User;
 use chartgate_access::session::Session;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_protocol::jose::claims::Actor as TokenActor;
-use chartgate_protocol::jose::jws;
+use chartgate_protocol::jose::{Algorithm, jws};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::token::{TokenRequest, TokenResponse};
 use chartgate_values::{Phi, Timestamp};
@@ -188,9 +188,23 @@ impl Holder {
 
 /// Signs claims of a token of ours.
 fn sign(server: &AuthorizationServer, typ: &str, claims: &impl serde::Serialize) -> Result<String, Denied> {
-    jws::sign(&server.keys.current().signing, typ, claims).map_err(|error| {
+    sign_with(server, None, typ, claims)
+}
+
+/// The same with an algorithm that a client asked for.
+fn sign_with(
+    server: &AuthorizationServer,
+    algorithm: Option<Algorithm>,
+    typ: &str,
+    claims: &impl serde::Serialize,
+) -> Result<String, Denied> {
+    let failed = || Denied::new("signing-failed", OAuthError::new(ErrorCode::ServerError, "signing failed"));
+    let ring = server.keys.current();
+    let key = algorithm.map_or(Some(&ring.signing), |algorithm| ring.signing_with(algorithm));
+    let key = key.ok_or_else(failed)?;
+    jws::sign(key, typ, claims).map_err(|error| {
         tracing::error!(%error, "signing");
-        Denied::new("signing-failed", OAuthError::new(ErrorCode::ServerError, "signing failed"))
+        failed()
     })
 }
 

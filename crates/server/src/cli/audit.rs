@@ -21,7 +21,6 @@ use clap::{Args, Subcommand};
 use super::print::{self, Output};
 use crate::admin::Command;
 use crate::admin::client::give;
-use crate::app::log_origin;
 use crate::config::Config;
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
 use crate::secrets::Secrets;
@@ -154,7 +153,7 @@ fn open(config: &Path, what: &str, question: &str) -> anyhow::Result<Reader> {
     super::runtime()?.block_on(give(super::load(config)?, command)).context("reading the log is recorded")?;
     let config = super::load(config)?;
     let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::open(&config.audit.dir)?);
-    let secrets = Secrets::load(&config.data_dir, &log_origin(&config))?;
+    let secrets = Secrets::load(&config)?;
     let keys = Arc::new(DataKeys::new(Arc::clone(&objects), &secrets.master)?);
     let key = verifier_key(&config.audit.dir, None)?;
     Ok(Reader::new(objects, Arc::new(SegmentFolder::of_copy(&config.audit.dir)), key, Some(keys)))

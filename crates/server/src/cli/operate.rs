@@ -9,7 +9,7 @@ use clap::Subcommand;
 use super::print::{self, Output};
 use super::registration::Registration;
 use crate::admin::client::give;
-use crate::admin::{Command, NewUser};
+use crate::admin::{Command, NewUser, Rotation};
 use crate::config::Config;
 
 /// Nouns that an administrator has power over.
@@ -103,8 +103,15 @@ pub(super) enum CareWord {
 pub(super) enum KeyWord {
     /// All keys with their phases and dates.
     List,
-    /// Let the next key sign from now on.
-    Rotate,
+    /// Let the next keys sign from now on, if every cache of the key set has them.
+    Rotate {
+        /// Do not wait for caches: verifiers that do not ask again refuse new tokens for up to five minutes.
+        #[arg(long, conflicts_with = "emergency")]
+        now: bool,
+        /// Somebody else may have this key (without one: any key that signs now): it ends at once with all that it signed.
+        #[arg(long, value_name = "KID", num_args = 0..=1)]
+        emergency: Option<Option<String>>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -136,7 +143,13 @@ fn command(operate: Operate) -> anyhow::Result<Command> {
         Operate::Client(word) => client(word)?,
         Operate::Care(word) => care(word)?,
         Operate::Key(KeyWord::List) => Command::KeyList,
-        Operate::Key(KeyWord::Rotate) => Command::KeyRotate,
+        Operate::Key(KeyWord::Rotate { now, emergency }) => Command::KeyRotate {
+            how: match emergency {
+                Some(kid) => Rotation::Emergency { kid },
+                None if now => Rotation::Now,
+                None => Rotation::Planned,
+            },
+        },
         Operate::Session(SessionWord::List { user }) => Command::SessionList { user },
         Operate::Session(SessionWord::End { id }) => Command::SessionEnd { id },
     })

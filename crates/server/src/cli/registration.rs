@@ -7,6 +7,7 @@ use chartgate_access::client::{
     AuthMethod, ClientKind, ClientOptions, GrantType, Permission, PushedRequests,
 };
 use chartgate_access::ids::{ClientId, Role};
+use chartgate_protocol::jose::Algorithm;
 use chartgate_protocol::oauth::https_uri::HttpsUri;
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
@@ -50,6 +51,9 @@ pub(super) struct Registration {
     /// Refuse authorization requests that it did not push first (RFC 9126).
     #[arg(long)]
     require_pushed_authorization_requests: bool,
+    /// What its ID tokens are signed with: RS256, PS256, ES256, ES384 or EdDSA.
+    #[arg(long)]
+    id_token_signed_response_alg: Option<Algorithm>,
 }
 
 impl Registration {
@@ -75,6 +79,7 @@ impl Registration {
                     PushedRequests::Optional
                 },
                 jwks_uri: self.jwks_uri,
+                id_token_signed_response_alg: self.id_token_signed_response_alg,
             },
         })))
     }

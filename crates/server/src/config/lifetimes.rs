@@ -1,5 +1,6 @@
 //! How long tokens and sessions live, and what tokens are signed with.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chartgate_access::session::Timeouts;
@@ -10,10 +11,21 @@ use super::section::{Reading, Section};
 /// How tokens are signed and how long they live.
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens {
-    pub(crate) signing_algorithm: Algorithm,
+    pub(crate) signing: SigningKeys,
     pub(crate) access_token_ttl: Duration,
     pub(crate) refresh_token_ttl: Duration,
     pub(crate) offline_token_ttl: Duration,
+}
+
+/// What tokens are signed with, and for how long by the same key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct SigningKeys {
+    /// Where nobody asks for another.
+    pub(crate) algorithm: Algorithm,
+    /// Those that have keys as well.
+    pub(crate) additional: BTreeSet<Algorithm>,
+    /// How long a key signs.
+    pub(crate) rotation: Duration,
 }
 
 /// The longest that an access token may live; cut-offs are kept as long.
@@ -22,20 +34,8 @@ pub(crate) const LONGEST_ACCESS_TOKEN: Duration = Duration::from_secs(3600);
 impl Tokens {
     pub(super) fn read(reading: &mut Reading<'_>, mut section: Section) -> Self {
         let second = Duration::from_secs(1);
-        let line = section.line_of("signing_algorithm");
-        let algorithm: Algorithm = section.parsed(reading, "signing_algorithm").unwrap_or(Algorithm::RS256);
-        let signs = match algorithm {
-            Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 | Algorithm::ES384 | Algorithm::EdDSA => {
-                algorithm
-            }
-            Algorithm::RS384 | Algorithm::PS384 => {
-                let problem = "has to be RS256, PS256, ES256, ES384 or EdDSA";
-                reading.error(line, section.key("signing_algorithm"), problem);
-                Algorithm::RS256
-            }
-        };
         let tokens = Self {
-            signing_algorithm: signs,
+            signing: SigningKeys::read(reading, &mut section),
             access_token_ttl: section.duration(
                 reading,
                 "access_token_ttl",
@@ -58,6 +58,39 @@ impl Tokens {
         section.finish(reading);
         tokens
     }
+}
+
+impl SigningKeys {
+    fn read(reading: &mut Reading<'_>, section: &mut Section) -> Self {
+        let line = section.line_of("signing_algorithm");
+        let named = section.text(reading, "signing_algorithm");
+        let key = section.key("signing_algorithm");
+        let algorithm = named.and_then(|name| signs(reading, line, &key, &name)).unwrap_or(Algorithm::RS256);
+        let line = section.line_of("additional_algorithms");
+        let names = section.texts(reading, "additional_algorithms");
+        let key = section.key("additional_algorithms");
+        let additional = names.iter().filter_map(|name| signs(reading, line, &key, name)).collect();
+        let rotation = section.duration(
+            reading,
+            "key_rotation",
+            Duration::from_hours(24 * 90),
+            Duration::from_hours(1)..=Duration::from_hours(24 * 730),
+        );
+        Self { algorithm, additional, rotation }
+    }
+
+    /// Every algorithm that has keys, whoever asks.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Algorithm> {
+        std::iter::once(self.algorithm).chain(self.additional.iter().copied())
+    }
+}
+
+fn signs(reading: &mut Reading<'_>, line: usize, key: &str, name: &str) -> Option<Algorithm> {
+    let algorithm = name.parse().ok().filter(|algorithm| Algorithm::SIGNING.contains(algorithm));
+    if algorithm.is_none() {
+        reading.error(line, key, format!("`{name}` has to be RS256, PS256, ES256, ES384 or EdDSA"));
+    }
+    algorithm
 }
 
 /// How long sessions live.

@@ -29,11 +29,15 @@ impl Config {
         if self.issuer != new.issuer {
             return Err(AnotherIssuer);
         }
-        let differs: [(&'static str, bool); 8] = [
+        let (old, wanted) = (&self.tokens.signing, &new.tokens.signing);
+        let differs: [(&'static str, bool); 11] = [
             ("data_dir", self.data_dir != new.data_dir),
             ("listen", self.listen != new.listen),
             ("store.url", self.store != new.store),
-            ("tokens.signing_algorithm", self.tokens.signing_algorithm != new.tokens.signing_algorithm),
+            ("tokens.signing_algorithm", old.algorithm != wanted.algorithm),
+            ("tokens.additional_algorithms", old.additional != wanted.additional),
+            ("tokens.key_rotation", old.rotation != wanted.rotation),
+            ("keys.master", self.master_key != new.master_key),
             ("sessions", self.sessions != new.sessions),
             ("audit.dir", self.audit.dir != new.audit.dir),
             ("audit.durability", self.audit.durability != new.audit.durability),
@@ -46,7 +50,8 @@ impl Config {
             listen: self.listen.clone(),
             tls: new.tls,
             store: self.store.clone(),
-            tokens: Tokens { signing_algorithm: self.tokens.signing_algorithm, ..new.tokens },
+            tokens: Tokens { signing: self.tokens.signing.clone(), ..new.tokens },
+            master_key: self.master_key.clone(),
             sessions: self.sessions,
             audit: Audit {
                 dir: self.audit.dir.clone(),

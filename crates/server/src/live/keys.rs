@@ -1,17 +1,25 @@
-//! The keys that tokens are signed with. Two phases: the next key is always published already, so that a rotation can
-//! switch at once; a retired one is published until its last token has expired.
+//! The keys that tokens are signed with: for each algorithm one that signs and the next, which is published already, so
+//! that an emergency can switch at once. `access::key_life` says when what happens.
+//!
+//! CRASH: each change is one transaction, so that whoever dies in between has the keys of before or of after.
 
+mod ring;
+
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey};
+use chartgate_access::key_life::{KeyLife, KeyPhase, PublishedTooLate};
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_protocol::jose::{Algorithm, SigningKey};
 use chartgate_values::seal::SealingKey;
 use chartgate_values::{Clock, Timestamp};
-use serde::Serialize;
 
-use crate::config::LONGEST_ACCESS_TOKEN;
+use super::cut_offs::LiveCutOffs;
+use crate::config::{LONGEST_ACCESS_TOKEN, SigningKeys};
 use crate::entropy::SystemEntropy;
-use crate::store::signing_keys::StoredKey;
+use crate::store::keys::StoredKey;
 use crate::store::{Store, StoreError};
+pub(crate) use ring::Ring;
 
 /// What a sealed private key is sealed for.
 pub(crate) const PURPOSE: &str = "token signing keys";
@@ -21,46 +29,30 @@ pub(crate) struct KeyRing {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     seal: SealingKey,
-    algorithm: Algorithm,
+    settings: SigningKeys,
     ring: RwLock<Arc<Ring>>,
+    /// Whoever changes keys holds it, so that the ring in memory is that of the last commit.
+    changing: tokio::sync::Mutex<()>,
 }
 
-/// The keys as they stand now.
-pub(crate) struct Ring {
-    /// Signs.
-    pub(crate) signing: SigningKey,
-    /// Verifies: the signing key, the next and those retired of late.
-    pub(crate) verifying: KeySet,
-    /// The same as a JWK Set.
-    pub(crate) jwks: String,
-    /// For `key list`.
-    pub(crate) list: Vec<KeyDates>,
+/// A key that takes another's place.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct TakeOver {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) former: String,
+    pub(crate) next: String,
 }
 
-/// A key's phase and dates.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct KeyDates {
-    pub(crate) kid: String,
-    pub(crate) algorithm: &'static str,
-    pub(crate) phase: Phase,
-    pub(crate) created_at: Timestamp,
-    pub(crate) active_at: Option<Timestamp>,
-    pub(crate) retired_at: Option<Timestamp>,
+/// Whether a key may sign that a cache of the key set may not have yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Haste {
+    /// It may not.
+    Planned,
+    /// Whoever has not seen it has to ask again.
+    Now,
 }
 
-/// Where in its life a key is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Phase {
-    /// Published, not used yet.
-    Next,
-    /// Signs.
-    Signing,
-    /// Verifies what it signed.
-    Retired,
-}
-
-/// Why there is no key ring.
+/// Why the keys are not there, or stay as they are.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyError {
     /// The store.
@@ -72,10 +64,24 @@ pub(crate) enum KeyError {
     /// The library refuses.
     #[error("a signing key cannot be made or read")]
     Library,
+    /// No key of ours, or one that was condemned before.
+    #[error("there is no key `{0}` that anybody believes")]
+    Unknown(String),
+    /// Somebody else was faster.
+    #[error("the keys were changed meanwhile; look at `key list`")]
+    Changed,
+    /// A planned rotation would come as a surprise to verifiers.
+    #[error("{why}; wait until {}, or give --now", .why.known_at)]
+    TooEarly {
+        /// What is wrong with it.
+        #[source]
+        why: PublishedTooLate,
+    },
 }
 
 impl KeyRing {
-    /// Reads the ring, or makes the first keys.
+    /// Reads the ring, and makes the keys that are missing: at the first start, or for an algorithm that is new. An
+    /// algorithm that is neither configured nor asked for by a client ends.
     ///
     /// # Errors
     /// [`KeyError`].
@@ -83,33 +89,31 @@ impl KeyRing {
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
         seal: SealingKey,
-        algorithm: Algorithm,
+        settings: SigningKeys,
     ) -> Result<Self, KeyError> {
         let now = clock.now();
-        let mut stored = store.read(|sql| sql.signing_keys())?;
-        let usable = |key: &StoredKey| key.retired_at.is_none() && key.algorithm == algorithm;
+        let (stored, clients) = store.read(|sql| Ok::<_, StoreError>((sql.keys()?, sql.clients()?)))?;
+        let mut wanted: BTreeSet<Algorithm> = settings.all().collect();
+        wanted.extend(clients.iter().flat_map(|client| client.options.signing_algorithms()));
         let mut fresh = Vec::new();
-        if !stored.iter().any(|key| usable(key) && key.active_at.is_some()) {
-            // The first start, or another algorithm was configured.
-            fresh.push(generate(&seal, algorithm, Some(now), now)?);
+        for algorithm in &wanted {
+            fresh.extend(missing(&seal, &stored, *algorithm, now)?);
         }
-        if !stored.iter().any(|key| usable(key) && key.active_at.is_none()) {
-            fresh.push(generate(&seal, algorithm, None, now)?);
-        }
-        if !fresh.is_empty() {
-            let outdated: Vec<String> = stored
-                .iter()
-                .filter(|key| key.retired_at.is_none() && key.algorithm != algorithm)
-                .map(|key| key.kid.clone())
-                .collect();
-            stored = store.write_blocking(move |sql| {
-                fresh.iter().try_for_each(|key| sql.add_signing_key(key))?;
-                outdated.iter().try_for_each(|kid| sql.retire_signing_key(kid, now))?;
-                sql.signing_keys()
-            })?;
-        }
-        let ring = RwLock::new(Arc::new(open(&seal, &stored)?));
-        Ok(Self { store, clock, seal, algorithm, ring })
+        let unwanted: Vec<String> = in_use(&stored)
+            .filter(|key| !wanted.contains(&key.algorithm))
+            .map(|key| key.kid.clone())
+            .collect();
+        let stored = if fresh.is_empty() && unwanted.is_empty() {
+            stored
+        } else {
+            store.write_blocking(move |sql| {
+                fresh.iter().try_for_each(|key| sql.add_key(key))?;
+                unwanted.iter().try_for_each(|kid| sql.retire_key(kid, now))?;
+                sql.keys()
+            })?
+        };
+        let ring = RwLock::new(Arc::new(Ring::open(&seal, &settings, &stored)?));
+        Ok(Self { store, clock, seal, settings, ring, changing: tokio::sync::Mutex::default() })
     }
 
     /// The keys as they stand now.
@@ -117,79 +121,199 @@ impl KeyRing {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lets the next key sign from now on, publishes one more, and drops keys whose last token has expired.
+    /// Has keys of this algorithm from now on, as a client asks for them.
     ///
     /// # Errors
     /// [`KeyError`]; then nothing changed.
-    pub(crate) async fn rotate(&self) -> Result<(), KeyError> {
+    pub(crate) async fn offer(&self, algorithm: Algorithm) -> Result<(), KeyError> {
+        let _changing = self.changing.lock().await;
+        let fresh = missing(&self.seal, &self.store.read(|sql| sql.keys())?, algorithm, self.clock.now())?;
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let added = self.store.write(move |sql| {
+            fresh.iter().try_for_each(|key| sql.add_key(key))?;
+            sql.keys()
+        });
+        self.install(&added.await?)
+    }
+
+    /// Which keys would take over now, of all algorithms.
+    ///
+    /// # Errors
+    /// [`KeyError::TooEarly`] if one of them is not known to everybody.
+    pub(crate) fn plan(&self, haste: Haste) -> Result<Vec<TakeOver>, KeyError> {
+        let (stored, now) = (self.store.read(|sql| sql.keys())?, self.clock.now());
+        let mut plan = Vec::new();
+        for (former, next) in pairs(&stored) {
+            match (haste, next.life.is_known(now)) {
+                (Haste::Planned, Err(why)) => return Err(KeyError::TooEarly { why }),
+                (Haste::Planned, Ok(())) | (Haste::Now, _) => plan.push(take_over(former, next)),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Which keys have to take over now because those that sign have done so for long enough.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn due(&self) -> Result<Vec<TakeOver>, StoreError> {
+        let (stored, now) = (self.store.read(|sql| sql.keys())?, self.clock.now());
+        let is_due = |life: &KeyLife| life.due_at(self.settings.rotation).is_some_and(|at| at <= now);
+        Ok(pairs(&stored)
+            .filter(|(former, next)| is_due(&former.life) && next.life.is_known(now).is_ok())
+            .map(|(former, next)| take_over(former, next))
+            .collect())
+    }
+
+    /// Lets the next keys sign from now on, and publishes one more of each.
+    ///
+    /// # Errors
+    /// [`KeyError`]; then nothing changed.
+    pub(crate) async fn rotate(&self, plan: Vec<TakeOver>) -> Result<(), KeyError> {
+        let _changing = self.changing.lock().await;
         let now = self.clock.now();
-        let fresh = generate(&self.seal, self.algorithm, None, now)?;
-        let stored = self
-            .store
-            .write(move |sql| {
-                let keys = sql.signing_keys()?;
-                for key in &keys {
-                    match (key.active_at, key.retired_at) {
-                        (None, None) => sql.activate_signing_key(&key.kid, now)?,
-                        (Some(_), None) => sql.retire_signing_key(&key.kid, now)?,
-                        (_, Some(retired)) if retired.plus(LONGEST_ACCESS_TOKEN) < now => {
-                            sql.remove_signing_key(&key.kid)?;
-                        }
-                        (_, Some(_)) => {}
-                    }
+        let fresh = plan
+            .iter()
+            .map(|change| generate(&self.seal, change.algorithm, KeyLife::next(now)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let changed = self.store.write(move |sql| {
+            let stored = sql.keys()?;
+            for (change, fresh) in plan.iter().zip(&fresh) {
+                let mut pairs = pairs(&stored).map(|(former, next)| take_over(former, next));
+                if !pairs.any(|pair| pair == *change) {
+                    return Err(KeyError::Changed);
                 }
-                sql.add_signing_key(&fresh)?;
-                sql.signing_keys()
-            })
-            .await?;
-        let ring = Arc::new(open(&self.seal, &stored)?);
+                sql.retire_key(&change.former, now)?;
+                sql.activate_key(&change.next, now)?;
+                sql.add_key(fresh)?;
+            }
+            Ok(sql.keys()?)
+        });
+        self.install(&changed.await?)
+    }
+
+    /// Ends keys that somebody else may have, with everything that they signed, and lets the next ones sign: this key,
+    /// or without one all that sign now. Gives their names.
+    ///
+    /// # Errors
+    /// [`KeyError`]; then nothing changed.
+    pub(crate) async fn condemn(
+        &self,
+        kid: Option<&str>,
+        cut_offs: &LiveCutOffs,
+    ) -> Result<Vec<String>, KeyError> {
+        let _changing = self.changing.lock().await;
+        let (stored, at) = (self.store.read(|sql| sql.keys())?, self.clock.now());
+        let is_meant = |key: &&StoredKey| match (kid, key.life.phase()) {
+            (_, KeyPhase::Compromised) => false,
+            (Some(kid), KeyPhase::Next | KeyPhase::Signing | KeyPhase::Retired) => key.kid == kid,
+            (None, phase) => phase == KeyPhase::Signing,
+        };
+        let condemned: Vec<StoredKey> = stored.iter().filter(is_meant).cloned().collect();
+        if condemned.is_empty() {
+            return Err(KeyError::Unknown(kid.unwrap_or_default().to_owned()));
+        }
+        let replaced = condemned.iter().filter(|key| is_in_use(key));
+        let fresh = replaced
+            .map(|key| generate(&self.seal, key.algorithm, KeyLife::next(at)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let changed = cut_offs.cut(move |sql, now| {
+            for key in &condemned {
+                sql.condemn_key(&key.kid, now)?;
+                if key.life.phase() == KeyPhase::Signing {
+                    let next = pairs(&stored).find(|(former, _)| former.kid == key.kid);
+                    let (_, next) = next.ok_or(KeyError::Changed)?;
+                    sql.activate_key(&next.kid, now)?;
+                }
+            }
+            fresh.iter().try_for_each(|key| sql.add_key(key))?;
+            let kids: Vec<String> = condemned.iter().map(|key| key.kid.clone()).collect();
+            let cut = |kid: &String| CutOff::UpTo { target: Target::Key(kid.clone()), not_before: now };
+            let cut_offs = kids.iter().map(cut).collect();
+            Ok::<_, KeyError>(((sql.keys()?, kids), cut_offs))
+        });
+        let (stored, kids) = changed.await?;
+        self.install(&stored)?;
+        Ok(kids)
+    }
+
+    /// Forgets keys of which nothing can be good any more; once a minute will do.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub(crate) async fn forget(&self) -> Result<(), KeyError> {
+        let _changing = self.changing.lock().await;
+        let now = self.clock.now();
+        let is_over = |key: &StoredKey| key.life.over_at(LONGEST_ACCESS_TOKEN).is_some_and(|at| at <= now);
+        let over: Vec<String> =
+            self.store.read(|sql| sql.keys())?.into_iter().filter(is_over).map(|key| key.kid).collect();
+        if over.is_empty() {
+            return Ok(());
+        }
+        let left = self.store.write(move |sql| {
+            over.iter().try_for_each(|kid| sql.forget_key(kid))?;
+            sql.keys()
+        });
+        self.install(&left.await?)
+    }
+
+    fn install(&self, stored: &[StoredKey]) -> Result<(), KeyError> {
+        let ring = Arc::new(Ring::open(&self.seal, &self.settings, stored)?);
         *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
         Ok(())
     }
 }
 
-fn generate(
+/// Keys that sign or will.
+fn in_use(stored: &[StoredKey]) -> impl Iterator<Item = &StoredKey> {
+    stored.iter().filter(|key| is_in_use(key))
+}
+
+fn is_in_use(key: &StoredKey) -> bool {
+    match key.life.phase() {
+        KeyPhase::Next | KeyPhase::Signing => true,
+        KeyPhase::Retired | KeyPhase::Compromised => false,
+    }
+}
+
+/// Each key that signs, with the one that follows it.
+fn pairs(stored: &[StoredKey]) -> impl Iterator<Item = (&StoredKey, &StoredKey)> {
+    let of = |phase| stored.iter().filter(move |key| key.life.phase() == phase);
+    of(KeyPhase::Signing).filter_map(move |former| {
+        let next = of(KeyPhase::Next).find(|next| next.algorithm == former.algorithm)?;
+        Some((former, next))
+    })
+}
+
+fn take_over(former: &StoredKey, next: &StoredKey) -> TakeOver {
+    TakeOver { algorithm: former.algorithm, former: former.kid.clone(), next: next.kid.clone() }
+}
+
+/// The keys that an algorithm lacks.
+fn missing(
     seal: &SealingKey,
+    stored: &[StoredKey],
     algorithm: Algorithm,
-    active_at: Option<Timestamp>,
     now: Timestamp,
-) -> Result<StoredKey, KeyError> {
+) -> Result<Vec<StoredKey>, KeyError> {
+    [(KeyPhase::Signing, KeyLife::first(now)), (KeyPhase::Next, KeyLife::next(now))]
+        .into_iter()
+        .filter(|(phase, _)| {
+            !stored.iter().any(|key| key.algorithm == algorithm && key.life.phase() == *phase)
+        })
+        .map(|(_, life)| generate(seal, algorithm, life))
+        .collect()
+}
+
+fn generate(seal: &SealingKey, algorithm: Algorithm, life: KeyLife) -> Result<StoredKey, KeyError> {
     let key = SigningKey::generate(algorithm).map_err(|_| KeyError::Library)?;
     let pkcs8 = key.to_pkcs8().map_err(|_| KeyError::Library)?;
     let kid = key.kid().to_owned();
     let sealed = seal
         .seal(&mut SystemEntropy, kid.as_bytes(), pkcs8.expose())
         .map_err(|_| KeyError::Sealed(kid.clone()))?;
-    Ok(StoredKey { kid, algorithm, sealed, created_at: now, active_at, retired_at: None })
-}
-
-fn open(seal: &SealingKey, stored: &[StoredKey]) -> Result<Ring, KeyError> {
-    let mut signing = None;
-    let mut published = Vec::new();
-    let mut list = Vec::new();
-    for row in stored {
-        let pkcs8 =
-            seal.open(row.kid.as_bytes(), &row.sealed).map_err(|_| KeyError::Sealed(row.kid.clone()))?;
-        let key = SigningKey::from_pkcs8(row.algorithm, &pkcs8).map_err(|_| KeyError::Library)?;
-        published.push(key.public_jwk().clone());
-        let phase = match (row.active_at, row.retired_at) {
-            (_, Some(_)) => Phase::Retired,
-            (None, None) => Phase::Next,
-            (Some(_), None) => Phase::Signing,
-        };
-        list.push(KeyDates {
-            kid: row.kid.clone(),
-            algorithm: row.algorithm.name(),
-            phase,
-            created_at: row.created_at,
-            active_at: row.active_at,
-            retired_at: row.retired_at,
-        });
-        if phase == Phase::Signing {
-            signing = Some(key);
-        }
-    }
-    let jwks = serde_json::json!({ "keys": published }).to_string();
-    let verifying = KeySet::parse(jwks.as_bytes()).map_err(|_| KeyError::Library)?;
-    Ok(Ring { signing: signing.ok_or(KeyError::Library)?, verifying, jwks, list })
+    let public = serde_json::to_value(key.public_jwk()).map_err(|_| KeyError::Library)?;
+    Ok(StoredKey { kid, algorithm, public, sealed: Some(sealed), life })
 }

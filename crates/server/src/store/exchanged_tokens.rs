@@ -52,10 +52,10 @@ impl Sql<'_> {
 
     /// Whether a token is cut off, as the store has it: for whoever makes something of a token, inside the transaction.
     pub(crate) fn is_cut_off(&self, token: &Traits) -> Result<bool, StoreError> {
-        let text = "SELECT at FROM cut_offs WHERE (kind = 'token' AND target = ?1) OR (at >= ?2 AND ( \
+        let text = "SELECT at FROM cut_offs WHERE (kind = 'token' AND target = ?1) \
+                    OR (kind = 'key' AND target = ?7) OR (at >= ?2 AND ( \
                     (kind = 'subject' AND target = ?3) OR (kind = 'client' AND target = ?4) \
-                    OR (kind = 'session' AND target = ?5) OR (kind = 'grant' AND target = ?6) \
-                    OR (kind = 'key' AND target = ?7)))";
+                    OR (kind = 'session' AND target = ?5) OR (kind = 'grant' AND target = ?6)))";
         let values = [
             token.jti.as_str().into(),
             token.issued_at.into(),

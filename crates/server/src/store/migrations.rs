@@ -4,12 +4,13 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_logout_requests.sql"),
     include_str!("migrations/0003_device_authorizations.sql"),
     include_str!("migrations/0004_pushed_requests.sql"),
     include_str!("migrations/0005_exchanged_tokens.sql"),
+    include_str!("migrations/0006_keys.sql"),
 ];
 
 /// Brings the schema up to date.

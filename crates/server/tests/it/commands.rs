@@ -3,8 +3,6 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
-
 use crate::browser::{App, Browser, USER_SCOPE, part};
 use crate::gateway::{Gateway, PROGRAM, chartgate};
 use crate::shared;
@@ -60,34 +58,6 @@ async fn login_waits_for_the_browser_and_gets_the_token() {
     assert_eq!(part(token, 1)["client_id"], "chartgate-cli");
     let own = format!("/fhir/Patient/{}", gateway.panel("dana")[0]);
     assert_eq!(Call::get(&own).bearer(token).to(gateway).await.status, 200);
-}
-
-#[tokio::test]
-async fn a_new_signing_key_was_published_before_and_old_tokens_stay_good() {
-    let gateway = Gateway::demo("keys", &[]);
-    let app = App::public(USER_SCOPE);
-    let dana = gateway.demo_person("dana");
-    let published = || async {
-        let jwks = Call::get("/jwks").to(&gateway).await.json();
-        jwks["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect::<Vec<Value>>()
-    };
-    let before = published().await;
-    let old = app.tokens(&gateway, &dana).await;
-    gateway.command(&["key", "rotate"]);
-    let new = app.tokens(&gateway, &dana).await;
-    let (old_kid, new_kid) = (part(&old.access, 0)["kid"].clone(), part(&new.access, 0)["kid"].clone());
-    assert_ne!(old_kid, new_kid);
-    assert!(before.contains(&new_kid), "every client could know it already");
-    let after = published().await;
-    assert!(
-        after.contains(&old_kid) && after.contains(&new_kid) && after.iter().any(|kid| !before.contains(kid))
-    );
-    let own = Call::get(&format!("/fhir/Patient/{}", gateway.panel("dana")[0]));
-    for tokens in [&old, &new] {
-        assert_eq!(own.clone().bearer(&tokens.access).to(&gateway).await.status, 200);
-    }
-    let rotated = gateway.audit(&[]).into_iter().filter(|record| record["event"] == "key.rotate").count();
-    assert_eq!(rotated, 1);
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ mod introspection;
 #[cfg(test)]
 mod jwt_attacks;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod large;
 #[cfg(test)]
 mod logout;

@@ -51,14 +51,14 @@ async fn end_of(gateway: &Gateway, path: &str) -> Value {
 }
 
 /// A stream that was opened and has said something.
-struct Open {
+pub(crate) struct Open {
     body: Incoming,
     taken: usize,
     _connection: Connection,
 }
 
 impl Open {
-    async fn new(gateway: &Gateway, token: &str, path: &str) -> Self {
+    pub(crate) async fn new(gateway: &Gateway, token: &str, path: &str) -> Self {
         Self::on(Connection::open(gateway).await, token, path).await
     }
 
@@ -72,7 +72,7 @@ impl Open {
     }
 
     /// Everything until it breaks off, which it has to.
-    async fn until_broken_off(&mut self) -> usize {
+    pub(crate) async fn until_broken_off(&mut self) -> usize {
         let broken = tokio::time::timeout(PATIENCE, async {
             while let Some(frame) = self.body.frame().await {
                 match frame {

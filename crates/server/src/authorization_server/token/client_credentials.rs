@@ -34,11 +34,8 @@ pub(super) async fn redeem(
         audience::resolve(resource, registered, &scope, &server.routes, &server.issuer).map_err(|e| {
             Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))
         })?;
-    let targets = [
-        Target::Subject(Subject::from(&client.client_id)),
-        Target::Client(client.client_id.clone()),
-        Target::Key(server.keys.current().signing.kid().to_owned()),
-    ];
+    let targets =
+        [Target::Subject(Subject::from(&client.client_id)), Target::Client(client.client_id.clone())];
     let now = server.cut_offs.wait_to_issue(&targets).await;
     let gate = may_issue(IssueTo::Client, client, GrantType::ClientCredentials, server.timeouts, now)
         .map_err(|e| {

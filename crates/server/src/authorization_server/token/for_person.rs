@@ -16,7 +16,7 @@ use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::oauth::token::TokenResponse;
 use chartgate_values::{Phi, Timestamp};
 
-use super::{Denied, Holder, Issued, OAuthError, describe_grant, fresh_jti, sign};
+use super::{Denied, Holder, Issued, OAuthError, describe_grant, fresh_jti, sign, sign_with};
 use crate::authorization_server::AuthorizationServer;
 use crate::entropy::{digest_of, opaque_secret};
 use crate::net::origin::Origin;
@@ -50,7 +50,7 @@ pub(super) async fn pass_gate(
     grant: &Grant,
     grant_type: GrantType,
 ) -> Result<Passed, Denied> {
-    let now = server.cut_offs.wait_to_issue(&targets(server, client, grant)).await;
+    let now = server.cut_offs.wait_to_issue(&targets(client, grant)).await;
     let Holder { user, session } = Holder::find(server, grant)?;
     let Some(user) = user else { return Err(refuse("user-unknown").of(grant.clone())) };
     let to = match &grant.session {
@@ -83,7 +83,7 @@ pub(super) async fn issue_for_person(
     let access_token = sign(server, "at+jwt", &claims)?;
     let id_token = if scope.contains("openid") {
         let claims = mint.id_token(&gate, &grant, &user).map_err(not_a_claim)?;
-        Some(sign(server, "JWT", &claims)?)
+        Some(sign_with(server, client.options.id_token_signed_response_alg, "JWT", &claims)?)
     } else {
         None
     };
@@ -203,12 +203,11 @@ fn keep(sql: &Sql<'_>, grant: &GrantId, next: Option<&(String, RefreshToken)>) -
 }
 
 /// Everything whose cut-off would void the new token.
-fn targets(server: &AuthorizationServer, client: &Client, grant: &Grant) -> Vec<Target> {
+fn targets(client: &Client, grant: &Grant) -> Vec<Target> {
     let mut targets = vec![
         Target::Subject(grant.subject.clone()),
         Target::Client(client.client_id.clone()),
         Target::Grant(grant.id.clone()),
-        Target::Key(server.keys.current().signing.kid().to_owned()),
     ];
     targets.extend(grant.session.clone().map(Target::Session));
     targets

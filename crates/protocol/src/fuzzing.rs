@@ -15,12 +15,13 @@ use crate::fhir::searchset::{Disposition, Links, Searchset};
 use crate::fhir::write::Draft;
 use crate::form::Form;
 use crate::jose::claims::AccessTokenClaims;
+use crate::jose::foreign_token::{ClaimPath, ForeignTokenVerifier, Mapped, Names};
 use crate::jose::inspect::Inspector;
 use crate::jose::jwe::{self, Ciphertext, Encrypted, Message, Recipient};
 use crate::jose::{
     AccessTokenVerifier, Algorithm, Claimed, ContentEncryption, DecryptionKey, DecryptionKeySet,
     ExpectedAudience, KeyManagement, KeySet, Presentation, ProtectedTokenVerifier, Protection, ReaderKeys,
-    Thumbprint, jws,
+    Thumbprint, TokenType, jws,
 };
 use crate::json::{self, JsonError};
 use crate::oauth::authorization::{Addressed, AuthorizationRequest};
@@ -53,6 +54,26 @@ pub fn fuzz_jws(data: &[u8]) {
     if let Ok(token) = std::str::from_utf8(data) {
         let _ = verifier.verify(token, &keys, Presentation::BEARER, now);
         let _ = Claimed::read(token);
+    }
+}
+
+/// A way to claims in the first line and any claims after it, as another issuer's.
+pub fn fuzz_foreign_token(data: &[u8]) {
+    let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
+    let (line, claims) = data.split_at(end);
+    let path = std::str::from_utf8(line).ok().and_then(|text| text.parse::<ClaimPath>().ok());
+    let foreign = ForeignTokenVerifier {
+        verifier: AccessTokenVerifier { token_type: TokenType::PlainJwt, ..verifier() },
+        claims: path.into_iter().map(|path| (Mapped::Roles, path)).collect(),
+        roles: Names::Same,
+        scopes: Names::Same,
+    };
+    let Ok(object) = json::Object::parse(claims, jws::MAX_JSON_DEPTH) else { return };
+    if let Ok(accepted) =
+        foreign.accept(&object, "", Presentation::BEARER, Timestamp::from_unix(1_760_000_000))
+    {
+        assert_eq!(accepted.iss, foreign.verifier.issuer);
+        assert_eq!(accepted.grant_id, None);
     }
 }
 

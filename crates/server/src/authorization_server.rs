@@ -28,6 +28,7 @@ use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::OwnTokens;
+use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::throttle::Throttle;
 use crate::store::Store;
 
@@ -40,6 +41,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) store: Arc<Store>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) client_keys: Arc<ClientKeys>,
+    pub(crate) issuers: Arc<LiveIssuers>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) own_tokens: Arc<OwnTokens>,

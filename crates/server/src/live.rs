@@ -11,3 +11,4 @@ pub(crate) mod policies;
 pub(crate) mod remote_keys;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
+pub(crate) mod trusted_issuers;

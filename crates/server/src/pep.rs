@@ -30,10 +30,11 @@ use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
+use crate::live::trusted_issuers::TrustedIssuers;
 use crate::net::origin::Origin;
 use crate::net::throttle::Throttle;
 use crate::spool::Spools;
-use authenticate::Authenticator;
+use authenticate::{Authenticator, Issuers};
 use fhir::FhirUpstream;
 use http::HttpUpstream;
 pub(crate) use http::Streams;
@@ -43,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) issuer: String,
     pub(crate) routes: Arc<[Route]>,
     pub(crate) keys: Arc<KeyRing>,
+    pub(crate) issuers: Arc<TrustedIssuers>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) care: Arc<LiveCare>,
     pub(crate) policies: Arc<LivePolicies>,
@@ -100,6 +102,7 @@ impl Gateway {
             issuer,
             routes,
             keys,
+            issuers,
             cut_offs,
             care,
             policies,
@@ -121,8 +124,14 @@ impl Gateway {
             };
             gates.push(Gate { routes: Arc::clone(&routes), index, upstream });
         }
-        let authenticator =
-            Authenticator::new(&issuer, &routes, keys, cut_offs, sessions, Arc::clone(&clock));
+        let authenticator = Authenticator::new(
+            &issuer,
+            &routes,
+            Issuers { ours: keys, trusted: issuers },
+            cut_offs,
+            sessions,
+            Arc::clone(&clock),
+        );
         Ok(Self {
             issuer,
             gates,

@@ -120,6 +120,11 @@ fn seeds_and_their_mutations_break_nothing_that_reads_tokens() {
 }
 
 #[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_tokens_of_others() {
+    run("foreign_token", super::fuzz_foreign_token);
+}
+
+#[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_encrypted_tokens() {
     run("jwe", super::fuzz_jwe);
 }

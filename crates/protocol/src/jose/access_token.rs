@@ -151,7 +151,7 @@ impl AccessTokenVerifier {
 }
 
 impl TokenType {
-    fn expected(self) -> ExpectedType {
+    pub(super) fn expected(self) -> ExpectedType {
         match self {
             Self::AccessToken => ExpectedType::Exactly("at+jwt"),
             Self::PlainJwt => ExpectedType::PlainJwt,

@@ -121,6 +121,9 @@ fn uses_secret(client: &Client) -> bool {
 fn settle(new: NewClient) -> Result<Client, CommandError> {
     let invalid = |text: String| Err(CommandError::Invalid(text));
     let id = new.client_id;
+    if id.is_foreign() {
+        return invalid(format!("`{id}` is a name of another issuer's"));
+    }
     let method = new.auth_method.unwrap_or(match new.kind {
         ClientKind::Public => AuthMethod::None,
         ClientKind::Backend if new.jwks.is_some() || new.options.jwks_uri.is_some() => {

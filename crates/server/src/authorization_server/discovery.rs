@@ -134,9 +134,12 @@ pub(super) async fn resource_metadata(
             scopes
         }
     };
+    let issuers = server.issuers.current();
+    let authorization_servers =
+        std::iter::once(server.issuer.as_str()).chain(issuers.names()).map(str::to_owned).collect();
     public(&ResourceMetadata {
         resource: route.audience.clone(),
-        authorization_servers: vec![server.issuer.clone()],
+        authorization_servers,
         scopes_supported,
         bearer_methods_supported: &["header"],
     })

@@ -6,12 +6,15 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use chartgate_access::ids::FhirUser;
 use chartgate_access::pdp::caller::{Caller, CallerKind, Facts};
 use chartgate_access::token::access_token;
 use chartgate_access::token::revocation::{Revoked, Traits};
 use chartgate_audit::record::{Actor, ActorKind, Delegate, Record};
 use chartgate_protocol::jose::claims::{AccessTokenClaims, NumericDate};
-use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation, Rejection};
+use chartgate_protocol::jose::{
+    AccessTokenVerifier, Claimed, ExpectedAudience, KeySet, Presentation, Rejection,
+};
 use chartgate_values::{Clock, Phi, Timestamp};
 use http::HeaderMap;
 
@@ -20,6 +23,7 @@ use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::{delegates, traits_of};
+use crate::live::trusted_issuers::{TrustedIssuer, TrustedIssuers};
 use crate::net::bearer::{self, BearerError};
 use proven::Proven;
 
@@ -32,10 +36,19 @@ const REMEMBERED: usize = 20_000;
 pub(super) struct Authenticator {
     verifiers: Vec<AccessTokenVerifier>,
     keys: Arc<KeyRing>,
+    issuers: Arc<TrustedIssuers>,
+    /// What absolute addresses of people's own FHIR resources begin with.
+    bases: Box<[String]>,
     cut_offs: Arc<LiveCutOffs>,
     sessions: Arc<LiveSessions>,
     clock: Arc<dyn Clock>,
     proven: Proven<Authenticated>,
+}
+
+/// Whose tokens are believed.
+pub(super) struct Issuers {
+    pub(super) ours: Arc<KeyRing>,
+    pub(super) trusted: Arc<TrustedIssuers>,
 }
 
 /// What a token proved.
@@ -46,6 +59,14 @@ pub(super) struct Authenticated {
     auth_time: Option<Timestamp>,
     /// Those who act by it.
     delegates: Box<[Delegate]>,
+    /// Who issued it, if not we.
+    issuer: Option<Foreign>,
+}
+
+/// Where a token of another issuer's comes from.
+struct Foreign {
+    issuer: Arc<TrustedIssuer>,
+    kid: String,
 }
 
 /// Whether a token that an answer was made for is still believed while it goes out.
@@ -90,7 +111,7 @@ impl Authenticator {
     pub(super) fn new(
         issuer: &str,
         routes: &[Route],
-        keys: Arc<KeyRing>,
+        Issuers { ours: keys, trusted: issuers }: Issuers,
         cut_offs: Arc<LiveCutOffs>,
         sessions: Arc<LiveSessions>,
         clock: Arc<dyn Clock>,
@@ -101,6 +122,8 @@ impl Authenticator {
         Self {
             verifiers: routes.iter().map(verifier).collect(),
             keys,
+            issuers,
+            bases: routes.iter().map(|route| format!("{}/", route.audience)).collect(),
             cut_offs,
             sessions,
             clock,
@@ -132,15 +155,9 @@ impl Authenticator {
         key.0.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         let known = self.proven.get(&key);
         let authenticated = match known {
-            Some(known) if known.expires.is_after(now) && ring.verifying.get(&known.traits.key).is_ok() => {
-                known
-            }
+            Some(known) if known.expires.is_after(now) && known.key_is_held(&ring.verifying) => known,
             Some(_) | None => {
-                let verifier = self.verifiers.get(route).ok_or(NotAuthenticated::ForeignClaims)?;
-                let (claims, kid) =
-                    verifier.verify_signed(token, &ring.verifying, Presentation::BEARER, now)?;
-                let proof =
-                    Arc::new(Authenticated::read(&claims, kid).ok_or(NotAuthenticated::ForeignClaims)?);
+                let proof = Arc::new(self.prove(token, route, &ring.verifying, now)?);
                 self.proven.insert(key, Arc::clone(&proof));
                 proof
             }
@@ -151,11 +168,72 @@ impl Authenticator {
         }
         Ok(authenticated)
     }
+
+    /// Verifies a token that nothing is known of.
+    fn prove(
+        &self,
+        token: &str,
+        route: usize,
+        ours: &KeySet,
+        now: Timestamp,
+    ) -> Result<Authenticated, NotAuthenticated> {
+        if let Some(issuer) = self.trusted_issuer_of(token)? {
+            let (claims, kid) = issuer.verify(token, Presentation::BEARER, now)?;
+            return Authenticated::read_foreign(&claims, issuer, kid, &self.bases)
+                .ok_or(NotAuthenticated::ForeignClaims);
+        }
+        let verifier = self.verifiers.get(route).ok_or(NotAuthenticated::ForeignClaims)?;
+        let (claims, kid) = verifier.verify_signed(token, ours, Presentation::BEARER, now)?;
+        Authenticated::read(&claims, kid).ok_or(NotAuthenticated::ForeignClaims)
+    }
+
+    fn trusted_issuer_of(&self, token: &str) -> Result<Option<&Arc<TrustedIssuer>>, Rejection> {
+        if self.issuers.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.issuers.of(&Claimed::read(token)?))
+    }
+
+    /// Asks a trusted issuer for its keys, if a request shows a token for which those that are held do not suffice.
+    pub(super) async fn fetch_keys_for(&self, headers: &HeaderMap) {
+        if self.issuers.is_empty() {
+            return;
+        }
+        let said = bearer::token(headers).ok().and_then(|token| Claimed::read(token).ok());
+        if let Some(said) = said
+            && let Some(issuer) = self.issuers.of(&said)
+            && let Some(kid) = &said.kid
+        {
+            issuer.keys.for_kid(kid).await;
+        }
+    }
 }
 
 impl Authenticated {
     fn read(claims: &AccessTokenClaims, kid: String) -> Option<Self> {
-        let traits = traits_of(claims, kid)?;
+        let fhir_user = claims.fhir_user.as_ref().map(|f| f.as_str().parse()).transpose().ok()?;
+        Self::of(claims, traits_of(claims, kid)?, fhir_user)
+    }
+
+    /// The same for a trusted issuer's.
+    fn read_foreign(
+        claims: &AccessTokenClaims,
+        issuer: &Arc<TrustedIssuer>,
+        kid: String,
+        bases: &[String],
+    ) -> Option<Self> {
+        // Elsewhere a person may have a resource of the same name that is somebody else's here.
+        let local = |text: &str| {
+            let within = bases.iter().find_map(|base| text.strip_prefix(base.as_str()));
+            within.unwrap_or(text).parse().ok()
+        };
+        let fhir_user = claims.fhir_user.as_ref().and_then(|f| local(f.as_str()));
+        let traits = issuer.traits_of(claims, &kid)?;
+        let own = Self::of(claims, traits, fhir_user)?;
+        Some(Self { issuer: Some(Foreign { issuer: Arc::clone(issuer), kid }), ..own })
+    }
+
+    fn of(claims: &AccessTokenClaims, traits: Traits, fhir_user: Option<FhirUser>) -> Option<Self> {
         // RFC 9068 section 2.2: a client that acts for itself is its own subject.
         let kind = if claims.sub == claims.client_id { CallerKind::Workload } else { CallerKind::Person };
         let tokens = || claims.scope.iter();
@@ -173,13 +251,22 @@ impl Authenticated {
                 smart: tokens().filter_map(|token| token.parse().ok()).collect(),
                 scopes: tokens().map(str::to_owned).collect(),
                 patient: claims.patient.as_ref().map(|id| id.as_str().parse()).transpose().ok()?,
-                fhir_user: claims.fhir_user.as_ref().map(|f| f.as_str().parse()).transpose().ok()?,
+                fhir_user,
             },
             expires: claims.exp,
             auth_time: claims.auth_time.map(NumericDate::timestamp),
             delegates: delegates(claims.act.as_ref()).into(),
             traits,
+            issuer: None,
         })
+    }
+
+    /// Whether the key that signed it is still one of its issuer's.
+    fn key_is_held(&self, ours: &KeySet) -> bool {
+        match &self.issuer {
+            None => ours.get(&self.traits.key).is_ok(),
+            Some(Foreign { issuer, kid }) => issuer.keys.held().get(kid).is_ok(),
+        }
     }
 
     /// What bears on cut-offs.

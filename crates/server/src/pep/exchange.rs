@@ -54,11 +54,12 @@ impl<'a, U> Exchange<'a, U> {
     ///
     /// # Errors
     /// [`Refused::NotAuthenticated`].
-    pub(super) fn authenticate(
+    pub(super) async fn authenticate(
         &mut self,
         origin: &Origin,
         headers: &HeaderMap,
     ) -> Result<Arc<Authenticated>, Refused> {
+        self.gateway.authenticator.fetch_keys_for(headers).await;
         match self.gateway.authenticator.authenticate(headers, self.index) {
             Ok(authenticated) => {
                 authenticated.describe(&mut self.record);

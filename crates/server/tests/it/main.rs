@@ -76,6 +76,8 @@ mod synthea;
 #[cfg(test)]
 mod throttled;
 #[cfg(test)]
+mod trusted_issuers;
+#[cfg(test)]
 mod upstream_auth;
 #[cfg(test)]
 mod wire;

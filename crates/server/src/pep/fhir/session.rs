@@ -52,7 +52,7 @@ impl Exchange<'_> {
             self.count(origin);
             return Box::pin(capabilities::serve(self, head)).await;
         }
-        let authenticated = self.authenticate(origin, &head.headers)?;
+        let authenticated = self.authenticate(origin, &head.headers).await?;
         let page = search::page_link(head);
         let content =
             body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;

@@ -69,7 +69,7 @@ impl Exchange<'_> {
         content: Incoming,
     ) -> Result<Withheld<Answered>, Refused> {
         let path = self.unambiguous(origin, head.uri.path())?;
-        let authenticated = self.authenticate(origin, &head.headers)?;
+        let authenticated = self.authenticate(origin, &head.headers).await?;
         let rule = rules::find(&self.upstream.rules, &head.method, path).ok_or(Refused::NoRule)?;
         let allowed = self.decide(&authenticated, rule, head)?;
         self.record.decision.policies = allowed.policies().to_vec();

@@ -18,6 +18,8 @@ mod commands;
 #[cfg(test)]
 mod device;
 #[cfg(test)]
+mod dpop;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod exchange;
@@ -56,6 +58,8 @@ mod parallel;
 #[cfg(test)]
 mod passwords;
 #[cfg(test)]
+mod possession;
+#[cfg(test)]
 mod questions;
 #[cfg(test)]
 mod refresh;
@@ -75,8 +79,6 @@ mod streams;
 mod synthea;
 #[cfg(test)]
 mod throttled;
-#[cfg(test)]
-mod trusted_issuers;
 #[cfg(test)]
 mod upstream_auth;
 #[cfg(test)]

@@ -63,19 +63,19 @@ macro_rules! id {
 id!(
     /// Whom a token speaks of: a person's login name or a client's id. Given once, never renamed, never reused, and
     /// never both a person and a client (RFC 9700 section 4.15), so that a name in an old record means one subject.
+    ///
+    /// Or somebody whom a trusted issuer knows: its name, `#`, and its `sub`, such as `https://login.example.org#4711`.
     Subject,
     "name",
-    "1 to 64 of a-z, 0-9, `.`, `_`, `-`, `@`, starting with a letter or digit",
-    |t| (1..=64).contains(&t.len())
-        && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-@".contains(&b))
-        && t.starts_with(|c: char| c.is_ascii_alphanumeric())
+    "1 to 64 of a-z, 0-9, `.`, `_`, `-`, `@`, starting with a letter or digit; or an issuer's name, `#` and a name there",
+    |t| is_local_name(t) || is_foreign(t)
 );
 id!(
-    /// An OAuth client.
+    /// An OAuth client; or one of a trusted issuer's, as [`Subject`] has it.
     ClientId,
     "client id",
-    "1 to 64 of a-z, 0-9, `.`, `_`, `-`, `@`, starting with a letter or digit",
-    |t| t.parse::<Subject>().is_ok()
+    "1 to 64 of a-z, 0-9, `.`, `_`, `-`, `@`, starting with a letter or digit; or an issuer's name, `#` and an id there",
+    |t| is_local_name(t) || is_foreign(t)
 );
 id!(
     /// A role, as policies name it.
@@ -103,11 +103,12 @@ id!(
     })
 );
 id!(
-    /// A session, as tokens and records name it. Not the cookie: it opens nothing.
+    /// A session, as tokens and records name it. Not the cookie: it opens nothing. Or one of a trusted issuer's, as
+    /// [`Subject`] has it.
     SessionId,
     "session",
-    "an id of ours",
-    is_opaque
+    "an id of ours, or an issuer's name, `#` and an id there",
+    |t| is_opaque(t) || is_foreign(t)
 );
 id!(
     /// A grant: one approval with all the tokens that came of it.
@@ -117,12 +118,59 @@ id!(
     is_opaque
 );
 id!(
-    /// One access token. RFC 7519 section 4.1.7.
+    /// One access token. RFC 7519 section 4.1.7. Or one of a trusted issuer's, as [`Subject`] has it.
     Jti,
     "token id",
-    "1 to 128 visible ASCII characters",
-    |t| (1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic())
+    "1 to 128 visible ASCII characters, or an issuer's name, `#` and an id there",
+    |t| is_foreign(t) || ((1..=128).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_graphic()))
 );
+
+fn is_local_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-@".contains(&b))
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+/// A trusted issuer's name, `#`, and what it calls something. No name of ours has such a form, and no issuer's name has a
+/// fragment, so nothing of one issuer can be taken for another's or for ours.
+fn is_foreign(text: &str) -> bool {
+    let Some((issuer, name)) = text.split_once('#') else { return false };
+    let host = issuer.strip_prefix("https://").unwrap_or_default();
+    !host.is_empty()
+        && issuer.len() <= 512
+        && (1..=255).contains(&name.len())
+        && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn foreign(issuer: &str, name: &str, kind: &'static str) -> Result<String, IdError> {
+    let text = format!("{issuer}#{name}");
+    if is_foreign(&text) && !issuer.contains('#') {
+        return Ok(text);
+    }
+    Err(IdError { kind, rule: "1 to 255 visible ASCII characters of an issuer with an https name" })
+}
+
+macro_rules! foreign {
+    ($($type:ident = $kind:literal),+ $(,)?) => {
+        $(impl $type {
+            /// What a trusted issuer calls so.
+            ///
+            /// # Errors
+            /// [`IdError`] if it is too long or has characters that are not to be seen.
+            pub fn foreign(issuer: &str, name: &str) -> Result<Self, IdError> {
+                foreign(issuer, name, $kind).map(Self)
+            }
+
+            /// Whether it is a trusted issuer's.
+            #[must_use]
+            pub fn is_foreign(&self) -> bool {
+                is_foreign(&self.0)
+            }
+        })+
+    };
+}
+
+foreign!(Subject = "subject", ClientId = "client", SessionId = "session", Jti = "token id");
 
 fn is_fhir_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
@@ -189,6 +237,23 @@ mod tests {
         for bad in ["Dana", " dana", "dana ", "dänä", "", "-x", "a/b", "a\0"] {
             assert!(bad.parse::<Subject>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_name_of_another_issuers_is_nobody_elses() {
+        let issuer = "https://login.example.org";
+        let foreign = Subject::foreign(issuer, "dana").unwrap();
+        assert_eq!(foreign.as_str(), "https://login.example.org#dana");
+        assert!(foreign.is_foreign() && !"dana".parse::<Subject>().unwrap().is_foreign());
+        assert_eq!(foreign.as_str().parse::<Subject>().unwrap(), foreign);
+        // What looks like two names is the first issuer's.
+        assert!(Subject::foreign("https://a.example#x", "y").is_err());
+        for (issuer, name) in
+            [(issuer, ""), (issuer, "a b"), (issuer, "ä"), ("http://a.example", "x"), ("https://", "x")]
+        {
+            assert!(Subject::foreign(issuer, name).is_err(), "{issuer} {name}");
+        }
+        assert!(Subject::foreign(issuer, &"x".repeat(256)).is_err());
     }
 
     #[test]

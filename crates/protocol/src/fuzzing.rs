@@ -15,17 +15,20 @@ use crate::fhir::searchset::{Disposition, Links, Searchset};
 use crate::fhir::write::Draft;
 use crate::form::Form;
 use crate::jose::claims::AccessTokenClaims;
+use crate::jose::foreign_token::{ClaimPath, ForeignTokenVerifier, Mapped, Names};
 use crate::jose::inspect::Inspector;
 use crate::jose::jwe::{self, Ciphertext, Encrypted, Message, Recipient};
 use crate::jose::{
     AccessTokenVerifier, Algorithm, Claimed, ContentEncryption, DecryptionKey, DecryptionKeySet,
     ExpectedAudience, KeyManagement, KeySet, Presentation, ProtectedTokenVerifier, Protection, ReaderKeys,
-    Thumbprint, jws,
+    Thumbprint, TokenType, jws,
 };
 use crate::json::{self, JsonError};
 use crate::oauth::authorization::{Addressed, AuthorizationRequest};
 use crate::oauth::device::{DeviceAuthorizationRequest, UserCode};
-use crate::oauth::dpop::{Credentials, Freshness, MAX_JTI_BYTES, ProofVerifier, ProvenRequest, TargetUri};
+use crate::oauth::dpop::{
+    Credentials, Freshness, MAX_JTI_BYTES, ProofError, ProofVerifier, ProvenRequest, TargetUri,
+};
 use crate::oauth::introspection::IntrospectionRequest;
 use crate::oauth::mtls::{CertificateSubject, ClientCertificate, DistinguishedName, RegisteredCertificates};
 use crate::oauth::request_object::{NotBefore, ObjectType, RequestObjectVerifier};
@@ -51,6 +54,26 @@ pub fn fuzz_jws(data: &[u8]) {
     if let Ok(token) = std::str::from_utf8(data) {
         let _ = verifier.verify(token, &keys, Presentation::BEARER, now);
         let _ = Claimed::read(token);
+    }
+}
+
+/// A way to claims in the first line and any claims after it, as another issuer's.
+pub fn fuzz_foreign_token(data: &[u8]) {
+    let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
+    let (line, claims) = data.split_at(end);
+    let path = std::str::from_utf8(line).ok().and_then(|text| text.parse::<ClaimPath>().ok());
+    let foreign = ForeignTokenVerifier {
+        verifier: AccessTokenVerifier { token_type: TokenType::PlainJwt, ..verifier() },
+        claims: path.into_iter().map(|path| (Mapped::Roles, path)).collect(),
+        roles: Names::Same,
+        scopes: Names::Same,
+    };
+    let Ok(object) = json::Object::parse(claims, jws::MAX_JSON_DEPTH) else { return };
+    if let Ok(accepted) =
+        foreign.accept(&object, "", Presentation::BEARER, Timestamp::from_unix(1_760_000_000))
+    {
+        assert_eq!(accepted.iss, foreign.verifier.issuer);
+        assert_eq!(accepted.grant_id, None);
     }
 }
 
@@ -238,14 +261,14 @@ pub fn fuzz_dpop(data: &[u8]) {
     if let Ok(uri) = text.parse::<TargetUri>() {
         assert!(uri.as_str().parse().as_ref() == Ok(&uri), "the one form is its own form");
     }
-    let _ = Credentials::read(text, [text]);
+    let _ = Credentials::read(text, &[text]).map_err(ProofError::code);
     let Ok(target) = "https://resource.example.org/protectedresource".parse() else { return };
     let (request, now) = (proven_request(&target), proofs_now());
     if let Ok(key) = PROOFS.verify(text, request, now) {
         assert!(key.thumbprint.as_str().parse().as_ref() == Ok(&key.thumbprint), "a key has a name");
     }
     if let Ok(claims) = json::Object::parse(data, jws::MAX_JSON_DEPTH)
-        && let Ok(key) = PROOFS.accept((&target_thumbprint(), Algorithm::ES256), &claims, request, now)
+        && let Ok(key) = PROOFS.accept(&target_thumbprint(), &claims, request, now)
     {
         assert!(key.jti.as_str().len() <= MAX_JTI_BYTES, "a name is remembered");
         assert!(PROOFS.freshness.ends(key.iat) > now, "until it is refused for its age");

@@ -12,6 +12,7 @@
 //! - [`AccessTokenVerifier`], [`ClientAssertionVerifier`], [`IdTokenVerifier`]: from text to claims, or a
 //!   [`Rejection`] that names the first cause. [`ProtectedTokenVerifier`] decrypts first, where that is wanted.
 //! - [`Claimed`]: what a token says of itself, for choosing whose keys to verify it with.
+//! - [`foreign_token`]: access tokens of issuers that are not us.
 //! - [`KeyProof`]: a token that brings its own key, and [`Thumbprint`], the name of that key.
 //! - [`inspect`]: verdicts on many tokens, a JSON object a line.
 
@@ -21,6 +22,7 @@ mod claimed;
 pub mod claims;
 mod client_assertion;
 mod der;
+pub mod foreign_token;
 mod id_token;
 pub mod inspect;
 pub mod jwe;

@@ -29,6 +29,7 @@ pub(crate) use users::NewUser;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{KeyError, KeyRing};
+use crate::live::trusted_issuers::LiveIssuers;
 use crate::passwords::{HashError, Passwords};
 use crate::store::{Store, StoreError};
 
@@ -130,6 +131,7 @@ pub(crate) struct Administrator {
     pub(crate) timeouts: Timeouts,
     pub(crate) store: Arc<Store>,
     pub(crate) keys: Arc<KeyRing>,
+    pub(crate) issuers: Arc<LiveIssuers>,
     pub(crate) care: Arc<LiveCare>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) passwords: Arc<Passwords>,

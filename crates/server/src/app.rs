@@ -20,9 +20,9 @@ use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
-use crate::live::proofs::Proofs;
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::OwnTokens;
+use crate::live::trusted_issuers::{LiveIssuers, TrustedIssuers};
 use crate::log::Log;
 use crate::log_tiles::{self, LogTiles};
 use crate::login::{self, Login};
@@ -47,7 +47,7 @@ pub(crate) struct App {
     pub(crate) administrator: Arc<Administrator>,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) keys: Arc<KeyRing>,
-    proofs: Arc<Proofs>,
+    issuers: Arc<LiveIssuers>,
     care: Arc<LiveCare>,
     passwords: Arc<Passwords>,
     master: MasterKey,
@@ -120,18 +120,20 @@ impl App {
         let sessions = Arc::new(LiveSessions::new(Arc::clone(&store), Arc::clone(&clock), config.sessions));
         let pepper = Secret::new(secrets.master.secret_for("password pepper")?.to_vec());
         let passwords = Arc::new(Passwords::new(pepper)?);
+        let issuers = Arc::new(LiveIssuers::default());
+        issuers.replace(Arc::new(TrustedIssuers::new(&config.trusted_issuers)?));
         let administrator = Arc::new(Administrator {
             issuer: config.issuer.clone(),
             timeouts: config.sessions,
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
+            issuers: Arc::clone(&issuers),
             care: Arc::clone(&care),
             cut_offs: Arc::clone(&cut_offs),
             passwords: Arc::clone(&passwords),
             journal: log.journal.clone(),
             clock: Arc::clone(&clock),
         });
-        let proofs = Arc::new(Proofs::new(&config.issuer)?);
         let app = Self {
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
             config: Arc::new(config),
@@ -143,7 +145,7 @@ impl App {
             sessions,
             administrator,
             keys,
-            proofs,
+            issuers,
             care,
             passwords,
             master: secrets.master,
@@ -209,18 +211,25 @@ impl App {
     /// If a route cannot be prepared: a CA that cannot be read.
     pub(crate) fn front_door(&self, config: &Config, lasting: &Lasting) -> anyhow::Result<FrontDoor> {
         lasting.spools.make_room_for(config.longest_withheld());
-        let gateway = Arc::new(self.gateway(config, lasting)?);
+        let issuers = Arc::new(TrustedIssuers::new(&config.trusted_issuers)?);
+        let gateway = Arc::new(self.gateway(config, Arc::clone(&issuers), lasting)?);
         let own = self.own_endpoints(config, Arc::clone(&gateway))?;
+        self.issuers.replace(issuers);
         Ok(FrontDoor::new(self, gateway, own))
     }
 
-    fn gateway(&self, config: &Config, lasting: &Lasting) -> anyhow::Result<Gateway> {
+    fn gateway(
+        &self,
+        config: &Config,
+        issuers: Arc<TrustedIssuers>,
+        lasting: &Lasting,
+    ) -> anyhow::Result<Gateway> {
         Gateway::new(crate::pep::Parts {
             issuer: config.issuer.clone(),
             routes: Arc::clone(&config.routes),
             keys: Arc::clone(&self.keys),
+            issuers,
             cut_offs: Arc::clone(&self.cut_offs),
-            proofs: Arc::clone(&self.proofs),
             care: Arc::clone(&self.care),
             policies: Arc::clone(&self.policies),
             sessions: Arc::clone(&self.sessions),
@@ -241,7 +250,6 @@ impl App {
             keys: Arc::clone(&self.keys),
             cut_offs: Arc::clone(&self.cut_offs),
             sessions: Arc::clone(&self.sessions),
-            proofs: Arc::clone(&self.proofs),
             clock: Arc::clone(&self.clock),
         });
         let server = AuthorizationServer {
@@ -252,10 +260,10 @@ impl App {
             store: Arc::clone(&self.store),
             keys: Arc::clone(&self.keys),
             client_keys: Arc::new(ClientKeys::new(egress)),
+            issuers: self.issuers.clone(),
             cut_offs: Arc::clone(&self.cut_offs),
             sessions: Arc::clone(&self.sessions),
             own_tokens: Arc::clone(&own_tokens),
-            proofs: Arc::clone(&self.proofs),
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),

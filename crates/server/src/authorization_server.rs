@@ -10,7 +10,6 @@ mod error;
 mod introspect;
 mod par;
 mod revoke;
-mod sender;
 mod token;
 mod userinfo;
 
@@ -27,9 +26,9 @@ use crate::config::{Route, Tokens};
 use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
-use crate::live::proofs::Proofs;
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::OwnTokens;
+use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::throttle::Throttle;
 use crate::store::Store;
 
@@ -42,10 +41,10 @@ pub(crate) struct AuthorizationServer {
     pub(crate) store: Arc<Store>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) client_keys: Arc<ClientKeys>,
+    pub(crate) issuers: Arc<LiveIssuers>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) own_tokens: Arc<OwnTokens>,
-    pub(crate) proofs: Arc<Proofs>,
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,

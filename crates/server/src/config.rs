@@ -13,6 +13,7 @@ mod source;
 mod succession;
 #[cfg(test)]
 mod tests;
+mod trusted_issuer;
 mod upstream_auth;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub(crate) use listen::{Listen, Network};
 pub(crate) use route::{HttpRule, Route, RouteKind, UpdateCreate};
 use section::{Reading, Section};
 pub(crate) use source::ConfigError;
+pub(crate) use trusted_issuer::{IssuerKeys, TrustedIssuer};
 pub(crate) use upstream_auth::{ClientCredentials, UpstreamAuth};
 
 /// The whole configuration.
@@ -52,6 +54,8 @@ pub(crate) struct Config {
     /// Schema, policies and their tests.
     pub(crate) policy_dir: PathBuf,
     pub(crate) routes: Arc<[Route]>,
+    /// Whose tokens are believed beside our own.
+    pub(crate) trusted_issuers: Vec<TrustedIssuer>,
     /// Where calls may go that others asked for.
     pub(crate) egress: Egress,
 }
@@ -125,7 +129,11 @@ impl Config {
         let routes: Vec<Route> =
             sections.into_iter().filter_map(|section| Route::read(reading, section, &base)).collect();
         route::check_together(reading, &routes);
-        for (later, example) in [("trusted_issuer", "issuer"), ("database", "name")] {
+        let sections = root.tables(reading, "trusted_issuer");
+        let trusted_issuers: Vec<TrustedIssuer> =
+            sections.into_iter().filter_map(|section| TrustedIssuer::read(reading, section, &base)).collect();
+        trusted_issuer::check_together(reading, &trusted_issuers);
+        for (later, example) in [("database", "name")] {
             for section in root.tables(reading, later) {
                 reading.error(section.line_of(example), format!("[[{later}]]"), "is not built yet");
             }
@@ -143,6 +151,7 @@ impl Config {
             audit,
             policy_dir,
             routes: routes.into(),
+            trusted_issuers,
             egress,
             file: PathBuf::new(),
         })

@@ -21,6 +21,8 @@ pub trait Clock: Send + Sync {
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
+    /// The last microsecond of the year 9999.
+    pub const MAX: Self = Self(Self::MAX_MICROS);
     const MIN_MICROS: i64 = -62_167_219_200_000_000;
     const MAX_MICROS: i64 = 253_402_300_799_999_999;
 

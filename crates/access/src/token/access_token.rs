@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chartgate_protocol::jose::claims::{
-    AccessTokenClaims, Audience, Confirmation, IdTokenClaims, Identifier, NumericDate,
-};
+use chartgate_protocol::jose::claims::{AccessTokenClaims, Audience, IdTokenClaims, Identifier, NumericDate};
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
 
@@ -25,8 +23,6 @@ pub struct Mint<'a> {
     pub ttl: Duration,
     /// The access token's name.
     pub jti: Jti,
-    /// What the access token is bound to.
-    pub cnf: Option<Confirmation>,
     /// The present.
     pub now: Timestamp,
 }
@@ -157,7 +153,7 @@ impl Mint<'_> {
             encounter: None,
             purpose_of_use: None,
             act: None,
-            cnf: self.cnf.clone(),
+            cnf: None,
             authorization_details: Vec::new(),
         })
     }

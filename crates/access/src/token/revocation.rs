@@ -78,6 +78,15 @@ pub struct CutOffs {
     tokens: HashMap<Jti, Timestamp>,
 }
 
+/// The longest that tokens live: cut-offs are kept as long.
+#[derive(Clone, Copy, Debug)]
+pub struct LongestLives {
+    /// Ours.
+    pub ours: Duration,
+    /// Those of trusted issuers.
+    pub foreign: Duration,
+}
+
 /// The token was cut off.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Revoked {
@@ -142,6 +151,11 @@ impl CutOffs {
         }
     }
 
+    /// Takes a cut-off of a subject back, for whom one without end was made.
+    pub fn lift(&mut self, subject: &Subject) {
+        self.subjects.remove(subject);
+    }
+
     /// Whether a token is still believed.
     ///
     /// # Errors
@@ -190,14 +204,18 @@ impl CutOffs {
         .copied()
     }
 
-    /// Forgets what can concern no token that is still good: `longest_life` is the longest that any lives.
-    pub fn forget(&mut self, longest_life: Duration, now: Timestamp) {
-        let matters = |at: &Timestamp| at.plus(longest_life) >= now;
-        self.subjects.retain(|_, at| matters(at));
-        self.sessions.retain(|_, at| matters(at));
-        self.clients.retain(|_, at| matters(at));
-        self.grants.retain(|_, at| matters(at));
-        self.keys.retain(|_, at| matters(at));
+    /// Forgets what can concern no token that is still good.
+    pub fn forget(&mut self, longest: LongestLives, now: Timestamp) {
+        let ours = |at: &Timestamp| at.plus(longest.ours) >= now;
+        let matters = |is_foreign: bool, at: &Timestamp| match is_foreign {
+            true => at.plus(longest.foreign) >= now,
+            false => ours(at),
+        };
+        self.subjects.retain(|id, at| matters(id.is_foreign(), at));
+        self.sessions.retain(|id, at| matters(id.is_foreign(), at));
+        self.clients.retain(|id, at| matters(id.is_foreign(), at));
+        self.grants.retain(|_, at| ours(at));
+        self.keys.retain(|_, at| ours(at));
         self.tokens.retain(|_, expires_at| *expires_at > now);
     }
 }
@@ -286,9 +304,19 @@ mod tests {
             cut_offs.add(CutOff::UpTo { target: target.clone(), not_before: Timestamp::from_unix(at) });
         }
         assert_eq!(cut_offs.check(&token(1000)), Err(Revoked::Subject));
-        cut_offs.forget(Duration::from_secs(3600), Timestamp::from_unix(4600));
+        let longest = LongestLives { ours: Duration::from_secs(3600), foreign: Duration::from_secs(7200) };
+        cut_offs.forget(longest, Timestamp::from_unix(4600));
         assert_eq!(cut_offs.check(&token(1000)), Err(Revoked::Subject));
-        cut_offs.forget(Duration::from_secs(3600), Timestamp::from_unix(4601));
+        cut_offs.forget(longest, Timestamp::from_unix(4601));
         assert_eq!(cut_offs.check(&token(1000)), Ok(()));
+
+        let subject = Subject::foreign("https://login.example.org", "dana").unwrap();
+        let theirs = Traits { subject: subject.clone(), ..token(1000) };
+        let not_before = Timestamp::from_unix(1000);
+        cut_offs.add(CutOff::UpTo { target: Target::Subject(subject), not_before });
+        cut_offs.forget(longest, Timestamp::from_unix(8200));
+        assert_eq!(cut_offs.check(&theirs), Err(Revoked::Subject), "another issuer's live longer");
+        cut_offs.forget(longest, Timestamp::from_unix(8201));
+        assert_eq!(cut_offs.check(&theirs), Ok(()));
     }
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use chartgate_access::client::{
-    AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, Permission,
-    PushedRequests,
+    AuthMethod, Client, ClientKind, ClientOptions, Consent, GrantType, Permission, PushedRequests,
 };
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -122,6 +121,9 @@ fn uses_secret(client: &Client) -> bool {
 fn settle(new: NewClient) -> Result<Client, CommandError> {
     let invalid = |text: String| Err(CommandError::Invalid(text));
     let id = new.client_id;
+    if id.is_foreign() {
+        return invalid(format!("`{id}` is a name of another issuer's"));
+    }
     let method = new.auth_method.unwrap_or(match new.kind {
         ClientKind::Public => AuthMethod::None,
         ClientKind::Backend if new.jwks.is_some() || new.options.jwks_uri.is_some() => {
@@ -215,7 +217,6 @@ fn show(client: &Client) -> Value {
         "may_act": client.options.may_act,
         "require_pushed_authorization_requests": client.options.pushed_requests == PushedRequests::Required,
         "id_token_signed_response_alg": client.options.id_token_signed_response_alg,
-        "dpop_bound_access_tokens": client.options.dpop_bound_access_tokens == BoundTokens::Required,
         "post_logout_redirect_uris": client.options.post_logout_redirect_uris,
     })
 }

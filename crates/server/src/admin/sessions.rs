@@ -4,7 +4,8 @@ use chartgate_access::ids::{Jti, SessionId, Subject};
 use chartgate_access::session::Session;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::Event;
-use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation};
+use chartgate_protocol::jose::{AccessTokenVerifier, Claimed, ExpectedAudience, Presentation, foreign_token};
+use chartgate_values::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
@@ -24,6 +25,9 @@ impl Administrator {
 
     /// Ends a session with all its tokens.
     pub(super) async fn end_session(&self, by: Operator, id: SessionId) -> Result<Value, CommandError> {
+        if id.is_foreign() {
+            return self.cut_session(by, id).await;
+        }
         let unknown = || CommandError::Unknown { kind: "session", name: id.to_string() };
         let session = self.store.read(|sql| sql.session(&id))?.ok_or_else(unknown)?;
         let ended = id.clone();
@@ -41,11 +45,50 @@ impl Administrator {
         Ok(show(&session))
     }
 
+    /// Cuts off what a trusted issuer issues for a session, up to now.
+    async fn cut_session(&self, by: Operator, id: SessionId) -> Result<Value, CommandError> {
+        let target = Target::Session(id.clone());
+        self.cut_offs
+            .cut(move |_, now| Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }])))
+            .await?;
+        let mut record = self.record(by, Event::SessionEnded, &id);
+        record.session = Some(id.to_string());
+        let _ = self.append(&record).await?;
+        Ok(json!({ "id": id }))
+    }
+
+    /// Name and end of a token that a trusted issuer issued.
+    async fn foreign_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Jti, Timestamp)>, CommandError> {
+        let issuers = self.issuers.current();
+        let Some((said, issuer)) =
+            Claimed::read(token).ok().and_then(|said| issuers.of(&said).map(|issuer| (said, issuer)))
+        else {
+            return Ok(None);
+        };
+        if let Some(kid) = &said.kid {
+            issuer.keys.for_kid(kid).await;
+        }
+        let not_good = |why: &dyn std::fmt::Display| {
+            CommandError::Invalid(format!("not a token of {} that is still good: {why}", issuer.name()))
+        };
+        let (claims, kid) =
+            issuer.verify(token, Presentation::BEARER, now).map_err(|error| not_good(&error))?;
+        let traits = issuer.traits_of(&claims, &kid).ok_or_else(|| not_good(&"foreign claims"))?;
+        Ok(Some((traits.jti, claims.exp.timestamp())))
+    }
+
     /// Revokes an access token, by itself or its `jti`, or a refresh token with its grant.
     pub(super) async fn revoke_token(&self, by: Operator, token: &str) -> Result<Value, CommandError> {
         let now = self.clock.now();
         let mut record = self.record(by, Event::TokenRevoked, "token");
-        let (cut_off, shown) = if token.split('.').count() == 3 {
+        let (cut_off, shown) = if let Some((jti, expires_at)) = self.foreign_token(token, now).await? {
+            record.jti = Some(jti.to_string());
+            (CutOff::Token { jti: jti.clone(), expires_at }, json!({ "revoked": "access token", "jti": jti }))
+        } else if token.split('.').count() == 3 && !token.contains('#') {
             let verifier = AccessTokenVerifier::new(self.issuer.clone(), ExpectedAudience::Any);
             let keys = self.keys.current();
             let claims = verifier
@@ -63,7 +106,8 @@ impl Administrator {
         } else {
             let jti: Jti = token.parse()?;
             record.jti = Some(jti.to_string());
-            let expires_at = now.plus(LONGEST_ACCESS_TOKEN);
+            let longest = if jti.is_foreign() { foreign_token::LONGEST_LIFE } else { LONGEST_ACCESS_TOKEN };
+            let expires_at = now.plus(longest);
             (CutOff::Token { jti: jti.clone(), expires_at }, json!({ "revoked": "access token", "jti": jti }))
         };
         self.cut_offs

@@ -7,6 +7,7 @@ use chartgate_access::ids::{FhirUser, Role, Subject};
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::Event;
+use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -33,6 +34,9 @@ pub(crate) struct NewUser {
 impl Administrator {
     /// Adds a person; without a password they get a one-time link to set one.
     pub(super) async fn add_user(&self, by: Operator, new: NewUser) -> Result<Value, CommandError> {
+        if new.name.is_foreign() {
+            return Err(CommandError::Invalid(format!("`{}` is a name of another issuer's", new.name)));
+        }
         let hash = match &new.password {
             Some(password) => {
                 check_strength(password, &[new.name.as_str()])
@@ -108,6 +112,9 @@ impl Administrator {
 
     /// Shuts a person out: every session, grant and token ends with the commit.
     pub(super) async fn disable_user(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
+        if name.is_foreign() {
+            return self.shut_out(by, name).await;
+        }
         self.find_user(&name)?;
         let subject = name.clone();
         self.cut_offs
@@ -122,7 +129,21 @@ impl Administrator {
         self.show_user(&name)
     }
 
+    /// Shuts out whom a trusted issuer knows: whatever it says of them from now on is cut off.
+    async fn shut_out(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
+        let target = Target::Subject(name.clone());
+        let without_end = vec![CutOff::UpTo { target, not_before: Timestamp::MAX }];
+        self.cut_offs.cut(move |_, _| Ok::<_, StoreError>(((), without_end))).await?;
+        let _ = self.append(&self.record(by, Event::UserDisabled, &name)).await?;
+        Ok(json!({ "name": name, "state": "disabled" }))
+    }
+
     pub(super) async fn enable_user(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
+        if name.is_foreign() {
+            let _ = self.append(&self.record(by, Event::UserEnabled, &name)).await?;
+            self.cut_offs.lift(name.clone()).await?;
+            return Ok(json!({ "name": name, "state": "enabled" }));
+        }
         self.find_user(&name)?;
         let _ = self.append(&self.record(by, Event::UserEnabled, &name)).await?;
         let subject = name.clone();

@@ -174,7 +174,6 @@ fn refused(claimed: Option<String>, reason: &'static str, challenge: Challenge) 
         code: ErrorCode::InvalidClient,
         description: "client authentication failed".to_owned(),
         challenge,
-        nonce: None,
     };
     NotAuthenticated { claimed, reason, error }
 }

@@ -220,6 +220,11 @@ impl Section {
         self.table.contains_key(key)
     }
 
+    /// The keys that were not read yet, for a table whose keys are names of others'.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.table.keys().cloned().collect()
+    }
+
     /// A secret: a text, `{ file = "…" }` or `{ env = "…" }`.
     pub(crate) fn secret(&mut self, reading: &mut Reading<'_>, key: &str) -> Option<Secret<String>> {
         let node = self.table.remove(key)?;

@@ -61,6 +61,7 @@ impl Config {
             policy_dir: self.policy_dir.clone(),
             routes: Arc::clone(&new.routes),
             egress: new.egress,
+            trusted_issuers: new.trusted_issuers,
         };
         let needs_restart = differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect();
         Ok(Succession { config, needs_restart })

@@ -3,12 +3,20 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use chartgate_access::token::revocation::{CutOff, CutOffs, Revoked, Target, Traits};
+use chartgate_access::ids::Subject;
+use chartgate_access::token::revocation::{CutOff, CutOffs, LongestLives, Revoked, Target, Traits};
+use chartgate_protocol::jose::foreign_token;
 use chartgate_values::{Clock, Timestamp};
 use tokio::sync::watch;
 
 use crate::config::LONGEST_ACCESS_TOKEN;
 use crate::store::{Sql, Store, StoreError};
+
+/// How long cut-offs matter.
+const LONGEST: LongestLives = LongestLives {
+    ours: LONGEST_ACCESS_TOKEN,
+    foreign: Duration::from_secs(foreign_token::LONGEST_LIFE.as_secs().saturating_add(60)),
+};
 
 /// All cut-offs that matter.
 pub(crate) struct LiveCutOffs {
@@ -87,6 +95,17 @@ impl LiveCutOffs {
         Ok(value)
     }
 
+    /// Takes a cut-off of a subject back, for whom one without end was made.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it stands.
+    pub(crate) async fn lift(&self, subject: Subject) -> Result<(), StoreError> {
+        let lifted = subject.clone();
+        self.store.write(move |sql| sql.lift_cut_off(&lifted)).await?;
+        self.table.write().unwrap_or_else(PoisonError::into_inner).lift(&subject);
+        Ok(())
+    }
+
     /// Waits until a token for these targets would be believed: where a cut-off stands in the current second, for the
     /// next one. Gives the time to issue at.
     pub(crate) async fn wait_to_issue(&self, targets: &[Target]) -> Timestamp {
@@ -107,8 +126,8 @@ impl LiveCutOffs {
     /// [`StoreError`].
     pub(crate) async fn forget(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.store.write(move |sql| sql.forget_cut_offs(LONGEST_ACCESS_TOKEN, now)).await?;
-        self.table.write().unwrap_or_else(PoisonError::into_inner).forget(LONGEST_ACCESS_TOKEN, now);
+        self.store.write(move |sql| sql.forget_cut_offs(LONGEST, now)).await?;
+        self.table.write().unwrap_or_else(PoisonError::into_inner).forget(LONGEST, now);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Keys that others publish under an address that a client is registered with. RFC 7517 section 5.
+//! Keys that others publish under an address: a registered client's, a trusted issuer's. RFC 7517 section 5.
 //!
 //! They are asked for again once they are as old as our own say of themselves, and when a token names a key that is not
 //! among them, but never more than once in half a minute (ATTACKS J06): whoever makes up names of keys makes us ask nobody.
@@ -14,7 +14,9 @@ use http_body_util::Full;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::net::body::{self, BodyError};
 use crate::net::client::egress::{Egress, EgressError};
+use crate::net::client::{CallError, HttpClient};
 
 /// How old keys are when they are asked for again.
 const FRESH_FOR: Duration = Duration::from_secs(300);
@@ -22,13 +24,27 @@ const FRESH_FOR: Duration = Duration::from_secs(300);
 const BELIEVED_FOR: Duration = Duration::from_secs(3600);
 /// The shortest time between two tries.
 const TRY_AFTER: Duration = Duration::from_secs(30);
+/// The longest key set of a server that the operator named.
+const LONGEST: u64 = 512 << 10;
+/// How long its body may take.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
 /// The keys under one address.
 pub(crate) struct RemoteKeys {
-    egress: Arc<Egress>,
-    uri: Uri,
+    from: From,
     held: RwLock<Held>,
     /// Held by the one that asks.
     asking: Mutex<()>,
+}
+
+/// Who named the address.
+enum From {
+    /// Somebody else.
+    Others { egress: Arc<Egress>, uri: Uri },
+    /// The operator.
+    Operator { client: HttpClient, uri: Uri },
+    /// Nobody: they are in a file.
+    File,
 }
 
 #[derive(Clone, Default)]
@@ -43,6 +59,10 @@ struct Held {
 enum FetchError {
     #[error(transparent)]
     Egress(#[from] EgressError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Body(#[from] BodyError),
     #[error("status {0}")]
     Status(StatusCode),
     #[error(transparent)]
@@ -52,21 +72,44 @@ enum FetchError {
 impl RemoteKeys {
     /// Keys under an address that a client is registered with.
     pub(crate) fn of_others(egress: Arc<Egress>, uri: Uri) -> Self {
-        Self { egress, uri, held: RwLock::default(), asking: Mutex::default() }
+        Self::from(From::Others { egress, uri })
+    }
+
+    /// Keys under an address that the operator named.
+    pub(crate) fn of_operators(client: HttpClient, uri: Uri) -> Self {
+        Self::from(From::Operator { client, uri })
+    }
+
+    /// Keys that never change.
+    pub(crate) fn fixed(keys: KeySet) -> Self {
+        let held = Held { keys: Arc::new(keys), ..Held::default() };
+        Self { held: RwLock::new(held), ..Self::from(From::File) }
+    }
+
+    fn from(from: From) -> Self {
+        Self { from, held: RwLock::default(), asking: Mutex::default() }
     }
 
     /// The keys as they are held, if they are still believed; else none at all.
     pub(crate) fn held(&self) -> Arc<KeySet> {
         let held = self.look();
-        let believed = is_within(held.had, BELIEVED_FOR);
+        let believed = match self.from {
+            From::File => true,
+            From::Others { .. } | From::Operator { .. } => is_within(held.had, BELIEVED_FOR),
+        };
         if believed { held.keys } else { Arc::default() }
     }
 
     /// Whether asking again may bring what a token with this `kid` needs.
     pub(crate) fn should_ask(&self, kid: &str) -> bool {
-        let held = self.look();
-        let suffices = is_within(held.had, FRESH_FOR) && held.keys.get(kid).is_ok();
-        !suffices && !is_within(held.tried, TRY_AFTER)
+        match self.from {
+            From::File => false,
+            From::Others { .. } | From::Operator { .. } => {
+                let held = self.look();
+                let suffices = is_within(held.had, FRESH_FOR) && held.keys.get(kid).is_ok();
+                !suffices && !is_within(held.tried, TRY_AFTER)
+            }
+        }
     }
 
     /// The keys, asked for again if those that are held do not suffice for this `kid`.
@@ -82,7 +125,11 @@ impl RemoteKeys {
     }
 
     async fn ask(&self) {
-        let answer = self.fetch().await;
+        let answer = match &self.from {
+            From::Others { egress, uri } => Box::pin(ask_others(egress, uri)).await,
+            From::Operator { client, uri } => Box::pin(ask_operators(client, uri)).await,
+            From::File => return,
+        };
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         held.tried = Some(now);
@@ -93,15 +140,10 @@ impl RemoteKeys {
             }
             Err(error) => {
                 drop(held);
-                let host = self.uri.host().unwrap_or_default();
+                let host = self.from.host();
                 tracing::warn!(%error, host, "keys cannot be had");
             }
         }
-    }
-
-    async fn fetch(&self) -> Result<KeySet, FetchError> {
-        let answer = Box::pin(self.egress.send(request(&self.uri))).await?;
-        read(answer.status, &answer.body)
     }
 
     fn look(&self) -> Held {
@@ -109,8 +151,28 @@ impl RemoteKeys {
     }
 }
 
+impl From {
+    fn host(&self) -> &str {
+        match self {
+            Self::Others { uri, .. } | Self::Operator { uri, .. } => uri.host().unwrap_or_default(),
+            Self::File => "",
+        }
+    }
+}
+
 fn is_within(since: Option<Instant>, time: Duration) -> bool {
     since.is_some_and(|since| since.elapsed() < time)
+}
+
+async fn ask_others(egress: &Egress, uri: &Uri) -> Result<KeySet, FetchError> {
+    let answer = egress.send(request(uri)).await?;
+    read(answer.status, &answer.body)
+}
+
+async fn ask_operators(client: &HttpClient, uri: &Uri) -> Result<KeySet, FetchError> {
+    let (head, content) = client.call(request(uri)).await?.into_parts();
+    let body = body::take(content, LONGEST, BODY_TIME).await?;
+    read(head.status, &body)
 }
 
 fn request(uri: &Uri) -> Request<Full<Bytes>> {
@@ -125,5 +187,50 @@ fn read(status: StatusCode, body: &[u8]) -> Result<KeySet, FetchError> {
     match status {
         StatusCode::OK => Ok(KeySet::parse(body)?),
         other => Err(FetchError::Status(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chartgate_protocol::jose::{Algorithm, SigningKey};
+
+    use super::*;
+
+    /// Keys that were had and tried for so many seconds ago.
+    fn keys(had: Option<u64>, tried: Option<u64>) -> (RemoteKeys, String) {
+        let key = SigningKey::generate(Algorithm::ES256).unwrap();
+        let ago = |seconds: u64| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        let held = Held {
+            keys: Arc::new(KeySet::from_iter([key.verifying_key().clone()])),
+            had: had.map(ago),
+            tried: tried.map(ago),
+        };
+        let client = HttpClient::new(&Uri::from_static("http://127.0.0.1:1/keys"), None).unwrap();
+        let keys = RemoteKeys::of_operators(client, Uri::from_static("http://127.0.0.1:1/keys"));
+        (RemoteKeys { held: RwLock::new(held), ..keys }, key.kid().to_owned())
+    }
+
+    #[test]
+    fn keys_are_asked_for_when_they_are_old_or_one_is_missing_and_not_all_the_time() {
+        for (had, tried, known, unknown) in [
+            (None, None, true, true),
+            (Some(299), Some(299), false, true),
+            (Some(301), Some(301), true, true),
+            (Some(29), Some(29), false, false),
+            (Some(301), Some(29), false, false),
+            (Some(301), Some(31), true, true),
+        ] {
+            let (keys, kid) = keys(had, tried);
+            assert_eq!(keys.should_ask(&kid), known, "{had:?} {tried:?}");
+            assert_eq!(keys.should_ask("made up"), unknown, "{had:?} {tried:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_confirms_is_believed_for_an_hour() {
+        let (believed, kid) = keys(Some(3599), Some(31));
+        assert!(believed.for_kid(&kid).await.get(&kid).is_ok());
+        let (forgotten, kid) = keys(Some(3601), Some(31));
+        assert!(forgotten.for_kid(&kid).await.get(&kid).is_err());
     }
 }

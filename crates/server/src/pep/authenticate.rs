@@ -1,30 +1,30 @@
-//! Who asks. RFC 6750, RFC 9068 section 4, RFC 9449 section 7.
+//! Who asks. RFC 6750, RFC 9068 section 4.
 //!
 //! A signature is verified once for each token: what it proved is kept by the token's digest and the audience it was
-//! proved for. What can change meanwhile is looked at every time: expiry, cut-offs, the key, the session's idle time, and whether
-//! the request may use a token that is bound.
+//! proved for. What can change meanwhile is looked at every time: expiry, cut-offs, the key, the session's idle time.
 
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use chartgate_access::ids::FhirUser;
 use chartgate_access::pdp::caller::{Caller, CallerKind, Facts};
 use chartgate_access::token::access_token;
 use chartgate_access::token::revocation::{Revoked, Traits};
 use chartgate_audit::record::{Actor, ActorKind, Delegate, Record};
-use chartgate_protocol::jose::claims::{AccessTokenClaims, Confirmation, NumericDate};
-use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation, Rejection};
-use chartgate_protocol::oauth::dpop::{Credentials, CredentialsError, ProofError, ProvenKey};
+use chartgate_protocol::jose::claims::{AccessTokenClaims, NumericDate};
+use chartgate_protocol::jose::{
+    AccessTokenVerifier, Claimed, ExpectedAudience, KeySet, Presentation, Rejection,
+};
 use chartgate_values::{Clock, Phi, Timestamp};
-use http::request::Parts as Head;
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::HeaderMap;
 
 use crate::config::Route;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
-use crate::live::proofs::{NotPossessed, Place, Proofs, holder_of};
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::{delegates, traits_of};
-use crate::net::access_token::{Scheme, read};
+use crate::live::trusted_issuers::{TrustedIssuer, TrustedIssuers};
+use crate::net::bearer::{self, BearerError};
 use proven::Proven;
 
 mod proven;
@@ -35,41 +35,20 @@ const REMEMBERED: usize = 20_000;
 /// Verifies the tokens of all routes.
 pub(super) struct Authenticator {
     verifiers: Vec<AccessTokenVerifier>,
-    live: Live,
+    keys: Arc<KeyRing>,
+    issuers: Arc<TrustedIssuers>,
+    /// What absolute addresses of people's own FHIR resources begin with.
+    bases: Box<[String]>,
+    cut_offs: Arc<LiveCutOffs>,
+    sessions: Arc<LiveSessions>,
+    clock: Arc<dyn Clock>,
     proven: Proven<Authenticated>,
 }
 
-/// What may change about a token while it lives.
-pub(super) struct Live {
-    pub(super) keys: Arc<KeyRing>,
-    pub(super) cut_offs: Arc<LiveCutOffs>,
-    pub(super) sessions: Arc<LiveSessions>,
-    pub(super) proofs: Arc<Proofs>,
-    pub(super) clock: Arc<dyn Clock>,
-}
-
-/// A request that shows a token.
-#[derive(Clone, Copy)]
-pub(super) struct Showing<'a> {
-    headers: &'a HeaderMap,
-    method: &'a Method,
-    path: &'a str,
-}
-
-impl<'a> Showing<'a> {
-    pub(super) fn of<B>(request: &'a Request<B>) -> Self {
-        Self { headers: request.headers(), method: request.method(), path: request.uri().path() }
-    }
-
-    pub(super) fn of_head(head: &'a Head) -> Self {
-        Self { headers: &head.headers, method: &head.method, path: head.uri.path() }
-    }
-}
-
-/// A token that a request may use, and the key that it proved where the token is bound to one.
-pub(super) struct Recognised {
-    pub(super) token: Arc<Authenticated>,
-    proven: Option<ProvenKey>,
+/// Whose tokens are believed.
+pub(super) struct Issuers {
+    pub(super) ours: Arc<KeyRing>,
+    pub(super) trusted: Arc<TrustedIssuers>,
 }
 
 /// What a token proved.
@@ -77,11 +56,17 @@ pub(super) struct Authenticated {
     pub(super) caller: Caller,
     traits: Traits,
     expires: NumericDate,
-    /// What it is bound to.
-    cnf: Option<Confirmation>,
     auth_time: Option<Timestamp>,
     /// Those who act by it.
     delegates: Box<[Delegate]>,
+    /// Who issued it, if not we.
+    issuer: Option<Foreign>,
+}
+
+/// Where a token of another issuer's comes from.
+struct Foreign {
+    issuer: Arc<TrustedIssuer>,
+    kid: String,
 }
 
 /// Whether a token that an answer was made for is still believed while it goes out.
@@ -120,119 +105,135 @@ pub(super) enum NotAuthenticated {
     /// Automatic logoff.
     #[error("the session is over")]
     SessionOver,
-    /// A token beside a proof that is not good.
-    #[error(transparent)]
-    Proof(#[from] ProofError),
-}
-
-impl Recognised {
-    /// By which scheme the token came.
-    pub(super) fn scheme(&self) -> Scheme {
-        if self.proven.is_some() { Scheme::Dpop } else { Scheme::Bearer }
-    }
-}
-
-impl From<CredentialsError> for NotAuthenticated {
-    fn from(error: CredentialsError) -> Self {
-        match error {
-            CredentialsError::Missing => Self::Missing,
-            CredentialsError::Malformed => Self::Malformed,
-            CredentialsError::Proof(cause) => Self::Proof(cause),
-        }
-    }
-}
-
-impl From<NotPossessed> for NotAuthenticated {
-    fn from(cause: NotPossessed) -> Self {
-        match cause {
-            NotPossessed::Rejected(rejection) => Self::Rejected(rejection),
-            NotPossessed::Proof(cause) => Self::Proof(cause),
-        }
-    }
 }
 
 impl Authenticator {
-    pub(super) fn new(issuer: &str, routes: &[Route], live: Live) -> Self {
+    pub(super) fn new(
+        issuer: &str,
+        routes: &[Route],
+        Issuers { ours: keys, trusted: issuers }: Issuers,
+        cut_offs: Arc<LiveCutOffs>,
+        sessions: Arc<LiveSessions>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let verifier = |route: &Route| {
             AccessTokenVerifier::new(issuer, ExpectedAudience::OneOf(vec![route.audience.clone()]))
         };
-        Self { verifiers: routes.iter().map(verifier).collect(), live, proven: Proven::new(REMEMBERED) }
+        Self {
+            verifiers: routes.iter().map(verifier).collect(),
+            keys,
+            issuers,
+            bases: routes.iter().map(|route| format!("{}/", route.audience)).collect(),
+            cut_offs,
+            sessions,
+            clock,
+            proven: Proven::new(REMEMBERED),
+        }
     }
 
     /// Watches over a token.
     pub(super) fn guard(&self, token: Arc<Authenticated>) -> Guard {
-        Guard { cut_offs: Arc::clone(&self.live.cut_offs), token }
+        Guard { cut_offs: Arc::clone(&self.cut_offs), token }
     }
 
-    /// Finds out who calls a route. A proof that comes with it is used up.
+    /// Finds out who calls a route.
     ///
     /// # Errors
     /// [`NotAuthenticated`], by the first cause.
     pub(super) fn authenticate(
         &self,
-        request: Showing<'_>,
+        headers: &HeaderMap,
         route: usize,
-    ) -> Result<Recognised, NotAuthenticated> {
-        let recognised = self.recognise(request, route)?;
-        if let Some(key) = &recognised.proven {
-            self.live.proofs.use_up(key, holder_of(key), self.live.clock.now())?;
-        }
-        Ok(recognised)
-    }
-
-    /// The nonce that has to be given beside the answer, if any.
-    pub(super) fn next_nonce(&self, outcome: &Result<Recognised, NotAuthenticated>) -> Option<HeaderValue> {
-        let outcome = match outcome {
-            Ok(Recognised { proven: Some(key), .. }) => Ok(Some(key)),
-            Err(NotAuthenticated::Proof(cause)) => Err(*cause),
-            Ok(Recognised { proven: None, .. }) | Err(_) => return None,
-        };
-        self.live.proofs.next_nonce(outcome, self.live.clock.now())
-    }
-
-    /// The same, without using anything up.
-    ///
-    /// # Errors
-    /// [`NotAuthenticated`], by the first cause.
-    pub(super) fn recognise(
-        &self,
-        request: Showing<'_>,
-        route: usize,
-    ) -> Result<Recognised, NotAuthenticated> {
-        let credentials = read(request.headers)?;
-        let (Credentials::Bearer { token } | Credentials::Dpop { token, .. }) = credentials;
-        let now = self.live.clock.now();
-        let ring = self.live.keys.current();
+    ) -> Result<Arc<Authenticated>, NotAuthenticated> {
+        let token = bearer::token(headers).map_err(|error| match error {
+            BearerError::Missing => NotAuthenticated::Missing,
+            BearerError::Malformed => NotAuthenticated::Malformed,
+        })?;
+        let now = self.clock.now();
+        let ring = self.keys.current();
         let mut key = ([0; 32], route);
         key.0.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         let known = self.proven.get(&key);
         let authenticated = match known {
-            Some(known) if known.expires.is_after(now) && ring.verifying.get(&known.traits.key).is_ok() => {
-                known
-            }
+            Some(known) if known.expires.is_after(now) && known.key_is_held(&ring.verifying) => known,
             Some(_) | None => {
-                let verifier = self.verifiers.get(route).ok_or(NotAuthenticated::ForeignClaims)?;
-                let (claims, kid) =
-                    verifier.verify_signed(token, &ring.verifying, Presentation::ASKED_ABOUT, now)?;
-                let proof =
-                    Arc::new(Authenticated::read(&claims, kid).ok_or(NotAuthenticated::ForeignClaims)?);
+                let proof = Arc::new(self.prove(token, route, &ring.verifying, now)?);
                 self.proven.insert(key, Arc::clone(&proof));
                 proof
             }
         };
-        let place = Place { method: request.method.as_str(), path: request.path };
-        let proven = self.live.proofs.check(&credentials, place, authenticated.cnf.as_ref(), now)?;
-        self.live.cut_offs.check(&authenticated.traits)?;
+        self.cut_offs.check(&authenticated.traits)?;
         if let Some(session) = &authenticated.traits.session {
-            self.live.sessions.used(session).map_err(|_| NotAuthenticated::SessionOver)?;
+            self.sessions.used(session).map_err(|_| NotAuthenticated::SessionOver)?;
         }
-        Ok(Recognised { token: authenticated, proven })
+        Ok(authenticated)
+    }
+
+    /// Verifies a token that nothing is known of.
+    fn prove(
+        &self,
+        token: &str,
+        route: usize,
+        ours: &KeySet,
+        now: Timestamp,
+    ) -> Result<Authenticated, NotAuthenticated> {
+        if let Some(issuer) = self.trusted_issuer_of(token)? {
+            let (claims, kid) = issuer.verify(token, Presentation::BEARER, now)?;
+            return Authenticated::read_foreign(&claims, issuer, kid, &self.bases)
+                .ok_or(NotAuthenticated::ForeignClaims);
+        }
+        let verifier = self.verifiers.get(route).ok_or(NotAuthenticated::ForeignClaims)?;
+        let (claims, kid) = verifier.verify_signed(token, ours, Presentation::BEARER, now)?;
+        Authenticated::read(&claims, kid).ok_or(NotAuthenticated::ForeignClaims)
+    }
+
+    fn trusted_issuer_of(&self, token: &str) -> Result<Option<&Arc<TrustedIssuer>>, Rejection> {
+        if self.issuers.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.issuers.of(&Claimed::read(token)?))
+    }
+
+    /// Asks a trusted issuer for its keys, if a request shows a token for which those that are held do not suffice.
+    pub(super) async fn fetch_keys_for(&self, headers: &HeaderMap) {
+        if self.issuers.is_empty() {
+            return;
+        }
+        let said = bearer::token(headers).ok().and_then(|token| Claimed::read(token).ok());
+        if let Some(said) = said
+            && let Some(issuer) = self.issuers.of(&said)
+            && let Some(kid) = &said.kid
+        {
+            issuer.keys.for_kid(kid).await;
+        }
     }
 }
 
 impl Authenticated {
     fn read(claims: &AccessTokenClaims, kid: String) -> Option<Self> {
-        let traits = traits_of(claims, kid)?;
+        let fhir_user = claims.fhir_user.as_ref().map(|f| f.as_str().parse()).transpose().ok()?;
+        Self::of(claims, traits_of(claims, kid)?, fhir_user)
+    }
+
+    /// The same for a trusted issuer's.
+    fn read_foreign(
+        claims: &AccessTokenClaims,
+        issuer: &Arc<TrustedIssuer>,
+        kid: String,
+        bases: &[String],
+    ) -> Option<Self> {
+        // Elsewhere a person may have a resource of the same name that is somebody else's here.
+        let local = |text: &str| {
+            let within = bases.iter().find_map(|base| text.strip_prefix(base.as_str()));
+            within.unwrap_or(text).parse().ok()
+        };
+        let fhir_user = claims.fhir_user.as_ref().and_then(|f| local(f.as_str()));
+        let traits = issuer.traits_of(claims, &kid)?;
+        let own = Self::of(claims, traits, fhir_user)?;
+        Some(Self { issuer: Some(Foreign { issuer: Arc::clone(issuer), kid }), ..own })
+    }
+
+    fn of(claims: &AccessTokenClaims, traits: Traits, fhir_user: Option<FhirUser>) -> Option<Self> {
         // RFC 9068 section 2.2: a client that acts for itself is its own subject.
         let kind = if claims.sub == claims.client_id { CallerKind::Workload } else { CallerKind::Person };
         let tokens = || claims.scope.iter();
@@ -250,14 +251,22 @@ impl Authenticated {
                 smart: tokens().filter_map(|token| token.parse().ok()).collect(),
                 scopes: tokens().map(str::to_owned).collect(),
                 patient: claims.patient.as_ref().map(|id| id.as_str().parse()).transpose().ok()?,
-                fhir_user: claims.fhir_user.as_ref().map(|f| f.as_str().parse()).transpose().ok()?,
+                fhir_user,
             },
             expires: claims.exp,
-            cnf: claims.cnf.clone(),
             auth_time: claims.auth_time.map(NumericDate::timestamp),
             delegates: delegates(claims.act.as_ref()).into(),
             traits,
+            issuer: None,
         })
+    }
+
+    /// Whether the key that signed it is still one of its issuer's.
+    fn key_is_held(&self, ours: &KeySet) -> bool {
+        match &self.issuer {
+            None => ours.get(&self.traits.key).is_ok(),
+            Some(Foreign { issuer, kid }) => issuer.keys.held().get(kid).is_ok(),
+        }
     }
 
     /// What bears on cut-offs.
@@ -299,10 +308,7 @@ impl NotAuthenticated {
     /// Whether the caller showed nothing that was ever good, as attackers do by the thousand.
     pub(super) fn is_a_strangers(self) -> bool {
         match self {
-            Self::Proof(ProofError::Nonce) => false,
-            Self::Missing | Self::Malformed | Self::Rejected(_) | Self::ForeignClaims | Self::Proof(_) => {
-                true
-            }
+            Self::Missing | Self::Malformed | Self::Rejected(_) | Self::ForeignClaims => true,
             Self::Revoked(_) | Self::SessionOver => false,
         }
     }
@@ -316,7 +322,6 @@ impl NotAuthenticated {
             Self::ForeignClaims => "foreign-claims",
             Self::Revoked(revoked) => revoked.reason(),
             Self::SessionOver => "session-over",
-            Self::Proof(cause) => cause.reason(),
         }
     }
 }

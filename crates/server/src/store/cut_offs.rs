@@ -1,9 +1,8 @@
 //! Cut-offs: one row each.
 
-use std::time::Duration;
-
 use chartgate_access::grant::Grant;
-use chartgate_access::token::revocation::{CutOff, CutOffs, Target};
+use chartgate_access::ids::Subject;
+use chartgate_access::token::revocation::{CutOff, CutOffs, LongestLives, Target};
 use chartgate_values::Timestamp;
 
 use super::sql::Row;
@@ -50,10 +49,17 @@ impl Sql<'_> {
     }
 
     /// Removes what can concern no token that is still good.
-    pub(crate) fn forget_cut_offs(&self, longest_life: Duration, now: Timestamp) -> Result<(), StoreError> {
-        let text =
-            "DELETE FROM cut_offs WHERE (kind = 'token' AND at <= ?1) OR (kind <> 'token' AND at < ?2)";
-        self.execute(text, &[now.into(), now.minus(longest_life).into()]).map(drop)
+    pub(crate) fn forget_cut_offs(&self, longest: LongestLives, now: Timestamp) -> Result<(), StoreError> {
+        let text = "DELETE FROM cut_offs WHERE (kind = 'token' AND at <= ?1) OR (kind <> 'token' AND \
+                    at < CASE WHEN target LIKE 'https://%#%' THEN ?3 ELSE ?2 END)";
+        let (ours, foreign) = (now.minus(longest.ours), now.minus(longest.foreign));
+        self.execute(text, &[now.into(), ours.into(), foreign.into()]).map(drop)
+    }
+
+    /// Takes a cut-off of a subject back.
+    pub(crate) fn lift_cut_off(&self, subject: &Subject) -> Result<(), StoreError> {
+        let text = "DELETE FROM cut_offs WHERE kind = 'subject' AND target = ?1";
+        self.execute(text, &[subject.as_str().into()]).map(drop)
     }
 }
 

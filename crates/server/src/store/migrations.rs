@@ -11,7 +11,7 @@ const FILES: [&str; 7] = [
     include_str!("migrations/0004_pushed_requests.sql"),
     include_str!("migrations/0005_exchanged_tokens.sql"),
     include_str!("migrations/0006_keys.sql"),
-    include_str!("migrations/0007_bound_refresh_tokens.sql"),
+    include_str!("migrations/0007_care_of_others.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -18,8 +18,6 @@ mod commands;
 #[cfg(test)]
 mod device;
 #[cfg(test)]
-mod dpop;
-#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod exchange;
@@ -58,8 +56,6 @@ mod parallel;
 #[cfg(test)]
 mod passwords;
 #[cfg(test)]
-mod possession;
-#[cfg(test)]
 mod questions;
 #[cfg(test)]
 mod refresh;
@@ -79,6 +75,8 @@ mod streams;
 mod synthea;
 #[cfg(test)]
 mod throttled;
+#[cfg(test)]
+mod trusted_issuers;
 #[cfg(test)]
 mod upstream_auth;
 #[cfg(test)]

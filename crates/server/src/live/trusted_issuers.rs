@@ -1,0 +1,136 @@
+//! Identity providers whose access tokens are believed at routes: which, by which keys, and what their tokens say here.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chartgate_access::ids::{ClientId, Jti, SessionId, Subject};
+use chartgate_access::token::revocation::Traits;
+use chartgate_protocol::jose::claims::AccessTokenClaims;
+use chartgate_protocol::jose::foreign_token::ForeignTokenVerifier;
+use chartgate_protocol::jose::{
+    AccessTokenVerifier, Claimed, ExpectedAudience, KeySet, Presentation, Rejection,
+};
+use chartgate_values::Timestamp;
+
+use super::remote_keys::RemoteKeys;
+use crate::config::{self, IssuerKeys};
+use crate::net::client::HttpClient;
+
+/// How far the clocks of others may be ahead.
+const SKEW: Duration = Duration::from_secs(30);
+
+/// All of them, as the configuration in force names them.
+#[derive(Default)]
+pub(crate) struct LiveIssuers(RwLock<Arc<TrustedIssuers>>);
+
+/// All of them, as one configuration names them.
+#[derive(Default)]
+pub(crate) struct TrustedIssuers(Vec<Arc<TrustedIssuer>>);
+
+/// One of them.
+pub(crate) struct TrustedIssuer {
+    pub(crate) keys: RemoteKeys,
+    verifier: ForeignTokenVerifier,
+}
+
+impl LiveIssuers {
+    /// Those in force now.
+    pub(crate) fn current(&self) -> Arc<TrustedIssuers> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts others in force.
+    pub(crate) fn replace(&self, issuers: Arc<TrustedIssuers>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = issuers;
+    }
+}
+
+impl TrustedIssuers {
+    /// Prepares all that a configuration names.
+    ///
+    /// # Errors
+    /// If keys in a file or a CA cannot be read.
+    pub(crate) fn new(configured: &[config::TrustedIssuer]) -> anyhow::Result<Self> {
+        configured.iter().map(|one| TrustedIssuer::new(one).map(Arc::new)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|issuer| issuer.name())
+    }
+
+    /// The one that a token claims to come from.
+    pub(crate) fn of(&self, said: &Claimed) -> Option<&Arc<TrustedIssuer>> {
+        let iss = said.iss.as_ref()?;
+        self.0.iter().find(|issuer| issuer.name() == iss.as_str())
+    }
+}
+
+impl TrustedIssuer {
+    fn new(configured: &config::TrustedIssuer) -> anyhow::Result<Self> {
+        let keys = match &configured.keys {
+            IssuerKeys::At { url, ca } => {
+                RemoteKeys::of_operators(HttpClient::new(url, ca.as_deref())?, url.clone())
+            }
+            IssuerKeys::In(file) => {
+                let text = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
+                RemoteKeys::fixed(KeySet::parse(&text).with_context(|| format!("{}", file.display()))?)
+            }
+        };
+        let audience = ExpectedAudience::OneOf(configured.audiences.clone());
+        let verifier = ForeignTokenVerifier {
+            verifier: AccessTokenVerifier {
+                token_type: configured.token_type,
+                skew: SKEW,
+                ..AccessTokenVerifier::new(configured.issuer.clone(), audience)
+            },
+            claims: configured.claims.clone(),
+            roles: configured.roles.clone(),
+            scopes: configured.scopes.clone(),
+        };
+        Ok(Self { keys, verifier })
+    }
+
+    /// Its `iss`.
+    pub(crate) fn name(&self) -> &str {
+        &self.verifier.verifier.issuer
+    }
+
+    /// Verifies a token by the keys as they are held.
+    ///
+    /// # Errors
+    /// [`Rejection`], by the first cause.
+    pub(crate) fn verify(
+        &self,
+        token: &str,
+        presentation: Presentation<'_>,
+        now: Timestamp,
+    ) -> Result<(AccessTokenClaims, String), Rejection> {
+        self.verifier.verify_signed(token, &self.keys.held(), presentation, now)
+    }
+
+    /// What of a verified token bears on cut-offs; `None` if a name in it is none that we take.
+    pub(crate) fn traits_of(&self, claims: &AccessTokenClaims, kid: &str) -> Option<Traits> {
+        let issuer = self.name();
+        Some(Traits {
+            subject: Subject::foreign(issuer, claims.sub.as_str()).ok()?,
+            session: claims
+                .sid
+                .as_ref()
+                .map(|sid| SessionId::foreign(issuer, sid.as_str()))
+                .transpose()
+                .ok()?,
+            client_id: ClientId::foreign(issuer, claims.client_id.as_str()).ok()?,
+            grant: None,
+            key: format!("{issuer}#{kid}"),
+            jti: Jti::foreign(issuer, claims.jti.as_str()).ok()?,
+            issued_at: claims.iat.timestamp(),
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! Beside an identity provider that is already there: its access tokens at our routes, with our policies, panels, records
+//! and cut-offs. Rows J06, J18, J19 of the corpus.
+
+use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey, jws};
+use serde_json::{Value, json};
+
+use crate::fakes::large::LargeFhir;
+use crate::fakes::secured::{Certificates, Secured, certificates};
+use crate::gateway::{Gateway, Scratch};
+use crate::routes::{SCOPE, serve_in};
+use crate::wire::{Answer, Call};
+
+const ISSUER: &str = "https://login.example.org/realms/clinic";
+const OTHER: &str = "https://other.example.org";
+const SUBJECT: &str = "https://login.example.org/realms/clinic#f:8a1e:dana";
+const MINE: &str = "pt-mine";
+
+/// A gateway before a FHIR server, and the identity provider beside it.
+struct Clinic {
+    gateway: Gateway,
+    provider: Secured,
+    key: SigningKey,
+    _fhir: LargeFhir,
+}
+
+fn publish(provider: &Secured, keys: &[&SigningKey]) {
+    let set: KeySet = keys.iter().map(|key| key.verifying_key().clone()).collect();
+    provider.seen.lock().unwrap().keys = Some(serde_json::to_string(&set).unwrap());
+}
+
+impl Clinic {
+    async fn open(name: &str) -> Self {
+        let scratch = Scratch::new(name);
+        certificates(scratch.path());
+        let provider = Secured::start(scratch.path(), Certificates::NotWanted).await;
+        let key = SigningKey::generate(Algorithm::RS256).unwrap();
+        publish(&provider, &[&key]);
+        let other = SigningKey::generate(Algorithm::ES256).unwrap();
+        let keys: KeySet = [other.verifying_key().clone()].into_iter().collect();
+        scratch.write("other.jwks", serde_json::to_string(&keys).unwrap());
+        let fhir = LargeFhir::start(MINE, "pt-other").await;
+        let tables = format!(
+            r#"
+[[route]]
+name = "ehr"
+kind = "fhir"
+path = "/fhir"
+upstream = "http://127.0.0.1:{}/fhir"
+[[trusted_issuer]]
+issuer = "{ISSUER}"
+jwks_url = "https://localhost:{}/keys"
+jwks_ca = "ca.pem"
+audiences = ["fhir"]
+typ = "jwt"
+claims = {{ roles = "realm_access.roles", client_id = "azp" }}
+roles = {{ "EHR Physician" = "physician" }}
+[[trusted_issuer]]
+issuer = "{OTHER}"
+jwks_file = "other.jwks"
+audiences = ["fhir"]
+"#,
+            fhir.port, provider.port
+        );
+        let gateway = serve_in(scratch, "", &tables, SCOPE);
+        Self { gateway, provider, key, _fhir: fhir }
+    }
+
+    /// A token as Keycloak writes it, but for what is changed: `null` leaves a claim out.
+    fn token(&self, jti: &str, changes: &Value) -> String {
+        self.signed(&self.key, jti, changes)
+    }
+
+    fn signed(&self, key: &SigningKey, jti: &str, changes: &Value) -> String {
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let mut claims = json!({
+            "exp": now.saturating_add(300), "iat": now, "jti": jti, "iss": ISSUER, "aud": ["fhir", "account"],
+            "sub": "f:8a1e:dana", "typ": "Bearer", "azp": "portal", "sid": "6bd3a9b6-3f7d-4f1e", "acr": "1",
+            "realm_access": { "roles": ["EHR Physician", "offline_access"] }, "scope": "openid user/*.rs",
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            match value {
+                Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
+                value => claims[name] = value.clone(),
+            }
+        }
+        jws::sign(key, "JWT", &claims).unwrap()
+    }
+
+    async fn read(&self, token: &str) -> Answer {
+        Call::get("/fhir/Observation/small").bearer(token).to(&self.gateway).await
+    }
+
+    fn cut(&self, words: &[&str]) {
+        self.gateway.command(words);
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_issuer_opens_what_policy_and_panel_allow_its_person() {
+    let clinic = Clinic::open("trusted").await;
+    let token = clinic.token("t-1", &json!({}));
+    assert_eq!(clinic.read(&token).await.status, 404, "nobody is in this person's care yet");
+    clinic.cut(&["care", "add", SUBJECT, MINE]);
+    let answer = clinic.read(&token).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let records = clinic.gateway.audit(&["--user", SUBJECT, "--outcome", "allow"]);
+    let record = records.iter().find(|record| record["event"] == "access").unwrap();
+    assert_eq!(record["actor"]["client_id"], format!("{ISSUER}#portal"));
+    assert_eq!(record["actor"]["roles"], json!(["physician"]));
+    assert_eq!(record["jti"], format!("{ISSUER}#t-1"));
+    assert_eq!(record["session"], format!("{ISSUER}#6bd3a9b6-3f7d-4f1e"));
+    assert_eq!(record["patients"], json!([MINE]));
+    // Somebody of our own of the same name is somebody else.
+    let same = clinic.token("t-2", &json!({"sub": "dana"}));
+    assert_eq!(clinic.read(&same).await.status, 404);
+    let nobody = clinic.token("t-3", &json!({"realm_access": {"roles": ["physician"]}}));
+    assert_eq!(clinic.read(&nobody).await.status, 403, "only roles that were named here count");
+    let metadata = Call::get("/.well-known/oauth-protected-resource/fhir").to(&clinic.gateway).await.json();
+    assert_eq!(metadata["authorization_servers"], json!([clinic.gateway.issuer, ISSUER, OTHER]));
+}
+
+#[tokio::test]
+async fn j18_j19_what_is_not_exactly_an_access_token_of_this_issuer_is_refused() {
+    let clinic = Clinic::open("trusted-attacks").await;
+    clinic.cut(&["care", "add", SUBJECT, MINE]);
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    for (number, changes) in [
+        json!({"iss": format!("{ISSUER}/")}),
+        json!({"iss": ISSUER.to_uppercase()}),
+        json!({"iss": OTHER}),
+        json!({"iss": clinic.gateway.issuer}),
+        json!({"iss": null}),
+        json!({"aud": "fhi"}),
+        json!({"aud": format!("{}/fhir", clinic.gateway.issuer)}),
+        json!({"aud": ["fhir", "portal"]}),
+        json!({"nonce": "n"}),
+        json!({"at_hash": "h"}),
+        json!({"typ": "Refresh"}),
+        json!({"exp": now}),
+        json!({"exp": now.saturating_add(90_000)}),
+        json!({"iat": now.saturating_add(60)}),
+        json!({"azp": null}),
+        json!({"sub": null}),
+        json!({"cnf": {"jkt": "x"}}),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let answer = clinic.read(&clinic.token(&format!("a-{number}"), changes)).await;
+        assert_eq!(answer.status, 401, "{changes}: {}", answer.text());
+    }
+    let stranger = SigningKey::generate(Algorithm::RS256).unwrap();
+    let forged = clinic.signed(&stranger, "forged", &json!({}));
+    assert_eq!(clinic.read(&forged).await.status, 401);
+    // At our own endpoints it is no token at all.
+    let token = clinic.token("own", &json!({}));
+    assert_eq!(clinic.read(&token).await.status, 200);
+    assert_eq!(Call::get("/userinfo").bearer(&token).to(&clinic.gateway).await.status, 401);
+    assert_eq!(Call::get("/audit/checkpoint").bearer(&token).to(&clinic.gateway).await.status, 401);
+}
+
+#[tokio::test]
+async fn cut_offs_reach_tokens_of_another_issuer_at_once_and_survive_a_crash() {
+    let mut clinic = Clinic::open("trusted-cuts").await;
+    clinic.cut(&["care", "add", SUBJECT, MINE]);
+    let (by_itself, by_name) = (clinic.token("r-1", &json!({})), clinic.token("r-2", &json!({})));
+    let of_session = clinic.token("r-3", &json!({"sid": "session-2"}));
+    let later = clinic.token("r-4", &json!({"sid": "session-3"}));
+    for token in [&by_itself, &by_name, &of_session, &later] {
+        assert_eq!(clinic.read(token).await.status, 200);
+    }
+    clinic.cut(&["token", "revoke", &by_itself]);
+    assert_eq!(clinic.read(&by_itself).await.status, 401);
+    clinic.cut(&["token", "revoke", &format!("{ISSUER}#r-2")]);
+    assert_eq!(clinic.read(&by_name).await.status, 401);
+    clinic.cut(&["session", "end", &format!("{ISSUER}#session-2")]);
+    assert_eq!(clinic.read(&of_session).await.status, 401);
+    assert_eq!(clinic.read(&later).await.status, 200);
+    // Whoever is shut out stays so, whatever their provider issues.
+    clinic.cut(&["user", "disable", SUBJECT]);
+    assert_eq!(clinic.read(&later).await.status, 401);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert_eq!(clinic.read(&clinic.token("r-5", &json!({}))).await.status, 401);
+    clinic.gateway.kill();
+    clinic.gateway.start();
+    for token in [&by_itself, &by_name, &of_session, &clinic.token("r-6", &json!({}))] {
+        assert_eq!(clinic.read(token).await.status, 401);
+    }
+    clinic.cut(&["user", "enable", SUBJECT]);
+    assert_eq!(clinic.read(&clinic.token("r-7", &json!({"sid": "session-4"}))).await.status, 200);
+    let stranger = clinic.gateway.try_command(&["user", "add", SUBJECT]);
+    assert!(!stranger.success, "a name of another issuer's is not ours to give");
+}
+
+#[tokio::test]
+async fn j06_the_providers_keys_are_asked_for_once_and_made_up_names_of_keys_ask_nobody() {
+    let clinic = Clinic::open("trusted-keys").await;
+    clinic.cut(&["care", "add", SUBJECT, MINE]);
+    for number in 0..5 {
+        assert_eq!(clinic.read(&clinic.token(&format!("k-{number}"), &json!({}))).await.status, 200);
+    }
+    for number in 0..10 {
+        let made_up = SigningKey::generate(Algorithm::ES256).unwrap();
+        assert_eq!(
+            clinic.read(&clinic.signed(&made_up, &format!("f-{number}"), &json!({}))).await.status,
+            401
+        );
+    }
+    assert_eq!(clinic.provider.seen.lock().unwrap().keys_asked, 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_asked_lets_nobody_in() {
+    let clinic = Clinic::open("trusted-dead").await;
+    clinic.provider.seen.lock().unwrap().keys = None;
+    assert_eq!(clinic.read(&clinic.token("d-1", &json!({}))).await.status, 401);
+}

@@ -86,6 +86,17 @@ pub enum PushedRequests {
     Required,
 }
 
+/// Whether tokens are bound to a key of the client. RFC 9449 section 5.2.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BoundTokens {
+    /// Where a request proves one.
+    #[default]
+    Optional,
+    /// Always: a request that proves none is refused.
+    Required,
+}
+
 /// What few registrations say; by default nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -102,6 +113,8 @@ pub struct ClientOptions {
     pub jwks_uri: Option<HttpsUri>,
     /// What its ID tokens are signed with, if not with our own choice. OpenID Connect Registration section 2.
     pub id_token_signed_response_alg: Option<Algorithm>,
+    /// Whether its tokens are bound to a DPoP key.
+    pub dpop_bound_access_tokens: BoundTokens,
 }
 
 impl ClientOptions {

@@ -26,9 +26,7 @@ use crate::jose::{
 use crate::json::{self, JsonError};
 use crate::oauth::authorization::{Addressed, AuthorizationRequest};
 use crate::oauth::device::{DeviceAuthorizationRequest, UserCode};
-use crate::oauth::dpop::{
-    Credentials, Freshness, MAX_JTI_BYTES, ProofError, ProofVerifier, ProvenRequest, TargetUri,
-};
+use crate::oauth::dpop::{Credentials, Freshness, MAX_JTI_BYTES, ProofVerifier, ProvenRequest, TargetUri};
 use crate::oauth::introspection::IntrospectionRequest;
 use crate::oauth::mtls::{CertificateSubject, ClientCertificate, DistinguishedName, RegisteredCertificates};
 use crate::oauth::request_object::{NotBefore, ObjectType, RequestObjectVerifier};
@@ -261,14 +259,14 @@ pub fn fuzz_dpop(data: &[u8]) {
     if let Ok(uri) = text.parse::<TargetUri>() {
         assert!(uri.as_str().parse().as_ref() == Ok(&uri), "the one form is its own form");
     }
-    let _ = Credentials::read(text, &[text]).map_err(ProofError::code);
+    let _ = Credentials::read(text, [text]);
     let Ok(target) = "https://resource.example.org/protectedresource".parse() else { return };
     let (request, now) = (proven_request(&target), proofs_now());
     if let Ok(key) = PROOFS.verify(text, request, now) {
         assert!(key.thumbprint.as_str().parse().as_ref() == Ok(&key.thumbprint), "a key has a name");
     }
     if let Ok(claims) = json::Object::parse(data, jws::MAX_JSON_DEPTH)
-        && let Ok(key) = PROOFS.accept(&target_thumbprint(), &claims, request, now)
+        && let Ok(key) = PROOFS.accept((&target_thumbprint(), Algorithm::ES256), &claims, request, now)
     {
         assert!(key.jti.as_str().len() <= MAX_JTI_BYTES, "a name is remembered");
         assert!(PROOFS.freshness.ends(key.iat) > now, "until it is refused for its age");

@@ -20,6 +20,7 @@ use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
+use crate::live::proofs::Proofs;
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::OwnTokens;
 use crate::live::trusted_issuers::{LiveIssuers, TrustedIssuers};
@@ -48,6 +49,7 @@ pub(crate) struct App {
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) keys: Arc<KeyRing>,
     issuers: Arc<LiveIssuers>,
+    proofs: Arc<Proofs>,
     care: Arc<LiveCare>,
     passwords: Arc<Passwords>,
     master: MasterKey,
@@ -134,6 +136,7 @@ impl App {
             journal: log.journal.clone(),
             clock: Arc::clone(&clock),
         });
+        let proofs = Arc::new(Proofs::new(&config.issuer)?);
         let app = Self {
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
             config: Arc::new(config),
@@ -146,6 +149,7 @@ impl App {
             administrator,
             keys,
             issuers,
+            proofs,
             care,
             passwords,
             master: secrets.master,
@@ -230,6 +234,7 @@ impl App {
             keys: Arc::clone(&self.keys),
             issuers,
             cut_offs: Arc::clone(&self.cut_offs),
+            proofs: Arc::clone(&self.proofs),
             care: Arc::clone(&self.care),
             policies: Arc::clone(&self.policies),
             sessions: Arc::clone(&self.sessions),
@@ -250,6 +255,7 @@ impl App {
             keys: Arc::clone(&self.keys),
             cut_offs: Arc::clone(&self.cut_offs),
             sessions: Arc::clone(&self.sessions),
+            proofs: Arc::clone(&self.proofs),
             clock: Arc::clone(&self.clock),
         });
         let server = AuthorizationServer {
@@ -264,6 +270,7 @@ impl App {
             cut_offs: Arc::clone(&self.cut_offs),
             sessions: Arc::clone(&self.sessions),
             own_tokens: Arc::clone(&own_tokens),
+            proofs: Arc::clone(&self.proofs),
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),

@@ -10,6 +10,7 @@ mod error;
 mod introspect;
 mod par;
 mod revoke;
+mod sender;
 mod token;
 mod userinfo;
 
@@ -26,6 +27,7 @@ use crate::config::{Route, Tokens};
 use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
+use crate::live::proofs::Proofs;
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::OwnTokens;
 use crate::live::trusted_issuers::LiveIssuers;
@@ -45,6 +47,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) own_tokens: Arc<OwnTokens>,
+    pub(crate) proofs: Arc<Proofs>,
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,

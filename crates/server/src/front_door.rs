@@ -65,7 +65,7 @@ impl FrontDoor {
         let is_route = self.gateway.covers(path);
         if admission != Admission::Yes && !is_public(path) {
             // Whoever shows a good token is not to suffer for others at the same address.
-            let standing = self.gateway.standing(path, request.headers());
+            let standing = self.gateway.standing(&request);
             if !(is_route && standing == Standing::Good) {
                 Box::pin(self.record(&origin, admission)).await;
                 return throttled();

@@ -1,6 +1,7 @@
-//! What every request needs of the store, kept in memory: keys, cut-offs, the care table, the policies.
+//! What every request needs, in memory: of the store, keys, cut-offs, the care table and the policies; and which proofs
+//! were used.
 //!
-//! Each changes through one method here, which writes the store first: so the next request sees what was committed,
+//! What is of the store changes through one method here, which writes the store first: so the next request sees what was committed,
 //! and nothing that was not.
 
 pub(crate) mod care;
@@ -8,6 +9,7 @@ pub(crate) mod client_keys;
 pub(crate) mod cut_offs;
 pub(crate) mod keys;
 pub(crate) mod policies;
+pub(crate) mod proofs;
 pub(crate) mod remote_keys;
 pub(crate) mod sessions;
 pub(crate) mod tokens;

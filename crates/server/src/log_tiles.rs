@@ -17,13 +17,14 @@ use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use chartgate_audit::storage::Objects as _;
 use chartgate_audit::tile::TilePath;
 use chartgate_protocol::jose::ExpectedAudience;
-use chartgate_protocol::jose::claims::AccessTokenClaims;
-use chartgate_values::{Clock, Phi};
+use chartgate_protocol::oauth::dpop::CredentialsError;
+use chartgate_values::{Clock, Phi, Timestamp};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::journal_fs::ObjectFolder;
-use crate::live::tokens::OwnTokens;
-use crate::net::bearer;
+use crate::live::proofs::{self, Place, Proofs};
+use crate::live::tokens::{Believed, NotBelieved, OwnTokens, Showing};
+use crate::net::access_token::{DPOP_NONCE, Scheme};
 use crate::net::origin::Origin;
 use crate::net::throttle::Throttle;
 
@@ -79,16 +80,17 @@ async fn serve(
     let mut record = origin.record(Event::AuditRead, Outcome::Allow, tiles.clock.now());
     record.action = Some(Event::AuditRead.as_str().to_owned());
     record.resource = Some(Phi::new(path.clone()));
-    let answer = match reader(tiles, headers) {
-        Err(status) => {
+    let answer = match reader(tiles, headers, &path) {
+        Err(cause) => {
             tiles.throttle.count(origin.ip);
             if tiles.throttle.reserve.admit_stranger().is_err() {
                 return StatusCode::SERVICE_UNAVAILABLE.into_response();
             }
             record.outcome = Outcome::Deny;
-            refused(status)
+            record.decision.reason = Some(cause.reason().to_owned());
+            cause.answer(&tiles.own_tokens.proofs, tiles.clock.now())
         }
-        Ok(claims) => {
+        Ok(Believed { claims, next_nonce }) => {
             record.actor = Actor {
                 sub: Some(claims.sub.to_string()),
                 client_id: Some(claims.client_id.to_string()),
@@ -99,7 +101,7 @@ async fn serve(
             record.jti = Some(claims.jti.to_string());
             let dir = tiles.dir.clone();
             let read = tokio::task::spawn_blocking(move || ObjectFolder::of_copy(&dir).read(&path)).await;
-            match read {
+            let mut answer = match read {
                 Ok(Ok(bytes)) => {
                     let headers = [
                         (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
@@ -108,7 +110,11 @@ async fn serve(
                     (headers, bytes).into_response()
                 }
                 Ok(Err(_)) | Err(_) => StatusCode::NOT_FOUND.into_response(),
+            };
+            if let Some(nonce) = next_nonce {
+                answer.headers_mut().insert(DPOP_NONCE, nonce);
             }
+            answer
         }
     };
     record.response.status = Some(answer.status().as_u16());
@@ -121,22 +127,54 @@ async fn serve(
     }
 }
 
+/// Why somebody does not read the log.
+enum NotAReader {
+    Nobody(NotBelieved),
+    WrongRole,
+}
+
 /// Whoever holds a token of ours, for us, with an audit role.
-fn reader(tiles: &LogTiles, headers: &HeaderMap) -> Result<AccessTokenClaims, StatusCode> {
-    let token = bearer::token(headers).map_err(|_| StatusCode::UNAUTHORIZED)?;
+fn reader(tiles: &LogTiles, headers: &HeaderMap, path: &str) -> Result<Believed, NotAReader> {
     let audience = ExpectedAudience::OneOf(vec![tiles.own_tokens.issuer.clone()]);
-    let claims = tiles.own_tokens.believed(token, audience).ok_or(StatusCode::UNAUTHORIZED)?;
-    if access_token::roles(&claims).iter().any(|role| AUDIT_ROLES.contains(&role.as_str())) {
-        Ok(claims)
+    let path = format!("/audit/{path}");
+    let showing = Showing { headers, place: Place { method: "GET", path: &path } };
+    let believed = tiles.own_tokens.shown(showing, audience).map_err(NotAReader::Nobody)?;
+    if access_token::roles(&believed.claims).iter().any(|role| AUDIT_ROLES.contains(&role.as_str())) {
+        Ok(believed)
     } else {
-        Err(StatusCode::FORBIDDEN)
+        Err(NotAReader::WrongRole)
     }
 }
 
-fn refused(status: StatusCode) -> Response {
-    let challenge = match status {
-        StatusCode::FORBIDDEN => "Bearer error=\"insufficient_scope\"",
-        _ => "Bearer",
-    };
-    (status, [(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))]).into_response()
+impl NotAReader {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Nobody(cause) => cause.reason(),
+            Self::WrongRole => "wrong-role",
+        }
+    }
+
+    fn answer(&self, proofs: &Proofs, now: Timestamp) -> Response {
+        let (status, scheme, error, proof) = match self {
+            Self::WrongRole => {
+                (StatusCode::FORBIDDEN, Scheme::Bearer, Some(("error", "insufficient_scope")), None)
+            }
+            Self::Nobody(
+                NotBelieved::Proof(cause) | NotBelieved::NotShown(CredentialsError::Proof(cause)),
+            ) => {
+                let error = Some(("error", cause.code().as_str()));
+                (StatusCode::UNAUTHORIZED, Scheme::Dpop, error, Some(*cause))
+            }
+            Self::Nobody(_) => (StatusCode::UNAUTHORIZED, Scheme::Bearer, None, None),
+        };
+        let mut response = status.into_response();
+        let headers = response.headers_mut();
+        for challenge in proofs::challenges(scheme, error.as_slice(), &[]) {
+            headers.append(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(nonce) = proof.and_then(|cause| proofs.next_nonce(Err(cause), now)) {
+            headers.insert(DPOP_NONCE, nonce);
+        }
+        response
+    }
 }

@@ -1,6 +1,6 @@
 //! Sockets: listening over TLS, draining, limits, and calling upstreams.
 
-pub(crate) mod bearer;
+pub(crate) mod access_token;
 pub(crate) mod body;
 pub(crate) mod client;
 mod client_credentials;

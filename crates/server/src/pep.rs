@@ -29,12 +29,13 @@ use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
+use crate::live::proofs::Proofs;
 use crate::live::sessions::LiveSessions;
 use crate::live::trusted_issuers::TrustedIssuers;
 use crate::net::origin::Origin;
 use crate::net::throttle::Throttle;
 use crate::spool::Spools;
-use authenticate::{Authenticator, Issuers};
+use authenticate::{Authenticator, Issuers, Live, Showing};
 use fhir::FhirUpstream;
 use http::HttpUpstream;
 pub(crate) use http::Streams;
@@ -46,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) issuers: Arc<TrustedIssuers>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) proofs: Arc<Proofs>,
     pub(crate) care: Arc<LiveCare>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) sessions: Arc<LiveSessions>,
@@ -104,6 +106,7 @@ impl Gateway {
             keys,
             issuers,
             cut_offs,
+            proofs,
             care,
             policies,
             sessions,
@@ -128,9 +131,7 @@ impl Gateway {
             &issuer,
             &routes,
             Issuers { ours: keys, trusted: issuers },
-            cut_offs,
-            sessions,
-            Arc::clone(&clock),
+            Live { cut_offs, sessions, proofs, clock: Arc::clone(&clock) },
         );
         Ok(Self {
             issuer,
@@ -153,9 +154,11 @@ impl Gateway {
     }
 
     /// Whether a request to a route shows a token that is good there.
-    pub(crate) fn standing(&self, path: &str, headers: &::http::HeaderMap) -> Standing {
-        match self.gate(path) {
-            Some(gate) if self.authenticator.authenticate(headers, gate.index).is_ok() => Standing::Good,
+    pub(crate) fn standing<B>(&self, request: &Request<B>) -> Standing {
+        match self.gate(request.uri().path()) {
+            Some(gate) if self.authenticator.recognise(Showing::of(request), gate.index).is_ok() => {
+                Standing::Good
+            }
             Some(_) | None => Standing::None,
         }
     }

@@ -1,7 +1,9 @@
-//! Authorization code grant. RFC 6749 section 4.1, RFC 7636.
+//! Authorization code grant. RFC 6749 section 4.1, RFC 7636, RFC 9449 section 10.
 
 use std::time::Duration;
 
+use chartgate_protocol::jose::Thumbprint;
+use chartgate_protocol::oauth::dpop::{ProofError, check_announced};
 use chartgate_protocol::oauth::pkce::{CodeChallenge, VerifierError};
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
@@ -29,6 +31,8 @@ pub struct PendingAuthorization {
     pub scope: ScopeSet,
     /// Where the tokens are to be good.
     pub audience: String,
+    /// The key that whoever redeems what comes of it has to prove.
+    pub dpop_jkt: Option<Thumbprint>,
     /// A sign-in before this point will not do (`prompt=login`, `max_age`).
     pub signed_in_since: Option<Timestamp>,
     /// Ask for consent even if it was given before.
@@ -138,6 +142,8 @@ pub struct Code {
     pub redirect_uri: String,
     /// RFC 7636.
     pub code_challenge: CodeChallenge,
+    /// RFC 9449 section 10: the key that has to be proved.
+    pub dpop_jkt: Option<Thumbprint>,
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -157,6 +163,9 @@ pub enum ExchangeError {
     /// RFC 7636 section 4.6.
     #[error(transparent)]
     Verifier(#[from] VerifierError),
+    /// RFC 9449 section 10.
+    #[error(transparent)]
+    Key(#[from] ProofError),
 }
 
 impl PendingAuthorization {
@@ -186,7 +195,8 @@ impl PendingAuthorization {
         match self.reply_to {
             ReplyTo::Redirect(RedirectReply { redirect_uri, state, code_challenge, nonce }) => {
                 let grant = Grant { nonce, ..grant };
-                let code = Code { grant, redirect_uri, code_challenge, expires_at: now.plus(CODE_LIFE) };
+                let (dpop_jkt, expires_at) = (self.dpop_jkt, now.plus(CODE_LIFE));
+                let code = Code { grant, redirect_uri, code_challenge, dpop_jkt, expires_at };
                 Approval::Code(Box::new(code), state)
             }
             ReplyTo::Device(device) => Approval::Device(Box::new(grant), device.digest),
@@ -195,7 +205,7 @@ impl PendingAuthorization {
 }
 
 impl Code {
-    /// Redeems the code, which the store has already marked as used.
+    /// Redeems the code, which the store has already marked as used. `key` is what its sender proved.
     ///
     /// # Errors
     /// [`ExchangeError`] with the first cause.
@@ -204,6 +214,7 @@ impl Code {
         by: &ClientId,
         redirect_uri: &str,
         verifier: &str,
+        key: Option<&Thumbprint>,
         now: Timestamp,
     ) -> Result<Grant, ExchangeError> {
         if self.grant.client_id != *by {
@@ -216,6 +227,7 @@ impl Code {
             return Err(ExchangeError::WrongRedirectUri);
         }
         self.code_challenge.check(verifier)?;
+        check_announced(self.dpop_jkt.as_ref(), key)?;
         Ok(self.grant)
     }
 }
@@ -242,12 +254,13 @@ mod tests {
             },
             redirect_uri: "https://a/cb".into(),
             code_challenge: CodeChallenge::of(VERIFIER),
+            dpop_jkt: None,
             expires_at: Timestamp::from_unix(1060),
         }
     }
 
     fn exchange(by: &str, uri: &str, verifier: &str, now: i64) -> Result<Grant, ExchangeError> {
-        code().exchange(&by.parse().unwrap(), uri, verifier, Timestamp::from_unix(now))
+        code().exchange(&by.parse().unwrap(), uri, verifier, None, Timestamp::from_unix(now))
     }
 
     #[test]
@@ -263,5 +276,20 @@ mod tests {
         let other = "b".repeat(43);
         let mismatch = Err(ExchangeError::Verifier(VerifierError::Mismatch));
         assert_eq!(exchange("app", "https://a/cb", &other, 1000), mismatch);
+    }
+
+    #[test]
+    fn o06_a_code_is_bound_to_the_key_that_was_announced() {
+        let [own, other] =
+            ["0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"]
+                .map(|jkt| jkt.parse::<Thumbprint>().unwrap());
+        let redeem = |key| {
+            let code = Code { dpop_jkt: Some(own.clone()), ..code() };
+            let now = Timestamp::from_unix(1000);
+            code.exchange(&"app".parse().unwrap(), "https://a/cb", VERIFIER, key, now).map(|_| ())
+        };
+        assert_eq!(redeem(Some(&own)), Ok(()));
+        assert_eq!(redeem(Some(&other)), Err(ExchangeError::Key(ProofError::OtherKey)));
+        assert_eq!(redeem(None), Err(ExchangeError::Key(ProofError::Missing)));
     }
 }

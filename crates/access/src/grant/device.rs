@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chartgate_protocol::jose::Thumbprint;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub struct DeviceAuthorization {
     pub scope: ScopeSet,
     /// Where its tokens are to be good.
     pub audience: String,
+    /// The key that it proved when it asked, and has to prove when it polls.
+    pub dpop_jkt: Option<Thumbprint>,
     /// The address that it asked from, for its person to know.
     pub asked_from: String,
     /// When it asked.
@@ -83,6 +86,9 @@ pub enum DeviceError {
     /// Codes are good once.
     #[error("device code was redeemed before")]
     Redeemed,
+    /// RFC 9449 section 10, for devices.
+    #[error("device code was issued to a device with another key")]
+    WrongKey,
 }
 
 impl DeviceAuthorization {
@@ -92,11 +98,14 @@ impl DeviceAuthorization {
         self.asked_at.plus(DEVICE_LIFE)
     }
 
-    /// Decides what a poll by `by` at `now` comes to, and what is kept of it.
-    pub fn poll(self, by: &ClientId, now: Timestamp) -> (Self, Poll) {
+    /// Decides what a poll by `by`, who proved `key`, at `now` comes to, and what is kept of it.
+    pub fn poll(self, by: &ClientId, key: Option<&Thumbprint>, now: Timestamp) -> (Self, Poll) {
         let refuse = |kept: Self, cause| (kept, Poll::Refuse(cause));
         if self.client_id != *by {
             return refuse(self, DeviceError::WrongClient);
+        }
+        if self.dpop_jkt.is_some() && self.dpop_jkt.as_ref() != key {
+            return refuse(self, DeviceError::WrongKey);
         }
         if now >= self.expires_at() {
             return refuse(self, DeviceError::Expired);
@@ -130,6 +139,7 @@ mod tests {
             client_id: "tv".parse().unwrap(),
             scope: "openid".parse().unwrap(),
             audience: "https://g/fhir".into(),
+            dpop_jkt: None,
             asked_from: "192.0.2.1".into(),
             asked_at: Timestamp::from_unix(1000),
             interval: POLL_INTERVAL,
@@ -154,7 +164,7 @@ mod tests {
     }
 
     fn poll(device: DeviceAuthorization, at: i64) -> (DeviceAuthorization, Poll) {
-        device.poll(&"tv".parse().unwrap(), Timestamp::from_unix(at))
+        device.poll(&"tv".parse().unwrap(), None, Timestamp::from_unix(at))
     }
 
     #[test]
@@ -172,8 +182,22 @@ mod tests {
     #[test]
     fn o18_another_client_neither_gets_nor_spends_anything() {
         let before = device(DeviceAnswer::Approved(grant()));
-        let (after, got) = before.clone().poll(&"other".parse().unwrap(), Timestamp::from_unix(1001));
+        let (after, got) = before.clone().poll(&"other".parse().unwrap(), None, Timestamp::from_unix(1001));
         assert_eq!((after, got), (before, Poll::Refuse(DeviceError::WrongClient)));
+    }
+
+    #[test]
+    fn o12_a_device_that_proved_a_key_gets_its_tokens_by_that_key_alone() {
+        let [own, other] =
+            ["0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"]
+                .map(|jkt| jkt.parse::<Thumbprint>().unwrap());
+        let device = device(DeviceAnswer::Approved(grant()));
+        let before = DeviceAuthorization { dpop_jkt: Some(own.clone()), ..device };
+        let poll = |key| before.clone().poll(&"tv".parse().unwrap(), key, Timestamp::from_unix(1001));
+        for key in [None, Some(&other)] {
+            assert_eq!(poll(key), (before.clone(), Poll::Refuse(DeviceError::WrongKey)));
+        }
+        assert_eq!(poll(Some(&own)).1, Poll::Redeem(grant()));
     }
 
     #[test]

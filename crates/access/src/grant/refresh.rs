@@ -1,16 +1,18 @@
 //! Refresh tokens: rotation by the single-successor rule. RFC 6749 section 6, RFC 9700 section 4.14.2.
 //!
 //! A used token is honoured once more only where its client may not have received the answer: the same client, within
-//! ten seconds, while the successor was not used. Then the successor and its access token are cut off and a new
+//! by the same key where the successor is bound to one, within ten seconds, while the successor was not used. Then the successor and its access token are cut off and a new
 //! successor takes their place. Every other second use means that two parties hold the token: the whole family ends.
 //! Of any number of parallel uses, one successor and one access token are alive afterwards.
 
 use std::time::Duration;
 
+use chartgate_protocol::jose::claims::Confirmation;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
 
 use crate::ids::{ClientId, Jti};
+use crate::token::binding::{Heir, inherits};
 
 /// How long a client may repeat a refresh whose answer it did not get.
 pub const RETRY_WINDOW: Duration = Duration::from_secs(10);
@@ -30,6 +32,19 @@ pub struct RefreshToken {
     pub access_token: Jti,
     /// When that ends.
     pub access_expires_at: Timestamp,
+    /// What that is bound to, and so whatever comes after it.
+    pub cnf: Option<Confirmation>,
+}
+
+/// Who uses a refresh token.
+#[derive(Clone, Copy, Debug)]
+pub struct Bearer<'a> {
+    /// Which client.
+    pub client_id: &'a ClientId,
+    /// Whether its next tokens have to be bound to the very key.
+    pub heir: Heir,
+    /// What its next tokens would be bound to.
+    pub cnf: Option<&'a Confirmation>,
 }
 
 /// What is to be done for a presented refresh token.
@@ -58,6 +73,9 @@ pub enum RefreshError {
     /// It was cut off.
     #[error("refresh token was revoked")]
     Revoked,
+    /// RFC 9449 section 5; ATTACKS O12.
+    #[error("the key that the refresh token is bound to was not proved")]
+    NotBound,
 }
 
 /// More was asked for than was granted. `invalid_scope` on the wire; RFC 6749 section 6.
@@ -67,14 +85,15 @@ pub struct WiderScope;
 
 impl RefreshToken {
     /// Decides what a use by `by` at `now` means. `successor` is the token that replaced this one, if any did.
-    pub fn redeem(&self, successor: Option<&Self>, by: &ClientId, now: Timestamp) -> Redemption {
-        if self.client_id != *by {
+    pub fn redeem(&self, successor: Option<&Self>, by: Bearer<'_>, now: Timestamp) -> Redemption {
+        if self.client_id != *by.client_id {
             return Redemption::Refuse(RefreshError::WrongClient);
         }
         if let Some(consumed_at) = self.consumed_at {
-            let unused = successor.is_some_and(|s| s.consumed_at.is_none() && s.revoked_at.is_none());
+            let unused = successor.filter(|s| s.consumed_at.is_none() && s.revoked_at.is_none());
+            let by_same_key = unused.is_some_and(|successor| successor.cnf.as_ref() == by.cnf);
             let in_time = now < consumed_at.plus(RETRY_WINDOW);
-            return if unused && in_time && self.revoked_at.is_none() {
+            return if by_same_key && in_time && self.revoked_at.is_none() {
                 Redemption::Replace
             } else {
                 Redemption::Reuse
@@ -85,6 +104,9 @@ impl RefreshToken {
         }
         if now >= self.expires_at {
             return Redemption::Refuse(RefreshError::Expired);
+        }
+        if inherits(self.cnf.as_ref(), by.cnf, by.heir).is_err() {
+            return Redemption::Refuse(RefreshError::NotBound);
         }
         Redemption::Rotate
     }
@@ -114,6 +136,7 @@ mod tests {
             revoked_at: None,
             access_token: "jti".parse().unwrap(),
             access_expires_at: Timestamp::from_unix(1300),
+            cnf: None,
         }
     }
 
@@ -122,7 +145,21 @@ mod tests {
     }
 
     fn redeem(token: &RefreshToken, successor: Option<&RefreshToken>, now: i64) -> Redemption {
-        token.redeem(successor, &"app".parse().unwrap(), Timestamp::from_unix(now))
+        redeem_by(token, successor, ("app", Heir::Itself, None), now)
+    }
+
+    fn redeem_by(
+        token: &RefreshToken,
+        successor: Option<&RefreshToken>,
+        (client, heir, cnf): (&str, Heir, Option<&Confirmation>),
+        now: i64,
+    ) -> Redemption {
+        let client_id = client.parse().unwrap();
+        token.redeem(successor, Bearer { client_id: &client_id, heir, cnf }, Timestamp::from_unix(now))
+    }
+
+    fn bound_to(key: &str) -> Confirmation {
+        Confirmation { jkt: Some(key.to_owned()), x5t_s256: None }
     }
 
     #[test]
@@ -146,8 +183,37 @@ mod tests {
     #[test]
     fn o06_another_client_neither_gets_nor_ends_anything() {
         for token in [token(), used(1000)] {
-            let got = token.redeem(None, &"other".parse().unwrap(), Timestamp::from_unix(1001));
+            let got = redeem_by(&token, None, ("other", Heir::Itself, None), 1001);
             assert_eq!(got, Redemption::Refuse(RefreshError::WrongClient));
+        }
+    }
+
+    #[test]
+    fn o12_a_bound_token_is_used_by_its_key_and_never_without_one() {
+        let (own, other) = (bound_to("own"), bound_to("other"));
+        let token = RefreshToken { cnf: Some(own.clone()), ..token() };
+        let by = |heir, cnf| redeem_by(&token, None, ("app", heir, cnf), 1001);
+        let refused = Redemption::Refuse(RefreshError::NotBound);
+        for heir in [Heir::Itself, Heir::Another] {
+            assert_eq!(by(heir, Some(&own)), Redemption::Rotate);
+            assert_eq!(by(heir, None), refused);
+        }
+        assert_eq!(by(Heir::Itself, Some(&other)), refused);
+        assert_eq!(by(Heir::Another, Some(&other)), Redemption::Rotate, "its client proves who it is");
+        let unbound = RefreshToken { cnf: None, ..token.clone() };
+        assert_eq!(redeem_by(&unbound, None, ("app", Heir::Itself, Some(&own)), 1001), Redemption::Rotate);
+    }
+
+    #[test]
+    fn o07_o12_a_retry_is_one_by_the_same_key_alone() {
+        let (own, other) = (bound_to("own"), bound_to("other"));
+        let token = RefreshToken { cnf: Some(own.clone()), ..used(1000) };
+        let successor = RefreshToken { cnf: Some(own.clone()), ..self::token() };
+        for heir in [Heir::Itself, Heir::Another] {
+            let by = |cnf| redeem_by(&token, Some(&successor), ("app", heir, cnf), 1002);
+            assert_eq!(by(Some(&own)), Redemption::Replace);
+            assert_eq!(by(Some(&other)), Redemption::Reuse);
+            assert_eq!(by(None), Redemption::Reuse);
         }
     }
 

@@ -1,12 +1,13 @@
 //! Token exchange: a token for a token, which never allows more, never lives longer and always says who acts.
 //! RFC 8693; ATTACKS O26.
 
-use chartgate_protocol::jose::claims::{AccessTokenClaims, Actor, Identifier};
+use chartgate_protocol::jose::claims::{AccessTokenClaims, Actor, Confirmation, Identifier};
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
 
 use super::OFFLINE_ACCESS;
 use crate::client::{Client, covered};
+use crate::token::binding::{Heir, inherits};
 
 /// The longest chain of those who act for each other.
 const LONGEST_CHAIN: usize = 4;
@@ -22,6 +23,8 @@ pub struct Exchange<'a> {
     pub actor: Option<&'a AccessTokenClaims>,
     /// Who asks.
     pub by: &'a Client,
+    /// What the new token would be bound to.
+    pub cnf: Option<&'a Confirmation>,
 }
 
 /// What the new token says besides what its grant says.
@@ -61,6 +64,9 @@ pub enum ExchangeError {
     /// RFC 8693 section 2.2.2.
     #[error("the subject token is not good there")]
     WiderAudience,
+    /// ATTACKS O12: what is bound is not exchanged for what is not.
+    #[error("a token is bound to a key, and no such key was proved for the new one")]
+    NotBound,
 }
 
 impl Exchange<'_> {
@@ -73,7 +79,7 @@ impl Exchange<'_> {
         scope: Option<&ScopeSet>,
         audience: Option<&str>,
     ) -> Result<Exchanged, ExchangeError> {
-        let Self { subject, subject_client, actor, by } = *self;
+        let Self { subject, subject_client, actor, by, cnf } = *self;
         if subject.grant_id.is_none() || subject.sub == subject.client_id {
             return Err(ExchangeError::NotAPersons);
         }
@@ -81,6 +87,12 @@ impl Exchange<'_> {
         if !is_own && !subject_client.options.may_act.contains(&by.client_id) {
             return Err(ExchangeError::MayNotAct);
         }
+        // Another client cannot prove the subject's key; its own is what the new token is bound to.
+        let heir = if is_own { Heir::Itself } else { Heir::Another };
+        inherits(subject.cnf.as_ref(), cnf, heir).map_err(|_| ExchangeError::NotBound)?;
+        // Its own token is shown as it would be at a route.
+        let actors = actor.and_then(|actor| actor.cnf.as_ref());
+        inherits(actors, cnf, Heir::Itself).map_err(|_| ExchangeError::NotBound)?;
         let act = match actor {
             Some(actor) if actor.client_id.as_str() != by.client_id.as_str() => {
                 return Err(ExchangeError::ActorOfAnother);

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chartgate_protocol::jose::claims::{AccessTokenClaims, Audience, IdTokenClaims, Identifier, NumericDate};
+use chartgate_protocol::jose::claims::{
+    AccessTokenClaims, Audience, Confirmation, IdTokenClaims, Identifier, NumericDate,
+};
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
 
@@ -23,6 +25,8 @@ pub struct Mint<'a> {
     pub ttl: Duration,
     /// The access token's name.
     pub jti: Jti,
+    /// What the access token is bound to.
+    pub cnf: Option<Confirmation>,
     /// The present.
     pub now: Timestamp,
 }
@@ -153,7 +157,7 @@ impl Mint<'_> {
             encounter: None,
             purpose_of_use: None,
             act: None,
-            cnf: None,
+            cnf: self.cnf.clone(),
             authorization_details: Vec::new(),
         })
     }

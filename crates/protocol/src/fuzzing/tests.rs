@@ -8,8 +8,8 @@ use crate::form::Form;
 use crate::jose::inspect::{Inspector, Verdict};
 use crate::jose::jwe::Encrypted;
 use crate::jose::{
-    ContentEncryption, DecryptionKey, JweError, KeyManagement, Presentation, ProtectedTokenVerifier,
-    Protection, ReaderKeys, Rejection,
+    Algorithm, ContentEncryption, DecryptionKey, JweError, KeyManagement, Presentation,
+    ProtectedTokenVerifier, Protection, ReaderKeys, Rejection,
 };
 use crate::json::Object;
 use crate::oauth::authorization::AuthorizationRequest;
@@ -209,7 +209,9 @@ fn the_seeds_of_proofs_objects_and_certificates_reach_the_end_of_what_they_are_f
     assert!(super::PROOFS.verify(&text("dpop", "resource"), request, now).is_ok());
     let claims = read("dpop", "claims");
     let claims = Object::parse(&claims, 32).unwrap();
-    assert!(super::PROOFS.accept(&super::target_thumbprint(), &claims, request, now).is_ok());
+    assert!(
+        super::PROOFS.accept((&super::target_thumbprint(), Algorithm::ES256), &claims, request, now).is_ok()
+    );
     let (protection, verifying) = (Protection::Signed, super::request_object_keys());
     let keys = ReaderKeys { verifying: &verifying, decrypting: &Default::default() };
     let verifier = super::request_objects(&protection);

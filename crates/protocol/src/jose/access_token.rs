@@ -42,15 +42,24 @@ pub enum TokenType {
 }
 
 /// What the caller proved beside sending the token.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Default)]
-pub struct Presentation<'a> {
-    dpop_key: Option<&'a str>,
-    certificate: Option<&'a str>,
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Presentation<'a>(Shown<'a>);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Shown<'a> {
+    /// The token is used, with these proofs.
+    Proofs { dpop_key: Option<&'a str>, certificate: Option<&'a str> },
+    /// It is asked about.
+    Nothing,
 }
 
 impl<'a> Presentation<'a> {
     /// Sent as plain `Bearer`, with no proof of possession.
-    pub const BEARER: Self = Self { dpop_key: None, certificate: None };
+    pub const BEARER: Self = Self(Shown::Proofs { dpop_key: None, certificate: None });
+
+    /// Not used but asked about, as for introspection or revocation: what the token is bound to is for whoever uses it,
+    /// and whoever verifies it so has to look at `cnf` before anything is done by it (see [`Presentation::check`]).
+    pub const ASKED_ABOUT: Self = Self(Shown::Nothing);
 
     /// Sent as `DPoP`, with a proof for this request and this token that was found good.
     ///
@@ -58,7 +67,7 @@ impl<'a> Presentation<'a> {
     /// [`ProofError::AccessToken`] if the proof was for no token: one for the token endpoint opens nothing.
     pub fn dpop(key: &'a ProvenKey) -> Result<Self, ProofError> {
         match key.ath {
-            Some(_) => Ok(Self { dpop_key: Some(key.thumbprint.as_str()), certificate: None }),
+            Some(_) => Ok(Self(Shown::Proofs { dpop_key: Some(key.thumbprint.as_str()), certificate: None })),
             None => Err(ProofError::AccessToken),
         }
     }
@@ -66,7 +75,12 @@ impl<'a> Presentation<'a> {
     /// The same, on a connection whose client showed this certificate.
     #[must_use]
     pub fn with_certificate(self, certificate: &'a Thumbprint) -> Self {
-        Self { certificate: Some(certificate.as_str()), ..self }
+        match self.0 {
+            Shown::Proofs { dpop_key, .. } => {
+                Self(Shown::Proofs { dpop_key, certificate: Some(certificate.as_str()) })
+            }
+            Shown::Nothing => self,
+        }
     }
 }
 
@@ -160,15 +174,21 @@ impl TokenType {
 }
 
 impl Presentation<'_> {
+    /// Whether this proves what a token is bound to.
+    ///
     /// A bound token counts only with its proof, and a DPoP proof only with a token that is bound to its key: RFC 9449
     /// section 7.1. A certificate proves what it proves whatever is sent over its connection, so that one beside a
     /// token that is not bound to any is no fault (RFC 8705 section 3).
-    fn check(self, cnf: Option<&Confirmation>) -> Result<(), Rejection> {
+    ///
+    /// # Errors
+    /// [`Rejection::Confirmation`] if it does not.
+    pub fn check(self, cnf: Option<&Confirmation>) -> Result<(), Rejection> {
+        let Shown::Proofs { dpop_key, certificate } = self.0 else { return Ok(()) };
         let jkt = cnf.and_then(|cnf| cnf.jkt.as_deref());
         let x5t = cnf.and_then(|cnf| cnf.x5t_s256.as_deref());
         let bound = jkt.is_some() || x5t.is_some();
-        let certificate_shown = x5t.is_none() || x5t == self.certificate;
-        if jkt == self.dpop_key && certificate_shown && bound == cnf.is_some() {
+        let certificate_shown = x5t.is_none() || x5t == certificate;
+        if jkt == dpop_key && certificate_shown && bound == cnf.is_some() {
             Ok(())
         } else {
             Err(Rejection::Confirmation)

@@ -183,7 +183,10 @@ impl SigningKey {
     }
 
     /// Signs a message: the signature as RFC 7518 section 3 has it.
-    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+    ///
+    /// # Errors
+    /// [`SignError`] if the library fails.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let signature = match (&self.pair, Scheme::of(self.algorithm)) {
             (KeyPair::Rsa(pair), Scheme::Rsa(encoding)) => {
                 let mut signature = vec![0; pair.public_modulus_len()];

@@ -4,12 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+use serde::{Deserialize, Serialize};
 
 use super::jwk::Jwk;
 use crate::base64url;
 
 /// A SHA-256 digest in base64url, in its one form.
-#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Thumbprint(String);
 
 /// The text is no SHA-256 digest in base64url.
@@ -45,6 +47,20 @@ impl FromStr for Thumbprint {
             Ok(bytes) if bytes.len() == SHA256_OUTPUT_LEN => Ok(Self(text.to_owned())),
             Ok(_) | Err(_) => Err(NotAThumbprint),
         }
+    }
+}
+
+impl TryFrom<String> for Thumbprint {
+    type Error = NotAThumbprint;
+
+    fn try_from(text: String) -> Result<Self, NotAThumbprint> {
+        text.parse()
+    }
+}
+
+impl From<Thumbprint> for String {
+    fn from(thumbprint: Thumbprint) -> Self {
+        thumbprint.0
     }
 }
 

@@ -17,7 +17,7 @@ mod credentials;
 mod nonce;
 mod target_uri;
 
-pub use credentials::Credentials;
+pub use credentials::{Credentials, CredentialsError};
 pub use nonce::{NonceAge, NonceKeyError, Nonces, StaleNonce};
 pub use target_uri::{NotATarget, TargetUri};
 
@@ -57,6 +57,8 @@ pub struct ProvenRequest<'a> {
 pub struct ProvenKey {
     /// The name of the key, as `jkt` has it.
     pub thumbprint: Thumbprint,
+    /// What it signed the proof with.
+    pub algorithm: Algorithm,
     /// The name of the proof, good for one use with this key.
     pub jti: Identifier,
     /// When the proof was made, as its maker says.
@@ -76,9 +78,6 @@ pub enum ProofError {
     /// RFC 9449 section 7.1: the scheme `DPoP` comes with a proof, and only it.
     #[error("no proof where one belongs")]
     Missing,
-    /// RFC 9449 section 7.1, a rule of ours: a proof beside a token that was sent as if it needed none.
-    #[error("a proof where none belongs")]
-    Unasked,
     /// RFC 9449 section 4.3, checks 2 to 7: what holds for every signed token.
     #[error(transparent)]
     Token(#[from] Rejection),
@@ -106,6 +105,12 @@ pub enum ProofError {
     /// RFC 9449 section 10: the code is for another key.
     #[error("proof is by another key than was announced")]
     OtherKey,
+    /// RFC 9449 section 11.1.
+    #[error("proof was used before")]
+    Replayed,
+    /// A limit of ours: what cannot be remembered is not accepted.
+    #[error("more proofs than are remembered")]
+    TooMany,
 }
 
 impl ProofError {
@@ -114,9 +119,9 @@ impl ProofError {
     pub fn code(self) -> ErrorCode {
         match self {
             Self::Nonce => ErrorCode::UseDpopNonce,
+            Self::TooMany => ErrorCode::TemporarilyUnavailable,
             Self::Several
             | Self::Missing
-            | Self::Unasked
             | Self::Token(_)
             | Self::LongName
             | Self::Method
@@ -124,7 +129,8 @@ impl ProofError {
             | Self::TooOld
             | Self::TooEarly
             | Self::AccessToken
-            | Self::OtherKey => ErrorCode::InvalidDpopProof,
+            | Self::OtherKey
+            | Self::Replayed => ErrorCode::InvalidDpopProof,
         }
     }
 
@@ -134,7 +140,6 @@ impl ProofError {
         match self {
             Self::Several => "dpop-several",
             Self::Missing => "dpop-missing",
-            Self::Unasked => "dpop-unasked",
             Self::Token(cause) => cause.reason(),
             Self::LongName => "dpop-jti",
             Self::Method => "dpop-htm",
@@ -144,6 +149,8 @@ impl ProofError {
             Self::TooEarly => "dpop-too-early",
             Self::AccessToken => "dpop-ath",
             Self::OtherKey => "dpop-jkt",
+            Self::Replayed => "dpop-replayed",
+            Self::TooMany => "dpop-too-many",
         }
     }
 }
@@ -162,13 +169,14 @@ impl ProofVerifier<'_> {
     ) -> Result<ProvenKey, ProofError> {
         let expected = ExpectedType::Exactly("dpop+jwt");
         let proof = KeyProof::verify(proof, self.algorithms, expected, MAX_PROOF_BYTES)?;
-        self.accept(proof.thumbprint(), &proof.verified().claims()?, request, now)
+        let key = (proof.thumbprint(), proof.verified().header().algorithm);
+        self.accept(key, &proof.verified().claims()?, request, now)
     }
 
     /// Judges the claims of a proof whose signature was verified.
     pub(crate) fn accept(
         &self,
-        thumbprint: &Thumbprint,
+        (thumbprint, algorithm): (&Thumbprint, Algorithm),
         claims: &Object<'_>,
         request: ProvenRequest<'_>,
         now: Timestamp,
@@ -183,7 +191,7 @@ impl ProofVerifier<'_> {
         let nonce_age = self.nonces.map(accept).transpose().map_err(|StaleNonce| ProofError::Nonce)?;
         let iat: NumericDate = required(claims, "iat")?;
         self.freshness.check(iat, now)?;
-        Ok(ProvenKey { thumbprint: thumbprint.clone(), jti, iat, ath, nonce_age })
+        Ok(ProvenKey { thumbprint: thumbprint.clone(), algorithm, jti, iat, ath, nonce_age })
     }
 }
 
@@ -233,10 +241,13 @@ impl Freshness {
 ///
 /// # Errors
 /// [`ProofError::OtherKey`] or [`ProofError::Missing`] if it is not that key, or none.
-pub fn check_announced(announced: Option<&Thumbprint>, proven: Option<&ProvenKey>) -> Result<(), ProofError> {
+pub fn check_announced(
+    announced: Option<&Thumbprint>,
+    proven: Option<&Thumbprint>,
+) -> Result<(), ProofError> {
     match (announced, proven) {
         (None, _) => Ok(()),
-        (Some(announced), Some(key)) if *announced == key.thumbprint => Ok(()),
+        (Some(announced), Some(key)) if announced == key => Ok(()),
         (Some(_), Some(_)) => Err(ProofError::OtherKey),
         (Some(_), None) => Err(ProofError::Missing),
     }
@@ -246,11 +257,12 @@ pub fn check_announced(announced: Option<&Thumbprint>, proven: Option<&ProvenKey
 ///
 /// # Errors
 /// [`ProofError::Several`] for two lines, or one that lists several.
-pub fn sole_proof<'a>(lines: &[&'a str]) -> Result<Option<&'a str>, ProofError> {
-    match lines {
-        [] => Ok(None),
-        [line] if !line.contains(',') => Ok(Some(line)),
-        [_, ..] => Err(ProofError::Several),
+pub fn sole_proof<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Option<&'a str>, ProofError> {
+    let mut lines = lines.into_iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(None),
+        (Some(line), None) if !line.contains(',') => Ok(Some(line)),
+        (Some(_), _) => Err(ProofError::Several),
     }
 }
 

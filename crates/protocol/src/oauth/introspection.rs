@@ -1,4 +1,4 @@
-//! Token introspection: what a client asks, and what it is told. RFC 7662 sections 2.1 and 2.2.
+//! Token introspection: what a client asks, and what it is told. RFC 7662 sections 2.1 and 2.2, RFC 9449 section 6.2.
 
 use chartgate_values::Secret;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::scope::ScopeSet;
 use super::token::TokenRequestError;
 use crate::form::Form;
-use crate::jose::claims::{AccessTokenClaims, NumericDate};
+use crate::jose::claims::{AccessTokenClaims, Confirmation, NumericDate};
 
 /// A token that a client asks about. The hint is only a hint, so it is not read.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub struct Active {
 pub enum ActiveToken {
     /// All its claims.
     Access {
-        /// `Bearer`.
+        /// How it is sent.
         token_type: &'static str,
         /// Who it speaks of, as people know them.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +84,9 @@ pub enum ActiveToken {
         /// The session that it lives with.
         #[serde(skip_serializing_if = "Option::is_none")]
         sid: Option<String>,
+        /// What whoever uses it has to prove.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cnf: Option<Confirmation>,
     },
 }
 

@@ -1,4 +1,4 @@
-//! What the server says of itself. RFC 8414, OpenID Connect Discovery 1.0, RFC 9728.
+//! What the server says of itself. RFC 8414, OpenID Connect Discovery 1.0, RFC 9449 section 5.1, RFC 9728.
 
 use serde::Serialize;
 
@@ -37,6 +37,8 @@ pub struct ServerMetadata {
     pub pushed_authorization_request_endpoint: String,
     /// RFC 9126 section 5: of every client.
     pub require_pushed_authorization_requests: bool,
+    /// RFC 9449 section 5.1.
+    pub dpop_signing_alg_values_supported: &'static [&'static str],
     /// RFC 8628 section 4.
     pub device_authorization_endpoint: String,
     /// OpenID Connect RP-Initiated Logout section 2.1.
@@ -77,4 +79,6 @@ pub struct ResourceMetadata {
     pub scopes_supported: Vec<String>,
     /// `header`.
     pub bearer_methods_supported: &'static [&'static str],
+    /// What proofs beside its tokens may be signed with.
+    pub dpop_signing_alg_values_supported: &'static [&'static str],
 }

@@ -7,6 +7,7 @@ use super::error::ErrorCode;
 use super::scope::ScopeSet;
 use super::token_exchange::{ExchangeRequest, TOKEN_EXCHANGE};
 use crate::form::Form;
+use crate::jose::claims::Confirmation;
 
 /// RFC 8628 section 3.4.
 pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -120,7 +121,7 @@ pub struct TokenResponse {
     /// What kind of token was given for another. RFC 8693 section 2.2.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issued_token_type: Option<&'static str>,
-    /// Always `Bearer` here.
+    /// How the access token is sent: [`token_type`].
     pub token_type: &'static str,
     /// Seconds until the access token expires.
     pub expires_in: u64,
@@ -138,6 +139,13 @@ pub struct TokenResponse {
     /// SMART launch context: whether the app has to show whose record is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub need_patient_banner: Option<bool>,
+}
+
+/// How a token that is bound to this is sent. RFC 9449 section 5: by a proof of its key, where it has one; a certificate is
+/// shown by the connection (RFC 8705 section 3).
+#[must_use]
+pub fn token_type(cnf: Option<&Confirmation>) -> &'static str {
+    if cnf.is_some_and(|cnf| cnf.jkt.is_some()) { "DPoP" } else { "Bearer" }
 }
 
 /// What a client asks to be revoked. RFC 7009 section 2.1; the hint is only a hint, so it is not read.

@@ -51,3 +51,22 @@ fn o06_o13_a_bound_token_is_good_with_its_key_alone_and_a_proof_with_its_token_a
     assert_eq!(verify(&both, Presentation::dpop(&proof).unwrap()), Err(Rejection::Confirmation));
     assert!(verify(&both, Presentation::dpop(&proof).unwrap().with_certificate(&jkt)).is_ok());
 }
+
+#[test]
+fn whoever_asks_about_a_bound_token_proves_nothing_and_has_to_look_at_what_it_is_bound_to() {
+    let forge = Forge::new();
+    let [own, other] = [Forge::new(), Forge::new()].map(|client| Thumbprint::of_key(client.key.public_jwk()));
+    for cnf in [json!({ "jkt": own }), json!({ "x5t#S256": own }), json!({ "unheard-of": "x" })] {
+        let token = forge.with_claims(&json!({ "cnf": cnf }));
+        let now = Timestamp::from_unix(NOW);
+        let claims = forge.verifier.verify(&token, &forge.keys, Presentation::ASKED_ABOUT, now).unwrap();
+        assert!(claims.cnf.is_some());
+        for shown in [Presentation::BEARER, Presentation::BEARER.with_certificate(&other)] {
+            assert_eq!(shown.check(claims.cnf.as_ref()), Err(Rejection::Confirmation), "{cnf}");
+        }
+    }
+    let to = |key, certificate| Confirmation::to(key, certificate).unwrap();
+    let (key, both) = (to(Some(&own), None), to(Some(&own), Some(&other)));
+    assert!(both.covers(&key) && key.covers(&key) && !key.covers(&both));
+    assert!(!to(Some(&other), None).covers(&key) && !to(None, Some(&own)).covers(&key));
+}

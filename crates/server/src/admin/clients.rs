@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use chartgate_access::client::{
-    AuthMethod, Client, ClientKind, ClientOptions, Consent, GrantType, Permission, PushedRequests,
+    AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, Permission,
+    PushedRequests,
 };
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -217,6 +218,7 @@ fn show(client: &Client) -> Value {
         "may_act": client.options.may_act,
         "require_pushed_authorization_requests": client.options.pushed_requests == PushedRequests::Required,
         "id_token_signed_response_alg": client.options.id_token_signed_response_alg,
+        "dpop_bound_access_tokens": client.options.dpop_bound_access_tokens == BoundTokens::Required,
         "post_logout_redirect_uris": client.options.post_logout_redirect_uris,
     })
 }

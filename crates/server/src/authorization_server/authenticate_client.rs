@@ -174,6 +174,7 @@ fn refused(claimed: Option<String>, reason: &'static str, challenge: Challenge) 
         code: ErrorCode::InvalidClient,
         description: "client authentication failed".to_owned(),
         challenge,
+        nonce: None,
     };
     NotAuthenticated { claimed, reason, error }
 }

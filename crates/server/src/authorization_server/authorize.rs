@@ -179,6 +179,7 @@ pub(super) fn check(
         }),
         scope,
         audience,
+        dpop_jkt: request.dpop_jkt,
         signed_in_since,
         ask_again: if request.prompt == Prompt::Consent { AskAgain::Consent } else { AskAgain::No },
         pages: if request.prompt == Prompt::None { Pages::Forbidden } else { Pages::Allowed },

@@ -5,6 +5,7 @@ use chartgate_access::ids::ClientId;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Timestamp;
 use http::{HeaderMap, header};
@@ -12,6 +13,7 @@ use http::{HeaderMap, header};
 use super::AuthorizationServer;
 use super::authenticate_client::{NotAuthenticated, authenticate_client};
 use super::error::OAuthError;
+use super::sender::Sender;
 use crate::net::origin::Origin;
 use crate::net::reserve::KeptForOthers;
 
@@ -19,6 +21,39 @@ use crate::net::reserve::KeptForOthers;
 pub(super) struct ClientRequest {
     pub(super) client: Client,
     pub(super) form: Form,
+}
+
+/// The same of a request that tokens may come of, with what its sender proved to have.
+pub(super) struct ProvenRequest {
+    pub(super) client: Client,
+    pub(super) form: Form,
+    /// A proof that is not good is the client's, once it is known.
+    pub(super) sender: Result<Sender, ProofError>,
+}
+
+impl ProvenRequest {
+    /// Reads proof and form, and authenticates the client. Whoever has no nonce is told it before anything is used up that
+    /// is good once, such as a client assertion.
+    ///
+    /// # Errors
+    /// What the caller is answered.
+    pub(super) async fn read(
+        server: &AuthorizationServer,
+        origin: &Origin,
+        path: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Self, OAuthError> {
+        let now = server.clock.now();
+        let sender = Sender::read(server, path, headers, now);
+        if let Err(cause @ ProofError::Nonce) = sender {
+            server.throttle.count(origin.ip);
+            let nonce = server.proofs.next_nonce(Err(cause), now);
+            return Err(OAuthError { nonce, ..cause.into() });
+        }
+        let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
+        Ok(Self { client, form, sender })
+    }
 }
 
 impl ClientRequest {

@@ -13,12 +13,14 @@ use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::device::{DeviceAuthorizationRequest, DeviceAuthorizationResponse, UserCode};
+use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Phi;
 use http::HeaderMap;
 
-use super::client_request::{ClientRequest, admit_unproven, turn_down};
+use super::client_request::{ProvenRequest, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
+use super::sender::{NextNonce, Sender};
 use super::token::workload;
 use super::{AuthorizationServer, audience};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
@@ -32,7 +34,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(begin(&server, &origin, &headers, &body).await.map(Json))
+    answer(begin(&server, &origin, &headers, &body).await.map(|(nonce, answer)| (nonce, Json(answer))))
 }
 
 async fn begin(
@@ -40,15 +42,16 @@ async fn begin(
     origin: &Origin,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<DeviceAuthorizationResponse, OAuthError> {
-    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
+) -> Result<(NextNonce, DeviceAuthorizationResponse), OAuthError> {
+    let ProvenRequest { client, form, sender } =
+        ProvenRequest::read(server, origin, "/device-authorization", headers, body).await?;
     // Whoever may ask can make entries and records without end: a public client is anybody.
     admit_unproven(server, origin, &client)?;
     let now = server.clock.now();
     let mut record = origin.record(Event::DeviceRequested, Outcome::Allow, now);
     record.actor = workload(&client);
-    let device = match check(server, origin, &client, &form) {
-        Ok(device) => device,
+    let (device, nonce) = match check(server, origin, &client, &form, sender) {
+        Ok(checked) => checked,
         Err(error) => return Err(turn_down(server, record, error).await),
     };
     record.detail.insert("scope".to_owned(), Phi::new(device.scope.to_string()));
@@ -72,7 +75,7 @@ async fn begin(
         interval: POLL_INTERVAL.as_secs(),
     };
     let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
-    Ok(Withheld::release(recorded))
+    Ok((nonce, Withheld::release(recorded)))
 }
 
 /// Whether this client may ask for this.
@@ -81,7 +84,9 @@ fn check(
     origin: &Origin,
     client: &Client,
     form: &Form,
-) -> Result<DeviceAuthorization, OAuthError> {
+    sender: Result<Sender, ProofError>,
+) -> Result<(DeviceAuthorization, NextNonce), OAuthError> {
+    let sender = sender?;
     if !client.grant_types.contains(&GrantType::DeviceCode) {
         return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant"));
     }
@@ -97,14 +102,17 @@ fn check(
     let audience =
         audience::resolve(request.resource.as_deref(), registered, &scope, &server.routes, &server.issuer)
             .map_err(|e| OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))?;
-    Ok(DeviceAuthorization {
+    sender.use_up_early(server, client)?;
+    let device = DeviceAuthorization {
         client_id: client.client_id.clone(),
         scope,
         audience,
+        dpop_jkt: sender.key().cloned(),
         asked_from: origin.ip.to_string(),
         asked_at: server.clock.now(),
         interval: POLL_INTERVAL,
         polled_at: None,
         answer: DeviceAnswer::Waiting,
-    })
+    };
+    Ok((device, sender.next_nonce(server)))
 }

@@ -1,4 +1,4 @@
-//! What the server says of itself. RFC 8414, OpenID Connect Discovery 1.0, RFC 9728, SMART App Launch 2.2.
+//! What the server says of itself. RFC 8414, RFC 9449 section 5.1, OpenID Connect Discovery 1.0, RFC 9728, SMART App Launch 2.2.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::AuthorizationServer;
 use crate::config::RouteKind;
+use crate::live::proofs::ALGORITHM_NAMES;
 
 const GRANTS: &[&str] =
     &["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE];
@@ -66,6 +67,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         pushed_authorization_request_endpoint: at("/par"),
         require_pushed_authorization_requests: false,
+        dpop_signing_alg_values_supported: ALGORITHM_NAMES,
         device_authorization_endpoint: at("/device-authorization"),
         end_session_endpoint: at("/end-session"),
         introspection_endpoint: at("/introspect"),
@@ -142,6 +144,7 @@ pub(super) async fn resource_metadata(
         authorization_servers,
         scopes_supported,
         bearer_methods_supported: &["header"],
+        dpop_signing_alg_values_supported: ALGORITHM_NAMES,
     })
 }
 

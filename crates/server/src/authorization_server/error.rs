@@ -4,9 +4,11 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use chartgate_audit::journal::AppendError;
 use chartgate_protocol::form::FormError;
+use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::{ErrorBody, ErrorCode};
 use http::{HeaderValue, StatusCode, header};
 
+use crate::net::access_token::DPOP_NONCE;
 use crate::net::reserve::KeptForOthers;
 use crate::store::StoreError;
 
@@ -18,6 +20,8 @@ pub(super) struct OAuthError {
     pub(super) description: String,
     /// Whether the client tried HTTP Basic, which is then challenged.
     pub(super) challenge: Challenge,
+    /// What the client's next proof has to hold.
+    pub(super) nonce: Option<HeaderValue>,
 }
 
 /// Whether `WWW-Authenticate` is part of the answer.
@@ -29,7 +33,7 @@ pub(super) enum Challenge {
 
 impl OAuthError {
     pub(super) fn new(code: ErrorCode, description: impl Into<String>) -> Self {
-        Self { code, description: description.into(), challenge: Challenge::No }
+        Self { code, description: description.into(), challenge: Challenge::No, nonce: None }
     }
 
     /// The log cannot be written, or the store: nothing is issued.
@@ -66,6 +70,12 @@ impl OAuthError {
     }
 }
 
+impl From<ProofError> for OAuthError {
+    fn from(error: ProofError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
 impl From<StoreError> for OAuthError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "store");
@@ -99,6 +109,9 @@ impl IntoResponse for OAuthError {
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         no_store(headers);
+        if let Some(nonce) = self.nonce {
+            headers.insert(DPOP_NONCE, nonce);
+        }
         if self.challenge == Challenge::Basic {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"chartgate\""));
         }

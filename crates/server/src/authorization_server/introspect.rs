@@ -15,6 +15,7 @@ use chartgate_access::principal::UserState;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::introspection::{ActiveToken, Introspection, IntrospectionRequest};
+use chartgate_protocol::oauth::token::token_type;
 use chartgate_values::Phi;
 use http::HeaderMap;
 
@@ -100,9 +101,11 @@ fn look(
         Err(cause) => {
             let reason = match cause {
                 NotBelieved::Rejected(_) => "unknown-token",
-                NotBelieved::ForeignClaims | NotBelieved::Revoked(_) | NotBelieved::SessionOver => {
-                    cause.reason()
-                }
+                NotBelieved::ForeignClaims
+                | NotBelieved::Revoked(_)
+                | NotBelieved::SessionOver
+                | NotBelieved::NotShown(_)
+                | NotBelieved::Proof(_) => cause.reason(),
             };
             return Ok(Err(inactive(reason)));
         }
@@ -115,7 +118,8 @@ fn look(
         return Ok(Err(inactive("token-of-another-client")));
     }
     let username = (claims.sub != claims.client_id).then(|| claims.sub.to_string());
-    Ok(Ok(ActiveToken::Access { token_type: "Bearer", username, claims: Box::new(claims) }))
+    let token_type = token_type(claims.cnf.as_ref());
+    Ok(Ok(ActiveToken::Access { token_type, username, claims: Box::new(claims) }))
 }
 
 /// A refresh token is good if using it now would give tokens.
@@ -150,5 +154,6 @@ fn refresh_token(
         scope: grant.scope,
         exp: token.expires_at.into(),
         sid: grant.session.map(Into::into),
+        cnf: token.cnf.clone(),
     }))
 }

@@ -1,4 +1,4 @@
-//! Pushed authorization requests. RFC 9126; ATTACKS O22.
+//! Pushed authorization requests. RFC 9126, RFC 9449 section 10.1; ATTACKS O22.
 //!
 //! A client sends its request itself, having shown who it is, and its person's browser brings only the name: nobody on
 //! the way can read or change it. It is checked as any request is, and kept as what was understood of it.
@@ -14,13 +14,15 @@ use chartgate_access::grant::authorization_code::{PUSHED_LIFE, PendingAuthorizat
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::dpop::{ProofError, check_announced};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::pushed::{PushedResponse, PushedUri};
 use chartgate_values::Phi;
 use http::{HeaderMap, StatusCode};
 
-use super::client_request::{ClientRequest, admit_unproven, turn_down};
+use super::client_request::{ProvenRequest, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
+use super::sender::{NextNonce, Sender};
 use super::token::workload;
 use super::{AuthorizationServer, authorize};
 use crate::entropy::{digest_of, opaque_secret};
@@ -33,7 +35,8 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(push(&server, &origin, &headers, &body).await.map(|answer| (StatusCode::CREATED, Json(answer))))
+    let pushed = push(&server, &origin, &headers, &body).await;
+    answer(pushed.map(|(nonce, answer)| (StatusCode::CREATED, nonce, Json(answer))))
 }
 
 async fn push(
@@ -41,14 +44,15 @@ async fn push(
     origin: &Origin,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<PushedResponse, OAuthError> {
-    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
+) -> Result<(NextNonce, PushedResponse), OAuthError> {
+    let ProvenRequest { client, form, sender } =
+        ProvenRequest::read(server, origin, "/par", headers, body).await?;
     // Whoever may push can make entries and records without end: a public client is anybody.
     admit_unproven(server, origin, &client)?;
     let mut record = origin.record(Event::RequestPushed, Outcome::Allow, server.clock.now());
     record.actor = workload(&client);
-    let pending = match check(server, &client, &form) {
-        Ok(pending) => pending,
+    let (pending, nonce) = match check(server, &client, &form, sender) {
+        Ok(checked) => checked,
         Err(error) => return Err(turn_down(server, record, error).await),
     };
     record.detail.insert("scope".to_owned(), Phi::new(pending.scope.to_string()));
@@ -59,14 +63,16 @@ async fn push(
     kept.map_err(|e: StoreError| OAuthError::from(e))?;
     let answer = PushedResponse { request_uri: uri.to_uri(), expires_in: PUSHED_LIFE.as_secs() };
     let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
-    Ok(Withheld::release(recorded))
+    Ok((nonce, Withheld::release(recorded)))
 }
 
 fn check(
     server: &AuthorizationServer,
     client: &Client,
     form: &Form,
-) -> Result<PendingAuthorization, OAuthError> {
+    sender: Result<Sender, ProofError>,
+) -> Result<(PendingAuthorization, NextNonce), OAuthError> {
+    let sender = sender?;
     let invalid = |description: &str| OAuthError::new(ErrorCode::InvalidRequest, description);
     // RFC 9126 section 2.1: no request within a request.
     if form.get("request_uri").is_some() {
@@ -76,6 +82,13 @@ fn check(
     if !client.redirects_to(redirect_uri) {
         return Err(invalid("redirect_uri is not registered"));
     }
-    authorize::check(server, client, redirect_uri, form)
-        .map_err(|(code, description)| OAuthError::new(code, description))
+    let mut pending = authorize::check(server, client, redirect_uri, form)
+        .map_err(|(code, description)| OAuthError::new(code, description))?;
+    if let Some(key) = sender.key() {
+        // RFC 9449 section 10.1: named twice, it is the same key.
+        check_announced(pending.dpop_jkt.as_ref(), Some(key))?;
+        pending.dpop_jkt = Some(key.clone());
+        sender.use_up_early(server, client)?;
+    }
+    Ok((pending, sender.next_nonce(server)))
 }

@@ -86,7 +86,7 @@ fn what_to_cut(
     }
     let verifier = AccessTokenVerifier::new(server.issuer.clone(), ExpectedAudience::Any);
     let keys = server.keys.current();
-    let Ok(claims) = verifier.verify(token, &keys.verifying, Presentation::BEARER, now) else {
+    let Ok(claims) = verifier.verify(token, &keys.verifying, Presentation::ASKED_ABOUT, now) else {
         return Ok(None);
     };
     if claims.client_id.as_str() != client.client_id.as_str() {

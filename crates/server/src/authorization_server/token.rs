@@ -1,6 +1,6 @@
 //! The token endpoint. RFC 6749 section 3.2.
 //!
-//! Whatever the grant: the client proves who it is, the store consumes what can be used once, `may_issue` is asked, the
+//! Whatever the grant: the client proves who it is, and a key where its tokens are to be bound to one; the store consumes what can be used once, `may_issue` is asked, the
 //! record becomes durable, and only then does the answer leave.
 
 mod authorization_code;
@@ -22,20 +22,33 @@ use chartgate_access::ids::Jti;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_access::session::Session;
+use chartgate_access::token::binding::NotBound;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
-use chartgate_protocol::jose::claims::Actor as TokenActor;
+use chartgate_protocol::form::Form;
+use chartgate_protocol::jose::claims::{Actor as TokenActor, Confirmation};
 use chartgate_protocol::jose::{Algorithm, jws};
+use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::token::{TokenRequest, TokenResponse};
 use chartgate_values::{Phi, Timestamp};
 use http::HeaderMap;
 
 use super::AuthorizationServer;
-use super::client_request::{self, ClientRequest};
+use super::client_request::{self, ProvenRequest};
 use super::error::{OAuthError, answer};
+use super::sender::{NextNonce, Sender};
 use crate::live::tokens::delegates;
 use crate::net::origin::Origin;
 use crate::store::StoreError;
+
+/// A token request, as every grant sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    server: &'a AuthorizationServer,
+    origin: &'a Origin,
+    client: &'a Client,
+    sender: &'a Sender,
+}
 
 /// A token request that is refused: why, for the record, and what the client gets.
 pub(super) struct Denied {
@@ -59,7 +72,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(redeem(&server, &origin, &headers, &body).await.map(Json))
+    answer(redeem(&server, &origin, &headers, &body).await.map(|(nonce, answer)| (nonce, Json(answer))))
 }
 
 async fn redeem(
@@ -67,30 +80,20 @@ async fn redeem(
     origin: &Origin,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<TokenResponse, OAuthError> {
-    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
-    let outcome = match TokenRequest::read(&form) {
-        Ok(TokenRequest::AuthorizationCode { code, redirect_uri, code_verifier }) => {
-            authorization_code::redeem(server, origin, &client, &code, &redirect_uri, &code_verifier).await
+) -> Result<(NextNonce, TokenResponse), OAuthError> {
+    let ProvenRequest { client, form, sender } =
+        ProvenRequest::read(server, origin, "/token", headers, body).await?;
+    let (outcome, nonce) = match sender {
+        Err(cause) => (Err(cause.into()), None),
+        Ok(sender) => {
+            let asking = Asking { server, origin, client: &client, sender: &sender };
+            (asking.redeem(&form).await, sender.next_nonce(server))
         }
-        Ok(TokenRequest::RefreshToken { refresh_token, scope }) => {
-            refresh_token::redeem(server, origin, &client, &refresh_token, scope).await
-        }
-        Ok(TokenRequest::DeviceCode { device_code }) => {
-            device_code::redeem(server, origin, &client, &device_code).await
-        }
-        Ok(TokenRequest::TokenExchange(request)) => {
-            token_exchange::redeem(server, origin, &client, *request).await
-        }
-        Ok(TokenRequest::ClientCredentials { scope, resource }) => {
-            client_credentials::redeem(server, origin, &client, scope, resource.as_deref()).await
-        }
-        Err(error) => Err(Denied::new("bad-request", OAuthError::new(error.code(), error.to_string()))),
     };
     match outcome {
         Ok(Issued { answer, record }) => {
             let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
-            Ok(Withheld::release(recorded))
+            Ok((nonce, Withheld::release(recorded)))
         }
         // A device that is told to ask again: nothing was decided, so there is nothing to record.
         Err(denied) if denied.is_to_be_asked_again() => Err(denied.error),
@@ -100,6 +103,38 @@ async fn redeem(
             let recorded = server.journal.append(&record, Withheld::new(denied.error)).await?;
             Err(Withheld::release(recorded))
         }
+    }
+}
+
+impl Asking<'_> {
+    async fn redeem(self, form: &Form) -> Result<Issued, Denied> {
+        let request = TokenRequest::read(form)
+            .map_err(|error| Denied::new("bad-request", OAuthError::new(error.code(), error.to_string())))?;
+        match request {
+            TokenRequest::AuthorizationCode { code, redirect_uri, code_verifier } => {
+                authorization_code::redeem(self, &code, &redirect_uri, &code_verifier).await
+            }
+            TokenRequest::RefreshToken { refresh_token, scope } => {
+                refresh_token::redeem(self, &refresh_token, scope).await
+            }
+            TokenRequest::DeviceCode { device_code } => device_code::redeem(self, &device_code).await,
+            TokenRequest::TokenExchange(request) => token_exchange::redeem(self, *request).await,
+            TokenRequest::ClientCredentials { scope, resource } => {
+                client_credentials::redeem(self, scope, resource.as_deref()).await
+            }
+        }
+    }
+
+    /// What the client's tokens are bound to.
+    fn bind(&self) -> Result<Option<Confirmation>, Denied> {
+        self.client.bind(self.sender.possession()).map_err(|cause| match cause {
+            NotBound::Key => ProofError::Missing.into(),
+        })
+    }
+
+    /// Uses the proof up, once what was granted to the client was shown.
+    fn use_proof(&self) -> Result<(), Denied> {
+        Ok(self.sender.use_up(self.server, self.client)?)
     }
 }
 
@@ -130,6 +165,12 @@ impl Denied {
     }
 }
 
+impl From<ProofError> for Denied {
+    fn from(error: ProofError) -> Self {
+        Self::new(error.reason(), error.into())
+    }
+}
+
 impl From<StoreError> for Denied {
     fn from(error: StoreError) -> Self {
         Self::new("store-unavailable", error.into())
@@ -150,6 +191,12 @@ pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
     record.amr = grant.amr.clone();
     record.auth_time = Some(grant.auth_time);
     record.detail.insert("audience".to_owned(), Phi::new(grant.audience.clone()));
+}
+
+/// What a record says of the key that a token is bound to.
+fn describe_binding(record: &mut Record, cnf: Option<&Confirmation>) {
+    let jkt = cnf.and_then(|cnf| cnf.jkt.clone());
+    record.detail.extend(jkt.map(|jkt| ("jkt".to_owned(), Phi::new(jkt))));
 }
 
 /// What a record says of a token that others act by.

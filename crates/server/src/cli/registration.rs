@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use chartgate_access::client::{
-    AuthMethod, ClientKind, ClientOptions, GrantType, Permission, PushedRequests,
+    AuthMethod, BoundTokens, ClientKind, ClientOptions, GrantType, Permission, PushedRequests,
 };
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_protocol::jose::Algorithm;
@@ -54,6 +54,9 @@ pub(super) struct Registration {
     /// What its ID tokens are signed with: RS256, PS256, ES256, ES384 or EdDSA.
     #[arg(long)]
     id_token_signed_response_alg: Option<Algorithm>,
+    /// Refuse token requests that prove no key, so that all its tokens are bound to one (RFC 9449).
+    #[arg(long)]
+    dpop_bound_access_tokens: bool,
 }
 
 impl Registration {
@@ -80,6 +83,11 @@ impl Registration {
                 },
                 jwks_uri: self.jwks_uri,
                 id_token_signed_response_alg: self.id_token_signed_response_alg,
+                dpop_bound_access_tokens: if self.dpop_bound_access_tokens {
+                    BoundTokens::Required
+                } else {
+                    BoundTokens::Optional
+                },
             },
         })))
     }

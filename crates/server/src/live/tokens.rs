@@ -8,18 +8,23 @@ use chartgate_access::token::revocation::{Revoked, Traits};
 use chartgate_audit::record::Delegate;
 use chartgate_protocol::jose::claims::{AccessTokenClaims, Actor};
 use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation, Rejection};
+use chartgate_protocol::oauth::dpop::{CredentialsError, ProofError};
 use chartgate_values::Clock;
+use http::{HeaderMap, HeaderValue};
 
 use super::cut_offs::LiveCutOffs;
 use super::keys::KeyRing;
+use super::proofs::{NotPossessed, Place, Proofs, holder_of};
 use super::sessions::{LiveSessions, SessionIsOver};
+use crate::net::access_token;
 
-/// What our own endpoints ask of a bearer token.
+/// What our own endpoints ask of an access token.
 pub(crate) struct OwnTokens {
     pub(crate) issuer: String,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
+    pub(crate) proofs: Arc<Proofs>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -38,6 +43,35 @@ pub(crate) enum NotBelieved {
     /// Automatic logoff.
     #[error("the session is over")]
     SessionOver,
+    /// There is no token to look at.
+    #[error(transparent)]
+    NotShown(#[from] CredentialsError),
+    /// The proof beside it is not good.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+}
+
+/// A token that a request shows and may use.
+pub(crate) struct Believed {
+    pub(crate) claims: AccessTokenClaims,
+    /// For the next proof, where that needs another.
+    pub(crate) next_nonce: Option<HeaderValue>,
+}
+
+/// A request that shows a token.
+#[derive(Clone, Copy)]
+pub(crate) struct Showing<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) place: Place<'a>,
+}
+
+impl From<NotPossessed> for NotBelieved {
+    fn from(cause: NotPossessed) -> Self {
+        match cause {
+            NotPossessed::Rejected(rejection) => rejection.into(),
+            NotPossessed::Proof(proof) => proof.into(),
+        }
+    }
 }
 
 impl NotBelieved {
@@ -48,17 +82,39 @@ impl NotBelieved {
             Self::ForeignClaims => "foreign-claims",
             Self::Revoked(revoked) => revoked.reason(),
             Self::SessionOver => "session-over",
+            Self::NotShown(CredentialsError::Missing) => "no-token",
+            Self::NotShown(CredentialsError::Malformed) => "malformed-authorization",
+            Self::NotShown(CredentialsError::Proof(proof)) | Self::Proof(proof) => proof.reason(),
         }
     }
 }
 
 impl OwnTokens {
-    /// The claims of a token that is good now for this audience. Showing it is activity of its session.
-    pub(crate) fn believed(&self, token: &str, audience: ExpectedAudience) -> Option<AccessTokenClaims> {
-        self.judge(token, audience, |session| self.sessions.used(session)).ok().map(|(claims, _)| claims)
+    /// The token of a request, if that is good now for this audience and the request may use it. Showing it is activity of
+    /// its session.
+    ///
+    /// # Errors
+    /// [`NotBelieved`], by the first cause.
+    pub(crate) fn shown(
+        &self,
+        request: Showing<'_>,
+        audience: ExpectedAudience,
+    ) -> Result<Believed, NotBelieved> {
+        let credentials = access_token::read(request.headers)?;
+        let (claims, traits) = self.judge(credentials.token(), audience, |_| Ok(()))?;
+        let now = self.clock.now();
+        let key = self.proofs.check(&credentials, request.place, claims.cnf.as_ref(), now)?;
+        if let Some(key) = &key {
+            self.proofs.use_up(key, holder_of(key), now)?;
+        }
+        if let Some(session) = &traits.session {
+            self.sessions.used(session).map_err(|_| NotBelieved::SessionOver)?;
+        }
+        Ok(Believed { next_nonce: self.proofs.next_nonce(Ok(key.as_ref()), now), claims })
     }
 
-    /// The same, for whoever asks about a token without being its person: their session is not used by it.
+    /// A token that somebody asks about without using it: its session is not used by it, and what it is bound to (`cnf`)
+    /// need not be proved.
     ///
     /// # Errors
     /// [`NotBelieved`], by the first cause.
@@ -75,7 +131,7 @@ impl OwnTokens {
         let verifier = AccessTokenVerifier::new(self.issuer.clone(), audience);
         let keys = self.keys.current();
         let now = self.clock.now();
-        let (claims, kid) = verifier.verify_signed(token, &keys.verifying, Presentation::BEARER, now)?;
+        let (claims, kid) = verifier.verify_signed(token, &keys.verifying, Presentation::ASKED_ABOUT, now)?;
         let traits = traits_of(&claims, kid).ok_or(NotBelieved::ForeignClaims)?;
         self.cut_offs.check(&traits)?;
         if let Some(id) = &traits.session {

@@ -117,6 +117,7 @@ async fn look_up(
                 }),
                 scope: device.scope,
                 audience: device.audience,
+                dpop_jkt: device.dpop_jkt,
                 signed_in_since: None,
                 ask_again: AskAgain::Consent,
                 pages: Pages::Allowed,

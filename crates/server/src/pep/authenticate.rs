@@ -1,7 +1,8 @@
-//! Who asks. RFC 6750, RFC 9068 section 4.
+//! Who asks. RFC 6750, RFC 9068 section 4, RFC 9449 section 7.
 //!
 //! A signature is verified once for each token: what it proved is kept by the token's digest and the audience it was
-//! proved for. What can change meanwhile is looked at every time: expiry, cut-offs, the key, the session's idle time.
+//! proved for. What can change meanwhile is looked at every time: expiry, cut-offs, the key, the session's idle time, and whether
+//! the request may use a token that is bound.
 
 use std::sync::Arc;
 
@@ -11,20 +12,23 @@ use chartgate_access::pdp::caller::{Caller, CallerKind, Facts};
 use chartgate_access::token::access_token;
 use chartgate_access::token::revocation::{Revoked, Traits};
 use chartgate_audit::record::{Actor, ActorKind, Delegate, Record};
-use chartgate_protocol::jose::claims::{AccessTokenClaims, NumericDate};
+use chartgate_protocol::jose::claims::{AccessTokenClaims, Confirmation, NumericDate};
 use chartgate_protocol::jose::{
     AccessTokenVerifier, Claimed, ExpectedAudience, KeySet, Presentation, Rejection,
 };
+use chartgate_protocol::oauth::dpop::{CredentialsError, ProofError, ProvenKey};
 use chartgate_values::{Clock, Phi, Timestamp};
-use http::HeaderMap;
+use http::request::Parts as Head;
+use http::{HeaderMap, HeaderValue, Method, Request};
 
 use crate::config::Route;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
+use crate::live::proofs::{NotPossessed, Place, Proofs, holder_of};
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::{delegates, traits_of};
 use crate::live::trusted_issuers::{TrustedIssuer, TrustedIssuers};
-use crate::net::bearer::{self, BearerError};
+use crate::net::access_token::{Scheme, read};
 use proven::Proven;
 
 mod proven;
@@ -39,9 +43,7 @@ pub(super) struct Authenticator {
     issuers: Arc<TrustedIssuers>,
     /// What absolute addresses of people's own FHIR resources begin with.
     bases: Box<[String]>,
-    cut_offs: Arc<LiveCutOffs>,
-    sessions: Arc<LiveSessions>,
-    clock: Arc<dyn Clock>,
+    live: Live,
     proven: Proven<Authenticated>,
 }
 
@@ -51,11 +53,45 @@ pub(super) struct Issuers {
     pub(super) trusted: Arc<TrustedIssuers>,
 }
 
+/// What may change about a token while it lives, and what is used up with it.
+pub(super) struct Live {
+    pub(super) cut_offs: Arc<LiveCutOffs>,
+    pub(super) sessions: Arc<LiveSessions>,
+    pub(super) proofs: Arc<Proofs>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// A request that shows a token.
+#[derive(Clone, Copy)]
+pub(super) struct Showing<'a> {
+    headers: &'a HeaderMap,
+    method: &'a Method,
+    path: &'a str,
+}
+
+impl<'a> Showing<'a> {
+    pub(super) fn of<B>(request: &'a Request<B>) -> Self {
+        Self { headers: request.headers(), method: request.method(), path: request.uri().path() }
+    }
+
+    pub(super) fn of_head(head: &'a Head) -> Self {
+        Self { headers: &head.headers, method: &head.method, path: head.uri.path() }
+    }
+}
+
+/// A token that a request may use, and the key that it proved where the token is bound to one.
+pub(super) struct Recognised {
+    pub(super) token: Arc<Authenticated>,
+    proven: Option<ProvenKey>,
+}
+
 /// What a token proved.
 pub(super) struct Authenticated {
     pub(super) caller: Caller,
     traits: Traits,
     expires: NumericDate,
+    /// What it is bound to.
+    cnf: Option<Confirmation>,
     auth_time: Option<Timestamp>,
     /// Those who act by it.
     delegates: Box<[Delegate]>,
@@ -105,6 +141,35 @@ pub(super) enum NotAuthenticated {
     /// Automatic logoff.
     #[error("the session is over")]
     SessionOver,
+    /// A token beside a proof that is not good.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+}
+
+impl Recognised {
+    /// By which scheme the token came.
+    pub(super) fn scheme(&self) -> Scheme {
+        if self.proven.is_some() { Scheme::Dpop } else { Scheme::Bearer }
+    }
+}
+
+impl From<CredentialsError> for NotAuthenticated {
+    fn from(error: CredentialsError) -> Self {
+        match error {
+            CredentialsError::Missing => Self::Missing,
+            CredentialsError::Malformed => Self::Malformed,
+            CredentialsError::Proof(cause) => Self::Proof(cause),
+        }
+    }
+}
+
+impl From<NotPossessed> for NotAuthenticated {
+    fn from(cause: NotPossessed) -> Self {
+        match cause {
+            NotPossessed::Rejected(rejection) => Self::Rejected(rejection),
+            NotPossessed::Proof(cause) => Self::Proof(cause),
+        }
+    }
 }
 
 impl Authenticator {
@@ -112,9 +177,7 @@ impl Authenticator {
         issuer: &str,
         routes: &[Route],
         Issuers { ours: keys, trusted: issuers }: Issuers,
-        cut_offs: Arc<LiveCutOffs>,
-        sessions: Arc<LiveSessions>,
-        clock: Arc<dyn Clock>,
+        live: Live,
     ) -> Self {
         let verifier = |route: &Route| {
             AccessTokenVerifier::new(issuer, ExpectedAudience::OneOf(vec![route.audience.clone()]))
@@ -124,32 +187,54 @@ impl Authenticator {
             keys,
             issuers,
             bases: routes.iter().map(|route| format!("{}/", route.audience)).collect(),
-            cut_offs,
-            sessions,
-            clock,
+            live,
             proven: Proven::new(REMEMBERED),
         }
     }
 
     /// Watches over a token.
     pub(super) fn guard(&self, token: Arc<Authenticated>) -> Guard {
-        Guard { cut_offs: Arc::clone(&self.cut_offs), token }
+        Guard { cut_offs: Arc::clone(&self.live.cut_offs), token }
     }
 
-    /// Finds out who calls a route.
+    /// Finds out who calls a route. A proof that comes with it is used up.
     ///
     /// # Errors
     /// [`NotAuthenticated`], by the first cause.
     pub(super) fn authenticate(
         &self,
-        headers: &HeaderMap,
+        request: Showing<'_>,
         route: usize,
-    ) -> Result<Arc<Authenticated>, NotAuthenticated> {
-        let token = bearer::token(headers).map_err(|error| match error {
-            BearerError::Missing => NotAuthenticated::Missing,
-            BearerError::Malformed => NotAuthenticated::Malformed,
-        })?;
-        let now = self.clock.now();
+    ) -> Result<Recognised, NotAuthenticated> {
+        let recognised = self.recognise(request, route)?;
+        if let Some(key) = &recognised.proven {
+            self.live.proofs.use_up(key, holder_of(key), self.live.clock.now())?;
+        }
+        Ok(recognised)
+    }
+
+    /// The nonce that has to be given beside the answer, if any.
+    pub(super) fn next_nonce(&self, outcome: &Result<Recognised, NotAuthenticated>) -> Option<HeaderValue> {
+        let outcome = match outcome {
+            Ok(Recognised { proven: Some(key), .. }) => Ok(Some(key)),
+            Err(NotAuthenticated::Proof(cause)) => Err(*cause),
+            Ok(Recognised { proven: None, .. }) | Err(_) => return None,
+        };
+        self.live.proofs.next_nonce(outcome, self.live.clock.now())
+    }
+
+    /// The same, without using anything up.
+    ///
+    /// # Errors
+    /// [`NotAuthenticated`], by the first cause.
+    pub(super) fn recognise(
+        &self,
+        request: Showing<'_>,
+        route: usize,
+    ) -> Result<Recognised, NotAuthenticated> {
+        let credentials = read(request.headers)?;
+        let token = credentials.token();
+        let now = self.live.clock.now();
         let ring = self.keys.current();
         let mut key = ([0; 32], route);
         key.0.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
@@ -162,11 +247,13 @@ impl Authenticator {
                 proof
             }
         };
-        self.cut_offs.check(&authenticated.traits)?;
+        let place = Place { method: request.method.as_str(), path: request.path };
+        let proven = self.live.proofs.check(&credentials, place, authenticated.cnf.as_ref(), now)?;
+        self.live.cut_offs.check(&authenticated.traits)?;
         if let Some(session) = &authenticated.traits.session {
-            self.sessions.used(session).map_err(|_| NotAuthenticated::SessionOver)?;
+            self.live.sessions.used(session).map_err(|_| NotAuthenticated::SessionOver)?;
         }
-        Ok(authenticated)
+        Ok(Recognised { token: authenticated, proven })
     }
 
     /// Verifies a token that nothing is known of.
@@ -178,12 +265,12 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<Authenticated, NotAuthenticated> {
         if let Some(issuer) = self.trusted_issuer_of(token)? {
-            let (claims, kid) = issuer.verify(token, Presentation::BEARER, now)?;
+            let (claims, kid) = issuer.verify(token, Presentation::ASKED_ABOUT, now)?;
             return Authenticated::read_foreign(&claims, issuer, kid, &self.bases)
                 .ok_or(NotAuthenticated::ForeignClaims);
         }
         let verifier = self.verifiers.get(route).ok_or(NotAuthenticated::ForeignClaims)?;
-        let (claims, kid) = verifier.verify_signed(token, ours, Presentation::BEARER, now)?;
+        let (claims, kid) = verifier.verify_signed(token, ours, Presentation::ASKED_ABOUT, now)?;
         Authenticated::read(&claims, kid).ok_or(NotAuthenticated::ForeignClaims)
     }
 
@@ -199,7 +286,7 @@ impl Authenticator {
         if self.issuers.is_empty() {
             return;
         }
-        let said = bearer::token(headers).ok().and_then(|token| Claimed::read(token).ok());
+        let said = read(headers).ok().and_then(|credentials| Claimed::read(credentials.token()).ok());
         if let Some(said) = said
             && let Some(issuer) = self.issuers.of(&said)
             && let Some(kid) = &said.kid
@@ -254,6 +341,7 @@ impl Authenticated {
                 fhir_user,
             },
             expires: claims.exp,
+            cnf: claims.cnf.clone(),
             auth_time: claims.auth_time.map(NumericDate::timestamp),
             delegates: delegates(claims.act.as_ref()).into(),
             traits,
@@ -308,7 +396,10 @@ impl NotAuthenticated {
     /// Whether the caller showed nothing that was ever good, as attackers do by the thousand.
     pub(super) fn is_a_strangers(self) -> bool {
         match self {
-            Self::Missing | Self::Malformed | Self::Rejected(_) | Self::ForeignClaims => true,
+            Self::Proof(ProofError::Nonce) => false,
+            Self::Missing | Self::Malformed | Self::Rejected(_) | Self::ForeignClaims | Self::Proof(_) => {
+                true
+            }
             Self::Revoked(_) | Self::SessionOver => false,
         }
     }
@@ -322,6 +413,7 @@ impl NotAuthenticated {
             Self::ForeignClaims => "foreign-claims",
             Self::Revoked(revoked) => revoked.reason(),
             Self::SessionOver => "session-over",
+            Self::Proof(cause) => cause.reason(),
         }
     }
 }

@@ -8,13 +8,14 @@ use chartgate_access::permit::{Allowed, Permit, Withheld};
 use chartgate_audit::record::{ActorKind, Event, Outcome, Record};
 use chartgate_values::Phi;
 use http::request::Parts as Head;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 
-use super::authenticate::{Authenticated, Guard};
+use super::authenticate::{Authenticated, Guard, Showing};
 use super::respond::{Refused, Shown};
 use super::{Gate, Gateway};
 use crate::config::Route;
 use crate::entropy::digest_of;
+use crate::net::access_token::{self, DPOP_NONCE, Scheme};
 use crate::net::origin::Origin;
 use crate::net::path::unambiguous;
 
@@ -26,6 +27,10 @@ pub(super) struct Exchange<'a, U> {
     pub(super) record: Record,
     /// Once it was found good.
     token: Option<Arc<Authenticated>>,
+    /// By which scheme it came.
+    scheme: Scheme,
+    /// For the caller's next proof, where that needs another.
+    next_nonce: Option<HeaderValue>,
     /// The route's place, for its verifier.
     index: usize,
     /// How refusals look on this kind of route.
@@ -47,7 +52,17 @@ impl<'a, U> Exchange<'a, U> {
         record.route = Some(route.name.clone());
         record.request.method = Some(head.method.as_str().chars().take(16).collect());
         record.request.query = head.uri.query().map(|query| Phi::new(kept(query)));
-        Self { gateway, route, upstream, record, token: None, index: gate.index, show }
+        Self {
+            gateway,
+            route,
+            upstream,
+            record,
+            token: None,
+            scheme: Scheme::Bearer,
+            next_nonce: None,
+            index: gate.index,
+            show,
+        }
     }
 
     /// Finds out who asks, and notes it. Who shows nothing good is counted against their address.
@@ -57,20 +72,34 @@ impl<'a, U> Exchange<'a, U> {
     pub(super) async fn authenticate(
         &mut self,
         origin: &Origin,
-        headers: &HeaderMap,
+        head: &Head,
     ) -> Result<Arc<Authenticated>, Refused> {
-        self.gateway.authenticator.fetch_keys_for(headers).await;
-        match self.gateway.authenticator.authenticate(headers, self.index) {
-            Ok(authenticated) => {
-                authenticated.describe(&mut self.record);
-                self.token = Some(Arc::clone(&authenticated));
-                Ok(authenticated)
+        self.gateway.authenticator.fetch_keys_for(&head.headers).await;
+        let found = self.gateway.authenticator.authenticate(Showing::of_head(head), self.index);
+        self.next_nonce = self.gateway.authenticator.next_nonce(&found);
+        match found {
+            Ok(recognised) => {
+                self.scheme = recognised.scheme();
+                recognised.token.describe(&mut self.record);
+                self.token = Some(Arc::clone(&recognised.token));
+                Ok(recognised.token)
             }
             Err(cause) => {
+                self.scheme = Scheme::of(&access_token::read(&head.headers));
                 if cause.is_a_strangers() {
                     self.count(origin);
                 }
                 Err(Refused::NotAuthenticated(cause))
+            }
+        }
+    }
+
+    /// What every answer to a request with a proof may have to say.
+    pub(super) fn note_nonce(&mut self) -> impl FnOnce(&mut Response<Body>) + use<U> {
+        let nonce = self.next_nonce.take();
+        move |response| {
+            if let Some(nonce) = nonce {
+                response.headers_mut().insert(DPOP_NONCE, nonce);
             }
         }
     }
@@ -157,7 +186,7 @@ impl<'a, U> Exchange<'a, U> {
     }
 
     fn shown(&self, refused: &Refused) -> Response<Body> {
-        (self.show)(&refused.shown(self.route, &self.gateway.issuer))
+        (self.show)(&refused.shown(self.route, &self.gateway.issuer, self.scheme))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The one place where refusals become answers. RFC 6750 section 3, RFC 9728 section 5.1, HL7 FHIR 4.0.1 http.html.
+//! The one place where refusals become answers. RFC 6750 section 3, RFC 9449 section 7.1, RFC 9728 section 5.1, HL7 FHIR
+//! 4.0.1 http.html.
 
 use axum::body::Body;
 use chartgate_audit::record::Outcome;
@@ -8,9 +9,13 @@ use chartgate_protocol::fhir::write::WriteError;
 use chartgate_protocol::smart::scope::Permission;
 use http::{HeaderValue, Response, StatusCode, header};
 
+use chartgate_protocol::oauth::dpop::ProofError;
+
 use super::authenticate::NotAuthenticated;
 use super::enforce::{RecordDenied, TypeDenied};
 use crate::config::Route;
+use crate::live::proofs;
+use crate::net::access_token::Scheme;
 use crate::net::body::BodyError;
 use crate::net::client::CallError;
 use crate::net::credential::FetchError;
@@ -110,7 +115,7 @@ pub(super) struct Shown {
     pub(super) status: StatusCode,
     issue: IssueType,
     text: String,
-    challenge: Option<String>,
+    challenges: Vec<HeaderValue>,
     allow: Option<&'static str>,
 }
 
@@ -174,21 +179,21 @@ impl Refused {
     }
 
     /// The refusal as the caller of this route sees it.
-    pub(super) fn shown(&self, route: &Route, issuer: &str) -> Shown {
+    pub(super) fn shown(&self, route: &Route, issuer: &str, scheme: Scheme) -> Shown {
         let plain = |status, issue, text: &str| Shown {
             status,
             issue,
             text: text.to_owned(),
-            challenge: None,
+            challenges: Vec::new(),
             allow: None,
         };
         match self {
-            Self::NotAuthenticated(cause) => not_authenticated(*cause, route, issuer),
+            Self::NotAuthenticated(cause) => not_authenticated(*cause, scheme, route, issuer),
             Self::Request(refusal) => Shown {
                 status: StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST),
                 issue: refusal.issue(),
                 text: refusal.to_string(),
-                challenge: None,
+                challenges: Vec::new(),
                 allow: refusal.allow(),
             },
             Self::Body(BodyError::TooLong(_)) => {
@@ -206,9 +211,10 @@ impl Refused {
             Self::Type(TypeDenied::Scope, wanted) => {
                 let scope =
                     wanted.as_ref().map(|(permission, name)| format!("{name}.{}", letter(*permission)));
-                insufficient_scope(scope.map(|s| format!("user/{s} patient/{s} system/{s}")), route, issuer)
+                let scope = scope.map(|s| format!("user/{s} patient/{s} system/{s}"));
+                insufficient_scope(scope.as_deref(), scheme, route, issuer)
             }
-            Self::Scope(scope) => insufficient_scope(Some(scope.clone()), route, issuer),
+            Self::Scope(scope) => insufficient_scope(Some(scope), scheme, route, issuer),
             Self::Type(TypeDenied::Policy(_), _) | Self::Forbidden(..) => {
                 plain(StatusCode::FORBIDDEN, IssueType::Forbidden, "not allowed for you")
             }
@@ -263,39 +269,45 @@ impl Refused {
     }
 }
 
-fn not_authenticated(cause: NotAuthenticated, route: &Route, issuer: &str) -> Shown {
+fn not_authenticated(cause: NotAuthenticated, scheme: Scheme, route: &Route, issuer: &str) -> Shown {
     let metadata = resource_metadata(route, issuer);
     let (status, error, issue) = match cause {
-        NotAuthenticated::Missing => (StatusCode::UNAUTHORIZED, "", IssueType::Login),
-        NotAuthenticated::Malformed => {
-            (StatusCode::BAD_REQUEST, "error=\"invalid_request\", ", IssueType::Invalid)
-        }
+        NotAuthenticated::Missing => (StatusCode::UNAUTHORIZED, None, IssueType::Login),
+        NotAuthenticated::Malformed => (StatusCode::BAD_REQUEST, Some("invalid_request"), IssueType::Invalid),
         NotAuthenticated::Rejected(_)
         | NotAuthenticated::ForeignClaims
         | NotAuthenticated::Revoked(_)
         | NotAuthenticated::SessionOver => {
-            (StatusCode::UNAUTHORIZED, "error=\"invalid_token\", ", IssueType::Login)
+            (StatusCode::UNAUTHORIZED, Some("invalid_token"), IssueType::Login)
+        }
+        NotAuthenticated::Proof(ProofError::TooMany) => {
+            (StatusCode::SERVICE_UNAVAILABLE, None, IssueType::Transient)
+        }
+        NotAuthenticated::Proof(cause) => {
+            (StatusCode::UNAUTHORIZED, Some(cause.code().as_str()), IssueType::Login)
         }
     };
+    let error = error.map(|error| ("error", error));
+    let challenges = proofs::challenges(scheme, error.as_slice(), &[("resource_metadata", &metadata)]);
     Shown {
         status,
         issue,
-        text: "sign in and present a bearer token for this resource".to_owned(),
-        challenge: Some(format!("Bearer {error}resource_metadata=\"{metadata}\"")),
+        text: "sign in and present an access token for this resource".to_owned(),
+        challenges,
         allow: None,
     }
 }
 
-fn insufficient_scope(scope: Option<String>, route: &Route, issuer: &str) -> Shown {
+fn insufficient_scope(scope: Option<&str>, scheme: Scheme, route: &Route, issuer: &str) -> Shown {
     let metadata = resource_metadata(route, issuer);
-    let scope = scope.map(|scope| format!("scope=\"{scope}\", ")).unwrap_or_default();
+    let scope = scope.map(|scope| ("scope", scope));
+    let error: Vec<_> = [("error", "insufficient_scope")].into_iter().chain(scope).collect();
+    let challenges = proofs::challenges(scheme, &error, &[("resource_metadata", &metadata)]);
     Shown {
         status: StatusCode::FORBIDDEN,
         issue: IssueType::Forbidden,
         text: "the token's scope does not reach this".to_owned(),
-        challenge: Some(format!(
-            "Bearer error=\"insufficient_scope\", {scope}resource_metadata=\"{metadata}\""
-        )),
+        challenges,
         allow: None,
     }
 }
@@ -337,8 +349,8 @@ impl Shown {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(value) = self.challenge.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
-            headers.insert(header::WWW_AUTHENTICATE, value);
+        for challenge in &self.challenges {
+            headers.append(header::WWW_AUTHENTICATE, challenge.clone());
         }
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));

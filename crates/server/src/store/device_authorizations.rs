@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chartgate_access::grant::device::{DeviceAnswer, DeviceAuthorization, DeviceError, Poll};
 use chartgate_access::ids::ClientId;
+use chartgate_protocol::jose::Thumbprint;
 use chartgate_values::Timestamp;
 
 use super::pending::Took;
@@ -66,11 +67,12 @@ impl Sql<'_> {
         &self,
         digest: &str,
         by: &ClientId,
+        key: Option<&Thumbprint>,
         now: Timestamp,
     ) -> Result<Poll, StoreError> {
         let Some(device) = self.device(digest)? else { return Ok(Poll::Refuse(DeviceError::Unknown)) };
         let before = device.answer.clone();
-        let (after, poll) = device.poll(by, now);
+        let (after, poll) = device.poll(by, key, now);
         match (self.replace_device(digest, &before, &after)?, poll) {
             (Took::Nothing, Poll::Redeem(_)) => Ok(Poll::Refuse(DeviceError::Redeemed)),
             (Took::It | Took::Nothing, poll) => Ok(poll),

@@ -4,7 +4,7 @@ use chartgate_access::grant::refresh::RefreshToken;
 use chartgate_access::ids::{ClientId, GrantId};
 use chartgate_values::Timestamp;
 
-use super::sql::Row;
+use super::sql::{Row, json};
 use super::{Sql, StoreError};
 
 /// A refresh token with its place in its family.
@@ -26,10 +26,11 @@ impl Sql<'_> {
         grant: &GrantId,
         token: &RefreshToken,
     ) -> Result<(), StoreError> {
+        let cnf = token.cnf.as_ref().map(|cnf| json(cnf, "refresh_tokens")).transpose()?;
         self.execute(
             "INSERT INTO refresh_tokens \
-             (digest, grant_id, client_id, expires_at, access_token, access_expires_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+             (digest, grant_id, client_id, expires_at, access_token, access_expires_at, cnf) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             &[
                 digest.into(),
                 grant.as_str().into(),
@@ -37,6 +38,7 @@ impl Sql<'_> {
                 token.expires_at.into(),
                 token.access_token.as_str().into(),
                 token.access_expires_at.into(),
+                cnf.as_deref().into(),
             ],
         )
         .map(drop)
@@ -45,7 +47,7 @@ impl Sql<'_> {
     /// A refresh token in whatever state.
     pub(crate) fn refresh_token(&self, digest: &str) -> Result<Option<StoredRefreshToken>, StoreError> {
         let text = "SELECT grant_id, client_id, expires_at, consumed_at, revoked_at, successor, access_token, \
-                    access_expires_at FROM refresh_tokens WHERE digest = ?1";
+                    access_expires_at, cnf FROM refresh_tokens WHERE digest = ?1";
         self.first("refresh_tokens", text, &[digest.into()], read)
     }
 
@@ -78,6 +80,7 @@ fn read(row: &Row<'_, '_>) -> Result<StoredRefreshToken, StoreError> {
             revoked_at: row.time_optional("revoked_at")?,
             access_token: row.parse("access_token")?,
             access_expires_at: row.time("access_expires_at")?,
+            cnf: row.json_optional("cnf")?,
         },
         grant: row.parse("grant_id")?,
         successor: row.get("successor")?,

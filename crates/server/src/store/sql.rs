@@ -99,6 +99,15 @@ impl Row<'_, '_> {
         serde_json::from_str(&text).map_err(|_| self.inconsistent(column))
     }
 
+    /// The same, where it may be absent.
+    pub(super) fn json_optional<T: serde::de::DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<T>, StoreError> {
+        let text: Option<String> = self.get(column)?;
+        text.map(|text| serde_json::from_str(&text).map_err(|_| self.inconsistent(column))).transpose()
+    }
+
     /// A column that holds microseconds since the epoch.
     pub(super) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
         Ok(Timestamp::from_micros(self.get(column)?))

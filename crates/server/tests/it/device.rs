@@ -26,18 +26,31 @@ fn device<'a>(id: &'a str, scope: &'a str) -> App<'a> {
 pub(crate) struct Asked {
     device_code: String,
     pub(crate) user_code: String,
+    verification_uri: String,
 }
 
 pub(crate) async fn ask(gateway: &Gateway, app: &App<'_>) -> Asked {
-    let answer = app.call("/device-authorization", &[("scope", app.scope)]).to(gateway).await;
+    let asked = told(&ask_call(app).to(gateway).await);
+    assert_eq!(asked.verification_uri, format!("{}/device", gateway.issuer));
+    asked
+}
+
+pub(crate) fn ask_call(app: &App<'_>) -> Call {
+    app.call("/device-authorization", &[("scope", app.scope)])
+}
+
+pub(crate) fn told(answer: &Answer) -> Asked {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("cache-control"), "no-store");
     let told = answer.json();
-    assert_eq!(told["verification_uri"], format!("{}/device", gateway.issuer));
     assert_eq!((&told["expires_in"], &told["interval"]), (&600.into(), &5.into()));
     assert_eq!(told.get("verification_uri_complete"), None, "a link with the code in it is a trap");
     let text = |name: &str| told[name].as_str().unwrap().to_owned();
-    Asked { device_code: text("device_code"), user_code: text("user_code") }
+    Asked {
+        device_code: text("device_code"),
+        user_code: text("user_code"),
+        verification_uri: text("verification_uri"),
+    }
 }
 
 pub(crate) fn poll(app: &App<'_>, asked: &Asked) -> Call {
@@ -149,7 +162,8 @@ async fn o18_a_device_that_polls_too_fast_is_slowed_down_and_another_client_gets
         assert_eq!(poll(&thief, &asked).to(gateway).await.error(), "invalid_grant");
     }
     assert_eq!(poll(&app, &asked).to(gateway).await.status, 200, "a thief spends nothing");
-    let unknown = Asked { device_code: "x".repeat(43), user_code: String::new() };
+    let unknown =
+        Asked { device_code: "x".repeat(43), user_code: String::new(), verification_uri: String::new() };
     assert_eq!(poll(&app, &unknown).to(gateway).await.error(), "invalid_grant");
     assert_eq!(app.token_call(&[("grant_type", GRANT)]).to(gateway).await.error(), "invalid_request");
 }

@@ -18,6 +18,8 @@ mod commands;
 #[cfg(test)]
 mod device;
 #[cfg(test)]
+mod dpop;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod exchange;
@@ -55,6 +57,8 @@ mod par;
 mod parallel;
 #[cfg(test)]
 mod passwords;
+#[cfg(test)]
+mod possession;
 #[cfg(test)]
 mod questions;
 #[cfg(test)]

@@ -70,6 +70,11 @@ impl Call {
         self.header("authorization", &format!("Basic {}", STANDARD.encode(format!("{name}:{secret}"))))
     }
 
+    /// Method and path.
+    pub(crate) fn place(&self) -> (&str, &str) {
+        (&self.method, &self.path)
+    }
+
     /// Over a connection of its own.
     pub(crate) async fn to(self, gateway: &Gateway) -> Answer {
         Connection::open(gateway).await.send(self).await

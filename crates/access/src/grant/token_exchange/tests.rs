@@ -61,7 +61,7 @@ const AGENT: &str = "openid offline_access patient/*.cruds";
 fn whoever_acts_is_named_in_front_of_those_before_them() {
     let (app, agent) = (client("app", AGENT, &["agent"]), client("agent", AGENT, &["tool"]));
     let subject = token("dana", "app", 1300);
-    let exchange = Exchange { subject: &subject, subject_client: &app, actor: None, by: &agent };
+    let exchange = Exchange { subject: &subject, subject_client: &app, actor: None, by: &agent, cnf: None };
     let first = exchange.decide(None, None).unwrap();
     assert_eq!(names(first.act.as_ref()), ["agent"]);
     assert_eq!(first.scope.to_string(), "openid patient/*.rs", "no exchanged token keeps access for later");
@@ -70,7 +70,8 @@ fn whoever_acts_is_named_in_front_of_those_before_them() {
     let tool = client("tool", AGENT, &[]);
     let subject = AccessTokenClaims { act: first.act, ..token("dana", "agent", 1300) };
     let actor = token("nils", "tool", 1200);
-    let exchange = Exchange { subject: &subject, subject_client: &agent, actor: Some(&actor), by: &tool };
+    let exchange =
+        Exchange { subject: &subject, subject_client: &agent, actor: Some(&actor), by: &tool, cnf: None };
     let second = exchange.decide(None, None).unwrap();
     assert_eq!(names(second.act.as_ref()), ["nils", "agent"]);
     assert_eq!(second.not_after, Timestamp::from_unix(1200), "and no longer than the actor's");
@@ -82,14 +83,15 @@ fn whoever_acts_is_named_in_front_of_those_before_them() {
 fn o26_nobody_acts_unless_the_registration_of_the_tokens_client_says_so() {
     let (app, agent) = (client("app", AGENT, &["other"]), client("agent", AGENT, &[]));
     let subject = token("dana", "app", 1300);
-    let exchange = Exchange { subject: &subject, subject_client: &app, actor: None, by: &agent };
+    let exchange = Exchange { subject: &subject, subject_client: &app, actor: None, by: &agent, cnf: None };
     assert_eq!(exchange.decide(None, None), Err(ExchangeError::MayNotAct));
     let itself = token("app", "app", 1300);
     let exchange = Exchange { subject: &itself, by: &app, ..exchange };
     assert_eq!(exchange.decide(None, None), Err(ExchangeError::NotAPersons));
     let app = client("app", AGENT, &["agent"]);
     let stolen = token("nils", "app", 1300);
-    let exchange = Exchange { subject: &subject, subject_client: &app, actor: Some(&stolen), by: &agent };
+    let exchange =
+        Exchange { subject: &subject, subject_client: &app, actor: Some(&stolen), by: &agent, cnf: None };
     assert_eq!(exchange.decide(None, None), Err(ExchangeError::ActorOfAnother));
     let delegated = AccessTokenClaims {
         act: Some(link("x".parse().unwrap(), "x".parse().unwrap(), &subject)),
@@ -103,7 +105,7 @@ fn o26_nobody_acts_unless_the_registration_of_the_tokens_client_says_so() {
 fn o26_scope_and_audience_are_narrowed_and_never_widened() {
     let (app, agent) = (client("app", AGENT, &["agent"]), client("agent", "patient/Observation.rs", &[]));
     let subject = token("dana", "app", 1300);
-    let exchange = Exchange { subject: &subject, subject_client: &app, actor: None, by: &agent };
+    let exchange = Exchange { subject: &subject, subject_client: &app, actor: None, by: &agent, cnf: None };
     let decide = |scope: &str, audience| exchange.decide(Some(&scope.parse().unwrap()), audience);
     let narrowed = decide("patient/Observation.rs", Some("https://g/x")).unwrap();
     assert_eq!(narrowed.scope.to_string(), "patient/Observation.rs");
@@ -126,10 +128,41 @@ fn a_chain_of_those_who_act_has_an_end() {
     let agent = client("agent", AGENT, &[]);
     let mut subject = token("dana", "app", 1300);
     for _ in 0..LONGEST_CHAIN {
-        let exchange = Exchange { subject: &subject, subject_client: &app, actor: None, by: &agent };
+        let exchange =
+            Exchange { subject: &subject, subject_client: &app, actor: None, by: &agent, cnf: None };
         let act = exchange.decide(None, None).unwrap().act;
         subject = AccessTokenClaims { act, ..subject };
     }
-    let exchange = Exchange { subject: &subject, subject_client: &app, actor: None, by: &agent };
+    let exchange = Exchange { subject: &subject, subject_client: &app, actor: None, by: &agent, cnf: None };
     assert_eq!(exchange.decide(None, None), Err(ExchangeError::ChainTooLong));
+}
+
+#[test]
+fn o12_what_is_bound_is_exchanged_for_what_is_bound_by_its_own_client_to_the_same_key() {
+    let bound_to = |key: &str| Confirmation { jkt: Some(key.to_owned()), x5t_s256: None };
+    let (own, other) = (bound_to("own"), bound_to("other"));
+    let (app, agent) = (client("app", AGENT, &["agent"]), client("agent", AGENT, &[]));
+    let unbound = token("dana", "app", 2000);
+    let subject = AccessTokenClaims { cnf: Some(own.clone()), ..unbound.clone() };
+    let decide = |subject, by, cnf| {
+        let exchange = Exchange { subject, subject_client: &app, actor: None, by, cnf };
+        exchange.decide(None, None).map(|_| ())
+    };
+    for by in [&app, &agent] {
+        assert_eq!(decide(&subject, by, None), Err(ExchangeError::NotBound));
+        assert_eq!(decide(&subject, by, Some(&own)), Ok(()));
+        assert_eq!(decide(&unbound, by, None), Ok(()));
+    }
+    assert_eq!(decide(&subject, &app, Some(&other)), Err(ExchangeError::NotBound));
+    assert_eq!(decide(&subject, &agent, Some(&other)), Ok(()), "bound to the agent's key from here on");
+    let actor = AccessTokenClaims { cnf: Some(other.clone()), ..token("agent", "agent", 2000) };
+    let with_actor = |cnf| {
+        let actor = Some(&actor);
+        Exchange { subject: &unbound, subject_client: &app, actor, by: &agent, cnf }
+            .decide(None, None)
+            .map(|_| ())
+    };
+    assert_eq!(with_actor(None), Err(ExchangeError::NotBound), "a stolen token names nobody");
+    assert_eq!(with_actor(Some(&own)), Err(ExchangeError::NotBound));
+    assert_eq!(with_actor(Some(&other)), Ok(()));
 }

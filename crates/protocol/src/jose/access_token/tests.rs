@@ -6,7 +6,7 @@ fn bound(jkt: Option<&str>, x5t_s256: Option<&str>) -> Confirmation {
 
 #[test]
 fn a_bound_token_counts_only_with_its_own_proof() {
-    let shown = |dpop_key, certificate| Presentation { dpop_key, certificate };
+    let shown = |dpop_key, certificate| Presentation(Shown::Proofs { dpop_key, certificate });
     let dpop = bound(Some("k"), None);
     let certificate = bound(None, Some("c"));
     let both = bound(Some("k"), Some("c"));
@@ -38,6 +38,7 @@ fn a_presentation_shows_what_was_proved_and_a_confirmation_binds_to_it() {
     let [k, c] = ["k", "c"].map(|text| Thumbprint::of_bytes(text.as_bytes()));
     let proven = ProvenKey {
         thumbprint: k.clone(),
+        algorithm: Algorithm::ES256,
         jti: "j-1".parse().unwrap(),
         iat: Timestamp::EPOCH.into(),
         ath: Some(Thumbprint::of_bytes(b"token")),

@@ -259,7 +259,8 @@ impl FromClaim for Actor {
 
 /// The key that a token is bound to: RFC 7800 section 3.1. With neither method that we know it is bound all
 /// the same, to a key that nobody here can check.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Confirmation {
     /// Thumbprint of a DPoP key: RFC 9449 section 6.1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -271,13 +272,20 @@ pub struct Confirmation {
 
 impl Confirmation {
     /// The claim of a token that is bound to what its client proved when it was issued; `None` where that is
-    /// nothing. Tokens of both kinds are bound by it: an access token says so itself, of a refresh token its grant
+    /// nothing. Tokens of both kinds are bound by it: an access token says so itself, of a refresh token the store
     /// keeps it.
     #[must_use]
     pub fn to(key: Option<&Thumbprint>, certificate: Option<&Thumbprint>) -> Option<Self> {
         let text = |thumbprint: Option<&Thumbprint>| thumbprint.map(|own| own.as_str().to_owned());
         let cnf = Self { jkt: text(key), x5t_s256: text(certificate) };
         (key.is_some() || certificate.is_some()).then_some(cnf)
+    }
+
+    /// Whether this proves at least what `other` asks for: the same keys, in each way that `other` is bound in.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let same = |own: &Option<String>, asked: &Option<String>| asked.is_none() || own == asked;
+        same(&self.jkt, &other.jkt) && same(&self.x5t_s256, &other.x5t_s256)
     }
 }
 

@@ -19,27 +19,54 @@ pub enum Credentials<'a> {
     },
 }
 
+/// Why there is no token to look at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CredentialsError {
+    /// No `Authorization` header, or another scheme.
+    #[error("no access token")]
+    Missing,
+    /// Something that is no token (ATTACKS G05).
+    #[error("Authorization is not one well-formed access token")]
+    Malformed,
+    /// The scheme is `DPoP`, and there is not one proof beside it.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+}
+
 impl<'a> Credentials<'a> {
-    /// Reads the value of `Authorization` and all lines of `DPoP`. `None` is another scheme, or no token.
+    /// The token, however it was sent.
+    #[must_use]
+    pub fn token(self) -> &'a str {
+        let (Self::Bearer { token } | Self::Dpop { token, .. }) = self;
+        token
+    }
+
+    /// Reads the value of `Authorization`, and all lines of `DPoP` where the scheme asks for one.
     ///
-    /// A proof belongs to the scheme `DPoP`. Beside `Bearer` it would be sent by somebody who believes his token to be
-    /// bound, while it was looked at as if it was not; RFC 9449 section 7.2 warns of that downgrade.
+    /// SPEC: a proof beside `Bearer` is not looked at. RFC 9449 section 7.2 warns of a bound token that is sent as if it
+    /// was not; that is known by the token, which has to be looked at anyway.
     ///
     /// # Errors
-    /// [`ProofError`] if scheme and proof do not go together.
-    pub fn read(authorization: &'a str, proofs: &[&'a str]) -> Result<Option<Self>, ProofError> {
-        let proof = sole_proof(proofs)?;
-        let Some((scheme, token)) = authorization.split_once(' ').filter(|(_, token)| is_token68(token))
-        else {
-            return Ok(None);
-        };
-        match proof {
-            Some(proof) if scheme.eq_ignore_ascii_case("DPoP") => Ok(Some(Self::Dpop { token, proof })),
-            None if scheme.eq_ignore_ascii_case("DPoP") => Err(ProofError::Missing),
-            Some(_) if scheme.eq_ignore_ascii_case("Bearer") => Err(ProofError::Unasked),
-            None if scheme.eq_ignore_ascii_case("Bearer") => Ok(Some(Self::Bearer { token })),
-            Some(_) | None => Ok(None),
+    /// [`CredentialsError`].
+    pub fn read(
+        authorization: &'a str,
+        proofs: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, CredentialsError> {
+        let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
+        let is_dpop = scheme.eq_ignore_ascii_case("DPoP");
+        if !is_dpop && !scheme.eq_ignore_ascii_case("Bearer") {
+            let several = authorization.contains(',');
+            return Err(if several { CredentialsError::Malformed } else { CredentialsError::Missing });
         }
+        // Without a way out in the middle, many bytes are looked at together.
+        if token.is_empty() || !token.bytes().fold(true, |good, byte| good & is_token(byte)) {
+            return Err(CredentialsError::Malformed);
+        }
+        if !is_dpop {
+            return Ok(Self::Bearer { token });
+        }
+        let proof = sole_proof(proofs)?.ok_or(ProofError::Missing)?;
+        Ok(Self::Dpop { token, proof })
     }
 }
 
@@ -52,30 +79,45 @@ impl std::fmt::Debug for Credentials<'_> {
     }
 }
 
-/// RFC 9110 section 11.2.
-fn is_token68(text: &str) -> bool {
-    let body = text.trim_end_matches('=');
-    !body.is_empty() && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
+/// RFC 6750 section 2.1, RFC 9110 section 11.2.
+fn is_token(byte: u8) -> bool {
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let is_digit = byte.wrapping_sub(b'0') < 10;
+    let is_mark = b"-._~+/=".iter().fold(false, |found, mark| found | (byte == *mark));
+    is_letter | is_digit | is_mark
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read<'a>(authorization: &'a str, proofs: &[&'a str]) -> Result<Credentials<'a>, CredentialsError> {
+        Credentials::read(authorization, proofs.iter().copied())
+    }
+
     #[test]
-    fn o13_scheme_and_proof_go_together_and_there_is_one_proof() {
-        let read = Credentials::read;
-        assert_eq!(read("Bearer t.t", &[]), Ok(Some(Credentials::Bearer { token: "t.t" })));
-        assert_eq!(read("dpop t.t", &["p"]), Ok(Some(Credentials::Dpop { token: "t.t", proof: "p" })));
-        assert_eq!(read("DPoP t.t", &[]), Err(ProofError::Missing));
-        assert_eq!(read("Bearer t.t", &["p"]), Err(ProofError::Unasked));
+    fn o13_the_scheme_asks_for_one_proof() {
+        assert_eq!(read("Bearer t.t", &[]), Ok(Credentials::Bearer { token: "t.t" }));
+        assert_eq!(read("bearer t.t", &["p"]), Ok(Credentials::Bearer { token: "t.t" }));
+        assert_eq!(read("dpop t.t", &["p"]), Ok(Credentials::Dpop { token: "t.t", proof: "p" }));
+        assert_eq!(read("DPoP t.t", &[]), Err(ProofError::Missing.into()));
         for proofs in [&["p", "p"][..], &["p,p"], &["p, "], &["p", "q", "r"]] {
-            assert_eq!(read("DPoP t.t", proofs), Err(ProofError::Several));
-            assert_eq!(read("Bearer t.t", proofs), Err(ProofError::Several));
-        }
-        for other in ["Basic eA==", "DPoP", "DPoP ", "DPoP  t", "DPoP t u", "DPoP t,u", "Bearer ==", ""] {
-            assert_eq!(read(other, &["p"]), Ok(None), "{other}");
+            assert_eq!(read("DPoP t.t", proofs), Err(ProofError::Several.into()));
         }
         assert!(!format!("{:?}", read("Bearer t.t", &[])).contains("t.t"));
+    }
+
+    #[test]
+    fn g05_one_token_or_none() {
+        for other in ["Basic eA==", "", "Negotiate x"] {
+            assert_eq!(read(other, &["p"]), Err(CredentialsError::Missing), "{other}");
+        }
+        for scheme in ["Bearer", "DPoP"] {
+            for bad in ["", " ", "  t", " t u", " t,u", " t, Bearer u", " t\"", " \u{e9}"] {
+                let value = format!("{scheme}{bad}");
+                assert_eq!(read(&value, &["p"]), Err(CredentialsError::Malformed), "{value}");
+            }
+        }
+        assert_eq!(read("Basic x, Bearer y", &[]), Err(CredentialsError::Malformed));
     }
 }

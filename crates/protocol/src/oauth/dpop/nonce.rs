@@ -1,6 +1,7 @@
 //! Nonces for proofs that nobody has to store: a slot of time and a code over it. RFC 9449 sections 8 and 9.
 //!
-//! Who has the key makes and knows the same nonces, so nodes that share it need not speak with one another.
+//! Who has the key makes and knows the same nonces. So it is shared by those who share what they remember of proofs, and
+//! by nobody else: a proof that another run took is none here.
 
 use std::fmt;
 use std::time::Duration;
@@ -36,8 +37,7 @@ pub enum NonceAge {
 pub struct StaleNonce;
 
 impl Nonces {
-    /// Nonces under a key that nobody else has, such as one that the master key gives for this purpose, with slots
-    /// of this length in whole seconds.
+    /// Nonces under a key that nobody else has, with slots of this length in whole seconds.
     ///
     /// # Errors
     /// [`NonceKeyError`] if a slot is shorter than a second.

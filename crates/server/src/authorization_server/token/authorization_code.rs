@@ -9,20 +9,18 @@ use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Secret;
 
 use super::for_person::{First, issue_for_person};
-use super::{Denied, Issued, OAuthError};
+use super::{Asking, Denied, Issued, OAuthError};
 use crate::authorization_server::AuthorizationServer;
 use crate::entropy::digest_of;
-use crate::net::origin::Origin;
 use crate::store::codes::TakenCode;
 
 pub(super) async fn redeem(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    client: &Client,
+    asking: Asking<'_>,
     code: &Secret<String>,
     redirect_uri: &str,
     verifier: &Secret<String>,
 ) -> Result<Issued, Denied> {
+    let Asking { server, client, sender, .. } = asking;
     let now = server.clock.now();
     let digest = digest_of(code.expose());
     let taken = server.store.write(move |sql| sql.take_code(&digest, now)).await?;
@@ -32,15 +30,16 @@ pub(super) async fn redeem(
         TakenCode::Replayed(code) => return Err(end_replayed(server, client, code.grant).await?),
     };
     let grant = code.grant.clone();
-    let exchanged = code.exchange(&client.client_id, redirect_uri, verifier.expose(), now);
+    let exchanged = code.exchange(&client.client_id, redirect_uri, verifier.expose(), sender.key(), now);
     let grant = match exchanged {
         Ok(exchanged) => exchanged,
         Err(ExchangeError::WrongClient) => return Err(invalid("code-of-another-client").of(grant)),
         Err(ExchangeError::WrongRedirectUri) => return Err(invalid("wrong-redirect-uri").of(grant)),
         Err(ExchangeError::Expired) => return Err(invalid("code-expired").of(grant)),
         Err(ExchangeError::Verifier(_)) => return Err(invalid("wrong-code-verifier").of(grant)),
+        Err(ExchangeError::Key(cause)) => return Err(Denied::from(cause).of(grant)),
     };
-    issue_for_person(server, origin, client, grant, GrantType::AuthorizationCode, First::Of).await
+    issue_for_person(asking, grant, GrantType::AuthorizationCode, First::Of).await
 }
 
 /// RFC 6749 section 4.1.2: a code used twice is known to two parties, so what came of it ends.

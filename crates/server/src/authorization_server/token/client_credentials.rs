@@ -1,6 +1,6 @@
 //! A client for itself. RFC 6749 section 4.4, SMART App Launch 2.2 Backend Services.
 
-use chartgate_access::client::{Client, GrantType};
+use chartgate_access::client::GrantType;
 use chartgate_access::ids::Subject;
 use chartgate_access::issue::{IssueTo, may_issue};
 use chartgate_access::token::access_token::Mint;
@@ -8,21 +8,19 @@ use chartgate_access::token::revocation::Target;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::scope::ScopeSet;
-use chartgate_protocol::oauth::token::TokenResponse;
+use chartgate_protocol::oauth::token::{TokenResponse, token_type};
 use chartgate_protocol::smart::scope::{Level, SmartScope};
 use chartgate_values::Phi;
 
-use super::{Denied, Issued, OAuthError, fresh_jti, sign, workload};
-use crate::authorization_server::{AuthorizationServer, audience};
-use crate::net::origin::Origin;
+use super::{Asking, Denied, Issued, OAuthError, describe_binding, fresh_jti, sign, workload};
+use crate::authorization_server::audience;
 
 pub(super) async fn redeem(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    client: &Client,
+    asking: Asking<'_>,
     scope: Option<ScopeSet>,
     resource: Option<&str>,
 ) -> Result<Issued, Denied> {
+    let Asking { server, origin, client, .. } = asking;
     let scope = for_itself(&client.grantable(scope.as_ref().unwrap_or(&client.scope)));
     if scope.is_empty() {
         let error =
@@ -41,7 +39,10 @@ pub(super) async fn redeem(
         .map_err(|e| {
             Denied::new("grant-not-allowed", OAuthError::new(ErrorCode::UnauthorizedClient, e.to_string()))
         })?;
-    let mint = Mint { issuer: &server.issuer, ttl: server.tokens.access_token_ttl, jti: fresh_jti(), now };
+    let cnf = asking.bind()?;
+    asking.use_proof()?;
+    let ttl = server.tokens.access_token_ttl;
+    let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), cnf, now };
     let claims = mint.for_client(&gate, client, &audience, &scope).map_err(|error| {
         tracing::error!(%error, "minting");
         Denied::new("minting-failed", OAuthError::new(ErrorCode::ServerError, "the token cannot be made"))
@@ -52,6 +53,7 @@ pub(super) async fn redeem(
     record.actor = workload(client);
     record.actor.roles = client.roles.iter().map(ToString::to_string).collect();
     record.jti = Some(mint.jti.to_string());
+    describe_binding(&mut record, mint.cnf.as_ref());
     for (name, value) in [
         ("grant_type", GrantType::ClientCredentials.to_string()),
         ("scope", scope.to_string()),
@@ -62,8 +64,8 @@ pub(super) async fn redeem(
     let answer = TokenResponse {
         access_token,
         issued_token_type: None,
-        token_type: "Bearer",
-        expires_in: server.tokens.access_token_ttl.as_secs(),
+        token_type: token_type(mint.cnf.as_ref()),
+        expires_in: ttl.as_secs(),
         scope,
         refresh_token: None,
         id_token: None,

@@ -1,23 +1,17 @@
 //! A device asks whether its person has answered. RFC 8628 sections 3.4 and 3.5.
 
-use chartgate_access::client::{Client, GrantType};
+use chartgate_access::client::GrantType;
 use chartgate_access::grant::device::{DeviceError, Poll};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Secret;
 
 use super::for_person::{First, issue_for_person};
-use super::{Denied, Issued, OAuthError};
-use crate::authorization_server::AuthorizationServer;
+use super::{Asking, Denied, Issued, OAuthError};
 use crate::entropy::digest_of;
-use crate::net::origin::Origin;
 use crate::store::StoreError;
 
-pub(super) async fn redeem(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    client: &Client,
-    device_code: &Secret<String>,
-) -> Result<Issued, Denied> {
+pub(super) async fn redeem(asking: Asking<'_>, device_code: &Secret<String>) -> Result<Issued, Denied> {
+    let Asking { server, client, sender, .. } = asking;
     if !client.grant_types.contains(&GrantType::DeviceCode) {
         return Err(refuse(
             "grant-not-allowed",
@@ -26,11 +20,10 @@ pub(super) async fn redeem(
         ));
     }
     let (digest, by, now) = (digest_of(device_code.expose()), client.client_id.clone(), server.clock.now());
-    let polled = server.store.write(move |sql| sql.poll_device(&digest, &by, now)).await;
+    let key = sender.key().cloned();
+    let polled = server.store.write(move |sql| sql.poll_device(&digest, &by, key.as_ref(), now)).await;
     match polled.map_err(|e: StoreError| Denied::from(e))? {
-        Poll::Redeem(grant) => {
-            issue_for_person(server, origin, client, *grant, GrantType::DeviceCode, First::Of).await
-        }
+        Poll::Redeem(grant) => issue_for_person(asking, *grant, GrantType::DeviceCode, First::Of).await,
         Poll::Wait => Err(refuse(
             "authorization-pending",
             ErrorCode::AuthorizationPending,
@@ -49,6 +42,7 @@ fn refused(cause: DeviceError) -> Denied {
         DeviceError::Unknown => invalid("unknown-device-code"),
         DeviceError::WrongClient => invalid("device-code-of-another-client"),
         DeviceError::Redeemed => invalid("device-code-redeemed"),
+        DeviceError::WrongKey => invalid("device-code-of-another-key"),
         DeviceError::Expired => {
             refuse("device-code-expired", ErrorCode::ExpiredToken, "the device code has expired")
         }

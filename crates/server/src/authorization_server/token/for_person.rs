@@ -3,23 +3,26 @@
 use std::time::Duration;
 
 use chartgate_access::client::{Client, GrantType};
-use chartgate_access::grant::refresh::{Redemption, RefreshError, RefreshToken};
+use chartgate_access::grant::refresh::{Bearer, Redemption, RefreshError, RefreshToken};
 use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
-use chartgate_access::ids::GrantId;
+use chartgate_access::ids::{ClientId, GrantId};
 use chartgate_access::issue::{IssueTo, MayIssue, MayNotIssue, may_issue};
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::access_token::Mint;
+use chartgate_access::token::binding::Heir;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::jose::claims::Confirmation;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::scope::ScopeSet;
-use chartgate_protocol::oauth::token::TokenResponse;
+use chartgate_protocol::oauth::token::{TokenResponse, token_type};
 use chartgate_values::{Phi, Timestamp};
 
-use super::{Denied, Holder, Issued, OAuthError, describe_grant, fresh_jti, sign, sign_with};
+use super::{
+    Asking, Denied, Holder, Issued, OAuthError, describe_binding, describe_grant, fresh_jti, sign, sign_with,
+};
 use crate::authorization_server::AuthorizationServer;
 use crate::entropy::{digest_of, opaque_secret};
-use crate::net::origin::Origin;
 use crate::store::{Sql, StoreError};
 
 /// Whether tokens are the first of their grant, or follow a refresh token.
@@ -66,15 +69,16 @@ pub(super) async fn pass_gate(
 
 /// Passes the gate, writes what the store has to know and makes the answer.
 pub(super) async fn issue_for_person(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    client: &Client,
+    asking: Asking<'_>,
     grant: Grant,
     grant_type: GrantType,
     first: First,
 ) -> Result<Issued, Denied> {
+    let Asking { server, origin, client, .. } = asking;
     let Passed { now, user, gate, ttl } = pass_gate(server, client, &grant, grant_type).await?;
-    let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), now };
+    let cnf = asking.bind().map_err(|denied| denied.of(grant.clone()))?;
+    asking.use_proof().map_err(|denied| denied.of(grant.clone()))?;
+    let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), cnf, now };
     let (scope, after) = match first {
         First::Of => (grant.scope.clone(), None),
         First::After { digest, scope } => (scope, Some(digest)),
@@ -96,6 +100,7 @@ pub(super) async fn issue_for_person(
             revoked_at: None,
             access_token: mint.jti.clone(),
             access_expires_at: mint.expires_at(),
+            cnf: mint.cnf.clone(),
         };
         (digest_of(secret.expose()), token)
     });
@@ -103,19 +108,21 @@ pub(super) async fn issue_for_person(
         None => Event::TokenIssued,
         Some(_) => Event::TokenRefreshed,
     };
-    write(server, client, &grant, after, next).await?;
+    let by = By { client_id: client.client_id.clone(), heir: client.heir(), cnf: mint.cnf.clone() };
+    write(server, by, &grant, after, next).await?;
 
     let mut record = origin.record(event, Outcome::Allow, now);
     describe_grant(&mut record, &grant);
     record.actor.roles = user.roles.iter().map(ToString::to_string).collect();
     record.actor.fhir_user = user.fhir_user.as_ref().map(|f| Phi::new(f.to_string()));
     record.jti = Some(mint.jti.to_string());
+    describe_binding(&mut record, mint.cnf.as_ref());
     record.detail.insert("grant_type".to_owned(), Phi::new(grant_type.to_string()));
     record.detail.insert("scope".to_owned(), Phi::new(scope.to_string()));
     let answer = TokenResponse {
         access_token,
         issued_token_type: None,
-        token_type: "Bearer",
+        token_type: token_type(mint.cnf.as_ref()),
         expires_in: ttl.as_secs(),
         need_patient_banner: grant.patient.as_ref().map(|_| true),
         patient: grant.patient.map(Into::into),
@@ -126,21 +133,28 @@ pub(super) async fn issue_for_person(
     Ok(Issued { answer, record })
 }
 
+/// Who asks, as the transaction sees it.
+struct By {
+    client_id: ClientId,
+    heir: Heir,
+    cnf: Option<Confirmation>,
+}
+
 /// Consumes what is consumed and keeps what is new, in one transaction. For a reused token the family ends instead.
 async fn write(
     server: &AuthorizationServer,
-    client: &Client,
+    by: By,
     grant: &Grant,
     after: Option<String>,
     next: Option<(String, RefreshToken)>,
 ) -> Result<(), Denied> {
-    let (id, grant, kept) = (client.client_id.clone(), grant.clone(), grant.clone());
+    let (grant, kept) = (grant.clone(), grant.clone());
     let redemption = server
         .cut_offs
         .cut(move |sql, now| {
             // The gate was passed outside: who was shut out since then is refused here.
             let enabled = sql.user(&grant.subject)?.is_some_and(|user| user.state == UserState::Enabled);
-            if !enabled || sql.client(&id)?.is_none() {
+            if !enabled || sql.client(&by.client_id)?.is_none() {
                 return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
             }
             let Some(used) = after else {
@@ -160,7 +174,8 @@ async fn write(
                 return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
             };
             let successor = token.successor.as_ref().map(|s| sql.refresh_token(s)).transpose()?.flatten();
-            let redemption = token.token.redeem(successor.as_ref().map(|s| &s.token), &id, now);
+            let bearer = Bearer { client_id: &by.client_id, heir: by.heir, cnf: by.cnf.as_ref() };
+            let redemption = token.token.redeem(successor.as_ref().map(|s| &s.token), bearer, now);
             let mut cut = Vec::new();
             match (&redemption, &token.successor, successor) {
                 (Redemption::Replace, Some(digest), Some(successor)) => {
@@ -193,6 +208,7 @@ async fn write(
         Redemption::Refuse(RefreshError::WrongClient) => {
             Err(invalid("refresh-token-of-another-client").of(kept))
         }
+        Redemption::Refuse(RefreshError::NotBound) => Err(invalid("refresh-token-key-not-proved").of(kept)),
         Redemption::Refuse(RefreshError::Expired) => Err(invalid("refresh-token-expired").of(kept)),
         Redemption::Refuse(RefreshError::Revoked) => Err(invalid("refresh-token-revoked").of(kept)),
     }

@@ -1,24 +1,21 @@
 //! Redeeming a refresh token. RFC 6749 section 6.
 
-use chartgate_access::client::{Client, GrantType};
+use chartgate_access::client::GrantType;
 use chartgate_access::grant::refresh::narrowed;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Secret;
 
 use super::for_person::{First, invalid, issue_for_person};
-use super::{Denied, Issued, OAuthError};
-use crate::authorization_server::AuthorizationServer;
+use super::{Asking, Denied, Issued, OAuthError};
 use crate::entropy::digest_of;
-use crate::net::origin::Origin;
 
 pub(super) async fn redeem(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    client: &Client,
+    asking: Asking<'_>,
     token: &Secret<String>,
     scope: Option<ScopeSet>,
 ) -> Result<Issued, Denied> {
+    let server = asking.server;
     let digest = digest_of(token.expose());
     let found = server.store.read(|sql| sql.refresh_token(&digest))?;
     let Some(stored) = found else { return Err(invalid("unknown-refresh-token")) };
@@ -32,6 +29,5 @@ pub(super) async fn redeem(
             return Err(Denied::new("scope-widened", error).of(grant));
         }
     };
-    issue_for_person(server, origin, client, grant, GrantType::RefreshToken, First::After { digest, scope })
-        .await
+    issue_for_person(asking, grant, GrantType::RefreshToken, First::After { digest, scope }).await
 }

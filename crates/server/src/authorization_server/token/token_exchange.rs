@@ -3,31 +3,28 @@
 //! Tokens of ours alone, looked at as a route would; the new one is of the same grant and session, so that whatever ends
 //! those ends it, and is remembered as come of the old one, so that whatever ends that ends it too.
 
-use chartgate_access::client::{Client, GrantType};
+use chartgate_access::client::GrantType;
 use chartgate_access::grant::Grant;
 use chartgate_access::grant::token_exchange::{Exchange, ExchangeError, Exchanged};
 use chartgate_access::principal::UserState;
 use chartgate_access::token::access_token::Mint;
 use chartgate_access::token::revocation::Traits;
 use chartgate_audit::record::{Event, Outcome};
-use chartgate_protocol::jose::claims::AccessTokenClaims;
+use chartgate_protocol::jose::claims::{AccessTokenClaims, Confirmation};
 use chartgate_protocol::oauth::error::ErrorCode;
-use chartgate_protocol::oauth::token::TokenResponse;
+use chartgate_protocol::oauth::token::{TokenResponse, token_type};
 use chartgate_protocol::oauth::token_exchange::{ACCESS_TOKEN, ExchangeRequest};
 use chartgate_values::Phi;
 
 use super::for_person::{Passed, not_a_claim, pass_gate, refuse};
-use super::{Denied, Issued, OAuthError, describe_chain, describe_grant, fresh_jti, sign};
+use super::{
+    Asking, Denied, Issued, OAuthError, describe_binding, describe_chain, describe_grant, fresh_jti, sign,
+};
 use crate::authorization_server::AuthorizationServer;
-use crate::net::origin::Origin;
 use crate::store::StoreError;
 
-pub(super) async fn redeem(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    client: &Client,
-    request: ExchangeRequest,
-) -> Result<Issued, Denied> {
+pub(super) async fn redeem(asking: Asking<'_>, request: ExchangeRequest) -> Result<Issued, Denied> {
+    let Asking { server, client, .. } = asking;
     if !client.grant_types.contains(&GrantType::TokenExchange) {
         let error = OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant");
         return Err(Denied::new("grant-not-allowed", error));
@@ -38,16 +35,18 @@ pub(super) async fn redeem(
     let grant = parent.grant.as_ref().map(|id| server.store.read(|sql| sql.live_grant(id))).transpose()?;
     let subject_client = server.store.read(|sql| sql.client(&parent.client_id))?;
     let Some(subject_client) = subject_client else { return Err(refuse("client-removed")) };
+    let cnf = asking.bind()?;
     let exchange = Exchange {
         subject: &subject,
         subject_client: &subject_client,
         actor: actor.as_ref().map(|(claims, _)| claims),
         by: client,
+        cnf: cnf.as_ref(),
     };
     let exchanged =
         exchange.decide(request.scope.as_ref(), request.audience.as_deref()).map_err(not_exchanged)?;
     let Some(grant) = grant.flatten() else { return Err(refuse("grant-revoked")) };
-    issue(server, origin, client, grant, exchanged, parent).await
+    issue(asking, grant, exchanged, cnf, parent).await
 }
 
 /// A token of ours that is good now.
@@ -63,19 +62,20 @@ fn believed(
 }
 
 async fn issue(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    client: &Client,
+    asking: Asking<'_>,
     grant: Grant,
     exchanged: Exchanged,
+    cnf: Option<Confirmation>,
     parent: Traits,
 ) -> Result<Issued, Denied> {
+    let Asking { server, origin, client, .. } = asking;
     let Passed { now, user, gate, ttl } = pass_gate(server, client, &grant, GrantType::TokenExchange).await?;
     let ttl = ttl.min(exchanged.not_after.since(now.floor_to_second()));
     if ttl.is_zero() {
         return Err(refuse("subject-token-expired").of(grant));
     }
-    let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), now };
+    asking.use_proof()?;
+    let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), cnf, now };
     let claims = mint.exchanged(&gate, &grant, &user, client, &exchanged).map_err(not_a_claim)?;
     let access_token = sign(server, "at+jwt", &claims)?;
     let (jti, ends, id, of) =
@@ -99,6 +99,7 @@ async fn issue(
     record.actor.client_id = Some(client.client_id.to_string());
     record.actor.roles = user.roles.iter().map(ToString::to_string).collect();
     record.jti = Some(mint.jti.to_string());
+    describe_binding(&mut record, mint.cnf.as_ref());
     for (name, value) in [
         ("grant_type", GrantType::TokenExchange.to_string()),
         ("scope", exchanged.scope.to_string()),
@@ -109,7 +110,7 @@ async fn issue(
     let answer = TokenResponse {
         access_token,
         issued_token_type: Some(ACCESS_TOKEN),
-        token_type: "Bearer",
+        token_type: token_type(mint.cnf.as_ref()),
         expires_in: ttl.as_secs(),
         need_patient_banner: None,
         patient: grant.patient.map(Into::into),
@@ -129,6 +130,7 @@ fn not_exchanged(cause: ExchangeError) -> Denied {
         ExchangeError::ChainTooLong => ("chain-too-long", ErrorCode::InvalidRequest),
         ExchangeError::WiderScope => ("scope-widened", ErrorCode::InvalidScope),
         ExchangeError::WiderAudience => ("audience-widened", ErrorCode::InvalidTarget),
+        ExchangeError::NotBound => ("key-not-proved", ErrorCode::InvalidRequest),
     };
     Denied::new(reason, OAuthError::new(code, cause.to_string()))
 }

@@ -39,7 +39,9 @@ pub(in crate::pep) async fn handle(
         Ok(answer) => Ok(large::put_aside(&gateway.spools, answer, exchange.guard()).await),
         Err(refused) => Err(refused),
     };
+    let note_nonce = exchange.note_nonce();
     let mut response = exchange.end(ended).await;
+    note_nonce(&mut response);
     mask::public_headers(response.headers_mut());
     response
 }
@@ -52,7 +54,7 @@ impl Exchange<'_> {
             self.count(origin);
             return Box::pin(capabilities::serve(self, head)).await;
         }
-        let authenticated = self.authenticate(origin, &head.headers).await?;
+        let authenticated = self.authenticate(origin, head).await?;
         let page = search::page_link(head);
         let content =
             body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;

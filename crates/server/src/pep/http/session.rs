@@ -48,13 +48,16 @@ pub(in crate::pep) async fn handle(
     let mut exchange = Exchange::begin(gateway, gate, upstream, origin, &head, Shown::as_problem);
     exchange.record.action.clone_from(&exchange.record.request.method);
     exchange.record.resource = Some(Phi::new(exchange::kept(head.uri.path())));
-    let mut response = match exchange.serve(origin, &head, content).await {
+    let served = exchange.serve(origin, &head, content).await;
+    let note_nonce = exchange.note_nonce();
+    let mut response = match served {
         Ok(answered) => match exchange.release(answered, Answered::status).await {
             Ok(answered) => answered.into_response(&gateway.streams, exchange.record),
             Err(shown) => shown,
         },
         Err(refused) => exchange.refuse(&refused).await,
     };
+    note_nonce(&mut response);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -69,7 +72,7 @@ impl Exchange<'_> {
         content: Incoming,
     ) -> Result<Withheld<Answered>, Refused> {
         let path = self.unambiguous(origin, head.uri.path())?;
-        let authenticated = self.authenticate(origin, &head.headers).await?;
+        let authenticated = self.authenticate(origin, head).await?;
         let rule = rules::find(&self.upstream.rules, &head.method, path).ok_or(Refused::NoRule)?;
         let allowed = self.decide(&authenticated, rule, head)?;
         self.record.decision.policies = allowed.policies().to_vec();

@@ -1,0 +1,84 @@
+//! What the sender of a client's request proves to have, beside who it is. RFC 9449 section 5.
+
+use chartgate_access::client::{AuthMethod, Client};
+use chartgate_access::token::binding::Possession;
+use chartgate_protocol::jose::Thumbprint;
+use chartgate_protocol::oauth::dpop::{ProofError, ProvenKey, sole_proof};
+use chartgate_values::Timestamp;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::AuthorizationServer;
+use crate::live::proofs::{Place, Prover};
+use crate::net::access_token::{DPOP_NONCE, proofs};
+
+/// What was proved.
+#[derive(Debug, Default)]
+pub(super) struct Sender {
+    key: Option<ProvenKey>,
+}
+
+/// The nonce beside an answer, where the client's next proof needs another.
+pub(super) type NextNonce = Option<[(HeaderName, HeaderValue); 1]>;
+
+impl Sender {
+    /// Judges the proof of a request that was posted to `path`, if it has one. It is not used up yet.
+    ///
+    /// # Errors
+    /// [`ProofError`].
+    pub(super) fn read(
+        server: &AuthorizationServer,
+        path: &str,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Self, ProofError> {
+        let proof = sole_proof(proofs(headers))?;
+        let verify = |proof| server.proofs.verify(proof, Place { method: "POST", path }, None, now);
+        Ok(Self { key: proof.map(verify).transpose()? })
+    }
+
+    /// The key that was proved.
+    pub(super) fn key(&self) -> Option<&Thumbprint> {
+        self.key.as_ref().map(|key| &key.thumbprint)
+    }
+
+    /// For whoever decides what tokens are bound to.
+    pub(super) fn possession(&self) -> Possession<'_> {
+        Possession { key: self.key() }
+    }
+
+    /// Uses the proof up, for a client that has shown nothing but its name if it is a public one.
+    ///
+    /// # Errors
+    /// [`ProofError`].
+    pub(super) fn use_up_early(
+        &self,
+        server: &AuthorizationServer,
+        client: &Client,
+    ) -> Result<(), ProofError> {
+        let id = client.client_id.clone();
+        match client.token_endpoint_auth_method {
+            AuthMethod::None => self.use_up_by(server, Prover::Unproven(id)),
+            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::PrivateKeyJwt => {
+                self.use_up_by(server, Prover::Client(id))
+            }
+        }
+    }
+
+    /// Uses the proof up, once what was granted to the client was shown: so that nobody else takes its room.
+    ///
+    /// # Errors
+    /// [`ProofError`].
+    pub(super) fn use_up(&self, server: &AuthorizationServer, client: &Client) -> Result<(), ProofError> {
+        self.use_up_by(server, Prover::Client(client.client_id.clone()))
+    }
+
+    fn use_up_by(&self, server: &AuthorizationServer, by: Prover) -> Result<(), ProofError> {
+        self.key.as_ref().map_or(Ok(()), |key| server.proofs.use_up(key, by, server.clock.now()))
+    }
+
+    /// The nonce to be given beside the answer.
+    pub(super) fn next_nonce(&self, server: &AuthorizationServer) -> NextNonce {
+        let nonce = server.proofs.next_nonce(Ok(self.key.as_ref()), server.clock.now());
+        nonce.map(|nonce| [(DPOP_NONCE, nonce)])
+    }
+}

@@ -55,6 +55,9 @@ pub enum GrantType {
     /// RFC 8693.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
     TokenExchange,
+    /// RFC 7523 section 2.1.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
+    JwtBearer,
 }
 
 /// Whether a person is asked before the client gets a code.
@@ -236,12 +239,13 @@ names!(
 names!(
     GrantType,
     "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, \
-     urn:ietf:params:oauth:grant-type:token-exchange",
+     urn:ietf:params:oauth:grant-type:token-exchange, urn:ietf:params:oauth:grant-type:jwt-bearer",
     AuthorizationCode = "authorization_code",
     RefreshToken = "refresh_token",
     ClientCredentials = "client_credentials",
     DeviceCode = "urn:ietf:params:oauth:grant-type:device_code",
     TokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange",
+    JwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer",
 );
 
 #[cfg(test)]

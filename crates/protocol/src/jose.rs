@@ -13,11 +13,13 @@
 //!   [`Rejection`] that names the first cause. [`ProtectedTokenVerifier`] decrypts first, where that is wanted.
 //! - [`Claimed`]: what a token says of itself, for choosing whose keys to verify it with.
 //! - [`foreign_token`]: access tokens of issuers that are not us.
+//! - [`bearer_assertion`]: what an issuer says of a person, in place of their own approval.
 //! - [`KeyProof`]: a token that brings its own key, and [`Thumbprint`], the name of that key.
 //! - [`inspect`]: verdicts on many tokens, a JSON object a line.
 
 mod access_token;
 mod algorithm;
+pub mod bearer_assertion;
 mod claimed;
 pub mod claims;
 mod client_assertion;

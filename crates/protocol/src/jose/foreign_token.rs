@@ -163,6 +163,14 @@ fn unescape(part: &str) -> Result<String, NotAClaimPath> {
 }
 
 impl ClaimPath {
+    /// The text at the end of the way, if there is one.
+    pub(super) fn text(&self, claims: &Object<'_>) -> Option<String> {
+        let (first, rest) = self.0.split_first()?;
+        let value: Value = claims.read(first).ok()??;
+        let found = rest.iter().try_fold(&value, |value, name| value.as_object()?.get(name))?;
+        found.as_str().map(str::to_owned)
+    }
+
     fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
         let (first, rest) = self.0.split_first()?;
         rest.iter().try_fold(claims.get(first)?, |value, name| value.as_object()?.get(name))

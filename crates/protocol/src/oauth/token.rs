@@ -12,6 +12,9 @@ use crate::jose::claims::Confirmation;
 /// RFC 8628 section 3.4.
 pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
+/// RFC 7523 section 8.1.
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
 /// A grant that the token endpoint is asked to redeem.
 #[derive(Debug)]
 pub enum TokenRequest {
@@ -38,6 +41,8 @@ pub enum TokenRequest {
     },
     /// RFC 8693 section 2.1.
     TokenExchange(Box<ExchangeRequest>),
+    /// RFC 7523 section 2.1.
+    JwtBearer(JwtBearerRequest),
     /// RFC 6749 section 4.4.
     ClientCredentials {
         /// What the client wants to do.
@@ -45,6 +50,17 @@ pub enum TokenRequest {
         /// Where the token shall be good (RFC 8707).
         resource: Option<String>,
     },
+}
+
+/// What another issuer says of a person, for a token. RFC 7523 section 2.1.
+#[derive(Debug)]
+pub struct JwtBearerRequest {
+    /// What it says.
+    pub assertion: Secret<String>,
+    /// What the client wants to do.
+    pub scope: Option<ScopeSet>,
+    /// Where the token shall be good (RFC 8707).
+    pub resource: Option<String>,
 }
 
 /// Why a token request is refused before anything is looked up.
@@ -92,6 +108,7 @@ impl TokenRequest {
         let need = |name| form.get(name).ok_or(TokenRequestError::Missing(name));
         let secret = |name| need(name).map(|value| Secret::new(value.to_owned()));
         let scope = || form.get("scope").map(str::parse).transpose().map_err(|_| TokenRequestError::Scope);
+        let resource = || form.get("resource").or_else(|| form.get("aud")).map(str::to_owned);
         match form.get("grant_type") {
             None => Err(TokenRequestError::NoGrantType),
             Some("authorization_code") => Ok(Self::AuthorizationCode {
@@ -103,11 +120,15 @@ impl TokenRequest {
                 Ok(Self::RefreshToken { refresh_token: secret("refresh_token")?, scope: scope()? })
             }
             Some(DEVICE_CODE) => Ok(Self::DeviceCode { device_code: secret("device_code")? }),
-            Some(TOKEN_EXCHANGE) => Ok(Self::TokenExchange(Box::new(ExchangeRequest::read(form)?))),
-            Some("client_credentials") => Ok(Self::ClientCredentials {
+            Some(JWT_BEARER) => Ok(Self::JwtBearer(JwtBearerRequest {
+                assertion: secret("assertion")?,
                 scope: scope()?,
-                resource: form.get("resource").or_else(|| form.get("aud")).map(str::to_owned),
-            }),
+                resource: resource(),
+            })),
+            Some(TOKEN_EXCHANGE) => Ok(Self::TokenExchange(Box::new(ExchangeRequest::read(form)?))),
+            Some("client_credentials") => {
+                Ok(Self::ClientCredentials { scope: scope()?, resource: resource() })
+            }
             Some(_) => Err(TokenRequestError::GrantType),
         }
     }
@@ -184,6 +205,8 @@ mod tests {
         ));
         let device = read(&format!("grant_type={DEVICE_CODE}&device_code=d"));
         assert!(matches!(device, Ok(TokenRequest::DeviceCode { .. })));
+        let assertion = read(&format!("grant_type={JWT_BEARER}&assertion=a"));
+        assert!(matches!(assertion, Ok(TokenRequest::JwtBearer(_))));
         assert!(matches!(read("grant_type=client_credentials"), Ok(TokenRequest::ClientCredentials { .. })));
     }
 

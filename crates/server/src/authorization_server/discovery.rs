@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use chartgate_access::key_life::KEY_SET_MAX_AGE;
 use chartgate_protocol::jose::Algorithm;
 use chartgate_protocol::oauth::metadata::{ResourceMetadata, ServerMetadata};
-use chartgate_protocol::oauth::token::DEVICE_CODE;
+use chartgate_protocol::oauth::token::{DEVICE_CODE, JWT_BEARER};
 use chartgate_protocol::oauth::token_exchange::TOKEN_EXCHANGE;
 use chartgate_protocol::smart::configuration::SmartConfiguration;
 use http::{HeaderValue, StatusCode, header};
@@ -18,7 +18,7 @@ use crate::config::RouteKind;
 use crate::live::proofs::ALGORITHM_NAMES;
 
 const GRANTS: &[&str] =
-    &["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE];
+    &["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE, JWT_BEARER];
 const AUTH_METHODS: &[&str] = &["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
 /// Those by which a client proves who it is.
 const PROVING_METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];

@@ -7,6 +7,7 @@ mod authorization_code;
 mod client_credentials;
 mod device_code;
 mod for_person;
+mod jwt_bearer;
 mod refresh_token;
 mod token_exchange;
 
@@ -118,6 +119,7 @@ impl Asking<'_> {
                 refresh_token::redeem(self, &refresh_token, scope).await
             }
             TokenRequest::DeviceCode { device_code } => device_code::redeem(self, &device_code).await,
+            TokenRequest::JwtBearer(request) => jwt_bearer::redeem(self, request).await,
             TokenRequest::TokenExchange(request) => token_exchange::redeem(self, *request).await,
             TokenRequest::ClientCredentials { scope, resource } => {
                 client_credentials::redeem(self, scope, resource.as_deref()).await

@@ -27,6 +27,8 @@ pub(crate) struct TrustedIssuer {
     pub(crate) roles: Names,
     /// What its scopes are called here.
     pub(crate) scopes: Names,
+    /// Where its assertions name people of ours, if it may speak for them (RFC 7523).
+    pub(crate) jwt_bearer: Option<ClaimPath>,
 }
 
 /// Where its public keys are.
@@ -63,6 +65,17 @@ impl TrustedIssuer {
             names(reading, table, |role| role.parse::<Role>().map(drop).map_err(|e| e.to_string()))
         });
         let scopes = section.optional_table(reading, "scopes").map(|table| names(reading, table, |_| Ok(())));
+        let jwt_bearer = section.optional_table(reading, "jwt_bearer").and_then(|mut table| {
+            let user = table.required_text(reading, "user").and_then(|text| match text.parse() {
+                Ok(path) => Some(path),
+                Err(e) => {
+                    reading.error(table.line(), table.key("user"), format!("`{text}`: {e}"));
+                    None
+                }
+            });
+            table.finish(reading);
+            user
+        });
         section.finish(reading);
         Some(Self {
             issuer: issuer?,
@@ -72,6 +85,7 @@ impl TrustedIssuer {
             claims,
             roles: roles.unwrap_or_default(),
             scopes: scopes.unwrap_or_default(),
+            jwt_bearer,
         })
     }
 }

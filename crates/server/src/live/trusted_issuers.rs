@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use chartgate_access::ids::{ClientId, Jti, SessionId, Subject};
 use chartgate_access::token::revocation::Traits;
 use chartgate_protocol::jose::claims::AccessTokenClaims;
-use chartgate_protocol::jose::foreign_token::ForeignTokenVerifier;
+use chartgate_protocol::jose::foreign_token::{ClaimPath, ForeignTokenVerifier};
 use chartgate_protocol::jose::{
     AccessTokenVerifier, Claimed, ExpectedAudience, KeySet, Presentation, Rejection,
 };
@@ -18,7 +18,7 @@ use crate::config::{self, IssuerKeys};
 use crate::net::client::HttpClient;
 
 /// How far the clocks of others may be ahead.
-const SKEW: Duration = Duration::from_secs(30);
+pub(crate) const SKEW: Duration = Duration::from_secs(30);
 
 /// All of them, as the configuration in force names them.
 #[derive(Default)]
@@ -32,6 +32,7 @@ pub(crate) struct TrustedIssuers(Vec<Arc<TrustedIssuer>>);
 pub(crate) struct TrustedIssuer {
     pub(crate) keys: RemoteKeys,
     verifier: ForeignTokenVerifier,
+    names_people_by: Option<ClaimPath>,
 }
 
 impl LiveIssuers {
@@ -94,12 +95,17 @@ impl TrustedIssuer {
             roles: configured.roles.clone(),
             scopes: configured.scopes.clone(),
         };
-        Ok(Self { keys, verifier })
+        Ok(Self { keys, verifier, names_people_by: configured.jwt_bearer.clone() })
     }
 
     /// Its `iss`.
     pub(crate) fn name(&self) -> &str {
         &self.verifier.verifier.issuer
+    }
+
+    /// Where it names people of ours, if it may speak for them.
+    pub(crate) fn names_people_by(&self) -> Option<&ClaimPath> {
+        self.names_people_by.as_ref()
     }
 
     /// Verifies a token by the keys as they are held.

@@ -40,6 +40,8 @@ mod introspection;
 #[cfg(test)]
 mod jwt_attacks;
 #[cfg(test)]
+mod jwt_bearer;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod large;

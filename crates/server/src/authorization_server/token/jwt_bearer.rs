@@ -1,0 +1,112 @@
+//! A trusted issuer speaks for a person. RFC 7523 section 2.1.
+//!
+//! The person is one of ours: the assertion names them, and the gate asks about them as for every other grant. Nothing
+//! that outlives the assertion's word comes of it: no refresh token (RFC 7521 section 4.1), no ID token.
+
+use std::time::Duration;
+
+use chartgate_access::client::GrantType;
+use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
+use chartgate_access::ids::{ClientId, GrantId, Subject};
+use chartgate_access::principal::User;
+use chartgate_protocol::jose::Claimed;
+use chartgate_protocol::jose::bearer_assertion::{BearerAssertion, BearerAssertionVerifier};
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::oauth::token::JwtBearerRequest;
+use chartgate_protocol::smart::scope::{Level, SmartScope};
+use chartgate_values::{Phi, Timestamp};
+
+use super::for_person::{First, issue_for_person};
+use super::{Asking, Denied, Issued, OAuthError};
+use crate::authorization_server::{AuthorizationServer, audience};
+use crate::entropy::SystemEntropy;
+use crate::live::trusted_issuers::{SKEW, TrustedIssuer};
+use crate::store::StoreError;
+use crate::store::used_assertions::FirstUse;
+
+/// How far ahead the end of an assertion may lie.
+const ASSERTION_LIFE: Duration = Duration::from_mins(5);
+
+pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Result<Issued, Denied> {
+    let Asking { server, client, .. } = asking;
+    if !client.grant_types.contains(&GrantType::JwtBearer) {
+        let error = OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant");
+        return Err(Denied::new("grant-not-allowed", error));
+    }
+    let now = server.clock.now();
+    let (issuer, assertion) = check(server, request.assertion.expose(), now).await?;
+    let name: Subject = assertion.user.as_str().parse().map_err(|_| invalid("user-unknown"))?;
+    let user = server.store.read(|sql| sql.user(&name))?.ok_or_else(|| invalid("user-unknown"))?;
+    let wanted = client.grantable(request.scope.as_ref().unwrap_or(&client.scope));
+    let scope = without_what_outlives(&wanted, &user);
+    if scope.is_empty() {
+        let error = OAuthError::new(ErrorCode::InvalidScope, "none of the scopes can be granted this way");
+        return Err(Denied::new("no-grantable-scope", error));
+    }
+    let (asked, registered) = (request.resource.as_deref(), client.audience.as_deref());
+    let audience =
+        audience::resolve(asked, registered, &scope, &server.routes, &server.issuer).map_err(|e| {
+            Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))
+        })?;
+    let grant = Grant {
+        id: GrantId::random(&mut SystemEntropy),
+        client_id: client.client_id.clone(),
+        subject: user.name,
+        session: None,
+        scope,
+        audience,
+        patient: user.fhir_user.and_then(|own| own.patient()),
+        nonce: None,
+        auth_time: assertion.auth_time.timestamp(),
+        amr: assertion.amr.iter().map(ToString::to_string).collect(),
+    };
+    let mut issued = issue_for_person(asking, grant, GrantType::JwtBearer, First::Of).await?;
+    issued.record.detail.insert("asserted_by".to_owned(), Phi::new(issuer.name().to_owned()));
+    Ok(issued)
+}
+
+/// Verifies the assertion and uses it up.
+async fn check(
+    server: &AuthorizationServer,
+    text: &str,
+    now: Timestamp,
+) -> Result<(std::sync::Arc<TrustedIssuer>, BearerAssertion), Denied> {
+    let said = Claimed::read(text).map_err(|_| invalid("bad-assertion"))?;
+    let issuers = server.issuers.current();
+    let issuer = issuers.of(&said).ok_or_else(|| invalid("assertion-of-a-stranger"))?;
+    let user = issuer.names_people_by().ok_or_else(|| invalid("assertion-of-a-stranger"))?;
+    let keys = issuer.keys.for_kid(said.kid.as_deref().unwrap_or_default()).await;
+    let verifier = BearerAssertionVerifier {
+        issuer: issuer.name(),
+        audiences: &[server.issuer.clone(), format!("{}/token", server.issuer)],
+        user,
+        max_lifetime: ASSERTION_LIFE,
+        skew: SKEW,
+    };
+    let assertion = verifier.verify(text, &keys, now).map_err(|_| invalid("bad-assertion"))?;
+    let by = ClientId::foreign(issuer.name(), "jwt-bearer").map_err(|_| invalid("bad-assertion"))?;
+    let (jti, until) = (assertion.jti.as_str().to_owned(), assertion.exp.timestamp());
+    let used = server.store.write(move |sql| sql.use_assertion(&by, &jti, until)).await;
+    match used.map_err(|e: StoreError| Denied::from(e))? {
+        FirstUse::Yes => Ok((std::sync::Arc::clone(issuer), assertion)),
+        FirstUse::No => Err(invalid("assertion-replayed")),
+    }
+}
+
+/// What needs the person themselves falls away: identity, refresh, launch; a patient's scopes unless they are the patient.
+fn without_what_outlives(scope: &ScopeSet, user: &User) -> ScopeSet {
+    const OF_SIGN_IN: [&str; 5] = ["openid", "profile", "fhirUser", OFFLINE_ACCESS, "launch/patient"];
+    let is_patient = user.fhir_user.as_ref().is_some_and(|own| own.patient().is_some());
+    let fits = |token: &str| match token.parse::<SmartScope>().map(|smart| smart.level) {
+        Ok(Level::Patient) => is_patient,
+        Ok(Level::User) => true,
+        Ok(Level::System) => false,
+        Err(_) => !OF_SIGN_IN.contains(&token),
+    };
+    scope.iter().filter(|token| fits(token)).collect()
+}
+
+fn invalid(reason: &'static str) -> Denied {
+    Denied::new(reason, OAuthError::new(ErrorCode::InvalidGrant, "the assertion is not valid"))
+}

@@ -33,6 +33,7 @@ use crate::oauth::request_object::{NotBefore, ObjectType, RequestObjectVerifier}
 use crate::oauth::scope::ScopeSet;
 use crate::oauth::token::TokenRequest;
 use crate::oidc::logout::LogoutRequest;
+use crate::revocations::{RevocationsRequest, RevocationsVerifier};
 
 /// Any text as a token: taken apart, verified, and its payload judged as if the signature were good.
 pub fn fuzz_jws(data: &[u8]) {
@@ -120,6 +121,23 @@ pub fn fuzz_jwe(data: &[u8]) {
             let same = matches!(&again, Ok(Ok(again)) if again.kid() == key.kid() && again.public_jwk() == key.public_jwk());
             assert!(same, "a key is written as it was read");
         }
+    }
+}
+
+/// Any bytes as the claims of the feed of cut-offs, as the feed itself, and as a question for it.
+pub fn fuzz_revocations(data: &[u8]) {
+    let verifier = RevocationsVerifier { issuer: "https://gate.test", asked_at: now(), skew: Duration::ZERO };
+    if let Ok(object) = json::Object::parse(data, jws::MAX_JSON_DEPTH)
+        && let Ok(read) = verifier.accept(&object, now())
+    {
+        let written = serde_json::to_vec(&read).unwrap_or_default();
+        let again =
+            json::Object::parse(&written, jws::MAX_JSON_DEPTH).map(|object| verifier.accept(&object, now()));
+        assert!(again == Ok(Ok(read)), "what was accepted is written as it was read");
+    }
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = verifier.verify(text, &keys(), now());
+        let _ = Form::parse(text).map(|query| RevocationsRequest::read(&query));
     }
 }
 

@@ -52,6 +52,7 @@ pub(crate) use key_set::keys_of;
 pub use key_set::{KeySet, KeySetError, MAX_KEYS, MAX_KID_BYTES, PublishedKeys, Skipped, SkippedBecause};
 pub use protected_token::{ProtectedTokenVerifier, Protection, ReaderKeys};
 pub use registered_claims::ExpectedAudience;
+pub(crate) use registered_claims::check_issuer;
 pub use rejection::Rejection;
 pub use signing_key::{ExportKeyError, GenerateKeyError, ImportKeyError, RsaModulus, SignError, SigningKey};
 pub use thumbprint::{NotAThumbprint, Thumbprint};

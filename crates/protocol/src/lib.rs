@@ -12,4 +12,5 @@ pub mod jose;
 pub mod json;
 pub mod oauth;
 pub mod oidc;
+pub mod revocations;
 pub mod smart;

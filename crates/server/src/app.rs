@@ -11,7 +11,7 @@ use chartgate_values::{Clock, Secret};
 use tokio::sync::watch;
 
 use crate::admin::Administrator;
-use crate::authorization_server::{self, AuthorizationServer};
+use crate::authorization_server::{self, AuthorizationServer, Followers};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::front_door::FrontDoor;
@@ -60,6 +60,7 @@ pub(crate) struct App {
 pub(crate) struct Lasting {
     pub(crate) streams: Arc<Streams>,
     pub(crate) spools: Arc<Spools>,
+    pub(crate) followers: Arc<Followers>,
 }
 
 /// The data folder, held by whoever may write the store or the log.
@@ -201,9 +202,10 @@ impl App {
             Arc::clone(&self.policies),
             self.log.journal.clone(),
             Arc::clone(&self.clock),
-            stopped,
+            stopped.clone(),
         );
         Ok(Lasting {
+            followers: Arc::new(Followers::new(stopped)),
             streams: Arc::new(streams),
             spools: Arc::new(Spools::open(&self.config.data_dir, Arc::clone(&self.throttle))?),
         })
@@ -217,7 +219,7 @@ impl App {
         lasting.spools.make_room_for(config.longest_withheld());
         let issuers = Arc::new(TrustedIssuers::new(&config.trusted_issuers)?);
         let gateway = Arc::new(self.gateway(config, Arc::clone(&issuers), lasting)?);
-        let own = self.own_endpoints(config, Arc::clone(&gateway))?;
+        let own = self.own_endpoints(config, lasting, Arc::clone(&gateway))?;
         self.issuers.replace(issuers);
         Ok(FrontDoor::new(self, gateway, own))
     }
@@ -248,7 +250,12 @@ impl App {
     }
 
     /// Everything that answers by itself: the authorization server and the pages.
-    fn own_endpoints(&self, config: &Config, gateway: Arc<Gateway>) -> anyhow::Result<Router> {
+    fn own_endpoints(
+        &self,
+        config: &Config,
+        lasting: &Lasting,
+        gateway: Arc<Gateway>,
+    ) -> anyhow::Result<Router> {
         let egress = Arc::new(Egress::new(&config.egress)?);
         let own_tokens = Arc::new(OwnTokens {
             issuer: config.issuer.clone(),
@@ -269,6 +276,7 @@ impl App {
             issuers: self.issuers.clone(),
             cut_offs: Arc::clone(&self.cut_offs),
             sessions: Arc::clone(&self.sessions),
+            followers: Arc::clone(&lasting.followers),
             own_tokens: Arc::clone(&own_tokens),
             proofs: Arc::clone(&self.proofs),
             journal: self.log.journal.clone(),

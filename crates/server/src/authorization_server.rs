@@ -9,6 +9,8 @@ mod discovery;
 mod error;
 mod introspect;
 mod par;
+mod protected;
+mod revocations;
 mod revoke;
 mod sender;
 mod token;
@@ -34,6 +36,8 @@ use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::throttle::Throttle;
 use crate::store::Store;
 
+pub(crate) use revocations::Followers;
+
 /// What the endpoints work with.
 pub(crate) struct AuthorizationServer {
     pub(crate) issuer: String,
@@ -46,6 +50,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) issuers: Arc<LiveIssuers>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
+    pub(crate) followers: Arc<Followers>,
     pub(crate) own_tokens: Arc<OwnTokens>,
     pub(crate) proofs: Arc<Proofs>,
     pub(crate) journal: Journal,
@@ -66,6 +71,7 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
         .route("/authorize/continue", get(authorize::proceed))
         .route("/token", post(token::post))
         .route("/revoke", post(revoke::post))
+        .route("/revocations", get(revocations::get))
         .route("/par", post(par::post))
         .route("/device-authorization", post(device_authorization::post))
         .route("/introspect", post(introspect::post))

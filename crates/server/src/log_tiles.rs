@@ -90,7 +90,7 @@ async fn serve(
             record.decision.reason = Some(cause.reason().to_owned());
             cause.answer(&tiles.own_tokens.proofs, tiles.clock.now())
         }
-        Ok(Believed { claims, next_nonce }) => {
+        Ok(Believed { claims, next_nonce, .. }) => {
             record.actor = Actor {
                 sub: Some(claims.sub.to_string()),
                 client_id: Some(claims.client_id.to_string()),

@@ -126,6 +126,27 @@ impl Revoked {
 }
 
 impl CutOff {
+    /// Whether it concerns tokens of a trusted issuer alone.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        match self {
+            Self::UpTo { target: Target::Subject(id), .. } => id.is_foreign(),
+            Self::UpTo { target: Target::Session(id), .. } => id.is_foreign(),
+            Self::UpTo { target: Target::Client(id), .. } => id.is_foreign(),
+            Self::UpTo { target: Target::Grant(_) | Target::Key(_), .. } => false,
+            Self::Token { jti, .. } => jti.is_foreign(),
+        }
+    }
+
+    /// When it can concern no token that is still good: `longest_life` is the longest that any lives.
+    #[must_use]
+    pub fn over_at(&self, longest_life: Duration) -> Timestamp {
+        match self {
+            Self::UpTo { not_before, .. } => not_before.plus(longest_life),
+            Self::Token { expires_at, .. } => *expires_at,
+        }
+    }
+
     /// The same cut-off, at this time at the earliest; that of a single token has none.
     #[must_use]
     pub fn at(self, now: Timestamp) -> Self {
@@ -191,6 +212,18 @@ impl CutOffs {
             Some(at) if now.floor_to_second() <= at => at.plus(Duration::from_secs(1)).since(now),
             Some(_) | None => Duration::ZERO,
         }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = CutOff> {
+        let up_to = |(target, at): (Target, &Timestamp)| CutOff::UpTo { target, not_before: *at };
+        let subjects = self.subjects.iter().map(|(id, at)| (Target::Subject(id.clone()), at));
+        let sessions = self.sessions.iter().map(|(id, at)| (Target::Session(id.clone()), at));
+        let clients = self.clients.iter().map(|(id, at)| (Target::Client(id.clone()), at));
+        let grants = self.grants.iter().map(|(id, at)| (Target::Grant(id.clone()), at));
+        let keys = self.keys.iter().map(|(kid, at)| (Target::Key(kid.clone()), at));
+        let tokens = self.tokens.iter().map(|(jti, at)| CutOff::Token { jti: jti.clone(), expires_at: *at });
+        subjects.chain(sessions).chain(clients).chain(grants).chain(keys).map(up_to).chain(tokens)
     }
 
     fn at(&self, target: &Target) -> Option<Timestamp> {

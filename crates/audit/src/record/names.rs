@@ -101,6 +101,8 @@ named! {
         TokenReuse = "token.reuse",
         /// A token or grant was revoked.
         TokenRevoked = "token.revoke",
+        /// A service learned what was cut off.
+        RevocationsRead = "revocations.read",
         /// A client asked what a token is worth.
         TokenIntrospected = "token.introspect",
         /// No token was issued.

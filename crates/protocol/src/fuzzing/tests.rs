@@ -191,6 +191,19 @@ fn seeds_and_their_mutations_break_nothing_that_reads_proofs() {
 }
 
 #[test]
+fn the_feed_of_cut_offs_stands_any_text() {
+    run("revocations", super::fuzz_revocations);
+    let seed = std::fs::read(seeds("revocations").join("all_kinds")).unwrap();
+    let verifier = crate::revocations::RevocationsVerifier {
+        issuer: "https://gate.test",
+        asked_at: super::now(),
+        skew: std::time::Duration::ZERO,
+    };
+    let claims = Object::parse(&seed, 32).unwrap();
+    assert_eq!(verifier.accept(&claims, super::now()).unwrap().cut_offs.len(), 6);
+}
+
+#[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_request_objects() {
     run("request_object", super::fuzz_request_object);
 }

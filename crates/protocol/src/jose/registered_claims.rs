@@ -10,7 +10,7 @@ use super::rejection::Rejection;
 use crate::json::Object;
 
 /// Reads `iss`, which has to be the issuer character by character.
-pub(super) fn check_issuer(claims: &Object<'_>, expected: &str) -> Result<String, Rejection> {
+pub(crate) fn check_issuer(claims: &Object<'_>, expected: &str) -> Result<String, Rejection> {
     match required::<String>(claims, "iss") {
         Ok(iss) if iss == expected => Ok(iss),
         Ok(_) | Err(Rejection::ClaimType(_)) => Err(Rejection::Issuer),

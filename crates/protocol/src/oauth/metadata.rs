@@ -17,6 +17,8 @@ pub struct ServerMetadata {
     pub userinfo_endpoint: String,
     /// RFC 7009.
     pub revocation_endpoint: String,
+    /// Our own: where cut-offs are followed.
+    pub revocations_endpoint: String,
     /// Every scope that can be granted to somebody.
     pub scopes_supported: Vec<String>,
     /// `code`.

@@ -3,7 +3,7 @@
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::SmartScope;
 
-use crate::config::Route;
+use super::AuthorizationServer;
 
 /// The resource is not one of ours. `invalid_target` on the wire; RFC 8707 section 2.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -16,12 +16,12 @@ pub(super) struct UnknownResource;
 /// # Errors
 /// [`UnknownResource`].
 pub(super) fn resolve(
+    server: &AuthorizationServer,
     requested: Option<&str>,
     registered: Option<&str>,
     scope: &ScopeSet,
-    routes: &[Route],
-    issuer: &str,
 ) -> Result<String, UnknownResource> {
+    let (routes, issuer) = (&server.routes, &server.issuer);
     let known = |asked: &str| {
         // A slash at the end of a base URL means the same place to every FHIR client.
         let asked = asked.strip_suffix('/').unwrap_or(asked);
@@ -29,7 +29,8 @@ pub(super) fn resolve(
             .iter()
             .find(|route| route.audience == asked || format!("{issuer}{}", route.path) == asked)
             .map(|route| route.audience.clone());
-        route.or_else(|| (asked == issuer).then(|| issuer.to_owned()))
+        let elsewhere = || server.tokens.audiences.iter().find(|audience| *audience == asked).cloned();
+        route.or_else(elsewhere).or_else(|| (asked == issuer).then(|| issuer.clone()))
     };
     if let Some(asked) = requested.or(registered) {
         return known(asked).ok_or(UnknownResource);
@@ -39,6 +40,6 @@ pub(super) fn resolve(
         (Some(only), None) if scope.iter().any(|token| token.parse::<SmartScope>().is_ok()) => {
             Ok(only.audience.clone())
         }
-        _ => Ok(issuer.to_owned()),
+        _ => Ok(issuer.clone()),
     }
 }

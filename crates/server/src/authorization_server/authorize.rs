@@ -160,9 +160,8 @@ pub(super) fn check(
         return refuse(ErrorCode::InvalidScope, "none of the scopes can be granted to this client");
     }
     let registered = client.audience.as_deref();
-    let audience =
-        audience::resolve(request.resource.as_deref(), registered, &scope, &server.routes, &server.issuer)
-            .map_err(|e| (ErrorCode::InvalidTarget, e.to_string()))?;
+    let audience = audience::resolve(server, request.resource.as_deref(), registered, &scope)
+        .map_err(|e| (ErrorCode::InvalidTarget, e.to_string()))?;
     let now = server.clock.now();
     let signed_in_since = match (request.prompt, request.max_age) {
         (Prompt::Login, _) => Some(now),

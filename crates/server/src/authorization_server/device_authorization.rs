@@ -99,9 +99,8 @@ fn check(
         return Err(OAuthError::new(ErrorCode::InvalidScope, description));
     }
     let registered = client.audience.as_deref();
-    let audience =
-        audience::resolve(request.resource.as_deref(), registered, &scope, &server.routes, &server.issuer)
-            .map_err(|e| OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))?;
+    let audience = audience::resolve(server, request.resource.as_deref(), registered, &scope)
+        .map_err(|e| OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))?;
     sender.use_up_early(server, client)?;
     let device = DeviceAuthorization {
         client_id: client.client_id.clone(),

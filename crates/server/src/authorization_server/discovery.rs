@@ -10,6 +10,7 @@ use chartgate_protocol::jose::Algorithm;
 use chartgate_protocol::oauth::metadata::{ResourceMetadata, ServerMetadata};
 use chartgate_protocol::oauth::token::{DEVICE_CODE, JWT_BEARER};
 use chartgate_protocol::oauth::token_exchange::TOKEN_EXCHANGE;
+use chartgate_protocol::revocations::REVOCATIONS_SCOPE;
 use chartgate_protocol::smart::configuration::SmartConfiguration;
 use http::{HeaderValue, StatusCode, header};
 
@@ -57,12 +58,13 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         jwks_uri: at("/jwks"),
         userinfo_endpoint: at("/userinfo"),
         revocation_endpoint: at("/revoke"),
-        scopes_supported: owned(SCOPES),
+        scopes_supported: owned(&[SCOPES, &[REVOCATIONS_SCOPE]].concat()),
         response_types_supported: &["code"],
         response_modes_supported: &["query"],
         grant_types_supported: GRANTS,
         token_endpoint_auth_methods_supported: AUTH_METHODS,
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        revocations_endpoint: at("/revocations"),
         revocation_endpoint_auth_methods_supported: AUTH_METHODS,
         revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         pushed_authorization_request_endpoint: at("/par"),

@@ -12,6 +12,8 @@ use super::section::{Reading, Section};
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens {
     pub(crate) signing: SigningKeys,
+    /// Services beside the routes that tokens may be for.
+    pub(crate) audiences: Vec<String>,
     pub(crate) access_token_ttl: Duration,
     pub(crate) refresh_token_ttl: Duration,
     pub(crate) offline_token_ttl: Duration,
@@ -36,6 +38,7 @@ impl Tokens {
         let second = Duration::from_secs(1);
         let tokens = Self {
             signing: SigningKeys::read(reading, &mut section),
+            audiences: audiences(reading, &mut section),
             access_token_ttl: section.duration(
                 reading,
                 "access_token_ttl",
@@ -58,6 +61,23 @@ impl Tokens {
         section.finish(reading);
         tokens
     }
+}
+
+/// RFC 8707 section 2: an absolute URI without a fragment; ours are https.
+fn audiences(reading: &mut Reading<'_>, section: &mut Section) -> Vec<String> {
+    let (line, key) = (section.line_of("audiences"), section.key("audiences"));
+    let audiences = section.texts(reading, "audiences");
+    for audience in &audiences {
+        let is_good = audience.parse::<http::Uri>().is_ok_and(|uri| uri.scheme_str() == Some("https"));
+        if !is_good || audience.ends_with('/') || audience.contains('#') {
+            reading.error(
+                line,
+                &key,
+                format!("`{audience}` has to be https://…, without a slash at the end"),
+            );
+        }
+    }
+    audiences
 }
 
 impl SigningKeys {

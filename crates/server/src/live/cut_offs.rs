@@ -10,7 +10,11 @@ use chartgate_values::{Clock, Timestamp};
 use tokio::sync::watch;
 
 use crate::config::LONGEST_ACCESS_TOKEN;
+use crate::entropy::opaque_secret;
 use crate::store::{Sql, Store, StoreError};
+use feed::Feed;
+
+mod feed;
 
 /// How long cut-offs matter.
 const LONGEST: LongestLives = LongestLives {
@@ -23,7 +27,23 @@ pub(crate) struct LiveCutOffs {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     table: RwLock<CutOffs>,
+    /// Written while the table is, so that who has read the one knows what stands in the other.
+    feed: RwLock<Feed>,
     changed: watch::Sender<()>,
+}
+
+/// What a follower does not know yet.
+pub(crate) struct News {
+    pub(crate) position: String,
+    /// Whether these are all, in place of whatever it knew.
+    pub(crate) reset: bool,
+    pub(crate) cut_offs: Vec<CutOff>,
+}
+
+impl News {
+    pub(crate) fn is_new(&self) -> bool {
+        self.reset || !self.cut_offs.is_empty()
+    }
 }
 
 impl LiveCutOffs {
@@ -33,7 +53,8 @@ impl LiveCutOffs {
     /// [`StoreError`].
     pub(crate) fn load(store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let table = RwLock::new(store.read(|sql| sql.cut_offs())?);
-        Ok(Self { store, clock, table, changed: watch::Sender::new(()) })
+        let feed = RwLock::new(Feed::new(opaque_secret().expose().clone()));
+        Ok(Self { store, clock, table, feed, changed: watch::Sender::new(()) })
     }
 
     /// Whether a token is still believed.
@@ -88,8 +109,14 @@ impl LiveCutOffs {
             .await?;
         if !cut_offs.is_empty() {
             let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-            cut_offs.into_iter().for_each(|cut_off| table.add(cut_off));
-            drop(table);
+            let mut feed = self.feed.write().unwrap_or_else(PoisonError::into_inner);
+            for cut_off in cut_offs {
+                if !cut_off.is_foreign() {
+                    feed.push(cut_off.clone());
+                }
+                table.add(cut_off);
+            }
+            drop((table, feed));
             self.changed.send_replace(());
         }
         Ok(value)
@@ -104,6 +131,33 @@ impl LiveCutOffs {
         self.store.write(move |sql| sql.lift_cut_off(&lifted)).await?;
         self.table.write().unwrap_or_else(PoisonError::into_inner).lift(&subject);
         Ok(())
+    }
+
+    /// What a follower of our tokens does not know who stands there; everything, where that is not known.
+    pub(crate) fn news(&self, after: Option<&str>) -> News {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let feed = self.feed.read().unwrap_or_else(PoisonError::into_inner);
+        let position = feed.position();
+        let is_ours = |cut_off: &CutOff| !cut_off.is_foreign();
+        match after.and_then(|after| feed.after(after)) {
+            Some(cut_offs) => News { position, reset: false, cut_offs },
+            None => News { position, reset: true, cut_offs: table.all().filter(is_ours).collect() },
+        }
+    }
+
+    /// Waits for more than these.
+    pub(crate) async fn news_after(&self, known: &News) -> News {
+        let mut changed = self.changed.subscribe();
+        loop {
+            let news = self.news(Some(&known.position));
+            if news.is_new() {
+                return news;
+            }
+            if changed.changed().await.is_err() {
+                // INVARIANT: the sender lives as long as `self`.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Waits until a token for these targets would be believed: where a cut-off stands in the current second, for the

@@ -54,6 +54,8 @@ pub(crate) enum NotBelieved {
 /// A token that a request shows and may use.
 pub(crate) struct Believed {
     pub(crate) claims: AccessTokenClaims,
+    /// What of it bears on cut-offs.
+    pub(crate) traits: Traits,
     /// For the next proof, where that needs another.
     pub(crate) next_nonce: Option<HeaderValue>,
 }
@@ -110,7 +112,7 @@ impl OwnTokens {
         if let Some(session) = &traits.session {
             self.sessions.used(session).map_err(|_| NotBelieved::SessionOver)?;
         }
-        Ok(Believed { next_nonce: self.proofs.next_nonce(Ok(key.as_ref()), now), claims })
+        Ok(Believed { next_nonce: self.proofs.next_nonce(Ok(key.as_ref()), now), claims, traits })
     }
 
     /// A token that somebody asks about without using it: its session is not used by it, and what it is bound to (`cnf`)

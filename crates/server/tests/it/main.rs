@@ -70,6 +70,8 @@ mod reload;
 #[cfg(test)]
 mod reserve;
 #[cfg(test)]
+mod revocations;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod shared;
@@ -85,5 +87,7 @@ mod throttled;
 mod trusted_issuers;
 #[cfg(test)]
 mod upstream_auth;
+#[cfg(test)]
+mod verifier;
 #[cfg(test)]
 mod wire;

@@ -28,10 +28,9 @@ pub(super) async fn redeem(
         return Err(Denied::new("no-grantable-scope", error));
     }
     let registered = client.audience.as_deref();
-    let audience =
-        audience::resolve(resource, registered, &scope, &server.routes, &server.issuer).map_err(|e| {
-            Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))
-        })?;
+    let audience = audience::resolve(server, resource, registered, &scope).map_err(|e| {
+        Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))
+    })?;
     let targets =
         [Target::Subject(Subject::from(&client.client_id)), Target::Client(client.client_id.clone())];
     let now = server.cut_offs.wait_to_issue(&targets).await;

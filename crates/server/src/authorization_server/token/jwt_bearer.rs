@@ -45,10 +45,9 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         return Err(Denied::new("no-grantable-scope", error));
     }
     let (asked, registered) = (request.resource.as_deref(), client.audience.as_deref());
-    let audience =
-        audience::resolve(asked, registered, &scope, &server.routes, &server.issuer).map_err(|e| {
-            Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))
-        })?;
+    let audience = audience::resolve(server, asked, registered, &scope).map_err(|e| {
+        Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))
+    })?;
     let grant = Grant {
         id: GrantId::random(&mut SystemEntropy),
         client_id: client.client_id.clone(),

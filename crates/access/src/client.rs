@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use chartgate_protocol::jose::Algorithm;
 use chartgate_protocol::oauth::https_uri::HttpsUri;
+use chartgate_protocol::oauth::mtls::RegisteredSubject;
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::SmartScope;
@@ -37,6 +38,10 @@ pub enum AuthMethod {
     ClientSecretPost,
     /// RFC 7523 section 2.2.
     PrivateKeyJwt,
+    /// RFC 8705 section 2.1.
+    TlsClientAuth,
+    /// RFC 8705 section 2.2.
+    SelfSignedTlsClientAuth,
 }
 
 /// A grant by its registered name.
@@ -89,11 +94,11 @@ pub enum PushedRequests {
     Required,
 }
 
-/// Whether tokens are bound to a key of the client. RFC 9449 section 5.2.
+/// Whether tokens are bound to a key of the client. RFC 9449 section 5.2, RFC 8705 section 3.4.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BoundTokens {
-    /// Where a request proves one.
+    /// Where a request proves one by DPoP. A certificate on the connection says nothing by itself.
     #[default]
     Optional,
     /// Always: a request that proves none is refused.
@@ -118,6 +123,10 @@ pub struct ClientOptions {
     pub id_token_signed_response_alg: Option<Algorithm>,
     /// Whether its tokens are bound to a DPoP key.
     pub dpop_bound_access_tokens: BoundTokens,
+    /// Whether its tokens are bound to its certificate.
+    pub tls_client_certificate_bound_access_tokens: BoundTokens,
+    /// The name that its certificate has to have, where it shows who it is by `tls_client_auth`.
+    pub tls_client_auth: Option<RegisteredSubject>,
 }
 
 impl ClientOptions {
@@ -230,11 +239,13 @@ names!(
 names!(Permission, "introspect:any", IntrospectAny = "introspect:any");
 names!(
     AuthMethod,
-    "none, client_secret_basic, client_secret_post, private_key_jwt",
+    "none, client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth, self_signed_tls_client_auth",
     None = "none",
     ClientSecretBasic = "client_secret_basic",
     ClientSecretPost = "client_secret_post",
     PrivateKeyJwt = "private_key_jwt",
+    TlsClientAuth = "tls_client_auth",
+    SelfSignedTlsClientAuth = "self_signed_tls_client_auth",
 );
 names!(
     GrantType,

@@ -8,6 +8,7 @@ pub(crate) mod client;
 mod clients;
 mod keys;
 mod log;
+mod registration;
 mod sessions;
 pub(crate) mod socket;
 mod users;

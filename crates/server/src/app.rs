@@ -20,7 +20,7 @@ use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
-use crate::live::proofs::Proofs;
+use crate::live::proofs::{Bases, Proofs};
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::OwnTokens;
 use crate::live::trusted_issuers::{LiveIssuers, TrustedIssuers};
@@ -29,7 +29,7 @@ use crate::log_tiles::{self, LogTiles};
 use crate::login::{self, Login};
 use crate::net::client::egress::Egress;
 use crate::net::throttle::Throttle;
-use crate::net::tls::Certificate;
+use crate::net::tls::{Certificate, ClientAuthorities};
 use crate::passwords::Passwords;
 use crate::pep::{Gateway, Streams};
 use crate::secrets::Secrets;
@@ -137,7 +137,8 @@ impl App {
             journal: log.journal.clone(),
             clock: Arc::clone(&clock),
         });
-        let proofs = Arc::new(Proofs::new(&config.issuer)?);
+        let proofs =
+            Arc::new(Proofs::new(Bases { main: config.issuer.clone(), mutual: config.mtls_base() })?);
         let app = Self {
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
             config: Arc::new(config),
@@ -279,6 +280,8 @@ impl App {
             followers: Arc::clone(&lasting.followers),
             own_tokens: Arc::clone(&own_tokens),
             proofs: Arc::clone(&self.proofs),
+            mtls_base: self.config.mtls_base(),
+            client_authorities: config.client_ca.as_deref().map(ClientAuthorities::load).transpose()?,
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),

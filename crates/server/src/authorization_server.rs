@@ -34,6 +34,7 @@ use crate::live::sessions::LiveSessions;
 use crate::live::tokens::OwnTokens;
 use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::throttle::Throttle;
+use crate::net::tls::ClientAuthorities;
 use crate::store::Store;
 
 pub(crate) use revocations::Followers;
@@ -53,6 +54,9 @@ pub(crate) struct AuthorizationServer {
     pub(crate) followers: Arc<Followers>,
     pub(crate) own_tokens: Arc<OwnTokens>,
     pub(crate) proofs: Arc<Proofs>,
+    /// Where clients may show certificates.
+    pub(crate) mtls_base: Option<String>,
+    pub(crate) client_authorities: Option<ClientAuthorities>,
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,

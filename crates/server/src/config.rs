@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) listen: Listen,
     pub(crate) tls: Tls,
+    /// Those who vouch for certificates of clients.
+    pub(crate) client_ca: Option<PathBuf>,
     /// The database file.
     pub(crate) store: PathBuf,
     pub(crate) tokens: Tokens,
@@ -107,7 +109,8 @@ impl Config {
         let data_dir = root.path(reading, "data_dir").unwrap_or_else(|| reading.folder.join("data"));
         let section = root.table(reading, "listen");
         let listen = Listen::read(reading, section);
-        let section = root.table(reading, "tls");
+        let mut section = root.table(reading, "tls");
+        let client_ca = client_ca(reading, &mut section);
         let tls = Tls::read(reading, section);
         let section = root.table(reading, "store");
         let store = store(reading, section, &data_dir);
@@ -144,6 +147,7 @@ impl Config {
             data_dir,
             listen: listen?,
             tls: tls?,
+            client_ca,
             store: store?,
             tokens,
             master_key: master_key?,
@@ -165,6 +169,16 @@ impl Config {
             .map(|route| route.max_answer)
             .max()
             .unwrap_or_default()
+    }
+
+    /// The base URL of the listener that asks for certificates: our host, and its port.
+    pub(crate) fn mtls_base(&self) -> Option<String> {
+        let port = self.listen.mtls?.port();
+        let host = match self.authority().rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            Some(_) | None => self.authority(),
+        };
+        Some(format!("https://{host}:{port}"))
     }
 
     /// The host and port of the issuer: names the log and the site that cookies and passkeys belong to.
@@ -206,6 +220,15 @@ fn store(reading: &mut Reading<'_>, mut section: Section, data_dir: &Path) -> Op
             file
         }
     }
+}
+
+fn client_ca(reading: &mut Reading<'_>, section: &mut Section) -> Option<PathBuf> {
+    let line = section.line_of("client_ca");
+    let path = section.path(reading, "client_ca")?;
+    if !path.is_file() {
+        reading.error(line, section.key("client_ca"), format!("no file {}", path.display()));
+    }
+    Some(path)
 }
 
 impl Tls {

@@ -1,7 +1,6 @@
 //! What every request passes first: a head with one reading, an address that has not failed too often, then the route or
 //! the endpoint that it is for.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,6 +15,7 @@ use tower::ServiceExt as _;
 use crate::app::App;
 use crate::config::Network;
 use crate::net::body::{self, BodyError};
+use crate::net::listen::Peer;
 use crate::net::origin::Origin;
 use crate::net::throttle::{Admission, Throttle};
 use crate::pep::{Gateway, Standing};
@@ -46,7 +46,7 @@ impl FrontDoor {
     }
 
     /// Answers a request.
-    pub(crate) async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
         let mut response = match plain(&request) {
             Ok(()) => {
                 let origin = Origin::of(peer, request.headers(), &self.trusted);
@@ -65,7 +65,7 @@ impl FrontDoor {
         let is_route = self.gateway.covers(path);
         if admission != Admission::Yes && !is_public(path) {
             // Whoever shows a good token is not to suffer for others at the same address.
-            let standing = self.gateway.standing(&request);
+            let standing = self.gateway.standing(&origin, &request);
             if !(is_route && standing == Standing::Good) {
                 Box::pin(self.record(&origin, admission)).await;
                 return throttled();

@@ -80,7 +80,7 @@ async fn serve(
     let mut record = origin.record(Event::AuditRead, Outcome::Allow, tiles.clock.now());
     record.action = Some(Event::AuditRead.as_str().to_owned());
     record.resource = Some(Phi::new(path.clone()));
-    let answer = match reader(tiles, headers, &path) {
+    let answer = match reader(tiles, origin, headers, &path) {
         Err(cause) => {
             tiles.throttle.count(origin.ip);
             if tiles.throttle.reserve.admit_stranger().is_err() {
@@ -134,10 +134,15 @@ enum NotAReader {
 }
 
 /// Whoever holds a token of ours, for us, with an audit role.
-fn reader(tiles: &LogTiles, headers: &HeaderMap, path: &str) -> Result<Believed, NotAReader> {
+fn reader(
+    tiles: &LogTiles,
+    origin: &Origin,
+    headers: &HeaderMap,
+    path: &str,
+) -> Result<Believed, NotAReader> {
     let audience = ExpectedAudience::OneOf(vec![tiles.own_tokens.issuer.clone()]);
     let path = format!("/audit/{path}");
-    let showing = Showing { headers, place: Place { method: "GET", path: &path } };
+    let showing = Showing { headers, place: Place { door: &origin.door, method: "GET", path: &path } };
     let believed = tiles.own_tokens.shown(showing, audience).map_err(NotAReader::Nobody)?;
     if access_token::roles(&believed.claims).iter().any(|role| AUDIT_ROLES.contains(&role.as_str())) {
         Ok(believed)

@@ -7,6 +7,7 @@ mod client_credentials;
 pub(crate) mod connections;
 pub(crate) mod cookie;
 pub(crate) mod credential;
+pub(crate) mod door;
 pub(crate) mod flow;
 pub(crate) mod listen;
 pub(crate) mod origin;

@@ -154,9 +154,9 @@ impl Gateway {
     }
 
     /// Whether a request to a route shows a token that is good there.
-    pub(crate) fn standing<B>(&self, request: &Request<B>) -> Standing {
+    pub(crate) fn standing<B>(&self, origin: &Origin, request: &Request<B>) -> Standing {
         match self.gate(request.uri().path()) {
-            Some(gate) if self.authenticator.recognise(Showing::of(request), gate.index).is_ok() => {
+            Some(gate) if self.authenticator.recognise(Showing::of(origin, request), gate.index).is_ok() => {
                 Standing::Good
             }
             Some(_) | None => Standing::None,

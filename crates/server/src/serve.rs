@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::config::{self, Config};
 use crate::live::policies::Look;
 use crate::net::connections::Limits;
+use crate::net::listen::{Asks, Connections};
 use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
 use crate::net::{listen, reserve, tls};
@@ -40,6 +41,7 @@ const STREAMS_TIME: Duration = Duration::from_secs(5);
 /// Sockets that are bound and not served yet.
 pub(crate) struct Listeners {
     https: TcpListener,
+    mtls: Option<TcpListener>,
     http: Option<TcpListener>,
     metrics: Option<TcpListener>,
 }
@@ -61,6 +63,7 @@ impl Listeners {
         };
         Ok(Self {
             https: bind(config.listen.https).await?,
+            mtls: optional(config.listen.mtls).await?,
             http: optional(config.listen.http).await?,
             metrics: optional(config.listen.metrics).await?,
         })
@@ -84,7 +87,7 @@ pub(crate) async fn run(
     listeners: Listeners,
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let Listeners { https, http, metrics } = listeners;
+    let Listeners { https, mtls, http, metrics } = listeners;
     let (stop, stopped) = watch::channel(false);
     let lasting = app.lasting(stopped.clone())?;
     let streams = Arc::clone(&lasting.streams);
@@ -96,9 +99,15 @@ pub(crate) async fn run(
         let front = in_force.front();
         async move { front.answer(peer, request).await }
     };
-    let tls = tls::server(Arc::clone(&certificate))?;
-    let limits = connection_limits(&app.config.listen);
-    let serving = tokio::spawn(listen::https(https, tls, limits, handle, stopped.clone()));
+    let connections = Arc::new(Connections::new(connection_limits(&app.config.listen)));
+    let mut serving = Vec::new();
+    if let Some(listener) = mtls {
+        let tls = (tls::server_asking(Arc::clone(&certificate))?, Asks::ForCertificates);
+        let (connections, handle) = (Arc::clone(&connections), handle.clone());
+        serving.push(tokio::spawn(listen::https(listener, tls, connections, handle, stopped.clone())));
+    }
+    let tls = (tls::server(Arc::clone(&certificate))?, Asks::ForNothing);
+    serving.push(tokio::spawn(listen::https(https, tls, connections, handle, stopped.clone())));
     if let Some(listener) = http {
         tokio::spawn(listen::redirect(listener, app.config.issuer.clone(), stopped.clone()));
     }
@@ -115,7 +124,9 @@ pub(crate) async fn run(
 
     tracing::info!("draining");
     let _ = stop.send(true);
-    let _ = serving.await;
+    for listener in serving {
+        let _ = listener.await;
+    }
     if tokio::time::timeout(STREAMS_TIME, streams.all_ended()).await.is_err() {
         tracing::warn!("streams were still open when the time to drain was over");
     }

@@ -10,6 +10,8 @@ use crate::client::{BoundTokens, Client, ClientKind};
 pub struct Possession<'a> {
     /// The key of a DPoP proof.
     pub key: Option<&'a Thumbprint>,
+    /// The certificate of its connection.
+    pub certificate: Option<&'a Thumbprint>,
 }
 
 /// Why no token is issued: the registration asks for more than was proved.
@@ -18,6 +20,9 @@ pub enum NotBound {
     /// RFC 9449 section 5.2.
     #[error("the client has to prove a key by DPoP")]
     Key,
+    /// RFC 8705 section 3.4.
+    #[error("the client has to show a certificate")]
+    Certificate,
 }
 
 /// By whom tokens are asked for that follow others.
@@ -43,7 +48,11 @@ impl Client {
         if self.options.dpop_bound_access_tokens == BoundTokens::Required && proved.key.is_none() {
             return Err(NotBound::Key);
         }
-        Ok(Confirmation::to(proved.key, None))
+        let certificate = match self.options.tls_client_certificate_bound_access_tokens {
+            BoundTokens::Required => Some(proved.certificate.ok_or(NotBound::Certificate)?),
+            BoundTokens::Optional => None,
+        };
+        Ok(Confirmation::to(proved.key, certificate))
     }
 
     /// Whose heir it is by a refresh token of its own. RFC 9449 section 5: what a public client has is bound to its key;

@@ -28,17 +28,22 @@ pub struct ServerMetadata {
     /// Registered grant names.
     pub grant_types_supported: &'static [&'static str],
     /// Ways of client authentication at the token endpoint.
-    pub token_endpoint_auth_methods_supported: &'static [&'static str],
+    pub token_endpoint_auth_methods_supported: Vec<&'static str>,
     /// Algorithms for client assertions.
     pub token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     /// Ways of client authentication at the revocation endpoint.
-    pub revocation_endpoint_auth_methods_supported: &'static [&'static str],
+    pub revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     /// Algorithms for client assertions there.
     pub revocation_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     /// RFC 9126 section 5.
     pub pushed_authorization_request_endpoint: String,
     /// RFC 9126 section 5: of every client.
     pub require_pushed_authorization_requests: bool,
+    /// RFC 8705 section 3.3.
+    pub tls_client_certificate_bound_access_tokens: bool,
+    /// RFC 8705 section 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtls_endpoint_aliases: Option<EndpointAliases>,
     /// RFC 9449 section 5.1.
     pub dpop_signing_alg_values_supported: &'static [&'static str],
     /// RFC 8628 section 4.
@@ -48,7 +53,7 @@ pub struct ServerMetadata {
     /// RFC 7662.
     pub introspection_endpoint: String,
     /// Ways of client authentication there: nobody asks unnamed.
-    pub introspection_endpoint_auth_methods_supported: &'static [&'static str],
+    pub introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     /// Algorithms for client assertions there.
     pub introspection_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     /// `S256`.
@@ -69,6 +74,23 @@ pub struct ServerMetadata {
     pub protected_resources: Vec<String>,
 }
 
+/// Where clients call that show a certificate.
+#[derive(Serialize)]
+pub struct EndpointAliases {
+    /// For `token_endpoint`.
+    pub token_endpoint: String,
+    /// For `userinfo_endpoint`.
+    pub userinfo_endpoint: String,
+    /// For `revocation_endpoint`.
+    pub revocation_endpoint: String,
+    /// For `introspection_endpoint`.
+    pub introspection_endpoint: String,
+    /// For `pushed_authorization_request_endpoint`.
+    pub pushed_authorization_request_endpoint: String,
+    /// For `device_authorization_endpoint`.
+    pub device_authorization_endpoint: String,
+}
+
 /// What a route says of itself. RFC 9728 section 2.
 #[derive(Serialize)]
 pub struct ResourceMetadata {
@@ -81,6 +103,8 @@ pub struct ResourceMetadata {
     pub scopes_supported: Vec<String>,
     /// `header`.
     pub bearer_methods_supported: &'static [&'static str],
+    /// RFC 8705 section 3.
+    pub tls_client_certificate_bound_access_tokens: bool,
     /// What proofs beside its tokens may be signed with.
     pub dpop_signing_alg_values_supported: &'static [&'static str],
 }

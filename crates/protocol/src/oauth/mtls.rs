@@ -16,8 +16,10 @@ use crate::jose::{Curve, Jwk, KeySetError, PublicKey, Thumbprint, keys_of};
 use crate::json::Object;
 
 mod distinguished_name;
+mod registered_subject;
 
 pub use distinguished_name::{DistinguishedName, NotADistinguishedName};
+pub use registered_subject::{RegisteredSubject, SUBJECT_MEMBERS};
 
 /// A certificate that a client showed.
 #[derive(Debug)]

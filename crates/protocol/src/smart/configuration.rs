@@ -22,7 +22,7 @@ pub struct SmartConfiguration {
     /// `code`.
     pub response_types_supported: &'static [&'static str],
     /// Ways of client authentication.
-    pub token_endpoint_auth_methods_supported: &'static [&'static str],
+    pub token_endpoint_auth_methods_supported: Vec<&'static str>,
     /// Algorithms for client assertions.
     pub token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     /// `S256`.

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use chartgate_access::client::{
-    AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, Permission,
-    PushedRequests,
+    AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, PushedRequests,
 };
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::Event;
-use chartgate_protocol::jose::{Algorithm, KeySet};
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use serde::{Deserialize, Serialize};
@@ -40,7 +38,7 @@ pub(crate) struct NewClient {
 impl Administrator {
     /// Registers a client and shows it, with its secret this once.
     pub(super) async fn add_client(&self, by: Operator, new: NewClient) -> Result<Value, CommandError> {
-        let client = settle(new)?;
+        let client = super::registration::settle(new)?;
         if self.store.read(|sql| sql.client(&client.client_id))?.is_some() {
             return Err(CommandError::NameTaken(client.client_id.to_string()));
         }
@@ -114,95 +112,17 @@ impl Administrator {
 fn uses_secret(client: &Client) -> bool {
     match client.token_endpoint_auth_method {
         AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => true,
-        AuthMethod::None | AuthMethod::PrivateKeyJwt => false,
+        AuthMethod::None
+        | AuthMethod::PrivateKeyJwt
+        | AuthMethod::TlsClientAuth
+        | AuthMethod::SelfSignedTlsClientAuth => false,
     }
-}
-
-/// Fills in what follows from the kind, and refuses what makes no sense together.
-fn settle(new: NewClient) -> Result<Client, CommandError> {
-    let invalid = |text: String| Err(CommandError::Invalid(text));
-    let id = new.client_id;
-    if id.is_foreign() {
-        return invalid(format!("`{id}` is a name of another issuer's"));
-    }
-    let method = new.auth_method.unwrap_or(match new.kind {
-        ClientKind::Public => AuthMethod::None,
-        ClientKind::Backend if new.jwks.is_some() || new.options.jwks_uri.is_some() => {
-            AuthMethod::PrivateKeyJwt
-        }
-        ClientKind::Confidential | ClientKind::Backend => AuthMethod::ClientSecretBasic,
-    });
-    let grant_types = if new.grant_types.is_empty() {
-        match new.kind {
-            ClientKind::Public | ClientKind::Confidential => {
-                BTreeSet::from([GrantType::AuthorizationCode, GrantType::RefreshToken])
-            }
-            ClientKind::Backend => BTreeSet::from([GrantType::ClientCredentials]),
-        }
-    } else {
-        new.grant_types
-    };
-    match (new.kind, method) {
-        (ClientKind::Public, AuthMethod::None) => {}
-        (ClientKind::Public, other) => {
-            return invalid(format!("a public client keeps no secret, so not {other}"));
-        }
-        (ClientKind::Confidential | ClientKind::Backend, AuthMethod::None) => {
-            return invalid("only a public client may use the method none".to_owned());
-        }
-        (ClientKind::Confidential | ClientKind::Backend, _) => {}
-    }
-    if grant_types.contains(&GrantType::ClientCredentials) && new.kind == ClientKind::Public {
-        return invalid("a public client cannot use client_credentials".to_owned());
-    }
-    if grant_types.contains(&GrantType::TokenExchange) && new.kind == ClientKind::Public {
-        return invalid("a public client cannot exchange tokens".to_owned());
-    }
-    if grant_types.contains(&GrantType::AuthorizationCode) && new.redirect_uris.is_empty() {
-        return invalid("authorization_code needs a --redirect-uri".to_owned());
-    }
-    if new.options.permissions.contains(&Permission::IntrospectAny) && method == AuthMethod::None {
-        return invalid("introspect:any needs a client that shows who it is".to_owned());
-    }
-    if let Some(other) = new.options.signing_algorithms().find(|a| !Algorithm::SIGNING.contains(a)) {
-        return invalid(format!(
-            "nothing is signed with {other}, only with RS256, PS256, ES256, ES384, EdDSA"
-        ));
-    }
-    let is_web = |uri: &&RedirectUri| uri.as_str().starts_with("http");
-    if let Some(uri) = new.options.post_logout_redirect_uris.iter().find(|uri| !is_web(uri)) {
-        return invalid(format!("`{uri}` has to be https, or http to a loopback address"));
-    }
-    match (method, &new.jwks, &new.options.jwks_uri) {
-        (_, Some(_), Some(_)) => return invalid("a client has either keys or an address of keys".to_owned()),
-        (AuthMethod::PrivateKeyJwt, None, None) => {
-            return invalid("private_key_jwt needs --jwks-file or --jwks-uri".to_owned());
-        }
-        (_, Some(jwks), None) => match KeySet::parse(jwks.to_string().as_bytes()) {
-            Ok(keys) if keys.keys().next().is_some() => {}
-            Ok(_) => return invalid("the key set has no key that can verify an assertion".to_owned()),
-            Err(e) => return invalid(format!("the key set does not parse: {e}")),
-        },
-        (_, None, Some(_))
-        | (AuthMethod::None | AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost, None, None) => {}
-    }
-    Ok(Client {
-        client_id: id,
-        kind: new.kind,
-        token_endpoint_auth_method: method,
-        redirect_uris: new.redirect_uris,
-        grant_types,
-        scope: new.scope,
-        audience: new.audience,
-        roles: new.roles,
-        jwks: new.jwks,
-        consent: new.consent.unwrap_or(Consent::Ask),
-        options: new.options,
-    })
 }
 
 fn show(client: &Client) -> Value {
-    json!({
+    let options = &client.options;
+    let certificates = options.tls_client_certificate_bound_access_tokens;
+    let mut shown = json!({
         "client_id": client.client_id,
         "kind": client.kind,
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
@@ -212,15 +132,20 @@ fn show(client: &Client) -> Value {
         "audience": client.audience,
         "roles": client.roles,
         "jwks": client.jwks,
-        "jwks_uri": client.options.jwks_uri,
+        "jwks_uri": options.jwks_uri,
         "consent": client.consent,
-        "permissions": client.options.permissions,
-        "may_act": client.options.may_act,
-        "require_pushed_authorization_requests": client.options.pushed_requests == PushedRequests::Required,
-        "id_token_signed_response_alg": client.options.id_token_signed_response_alg,
-        "dpop_bound_access_tokens": client.options.dpop_bound_access_tokens == BoundTokens::Required,
-        "post_logout_redirect_uris": client.options.post_logout_redirect_uris,
-    })
+        "permissions": options.permissions,
+        "may_act": options.may_act,
+        "require_pushed_authorization_requests": options.pushed_requests == PushedRequests::Required,
+        "id_token_signed_response_alg": options.id_token_signed_response_alg,
+        "dpop_bound_access_tokens": options.dpop_bound_access_tokens == BoundTokens::Required,
+        "tls_client_certificate_bound_access_tokens": certificates == BoundTokens::Required,
+        "post_logout_redirect_uris": options.post_logout_redirect_uris,
+    });
+    if let (Some(subject), Value::Object(members)) = (&options.tls_client_auth, &mut shown) {
+        members.insert(subject.member().to_owned(), subject.name().into());
+    }
+    shown
 }
 
 fn with_secret(mut shown: Value, secret: Option<&str>) -> Value {

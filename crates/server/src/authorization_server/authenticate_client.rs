@@ -1,4 +1,7 @@
-//! Which client calls, proven as it is registered. RFC 6749 section 2.3, RFC 7523 section 3, SMART App Launch 2.2.
+//! Which client calls, proven as it is registered. RFC 6749 section 2.3, RFC 7523 section 3, RFC 8705 section 2, SMART App
+//! Launch 2.2.
+
+mod certificate;
 
 use std::time::Duration;
 
@@ -16,6 +19,7 @@ use super::AuthorizationServer;
 use super::error::{Challenge, OAuthError};
 use crate::entropy::digest_of;
 use crate::live::client_keys::NoKeys;
+use crate::net::door::Door;
 use crate::store::StoreError;
 use crate::store::used_assertions::FirstUse;
 
@@ -47,6 +51,7 @@ pub(super) struct NotAuthenticated {
 /// another way than its own.
 pub(super) async fn authenticate_client(
     server: &AuthorizationServer,
+    door: &Door,
     headers: &HeaderMap,
     form: &Form,
     now: Timestamp,
@@ -104,6 +109,12 @@ pub(super) async fn authenticate_client(
                 Some(_) | None => Err(fail("wrong-client-secret")),
             }
         }
+        (AuthMethod::TlsClientAuth | AuthMethod::SelfSignedTlsClientAuth, Proof::None) => {
+            match certificate::check(server, &client, door, now) {
+                Ok(()) => Ok(client),
+                Err(cause) => Err(fail(cause.reason())),
+            }
+        }
         (AuthMethod::PrivateKeyJwt, Proof::Assertion { assertion, kid }) => {
             match check_assertion(server, &client, assertion.expose(), &kid, now).await {
                 Ok(FirstUse::Yes) => Ok(client),
@@ -116,7 +127,9 @@ pub(super) async fn authenticate_client(
             AuthMethod::None
             | AuthMethod::ClientSecretBasic
             | AuthMethod::ClientSecretPost
-            | AuthMethod::PrivateKeyJwt,
+            | AuthMethod::PrivateKeyJwt
+            | AuthMethod::TlsClientAuth
+            | AuthMethod::SelfSignedTlsClientAuth,
             Proof::None | Proof::Secret(..) | Proof::Assertion { .. },
         ) => Err(fail("wrong-client-authentication-method")),
     }

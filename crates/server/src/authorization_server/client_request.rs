@@ -45,7 +45,7 @@ impl ProvenRequest {
         body: &[u8],
     ) -> Result<Self, OAuthError> {
         let now = server.clock.now();
-        let sender = Sender::read(server, path, headers, now);
+        let sender = Sender::read(server, origin, path, headers, now);
         if let Err(cause @ ProofError::Nonce) = sender {
             server.throttle.count(origin.ip);
             let nonce = server.proofs.next_nonce(Err(cause), now);
@@ -69,7 +69,7 @@ impl ClientRequest {
     ) -> Result<Self, OAuthError> {
         let form = form(headers, body)?;
         let now = server.clock.now();
-        match authenticate_client(server, headers, &form, now).await {
+        match authenticate_client(server, &origin.door, headers, &form, now).await {
             Ok(client) => Ok(Self { client, form }),
             Err(failure) => Err(record_stranger(server, origin, failure, now).await),
         }
@@ -91,7 +91,11 @@ pub(super) fn admit_unproven(
             server.throttle.count(origin.ip);
             server.throttle.reserve.admit_stranger()
         }
-        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::PrivateKeyJwt => Ok(()),
+        AuthMethod::ClientSecretBasic
+        | AuthMethod::ClientSecretPost
+        | AuthMethod::PrivateKeyJwt
+        | AuthMethod::TlsClientAuth
+        | AuthMethod::SelfSignedTlsClientAuth => Ok(()),
     }
 }
 

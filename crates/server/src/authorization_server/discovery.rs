@@ -1,4 +1,4 @@
-//! What the server says of itself. RFC 8414, RFC 9449 section 5.1, OpenID Connect Discovery 1.0, RFC 9728, SMART App Launch 2.2.
+//! What the server says of itself. RFC 8414, RFC 8705 section 5, RFC 9449 section 5.1, OpenID Connect Discovery 1.0, RFC 9728, SMART App Launch 2.2.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chartgate_access::key_life::KEY_SET_MAX_AGE;
 use chartgate_protocol::jose::Algorithm;
-use chartgate_protocol::oauth::metadata::{ResourceMetadata, ServerMetadata};
+use chartgate_protocol::oauth::metadata::{EndpointAliases, ResourceMetadata, ServerMetadata};
 use chartgate_protocol::oauth::token::{DEVICE_CODE, JWT_BEARER};
 use chartgate_protocol::oauth::token_exchange::TOKEN_EXCHANGE;
 use chartgate_protocol::revocations::REVOCATIONS_SCOPE;
@@ -20,8 +20,7 @@ use crate::live::proofs::ALGORITHM_NAMES;
 
 const GRANTS: &[&str] =
     &["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE, JWT_BEARER];
-const AUTH_METHODS: &[&str] = &["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
-/// Those by which a client proves who it is.
+/// Those by which a client proves who it is, at any listener.
 const PROVING_METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
 const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384", "RS256", "PS256", "PS384", "ES256", "EdDSA"];
 const SCOPES: &[&str] = &[
@@ -62,18 +61,20 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         response_types_supported: &["code"],
         response_modes_supported: &["query"],
         grant_types_supported: GRANTS,
-        token_endpoint_auth_methods_supported: AUTH_METHODS,
+        token_endpoint_auth_methods_supported: auth_methods(&server),
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         revocations_endpoint: at("/revocations"),
-        revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+        revocation_endpoint_auth_methods_supported: auth_methods(&server),
         revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         pushed_authorization_request_endpoint: at("/par"),
         require_pushed_authorization_requests: false,
+        tls_client_certificate_bound_access_tokens: server.mtls_base.is_some(),
+        mtls_endpoint_aliases: aliases(&server),
         dpop_signing_alg_values_supported: ALGORITHM_NAMES,
         device_authorization_endpoint: at("/device-authorization"),
         end_session_endpoint: at("/end-session"),
         introspection_endpoint: at("/introspect"),
-        introspection_endpoint_auth_methods_supported: PROVING_METHODS,
+        introspection_endpoint_auth_methods_supported: proving_methods(&server),
         introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         code_challenge_methods_supported: &["S256"],
         subject_types_supported: &["public"],
@@ -114,7 +115,7 @@ pub(super) async fn smart_configuration(State(server): State<Arc<AuthorizationSe
         introspection_endpoint: at("/introspect"),
         grant_types_supported: GRANTS,
         response_types_supported: &["code"],
-        token_endpoint_auth_methods_supported: AUTH_METHODS,
+        token_endpoint_auth_methods_supported: auth_methods(&server),
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         code_challenge_methods_supported: &["S256"],
         scopes_supported: owned(SCOPES),
@@ -146,6 +147,7 @@ pub(super) async fn resource_metadata(
         authorization_servers,
         scopes_supported,
         bearer_methods_supported: &["header"],
+        tls_client_certificate_bound_access_tokens: server.mtls_base.is_some(),
         dpop_signing_alg_values_supported: ALGORITHM_NAMES,
     })
 }
@@ -158,6 +160,35 @@ pub(super) async fn jwks(State(server): State<Arc<AuthorizationServer>>) -> Resp
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned()),
     ];
     (headers, body).into_response()
+}
+
+/// With certificates where somebody may show one, and where somebody vouches for them.
+fn proving_methods(server: &AuthorizationServer) -> Vec<&'static str> {
+    let mut methods = PROVING_METHODS.to_vec();
+    if server.mtls_base.is_some() {
+        methods.push("self_signed_tls_client_auth");
+        methods.extend(server.client_authorities.as_ref().map(|_| "tls_client_auth"));
+    }
+    methods
+}
+
+fn auth_methods(server: &AuthorizationServer) -> Vec<&'static str> {
+    let mut methods = proving_methods(server);
+    methods.insert(0, "none");
+    methods
+}
+
+fn aliases(server: &AuthorizationServer) -> Option<EndpointAliases> {
+    let base = server.mtls_base.as_ref()?;
+    let at = |path: &str| format!("{base}{path}");
+    Some(EndpointAliases {
+        token_endpoint: at("/token"),
+        userinfo_endpoint: at("/userinfo"),
+        revocation_endpoint: at("/revoke"),
+        introspection_endpoint: at("/introspect"),
+        pushed_authorization_request_endpoint: at("/par"),
+        device_authorization_endpoint: at("/device-authorization"),
+    })
 }
 
 fn public(document: &impl serde::Serialize) -> Response {

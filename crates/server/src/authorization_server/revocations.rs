@@ -60,7 +60,7 @@ pub(super) async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let place = Place { method: "GET", path: "/revocations" };
+    let place = Place { door: &origin.door, method: "GET", path: "/revocations" };
     let request = Protected::new(&server, &origin, &headers, place);
     let us = ExpectedAudience::OneOf(vec![server.issuer.clone()]);
     let follower = match request.shown(us) {

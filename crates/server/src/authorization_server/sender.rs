@@ -1,4 +1,4 @@
-//! What the sender of a client's request proves to have, beside who it is. RFC 9449 section 5.
+//! What the sender of a client's request proves to have, beside who it is. RFC 9449 section 5, RFC 8705 section 3.
 
 use chartgate_access::client::{AuthMethod, Client};
 use chartgate_access::token::binding::Possession;
@@ -10,30 +10,36 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::AuthorizationServer;
 use crate::live::proofs::{Place, Prover};
 use crate::net::access_token::{DPOP_NONCE, proofs};
+use crate::net::origin::Origin;
 
 /// What was proved.
 #[derive(Debug, Default)]
 pub(super) struct Sender {
     key: Option<ProvenKey>,
+    certificate: Option<Thumbprint>,
 }
 
 /// The nonce beside an answer, where the client's next proof needs another.
 pub(super) type NextNonce = Option<[(HeaderName, HeaderValue); 1]>;
 
 impl Sender {
-    /// Judges the proof of a request that was posted to `path`, if it has one. It is not used up yet.
+    /// Judges the proof of a request that was posted to `path`, if it has one. It is not used up yet. A certificate was
+    /// proved by its connection.
     ///
     /// # Errors
     /// [`ProofError`].
     pub(super) fn read(
         server: &AuthorizationServer,
+        origin: &Origin,
         path: &str,
         headers: &HeaderMap,
         now: Timestamp,
     ) -> Result<Self, ProofError> {
         let proof = sole_proof(proofs(headers))?;
-        let verify = |proof| server.proofs.verify(proof, Place { method: "POST", path }, None, now);
-        Ok(Self { key: proof.map(verify).transpose()? })
+        let place = Place { door: &origin.door, method: "POST", path };
+        let key = proof.map(|proof| server.proofs.verify(proof, place, None, now)).transpose()?;
+        let certificate = origin.door.certificate().map(|shown| shown.thumbprint().clone());
+        Ok(Self { key, certificate })
     }
 
     /// The key that was proved.
@@ -43,7 +49,7 @@ impl Sender {
 
     /// For whoever decides what tokens are bound to.
     pub(super) fn possession(&self) -> Possession<'_> {
-        Possession { key: self.key() }
+        Possession { key: self.key(), certificate: self.certificate.as_ref() }
     }
 
     /// Uses the proof up, for a client that has shown nothing but its name if it is a public one.
@@ -58,9 +64,11 @@ impl Sender {
         let id = client.client_id.clone();
         match client.token_endpoint_auth_method {
             AuthMethod::None => self.use_up_by(server, Prover::Unproven(id)),
-            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::PrivateKeyJwt => {
-                self.use_up_by(server, Prover::Client(id))
-            }
+            AuthMethod::ClientSecretBasic
+            | AuthMethod::ClientSecretPost
+            | AuthMethod::PrivateKeyJwt
+            | AuthMethod::TlsClientAuth
+            | AuthMethod::SelfSignedTlsClientAuth => self.use_up_by(server, Prover::Client(id)),
         }
     }
 

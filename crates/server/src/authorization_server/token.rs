@@ -131,6 +131,10 @@ impl Asking<'_> {
     fn bind(&self) -> Result<Option<Confirmation>, Denied> {
         self.client.bind(self.sender.possession()).map_err(|cause| match cause {
             NotBound::Key => ProofError::Missing.into(),
+            NotBound::Certificate => {
+                let error = OAuthError::new(ErrorCode::InvalidRequest, cause.to_string());
+                Denied::new("no-client-certificate", error)
+            }
         })
     }
 
@@ -197,8 +201,10 @@ pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
 
 /// What a record says of the key that a token is bound to.
 fn describe_binding(record: &mut Record, cnf: Option<&Confirmation>) {
-    let jkt = cnf.and_then(|cnf| cnf.jkt.clone());
-    record.detail.extend(jkt.map(|jkt| ("jkt".to_owned(), Phi::new(jkt))));
+    let Some(cnf) = cnf else { return };
+    for (name, thumbprint) in [("jkt", &cnf.jkt), ("x5t#S256", &cnf.x5t_s256)] {
+        record.detail.extend(thumbprint.clone().map(|text| (name.to_owned(), Phi::new(text))));
+    }
 }
 
 /// What a record says of a token that others act by.

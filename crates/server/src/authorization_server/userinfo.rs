@@ -34,7 +34,7 @@ pub(super) async fn get(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let place = Place { method: method.as_str(), path: "/userinfo" };
+    let place = Place { door: &origin.door, method: method.as_str(), path: "/userinfo" };
     let request = Protected::new(&server, &origin, &headers, place);
     let Believed { claims, next_nonce, .. } = match request.shown(ExpectedAudience::Any) {
         Ok(believed) => believed,

@@ -9,6 +9,7 @@ use chartgate_access::client::{
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_protocol::jose::Algorithm;
 use chartgate_protocol::oauth::https_uri::HttpsUri;
+use chartgate_protocol::oauth::mtls::{RegisteredSubject, SUBJECT_MEMBERS};
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
 
@@ -57,6 +58,53 @@ pub(super) struct Registration {
     /// Refuse token requests that prove no key, so that all its tokens are bound to one (RFC 9449).
     #[arg(long)]
     dpop_bound_access_tokens: bool,
+    /// Bind its tokens to the certificate of the connection (RFC 8705), and refuse requests that show none.
+    #[arg(long)]
+    tls_client_certificate_bound_access_tokens: bool,
+    #[command(flatten)]
+    subject: Subject,
+}
+
+/// The one name that the certificate of a client of `tls_client_auth` has to have. RFC 8705 section 2.1.2.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+struct Subject {
+    /// For `tls_client_auth`: the subject of its certificate, such as "CN=app,O=Clinic,C=US" (RFC 4514).
+    #[arg(long)]
+    tls_client_auth_subject_dn: Option<String>,
+    /// Or a DNS name of its certificate.
+    #[arg(long)]
+    tls_client_auth_san_dns: Option<String>,
+    /// Or a URI.
+    #[arg(long)]
+    tls_client_auth_san_uri: Option<String>,
+    /// Or an IP address.
+    #[arg(long)]
+    tls_client_auth_san_ip: Option<String>,
+    /// Or an e-mail address.
+    #[arg(long)]
+    tls_client_auth_san_email: Option<String>,
+}
+
+impl Subject {
+    fn registered(self) -> anyhow::Result<Option<RegisteredSubject>> {
+        let names = [
+            self.tls_client_auth_subject_dn,
+            self.tls_client_auth_san_dns,
+            self.tls_client_auth_san_uri,
+            self.tls_client_auth_san_ip,
+            self.tls_client_auth_san_email,
+        ];
+        let given = SUBJECT_MEMBERS.into_iter().zip(names).find_map(|(member, name)| Some((member, name?)));
+        let Some((member, name)) = given else { return Ok(None) };
+        RegisteredSubject::new(member, &name)
+            .map(Some)
+            .with_context(|| format!("--{}", member.replace('_', "-")))
+    }
+}
+
+fn bound(wanted: bool) -> BoundTokens {
+    if wanted { BoundTokens::Required } else { BoundTokens::Optional }
 }
 
 impl Registration {
@@ -83,11 +131,11 @@ impl Registration {
                 },
                 jwks_uri: self.jwks_uri,
                 id_token_signed_response_alg: self.id_token_signed_response_alg,
-                dpop_bound_access_tokens: if self.dpop_bound_access_tokens {
-                    BoundTokens::Required
-                } else {
-                    BoundTokens::Optional
-                },
+                dpop_bound_access_tokens: bound(self.dpop_bound_access_tokens),
+                tls_client_certificate_bound_access_tokens: bound(
+                    self.tls_client_certificate_bound_access_tokens,
+                ),
+                tls_client_auth: self.subject.registered()?,
             },
         })))
     }

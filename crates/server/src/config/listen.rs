@@ -9,6 +9,8 @@ use super::section::{Reading, Section};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Listen {
     pub(crate) https: SocketAddr,
+    /// Asks for client certificates.
+    pub(crate) mtls: Option<SocketAddr>,
     /// Answers only redirects.
     pub(crate) http: Option<SocketAddr>,
     /// `/metrics`, `/healthz`, `/readyz`.
@@ -37,10 +39,7 @@ impl Listen {
             .unwrap_or_else(|| SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 8443)));
         let http = section.parsed(reading, "http");
         let metrics = section.parsed(reading, "metrics");
-        let line = section.line_of("mtls");
-        if section.text(reading, "mtls").is_some() {
-            reading.error(line, section.key("mtls"), "is not built yet");
-        }
+        let mtls = section.parsed(reading, "mtls");
         let trusted_proxies = section.networks(reading, "trusted_proxies");
         let second = Duration::from_secs(1);
         let (minutes, hour) = (Duration::from_mins, Duration::from_hours(1));
@@ -50,6 +49,7 @@ impl Listen {
         section.finish(reading);
         Some(Self {
             https,
+            mtls,
             http,
             metrics,
             trusted_proxies,

@@ -49,6 +49,7 @@ impl Config {
             data_dir: self.data_dir.clone(),
             listen: self.listen.clone(),
             tls: new.tls,
+            client_ca: new.client_ca,
             store: self.store.clone(),
             tokens: Tokens { signing: self.tokens.signing.clone(), ..new.tokens },
             master_key: self.master_key.clone(),

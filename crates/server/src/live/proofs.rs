@@ -19,6 +19,7 @@ use http::HeaderValue;
 
 use crate::entropy::{SystemEntropy, digest_of};
 use crate::net::access_token::Scheme;
+use crate::net::door::Door;
 pub(crate) use used::Prover;
 use used::UsedProofs;
 
@@ -34,15 +35,23 @@ const NONCE_SLOT: Duration = Duration::from_secs(120);
 
 /// Proofs of this process.
 pub(crate) struct Proofs {
-    /// The base of every URI that proofs are for.
-    base: String,
+    /// The bases of the URIs that proofs are for: at the main listener, and at the one that asks for certificates.
+    bases: Bases,
     nonces: Nonces,
     used: Mutex<UsedProofs>,
 }
 
-/// The request that came with a proof.
+/// By what URLs clients know our listeners.
+#[derive(Clone, Debug)]
+pub(crate) struct Bases {
+    pub(crate) main: String,
+    pub(crate) mutual: Option<String>,
+}
+
+/// A request, as far as it bears on what it may use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
+    pub(crate) door: &'a Door,
     /// As it was sent.
     pub(crate) method: &'a str,
     /// As it was sent, without a query.
@@ -63,10 +72,10 @@ pub(crate) enum NotPossessed {
 impl Proofs {
     /// # Errors
     /// [`NonceKeyError`], never for this length of a slot.
-    pub(crate) fn new(base: &str) -> Result<Self, NonceKeyError> {
+    pub(crate) fn new(bases: Bases) -> Result<Self, NonceKeyError> {
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let nonces = Nonces::new(&entropy.bytes(), NONCE_SLOT)?;
-        Ok(Self { base: base.to_owned(), nonces, used: Mutex::new(UsedProofs::default()) })
+        Ok(Self { bases, nonces, used: Mutex::new(UsedProofs::default()) })
     }
 
     /// Whether a request may use its token, which is bound to `cnf`. A proof is looked at, not used up.
@@ -80,8 +89,12 @@ impl Proofs {
         cnf: Option<&Confirmation>,
         now: Timestamp,
     ) -> Result<Option<ProvenKey>, NotPossessed> {
+        let shown = |presentation: Presentation<'_>| match place.door.certificate() {
+            Some(certificate) => presentation.with_certificate(certificate.thumbprint()).check(cnf),
+            None => presentation.check(cnf),
+        };
         let Credentials::Dpop { token, proof } = credentials else {
-            Presentation::BEARER.check(cnf)?;
+            shown(Presentation::BEARER)?;
             return Ok(None);
         };
         // A token that is bound to no key needs no look at its proof.
@@ -89,7 +102,7 @@ impl Proofs {
             return Err(Rejection::Confirmation.into());
         }
         let key = self.verify(proof, place, Some(token), now)?;
-        Presentation::dpop(&key)?.check(cnf)?;
+        shown(Presentation::dpop(&key)?)?;
         Ok(Some(key))
     }
 
@@ -104,8 +117,11 @@ impl Proofs {
         access_token: Option<&str>,
         now: Timestamp,
     ) -> Result<ProvenKey, ProofError> {
-        let target: TargetUri =
-            format!("{}{}", self.base, place.path).parse().map_err(|_| ProofError::Target)?;
+        let base = match place.door {
+            Door::Main => &self.bases.main,
+            Door::Mutual(_) => self.bases.mutual.as_ref().ok_or(ProofError::Target)?,
+        };
+        let target: TargetUri = format!("{base}{}", place.path).parse().map_err(|_| ProofError::Target)?;
         let verifier =
             ProofVerifier { algorithms: &ALGORITHMS, freshness: FRESHNESS, nonces: Some(&self.nonces) };
         verifier.verify(proof, ProvenRequest { method: place.method, target: &target, access_token }, now)

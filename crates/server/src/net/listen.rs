@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::{self, Activity, Addresses, Going, Limits};
+use super::door::{Door, ShownCertificate};
 
 /// A TLS handshake, and the first bytes after it, may take this long.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -37,29 +38,57 @@ const REDIRECTED: u32 = 256;
 /// Open requests may take this long to finish when we go down.
 const DRAIN_TIME: Duration = Duration::from_secs(20);
 
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    pub(crate) door: Door,
+}
+
+/// Whether a listener asks for certificates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asks {
+    ForNothing,
+    ForCertificates,
+}
+
+/// The connections of all listeners, which share what the machine allows.
+pub(crate) struct Connections {
+    most: u32,
+    places: Arc<Semaphore>,
+    addresses: Addresses,
+    limits: Arc<Limits>,
+}
+
+impl Connections {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let most = connections::most();
+        let places = Arc::new(Semaphore::new(most as usize));
+        Self { most, places, addresses: Addresses::default(), limits: Arc::new(limits) }
+    }
+}
+
 /// Serves HTTPS until `stop` turns true, then finishes what is open.
 pub(crate) async fn https<H, F>(
     listener: TcpListener,
-    tls: ServerConfig,
-    limits: Limits,
+    (tls, asks): (ServerConfig, Asks),
+    connections: Arc<Connections>,
     handle: H,
     mut stop: watch::Receiver<bool>,
 ) where
-    H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let most = connections::most();
-    let places = Arc::new(Semaphore::new(most as usize));
-    let (addresses, limits) = (Addresses::default(), Arc::new(limits));
+    let Connections { most, places, addresses, limits } = &*connections;
     let builder = builder();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let Ok(place) = Arc::clone(places).acquire_owned().await else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let (stream, peer) = match accepted {
+        let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, most likely: give others time to close.
@@ -69,17 +98,18 @@ pub(crate) async fn https<H, F>(
             }
         };
         // Too many of one address: closed before it costs a handshake.
-        let Some(counted) = addresses.admit(peer.ip(), &limits) else { continue };
+        let Some(counted) = addresses.admit(address.ip(), limits) else { continue };
         let (acceptor, builder, handle) = (acceptor.clone(), builder.clone(), handle.clone());
-        let (limits, stop) = (Arc::clone(&limits), stop.clone());
+        let (limits, stop) = (Arc::clone(limits), stop.clone());
         tokio::spawn(async move {
             let held = Arc::new((place, counted));
             let Some(stream) = handshake(&acceptor, stream).await else { return };
+            let peer = Peer { address, door: door(&stream, asks) };
             let activity = Activity::new();
             let requests = activity.clone();
             let service = service_fn(move |request| {
                 let under_way = requests.begin();
-                let answer = ToItsEnd::new(handle(peer, request), Arc::clone(&held));
+                let answer = ToItsEnd::new(handle(peer.clone(), request), Arc::clone(&held));
                 async move { Ok::<_, Infallible>(answer.await.map(|body| Going::new(body, under_way))) }
             });
             let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
@@ -87,7 +117,7 @@ pub(crate) async fn https<H, F>(
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIME, places.acquire_many(most)).await.is_err() {
+    if tokio::time::timeout(DRAIN_TIME, places.acquire_many(*most)).await.is_err() {
         tracing::warn!("connections were still open when the time to drain was over");
     }
 }
@@ -141,6 +171,17 @@ impl<F: Handling, H: Send + Sync + 'static> Drop for ToItsEnd<F, H> {
                 rest.await;
                 drop(held);
             });
+        }
+    }
+}
+
+/// What a connection's client showed.
+fn door(stream: &tokio_rustls::server::TlsStream<TcpStream>, asks: Asks) -> Door {
+    match asks {
+        Asks::ForNothing => Door::Main,
+        Asks::ForCertificates => {
+            let shown = stream.get_ref().1.peer_certificates().and_then(ShownCertificate::of);
+            Door::Mutual(shown.map(Arc::new))
         }
     }
 }

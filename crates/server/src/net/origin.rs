@@ -1,12 +1,14 @@
 //! Where a request came from, and its name in every record.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use chartgate_access::ids::Jti;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::{Phi, Timestamp};
 use http::HeaderMap;
 
+use super::door::Door;
+use super::listen::Peer;
 use crate::config::Network;
 use crate::entropy::SystemEntropy;
 
@@ -17,24 +19,26 @@ pub(crate) struct Origin {
     pub(crate) ip: IpAddr,
     /// Our name for the request; never the caller's own.
     pub(crate) request_id: String,
+    /// The listener that it came to.
+    pub(crate) door: Door,
 }
 
 impl Origin {
     /// The origin of a request on a connection from `peer`. `X-Forwarded-For` is believed of trusted proxies alone,
     /// and its last entry that is not one of them counts; one that does not parse makes the proxy itself the origin
     /// (ATTACKS G04).
-    pub(crate) fn of(peer: SocketAddr, headers: &HeaderMap, trusted: &[Network]) -> Self {
+    pub(crate) fn of(peer: Peer, headers: &HeaderMap, trusted: &[Network]) -> Self {
         let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(ip));
-        let peer = peer.ip().to_canonical();
-        let mut ip = peer;
-        if is_trusted(peer) {
+        let direct = peer.address.ip().to_canonical();
+        let mut ip = direct;
+        if is_trusted(direct) {
             let values = headers.get_all("x-forwarded-for").iter().rev();
             let hops = values.flat_map(|v| v.to_str().unwrap_or("?").rsplit(',').map(str::trim));
             for hop in hops {
                 match hop.parse::<IpAddr>() {
                     Ok(address) => ip = address.to_canonical(),
                     Err(_) => {
-                        ip = peer;
+                        ip = direct;
                         break;
                     }
                 }
@@ -43,7 +47,7 @@ impl Origin {
                 }
             }
         }
-        Self { ip, request_id: Jti::random(&mut SystemEntropy).into() }
+        Self { ip, request_id: Jti::random(&mut SystemEntropy).into(), door: peer.door }
     }
 
     /// A record of something that this request did.
@@ -66,7 +70,8 @@ mod tests {
             headers.insert("x-forwarded-for", value.parse().unwrap());
         }
         let trusted = [Network::parse("10.0.0.0/8").unwrap()];
-        Origin::of(format!("{peer}:1").parse().unwrap(), &headers, &trusted).ip.to_string()
+        let peer = Peer { address: format!("{peer}:1").parse().unwrap(), door: Door::Main };
+        Origin::of(peer, &headers, &trusted).ip.to_string()
     }
 
     #[test]

@@ -2,14 +2,21 @@
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use chartgate_values::Timestamp;
 use rustls::client::WantsClientCert;
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
 use rustls_platform_verifier::{BuilderVerifierExt as _, Verifier};
 
 use crate::config;
@@ -28,6 +35,9 @@ pub(crate) enum TlsError {
     /// The library refuses.
     #[error("TLS: {0}")]
     Rustls(#[from] rustls::Error),
+    /// A CA that vouches for nobody.
+    #[error("TLS: {0}")]
+    Authorities(#[from] VerifierBuilderError),
 }
 
 /// The one cryptographic provider.
@@ -97,8 +107,110 @@ pub(crate) fn server(certificate: Arc<Certificate>) -> Result<ServerConfig, TlsE
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(certificate);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols();
     Ok(config)
+}
+
+/// The same, asking for a certificate: any will do whose key the client proves to have, and none as well. Whose it is, and
+/// whether that matters, is for whoever hears the request.
+///
+/// # Errors
+/// [`TlsError`] if the library refuses.
+pub(crate) fn server_asking(certificate: Arc<Certificate>) -> Result<ServerConfig, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(Arc::new(AnyCertificate(provider())))
+        .with_cert_resolver(certificate);
+    config.alpn_protocols = protocols();
+    Ok(config)
+}
+
+fn protocols() -> Vec<Vec<u8>> {
+    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+}
+
+/// Checks that a client has the key of its certificate, and nothing else.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    /// No name: those of self-signed certificates are not known to any authority.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Those who vouch for the certificates of clients: `tls.client_ca`.
+#[derive(Debug)]
+pub(crate) struct ClientAuthorities(Arc<dyn ClientCertVerifier>);
+
+/// No authority of ours vouches for the certificate now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("no authority of ours vouches for the certificate")]
+pub(crate) struct NotVouchedFor;
+
+impl ClientAuthorities {
+    /// Reads their certificates.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the file is not what it should be.
+    pub(crate) fn load(path: &Path) -> Result<Self, TlsError> {
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), provider());
+        Ok(Self(verifier.build()?))
+    }
+
+    /// Whether one of them vouches for the first certificate of this chain, for clients and now.
+    pub(super) fn check(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<(), NotVouchedFor> {
+        let (own, rest) = chain.split_first().ok_or(NotVouchedFor)?;
+        let seconds = u64::try_from(now.as_unix()).map_err(|_| NotVouchedFor)?;
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        self.0.verify_client_cert(own, rest, now).map(drop).map_err(|_| NotVouchedFor)
+    }
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
 }
 
 /// How we call others: trusting the system's CAs, or the one of this file in their place.
@@ -122,13 +234,7 @@ fn trusting(ca: Option<&Path>) -> Result<ConfigBuilder<ClientConfig, WantsClient
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     Ok(match ca {
         None => builder.with_platform_verifier()?,
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(path)? {
-                roots.add(certificate)?;
-            }
-            builder.with_root_certificates(roots)
-        }
+        Some(path) => builder.with_root_certificates(roots(path)?),
     })
 }
 

@@ -19,7 +19,7 @@ use chartgate_protocol::jose::{
 use chartgate_protocol::oauth::dpop::{CredentialsError, ProofError, ProvenKey};
 use chartgate_values::{Clock, Phi, Timestamp};
 use http::request::Parts as Head;
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderValue, Request};
 
 use crate::config::Route;
 use crate::live::cut_offs::LiveCutOffs;
@@ -29,6 +29,7 @@ use crate::live::sessions::LiveSessions;
 use crate::live::tokens::{delegates, traits_of};
 use crate::live::trusted_issuers::{TrustedIssuer, TrustedIssuers};
 use crate::net::access_token::{Scheme, read};
+use crate::net::origin::Origin;
 use proven::Proven;
 
 mod proven;
@@ -65,17 +66,18 @@ pub(super) struct Live {
 #[derive(Clone, Copy)]
 pub(super) struct Showing<'a> {
     headers: &'a HeaderMap,
-    method: &'a Method,
-    path: &'a str,
+    place: Place<'a>,
 }
 
 impl<'a> Showing<'a> {
-    pub(super) fn of<B>(request: &'a Request<B>) -> Self {
-        Self { headers: request.headers(), method: request.method(), path: request.uri().path() }
+    pub(super) fn of<B>(origin: &'a Origin, request: &'a Request<B>) -> Self {
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        Self { headers: request.headers(), place: Place { door: &origin.door, method, path } }
     }
 
-    pub(super) fn of_head(head: &'a Head) -> Self {
-        Self { headers: &head.headers, method: &head.method, path: head.uri.path() }
+    pub(super) fn of_head(origin: &'a Origin, head: &'a Head) -> Self {
+        let (method, path) = (head.method.as_str(), head.uri.path());
+        Self { headers: &head.headers, place: Place { door: &origin.door, method, path } }
     }
 }
 
@@ -247,8 +249,7 @@ impl Authenticator {
                 proof
             }
         };
-        let place = Place { method: request.method.as_str(), path: request.path };
-        let proven = self.live.proofs.check(&credentials, place, authenticated.cnf.as_ref(), now)?;
+        let proven = self.live.proofs.check(&credentials, request.place, authenticated.cnf.as_ref(), now)?;
         self.live.cut_offs.check(&authenticated.traits)?;
         if let Some(session) = &authenticated.traits.session {
             self.live.sessions.used(session).map_err(|_| NotAuthenticated::SessionOver)?;

@@ -75,7 +75,7 @@ impl<'a, U> Exchange<'a, U> {
         head: &Head,
     ) -> Result<Arc<Authenticated>, Refused> {
         self.gateway.authenticator.fetch_keys_for(&head.headers).await;
-        let found = self.gateway.authenticator.authenticate(Showing::of_head(head), self.index);
+        let found = self.gateway.authenticator.authenticate(Showing::of_head(origin, head), self.index);
         self.next_nonce = self.gateway.authenticator.next_nonce(&found);
         match found {
             Ok(recognised) => {

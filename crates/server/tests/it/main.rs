@@ -50,6 +50,8 @@ mod logout;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod mtls;
+#[cfg(test)]
 mod oracles;
 #[cfg(test)]
 mod pages;

@@ -83,7 +83,7 @@ dir = "policies"
 
 /// Below those of outgoing connections, one of which could take a port before its gateway does; and from another one on
 /// than tests that run beside these.
-fn free_ports() -> [u16; 2] {
+pub(crate) fn free_ports() -> [u16; 2] {
     static USED: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 100).unwrap().saturating_mul(200).saturating_add(10_000);
     [(); 2].map(|()| {

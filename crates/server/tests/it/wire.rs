@@ -1,8 +1,8 @@
 //! Calling a gateway: over TLS with its own CA, by hyper for what is well formed and by bare bytes for what is not.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,8 +14,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::CertifiedKey;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -141,6 +144,17 @@ impl Connection {
         Self::open_from(gateway, fresh_address()).await
     }
 
+    /// To the listener that asks for certificates, with this one or with none.
+    pub(crate) async fn open_mutual(gateway: &Gateway, port: u16, identity: Option<&Identity>) -> Self {
+        let resolver =
+            Arc::new(Shown { identity: identity.map(Identity::certified), asked: Mutex::default() });
+        let to = Target { port, resolver };
+        let stream = tls_to(gateway, fresh_address(), &[b"http/1.1"], to).await.unwrap();
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self { sender: Sender::Http1(sender), authority: format!("localhost:{port}") }
+    }
+
     /// The same, from an address of the loopback network.
     pub(crate) async fn open_from(gateway: &Gateway, from: Ipv4Addr) -> Self {
         Self::try_open(gateway, from).await.unwrap()
@@ -241,11 +255,67 @@ pub(crate) async fn read_all(stream: &mut TlsStream<TcpStream>, patience: Durati
     Raw { text: String::from_utf8_lossy(&received).into_owned(), closed }
 }
 
+/// Who a client is towards a listener that asks for certificates.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// PKCS#8.
+    pub(crate) key: Vec<u8>,
+}
+
+impl Identity {
+    fn certified(&self) -> Arc<CertifiedKey> {
+        let key = PrivateKeyDer::try_from(self.key.clone()).unwrap();
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        Arc::new(CertifiedKey::new(self.chain.clone(), provider.key_provider.load_private_key(key).unwrap()))
+    }
+}
+
+/// Shows a certificate where one is asked for, and notes whether one was.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    identity: Option<Arc<CertifiedKey>>,
+    asked: Mutex<bool>,
+}
+
+impl Shown {
+    pub(crate) fn was_asked(&self) -> bool {
+        *self.asked.lock().unwrap()
+    }
+}
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        *self.asked.lock().unwrap() = true;
+        self.identity.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// A port, and what is shown there.
+pub(crate) struct Target {
+    pub(crate) port: u16,
+    pub(crate) resolver: Arc<Shown>,
+}
+
 /// A TLS connection, checked against the gateway's own CA.
 pub(crate) async fn tls(
     gateway: &Gateway,
     from: Ipv4Addr,
     protocols: &[&[u8]],
+) -> Result<TlsStream<TcpStream>, std::io::Error> {
+    tls_to(gateway, from, protocols, Target { port: gateway.port, resolver: Arc::default() }).await
+}
+
+/// The same to another port, where a certificate may be asked for.
+pub(crate) async fn tls_to(
+    gateway: &Gateway,
+    from: Ipv4Addr,
+    protocols: &[&[u8]],
+    to: Target,
 ) -> Result<TlsStream<TcpStream>, std::io::Error> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(gateway.ca_file()).unwrap()).unwrap();
@@ -254,11 +324,11 @@ pub(crate) async fn tls(
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_client_cert_resolver(to.resolver);
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from((from, 0)))?;
-    let stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], gateway.port))).await?;
+    let stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], to.port))).await?;
     stream.set_nodelay(true)?;
     let name = ServerName::try_from("localhost").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, stream).await

@@ -1,0 +1,132 @@
+//! What a client has to be in order to be registered. RFC 7591 section 2, RFC 8705 section 2.
+
+use std::collections::BTreeSet;
+
+use chartgate_access::client::{AuthMethod, Client, ClientKind, Consent, GrantType, Permission};
+use chartgate_protocol::jose::{Algorithm, KeySet};
+use chartgate_protocol::oauth::mtls::{RegisteredCertificates, RegisteredSubject};
+use chartgate_protocol::oauth::redirect::RedirectUri;
+
+use serde_json::Value;
+
+use super::CommandError;
+use super::clients::NewClient;
+
+/// Fills in what follows from the kind, and refuses what makes no sense together.
+pub(super) fn settle(new: NewClient) -> Result<Client, CommandError> {
+    let invalid = |text: String| Err(CommandError::Invalid(text));
+    let id = new.client_id;
+    if id.is_foreign() {
+        return invalid(format!("`{id}` is a name of another issuer's"));
+    }
+    let method = new.auth_method.unwrap_or(match new.kind {
+        ClientKind::Public => AuthMethod::None,
+        ClientKind::Backend if new.jwks.is_some() || new.options.jwks_uri.is_some() => {
+            AuthMethod::PrivateKeyJwt
+        }
+        ClientKind::Confidential | ClientKind::Backend => AuthMethod::ClientSecretBasic,
+    });
+    check_certificates(method, new.jwks.as_ref(), new.options.tls_client_auth.as_ref())?;
+    let grant_types = if new.grant_types.is_empty() {
+        match new.kind {
+            ClientKind::Public | ClientKind::Confidential => {
+                BTreeSet::from([GrantType::AuthorizationCode, GrantType::RefreshToken])
+            }
+            ClientKind::Backend => BTreeSet::from([GrantType::ClientCredentials]),
+        }
+    } else {
+        new.grant_types
+    };
+    match (new.kind, method) {
+        (ClientKind::Public, AuthMethod::None) => {}
+        (ClientKind::Public, other) => {
+            return invalid(format!("a public client keeps no secret, so not {other}"));
+        }
+        (ClientKind::Confidential | ClientKind::Backend, AuthMethod::None) => {
+            return invalid("only a public client may use the method none".to_owned());
+        }
+        (ClientKind::Confidential | ClientKind::Backend, _) => {}
+    }
+    if grant_types.contains(&GrantType::ClientCredentials) && new.kind == ClientKind::Public {
+        return invalid("a public client cannot use client_credentials".to_owned());
+    }
+    if grant_types.contains(&GrantType::TokenExchange) && new.kind == ClientKind::Public {
+        return invalid("a public client cannot exchange tokens".to_owned());
+    }
+    if grant_types.contains(&GrantType::AuthorizationCode) && new.redirect_uris.is_empty() {
+        return invalid("authorization_code needs a --redirect-uri".to_owned());
+    }
+    if new.options.permissions.contains(&Permission::IntrospectAny) && method == AuthMethod::None {
+        return invalid("introspect:any needs a client that shows who it is".to_owned());
+    }
+    if let Some(other) = new.options.signing_algorithms().find(|a| !Algorithm::SIGNING.contains(a)) {
+        return invalid(format!(
+            "nothing is signed with {other}, only with RS256, PS256, ES256, ES384, EdDSA"
+        ));
+    }
+    let is_web = |uri: &&RedirectUri| uri.as_str().starts_with("http");
+    if let Some(uri) = new.options.post_logout_redirect_uris.iter().find(|uri| !is_web(uri)) {
+        return invalid(format!("`{uri}` has to be https, or http to a loopback address"));
+    }
+    match (method, &new.jwks, &new.options.jwks_uri) {
+        (_, Some(_), Some(_)) => return invalid("a client has either keys or an address of keys".to_owned()),
+        (AuthMethod::PrivateKeyJwt, None, None) => {
+            return invalid("private_key_jwt needs --jwks-file or --jwks-uri".to_owned());
+        }
+        // Its keys are those of its certificates, and need no names.
+        (AuthMethod::SelfSignedTlsClientAuth, _, _) => {}
+        (_, Some(jwks), None) => match KeySet::parse(jwks.to_string().as_bytes()) {
+            Ok(keys) if keys.keys().next().is_some() => {}
+            Ok(_) => return invalid("the key set has no key that can verify an assertion".to_owned()),
+            Err(e) => return invalid(format!("the key set does not parse: {e}")),
+        },
+        (_, None, Some(_))
+        | (
+            AuthMethod::None
+            | AuthMethod::ClientSecretBasic
+            | AuthMethod::ClientSecretPost
+            | AuthMethod::TlsClientAuth,
+            None,
+            None,
+        ) => {}
+    }
+    Ok(Client {
+        client_id: id,
+        kind: new.kind,
+        token_endpoint_auth_method: method,
+        redirect_uris: new.redirect_uris,
+        grant_types,
+        scope: new.scope,
+        audience: new.audience,
+        roles: new.roles,
+        jwks: new.jwks,
+        consent: new.consent.unwrap_or(Consent::Ask),
+        options: new.options,
+    })
+}
+
+/// A certificate is known by one name, or by itself: RFC 8705 sections 2.1.2 and 2.2.2.
+fn check_certificates(
+    method: AuthMethod,
+    jwks: Option<&Value>,
+    subject: Option<&RegisteredSubject>,
+) -> Result<(), CommandError> {
+    let invalid = |text: &str| Err(CommandError::Invalid(text.to_owned()));
+    match (method, subject) {
+        (AuthMethod::TlsClientAuth, None) => {
+            return invalid("tls_client_auth needs the one name that its certificate has to have");
+        }
+        (AuthMethod::TlsClientAuth, Some(_)) | (_, None) => {}
+        (_, Some(_)) => return invalid("a name of its certificate is for a client of tls_client_auth"),
+    }
+    if method != AuthMethod::SelfSignedTlsClientAuth {
+        return Ok(());
+    }
+    let Some(jwks) = jwks else {
+        return invalid("self_signed_tls_client_auth needs --jwks-file with its certificates");
+    };
+    match RegisteredCertificates::parse(jwks.to_string().as_bytes()) {
+        Ok(certificates) if !certificates.is_empty() => Ok(()),
+        Ok(_) | Err(_) => invalid("the key set has no certificate (`x5c`) of the key beside it"),
+    }
+}

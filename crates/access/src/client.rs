@@ -105,6 +105,17 @@ pub enum BoundTokens {
     Required,
 }
 
+/// Whether access tokens have a place in a status list.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenStatus {
+    /// They have none.
+    #[default]
+    Unlisted,
+    /// They have one, and say so.
+    Listed,
+}
+
 /// What few registrations say; by default nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -119,6 +130,8 @@ pub struct ClientOptions {
     pub pushed_requests: PushedRequests,
     /// Where its public keys are, if it did not register the keys themselves.
     pub jwks_uri: Option<HttpsUri>,
+    /// Whether its access tokens say where their status is. draft-ietf-oauth-status-list section 6.
+    pub token_status: TokenStatus,
     /// What its ID tokens are signed with, if not with our own choice. OpenID Connect Registration section 2.
     pub id_token_signed_response_alg: Option<Algorithm>,
     /// Whether its tokens are bound to a DPoP key.

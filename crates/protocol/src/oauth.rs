@@ -14,5 +14,6 @@ pub mod pushed;
 pub mod redirect;
 pub mod request_object;
 pub mod scope;
+pub mod status_list;
 pub mod token;
 pub mod token_exchange;

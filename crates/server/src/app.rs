@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
@@ -22,6 +22,7 @@ use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::proofs::{Bases, Proofs};
 use crate::live::sessions::LiveSessions;
+use crate::live::status_lists::StatusLists;
 use crate::live::tokens::OwnTokens;
 use crate::live::trusted_issuers::{LiveIssuers, TrustedIssuers};
 use crate::log::Log;
@@ -50,6 +51,7 @@ pub(crate) struct App {
     pub(crate) keys: Arc<KeyRing>,
     issuers: Arc<LiveIssuers>,
     proofs: Arc<Proofs>,
+    status_lists: Arc<StatusLists>,
     care: Arc<LiveCare>,
     passwords: Arc<Passwords>,
     master: MasterKey,
@@ -125,6 +127,14 @@ impl App {
         let passwords = Arc::new(Passwords::new(pepper)?);
         let issuers = Arc::new(LiveIssuers::default());
         issuers.replace(Arc::new(TrustedIssuers::new(&config.trusted_issuers)?));
+        let status_lists = Arc::new(StatusLists {
+            issuer: config.issuer.clone(),
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            cut_offs: Arc::clone(&cut_offs),
+            clock: Arc::clone(&clock),
+            written: Mutex::default(),
+        });
         let administrator = Arc::new(Administrator {
             issuer: config.issuer.clone(),
             timeouts: config.sessions,
@@ -149,6 +159,7 @@ impl App {
             cut_offs,
             sessions,
             administrator,
+            status_lists,
             keys,
             issuers,
             proofs,
@@ -277,6 +288,7 @@ impl App {
             issuers: self.issuers.clone(),
             cut_offs: Arc::clone(&self.cut_offs),
             sessions: Arc::clone(&self.sessions),
+            status_lists: Arc::clone(&self.status_lists),
             followers: Arc::clone(&lasting.followers),
             own_tokens: Arc::clone(&own_tokens),
             proofs: Arc::clone(&self.proofs),

@@ -13,6 +13,7 @@ mod protected;
 mod revocations;
 mod revoke;
 mod sender;
+mod status_lists;
 mod token;
 mod userinfo;
 
@@ -31,6 +32,7 @@ use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
 use crate::live::proofs::Proofs;
 use crate::live::sessions::LiveSessions;
+use crate::live::status_lists::StatusLists;
 use crate::live::tokens::OwnTokens;
 use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::throttle::Throttle;
@@ -51,6 +53,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) issuers: Arc<LiveIssuers>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
+    pub(crate) status_lists: Arc<StatusLists>,
     pub(crate) followers: Arc<Followers>,
     pub(crate) own_tokens: Arc<OwnTokens>,
     pub(crate) proofs: Arc<Proofs>,
@@ -75,6 +78,7 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
         .route("/authorize/continue", get(authorize::proceed))
         .route("/token", post(token::post))
         .route("/revoke", post(revoke::post))
+        .route("/status-lists/{id}", get(status_lists::get))
         .route("/revocations", get(revocations::get))
         .route("/par", post(par::post))
         .route("/device-authorization", post(device_authorization::post))

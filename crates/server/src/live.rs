@@ -12,5 +12,6 @@ pub(crate) mod policies;
 pub(crate) mod proofs;
 pub(crate) mod remote_keys;
 pub(crate) mod sessions;
+pub(crate) mod status_lists;
 pub(crate) mod tokens;
 pub(crate) mod trusted_issuers;

@@ -23,6 +23,7 @@ pub(crate) mod pushed_requests;
 pub(crate) mod refresh_tokens;
 pub(crate) mod sessions;
 mod sql;
+pub(crate) mod status_lists;
 pub(crate) mod subjects;
 mod tidy;
 pub(crate) mod used_assertions;

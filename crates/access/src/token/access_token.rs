@@ -159,6 +159,7 @@ impl Mint<'_> {
             act: None,
             cnf: self.cnf.clone(),
             authorization_details: Vec::new(),
+            status: None,
         })
     }
 }

@@ -12,11 +12,12 @@ use super::registered_claims::Times;
 use super::rejection::Rejection;
 use crate::json::Object;
 use crate::oauth::scope::ScopeSet;
+use crate::oauth::status_list::TokenStatus;
 
 mod value;
 
 pub use value::{Actor, Audience, Confirmation, Identifier, NotAnIdentifier, NumericDate, OutOfRange};
-pub(crate) use value::{optional, required};
+pub(crate) use value::{FromClaim, optional, required};
 
 /// An access token: RFC 9068 section 2.2, with what SMART App Launch 2.2 and our policies add.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -80,6 +81,9 @@ pub struct AccessTokenClaims {
     /// What it allows in detail: RFC 9396 section 9.1. Each `type` has a form of its own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub authorization_details: Vec<Map<String, Value>>,
+    /// Where it can be looked up whether it was revoked: draft-ietf-oauth-status-list section 6.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<TokenStatus>,
 }
 
 /// An ID token: OpenID Connect Core section 2.
@@ -173,6 +177,7 @@ impl AccessTokenClaims {
             act: optional(claims, "act")?,
             cnf: optional(claims, "cnf")?,
             authorization_details: optional(claims, "authorization_details")?.unwrap_or_default(),
+            status: optional(claims, "status")?,
         })
     }
 }

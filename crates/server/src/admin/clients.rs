@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chartgate_access::client::{
     AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, PushedRequests,
+    TokenStatus,
 };
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -137,6 +138,7 @@ fn show(client: &Client) -> Value {
         "permissions": options.permissions,
         "may_act": options.may_act,
         "require_pushed_authorization_requests": options.pushed_requests == PushedRequests::Required,
+        "token_status_list": options.token_status == TokenStatus::Listed,
         "id_token_signed_response_alg": options.id_token_signed_response_alg,
         "dpop_bound_access_tokens": options.dpop_bound_access_tokens == BoundTokens::Required,
         "tls_client_certificate_bound_access_tokens": certificates == BoundTokens::Required,

@@ -9,6 +9,7 @@ mod device_code;
 mod for_person;
 mod jwt_bearer;
 mod refresh_token;
+mod sign;
 mod token_exchange;
 
 use std::sync::Arc;
@@ -27,7 +28,6 @@ use chartgate_access::token::binding::NotBound;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::jose::claims::{Actor as TokenActor, Confirmation};
-use chartgate_protocol::jose::{Algorithm, jws};
 use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::token::{TokenRequest, TokenResponse};
@@ -239,28 +239,6 @@ impl Holder {
             Ok(Self { user, session })
         })
     }
-}
-
-/// Signs claims of a token of ours.
-fn sign(server: &AuthorizationServer, typ: &str, claims: &impl serde::Serialize) -> Result<String, Denied> {
-    sign_with(server, None, typ, claims)
-}
-
-/// The same with an algorithm that a client asked for.
-fn sign_with(
-    server: &AuthorizationServer,
-    algorithm: Option<Algorithm>,
-    typ: &str,
-    claims: &impl serde::Serialize,
-) -> Result<String, Denied> {
-    let failed = || Denied::new("signing-failed", OAuthError::new(ErrorCode::ServerError, "signing failed"));
-    let ring = server.keys.current();
-    let key = algorithm.map_or(Some(&ring.signing), |algorithm| ring.signing_with(algorithm));
-    let key = key.ok_or_else(failed)?;
-    jws::sign(key, typ, claims).map_err(|error| {
-        tracing::error!(%error, "signing");
-        failed()
-    })
 }
 
 fn fresh_jti() -> Jti {

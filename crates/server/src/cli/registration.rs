@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use chartgate_access::client::{
-    AuthMethod, BoundTokens, ClientKind, ClientOptions, GrantType, Permission, PushedRequests,
+    AuthMethod, BoundTokens, ClientKind, ClientOptions, GrantType, Permission, PushedRequests, TokenStatus,
 };
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_protocol::jose::Algorithm;
@@ -52,6 +52,9 @@ pub(super) struct Registration {
     /// Refuse authorization requests that it did not push first (RFC 9126).
     #[arg(long)]
     require_pushed_authorization_requests: bool,
+    /// Give its access tokens a `status` claim: a place in a list that anybody may fetch (Token Status List).
+    #[arg(long)]
+    token_status_list: bool,
     /// What its ID tokens are signed with: RS256, PS256, ES256, ES384 or EdDSA.
     #[arg(long)]
     id_token_signed_response_alg: Option<Algorithm>,
@@ -130,6 +133,11 @@ impl Registration {
                     PushedRequests::Optional
                 },
                 jwks_uri: self.jwks_uri,
+                token_status: if self.token_status_list {
+                    TokenStatus::Listed
+                } else {
+                    TokenStatus::Unlisted
+                },
                 id_token_signed_response_alg: self.id_token_signed_response_alg,
                 dpop_bound_access_tokens: bound(self.dpop_bound_access_tokens),
                 tls_client_certificate_bound_access_tokens: bound(

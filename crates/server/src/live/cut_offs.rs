@@ -133,6 +133,11 @@ impl LiveCutOffs {
         Ok(())
     }
 
+    /// Where a follower stands who knows all.
+    pub(crate) fn position(&self) -> String {
+        self.feed.read().unwrap_or_else(PoisonError::into_inner).position()
+    }
+
     /// What a follower of our tokens does not know who stands there; everything, where that is not known.
     pub(crate) fn news(&self, after: Option<&str>) -> News {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);

@@ -18,6 +18,7 @@ impl Sql<'_> {
         self.forget_devices(now)?;
         self.forget_exchanged(now)?;
         self.forget_pushed_requests(now)?;
+        self.forget_status_lists(now)?;
         self.forget_codes(now)?;
         self.forget_assertions(now)?;
         self.forget_login_failures(now)?;

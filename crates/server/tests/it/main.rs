@@ -78,6 +78,8 @@ mod routes;
 #[cfg(test)]
 mod shared;
 #[cfg(test)]
+mod status_lists;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod streams;

@@ -12,7 +12,8 @@ use chartgate_protocol::oauth::token::{TokenResponse, token_type};
 use chartgate_protocol::smart::scope::{Level, SmartScope};
 use chartgate_values::Phi;
 
-use super::{Asking, Denied, Issued, OAuthError, describe_binding, fresh_jti, sign, workload};
+use super::sign::access_token;
+use super::{Asking, Denied, Issued, OAuthError, describe_binding, fresh_jti, workload};
 use crate::authorization_server::audience;
 
 pub(super) async fn redeem(
@@ -46,7 +47,7 @@ pub(super) async fn redeem(
         tracing::error!(%error, "minting");
         Denied::new("minting-failed", OAuthError::new(ErrorCode::ServerError, "the token cannot be made"))
     })?;
-    let access_token = sign(server, "at+jwt", &claims)?;
+    let access_token = access_token(server, client, claims).await?;
 
     let mut record = origin.record(Event::TokenIssued, Outcome::Allow, now);
     record.actor = workload(client);

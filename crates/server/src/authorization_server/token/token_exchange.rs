@@ -17,8 +17,9 @@ use chartgate_protocol::oauth::token_exchange::{ACCESS_TOKEN, ExchangeRequest};
 use chartgate_values::Phi;
 
 use super::for_person::{Passed, not_a_claim, pass_gate, refuse};
+use super::sign::access_token;
 use super::{
-    Asking, Denied, Issued, OAuthError, describe_binding, describe_chain, describe_grant, fresh_jti, sign,
+    Asking, Denied, Issued, OAuthError, describe_binding, describe_chain, describe_grant, fresh_jti,
 };
 use crate::authorization_server::AuthorizationServer;
 use crate::store::StoreError;
@@ -77,7 +78,7 @@ async fn issue(
     asking.use_proof()?;
     let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), cnf, now };
     let claims = mint.exchanged(&gate, &grant, &user, client, &exchanged).map_err(not_a_claim)?;
-    let access_token = sign(server, "at+jwt", &claims)?;
+    let access_token = access_token(server, client, claims).await?;
     let (jti, ends, id, of) =
         (mint.jti.clone(), mint.expires_at(), client.client_id.clone(), grant.subject.clone());
     let kept = server.store.write(move |sql| {

@@ -1,0 +1,53 @@
+//! Claims become tokens.
+
+use chartgate_access::client::{Client, TokenStatus};
+use chartgate_protocol::jose::claims::AccessTokenClaims;
+use chartgate_protocol::jose::{Algorithm, SigningKey, jws};
+use chartgate_protocol::oauth::error::ErrorCode;
+
+use super::for_person::not_a_claim;
+use super::{Denied, OAuthError};
+use crate::authorization_server::AuthorizationServer;
+use crate::live::tokens::traits_of;
+
+/// An access token with these claims, and a place in a status list if its client asks for one.
+pub(super) async fn access_token(
+    server: &AuthorizationServer,
+    client: &Client,
+    mut claims: AccessTokenClaims,
+) -> Result<String, Denied> {
+    let ring = server.keys.current();
+    if client.options.token_status == TokenStatus::Listed {
+        let key = ring.signing.kid().to_owned();
+        let traits = traits_of(&claims, key).ok_or_else(|| not_a_claim("a claim has a foreign form"))?;
+        let place = server.status_lists.give_place(traits, claims.exp.timestamp()).await;
+        claims.status = Some(place.map_err(|error| {
+            tracing::error!(%error, "a place in a status list");
+            Denied::new("no-place-in-status-list", OAuthError::unavailable())
+        })?);
+    }
+    sign(&ring.signing, "at+jwt", &claims)
+}
+
+/// Signs claims of a token of ours, with an algorithm that a client asked for.
+pub(super) fn sign_with(
+    server: &AuthorizationServer,
+    algorithm: Option<Algorithm>,
+    typ: &str,
+    claims: &impl serde::Serialize,
+) -> Result<String, Denied> {
+    let ring = server.keys.current();
+    let key = algorithm.map_or(Some(&ring.signing), |algorithm| ring.signing_with(algorithm));
+    sign(key.ok_or_else(signing_failed)?, typ, claims)
+}
+
+fn sign(key: &SigningKey, typ: &str, claims: &impl serde::Serialize) -> Result<String, Denied> {
+    jws::sign(key, typ, claims).map_err(|error| {
+        tracing::error!(%error, "signing");
+        signing_failed()
+    })
+}
+
+fn signing_failed() -> Denied {
+    Denied::new("signing-failed", OAuthError::new(ErrorCode::ServerError, "signing failed"))
+}

@@ -48,6 +48,7 @@ fn token(sub: &str, client_id: &str, exp: i64) -> AccessTokenClaims {
         act: None,
         cnf: None,
         authorization_details: Vec::new(),
+        status: None,
     }
 }
 

@@ -13,6 +13,7 @@ use chartgate_protocol::smart::scope::SmartScope;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClientId, Role};
+use crate::profile::Profile;
 
 /// What kind of program a client is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -120,6 +121,8 @@ pub enum TokenStatus {
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClientOptions {
+    /// By whose rules it was written.
+    pub profile: Profile,
     /// What it may do beyond its own tokens.
     pub permissions: BTreeSet<Permission>,
     /// Where a browser may go once its person is signed out. OpenID Connect RP-Initiated Logout section 3.1.
@@ -249,6 +252,7 @@ names!(
     Confidential = "confidential",
     Backend = "backend"
 );
+names!(Profile, "smart, fapi2, mcp, plain", Smart = "smart", Fapi2 = "fapi2", Mcp = "mcp", Plain = "plain");
 names!(Permission, "introspect:any", IntrospectAny = "introspect:any");
 names!(
     AuthMethod,

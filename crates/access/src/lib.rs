@@ -11,5 +11,6 @@ pub mod login;
 pub mod pdp;
 pub mod permit;
 pub mod principal;
+pub mod profile;
 pub mod session;
 pub mod token;

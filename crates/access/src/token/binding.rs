@@ -1,7 +1,7 @@
 //! What tokens are bound to, and what follows them. RFC 9449 sections 5, 6 and 10, RFC 8705 section 3; ATTACKS O12.
 
-use chartgate_protocol::jose::Thumbprint;
 use chartgate_protocol::jose::claims::Confirmation;
+use chartgate_protocol::jose::{Algorithm, Thumbprint};
 
 use crate::client::{BoundTokens, Client, ClientKind};
 
@@ -10,6 +10,8 @@ use crate::client::{BoundTokens, Client, ClientKind};
 pub struct Possession<'a> {
     /// The key of a DPoP proof.
     pub key: Option<&'a Thumbprint>,
+    /// What that proof is signed with.
+    pub algorithm: Option<Algorithm>,
     /// The certificate of its connection.
     pub certificate: Option<&'a Thumbprint>,
 }
@@ -23,6 +25,9 @@ pub enum NotBound {
     /// RFC 8705 section 3.4.
     #[error("the client has to show a certificate")]
     Certificate,
+    /// FAPI 2.0 section 5.4.1.
+    #[error("the client's proofs may not be signed with this algorithm")]
+    Algorithm,
 }
 
 /// By whom tokens are asked for that follow others.
@@ -45,6 +50,10 @@ impl Client {
     /// # Errors
     /// [`NotBound`].
     pub fn bind(&self, proved: Possession<'_>) -> Result<Option<Confirmation>, NotBound> {
+        let rules = self.rules();
+        if proved.algorithm.is_some_and(|algorithm| !rules.algorithms.contains(&algorithm)) {
+            return Err(NotBound::Algorithm);
+        }
         if self.options.dpop_bound_access_tokens == BoundTokens::Required && proved.key.is_none() {
             return Err(NotBound::Key);
         }
@@ -52,7 +61,11 @@ impl Client {
             BoundTokens::Required => Some(proved.certificate.ok_or(NotBound::Certificate)?),
             BoundTokens::Optional => None,
         };
-        Ok(Confirmation::to(proved.key, certificate))
+        let cnf = Confirmation::to(proved.key, certificate);
+        match rules.tokens {
+            BoundTokens::Required if cnf.is_none() => Err(NotBound::Key),
+            BoundTokens::Required | BoundTokens::Optional => Ok(cnf),
+        }
     }
 
     /// Whose heir it is by a refresh token of its own. RFC 9449 section 5: what a public client has is bound to its key;

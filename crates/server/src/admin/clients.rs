@@ -45,6 +45,7 @@ impl Administrator {
         }
         let mut record = self.record(by, Event::ClientAdded, &client.client_id);
         note(&mut record, "kind", client.kind);
+        note(&mut record, "profile", client.options.profile);
         note(&mut record, "scope", &client.scope);
         for actor in &client.options.may_act {
             note(&mut record, "may_act", actor);
@@ -126,6 +127,7 @@ fn show(client: &Client) -> Value {
     let mut shown = json!({
         "client_id": client.client_id,
         "kind": client.kind,
+        "profile": options.profile,
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
         "redirect_uris": client.redirect_uris,
         "grant_types": client.grant_types,

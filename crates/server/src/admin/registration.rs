@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use chartgate_access::client::{AuthMethod, Client, ClientKind, Consent, GrantType, Permission};
+use chartgate_access::client::{
+    AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, Permission,
+    PushedRequests,
+};
+use chartgate_access::profile::Clients;
 use chartgate_protocol::jose::{Algorithm, KeySet};
 use chartgate_protocol::oauth::mtls::{RegisteredCertificates, RegisteredSubject};
 use chartgate_protocol::oauth::redirect::RedirectUri;
@@ -19,11 +23,12 @@ pub(super) fn settle(new: NewClient) -> Result<Client, CommandError> {
     if id.is_foreign() {
         return invalid(format!("`{id}` is a name of another issuer's"));
     }
+    let has_keys = new.jwks.is_some() || new.options.jwks_uri.is_some();
+    let wants_keys = new.options.profile.rules().clients == Clients::WithKeys;
     let method = new.auth_method.unwrap_or(match new.kind {
         ClientKind::Public => AuthMethod::None,
-        ClientKind::Backend if new.jwks.is_some() || new.options.jwks_uri.is_some() => {
-            AuthMethod::PrivateKeyJwt
-        }
+        ClientKind::Backend if has_keys => AuthMethod::PrivateKeyJwt,
+        ClientKind::Confidential if has_keys && wants_keys => AuthMethod::PrivateKeyJwt,
         ClientKind::Confidential | ClientKind::Backend => AuthMethod::ClientSecretBasic,
     });
     check_certificates(method, new.jwks.as_ref(), new.options.tls_client_auth.as_ref())?;
@@ -90,7 +95,7 @@ pub(super) fn settle(new: NewClient) -> Result<Client, CommandError> {
             None,
         ) => {}
     }
-    Ok(Client {
+    let client = Client {
         client_id: id,
         kind: new.kind,
         token_endpoint_auth_method: method,
@@ -101,8 +106,29 @@ pub(super) fn settle(new: NewClient) -> Result<Client, CommandError> {
         roles: new.roles,
         jwks: new.jwks,
         consent: new.consent.unwrap_or(Consent::Ask),
-        options: new.options,
-    })
+        options: in_profile(new.options),
+    };
+    match client.check_profile() {
+        Ok(()) => Ok(client),
+        Err(cause) => invalid(format!("the profile {}: {cause}", client.options.profile)),
+    }
+}
+
+/// What a profile leaves no choice about, where the registration does not say it: the result is what is judged.
+fn in_profile(mut options: ClientOptions) -> ClientOptions {
+    let rules = options.profile.rules();
+    if rules.pushed_requests == PushedRequests::Required {
+        options.pushed_requests = PushedRequests::Required;
+    }
+    if rules.tokens == BoundTokens::Required
+        && options.tls_client_certificate_bound_access_tokens == BoundTokens::Optional
+    {
+        options.dpop_bound_access_tokens = BoundTokens::Required;
+    }
+    if !rules.algorithms.contains(&Algorithm::RS256) {
+        options.id_token_signed_response_alg.get_or_insert(Algorithm::ES256);
+    }
+    options
 }
 
 /// A certificate is known by one name, or by itself: RFC 8705 sections 2.1.2 and 2.2.2.

@@ -1,26 +1,37 @@
 //! Where a token is to be good. RFC 8707, SMART App Launch 2.2 (`aud`).
 
+use chartgate_access::client::Client;
+use chartgate_access::profile::ResourceNamed;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::SmartScope;
 
 use super::AuthorizationServer;
 
-/// The resource is not one of ours. `invalid_target` on the wire; RFC 8707 section 2.
+/// There is no such resource. `invalid_target` on the wire; RFC 8707 section 2.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the resource is not one that this server issues tokens for")]
-pub(super) struct UnknownResource;
+pub(super) enum NoResource {
+    /// It is not one of ours.
+    #[error("the resource is not one that this server issues tokens for")]
+    Unknown,
+    /// The client's profile wants it named.
+    #[error("the request has to name its resource")]
+    NotNamed,
+}
 
 /// Resolves the audience: what the request names, else the client's registered default, else the only FHIR route if a
 /// FHIR scope was granted, else the issuer.
 ///
 /// # Errors
-/// [`UnknownResource`].
+/// [`NoResource`].
 pub(super) fn resolve(
     server: &AuthorizationServer,
+    client: &Client,
     requested: Option<&str>,
-    registered: Option<&str>,
     scope: &ScopeSet,
-) -> Result<String, UnknownResource> {
+) -> Result<String, NoResource> {
+    if requested.is_none() && client.rules().resource == ResourceNamed::Always {
+        return Err(NoResource::NotNamed);
+    }
     let (routes, issuer) = (&server.routes, &server.issuer);
     let known = |asked: &str| {
         // A slash at the end of a base URL means the same place to every FHIR client.
@@ -32,8 +43,8 @@ pub(super) fn resolve(
         let elsewhere = || server.tokens.audiences.iter().find(|audience| *audience == asked).cloned();
         route.or_else(elsewhere).or_else(|| (asked == issuer).then(|| issuer.clone()))
     };
-    if let Some(asked) = requested.or(registered) {
-        return known(asked).ok_or(UnknownResource);
+    if let Some(asked) = requested.or(client.audience.as_deref()) {
+        return known(asked).ok_or(NoResource::Unknown);
     }
     let mut fhir = routes.iter().filter(|route| route.is_fhir());
     match (fhir.next(), fhir.next()) {

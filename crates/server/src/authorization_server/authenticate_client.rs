@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use chartgate_access::client::{AuthMethod, Client};
 use chartgate_access::ids::ClientId;
+use chartgate_access::profile::AssertionAudience;
 use chartgate_protocol::form::Form;
-use chartgate_protocol::jose::{Algorithm, Claimed, ClientAssertionVerifier};
+use chartgate_protocol::jose::{Claimed, ClientAssertionVerifier};
 use chartgate_protocol::oauth::client_authentication::{Presented, PresentedError};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::{Secret, Timestamp};
@@ -22,19 +23,6 @@ use crate::live::client_keys::NoKeys;
 use crate::net::door::Door;
 use crate::store::StoreError;
 use crate::store::used_assertions::FirstUse;
-
-/// The furthest that an assertion's `exp` may lie ahead. SMART App Launch 2.2: five minutes.
-const ASSERTION_LIFE: Duration = Duration::from_secs(300);
-/// What assertions may be signed with.
-const ASSERTION_ALGORITHMS: [Algorithm; 7] = [
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::EdDSA,
-];
 
 /// A client that did not prove who it is: the reason for the record, and what it says of itself.
 #[derive(Debug)]
@@ -160,11 +148,17 @@ async fn check_assertion(
     now: Timestamp,
 ) -> Result<FirstUse, AssertionError> {
     let keys = server.client_keys.of(client, kid).await.map_err(|NoKeys| AssertionError::Rejected)?;
+    let rules = client.rules();
+    let mut audiences = vec![server.issuer.clone()];
+    match rules.assertion_audience {
+        AssertionAudience::Issuer => {}
+        AssertionAudience::IssuerOrTokenEndpoint => audiences.push(format!("{}/token", server.issuer)),
+    }
     let verifier = ClientAssertionVerifier {
         client_id: client.client_id.as_str(),
-        audiences: &[format!("{}/token", server.issuer), server.issuer.clone()],
-        algorithms: &ASSERTION_ALGORITHMS,
-        max_lifetime: ASSERTION_LIFE,
+        audiences: &audiences,
+        algorithms: rules.algorithms,
+        max_lifetime: rules.assertion_life,
         skew: Duration::ZERO,
     };
     let claims = verifier.verify(assertion, &keys, now).map_err(|_| AssertionError::Rejected)?;

@@ -78,7 +78,7 @@ async fn begin(server: &AuthorizationServer, form: &Form, headers: &HeaderMap) -
         Err(error) => return unavailable(&error),
     };
     let reply = Reply { server, redirect_uri: &addressed.redirect_uri, state: addressed.state.as_deref() };
-    if client.options.pushed_requests == PushedRequests::Required {
+    if client.pushed_requests() == PushedRequests::Required {
         return reply.error(ErrorCode::InvalidRequest, "the client has to push its requests");
     }
     match check(server, &client, &addressed.redirect_uri, form) {
@@ -159,8 +159,7 @@ pub(super) fn check(
     if scope.is_empty() {
         return refuse(ErrorCode::InvalidScope, "none of the scopes can be granted to this client");
     }
-    let registered = client.audience.as_deref();
-    let audience = audience::resolve(server, request.resource.as_deref(), registered, &scope)
+    let audience = audience::resolve(server, client, request.resource.as_deref(), &scope)
         .map_err(|e| (ErrorCode::InvalidTarget, e.to_string()))?;
     let now = server.clock.now();
     let signed_in_since = match (request.prompt, request.max_age) {

@@ -98,8 +98,7 @@ fn check(
         let description = "none of the scopes can be granted to this client";
         return Err(OAuthError::new(ErrorCode::InvalidScope, description));
     }
-    let registered = client.audience.as_deref();
-    let audience = audience::resolve(server, request.resource.as_deref(), registered, &scope)
+    let audience = audience::resolve(server, client, request.resource.as_deref(), &scope)
         .map_err(|e| OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))?;
     sender.use_up_early(server, client)?;
     let device = DeviceAuthorization {

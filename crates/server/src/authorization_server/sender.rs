@@ -49,7 +49,11 @@ impl Sender {
 
     /// For whoever decides what tokens are bound to.
     pub(super) fn possession(&self) -> Possession<'_> {
-        Possession { key: self.key(), certificate: self.certificate.as_ref() }
+        Possession {
+            key: self.key(),
+            algorithm: self.key.as_ref().map(|key| key.algorithm),
+            certificate: self.certificate.as_ref(),
+        }
     }
 
     /// Uses the proof up, for a client that has shown nothing but its name if it is a public one.

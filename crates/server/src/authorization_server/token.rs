@@ -27,6 +27,7 @@ use chartgate_access::session::Session;
 use chartgate_access::token::binding::NotBound;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_protocol::form::Form;
+use chartgate_protocol::jose::Rejection;
 use chartgate_protocol::jose::claims::{Actor as TokenActor, Confirmation};
 use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::ErrorCode;
@@ -131,6 +132,7 @@ impl Asking<'_> {
     fn bind(&self) -> Result<Option<Confirmation>, Denied> {
         self.client.bind(self.sender.possession()).map_err(|cause| match cause {
             NotBound::Key => ProofError::Missing.into(),
+            NotBound::Algorithm => ProofError::Token(Rejection::AlgorithmNotAllowed).into(),
             NotBound::Certificate => {
                 let error = OAuthError::new(ErrorCode::InvalidRequest, cause.to_string());
                 Denied::new("no-client-certificate", error)

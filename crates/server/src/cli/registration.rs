@@ -7,6 +7,7 @@ use chartgate_access::client::{
     AuthMethod, BoundTokens, ClientKind, ClientOptions, GrantType, Permission, PushedRequests, TokenStatus,
 };
 use chartgate_access::ids::{ClientId, Role};
+use chartgate_access::profile::Profile;
 use chartgate_protocol::jose::Algorithm;
 use chartgate_protocol::oauth::https_uri::HttpsUri;
 use chartgate_protocol::oauth::mtls::{RegisteredSubject, SUBJECT_MEMBERS};
@@ -21,6 +22,9 @@ pub(super) struct Registration {
     id: ClientId,
     #[arg(long)]
     kind: ClientKind,
+    /// By whose rules it was written: smart, fapi2, mcp or plain.
+    #[arg(long, default_value_t = Profile::default())]
+    profile: Profile,
     #[arg(long = "redirect-uri")]
     redirect_uris: Vec<RedirectUri>,
     /// A grant by its registered name; may be given several times.
@@ -124,6 +128,7 @@ impl Registration {
             roles: self.roles.into_iter().collect(),
             consent: None,
             options: ClientOptions {
+                profile: self.profile,
                 permissions: self.permissions.into_iter().collect(),
                 post_logout_redirect_uris: self.post_logout_redirect_uris,
                 may_act: self.may_act.into_iter().collect(),

@@ -64,6 +64,12 @@ impl Sql<'_> {
         self.execute(text, &[digest.into(), successor.into(), now.into()]).map(drop)
     }
 
+    /// Lets a token that is not replaced end at another time, never sooner.
+    pub(crate) fn extend_refresh_token(&self, digest: &str, until: Timestamp) -> Result<(), StoreError> {
+        let text = "UPDATE refresh_tokens SET expires_at = ?2 WHERE digest = ?1 AND expires_at < ?2";
+        self.execute(text, &[digest.into(), until.into()]).map(drop)
+    }
+
     /// Cuts a single token off.
     pub(crate) fn revoke_refresh_token(&self, digest: &str, now: Timestamp) -> Result<(), StoreError> {
         let text = "UPDATE refresh_tokens SET revoked_at = ?2 WHERE digest = ?1 AND revoked_at IS NULL";

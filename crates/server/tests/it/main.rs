@@ -64,6 +64,8 @@ mod passwords;
 #[cfg(test)]
 mod possession;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod questions;
 #[cfg(test)]
 mod refresh;

@@ -70,6 +70,14 @@ impl DpopKey {
         }
     }
 
+    /// Sends a request with a proof that has no nonce yet: it is asked for one, and nothing of the request is used up.
+    pub(crate) async fn first(&self, gateway: &Gateway, call: &Call) -> Answer {
+        let proof = self.proof(gateway, call.place(), None, &json!({ "nonce": null }));
+        let answer = call.clone().header("dpop", &proof).to(gateway).await;
+        assert_eq!(answer.error(), "use_dpop_nonce");
+        answer
+    }
+
     /// Sends a request with a proof, once more where it is told a nonce.
     pub(crate) async fn send(&self, gateway: &Gateway, call: &Call) -> Answer {
         let mut connection = Connection::open(gateway).await;

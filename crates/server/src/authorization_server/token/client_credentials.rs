@@ -28,8 +28,7 @@ pub(super) async fn redeem(
             OAuthError::new(ErrorCode::InvalidScope, "none of the scopes can be granted to this client");
         return Err(Denied::new("no-grantable-scope", error));
     }
-    let registered = client.audience.as_deref();
-    let audience = audience::resolve(server, resource, registered, &scope).map_err(|e| {
+    let audience = audience::resolve(server, client, resource, &scope).map_err(|e| {
         Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))
     })?;
     let targets =

@@ -8,6 +8,7 @@ use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
 use chartgate_access::ids::{ClientId, GrantId};
 use chartgate_access::issue::{IssueTo, MayIssue, MayNotIssue, may_issue};
 use chartgate_access::principal::{User, UserState};
+use chartgate_access::profile::Rotation;
 use chartgate_access::token::access_token::Mint;
 use chartgate_access::token::binding::Heir;
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -90,7 +91,9 @@ pub(super) async fn issue_for_person(
     } else {
         None
     };
-    let refresh_token = wants_refresh_token(client, &grant).then(opaque_secret);
+    // FAPI 2.0 section 5.3.2.1: who proves who it is, and a key, keeps what it has.
+    let keeps = after.is_some() && client.rules().rotation == Rotation::Keeps;
+    let refresh_token = (!keeps && wants_refresh_token(client, &grant)).then(opaque_secret);
     let next = refresh_token.as_ref().map(|secret| {
         let token = RefreshToken {
             client_id: client.client_id.clone(),
@@ -107,7 +110,9 @@ pub(super) async fn issue_for_person(
         None => Event::TokenIssued,
         Some(_) => Event::TokenRefreshed,
     };
-    let by = By { client_id: client.client_id.clone(), heir: client.heir(), cnf: mint.cnf.clone() };
+    let kept_until = keeps.then(|| refresh_deadline(server, &grant, now));
+    let by =
+        By { client_id: client.client_id.clone(), heir: client.heir(), cnf: mint.cnf.clone(), kept_until };
     write(server, by, &grant, after, next).await?;
 
     let mut record = origin.record(event, Outcome::Allow, now);
@@ -137,6 +142,8 @@ struct By {
     client_id: ClientId,
     heir: Heir,
     cnf: Option<Confirmation>,
+    /// Where its refresh token is not replaced: when it ends now.
+    kept_until: Option<Timestamp>,
 }
 
 /// Consumes what is consumed and keeps what is new, in one transaction. For a reused token the family ends instead.
@@ -195,6 +202,9 @@ async fn write(
             {
                 keep(sql, &grant.id, next.as_ref())?;
                 sql.consume_refresh_token(&used, digest, now)?;
+            }
+            if let (Redemption::Rotate, Some(until)) = (&redemption, by.kept_until) {
+                sql.extend_refresh_token(&used, until)?;
             }
             Ok((redemption, cut))
         })

@@ -44,8 +44,8 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         let error = OAuthError::new(ErrorCode::InvalidScope, "none of the scopes can be granted this way");
         return Err(Denied::new("no-grantable-scope", error));
     }
-    let (asked, registered) = (request.resource.as_deref(), client.audience.as_deref());
-    let audience = audience::resolve(server, asked, registered, &scope).map_err(|e| {
+    let asked = request.resource.as_deref();
+    let audience = audience::resolve(server, client, asked, &scope).map_err(|e| {
         Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))
     })?;
     let grant = Grant {

@@ -133,6 +133,8 @@ pub struct ClientOptions {
     pub pushed_requests: PushedRequests,
     /// Where its public keys are, if it did not register the keys themselves.
     pub jwks_uri: Option<HttpsUri>,
+    /// Where it is told that a session ended. OpenID Connect Back-Channel Logout section 2.2; it always learns which.
+    pub backchannel_logout_uri: Option<HttpsUri>,
     /// Whether its access tokens say where their status is. draft-ietf-oauth-status-list section 6.
     pub token_status: TokenStatus,
     /// What its ID tokens are signed with, if not with our own choice. OpenID Connect Registration section 2.

@@ -1,3 +1,4 @@
 //! OpenID Connect beside OAuth.
 
+pub mod back_channel_logout;
 pub mod logout;

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use axum::Router;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
@@ -11,6 +11,7 @@ use chartgate_values::{Clock, Secret};
 use tokio::sync::watch;
 
 use crate::admin::Administrator;
+use crate::authorization_server::back_channel_logout::BackChannelLogout;
 use crate::authorization_server::{self, AuthorizationServer, Followers};
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -52,6 +53,7 @@ pub(crate) struct App {
     issuers: Arc<LiveIssuers>,
     proofs: Arc<Proofs>,
     status_lists: Arc<StatusLists>,
+    pub(crate) back_channel_logout: Arc<BackChannelLogout>,
     care: Arc<LiveCare>,
     passwords: Arc<Passwords>,
     master: MasterKey,
@@ -135,6 +137,14 @@ impl App {
             clock: Arc::clone(&clock),
             written: Mutex::default(),
         });
+        let back_channel_logout = Arc::new(BackChannelLogout {
+            issuer: config.issuer.clone(),
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            journal: log.journal.clone(),
+            clock: Arc::clone(&clock),
+            egress: RwLock::default(),
+        });
         let administrator = Arc::new(Administrator {
             issuer: config.issuer.clone(),
             timeouts: config.sessions,
@@ -160,6 +170,7 @@ impl App {
             sessions,
             administrator,
             status_lists,
+            back_channel_logout,
             keys,
             issuers,
             proofs,
@@ -269,6 +280,7 @@ impl App {
         gateway: Arc<Gateway>,
     ) -> anyhow::Result<Router> {
         let egress = Arc::new(Egress::new(&config.egress)?);
+        self.back_channel_logout.go_out_by(Arc::clone(&egress));
         let own_tokens = Arc::new(OwnTokens {
             issuer: config.issuer.clone(),
             keys: Arc::clone(&self.keys),

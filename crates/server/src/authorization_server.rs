@@ -3,6 +3,7 @@
 mod audience;
 mod authenticate_client;
 mod authorize;
+pub(crate) mod back_channel_logout;
 mod client_request;
 mod device_authorization;
 mod discovery;

@@ -117,6 +117,8 @@ pub(crate) async fn run(
     let commands = socket::bind(&app.config.data_dir).context("the administration socket")?;
     tokio::spawn(socket::serve(commands, Arc::clone(&app.administrator), stopped.clone()));
 
+    tokio::spawn(Arc::clone(&app.back_channel_logout).run(stopped.clone()));
+
     record(&app, Event::Started, &[]).await?;
     tracing::info!(issuer = app.config.issuer, "serving");
     ready()?;

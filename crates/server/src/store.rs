@@ -16,6 +16,7 @@ pub(crate) mod exchanged_tokens;
 pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod login_failures;
+pub(crate) mod logout_notices;
 pub(crate) mod logout_requests;
 mod migrations;
 pub(crate) mod pending;

@@ -85,6 +85,8 @@ named! {
         Logout = "logout",
         /// A session was ended by another than its person.
         SessionEnded = "session.end",
+        /// A client is told that a session ended, or was told in vain.
+        LogoutTold = "logout.tell",
         /// A client pushed an authorization request.
         RequestPushed = "authorization.push",
         /// A device asked for its person.

@@ -50,6 +50,10 @@ pub struct ServerMetadata {
     pub device_authorization_endpoint: String,
     /// OpenID Connect RP-Initiated Logout section 2.1.
     pub end_session_endpoint: String,
+    /// OpenID Connect Back-Channel Logout section 2.1.
+    pub backchannel_logout_supported: bool,
+    /// OpenID Connect Back-Channel Logout section 2.1: logout tokens name the session.
+    pub backchannel_logout_session_supported: bool,
     /// RFC 7662.
     pub introspection_endpoint: String,
     /// Ways of client authentication there: nobody asks unnamed.

@@ -140,6 +140,8 @@ fn show(client: &Client) -> Value {
         "permissions": options.permissions,
         "may_act": options.may_act,
         "require_pushed_authorization_requests": options.pushed_requests == PushedRequests::Required,
+        "backchannel_logout_uri": options.backchannel_logout_uri,
+        "backchannel_logout_session_required": options.backchannel_logout_uri.is_some(),
         "token_status_list": options.token_status == TokenStatus::Listed,
         "id_token_signed_response_alg": options.id_token_signed_response_alg,
         "dpop_bound_access_tokens": options.dpop_bound_access_tokens == BoundTokens::Required,

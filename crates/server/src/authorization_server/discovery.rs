@@ -76,6 +76,8 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         introspection_endpoint: at("/introspect"),
         introspection_endpoint_auth_methods_supported: proving_methods(&server),
         introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        backchannel_logout_supported: true,
+        backchannel_logout_session_supported: true,
         code_challenge_methods_supported: &["S256"],
         subject_types_supported: &["public"],
         id_token_signing_alg_values_supported: server

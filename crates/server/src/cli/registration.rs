@@ -56,6 +56,9 @@ pub(super) struct Registration {
     /// Refuse authorization requests that it did not push first (RFC 9126).
     #[arg(long)]
     require_pushed_authorization_requests: bool,
+    /// Where it is told that a session ended, by whatever (OpenID Connect Back-Channel Logout).
+    #[arg(long)]
+    backchannel_logout_uri: Option<HttpsUri>,
     /// Give its access tokens a `status` claim: a place in a list that anybody may fetch (Token Status List).
     #[arg(long)]
     token_status_list: bool,
@@ -138,6 +141,7 @@ impl Registration {
                     PushedRequests::Optional
                 },
                 jwks_uri: self.jwks_uri,
+                backchannel_logout_uri: self.backchannel_logout_uri,
                 token_status: if self.token_status_list {
                     TokenStatus::Listed
                 } else {

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_logout_requests.sql"),
     include_str!("migrations/0003_device_authorizations.sql"),
@@ -14,6 +14,7 @@ const FILES: [&str; 9] = [
     include_str!("migrations/0007_care_of_others.sql"),
     include_str!("migrations/0008_bound_refresh_tokens.sql"),
     include_str!("migrations/0009_status_lists.sql"),
+    include_str!("migrations/0010_logout_notices.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -57,6 +57,7 @@ impl Sql<'_> {
 
     /// Ends a session and the grants that live with it.
     pub(crate) fn end_session(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
+        self.note_logout(id, now)?;
         let values = [id.as_str().into(), now.into()];
         self.execute("UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL", &values)?;
         let text = "UPDATE grants SET revoked_at = ?2 WHERE session = ?1 AND revoked_at IS NULL";
@@ -65,6 +66,9 @@ impl Sql<'_> {
 
     /// Ends every session and grant of a person.
     pub(crate) fn end_all_sessions(&self, of: &Subject, now: Timestamp) -> Result<(), StoreError> {
+        for session in self.open_sessions(Some(of))? {
+            self.note_logout(&session.id, now)?;
+        }
         let values = [of.as_str().into(), now.into()];
         self.spoil_codes(of, now)?;
         self.execute("UPDATE sessions SET ended_at = ?2 WHERE subject = ?1 AND ended_at IS NULL", &values)?;

@@ -9,7 +9,8 @@ use crate::routes::{SCOPE, serve_in};
 use crate::wire::{Answer, Call};
 
 const BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-const OUT: &str = "[egress]\nallow = [\"127.0.0.0/8\", \"::1/128\"]\nca = \"ca.pem\"\n";
+/// A way out to servers of the tests.
+pub(crate) const OUT: &str = "[egress]\nallow = [\"127.0.0.0/8\", \"::1/128\"]\nca = \"ca.pem\"\n";
 
 /// A gateway with a backend whose keys are under `path` of a server.
 async fn serve(name: &str, egress: &str, path: &str) -> (Gateway, Secured) {

@@ -1,5 +1,6 @@
 //! An upstream that wants to know who calls: over TLS, with a certificate or a token of its own token endpoint.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -36,6 +37,10 @@ pub(crate) struct Seen {
     pub(crate) keys: Option<String>,
     /// How often it was asked.
     pub(crate) keys_asked: usize,
+    /// What was said under `/logout`: the path and the body.
+    pub(crate) logouts: Vec<(String, String)>,
+    /// What is answered there, one after the other; nothing: 200.
+    pub(crate) logout_answers: VecDeque<StatusCode>,
 }
 
 /// The server. It ends with its value.
@@ -140,6 +145,12 @@ async fn answer(
             Some(keys) => answer(StatusCode::OK, keys),
             None => answer(StatusCode::SERVICE_UNAVAILABLE, String::new()),
         };
+    }
+    if head.uri.path().starts_with("/logout") {
+        let said = String::from_utf8(body.to_vec()).unwrap();
+        seen.logouts.push((head.uri.path().to_owned(), said));
+        let status = seen.logout_answers.pop_front().unwrap_or(StatusCode::OK);
+        return answer(status, String::new());
     }
     if head.uri.path() == "/elsewhere" {
         let to = Response::builder().status(StatusCode::FOUND).header("location", "/keys");

@@ -64,6 +64,9 @@ pub enum GrantType {
     /// RFC 7523 section 2.1.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
     JwtBearer,
+    /// CIBA Core section 4.
+    #[serde(rename = "urn:openid:params:grant-type:ciba")]
+    Ciba,
 }
 
 /// Whether a person is asked before the client gets a code.
@@ -131,6 +134,8 @@ pub struct ClientOptions {
     pub may_act: BTreeSet<ClientId>,
     /// Whether its authorization requests are pushed.
     pub pushed_requests: PushedRequests,
+    /// Where it is told that a person has answered, if it wants to be: CIBA Core section 4, mode `ping`.
+    pub backchannel_client_notification_endpoint: Option<HttpsUri>,
     /// Where its public keys are, if it did not register the keys themselves.
     pub jwks_uri: Option<HttpsUri>,
     /// Where it is told that a session ended. OpenID Connect Back-Channel Logout section 2.2; it always learns which.
@@ -269,13 +274,15 @@ names!(
 names!(
     GrantType,
     "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, \
-     urn:ietf:params:oauth:grant-type:token-exchange, urn:ietf:params:oauth:grant-type:jwt-bearer",
+     urn:ietf:params:oauth:grant-type:token-exchange, urn:ietf:params:oauth:grant-type:jwt-bearer, \
+     urn:openid:params:grant-type:ciba",
     AuthorizationCode = "authorization_code",
     RefreshToken = "refresh_token",
     ClientCredentials = "client_credentials",
     DeviceCode = "urn:ietf:params:oauth:grant-type:device_code",
     TokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange",
     JwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    Ciba = "urn:openid:params:grant-type:ciba",
 );
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Grants: what a client was allowed, by whom, for how long.
 
 pub mod authorization_code;
+pub mod backchannel;
 pub mod device;
+pub mod polling;
 pub mod refresh;
 pub mod token_exchange;
 

@@ -3,6 +3,7 @@
 //! The command line speaks to the running gateway through a socket in the data folder ([`socket`]); where none runs, it
 //! takes the folder's lock and carries the command out itself ([`client`]). Both come here.
 
+mod approvals;
 mod care;
 pub(crate) mod client;
 mod clients;
@@ -27,6 +28,8 @@ pub(crate) use clients::NewClient;
 pub(crate) use keys::Rotation;
 pub(crate) use users::NewUser;
 
+use crate::config::CommandLine;
+use crate::live::approvals::{Approvals, Decision};
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{KeyError, KeyRing};
@@ -92,6 +95,11 @@ pub(crate) enum Command {
     TokenRevoke {
         token: String,
     },
+    ApprovalList,
+    ApprovalDecide {
+        auth_req_id: String,
+        decision: Decision,
+    },
     /// Notes that the log is about to be read, and by which question.
     AuditRead {
         what: String,
@@ -133,6 +141,9 @@ pub(crate) struct Administrator {
     pub(crate) store: Arc<Store>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) issuers: Arc<LiveIssuers>,
+    pub(crate) approvals: Arc<Approvals>,
+    /// Whether it may answer for people.
+    pub(crate) command_line: CommandLine,
     pub(crate) care: Arc<LiveCare>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) passwords: Arc<Passwords>,
@@ -171,6 +182,8 @@ impl Administrator {
             Command::SessionList { user } => self.list_sessions(user.as_ref()),
             Command::SessionEnd { id } => self.end_session(by, id).await,
             Command::TokenRevoke { token } => self.revoke_token(by, &token).await,
+            Command::ApprovalList => self.list_approvals(),
+            Command::ApprovalDecide { auth_req_id, decision } => self.decide(by, auth_req_id, decision).await,
             Command::AuditRead { what, question } => self.note_audit_read(by, &what, &question).await,
         }
     }

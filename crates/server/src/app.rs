@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
@@ -16,6 +16,7 @@ use crate::authorization_server::{self, AuthorizationServer, Followers};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::front_door::FrontDoor;
+use crate::live::approvals::{self, Approvals};
 use crate::live::care::LiveCare;
 use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
@@ -51,6 +52,8 @@ pub(crate) struct App {
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) keys: Arc<KeyRing>,
     issuers: Arc<LiveIssuers>,
+    approvals: Arc<Approvals>,
+    egress: Arc<Egress>,
     proofs: Arc<Proofs>,
     status_lists: Arc<StatusLists>,
     pub(crate) back_channel_logout: Arc<BackChannelLogout>,
@@ -127,6 +130,13 @@ impl App {
         let sessions = Arc::new(LiveSessions::new(Arc::clone(&store), Arc::clone(&clock), config.sessions));
         let pepper = Secret::new(secrets.master.secret_for("password pepper")?.to_vec());
         let passwords = Arc::new(Passwords::new(pepper)?);
+        let egress = Arc::new(Egress::new(&config.egress)?);
+        let approvals = Arc::new(Approvals::new(
+            Arc::clone(&store),
+            Arc::clone(&egress),
+            secrets.master.derive(approvals::PURPOSE)?,
+            Arc::clone(&clock),
+        ));
         let issuers = Arc::new(LiveIssuers::default());
         issuers.replace(Arc::new(TrustedIssuers::new(&config.trusted_issuers)?));
         let status_lists = Arc::new(StatusLists {
@@ -143,7 +153,7 @@ impl App {
             keys: Arc::clone(&keys),
             journal: log.journal.clone(),
             clock: Arc::clone(&clock),
-            egress: RwLock::default(),
+            egress: Arc::clone(&egress),
         });
         let administrator = Arc::new(Administrator {
             issuer: config.issuer.clone(),
@@ -151,6 +161,8 @@ impl App {
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
             issuers: Arc::clone(&issuers),
+            approvals: Arc::clone(&approvals),
+            command_line: config.approvals.command_line,
             care: Arc::clone(&care),
             cut_offs: Arc::clone(&cut_offs),
             passwords: Arc::clone(&passwords),
@@ -173,6 +185,8 @@ impl App {
             back_channel_logout,
             keys,
             issuers,
+            approvals,
+            egress,
             proofs,
             care,
             passwords,
@@ -279,8 +293,7 @@ impl App {
         lasting: &Lasting,
         gateway: Arc<Gateway>,
     ) -> anyhow::Result<Router> {
-        let egress = Arc::new(Egress::new(&config.egress)?);
-        self.back_channel_logout.go_out_by(Arc::clone(&egress));
+        self.egress.reconfigure(&config.egress)?;
         let own_tokens = Arc::new(OwnTokens {
             issuer: config.issuer.clone(),
             keys: Arc::clone(&self.keys),
@@ -296,8 +309,9 @@ impl App {
             routes: Arc::clone(&config.routes),
             store: Arc::clone(&self.store),
             keys: Arc::clone(&self.keys),
-            client_keys: Arc::new(ClientKeys::new(egress)),
-            issuers: self.issuers.clone(),
+            client_keys: Arc::new(ClientKeys::new(Arc::clone(&self.egress))),
+            issuers: Arc::clone(&self.issuers),
+            approvals: Arc::clone(&self.approvals),
             cut_offs: Arc::clone(&self.cut_offs),
             sessions: Arc::clone(&self.sessions),
             status_lists: Arc::clone(&self.status_lists),

@@ -4,6 +4,7 @@ mod audience;
 mod authenticate_client;
 mod authorize;
 pub(crate) mod back_channel_logout;
+mod backchannel_authentication;
 mod client_request;
 mod device_authorization;
 mod discovery;
@@ -28,6 +29,7 @@ use chartgate_audit::journal::Journal;
 use chartgate_values::Clock;
 
 use crate::config::{Route, Tokens};
+use crate::live::approvals::Approvals;
 use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
@@ -52,6 +54,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) client_keys: Arc<ClientKeys>,
     pub(crate) issuers: Arc<LiveIssuers>,
+    pub(crate) approvals: Arc<Approvals>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) status_lists: Arc<StatusLists>,
@@ -83,6 +86,7 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
         .route("/revocations", get(revocations::get))
         .route("/par", post(par::post))
         .route("/device-authorization", post(device_authorization::post))
+        .route("/backchannel-authentication", post(backchannel_authentication::post))
         .route("/introspect", post(introspect::post))
         .route("/userinfo", get(userinfo::get).post(userinfo::get));
     for route in server.routes.iter() {

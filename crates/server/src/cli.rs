@@ -89,8 +89,6 @@ enum Word {
     Audit(audit::AuditWord),
     /// Sign in at a terminal, through the browser.
     Login(login::LoginWords),
-    /// Pending approvals (a later release).
-    Approval { words: Vec<String> },
     /// The HIPAA evidence pack (a later release).
     Evidence {
         /// Where to write it.
@@ -149,7 +147,6 @@ fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
             telemetry::quiet();
             audit::carry_out(word, &config, output)
         }
-        Word::Approval { .. } => anyhow::bail!("`approval` is not built yet"),
         Word::Evidence { .. } => anyhow::bail!("`evidence` is not built yet"),
         Word::Connect { .. } => anyhow::bail!("`connect` is not built yet"),
         Word::Login(words) => {

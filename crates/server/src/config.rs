@@ -2,6 +2,7 @@
 //!
 //! Read key by key rather than by derive, so that every error is reported at once, with its line.
 
+mod approvals;
 mod audit;
 mod egress;
 mod keys;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use chartgate_access::session::Timeouts;
 
+pub(crate) use approvals::{Approvals, CommandLine};
 pub(crate) use audit::{Audit, Durability};
 pub(crate) use egress::Egress;
 pub(crate) use keys::MasterKeySource;
@@ -58,6 +60,7 @@ pub(crate) struct Config {
     pub(crate) routes: Arc<[Route]>,
     /// Whose tokens are believed beside our own.
     pub(crate) trusted_issuers: Vec<TrustedIssuer>,
+    pub(crate) approvals: Approvals,
     /// Where calls may go that others asked for.
     pub(crate) egress: Egress,
 }
@@ -125,6 +128,8 @@ impl Config {
         let mut policy = root.table(reading, "policy");
         let policy_dir = policy.path(reading, "dir").unwrap_or_else(|| reading.folder.join("policies"));
         policy.finish(reading);
+        let section = root.table(reading, "approvals");
+        let approvals = Approvals::read(reading, section);
         let section = root.table(reading, "egress");
         let egress = Egress::read(reading, section);
         let base = issuer.clone().unwrap_or_default();
@@ -156,6 +161,7 @@ impl Config {
             policy_dir,
             routes: routes.into(),
             trusted_issuers,
+            approvals,
             egress,
             file: PathBuf::new(),
         })

@@ -4,6 +4,7 @@
 //! What is of the store changes through one method here, which writes the store first: so the next request sees what was committed,
 //! and nothing that was not.
 
+pub(crate) mod approvals;
 pub(crate) mod care;
 pub(crate) mod client_keys;
 pub(crate) mod cut_offs;

@@ -7,16 +7,11 @@ use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Grant;
+use super::polling::{Poll, PollError, Polled};
 use crate::ids::ClientId;
 
 /// How long a person may take, from the device's request on.
 pub const DEVICE_LIFE: Duration = Duration::from_secs(600);
-/// How long a device waits between two polls. RFC 8628 section 3.5: five seconds more after each that came too soon.
-pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// The longest that it is told to wait.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
-
 /// A device's request, as the store keeps it under the digest of its code.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct DeviceAuthorization {
@@ -32,63 +27,9 @@ pub struct DeviceAuthorization {
     pub asked_from: String,
     /// When it asked.
     pub asked_at: Timestamp,
-    /// How long it has to wait between two polls by now.
-    pub interval: Duration,
-    /// Its last poll.
-    pub polled_at: Option<Timestamp>,
-    /// What its person said.
-    pub answer: DeviceAnswer,
-}
-
-/// What the person said to a device's request.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeviceAnswer {
-    /// Nothing yet.
-    Waiting,
-    /// Yes: this is what the device gets.
-    Approved(Box<Grant>),
-    /// No.
-    Denied,
-    /// Yes, and the device has its tokens.
-    Redeemed,
-}
-
-/// What a poll comes to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[must_use = "a poll decides what the store writes"]
-pub enum Poll {
-    /// The person said yes: redeem the grant, this once.
-    Redeem(Box<Grant>),
-    /// Ask again.
-    Wait,
-    /// Ask again, but less often.
-    SlowDown,
-    /// There is nothing to wait for.
-    Refuse(DeviceError),
-}
-
-/// Why a device gets nothing.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum DeviceError {
-    /// There is none such.
-    #[error("device code is unknown")]
-    Unknown,
-    /// RFC 8628 section 3.4: bound to the client.
-    #[error("device code was issued to another client")]
-    WrongClient,
-    /// RFC 8628 section 3.5.
-    #[error("device code has expired")]
-    Expired,
-    /// RFC 8628 section 3.5.
-    #[error("the person said no")]
-    Denied,
-    /// Codes are good once.
-    #[error("device code was redeemed before")]
-    Redeemed,
-    /// RFC 9449 section 10, for devices.
-    #[error("device code was issued to a device with another key")]
-    WrongKey,
+    /// How far it has come.
+    #[serde(flatten)]
+    pub polled: Polled,
 }
 
 impl DeviceAuthorization {
@@ -102,39 +43,26 @@ impl DeviceAuthorization {
     pub fn poll(self, by: &ClientId, key: Option<&Thumbprint>, now: Timestamp) -> (Self, Poll) {
         let refuse = |kept: Self, cause| (kept, Poll::Refuse(cause));
         if self.client_id != *by {
-            return refuse(self, DeviceError::WrongClient);
+            return refuse(self, PollError::WrongClient);
         }
         if self.dpop_jkt.is_some() && self.dpop_jkt.as_ref() != key {
-            return refuse(self, DeviceError::WrongKey);
+            return refuse(self, PollError::WrongKey);
         }
         if now >= self.expires_at() {
-            return refuse(self, DeviceError::Expired);
+            return refuse(self, PollError::Expired);
         }
-        match self.answer {
-            DeviceAnswer::Denied => refuse(self, DeviceError::Denied),
-            DeviceAnswer::Redeemed => refuse(self, DeviceError::Redeemed),
-            DeviceAnswer::Approved(grant) => {
-                (Self { answer: DeviceAnswer::Redeemed, ..self }, Poll::Redeem(grant))
-            }
-            DeviceAnswer::Waiting => {
-                let too_soon = self.polled_at.is_some_and(|last| now < last.plus(self.interval));
-                let kept = Self { polled_at: Some(now), ..self };
-                if too_soon {
-                    let interval = kept.interval.saturating_add(POLL_INTERVAL).min(LONGEST_INTERVAL);
-                    (Self { interval, ..kept }, Poll::SlowDown)
-                } else {
-                    (kept, Poll::Wait)
-                }
-            }
-        }
+        let (polled, poll) = self.polled.poll(now);
+        (Self { polled, ..self }, poll)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Grant;
+    use super::super::polling::Answer;
     use super::*;
 
-    fn device(answer: DeviceAnswer) -> DeviceAuthorization {
+    fn device(answer: Answer) -> DeviceAuthorization {
         DeviceAuthorization {
             client_id: "tv".parse().unwrap(),
             scope: "openid".parse().unwrap(),
@@ -142,9 +70,7 @@ mod tests {
             dpop_jkt: None,
             asked_from: "192.0.2.1".into(),
             asked_at: Timestamp::from_unix(1000),
-            interval: POLL_INTERVAL,
-            polled_at: None,
-            answer,
+            polled: Polled { answer, ..Polled::default() },
         }
     }
 
@@ -169,21 +95,21 @@ mod tests {
 
     #[test]
     fn o18_who_polls_too_fast_has_to_wait_longer_each_time() {
-        let (device, first) = poll(device(DeviceAnswer::Waiting), 1001);
+        let (device, first) = poll(device(Answer::Waiting), 1001);
         assert_eq!(first, Poll::Wait);
         let (device, second) = poll(device, 1005);
-        assert_eq!((second, device.interval.as_secs()), (Poll::SlowDown, 10));
+        assert_eq!((second, device.polled.interval.as_secs()), (Poll::SlowDown, 10));
         let (device, third) = poll(device, 1014);
-        assert_eq!((third, device.interval.as_secs()), (Poll::SlowDown, 15));
+        assert_eq!((third, device.polled.interval.as_secs()), (Poll::SlowDown, 15));
         let (device, fourth) = poll(device, 1029);
-        assert_eq!((fourth, device.interval.as_secs()), (Poll::Wait, 15));
+        assert_eq!((fourth, device.polled.interval.as_secs()), (Poll::Wait, 15));
     }
 
     #[test]
     fn o18_another_client_neither_gets_nor_spends_anything() {
-        let before = device(DeviceAnswer::Approved(grant()));
+        let before = device(Answer::Approved(grant()));
         let (after, got) = before.clone().poll(&"other".parse().unwrap(), None, Timestamp::from_unix(1001));
-        assert_eq!((after, got), (before, Poll::Refuse(DeviceError::WrongClient)));
+        assert_eq!((after, got), (before, Poll::Refuse(PollError::WrongClient)));
     }
 
     #[test]
@@ -191,22 +117,22 @@ mod tests {
         let [own, other] =
             ["0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"]
                 .map(|jkt| jkt.parse::<Thumbprint>().unwrap());
-        let device = device(DeviceAnswer::Approved(grant()));
+        let device = device(Answer::Approved(grant()));
         let before = DeviceAuthorization { dpop_jkt: Some(own.clone()), ..device };
         let poll = |key| before.clone().poll(&"tv".parse().unwrap(), key, Timestamp::from_unix(1001));
         for key in [None, Some(&other)] {
-            assert_eq!(poll(key), (before.clone(), Poll::Refuse(DeviceError::WrongKey)));
+            assert_eq!(poll(key), (before.clone(), Poll::Refuse(PollError::WrongKey)));
         }
         assert_eq!(poll(Some(&own)).1, Poll::Redeem(grant()));
     }
 
     #[test]
     fn an_approved_device_gets_its_grant_once_until_its_deadline() {
-        let approved = device(DeviceAnswer::Approved(grant()));
+        let approved = device(Answer::Approved(grant()));
         let (redeemed, got) = poll(approved.clone(), 1599);
         assert_eq!(got, Poll::Redeem(grant()));
-        assert_eq!(poll(redeemed, 1599).1, Poll::Refuse(DeviceError::Redeemed));
-        assert_eq!(poll(approved, 1600).1, Poll::Refuse(DeviceError::Expired));
-        assert_eq!(poll(device(DeviceAnswer::Denied), 1001).1, Poll::Refuse(DeviceError::Denied));
+        assert_eq!(poll(redeemed, 1599).1, Poll::Refuse(PollError::Redeemed));
+        assert_eq!(poll(approved, 1600).1, Poll::Refuse(PollError::Expired));
+        assert_eq!(poll(device(Answer::Denied), 1001).1, Poll::Refuse(PollError::Denied));
     }
 }

@@ -49,6 +49,10 @@ pub enum ErrorCode {
     InvalidRequestObject,
     /// RFC 9101 section 7: the request URI is not one that we gave, or not good any more.
     InvalidRequestUri,
+    /// CIBA Core section 13: nobody is meant by the hint.
+    UnknownUserId,
+    /// CIBA Core section 13: the message cannot be shown.
+    InvalidBindingMessage,
     /// RFC 9449 section 5: the proof is missing, malformed, for another request or too old.
     InvalidDpopProof,
     /// RFC 9449 section 8: the proof has to hold the nonce that comes with this answer.
@@ -87,6 +91,8 @@ impl ErrorCode {
             Self::ConsentRequired => "consent_required",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
+            Self::UnknownUserId => "unknown_user_id",
+            Self::InvalidBindingMessage => "invalid_binding_message",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::InvalidRequestObject => "invalid_request_object",

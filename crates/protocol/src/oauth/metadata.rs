@@ -48,6 +48,12 @@ pub struct ServerMetadata {
     pub dpop_signing_alg_values_supported: &'static [&'static str],
     /// RFC 8628 section 4.
     pub device_authorization_endpoint: String,
+    /// CIBA Core section 4.
+    pub backchannel_authentication_endpoint: String,
+    /// CIBA Core section 4.
+    pub backchannel_token_delivery_modes_supported: &'static [&'static str],
+    /// CIBA Core section 4.
+    pub backchannel_user_code_parameter_supported: bool,
     /// OpenID Connect RP-Initiated Logout section 2.1.
     pub end_session_endpoint: String,
     /// OpenID Connect Back-Channel Logout section 2.1.

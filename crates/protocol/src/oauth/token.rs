@@ -8,6 +8,7 @@ use super::scope::ScopeSet;
 use super::token_exchange::{ExchangeRequest, TOKEN_EXCHANGE};
 use crate::form::Form;
 use crate::jose::claims::Confirmation;
+use crate::oidc::ciba::CIBA;
 
 /// RFC 8628 section 3.4.
 pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -38,6 +39,11 @@ pub enum TokenRequest {
     DeviceCode {
         /// The code as the device sends it.
         device_code: Secret<String>,
+    },
+    /// CIBA Core section 10.1.
+    Ciba {
+        /// The name of the client's request.
+        auth_req_id: String,
     },
     /// RFC 8693 section 2.1.
     TokenExchange(Box<ExchangeRequest>),
@@ -120,6 +126,7 @@ impl TokenRequest {
                 Ok(Self::RefreshToken { refresh_token: secret("refresh_token")?, scope: scope()? })
             }
             Some(DEVICE_CODE) => Ok(Self::DeviceCode { device_code: secret("device_code")? }),
+            Some(CIBA) => Ok(Self::Ciba { auth_req_id: need("auth_req_id")?.to_owned() }),
             Some(JWT_BEARER) => Ok(Self::JwtBearer(JwtBearerRequest {
                 assertion: secret("assertion")?,
                 scope: scope()?,

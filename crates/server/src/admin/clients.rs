@@ -136,6 +136,7 @@ fn show(client: &Client) -> Value {
         "roles": client.roles,
         "jwks": client.jwks,
         "jwks_uri": options.jwks_uri,
+        "backchannel_client_notification_endpoint": options.backchannel_client_notification_endpoint,
         "consent": client.consent,
         "permissions": options.permissions,
         "may_act": options.may_act,

@@ -58,6 +58,9 @@ pub(super) fn settle(new: NewClient) -> Result<Client, CommandError> {
     if grant_types.contains(&GrantType::TokenExchange) && new.kind == ClientKind::Public {
         return invalid("a public client cannot exchange tokens".to_owned());
     }
+    if grant_types.contains(&GrantType::Ciba) && new.kind == ClientKind::Public {
+        return invalid("a public client cannot ask people behind their browser".to_owned());
+    }
     if grant_types.contains(&GrantType::AuthorizationCode) && new.redirect_uris.is_empty() {
         return invalid("authorization_code needs a --redirect-uri".to_owned());
     }

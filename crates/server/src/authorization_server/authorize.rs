@@ -16,7 +16,7 @@ use chartgate_access::client::{Client, GrantType, PushedRequests};
 use chartgate_access::grant::authorization_code::{
     Approval, AskAgain, ConsentGiven, Pages, PendingAuthorization, RedirectReply, ReplyTo,
 };
-use chartgate_access::grant::device::DeviceAnswer;
+use chartgate_access::grant::polling::Answer;
 use chartgate_access::ids::{ClientId, GrantId};
 use chartgate_access::login::steps::{self, Approved, SignedIn, Step};
 use chartgate_access::permit::Withheld;
@@ -305,9 +305,7 @@ async fn finish(
             }
             match approval {
                 Approval::Code(code, _) => sql.add_code(&code_digest, &code).map(|()| Took::It),
-                Approval::Device(grant, device) => {
-                    sql.answer_device(&device, DeviceAnswer::Approved(grant), now)
-                }
+                Approval::Device(grant, device) => sql.answer_device(&device, Answer::Approved(grant), now),
             }
         })
         .await;

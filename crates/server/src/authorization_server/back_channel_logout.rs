@@ -5,7 +5,7 @@
 //!
 //! CRASH: a client that was told and is still noted is told again.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,8 +47,7 @@ pub(crate) struct BackChannelLogout {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) journal: Journal,
     pub(crate) clock: Arc<dyn Clock>,
-    /// The way out, which a new configuration replaces.
-    pub(crate) egress: RwLock<Option<Arc<Egress>>>,
+    pub(crate) egress: Arc<Egress>,
 }
 
 /// Why a client was not told.
@@ -60,10 +59,6 @@ enum NotTold {
 }
 
 impl BackChannelLogout {
-    pub(crate) fn go_out_by(&self, egress: Arc<Egress>) {
-        *self.egress.write().unwrap_or_else(PoisonError::into_inner) = Some(egress);
-    }
-
     /// Tells whoever is to be told, until the gateway goes down.
     pub(crate) async fn run(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
         loop {
@@ -135,9 +130,7 @@ impl BackChannelLogout {
             let recorded = self.journal.append(&self.record(notice, Outcome::Allow), ()).await;
             let _ = recorded.map_err(|_: AppendError| NotTold::Yet("audit-unwritable".to_owned()))?;
         }
-        let egress = self.egress.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let egress = egress.ok_or_else(|| NotTold::Yet("starting".to_owned()))?;
-        match egress.send(request).await {
+        match self.egress.send(request).await {
             Ok(answer) if answer.status.is_success() => Ok(()),
             Ok(answer) => Err(refused(answer.status)),
             Err(EgressError::Address) => Err(NotTold::Ever("bad-address".to_owned())),

@@ -7,7 +7,8 @@ use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use chartgate_access::client::{Client, GrantType};
-use chartgate_access::grant::device::{DEVICE_LIFE, DeviceAnswer, DeviceAuthorization, POLL_INTERVAL};
+use chartgate_access::grant::device::{DEVICE_LIFE, DeviceAuthorization};
+use chartgate_access::grant::polling::{POLL_INTERVAL, Polled};
 use chartgate_access::login::steps;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
@@ -108,9 +109,7 @@ fn check(
         dpop_jkt: sender.key().cloned(),
         asked_from: origin.ip.to_string(),
         asked_at: server.clock.now(),
-        interval: POLL_INTERVAL,
-        polled_at: None,
-        answer: DeviceAnswer::Waiting,
+        polled: Polled::default(),
     };
     Ok((device, sender.next_nonce(server)))
 }

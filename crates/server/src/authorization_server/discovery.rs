@@ -10,6 +10,7 @@ use chartgate_protocol::jose::Algorithm;
 use chartgate_protocol::oauth::metadata::{EndpointAliases, ResourceMetadata, ServerMetadata};
 use chartgate_protocol::oauth::token::{DEVICE_CODE, JWT_BEARER};
 use chartgate_protocol::oauth::token_exchange::TOKEN_EXCHANGE;
+use chartgate_protocol::oidc::ciba::CIBA;
 use chartgate_protocol::revocations::REVOCATIONS_SCOPE;
 use chartgate_protocol::smart::configuration::SmartConfiguration;
 use http::{HeaderValue, StatusCode, header};
@@ -18,8 +19,15 @@ use super::AuthorizationServer;
 use crate::config::RouteKind;
 use crate::live::proofs::ALGORITHM_NAMES;
 
-const GRANTS: &[&str] =
-    &["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE, JWT_BEARER];
+const GRANTS: &[&str] = &[
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    DEVICE_CODE,
+    TOKEN_EXCHANGE,
+    JWT_BEARER,
+    CIBA,
+];
 /// Those by which a client proves who it is, at any listener.
 const PROVING_METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
 const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384", "RS256", "PS256", "PS384", "ES256", "EdDSA"];
@@ -72,6 +80,9 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         mtls_endpoint_aliases: aliases(&server),
         dpop_signing_alg_values_supported: ALGORITHM_NAMES,
         device_authorization_endpoint: at("/device-authorization"),
+        backchannel_authentication_endpoint: at("/backchannel-authentication"),
+        backchannel_token_delivery_modes_supported: &["poll", "ping"],
+        backchannel_user_code_parameter_supported: false,
         end_session_endpoint: at("/end-session"),
         introspection_endpoint: at("/introspect"),
         introspection_endpoint_auth_methods_supported: proving_methods(&server),

@@ -64,6 +64,8 @@ impl OAuthError {
             | ErrorCode::RequestUriNotSupported
             | ErrorCode::InvalidRequestObject
             | ErrorCode::InvalidRequestUri
+            | ErrorCode::UnknownUserId
+            | ErrorCode::InvalidBindingMessage
             | ErrorCode::InvalidDpopProof
             | ErrorCode::UseDpopNonce => StatusCode::BAD_REQUEST,
         }

@@ -5,9 +5,9 @@
 
 mod authorization_code;
 mod client_credentials;
-mod device_code;
 mod for_person;
 mod jwt_bearer;
+mod polled;
 mod refresh_token;
 mod sign;
 mod token_exchange;
@@ -18,7 +18,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use chartgate_access::client::Client;
+use chartgate_access::client::{Client, GrantType};
 use chartgate_access::grant::Grant;
 use chartgate_access::ids::Jti;
 use chartgate_access::permit::Withheld;
@@ -119,13 +119,23 @@ impl Asking<'_> {
             TokenRequest::RefreshToken { refresh_token, scope } => {
                 refresh_token::redeem(self, &refresh_token, scope).await
             }
-            TokenRequest::DeviceCode { device_code } => device_code::redeem(self, &device_code).await,
+            TokenRequest::DeviceCode { device_code } => polled::device(self, &device_code).await,
+            TokenRequest::Ciba { auth_req_id } => polled::backchannel(self, auth_req_id).await,
             TokenRequest::JwtBearer(request) => jwt_bearer::redeem(self, request).await,
             TokenRequest::TokenExchange(request) => token_exchange::redeem(self, *request).await,
             TokenRequest::ClientCredentials { scope, resource } => {
                 client_credentials::redeem(self, scope, resource.as_deref()).await
             }
         }
+    }
+
+    /// Whether the client is registered for a grant, asked before anything of the grant is consumed.
+    fn may_use(&self, grant_type: GrantType) -> Result<(), Denied> {
+        if self.client.grant_types.contains(&grant_type) {
+            return Ok(());
+        }
+        let error = OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant");
+        Err(Denied::new("grant-not-allowed", error))
     }
 
     /// What the client's tokens are bound to.

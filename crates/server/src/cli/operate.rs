@@ -11,6 +11,7 @@ use super::registration::Registration;
 use crate::admin::client::give;
 use crate::admin::{Command, NewUser, Rotation};
 use crate::config::Config;
+use crate::live::approvals::Decision;
 
 /// Nouns that an administrator has power over.
 #[derive(Debug, Subcommand)]
@@ -30,6 +31,9 @@ pub(super) enum Operate {
     /// Sessions.
     #[command(subcommand)]
     Session(SessionWord),
+    /// Questions to people that wait for an answer.
+    #[command(subcommand)]
+    Approval(ApprovalWord),
 }
 
 #[derive(Debug, Subcommand)]
@@ -125,6 +129,16 @@ pub(super) enum SessionWord {
     End { id: SessionId },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum ApprovalWord {
+    /// All that wait, oldest first.
+    List,
+    /// Say yes in a person's place; only where `[approvals] command_line = true`.
+    Approve { auth_req_id: String },
+    /// Say no in a person's place; only where `[approvals] command_line = true`.
+    Deny { auth_req_id: String },
+}
+
 /// Gives the command and prints the answer.
 pub(super) async fn carry_out(config: Config, operate: Operate, output: Output) -> anyhow::Result<()> {
     // A registered client is printed as JSON: scripts read its secret.
@@ -150,6 +164,13 @@ fn command(operate: Operate) -> anyhow::Result<Command> {
                 None => Rotation::Planned,
             },
         },
+        Operate::Approval(ApprovalWord::List) => Command::ApprovalList,
+        Operate::Approval(ApprovalWord::Approve { auth_req_id }) => {
+            Command::ApprovalDecide { auth_req_id, decision: Decision::Approve }
+        }
+        Operate::Approval(ApprovalWord::Deny { auth_req_id }) => {
+            Command::ApprovalDecide { auth_req_id, decision: Decision::Deny }
+        }
         Operate::Session(SessionWord::List { user }) => Command::SessionList { user },
         Operate::Session(SessionWord::End { id }) => Command::SessionEnd { id },
     })

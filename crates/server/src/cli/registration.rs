@@ -42,6 +42,9 @@ pub(super) struct Registration {
     /// Where the client publishes its keys; asked for when they are needed.
     #[arg(long, conflicts_with = "jwks_file")]
     jwks_uri: Option<HttpsUri>,
+    /// Where the client is told that a person has answered (CIBA, ping).
+    #[arg(long)]
+    backchannel_client_notification_endpoint: Option<HttpsUri>,
     #[arg(long = "role")]
     roles: Vec<Role>,
     /// Something that clients may not do otherwise: introspect:any; may be given several times.
@@ -147,6 +150,7 @@ impl Registration {
                 } else {
                     TokenStatus::Unlisted
                 },
+                backchannel_client_notification_endpoint: self.backchannel_client_notification_endpoint,
                 id_token_signed_response_alg: self.id_token_signed_response_alg,
                 dpop_bound_access_tokens: bound(self.dpop_bound_access_tokens),
                 tls_client_certificate_bound_access_tokens: bound(

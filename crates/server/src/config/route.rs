@@ -209,7 +209,7 @@ fn http_rule(reading: &mut Reading<'_>, mut section: Section) -> Option<HttpRule
 
 /// What routes must not be together: under a path of our own, of one name, or one within another.
 pub(super) fn check_together(reading: &mut Reading<'_>, routes: &[Route]) {
-    const OURS: [&str; 20] = [
+    const OURS: &[&str] = &[
         "/.well-known",
         "/account",
         "/admin",
@@ -219,6 +219,7 @@ pub(super) fn check_together(reading: &mut Reading<'_>, routes: &[Route]) {
         "/authorize",
         "/device",
         "/device-authorization",
+        "/backchannel-authentication",
         "/end-session",
         "/introspect",
         "/jwks",

@@ -30,7 +30,7 @@ impl Config {
             return Err(AnotherIssuer);
         }
         let (old, wanted) = (&self.tokens.signing, &new.tokens.signing);
-        let differs: [(&'static str, bool); 11] = [
+        let differs: [(&'static str, bool); 12] = [
             ("data_dir", self.data_dir != new.data_dir),
             ("listen", self.listen != new.listen),
             ("store.url", self.store != new.store),
@@ -41,6 +41,7 @@ impl Config {
             ("sessions", self.sessions != new.sessions),
             ("audit.dir", self.audit.dir != new.audit.dir),
             ("audit.durability", self.audit.durability != new.audit.durability),
+            ("approvals", self.approvals != new.approvals),
             ("policy.dir", self.policy_dir != new.policy_dir),
         ];
         let config = Self {
@@ -61,6 +62,7 @@ impl Config {
             },
             policy_dir: self.policy_dir.clone(),
             routes: Arc::clone(&new.routes),
+            approvals: self.approvals,
             egress: new.egress,
             trusted_issuers: new.trusted_issuers,
         };

@@ -88,6 +88,9 @@ metrics = "{metrics}"
 certificate = "tls/cert.pem"
 private_key = "tls/key.pem"
 
+[approvals]
+command_line = true
+
 [policy]
 dir = "policies"
 

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::grant::authorization_code::{ConsentGiven, ReplyTo};
-use chartgate_access::grant::device::DeviceAnswer;
+use chartgate_access::grant::polling::Answer;
 use chartgate_access::login::steps::grantable_by_a_person;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
@@ -99,7 +99,7 @@ pub(super) async fn deny(login: &Login, origin: &Origin, begun: Begun, present: 
     let Begun { digest, pending, client } = begun;
     let (device, now) = (pending.reply_to.clone(), login.clock.now());
     let taken = login.store.write(move |sql| match (sql.take_pending(&digest)?, device) {
-        (Took::It, ReplyTo::Device(device)) => sql.answer_device(&device.digest, DeviceAnswer::Denied, now),
+        (Took::It, ReplyTo::Device(device)) => sql.answer_device(&device.digest, Answer::Denied, now),
         (took @ (Took::It | Took::Nothing), _) => Ok(took),
     });
     match taken.await {

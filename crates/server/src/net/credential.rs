@@ -47,7 +47,7 @@ pub(super) fn basic(pair: &str) -> String {
 }
 
 /// A header's value that no debug output shows.
-pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
+pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use chartgate_access::grant::device::{DeviceAnswer, DeviceAuthorization, DeviceError, Poll};
+use chartgate_access::grant::device::DeviceAuthorization;
+use chartgate_access::grant::polling::{Answer, Poll, PollError, Polled};
 use chartgate_access::ids::ClientId;
 use chartgate_protocol::jose::Thumbprint;
 use chartgate_values::Timestamp;
@@ -25,7 +26,7 @@ impl Sql<'_> {
         let content = json(device, "device_authorizations")?;
         let text = "INSERT INTO device_authorizations (digest, user_code_digest, content, state, expires_at) \
                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (user_code_digest) DO NOTHING";
-        let state = state(&device.answer).into();
+        let state = device.polled.answer.state().into();
         let values = [
             digest.into(),
             user_code_digest.into(),
@@ -53,13 +54,14 @@ impl Sql<'_> {
     pub(crate) fn answer_device(
         &self,
         digest: &str,
-        answer: DeviceAnswer,
+        answer: Answer,
         now: Timestamp,
     ) -> Result<Took, StoreError> {
         let Some(device) = self.device(digest)?.filter(|device| now < device.expires_at()) else {
             return Ok(Took::Nothing);
         };
-        self.replace_device(digest, &device.answer.clone(), &DeviceAuthorization { answer, ..device })
+        let (before, polled) = (device.polled.answer.state(), Polled { answer, ..device.polled });
+        self.replace_device(digest, before, &DeviceAuthorization { polled, ..device })
     }
 
     /// What a device's poll comes to.
@@ -70,11 +72,11 @@ impl Sql<'_> {
         key: Option<&Thumbprint>,
         now: Timestamp,
     ) -> Result<Poll, StoreError> {
-        let Some(device) = self.device(digest)? else { return Ok(Poll::Refuse(DeviceError::Unknown)) };
-        let before = device.answer.clone();
+        let Some(device) = self.device(digest)? else { return Ok(Poll::Refuse(PollError::Unknown)) };
+        let before = device.polled.answer.state();
         let (after, poll) = device.poll(by, key, now);
-        match (self.replace_device(digest, &before, &after)?, poll) {
-            (Took::Nothing, Poll::Redeem(_)) => Ok(Poll::Refuse(DeviceError::Redeemed)),
+        match (self.replace_device(digest, before, &after)?, poll) {
+            (Took::Nothing, Poll::Redeem(_)) => Ok(Poll::Refuse(PollError::Redeemed)),
             (Took::It | Took::Nothing, poll) => Ok(poll),
         }
     }
@@ -94,23 +96,14 @@ impl Sql<'_> {
     fn replace_device(
         &self,
         digest: &str,
-        before: &DeviceAnswer,
+        before: &str,
         after: &DeviceAuthorization,
     ) -> Result<Took, StoreError> {
         let content = json(after, "device_authorizations")?;
         let text =
             "UPDATE device_authorizations SET content = ?2, state = ?3 WHERE digest = ?1 AND state = ?4";
-        let (new, old) = (state(&after.answer), state(before));
-        Ok(took(self.execute(text, &[digest.into(), Value::from(&content), new.into(), old.into()])?))
-    }
-}
-
-fn state(answer: &DeviceAnswer) -> &'static str {
-    match answer {
-        DeviceAnswer::Waiting => "waiting",
-        DeviceAnswer::Approved(_) => "approved",
-        DeviceAnswer::Denied => "denied",
-        DeviceAnswer::Redeemed => "redeemed",
+        let new = after.polled.answer.state();
+        Ok(took(self.execute(text, &[digest.into(), Value::from(&content), new.into(), before.into()])?))
     }
 }
 

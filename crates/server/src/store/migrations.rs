@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const FILES: [&str; 10] = [
+const FILES: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_logout_requests.sql"),
     include_str!("migrations/0003_device_authorizations.sql"),
@@ -15,6 +15,7 @@ const FILES: [&str; 10] = [
     include_str!("migrations/0008_bound_refresh_tokens.sql"),
     include_str!("migrations/0009_status_lists.sql"),
     include_str!("migrations/0010_logout_notices.sql"),
+    include_str!("migrations/0011_backchannel_requests.sql"),
 ];
 
 /// Brings the schema up to date.

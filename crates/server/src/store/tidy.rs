@@ -16,6 +16,7 @@ impl Sql<'_> {
         self.forget_pending(now)?;
         self.forget_logout_requests(now)?;
         self.forget_devices(now)?;
+        self.forget_backchannel_requests(now)?;
         self.forget_exchanged(now)?;
         self.forget_pushed_requests(now)?;
         self.forget_status_lists(now)?;

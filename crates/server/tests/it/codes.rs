@@ -314,7 +314,8 @@ async fn o17_a_grant_that_a_client_is_not_registered_for_is_not_had_by_another_d
             answer.text()
         );
     }
-    for grant in ["password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer", "AUTHORIZATION_CODE"]
+    for grant in
+        ["password", "implicit", "urn:ietf:params:oauth:grant-type:saml2-bearer", "AUTHORIZATION_CODE"]
     {
         let fields = [("grant_type", grant), ("username", "dana"), ("password", dana.password.as_str())];
         let answer = app.token_call(&fields).to(gateway).await;

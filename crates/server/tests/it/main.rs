@@ -10,6 +10,8 @@ mod browser;
 #[cfg(test)]
 mod chromium;
 #[cfg(test)]
+mod ciba;
+#[cfg(test)]
 mod client_keys;
 #[cfg(test)]
 mod clients;

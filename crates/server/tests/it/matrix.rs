@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::browser::{App, Browser, Tokens};
+use crate::ciba;
 use crate::device;
 use crate::gateway::{Gateway, Person};
 use crate::shared;
@@ -19,6 +20,7 @@ enum Grant {
     Refresh,
     Device,
     Exchange,
+    Ciba,
 }
 
 /// Whether a grant ends with its session.
@@ -52,7 +54,7 @@ impl Client {
         let mut words = vec!["client", "add", &id, "--kind", "confidential", "--auth-method"];
         words.extend(["client_secret_basic", "--redirect-uri", "http://127.0.0.1/callback", "--scope"]);
         words.push("openid offline_access user/*.rs");
-        for grant in ["authorization_code", "refresh_token", DEVICE, EXCHANGE] {
+        for grant in ["authorization_code", "refresh_token", DEVICE, EXCHANGE, ciba::GRANT] {
             words.extend(["--grant", grant]);
         }
         if let Some(actor) = may_act {
@@ -91,6 +93,11 @@ async fn prepare(
             device::approve(gateway, browser, person, &asked.user_code).await;
             device::poll(&app, &asked)
         }
+        Grant::Ciba => {
+            let asked = ciba::ask(gateway, &app, &[("login_hint", &person.name)]).await;
+            gateway.command(&["approval", "approve", &asked]);
+            ciba::poll(&app, &asked)
+        }
         Grant::Exchange => {
             let tokens = other.app(life).tokens_in(gateway, browser, person).await;
             app.token_call(&[
@@ -106,7 +113,7 @@ async fn prepare(
 async fn o15_o16_no_grant_gives_anything_to_whoever_was_shut_out_nor_to_a_client_that_was_removed() {
     let gateway = shared::demo();
     let mut number = 0;
-    for grant in [Grant::Code, Grant::Refresh, Grant::Device, Grant::Exchange] {
+    for grant in [Grant::Code, Grant::Refresh, Grant::Device, Grant::Exchange, Grant::Ciba] {
         for life in [Life::Session, Life::Offline] {
             for user in [
                 UserState::AsBefore,
@@ -124,6 +131,7 @@ async fn o15_o16_no_grant_gives_anything_to_whoever_was_shut_out_nor_to_a_client
                     let call = prepare(gateway, (grant, life), [&own, &other], &mut browser, &person).await;
                     match user {
                         UserState::AsBefore => {}
+                        UserState::SessionEnded if grant == Grant::Ciba => {}
                         UserState::SessionEnded => {
                             let page = browser.get(gateway, "/account").await;
                             browser.submit(gateway, &page, &[]).await;
@@ -139,7 +147,9 @@ async fn o15_o16_no_grant_gives_anything_to_whoever_was_shut_out_nor_to_a_client
                         gateway.command(&["client", "remove", &own.id]);
                     }
                     let answer = call.to(gateway).await;
-                    let outlives = life == Life::Offline && user == UserState::SessionEnded;
+                    // Nobody signs in for a question that is put elsewhere, so that no session ends it.
+                    let has_session = life == Life::Session && grant != Grant::Ciba;
+                    let outlives = user == UserState::SessionEnded && !has_session;
                     match client {
                         ClientState::Removed => assert_eq!(answer.error(), "invalid_client", "{case}"),
                         ClientState::AsBefore if user == UserState::AsBefore || outlives => {

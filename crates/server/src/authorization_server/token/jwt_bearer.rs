@@ -30,10 +30,7 @@ const ASSERTION_LIFE: Duration = Duration::from_mins(5);
 
 pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Result<Issued, Denied> {
     let Asking { server, client, .. } = asking;
-    if !client.grant_types.contains(&GrantType::JwtBearer) {
-        let error = OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant");
-        return Err(Denied::new("grant-not-allowed", error));
-    }
+    asking.may_use(GrantType::JwtBearer)?;
     let now = server.clock.now();
     let (issuer, assertion) = check(server, request.assertion.expose(), now).await?;
     let name: Subject = assertion.user.as_str().parse().map_err(|_| invalid("user-unknown"))?;

@@ -4,7 +4,7 @@
 //! name server says a moment later leads nowhere. Redirects are not followed, and all of it has five seconds.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,8 +25,10 @@ const WHOLE_TIME: Duration = Duration::from_secs(5);
 /// The longest answer.
 const LONGEST: u64 = 64 << 10;
 
-/// The way out to whom others name.
-pub(crate) struct Egress {
+/// The way out to whom others name, by the configuration in force.
+pub(crate) struct Egress(RwLock<Arc<Way>>);
+
+struct Way {
     tls: ClientConfig,
     allow: Vec<config::Network>,
 }
@@ -64,7 +66,17 @@ impl Egress {
     /// # Errors
     /// [`TlsError`] if the CAs cannot be read.
     pub(crate) fn new(config: &config::Egress) -> Result<Self, TlsError> {
-        Ok(Self { tls: tls::client_trusting_more(config.ca.as_deref())?, allow: config.allow.clone() })
+        Way::new(config).map(|way| Self(RwLock::new(Arc::new(way))))
+    }
+
+    /// Puts another configuration in force for the next call.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the CAs cannot be read; then the old one stays.
+    pub(crate) fn reconfigure(&self, config: &config::Egress) -> Result<(), TlsError> {
+        let way = Arc::new(Way::new(config)?);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = way;
+        Ok(())
     }
 
     /// Sends a request to its own address.
@@ -72,13 +84,20 @@ impl Egress {
     /// # Errors
     /// [`EgressError`].
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, EgressError> {
-        match tokio::time::timeout(WHOLE_TIME, Box::pin(self.try_send(request))).await {
+        let way = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        match tokio::time::timeout(WHOLE_TIME, Box::pin(way.send(request))).await {
             Ok(answer) => answer,
             Err(_) => Err(EgressError::TooSlow),
         }
     }
+}
 
-    async fn try_send(&self, request: Request<Full<Bytes>>) -> Result<Answer, EgressError> {
+impl Way {
+    fn new(config: &config::Egress) -> Result<Self, TlsError> {
+        Ok(Self { tls: tls::client_trusting_more(config.ca.as_deref())?, allow: config.allow.clone() })
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, EgressError> {
         let address = self.address(request.uri())?;
         let sockets = address.resolve().await.map_err(CallError::from)?;
         if sockets.is_empty() || !sockets.iter().all(|socket| self.may_call(socket.ip())) {

@@ -41,6 +41,10 @@ pub(crate) struct Seen {
     pub(crate) logouts: Vec<(String, String)>,
     /// What is answered there, one after the other; nothing: 200.
     pub(crate) logout_answers: VecDeque<StatusCode>,
+    /// `Authorization` and body of each request to `/ping`.
+    pub(crate) pings: Vec<(String, String)>,
+    /// What those are answered.
+    pub(crate) ping_answer: StatusCode,
 }
 
 /// The server. It ends with its value.
@@ -151,6 +155,11 @@ async fn answer(
         seen.logouts.push((head.uri.path().to_owned(), said));
         let status = seen.logout_answers.pop_front().unwrap_or(StatusCode::OK);
         return answer(status, String::new());
+    }
+    if head.uri.path() == "/ping" {
+        seen.pings.push((by, String::from_utf8(body.to_vec()).unwrap()));
+        let to = Response::builder().status(seen.ping_answer).header("location", "/elsewhere");
+        return Ok(to.body(Full::from("{}")).unwrap());
     }
     if head.uri.path() == "/elsewhere" {
         let to = Response::builder().status(StatusCode::FOUND).header("location", "/keys");

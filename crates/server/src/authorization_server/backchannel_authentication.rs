@@ -1,0 +1,173 @@
+//! A client asks a person who sits elsewhere. OpenID Connect CIBA Core section 7; ATTACKS O19, O20.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use chartgate_access::client::{Client, GrantType};
+use chartgate_access::grant::backchannel::{BackchannelRequest, LONGEST_WAIT, grantable_without_pages};
+use chartgate_access::grant::polling::{POLL_INTERVAL, Polled};
+use chartgate_access::ids::Subject;
+use chartgate_access::permit::Withheld;
+use chartgate_access::principal::{User, UserState};
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::form::Form;
+use chartgate_protocol::jose::{Algorithm, ExpectedAudience, ExpiryRule, IdTokenVerifier};
+use chartgate_protocol::oauth::dpop::ProofError;
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oidc::ciba::{
+    BackchannelAuthenticationRequest, BackchannelAuthenticationResponse, Hint,
+};
+use chartgate_values::{Entropy, Phi, Timestamp};
+use http::HeaderMap;
+
+use super::client_request::{ProvenRequest, admit_unproven, turn_down};
+use super::error::{OAuthError, answer};
+use super::sender::{NextNonce, Sender};
+use super::token::workload;
+use super::{AuthorizationServer, audience};
+use crate::entropy::SystemEntropy;
+use crate::net::origin::Origin;
+use crate::store::StoreError;
+use crate::store::backchannel_requests::Asked;
+
+pub(super) async fn post(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(begin(&server, &origin, &headers, &body).await.map(|(nonce, answer)| (nonce, Json(answer))))
+}
+
+async fn begin(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(NextNonce, BackchannelAuthenticationResponse), OAuthError> {
+    let ProvenRequest { client, form, sender } =
+        ProvenRequest::read(server, origin, "/backchannel-authentication", headers, body).await?;
+    admit_unproven(server, origin, &client)?;
+    let now = server.clock.now();
+    let mut record = origin.record(Event::ApprovalRequested, Outcome::Allow, now);
+    record.actor = workload(&client);
+    let auth_req_id = fresh_auth_req_id();
+    let (request, nonce) = match check(server, &client, &form, sender, &auth_req_id, now) {
+        Ok(checked) => checked,
+        Err(error) => return Err(turn_down(server, record, error).await),
+    };
+    record.resource = Some(Phi::new(auth_req_id.clone()));
+    for (name, value) in [
+        ("user", Some(request.subject.to_string())),
+        ("scope", Some(request.scope.to_string())),
+        ("audience", Some(request.audience.clone())),
+        ("binding_message", request.binding_message.clone()),
+    ] {
+        record.detail.extend(value.map(|value| (name.to_owned(), Phi::new(value))));
+    }
+    let expires_in = request.expires_at.since(now).as_secs();
+    let id = auth_req_id.clone();
+    let asked = server.store.write(move |sql| sql.add_backchannel_request(&id, &request)).await;
+    match asked.map_err(|e: StoreError| OAuthError::from(e))? {
+        Asked::Yes => {}
+        Asked::TooMany => {
+            let error = OAuthError::new(ErrorCode::AccessDenied, "too many requests wait for this person");
+            return Err(turn_down(server, record, error).await);
+        }
+    }
+    let answer =
+        BackchannelAuthenticationResponse { auth_req_id, expires_in, interval: POLL_INTERVAL.as_secs() };
+    let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
+    Ok((nonce, Withheld::release(recorded)))
+}
+
+/// 160 bits, as the specification advises, in a form that no command line takes for a flag.
+fn fresh_auth_req_id() -> String {
+    let entropy: &mut dyn Entropy = &mut SystemEntropy;
+    entropy.bytes::<20>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether this client may ask this person for this.
+fn check(
+    server: &AuthorizationServer,
+    client: &Client,
+    form: &Form,
+    sender: Result<Sender, ProofError>,
+    auth_req_id: &str,
+    now: Timestamp,
+) -> Result<(BackchannelRequest, NextNonce), OAuthError> {
+    let sender = sender?;
+    if !client.grant_types.contains(&GrantType::Ciba) {
+        return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant"));
+    }
+    let request =
+        BackchannelAuthenticationRequest::read(form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
+    let notified = client.options.backchannel_client_notification_endpoint.is_some();
+    if notified != request.client_notification_token.is_some() {
+        let description = "client_notification_token is for clients that are pinged, and they need it";
+        return Err(OAuthError::new(ErrorCode::InvalidRequest, description));
+    }
+    let user = find(server, client, &request.hint, now)?;
+    let scope = grantable_without_pages(&client.grantable(&request.scope), &user);
+    if !scope.contains("openid") {
+        let description = "the client is not registered for openid";
+        return Err(OAuthError::new(ErrorCode::InvalidScope, description));
+    }
+    let audience = audience::resolve(server, client, request.resource.as_deref(), &scope)
+        .map_err(|e| OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))?;
+    let notification_token = match &request.client_notification_token {
+        Some(token) => Some(server.approvals.seal(auth_req_id, token).ok_or_else(OAuthError::unavailable)?),
+        None => None,
+    };
+    sender.use_up_early(server, client)?;
+    let wait = request.requested_expiry.map(|seconds| Duration::from_secs(seconds.into()));
+    let request = BackchannelRequest {
+        client_id: client.client_id.clone(),
+        subject: user.name,
+        scope,
+        audience,
+        binding_message: request.binding_message,
+        dpop_jkt: sender.key().cloned(),
+        notification_token,
+        asked_at: now,
+        expires_at: now.plus(wait.map_or(LONGEST_WAIT, |wait| wait.min(LONGEST_WAIT))),
+        polled: Polled::default(),
+    };
+    Ok((request, sender.next_nonce(server)))
+}
+
+/// The person whom a client means. Who may not sign in is nobody, as is who never was.
+fn find(
+    server: &AuthorizationServer,
+    client: &Client,
+    hint: &Hint,
+    now: Timestamp,
+) -> Result<User, OAuthError> {
+    let nobody = || OAuthError::new(ErrorCode::UnknownUserId, "nobody is meant by the hint");
+    let name: Subject = match hint {
+        Hint::Login(name) => name.parse().map_err(|_| nobody())?,
+        Hint::IdToken(token) => {
+            let verifier = IdTokenVerifier {
+                issuer: server.issuer.clone(),
+                audience: ExpectedAudience::OneOf(vec![client.client_id.to_string()]),
+                algorithms: Algorithm::ALL.to_vec(),
+                // It names somebody; what they may do is asked again.
+                expiry: ExpiryRule::Ignored,
+                skew: Duration::ZERO,
+            };
+            let verified = verifier.verify(token.expose(), &server.keys.current().verifying, now);
+            let invalid =
+                |_| OAuthError::new(ErrorCode::InvalidRequest, "id_token_hint is no ID token of this client");
+            verified.map_err(invalid)?.sub.as_str().parse().map_err(|_| nobody())?
+        }
+    };
+    let user = server.store.read(|sql| sql.user(&name))?.ok_or_else(nobody)?;
+    match user.state {
+        UserState::Enabled => Ok(user),
+        UserState::Disabled => Err(nobody()),
+    }
+}

@@ -1,0 +1,279 @@
+//! Asking a person who sits elsewhere (CIBA): rows O15, O17, O19, O20 and O21 of the corpus, and what the modules of the
+//! FAPI-CIBA test plan ask of the endpoints.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::browser::{App, Tokens};
+use crate::fakes::secured::{Certificates, Secured, certificates};
+use crate::gateway::{Gateway, Scratch};
+use crate::parallel::{FIFTY, at_once};
+use crate::routes::serve_in;
+use crate::shared;
+use crate::wire::{Answer, Call};
+
+pub(crate) const GRANT: &str = "urn:openid:params:grant-type:ciba";
+const SCOPE: &str = "openid user/*.rs";
+
+/// A client that asks; gives its secret.
+fn register(gateway: &Gateway, id: &str, more: &[&str]) -> String {
+    let words = ["client", "add", id, "--kind", "confidential", "--grant", GRANT, "--grant", "refresh_token"];
+    let scope = ["--scope", "openid offline_access launch/patient patient/*.rs user/*.rs"];
+    let made = gateway.command(&[&words[..], &scope, more].concat());
+    serde_json::from_str::<Value>(&made).unwrap()["client_secret"].as_str().unwrap().to_owned()
+}
+
+fn desk<'a>(id: &'a str, secret: &'a str) -> App<'a> {
+    App { client: id, secret: Some(secret), scope: SCOPE, patient: None, route: "/fhir" }
+}
+
+fn ask_call(app: &App<'_>, fields: &[(&str, &str)]) -> Call {
+    app.call("/backchannel-authentication", &[&[("scope", app.scope)], fields].concat())
+}
+
+/// The name of a request that was put.
+pub(crate) async fn ask(gateway: &Gateway, app: &App<'_>, fields: &[(&str, &str)]) -> String {
+    let answer = ask_call(app, fields).to(gateway).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let told = answer.json();
+    assert_eq!(told["interval"], 5);
+    told["auth_req_id"].as_str().unwrap().to_owned()
+}
+
+pub(crate) fn poll(app: &App<'_>, auth_req_id: &str) -> Call {
+    app.token_call(&[("grant_type", GRANT), ("auth_req_id", auth_req_id)])
+}
+
+fn refusal(answer: &Answer) -> (u16, String) {
+    (answer.status, answer.error())
+}
+
+#[tokio::test]
+async fn fapi_ciba_id1_a_person_is_asked_elsewhere_says_yes_and_the_client_gets_its_tokens_once() {
+    let gateway = shared::demo();
+    let secret = register(gateway, "desk-story", &[]);
+    let app = desk("desk-story", &secret);
+    let asked = ask(gateway, &app, &[("login_hint", "dana"), ("binding_message", "Desk 4: 17-42")]).await;
+    assert_eq!(poll(&app, &asked).to(gateway).await.error(), "authorization_pending");
+    assert_eq!(poll(&app, &asked).to(gateway).await.error(), "slow_down");
+    let list: Value =
+        serde_json::from_str(&gateway.command(&["--output", "json", "approval", "list"])).unwrap();
+    let shown = list.as_array().unwrap().iter().find(|one| one["auth_req_id"] == asked).unwrap();
+    assert_eq!((&shown["user"], &shown["client"]), (&json!("dana"), &json!("desk-story")));
+    assert_eq!((&shown["scope"], &shown["binding_message"]), (&json!(SCOPE), &json!("Desk 4: 17-42")));
+    gateway.command(&["approval", "approve", &asked]);
+    let tokens = Tokens::of(&poll(&app, &asked).to(gateway).await);
+    assert_eq!((&tokens.claims()["sub"], tokens.claims().get("sid")), (&json!("dana"), None));
+    let own = format!("/fhir/Patient/{}", gateway.panel("dana")[0]);
+    assert_eq!(Call::get(&own).bearer(&tokens.access).to(gateway).await.status, 200);
+    assert_eq!(refusal(&poll(&app, &asked).to(gateway).await), (400, "invalid_grant".into()), "once");
+    assert!(!gateway.try_command(&["approval", "deny", &asked]).success, "it was answered");
+    let records = gateway.audit(&["--client", "desk-story"]);
+    let events: Vec<&str> = records.iter().map(|record| record["event"].as_str().unwrap()).collect();
+    assert!(events.contains(&"approval.request") && events.contains(&"token.issue"), "{events:?}");
+    let decided = gateway.audit(&["--action", "approval.approve"]);
+    assert!(
+        decided
+            .iter()
+            .any(|record| record["detail"]["user"] == "dana" && record["detail"]["client"] == "desk-story")
+    );
+    let metadata = Call::get("/.well-known/openid-configuration").to(gateway).await.json();
+    assert_eq!(metadata["backchannel_token_delivery_modes_supported"], json!(["poll", "ping"]));
+    assert_eq!(metadata["backchannel_user_code_parameter_supported"], false);
+}
+
+#[tokio::test]
+async fn fapi_ciba_id1_user_rejects_authentication_and_requests_expire() {
+    let gateway = shared::demo();
+    let secret = register(gateway, "desk-no", &[]);
+    let app = desk("desk-no", &secret);
+    let person = gateway.person("physician", &[]);
+    let asked = ask(gateway, &app, &[("login_hint", &person.name)]).await;
+    gateway.command(&["approval", "deny", &asked]);
+    assert_eq!(refusal(&poll(&app, &asked).to(gateway).await), (400, "access_denied".into()));
+    let short = ask(gateway, &app, &[("login_hint", &person.name), ("requested_expiry", "1")]).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(refusal(&poll(&app, &short).to(gateway).await), (400, "expired_token".into()));
+    assert!(!gateway.try_command(&["approval", "approve", &short]).success);
+    assert_eq!(refusal(&poll(&app, "made-up").to(gateway).await), (400, "invalid_grant".into()));
+}
+
+#[tokio::test]
+async fn o19_what_is_ambiguous_unknown_or_not_this_clients_is_refused_with_its_code() {
+    let gateway = shared::demo();
+    let secret = register(gateway, "desk-bad", &[]);
+    let app = desk("desk-bad", &secret);
+    let person = gateway.person("physician", &[]);
+    gateway.command(&["user", "disable", &person.name]);
+    let long = "x".repeat(10 << 10);
+    for (fields, code) in [
+        (vec![], "invalid_request"),
+        (vec![("login_hint", "dana"), ("id_token_hint", "a.b.c")], "invalid_request"),
+        (vec![("id_token_hint", "a.b.c")], "invalid_request"),
+        (vec![("login_hint_token", "x")], "invalid_request"),
+        (vec![("login_hint", "dana"), ("login_hint", "nils")], "invalid_request"),
+        (vec![("login_hint", "nobody-here")], "unknown_user_id"),
+        (vec![("login_hint", "demo-service")], "unknown_user_id"),
+        (vec![("login_hint", &person.name)], "unknown_user_id"),
+        (vec![("login_hint", "dana"), ("binding_message", &long)], "invalid_binding_message"),
+        (vec![("login_hint", "dana"), ("binding_message", "a\u{1b}[2Jb")], "invalid_request"),
+        (vec![("login_hint", "dana"), ("binding_message", "a\u{202e}b")], "invalid_binding_message"),
+        (vec![("login_hint", "dana"), ("requested_expiry", "0")], "invalid_request"),
+        (
+            vec![("login_hint", "dana"), ("client_notification_token", "x".repeat(30).leak())],
+            "invalid_request",
+        ),
+        (vec![("login_hint", "dana"), ("resource", "https://elsewhere.example")], "invalid_target"),
+    ] {
+        assert_eq!(refusal(&ask_call(&app, &fields).to(gateway).await), (400, code.into()), "{fields:.200?}");
+    }
+    let no_openid =
+        app.call("/backchannel-authentication", &[("scope", "user/*.rs"), ("login_hint", "dana")]);
+    assert_eq!(refusal(&no_openid.to(gateway).await), (400, "invalid_scope".into()));
+    let wrong = desk("desk-bad", "wrong");
+    assert_eq!(
+        refusal(&ask_call(&wrong, &[("login_hint", "dana")]).to(gateway).await),
+        (401, "invalid_client".into())
+    );
+    // A public client may not be registered for it, and one without the grant is told so.
+    let public = ["client", "add", "desk-public", "--kind", "public", "--grant", GRANT, "--scope", "openid"];
+    assert!(!gateway.try_command(&public).success);
+    let service = App { client: "demo-service", secret: Some(gateway.secret("demo-service")), ..app };
+    assert_eq!(
+        ask_call(&service, &[("login_hint", "dana")]).to(gateway).await.error(),
+        "unauthorized_client"
+    );
+    assert_eq!(poll(&service, "x").to(gateway).await.error(), "unauthorized_client");
+}
+
+#[tokio::test]
+async fn fapi_ciba_id1_ensure_wrong_auth_req_id_in_token_endpoint_request() {
+    let gateway = shared::demo();
+    let [own, other] = ["desk-own", "desk-other"].map(|id| (id, register(gateway, id, &[])));
+    let (own, other) = (desk(own.0, &own.1), desk(other.0, &other.1));
+    let person = gateway.person("physician", &[]);
+    let asked = ask(gateway, &own, &[("login_hint", &person.name)]).await;
+    gateway.command(&["approval", "approve", &asked]);
+    assert_eq!(refusal(&poll(&other, &asked).to(gateway).await), (400, "invalid_grant".into()));
+    assert_eq!(poll(&own, &asked).to(gateway).await.status, 200, "another's try spends nothing");
+}
+
+#[tokio::test]
+async fn of_fifty_parallel_redemptions_one_wins_and_of_two_answers_the_first() {
+    let gateway = shared::demo();
+    let secret = register(gateway, "desk-race", &[]);
+    let app = desk("desk-race", &secret);
+    let person = gateway.person("physician", &[]);
+    let asked = ask(gateway, &app, &[("login_hint", &person.name)]).await;
+    gateway.command(&["approval", "approve", &asked]);
+    let answers = at_once(gateway, FIFTY, |_| poll(&app, &asked)).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| answer.error() == "invalid_grant").count(), FIFTY - 1);
+}
+
+#[tokio::test]
+async fn o20_no_more_than_three_questions_wait_for_one_person() {
+    let gateway = shared::demo();
+    let secret = register(gateway, "desk-flood", &[]);
+    let app = desk("desk-flood", &secret);
+    let person = gateway.person("physician", &[]);
+    let answers = at_once(gateway, 20, |_| ask_call(&app, &[("login_hint", &person.name)])).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 3);
+    assert_eq!(answers.iter().filter(|answer| answer.error() == "access_denied").count(), 17);
+    let first = answers.iter().find(|answer| answer.status == 200).unwrap().json();
+    gateway.command(&["approval", "deny", first["auth_req_id"].as_str().unwrap()]);
+    ask(gateway, &app, &[("login_hint", &person.name)]).await;
+}
+
+#[tokio::test]
+async fn a_patients_scopes_are_for_the_patient_and_an_id_token_names_its_person() {
+    let gateway = shared::demo();
+    let secret = register(gateway, "desk-patient", &["--redirect-uri", "https://desk.example/cb"]);
+    let app = App { scope: "openid patient/*.rs", ..desk("desk-patient", &secret) };
+    let asked = ask(gateway, &app, &[("login_hint", "pat")]).await;
+    gateway.command(&["approval", "approve", &asked]);
+    let answer = poll(&app, &asked).to(gateway).await.json();
+    assert_eq!((&answer["scope"], answer["patient"].is_string()), (&json!("openid patient/*.rs"), true));
+    let hint = answer["id_token"].as_str().unwrap();
+    let again = ask(gateway, &app, &[("id_token_hint", hint)]).await;
+    let list = gateway.command(&["--output", "json", "approval", "list"]);
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert!(list.as_array().unwrap().iter().any(|one| one["auth_req_id"] == again && one["user"] == "pat"));
+    // Somebody who is no patient has nobody's records to give this way.
+    let asked = ask(gateway, &app, &[("login_hint", "nils")]).await;
+    gateway.command(&["approval", "approve", &asked]);
+    assert_eq!(poll(&app, &asked).to(gateway).await.json()["scope"], "openid");
+    let other = register(gateway, "desk-hint", &[]);
+    let foreign = ask_call(&desk("desk-hint", &other), &[("id_token_hint", hint)]);
+    assert_eq!(foreign.to(gateway).await.error(), "invalid_request", "another client's ID token");
+}
+
+const OUT: &str = "[egress]\nallow = [\"127.0.0.0/8\", \"::1/128\"]\nca = \"ca.pem\"\n";
+
+/// What a client that wants to be told hears of an answer.
+async fn pinged(name: &str, approvals: &str, answer: StatusCode) -> (Gateway, Secured, String) {
+    let scratch = Scratch::new(name);
+    certificates(scratch.path());
+    let client = Secured::start(scratch.path(), Certificates::NotWanted).await;
+    client.seen.lock().unwrap().ping_answer = answer;
+    let gateway = serve_in(scratch, "", &format!("{approvals}{OUT}"), "openid");
+    let endpoint = format!("https://localhost:{}/ping", client.port);
+    let secret = register(&gateway, "desk", &["--backchannel-client-notification-endpoint", &endpoint]);
+    (gateway, client, secret)
+}
+
+#[tokio::test]
+async fn o21_a_client_is_pinged_once_whatever_it_answers_and_no_redirect_is_followed() {
+    for (name, answer) in [
+        ("ping", StatusCode::NO_CONTENT),
+        ("ping-body", StatusCode::OK),
+        ("ping-401", StatusCode::UNAUTHORIZED),
+        ("ping-403", StatusCode::FORBIDDEN),
+        ("ping-redirect", StatusCode::MOVED_PERMANENTLY),
+    ] {
+        let (gateway, client, secret) = pinged(name, "[approvals]\ncommand_line = true\n", answer).await;
+        let app = App { scope: "openid", route: "/", ..desk("desk", &secret) };
+        let person = gateway.person("physician", &[]);
+        let token = "notify-me.with-this_0123456789~";
+        let without = ask_call(&app, &[("login_hint", &person.name)]).to(&gateway).await;
+        assert_eq!(without.error(), "invalid_request", "it has to give a token");
+        let fields = [("login_hint", person.name.as_str()), ("client_notification_token", token)];
+        let asked = ask(&gateway, &app, &fields).await;
+        gateway.command(&["approval", "approve", &asked]);
+        for _ in 0..100 {
+            if !client.seen.lock().unwrap().pings.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        {
+            let seen = client.seen.lock().unwrap();
+            let body = json!({ "auth_req_id": asked }).to_string();
+            assert_eq!(seen.pings, vec![(format!("Bearer {token}"), body)], "{name}");
+            assert_eq!(seen.called, Vec::<String>::new(), "{name}");
+        }
+        assert_eq!(poll(&app, &asked).to(&gateway).await.status, 200, "{name}");
+        assert!(!gateway.output().contains(token), "a secret in the log");
+    }
+}
+
+#[tokio::test]
+async fn the_command_line_answers_for_nobody_unless_the_operator_says_so() {
+    let (gateway, client, secret) = pinged("no-command-line", "", StatusCode::OK).await;
+    let app = App { scope: "openid", route: "/", ..desk("desk", &secret) };
+    let person = gateway.person("physician", &[]);
+    let fields =
+        [("login_hint", person.name.as_str()), ("client_notification_token", "0123456789012345678901")];
+    let asked = ask(&gateway, &app, &fields).await;
+    assert!(gateway.command(&["approval", "list"]).contains(&asked));
+    for word in ["approve", "deny"] {
+        let done = gateway.try_command(&["approval", word, &asked]);
+        assert!(!done.success && done.err.contains("command_line"), "{done:?}");
+    }
+    assert_eq!(poll(&app, &asked).to(&gateway).await.error(), "authorization_pending");
+    assert!(client.seen.lock().unwrap().pings.is_empty());
+}

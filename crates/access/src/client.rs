@@ -98,6 +98,17 @@ pub enum PushedRequests {
     Required,
 }
 
+/// Whether a client has to sign its authorization requests. RFC 9101 section 10.5.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignedRequests {
+    /// It may.
+    #[default]
+    Optional,
+    /// A request without an object is refused.
+    Required,
+}
+
 /// Whether tokens are bound to a key of the client. RFC 9449 section 5.2, RFC 8705 section 3.4.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,6 +155,8 @@ pub struct ClientOptions {
     pub token_status: TokenStatus,
     /// What its ID tokens are signed with, if not with our own choice. OpenID Connect Registration section 2.
     pub id_token_signed_response_alg: Option<Algorithm>,
+    /// Whether its authorization requests are signed.
+    pub require_signed_request_object: SignedRequests,
     /// Whether its tokens are bound to a DPoP key.
     pub dpop_bound_access_tokens: BoundTokens,
     /// Whether its tokens are bound to its certificate.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use chartgate_protocol::jose::Algorithm;
+use chartgate_protocol::oauth::request_object::NotBefore;
 use serde::{Deserialize, Serialize};
 
 use crate::client::{AuthMethod, BoundTokens, Client, ClientKind, PushedRequests};
@@ -41,6 +42,8 @@ pub struct Rules {
     pub assertion_audience: AssertionAudience,
     /// How far ahead their `exp` may lie.
     pub assertion_life: Duration,
+    /// Whether its request objects have to say since when they are valid. FAPI 2.0 Message Signing section 5.3.1.
+    pub request_object_not_before: NotBefore,
     /// Whether a refresh gives a new refresh token.
     pub rotation: Rotation,
 }
@@ -116,6 +119,7 @@ impl Profile {
                 algorithms: &[Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA],
                 assertion_audience: AssertionAudience::Issuer,
                 assertion_life: FIVE_MINUTES,
+                request_object_not_before: NotBefore::Required,
                 rotation: Rotation::Keeps,
             },
         }
@@ -131,6 +135,7 @@ const LENIENT: Rules = Rules {
     algorithms: &Algorithm::ALL,
     assertion_audience: AssertionAudience::IssuerOrTokenEndpoint,
     assertion_life: FIVE_MINUTES,
+    request_object_not_before: NotBefore::Optional,
     rotation: Rotation::Rotates,
 };
 

@@ -13,6 +13,7 @@ pub mod pkce;
 pub mod pushed;
 pub mod redirect;
 pub mod request_object;
+pub mod response_mode;
 pub mod scope;
 pub mod status_list;
 pub mod token;

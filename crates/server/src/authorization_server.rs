@@ -12,6 +12,7 @@ mod error;
 mod introspect;
 mod par;
 mod protected;
+mod request_object;
 mod revocations;
 mod revoke;
 mod sender;
@@ -28,6 +29,7 @@ use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
 use chartgate_values::Clock;
 
+use crate::authorization_response::Answering;
 use crate::config::{Route, Tokens};
 use crate::live::approvals::Approvals;
 use crate::live::client_keys::ClientKeys;
@@ -67,6 +69,13 @@ pub(crate) struct AuthorizationServer {
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl AuthorizationServer {
+    /// For answers at clients' redirect URIs.
+    fn answering(&self) -> Answering<'_> {
+        Answering { issuer: &self.issuer, keys: &self.keys, now: self.clock.now() }
+    }
 }
 
 /// Forms of this protocol are short.

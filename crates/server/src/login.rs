@@ -15,14 +15,14 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::response::Response;
 use axum::routing::{get, post};
-use chartgate_access::grant::authorization_code::{PendingAuthorization, ReplyTo};
+use chartgate_access::grant::authorization_code::PendingAuthorization;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
-use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Clock;
 use http::StatusCode;
 
+use crate::authorization_response::Answering;
 use crate::directory::PatientDirectory;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
@@ -55,21 +55,12 @@ impl Login {
     /// What a person sees who said no: the way back to the client, which learns of it there, or the end of the page.
     /// RFC 6749 section 4.1.2.1, RFC 9207.
     fn denial(&self, pending: &PendingAuthorization) -> Response {
-        let reply = match &pending.reply_to {
-            ReplyTo::Redirect(reply) => reply,
-            ReplyTo::Device(_) => {
-                let text = "The device gets nothing. You can close this page.";
-                return pages::message(StatusCode::OK, "Not allowed", text);
-            }
+        let Some(to) = pending.addressee() else {
+            let text = "The device gets nothing. You can close this page.";
+            return pages::message(StatusCode::OK, "Not allowed", text);
         };
-        let mut form = Form::default();
-        form.push("error", ErrorCode::AccessDenied.as_str());
-        if let Some(state) = &reply.state {
-            form.push("state", state);
-        }
-        form.push("iss", &self.issuer);
-        let separator = if reply.redirect_uri.contains('?') { '&' } else { '?' };
-        form::see_other(&format!("{}{separator}{}", reply.redirect_uri, form.encode()))
+        let answering = Answering { issuer: &self.issuer, keys: &self.keys, now: self.clock.now() };
+        answering.refuse(&to, ErrorCode::AccessDenied, None)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod app;
+mod authorization_response;
 mod authorization_server;
 mod cli;
 mod clock;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use chartgate_protocol::jose::Thumbprint;
+use chartgate_protocol::jose::{Algorithm, Thumbprint};
 use chartgate_protocol::oauth::dpop::{ProofError, check_announced};
 use chartgate_protocol::oauth::pkce::{CodeChallenge, VerifierError};
+use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,26 @@ pub struct RedirectReply {
     pub code_challenge: CodeChallenge,
     /// For the ID token.
     pub nonce: Option<String>,
+    /// How the answer reaches it.
+    #[serde(default)]
+    pub response_mode: ResponseMode,
+    /// What a signed answer is signed with, if not with our own choice.
+    pub response_alg: Option<Algorithm>,
+}
+
+/// To whom an answer goes, and how. RFC 6749 section 4.1.2.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Addressee {
+    /// The client.
+    pub client_id: ClientId,
+    /// Where it waits.
+    pub redirect_uri: String,
+    /// Given back untouched.
+    pub state: Option<String>,
+    /// How the answer reaches it.
+    pub response_mode: ResponseMode,
+    /// What a signed answer is signed with, if not with our own choice.
+    pub response_alg: Option<Algorithm>,
 }
 
 /// A device whose code was typed. RFC 8628 section 3.3.
@@ -86,8 +107,8 @@ pub struct DeviceReply {
 /// What an approved request becomes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Approval {
-    /// A code, for the redirect URI with this `state`.
-    Code(Box<Code>, Option<String>),
+    /// A code, for its client.
+    Code(Box<Code>, Addressee),
     /// A grant, for the device whose code has this digest.
     Device(Box<Grant>, String),
 }
@@ -175,6 +196,19 @@ impl PendingAuthorization {
         now >= self.created_at.plus(PENDING_LIFE)
     }
 
+    /// To whom the answer goes; a device asks for it.
+    #[must_use]
+    pub fn addressee(&self) -> Option<Addressee> {
+        let ReplyTo::Redirect(reply) = &self.reply_to else { return None };
+        Some(Addressee {
+            client_id: self.client_id.clone(),
+            redirect_uri: reply.redirect_uri.clone(),
+            state: reply.state.clone(),
+            response_mode: reply.response_mode,
+            response_alg: reply.response_alg,
+        })
+    }
+
     /// What an approved request becomes.
     #[must_use]
     pub fn into_approval(self, approved: Approved, id: GrantId, now: Timestamp) -> Approval {
@@ -193,11 +227,21 @@ impl PendingAuthorization {
             amr,
         };
         match self.reply_to {
-            ReplyTo::Redirect(RedirectReply { redirect_uri, state, code_challenge, nonce }) => {
+            ReplyTo::Redirect(reply) => {
+                let RedirectReply { redirect_uri, state, code_challenge, nonce, response_mode, response_alg } =
+                    reply;
+                let client_id = grant.client_id.clone();
+                let to = Addressee {
+                    client_id,
+                    redirect_uri: redirect_uri.clone(),
+                    state,
+                    response_mode,
+                    response_alg,
+                };
                 let grant = Grant { nonce, ..grant };
                 let (dpop_jkt, expires_at) = (self.dpop_jkt, now.plus(CODE_LIFE));
                 let code = Code { grant, redirect_uri, code_challenge, dpop_jkt, expires_at };
-                Approval::Code(Box::new(code), state)
+                Approval::Code(Box::new(code), to)
             }
             ReplyTo::Device(device) => Approval::Device(Box::new(grant), device.digest),
         }

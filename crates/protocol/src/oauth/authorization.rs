@@ -3,6 +3,7 @@
 
 use super::error::ErrorCode;
 use super::pkce::CodeChallenge;
+use super::response_mode::ResponseMode;
 use super::scope::ScopeSet;
 use crate::form::Form;
 use crate::jose::Thumbprint;
@@ -39,6 +40,8 @@ pub enum Prompt {
 pub struct AuthorizationRequest {
     /// What the client wants to do.
     pub scope: ScopeSet,
+    /// How the answer reaches the client.
+    pub response_mode: ResponseMode,
     /// PKCE, method S256.
     pub code_challenge: CodeChallenge,
     /// `resource` or SMART's `aud`, which mean the same.
@@ -66,8 +69,8 @@ pub enum RequestError {
     /// Code alone is offered.
     #[error("response_type is not `code`")]
     ResponseType,
-    /// Query alone is offered.
-    #[error("response_mode is not `query`")]
+    /// JARM section 2.3, OAuth 2.0 Form Post Response Mode.
+    #[error("response_mode is not `query`, `form_post` or a signed one of these")]
     ResponseMode,
     /// RFC 6749 section 3.3.
     #[error("scope is malformed")]
@@ -99,8 +102,8 @@ pub enum RequestError {
     /// A value longer than 2048 bytes.
     #[error("state, nonce, launch or login_hint is too long")]
     TooLong,
-    /// OpenID Connect Core section 6.
-    #[error("request objects are not supported")]
+    /// RFC 9101 section 6: an object is opened first, and holds no other.
+    #[error("a request object within a request")]
     RequestObject,
     /// OpenID Connect Core section 6.2.
     #[error("request URIs are not supported")]
@@ -114,7 +117,7 @@ impl RequestError {
         match self {
             Self::ResponseType => ErrorCode::UnsupportedResponseType,
             Self::Scope => ErrorCode::InvalidScope,
-            Self::RequestObject => ErrorCode::RequestNotSupported,
+            Self::RequestObject => ErrorCode::InvalidRequestObject,
             Self::RequestUri => ErrorCode::RequestUriNotSupported,
             Self::NoResponseType
             | Self::ResponseMode
@@ -168,9 +171,7 @@ impl AuthorizationRequest {
             Some(_) => return Err(RequestError::ResponseType),
             None => return Err(RequestError::NoResponseType),
         }
-        if form.get("response_mode").is_some_and(|mode| mode != "query") {
-            return Err(RequestError::ResponseMode);
-        }
+        let response_mode = ResponseMode::of(form).map_err(|_| RequestError::ResponseMode)?;
         let scope: ScopeSet =
             form.get("scope").unwrap_or_default().parse().map_err(|_| RequestError::Scope)?;
         let launch = text("launch");
@@ -178,6 +179,7 @@ impl AuthorizationRequest {
             return Err(RequestError::Launch);
         }
         Ok(Self {
+            response_mode,
             code_challenge: challenge(form)?,
             resource: resource(form)?,
             nonce: text("nonce"),

@@ -41,8 +41,6 @@ pub enum ErrorCode {
     TemporarilyUnavailable,
     /// Ours to mend.
     ServerError,
-    /// OpenID Connect Core section 6.1: no request objects here.
-    RequestNotSupported,
     /// OpenID Connect Core section 6.2: no request URIs here.
     RequestUriNotSupported,
     /// RFC 9101 section 7: the request object does not verify, or says something that it must not.
@@ -93,7 +91,6 @@ impl ErrorCode {
             Self::ServerError => "server_error",
             Self::UnknownUserId => "unknown_user_id",
             Self::InvalidBindingMessage => "invalid_binding_message",
-            Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::InvalidRequestObject => "invalid_request_object",
             Self::InvalidRequestUri => "invalid_request_uri",

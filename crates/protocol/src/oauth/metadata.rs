@@ -23,7 +23,7 @@ pub struct ServerMetadata {
     pub scopes_supported: Vec<String>,
     /// `code`.
     pub response_types_supported: &'static [&'static str],
-    /// `query`.
+    /// With form_post, and each of them signed.
     pub response_modes_supported: &'static [&'static str],
     /// Registered grant names.
     pub grant_types_supported: &'static [&'static str],
@@ -76,8 +76,14 @@ pub struct ServerMetadata {
     pub claims_supported: &'static [&'static str],
     /// RFC 9207.
     pub authorization_response_iss_parameter_supported: bool,
-    /// OpenID Connect Core section 6.1.
+    /// JARM section 4.
+    pub authorization_signing_alg_values_supported: Vec<&'static str>,
+    /// OpenID Connect Core section 6.1, RFC 9101.
     pub request_parameter_supported: bool,
+    /// What request objects may be signed with.
+    pub request_object_signing_alg_values_supported: &'static [&'static str],
+    /// RFC 9101 section 10.5: of every client.
+    pub require_signed_request_object: bool,
     /// OpenID Connect Core section 6.2.
     pub request_uri_parameter_supported: bool,
     /// RFC 9728 section 4: the resource servers behind this gateway.

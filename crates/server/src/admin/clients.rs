@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chartgate_access::client::{
     AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, PushedRequests,
-    TokenStatus,
+    SignedRequests, TokenStatus,
 };
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -144,6 +144,7 @@ fn show(client: &Client) -> Value {
         "backchannel_logout_uri": options.backchannel_logout_uri,
         "backchannel_logout_session_required": options.backchannel_logout_uri.is_some(),
         "token_status_list": options.token_status == TokenStatus::Listed,
+        "require_signed_request_object": options.require_signed_request_object == SignedRequests::Required,
         "id_token_signed_response_alg": options.id_token_signed_response_alg,
         "dpop_bound_access_tokens": options.dpop_bound_access_tokens == BoundTokens::Required,
         "tls_client_certificate_bound_access_tokens": certificates == BoundTokens::Required,

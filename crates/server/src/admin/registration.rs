@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chartgate_access::client::{
     AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, Permission,
-    PushedRequests,
+    PushedRequests, SignedRequests,
 };
 use chartgate_access::profile::Clients;
 use chartgate_protocol::jose::{Algorithm, KeySet};
@@ -71,6 +71,10 @@ pub(super) fn settle(new: NewClient) -> Result<Client, CommandError> {
         return invalid(format!(
             "nothing is signed with {other}, only with RS256, PS256, ES256, ES384, EdDSA"
         ));
+    }
+    let signs = new.options.require_signed_request_object == SignedRequests::Required;
+    if signs && !has_keys {
+        return invalid("signed requests need --jwks-file or --jwks-uri".to_owned());
     }
     let is_web = |uri: &&RedirectUri| uri.as_str().starts_with("http");
     if let Some(uri) = new.options.post_logout_redirect_uris.iter().find(|uri| !is_web(uri)) {

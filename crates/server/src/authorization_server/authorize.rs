@@ -1,4 +1,4 @@
-//! The authorization endpoint. RFC 6749 section 3.1, RFC 7636, RFC 9207, SMART App Launch 2.2.
+//! The authorization endpoint. RFC 6749 section 3.1, RFC 7636, RFC 9101, RFC 9207, SMART App Launch 2.2.
 //!
 //! A request is checked, kept, and bound to the browser that brought it; then the pages at `/login` ask what has to be
 //! asked, and `/authorize/continue` ends with a code. An error goes to the client only once its redirect URI is known
@@ -14,7 +14,7 @@ use axum::extract::{Extension, RawQuery, State};
 use axum::response::Response;
 use chartgate_access::client::{Client, GrantType, PushedRequests};
 use chartgate_access::grant::authorization_code::{
-    Approval, AskAgain, ConsentGiven, Pages, PendingAuthorization, RedirectReply, ReplyTo,
+    Addressee, Approval, AskAgain, ConsentGiven, Pages, PendingAuthorization, RedirectReply, ReplyTo,
 };
 use chartgate_access::grant::polling::Answer;
 use chartgate_access::ids::{ClientId, GrantId};
@@ -25,18 +25,20 @@ use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::authorization::{Addressed, AuthorizationRequest, Prompt};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::pushed::PushedUri;
+use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use http::{HeaderMap, StatusCode, header};
 
 use super::token::describe_grant;
-use super::{AuthorizationServer, audience, client_request};
+use super::{AuthorizationServer, audience, client_request, request_object};
+use crate::authorization_response::see_other;
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::pending::Took;
 use crate::store::{Sql, StoreError};
-use reply::{Reply, bad_request, expired, see_other, unavailable};
+use reply::{bad_request, expired, unavailable};
 
 pub(super) async fn by_query(
     State(server): State<Arc<AuthorizationServer>>,
@@ -69,23 +71,45 @@ async fn begin(server: &AuthorizationServer, form: &Form, headers: &HeaderMap) -
     if let Some(pushed) = form.get("request_uri").and_then(|uri| uri.parse::<PushedUri>().ok()) {
         return begin_pushed(server, form, &pushed, headers).await;
     }
-    let Some(addressed) = Addressed::read(form) else {
-        return bad_request("client_id or redirect_uri is missing");
-    };
-    let client = match find_client(server, &addressed) {
+    let Some(client_id) = form.get("client_id") else { return bad_request("client_id is missing") };
+    let client = match find_client(server, client_id) {
         Ok(Some(client)) => client,
-        Ok(None) => return bad_request("the application or its redirect address is not registered here"),
+        Ok(None) => return bad_request(NOT_REGISTERED),
         Err(error) => return unavailable(&error),
     };
-    let reply = Reply { server, redirect_uri: &addressed.redirect_uri, state: addressed.state.as_deref() };
-    if client.pushed_requests() == PushedRequests::Required {
-        return reply.error(ErrorCode::InvalidRequest, "the client has to push its requests");
+    let opened = request_object::open(server, &client, form).await;
+    // What is wrong with an object is told where the request itself says, if it says so.
+    let said = opened.as_deref().unwrap_or(form);
+    let Some(addressed) = Addressed::read(said) else {
+        return match opened {
+            Ok(_) => bad_request("client_id or redirect_uri is missing"),
+            Err(cause) => bad_request(&cause.to_string()),
+        };
+    };
+    if !client.redirects_to(&addressed.redirect_uri) {
+        return bad_request(NOT_REGISTERED);
     }
-    match check(server, &client, &addressed.redirect_uri, form) {
+    let to = Addressee {
+        client_id: client.client_id.clone(),
+        redirect_uri: addressed.redirect_uri,
+        state: addressed.state,
+        response_mode: ResponseMode::of(said).unwrap_or_default(),
+        response_alg: client.options.id_token_signed_response_alg,
+    };
+    let refuse = |code, description: &str| server.answering().refuse(&to, code, Some(description));
+    if let Err(cause) = &opened {
+        return refuse(cause.code(), &cause.to_string());
+    }
+    if client.pushed_requests() == PushedRequests::Required {
+        return refuse(ErrorCode::InvalidRequest, "the client has to push its requests");
+    }
+    match check(server, &client, &to.redirect_uri, said) {
         Ok(pending) => keep(server, pending, headers).await,
-        Err((code, description)) => reply.error(code, &description),
+        Err((code, description)) => refuse(code, &description),
     }
 }
+
+const NOT_REGISTERED: &str = "the application or its redirect address is not registered here";
 
 /// Goes on with a request that its client pushed: what was checked then counts, and what the browser says beside its name
 /// does not (ATTACKS O22, O23).
@@ -133,11 +157,9 @@ async fn keep(server: &AuthorizationServer, pending: PendingAuthorization, heade
     response
 }
 
-/// The client, if it may be answered at that address.
-fn find_client(server: &AuthorizationServer, addressed: &Addressed) -> Result<Option<Client>, StoreError> {
-    let Ok(id) = addressed.client_id.parse::<ClientId>() else { return Ok(None) };
-    let client = server.store.read(|sql| sql.client(&id))?;
-    Ok(client.filter(|client| client.redirects_to(&addressed.redirect_uri)))
+fn find_client(server: &AuthorizationServer, id: &str) -> Result<Option<Client>, StoreError> {
+    let Ok(id) = id.parse::<ClientId>() else { return Ok(None) };
+    server.store.read(|sql| sql.client(&id))
 }
 
 /// Whether this client may ask for this.
@@ -174,6 +196,8 @@ pub(super) fn check(
             state: form.get("state").map(str::to_owned),
             code_challenge: request.code_challenge,
             nonce: request.nonce,
+            response_mode: request.response_mode,
+            response_alg: client.options.id_token_signed_response_alg,
         }),
         scope,
         audience,
@@ -263,11 +287,9 @@ fn refuse(
     code: ErrorCode,
     description: &str,
 ) -> Response {
-    match &pending.reply_to {
-        ReplyTo::Redirect(RedirectReply { redirect_uri, state, .. }) => {
-            Reply { server, redirect_uri, state: state.as_deref() }.error(code, description)
-        }
-        ReplyTo::Device(_) => bad_request(description),
+    match pending.addressee() {
+        Some(to) => server.answering().refuse(&to, code, Some(description)),
+        None => bad_request(description),
     }
 }
 
@@ -284,9 +306,8 @@ async fn finish(
     let mut record = origin.record(Event::ConsentGranted, Outcome::Allow, now);
     let secret = opaque_secret();
     let (grant, answer) = match &approval {
-        Approval::Code(code, state) => {
-            let reply = Reply { server, redirect_uri: &code.redirect_uri, state: state.as_deref() };
-            (&code.grant, reply.answer(&[("code", secret.expose())]))
+        Approval::Code(code, to) => {
+            (&code.grant, server.answering().answer(to, &[("code", secret.expose())]))
         }
         Approval::Device(grant, _) => {
             record.detail.insert("device".to_owned(), chartgate_values::Phi::new("user code".to_owned()));

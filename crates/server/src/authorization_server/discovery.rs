@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use chartgate_access::key_life::KEY_SET_MAX_AGE;
 use chartgate_protocol::jose::Algorithm;
 use chartgate_protocol::oauth::metadata::{EndpointAliases, ResourceMetadata, ServerMetadata};
+use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::token::{DEVICE_CODE, JWT_BEARER};
 use chartgate_protocol::oauth::token_exchange::TOKEN_EXCHANGE;
 use chartgate_protocol::oidc::ciba::CIBA;
@@ -58,6 +59,7 @@ const CAPABILITIES: &[&str] = &[
 
 pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer>>) -> Response {
     let at = |path: &str| format!("{}{path}", server.issuer);
+    let signing_algorithms: Vec<_> = server.keys.current().algorithms().map(Algorithm::name).collect();
     public(&ServerMetadata {
         issuer: server.issuer.clone(),
         authorization_endpoint: at("/authorize"),
@@ -67,7 +69,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         revocation_endpoint: at("/revoke"),
         scopes_supported: owned(&[SCOPES, &[REVOCATIONS_SCOPE]].concat()),
         response_types_supported: &["code"],
-        response_modes_supported: &["query"],
+        response_modes_supported: ResponseMode::NAMES,
         grant_types_supported: GRANTS,
         token_endpoint_auth_methods_supported: auth_methods(&server),
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
@@ -91,12 +93,8 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         backchannel_logout_session_supported: true,
         code_challenge_methods_supported: &["S256"],
         subject_types_supported: &["public"],
-        id_token_signing_alg_values_supported: server
-            .keys
-            .current()
-            .algorithms()
-            .map(Algorithm::name)
-            .collect(),
+        id_token_signing_alg_values_supported: signing_algorithms.clone(),
+        authorization_signing_alg_values_supported: signing_algorithms,
         claims_supported: &[
             "iss",
             "sub",
@@ -111,7 +109,9 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
             "fhirUser",
         ],
         authorization_response_iss_parameter_supported: true,
-        request_parameter_supported: false,
+        request_parameter_supported: true,
+        request_object_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        require_signed_request_object: false,
         request_uri_parameter_supported: false,
         protected_resources: server.routes.iter().map(|route| route.audience.clone()).collect(),
     })

@@ -60,7 +60,6 @@ impl OAuthError {
             | ErrorCode::LoginRequired
             | ErrorCode::InteractionRequired
             | ErrorCode::ConsentRequired
-            | ErrorCode::RequestNotSupported
             | ErrorCode::RequestUriNotSupported
             | ErrorCode::InvalidRequestObject
             | ErrorCode::InvalidRequestUri

@@ -1,4 +1,4 @@
-//! Pushed authorization requests. RFC 9126, RFC 9449 section 10.1; ATTACKS O22.
+//! Pushed authorization requests. RFC 9126, RFC 9101, RFC 9449 section 10.1; ATTACKS O22.
 //!
 //! A client sends its request itself, having shown who it is, and its person's browser brings only the name: nobody on
 //! the way can read or change it. It is checked as any request is, and kept as what was understood of it.
@@ -24,7 +24,7 @@ use super::client_request::{ProvenRequest, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
 use super::sender::{NextNonce, Sender};
 use super::token::workload;
-use super::{AuthorizationServer, authorize};
+use super::{AuthorizationServer, authorize, request_object};
 use crate::entropy::{digest_of, opaque_secret};
 use crate::net::origin::Origin;
 use crate::store::StoreError;
@@ -51,7 +51,7 @@ async fn push(
     admit_unproven(server, origin, &client)?;
     let mut record = origin.record(Event::RequestPushed, Outcome::Allow, server.clock.now());
     record.actor = workload(&client);
-    let (pending, nonce) = match check(server, &client, &form, sender) {
+    let (pending, nonce) = match check(server, &client, &form, sender).await {
         Ok(checked) => checked,
         Err(error) => return Err(turn_down(server, record, error).await),
     };
@@ -66,7 +66,7 @@ async fn push(
     Ok((nonce, Withheld::release(recorded)))
 }
 
-fn check(
+async fn check(
     server: &AuthorizationServer,
     client: &Client,
     form: &Form,
@@ -78,11 +78,14 @@ fn check(
     if form.get("request_uri").is_some() {
         return Err(invalid("a pushed request names no other"));
     }
-    let redirect_uri = form.get("redirect_uri").ok_or_else(|| invalid("redirect_uri is missing"))?;
+    let request = request_object::open(server, client, form)
+        .await
+        .map_err(|cause| OAuthError::new(cause.code(), cause.to_string()))?;
+    let redirect_uri = request.get("redirect_uri").ok_or_else(|| invalid("redirect_uri is missing"))?;
     if !client.redirects_to(redirect_uri) {
         return Err(invalid("redirect_uri is not registered"));
     }
-    let mut pending = authorize::check(server, client, redirect_uri, form)
+    let mut pending = authorize::check(server, client, redirect_uri, &request)
         .map_err(|(code, description)| OAuthError::new(code, description))?;
     if let Some(key) = sender.key() {
         // RFC 9449 section 10.1: named twice, it is the same key.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use chartgate_access::client::{
-    AuthMethod, BoundTokens, ClientKind, ClientOptions, GrantType, Permission, PushedRequests, TokenStatus,
+    AuthMethod, BoundTokens, ClientKind, ClientOptions, GrantType, Permission, PushedRequests,
+    SignedRequests, TokenStatus,
 };
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::profile::Profile;
@@ -65,6 +66,9 @@ pub(super) struct Registration {
     /// Give its access tokens a `status` claim: a place in a list that anybody may fetch (Token Status List).
     #[arg(long)]
     token_status_list: bool,
+    /// Refuse authorization requests that it did not sign (RFC 9101).
+    #[arg(long)]
+    require_signed_request_object: bool,
     /// What its ID tokens are signed with: RS256, PS256, ES256, ES384 or EdDSA.
     #[arg(long)]
     id_token_signed_response_alg: Option<Algorithm>,
@@ -142,6 +146,11 @@ impl Registration {
                     PushedRequests::Required
                 } else {
                     PushedRequests::Optional
+                },
+                require_signed_request_object: if self.require_signed_request_object {
+                    SignedRequests::Required
+                } else {
+                    SignedRequests::Optional
                 },
                 jwks_uri: self.jwks_uri,
                 backchannel_logout_uri: self.backchannel_logout_uri,

@@ -343,9 +343,9 @@ async fn o29_what_comes_twice_or_in_another_form_is_an_invalid_request() {
         assert_eq!((answer.status, answer.header("location")), (400, ""), "{twice}");
     }
     let refusals: [Refused; 7] = [
-        (&[("request", Some("x"))], "request_not_supported"),
+        (&[("request", Some("x"))], "invalid_request_object"),
         (&[("request_uri", Some("https://evil.example/r"))], "request_uri_not_supported"),
-        (&[("response_mode", Some("form_post"))], "invalid_request"),
+        (&[("response_mode", Some("fragment"))], "invalid_request"),
         (&[("aud", Some("https://elsewhere.example/fhir"))], "invalid_target"),
         (&[("resource", Some("https://elsewhere.example/fhir"))], "invalid_request"),
         (&[("prompt", Some("none"))], ""),

@@ -84,6 +84,8 @@ mod routes;
 #[cfg(test)]
 mod shared;
 #[cfg(test)]
+mod signed_requests;
+#[cfg(test)]
 mod status_lists;
 #[cfg(test)]
 mod story;

@@ -85,7 +85,7 @@ async fn o22_what_may_not_be_asked_may_not_be_pushed_and_no_request_is_fetched()
         (("scope", Some("nothing/known")), "invalid_scope"),
         (("aud", Some("https://elsewhere.example")), "invalid_target"),
         (("request_uri", Some(nested.as_str())), "invalid_request"),
-        (("request", Some("a.b.c")), "request_not_supported"),
+        (("request", Some("a.b.c")), "invalid_request_object"),
         (("client_id", Some("demo-app")), "invalid_request"),
     ] {
         let answer = push(gateway, &web, &[change]).await;

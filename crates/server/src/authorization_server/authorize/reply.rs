@@ -1,49 +1,9 @@
-//! How authorization requests are answered: at the client's redirect URI, or with a page. RFC 6749 section 4.1.2.
+//! Pages for authorization requests that nobody can be answered about. RFC 6749 section 4.1.2.1.
 
-use axum::response::{IntoResponse as _, Response};
-use chartgate_protocol::form::Form;
-use chartgate_protocol::oauth::error::ErrorCode;
-use http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http::StatusCode;
 
-use crate::authorization_server::AuthorizationServer;
-use crate::authorization_server::error::no_store;
 use crate::pages;
-
-/// An answer to a client, at its own redirect URI.
-pub(super) struct Reply<'a> {
-    pub(super) server: &'a AuthorizationServer,
-    pub(super) redirect_uri: &'a str,
-    pub(super) state: Option<&'a str>,
-}
-
-impl Reply<'_> {
-    /// RFC 6749 section 4.1.2, with `iss` (RFC 9207).
-    pub(super) fn answer(&self, parameters: &[(&str, &str)]) -> Response {
-        let mut form = Form::default();
-        for (name, value) in parameters {
-            form.push(name, value);
-        }
-        if let Some(state) = self.state {
-            form.push("state", state);
-        }
-        form.push("iss", &self.server.issuer);
-        let separator = if self.redirect_uri.contains('?') { '&' } else { '?' };
-        see_other(&format!("{}{separator}{}", self.redirect_uri, form.encode()))
-    }
-
-    pub(super) fn error(&self, code: ErrorCode, description: &str) -> Response {
-        self.answer(&[("error", code.as_str()), ("error_description", description)])
-    }
-}
-
-pub(super) fn see_other(target: &str) -> Response {
-    let Ok(location) = HeaderValue::from_str(target) else {
-        return bad_request("the redirect address cannot be written as a header");
-    };
-    let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
-    no_store(response.headers_mut());
-    response
-}
 
 pub(super) fn bad_request(reason: &str) -> Response {
     // Causes are phrases; on a page they are a sentence.

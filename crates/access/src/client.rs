@@ -12,8 +12,12 @@ use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::SmartScope;
 use serde::{Deserialize, Serialize};
 
+use responses::ResponseOptions;
+
 use crate::ids::{ClientId, Role};
 use crate::profile::Profile;
+
+pub mod responses;
 
 /// What kind of program a client is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -157,6 +161,9 @@ pub struct ClientOptions {
     pub id_token_signed_response_alg: Option<Algorithm>,
     /// Whether its authorization requests are signed.
     pub require_signed_request_object: SignedRequests,
+    /// How its other answers are signed, and which are encrypted.
+    #[serde(flatten)]
+    pub responses: ResponseOptions,
     /// Whether its tokens are bound to a DPoP key.
     pub dpop_bound_access_tokens: BoundTokens,
     /// Whether its tokens are bound to its certificate.
@@ -168,7 +175,7 @@ pub struct ClientOptions {
 impl ClientOptions {
     /// Algorithms that somebody has to sign with for this client.
     pub fn signing_algorithms(&self) -> impl Iterator<Item = Algorithm> {
-        [self.id_token_signed_response_alg].into_iter().flatten()
+        self.id_token_signed_response_alg.into_iter().chain(self.responses.signing_algorithms())
     }
 }
 

@@ -9,6 +9,7 @@ mod client_request;
 mod device_authorization;
 mod discovery;
 mod error;
+mod for_client;
 mod introspect;
 mod par;
 mod protected;

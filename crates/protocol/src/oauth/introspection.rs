@@ -104,6 +104,38 @@ impl Introspection {
     }
 }
 
+/// `typ` of an answer that is signed, RFC 9701 section 5; with `application/` before it, what is asked for.
+pub const INTROSPECTION_TYPE: &str = "token-introspection+jwt";
+
+/// What the client is told, on our word. RFC 9701 section 5: nothing of the token stands beside `token_introspection`, lest
+/// this is taken for the token itself.
+#[derive(Serialize)]
+pub struct IntrospectionJwt {
+    /// Who says so.
+    pub iss: String,
+    /// To whom.
+    pub aud: String,
+    /// When.
+    pub iat: NumericDate,
+    /// What.
+    pub token_introspection: Introspection,
+}
+
+/// Whether `Accept` asks for a JWT: RFC 9701 section 4, RFC 9110 section 12.5.1.
+pub fn wants_jwt<'a>(mut accept: impl Iterator<Item = &'a str>) -> bool {
+    accept.any(|line| line.split(',').any(names_jwt))
+}
+
+fn names_jwt(range: &str) -> bool {
+    let mut parts = range.split(';').map(str::trim);
+    let name = parts.next().and_then(|name| name.strip_prefix("application/"));
+    let is_refused = |part: &str| {
+        let weight = part.strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
+        weight.is_some_and(|weight| weight <= 0.0)
+    };
+    name.is_some_and(|name| name.eq_ignore_ascii_case(INTROSPECTION_TYPE)) && !parts.any(is_refused)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +150,18 @@ mod tests {
         let read = |text| IntrospectionRequest::read(&Form::parse(text).unwrap());
         assert_eq!(read("token=t&token_type_hint=nonsense").unwrap().token.expose(), "t");
         assert_eq!(read("token_type_hint=access_token").unwrap_err(), TokenRequestError::Missing("token"));
+    }
+
+    #[test]
+    fn only_who_names_the_type_gets_a_jwt() {
+        let wants = |lines: &[&str]| wants_jwt(lines.iter().copied());
+        assert!(wants(&["application/token-introspection+jwt"]));
+        assert!(wants(&["application/json;q=0.5, application/Token-Introspection+jwt; q=1"]));
+        assert!(wants(&["text/plain", "application/token-introspection+jwt"]));
+        for other in
+            ["*/*", "application/json", "application/*", "application/token-introspection+jwt;q=0", ""]
+        {
+            assert!(!wants(&[other]), "{other}");
+        }
     }
 }

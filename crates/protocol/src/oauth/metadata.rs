@@ -72,6 +72,22 @@ pub struct ServerMetadata {
     pub subject_types_supported: &'static [&'static str],
     /// What ID tokens are signed with.
     pub id_token_signing_alg_values_supported: Vec<&'static str>,
+    /// What answers of userinfo are signed with, for clients that want them as JWTs.
+    pub userinfo_signing_alg_values_supported: Vec<&'static str>,
+    /// What answers of introspection are signed with, for clients that want them as JWTs: RFC 9701 section 7.
+    pub introspection_signing_alg_values_supported: Vec<&'static str>,
+    /// How ID tokens are encrypted to a client's key.
+    pub id_token_encryption_alg_values_supported: Vec<&'static str>,
+    /// With what.
+    pub id_token_encryption_enc_values_supported: Vec<&'static str>,
+    /// How answers of userinfo are.
+    pub userinfo_encryption_alg_values_supported: Vec<&'static str>,
+    /// With what.
+    pub userinfo_encryption_enc_values_supported: Vec<&'static str>,
+    /// How answers of introspection are.
+    pub introspection_encryption_alg_values_supported: Vec<&'static str>,
+    /// With what.
+    pub introspection_encryption_enc_values_supported: Vec<&'static str>,
     /// Claims that ID tokens and userinfo may have.
     pub claims_supported: &'static [&'static str],
     /// RFC 9207.

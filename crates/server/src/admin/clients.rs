@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chartgate_access::client::responses::ResponseOptions;
 use chartgate_access::client::{
     AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, PushedRequests,
     SignedRequests, TokenStatus,
@@ -150,10 +151,32 @@ fn show(client: &Client) -> Value {
         "tls_client_certificate_bound_access_tokens": certificates == BoundTokens::Required,
         "post_logout_redirect_uris": options.post_logout_redirect_uris,
     });
+    show_responses(&options.responses, &mut shown);
     if let (Some(subject), Value::Object(members)) = (&options.tls_client_auth, &mut shown) {
         members.insert(subject.member().to_owned(), subject.name().into());
     }
     shown
+}
+
+/// By their registered names.
+fn show_responses(responses: &ResponseOptions, shown: &mut Value) {
+    let Value::Object(members) = shown else { return };
+    for (name, algorithm) in [
+        ("userinfo", responses.userinfo_signed_response_alg),
+        ("introspection", responses.introspection_signed_response_alg),
+    ] {
+        members.extend(algorithm.map(|algorithm| (format!("{name}_signed_response_alg"), json!(algorithm))));
+    }
+    for (name, encryption) in [
+        ("id_token", responses.id_token_encrypted_response),
+        ("userinfo", responses.userinfo_encrypted_response),
+        ("introspection", responses.introspection_encrypted_response),
+    ] {
+        let Some(encryption) = encryption else { continue };
+        let (alg, enc) = (encryption.management.name(), encryption.content.name());
+        members.insert(format!("{name}_encrypted_response_alg"), alg.into());
+        members.insert(format!("{name}_encrypted_response_enc"), enc.into());
+    }
 }
 
 fn with_secret(mut shown: Value, secret: Option<&str>) -> Value {

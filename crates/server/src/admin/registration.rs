@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use chartgate_access::client::responses::Encryption;
 use chartgate_access::client::{
     AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, Permission,
     PushedRequests, SignedRequests,
 };
 use chartgate_access::profile::Clients;
-use chartgate_protocol::jose::{Algorithm, KeySet};
+use chartgate_protocol::jose::{Algorithm, EncryptionKey, KeySet};
 use chartgate_protocol::oauth::mtls::{RegisteredCertificates, RegisteredSubject};
 use chartgate_protocol::oauth::redirect::RedirectUri;
 
@@ -76,6 +77,13 @@ pub(super) fn settle(new: NewClient) -> Result<Client, CommandError> {
     if signs && !has_keys {
         return invalid("signed requests need --jwks-file or --jwks-uri".to_owned());
     }
+    let keys = new.jwks.as_ref().map(ToString::to_string).unwrap_or_default();
+    for Encryption { management, .. } in new.options.responses.encryptions() {
+        let key = EncryptionKey::first_of(keys.as_bytes(), management);
+        if !matches!(key, Ok(Some(_))) {
+            return invalid(format!("{management} needs a --jwks-file with a key for it (`use`: `enc`)"));
+        }
+    }
     let is_web = |uri: &&RedirectUri| uri.as_str().starts_with("http");
     if let Some(uri) = new.options.post_logout_redirect_uris.iter().find(|uri| !is_web(uri)) {
         return invalid(format!("`{uri}` has to be https, or http to a loopback address"));
@@ -89,6 +97,9 @@ pub(super) fn settle(new: NewClient) -> Result<Client, CommandError> {
         (AuthMethod::SelfSignedTlsClientAuth, _, _) => {}
         (_, Some(jwks), None) => match KeySet::parse(jwks.to_string().as_bytes()) {
             Ok(keys) if keys.keys().next().is_some() => {}
+            Ok(_)
+                if method != AuthMethod::PrivateKeyJwt
+                    && new.options.responses.encryptions().next().is_some() => {}
             Ok(_) => return invalid("the key set has no key that can verify an assertion".to_owned()),
             Err(e) => return invalid(format!("the key set does not parse: {e}")),
         },

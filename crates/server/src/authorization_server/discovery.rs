@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chartgate_access::key_life::KEY_SET_MAX_AGE;
-use chartgate_protocol::jose::Algorithm;
+use chartgate_protocol::jose::{Algorithm, ContentEncryption, KeyManagement};
 use chartgate_protocol::oauth::metadata::{EndpointAliases, ResourceMetadata, ServerMetadata};
 use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::token::{DEVICE_CODE, JWT_BEARER};
@@ -59,7 +59,9 @@ const CAPABILITIES: &[&str] = &[
 
 pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer>>) -> Response {
     let at = |path: &str| format!("{}{path}", server.issuer);
-    let signing_algorithms: Vec<_> = server.keys.current().algorithms().map(Algorithm::name).collect();
+    let signing: Vec<_> = server.keys.current().algorithms().map(Algorithm::name).collect();
+    let managements = || KeyManagement::PUBLIC.map(KeyManagement::name).to_vec();
+    let contents = || ContentEncryption::ALL.map(ContentEncryption::name).to_vec();
     public(&ServerMetadata {
         issuer: server.issuer.clone(),
         authorization_endpoint: at("/authorize"),
@@ -93,8 +95,16 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         backchannel_logout_session_supported: true,
         code_challenge_methods_supported: &["S256"],
         subject_types_supported: &["public"],
-        id_token_signing_alg_values_supported: signing_algorithms.clone(),
-        authorization_signing_alg_values_supported: signing_algorithms,
+        authorization_signing_alg_values_supported: signing.clone(),
+        id_token_signing_alg_values_supported: signing.clone(),
+        userinfo_signing_alg_values_supported: signing.clone(),
+        introspection_signing_alg_values_supported: signing,
+        id_token_encryption_alg_values_supported: managements(),
+        id_token_encryption_enc_values_supported: contents(),
+        userinfo_encryption_alg_values_supported: managements(),
+        userinfo_encryption_enc_values_supported: contents(),
+        introspection_encryption_alg_values_supported: managements(),
+        introspection_encryption_enc_values_supported: contents(),
         claims_supported: &[
             "iss",
             "sub",

@@ -1,4 +1,4 @@
-//! Token introspection. RFC 7662; ATTACKS O27, O28.
+//! Token introspection. RFC 7662, as a JWT RFC 9701; ATTACKS O27, O28.
 //!
 //! A client that proves who it is learns what its own tokens are worth; about another's it needs the permission
 //! `introspect:any`. Everything else is inactive, in the same bytes whatever the cause: the log knows which.
@@ -8,20 +8,23 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use chartgate_access::client::{AuthMethod, Client, Permission};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::UserState;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::oauth::error::ErrorCode;
-use chartgate_protocol::oauth::introspection::{ActiveToken, Introspection, IntrospectionRequest};
+use chartgate_protocol::oauth::introspection::{
+    ActiveToken, INTROSPECTION_TYPE, Introspection, IntrospectionJwt, IntrospectionRequest, wants_jwt,
+};
 use chartgate_protocol::oauth::token::token_type;
 use chartgate_values::Phi;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 
 use super::AuthorizationServer;
 use super::client_request::{ClientRequest, admit_unproven};
 use super::error::{OAuthError, answer};
+use super::for_client::{Wanted, jwt_for};
 use super::token::workload;
 use crate::entropy::digest_of;
 use crate::live::tokens::NotBelieved;
@@ -35,7 +38,38 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(introspect(&server, &origin, &headers, &body).await.map(Json))
+    let told = introspect(&server, &origin, &headers, &body).await;
+    answer(told.and_then(|(told, client)| {
+        if wants_jwt(headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok())) {
+            as_jwt(&server, &client, told)
+        } else {
+            Ok(Json(told).into_response())
+        }
+    }))
+}
+
+/// RFC 9701 section 5.
+fn as_jwt(
+    server: &AuthorizationServer,
+    client: &Client,
+    token_introspection: Introspection,
+) -> Result<Response, OAuthError> {
+    let claims = IntrospectionJwt {
+        iss: server.issuer.clone(),
+        aud: client.client_id.to_string(),
+        iat: server.clock.now().into(),
+        token_introspection,
+    };
+    let responses = &client.options.responses;
+    let wanted = Wanted {
+        signed: responses.introspection_signed_response_alg,
+        encrypted: responses.introspection_encrypted_response,
+    };
+    let jwt = jwt_for(server, client, INTROSPECTION_TYPE, &claims, wanted).map_err(|error| {
+        tracing::error!(%error, "introspection");
+        OAuthError::new(ErrorCode::ServerError, "the answer cannot be made")
+    })?;
+    Ok(([(header::CONTENT_TYPE, format!("application/{INTROSPECTION_TYPE}"))], jwt).into_response())
 }
 
 async fn introspect(
@@ -43,7 +77,7 @@ async fn introspect(
     origin: &Origin,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Introspection, OAuthError> {
+) -> Result<(Introspection, Client), OAuthError> {
     let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
     let mut record = origin.record(Event::TokenIntrospected, Outcome::Allow, server.clock.now());
     record.actor = workload(&client);
@@ -66,7 +100,7 @@ async fn introspect(
         }
     };
     let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
-    Withheld::release(recorded)
+    Ok((Withheld::release(recorded)?, client))
 }
 
 /// Why nothing is told: the reason for the record, and what is said in its place.

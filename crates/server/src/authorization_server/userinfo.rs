@@ -5,19 +5,31 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
-use chartgate_access::ids::Subject;
+use chartgate_access::client::Client;
+use chartgate_access::ids::{ClientId, Subject};
 use chartgate_access::principal::UserState;
 use chartgate_protocol::jose::ExpectedAudience;
-use http::{HeaderMap, Method};
+use chartgate_protocol::oauth::error::ErrorCode;
+use http::{HeaderMap, Method, header};
 use serde::Serialize;
 
 use super::AuthorizationServer;
 use super::error::{OAuthError, no_store};
+use super::for_client::{Wanted, jwt_for};
 use super::protected::Protected;
 use crate::live::proofs::Place;
 use crate::live::tokens::Believed;
 use crate::net::access_token::DPOP_NONCE;
 use crate::net::origin::Origin;
+
+/// The same as a JWT: section 5.3.2.
+#[derive(Serialize)]
+struct SignedUserInfo {
+    iss: String,
+    aud: String,
+    #[serde(flatten)]
+    info: UserInfo,
+}
 
 #[derive(Serialize)]
 struct UserInfo {
@@ -56,10 +68,33 @@ pub(super) async fn get(
         fhir_user: user.fhir_user.filter(|_| wants(&["fhirUser", "profile"])).map(Into::into),
         email: user.email.filter(|_| wants(&["email"])),
     };
-    let mut response = Json(info).into_response();
+    let Ok(client) = claims.client_id.as_str().parse::<ClientId>() else { return request.invalid() };
+    let client = match server.store.read(|sql| sql.client(&client)) {
+        Ok(Some(client)) => client,
+        Ok(None) => return request.invalid(),
+        Err(error) => return OAuthError::from(error).into_response(),
+    };
+    let mut response = told(&server, &client, info);
     no_store(response.headers_mut());
     if let Some(nonce) = next_nonce {
         response.headers_mut().insert(DPOP_NONCE, nonce);
     }
     response
+}
+
+/// What is told, as the client wants it.
+fn told(server: &AuthorizationServer, client: &Client, info: UserInfo) -> Response {
+    let responses = &client.options.responses;
+    let (signed, encrypted) = (responses.userinfo_signed_response_alg, responses.userinfo_encrypted_response);
+    if signed.is_none() && encrypted.is_none() {
+        return Json(info).into_response();
+    }
+    let claims = SignedUserInfo { iss: server.issuer.clone(), aud: client.client_id.to_string(), info };
+    match jwt_for(server, client, "JWT", &claims, Wanted { signed, encrypted }) {
+        Ok(jwt) => ([(header::CONTENT_TYPE, "application/jwt")], jwt).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "userinfo");
+            OAuthError::new(ErrorCode::ServerError, "the answer cannot be made").into_response()
+        }
+    }
 }

@@ -15,8 +15,11 @@ use chartgate_protocol::oauth::mtls::{RegisteredSubject, SUBJECT_MEMBERS};
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
 
+mod responses;
+
 use super::operate::read;
 use crate::admin::{Command, NewClient};
+use responses::Responses;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Registration {
@@ -80,6 +83,8 @@ pub(super) struct Registration {
     tls_client_certificate_bound_access_tokens: bool,
     #[command(flatten)]
     subject: Subject,
+    #[command(flatten)]
+    responses: Responses,
 }
 
 /// The one name that the certificate of a client of `tls_client_auth` has to have. RFC 8705 section 2.1.2.
@@ -160,6 +165,7 @@ impl Registration {
                     TokenStatus::Unlisted
                 },
                 backchannel_client_notification_endpoint: self.backchannel_client_notification_endpoint,
+                responses: self.responses.options()?,
                 id_token_signed_response_alg: self.id_token_signed_response_alg,
                 dpop_bound_access_tokens: bound(self.dpop_bound_access_tokens),
                 tls_client_certificate_bound_access_tokens: bound(

@@ -78,6 +78,8 @@ mod reload;
 #[cfg(test)]
 mod reserve;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod revocations;
 #[cfg(test)]
 mod routes;

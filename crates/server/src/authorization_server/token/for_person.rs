@@ -19,7 +19,7 @@ use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::oauth::token::{TokenResponse, token_type};
 use chartgate_values::{Phi, Timestamp};
 
-use super::sign::{access_token, sign_with};
+use super::sign::{access_token, id_token};
 use super::{Asking, Denied, Holder, Issued, OAuthError, describe_binding, describe_grant, fresh_jti};
 use crate::authorization_server::AuthorizationServer;
 use crate::entropy::{digest_of, opaque_secret};
@@ -87,7 +87,7 @@ pub(super) async fn issue_for_person(
     let access_token = access_token(server, client, claims).await?;
     let id_token = if scope.contains("openid") {
         let claims = mint.id_token(&gate, &grant, &user).map_err(not_a_claim)?;
-        Some(sign_with(server, client.options.id_token_signed_response_alg, "JWT", &claims)?)
+        Some(id_token(server, client, &claims)?)
     } else {
         None
     };

@@ -1,13 +1,14 @@
 //! Claims become tokens.
 
 use chartgate_access::client::{Client, TokenStatus};
-use chartgate_protocol::jose::claims::AccessTokenClaims;
-use chartgate_protocol::jose::{Algorithm, SigningKey, jws};
+use chartgate_protocol::jose::claims::{AccessTokenClaims, IdTokenClaims};
+use chartgate_protocol::jose::{SigningKey, jws};
 use chartgate_protocol::oauth::error::ErrorCode;
 
 use super::for_person::not_a_claim;
 use super::{Denied, OAuthError};
 use crate::authorization_server::AuthorizationServer;
+use crate::authorization_server::for_client::{Wanted, jwt_for};
 use crate::live::tokens::traits_of;
 
 /// An access token with these claims, and a place in a status list if its client asks for one.
@@ -29,16 +30,21 @@ pub(super) async fn access_token(
     sign(&ring.signing, "at+jwt", &claims)
 }
 
-/// Signs claims of a token of ours, with an algorithm that a client asked for.
-pub(super) fn sign_with(
+/// An ID token, as its client wants it.
+pub(super) fn id_token(
     server: &AuthorizationServer,
-    algorithm: Option<Algorithm>,
-    typ: &str,
-    claims: &impl serde::Serialize,
+    client: &Client,
+    claims: &IdTokenClaims,
 ) -> Result<String, Denied> {
-    let ring = server.keys.current();
-    let key = algorithm.map_or(Some(&ring.signing), |algorithm| ring.signing_with(algorithm));
-    sign(key.ok_or_else(signing_failed)?, typ, claims)
+    let options = &client.options;
+    let wanted = Wanted {
+        signed: options.id_token_signed_response_alg,
+        encrypted: options.responses.id_token_encrypted_response,
+    };
+    jwt_for(server, client, "JWT", claims, wanted).map_err(|error| {
+        tracing::error!(%error, "an ID token");
+        signing_failed()
+    })
 }
 
 fn sign(key: &SigningKey, typ: &str, claims: &impl serde::Serialize) -> Result<String, Denied> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chartgate_protocol::jose::Algorithm;
+use chartgate_protocol::oauth::authorization_details::DetailType;
 use chartgate_protocol::oauth::https_uri::HttpsUri;
 use chartgate_protocol::oauth::mtls::RegisteredSubject;
 use chartgate_protocol::oauth::redirect::RedirectUri;
@@ -159,6 +160,8 @@ pub struct ClientOptions {
     pub token_status: TokenStatus,
     /// What its ID tokens are signed with, if not with our own choice. OpenID Connect Registration section 2.
     pub id_token_signed_response_alg: Option<Algorithm>,
+    /// What types of authorization details it may ask for. RFC 9396 section 10.
+    pub authorization_details_types: BTreeSet<DetailType>,
     /// Whether its authorization requests are signed.
     pub require_signed_request_object: SignedRequests,
     /// How its other answers are signed, and which are encrypted.

@@ -7,6 +7,7 @@ pub mod polling;
 pub mod refresh;
 pub mod token_exchange;
 
+use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ pub struct Grant {
     pub session: Option<SessionId>,
     /// What was granted.
     pub scope: ScopeSet,
+    /// What was granted in detail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details: Vec<AuthorizationDetail>,
     /// Where its tokens are good.
     pub audience: String,
     /// SMART launch context.

@@ -25,6 +25,7 @@ use crate::jose::{
 };
 use crate::json::{self, JsonError};
 use crate::oauth::authorization::{Addressed, AuthorizationRequest};
+use crate::oauth::authorization_details::AuthorizationDetail;
 use crate::oauth::device::{DeviceAuthorizationRequest, UserCode};
 use crate::oauth::dpop::{Credentials, Freshness, MAX_JTI_BYTES, ProofVerifier, ProvenRequest, TargetUri};
 use crate::oauth::introspection::IntrospectionRequest;
@@ -261,6 +262,10 @@ pub fn fuzz_oauth_authorization(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(form) = Form::parse(text) else { return };
     let _ = (Addressed::read(&form), DeviceAuthorizationRequest::read(&form));
+    if let Ok(details) = AuthorizationDetail::read(text) {
+        let again = serde_json::to_string(&details).unwrap_or_default();
+        assert!(AuthorizationDetail::read(&again) == Ok(details), "details are written as they were read");
+    }
     if let Ok(code) = text.parse::<UserCode>() {
         assert!(code.to_string().parse() == Ok(code), "a code is read as it is shown");
     }

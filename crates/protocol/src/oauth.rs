@@ -1,6 +1,7 @@
 //! OAuth 2.0 and 2.1 on the wire: requests in, typed values out; typed values in, answers out.
 
 pub mod authorization;
+pub mod authorization_details;
 pub mod client_authentication;
 pub mod device;
 pub mod dpop;

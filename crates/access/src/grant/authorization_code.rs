@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chartgate_protocol::jose::{Algorithm, Thumbprint};
+use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::dpop::{ProofError, check_announced};
 use chartgate_protocol::oauth::pkce::{CodeChallenge, VerifierError};
 use chartgate_protocol::oauth::response_mode::ResponseMode;
@@ -30,6 +31,9 @@ pub struct PendingAuthorization {
     pub reply_to: ReplyTo,
     /// What the client may have of what it asked for.
     pub scope: ScopeSet,
+    /// What it asked for in detail, which the client may have.
+    #[serde(default)]
+    pub authorization_details: Vec<AuthorizationDetail>,
     /// Where the tokens are to be good.
     pub audience: String,
     /// The key that whoever redeems what comes of it has to prove.
@@ -220,6 +224,7 @@ impl PendingAuthorization {
             subject,
             session: (!offline).then_some(session),
             scope,
+            authorization_details: self.authorization_details,
             audience: self.audience,
             patient,
             nonce: None,
@@ -290,6 +295,7 @@ mod tests {
                 subject: "dana".parse().unwrap(),
                 session: None,
                 scope: "openid".parse().unwrap(),
+                authorization_details: Vec::new(),
                 audience: "https://g/fhir".into(),
                 patient: None,
                 nonce: None,

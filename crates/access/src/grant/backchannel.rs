@@ -93,6 +93,7 @@ impl BackchannelRequest {
             subject: self.subject.clone(),
             session: None,
             scope: self.scope.clone(),
+            authorization_details: Vec::new(),
             audience: self.audience.clone(),
             patient: user.fhir_user.as_ref().and_then(|own| own.patient()),
             nonce: None,

@@ -81,6 +81,7 @@ mod tests {
             subject: "dana".parse().unwrap(),
             session: None,
             scope: "openid".parse().unwrap(),
+            authorization_details: Vec::new(),
             audience: "https://g/fhir".into(),
             patient: None,
             nonce: None,

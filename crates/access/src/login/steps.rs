@@ -75,7 +75,10 @@ pub fn next(
     }
     // RFC 8252 section 8.6: anybody can say that they are a public client, so what it was given before says nothing.
     let authenticates = client.token_endpoint_auth_method != AuthMethod::None;
-    let covered = authenticates && pending.ask_again == AskAgain::No && scope.is_subset_of(consented_before);
+    // Details name records, and are looked at each time.
+    let plain = pending.authorization_details.is_empty();
+    let again = authenticates && plain && pending.ask_again == AskAgain::No;
+    let covered = again && scope.is_subset_of(consented_before);
     // RFC 8628 section 5.4: a code may have come from anybody, so its person is asked in any case.
     let asks = match &pending.reply_to {
         ReplyTo::Redirect(_) => client.consent,

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use chartgate_protocol::smart::scope::SmartScope;
+use chartgate_protocol::jose::claims::AccessTokenClaims;
+use chartgate_protocol::oauth::authorization_details::{Action, AuthorizationDetail};
+use chartgate_protocol::smart::scope::{Permission, SmartScope};
+use serde_json::Value;
 
 use crate::ids::{ClientId, FhirUser, PatientId, Role, Subject};
 
@@ -43,8 +46,46 @@ pub struct Caller {
     pub smart: Vec<SmartScope>,
     /// All scope tokens of the token, as they stand.
     pub scopes: BTreeSet<String>,
+    /// What the token allows in detail. RFC 9396.
+    pub details: Vec<RecordsOf>,
     /// The patient in the token's context.
     pub patient: Option<PatientId>,
     /// The person's own FHIR resource.
     pub fhir_user: Option<FhirUser>,
+}
+
+/// Records of patients that a token names, of these types and for these acts.
+#[derive(Clone, Debug)]
+pub struct RecordsOf {
+    permissions: Vec<Permission>,
+    types: BTreeSet<String>,
+    patients: BTreeSet<PatientId>,
+}
+
+impl RecordsOf {
+    /// The details of a token of ours; `None` if one has a form that we never give it.
+    #[must_use]
+    pub fn read(claims: &AccessTokenClaims) -> Option<Vec<Self>> {
+        let details = claims.authorization_details.iter();
+        let read = |detail: &serde_json::Map<String, Value>| {
+            let AuthorizationDetail::FhirRecords(records) =
+                serde_json::from_value(Value::Object(detail.clone())).ok()?;
+            let patients = records.patients.iter().map(|id| id.parse()).collect::<Result<_, _>>().ok()?;
+            let permissions = records.actions.into_iter().map(Action::permission).collect();
+            Some(Self { permissions, types: records.datatypes, patients })
+        };
+        details.map(read).collect()
+    }
+
+    /// Whether it speaks of this act on this type.
+    #[must_use]
+    pub fn covers(&self, permission: Permission, resource_type: &str) -> bool {
+        self.permissions.contains(&permission) && self.types.contains(resource_type)
+    }
+
+    /// Whose records.
+    #[must_use]
+    pub fn patients(&self) -> &BTreeSet<PatientId> {
+        &self.patients
+    }
 }

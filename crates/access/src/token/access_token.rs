@@ -6,8 +6,10 @@ use std::time::Duration;
 use chartgate_protocol::jose::claims::{
     AccessTokenClaims, Audience, Confirmation, IdTokenClaims, Identifier, NumericDate,
 };
+use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
+use serde_json::{Map, Value};
 
 use crate::client::Client;
 use crate::grant::Grant;
@@ -63,6 +65,7 @@ impl Mint<'_> {
             auth_time: Some(grant.auth_time.into()),
             fhir_user: user.fhir_user.as_ref().map(|f| claim("fhirUser", f.as_str())).transpose()?,
             patient: grant.patient.as_ref().map(|p| claim("patient", p.as_str())).transpose()?,
+            authorization_details: details(&grant.authorization_details)?,
             ..self.bare(user.name.as_str(), grant.client_id.as_str(), &grant.audience, scope)?
         })
     }
@@ -84,6 +87,8 @@ impl Mint<'_> {
             aud: Audience::one(exchanged.audience.clone()),
             client_id: claim("client_id", client.client_id.as_str())?,
             act: exchanged.act.clone(),
+            // What is exchanged is narrowed by scopes, which details stand beside.
+            authorization_details: Vec::new(),
             ..self.for_person(gate, grant, user, &exchanged.scope)?
         })
     }
@@ -162,6 +167,11 @@ impl Mint<'_> {
             status: None,
         })
     }
+}
+
+fn details(granted: &[AuthorizationDetail]) -> Result<Vec<Map<String, Value>>, NotAClaim> {
+    let written = |detail| serde_json::to_value(detail).and_then(serde_json::from_value);
+    granted.iter().map(written).collect::<Result<_, _>>().map_err(|_| NotAClaim("authorization_details"))
 }
 
 fn claim(name: &'static str, text: &str) -> Result<Identifier, NotAClaim> {

@@ -12,7 +12,8 @@ use crate::jose::{
     ProtectedTokenVerifier, Protection, ReaderKeys, Rejection,
 };
 use crate::json::Object;
-use crate::oauth::authorization::AuthorizationRequest;
+use crate::oauth::authorization::{AuthorizationRequest, RequestError};
+use crate::oauth::authorization_details::{AuthorizationDetail, MalformedDetails};
 use crate::oauth::mtls::{CertificateSubject, ClientCertificate, RegisteredCertificates};
 
 fn seeds(target: &str) -> std::path::PathBuf {
@@ -229,7 +230,9 @@ fn the_seeds_of_proofs_objects_and_certificates_reach_the_end_of_what_they_are_f
     let keys = ReaderKeys { verifying: &verifying, decrypting: &Default::default() };
     let verifier = super::request_objects(&protection);
     let signed = verifier.verify(&text("request_object", "signed"), &Form::default(), keys, super::now());
-    assert!(AuthorizationRequest::read(&signed.unwrap().parameters).is_ok());
+    // Its details are of a type that is another server's.
+    let said = AuthorizationRequest::read(&signed.unwrap().parameters);
+    assert_eq!(said, Err(RequestError::Details(MalformedDetails)));
     let claims = read("request_object", "claims");
     assert!(verifier.accept(&Object::parse(&claims, 32).unwrap(), super::now()).is_ok());
     let names = read("client_certificate", "names");
@@ -252,6 +255,8 @@ fn the_fhir_seeds_reach_the_end_of_what_they_are_for() {
     assert!(Draft::of_update(&read("fhir_write", "update"), &"Observation/a".parse().unwrap()).is_ok());
     let form = Form::parse(std::str::from_utf8(&read("oauth_authorization", "smart")).unwrap()).unwrap();
     assert!(AuthorizationRequest::read(&form).is_ok());
+    let details = String::from_utf8(read("oauth_authorization", "details")).unwrap();
+    assert!(AuthorizationDetail::read(&details).is_ok());
 }
 
 /// For each seed.

@@ -1,6 +1,7 @@
 //! The authorization request. RFC 6749 section 4.1.1, RFC 7636, OpenID Connect Core section 3.1.2.1, RFC 8707,
 //! RFC 9449 section 10, SMART App Launch 2.2.
 
+use super::authorization_details::{AuthorizationDetail, MalformedDetails};
 use super::error::ErrorCode;
 use super::pkce::CodeChallenge;
 use super::response_mode::ResponseMode;
@@ -40,6 +41,8 @@ pub enum Prompt {
 pub struct AuthorizationRequest {
     /// What the client wants to do.
     pub scope: ScopeSet,
+    /// What it wants to do in detail: RFC 9396.
+    pub authorization_details: Vec<AuthorizationDetail>,
     /// How the answer reaches the client.
     pub response_mode: ResponseMode,
     /// PKCE, method S256.
@@ -96,6 +99,9 @@ pub enum RequestError {
     /// SMART: `launch` goes with the scope `launch`, and only with it.
     #[error("the launch parameter and the launch scope go together")]
     Launch,
+    /// RFC 9396 section 5.
+    #[error(transparent)]
+    Details(#[from] MalformedDetails),
     /// RFC 9449 section 10.
     #[error("dpop_jkt is not a base64url SHA-256 digest")]
     DpopJkt,
@@ -117,6 +123,7 @@ impl RequestError {
         match self {
             Self::ResponseType => ErrorCode::UnsupportedResponseType,
             Self::Scope => ErrorCode::InvalidScope,
+            Self::Details(_) => ErrorCode::InvalidAuthorizationDetails,
             Self::RequestObject => ErrorCode::InvalidRequestObject,
             Self::RequestUri => ErrorCode::RequestUriNotSupported,
             Self::NoResponseType
@@ -178,7 +185,9 @@ impl AuthorizationRequest {
         if launch.is_some() != scope.contains("launch") {
             return Err(RequestError::Launch);
         }
+        let details = form.get("authorization_details").map(AuthorizationDetail::read).transpose()?;
         Ok(Self {
+            authorization_details: details.unwrap_or_default(),
             response_mode,
             code_challenge: challenge(form)?,
             resource: resource(form)?,

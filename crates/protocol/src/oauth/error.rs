@@ -51,6 +51,8 @@ pub enum ErrorCode {
     UnknownUserId,
     /// CIBA Core section 13: the message cannot be shown.
     InvalidBindingMessage,
+    /// RFC 9396 section 5: details of a type that is not known, not registered, or not as it has to be.
+    InvalidAuthorizationDetails,
     /// RFC 9449 section 5: the proof is missing, malformed, for another request or too old.
     InvalidDpopProof,
     /// RFC 9449 section 8: the proof has to hold the nonce that comes with this answer.
@@ -94,6 +96,7 @@ impl ErrorCode {
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::InvalidRequestObject => "invalid_request_object",
             Self::InvalidRequestUri => "invalid_request_uri",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
         }

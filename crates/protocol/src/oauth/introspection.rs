@@ -3,6 +3,7 @@
 use chartgate_values::Secret;
 use serde::Serialize;
 
+use super::authorization_details::AuthorizationDetail;
 use super::scope::ScopeSet;
 use super::token::TokenRequestError;
 use crate::form::Form;
@@ -79,6 +80,9 @@ pub enum ActiveToken {
         aud: String,
         /// What was granted.
         scope: ScopeSet,
+        /// What was granted in detail. RFC 9396 section 9.2.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        authorization_details: Vec<AuthorizationDetail>,
         /// When it ends by itself.
         exp: NumericDate,
         /// The session that it lives with.

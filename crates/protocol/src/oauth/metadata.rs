@@ -92,6 +92,8 @@ pub struct ServerMetadata {
     pub claims_supported: &'static [&'static str],
     /// RFC 9207.
     pub authorization_response_iss_parameter_supported: bool,
+    /// RFC 9396 section 10.
+    pub authorization_details_types_supported: &'static [&'static str],
     /// JARM section 4.
     pub authorization_signing_alg_values_supported: Vec<&'static str>,
     /// OpenID Connect Core section 6.1, RFC 9101.
@@ -133,6 +135,9 @@ pub struct ResourceMetadata {
     /// What can be asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes_supported: Vec<String>,
+    /// RFC 9396 section 10, for FHIR routes.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub authorization_details_types_supported: &'static [&'static str],
     /// `header`.
     pub bearer_methods_supported: &'static [&'static str],
     /// RFC 8705 section 3.

@@ -3,6 +3,7 @@
 use chartgate_values::Secret;
 use serde::Serialize;
 
+use super::authorization_details::AuthorizationDetail;
 use super::error::ErrorCode;
 use super::scope::ScopeSet;
 use super::token_exchange::{ExchangeRequest, TOKEN_EXCHANGE};
@@ -155,6 +156,9 @@ pub struct TokenResponse {
     pub expires_in: u64,
     /// What was granted; always present.
     pub scope: ScopeSet,
+    /// What was granted in detail. RFC 9396 section 7.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details: Vec<AuthorizationDetail>,
     /// The refresh token, where one was granted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,

@@ -145,6 +145,7 @@ fn show(client: &Client) -> Value {
         "backchannel_logout_uri": options.backchannel_logout_uri,
         "backchannel_logout_session_required": options.backchannel_logout_uri.is_some(),
         "token_status_list": options.token_status == TokenStatus::Listed,
+        "authorization_details_types": options.authorization_details_types,
         "require_signed_request_object": options.require_signed_request_object == SignedRequests::Required,
         "id_token_signed_response_alg": options.id_token_signed_response_alg,
         "dpop_bound_access_tokens": options.dpop_bound_access_tokens == BoundTokens::Required,

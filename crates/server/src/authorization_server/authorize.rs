@@ -23,13 +23,14 @@ use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::authorization::{Addressed, AuthorizationRequest, Prompt};
+use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::pushed::PushedUri;
 use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use http::{HeaderMap, StatusCode, header};
 
-use super::token::describe_grant;
+use super::token::{describe_details, describe_grant};
 use super::{AuthorizationServer, audience, client_request, request_object};
 use crate::authorization_response::see_other;
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
@@ -178,11 +179,25 @@ pub(super) fn check(
         return refuse(ErrorCode::InvalidRequest, "the launch handle is not known");
     }
     let scope = steps::grantable_by_a_person(&client.grantable(&request.scope));
-    if scope.is_empty() {
+    let details = request.authorization_details;
+    if scope.is_empty() && details.is_empty() {
         return refuse(ErrorCode::InvalidScope, "none of the scopes can be granted to this client");
+    }
+    let is_registered =
+        |detail: &AuthorizationDetail| client.options.authorization_details_types.contains(&detail.kind());
+    if !details.iter().all(is_registered) {
+        let description = "the client is not registered for details of this type";
+        return refuse(ErrorCode::InvalidAuthorizationDetails, description);
     }
     let audience = audience::resolve(server, client, request.resource.as_deref(), &scope)
         .map_err(|e| (ErrorCode::InvalidTarget, e.to_string()))?;
+    // RFC 9396 section 2.2: details are of the one place that the tokens are for, which has to have records.
+    let has_records = server.routes.iter().any(|route| route.is_fhir() && route.audience == audience);
+    let elsewhere = |detail: &AuthorizationDetail| detail.locations().iter().any(|place| *place != audience);
+    if !details.is_empty() && (!has_records || details.iter().any(elsewhere)) {
+        let description = "the details are not of the resource that the request is for";
+        return refuse(ErrorCode::InvalidAuthorizationDetails, description);
+    }
     let now = server.clock.now();
     let signed_in_since = match (request.prompt, request.max_age) {
         (Prompt::Login, _) => Some(now),
@@ -200,6 +215,7 @@ pub(super) fn check(
             response_alg: client.options.id_token_signed_response_alg,
         }),
         scope,
+        authorization_details: details,
         audience,
         dpop_jkt: request.dpop_jkt,
         signed_in_since,
@@ -317,6 +333,7 @@ async fn finish(
     };
     describe_grant(&mut record, grant);
     record.detail.insert("scope".to_owned(), chartgate_values::Phi::new(grant.scope.to_string()));
+    describe_details(&mut record, &grant.authorization_details);
     let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
     let taken = server
         .store

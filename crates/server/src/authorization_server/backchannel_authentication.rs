@@ -104,6 +104,10 @@ fn check(
     if !client.grant_types.contains(&GrantType::Ciba) {
         return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant"));
     }
+    if form.get("authorization_details").is_some() {
+        let description = "authorization_details are asked for at the authorization endpoint";
+        return Err(OAuthError::new(ErrorCode::InvalidAuthorizationDetails, description));
+    }
     let request =
         BackchannelAuthenticationRequest::read(form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
     let notified = client.options.backchannel_client_notification_endpoint.is_some();

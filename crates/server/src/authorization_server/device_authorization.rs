@@ -91,6 +91,10 @@ fn check(
     if !client.grant_types.contains(&GrantType::DeviceCode) {
         return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant"));
     }
+    if form.get("authorization_details").is_some() {
+        let description = "devices ask for scopes";
+        return Err(OAuthError::new(ErrorCode::InvalidAuthorizationDetails, description));
+    }
     let request =
         DeviceAuthorizationRequest::read(form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
     let scope = client.grantable(request.scope.as_ref().unwrap_or(&client.scope));

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chartgate_access::key_life::KEY_SET_MAX_AGE;
 use chartgate_protocol::jose::{Algorithm, ContentEncryption, KeyManagement};
+use chartgate_protocol::oauth::authorization_details::DetailType;
 use chartgate_protocol::oauth::metadata::{EndpointAliases, ResourceMetadata, ServerMetadata};
 use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::token::{DEVICE_CODE, JWT_BEARER};
@@ -95,6 +96,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         backchannel_logout_session_supported: true,
         code_challenge_methods_supported: &["S256"],
         subject_types_supported: &["public"],
+        authorization_details_types_supported: DetailType::NAMES,
         authorization_signing_alg_values_supported: signing.clone(),
         id_token_signing_alg_values_supported: signing.clone(),
         userinfo_signing_alg_values_supported: signing.clone(),
@@ -169,6 +171,7 @@ pub(super) async fn resource_metadata(
         resource: route.audience.clone(),
         authorization_servers,
         scopes_supported,
+        authorization_details_types_supported: if route.is_fhir() { DetailType::NAMES } else { &[] },
         bearer_methods_supported: &["header"],
         tls_client_certificate_bound_access_tokens: server.mtls_base.is_some(),
         dpop_signing_alg_values_supported: ALGORITHM_NAMES,

@@ -65,6 +65,7 @@ impl OAuthError {
             | ErrorCode::InvalidRequestUri
             | ErrorCode::UnknownUserId
             | ErrorCode::InvalidBindingMessage
+            | ErrorCode::InvalidAuthorizationDetails
             | ErrorCode::InvalidDpopProof
             | ErrorCode::UseDpopNonce => StatusCode::BAD_REQUEST,
         }

@@ -186,6 +186,7 @@ fn refresh_token(
         sub: grant.subject.into(),
         aud: grant.audience,
         scope: grant.scope,
+        authorization_details: grant.authorization_details,
         exp: token.expires_at.into(),
         sid: grant.session.map(Into::into),
         cnf: token.cnf.clone(),

@@ -23,7 +23,7 @@ use http::{HeaderMap, StatusCode};
 use super::client_request::{ProvenRequest, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
 use super::sender::{NextNonce, Sender};
-use super::token::workload;
+use super::token::{describe_details, workload};
 use super::{AuthorizationServer, authorize, request_object};
 use crate::entropy::{digest_of, opaque_secret};
 use crate::net::origin::Origin;
@@ -57,6 +57,7 @@ async fn push(
     };
     record.detail.insert("scope".to_owned(), Phi::new(pending.scope.to_string()));
     record.detail.insert("audience".to_owned(), Phi::new(pending.audience.clone()));
+    describe_details(&mut record, &pending.authorization_details);
     let uri = PushedUri::of(opaque_secret());
     let digest = digest_of(uri.secret());
     let kept = server.store.write(move |sql| sql.add_pushed_request(&digest, &pending)).await;

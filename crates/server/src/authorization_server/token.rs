@@ -29,6 +29,7 @@ use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::jose::Rejection;
 use chartgate_protocol::jose::claims::{Actor as TokenActor, Confirmation};
+use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::token::{TokenRequest, TokenResponse};
@@ -110,6 +111,12 @@ async fn redeem(
 
 impl Asking<'_> {
     async fn redeem(self, form: &Form) -> Result<Issued, Denied> {
+        // RFC 9396 section 6: nothing that a person has not seen, and none that is passed over in silence.
+        if form.get("authorization_details").is_some() {
+            let description = "authorization_details are asked for at the authorization endpoint";
+            let error = OAuthError::new(ErrorCode::InvalidAuthorizationDetails, description);
+            return Err(Denied::new("details-at-token-endpoint", error));
+        }
         let request = TokenRequest::read(form)
             .map_err(|error| Denied::new("bad-request", OAuthError::new(error.code(), error.to_string())))?;
         match request {
@@ -209,6 +216,14 @@ pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
     record.amr = grant.amr.clone();
     record.auth_time = Some(grant.auth_time);
     record.detail.insert("audience".to_owned(), Phi::new(grant.audience.clone()));
+}
+
+/// What a record says of what was granted in detail.
+pub(super) fn describe_details(record: &mut Record, details: &[AuthorizationDetail]) {
+    if !details.is_empty() {
+        let text = serde_json::to_string(details).unwrap_or_default();
+        record.detail.insert("authorization_details".to_owned(), Phi::new(text));
+    }
 }
 
 /// What a record says of the key that a token is bound to.

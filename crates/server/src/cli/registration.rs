@@ -10,6 +10,7 @@ use chartgate_access::client::{
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::profile::Profile;
 use chartgate_protocol::jose::Algorithm;
+use chartgate_protocol::oauth::authorization_details::DetailType;
 use chartgate_protocol::oauth::https_uri::HttpsUri;
 use chartgate_protocol::oauth::mtls::{RegisteredSubject, SUBJECT_MEMBERS};
 use chartgate_protocol::oauth::redirect::RedirectUri;
@@ -69,6 +70,9 @@ pub(super) struct Registration {
     /// Give its access tokens a `status` claim: a place in a list that anybody may fetch (Token Status List).
     #[arg(long)]
     token_status_list: bool,
+    /// Details that it may ask for beside scopes (RFC 9396): fhir_records; may be given several times.
+    #[arg(long = "authorization-details-type")]
+    authorization_details_types: Vec<DetailType>,
     /// Refuse authorization requests that it did not sign (RFC 9101).
     #[arg(long)]
     require_signed_request_object: bool,
@@ -152,6 +156,7 @@ impl Registration {
                 } else {
                     PushedRequests::Optional
                 },
+                authorization_details_types: self.authorization_details_types.into_iter().collect(),
                 require_signed_request_object: if self.require_signed_request_object {
                     SignedRequests::Required
                 } else {

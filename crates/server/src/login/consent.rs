@@ -1,5 +1,6 @@
 //! Whether an application may act for the person.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -10,6 +11,7 @@ use chartgate_access::grant::polling::Answer;
 use chartgate_access::login::steps::grantable_by_a_person;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::{Level, Permission, SmartScope, TypePattern};
 use chartgate_values::Phi;
@@ -49,7 +51,10 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     let page = ConsentPage {
         application: begun.client.client_id.as_str(),
         username: present.user.name.as_str(),
-        wishes: wishes(&grantable_by_a_person(&begun.pending.scope)),
+        wishes: wishes(&grantable_by_a_person(&begun.pending.scope))
+            .into_iter()
+            .chain(begun.pending.authorization_details.iter().map(detailed_wish))
+            .collect(),
         patient: begun.pending.patient.as_ref().map(|patient| patient.as_str()),
         destination: begun.pending.reply_to.form_target().map(pages::origin_of),
         device: match &begun.pending.reply_to {
@@ -144,7 +149,27 @@ fn wish(token: &str) -> Option<String> {
     })
 }
 
-fn smart_wish(scope: &SmartScope) -> String {
+/// What is asked for in detail, with whose records it is.
+fn detailed_wish(detail: &AuthorizationDetail) -> String {
+    let AuthorizationDetail::FhirRecords(records) = detail;
+    let names = |all: &BTreeSet<String>| listed(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    let verbs = verbs(|permission| records.actions.iter().any(|action| action.permission() == permission));
+    let (types, patients) = (names(&records.datatypes), names(&records.patients));
+    let whose = if records.patients.len() == 1 { "the patient" } else { "the patients" };
+    format!("{verbs} {types} entries of {whose} {patients}")
+}
+
+/// Words as a sentence has them.
+fn listed(words: &[&str]) -> String {
+    match words.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// What is to be done, at the beginning of a sentence.
+fn verbs(is_wanted: impl Fn(Permission) -> bool) -> String {
     let verbs: Vec<&str> = [
         (Permission::Read, "see"),
         (Permission::Search, "search"),
@@ -153,18 +178,19 @@ fn smart_wish(scope: &SmartScope) -> String {
         (Permission::Delete, "delete"),
     ]
     .into_iter()
-    .filter(|(permission, _)| scope.permissions.contains(*permission))
+    .filter(|(permission, _)| is_wanted(*permission))
     .map(|(_, verb)| verb)
     .collect();
-    let verbs = match verbs.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-        None => String::new(),
-    };
     let mut sentence = String::new();
+    let verbs = listed(&verbs);
     let mut letters = verbs.chars();
     sentence.extend(letters.next().map(|c| c.to_ascii_uppercase()));
     sentence.extend(letters);
+    sentence
+}
+
+fn smart_wish(scope: &SmartScope) -> String {
+    let sentence = verbs(|permission| scope.permissions.contains(permission));
     let what = match &scope.types {
         TypePattern::All => "everything".to_owned(),
         TypePattern::One(name) => format!("{name} entries"),
@@ -180,6 +206,15 @@ fn smart_wish(scope: &SmartScope) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn details_read_as_sentences_that_say_whose_records_they_are() {
+        let text = r#"[{"type":"fhir_records","actions":["read","search","create"],"datatypes":["Condition","Observation"],
+            "patients":["p1","p2","p3"]}]"#;
+        let details = AuthorizationDetail::read(text).unwrap();
+        let sentence = "See, search and add Condition and Observation entries of the patients p1, p2 and p3";
+        assert_eq!(detailed_wish(&details[0]), sentence);
+    }
 
     #[test]
     fn scopes_read_as_sentences() {

@@ -116,6 +116,7 @@ async fn look_up(
                     asked_at: device.asked_at,
                 }),
                 scope: device.scope,
+                authorization_details: Vec::new(),
                 audience: device.audience,
                 dpop_jkt: device.dpop_jkt,
                 signed_in_since: None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chartgate_access::ids::FhirUser;
-use chartgate_access::pdp::caller::{Caller, CallerKind, Facts};
+use chartgate_access::pdp::caller::{Caller, CallerKind, Facts, RecordsOf};
 use chartgate_access::token::access_token;
 use chartgate_access::token::revocation::{Revoked, Traits};
 use chartgate_audit::record::{Actor, ActorKind, Delegate, Record};
@@ -300,7 +300,7 @@ impl Authenticator {
 impl Authenticated {
     fn read(claims: &AccessTokenClaims, kid: String) -> Option<Self> {
         let fhir_user = claims.fhir_user.as_ref().map(|f| f.as_str().parse()).transpose().ok()?;
-        Self::of(claims, traits_of(claims, kid)?, fhir_user)
+        Self::of(claims, traits_of(claims, kid)?, fhir_user, RecordsOf::read(claims)?)
     }
 
     /// The same for a trusted issuer's.
@@ -317,11 +317,17 @@ impl Authenticated {
         };
         let fhir_user = claims.fhir_user.as_ref().and_then(|f| local(f.as_str()));
         let traits = issuer.traits_of(claims, &kid)?;
-        let own = Self::of(claims, traits, fhir_user)?;
+        // What another issuer calls details says nothing here.
+        let own = Self::of(claims, traits, fhir_user, Vec::new())?;
         Some(Self { issuer: Some(Foreign { issuer: Arc::clone(issuer), kid }), ..own })
     }
 
-    fn of(claims: &AccessTokenClaims, traits: Traits, fhir_user: Option<FhirUser>) -> Option<Self> {
+    fn of(
+        claims: &AccessTokenClaims,
+        traits: Traits,
+        fhir_user: Option<FhirUser>,
+        details: Vec<RecordsOf>,
+    ) -> Option<Self> {
         // RFC 9068 section 2.2: a client that acts for itself is its own subject.
         let kind = if claims.sub == claims.client_id { CallerKind::Workload } else { CallerKind::Person };
         let tokens = || claims.scope.iter();
@@ -338,6 +344,7 @@ impl Authenticated {
                 },
                 smart: tokens().filter_map(|token| token.parse().ok()).collect(),
                 scopes: tokens().map(str::to_owned).collect(),
+                details,
                 patient: claims.patient.as_ref().map(|id| id.as_str().parse()).transpose().ok()?,
                 fhir_user,
             },

@@ -82,8 +82,7 @@ impl<'a> Enforcer<'a> {
         resource_type: ResourceType,
         belongs: &Belongs,
     ) -> Result<Vec<String>, RecordDenied> {
-        let reach = self.caller.reach(permission, resource_type.as_str());
-        if self.caller.reaches(reach, belongs) == Within::No {
+        if self.caller.reaches(permission, resource_type.as_str(), belongs) == Within::No {
             return Err(RecordDenied::OutsideScope);
         }
         let relation = Relation::find(belongs, self.own.as_ref(), &self.panel);
@@ -100,8 +99,8 @@ impl<'a> Enforcer<'a> {
         permission: Permission,
         resource_type: ResourceType,
     ) -> Option<BTreeSet<PatientId>> {
-        if self.caller.reach(permission, resource_type.as_str()) == Reach::PatientInContext {
-            return Some(self.caller.patient.iter().cloned().collect());
+        if self.caller.reach(permission, resource_type.as_str()) == Reach::NamedPatients {
+            return Some(self.caller.named_patients(permission, resource_type.as_str()).cloned().collect());
         }
         if matches!(self.ask(permission, resource_type, Relation::Other), Decision::Allow(_)) {
             return None;
@@ -112,10 +111,10 @@ impl<'a> Enforcer<'a> {
         Some(patients)
     }
 
-    /// Whether the scopes reach no further than the patient in context, so that nobody else may even be named.
+    /// Whether the token reaches no further than patients that it names, so that nobody else may even be named.
     pub(super) fn is_patient_scoped(&self, permission: Permission, resource_type: ResourceType) -> Naming {
         match self.caller.reach(permission, resource_type.as_str()) {
-            Reach::PatientInContext | Reach::Nothing => Naming::OthersAreWithheld,
+            Reach::NamedPatients | Reach::Nothing => Naming::OthersAreWithheld,
             Reach::Policy => Naming::OthersMayBeNamed,
         }
     }

@@ -20,6 +20,8 @@ mod codes;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod details;
+#[cfg(test)]
 mod device;
 #[cfg(test)]
 mod dpop;

@@ -61,6 +61,7 @@ pub(super) async fn redeem(
         record.detail.insert(name.to_owned(), Phi::new(value));
     }
     let answer = TokenResponse {
+        authorization_details: Vec::new(),
         access_token,
         issued_token_type: None,
         token_type: token_type(mint.cnf.as_ref()),

@@ -20,7 +20,9 @@ use chartgate_protocol::oauth::token::{TokenResponse, token_type};
 use chartgate_values::{Phi, Timestamp};
 
 use super::sign::{access_token, id_token};
-use super::{Asking, Denied, Holder, Issued, OAuthError, describe_binding, describe_grant, fresh_jti};
+use super::{
+    Asking, Denied, Holder, Issued, OAuthError, describe_binding, describe_details, describe_grant, fresh_jti,
+};
 use crate::authorization_server::AuthorizationServer;
 use crate::entropy::{digest_of, opaque_secret};
 use crate::store::{Sql, StoreError};
@@ -123,7 +125,9 @@ pub(super) async fn issue_for_person(
     describe_binding(&mut record, mint.cnf.as_ref());
     record.detail.insert("grant_type".to_owned(), Phi::new(grant_type.to_string()));
     record.detail.insert("scope".to_owned(), Phi::new(scope.to_string()));
+    describe_details(&mut record, &grant.authorization_details);
     let answer = TokenResponse {
+        authorization_details: grant.authorization_details,
         access_token,
         issued_token_type: None,
         token_type: token_type(mint.cnf.as_ref()),

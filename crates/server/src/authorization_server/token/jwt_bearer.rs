@@ -51,6 +51,7 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         subject: user.name,
         session: None,
         scope,
+        authorization_details: Vec::new(),
         audience,
         patient: user.fhir_user.and_then(|own| own.patient()),
         nonce: None,

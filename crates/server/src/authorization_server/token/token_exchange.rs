@@ -109,6 +109,7 @@ async fn issue(
         record.detail.insert(name.to_owned(), Phi::new(value));
     }
     let answer = TokenResponse {
+        authorization_details: Vec::new(),
         access_token,
         issued_token_type: Some(ACCESS_TOKEN),
         token_type: token_type(mint.cnf.as_ref()),

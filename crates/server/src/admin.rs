@@ -30,6 +30,7 @@ pub(crate) use users::NewUser;
 
 use crate::config::CommandLine;
 use crate::live::approvals::{Approvals, Decision};
+use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{KeyError, KeyRing};
@@ -59,6 +60,13 @@ pub(crate) enum Command {
     UserRoles {
         name: Subject,
         roles: Vec<Role>,
+    },
+    UserApps {
+        name: Subject,
+    },
+    UserDisconnect {
+        name: Subject,
+        client: ClientId,
     },
     ClientAdd(Box<NewClient>),
     ClientList,
@@ -142,6 +150,7 @@ pub(crate) struct Administrator {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) issuers: Arc<LiveIssuers>,
     pub(crate) approvals: Arc<Approvals>,
+    pub(crate) apps: Arc<Apps>,
     /// Whether it may answer for people.
     pub(crate) command_line: CommandLine,
     pub(crate) care: Arc<LiveCare>,
@@ -168,6 +177,8 @@ impl Administrator {
             Command::UserEnable { name } => self.enable_user(by, name).await,
             Command::UserSetPassword { name, password } => self.set_password(by, name, password).await,
             Command::UserRoles { name, roles } => self.set_roles(by, name, roles).await,
+            Command::UserApps { name } => self.list_apps(&name),
+            Command::UserDisconnect { name, client } => self.disconnect(by, name, client).await,
             Command::ClientAdd(client) => self.add_client(by, *client).await,
             Command::ClientList => self.list_clients(),
             Command::ClientShow { id } => self.show_client(&id),

@@ -17,6 +17,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::front_door::FrontDoor;
 use crate::live::approvals::{self, Approvals};
+use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
@@ -53,6 +54,7 @@ pub(crate) struct App {
     pub(crate) keys: Arc<KeyRing>,
     issuers: Arc<LiveIssuers>,
     approvals: Arc<Approvals>,
+    apps: Arc<Apps>,
     egress: Arc<Egress>,
     proofs: Arc<Proofs>,
     status_lists: Arc<StatusLists>,
@@ -137,6 +139,12 @@ impl App {
             secrets.master.derive(approvals::PURPOSE)?,
             Arc::clone(&clock),
         ));
+        let apps = Arc::new(Apps {
+            store: Arc::clone(&store),
+            cut_offs: Arc::clone(&cut_offs),
+            timeouts: config.sessions,
+            clock: Arc::clone(&clock),
+        });
         let issuers = Arc::new(LiveIssuers::default());
         issuers.replace(Arc::new(TrustedIssuers::new(&config.trusted_issuers)?));
         let status_lists = Arc::new(StatusLists {
@@ -162,6 +170,7 @@ impl App {
             keys: Arc::clone(&keys),
             issuers: Arc::clone(&issuers),
             approvals: Arc::clone(&approvals),
+            apps: Arc::clone(&apps),
             command_line: config.approvals.command_line,
             care: Arc::clone(&care),
             cut_offs: Arc::clone(&cut_offs),
@@ -186,6 +195,7 @@ impl App {
             keys,
             issuers,
             approvals,
+            apps,
             egress,
             proofs,
             care,
@@ -312,6 +322,7 @@ impl App {
             client_keys: Arc::new(ClientKeys::new(Arc::clone(&self.egress))),
             issuers: Arc::clone(&self.issuers),
             approvals: Arc::clone(&self.approvals),
+            apps: Arc::clone(&self.apps),
             cut_offs: Arc::clone(&self.cut_offs),
             sessions: Arc::clone(&self.sessions),
             status_lists: Arc::clone(&self.status_lists),
@@ -326,6 +337,7 @@ impl App {
         };
         let login = Login {
             issuer: config.issuer.clone(),
+            apps: Arc::clone(&self.apps),
             timeouts: config.sessions,
             store: Arc::clone(&self.store),
             care: Arc::clone(&self.care),

@@ -1,5 +1,6 @@
 //! The authorization server: a file for each endpoint.
 
+mod apps;
 mod audience;
 mod authenticate_client;
 mod authorize;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
 use chartgate_values::Clock;
@@ -33,6 +34,7 @@ use chartgate_values::Clock;
 use crate::authorization_response::Answering;
 use crate::config::{Route, Tokens};
 use crate::live::approvals::Approvals;
+use crate::live::apps::Apps;
 use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
@@ -54,6 +56,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) timeouts: Timeouts,
     pub(crate) routes: Arc<[Route]>,
     pub(crate) store: Arc<Store>,
+    pub(crate) apps: Arc<Apps>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) client_keys: Arc<ClientKeys>,
     pub(crate) issuers: Arc<LiveIssuers>,
@@ -98,6 +101,8 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
         .route("/device-authorization", post(device_authorization::post))
         .route("/backchannel-authentication", post(backchannel_authentication::post))
         .route("/introspect", post(introspect::post))
+        .route("/account/api/apps", get(apps::list))
+        .route("/account/api/apps/{client}", delete(apps::disconnect))
         .route("/userinfo", get(userinfo::get).post(userinfo::get));
     for route in server.routes.iter() {
         let metadata = format!("/.well-known/oauth-protected-resource{}", route.path);

@@ -5,6 +5,7 @@
 //! and nothing that was not.
 
 pub(crate) mod approvals;
+pub(crate) mod apps;
 pub(crate) mod care;
 pub(crate) mod client_keys;
 pub(crate) mod cut_offs;

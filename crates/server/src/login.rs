@@ -1,6 +1,7 @@
 //! Pages and steps of signing in: who you are, whose record, whether the application may; setting a password; signing out.
 
 mod account;
+mod apps;
 mod consent;
 mod device;
 mod end_session;
@@ -8,6 +9,7 @@ mod enrol;
 mod form;
 mod patient;
 mod sign_in;
+mod wishes;
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ use http::StatusCode;
 
 use crate::authorization_response::Answering;
 use crate::directory::PatientDirectory;
+use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
@@ -39,6 +42,7 @@ pub(crate) struct Login {
     pub(crate) issuer: String,
     pub(crate) timeouts: Timeouts,
     pub(crate) store: Arc<Store>,
+    pub(crate) apps: Arc<Apps>,
     pub(crate) care: Arc<LiveCare>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) keys: Arc<KeyRing>,
@@ -76,6 +80,7 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/login/enrol", get(enrol::page).post(enrol::submit))
         .route("/device", get(device::page).post(device::submit))
         .route("/account", get(account::page))
+        .route("/account/apps", get(apps::page).post(apps::disconnect))
         .route("/logout", post(account::sign_out))
         .route("/end-session", get(end_session::by_query).post(end_session::by_form))
         .route("/end-session/continue", get(end_session::proceed).post(end_session::decide))

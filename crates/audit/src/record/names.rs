@@ -95,6 +95,8 @@ named! {
         ConsentGranted = "consent",
         /// A person did not let a client act.
         ConsentDenied = "consent.denied",
+        /// A person took an application's access away.
+        AppDisconnected = "app.disconnect",
         /// Tokens were issued.
         TokenIssued = "token.issue",
         /// Tokens were issued for a refresh token.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chartgate_access::ids::{FhirUser, Role, Subject};
+use chartgate_access::ids::{ClientId, FhirUser, Role, Subject};
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::Event;
@@ -215,6 +215,28 @@ impl Administrator {
             })
             .await?;
         self.show_user(&name)
+    }
+
+    /// What applications hold for a person.
+    pub(super) fn list_apps(&self, name: &Subject) -> Result<Value, CommandError> {
+        self.find_user(name)?;
+        Ok(self.apps.of(name)?.iter().map(|app| json!(app)).collect())
+    }
+
+    /// Takes everything away from an application that it holds for a person.
+    pub(super) async fn disconnect(
+        &self,
+        by: Operator,
+        name: Subject,
+        client: ClientId,
+    ) -> Result<Value, CommandError> {
+        self.find_user(&name)?;
+        let grants = self.apps.disconnect(&name, &client).await?;
+        let mut record = self.record(by, Event::AppDisconnected, &client);
+        note(&mut record, "user", &name);
+        note(&mut record, "grants", grants);
+        let _ = self.append(&record).await?;
+        Ok(json!({ "user": name, "client": client, "grants": grants }))
     }
 
     pub(super) fn find_user(&self, name: &Subject) -> Result<User, CommandError> {

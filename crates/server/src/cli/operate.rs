@@ -67,6 +67,10 @@ pub(super) enum UserWord {
         #[arg(long)]
         password_file: Option<PathBuf>,
     },
+    /// What applications hold in a person's name.
+    Apps { name: Subject },
+    /// Take everything away from an application that it holds in a person's name: its tokens die at once.
+    Disconnect { name: Subject, client: ClientId },
     /// Remove a person's second factors.
     ResetMfa { name: Subject },
     /// Give a person these roles in place of those that they have.
@@ -187,6 +191,8 @@ fn user(word: UserWord) -> anyhow::Result<Command> {
         }),
         UserWord::List => Command::UserList,
         UserWord::Show { name } => Command::UserShow { name },
+        UserWord::Apps { name } => Command::UserApps { name },
+        UserWord::Disconnect { name, client } => Command::UserDisconnect { name, client },
         UserWord::Disable { name } => Command::UserDisable { name },
         UserWord::Enable { name } => Command::UserEnable { name },
         UserWord::SetPassword { name, password_file } => {

@@ -49,6 +49,8 @@ enum Then<'a> {
     Request(&'a str),
     /// The code of a device.
     Device,
+    /// Their applications.
+    Apps,
     /// Nothing in particular.
     Account,
 }
@@ -58,6 +60,7 @@ impl<'a> Then<'a> {
         match (form.get("request"), form.get("then")) {
             (Some(handle), _) => Self::Request(handle),
             (None, Some("device")) => Self::Device,
+            (None, Some("apps")) => Self::Apps,
             (None, Some(_) | None) => Self::Account,
         }
     }
@@ -66,6 +69,7 @@ impl<'a> Then<'a> {
         match self {
             Self::Request(handle) => Some(("request", handle)),
             Self::Device => Some(("then", "device")),
+            Self::Apps => Some(("then", "apps")),
             Self::Account => None,
         }
     }
@@ -74,6 +78,7 @@ impl<'a> Then<'a> {
         match self {
             Self::Request(handle) => format!("/authorize/continue?request={handle}"),
             Self::Device => "/device".to_owned(),
+            Self::Apps => "/account/apps".to_owned(),
             Self::Account => "/account".to_owned(),
         }
     }

@@ -15,6 +15,23 @@ impl Sql<'_> {
         Ok(self.first("consents", text, &values, |row| row.parse("scope"))?.unwrap_or_default())
     }
 
+    /// Everything that a person approved, and when.
+    pub(crate) fn consents_of(
+        &self,
+        subject: &Subject,
+    ) -> Result<Vec<(ClientId, ScopeSet, Timestamp)>, StoreError> {
+        let text = "SELECT client_id, scope, given_at FROM consents WHERE subject = ?1 ORDER BY client_id";
+        self.query("consents", text, &[subject.as_str().into()], |row| {
+            Ok((row.parse("client_id")?, row.parse("scope")?, row.time("given_at")?))
+        })
+    }
+
+    /// Forgets what a person approved for a client.
+    pub(super) fn remove_consent(&self, subject: &Subject, client: &ClientId) -> Result<(), StoreError> {
+        let text = "DELETE FROM consents WHERE subject = ?1 AND client_id = ?2";
+        self.execute(text, &[subject.as_str().into(), client.as_str().into()]).map(drop)
+    }
+
     /// Remembers an approval in place of an earlier one.
     pub(crate) fn set_consent(
         &self,

@@ -1,11 +1,18 @@
 //! Grants.
 
 use chartgate_access::grant::Grant;
-use chartgate_access::ids::GrantId;
+use std::time::Duration;
+
+use chartgate_access::grant::authorization_code::Code;
+use chartgate_access::ids::{ClientId, GrantId, Subject};
+use chartgate_access::session::Timeouts;
 use chartgate_values::Timestamp;
 
 use super::sql::{Value, json};
 use super::{Sql, StoreError};
+
+/// Activity of a session is written so long after it at the latest.
+const ACTIVITY_LAG: Duration = Duration::from_secs(120);
 
 impl Sql<'_> {
     /// Keeps a grant whose code was redeemed.
@@ -30,6 +37,54 @@ impl Sql<'_> {
     pub(crate) fn live_grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
         let text = "SELECT content FROM grants WHERE id = ?1 AND revoked_at IS NULL";
         self.first("grants", text, &[id.as_str().into()], |row| row.json("content"))
+    }
+
+    /// Grants of a person whose tokens may still be good, and since when.
+    pub(crate) fn grants_in_force(
+        &self,
+        subject: &Subject,
+        timeouts: Timeouts,
+        longest_token: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<(Grant, Timestamp)>, StoreError> {
+        let text = "SELECT grants.content, grants.created_at FROM grants \
+                    LEFT JOIN sessions ON sessions.id = grants.session \
+                    WHERE grants.subject = ?1 AND grants.revoked_at IS NULL \
+                    AND (grants.session IS NULL OR (sessions.ended_at IS NULL AND sessions.auth_time > ?4 \
+                         AND sessions.last_seen > ?5)) \
+                    AND (grants.created_at > ?2 OR EXISTS (SELECT 1 FROM refresh_tokens \
+                         WHERE grant_id = grants.id AND expires_at > ?3 AND consumed_at IS NULL \
+                         AND refresh_tokens.revoked_at IS NULL)) ORDER BY grants.created_at";
+        let values = [
+            subject.as_str().into(),
+            now.minus(longest_token).into(),
+            now.into(),
+            now.minus(timeouts.absolute).into(),
+            now.minus(timeouts.idle.saturating_add(ACTIVITY_LAG)).into(),
+        ];
+        self.query("grants", text, &values, |row| Ok((row.json("content")?, row.time("created_at")?)))
+    }
+
+    /// Ends every grant that a client has of a person, those of codes that were not redeemed yet too, and forgets what the
+    /// person approved. Gives what ended.
+    pub(crate) fn disconnect(
+        &self,
+        subject: &Subject,
+        client: &ClientId,
+        now: Timestamp,
+    ) -> Result<Vec<GrantId>, StoreError> {
+        let text = "UPDATE grants SET revoked_at = ?3 WHERE subject = ?1 AND client_id = ?2 \
+                    AND revoked_at IS NULL RETURNING id";
+        let values = [subject.as_str().into(), client.as_str().into(), now.into()];
+        let mut ended: Vec<GrantId> = self.query("grants", text, &values, |row| row.parse("id"))?;
+        let text = "SELECT content FROM codes WHERE subject = ?1 AND consumed_at IS NULL";
+        let codes: Vec<Code> =
+            self.query("codes", text, &[subject.as_str().into()], |row| row.json("content"))?;
+        ended.extend(
+            codes.into_iter().map(|code| code.grant).filter(|g| g.client_id == *client).map(|g| g.id),
+        );
+        self.remove_consent(subject, client)?;
+        Ok(ended)
     }
 
     /// Revokes a grant: none of its refresh tokens is honoured any more.

@@ -89,6 +89,33 @@ async function type(page, text) {
   await page.keyboard.type(text);
 }
 
+async function signIn(page, name) {
+  await page.getByLabel("Name").fill(name);
+  await page.getByLabel("Password").fill(user(name).password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+function chartgate(...words) {
+  return execFileSync(program, ["--config", ready.config_file, ...words], { encoding: "utf8" });
+}
+
+chartgate("client", "add", "shower", "--kind", "public", "--scope", "openid offline_access user/*.rs",
+  "--grant", "urn:ietf:params:oauth:grant-type:device_code", "--grant", "refresh_token");
+
+/** What a device gets for its request. Node's own fetch would not trust the demo's CA. */
+async function deviceAsks(context) {
+  const form = { client_id: "shower", scope: "openid offline_access user/*.rs" };
+  const answer = await context.request.post(`${ready.issuer}/device-authorization`, { form });
+  assert.equal(answer.status(), 200);
+  return answer.json();
+}
+
+async function devicePolls(context, asked) {
+  const form = { client_id: "shower", grant_type: "urn:ietf:params:oauth:grant-type:device_code",
+    device_code: asked.device_code };
+  return context.request.post(`${ready.issuer}/token`, { form });
+}
+
 for (const viewport of [WIDE, NARROW]) {
   const size = `${viewport.width} px`;
 
@@ -191,6 +218,75 @@ for (const viewport of [WIDE, NARROW]) {
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("heading", { name: `Signed in as ${name}` }).waitFor();
   });
+}
+
+for (const viewport of [WIDE, NARROW]) {
+  const size = `${viewport.width} px`;
+
+  await test(`a device is connected, seen and taken away without scripts and a mouse (${size})`,
+    { viewport, javaScriptEnabled: false }, async (page, context) => {
+      const asked = await deviceAsks(context);
+      await page.goto(asked.verification_uri);
+      await page.locator("#username:focus").waitFor();
+      await type(page, "nils");
+      await page.keyboard.press("Tab");
+      await type(page, user("nils").password);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Connect a device" }).waitFor();
+      await type(page, asked.user_code.toLowerCase());
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Allow access?" }).waitFor();
+      await page.getByText("This is for a device at the network address").waitFor();
+      await page.keyboard.press("Tab");
+      await page.keyboard.press("Enter");
+      await page.getByText("Your device goes on").waitFor();
+      const tokens = await (await devicePolls(context, asked)).json();
+      assert.ok(tokens.access_token);
+      await page.goto(`${ready.issuer}/account`);
+      await page.getByRole("link", { name: "Applications with access in your name" }).click();
+      await page.getByRole("heading", { name: "shower" }).waitFor();
+      await page.getByText("It keeps access while you are away.").waitFor();
+      await page.getByRole("button", { name: "Take access away" }).focus();
+      await page.keyboard.press("Enter");
+      await page.getByText("No application has access in your name.").waitFor();
+      const answer = await context.request.get(`${ready.issuer}/userinfo`,
+        { headers: { authorization: `Bearer ${tokens.access_token}` } });
+      assert.equal(answer.status(), 401);
+    });
+
+  await test(`the pages of devices, applications and signing out are accessible and fit (${size})`, { viewport },
+    async (page, context) => {
+      const asked = await deviceAsks(context);
+      await page.goto(asked.verification_uri);
+      await signIn(page, "bea");
+      const each = async (heading, name) => {
+        await page.getByRole("heading", { name: heading }).waitFor();
+        await accessible(page);
+        await fits(page);
+        await picture(page, name);
+      };
+      await each("Connect a device", "device");
+      await page.getByLabel("Code").fill("BBBB-BBBB");
+      await page.getByRole("button", { name: "Continue" }).click();
+      assert.match(await page.getByRole("alert").textContent(), /That code is not open/);
+      await each("Connect a device", "device-refused");
+      await page.getByLabel("Code").fill(asked.user_code);
+      await page.getByRole("button", { name: "Continue" }).click();
+      await each("Allow access?", "device-consent");
+      await page.getByRole("button", { name: "Allow", exact: true }).click();
+      await page.getByText("Your device goes on").waitFor();
+      await accessible(page);
+      assert.equal((await devicePolls(context, asked)).status(), 200);
+      await page.goto(`${ready.issuer}/account/apps`);
+      await each("Applications with access", "apps");
+      await page.getByRole("button", { name: "Take access away" }).click();
+      await page.getByText("No application has access in your name.").waitFor();
+      await each("Applications with access", "apps-none");
+      await page.goto(`${ready.issuer}/end-session`);
+      await each("Sign out?", "end-session");
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await each("Signed out", "signed-out");
+    });
 }
 
 await test("pages are in no frame and no cache, and their cookies are out of reach of scripts", {}, async (page, context) => {

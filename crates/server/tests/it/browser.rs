@@ -127,7 +127,8 @@ pub(crate) fn form_of(page: &Answer) -> (String, Vec<(String, String)>) {
     };
     let action = between(text, "<form method=\"post\" action=\"", "\"")
         .unwrap_or_else(|| panic!("no form: {} {text}", page.status));
-    let hidden = text
+    let first = text.split("</form>").next().unwrap();
+    let hidden = first
         .split("<input type=\"hidden\" ")
         .skip(1)
         .map(|input| (between(input, "name=\"", "\"").unwrap(), between(input, "value=\"", "\"").unwrap()));

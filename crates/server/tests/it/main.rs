@@ -4,6 +4,8 @@
 //! changes a configuration starts its own.
 
 #[cfg(test)]
+mod apps;
+#[cfg(test)]
 mod back_channel_logout;
 #[cfg(test)]
 mod browser;

@@ -1,0 +1,106 @@
+//! The page where a person sees which applications hold access in their name, and takes it away.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use chartgate_access::ids::ClientId;
+use chartgate_access::permit::Withheld;
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_values::Phi;
+use http::StatusCode;
+
+use super::Login;
+use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
+use super::sign_in::person;
+use super::wishes::{detailed_wish, wishes};
+use crate::live::apps::{ConnectedApp, Ends, Standing};
+use crate::pages;
+
+#[derive(Template)]
+#[template(path = "apps.html")]
+struct AppsPage {
+    username: String,
+    apps: Vec<Shown>,
+    hidden: String,
+}
+
+/// An application, as a person reads of it.
+struct Shown {
+    client: String,
+    wishes: Vec<String>,
+    patients: String,
+    since: String,
+    since_shown: String,
+    standing: &'static str,
+}
+
+impl Shown {
+    fn of(app: &ConnectedApp) -> Self {
+        let patients: Vec<&str> = app.patients.iter().map(|patient| patient.as_str()).collect();
+        Self {
+            client: app.client_id.to_string(),
+            wishes: wishes(&app.scope)
+                .into_iter()
+                .chain(app.authorization_details.iter().map(detailed_wish))
+                .collect(),
+            patients: patients.join(", "),
+            since: app.since.to_string(),
+            since_shown: pages::minutes(app.since),
+            standing: match (app.standing, app.ends) {
+                (Standing::HoldsAccess, Ends::WithSignOut) => "It has access until you sign out.",
+                (Standing::HoldsAccess, Ends::Later) => "It keeps access while you are away.",
+                (Standing::Approved, _) => {
+                    "It has no access now, and would not have to ask you for this again."
+                }
+            },
+        }
+    }
+}
+
+/// Sign in, then come back.
+const SIGN_IN: &str = "/login?then=apps";
+
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    let present = match Present::of(&login, &visit.headers) {
+        Ok(Some(present)) => present,
+        Ok(None) => return see_other(SIGN_IN),
+        Err(error) => return unavailable(&error),
+    };
+    let apps = match login.apps.of(&present.user.name) {
+        Ok(apps) => apps,
+        Err(error) => return unavailable(&error),
+    };
+    let page = AppsPage {
+        username: present.user.name.to_string(),
+        apps: apps.iter().map(Shown::of).collect(),
+        hidden: visit.browser.hidden(&[]),
+    };
+    visit.browser.show(StatusCode::OK, &page, None)
+}
+
+pub(super) async fn disconnect(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let present = match Present::of(&login, &visit.headers) {
+        Ok(Some(present)) => present,
+        Ok(None) => return see_other(SIGN_IN),
+        Err(error) => return unavailable(&error),
+    };
+    let Some(client) = visit.form.get("client").and_then(|name| name.parse::<ClientId>().ok()) else {
+        return stale();
+    };
+    let ended = match login.apps.disconnect(&present.user.name, &client).await {
+        Ok(ended) => ended,
+        Err(error) => return unavailable(&error),
+    };
+    let mut record = visit.origin.record(Event::AppDisconnected, Outcome::Allow, login.clock.now());
+    record.action = Some("disconnect".to_owned());
+    record.actor = person(&present.user);
+    record.session = Some(present.session.id.to_string());
+    record.resource = Some(Phi::new(client.to_string()));
+    record.detail.insert("grants".to_owned(), Phi::new(ended.to_string()));
+    match login.journal.append(&record, Withheld::new(see_other("/account/apps"))).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
+    }
+}

@@ -1,0 +1,113 @@
+//! What is asked of people, as sentences.
+
+use std::collections::BTreeSet;
+
+use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::smart::scope::{Level, Permission, SmartScope, TypePattern};
+
+/// Scopes in words.
+pub(super) fn wishes(scope: &ScopeSet) -> Vec<String> {
+    let mut wishes = Vec::new();
+    for wish in scope.iter().filter_map(wish) {
+        if !wishes.contains(&wish) {
+            wishes.push(wish);
+        }
+    }
+    wishes
+}
+
+fn wish(token: &str) -> Option<String> {
+    if let Ok(smart) = token.parse::<SmartScope>() {
+        return Some(smart_wish(&smart));
+    }
+    Some(match token {
+        "openid" | "profile" | "fhirUser" => "Know who you are".to_owned(),
+        "offline_access" => "Keep this access while you are away".to_owned(),
+        "account.apps" => "See which applications have access in your name, and take it away".to_owned(),
+        "launch/patient" => return None,
+        other => format!("Use “{other}”"),
+    })
+}
+
+/// What is asked for in detail, with whose records it is.
+pub(super) fn detailed_wish(detail: &AuthorizationDetail) -> String {
+    let AuthorizationDetail::FhirRecords(records) = detail;
+    let names = |all: &BTreeSet<String>| listed(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    let verbs = verbs(|permission| records.actions.iter().any(|action| action.permission() == permission));
+    let (types, patients) = (names(&records.datatypes), names(&records.patients));
+    let whose = if records.patients.len() == 1 { "the patient" } else { "the patients" };
+    format!("{verbs} {types} entries of {whose} {patients}")
+}
+
+/// Words as a sentence has them.
+fn listed(words: &[&str]) -> String {
+    match words.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// What is to be done, at the beginning of a sentence.
+fn verbs(is_wanted: impl Fn(Permission) -> bool) -> String {
+    let verbs: Vec<&str> = [
+        (Permission::Read, "see"),
+        (Permission::Search, "search"),
+        (Permission::Create, "add"),
+        (Permission::Update, "change"),
+        (Permission::Delete, "delete"),
+    ]
+    .into_iter()
+    .filter(|(permission, _)| is_wanted(*permission))
+    .map(|(_, verb)| verb)
+    .collect();
+    let mut sentence = String::new();
+    let verbs = listed(&verbs);
+    let mut letters = verbs.chars();
+    sentence.extend(letters.next().map(|c| c.to_ascii_uppercase()));
+    sentence.extend(letters);
+    sentence
+}
+
+fn smart_wish(scope: &SmartScope) -> String {
+    let sentence = verbs(|permission| scope.permissions.contains(permission));
+    let what = match &scope.types {
+        TypePattern::All => "everything".to_owned(),
+        TypePattern::One(name) => format!("{name} entries"),
+    };
+    let whose = match scope.level {
+        Level::Patient => "in the record of the chosen patient",
+        Level::User => "in the records that you may see",
+        Level::System => "in all records",
+    };
+    format!("{sentence} {what} {whose}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_read_as_sentences_that_say_whose_records_they_are() {
+        let text = r#"[{"type":"fhir_records","actions":["read","search","create"],"datatypes":["Condition","Observation"],
+            "patients":["p1","p2","p3"]}]"#;
+        let details = AuthorizationDetail::read(text).unwrap();
+        let sentence = "See, search and add Condition and Observation entries of the patients p1, p2 and p3";
+        assert_eq!(detailed_wish(&details[0]), sentence);
+    }
+
+    #[test]
+    fn scopes_read_as_sentences() {
+        let scope = "openid fhirUser launch/patient offline_access patient/*.rs user/Observation.cruds";
+        assert_eq!(
+            wishes(&scope.parse().unwrap()),
+            [
+                "Know who you are",
+                "Keep this access while you are away",
+                "See and search everything in the record of the chosen patient",
+                "See, search, add, change and delete Observation entries in the records that you may see",
+            ]
+        );
+    }
+}

@@ -13,7 +13,7 @@ use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::SmartScope;
 use serde::{Deserialize, Serialize};
 
-use responses::ResponseOptions;
+use responses::{Encryption, ResponseOptions};
 
 use crate::ids::{ClientId, Role};
 use crate::profile::Profile;
@@ -164,6 +164,8 @@ pub struct ClientOptions {
     pub authorization_details_types: BTreeSet<DetailType>,
     /// Whether its authorization requests are signed.
     pub require_signed_request_object: SignedRequests,
+    /// How it encrypts them, if it does: then none is taken that is not.
+    pub request_object_encryption: Option<Encryption>,
     /// How its other answers are signed, and which are encrypted.
     #[serde(flatten)]
     pub responses: ResponseOptions,

@@ -28,7 +28,7 @@ pub(crate) use egress::Egress;
 pub(crate) use keys::MasterKeySource;
 pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, SigningKeys, Tokens};
 pub(crate) use listen::{Listen, Network};
-pub(crate) use route::{HttpRule, Route, RouteKind, UpdateCreate};
+pub(crate) use route::{HttpRule, Route, RouteKind, TokenForm, UpdateCreate};
 use section::{Reading, Section};
 pub(crate) use source::ConfigError;
 pub(crate) use trusted_issuer::{IssuerKeys, TrustedIssuer};
@@ -137,6 +137,13 @@ impl Config {
         let routes: Vec<Route> =
             sections.into_iter().filter_map(|section| Route::read(reading, section, &base)).collect();
         route::check_together(reading, &routes);
+        if tokens.signing.encryption.is_empty()
+            && let Some(route) = routes.iter().find(|route| route.tokens == TokenForm::Encrypted)
+        {
+            let problem =
+                format!("the route `{}` wants encrypted tokens, so there has to be one", route.name);
+            reading.error(0, "tokens.encryption_algorithms", problem);
+        }
         let sections = root.tables(reading, "trusted_issuer");
         let trusted_issuers: Vec<TrustedIssuer> =
             sections.into_iter().filter_map(|section| TrustedIssuer::read(reading, section, &base)).collect();

@@ -247,12 +247,12 @@ async fn look_at_keys(app: &App) -> anyhow::Result<()> {
     }
     for change in &due {
         let details = [
-            ("algorithm", change.algorithm.to_string()),
+            ("algorithm", change.purpose.algorithm().to_owned()),
             ("former", change.former.clone()),
             ("next", change.next.clone()),
         ];
         record(app, Event::KeyRotated, &details).await?;
-        tracing::info!(algorithm = %change.algorithm, kid = change.next, "the next key signs");
+        tracing::info!(algorithm = change.purpose.algorithm(), kid = change.next, "the next key is used");
     }
     Ok(app.keys.rotate(due).await?)
 }

@@ -57,6 +57,19 @@ impl ProtectedTokenVerifier {
 }
 
 impl Protection {
+    /// The name of the key that an encrypted token is encrypted to, as the token says; `None` where nothing has to be
+    /// encrypted.
+    #[must_use]
+    pub fn reader_of(&self, token: &str) -> Option<String> {
+        match self {
+            Self::Signed => None,
+            Self::SignedAndEncrypted(allowed) => {
+                let token = Encrypted::parse(token, allowed, jwe::MAX_TOKEN_BYTES).ok()?;
+                token.header().kid.clone()
+            }
+        }
+    }
+
     /// Gives what is signed within a token to `verify`, if the token has the form that is wanted.
     pub(crate) fn open<T>(
         &self,

@@ -88,6 +88,10 @@ pub struct ServerMetadata {
     pub introspection_encryption_alg_values_supported: Vec<&'static str>,
     /// With what.
     pub introspection_encryption_enc_values_supported: Vec<&'static str>,
+    /// How request objects may be encrypted to our key: RFC 9101 section 10.5.
+    pub request_object_encryption_alg_values_supported: Vec<&'static str>,
+    /// With what.
+    pub request_object_encryption_enc_values_supported: Vec<&'static str>,
     /// Claims that ID tokens and userinfo may have.
     pub claims_supported: &'static [&'static str],
     /// RFC 9207.

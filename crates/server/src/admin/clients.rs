@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use chartgate_access::client::responses::ResponseOptions;
 use chartgate_access::client::{
     AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, PushedRequests,
     SignedRequests, TokenStatus,
@@ -152,7 +151,7 @@ fn show(client: &Client) -> Value {
         "tls_client_certificate_bound_access_tokens": certificates == BoundTokens::Required,
         "post_logout_redirect_uris": options.post_logout_redirect_uris,
     });
-    show_responses(&options.responses, &mut shown);
+    show_responses(options, &mut shown);
     if let (Some(subject), Value::Object(members)) = (&options.tls_client_auth, &mut shown) {
         members.insert(subject.member().to_owned(), subject.name().into());
     }
@@ -160,8 +159,8 @@ fn show(client: &Client) -> Value {
 }
 
 /// By their registered names.
-fn show_responses(responses: &ResponseOptions, shown: &mut Value) {
-    let Value::Object(members) = shown else { return };
+fn show_responses(options: &ClientOptions, shown: &mut Value) {
+    let (responses, Value::Object(members)) = (&options.responses, shown) else { return };
     for (name, algorithm) in [
         ("userinfo", responses.userinfo_signed_response_alg),
         ("introspection", responses.introspection_signed_response_alg),
@@ -169,14 +168,15 @@ fn show_responses(responses: &ResponseOptions, shown: &mut Value) {
         members.extend(algorithm.map(|algorithm| (format!("{name}_signed_response_alg"), json!(algorithm))));
     }
     for (name, encryption) in [
-        ("id_token", responses.id_token_encrypted_response),
-        ("userinfo", responses.userinfo_encrypted_response),
-        ("introspection", responses.introspection_encrypted_response),
+        ("request_object_encryption", options.request_object_encryption),
+        ("id_token_encrypted_response", responses.id_token_encrypted_response),
+        ("userinfo_encrypted_response", responses.userinfo_encrypted_response),
+        ("introspection_encrypted_response", responses.introspection_encrypted_response),
     ] {
         let Some(encryption) = encryption else { continue };
         let (alg, enc) = (encryption.management.name(), encryption.content.name());
-        members.insert(format!("{name}_encrypted_response_alg"), alg.into());
-        members.insert(format!("{name}_encrypted_response_enc"), enc.into());
+        members.insert(format!("{name}_alg"), alg.into());
+        members.insert(format!("{name}_enc"), enc.into());
     }
 }
 

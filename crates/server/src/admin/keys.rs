@@ -39,7 +39,7 @@ impl Administrator {
         let plan = self.keys.plan(haste)?;
         for change in &plan {
             let mut record = self.record(by, Event::KeyRotated, &change.former);
-            note(&mut record, "algorithm", change.algorithm);
+            note(&mut record, "algorithm", change.purpose.algorithm());
             note(&mut record, "next", &change.next);
             let _ = self.append(&record).await?;
         }

@@ -61,6 +61,7 @@ const CAPABILITIES: &[&str] = &[
 pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer>>) -> Response {
     let at = |path: &str| format!("{}{path}", server.issuer);
     let signing: Vec<_> = server.keys.current().algorithms().map(Algorithm::name).collect();
+    let own = server.tokens.signing.encryption.iter().copied();
     let managements = || KeyManagement::PUBLIC.map(KeyManagement::name).to_vec();
     let contents = || ContentEncryption::ALL.map(ContentEncryption::name).to_vec();
     public(&ServerMetadata {
@@ -101,6 +102,8 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         id_token_signing_alg_values_supported: signing.clone(),
         userinfo_signing_alg_values_supported: signing.clone(),
         introspection_signing_alg_values_supported: signing,
+        request_object_encryption_alg_values_supported: own.map(KeyManagement::name).collect(),
+        request_object_encryption_enc_values_supported: contents(),
         id_token_encryption_alg_values_supported: managements(),
         id_token_encryption_enc_values_supported: contents(),
         userinfo_encryption_alg_values_supported: managements(),

@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use chartgate_access::client::responses::Encryption;
 use chartgate_access::client::{Client, SignedRequests};
 use chartgate_protocol::form::Form;
-use chartgate_protocol::jose::{Claimed, DecryptionKeySet, Protection, ReaderKeys, Rejection};
+use chartgate_protocol::jose::{Claimed, Protection, ReaderKeys, Rejection};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::request_object::{ObjectType, RequestObjectError, RequestObjectVerifier};
 
@@ -59,20 +60,26 @@ pub(super) async fn open<'f>(
         };
     };
     let token = RequestObjectError::Token;
-    let kid = Claimed::read(object).map_err(token)?.kid.ok_or(token(Rejection::MissingKid))?;
+    let ring = server.keys.current();
+    let protection = match client.options.request_object_encryption {
+        None => Protection::Signed,
+        Some(Encryption { content, .. }) => Protection::SignedAndEncrypted(vec![content]),
+    };
+    let signed = ring.signed_within(object).map_err(token)?;
+    let kid = Claimed::read(&signed).map_err(token)?.kid.ok_or(token(Rejection::MissingKid))?;
     let keys = server.client_keys.of(client, &kid).await.map_err(|NoKeys| NoRequest::NoKeys)?;
     let rules = client.rules();
     let verifier = RequestObjectVerifier {
         client_id: client.client_id.as_str(),
         issuer: &server.issuer,
         algorithms: rules.algorithms,
-        protection: &Protection::Signed,
+        protection: &protection,
         object_type: ObjectType::ExplicitOrPlain,
         not_before: rules.request_object_not_before,
         max_lifetime: LONGEST_LIFE,
         skew: Duration::ZERO,
     };
-    let reader = ReaderKeys { verifying: &keys, decrypting: &DecryptionKeySet::default() };
+    let reader = ReaderKeys { verifying: &keys, decrypting: &ring.decrypting };
     let read = verifier.verify(object, form, reader, server.clock.now())?;
     Ok(Cow::Owned(read.parameters))
 }

@@ -20,7 +20,7 @@ mod responses;
 
 use super::operate::read;
 use crate::admin::{Command, NewClient};
-use responses::Responses;
+use responses::{RequestObjects, Responses};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Registration {
@@ -89,6 +89,8 @@ pub(super) struct Registration {
     subject: Subject,
     #[command(flatten)]
     responses: Responses,
+    #[command(flatten)]
+    request_objects: RequestObjects,
 }
 
 /// The one name that the certificate of a client of `tls_client_auth` has to have. RFC 8705 section 2.1.2.
@@ -170,6 +172,7 @@ impl Registration {
                     TokenStatus::Unlisted
                 },
                 backchannel_client_notification_endpoint: self.backchannel_client_notification_endpoint,
+                request_object_encryption: self.request_objects.encryption()?,
                 responses: self.responses.options()?,
                 id_token_signed_response_alg: self.id_token_signed_response_alg,
                 dpop_bound_access_tokens: bound(self.dpop_bound_access_tokens),

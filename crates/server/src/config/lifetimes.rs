@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chartgate_access::session::Timeouts;
-use chartgate_protocol::jose::Algorithm;
+use chartgate_protocol::jose::{Algorithm, KeyManagement};
 
 use super::section::{Reading, Section};
 
@@ -26,7 +26,9 @@ pub(crate) struct SigningKeys {
     pub(crate) algorithm: Algorithm,
     /// Those that have keys as well.
     pub(crate) additional: BTreeSet<Algorithm>,
-    /// How long a key signs.
+    /// How what is for us may be encrypted: each has its keys.
+    pub(crate) encryption: Vec<KeyManagement>,
+    /// How long a key is used.
     pub(crate) rotation: Duration,
 }
 
@@ -96,13 +98,32 @@ impl SigningKeys {
             Duration::from_hours(24 * 90),
             Duration::from_hours(1)..=Duration::from_hours(24 * 730),
         );
-        Self { algorithm, additional, rotation }
+        let encryption = encryption(reading, section);
+        Self { algorithm, additional, encryption, rotation }
     }
 
     /// Every algorithm that has keys, whoever asks.
     pub(crate) fn all(&self) -> impl Iterator<Item = Algorithm> {
         std::iter::once(self.algorithm).chain(self.additional.iter().copied())
     }
+}
+
+fn encryption(reading: &mut Reading<'_>, section: &mut Section) -> Vec<KeyManagement> {
+    let (line, key) = (section.line_of("encryption_algorithms"), section.key("encryption_algorithms"));
+    if !section.has("encryption_algorithms") {
+        return vec![KeyManagement::EcdhEsA256Kw];
+    }
+    let mut managements = Vec::new();
+    for name in section.texts(reading, "encryption_algorithms") {
+        match KeyManagement::PUBLIC.into_iter().find(|management| management.name() == name) {
+            Some(management) => managements.push(management),
+            None => {
+                let problem = format!("`{name}` has to be ECDH-ES, ECDH-ES+A256KW or RSA-OAEP-256");
+                reading.error(line, &key, problem);
+            }
+        }
+    }
+    managements
 }
 
 fn signs(reading: &mut Reading<'_>, line: usize, key: &str, name: &str) -> Option<Algorithm> {

@@ -25,6 +25,8 @@ pub(crate) struct Route {
     pub(crate) upstream_auth: UpstreamAuth,
     /// The audience that tokens must have.
     pub(crate) audience: String,
+    /// What tokens for it look like.
+    pub(crate) tokens: TokenForm,
     /// The longest answer that is taken from the upstream, in bytes.
     pub(crate) max_answer: u64,
     /// The longest request body, in bytes.
@@ -44,6 +46,15 @@ pub(crate) enum RouteKind {
         /// What is allowed; everything else is not.
         allow: Vec<HttpRule>,
     },
+}
+
+/// What tokens for a route look like; there is no either.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TokenForm {
+    /// Signed: whoever holds one reads it.
+    Signed,
+    /// Signed, and encrypted to us.
+    Encrypted,
 }
 
 /// Whether PUT to an id that does not exist creates it.
@@ -99,6 +110,8 @@ impl Route {
         let audience = section.text(reading, "audience");
         let upstream_auth = UpstreamAuth::read(reading, &mut section);
         let upstream_ca = section.path(reading, "upstream_ca");
+        let forms = [TokenForm::Signed, TokenForm::Encrypted];
+        let tokens = section.choice(reading, "encrypted_tokens", forms);
         let max_body = section.size(reading, "max_body", MAX_BODY);
         let kind_line = section.line_of("kind");
         let kind = match section.required_text(reading, "kind").as_deref() {
@@ -139,6 +152,7 @@ impl Route {
             upstream: upstream?,
             upstream_ca,
             upstream_auth,
+            tokens,
             max_answer,
             max_body,
         })

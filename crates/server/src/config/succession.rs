@@ -30,12 +30,13 @@ impl Config {
             return Err(AnotherIssuer);
         }
         let (old, wanted) = (&self.tokens.signing, &new.tokens.signing);
-        let differs: [(&'static str, bool); 12] = [
+        let differs: [(&'static str, bool); 13] = [
             ("data_dir", self.data_dir != new.data_dir),
             ("listen", self.listen != new.listen),
             ("store.url", self.store != new.store),
             ("tokens.signing_algorithm", old.algorithm != wanted.algorithm),
             ("tokens.additional_algorithms", old.additional != wanted.additional),
+            ("tokens.encryption_algorithms", old.encryption != wanted.encryption),
             ("tokens.key_rotation", old.rotation != wanted.rotation),
             ("keys.master", self.master_key != new.master_key),
             ("sessions", self.sessions != new.sessions),

@@ -1,5 +1,5 @@
-//! The keys that tokens are signed with: for each algorithm one that signs and the next, which is published already, so
-//! that an emergency can switch at once. `access::key_life` says when what happens.
+//! The keys that tokens are signed with, and those that others encrypt to: for each algorithm one that is used and the next,
+//! which is published already, so that an emergency can switch at once. `access::key_life` says when what happens.
 //!
 //! CRASH: each change is one transaction, so that whoever dies in between has the keys of before or of after.
 
@@ -8,18 +8,21 @@ mod ring;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use chartgate_access::key_life::{KeyLife, KeyPhase, PublishedTooLate};
+use chartgate_access::key_life::{KEY_SET_MAX_AGE, KeyLife, KeyPhase, PublishedTooLate};
 use chartgate_access::token::revocation::{CutOff, Target};
-use chartgate_protocol::jose::{Algorithm, SigningKey};
+use chartgate_protocol::jose::{Algorithm, ContentEncryption, DecryptionKey, SigningKey};
 use chartgate_values::seal::SealingKey;
 use chartgate_values::{Clock, Timestamp};
 
 use super::cut_offs::LiveCutOffs;
 use crate::config::{LONGEST_ACCESS_TOKEN, SigningKeys};
 use crate::entropy::SystemEntropy;
-use crate::store::keys::StoredKey;
+use crate::store::keys::{Purpose, StoredKey};
 use crate::store::{Store, StoreError};
 pub(crate) use ring::Ring;
+
+/// How tokens are encrypted that we alone read.
+pub(crate) const OWN_CONTENT: ContentEncryption = ContentEncryption::A256Gcm;
 
 /// What a sealed private key is sealed for.
 pub(crate) const PURPOSE: &str = "token signing keys";
@@ -38,7 +41,7 @@ pub(crate) struct KeyRing {
 /// A key that takes another's place.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct TakeOver {
-    pub(crate) algorithm: Algorithm,
+    pub(crate) purpose: Purpose,
     pub(crate) former: String,
     pub(crate) next: String,
 }
@@ -93,16 +96,16 @@ impl KeyRing {
     ) -> Result<Self, KeyError> {
         let now = clock.now();
         let (stored, clients) = store.read(|sql| Ok::<_, StoreError>((sql.keys()?, sql.clients()?)))?;
-        let mut wanted: BTreeSet<Algorithm> = settings.all().collect();
-        wanted.extend(clients.iter().flat_map(|client| client.options.signing_algorithms()));
+        let mut wanted: BTreeSet<Purpose> = settings.all().map(Purpose::Signing).collect();
+        let asked = clients.iter().flat_map(|client| client.options.signing_algorithms());
+        wanted.extend(asked.map(Purpose::Signing));
+        wanted.extend(settings.encryption.iter().copied().map(Purpose::Encryption));
         let mut fresh = Vec::new();
-        for algorithm in &wanted {
-            fresh.extend(missing(&seal, &stored, *algorithm, now)?);
+        for purpose in &wanted {
+            fresh.extend(missing(&seal, &stored, *purpose, now)?);
         }
-        let unwanted: Vec<String> = in_use(&stored)
-            .filter(|key| !wanted.contains(&key.algorithm))
-            .map(|key| key.kid.clone())
-            .collect();
+        let unwanted: Vec<String> =
+            in_use(&stored).filter(|key| !wanted.contains(&key.purpose)).map(|key| key.kid.clone()).collect();
         let stored = if fresh.is_empty() && unwanted.is_empty() {
             stored
         } else {
@@ -127,7 +130,12 @@ impl KeyRing {
     /// [`KeyError`]; then nothing changed.
     pub(crate) async fn offer(&self, algorithm: Algorithm) -> Result<(), KeyError> {
         let _changing = self.changing.lock().await;
-        let fresh = missing(&self.seal, &self.store.read(|sql| sql.keys())?, algorithm, self.clock.now())?;
+        let fresh = missing(
+            &self.seal,
+            &self.store.read(|sql| sql.keys())?,
+            Purpose::Signing(algorithm),
+            self.clock.now(),
+        )?;
         if fresh.is_empty() {
             return Ok(());
         }
@@ -176,7 +184,7 @@ impl KeyRing {
         let now = self.clock.now();
         let fresh = plan
             .iter()
-            .map(|change| generate(&self.seal, change.algorithm, KeyLife::next(now)))
+            .map(|change| generate(&self.seal, change.purpose, KeyLife::next(now)))
             .collect::<Result<Vec<_>, _>>()?;
         let changed = self.store.write(move |sql| {
             let stored = sql.keys()?;
@@ -209,7 +217,7 @@ impl KeyRing {
         let is_meant = |key: &&StoredKey| match (kid, key.life.phase()) {
             (_, KeyPhase::Compromised) => false,
             (Some(kid), KeyPhase::Next | KeyPhase::Signing | KeyPhase::Retired) => key.kid == kid,
-            (None, phase) => phase == KeyPhase::Signing,
+            (None, phase) => phase == KeyPhase::Signing && matches!(key.purpose, Purpose::Signing(_)),
         };
         let condemned: Vec<StoredKey> = stored.iter().filter(is_meant).cloned().collect();
         if condemned.is_empty() {
@@ -217,7 +225,7 @@ impl KeyRing {
         }
         let replaced = condemned.iter().filter(|key| is_in_use(key));
         let fresh = replaced
-            .map(|key| generate(&self.seal, key.algorithm, KeyLife::next(at)))
+            .map(|key| generate(&self.seal, key.purpose, KeyLife::next(at)))
             .collect::<Result<Vec<_>, _>>()?;
         let changed = cut_offs.cut(move |sql, now| {
             for key in &condemned {
@@ -246,7 +254,7 @@ impl KeyRing {
     pub(crate) async fn forget(&self) -> Result<(), KeyError> {
         let _changing = self.changing.lock().await;
         let now = self.clock.now();
-        let is_over = |key: &StoredKey| key.life.over_at(LONGEST_ACCESS_TOKEN).is_some_and(|at| at <= now);
+        let is_over = |key: &StoredKey| over_at(key).is_some_and(|at| at <= now);
         let over: Vec<String> =
             self.store.read(|sql| sql.keys())?.into_iter().filter(is_over).map(|key| key.kid).collect();
         if over.is_empty() {
@@ -282,38 +290,55 @@ fn is_in_use(key: &StoredKey) -> bool {
 fn pairs(stored: &[StoredKey]) -> impl Iterator<Item = (&StoredKey, &StoredKey)> {
     let of = |phase| stored.iter().filter(move |key| key.life.phase() == phase);
     of(KeyPhase::Signing).filter_map(move |former| {
-        let next = of(KeyPhase::Next).find(|next| next.algorithm == former.algorithm)?;
+        let next = of(KeyPhase::Next).find(|next| next.purpose == former.purpose)?;
         Some((former, next))
     })
 }
 
 fn take_over(former: &StoredKey, next: &StoredKey) -> TakeOver {
-    TakeOver { algorithm: former.algorithm, former: former.kid.clone(), next: next.kid.clone() }
+    TakeOver { purpose: former.purpose, former: former.kid.clone(), next: next.kid.clone() }
 }
 
-/// The keys that an algorithm lacks.
+/// When nothing that was signed with a key, or encrypted to it, can be good any more: whoever encrypts may do so as long as
+/// he may keep the key set.
+fn over_at(key: &StoredKey) -> Option<Timestamp> {
+    key.life.over_at(match key.purpose {
+        Purpose::Signing(_) => LONGEST_ACCESS_TOKEN,
+        Purpose::Encryption(_) => LONGEST_ACCESS_TOKEN.saturating_add(KEY_SET_MAX_AGE),
+    })
+}
+
+/// The keys that a purpose lacks.
 fn missing(
     seal: &SealingKey,
     stored: &[StoredKey],
-    algorithm: Algorithm,
+    purpose: Purpose,
     now: Timestamp,
 ) -> Result<Vec<StoredKey>, KeyError> {
     [(KeyPhase::Signing, KeyLife::first(now)), (KeyPhase::Next, KeyLife::next(now))]
         .into_iter()
-        .filter(|(phase, _)| {
-            !stored.iter().any(|key| key.algorithm == algorithm && key.life.phase() == *phase)
-        })
-        .map(|(_, life)| generate(seal, algorithm, life))
+        .filter(|(phase, _)| !stored.iter().any(|key| key.purpose == purpose && key.life.phase() == *phase))
+        .map(|(_, life)| generate(seal, purpose, life))
         .collect()
 }
 
-fn generate(seal: &SealingKey, algorithm: Algorithm, life: KeyLife) -> Result<StoredKey, KeyError> {
-    let key = SigningKey::generate(algorithm).map_err(|_| KeyError::Library)?;
-    let pkcs8 = key.to_pkcs8().map_err(|_| KeyError::Library)?;
-    let kid = key.kid().to_owned();
+fn generate(seal: &SealingKey, purpose: Purpose, life: KeyLife) -> Result<StoredKey, KeyError> {
+    let (kid, public, private) = match purpose {
+        Purpose::Signing(algorithm) => {
+            let key = SigningKey::generate(algorithm).map_err(|_| KeyError::Library)?;
+            let private = key.to_pkcs8().map_err(|_| KeyError::Library)?;
+            (key.kid().to_owned(), serde_json::to_value(key.public_jwk()), private)
+        }
+        Purpose::Encryption(management) => {
+            let key =
+                DecryptionKey::generate(management, &mut SystemEntropy).map_err(|_| KeyError::Library)?;
+            let private = key.to_private_jwk().map_err(|_| KeyError::Library)?;
+            (key.kid().to_owned(), serde_json::to_value(key.public_jwk()), private)
+        }
+    };
     let sealed = seal
-        .seal(&mut SystemEntropy, kid.as_bytes(), pkcs8.expose())
+        .seal(&mut SystemEntropy, kid.as_bytes(), private.expose())
         .map_err(|_| KeyError::Sealed(kid.clone()))?;
-    let public = serde_json::to_value(key.public_jwk()).map_err(|_| KeyError::Library)?;
-    Ok(StoredKey { kid, algorithm, public, sealed: Some(sealed), life })
+    let public = public.map_err(|_| KeyError::Library)?;
+    Ok(StoredKey { kid, purpose, public, sealed: Some(sealed), life })
 }

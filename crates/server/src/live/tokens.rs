@@ -133,7 +133,9 @@ impl OwnTokens {
         let verifier = AccessTokenVerifier::new(self.issuer.clone(), audience);
         let keys = self.keys.current();
         let now = self.clock.now();
-        let (claims, kid) = verifier.verify_signed(token, &keys.verifying, Presentation::ASKED_ABOUT, now)?;
+        let signed = keys.signed_within(token)?;
+        let (claims, kid) =
+            verifier.verify_signed(&signed, &keys.verifying, Presentation::ASKED_ABOUT, now)?;
         let traits = traits_of(&claims, kid).ok_or(NotBelieved::ForeignClaims)?;
         self.cut_offs.check(&traits)?;
         if let Some(id) = &traits.session {

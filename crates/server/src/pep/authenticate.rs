@@ -14,16 +14,17 @@ use chartgate_access::token::revocation::{Revoked, Traits};
 use chartgate_audit::record::{Actor, ActorKind, Delegate, Record};
 use chartgate_protocol::jose::claims::{AccessTokenClaims, Confirmation, NumericDate};
 use chartgate_protocol::jose::{
-    AccessTokenVerifier, Claimed, ExpectedAudience, KeySet, Presentation, Rejection,
+    AccessTokenVerifier, Claimed, ExpectedAudience, Presentation, ProtectedTokenVerifier, Protection,
+    ReaderKeys, Rejection,
 };
 use chartgate_protocol::oauth::dpop::{CredentialsError, ProofError, ProvenKey};
 use chartgate_values::{Clock, Phi, Timestamp};
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Request};
 
-use crate::config::Route;
+use crate::config::{Route, TokenForm};
 use crate::live::cut_offs::LiveCutOffs;
-use crate::live::keys::KeyRing;
+use crate::live::keys::{KeyRing, OWN_CONTENT, Ring};
 use crate::live::proofs::{NotPossessed, Place, Proofs, holder_of};
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::{delegates, traits_of};
@@ -39,7 +40,7 @@ const REMEMBERED: usize = 20_000;
 
 /// Verifies the tokens of all routes.
 pub(super) struct Authenticator {
-    verifiers: Vec<AccessTokenVerifier>,
+    verifiers: Vec<ProtectedTokenVerifier>,
     keys: Arc<KeyRing>,
     issuers: Arc<TrustedIssuers>,
     /// What absolute addresses of people's own FHIR resources begin with.
@@ -99,6 +100,8 @@ pub(super) struct Authenticated {
     delegates: Box<[Delegate]>,
     /// Who issued it, if not we.
     issuer: Option<Foreign>,
+    /// The name of our key that reads it, where it is encrypted.
+    encrypted_to: Option<String>,
 }
 
 /// Where a token of another issuer's comes from.
@@ -181,8 +184,12 @@ impl Authenticator {
         Issuers { ours: keys, trusted: issuers }: Issuers,
         live: Live,
     ) -> Self {
-        let verifier = |route: &Route| {
-            AccessTokenVerifier::new(issuer, ExpectedAudience::OneOf(vec![route.audience.clone()]))
+        let verifier = |route: &Route| ProtectedTokenVerifier {
+            verifier: AccessTokenVerifier::new(issuer, ExpectedAudience::OneOf(vec![route.audience.clone()])),
+            protection: match route.tokens {
+                TokenForm::Signed => Protection::Signed,
+                TokenForm::Encrypted => Protection::SignedAndEncrypted(vec![OWN_CONTENT]),
+            },
         };
         Self {
             verifiers: routes.iter().map(verifier).collect(),
@@ -242,9 +249,9 @@ impl Authenticator {
         key.0.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         let known = self.proven.get(&key);
         let authenticated = match known {
-            Some(known) if known.expires.is_after(now) && known.key_is_held(&ring.verifying) => known,
+            Some(known) if known.expires.is_after(now) && known.keys_are_held(&ring) => known,
             Some(_) | None => {
-                let proof = Arc::new(self.prove(token, route, &ring.verifying, now)?);
+                let proof = Arc::new(self.prove(token, route, &ring, now)?);
                 self.proven.insert(key, Arc::clone(&proof));
                 proof
             }
@@ -262,17 +269,22 @@ impl Authenticator {
         &self,
         token: &str,
         route: usize,
-        ours: &KeySet,
+        ours: &Ring,
         now: Timestamp,
     ) -> Result<Authenticated, NotAuthenticated> {
-        if let Some(issuer) = self.trusted_issuer_of(token)? {
+        let verifier = self.verifiers.get(route).ok_or(NotAuthenticated::ForeignClaims)?;
+        // What others issue is signed alone, so that it opens nothing that wants encryption.
+        if verifier.protection == Protection::Signed
+            && let Some(issuer) = self.trusted_issuer_of(token)?
+        {
             let (claims, kid) = issuer.verify(token, Presentation::ASKED_ABOUT, now)?;
             return Authenticated::read_foreign(&claims, issuer, kid, &self.bases)
                 .ok_or(NotAuthenticated::ForeignClaims);
         }
-        let verifier = self.verifiers.get(route).ok_or(NotAuthenticated::ForeignClaims)?;
-        let (claims, kid) = verifier.verify_signed(token, ours, Presentation::ASKED_ABOUT, now)?;
-        Authenticated::read(&claims, kid).ok_or(NotAuthenticated::ForeignClaims)
+        let keys = ReaderKeys { verifying: &ours.verifying, decrypting: &ours.decrypting };
+        let (claims, kid) = verifier.verify_signed(token, keys, Presentation::ASKED_ABOUT, now)?;
+        let own = Authenticated::read(&claims, kid).ok_or(NotAuthenticated::ForeignClaims)?;
+        Ok(Authenticated { encrypted_to: verifier.protection.reader_of(token), ..own })
     }
 
     fn trusted_issuer_of(&self, token: &str) -> Result<Option<&Arc<TrustedIssuer>>, Rejection> {
@@ -354,13 +366,18 @@ impl Authenticated {
             delegates: delegates(claims.act.as_ref()).into(),
             traits,
             issuer: None,
+            encrypted_to: None,
         })
     }
 
     /// Whether the key that signed it is still one of its issuer's.
-    fn key_is_held(&self, ours: &KeySet) -> bool {
+    /// Whether the keys by which it was verified, and read where it is encrypted, are still good.
+    fn keys_are_held(&self, ours: &Ring) -> bool {
+        if self.encrypted_to.as_ref().is_some_and(|kid| ours.decrypting.get(kid).is_err()) {
+            return false;
+        }
         match &self.issuer {
-            None => ours.get(&self.traits.key).is_ok(),
+            None => ours.verifying.get(&self.traits.key).is_ok(),
             Some(Foreign { issuer, kid }) => issuer.keys.held().get(kid).is_ok(),
         }
     }

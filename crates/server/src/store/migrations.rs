@@ -16,6 +16,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0009_status_lists.sql"),
     include_str!("migrations/0010_logout_notices.sql"),
     include_str!("migrations/0011_backchannel_requests.sql"),
+    include_str!("migrations/0012_key_usage.sql"),
 ];
 
 /// Brings the schema up to date.

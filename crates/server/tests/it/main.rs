@@ -30,6 +30,8 @@ mod dpop;
 #[cfg(test)]
 mod edge;
 #[cfg(test)]
+mod encrypted_tokens;
+#[cfg(test)]
 mod exchange;
 #[cfg(test)]
 mod fakes;

@@ -1,6 +1,8 @@
 //! Authorization requests that their client signed (RFC 9101), and answers that we sign (JARM): row O23 of the corpus.
 
-use chartgate_protocol::jose::{Algorithm, SigningKey, jws};
+use chartgate_protocol::jose::jwe::{self, Recipient};
+use chartgate_protocol::jose::{Algorithm, ContentEncryption, EncryptionKey, KeyManagement, SigningKey, jws};
+use chartgate_values::SeededEntropy;
 use serde_json::{Map, Value, json};
 
 use crate::browser::{App, Browser, CALLBACK, Redirect, Tokens, form_of, part};
@@ -290,4 +292,37 @@ async fn answers_reach_the_client_as_it_asked_for_them_signed_or_not() {
         metadata["authorization_signing_alg_values_supported"],
         metadata["id_token_signing_alg_values_supported"]
     );
+}
+
+#[tokio::test]
+async fn an_object_that_a_client_encrypts_is_read_and_one_that_it_does_not_is_none_of_its() {
+    let gateway = shared::demo();
+    let more =
+        ["--request-object-encryption-alg", "ECDH-ES+A256KW", "--request-object-encryption-enc", "A128GCM"];
+    let signer = Signer::register(gateway, "sealing-signer", &more);
+    let plain = Signer::register(gateway, "plain-signer", &[]);
+    let jwks = Call::get("/jwks").to(gateway).await;
+    let key = EncryptionKey::first_of(jwks.text().as_bytes(), KeyManagement::EcdhEsA256Kw).unwrap().unwrap();
+    let seal = |signer: &Signer, content: ContentEncryption| {
+        let claims = signer.claims(gateway, &json!({}));
+        let to = Recipient { key: &key, content };
+        jwe::sign_and_encrypt(&signer.key, TYPE, &claims, to, &mut SeededEntropy::new(1)).unwrap()
+    };
+    let sealed = seal(&signer, ContentEncryption::A128Gcm);
+    let (mut browser, dana) = (Browser::default(), gateway.demo_person("dana"));
+    let redirect = browser.lead(gateway, &signer.start(&sealed, &[]), &dana, None).await;
+    let code = redirect.get("code").unwrap();
+    assert_eq!(Tokens::of(&signer.app().exchange_call(&code).to(gateway).await).answer["scope"], SCOPE);
+    assert_eq!(signer.push(&[("request", &sealed)]).to(gateway).await.status, 201);
+    let metadata = Call::get("/.well-known/openid-configuration").to(gateway).await.json();
+    assert_eq!(metadata["request_object_encryption_alg_values_supported"], json!(["ECDH-ES+A256KW"]));
+    for (signer, wrong) in [
+        (&signer, signer.object(gateway, &json!({}))),
+        (&signer, seal(&signer, ContentEncryption::A256Gcm)),
+        (&plain, seal(&plain, ContentEncryption::A128Gcm)),
+        (&plain, sealed.clone()),
+    ] {
+        let refused = signer.push(&[("request", &wrong)]).to(gateway).await;
+        assert_eq!(refused.error(), "invalid_request_object");
+    }
 }

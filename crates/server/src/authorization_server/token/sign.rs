@@ -2,6 +2,7 @@
 
 use chartgate_access::client::{Client, TokenStatus};
 use chartgate_protocol::jose::claims::{AccessTokenClaims, IdTokenClaims};
+use chartgate_protocol::jose::jwe::{self, Recipient};
 use chartgate_protocol::jose::{SigningKey, jws};
 use chartgate_protocol::oauth::error::ErrorCode;
 
@@ -9,9 +10,13 @@ use super::for_person::not_a_claim;
 use super::{Denied, OAuthError};
 use crate::authorization_server::AuthorizationServer;
 use crate::authorization_server::for_client::{Wanted, jwt_for};
+use crate::config::{Route, TokenForm};
+use crate::entropy::SystemEntropy;
+use crate::live::keys::OWN_CONTENT;
 use crate::live::tokens::traits_of;
 
-/// An access token with these claims, and a place in a status list if its client asks for one.
+/// An access token with these claims: encrypted if it is for a route that wants that, and with a place in a status list if
+/// its client asks for one.
 pub(super) async fn access_token(
     server: &AuthorizationServer,
     client: &Client,
@@ -27,7 +32,18 @@ pub(super) async fn access_token(
             Denied::new("no-place-in-status-list", OAuthError::unavailable())
         })?);
     }
-    sign(&ring.signing, "at+jwt", &claims)
+    let is_meant = |route: &&Route| claims.aud.contains(&route.audience);
+    match server.routes.iter().find(is_meant).map(|route| route.tokens) {
+        Some(TokenForm::Encrypted) => {
+            let to = ring.own_encryption_key().ok_or_else(signing_failed)?;
+            let to = Recipient { key: to, content: OWN_CONTENT };
+            jwe::sign_and_encrypt(&ring.signing, "at+jwt", &claims, to, &mut SystemEntropy).map_err(|error| {
+                tracing::error!(%error, "encrypting");
+                signing_failed()
+            })
+        }
+        Some(TokenForm::Signed) | None => sign(&ring.signing, "at+jwt", &claims),
+    }
 }
 
 /// An ID token, as its client wants it.

@@ -32,6 +32,25 @@ pub(super) struct Responses {
     introspection_encrypted_response_enc: Option<String>,
 }
 
+/// How a client encrypts its request objects.
+#[derive(Debug, clap::Args)]
+pub(super) struct RequestObjects {
+    /// How it encrypts its signed authorization requests to our key: then none is taken that is not encrypted.
+    #[arg(long)]
+    request_object_encryption_alg: Option<String>,
+    /// With what.
+    #[arg(long, requires = "request_object_encryption_alg")]
+    request_object_encryption_enc: Option<String>,
+}
+
+impl RequestObjects {
+    pub(super) fn encryption(&self) -> anyhow::Result<Option<Encryption>> {
+        let (alg, enc) = (&self.request_object_encryption_alg, &self.request_object_encryption_enc);
+        let named = |alg: &String| Encryption::named(alg, enc.as_deref());
+        alg.as_ref().map(named).transpose().context("--request-object-encryption-alg")
+    }
+}
+
 impl Responses {
     pub(super) fn options(&self) -> anyhow::Result<ResponseOptions> {
         Ok(ResponseOptions {

@@ -1,16 +1,21 @@
 //! The keys as they stand: what signs, what verifies, what is published.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chartgate_access::key_life::KeyPhase;
-use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey};
-use chartgate_values::Timestamp;
+use chartgate_protocol::jose::jwe::{self, Encrypted};
+use chartgate_protocol::jose::{
+    Algorithm, ContentEncryption, DecryptionKey, DecryptionKeySet, EncryptionKey, KeySet, Rejection,
+    SigningKey,
+};
 use chartgate_values::seal::SealingKey;
+use chartgate_values::{Secret, Timestamp};
 use serde::Serialize;
 
-use super::KeyError;
-use crate::config::{LONGEST_ACCESS_TOKEN, SigningKeys};
-use crate::store::keys::StoredKey;
+use super::{KeyError, over_at};
+use crate::config::SigningKeys;
+use crate::store::keys::{Purpose, StoredKey};
 
 /// The keys as they stand now.
 pub(crate) struct Ring {
@@ -20,7 +25,11 @@ pub(crate) struct Ring {
     others: BTreeMap<Algorithm, SigningKey>,
     /// Verifies: those that sign, the next ones and those retired of late.
     pub(crate) verifying: KeySet,
-    /// The same as a JWK Set, those that sign first.
+    /// Reads what is encrypted for us.
+    pub(crate) decrypting: DecryptionKeySet,
+    /// The name of the key that we encrypt to ourselves.
+    encrypting: Option<String>,
+    /// Those that verify and those to encrypt to, as a JWK Set, those that sign first.
     pub(crate) jwks: String,
     /// For `key list`.
     pub(crate) list: Vec<KeyDates>,
@@ -30,6 +39,8 @@ pub(crate) struct Ring {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct KeyDates {
     pub(crate) kid: String,
+    #[serde(rename = "use")]
+    pub(crate) usage: &'static str,
     pub(crate) algorithm: &'static str,
     pub(crate) phase: &'static str,
     pub(crate) published_at: Timestamp,
@@ -52,19 +63,34 @@ impl Ring {
         settings: &SigningKeys,
         stored: &[StoredKey],
     ) -> Result<Self, KeyError> {
-        let mut signing = BTreeMap::new();
-        for row in stored.iter().filter(|row| row.life.phase() == KeyPhase::Signing) {
-            signing.insert(row.algorithm, open(seal, row)?);
+        let of = |phase: KeyPhase| stored.iter().filter(move |row| row.life.phase() == phase);
+        let (mut signing, mut decrypting, mut encrypting) = (BTreeMap::new(), Vec::new(), None);
+        for row in of(KeyPhase::Signing).chain(of(KeyPhase::Next)).chain(of(KeyPhase::Retired)) {
+            match (row.purpose, row.life.phase()) {
+                (Purpose::Signing(algorithm), KeyPhase::Signing) => {
+                    let key = SigningKey::from_pkcs8(algorithm, &open(seal, row)?);
+                    signing.insert(algorithm, key.map_err(|_| KeyError::Library)?);
+                }
+                (Purpose::Signing(_), KeyPhase::Next | KeyPhase::Retired | KeyPhase::Compromised) => {}
+                (Purpose::Encryption(management), phase) => {
+                    let key = DecryptionKey::from_private_jwk(management, &open(seal, row)?);
+                    decrypting.push(key.map_err(|_| KeyError::Library)?);
+                    if phase == KeyPhase::Signing && encrypting.is_none() {
+                        encrypting = Some(row.kid.clone());
+                    }
+                }
+            }
         }
         let own = signing.remove(&settings.algorithm).ok_or(KeyError::Library)?;
-        let published = [KeyPhase::Signing, KeyPhase::Next, KeyPhase::Retired];
-        let published = published
-            .iter()
-            .flat_map(|phase| stored.iter().filter(|row| row.life.phase() == *phase).map(|row| &row.public));
-        let jwks = serde_json::json!({ "keys": published.collect::<Vec<_>>() }).to_string();
+        let verifies = |row: &&StoredKey| matches!(row.purpose, Purpose::Signing(_));
+        let retired = of(KeyPhase::Retired).filter(verifies);
+        let published = of(KeyPhase::Signing).chain(of(KeyPhase::Next)).chain(retired);
+        let published: Vec<_> = published.map(|row| &row.public).collect();
+        let jwks = serde_json::json!({ "keys": published }).to_string();
         let verifying = KeySet::parse(jwks.as_bytes()).map_err(|_| KeyError::Library)?;
+        let decrypting = decrypting.into_iter().collect();
         let list = stored.iter().map(|row| KeyDates::of(row, settings)).collect();
-        Ok(Self { signing: own, others: signing, verifying, jwks, list })
+        Ok(Self { signing: own, others: signing, verifying, decrypting, encrypting, jwks, list })
     }
 
     /// The key that signs with this algorithm.
@@ -73,6 +99,24 @@ impl Ring {
             return Some(&self.signing);
         }
         self.others.get(&algorithm)
+    }
+
+    /// The key that we encrypt to ourselves.
+    pub(crate) fn own_encryption_key(&self) -> Option<&EncryptionKey> {
+        self.decrypting.get(self.encrypting.as_deref()?).ok().map(DecryptionKey::encryption_key)
+    }
+
+    /// The signed token that another may be encrypted around, for our own endpoints, which take tokens for every place.
+    ///
+    /// # Errors
+    /// [`Rejection`] if it is encrypted, and not to us.
+    pub(crate) fn signed_within<'t>(&self, token: &'t str) -> Result<Cow<'t, str>, Rejection> {
+        if token.split('.').count() != 5 {
+            return Ok(Cow::Borrowed(token));
+        }
+        let token = Encrypted::parse(token, &ContentEncryption::ALL, jwe::MAX_TOKEN_BYTES)?;
+        let read = token.decrypt_with(&self.decrypting)?;
+        Ok(Cow::Owned(read.signed_token()?.to_owned()))
     }
 
     /// What can be signed with: our own choice first.
@@ -86,7 +130,8 @@ impl KeyDates {
         let life = row.life;
         Self {
             kid: row.kid.clone(),
-            algorithm: row.algorithm.name(),
+            usage: row.purpose.usage(),
+            algorithm: row.purpose.algorithm(),
             phase: match life.phase() {
                 KeyPhase::Next => "next",
                 KeyPhase::Signing => "signing",
@@ -98,14 +143,12 @@ impl KeyDates {
             retired_at: life.retired_at,
             compromised_at: life.compromised_at,
             rotates_at: life.due_at(settings.rotation),
-            over_at: life.over_at(LONGEST_ACCESS_TOKEN),
+            over_at: over_at(row),
         }
     }
 }
 
-fn open(seal: &SealingKey, row: &StoredKey) -> Result<SigningKey, KeyError> {
+fn open(seal: &SealingKey, row: &StoredKey) -> Result<Secret<Vec<u8>>, KeyError> {
     let sealed = || KeyError::Sealed(row.kid.clone());
-    let pkcs8 = seal.open(row.kid.as_bytes(), row.sealed.as_deref().ok_or_else(sealed)?);
-    let key = SigningKey::from_pkcs8(row.algorithm, &pkcs8.map_err(|_| sealed())?);
-    key.map_err(|_| KeyError::Library)
+    seal.open(row.kid.as_bytes(), row.sealed.as_deref().ok_or_else(sealed)?).map_err(|_| sealed())
 }

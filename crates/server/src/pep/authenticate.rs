@@ -17,7 +17,7 @@ use chartgate_protocol::jose::{
     AccessTokenVerifier, Claimed, ExpectedAudience, Presentation, ProtectedTokenVerifier, Protection,
     ReaderKeys, Rejection,
 };
-use chartgate_protocol::oauth::dpop::{CredentialsError, ProofError, ProvenKey};
+use chartgate_protocol::oauth::dpop::ProvenKey;
 use chartgate_values::{Clock, Phi, Timestamp};
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Request};
@@ -25,14 +25,16 @@ use http::{HeaderMap, HeaderValue, Request};
 use crate::config::{Route, TokenForm};
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{KeyRing, OWN_CONTENT, Ring};
-use crate::live::proofs::{NotPossessed, Place, Proofs, holder_of};
+use crate::live::proofs::{Place, Proofs, holder_of};
 use crate::live::sessions::LiveSessions;
 use crate::live::tokens::{delegates, traits_of};
 use crate::live::trusted_issuers::{TrustedIssuer, TrustedIssuers};
 use crate::net::access_token::{Scheme, read};
 use crate::net::origin::Origin;
+pub(super) use not_authenticated::NotAuthenticated;
 use proven::Proven;
 
+mod not_authenticated;
 mod proven;
 
 /// Tokens whose proof is kept.
@@ -125,55 +127,10 @@ impl Guard {
     }
 }
 
-/// Why a caller is nobody.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(super) enum NotAuthenticated {
-    /// No token.
-    #[error("no bearer token")]
-    Missing,
-    /// Not one token.
-    #[error("malformed Authorization")]
-    Malformed,
-    /// A token that does not hold.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
-    /// A claim of a form that we never give it.
-    #[error("a claim has a foreign form")]
-    ForeignClaims,
-    /// A token that was cut off.
-    #[error(transparent)]
-    Revoked(#[from] Revoked),
-    /// Automatic logoff.
-    #[error("the session is over")]
-    SessionOver,
-    /// A token beside a proof that is not good.
-    #[error(transparent)]
-    Proof(#[from] ProofError),
-}
-
 impl Recognised {
     /// By which scheme the token came.
     pub(super) fn scheme(&self) -> Scheme {
         if self.proven.is_some() { Scheme::Dpop } else { Scheme::Bearer }
-    }
-}
-
-impl From<CredentialsError> for NotAuthenticated {
-    fn from(error: CredentialsError) -> Self {
-        match error {
-            CredentialsError::Missing => Self::Missing,
-            CredentialsError::Malformed => Self::Malformed,
-            CredentialsError::Proof(cause) => Self::Proof(cause),
-        }
-    }
-}
-
-impl From<NotPossessed> for NotAuthenticated {
-    fn from(cause: NotPossessed) -> Self {
-        match cause {
-            NotPossessed::Rejected(rejection) => Self::Rejected(rejection),
-            NotPossessed::Proof(cause) => Self::Proof(cause),
-        }
     }
 }
 
@@ -414,31 +371,5 @@ impl Authenticated {
         record.acr.clone_from(&facts.acr);
         record.amr = facts.amr.iter().cloned().collect();
         record.auth_time = self.auth_time;
-    }
-}
-
-impl NotAuthenticated {
-    /// Whether the caller showed nothing that was ever good, as attackers do by the thousand.
-    pub(super) fn is_a_strangers(self) -> bool {
-        match self {
-            Self::Proof(ProofError::Nonce) => false,
-            Self::Missing | Self::Malformed | Self::Rejected(_) | Self::ForeignClaims | Self::Proof(_) => {
-                true
-            }
-            Self::Revoked(_) | Self::SessionOver => false,
-        }
-    }
-
-    /// The stable code for the record.
-    pub(super) fn reason(self) -> &'static str {
-        match self {
-            Self::Missing => "no-token",
-            Self::Malformed => "malformed-authorization",
-            Self::Rejected(rejection) => rejection.reason(),
-            Self::ForeignClaims => "foreign-claims",
-            Self::Revoked(revoked) => revoked.reason(),
-            Self::SessionOver => "session-over",
-            Self::Proof(cause) => cause.reason(),
-        }
     }
 }

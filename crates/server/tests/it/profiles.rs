@@ -155,6 +155,9 @@ async fn c5_c8_a_fapi_client_pushes_proves_a_key_and_keeps_its_refresh_token() {
     };
     let tokens = Tokens::of(&send(redeem(&code)).await);
     assert_eq!(part(tokens.answer["id_token"].as_str().unwrap(), 0)["alg"], "ES256");
+    assert_eq!(part(&tokens.access, 0)["alg"], "ES256", "c3: every token of it");
+    let own = Call::get(&format!("/fhir/Patient/{}", gateway.panel("dana")[0]));
+    assert_eq!(key.using(gateway, own, &tokens.access).to(gateway).await.status, 200);
     // c5: used as often as it is wanted, by whoever proves who they are and some key.
     let refresh = || {
         client.call("/token", &[("grant_type", "refresh_token"), ("refresh_token", tokens.refresh())], &aud)

@@ -12,7 +12,7 @@ use crate::authorization_server::AuthorizationServer;
 use crate::authorization_server::for_client::{Wanted, jwt_for};
 use crate::config::{Route, TokenForm};
 use crate::entropy::SystemEntropy;
-use crate::live::keys::OWN_CONTENT;
+use crate::live::keys::{OWN_CONTENT, Ring};
 use crate::live::tokens::traits_of;
 
 /// An access token with these claims: encrypted if it is for a route that wants that, and with a place in a status list if
@@ -23,9 +23,10 @@ pub(super) async fn access_token(
     mut claims: AccessTokenClaims,
 ) -> Result<String, Denied> {
     let ring = server.keys.current();
+    let key = key_for(&ring, client).ok_or_else(signing_failed)?;
     if client.options.token_status == TokenStatus::Listed {
-        let key = ring.signing.kid().to_owned();
-        let traits = traits_of(&claims, key).ok_or_else(|| not_a_claim("a claim has a foreign form"))?;
+        let traits = traits_of(&claims, key.kid().to_owned())
+            .ok_or_else(|| not_a_claim("a claim has a foreign form"))?;
         let place = server.status_lists.give_place(traits, claims.exp.timestamp()).await;
         claims.status = Some(place.map_err(|error| {
             tracing::error!(%error, "a place in a status list");
@@ -37,13 +38,21 @@ pub(super) async fn access_token(
         Some(TokenForm::Encrypted) => {
             let to = ring.own_encryption_key().ok_or_else(signing_failed)?;
             let to = Recipient { key: to, content: OWN_CONTENT };
-            jwe::sign_and_encrypt(&ring.signing, "at+jwt", &claims, to, &mut SystemEntropy).map_err(|error| {
+            jwe::sign_and_encrypt(key, "at+jwt", &claims, to, &mut SystemEntropy).map_err(|error| {
                 tracing::error!(%error, "encrypting");
                 signing_failed()
             })
         }
-        Some(TokenForm::Signed) | None => sign(&ring.signing, "at+jwt", &claims),
+        Some(TokenForm::Signed) | None => sign(key, "at+jwt", &claims),
     }
+}
+
+/// Our own choice, unless the client's profile excludes it: then that of its ID tokens. FAPI 2.0 section 5.4.1.
+fn key_for<'r>(ring: &'r Ring, client: &Client) -> Option<&'r SigningKey> {
+    if client.rules().algorithms.contains(&ring.signing.algorithm()) {
+        return Some(&ring.signing);
+    }
+    ring.signing_with(client.options.id_token_signed_response_alg?)
 }
 
 /// An ID token, as its client wants it.

@@ -62,6 +62,8 @@ mod matrix;
 #[cfg(test)]
 mod mtls;
 #[cfg(test)]
+mod openid_client;
+#[cfg(test)]
 mod oracles;
 #[cfg(test)]
 mod pages;

@@ -63,7 +63,7 @@ fn client_certificate() -> CertificateParams {
 }
 
 /// A certificate that nobody vouches for, with the key set that registers it.
-fn self_signed() -> (Identity, Value) {
+pub(crate) fn self_signed() -> (Identity, Value) {
     let key = KeyPair::generate().unwrap();
     let own = client_certificate().self_signed(&key).unwrap();
     // An uncompressed point of P-256: 0x04, x, y.

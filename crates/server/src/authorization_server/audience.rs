@@ -32,25 +32,43 @@ pub(super) fn resolve(
     if requested.is_none() && client.rules().resource == ResourceNamed::Always {
         return Err(NoResource::NotNamed);
     }
-    let (routes, issuer) = (&server.routes, &server.issuer);
-    let known = |asked: &str| {
-        // A slash at the end of a base URL means the same place to every FHIR client.
-        let asked = asked.strip_suffix('/').unwrap_or(asked);
-        let route = routes
-            .iter()
-            .find(|route| route.audience == asked || format!("{issuer}{}", route.path) == asked)
-            .map(|route| route.audience.clone());
-        let elsewhere = || server.tokens.audiences.iter().find(|audience| *audience == asked).cloned();
-        route.or_else(elsewhere).or_else(|| (asked == issuer).then(|| issuer.clone()))
-    };
     if let Some(asked) = requested.or(client.audience.as_deref()) {
-        return known(asked).ok_or(NoResource::Unknown);
+        return known(server, asked).ok_or(NoResource::Unknown);
     }
-    let mut fhir = routes.iter().filter(|route| route.is_fhir());
+    let mut fhir = server.routes.iter().filter(|route| route.is_fhir());
     match (fhir.next(), fhir.next()) {
         (Some(only), None) if scope.iter().any(|token| token.parse::<SmartScope>().is_ok()) => {
             Ok(only.audience.clone())
         }
-        _ => Ok(issuer.clone()),
+        _ => Ok(server.issuer.clone()),
     }
+}
+
+/// Whether a token request names the resource that its grant is for, if it names any. RFC 8707 section 2.2.
+///
+/// # Errors
+/// [`NoResource::Unknown`] if it names another.
+pub(super) fn check(
+    server: &AuthorizationServer,
+    requested: Option<&str>,
+    granted: &str,
+) -> Result<(), NoResource> {
+    match requested.map(|asked| known(server, asked)) {
+        Some(named) if named.as_deref() != Some(granted) => Err(NoResource::Unknown),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The audience that a name of a resource stands for.
+fn known(server: &AuthorizationServer, asked: &str) -> Option<String> {
+    let issuer = &server.issuer;
+    // A slash at the end of a base URL means the same place to every FHIR client.
+    let asked = asked.strip_suffix('/').unwrap_or(asked);
+    let route = server
+        .routes
+        .iter()
+        .find(|route| route.audience == asked || format!("{issuer}{}", route.path) == asked)
+        .map(|route| route.audience.clone());
+    let elsewhere = || server.tokens.audiences.iter().find(|audience| *audience == asked).cloned();
+    route.or_else(elsewhere).or_else(|| (asked == issuer).then(|| issuer.clone()))
 }

@@ -51,6 +51,8 @@ pub(super) struct Asking<'a> {
     origin: &'a Origin,
     client: &'a Client,
     sender: &'a Sender,
+    /// The resource that it names, if any. RFC 8707 section 2.2.
+    resource: Option<&'a str>,
 }
 
 /// A token request that is refused: why, for the record, and what the client gets.
@@ -89,7 +91,8 @@ async fn redeem(
     let (outcome, nonce) = match sender {
         Err(cause) => (Err(cause.into()), None),
         Ok(sender) => {
-            let asking = Asking { server, origin, client: &client, sender: &sender };
+            let asking =
+                Asking { server, origin, client: &client, sender: &sender, resource: form.get("resource") };
             (asking.redeem(&form).await, sender.next_nonce(server))
         }
     };

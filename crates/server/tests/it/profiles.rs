@@ -200,6 +200,16 @@ async fn an_mcp_client_names_its_resource_in_every_request() {
     let redirect = app.authorize_with(gateway, &mut Browser::default(), &dana, &named).await;
     let tokens = Tokens::of(&app.exchange_call(&redirect.get("code").unwrap()).to(gateway).await);
     assert_eq!(tokens.claims()["aud"], resource);
+    // Named again, it is the same one: a token for one place is not had for another.
+    let refresh = |token: &str, resource: &str| {
+        app.token_call(&[("grant_type", "refresh_token"), ("refresh_token", token), ("resource", resource)])
+    };
+    for other in [gateway.issuer.as_str(), "https://elsewhere.example"] {
+        let answer = refresh(tokens.refresh(), other).to(gateway).await;
+        assert_eq!(refused(&answer), (400, "invalid_target".to_owned()), "{other}");
+    }
+    let next = Tokens::of(&refresh(tokens.refresh(), &resource).to(gateway).await);
+    assert_eq!(next.claims()["aud"], resource);
     let (service, _) = Keyed::register(gateway, "mcp-service", "mcp", Algorithm::ES256);
     let fields = [("grant_type", "client_credentials"), ("scope", "openid")];
     let answer = service.call("/token", &fields, &json!({ "aud": gateway.issuer })).to(gateway).await;

@@ -2,8 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use crate::browser::{App, USER_SCOPE};
+use crate::browser::{App, Tokens, USER_SCOPE};
 use crate::gateway::Gateway;
+use crate::possession::DpopKey;
 use crate::wire::{Call, Connection};
 
 #[tokio::test]
@@ -12,6 +13,9 @@ async fn a02_a_good_token_is_served_from_an_address_that_is_turned_away() {
     let path = format!("/fhir/Patient/{}", gateway.panel("dana")[0]);
     let token = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
     let (good, bad) = (Call::get(&path).bearer(&token), Call::get(&path).bearer("not-a-token"));
+    let key = DpopKey::new();
+    let code = App::public(USER_SCOPE).code(gateway, &gateway.demo_person("dana")).await;
+    let bound = Tokens::of(&key.send(gateway, &App::public(USER_SCOPE).exchange_call(&code)).await).access;
     let mut connection = Connection::open_from(gateway, Ipv4Addr::new(127, 7, 7, 9)).await;
     let mut failed = 0;
     loop {
@@ -27,6 +31,11 @@ async fn a02_a_good_token_is_served_from_an_address_that_is_turned_away() {
     for _ in 0..5 {
         while connection.send(bad.clone()).await.status != 429 {}
         assert_eq!(connection.send(good.clone()).await.status, 200);
+        while connection.send(bad.clone()).await.status != 429 {}
+        let proved = key.using(gateway, Call::get(&path), &bound);
+        assert_eq!(connection.send(proved.clone()).await.status, 200, "looked at before it is used up");
+        while connection.send(bad.clone()).await.status != 429 {}
+        assert_eq!(connection.send(proved).await.status, 401, "o13: and used up once");
     }
     while connection.send(bad.clone()).await.status != 429 {}
     assert_eq!(connection.send(Call::get("/account")).await.status, 429, "nor are pages shown");

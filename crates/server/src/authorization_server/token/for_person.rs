@@ -23,7 +23,7 @@ use super::sign::{access_token, id_token};
 use super::{
     Asking, Denied, Holder, Issued, OAuthError, describe_binding, describe_details, describe_grant, fresh_jti,
 };
-use crate::authorization_server::AuthorizationServer;
+use crate::authorization_server::{AuthorizationServer, audience};
 use crate::entropy::{digest_of, opaque_secret};
 use crate::store::{Sql, StoreError};
 
@@ -77,6 +77,10 @@ pub(super) async fn issue_for_person(
     first: First,
 ) -> Result<Issued, Denied> {
     let Asking { server, origin, client, .. } = asking;
+    if let Err(cause) = audience::check(server, asking.resource, &grant.audience) {
+        let error = OAuthError::new(ErrorCode::InvalidTarget, cause.to_string());
+        return Err(Denied::new("another-resource", error).of(grant));
+    }
     let Passed { now, user, gate, ttl } = pass_gate(server, client, &grant, grant_type).await?;
     let cnf = asking.bind().map_err(|denied| denied.of(grant.clone()))?;
     asking.use_proof().map_err(|denied| denied.of(grant.clone()))?;

@@ -7,6 +7,7 @@ mod approvals;
 mod care;
 pub(crate) mod client;
 mod clients;
+mod explain;
 mod keys;
 mod log;
 mod registration;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use clients::NewClient;
+pub(crate) use explain::Supposed;
 pub(crate) use keys::Rotation;
 pub(crate) use users::NewUser;
 
@@ -34,6 +36,7 @@ use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{KeyError, KeyRing};
+use crate::live::policies::LivePolicies;
 use crate::live::trusted_issuers::LiveIssuers;
 use crate::passwords::{HashError, Passwords};
 use crate::store::{Store, StoreError};
@@ -103,6 +106,8 @@ pub(crate) enum Command {
     TokenRevoke {
         token: String,
     },
+    /// Why a request would be allowed or denied.
+    PolicyExplain(Box<Supposed>),
     ApprovalList,
     ApprovalDecide {
         auth_req_id: String,
@@ -154,6 +159,7 @@ pub(crate) struct Administrator {
     /// Whether it may answer for people.
     pub(crate) command_line: CommandLine,
     pub(crate) care: Arc<LiveCare>,
+    pub(crate) policies: Arc<LivePolicies>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) journal: Journal,
@@ -193,6 +199,7 @@ impl Administrator {
             Command::SessionList { user } => self.list_sessions(user.as_ref()),
             Command::SessionEnd { id } => self.end_session(by, id).await,
             Command::TokenRevoke { token } => self.revoke_token(by, &token).await,
+            Command::PolicyExplain(supposed) => self.explain(by, *supposed).await,
             Command::ApprovalList => self.list_approvals(),
             Command::ApprovalDecide { auth_req_id, decision } => self.decide(by, auth_req_id, decision).await,
             Command::AuditRead { what, question } => self.note_audit_read(by, &what, &question).await,

@@ -172,6 +172,7 @@ impl App {
             approvals: Arc::clone(&approvals),
             apps: Arc::clone(&apps),
             command_line: config.approvals.command_line,
+            policies: Arc::clone(&policies),
             care: Arc::clone(&care),
             cut_offs: Arc::clone(&cut_offs),
             passwords: Arc::clone(&passwords),

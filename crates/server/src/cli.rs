@@ -142,7 +142,10 @@ fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Word::Token(word) => token::carry_out(word, &config, output),
-        Word::Policy(word) => policy::carry_out(word, &load(&config)?),
+        Word::Policy(word) => {
+            telemetry::quiet();
+            policy::carry_out(word, &config, output)
+        }
         Word::Audit(word) => {
             telemetry::quiet();
             audit::carry_out(word, &config, output)

@@ -185,6 +185,12 @@ impl Pdp {
         &self.revision
     }
 
+    /// A policy as Cedar writes it.
+    #[must_use]
+    pub fn policy_text(&self, id: &str) -> Option<String> {
+        self.policies.text(id)
+    }
+
     /// What these policies have said to callers with these facts so far.
     #[must_use]
     pub fn counsel(&self, facts: &Facts) -> Arc<Counsel> {

@@ -58,6 +58,12 @@ impl Policies {
         if errors.is_empty() { Ok(Self { set, schema: parsed_schema }) } else { Err(errors) }
     }
 
+    /// A policy as Cedar writes it.
+    #[must_use]
+    pub fn text(&self, id: &str) -> Option<String> {
+        self.set.policy(&PolicyId::new(id)).map(ToString::to_string)
+    }
+
     /// The ids of all policies.
     #[must_use]
     pub fn ids(&self) -> BTreeSet<String> {

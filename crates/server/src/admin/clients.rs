@@ -105,7 +105,7 @@ impl Administrator {
         Ok(show(&client))
     }
 
-    fn find_client(&self, id: &ClientId) -> Result<Client, CommandError> {
+    pub(super) fn find_client(&self, id: &ClientId) -> Result<Client, CommandError> {
         let unknown = || CommandError::Unknown { kind: "client", name: id.to_string() };
         self.store.read(|sql| sql.client(id))?.ok_or_else(unknown)
     }

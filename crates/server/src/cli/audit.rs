@@ -159,7 +159,14 @@ fn open(config: &Path, what: &str, question: &str) -> anyhow::Result<Reader> {
     Ok(Reader::new(objects, Arc::new(SegmentFolder::of_copy(&config.audit.dir)), key, Some(keys)))
 }
 
-fn show(entry: &Entry, output: Output) {
+/// One record, once it is noted that somebody reads it.
+pub(super) fn record(config: &Path, index: u64) -> anyhow::Result<Entry> {
+    let reader = open(config, "record", &index.to_string())?;
+    let found = reader.entries(index).next().transpose()?.filter(|entry| entry.index == index);
+    found.with_context(|| format!("there is no record {index}"))
+}
+
+pub(super) fn show(entry: &Entry, output: Output) {
     let json = entry.to_exposed_json();
     match output {
         Output::Json => print::line(&json),

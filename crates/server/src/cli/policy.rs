@@ -1,30 +1,63 @@
-//! `chartgate policy check` and `test`.
+//! `chartgate policy check`, `test` and `explain`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+use chartgate_access::ids::{ClientId, PatientId, Subject};
 use chartgate_access::pdp::decide::Pdp;
 use chartgate_access::pdp::policy_set::{Policies, PolicyError};
 use chartgate_access::pdp::policy_test::Outcome;
-use clap::Subcommand;
+use chartgate_audit::record::{ActorKind, Record};
+use chartgate_protocol::oauth::scope::ScopeSet;
+use clap::{Args, Subcommand};
+use serde_json::Value;
 
-use super::print;
+use super::audit;
+use super::print::{self, Output};
+use crate::admin::client::give;
+use crate::admin::{Command, Supposed};
 use crate::config::Config;
 use crate::live::policies::{read, read_tests};
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(super) enum PolicyWord {
     /// Validate the policies against their schema.
     Check,
     /// Run the policies' tests.
     Test,
     /// Say why a recorded or supposed request is allowed or denied.
-    Explain {
-        /// A record's index.
-        index: Option<u64>,
-    },
+    Explain(Request),
 }
 
-pub(super) fn carry_out(word: PolicyWord, config: &Config) -> anyhow::Result<ExitCode> {
+/// A request: one that stands in the log, or one that nobody has made.
+#[derive(Debug, Args)]
+pub(super) struct Request {
+    /// A record's index.
+    #[arg(conflicts_with_all = ["user", "client", "action", "resource"])]
+    index: Option<u64>,
+    /// The person; without one the client acts for itself.
+    #[arg(long)]
+    user: Option<Subject>,
+    #[arg(long, required_unless_present = "index")]
+    client: Option<ClientId>,
+    /// read, search, create, update or delete.
+    #[arg(long, required_unless_present = "index")]
+    action: Option<String>,
+    /// Such as Patient/ID, Observation/ID or Observation.
+    #[arg(long, required_unless_present = "index")]
+    resource: Option<String>,
+    /// Whose record it is, where the resource itself does not say.
+    #[arg(long)]
+    patient: Option<PatientId>,
+    /// What the token was granted; without it, all that the client may have.
+    #[arg(long)]
+    scope: Option<ScopeSet>,
+}
+
+pub(super) fn carry_out(word: PolicyWord, file: &Path, output: Output) -> anyhow::Result<ExitCode> {
+    let config = super::load(file)?;
+    let config = &config;
     match word {
         PolicyWord::Check => {
             let policies = policies(config)?;
@@ -32,8 +65,77 @@ pub(super) fn carry_out(word: PolicyWord, config: &Config) -> anyhow::Result<Exi
             Ok(ExitCode::SUCCESS)
         }
         PolicyWord::Test => test(config),
-        PolicyWord::Explain { .. } => anyhow::bail!("`policy explain` is not built yet"),
+        PolicyWord::Explain(request) => explain(file, request, output),
     }
+}
+
+fn explain(file: &Path, request: Request, output: Output) -> anyhow::Result<ExitCode> {
+    let supposed = match request.index {
+        Some(index) => {
+            let record = audit::record(file, index)?;
+            audit::show(&record, output);
+            as_supposed(&record.record)
+                .context("the record is of no request of a known client for records of a type")?
+        }
+        None => Supposed {
+            user: request.user,
+            client: request.client.context("--client is missing")?,
+            action: request.action.context("--action is missing")?,
+            resource: request.resource.context("--resource is missing")?,
+            patient: request.patient,
+            scope: request.scope,
+        },
+    };
+    let command = Command::PolicyExplain(Box::new(supposed));
+    let answer = super::runtime()?.block_on(give(super::load(file)?, command))?;
+    match output {
+        Output::Json => print::answer(&answer, output),
+        Output::Text => tell(&answer),
+    }
+    Ok(match text(&answer, "decision") {
+        "allow" => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// The question that a record answers, to be asked again now.
+fn as_supposed(record: &Record) -> Option<Supposed> {
+    let client: ClientId = record.actor.client_id.as_ref()?.parse().ok()?;
+    let subject = record.actor.sub.as_ref()?;
+    let mut patients = record.patients.iter();
+    let patient = match (patients.next(), patients.next()) {
+        (Some(only), None) => only.expose().parse().ok(),
+        (None | Some(_), _) => None,
+    };
+    Some(Supposed {
+        user: match record.actor.kind {
+            ActorKind::Workload => None,
+            ActorKind::Human | ActorKind::Agent | ActorKind::Local | ActorKind::Anonymous => {
+                Some(subject.parse().ok()?)
+            }
+        },
+        client,
+        action: record.action.clone()?,
+        resource: record.resource.as_ref()?.expose().clone(),
+        patient,
+        scope: None,
+    })
+}
+
+/// An explanation, line by line.
+fn tell(answer: &Value) {
+    let list = |name: &str| answer.get(name).and_then(Value::as_array).into_iter().flatten();
+    print::line(&format!("{}, by the policies and the care table in force now:", text(answer, "decision")));
+    for sentence in list("because").filter_map(Value::as_str) {
+        print::line(&format!("  - {sentence}"));
+    }
+    for policy in list("policies") {
+        print::line(&format!("\n{}", text(policy, "text")));
+    }
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn policies(config: &Config) -> anyhow::Result<Policies> {

@@ -34,6 +34,8 @@ mod encrypted_tokens;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod fakes;
 #[cfg(test)]
 mod faults;

@@ -1,0 +1,246 @@
+//! Why a request is allowed or denied, step by step as the gateway takes them: the scopes, whose record it is, the policies.
+//!
+//! What is supposed here is put to the policies and the care table that are in force; what the record itself says, such
+//! as other patients whom it names, only the upstream knows.
+
+use std::collections::BTreeSet;
+
+use chartgate_access::client::Client;
+use chartgate_access::ids::{ClientId, PatientId, Subject};
+use chartgate_access::pdp::caller::{Caller, CallerKind, Facts};
+use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, Pdp, Question, RecordAction};
+use chartgate_access::pdp::relation::{Belongs, Relation};
+use chartgate_access::pdp::scope::{Reach, Within};
+use chartgate_access::principal::{User, UserState};
+use chartgate_audit::record::Event;
+use chartgate_protocol::fhir::membership::{Ownership, ownership};
+use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::smart::scope::Permission;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Administrator, CommandError, Operator, note};
+
+/// A request that nobody has made.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Supposed {
+    /// The person; without one the client acts for itself.
+    pub(crate) user: Option<Subject>,
+    pub(crate) client: ClientId,
+    /// `read`, `search`, `create`, `update`, `delete`.
+    pub(crate) action: String,
+    /// `Patient/ID`, `Observation/ID` or `Observation`.
+    pub(crate) resource: String,
+    /// Whose record it is, where the resource itself does not say.
+    pub(crate) patient: Option<PatientId>,
+    /// What the token was granted; without it, all that the client may have.
+    pub(crate) scope: Option<ScopeSet>,
+}
+
+/// What came of it, in sentences.
+struct Explanation {
+    because: Vec<String>,
+    policies: BTreeSet<String>,
+}
+
+/// Whether the next step is taken.
+enum Step {
+    Goes,
+    Ends,
+}
+
+impl Administrator {
+    /// Says what would come of a request, and why.
+    pub(super) async fn explain(&self, by: Operator, supposed: Supposed) -> Result<Value, CommandError> {
+        let mut record = self.record(by, Event::AuditRead, "policies");
+        note(
+            &mut record,
+            "question",
+            format!("{} {} by {}", supposed.action, supposed.resource, supposed.client),
+        );
+        let _ = self.append(&record).await?;
+        let pdp = self.policies.current();
+        let mut explanation = Explanation { because: Vec::new(), policies: BTreeSet::new() };
+        let allowed = match self.ask(&pdp, &supposed, &mut explanation)? {
+            Step::Goes => "allow",
+            Step::Ends => "deny",
+        };
+        let Explanation { because, policies } = explanation;
+        let texts: Vec<Value> = policies
+            .iter()
+            .map(|id| json!({ "id": id, "text": pdp.policy_text(id).unwrap_or_default() }))
+            .collect();
+        Ok(json!({
+            "decision": allowed, "because": because, "policies": texts, "policy_set": pdp.revision(),
+        }))
+    }
+
+    fn ask(&self, pdp: &Pdp, supposed: &Supposed, to: &mut Explanation) -> Result<Step, CommandError> {
+        let (name, id) = match supposed.resource.split_once('/') {
+            Some((name, id)) => (name, Some(id)),
+            None => (supposed.resource.as_str(), None),
+        };
+        let resource_type: ResourceType = name
+            .parse()
+            .map_err(|_| CommandError::Invalid(format!("`{name}` is no FHIR R4 resource type")))?;
+        let (action, permission) = action(&supposed.action)?;
+        let client = self.find_client(&supposed.client)?;
+        let user = supposed.user.as_ref().map(|name| self.find_user(name)).transpose()?;
+        if let Some(user) = user.as_ref().filter(|user| user.state == UserState::Disabled) {
+            to.say(format!("{} is disabled: no token of theirs is believed", user.name));
+            return Ok(Step::Ends);
+        }
+        let scope = client.grantable(supposed.scope.as_ref().unwrap_or(&client.scope));
+        let patient = match (&supposed.patient, name, id) {
+            (Some(patient), _, _) => Some(patient.clone()),
+            (None, "Patient", Some(id)) => id.parse().ok(),
+            (None, _, _) => None,
+        };
+        let caller = caller(&client, user.as_ref(), &scope, patient.as_ref());
+        if let Step::Ends = to.scopes(&caller, &scope, permission, resource_type) {
+            return Ok(Step::Ends);
+        }
+        let own = caller.fhir_user.as_ref().and_then(|own| own.patient());
+        let panel = self.care.of(&caller.facts.subject);
+        let relations: Vec<Relation> = match (ownership(resource_type), &patient) {
+            (Ownership::Unknown, _) => {
+                to.say(format!("whose a {name} is cannot be told, so it is nobody's to see"));
+                return Ok(Step::Ends);
+            }
+            (Ownership::Nobodys, _) => {
+                to.say(format!("a {name} belongs to no patient"));
+                vec![Relation::Nobody]
+            }
+            (Ownership::Patients, Some(patient)) => {
+                let belongs = Belongs::To(BTreeSet::from([patient.clone()]));
+                if caller.reaches(permission, name, &belongs) == Within::No {
+                    to.say(format!("the token names other patients than {patient}"));
+                    return Ok(Step::Ends);
+                }
+                let relation = Relation::find(&belongs, own.as_ref(), &panel);
+                to.say(stands(relation, patient, &caller.facts.subject));
+                vec![relation]
+            }
+            (Ownership::Patients, None) => {
+                to.say(
+                    "whose record it is was not said (--patient): asked for each way in which it can stand"
+                        .to_owned(),
+                );
+                Relation::OF_PATIENTS.to_vec()
+            }
+        };
+        let mut step = Step::Ends;
+        for relation in relations {
+            let question = Question::Record { action, resource_type: name, relation };
+            if let Step::Goes = to.policy(pdp, &caller.facts, &question, relation) {
+                step = Step::Goes;
+            }
+        }
+        Ok(step)
+    }
+}
+
+impl Explanation {
+    fn say(&mut self, sentence: String) {
+        self.because.push(sentence);
+    }
+
+    fn scopes(
+        &mut self,
+        caller: &Caller,
+        scope: &ScopeSet,
+        permission: Permission,
+        resource_type: ResourceType,
+    ) -> Step {
+        match caller.reach(permission, resource_type.as_str()) {
+            Reach::Nothing => {
+                self.say(format!("no scope of `{scope}` reaches {permission:?} of {resource_type}"));
+                Step::Ends
+            }
+            Reach::NamedPatients => {
+                self.say(format!("`{scope}` reaches the patients that the token names"));
+                Step::Goes
+            }
+            Reach::Policy => {
+                self.say(format!("`{scope}` reaches as far as the policies allow"));
+                Step::Goes
+            }
+        }
+    }
+
+    fn policy(&mut self, pdp: &Pdp, facts: &Facts, question: &Question<'_>, relation: Relation) -> Step {
+        let stands = relation.as_str();
+        match pdp.decide(facts, question) {
+            Decision::Allow(allowance) => {
+                self.say(format!("{stands}: permitted by {}", allowance.policies().join(", ")));
+                self.policies.extend(allowance.policies().iter().cloned());
+                Step::Goes
+            }
+            Decision::Deny(Denial { policies, reason }) => {
+                let roles: Vec<&str> = facts.roles.iter().map(|role| role.as_str()).collect();
+                self.say(match reason {
+                    DenyReason::NotPermitted => {
+                        format!("{stands}: no policy permits it to the roles {}", roles.join(", "))
+                    }
+                    DenyReason::Forbidden => format!("{stands}: forbidden by {}", policies.join(", ")),
+                    DenyReason::PolicyError => {
+                        format!(
+                            "{stands}: denied, for a policy could not be evaluated: {}",
+                            policies.join(", ")
+                        )
+                    }
+                });
+                self.policies.extend(policies);
+                Step::Ends
+            }
+        }
+    }
+}
+
+fn action(name: &str) -> Result<(RecordAction, Permission), CommandError> {
+    Ok(match name {
+        "read" | "vread" => (RecordAction::Read, Permission::Read),
+        "search" => (RecordAction::Search, Permission::Search),
+        "create" => (RecordAction::Create, Permission::Create),
+        "update" => (RecordAction::Update, Permission::Update),
+        "delete" => (RecordAction::Delete, Permission::Delete),
+        other => {
+            let problem = format!("`{other}` is not one of read, search, create, update, delete");
+            return Err(CommandError::Invalid(problem));
+        }
+    })
+}
+
+/// Who would ask, by a token as it would be issued now.
+fn caller(client: &Client, user: Option<&User>, scope: &ScopeSet, patient: Option<&PatientId>) -> Caller {
+    let (kind, subject, roles) = match user {
+        Some(user) => (CallerKind::Person, user.name.clone(), user.roles.clone()),
+        None => (CallerKind::Workload, Subject::from(&client.client_id), client.roles.clone()),
+    };
+    Caller {
+        facts: Facts {
+            kind,
+            subject,
+            client_id: client.client_id.clone(),
+            roles,
+            acr: None,
+            amr: BTreeSet::from(["pwd".to_owned()]),
+            purpose_of_use: None,
+        },
+        smart: scope.iter().filter_map(|token| token.parse().ok()).collect(),
+        scopes: scope.iter().map(str::to_owned).collect(),
+        details: Vec::new(),
+        patient: patient.cloned(),
+        fhir_user: user.and_then(|user| user.fhir_user.clone()),
+    }
+}
+
+fn stands(relation: Relation, patient: &PatientId, subject: &Subject) -> String {
+    match relation {
+        Relation::Nobody => format!("{patient} is nobody's"),
+        Relation::Own => format!("{patient} is {subject} themselves"),
+        Relation::Panel => format!("{patient} is in the care of {subject}"),
+        Relation::Other => format!("{patient} is not in the care of {subject}"),
+    }
+}

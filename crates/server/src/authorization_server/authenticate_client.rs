@@ -49,25 +49,15 @@ pub(super) async fn authenticate_client(
         Err(reason) => return Err(refused(None, reason, Challenge::Basic)),
     };
     let challenge = if authorization.is_some() { Challenge::Basic } else { Challenge::No };
-    let presented = match Presented::read(authorization, form) {
-        Ok(presented) => presented,
-        Err(PresentedError::Several) => {
-            let error = OAuthError::new(ErrorCode::InvalidRequest, PresentedError::Several.to_string());
-            return Err(NotAuthenticated { claimed: None, reason: "several-client-credentials", error });
-        }
-        Err(PresentedError::Basic | PresentedError::AssertionType | PresentedError::Nobody) => {
-            return Err(refused(None, "no-client-credentials", challenge));
-        }
-    };
-    let (claimed, proof) = match presented {
-        Presented::Basic { client_id, secret } => {
+    let (claimed, proof) = match Presented::read(authorization, form) {
+        Ok(Presented::Basic { client_id, secret }) => {
             (client_id, Proof::Secret(AuthMethod::ClientSecretBasic, secret))
         }
-        Presented::Post { client_id, secret } => {
+        Ok(Presented::Post { client_id, secret }) => {
             (client_id, Proof::Secret(AuthMethod::ClientSecretPost, secret))
         }
-        Presented::Public { client_id } => (client_id, Proof::None),
-        Presented::Assertion { client_id, assertion } => {
+        Ok(Presented::Public { client_id }) => (client_id, Proof::None),
+        Ok(Presented::Assertion { client_id, assertion }) => {
             let said = Claimed::read(assertion.expose()).ok().and_then(|said| Some((said.sub?, said.kid?)));
             match (said, client_id) {
                 (Some((sub, kid)), named) if named.as_deref().is_none_or(|named| named == sub.as_str()) => {
@@ -75,6 +65,21 @@ pub(super) async fn authenticate_client(
                 }
                 (Some(_) | None, named) => return Err(refused(named, "bad-client-assertion", challenge)),
             }
+        }
+        Err(PresentedError::Several) => {
+            let error = OAuthError::new(ErrorCode::InvalidRequest, PresentedError::Several.to_string());
+            return Err(NotAuthenticated { claimed: None, reason: "several-client-credentials", error });
+        }
+        Err(PresentedError::Nobody) => match refreshing_client(server, form) {
+            Ok(Some(client_id)) => (client_id.into(), Proof::RefreshToken),
+            Ok(None) => return Err(refused(None, "no-client-credentials", challenge)),
+            Err(e) => {
+                let reason = "store-unavailable";
+                return Err(NotAuthenticated { claimed: None, reason, error: e.into() });
+            }
+        },
+        Err(PresentedError::Basic | PresentedError::AssertionType) => {
+            return Err(refused(None, "no-client-credentials", challenge));
         }
     };
     let fail = |reason| refused(Some(claimed.clone()), reason, challenge);
@@ -88,7 +93,7 @@ pub(super) async fn authenticate_client(
         return Err(fail("unknown-client"));
     };
     match (client.token_endpoint_auth_method, proof) {
-        (AuthMethod::None, Proof::None) => Ok(client),
+        (AuthMethod::None, Proof::None | Proof::RefreshToken) => Ok(client),
         (method, Proof::Secret(used, secret)) if method == used => {
             let stored = server.store.read(|sql| sql.client_secret_digest(&id)).map_err(unavailable)?;
             let digest = digest_of(secret.expose());
@@ -118,15 +123,21 @@ pub(super) async fn authenticate_client(
             | AuthMethod::PrivateKeyJwt
             | AuthMethod::TlsClientAuth
             | AuthMethod::SelfSignedTlsClientAuth,
-            Proof::None | Proof::Secret(..) | Proof::Assertion { .. },
+            Proof::None | Proof::RefreshToken | Proof::Secret(..) | Proof::Assertion { .. },
         ) => Err(fail("wrong-client-authentication-method")),
     }
 }
 
 enum Proof {
     None,
+    /// A public client refreshes without saying its name, which RFC 6749 section 6 does not ask of it: whoever has the
+    /// token could say it as well.
+    RefreshToken,
     Secret(AuthMethod, Secret<String>),
-    Assertion { assertion: Secret<String>, kid: String },
+    Assertion {
+        assertion: Secret<String>,
+        kid: String,
+    },
 }
 
 enum AssertionError {
@@ -164,6 +175,14 @@ async fn check_assertion(
     let claims = verifier.verify(assertion, &keys, now).map_err(|_| AssertionError::Rejected)?;
     let (id, jti, until) = (client.client_id.clone(), claims.jti.as_str().to_owned(), claims.exp.timestamp());
     server.store.write(move |sql| Ok(sql.use_assertion(&id, &jti, until)?)).await
+}
+
+/// To whom the refresh token of a request was given.
+fn refreshing_client(server: &AuthorizationServer, form: &Form) -> Result<Option<ClientId>, StoreError> {
+    let token = form.get("refresh_token").filter(|_| form.get("grant_type") == Some("refresh_token"));
+    let Some(digest) = token.map(digest_of) else { return Ok(None) };
+    let stored = server.store.read(|sql| sql.refresh_token(&digest))?;
+    Ok(stored.map(|stored| stored.token.client_id))
 }
 
 /// The one `Authorization` header, if there is any.

@@ -24,6 +24,7 @@ fn wish(token: &str) -> Option<String> {
     Some(match token {
         "openid" | "profile" | "fhirUser" => "Know who you are".to_owned(),
         "offline_access" => "Keep this access while you are away".to_owned(),
+        "online_access" => "Keep this access while you are signed in".to_owned(),
         "account.apps" => "See which applications have access in your name, and take it away".to_owned(),
         "launch/patient" => return None,
         other => format!("Use “{other}”"),

@@ -36,6 +36,28 @@ async fn o06_a_refresh_token_is_good_for_its_own_client_alone_and_survives_a_thi
 }
 
 #[tokio::test]
+async fn a_public_client_is_known_by_its_refresh_token_and_a_confidential_one_never() {
+    let gateway = shared::demo();
+    let (app, web) = (App::public(USER_SCOPE), App::web(gateway, USER_SCOPE));
+    let nameless = |token: &str| {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        Call::form("/token", &fields)
+    };
+    let tokens = danas(gateway, &app).await;
+    let next = Tokens::of(&nameless(tokens.refresh()).to(gateway).await);
+    assert_eq!(next.claims()["client_id"], "demo-app");
+    let confidential = danas(gateway, &web).await;
+    for token in [confidential.refresh(), "made-up"] {
+        let answer = nameless(token).to(gateway).await;
+        assert_eq!((answer.status, answer.error().as_str()), (401, "invalid_client"));
+    }
+    assert_eq!(web.refresh_call(confidential.refresh()).to(gateway).await.status, 200, "nothing was used up");
+    // Elsewhere a token names nobody.
+    let fields = [("token", next.refresh()), ("refresh_token", next.refresh()), ("grant_type", "code")];
+    assert_eq!(Call::form("/revoke", &fields).to(gateway).await.error(), "invalid_client");
+}
+
+#[tokio::test]
 async fn o07_a_refresh_token_used_again_after_its_successor_ends_the_family_and_is_recorded() {
     let gateway = shared::demo();
     let app = App::public(USER_SCOPE);

@@ -77,7 +77,8 @@ pub(super) async fn redeem(
 
 /// What only a person can give falls away: `patient/` and `user/` scopes, identity, launch context, refresh.
 fn for_itself(scope: &ScopeSet) -> ScopeSet {
-    const OF_PEOPLE: [&str; 5] = ["openid", "profile", "fhirUser", "offline_access", "launch/patient"];
+    const OF_PEOPLE: [&str; 6] =
+        ["openid", "profile", "fhirUser", "offline_access", "online_access", "launch/patient"];
     let of_people = |token: &str| match token.parse::<SmartScope>() {
         Ok(smart) => smart.level != Level::System,
         Err(_) => OF_PEOPLE.contains(&token),

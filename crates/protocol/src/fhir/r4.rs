@@ -24,6 +24,21 @@ pub(super) enum Kind {
     Uri,
 }
 
+impl Kind {
+    /// As FHIR calls it.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Date => "date",
+            Self::Number => "number",
+            Self::Quantity => "quantity",
+            Self::Reference(_) => "reference",
+            Self::String => "string",
+            Self::Token => "token",
+            Self::Uri => "uri",
+        }
+    }
+}
+
 /// The types that a reference may point to.
 #[derive(Debug)]
 pub(super) enum Targets {

@@ -113,6 +113,13 @@ impl SearchQuery {
         Ok(query)
     }
 
+    /// A parameter that a type can be searched by, with the name of its kind. HL7 FHIR 4.0.1,
+    /// valueset-search-param-type.html.
+    #[must_use]
+    pub fn offers(resource_type: ResourceType, name: &str) -> Option<(&'static str, &'static str)> {
+        offered(resource_type, name).map(|(name, kind)| (name, kind.map_or("token", Kind::name)))
+    }
+
     /// The type that is searched.
     #[must_use]
     pub fn resource_type(&self) -> ResourceType {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
 
-use super::search::Search;
+use super::search::{self, Search};
 use super::stored::{PutError, Records, Version};
 use crate::net::body;
 
@@ -90,11 +90,13 @@ impl FhirServer {
         let interactions: Vec<Value> = ["read", "vread", "search-type", "create", "update", "delete"]
             .map(|code| json!({ "code": code }))
             .into();
+        let parameters: Vec<Value> =
+            search::parameters().map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
         let resources: Vec<Value> = self
             .records
             .types()
             .into_iter()
-            .map(|kind| json!({ "type": kind, "interaction": interactions }))
+            .map(|kind| json!({ "type": kind, "interaction": interactions, "searchParam": parameters }))
             .collect();
         answer(
             StatusCode::OK,

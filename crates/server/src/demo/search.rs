@@ -82,6 +82,19 @@ const fn parameter(name: &'static str, kind: Kind, elements: &'static [&'static 
     Parameter { name, kind, elements }
 }
 
+/// What every type can be searched by, with the kinds as FHIR calls them.
+pub(super) fn parameters() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PARAMETERS.iter().map(|parameter| {
+        let kind = match parameter.kind {
+            Kind::Token => "token",
+            Kind::Text => "string",
+            Kind::Date => "date",
+            Kind::Reference => "reference",
+        };
+        (parameter.name, kind)
+    })
+}
+
 impl Search {
     /// Reads the parameters; one that is not known is an error, never ignored.
     ///

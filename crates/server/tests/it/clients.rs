@@ -294,7 +294,9 @@ async fn discovery_says_what_is_there_and_every_endpoint_that_it_names_answers()
         let smart = smart.json();
         assert_eq!(smart["code_challenge_methods_supported"], json!(["S256"]));
         assert_eq!(smart["token_endpoint"], document["token_endpoint"]);
-        for capability in ["launch-standalone", "client-confidential-asymmetric", "permission-v2"] {
+        for capability in
+            ["launch-standalone", "client-confidential-asymmetric", "permission-online", "permission-v2"]
+        {
             assert!(smart["capabilities"].as_array().unwrap().contains(&capability.into()), "{capability}");
         }
     }
@@ -302,7 +304,14 @@ async fn discovery_says_what_is_there_and_every_endpoint_that_it_names_answers()
     assert_eq!(resource["resource"], format!("{}/fhir", gateway.issuer));
     assert_eq!(resource["authorization_servers"], json!([gateway.issuer]));
     let metadata = Call::get("/fhir/metadata").to(gateway).await;
-    assert_eq!(metadata.json()["resourceType"], "CapabilityStatement");
+    let statement = metadata.json();
+    assert_eq!(statement["resourceType"], "CapabilityStatement");
+    let offered = statement["rest"][0]["resource"].as_array().unwrap();
+    let observation = offered.iter().find(|one| one["type"] == "Observation").unwrap();
+    let parameters = observation["searchParam"].as_array().unwrap();
+    assert!(parameters.contains(&json!({ "name": "patient", "type": "reference" })), "{parameters:?}");
+    // The server behind lists it for every type; R4 does not have it for this one, and the gateway refuses it.
+    assert!(!parameters.iter().any(|one| one["name"] == "birthdate"), "{parameters:?}");
     assert_eq!(metadata.header("access-control-allow-origin"), "*");
     let challenge = Call::get("/fhir/Patient/x").to(gateway).await;
     assert_eq!(challenge.status, 401);

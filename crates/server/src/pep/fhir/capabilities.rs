@@ -5,8 +5,10 @@ use axum::body::Body;
 use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::content;
 use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::fhir::search::SearchQuery;
 use http::request::Parts as Head;
 use http::{HeaderValue, Response, header};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::mask::FHIR_JSON;
@@ -34,7 +36,7 @@ pub(super) async fn serve(exchange: &mut Exchange<'_>, head: &Head) -> Answered 
 fn statement(exchange: &Exchange<'_>, theirs: &Value) -> Value {
     let issuer = &exchange.gateway.issuer;
     let rest = theirs.pointer("/rest/0/resource").and_then(Value::as_array);
-    let resources: Vec<Value> = rest.into_iter().flatten().filter_map(resource).collect();
+    let resources: Vec<Resource> = rest.into_iter().flatten().filter_map(resource).collect();
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -64,13 +66,28 @@ fn statement(exchange: &Exchange<'_>, theirs: &Value) -> Value {
     })
 }
 
-fn resource(theirs: &Value) -> Option<Value> {
+/// What can be done with a type.
+#[derive(Serialize)]
+struct Resource {
+    #[serde(rename = "type")]
+    resource_type: &'static str,
+    interaction: Vec<Value>,
+    /// Clients look here for how a type is searched by patient.
+    #[serde(rename = "searchParam", skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<Value>,
+}
+
+fn resource(theirs: &Value) -> Option<Resource> {
     let resource_type: ResourceType = theirs.get("type")?.as_str()?.parse().ok()?;
-    let codes = theirs.get("interaction").and_then(Value::as_array).into_iter().flatten();
-    let offered: Vec<Value> = codes
+    let listed = |name: &str| theirs.get(name).and_then(Value::as_array).into_iter().flatten();
+    let offered: Vec<Value> = listed("interaction")
         .filter_map(|interaction| interaction.get("code")?.as_str())
         .filter(|code| OFFERED.contains(code))
         .map(|code| json!({ "code": code }))
         .collect();
-    Some(json!({ "type": resource_type.to_string(), "interaction": offered }))
+    let parameters = listed("searchParam")
+        .filter_map(|parameter| SearchQuery::offers(resource_type, parameter.get("name")?.as_str()?))
+        .map(|(name, kind)| json!({ "name": name, "type": kind }))
+        .collect();
+    Some(Resource { resource_type: resource_type.as_str(), interaction: offered, parameters })
 }

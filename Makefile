@@ -17,8 +17,9 @@ demo: toolchain ## the whole idea on this machine: people, patients, gateway, lo
 run: toolchain ## any command of chartgate: make run ARGS="config check"
 	$(CARGO) run --package chartgate-server -- $(or $(ARGS),serve)
 
-test: toolchain ## everything that must hold: tests, pages in Chromium, policies, rules
-	@$(call need,chromium,chromium) && $(call need,node,nodejs) && $(call need,npm,npm)
+test: toolchain ## everything that must hold: tests, pages in Chromium, clients of others, policies, rules
+	@$(call need,chromium,chromium) && $(call need,node,nodejs) && $(call need,npm,npm) && $(call need,python3,python3)
+	@python3 -m ensurepip --version >/dev/null 2>&1 || $(call get,the venv of python3,python3-venv)
 	$(CARGO) test --workspace $(TEST_FLAGS)
 	$(CARGO) xtask policies
 	$(CARGO) xtask check
@@ -66,7 +67,7 @@ toolchain:
 
 # $(call need,PROGRAM,PACKAGES): installs Debian packages where we may, and says what is missing where we may not.
 # RUNLEVEL=1 keeps Debian from starting servers that it installs.
-need = { command -v $(1) >/dev/null || { \
-    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+need = { command -v $(1) >/dev/null || $(call get,$(1),$(2)); }
+get = { if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
         echo "installing $(2)"; apt-get update -qq && RUNLEVEL=1 apt-get install -qq -y --no-install-recommends $(2) >/dev/null; \
-    else echo "$(1) is missing; on Debian: apt-get install $(2)"; exit 1; fi; }; }
+    else echo "$(1) is missing; on Debian: apt-get install $(2)"; exit 1; fi; }

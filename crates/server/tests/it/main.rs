@@ -64,9 +64,11 @@ mod matrix;
 #[cfg(test)]
 mod mtls;
 #[cfg(test)]
-mod openid_client;
+mod openid_conformance;
 #[cfg(test)]
 mod oracles;
+#[cfg(test)]
+mod outside_clients;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]

@@ -1,0 +1,182 @@
+//! What modules of OpenID's conformance suite ask of an authorization server and no attack does, by their names:
+//! the test plans oidcc-basic and FAPI 2.0. Which modules other tests cover says `docs/openid-conformance.md`.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::browser::{App, Browser, CALLBACK, Redirect, Tokens, part};
+use crate::gateway::Gateway;
+use crate::shared;
+use crate::wire::{Answer, Call, encode};
+
+const SCOPE: &str = "openid user/*.rs";
+
+type Fields<'a> = Vec<(&'a str, String)>;
+
+fn request<'a>(app: &App<'_>, gateway: &Gateway, more: &[(&'a str, &str)]) -> Fields<'a> {
+    let mut fields = app.request(gateway);
+    fields.retain(|(name, _)| !more.iter().any(|(changed, _)| changed == name));
+    let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    fields.into_iter().chain(more).filter(|(_, value)| !value.is_empty()).collect()
+}
+
+fn start(fields: &Fields<'_>) -> String {
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    format!("/authorize?{}", encode(&fields))
+}
+
+/// Dana signs in by this request; the claims of her ID token, and what the browser was sent back with.
+async fn signed_in(browser: &mut Browser, app: &App<'_>, more: &[(&str, &str)]) -> (Value, Redirect) {
+    let gateway = shared::demo();
+    let fields = request(app, gateway, more);
+    let redirect = browser.lead(gateway, &start(&fields), &gateway.demo_person("dana"), None).await;
+    let code = redirect.get("code").unwrap_or_else(|| panic!("{more:?}: {redirect:?}"));
+    let tokens = Tokens::of(&app.exchange_call(&code).to(gateway).await);
+    (part(tokens.answer["id_token"].as_str().unwrap(), 1), redirect)
+}
+
+/// Where this request leads a browser, as far as it goes without anybody typing.
+async fn led(browser: &mut Browser, app: &App<'_>, more: &[(&str, &str)]) -> Answer {
+    let gateway = shared::demo();
+    let fields = request(app, gateway, more);
+    browser.follow(gateway, &start(&fields)).await
+}
+
+fn asks_for_the_password(page: &Answer) -> bool {
+    page.status == 200 && page.text().contains("name=\"password\"")
+}
+
+fn auth_time(claims: &Value) -> u64 {
+    claims["auth_time"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn oidcc_ensure_request_with_unknown_parameter_succeeds_and_so_do_hints() {
+    let app = App::web(shared::demo(), SCOPE);
+    for more in [
+        &[("extra", "foobar")][..],
+        &[("display", "page")],
+        &[("display", "popup")],
+        &[("ui_locales", "se")],
+        &[("claims_locales", "se")],
+        &[("acr_values", "1 2")],
+        &[("login_hint", "dana")],
+        &[("login_hint", "somebody-else")],
+        &[("max_age", "15000")],
+    ] {
+        let (claims, _) = signed_in(&mut Browser::default(), &app, more).await;
+        assert_eq!(claims["sub"], "dana", "{more:?}");
+        assert!(auth_time(&claims) > 0);
+    }
+}
+
+#[tokio::test]
+async fn oidcc_alternate_happy_flow_other_orders_of_scopes_and_parameters_mean_the_same() {
+    let gateway = shared::demo();
+    let app = App::web(gateway, SCOPE);
+    let mut fields = request(&app, gateway, &[("scope", "user/*.rs openid")]);
+    fields.reverse();
+    let dana = gateway.demo_person("dana");
+    let redirect = Browser::default().lead(gateway, &start(&fields), &dana, None).await;
+    let tokens = Tokens::of(&app.exchange_call(&redirect.get("code").unwrap()).to(gateway).await);
+    assert_eq!(tokens.answer["scope"], SCOPE);
+}
+
+#[tokio::test]
+async fn oidcc_ensure_request_without_nonce_succeeds_for_code_flow_and_one_without_state() {
+    let app = App::web(shared::demo(), SCOPE);
+    let (claims, redirect) = signed_in(&mut Browser::default(), &app, &[("state", "")]).await;
+    assert_eq!((claims.get("nonce"), redirect.get("state")), (None, None));
+    for length in [64, 384] {
+        let nonce = "n".repeat(length);
+        let (claims, _) = signed_in(&mut Browser::default(), &app, &[("nonce", &nonce)]).await;
+        assert_eq!(claims["nonce"], nonce.as_str());
+    }
+}
+
+#[tokio::test]
+async fn oidcc_ensure_post_request_succeeds() {
+    let gateway = shared::demo();
+    let app = App::web(gateway, SCOPE);
+    let mut browser = Browser::default();
+    browser.sign_in(gateway, &gateway.demo_person("dana")).await;
+    let fields = request(&app, gateway, &[]);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut answer = browser.send(gateway, Call::form("/authorize", &fields)).await;
+    while answer.status == 303 && answer.header("location").starts_with('/') {
+        let next = answer.header("location").to_owned();
+        answer = browser.get(gateway, &next).await;
+    }
+    let redirect = Redirect::of(&answer);
+    assert_eq!(redirect.target, CALLBACK);
+    Tokens::of(&app.exchange_call(&redirect.get("code").unwrap()).to(gateway).await);
+}
+
+#[tokio::test]
+async fn oidcc_response_type_missing_is_an_error_and_so_are_those_that_are_not_offered() {
+    let gateway = shared::demo();
+    let app = App::web(gateway, SCOPE);
+    for (kind, errors) in [
+        ("", &["invalid_request"][..]),
+        ("token", &["unsupported_response_type"]),
+        ("code id_token", &["unsupported_response_type"]),
+    ] {
+        let answer = Call::get(&start(&request(&app, gateway, &[("response_type", kind)]))).to(gateway).await;
+        let error = Redirect::of(&answer).get("error").unwrap_or_default();
+        assert!(errors.contains(&error.as_str()), "{kind}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn oidcc_prompt_login_asks_whoever_is_signed_in_again() {
+    let app = App::web(shared::demo(), SCOPE);
+    let mut browser = Browser::default();
+    let (first, _) = signed_in(&mut browser, &app, &[]).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert!(asks_for_the_password(&led(&mut browser, &app, &[("prompt", "login")]).await));
+    let (second, _) = signed_in(&mut browser, &app, &[("prompt", "login")]).await;
+    assert!(auth_time(&second) > auth_time(&first));
+}
+
+#[tokio::test]
+async fn oidcc_prompt_none_logged_in_shows_no_page_and_says_who_it_is() {
+    let app = App::web(shared::demo(), SCOPE);
+    let mut browser = Browser::default();
+    let nobody = led(&mut browser, &app, &[("prompt", "none")]).await;
+    assert_eq!(Redirect::of(&nobody).get("error").as_deref(), Some("login_required"));
+    let (first, _) = signed_in(&mut browser, &app, &[]).await;
+    let gateway = shared::demo();
+    let answer = led(&mut browser, &app, &[("prompt", "none")]).await;
+    let code = Redirect::of(&answer).get("code").unwrap();
+    let tokens = Tokens::of(&app.exchange_call(&code).to(gateway).await);
+    let second = part(tokens.answer["id_token"].as_str().unwrap(), 1);
+    assert_eq!((&second["sub"], auth_time(&second)), (&first["sub"], auth_time(&first)));
+}
+
+#[tokio::test]
+async fn oidcc_max_age_1_asks_again_and_max_age_10000_does_not() {
+    let app = App::web(shared::demo(), SCOPE);
+    let mut browser = Browser::default();
+    let (first, _) = signed_in(&mut browser, &app, &[]).await;
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let still = led(&mut browser, &app, &[("max_age", "10000")]).await;
+    assert!(Redirect::of(&still).get("code").is_some(), "{}", still.text());
+    assert!(asks_for_the_password(&led(&mut browser, &app, &[("max_age", "1")]).await));
+    let (second, _) = signed_in(&mut browser, &app, &[("max_age", "1")]).await;
+    assert!(auth_time(&second) > auth_time(&first));
+}
+
+#[tokio::test]
+async fn oidcc_userinfo_get_and_post_header_answer_and_a_body_says_nothing() {
+    let gateway = shared::demo();
+    let app = App::web(gateway, SCOPE);
+    let tokens = app.tokens(gateway, &gateway.demo_person("dana")).await;
+    for method in ["GET", "POST"] {
+        let answer = Call::new(method, "/userinfo").bearer(&tokens.access).to(gateway).await;
+        assert_eq!((answer.status, &answer.json()["sub"]), (200, &"dana".into()), "{method}");
+    }
+    // RFC 9700 section 4.3.2 and OAuth 2.1 would have tokens in the header alone.
+    let body = Call::form("/userinfo", &[("access_token", &tokens.access)]);
+    assert_eq!(body.to(gateway).await.status, 401);
+}

@@ -124,8 +124,7 @@ impl Verifier {
     /// A layer that lets in whoever has a token with all of these scopes, separated by spaces; a SMART scope counts where
     /// a wider one was granted.
     ///
-    /// # Panics
-    /// Never: a text that is no list of scopes lets nobody in.
+    /// A text that is no list of scopes lets nobody in.
     #[must_use]
     pub fn require(&self, scopes: &str) -> RequireToken {
         let scopes: Result<ScopeSet, ScopeError> = scopes.parse();

@@ -2,14 +2,15 @@
 //!
 //! They are asked for again once they are as old as our own say of themselves, and when a token names a key that is not
 //! among them, but never more than once in half a minute (ATTACKS J06): whoever makes up names of keys makes us ask nobody.
-//! If nobody answers, what was held last is believed for an hour; keys that were taken back by then are not.
+//! If nobody answers, what was held last is believed for an hour; keys that were taken back by then are not. Whoever says
+//! for how long their keys may be kept (`Cache-Control`) is held to that: SMART App Launch 2.2, Asymmetric Authentication.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chartgate_protocol::jose::{KeySet, KeySetError};
-use http::{HeaderValue, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -24,6 +25,8 @@ const FRESH_FOR: Duration = Duration::from_secs(300);
 const BELIEVED_FOR: Duration = Duration::from_secs(3600);
 /// The shortest time between two tries.
 const TRY_AFTER: Duration = Duration::from_secs(30);
+/// The same for keys that may not be kept as long.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The longest key set of a server that the operator named.
 const LONGEST: u64 = 512 << 10;
 /// How long its body may take.
@@ -50,9 +53,14 @@ enum From {
 #[derive(Clone, Default)]
 struct Held {
     keys: Arc<KeySet>,
+    /// For how long they may be kept, if that was said.
+    keep: Option<Duration>,
     had: Option<Instant>,
     tried: Option<Instant>,
 }
+
+/// Keys, and for how long they may be kept, if that was said.
+type Fetched = (KeySet, Option<Duration>);
 
 /// Why the keys cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +103,9 @@ impl RemoteKeys {
         let held = self.look();
         let believed = match self.from {
             From::File => true,
-            From::Others { .. } | From::Operator { .. } => is_within(held.had, BELIEVED_FOR),
+            From::Others { .. } | From::Operator { .. } => {
+                is_within(held.had, held.keep.unwrap_or(BELIEVED_FOR).max(TRY_AGAIN))
+            }
         };
         if believed { held.keys } else { Arc::default() }
     }
@@ -106,8 +116,9 @@ impl RemoteKeys {
             From::File => false,
             From::Others { .. } | From::Operator { .. } => {
                 let held = self.look();
-                let suffices = is_within(held.had, FRESH_FOR) && held.keys.get(kid).is_ok();
-                !suffices && !is_within(held.tried, TRY_AFTER)
+                let fresh_for = held.keep.unwrap_or(FRESH_FOR).clamp(TRY_AGAIN, FRESH_FOR);
+                let suffices = is_within(held.had, fresh_for) && held.keys.get(kid).is_ok();
+                !suffices && !is_within(held.tried, fresh_for.min(TRY_AFTER))
             }
         }
     }
@@ -134,8 +145,9 @@ impl RemoteKeys {
         let now = Instant::now();
         held.tried = Some(now);
         match answer {
-            Ok(keys) => {
+            Ok((keys, keep)) => {
                 held.keys = Arc::new(keys);
+                held.keep = keep;
                 held.had = Some(now);
             }
             Err(error) => {
@@ -164,15 +176,15 @@ fn is_within(since: Option<Instant>, time: Duration) -> bool {
     since.is_some_and(|since| since.elapsed() < time)
 }
 
-async fn ask_others(egress: &Egress, uri: &Uri) -> Result<KeySet, FetchError> {
+async fn ask_others(egress: &Egress, uri: &Uri) -> Result<Fetched, FetchError> {
     let answer = egress.send(request(uri)).await?;
-    read(answer.status, &answer.body)
+    read(answer.status, &answer.headers, &answer.body)
 }
 
-async fn ask_operators(client: &HttpClient, uri: &Uri) -> Result<KeySet, FetchError> {
+async fn ask_operators(client: &HttpClient, uri: &Uri) -> Result<Fetched, FetchError> {
     let (head, content) = client.call(request(uri)).await?.into_parts();
     let body = body::take(content, LONGEST, BODY_TIME).await?;
-    read(head.status, &body)
+    read(head.status, &head.headers, &body)
 }
 
 fn request(uri: &Uri) -> Request<Full<Bytes>> {
@@ -183,11 +195,25 @@ fn request(uri: &Uri) -> Request<Full<Bytes>> {
     request
 }
 
-fn read(status: StatusCode, body: &[u8]) -> Result<KeySet, FetchError> {
+fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Fetched, FetchError> {
     match status {
-        StatusCode::OK => Ok(KeySet::parse(body)?),
+        StatusCode::OK => Ok((KeySet::parse(body)?, kept_for(headers))),
         other => Err(FetchError::Status(other)),
     }
+}
+
+/// For how long an answer may be kept, if it says so. RFC 9111 section 5.2.2.
+fn kept_for(headers: &HeaderMap) -> Option<Duration> {
+    let lines = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
+    let said = lines.flat_map(|line| line.split(',')).filter_map(|word| {
+        let word = word.trim().to_ascii_lowercase();
+        match word.split_once('=') {
+            Some(("max-age", seconds)) => Some(Duration::from_secs(seconds.trim_matches('"').parse().ok()?)),
+            None if word == "no-store" || word == "no-cache" => Some(Duration::ZERO),
+            Some(_) | None => None,
+        }
+    });
+    said.min()
 }
 
 #[cfg(test)]
@@ -202,6 +228,7 @@ mod tests {
         let ago = |seconds: u64| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
         let held = Held {
             keys: Arc::new(KeySet::from_iter([key.verifying_key().clone()])),
+            keep: None,
             had: had.map(ago),
             tried: tried.map(ago),
         };
@@ -224,6 +251,25 @@ mod tests {
             assert_eq!(keys.should_ask(&kid), known, "{had:?} {tried:?}");
             assert_eq!(keys.should_ask("made up"), unknown, "{had:?} {tried:?}");
         }
+    }
+
+    #[test]
+    fn smart_341_keys_are_kept_for_as_long_as_their_owner_says() {
+        let said = |line: &str| {
+            kept_for(&HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_str(line).unwrap())]))
+        };
+        assert_eq!(said("public, max-age=60"), Some(Duration::from_secs(60)));
+        assert_eq!(said("Max-Age=\"60\", no-store"), Some(Duration::ZERO));
+        assert_eq!((said("public"), said("max-age=soon")), (None, None));
+        let kept = |keep, had| {
+            let (keys, kid) = keys(Some(had), Some(had));
+            keys.held.write().unwrap().keep = Some(Duration::from_secs(keep));
+            (keys.should_ask(&kid), keys.held().get(&kid).is_ok())
+        };
+        assert_eq!(kept(60, 59), (false, true));
+        assert_eq!(kept(60, 61), (true, false), "nor believed any longer");
+        assert_eq!(kept(3600, 301), (true, true), "longer than we keep any");
+        assert_eq!(kept(0, 2), (true, false));
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri};
+use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::Full;
 use rustls::ClientConfig;
 
@@ -37,6 +37,7 @@ struct Way {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -108,7 +109,7 @@ impl Way {
         let response = lease.send(address.relative(request)).await.map_err(Failed::into_error)?;
         let (head, content) = response.into_parts();
         let body = body::take(content, LONGEST, WHOLE_TIME).await?;
-        Ok(Answer { status: head.status, body })
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
     fn address(&self, uri: &Uri) -> Result<Address, EgressError> {

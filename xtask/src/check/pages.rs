@@ -8,6 +8,9 @@ use super::rust;
 /// Paths that start like this are paths of ours.
 const OURS: [&str; 8] = ["crates/", "docs/", "policies/", "xtask/", "bench/", "fuzz/", "deploy/", ".ci/"];
 const HIPAA_MAP: &str = "docs/hipaa-map.md";
+const CONFORMANCE: &str = "docs/openid-conformance.md";
+/// Pages that name tests.
+const NAMING_TESTS: [&str; 2] = [HIPAA_MAP, CONFORMANCE];
 const CONFIG_PAGE: &str = "docs/config.md";
 const CONFIG_READERS: [&str; 2] = ["crates/server/src/config.rs", "crates/server/src/config/"];
 
@@ -33,14 +36,18 @@ pub(super) fn check(sources: &Sources) -> Vec<String> {
     wrong
 }
 
-/// Tests that the HIPAA map names, by their functions' names, and that no file has.
+/// Tests that these pages name, by their functions' names, and that no file has.
 fn missing_tests(sources: &Sources) -> Vec<String> {
-    let Some(map) = sources.text(HIPAA_MAP) else { return vec![format!("there is no {HIPAA_MAP}")] };
-    let named = code_words(map).into_iter().filter(|word| {
+    NAMING_TESTS.iter().flat_map(|page| missing_tests_of(sources, page)).collect()
+}
+
+fn missing_tests_of(sources: &Sources, page: &str) -> Vec<String> {
+    let Some(text) = sources.text(page) else { return vec![format!("there is no {page}")] };
+    let named = code_words(text).into_iter().filter(|word| {
         word.contains('_') && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
     });
     let missing = named.filter(|name| !sources.rust().any(|(_, text)| text.contains(&format!("fn {name}("))));
-    missing.map(|name| format!("{HIPAA_MAP} names the test `{name}`")).collect()
+    missing.map(|name| format!("{page} names the test `{name}`")).collect()
 }
 
 /// Keys that the code reads and the page does not have, and the other way round.
@@ -113,6 +120,7 @@ mod tests {
             ),
             ("README.md", "`docs/a.md`"),
             (HIPAA_MAP, ""),
+            (CONFORMANCE, ""),
         ]);
         assert_eq!(check(&sources), ["docs/a.md links to b.md", "docs/a.md names `crates/x/src/y.rs`"]);
     }
@@ -121,9 +129,16 @@ mod tests {
     fn a_test_that_is_gone_is_found() {
         let sources = Sources::of(&[
             (HIPAA_MAP, "| a | `idle_sessions_end` `never_written` `max_answer!` |"),
+            (CONFORMANCE, "| `idle_sessions_end`, `dropped_since` | idle |"),
             ("crates/a/src/b.rs", "fn idle_sessions_end() {}"),
         ]);
-        assert_eq!(check(&sources), ["docs/hipaa-map.md names the test `never_written`"]);
+        assert_eq!(
+            check(&sources),
+            [
+                "docs/hipaa-map.md names the test `never_written`",
+                "docs/openid-conformance.md names the test `dropped_since`"
+            ]
+        );
     }
 
     #[test]

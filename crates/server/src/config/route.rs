@@ -1,6 +1,7 @@
 //! Routes: what stands behind the gateway.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chartgate_access::ids::Role;
 use http::{Method, Uri};
@@ -27,10 +28,21 @@ pub(crate) struct Route {
     pub(crate) audience: String,
     /// What tokens for it look like.
     pub(crate) tokens: TokenForm,
+    /// How a person has to have signed in.
+    pub(crate) sign_in: SignInDemand,
     /// The longest answer that is taken from the upstream, in bytes.
     pub(crate) max_answer: u64,
     /// The longest request body, in bytes.
     pub(crate) max_body: u64,
+}
+
+/// How a person has to have signed in for a token of theirs to be good at a route. RFC 9470.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct SignInDemand {
+    /// At most so long ago.
+    pub(crate) max_age: Option<Duration>,
+    /// In one of these ways (`acr`), if any are listed.
+    pub(crate) acr_values: Vec<String>,
 }
 
 /// What kind of traffic a route carries.
@@ -79,6 +91,8 @@ pub(crate) struct HttpRule {
     pub(crate) roles: Vec<Role>,
 }
 
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 const MAX_ANSWER: u64 = 64 << 20;
 const MAX_BODY: u64 = 8 << 20;
 
@@ -141,6 +155,10 @@ impl Route {
             Some(RouteKind::Http { .. }) => u64::MAX,
             Some(RouteKind::Fhir { .. }) | None => MAX_ANSWER,
         };
+        let sign_in = SignInDemand {
+            max_age: section.optional_duration(reading, "max_auth_age", MINUTE..=DAY),
+            acr_values: section.texts(reading, "acr_values"),
+        };
         let max_answer = section.size(reading, "max_answer", longest);
         section.finish(reading);
         let path = path?;
@@ -153,6 +171,7 @@ impl Route {
             upstream_ca,
             upstream_auth,
             tokens,
+            sign_in,
             max_answer,
             max_body,
         })

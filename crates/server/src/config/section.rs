@@ -184,6 +184,17 @@ impl Section {
         }
     }
 
+    /// A duration such as `15m`, within bounds, if it is there.
+    pub(crate) fn optional_duration(
+        &mut self,
+        reading: &mut Reading<'_>,
+        key: &str,
+        bounds: std::ops::RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let longest = *bounds.end();
+        self.has(key).then(|| self.duration(reading, key, longest, bounds))
+    }
+
     /// A number within bounds, or the default.
     pub(crate) fn number(
         &mut self,

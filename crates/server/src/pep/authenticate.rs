@@ -22,7 +22,7 @@ use chartgate_values::{Clock, Phi, Timestamp};
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Request};
 
-use crate::config::{Route, TokenForm};
+use crate::config::{Route, SignInDemand, TokenForm};
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{KeyRing, OWN_CONTENT, Ring};
 use crate::live::proofs::{Place, Proofs, holder_of};
@@ -45,6 +45,8 @@ pub(super) struct Authenticator {
     verifiers: Vec<ProtectedTokenVerifier>,
     keys: Arc<KeyRing>,
     issuers: Arc<TrustedIssuers>,
+    /// How people have to have signed in, by route.
+    demands: Box<[SignInDemand]>,
     /// What absolute addresses of people's own FHIR resources begin with.
     bases: Box<[String]>,
     live: Live,
@@ -152,6 +154,7 @@ impl Authenticator {
             verifiers: routes.iter().map(verifier).collect(),
             keys,
             issuers,
+            demands: routes.iter().map(|route| route.sign_in.clone()).collect(),
             bases: routes.iter().map(|route| format!("{}/", route.audience)).collect(),
             live,
             proven: Proven::new(REMEMBERED),
@@ -218,6 +221,7 @@ impl Authenticator {
         if let Some(session) = &authenticated.traits.session {
             self.live.sessions.used(session).map_err(|_| NotAuthenticated::SessionOver)?;
         }
+        self.demands.get(route).map_or(Ok(()), |demand| authenticated.meets(demand, now))?;
         Ok(Recognised { token: authenticated, proven })
     }
 
@@ -336,6 +340,20 @@ impl Authenticated {
         match &self.issuer {
             None => ours.verifying.get(&self.traits.key).is_ok(),
             Some(Foreign { issuer, kid }) => issuer.keys.held().get(kid).is_ok(),
+        }
+    }
+
+    /// Whether its person signed in as a route demands. RFC 9470. Who acts for itself does not sign in.
+    fn meets(&self, demand: &SignInDemand, now: Timestamp) -> Result<(), NotAuthenticated> {
+        let facts = &self.caller.facts;
+        let recent = |age| self.auth_time.is_some_and(|at| now <= at.plus(age));
+        let named = |acr: &String| demand.acr_values.contains(acr);
+        let met = demand.max_age.is_none_or(recent)
+            && (demand.acr_values.is_empty() || facts.acr.as_ref().is_some_and(named));
+        match facts.kind {
+            CallerKind::Workload => Ok(()),
+            CallerKind::Person if met => Ok(()),
+            CallerKind::Person => Err(NotAuthenticated::SignIn),
         }
     }
 

@@ -280,6 +280,9 @@ fn not_authenticated(cause: NotAuthenticated, scheme: Scheme, route: &Route, iss
         | NotAuthenticated::SessionOver => {
             (StatusCode::UNAUTHORIZED, Some("invalid_token"), IssueType::Login)
         }
+        NotAuthenticated::SignIn => {
+            (StatusCode::UNAUTHORIZED, Some("insufficient_user_authentication"), IssueType::Login)
+        }
         NotAuthenticated::Proof(ProofError::TooMany) => {
             (StatusCode::SERVICE_UNAVAILABLE, None, IssueType::Transient)
         }
@@ -287,8 +290,15 @@ fn not_authenticated(cause: NotAuthenticated, scheme: Scheme, route: &Route, iss
             (StatusCode::UNAUTHORIZED, Some(cause.code().as_str()), IssueType::Login)
         }
     };
-    let error = error.map(|error| ("error", error));
-    let challenges = proofs::challenges(scheme, error.as_slice(), &[("resource_metadata", &metadata)]);
+    let demand = &route.sign_in;
+    let max_age = demand.max_age.map(|age| age.as_secs().to_string());
+    let acr_values = (!demand.acr_values.is_empty()).then(|| demand.acr_values.join(" "));
+    let mut error: Vec<_> = error.into_iter().map(|error| ("error", error)).collect();
+    if cause == NotAuthenticated::SignIn {
+        error.extend(max_age.as_deref().map(|age| ("max_age", age)));
+        error.extend(acr_values.as_deref().map(|values| ("acr_values", values)));
+    }
+    let challenges = proofs::challenges(scheme, &error, &[("resource_metadata", &metadata)]);
     Shown {
         status,
         issue,

@@ -30,6 +30,11 @@ fn publish(provider: &Secured, keys: &[&SigningKey]) {
 
 impl Clinic {
     async fn open(name: &str) -> Self {
+        Self::open_with(name, "").await
+    }
+
+    /// The same with more keys for the route.
+    async fn open_with(name: &str, route: &str) -> Self {
         let scratch = Scratch::new(name);
         certificates(scratch.path());
         let provider = Secured::start(scratch.path(), Certificates::NotWanted).await;
@@ -46,6 +51,7 @@ name = "ehr"
 kind = "fhir"
 path = "/fhir"
 upstream = "http://127.0.0.1:{}/fhir"
+{route}
 [[trusted_issuer]]
 issuer = "{ISSUER}"
 jwks_url = "https://localhost:{}/keys"
@@ -214,4 +220,33 @@ async fn a_provider_that_cannot_be_asked_lets_nobody_in() {
     let clinic = Clinic::open("trusted-dead").await;
     clinic.provider.seen.lock().unwrap().keys = None;
     assert_eq!(clinic.read(&clinic.token("d-1", &json!({}))).await.status, 401);
+}
+
+#[tokio::test]
+async fn rfc_9470_who_signed_in_too_long_ago_or_not_well_enough_is_told_to_sign_in_again() {
+    let clinic =
+        Clinic::open_with("trusted-step-up", "max_auth_age = \"10m\"\nacr_values = [\"gold\", \"silver\"]")
+            .await;
+    clinic.cut(&["care", "add", SUBJECT, MINE]);
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let fresh = json!({"auth_time": now.saturating_sub(590), "acr": "silver"});
+    assert_eq!(clinic.read(&clinic.token("s-1", &fresh)).await.status, 200);
+    for (jti, changes) in [
+        ("s-2", json!({"auth_time": now.saturating_sub(601), "acr": "silver"})),
+        ("s-3", json!({"auth_time": now, "acr": "bronze"})),
+        ("s-4", json!({"auth_time": now, "acr": null})),
+        ("s-5", json!({"acr": "gold"})),
+    ] {
+        let answer = clinic.read(&clinic.token(jti, &changes)).await;
+        assert_eq!(answer.status, 401, "{changes}");
+        let challenge = answer.header("www-authenticate");
+        for part in ["insufficient_user_authentication", "max_age=\"600\"", "acr_values=\"gold silver\""] {
+            assert!(challenge.contains(part), "{challenge}");
+        }
+    }
+    let records = clinic.gateway.audit(&["--outcome", "deny"]);
+    assert_eq!(records.last().unwrap()["decision"]["reason"], "insufficient-user-authentication");
+    // A service does not sign in.
+    let itself = json!({"sub": "portal", "acr": null});
+    assert_ne!(clinic.read(&clinic.token("s-6", &itself)).await.status, 401);
 }

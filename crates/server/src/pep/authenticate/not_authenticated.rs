@@ -1,4 +1,4 @@
-//! Why a caller is nobody. RFC 6750 section 3.1, RFC 9449 section 7.1.
+//! Why a caller is nobody. RFC 6750 section 3.1, RFC 9449 section 7.1, RFC 9470 section 3.
 
 use chartgate_access::token::revocation::Revoked;
 use chartgate_protocol::jose::Rejection;
@@ -27,6 +27,9 @@ pub(in crate::pep) enum NotAuthenticated {
     /// Automatic logoff.
     #[error("the session is over")]
     SessionOver,
+    /// A token of somebody who signed in too long ago, or not well enough, for this route.
+    #[error("the sign-in does not suffice here")]
+    SignIn,
     /// A token beside a proof that is not good.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -40,7 +43,7 @@ impl NotAuthenticated {
             Self::Missing | Self::Malformed | Self::Rejected(_) | Self::ForeignClaims | Self::Proof(_) => {
                 true
             }
-            Self::Revoked(_) | Self::SessionOver => false,
+            Self::Revoked(_) | Self::SessionOver | Self::SignIn => false,
         }
     }
 
@@ -53,6 +56,7 @@ impl NotAuthenticated {
             Self::ForeignClaims => "foreign-claims",
             Self::Revoked(revoked) => revoked.reason(),
             Self::SessionOver => "session-over",
+            Self::SignIn => "insufficient-user-authentication",
             Self::Proof(cause) => cause.reason(),
         }
     }

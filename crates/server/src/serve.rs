@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::journal::Writability;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::Phi;
@@ -165,8 +166,9 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
             _ = look.tick() => look_at_policies(app).await,
             _ = measure.tick() => look_at_disk(app, &current.config()).await,
             _ = tidy.tick() => {
-                if let Err(error) = app.sessions.flush().await {
-                    tracing::warn!(%error, "session activity was not written");
+                match app.sessions.flush().await {
+                    Ok(()) => end_overdue_sessions(app).await,
+                    Err(error) => tracing::warn!(%error, "session activity was not written"),
                 }
                 let (longest, now) = (app.config.sessions.absolute, app.clock.now());
                 if let Err::<(), StoreError>(error) = app.store.write(move |sql| sql.tidy(longest, now)).await {
@@ -235,6 +237,39 @@ async fn look_at_policies(app: &App) {
     };
     if let Err(error) = outcome {
         tracing::error!(%error, "audit");
+    }
+}
+
+/// Automatic logoff, for all who do not look at sessions themselves: what is over by itself is ended, so that its
+/// applications are told and services that follow cut-offs learn of it. Here nobody was let in by it any more.
+async fn end_overdue_sessions(app: &App) {
+    let timeouts = app.config.sessions;
+    let ended = app.cut_offs.cut(move |sql, now| {
+        // What was used since the last look may not be written yet.
+        let before = now.minus(TIDY_EVERY);
+        let overdue = sql.overdue_sessions(before.minus(timeouts.idle), before.minus(timeouts.absolute))?;
+        let mut cut_offs = Vec::new();
+        for session in &overdue {
+            sql.end_session(&session.id, now)?;
+            cut_offs.push(CutOff::UpTo { target: Target::Session(session.id.clone()), not_before: now });
+        }
+        Ok::<_, StoreError>((overdue, cut_offs))
+    });
+    let ended = ended.await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "sessions that are over were not ended");
+        Vec::new()
+    });
+    for session in ended {
+        let mut record = Record::new(Event::SessionEnded, Outcome::Allow, app.clock.now());
+        record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
+        record.action = Some(Event::SessionEnded.as_str().to_owned());
+        record.resource = Some(Phi::new(session.id.to_string()));
+        record.session = Some(session.id.to_string());
+        record.decision.reason = Some("session-over".to_owned());
+        record.detail.insert("user".to_owned(), Phi::new(session.subject.to_string()));
+        if let Err(error) = app.log.journal.append(&record, ()).await {
+            tracing::error!(%error, "audit");
+        }
     }
 }
 

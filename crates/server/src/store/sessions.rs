@@ -49,6 +49,18 @@ impl Sql<'_> {
         self.query("sessions", &text, &[of.map(Subject::as_str).into()], read)
     }
 
+    /// Sessions that nobody ended and that are over by themselves: last used, or begun, before these times.
+    pub(crate) fn overdue_sessions(
+        &self,
+        last_seen: Timestamp,
+        auth_time: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        let text = format!(
+            "SELECT {COLUMNS} FROM sessions WHERE ended_at IS NULL AND (last_seen < ?1 OR auth_time < ?2)"
+        );
+        self.query("sessions", &text, &[last_seen.into(), auth_time.into()], read)
+    }
+
     /// Notes that a session was used. Never moves back.
     pub(crate) fn touch_session(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
         let text = "UPDATE sessions SET last_seen = ?2 WHERE id = ?1 AND last_seen < ?2";

@@ -198,3 +198,24 @@ async fn o21_nobody_in_our_own_network_is_told_unless_the_operator_allows_it() {
     assert_eq!(records[1]["decision"]["reason"], "address-not-public");
     assert!(server.seen.lock().unwrap().logouts.is_empty());
 }
+
+#[tokio::test]
+async fn automatic_logoff_is_told_too_and_recorded() {
+    let (mut gateway, server) = serve("logout-idle", OUT).await;
+    register(&gateway, &server, "portal", "/logout", &[]);
+    let (idle, fresh) = (gateway.person("physician", &[]), gateway.person("physician", &[]));
+    let (idle, fresh) =
+        (app("portal").tokens(&gateway, &idle).await, app("portal").tokens(&gateway, &fresh).await);
+    gateway.terminate();
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    let text = "UPDATE sessions SET last_seen = last_seen - 3600000000 WHERE id = ?1";
+    assert_eq!(database.execute(text, [idle.session()]).unwrap(), 1);
+    gateway.start();
+    let told = told(&gateway, &server, 1).await;
+    assert_eq!(told[0].1["sid"], idle.session().as_str());
+    let records = until_recorded(&gateway, "session.end", 1).await;
+    assert_eq!((records.len(), &records[0]["decision"]["reason"]), (1, &json!("session-over")));
+    for (tokens, status) in [(&idle, 401), (&fresh, 200)] {
+        assert_eq!(Call::get("/userinfo").bearer(&tokens.access).to(&gateway).await.status, status);
+    }
+}

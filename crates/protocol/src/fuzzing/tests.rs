@@ -246,7 +246,7 @@ fn the_seeds_of_proofs_objects_and_certificates_reach_the_end_of_what_they_are_f
 #[test]
 fn the_fhir_seeds_reach_the_end_of_what_they_are_for() {
     let read = |target: &str, name: &str| std::fs::read(seeds(target).join(name)).unwrap();
-    let bases = super::bases().unwrap();
+    let bases = super::fhir::bases().unwrap();
     let page = read("fhir_bundle", "page");
     let searchset = Searchset::parse(&page, "Observation".parse().unwrap(), &bases).unwrap();
     assert!(searchset.next().is_some());

@@ -1,0 +1,88 @@
+//! What clients ask of FHIR routes, and what upstreams answer.
+
+use crate::fhir::base::BaseUrls;
+use crate::fhir::interaction::{Interaction, Request};
+use crate::fhir::membership::{Membership, patients_of};
+use crate::fhir::name::ResourceType;
+use crate::fhir::resource::Resource;
+use crate::fhir::searchset::{Disposition, Links, Searchset};
+use crate::fhir::write::Draft;
+use crate::form::Form;
+use crate::json;
+
+/// A request line, a space between method and target, and after a line break the form that is posted.
+pub fn fuzz_fhir_url(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (line, body) = text.split_once('\n').unwrap_or((text, ""));
+    let (method, target) = line.split_once(' ').unwrap_or(("GET", line));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let Ok(form) = Form::parse_repeating(body) else { return };
+    if let Ok(asked) = interaction(method, path, query, &form) {
+        let url = asked.upstream_path_and_query();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/?&=%".contains(&b);
+        assert!(url.bytes().all(plain) && !url.contains("/../") && !url.contains("//"), "one reading: {url}");
+        let (path, query) = url.split_once('?').unwrap_or((&url, ""));
+        let form = Form::parse_repeating(&asked.upstream_form().unwrap_or_default()).unwrap_or_default();
+        let again = interaction(asked.upstream_method(), path, query, &form);
+        assert!(again == Ok(asked), "what goes upstream is what was asked");
+    }
+}
+
+fn interaction(
+    method: &str,
+    path: &str,
+    query: &str,
+    form: &Form,
+) -> Result<Interaction, crate::fhir::refusal::Refusal> {
+    let content_type = match path.strip_suffix("/_search") {
+        Some(_) => Some("application/x-www-form-urlencoded"),
+        None => Some("application/fhir+json"),
+    };
+    Interaction::parse(&Request { method, path, query, form: Some(form), content_type, ..Request::default() })
+}
+
+/// Any bytes as an upstream's answer to a search or read.
+pub fn fuzz_fhir_bundle(data: &[u8]) {
+    let Some(bases) = bases() else { return };
+    let mine = |resource: &Resource<'_>| match patients_of(resource.value(), &bases) {
+        Membership::Patients(patients) if patients.iter().all(|id| id.as_str() == "a") => {
+            Disposition::Release
+        }
+        Membership::Patients(_) | Membership::Nobody | Membership::Unknown => Disposition::Withhold,
+    };
+    for asked in ResourceType::all().filter(|asked| matches!(asked.as_str(), "Observation" | "Patient")) {
+        let Ok(searchset) = Searchset::parse(data, asked, &bases) else { continue };
+        let links = Links { own: "https://gate.test/fhir/Observation", next: None };
+        let released = searchset.release(links, &bases, mine);
+        let again = Searchset::parse(released.body.as_bytes(), asked, &bases)
+            .map(|page| page.release(links, &bases, mine));
+        assert!(
+            again.is_ok_and(|again| again.body == released.body && again.released == released.released),
+            "what was released is released again, and nothing else"
+        );
+    }
+    if let Ok(asked) = "Patient/a".parse() {
+        let _ = Resource::parse(data, &asked, None).map(|resource| mine(&resource));
+    }
+}
+
+/// Any bytes as the body of a create or update.
+pub fn fuzz_fhir_write(data: &[u8]) {
+    let (Some(bases), Ok(record)) = (bases(), "Observation/a".parse()) else { return };
+    if let Ok(draft) = Draft::of_update(data, &record) {
+        let again = Draft::of_update(draft.text().as_bytes(), &record);
+        assert!(again.is_ok_and(|again| again.text() == draft.text()), "what goes upstream is what was read");
+    }
+    if let Ok(draft) = Draft::of_create(data, record.resource_type) {
+        assert!(draft.value().get("id").is_none(), "the upstream gives the id");
+        let same = json::parse(draft.text().as_bytes(), json::DEEPEST)
+            .is_ok_and(|written| patients_of(&written, &bases) == patients_of(draft.value(), &bases));
+        assert!(same, "what goes upstream is what was decided on");
+    }
+}
+
+pub(super) fn bases() -> Option<BaseUrls> {
+    let public = "https://gate.test/fhir".parse().ok()?;
+    let upstream = "http://hapi:8080/fhir".parse().ok()?;
+    Some(BaseUrls { public, upstream })
+}

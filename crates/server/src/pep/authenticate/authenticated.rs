@@ -1,0 +1,166 @@
+//! What a token proved: its caller, and everything that can change about it. RFC 9068 section 2.2.
+
+use std::sync::Arc;
+
+use chartgate_access::ids::FhirUser;
+use chartgate_access::pdp::caller::{Caller, CallerKind, Facts, RecordsOf};
+use chartgate_access::token::access_token;
+use chartgate_access::token::revocation::Traits;
+use chartgate_audit::record::{Actor, ActorKind, Delegate, Record};
+use chartgate_protocol::jose::claims::{AccessTokenClaims, Confirmation, NumericDate};
+use chartgate_values::{Phi, Timestamp};
+
+use super::NotAuthenticated;
+use crate::config::SignInDemand;
+use crate::live::keys::Ring;
+use crate::live::tokens::{delegates, traits_of};
+use crate::live::trusted_issuers::TrustedIssuer;
+
+/// What a token proved.
+pub(in crate::pep) struct Authenticated {
+    pub(in crate::pep) caller: Caller,
+    pub(super) traits: Traits,
+    pub(super) expires: NumericDate,
+    /// What it is bound to.
+    pub(super) cnf: Option<Confirmation>,
+    auth_time: Option<Timestamp>,
+    /// Those who act by it.
+    delegates: Box<[Delegate]>,
+    /// Who issued it, if not we.
+    issuer: Option<Foreign>,
+    /// The name of our key that reads it, where it is encrypted.
+    encrypted_to: Option<String>,
+}
+
+/// Where a token of another issuer's comes from.
+struct Foreign {
+    issuer: Arc<TrustedIssuer>,
+    kid: String,
+}
+
+impl Authenticated {
+    /// What one of our own tokens says, signed by the key of this name, and encrypted to that one if it is.
+    pub(super) fn read(
+        claims: &AccessTokenClaims,
+        kid: String,
+        encrypted_to: Option<String>,
+    ) -> Option<Self> {
+        let fhir_user = claims.fhir_user.as_ref().map(|f| f.as_str().parse()).transpose().ok()?;
+        let own = Self::of(claims, traits_of(claims, kid)?, fhir_user, RecordsOf::read(claims)?)?;
+        Some(Self { encrypted_to, ..own })
+    }
+
+    /// The same for a trusted issuer's.
+    pub(super) fn read_foreign(
+        claims: &AccessTokenClaims,
+        issuer: &Arc<TrustedIssuer>,
+        kid: String,
+        bases: &[String],
+    ) -> Option<Self> {
+        // Elsewhere a person may have a resource of the same name that is somebody else's here.
+        let local = |text: &str| {
+            let within = bases.iter().find_map(|base| text.strip_prefix(base.as_str()));
+            within.unwrap_or(text).parse().ok()
+        };
+        let fhir_user = claims.fhir_user.as_ref().and_then(|f| local(f.as_str()));
+        let traits = issuer.traits_of(claims, &kid)?;
+        // What another issuer calls details says nothing here.
+        let own = Self::of(claims, traits, fhir_user, Vec::new())?;
+        Some(Self { issuer: Some(Foreign { issuer: Arc::clone(issuer), kid }), ..own })
+    }
+
+    fn of(
+        claims: &AccessTokenClaims,
+        traits: Traits,
+        fhir_user: Option<FhirUser>,
+        details: Vec<RecordsOf>,
+    ) -> Option<Self> {
+        // RFC 9068 section 2.2: a client that acts for itself is its own subject.
+        let kind = if claims.sub == claims.client_id { CallerKind::Workload } else { CallerKind::Person };
+        let tokens = || claims.scope.iter();
+        Some(Self {
+            caller: Caller {
+                facts: Facts {
+                    kind,
+                    subject: traits.subject.clone(),
+                    client_id: traits.client_id.clone(),
+                    roles: access_token::roles(claims),
+                    acr: claims.acr.as_ref().map(ToString::to_string),
+                    amr: claims.amr.iter().map(ToString::to_string).collect(),
+                    purpose_of_use: claims.purpose_of_use.as_ref().map(ToString::to_string),
+                },
+                smart: tokens().filter_map(|token| token.parse().ok()).collect(),
+                scopes: tokens().map(str::to_owned).collect(),
+                details,
+                patient: claims.patient.as_ref().map(|id| id.as_str().parse()).transpose().ok()?,
+                fhir_user,
+            },
+            expires: claims.exp,
+            cnf: claims.cnf.clone(),
+            auth_time: claims.auth_time.map(NumericDate::timestamp),
+            delegates: delegates(claims.act.as_ref()).into(),
+            traits,
+            issuer: None,
+            encrypted_to: None,
+        })
+    }
+
+    /// Whether the keys by which it was verified, and read where it is encrypted, are still good.
+    pub(super) fn keys_are_held(&self, ours: &Ring) -> bool {
+        if self.encrypted_to.as_ref().is_some_and(|kid| ours.decrypting.get(kid).is_err()) {
+            return false;
+        }
+        match &self.issuer {
+            None => ours.verifying.get(&self.traits.key).is_ok(),
+            Some(Foreign { issuer, kid }) => issuer.keys.held().get(kid).is_ok(),
+        }
+    }
+
+    /// Whether its person signed in as a route demands. RFC 9470. Who acts for itself does not sign in.
+    pub(super) fn meets(&self, demand: &SignInDemand, now: Timestamp) -> Result<(), NotAuthenticated> {
+        let facts = &self.caller.facts;
+        let recent = |age| self.auth_time.is_some_and(|at| now <= at.plus(age));
+        let named = |acr: &String| demand.acr_values.contains(acr);
+        let met = demand.max_age.is_none_or(recent)
+            && (demand.acr_values.is_empty() || facts.acr.as_ref().is_some_and(named));
+        match facts.kind {
+            CallerKind::Workload => Ok(()),
+            CallerKind::Person if met => Ok(()),
+            CallerKind::Person => Err(NotAuthenticated::SignIn),
+        }
+    }
+
+    /// What bears on cut-offs.
+    pub(in crate::pep) fn traits(&self) -> &Traits {
+        &self.traits
+    }
+
+    /// When it ends by itself.
+    pub(in crate::pep) fn expires(&self) -> Timestamp {
+        self.expires.timestamp()
+    }
+
+    /// What the record says of the caller.
+    pub(in crate::pep) fn describe(&self, record: &mut Record) {
+        let facts = &self.caller.facts;
+        record.actor = Actor {
+            sub: Some(facts.subject.to_string()),
+            client_id: Some(facts.client_id.to_string()),
+            kind: match facts.kind {
+                CallerKind::Person if !self.delegates.is_empty() => ActorKind::Agent,
+                CallerKind::Person => ActorKind::Human,
+                CallerKind::Workload => ActorKind::Workload,
+            },
+            fhir_user: self.caller.fhir_user.as_ref().map(|f| Phi::new(f.to_string())),
+            roles: facts.roles.iter().map(ToString::to_string).collect(),
+        };
+        record.on_behalf_of = self.delegates.to_vec();
+        record.purpose_of_use.clone_from(&facts.purpose_of_use);
+        record.session = self.traits.session.as_ref().map(ToString::to_string);
+        record.grant = self.traits.grant.as_ref().map(ToString::to_string);
+        record.jti = Some(self.traits.jti.to_string());
+        record.acr.clone_from(&facts.acr);
+        record.amr = facts.amr.iter().cloned().collect();
+        record.auth_time = self.auth_time;
+    }
+}

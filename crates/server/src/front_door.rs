@@ -1,6 +1,8 @@
 //! What every request passes first: a head with one reading, an address that has not failed too often, then the route or
 //! the endpoint that it is for.
 
+mod cross_origin;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,11 +16,13 @@ use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::config::Network;
+use crate::live::client_origins::ClientOrigins;
 use crate::net::body::{self, BodyError};
 use crate::net::listen::Peer;
 use crate::net::origin::Origin;
 use crate::net::throttle::{Admission, Throttle};
 use crate::pep::{Gateway, Standing};
+use cross_origin::{Called, CrossOrigin};
 
 /// Bodies of our own endpoints are short forms, each with its own limit; beyond this they are not even read.
 const LONGEST_FORM: u64 = 1 << 20;
@@ -27,6 +31,7 @@ const LONGEST_FORM: u64 = 1 << 20;
 pub(crate) struct FrontDoor {
     gateway: Arc<Gateway>,
     own: Router,
+    origins: ClientOrigins,
     trusted: Vec<Network>,
     throttle: Arc<Throttle>,
     journal: Journal,
@@ -38,6 +43,7 @@ impl FrontDoor {
         Self {
             gateway,
             own,
+            origins: ClientOrigins::new(Arc::clone(&app.store), Arc::clone(&app.clock)),
             trusted: app.config.listen.trusted_proxies.clone(),
             throttle: Arc::clone(&app.throttle),
             journal: app.log.journal.clone(),
@@ -50,12 +56,27 @@ impl FrontDoor {
         let mut response = match plain(&request) {
             Ok(()) => {
                 let origin = Origin::of(peer, request.headers(), &self.trusted);
-                self.pass(origin, request).await
+                self.across(origin, request).await
             }
             Err(status) => status_only(status),
         };
         let hsts = HeaderValue::from_static("max-age=31536000");
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+        response
+    }
+
+    /// Lets applications in browsers call and read what they are registered for.
+    async fn across(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path();
+        let called = if self.gateway.is_fhir(path) { Some(Called::Fhir) } else { Called::endpoint(path) };
+        let cross = called.and_then(|called| CrossOrigin::of(&request, called, &self.origins));
+        if let Some(answer) = cross.as_ref().and_then(CrossOrigin::preflight) {
+            return answer;
+        }
+        let mut response = self.pass(origin, request).await;
+        if let Some(cross) = cross {
+            cross.permit(response.headers_mut());
+        }
         response
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod approvals;
 pub(crate) mod apps;
 pub(crate) mod care;
 pub(crate) mod client_keys;
+pub(crate) mod client_origins;
 pub(crate) mod cut_offs;
 pub(crate) mod keys;
 pub(crate) mod policies;

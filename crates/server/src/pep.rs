@@ -153,6 +153,11 @@ impl Gateway {
         self.gate(path).is_some()
     }
 
+    /// Whether a path belongs to a FHIR route.
+    pub(crate) fn is_fhir(&self, path: &str) -> bool {
+        self.gate(path).is_some_and(|gate| matches!(gate.upstream, Upstream::Fhir(_)))
+    }
+
     /// Whether a request to a route shows a token that is good there.
     pub(crate) fn standing<B>(&self, origin: &Origin, request: &Request<B>) -> Standing {
         match self.gate(request.uri().path()) {

@@ -81,6 +81,20 @@ impl RedirectUri {
         loopback_host(asked) == Some(host) && asked_path == path
     }
 
+    /// The web origin of the page that it leads to, as browsers write it (RFC 6454 section 6.2), if it leads to one.
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        let (scheme, rest) = self.0.split_once(':')?;
+        let default_port = match scheme {
+            "https" => ":443",
+            "http" => ":80",
+            _ => return None,
+        };
+        let authority = authority(rest)?.to_ascii_lowercase();
+        let host = authority.strip_suffix(default_port).unwrap_or(&authority);
+        Some(format!("{scheme}://{host}"))
+    }
+
     /// The URI as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -166,6 +180,20 @@ mod tests {
             "http://127.0.0.1.evil.example/callback",
         ] {
             assert!(!uri.matches(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        for (uri, origin) in [
+            ("https://App.example/callback?x=1", Some("https://app.example")),
+            ("https://app.example:443/callback", Some("https://app.example")),
+            ("https://app.example:8443", Some("https://app.example:8443")),
+            ("http://127.0.0.1:9999/callback", Some("http://127.0.0.1:9999")),
+            ("http://[::1]:80/callback", Some("http://[::1]")),
+            ("com.example.app:/callback", None),
+        ] {
+            assert_eq!(uri.parse::<RedirectUri>().unwrap().origin().as_deref(), origin, "{uri}");
         }
     }
 

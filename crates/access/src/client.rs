@@ -233,14 +233,15 @@ impl Client {
     }
 }
 
-/// The part of `requested` that stands in `widest`, or is a SMART scope that one there includes.
+/// The part of `requested` that stands in `widest`, or is a SMART scope that one there includes. A SMART scope with search
+/// constraints is none of it while nothing enforces them: a grant says what it opens.
 #[must_use]
 pub fn covered(widest: &ScopeSet, requested: &ScopeSet) -> ScopeSet {
     let smart: Vec<SmartScope> = widest.iter().filter_map(|token| token.parse().ok()).collect();
     requested
         .iter()
         .filter(|token| match token.parse::<SmartScope>() {
-            Ok(asked) => smart.iter().any(|scope| scope.includes(&asked)),
+            Ok(asked) => asked.constraints.is_empty() && smart.iter().any(|scope| scope.includes(&asked)),
             Err(_) => widest.contains(token),
         })
         .collect()
@@ -336,6 +337,12 @@ mod tests {
         let asked =
             "openid profile patient/Observation.rs patient/*.cruds user/Observation.rs".parse().unwrap();
         assert_eq!(app.grantable(&asked).to_string(), "openid patient/Observation.rs");
+    }
+
+    #[test]
+    fn smart_370_a_scope_with_a_constraint_that_nothing_enforces_is_not_granted() {
+        let asked = "patient/Observation.rs?category=laboratory patient/Condition.rs".parse().unwrap();
+        assert_eq!(client("patient/*.rs").grantable(&asked).to_string(), "patient/Condition.rs");
     }
 
     #[test]

@@ -9,8 +9,9 @@ use super::rust;
 const OURS: [&str; 8] = ["crates/", "docs/", "policies/", "xtask/", "bench/", "fuzz/", "deploy/", ".ci/"];
 const HIPAA_MAP: &str = "docs/hipaa-map.md";
 const CONFORMANCE: &str = "docs/openid-conformance.md";
+const SMART_CONFORMANCE: &str = "docs/smart-conformance.md";
 /// Pages that name tests.
-const NAMING_TESTS: [&str; 2] = [HIPAA_MAP, CONFORMANCE];
+const NAMING_TESTS: [&str; 3] = [HIPAA_MAP, CONFORMANCE, SMART_CONFORMANCE];
 const CONFIG_PAGE: &str = "docs/config.md";
 const CONFIG_READERS: [&str; 2] = ["crates/server/src/config.rs", "crates/server/src/config/"];
 
@@ -121,6 +122,7 @@ mod tests {
             ("README.md", "`docs/a.md`"),
             (HIPAA_MAP, ""),
             (CONFORMANCE, ""),
+            (SMART_CONFORMANCE, ""),
         ]);
         assert_eq!(check(&sources), ["docs/a.md links to b.md", "docs/a.md names `crates/x/src/y.rs`"]);
     }
@@ -130,13 +132,15 @@ mod tests {
         let sources = Sources::of(&[
             (HIPAA_MAP, "| a | `idle_sessions_end` `never_written` `max_answer!` |"),
             (CONFORMANCE, "| `idle_sessions_end`, `dropped_since` | idle |"),
+            (SMART_CONFORMANCE, "| 14 | PKCE | `lost_with_it` |"),
             ("crates/a/src/b.rs", "fn idle_sessions_end() {}"),
         ]);
         assert_eq!(
             check(&sources),
             [
                 "docs/hipaa-map.md names the test `never_written`",
-                "docs/openid-conformance.md names the test `dropped_since`"
+                "docs/openid-conformance.md names the test `dropped_since`",
+                "docs/smart-conformance.md names the test `lost_with_it`"
             ]
         );
     }

@@ -68,7 +68,7 @@ pub fn next(
     if too_old || session.check(timeouts, now).is_err() || session.subject != user.name {
         return Step::SignIn;
     }
-    let scope = grantable_by_a_person(&pending.scope);
+    let scope = sayable_of(user, &grantable_by_a_person(&pending.scope));
     let patient = pending.patient.clone().or_else(|| own_record(user)).filter(|_| needs_patient(&scope));
     if needs_patient(&scope) && patient.is_none() {
         return Step::PickPatient;
@@ -108,6 +108,11 @@ fn own_record(user: &User) -> Option<PatientId> {
 #[must_use]
 pub fn grantable_by_a_person(scope: &ScopeSet) -> ScopeSet {
     scope.iter().filter(|token| level(token) != Some(Level::System)).collect()
+}
+
+/// SMART App Launch 2.2, requirement 197: whom no FHIR resource represents, none is named for.
+fn sayable_of(user: &User, scope: &ScopeSet) -> ScopeSet {
+    scope.iter().filter(|token| *token != "fhirUser" || user.fhir_user.is_some()).collect()
 }
 
 /// Whether a patient has to be in context: `launch/patient`, or any `patient/` scope.

@@ -16,6 +16,8 @@ pub struct Claimed {
     pub sub: Option<Identifier>,
     /// Which key would have signed it.
     pub kid: Option<String>,
+    /// Where its keys would be. Nobody goes there: SMART App Launch 2.2 wants it to be what was registered.
+    pub jku: Option<String>,
 }
 
 impl Claimed {
@@ -37,10 +39,15 @@ impl Claimed {
         let header = Object::parse(&header, MAX_JSON_DEPTH).map_err(|_| Rejection::MalformedHeader)?;
         let payload = base64url::decode(payload).map_err(|_| Rejection::Encoding)?;
         let claims = parse_claims(&payload)?;
+        let named = |name| {
+            let text = header.string(name).map_err(|_| Rejection::MalformedHeader)?;
+            Ok::<_, Rejection>(text.map(Into::into))
+        };
         Ok(Self {
             iss: optional(&claims, "iss")?,
             sub: optional(&claims, "sub")?,
-            kid: header.string("kid").map_err(|_| Rejection::MalformedHeader)?.map(Into::into),
+            kid: named("kid")?,
+            jku: named("jku")?,
         })
     }
 }
@@ -63,7 +70,7 @@ mod tests {
             ("i".into(), "app".into(), "k".into())
         );
         let silent = Claimed::read(&token("{}", "{}")).unwrap();
-        assert_eq!(silent, Claimed { iss: None, sub: None, kid: None });
+        assert_eq!(silent, Claimed { iss: None, sub: None, kid: None, jku: None });
     }
 
     #[test]

@@ -62,6 +62,9 @@ pub enum ActiveToken {
         /// Who it speaks of, as people know them.
         #[serde(skip_serializing_if = "Option::is_none")]
         username: Option<String>,
+        /// SMART launch context, as it was in the token answer: where a patient is in context, the app shows whose record is open.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        need_patient_banner: Option<bool>,
         /// What stands in it.
         #[serde(flatten)]
         claims: Box<AccessTokenClaims>,

@@ -58,10 +58,11 @@ pub(super) async fn authenticate_client(
         }
         Ok(Presented::Public { client_id }) => (client_id, Proof::None),
         Ok(Presented::Assertion { client_id, assertion }) => {
-            let said = Claimed::read(assertion.expose()).ok().and_then(|said| Some((said.sub?, said.kid?)));
+            let said = Claimed::read(assertion.expose()).ok();
+            let said = said.and_then(|said| Some((said.sub?, Keys { kid: said.kid?, jku: said.jku })));
             match (said, client_id) {
-                (Some((sub, kid)), named) if named.as_deref().is_none_or(|named| named == sub.as_str()) => {
-                    (sub.as_str().to_owned(), Proof::Assertion { assertion, kid })
+                (Some((sub, keys)), named) if named.as_deref().is_none_or(|named| named == sub.as_str()) => {
+                    (sub.as_str().to_owned(), Proof::Assertion { assertion, keys })
                 }
                 (Some(_) | None, named) => return Err(refused(named, "bad-client-assertion", challenge)),
             }
@@ -108,8 +109,8 @@ pub(super) async fn authenticate_client(
                 Err(cause) => Err(fail(cause.reason())),
             }
         }
-        (AuthMethod::PrivateKeyJwt, Proof::Assertion { assertion, kid }) => {
-            match check_assertion(server, &client, assertion.expose(), &kid, now).await {
+        (AuthMethod::PrivateKeyJwt, Proof::Assertion { assertion, keys }) => {
+            match check_assertion(server, &client, assertion.expose(), &keys, now).await {
                 Ok(FirstUse::Yes) => Ok(client),
                 Ok(FirstUse::No) => Err(fail("client-assertion-replayed")),
                 Err(AssertionError::Rejected) => Err(fail("bad-client-assertion")),
@@ -136,8 +137,14 @@ enum Proof {
     Secret(AuthMethod, Secret<String>),
     Assertion {
         assertion: Secret<String>,
-        kid: String,
+        keys: Keys,
     },
+}
+
+/// What an assertion says of the key that signed it.
+struct Keys {
+    kid: String,
+    jku: Option<String>,
 }
 
 enum AssertionError {
@@ -155,10 +162,15 @@ async fn check_assertion(
     server: &AuthorizationServer,
     client: &Client,
     assertion: &str,
-    kid: &str,
+    said: &Keys,
     now: Timestamp,
 ) -> Result<FirstUse, AssertionError> {
-    let keys = server.client_keys.of(client, kid).await.map_err(|NoKeys| AssertionError::Rejected)?;
+    // SMART App Launch 2.2, requirement 338: an address beside the key is the registered one, or the assertion is not good.
+    let registered = client.options.jwks_uri.as_ref().map(|uri| uri.as_str());
+    if said.jku.is_some() && said.jku.as_deref() != registered {
+        return Err(AssertionError::Rejected);
+    }
+    let keys = server.client_keys.of(client, &said.kid).await.map_err(|NoKeys| AssertionError::Rejected)?;
     let rules = client.rules();
     let mut audiences = vec![server.issuer.clone()];
     match rules.assertion_audience {

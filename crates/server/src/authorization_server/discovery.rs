@@ -51,6 +51,7 @@ const CAPABILITIES: &[&str] = &[
     "client-confidential-symmetric",
     "client-confidential-asymmetric",
     "sso-openid-connect",
+    "context-banner",
     "context-standalone-patient",
     "permission-offline",
     "permission-online",

@@ -153,7 +153,8 @@ fn look(
     }
     let username = (claims.sub != claims.client_id).then(|| claims.sub.to_string());
     let token_type = token_type(claims.cnf.as_ref());
-    Ok(Ok(ActiveToken::Access { token_type, username, claims: Box::new(claims) }))
+    let need_patient_banner = claims.patient.as_ref().map(|_| true);
+    Ok(Ok(ActiveToken::Access { token_type, username, need_patient_banner, claims: Box::new(claims) }))
 }
 
 /// A refresh token is good if using it now would give tokens.

@@ -100,6 +100,8 @@ mod shared;
 #[cfg(test)]
 mod signed_requests;
 #[cfg(test)]
+mod smart;
+#[cfg(test)]
 mod status_lists;
 #[cfg(test)]
 mod story;

@@ -71,11 +71,13 @@ id!(
     |t| is_local_name(t) || is_foreign(t)
 );
 id!(
-    /// An OAuth client; or one of a trusted issuer's, as [`Subject`] has it.
+    /// An OAuth client; or one of a trusted issuer's, as [`Subject`] has it; or one that says under an https address what
+    /// it is, and is called by that address (draft-ietf-oauth-client-id-metadata-document section 3).
     ClientId,
     "client id",
-    "1 to 64 of a-z, 0-9, `.`, `_`, `-`, `@`, starting with a letter or digit; or an issuer's name, `#` and an id there",
-    |t| is_local_name(t) || is_foreign(t)
+    "1 to 64 of a-z, 0-9, `.`, `_`, `-`, `@`, starting with a letter or digit; or an issuer's name, `#` and an id there; \
+     or a plain https address with a path",
+    |t| is_local_name(t) || is_foreign(t) || document_parts(t).is_some()
 );
 id!(
     /// A role, as policies name it.
@@ -142,6 +144,33 @@ fn is_foreign(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// Host (with its port, if it is not 443) and path of an address that a client may be called by. One place has one spelling,
+/// as far as we can see to it: a host in lower case, no escapes, nothing that a reader of addresses would resolve away.
+fn document_parts(text: &str) -> Option<(&str, &str)> {
+    let rest = text.strip_prefix("https://").filter(|_| text.len() <= MAX_DOCUMENT_ADDRESS)?;
+    let (authority, path) = rest.split_at(rest.find('/')?);
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let is_host = host.split('.').all(|label| {
+        !label.is_empty()
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    });
+    let is_port = port.is_none_or(|port| {
+        let digits = !port.starts_with('0') && port.bytes().all(|b| b.is_ascii_digit());
+        digits && port != "443" && port.parse::<u16>().is_ok()
+    });
+    // RFC 3986 section 3.3, without escapes.
+    let is_path = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&b))
+        && !path.split('/').any(|segment| matches!(segment, "." | ".."));
+    (is_host && is_port && is_path).then_some((authority, path))
+}
+
+const MAX_DOCUMENT_ADDRESS: usize = 512;
+
 fn foreign(issuer: &str, name: &str, kind: &'static str) -> Result<String, IdError> {
     let text = format!("{issuer}#{name}");
     if is_foreign(&text) && !issuer.contains('#') {
@@ -190,10 +219,24 @@ impl FhirUser {
     }
 }
 
+impl ClientId {
+    /// The host, with its port if it has one, where a client says what it is, if it does.
+    #[must_use]
+    pub fn document_host(&self) -> Option<&str> {
+        document_parts(&self.0).map(|(authority, _)| authority)
+    }
+
+    /// Whether it is the address of a metadata document.
+    #[must_use]
+    pub fn is_document(&self) -> bool {
+        self.document_host().is_some()
+    }
+}
+
 impl From<&ClientId> for Subject {
     /// A client that acts for itself is its own subject. RFC 9068 section 2.2.
     fn from(id: &ClientId) -> Self {
-        // INVARIANT: both have the same rule.
+        // INVARIANT: both have the same rule but for addresses of documents, and no client that has one acts for itself.
         Self(id.0.clone())
     }
 }
@@ -254,6 +297,48 @@ mod tests {
             assert!(Subject::foreign(issuer, name).is_err(), "{issuer} {name}");
         }
         assert!(Subject::foreign(issuer, &"x".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn an_address_of_a_document_has_one_spelling_and_is_nobody_elses_name() {
+        for good in
+            ["https://app.example.org/client.json", "https://app.example.org/", "https://localhost:8443/a/b"]
+        {
+            let id: ClientId = good.parse().unwrap();
+            assert!(id.is_document() && !id.is_foreign(), "{good}");
+            assert!(good.parse::<Subject>().is_err(), "{good}");
+        }
+        let id: ClientId = "https://localhost:8443/a".parse().unwrap();
+        assert_eq!(id.document_host(), Some("localhost:8443"));
+        for bad in [
+            "http://app.example.org/c",
+            "https://app.example.org",
+            "https:///c",
+            "https://u@app.example.org/c",
+            "https://u:p@app.example.org/c",
+            "https://app.example.org/c?a=b",
+            "https://app.example.org/a/../c",
+            "https://app.example.org/./c",
+            "https://app.example.org/..",
+            "https://app.example.org/%2e%2e/c",
+            "https://app.example.org\\@evil.example/c",
+            "https://App.example.org/c",
+            "https://app.example.org./c",
+            "https://app.example.org:443/c",
+            "https://app.example.org:/c",
+            "https://app.example.org:08443/c",
+            "https://app.example.org:65536/c",
+            "https://[::1]/c",
+            "https://äpp.example/c",
+            " https://app.example.org/c",
+        ] {
+            assert!(bad.parse::<ClientId>().is_err(), "{bad}");
+        }
+        let long = format!("https://app.example.org/{}", "x".repeat(MAX_DOCUMENT_ADDRESS));
+        assert!(long.parse::<ClientId>().is_err());
+        // With a fragment it would be another issuer's.
+        assert!(!"https://app.example.org/c#x".parse::<ClientId>().unwrap().is_document());
+        assert!("lab".parse::<ClientId>().unwrap().document_host().is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod authorization;
 pub mod authorization_details;
 pub mod client_authentication;
+pub mod client_metadata;
 pub mod device;
 pub mod dpop;
 pub mod error;

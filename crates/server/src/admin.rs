@@ -10,7 +10,6 @@ mod clients;
 mod explain;
 mod keys;
 mod log;
-mod registration;
 mod sessions;
 pub(crate) mod socket;
 mod users;
@@ -25,7 +24,6 @@ use chartgate_values::{Clock, Phi};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use clients::NewClient;
 pub(crate) use explain::Supposed;
 pub(crate) use keys::Rotation;
 pub(crate) use users::NewUser;
@@ -39,6 +37,7 @@ use crate::live::keys::{KeyError, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::trusted_issuers::LiveIssuers;
 use crate::passwords::{HashError, Passwords};
+use crate::registration::{NewClient, Unregistrable};
 use crate::store::{Store, StoreError};
 
 /// A command, as it travels over the socket. It has no `Debug`, for it may hold a password or token.
@@ -135,6 +134,8 @@ pub(crate) enum CommandError {
     NameTaken(String),
     #[error("{0}")]
     Invalid(String),
+    #[error(transparent)]
+    Client(#[from] Unregistrable),
     #[error(transparent)]
     Id(#[from] IdError),
     #[error(transparent)]

@@ -36,6 +36,7 @@ use crate::net::throttle::Throttle;
 use crate::net::tls::{Certificate, ClientAuthorities};
 use crate::passwords::Passwords;
 use crate::pep::{Gateway, Streams};
+use crate::registration::documents::Documents;
 use crate::secrets::Secrets;
 use crate::spool::Spools;
 use crate::store::Store;
@@ -314,6 +315,14 @@ impl App {
             clock: Arc::clone(&self.clock),
         });
         let server = AuthorizationServer {
+            documents: Documents::new(
+                config.registration.clone(),
+                Arc::clone(&self.egress),
+                Arc::clone(&self.store),
+                self.log.journal.clone(),
+                Arc::clone(&self.throttle),
+                Arc::clone(&self.clock),
+            ),
             issuer: config.issuer.clone(),
             tokens: config.tokens.clone(),
             timeouts: config.sessions,

@@ -45,6 +45,7 @@ use crate::live::tokens::OwnTokens;
 use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::throttle::Throttle;
 use crate::net::tls::ClientAuthorities;
+use crate::registration::documents::Documents;
 use crate::store::Store;
 
 pub(crate) use revocations::Followers;
@@ -57,6 +58,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) routes: Arc<[Route]>,
     pub(crate) store: Arc<Store>,
     pub(crate) apps: Arc<Apps>,
+    pub(crate) documents: Documents,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) client_keys: Arc<ClientKeys>,
     pub(crate) issuers: Arc<LiveIssuers>,

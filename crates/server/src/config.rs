@@ -8,6 +8,7 @@ mod egress;
 mod keys;
 mod lifetimes;
 mod listen;
+mod registration;
 mod route;
 mod section;
 mod source;
@@ -28,6 +29,7 @@ pub(crate) use egress::Egress;
 pub(crate) use keys::MasterKeySource;
 pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, SigningKeys, Tokens};
 pub(crate) use listen::{Listen, Network};
+pub(crate) use registration::{DocumentHosts, Registration};
 pub(crate) use route::{HttpRule, Route, RouteKind, SignInDemand, TokenForm, UpdateCreate};
 use section::{Reading, Section};
 pub(crate) use source::ConfigError;
@@ -61,6 +63,8 @@ pub(crate) struct Config {
     /// Whose tokens are believed beside our own.
     pub(crate) trusted_issuers: Vec<TrustedIssuer>,
     pub(crate) approvals: Approvals,
+    /// Clients that register themselves.
+    pub(crate) registration: Registration,
     /// Where calls may go that others asked for.
     pub(crate) egress: Egress,
 }
@@ -130,6 +134,8 @@ impl Config {
         policy.finish(reading);
         let section = root.table(reading, "approvals");
         let approvals = Approvals::read(reading, section);
+        let section = root.table(reading, "registration");
+        let registration = Registration::read(reading, section);
         let section = root.table(reading, "egress");
         let egress = Egress::read(reading, section);
         let base = issuer.clone().unwrap_or_default();
@@ -169,6 +175,7 @@ impl Config {
             routes: routes.into(),
             trusted_issuers,
             approvals,
+            registration,
             egress,
             file: PathBuf::new(),
         })

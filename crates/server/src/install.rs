@@ -8,10 +8,11 @@ use anyhow::{Context as _, bail};
 use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, Consent, GrantType};
 use serde_json::Value;
 
-use crate::admin::{Administrator, Command, NewClient, NewUser, Operator};
+use crate::admin::{Administrator, Command, NewUser, Operator};
 use crate::app::{App, DataLock, log_origin};
 use crate::cli::print;
 use crate::config::Config;
+use crate::registration::NewClient;
 use crate::secrets::Secrets;
 
 /// The policy pack that comes with us.

@@ -21,6 +21,7 @@ mod net;
 mod pages;
 mod passwords;
 mod pep;
+mod registration;
 mod secrets;
 mod serve;
 mod spool;

@@ -7,6 +7,7 @@
 pub(crate) mod backchannel_requests;
 pub(crate) mod care;
 pub(crate) mod checkpoint;
+pub(crate) mod client_documents;
 pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod consents;

@@ -74,10 +74,11 @@ pub fn next(
         return Step::PickPatient;
     }
     // RFC 8252 section 8.6: anybody can say that they are a public client, so what it was given before says nothing.
-    let authenticates = client.token_endpoint_auth_method != AuthMethod::None;
+    // Nor of one that registered itself: nobody here has looked at it, and what stands in its document changes.
+    let is_known = client.token_endpoint_auth_method != AuthMethod::None && !client.client_id.is_document();
     // Details name records, and are looked at each time.
     let plain = pending.authorization_details.is_empty();
-    let again = authenticates && plain && pending.ask_again == AskAgain::No;
+    let again = is_known && plain && pending.ask_again == AskAgain::No;
     let covered = again && scope.is_subset_of(consented_before);
     // RFC 8628 section 5.4: a code may have come from anybody, so its person is asked in any case.
     let asks = match &pending.reply_to {

@@ -192,6 +192,11 @@ fn seeds_and_their_mutations_break_nothing_that_reads_proofs() {
 }
 
 #[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_what_clients_say_of_themselves() {
+    run("client_metadata", super::fuzz_client_metadata);
+}
+
+#[test]
 fn the_feed_of_cut_offs_stands_any_text() {
     run("revocations", super::fuzz_revocations);
     let seed = std::fs::read(seeds("revocations").join("all_kinds")).unwrap();

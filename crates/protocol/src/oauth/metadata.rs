@@ -108,6 +108,9 @@ pub struct ServerMetadata {
     pub require_signed_request_object: bool,
     /// OpenID Connect Core section 6.2.
     pub request_uri_parameter_supported: bool,
+    /// draft-ietf-oauth-client-id-metadata-document section 5: `true`, or nothing is said.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub client_id_metadata_document_supported: bool,
     /// RFC 9728 section 4: the resource servers behind this gateway.
     pub protected_resources: Vec<String>,
 }

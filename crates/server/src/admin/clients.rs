@@ -1,45 +1,27 @@
 //! OAuth clients.
 
-use std::collections::BTreeSet;
-
 use chartgate_access::client::{
-    AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, PushedRequests,
-    SignedRequests, TokenStatus,
+    AuthMethod, BoundTokens, Client, ClientOptions, PushedRequests, SignedRequests, TokenStatus,
 };
-use chartgate_access::ids::{ClientId, Role};
+use chartgate_access::ids::ClientId;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::Event;
-use chartgate_protocol::oauth::redirect::RedirectUri;
-use chartgate_protocol::oauth::scope::ScopeSet;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
 use crate::entropy::{digest_of, opaque_secret};
+use crate::registration::{NewClient, settle};
 use crate::store::StoreError;
 use crate::store::users::Added;
-
-/// A client to be registered. What is left out follows from its kind.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewClient {
-    pub(crate) client_id: ClientId,
-    pub(crate) kind: ClientKind,
-    pub(crate) redirect_uris: Vec<RedirectUri>,
-    pub(crate) grant_types: BTreeSet<GrantType>,
-    pub(crate) scope: ScopeSet,
-    pub(crate) audience: Option<String>,
-    pub(crate) auth_method: Option<AuthMethod>,
-    pub(crate) jwks: Option<Value>,
-    pub(crate) roles: BTreeSet<Role>,
-    pub(crate) consent: Option<Consent>,
-    pub(crate) options: ClientOptions,
-}
 
 impl Administrator {
     /// Registers a client and shows it, with its secret this once.
     pub(super) async fn add_client(&self, by: Operator, new: NewClient) -> Result<Value, CommandError> {
-        let client = super::registration::settle(new)?;
+        if new.client_id.is_document() {
+            let text = format!("`{}` is an address: whoever is there registers itself", new.client_id);
+            return Err(CommandError::Invalid(text));
+        }
+        let client = settle(new)?;
         if self.store.read(|sql| sql.client(&client.client_id))?.is_some() {
             return Err(CommandError::NameTaken(client.client_id.to_string()));
         }

@@ -20,7 +20,7 @@ use super::AuthorizationServer;
 use super::error::{Challenge, OAuthError};
 use crate::entropy::digest_of;
 use crate::live::client_keys::NoKeys;
-use crate::net::door::Door;
+use crate::net::origin::Origin;
 use crate::store::StoreError;
 use crate::store::used_assertions::FirstUse;
 
@@ -39,7 +39,7 @@ pub(super) struct NotAuthenticated {
 /// another way than its own.
 pub(super) async fn authenticate_client(
     server: &AuthorizationServer,
-    door: &Door,
+    origin: &Origin,
     headers: &HeaderMap,
     form: &Form,
     now: Timestamp,
@@ -90,8 +90,13 @@ pub(super) async fn authenticate_client(
         error: e.into(),
     };
     let Ok(id) = claimed.parse::<ClientId>() else { return Err(fail("unknown-client")) };
-    let Some(client) = server.store.read(|sql| sql.client(&id)).map_err(unavailable)? else {
-        return Err(fail("unknown-client"));
+    let client = match server.documents.find(&id, origin).await {
+        Ok(Some(client)) => client,
+        Ok(None) => return Err(fail("unknown-client")),
+        Err(e) => {
+            let reason = "client-unavailable";
+            return Err(NotAuthenticated { claimed: Some(claimed), reason, error: e.into() });
+        }
     };
     match (client.token_endpoint_auth_method, proof) {
         (AuthMethod::None, Proof::None | Proof::RefreshToken) => Ok(client),
@@ -104,7 +109,7 @@ pub(super) async fn authenticate_client(
             }
         }
         (AuthMethod::TlsClientAuth | AuthMethod::SelfSignedTlsClientAuth, Proof::None) => {
-            match certificate::check(server, &client, door, now) {
+            match certificate::check(server, &client, &origin.door, now) {
                 Ok(()) => Ok(client),
                 Err(cause) => Err(fail(cause.reason())),
             }

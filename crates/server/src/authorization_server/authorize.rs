@@ -37,6 +37,7 @@ use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::pages;
+use crate::registration::documents::FindError;
 use crate::store::pending::Took;
 use crate::store::{Sql, StoreError};
 use reply::{bad_request, expired, unavailable};
@@ -49,7 +50,7 @@ pub(super) async fn by_query(
 ) -> Response {
     server.throttle.count(origin.ip);
     match Form::parse(query.as_deref().unwrap_or_default()) {
-        Ok(form) => begin(&server, &form, &headers).await,
+        Ok(form) => begin(&server, &origin, &form, &headers).await,
         Err(error) => bad_request(&error.to_string()),
     }
 }
@@ -62,18 +63,18 @@ pub(super) async fn by_form(
 ) -> Response {
     server.throttle.count(origin.ip);
     match client_request::form(&headers, &body) {
-        Ok(form) => begin(&server, &form, &headers).await,
+        Ok(form) => begin(&server, &origin, &form, &headers).await,
         Err(error) => bad_request(&error.description),
     }
 }
 
 /// Checks a request and keeps it for its person.
-async fn begin(server: &AuthorizationServer, form: &Form, headers: &HeaderMap) -> Response {
+async fn begin(server: &AuthorizationServer, origin: &Origin, form: &Form, headers: &HeaderMap) -> Response {
     if let Some(pushed) = form.get("request_uri").and_then(|uri| uri.parse::<PushedUri>().ok()) {
-        return begin_pushed(server, form, &pushed, headers).await;
+        return begin_pushed(server, origin, form, &pushed, headers).await;
     }
     let Some(client_id) = form.get("client_id") else { return bad_request("client_id is missing") };
-    let client = match find_client(server, client_id) {
+    let client = match find_client(server, client_id, origin).await {
         Ok(Some(client)) => client,
         Ok(None) => return bad_request(NOT_REGISTERED),
         Err(error) => return unavailable(&error),
@@ -116,6 +117,7 @@ const NOT_REGISTERED: &str = "the application or its redirect address is not reg
 /// does not (ATTACKS O22, O23).
 async fn begin_pushed(
     server: &AuthorizationServer,
+    origin: &Origin,
     form: &Form,
     pushed: &PushedUri,
     headers: &HeaderMap,
@@ -123,10 +125,10 @@ async fn begin_pushed(
     let Some(client_id) = form.get("client_id").and_then(|id| id.parse::<ClientId>().ok()) else {
         return bad_request("client_id is missing");
     };
-    match server.store.read(|sql| sql.client(&client_id)) {
+    match server.documents.find(&client_id, origin).await {
         Ok(Some(_)) => {}
         Ok(None) => return bad_request("the application is not registered here"),
-        Err::<_, StoreError>(error) => return unavailable(&error),
+        Err(error) => return unavailable(&error),
     }
     let (digest, now) = (digest_of(pushed.secret()), server.clock.now());
     match server.store.write(move |sql| sql.take_pushed_request(&digest, &client_id, now)).await {
@@ -158,9 +160,13 @@ async fn keep(server: &AuthorizationServer, pending: PendingAuthorization, heade
     response
 }
 
-fn find_client(server: &AuthorizationServer, id: &str) -> Result<Option<Client>, StoreError> {
+async fn find_client(
+    server: &AuthorizationServer,
+    id: &str,
+    origin: &Origin,
+) -> Result<Option<Client>, FindError> {
     let Ok(id) = id.parse::<ClientId>() else { return Ok(None) };
-    server.store.read(|sql| sql.client(&id))
+    server.documents.find(&id, origin).await
 }
 
 /// Whether this client may ask for this.

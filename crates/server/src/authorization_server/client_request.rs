@@ -69,7 +69,7 @@ impl ClientRequest {
     ) -> Result<Self, OAuthError> {
         let form = form(headers, body)?;
         let now = server.clock.now();
-        match authenticate_client(server, &origin.door, headers, &form, now).await {
+        match authenticate_client(server, origin, headers, &form, now).await {
             Ok(client) => Ok(Self { client, form }),
             Err(failure) => Err(record_stranger(server, origin, failure, now).await),
         }

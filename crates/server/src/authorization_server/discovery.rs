@@ -131,6 +131,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         request_object_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         require_signed_request_object: false,
         request_uri_parameter_supported: false,
+        client_id_metadata_document_supported: server.documents.are_taken(),
         protected_resources: server.routes.iter().map(|route| route.audience.clone()).collect(),
     })
 }

@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::net::access_token::DPOP_NONCE;
 use crate::net::reserve::KeptForOthers;
+use crate::registration::documents::FindError;
 use crate::store::StoreError;
 
 /// A refusal, with its cause in words for the record and the code for the client.
@@ -81,6 +82,13 @@ impl From<ProofError> for OAuthError {
 impl From<StoreError> for OAuthError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "store");
+        Self::unavailable()
+    }
+}
+
+impl From<FindError> for OAuthError {
+    fn from(error: FindError) -> Self {
+        tracing::error!(%error, "client");
         Self::unavailable()
     }
 }

@@ -19,7 +19,8 @@ use chartgate_protocol::oauth::scope::ScopeSet;
 mod responses;
 
 use super::operate::read;
-use crate::admin::{Command, NewClient};
+use crate::admin::Command;
+use crate::registration::NewClient;
 use responses::{RequestObjects, Responses};
 
 #[derive(Debug, clap::Args)]

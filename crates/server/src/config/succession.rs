@@ -64,6 +64,7 @@ impl Config {
             policy_dir: self.policy_dir.clone(),
             routes: Arc::clone(&new.routes),
             approvals: self.approvals,
+            registration: new.registration,
             egress: new.egress,
             trusted_issuers: new.trusted_issuers,
         };

@@ -106,6 +106,33 @@ fn routes_that_overlap_or_take_our_paths_are_refused() {
 }
 
 #[test]
+fn who_may_register_itself_is_named_by_host_and_never_without_a_limit() {
+    let with = |table: &str| read(&format!("{GOOD}[registration]\n{table}\n"), &[]).map(|c| c.registration);
+    let admits = |hosts: &str, id: &str| {
+        let registration = with(&format!("documents = [{hosts}]\nscope = \"openid\"")).unwrap();
+        registration.admits(&id.parse().unwrap())
+    };
+    let id = "https://app.example.org/c";
+    assert!(!read(GOOD, &[]).unwrap().registration.admits(&id.parse().unwrap()));
+    for (hosts, admitted) in [
+        ("", false),
+        ("\"app.example.org\"", true),
+        ("\"*\"", true),
+        ("\"example.org\"", false),
+        ("\"app.example.org:8443\"", false),
+    ] {
+        assert_eq!(admits(hosts, id), admitted, "{hosts}");
+    }
+    assert!(!admits("\"*\"", "app") && !admits("\"*\"", "https://app.example.org#c"));
+    let errors = with("documents = [\"*\"]").unwrap_err().join("\n");
+    assert!(errors.contains("`registration.scope`"), "{errors}");
+    for bad in ["https://app.example.org", "*.example.org", "App.example.org", "app.example.org:443", ""] {
+        let errors = with(&format!("documents = [\"{bad}\"]\nscope = \"openid\"")).unwrap_err().join("\n");
+        assert!(errors.contains("is no host"), "{bad}: {errors}");
+    }
+}
+
+#[test]
 fn what_is_not_toml_is_named_by_its_line() {
     let errors = read("issuer = \"https://a\"\n[tls\n", &[]).unwrap_err().join("\n");
     assert!(errors.contains("line 2: not TOML"), "{errors}");

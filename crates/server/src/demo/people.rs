@@ -7,9 +7,10 @@ use chartgate_access::ids::Role;
 use chartgate_protocol::jose::{Algorithm, SigningKey};
 use serde_json::{Value, json};
 
-use crate::admin::{Administrator, Command, NewClient, NewUser, Operator};
+use crate::admin::{Administrator, Command, NewUser, Operator};
 use crate::entropy::opaque_secret;
 use crate::install::terminal_client;
+use crate::registration::NewClient;
 
 /// A person of the demo.
 pub(super) struct Person {

@@ -203,7 +203,7 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Fetched,
 }
 
 /// For how long an answer may be kept, if it says so. RFC 9111 section 5.2.2.
-fn kept_for(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn kept_for(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
     let said = lines.flat_map(|line| line.split(',')).filter_map(|word| {
         let word = word.trim().to_ascii_lowercase();

@@ -26,6 +26,8 @@ use crate::store::pending::Took;
 #[template(path = "consent.html")]
 struct ConsentPage<'a> {
     application: &'a str,
+    /// Where it says itself what it is.
+    host: Option<&'a str>,
     username: &'a str,
     wishes: Vec<String>,
     patient: Option<&'a str>,
@@ -47,6 +49,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     };
     let page = ConsentPage {
         application: begun.client.client_id.as_str(),
+        host: begun.client.client_id.document_host(),
         username: present.user.name.as_str(),
         wishes: wishes(&grantable_by_a_person(&begun.pending.scope))
             .into_iter()

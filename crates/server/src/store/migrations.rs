@@ -17,6 +17,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0010_logout_notices.sql"),
     include_str!("migrations/0011_backchannel_requests.sql"),
     include_str!("migrations/0012_key_usage.sql"),
+    include_str!("migrations/0013_client_documents.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -86,6 +86,8 @@ mod questions;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod registration;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod reserve;

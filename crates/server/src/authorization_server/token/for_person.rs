@@ -89,6 +89,8 @@ pub(super) async fn issue_for_person(
         First::Of => (grant.scope.clone(), None),
         First::After { digest, scope } => (scope, Some(digest)),
     };
+    // A client that registered itself may have less by now than when the grant was made.
+    let scope = client.grantable(&scope);
     let claims = mint.for_person(&gate, &grant, &user, &scope).map_err(not_a_claim)?;
     let access_token = access_token(server, client, claims).await?;
     let id_token = if scope.contains("openid") {

@@ -1,6 +1,6 @@
 //! An upstream that wants to know who calls: over TLS, with a certificate or a token of its own token endpoint.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -37,6 +37,10 @@ pub(crate) struct Seen {
     pub(crate) keys: Option<String>,
     /// How often it was asked.
     pub(crate) keys_asked: usize,
+    /// What clients say of themselves, by path.
+    pub(crate) documents: BTreeMap<String, Document>,
+    /// Which of it was asked for.
+    pub(crate) documents_asked: Vec<String>,
     /// What was said under `/logout`: the path and the body.
     pub(crate) logouts: Vec<(String, String)>,
     /// What is answered there, one after the other; nothing: 200.
@@ -45,6 +49,14 @@ pub(crate) struct Seen {
     pub(crate) pings: Vec<(String, String)>,
     /// What those are answered.
     pub(crate) ping_answer: StatusCode,
+}
+
+/// What is answered under a path.
+#[derive(Clone)]
+pub(crate) struct Document {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
 }
 
 /// The server. It ends with its value.
@@ -143,6 +155,14 @@ async fn answer(
         return answer(StatusCode::OK, token);
     }
     let mut seen = seen.lock().unwrap();
+    if let Some(document) = seen.documents.get(head.uri.path()).cloned() {
+        seen.documents_asked.push(head.uri.path().to_owned());
+        let mut response = Response::builder().status(document.status);
+        for (name, value) in document.headers {
+            response = response.header(name, value);
+        }
+        return Ok(response.body(Full::from(document.body)).unwrap());
+    }
     if head.uri.path() == "/keys" {
         seen.keys_asked = seen.keys_asked.saturating_add(1);
         return match seen.keys.clone() {

@@ -7,19 +7,46 @@ use chartgate_access::client::{
     AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, Permission,
     PushedRequests, SignedRequests,
 };
+use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::profile::Clients;
 use chartgate_protocol::jose::{Algorithm, EncryptionKey, KeySet};
 use chartgate_protocol::oauth::mtls::{RegisteredCertificates, RegisteredSubject};
 use chartgate_protocol::oauth::redirect::RedirectUri;
-
+use chartgate_protocol::oauth::scope::ScopeSet;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::CommandError;
-use super::clients::NewClient;
+pub(crate) mod documents;
 
-/// Fills in what follows from the kind, and refuses what makes no sense together.
-pub(super) fn settle(new: NewClient) -> Result<Client, CommandError> {
-    let invalid = |text: String| Err(CommandError::Invalid(text));
+/// A client to be registered. What is left out follows from its kind.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewClient {
+    pub(crate) client_id: ClientId,
+    pub(crate) kind: ClientKind,
+    pub(crate) redirect_uris: Vec<RedirectUri>,
+    pub(crate) grant_types: BTreeSet<GrantType>,
+    pub(crate) scope: ScopeSet,
+    pub(crate) audience: Option<String>,
+    pub(crate) auth_method: Option<AuthMethod>,
+    pub(crate) jwks: Option<Value>,
+    pub(crate) roles: BTreeSet<Role>,
+    pub(crate) consent: Option<Consent>,
+    pub(crate) options: ClientOptions,
+}
+
+/// Why a client cannot be what it shall be, in words for whoever registers it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unregistrable(pub(crate) String);
+
+/// Fills in what follows from the kind, and refuses what makes no sense together. Every registration is the outcome of
+/// this, whoever writes it and whether it is the first or not (ATTACKS O25).
+///
+/// # Errors
+/// [`Unregistrable`], by the first cause.
+pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
+    let invalid = |text: String| Err(Unregistrable(text));
     let id = new.client_id;
     if id.is_foreign() {
         return invalid(format!("`{id}` is a name of another issuer's"));
@@ -154,8 +181,8 @@ fn check_certificates(
     method: AuthMethod,
     jwks: Option<&Value>,
     subject: Option<&RegisteredSubject>,
-) -> Result<(), CommandError> {
-    let invalid = |text: &str| Err(CommandError::Invalid(text.to_owned()));
+) -> Result<(), Unregistrable> {
+    let invalid = |text: &str| Err(Unregistrable(text.to_owned()));
     match (method, subject) {
         (AuthMethod::TlsClientAuth, None) => {
             return invalid("tls_client_auth needs the one name that its certificate has to have");

@@ -1,0 +1,326 @@
+//! Clients that say under their own address what they are (draft-ietf-oauth-client-id-metadata-document): rows O24 and O25
+//! of the corpus.
+
+use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey, jws};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::browser::{App, Browser, CALLBACK, Tokens};
+use crate::client_keys::OUT;
+use crate::fakes::secured::{Certificates, Document, Secured, certificates};
+use crate::gateway::{Gateway, Scratch};
+use crate::parallel::{FIFTY, at_once};
+use crate::routes::serve_in;
+use crate::wire::{Answer, Call, encode};
+
+const SCOPE: &str = "openid offline_access orders.read";
+
+/// A gateway that takes documents of `{host}`, and the server that has them.
+async fn serve(name: &str, documents: &str, egress: &str) -> (Gateway, Secured) {
+    let scratch = Scratch::new(name);
+    certificates(scratch.path());
+    let server = Secured::start(scratch.path(), Certificates::NotWanted).await;
+    let documents = documents.replace("{host}", &host(&server));
+    (serve_in(scratch, "", &format!("{documents}{egress}"), "openid"), server)
+}
+
+fn listed() -> String {
+    format!("[registration]\ndocuments = [\"{{host}}\"]\nscope = \"{SCOPE}\"\n")
+}
+
+fn host(server: &Secured) -> String {
+    format!("localhost:{}", server.port)
+}
+
+fn address(server: &Secured, path: &str) -> String {
+    format!("https://{}{path}", host(server))
+}
+
+/// Publishes a document for a public client, with some members changed or, by `null`, left out.
+fn publish(server: &Secured, path: &str, changes: &Value) {
+    let mut document = json!({
+        "client_id": address(server, path),
+        "client_name": "Nice application",
+        "redirect_uris": [CALLBACK],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "token_endpoint_auth_method": "none",
+    });
+    let members = document.as_object_mut().unwrap();
+    members.extend(changes.as_object().unwrap().clone());
+    members.retain(|_, value| !value.is_null());
+    put(server, path, StatusCode::OK, &[("content-type", "application/json")], document.to_string());
+}
+
+fn put(server: &Secured, path: &str, status: StatusCode, headers: &[(&'static str, &str)], body: String) {
+    let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    server.seen.lock().unwrap().documents.insert(path.to_owned(), Document { status, headers, body });
+}
+
+fn asked(server: &Secured, path: &str) -> usize {
+    server.seen.lock().unwrap().documents_asked.iter().filter(|one| *one == path).count()
+}
+
+fn app(client: &str) -> App<'_> {
+    App { client, secret: None, scope: SCOPE, patient: None, route: "/orders" }
+}
+
+fn start(gateway: &Gateway, client: &str) -> Call {
+    let request = app(client).request(gateway);
+    let mut fields: Vec<(&str, &str)> = request.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    fields.retain(|(name, _)| *name != "aud");
+    Call::get(&format!("/authorize?{}", encode(&fields)))
+}
+
+/// Whether a client is one.
+async fn is_known(gateway: &Gateway, client: &str) -> bool {
+    let answer: Answer = start(gateway, client).to(gateway).await;
+    match answer.status {
+        303 => true,
+        400 => {
+            assert!(answer.text().contains("not registered here"), "{}", answer.text());
+            false
+        }
+        other => panic!("{other}: {}", answer.text()),
+    }
+}
+
+/// As if so much time had passed since every document was fetched.
+fn age(gateway: &Gateway, hours: i64) {
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    let text = "UPDATE client_documents SET fetched_at = fetched_at - ?1, fresh_until = fresh_until - ?1";
+    assert!(database.execute(text, [hours.saturating_mul(3_600_000_000)]).unwrap() > 0);
+}
+
+fn added(gateway: &Gateway, event: &str, client: &str) -> Vec<Value> {
+    let mut records = gateway.audit(&["--client", client]);
+    records.retain(|record| record["event"] == event);
+    records
+}
+
+fn open_orders() -> &'static str {
+    "[[route]]\nname = \"orders\"\nkind = \"http\"\npath = \"/orders\"\nupstream = \"http://127.0.0.1:9\"\n\
+     [[route.allow]]\nmethods = [\"GET\"]\npath = \"/orders/{id}\"\nscope = \"orders.read\"\nroles = [\"billing\"]\n"
+}
+
+#[tokio::test]
+async fn who_says_under_its_address_what_it_is_needs_no_other_registration_and_gets_no_more_than_such_may() {
+    let (gateway, server) = serve("cimd", &listed(), &format!("{OUT}{}", open_orders())).await;
+    let metadata = Call::get("/.well-known/oauth-authorization-server").to(&gateway).await.json();
+    assert_eq!(metadata["client_id_metadata_document_supported"], true);
+    publish(&server, "/app", &json!({ "scope": format!("{SCOPE} orders.write system/*.rs") }));
+    let id = address(&server, "/app");
+    let (mut browser, bea) = (Browser::default(), gateway.person("billing", &[]));
+    let page = browser.follow(&gateway, start(&gateway, &id).place().1).await;
+    let filled = [("username", bea.name.as_str()), ("password", bea.password.as_str())];
+    let page = browser.submit(&gateway, &page, &filled).await;
+    assert!(page.text().contains("Nobody here has looked at this application"), "{}", page.text());
+    assert!(page.text().contains(&format!("<strong>{}</strong>", host(&server))));
+    assert!(!page.text().contains("Nice application"), "what anybody can call themselves");
+
+    let wide = App { scope: "openid offline_access orders.read orders.write", ..app(&id) };
+    let tokens = wide.tokens(&gateway, &bea).await;
+    assert_eq!(tokens.answer["scope"], "offline_access openid orders.read");
+    assert_eq!(tokens.claims()["client_id"], id.as_str());
+    let again = Tokens::of(&wide.refresh_call(tokens.refresh()).to(&gateway).await);
+    assert_eq!(asked(&server, "/app"), 1);
+    let shown: Value =
+        serde_json::from_str(&gateway.command(&["client", "show", &id, "--output", "json"])).unwrap();
+    for (member, value) in [
+        ("kind", json!("public")),
+        ("scope", json!("offline_access openid orders.read")),
+        ("consent", json!("ask")),
+        ("roles", json!([])),
+        ("permissions", json!([])),
+    ] {
+        assert_eq!(shown[member], value, "{member}");
+    }
+    let records = added(&gateway, "client.add", &id);
+    assert_eq!((records.len(), &records[0]["detail"]["registered_by"]), (1, &json!("document")));
+
+    // What an administrator removed is gone, whatever its document says.
+    gateway.command(&["client", "remove", &id]);
+    assert_eq!(Call::get("/userinfo").bearer(&again.access).to(&gateway).await.status, 401);
+    assert!(!is_known(&gateway, &id).await);
+    assert_eq!(wide.refresh_call(again.refresh()).to(&gateway).await.error(), "invalid_client");
+    assert_eq!(asked(&server, "/app"), 1);
+}
+
+#[tokio::test]
+async fn a_client_may_show_by_a_published_key_who_it_is() {
+    let (gateway, server) = serve("cimd-keys", &listed(), &format!("{OUT}{}", open_orders())).await;
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let set = KeySet::from_iter([key.verifying_key().clone()]);
+    server.seen.lock().unwrap().keys = Some(serde_json::to_string(&set).unwrap());
+    let by_key =
+        json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": address(&server, "/keys") });
+    publish(&server, "/app", &by_key);
+    let id = address(&server, "/app");
+    let push = |key: &SigningKey, jti: &str| {
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let claims = json!({ "iss": id, "sub": id, "aud": gateway.issuer, "exp": now.saturating_add(200), "jti": jti });
+        let assertion = jws::sign(key, "JWT", &claims).unwrap();
+        let request = app(&id).request(&gateway);
+        let mut fields: Vec<(&str, &str)> =
+            request.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        fields.extend([("client_assertion_type", kind), ("client_assertion", &assertion)]);
+        Call::form("/par", &fields)
+    };
+    let pushed = push(&key, "a").to(&gateway).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let other = SigningKey::generate(Algorithm::ES256).unwrap();
+    assert_eq!(push(&other, "b").to(&gateway).await.error(), "invalid_client");
+    let nameless = app(&id).call("/par", &[("response_type", "code")]).to(&gateway).await;
+    assert_eq!(nameless.error(), "invalid_client", "without its key it is anybody");
+}
+
+#[tokio::test]
+async fn o24_what_is_no_good_document_makes_no_client() {
+    let (gateway, server) = serve("cimd-bad", &listed(), &format!("{OUT}{}", open_orders())).await;
+    publish(&server, "/good", &json!({}));
+    assert!(is_known(&gateway, &address(&server, "/good")).await);
+    let elsewhere = address(&server, "/good");
+    for (path, changes) in [
+        ("/other-id", json!({ "client_id": elsewhere })),
+        ("/no-id", json!({ "client_id": null })),
+        ("/secret", json!({ "client_secret": "hunter2" })),
+        ("/basic", json!({ "token_endpoint_auth_method": "client_secret_basic" })),
+        ("/no-keys", json!({ "token_endpoint_auth_method": "private_key_jwt" })),
+        ("/service", json!({ "grant_types": ["client_credentials"] })),
+        ("/nowhere", json!({ "redirect_uris": [] })),
+        ("/script", json!({ "redirect_uris": ["javascript:alert(1)"] })),
+        ("/long", json!({ "client_name": "x".repeat(64 << 10) })),
+    ] {
+        publish(&server, path, &changes);
+        assert!(!is_known(&gateway, &address(&server, path)).await, "{path}");
+        assert_eq!(asked(&server, path), 1, "{path}");
+        assert!(!is_known(&gateway, &address(&server, path)).await, "{path}");
+        assert_eq!(asked(&server, path), 1, "{path}: not again so soon");
+    }
+    put(&server, "/moved", StatusCode::FOUND, &[("location", "/good")], String::new());
+    put(&server, "/page", StatusCode::OK, &[("content-type", "text/html")], "{}".to_owned());
+    for path in ["/moved", "/page", "/busy"] {
+        assert!(!is_known(&gateway, &address(&server, path)).await, "{path}");
+    }
+    assert_eq!(asked(&server, "/good"), 1, "a redirect is not followed");
+
+    // Nobody is asked by another spelling, or where others are.
+    let before = server.seen.lock().unwrap().documents_asked.len();
+    for id in [
+        address(&server, "/good?x=1"),
+        address(&server, "/a/../good"),
+        address(&server, "/%67ood"),
+        address(&server, "/good").replace("localhost", "LOCALHOST"),
+        address(&server, "/good").replace("https://", "https://u@"),
+        address(&server, "/good").replace("https://", "http://"),
+        address(&server, "/good").replace("localhost", "127.0.0.1"),
+        format!("{}#x", address(&server, "/good")),
+    ] {
+        assert!(!is_known(&gateway, &id).await, "{id}");
+    }
+    assert_eq!(server.seen.lock().unwrap().documents_asked.len(), before);
+    let all: Value = serde_json::from_str(&gateway.command(&["client", "list", "--output", "json"])).unwrap();
+    let ids: Vec<&str> = all.as_array().unwrap().iter().filter_map(|c| c["client_id"].as_str()).collect();
+    assert_eq!(ids.iter().filter(|id| id.starts_with("https:")).count(), 1, "{ids:?}");
+}
+
+#[tokio::test]
+async fn o24_documents_are_off_unless_configured_and_lead_into_no_network_of_ours() {
+    let everybody = format!("[registration]\ndocuments = [\"*\"]\nscope = \"{SCOPE}\"\n");
+    for (name, documents, egress) in [("cimd-off", "", OUT), ("cimd-private", everybody.as_str(), "")] {
+        let (gateway, server) = serve(name, documents, &format!("{egress}{}", open_orders())).await;
+        publish(&server, "/app", &json!({}));
+        assert!(!is_known(&gateway, &address(&server, "/app")).await, "{name}");
+        assert_eq!(asked(&server, "/app"), 0, "{name}");
+        let metadata = Call::get("/.well-known/openid-configuration").to(&gateway).await.json();
+        let said = metadata.get("client_id_metadata_document_supported");
+        assert_eq!(said.is_some(), name == "cimd-private", "{name}");
+        let id = address(&server, "/app");
+        let words =
+            ["client", "add", &id, "--kind", "public", "--redirect-uri", CALLBACK, "--scope", "openid"];
+        assert!(!gateway.try_command(&words).success, "nobody else registers it either");
+    }
+}
+
+#[tokio::test]
+async fn o25_a_document_that_changes_is_judged_as_the_first_was() {
+    let (gateway, server) = serve("cimd-changes", &listed(), &format!("{OUT}{}", open_orders())).await;
+    let less = address(&server, "/less");
+    publish(&server, "/less", &json!({}));
+    let tokens = app(&less).tokens(&gateway, &gateway.person("billing", &[])).await;
+    assert_eq!(tokens.answer["scope"], "offline_access openid orders.read");
+    publish(&server, "/less", &json!({ "scope": "openid offline_access" }));
+    let paths = ["/narrowed", "/secret", "/service", "/other", "/down", "/gone"];
+    for path in paths {
+        publish(&server, path, &json!({}));
+        assert!(is_known(&gateway, &address(&server, path)).await, "{path}");
+    }
+    publish(
+        &server,
+        "/narrowed",
+        &json!({ "redirect_uris": ["https://app.example.org/cb"], "scope": "openid" }),
+    );
+    publish(&server, "/secret", &json!({ "token_endpoint_auth_method": "client_secret_post" }));
+    publish(&server, "/service", &json!({ "grant_types": ["client_credentials"] }));
+    publish(&server, "/other", &json!({ "client_id": address(&server, "/down") }));
+    let down = StatusCode::SERVICE_UNAVAILABLE;
+    put(&server, "/down", down, &[], String::new());
+    put(&server, "/gone", StatusCode::NOT_FOUND, &[], String::new());
+    for path in paths {
+        assert!(is_known(&gateway, &address(&server, path)).await, "{path}: fresh");
+    }
+    age(&gateway, 23);
+    for path in paths {
+        assert!(is_known(&gateway, &address(&server, path)).await, "{path}: a day has not passed");
+        assert_eq!(asked(&server, path), 1, "{path}");
+    }
+    age(&gateway, 2);
+    for path in paths {
+        assert!(!is_known(&gateway, &address(&server, path)).await, "{path}");
+        assert_eq!(asked(&server, path), 2, "{path}");
+    }
+    let refreshed = Tokens::of(&app(&less).refresh_call(tokens.refresh()).to(&gateway).await);
+    assert_eq!(refreshed.answer["scope"], "offline_access openid", "what it has already shrinks too");
+    let id = address(&server, "/narrowed");
+    let shown: Value =
+        serde_json::from_str(&gateway.command(&["client", "show", &id, "--output", "json"])).unwrap();
+    assert_eq!(
+        (&shown["scope"], &shown["redirect_uris"][0]),
+        (&json!("openid"), &json!("https://app.example.org/cb"))
+    );
+    let records = added(&gateway, "client.change", &id);
+    assert_eq!((records.len(), &records[0]["detail"]["scope"]), (1, &json!("openid")));
+}
+
+#[tokio::test]
+async fn a_document_is_kept_for_as_long_as_its_owner_says_and_believed_for_a_day_if_nobody_answers() {
+    let (gateway, server) = serve("cimd-age", &listed(), &format!("{OUT}{}", open_orders())).await;
+    let headers = [("content-type", "application/json"), ("cache-control", "max-age=1800")];
+    for path in ["/app", "/down"] {
+        publish(&server, path, &json!({}));
+        let body = server.seen.lock().unwrap().documents[path].body.clone();
+        put(&server, path, StatusCode::OK, &headers, body);
+        assert!(is_known(&gateway, &address(&server, path)).await);
+    }
+    put(&server, "/down", StatusCode::BAD_GATEWAY, &[], String::new());
+    age(&gateway, 1);
+    for path in ["/app", "/down", "/app", "/down"] {
+        assert!(is_known(&gateway, &address(&server, path)).await, "{path}");
+    }
+    assert_eq!((asked(&server, "/app"), asked(&server, "/down")), (2, 2), "and tried once in half a minute");
+    assert_eq!(added(&gateway, "client.change", &address(&server, "/app")).len(), 0, "nothing changed");
+    age(&gateway, 24);
+    assert!(!is_known(&gateway, &address(&server, "/down")).await);
+}
+
+#[tokio::test]
+async fn fifty_at_once_ask_once_and_register_once() {
+    let (gateway, server) = serve("cimd-fifty", &listed(), &format!("{OUT}{}", open_orders())).await;
+    publish(&server, "/app", &json!({}));
+    let id = address(&server, "/app");
+    let answers = at_once(&gateway, FIFTY, |_| start(&gateway, &id)).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 303).count(), FIFTY);
+    assert_eq!(asked(&server, "/app"), 1);
+    assert_eq!(added(&gateway, "client.add", &id).len(), 1);
+}

@@ -173,6 +173,7 @@ fn claims(now: Timestamp) -> anyhow::Result<AccessTokenClaims> {
         act: None,
         cnf: None,
         authorization_details: Vec::new(),
+        status: None,
     })
 }
 

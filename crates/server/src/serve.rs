@@ -37,7 +37,7 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 /// Longer than the allocator keeps what was freed.
-const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
+const GIVE_BACK_EVERY: Duration = Duration::from_millis(250);
 /// One that has pages of its own. Nothing is written in it, so it takes no memory.
 const LARGE_BLOCK: usize = 64 << 20;
 

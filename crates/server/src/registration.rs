@@ -86,6 +86,9 @@ pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
     if grant_types.contains(&GrantType::TokenExchange) && new.kind == ClientKind::Public {
         return invalid("a public client cannot exchange tokens".to_owned());
     }
+    if grant_types.contains(&GrantType::JwtBearer) && new.kind == ClientKind::Public {
+        return invalid("a public client cannot show what another issuer says".to_owned());
+    }
     if grant_types.contains(&GrantType::Ciba) && new.kind == ClientKind::Public {
         return invalid("a public client cannot ask people behind their browser".to_owned());
     }

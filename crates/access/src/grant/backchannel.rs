@@ -16,6 +16,10 @@ use crate::principal::User;
 
 /// How long a person may take, unless the client wants less.
 pub const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// How long at least: a question that is gone at once can be put again and again.
+pub const SHORTEST_WAIT: Duration = Duration::from_secs(30);
+/// How long a client that was told no does not ask that person again, from its question on.
+pub const PAUSE_AFTER_NO: Duration = Duration::from_mins(5);
 /// How many requests may wait for one person: more are a flood, whoever sends them.
 pub const MOST_WAITING: usize = 3;
 
@@ -70,6 +74,20 @@ impl BackchannelRequest {
         }
         let (polled, poll) = self.polled.poll(now);
         (Self { polled, ..self }, poll)
+    }
+
+    /// Whether its person would be flooded by it, after what they were asked `before`: another of the same client waits, or
+    /// as many of all clients as may; or they have just said no to this client. ATTACKS O20.
+    #[must_use]
+    pub fn floods(&self, before: &[Self]) -> bool {
+        let now = self.asked_at;
+        let waiting = || before.iter().filter(|other| other.check_waiting(now).is_ok());
+        let refused =
+            |other: &Self| other.polled.answer == Answer::Denied && now < other.asked_at.plus(PAUSE_AFTER_NO);
+        let own = |other: &&Self| other.client_id == self.client_id;
+        waiting().count() >= MOST_WAITING
+            || waiting().any(|other| own(&other))
+            || before.iter().filter(own).any(refused)
     }
 
     /// Whether it waits for an answer.
@@ -177,6 +195,24 @@ mod tests {
         assert_eq!(request(Answer::Waiting).check_waiting(at(1299)), Ok(()));
         assert_eq!(request(Answer::Waiting).check_waiting(at(1300)), Err(NotToBeAnswered::Expired));
         assert_eq!(request(Answer::Denied).check_waiting(at(1001)), Err(NotToBeAnswered::Answered));
+    }
+
+    #[test]
+    fn o20_a_person_is_asked_once_a_client_three_times_in_all_and_not_again_after_a_no() {
+        let of = |client: &str, answer, at| BackchannelRequest {
+            client_id: client.parse().unwrap(),
+            asked_at: Timestamp::from_unix(at),
+            expires_at: Timestamp::from_unix(at + 300),
+            ..request(answer)
+        };
+        let fresh = of("desk", Answer::Waiting, 2000);
+        assert!(!fresh.floods(&[]));
+        assert!(!fresh.floods(&[of("a", Answer::Waiting, 1990), of("b", Answer::Waiting, 1990)]));
+        assert!(!fresh.floods(&[of("desk", Answer::Waiting, 1600)]), "it is over");
+        assert!(fresh.floods(&[of("desk", Answer::Waiting, 1990)]));
+        assert!(fresh.floods(&["a", "b", "c"].map(|client| of(client, Answer::Waiting, 1990))));
+        assert!(fresh.floods(&[of("desk", Answer::Denied, 1701)]), "they said no");
+        assert!(!fresh.floods(&[of("desk", Answer::Denied, 1700), of("other", Answer::Denied, 1990)]));
     }
 
     #[test]

@@ -68,14 +68,25 @@ impl BearerAssertionVerifier<'_> {
         if times.exp.is_after(now.plus(self.max_lifetime).plus(self.skew)) {
             return Err(Rejection::LivesTooLong);
         }
+        // RFC 8725 section 3.11: an access or ID token of the issuer's is no assertion, though it may look like one.
+        if ["scope", "scp", "nonce", "at_hash", "client_id", "typ"]
+            .into_iter()
+            .any(|name| claims.get(name).is_some())
+        {
+            return Err(Rejection::Type);
+        }
         let _: Identifier = required(&claims, "sub")?;
         let user = self.user.text(&claims).ok_or(Rejection::MissingClaim("sub"))?;
         let iat = times.issued_at()?;
+        let auth_time: Option<NumericDate> = optional(&claims, "auth_time")?;
+        if auth_time.is_some_and(|time| time.is_after(now.plus(self.skew))) {
+            return Err(Rejection::NotYet);
+        }
         Ok(BearerAssertion {
             user: user.parse().map_err(|_| Rejection::ClaimCharacters("sub"))?,
             jti: required(&claims, "jti")?,
             exp: times.exp,
-            auth_time: optional(&claims, "auth_time")?.unwrap_or(iat),
+            auth_time: auth_time.unwrap_or(iat),
             amr: optional(&claims, "amr")?.unwrap_or_default(),
         })
     }
@@ -138,6 +149,10 @@ mod tests {
             (json!({"jti": null}), Rejection::MissingClaim("jti")),
             (json!({"sub": null}), Rejection::MissingClaim("sub")),
             (json!({"preferred_username": null}), Rejection::MissingClaim("sub")),
+            (json!({"scope": "openid"}), Rejection::Type),
+            (json!({"nonce": "n"}), Rejection::Type),
+            (json!({"typ": "Bearer"}), Rejection::Type),
+            (json!({"auth_time": NOW + 60}), Rejection::NotYet),
             (json!({"preferred_username": ["dana"]}), Rejection::MissingClaim("sub")),
             (json!({"preferred_username": "da\u{202e}na"}), Rejection::ClaimCharacters("sub")),
         ] {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{Administrator, CommandError, Operator, note};
 use crate::config::LONGEST_ACCESS_TOKEN;
 use crate::entropy::digest_of;
+use crate::live::trusted_issuers::SKEW;
 use crate::store::StoreError;
 
 impl Administrator {
@@ -49,7 +50,11 @@ impl Administrator {
     async fn cut_session(&self, by: Operator, id: SessionId) -> Result<Value, CommandError> {
         let target = Target::Session(id.clone());
         self.cut_offs
-            .cut(move |_, now| Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }])))
+            .cut(move |_, now| {
+                // Its clock may be ahead of ours, and what it issued before now says so.
+                let not_before = now.plus(SKEW);
+                Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before }]))
+            })
             .await?;
         let mut record = self.record(by, Event::SessionEnded, &id);
         record.session = Some(id.to_string());

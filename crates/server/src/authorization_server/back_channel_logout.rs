@@ -126,6 +126,7 @@ impl BackChannelLogout {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Full::new(Bytes::from(form.encode())))
             .map_err(|_| NotTold::Ever("bad-address".to_owned()))?;
+        // Until a call was made, none was recorded.
         if notice.attempts == 0 {
             let recorded = self.journal.append(&self.record(notice, Outcome::Allow), ()).await;
             let _ = recorded.map_err(|_: AppendError| NotTold::Yet("audit-unwritable".to_owned()))?;

@@ -8,7 +8,9 @@ use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use chartgate_access::client::{Client, GrantType};
-use chartgate_access::grant::backchannel::{BackchannelRequest, LONGEST_WAIT, grantable_without_pages};
+use chartgate_access::grant::backchannel::{
+    BackchannelRequest, LONGEST_WAIT, SHORTEST_WAIT, grantable_without_pages,
+};
 use chartgate_access::grant::polling::{POLL_INTERVAL, Polled};
 use chartgate_access::ids::Subject;
 use chartgate_access::permit::Withheld;
@@ -138,7 +140,7 @@ fn check(
         dpop_jkt: sender.key().cloned(),
         notification_token,
         asked_at: now,
-        expires_at: now.plus(wait.map_or(LONGEST_WAIT, |wait| wait.min(LONGEST_WAIT))),
+        expires_at: now.plus(wait.map_or(LONGEST_WAIT, |wait| wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))),
         polled: Polled::default(),
     };
     Ok((request, sender.next_nonce(server)))

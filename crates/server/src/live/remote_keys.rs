@@ -2,8 +2,10 @@
 //!
 //! They are asked for again once they are as old as our own say of themselves, and when a token names a key that is not
 //! among them, but never more than once in half a minute (ATTACKS J06): whoever makes up names of keys makes us ask nobody.
-//! If nobody answers, what was held last is believed for an hour; keys that were taken back by then are not. Whoever says
-//! for how long their keys may be kept (`Cache-Control`) is held to that: SMART App Launch 2.2, Asymmetric Authentication.
+//! If nobody answers, what was held last is believed for an hour; keys that were taken back by then are not. A client that
+//! says for how long its keys may be kept (`Cache-Control`) is held to that: SMART App Launch 2.2, Asymmetric
+//! Authentication. An issuer that the operator trusts is asked again by then, but not believed for less than that hour: a
+//! pause of its server is none of all who signed in there.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -103,9 +105,10 @@ impl RemoteKeys {
         let held = self.look();
         let believed = match self.from {
             From::File => true,
-            From::Others { .. } | From::Operator { .. } => {
-                is_within(held.had, held.keep.unwrap_or(BELIEVED_FOR).max(TRY_AGAIN))
+            From::Others { .. } => {
+                is_within(held.had, held.keep.unwrap_or(BELIEVED_FOR).clamp(TRY_AGAIN, BELIEVED_FOR))
             }
+            From::Operator { .. } => is_within(held.had, BELIEVED_FOR),
         };
         if believed { held.keys } else { Arc::default() }
     }
@@ -116,7 +119,11 @@ impl RemoteKeys {
             From::File => false,
             From::Others { .. } | From::Operator { .. } => {
                 let held = self.look();
-                let fresh_for = held.keep.unwrap_or(FRESH_FOR).clamp(TRY_AGAIN, FRESH_FOR);
+                let shortest = match self.from {
+                    From::Others { .. } => TRY_AGAIN,
+                    From::Operator { .. } | From::File => TRY_AFTER,
+                };
+                let fresh_for = held.keep.unwrap_or(FRESH_FOR).clamp(shortest, FRESH_FOR);
                 let suffices = is_within(held.had, fresh_for) && held.keys.get(kid).is_ok();
                 !suffices && !is_within(held.tried, fresh_for.min(TRY_AFTER))
             }
@@ -222,8 +229,13 @@ mod tests {
 
     use super::*;
 
-    /// Keys that were had and tried for so many seconds ago.
+    /// Keys of a client that were had and tried for so many seconds ago.
     fn keys(had: Option<u64>, tried: Option<u64>) -> (RemoteKeys, String) {
+        let egress = Arc::new(Egress::new(&crate::config::Egress::default()).unwrap());
+        held(RemoteKeys::of_others(egress, Uri::from_static("https://client.example/keys")), had, tried)
+    }
+
+    fn held(keys: RemoteKeys, had: Option<u64>, tried: Option<u64>) -> (RemoteKeys, String) {
         let key = SigningKey::generate(Algorithm::ES256).unwrap();
         let ago = |seconds: u64| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
         let held = Held {
@@ -232,8 +244,6 @@ mod tests {
             had: had.map(ago),
             tried: tried.map(ago),
         };
-        let client = HttpClient::new(&Uri::from_static("http://127.0.0.1:1/keys"), None).unwrap();
-        let keys = RemoteKeys::of_operators(client, Uri::from_static("http://127.0.0.1:1/keys"));
         (RemoteKeys { held: RwLock::new(held), ..keys }, key.kid().to_owned())
     }
 
@@ -269,7 +279,23 @@ mod tests {
         assert_eq!(kept(60, 59), (false, true));
         assert_eq!(kept(60, 61), (true, false), "nor believed any longer");
         assert_eq!(kept(3600, 301), (true, true), "longer than we keep any");
+        assert_eq!(kept(2_592_000, 3601), (true, false), "however long they say");
         assert_eq!(kept(0, 2), (true, false));
+    }
+
+    #[test]
+    fn a_trusted_issuer_is_asked_by_its_own_time_and_believed_for_an_hour() {
+        let client = || HttpClient::new(&Uri::from_static("http://127.0.0.1:1/keys"), None).unwrap();
+        let operators = || RemoteKeys::of_operators(client(), Uri::from_static("http://127.0.0.1:1/keys"));
+        for (had, should_ask, believed) in [(29, false, true), (31, true, true), (3601, true, false)] {
+            let (keys, kid) = held(operators(), Some(had), Some(had));
+            keys.held.write().unwrap().keep = Some(Duration::ZERO);
+            assert_eq!(
+                (keys.should_ask(&kid), keys.held().get(&kid).is_ok()),
+                (should_ask, believed),
+                "{had}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chartgate_access::grant::backchannel::{BackchannelRequest, MOST_WAITING};
+use chartgate_access::grant::backchannel::BackchannelRequest;
 use chartgate_access::grant::polling::{Answer, Poll, PollError, Polled};
 use chartgate_access::ids::ClientId;
 use chartgate_protocol::jose::Thumbprint;
@@ -27,18 +27,19 @@ pub(crate) enum Asked {
 }
 
 impl Sql<'_> {
-    /// Puts a question, unless too many wait for its person.
+    /// Puts a question, unless one of its client or too many of all wait for its person, or that person has just said no
+    /// to this client.
     pub(crate) fn add_backchannel_request(
         &self,
         auth_req_id: &str,
         request: &BackchannelRequest,
     ) -> Result<Asked, StoreError> {
-        let text = "SELECT COUNT(*) AS waiting FROM backchannel_requests \
-                    WHERE subject = ?1 AND state = 'waiting' AND expires_at > ?2";
-        let values = [request.subject.as_str().into(), request.asked_at.into()];
-        let waiting: i64 =
-            self.first("backchannel_requests", text, &values, |row| row.get("waiting"))?.unwrap_or_default();
-        if usize::try_from(waiting).unwrap_or(usize::MAX) >= MOST_WAITING {
+        let text = "SELECT content FROM backchannel_requests WHERE subject = ?1";
+        let before: Vec<BackchannelRequest> =
+            self.query("backchannel_requests", text, &[request.subject.as_str().into()], |row| {
+                row.json("content")
+            })?;
+        if request.floods(&before) {
             return Ok(Asked::TooMany);
         }
         let content = json(request, "backchannel_requests")?;

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use chartgate_access::grant::device::DeviceAuthorization;
 use chartgate_access::grant::polling::{Answer, Poll, PollError, Polled};
-use chartgate_access::ids::ClientId;
+use chartgate_access::ids::{ClientId, GrantId, Subject};
 use chartgate_protocol::jose::Thumbprint;
 use chartgate_values::Timestamp;
+
+use serde::Deserialize;
 
 use super::pending::Took;
 use super::sql::{Value, json};
@@ -14,6 +16,13 @@ use super::{Sql, StoreError};
 
 /// Codes that are over are kept this long, so that a device learns that its own has expired.
 const MEMORY: Duration = Duration::from_secs(3600);
+
+/// What all requests that are polled for have in common.
+#[derive(Deserialize)]
+struct Approved {
+    #[serde(flatten)]
+    polled: Polled,
+}
 
 impl Sql<'_> {
     /// Keeps a device's request. `Took::Nothing` if the user code is another's just now.
@@ -79,6 +88,29 @@ impl Sql<'_> {
             (Took::Nothing, Poll::Redeem(_)) => Ok(Poll::Refuse(PollError::Redeemed)),
             (Took::It | Took::Nothing, poll) => Ok(poll),
         }
+    }
+
+    /// Removes what a person approved for devices of a client, and for its questions elsewhere, and nobody has come for yet.
+    /// Gives the grants that end with it.
+    pub(super) fn take_back_approvals(
+        &self,
+        subject: &Subject,
+        client: &ClientId,
+    ) -> Result<Vec<GrantId>, StoreError> {
+        let mut ended = Vec::new();
+        for (table, key) in [("device_authorizations", "digest"), ("backchannel_requests", "auth_req_id")] {
+            let text = format!("SELECT {key} AS name, content FROM {table} WHERE state = 'approved'");
+            let approved: Vec<(String, Approved)> =
+                self.query(table, &text, &[], |row| Ok((row.get("name")?, row.json("content")?)))?;
+            for (name, Approved { polled }) in approved {
+                let Answer::Approved(grant) = polled.answer else { continue };
+                if grant.subject == *subject && grant.client_id == *client {
+                    self.execute(&format!("DELETE FROM {table} WHERE {key} = ?1"), &[name.as_str().into()])?;
+                    ended.push(grant.id);
+                }
+            }
+        }
+        Ok(ended)
     }
 
     /// Forgets devices whose time has been over for a while.

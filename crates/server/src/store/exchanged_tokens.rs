@@ -1,6 +1,6 @@
 //! Which access tokens came of which by exchange, until they expire. An exchanged token names its person, session and
-//! grant, so that their cut-offs reach it by themselves; what it does not name is the token that it came of, and that
-//! token's client and key.
+//! grant, so that their cut-offs reach it by themselves; what it does not name is the token that it came of, that token's
+//! client and key, and everything of the actor's token.
 
 use chartgate_access::ids::Jti;
 use chartgate_access::token::revocation::{CutOff, Target, Traits};
@@ -8,22 +8,40 @@ use chartgate_values::Timestamp;
 
 use super::{Sql, StoreError};
 
+/// Which part a token has in an exchange. RFC 8693 section 2.1.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Part {
+    /// The new token speaks for its person.
+    Subject,
+    /// The new token is used by its person.
+    Actor,
+}
+
 impl Sql<'_> {
     /// Remembers what a token came of.
     pub(crate) fn add_exchanged(
         &self,
         token: &Jti,
         parent: &Traits,
+        part: Part,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
+        let named = match part {
+            Part::Subject => None,
+            Part::Actor => Some(parent),
+        };
         self.execute(
-            "INSERT INTO exchanged_tokens (jti, parent, client_id, kid, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO exchanged_tokens (jti, parent, client_id, kid, expires_at, subject, session, grant_id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
             &[
                 token.as_str().into(),
                 parent.jti.as_str().into(),
                 parent.client_id.as_str().into(),
                 parent.key.as_str().into(),
                 expires_at.into(),
+                named.map(|actor| actor.subject.as_str()).into(),
+                named.and_then(|actor| actor.session.as_ref()).map(|id| id.as_str()).into(),
+                named.and_then(|actor| actor.grant.as_ref()).map(|id| id.as_str()).into(),
             ],
         )
         .map(drop)
@@ -35,9 +53,9 @@ impl Sql<'_> {
             CutOff::Token { jti, .. } => ("parent", jti.as_str()),
             CutOff::UpTo { target: Target::Client(id), .. } => ("client_id", id.as_str()),
             CutOff::UpTo { target: Target::Key(kid), .. } => ("kid", kid.as_str()),
-            CutOff::UpTo { target: Target::Subject(_) | Target::Session(_) | Target::Grant(_), .. } => {
-                return Ok(Vec::new());
-            }
+            CutOff::UpTo { target: Target::Subject(id), .. } => ("subject", id.as_str()),
+            CutOff::UpTo { target: Target::Session(id), .. } => ("session", id.as_str()),
+            CutOff::UpTo { target: Target::Grant(id), .. } => ("grant_id", id.as_str()),
         };
         let text = format!(
             "WITH RECURSIVE came (jti, expires_at) AS ( \

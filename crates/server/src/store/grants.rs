@@ -77,12 +77,14 @@ impl Sql<'_> {
                     AND revoked_at IS NULL RETURNING id";
         let values = [subject.as_str().into(), client.as_str().into(), now.into()];
         let mut ended: Vec<GrantId> = self.query("grants", text, &values, |row| row.parse("id"))?;
-        let text = "SELECT content FROM codes WHERE subject = ?1 AND consumed_at IS NULL";
+        // Also codes that were taken just now: whoever took one may not have come to the grant's own row yet.
+        let text = "SELECT content FROM codes WHERE subject = ?1";
         let codes: Vec<Code> =
             self.query("codes", text, &[subject.as_str().into()], |row| row.json("content"))?;
         ended.extend(
             codes.into_iter().map(|code| code.grant).filter(|g| g.client_id == *client).map(|g| g.id),
         );
+        ended.extend(self.take_back_approvals(subject, client)?);
         self.remove_consent(subject, client)?;
         Ok(ended)
     }

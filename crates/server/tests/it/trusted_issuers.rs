@@ -247,6 +247,9 @@ async fn rfc_9470_who_signed_in_too_long_ago_or_not_well_enough_is_told_to_sign_
     let records = clinic.gateway.audit(&["--outcome", "deny"]);
     assert_eq!(records.last().unwrap()["decision"]["reason"], "insufficient-user-authentication");
     // A service does not sign in.
-    let itself = json!({"sub": "portal", "acr": null});
+    let itself = json!({"sub": "portal", "acr": null, "sid": null});
     assert_ne!(clinic.read(&clinic.token("s-6", &itself)).await.status, 401);
+    // A person whose name is a client's is no service.
+    let person = json!({"sub": "portal", "auth_time": now});
+    assert_eq!(clinic.read(&clinic.token("s-7", &person)).await.status, 401);
 }

@@ -34,6 +34,11 @@ pub(super) async fn redeem(
     let targets =
         [Target::Subject(Subject::from(&client.client_id)), Target::Client(client.client_id.clone())];
     let now = server.cut_offs.wait_to_issue(&targets).await;
+    // The client proved itself a while ago: who was removed since then is refused here (ATTACKS O16).
+    if server.store.read(|sql| sql.client(&client.client_id))?.as_ref() != Some(client) {
+        let error = OAuthError::new(ErrorCode::InvalidClient, "the client was removed or changed");
+        return Err(Denied::new("client-changed", error));
+    }
     let gate = may_issue(IssueTo::Client, client, GrantType::ClientCredentials, server.timeouts, now)
         .map_err(|e| {
             Denied::new("grant-not-allowed", OAuthError::new(ErrorCode::UnauthorizedClient, e.to_string()))

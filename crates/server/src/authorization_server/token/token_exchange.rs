@@ -23,13 +23,11 @@ use super::{
 };
 use crate::authorization_server::AuthorizationServer;
 use crate::store::StoreError;
+use crate::store::exchanged_tokens::Part;
 
 pub(super) async fn redeem(asking: Asking<'_>, request: ExchangeRequest) -> Result<Issued, Denied> {
     let Asking { server, client, .. } = asking;
-    if !client.grant_types.contains(&GrantType::TokenExchange) {
-        let error = OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant");
-        return Err(Denied::new("grant-not-allowed", error));
-    }
+    asking.may_use(GrantType::TokenExchange)?;
     let (subject, parent) = believed(server, request.subject_token.expose(), "bad-subject-token")?;
     let actor = request.actor_token.as_ref();
     let actor = actor.map(|token| believed(server, token.expose(), "bad-actor-token")).transpose()?;
@@ -47,7 +45,14 @@ pub(super) async fn redeem(asking: Asking<'_>, request: ExchangeRequest) -> Resu
     let exchanged =
         exchange.decide(request.scope.as_ref(), request.audience.as_deref()).map_err(not_exchanged)?;
     let Some(grant) = grant.flatten() else { return Err(refuse("grant-revoked")) };
-    issue(asking, grant, exchanged, cnf, parent).await
+    let parents = Parents { subject: parent, actor: actor.map(|(_, traits)| traits) };
+    issue(asking, grant, exchanged, cnf, parents).await
+}
+
+/// What a new token comes of.
+struct Parents {
+    subject: Traits,
+    actor: Option<Traits>,
 }
 
 /// A token of ours that is good now.
@@ -67,7 +72,7 @@ async fn issue(
     grant: Grant,
     exchanged: Exchanged,
     cnf: Option<Confirmation>,
-    parent: Traits,
+    parents: Parents,
 ) -> Result<Issued, Denied> {
     let Asking { server, origin, client, .. } = asking;
     let Passed { now, user, gate, ttl } = pass_gate(server, client, &grant, GrantType::TokenExchange).await?;
@@ -84,9 +89,13 @@ async fn issue(
     let kept = server.store.write(move |sql| {
         // The gate was passed outside: who was shut out since then, and what was cut off, is refused here.
         let enabled = sql.user(&of)?.is_some_and(|user| user.state == UserState::Enabled);
-        let good = enabled && sql.client(&id)?.is_some() && !sql.is_cut_off(&parent)?;
+        let Parents { subject, actor } = parents;
+        let cut_off = sql.is_cut_off(&subject)?
+            || actor.as_ref().map(|actor| sql.is_cut_off(actor)).transpose()?.unwrap_or(false);
+        let good = enabled && sql.client(&id)?.is_some() && !cut_off;
         if good {
-            sql.add_exchanged(&jti, &parent, ends)?;
+            sql.add_exchanged(&jti, &subject, Part::Subject, ends)?;
+            actor.map_or(Ok(()), |actor| sql.add_exchanged(&jti, &actor, Part::Actor, ends))?;
         }
         Ok::<_, StoreError>(good)
     });

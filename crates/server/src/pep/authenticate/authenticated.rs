@@ -14,7 +14,7 @@ use super::NotAuthenticated;
 use crate::config::SignInDemand;
 use crate::live::keys::Ring;
 use crate::live::tokens::{delegates, traits_of};
-use crate::live::trusted_issuers::TrustedIssuer;
+use crate::live::trusted_issuers::{SKEW, TrustedIssuer};
 
 /// What a token proved.
 pub(in crate::pep) struct Authenticated {
@@ -64,6 +64,11 @@ impl Authenticated {
         };
         let fhir_user = claims.fhir_user.as_ref().and_then(|f| local(f.as_str()));
         let traits = issuer.traits_of(claims, &kid)?;
+        // A person may have been given a name that is a client's: somebody who signed in is no program.
+        let signed_in = claims.sid.is_some() || claims.auth_time.is_some() || !claims.amr.is_empty();
+        if claims.sub == claims.client_id && signed_in {
+            return None;
+        }
         // What another issuer calls details says nothing here.
         let own = Self::of(claims, traits, fhir_user, Vec::new())?;
         Some(Self { issuer: Some(Foreign { issuer: Arc::clone(issuer), kid }), ..own })
@@ -119,7 +124,7 @@ impl Authenticated {
     /// Whether its person signed in as a route demands. RFC 9470. Who acts for itself does not sign in.
     pub(super) fn meets(&self, demand: &SignInDemand, now: Timestamp) -> Result<(), NotAuthenticated> {
         let facts = &self.caller.facts;
-        let recent = |age| self.auth_time.is_some_and(|at| now <= at.plus(age));
+        let recent = |age| self.auth_time.is_some_and(|at| at <= now.plus(SKEW) && now <= at.plus(age));
         let named = |acr: &String| demand.acr_values.contains(acr);
         let met = demand.max_age.is_none_or(recent)
             && (demand.acr_values.is_empty() || facts.acr.as_ref().is_some_and(named));

@@ -103,7 +103,7 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
         .route("/device-authorization", post(device_authorization::post))
         .route("/backchannel-authentication", post(backchannel_authentication::post))
         .route("/introspect", post(introspect::post))
-        .route("/account/api/apps", get(apps::list))
+        .route("/account/api/apps", get(apps::list).delete(apps::disconnect_named))
         .route("/account/api/apps/{client}", delete(apps::disconnect))
         .route("/userinfo", get(userinfo::get).post(userinfo::get));
     for route in server.routes.iter() {

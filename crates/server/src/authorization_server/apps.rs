@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use chartgate_access::ids::{ClientId, Subject};
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
+use chartgate_protocol::form::Form;
 use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_values::Phi;
 use http::{HeaderMap, StatusCode};
@@ -50,8 +51,28 @@ pub(super) async fn disconnect(
     Path(client): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let (subject, believed) = match person(&server, &origin, &headers, "DELETE", &format!("{PATH}/{client}"))
-    {
+    end(&server, &origin, &headers, &format!("{PATH}/{client}"), &client).await
+}
+
+/// The same by `client_id` in the query, for a client that is called by its address: no path with one reading holds it.
+pub(super) async fn disconnect_named(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(origin): Extension<Origin>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let form = Form::parse(query.as_deref().unwrap_or_default()).unwrap_or_default();
+    end(&server, &origin, &headers, PATH, form.get("client_id").unwrap_or_default()).await
+}
+
+async fn end(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    headers: &HeaderMap,
+    path: &str,
+    client: &str,
+) -> Response {
+    let (subject, believed) = match person(server, origin, headers, "DELETE", path) {
         Ok(found) => found,
         Err(refusal) => return *refusal,
     };

@@ -147,6 +147,33 @@ async fn who_says_under_its_address_what_it_is_needs_no_other_registration_and_g
 }
 
 #[tokio::test]
+async fn a_person_takes_away_what_a_client_has_that_is_called_by_its_address() {
+    let (gateway, server) = serve("cimd-apps", &listed(), &format!("{OUT}{}", open_orders())).await;
+    publish(&server, "/app", &json!({}));
+    let (id, bea) = (address(&server, "/app"), gateway.person("billing", &[]));
+    let words = ["client", "add", "keeper", "--kind", "public", "--redirect-uri", CALLBACK];
+    gateway.command(&[&words[..], &["--scope", "openid account.apps"]].concat());
+    let keeper = App { client: "keeper", scope: "openid account.apps", route: "", ..app("keeper") };
+    let keeper = keeper.tokens(&gateway, &bea).await;
+    let tokens = app(&id).tokens(&gateway, &bea).await;
+    let take = |query: &str| {
+        Call::new("DELETE", &format!("/account/api/apps{query}")).bearer(&keeper.access).to(&gateway)
+    };
+    let named = format!("?{}", encode(&[("client_id", &id)]));
+    for query in ["", "?client_id=", "?client_id=https%3A%2F%2Fapp", "?client_id=a&client_id=b"] {
+        assert_eq!(take(query).await.status, 404, "{query}");
+    }
+    let other = Call::new("DELETE", &format!("/account/api/apps{named}")).bearer(&tokens.access);
+    assert_eq!(other.to(&gateway).await.status, 401, "a token for another place");
+    let userinfo = || Call::get("/userinfo").bearer(&tokens.access).to(&gateway);
+    assert_eq!(userinfo().await.status, 200);
+    assert_eq!(take(&named).await.status, 204);
+    assert_eq!(userinfo().await.status, 401);
+    assert_eq!(app(&id).refresh_call(tokens.refresh()).to(&gateway).await.error(), "invalid_grant");
+    assert!(is_known(&gateway, &id).await, "it may ask again");
+}
+
+#[tokio::test]
 async fn a_client_may_show_by_a_published_key_who_it_is() {
     let (gateway, server) = serve("cimd-keys", &listed(), &format!("{OUT}{}", open_orders())).await;
     let key = SigningKey::generate(Algorithm::ES256).unwrap();

@@ -35,7 +35,7 @@ use crate::net::client::egress::Egress;
 use crate::net::throttle::Throttle;
 use crate::net::tls::{Certificate, ClientAuthorities};
 use crate::passwords::Passwords;
-use crate::pep::{Gateway, Streams};
+use crate::pep::{Gateway, Streams, Watched};
 use crate::registration::documents::Documents;
 use crate::secrets::Secrets;
 use crate::spool::Spools;
@@ -245,14 +245,15 @@ impl App {
     /// # Errors
     /// If the spools' folder cannot be made.
     pub(crate) fn lasting(&self, stopped: watch::Receiver<bool>) -> anyhow::Result<Lasting> {
-        let streams = Streams::new(
-            Arc::clone(&self.cut_offs),
-            Arc::clone(&self.sessions),
-            Arc::clone(&self.policies),
-            self.log.journal.clone(),
-            Arc::clone(&self.clock),
-            stopped.clone(),
-        );
+        let watched = Watched {
+            cut_offs: Arc::clone(&self.cut_offs),
+            sessions: Arc::clone(&self.sessions),
+            policies: Arc::clone(&self.policies),
+            keys: Arc::clone(&self.keys),
+            issuers: Arc::clone(&self.issuers),
+        };
+        let streams =
+            Streams::new(watched, self.log.journal.clone(), Arc::clone(&self.clock), stopped.clone());
         Ok(Lasting {
             followers: Arc::new(Followers::new(stopped)),
             streams: Arc::new(streams),

@@ -38,7 +38,7 @@ use crate::spool::Spools;
 use authenticate::{Authenticator, Issuers, Live, Showing};
 use fhir::FhirUpstream;
 use http::HttpUpstream;
-pub(crate) use http::Streams;
+pub(crate) use http::{Streams, Watched};
 
 /// What a gateway is built from.
 pub(crate) struct Parts {

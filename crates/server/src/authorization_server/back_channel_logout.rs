@@ -52,6 +52,8 @@ pub(crate) struct BackChannelLogout {
 
 /// Why a client was not told.
 enum NotTold {
+    /// It was not tried: something of ours is not in order.
+    Not(&'static str),
     /// It may be some other time.
     Yet(String),
     /// It will not be.
@@ -86,6 +88,11 @@ impl BackChannelLogout {
         let attempts = notice.attempts.saturating_add(1);
         let given_up = match outcome {
             Ok(()) => None,
+            // No attempt, so none is counted: the first that is made is recorded before it is made. It is due as it was.
+            Err(NotTold::Not(reason)) => {
+                tracing::warn!(client = %notice.client_id, reason, "a client cannot be told of a logout");
+                return;
+            }
             Err(NotTold::Yet(reason)) if attempts < ATTEMPTS => {
                 tracing::info!(client = %notice.client_id, reason, attempts, "a client was not told of a logout yet");
                 let pause = FIRST_PAUSE.saturating_mul(1 << notice.attempts.min(16)).min(LONGEST_PAUSE);
@@ -114,10 +121,10 @@ impl BackChannelLogout {
 
     async fn tell(&self, notice: &LogoutNotice) -> Result<(), NotTold> {
         let client = self.store.read(|sql| sql.client(&notice.client_id));
-        let client = client.map_err(|_: StoreError| NotTold::Yet("store-unavailable".to_owned()))?;
+        let client = client.map_err(|_: StoreError| NotTold::Not("store-unavailable"))?;
         let Some(client) = client else { return Err(NotTold::Ever("client-removed".to_owned())) };
         let Some(uri) = &client.options.backchannel_logout_uri else { return Ok(()) };
-        let token = self.token(&client, notice).ok_or(NotTold::Yet("signing-failed".to_owned()))?;
+        let token = self.token(&client, notice).ok_or(NotTold::Not("signing-failed"))?;
         let mut form = Form::default();
         form.push("logout_token", &token);
         let request = Request::builder()
@@ -126,10 +133,9 @@ impl BackChannelLogout {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Full::new(Bytes::from(form.encode())))
             .map_err(|_| NotTold::Ever("bad-address".to_owned()))?;
-        // Until a call was made, none was recorded.
         if notice.attempts == 0 {
             let recorded = self.journal.append(&self.record(notice, Outcome::Allow), ()).await;
-            let _ = recorded.map_err(|_: AppendError| NotTold::Yet("audit-unwritable".to_owned()))?;
+            let _ = recorded.map_err(|_: AppendError| NotTold::Not("audit-unwritable"))?;
         }
         match self.egress.send(request).await {
             Ok(answer) if answer.status.is_success() => Ok(()),

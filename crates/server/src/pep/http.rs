@@ -6,5 +6,5 @@ mod stream;
 mod upstream;
 
 pub(super) use session::handle;
-pub(crate) use stream::Streams;
+pub(crate) use stream::{Streams, Watched};
 pub(super) use upstream::HttpUpstream;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey, jws};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::Value;
@@ -12,8 +13,8 @@ use serde_json::Value;
 use crate::browser::{App, Tokens};
 use crate::fakes::streaming::{BROKEN, EVENT, LONG, Streaming, long};
 use crate::faults::limit_files;
-use crate::gateway::{Gateway, Person};
-use crate::routes::{SCOPE, serve_with};
+use crate::gateway::{Gateway, Person, Scratch};
+use crate::routes::{SCOPE, serve_in, serve_with};
 use crate::wire::{Call, Connection};
 
 /// How long a record may take on a busy machine.
@@ -300,4 +301,38 @@ async fn no_byte_of_a_stream_leaves_while_its_access_cannot_be_recorded() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(limit_files(&gateway, "unlimited"));
     assert_eq!(end_of(&gateway, "/orders/events").await["decision"]["reason"], "client-gone");
+}
+
+#[tokio::test]
+async fn g16_a_stream_ends_with_the_trust_in_the_issuer_whose_token_opened_it() {
+    let upstream = Streaming::start().await;
+    let scratch = Scratch::new("streams-issuer");
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let keys: KeySet = [key.verifying_key().clone()].into_iter().collect();
+    scratch.write("keys.jwks", serde_json::to_string(&keys).unwrap());
+    let route = format!(
+        "[[route]]\nname = \"orders\"\nkind = \"http\"\npath = \"/orders\"\nupstream = \"http://127.0.0.1:{}/api\"\n\
+         [[route.allow]]\nmethods = [\"GET\"]\npath = \"/orders/{{id}}\"\nscope = \"orders.read\"\n",
+        upstream.port
+    );
+    let issuer = "https://login.example.org";
+    let trust = format!(
+        "[[trusted_issuer]]\nissuer = \"{issuer}\"\njwks_file = \"keys.jwks\"\naudiences = [\"orders\"]\n"
+    );
+    let gateway = serve_in(scratch, "", &format!("{route}{trust}"), SCOPE);
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let claims = serde_json::json!({
+        "iss": issuer, "sub": "bea", "aud": "orders", "iat": now, "exp": now.saturating_add(600), "jti": "s-1",
+        "client_id": "till", "scope": "orders.read", "roles": ["billing"],
+    });
+    let token = jws::sign(&key, "at+jwt", &claims).unwrap();
+    let mut open = Open::new(&gateway, &token, "/orders/events").await;
+    let file = gateway.folder().join("chartgate.toml");
+    let before = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, before.replace(&trust, "")).unwrap();
+    gateway.hang_up();
+    open.until_broken_off().await;
+    let end = end_of(&gateway, "/orders/events").await;
+    assert_eq!(end["decision"]["reason"], "key-withdrawn");
+    assert_eq!(Call::get("/orders/events").bearer(&token).to(&gateway).await.status, 401);
 }

@@ -12,9 +12,9 @@ use chartgate_values::{Phi, Timestamp};
 
 use super::NotAuthenticated;
 use crate::config::SignInDemand;
-use crate::live::keys::Ring;
+use crate::live::keys::{KeyRing, Ring};
 use crate::live::tokens::{delegates, traits_of};
-use crate::live::trusted_issuers::{SKEW, TrustedIssuer};
+use crate::live::trusted_issuers::{LiveIssuers, SKEW, TrustedIssuer};
 
 /// What a token proved.
 pub(in crate::pep) struct Authenticated {
@@ -119,6 +119,17 @@ impl Authenticated {
             None => ours.verifying.get(&self.traits.key).is_ok(),
             Some(Foreign { issuer, kid }) => issuer.keys.held().get(kid).is_ok(),
         }
+    }
+
+    /// The same for what stays open: another issuer is asked for its keys again when it is time, and is to be trusted still.
+    pub(in crate::pep) async fn is_vouched_for(&self, ours: &KeyRing, trusted: &LiveIssuers) -> bool {
+        if let Some(Foreign { issuer, kid }) = &self.issuer {
+            issuer.keys.for_kid(kid).await;
+            if !trusted.current().names().any(|name| name == issuer.name()) {
+                return false;
+            }
+        }
+        self.keys_are_held(&ours.current())
     }
 
     /// Whether its person signed in as a route demands. RFC 9470. Who acts for itself does not sign in.

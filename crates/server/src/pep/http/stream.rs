@@ -22,8 +22,10 @@ use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::live::cut_offs::LiveCutOffs;
+use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
+use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::flow::{self, Feeder};
 use crate::pep::authenticate::{Authenticated, NotAuthenticated};
 
@@ -33,7 +35,7 @@ const PLACES: u32 = 4096;
 const SILENCE: Duration = Duration::from_secs(300);
 /// A client may take so long over one piece.
 const CLIENT_TIME: Duration = Duration::from_secs(60);
-/// How often it is looked whether the session goes on and the policies still allow it.
+/// How often it is looked whether the session goes on, the token's key is still good and the policies still allow it.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long a download may go on when its token has expired.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(3600);
@@ -45,13 +47,20 @@ const RETRY: Duration = Duration::from_secs(1);
 /// All open streams, and what ends them.
 pub(crate) struct Streams {
     places: Arc<Semaphore>,
-    cut_offs: Arc<LiveCutOffs>,
-    sessions: Arc<LiveSessions>,
-    policies: Arc<LivePolicies>,
+    watched: Watched,
     journal: Journal,
     clock: Arc<dyn Clock>,
     /// Turns true when the gateway goes down.
     stopped: watch::Receiver<bool>,
+}
+
+/// What may end a stream while it is open.
+pub(crate) struct Watched {
+    pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) sessions: Arc<LiveSessions>,
+    pub(crate) policies: Arc<LivePolicies>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) issuers: Arc<LiveIssuers>,
 }
 
 /// For whom a stream is open, and what they asked for.
@@ -87,15 +96,13 @@ enum Ended {
 
 impl Streams {
     pub(crate) fn new(
-        cut_offs: Arc<LiveCutOffs>,
-        sessions: Arc<LiveSessions>,
-        policies: Arc<LivePolicies>,
+        watched: Watched,
         journal: Journal,
         clock: Arc<dyn Clock>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(PLACES as usize));
-        Self { places, cut_offs, sessions, policies, journal, clock, stopped }
+        Self { places, watched, journal, clock, stopped }
     }
 
     /// A place for one more, if there is one.
@@ -131,7 +138,7 @@ impl Streams {
         let traits = reader.token.traits();
         tokio::select! {
             biased;
-            revoked = self.cut_offs.cut_of(traits) => Ended::Cut(NotAuthenticated::Revoked(revoked).reason()),
+            revoked = self.watched.cut_offs.cut_of(traits) => Ended::Cut(NotAuthenticated::Revoked(revoked).reason()),
             reason = self.no_longer_allowed(reader) => Ended::Cut(reason),
             () = self.too_old(reader, length) => Ended::Cut("token-expired"),
             () = self.time_to_stop(length) => Ended::Broken("gateway-stopping"),
@@ -141,15 +148,18 @@ impl Streams {
 
     /// The session goes on, and new policies say what the old ones said (ATTACKS G16).
     async fn no_longer_allowed(&self, reader: &Reader) -> &'static str {
-        let mut asked = self.policies.current();
+        let mut asked = self.watched.policies.current();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             if let Some(session) = &reader.token.traits().session
-                && self.sessions.look(session).is_err()
+                && self.watched.sessions.look(session).is_err()
             {
                 return NotAuthenticated::SessionOver.reason();
             }
-            let current = self.policies.current();
+            if !reader.token.is_vouched_for(&self.watched.keys, &self.watched.issuers).await {
+                return "key-withdrawn";
+            }
+            let current = self.watched.policies.current();
             if !Arc::ptr_eq(&asked, &current) {
                 let Reader { token, route, method, path } = reader;
                 let question = Question::Endpoint { route, method: method.as_str(), path };

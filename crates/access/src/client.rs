@@ -90,6 +90,9 @@ pub enum Permission {
     /// Ask about any client's tokens (RFC 7662), as resource servers do.
     #[serde(rename = "introspect:any")]
     IntrospectAny,
+    /// Begin launches of applications, as EHRs do. SMART App Launch 2.2.
+    #[serde(rename = "launch:create")]
+    LaunchCreate,
 }
 
 /// Whether a client has to push its authorization requests. RFC 9126 section 6.
@@ -286,7 +289,12 @@ names!(
     Backend = "backend"
 );
 names!(Profile, "smart, fapi2, mcp, plain", Smart = "smart", Fapi2 = "fapi2", Mcp = "mcp", Plain = "plain");
-names!(Permission, "introspect:any", IntrospectAny = "introspect:any");
+names!(
+    Permission,
+    "introspect:any, launch:create",
+    IntrospectAny = "introspect:any",
+    LaunchCreate = "launch:create",
+);
 names!(
     AuthMethod,
     "none, client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth, self_signed_tls_client_auth",

@@ -3,15 +3,18 @@
 pub mod authorization_code;
 pub mod backchannel;
 pub mod device;
+pub mod launch;
 pub mod polling;
 pub mod refresh;
 pub mod token_exchange;
 
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::smart::launch::LaunchContext;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::launch::Launch;
 use crate::ids::{ClientId, GrantId, PatientId, SessionId, Subject};
 
 /// The scope that lets a grant outlive its session. OpenID Connect Core section 11.
@@ -37,10 +40,24 @@ pub struct Grant {
     pub audience: String,
     /// SMART launch context.
     pub patient: Option<PatientId>,
+    /// What else an EHR said that launched the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<Launch>,
     /// For the ID token.
     pub nonce: Option<String>,
     /// When the person signed in.
     pub auth_time: Timestamp,
     /// How.
     pub amr: Vec<String>,
+}
+
+impl Grant {
+    /// What stands beside its tokens. With a patient in context the application shows whose record is open, unless the EHR
+    /// that launched it does.
+    #[must_use]
+    pub fn context(&self) -> LaunchContext {
+        let context = self.launch.as_ref().map(|launch| launch.context.clone()).unwrap_or_default();
+        let need_patient_banner = self.patient.as_ref().map(|_| context.need_patient_banner.unwrap_or(true));
+        LaunchContext { need_patient_banner, ..context }
+    }
 }

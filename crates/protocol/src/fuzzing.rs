@@ -29,6 +29,7 @@ use crate::oauth::scope::ScopeSet;
 use crate::oauth::token::TokenRequest;
 use crate::oidc::logout::LogoutRequest;
 use crate::revocations::{RevocationsRequest, RevocationsVerifier};
+use crate::smart::launch::{ContextItem, LaunchRequest};
 
 mod fhir;
 
@@ -206,6 +207,7 @@ pub fn fuzz_oauth_authorization(data: &[u8]) {
         let again = serde_json::to_string(&details).unwrap_or_default();
         assert!(AuthorizationDetail::read(&again) == Ok(details), "details are written as they were read");
     }
+    let _ = (ContextItem::read_all(text), LaunchRequest::read(&form));
     if let Ok(code) = text.parse::<UserCode>() {
         assert!(code.to_string().parse() == Ok(code), "a code is read as it is shown");
     }

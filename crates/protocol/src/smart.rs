@@ -1,4 +1,5 @@
 //! SMART App Launch 2.2: scopes and discovery.
 
 pub mod configuration;
+pub mod launch;
 pub mod scope;

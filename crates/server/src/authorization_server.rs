@@ -12,6 +12,7 @@ mod discovery;
 mod error;
 mod for_client;
 mod introspect;
+mod launch;
 mod par;
 mod protected;
 mod request_object;
@@ -102,6 +103,7 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
         .route("/par", post(par::post))
         .route("/device-authorization", post(device_authorization::post))
         .route("/backchannel-authentication", post(backchannel_authentication::post))
+        .route("/launch", post(launch::post))
         .route("/introspect", post(introspect::post))
         .route("/account/api/apps", get(apps::list).delete(apps::disconnect_named))
         .route("/account/api/apps/{client}", delete(apps::disconnect))

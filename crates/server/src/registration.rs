@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use chartgate_access::client::responses::Encryption;
 use chartgate_access::client::{
-    AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, Permission,
-    PushedRequests, SignedRequests,
+    AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, PushedRequests,
+    SignedRequests,
 };
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::profile::Clients;
@@ -95,8 +95,8 @@ pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
     if grant_types.contains(&GrantType::AuthorizationCode) && new.redirect_uris.is_empty() {
         return invalid("authorization_code needs a --redirect-uri".to_owned());
     }
-    if new.options.permissions.contains(&Permission::IntrospectAny) && method == AuthMethod::None {
-        return invalid("introspect:any needs a client that shows who it is".to_owned());
+    if let Some(permission) = new.options.permissions.first().filter(|_| method == AuthMethod::None) {
+        return invalid(format!("{permission} needs a client that shows who it is"));
     }
     if let Some(other) = new.options.signing_algorithms().find(|a| !Algorithm::SIGNING.contains(a)) {
         return invalid(format!(

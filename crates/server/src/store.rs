@@ -17,6 +17,7 @@ pub(crate) mod enrolments;
 pub(crate) mod exchanged_tokens;
 pub(crate) mod grants;
 pub(crate) mod keys;
+mod launches;
 pub(crate) mod login_failures;
 pub(crate) mod logout_notices;
 pub(crate) mod logout_requests;

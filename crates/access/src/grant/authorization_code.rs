@@ -12,6 +12,7 @@ use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Grant;
+use super::launch::Launch;
 use crate::ids::{ClientId, GrantId, PatientId};
 use crate::login::steps::Approved;
 
@@ -48,6 +49,9 @@ pub struct PendingAuthorization {
     pub login_hint: Option<String>,
     /// The patient that was picked.
     pub patient: Option<PatientId>,
+    /// What an EHR said that launched the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<Launch>,
     /// What the person said to the client's wishes.
     pub consent: ConsentGiven,
     /// When the request came.
@@ -227,6 +231,7 @@ impl PendingAuthorization {
             authorization_details: self.authorization_details,
             audience: self.audience,
             patient,
+            launch: self.launch,
             nonce: None,
             auth_time,
             amr,
@@ -298,6 +303,7 @@ mod tests {
                 authorization_details: Vec::new(),
                 audience: "https://g/fhir".into(),
                 patient: None,
+                launch: None,
                 nonce: None,
                 auth_time: Timestamp::from_unix(1000),
                 amr: vec!["pwd".into()],

@@ -114,6 +114,7 @@ impl BackchannelRequest {
             authorization_details: Vec::new(),
             audience: self.audience.clone(),
             patient: user.fhir_user.as_ref().and_then(|own| own.patient()),
+            launch: None,
             nonce: None,
             auth_time: now,
             amr: Vec::new(),
@@ -129,7 +130,7 @@ pub fn grantable_without_pages(scope: &ScopeSet, user: &User) -> ScopeSet {
     let fits = |token: &str| match token.parse::<SmartScope>().map(|smart| smart.level) {
         Ok(Level::Patient) => is_patient,
         Ok(Level::User | Level::System) => true,
-        Err(_) => token != "launch/patient",
+        Err(_) => !["launch", "launch/patient", "launch/encounter"].contains(&token),
     };
     steps::grantable_by_a_person(scope).iter().filter(|token| fits(token)).collect()
 }

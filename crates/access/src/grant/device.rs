@@ -84,6 +84,7 @@ mod tests {
             authorization_details: Vec::new(),
             audience: "https://g/fhir".into(),
             patient: None,
+            launch: None,
             nonce: None,
             auth_time: Timestamp::from_unix(1000),
             amr: Vec::new(),

@@ -6,6 +6,7 @@ use chartgate_values::Timestamp;
 
 use crate::client::{AuthMethod, Client, Consent};
 use crate::grant::authorization_code::{AskAgain, ConsentGiven, PendingAuthorization, ReplyTo};
+use crate::grant::launch::{LAUNCH, LAUNCH_ENCOUNTER, Launch};
 use crate::ids::{FhirUser, PatientId, SessionId, Subject};
 use crate::principal::User;
 use crate::session::{Session, Timeouts};
@@ -68,8 +69,14 @@ pub fn next(
     if too_old || session.check(timeouts, now).is_err() || session.subject != user.name {
         return Step::SignIn;
     }
-    let scope = sayable_of(user, &grantable_by_a_person(&pending.scope));
-    let patient = pending.patient.clone().or_else(|| own_record(user)).filter(|_| needs_patient(&scope));
+    // A launch is for whoever sat before the EHR.
+    let launch = pending.launch.as_ref();
+    if launch.and_then(|launch| launch.user.as_ref()).is_some_and(|launcher| *launcher != user.name) {
+        return Step::SignIn;
+    }
+    let scope = sayable_of(user, launch, &grantable_by_a_person(&pending.scope));
+    let picked = pending.patient.clone().or_else(|| own_record(user)).filter(|_| needs_patient(&scope));
+    let patient = launch.and_then(|launch| launch.patient.clone()).or(picked);
     if needs_patient(&scope) && patient.is_none() {
         return Step::PickPatient;
     }
@@ -111,9 +118,16 @@ pub fn grantable_by_a_person(scope: &ScopeSet) -> ScopeSet {
     scope.iter().filter(|token| level(token) != Some(Level::System)).collect()
 }
 
-/// SMART App Launch 2.2, requirement 197: whom no FHIR resource represents, none is named for.
-fn sayable_of(user: &User, scope: &ScopeSet) -> ScopeSet {
-    scope.iter().filter(|token| *token != "fhirUser" || user.fhir_user.is_some()).collect()
+/// What there is something to say for. SMART App Launch 2.2, requirement 197: whom no FHIR resource represents, none is named
+/// for; nor is there a launch or an encounter where no EHR told of one.
+fn sayable_of(user: &User, launch: Option<&Launch>, scope: &ScopeSet) -> ScopeSet {
+    let is_there = |token: &&str| match *token {
+        "fhirUser" => user.fhir_user.is_some(),
+        LAUNCH => launch.is_some(),
+        LAUNCH_ENCOUNTER => launch.is_some_and(|launch| launch.encounter.is_some()),
+        _ => true,
+    };
+    scope.iter().filter(is_there).collect()
 }
 
 /// Whether a patient has to be in context: `launch/patient`, or any `patient/` scope.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chartgate_protocol::fhir::name::ResourceId;
 use chartgate_protocol::jose::claims::{
     AccessTokenClaims, Audience, Confirmation, IdTokenClaims, Identifier, NumericDate,
 };
@@ -65,6 +66,7 @@ impl Mint<'_> {
             auth_time: Some(grant.auth_time.into()),
             fhir_user: user.fhir_user.as_ref().map(|f| claim("fhirUser", f.as_str())).transpose()?,
             patient: grant.patient.as_ref().map(|p| claim("patient", p.as_str())).transpose()?,
+            encounter: encounter(grant).map(|e| claim("encounter", e.as_str())).transpose()?,
             authorization_details: details(&grant.authorization_details)?,
             ..self.bare(user.name.as_str(), grant.client_id.as_str(), &grant.audience, scope)?
         })
@@ -182,4 +184,8 @@ fn claim(name: &'static str, text: &str) -> Result<Identifier, NotAClaim> {
 #[must_use]
 pub fn roles(claims: &AccessTokenClaims) -> BTreeSet<crate::ids::Role> {
     claims.roles.iter().filter_map(|role| role.as_str().parse().ok()).collect()
+}
+/// The encounter that an EHR told of.
+fn encounter(grant: &Grant) -> Option<&ResourceId> {
+    grant.launch.as_ref()?.encounter.as_ref()
 }

@@ -97,6 +97,8 @@ named! {
         ConsentDenied = "consent.denied",
         /// A person took an application's access away.
         AppDisconnected = "app.disconnect",
+        /// An EHR began the launch of an application.
+        LaunchCreated = "launch.create",
         /// Tokens were issued.
         TokenIssued = "token.issue",
         /// Tokens were issued for a refresh token.

@@ -8,6 +8,7 @@ use super::scope::ScopeSet;
 use super::token::TokenRequestError;
 use crate::form::Form;
 use crate::jose::claims::{AccessTokenClaims, Confirmation, NumericDate};
+use crate::smart::launch::LaunchContext;
 
 /// A token that a client asks about. The hint is only a hint, so it is not read.
 #[derive(Debug)]
@@ -62,9 +63,9 @@ pub enum ActiveToken {
         /// Who it speaks of, as people know them.
         #[serde(skip_serializing_if = "Option::is_none")]
         username: Option<String>,
-        /// SMART launch context, as it was in the token answer: where a patient is in context, the app shows whose record is open.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        need_patient_banner: Option<bool>,
+        /// SMART launch context, as it was in the token answer.
+        #[serde(flatten)]
+        context: Box<LaunchContext>,
         /// What stands in it.
         #[serde(flatten)]
         claims: Box<AccessTokenClaims>,

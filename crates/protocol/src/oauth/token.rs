@@ -10,6 +10,7 @@ use super::token_exchange::{ExchangeRequest, TOKEN_EXCHANGE};
 use crate::form::Form;
 use crate::jose::claims::Confirmation;
 use crate::oidc::ciba::CIBA;
+use crate::smart::launch::LaunchContext;
 
 /// RFC 8628 section 3.4.
 pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -168,9 +169,12 @@ pub struct TokenResponse {
     /// SMART launch context: the patient in question, a bare id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<String>,
-    /// SMART launch context: whether the app has to show whose record is open.
+    /// SMART launch context: the encounter in question, a bare id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub need_patient_banner: Option<bool>,
+    pub encounter: Option<String>,
+    /// SMART launch context: everything else.
+    #[serde(flatten)]
+    pub context: LaunchContext,
 }
 
 /// How a token that is bound to this is sent. RFC 9449 section 5: by a proof of its key, where it has one; a certificate is

@@ -16,6 +16,7 @@ use chartgate_access::client::{Client, GrantType, PushedRequests};
 use chartgate_access::grant::authorization_code::{
     Addressee, Approval, AskAgain, ConsentGiven, Pages, PendingAuthorization, RedirectReply, ReplyTo,
 };
+use chartgate_access::grant::launch::Launch;
 use chartgate_access::grant::polling::Answer;
 use chartgate_access::ids::{ClientId, GrantId};
 use chartgate_access::login::steps::{self, Approved, SignedIn, Step};
@@ -105,7 +106,7 @@ async fn begin(server: &AuthorizationServer, origin: &Origin, form: &Form, heade
     if client.pushed_requests() == PushedRequests::Required {
         return refuse(ErrorCode::InvalidRequest, "the client has to push its requests");
     }
-    match check(server, &client, &to.redirect_uri, said) {
+    match check(server, &client, &to.redirect_uri, said).await {
         Ok(pending) => keep(server, pending, headers).await,
         Err((code, description)) => refuse(code, &description),
     }
@@ -170,7 +171,7 @@ async fn find_client(
 }
 
 /// Whether this client may ask for this.
-pub(super) fn check(
+pub(super) async fn check(
     server: &AuthorizationServer,
     client: &Client,
     redirect_uri: &str,
@@ -180,9 +181,6 @@ pub(super) fn check(
     let refuse = |code, text: &str| Err((code, text.to_owned()));
     if !client.grant_types.contains(&GrantType::AuthorizationCode) {
         return refuse(ErrorCode::UnauthorizedClient, "the client may not use this grant");
-    }
-    if request.launch.is_some() {
-        return refuse(ErrorCode::InvalidRequest, "the launch handle is not known");
     }
     let scope = steps::grantable_by_a_person(&client.grantable(&request.scope));
     let details = request.authorization_details;
@@ -210,6 +208,11 @@ pub(super) fn check(
         (_, Some(age)) => Some(now.minus(Duration::from_secs(u64::from(age)))),
         (Prompt::Default | Prompt::None | Prompt::Consent, None) => None,
     };
+    // Last, so that a request which is refused does not use it up.
+    let launch = match request.launch {
+        None => None,
+        Some(handle) => Some(take_launch(server, client, &handle).await?),
+    };
     Ok(PendingAuthorization {
         client_id: client.client_id.clone(),
         reply_to: ReplyTo::Redirect(RedirectReply {
@@ -229,9 +232,27 @@ pub(super) fn check(
         pages: if request.prompt == Prompt::None { Pages::Forbidden } else { Pages::Allowed },
         login_hint: request.login_hint,
         patient: None,
+        launch,
         consent: ConsentGiven::NotYet,
         created_at: now,
     })
+}
+
+/// Uses up the handle that an EHR gave the client.
+async fn take_launch(
+    server: &AuthorizationServer,
+    client: &Client,
+    handle: &str,
+) -> Result<Launch, (ErrorCode, String)> {
+    let (digest, app, now) = (digest_of(handle), client.client_id.clone(), server.clock.now());
+    match server.store.write(move |sql| sql.take_launch(&digest, &app, now)).await {
+        Ok(Some(launch)) => Ok(launch),
+        Ok(None) => Err((ErrorCode::InvalidRequest, "the launch handle is not known".to_owned())),
+        Err::<_, StoreError>(error) => {
+            tracing::error!(%error, "launch");
+            Err((ErrorCode::ServerError, "try again later".to_owned()))
+        }
+    }
 }
 
 /// The next page of a kept request, or its end.

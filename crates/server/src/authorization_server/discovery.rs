@@ -37,7 +37,9 @@ const SCOPES: &[&str] = &[
     "openid",
     "profile",
     "fhirUser",
+    "launch",
     "launch/patient",
+    "launch/encounter",
     "offline_access",
     "online_access",
     "patient/*.cruds",
@@ -45,6 +47,7 @@ const SCOPES: &[&str] = &[
     "system/*.cruds",
 ];
 const CAPABILITIES: &[&str] = &[
+    "launch-ehr",
     "launch-standalone",
     "authorize-post",
     "client-public",
@@ -52,6 +55,8 @@ const CAPABILITIES: &[&str] = &[
     "client-confidential-asymmetric",
     "sso-openid-connect",
     "context-banner",
+    "context-ehr-patient",
+    "context-ehr-encounter",
     "context-standalone-patient",
     "permission-offline",
     "permission-online",

@@ -153,8 +153,12 @@ fn look(
     }
     let username = (claims.sub != claims.client_id).then(|| claims.sub.to_string());
     let token_type = token_type(claims.cnf.as_ref());
-    let need_patient_banner = claims.patient.as_ref().map(|_| true);
-    Ok(Ok(ActiveToken::Access { token_type, username, need_patient_banner, claims: Box::new(claims) }))
+    let grant = match &traits.grant {
+        Some(id) => server.store.read(|sql| sql.live_grant(id))?,
+        None => None,
+    };
+    let context = Box::new(grant.map(|grant| grant.context()).unwrap_or_default());
+    Ok(Ok(ActiveToken::Access { token_type, username, context, claims: Box::new(claims) }))
 }
 
 /// A refresh token is good if using it now would give tokens.

@@ -87,6 +87,7 @@ async fn check(
         return Err(invalid("redirect_uri is not registered"));
     }
     let mut pending = authorize::check(server, client, redirect_uri, &request)
+        .await
         .map_err(|(code, description)| OAuthError::new(code, description))?;
     if let Some(key) = sender.key() {
         // RFC 9449 section 10.1: named twice, it is the same key.

@@ -219,6 +219,9 @@ pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
     record.amr = grant.amr.clone();
     record.auth_time = Some(grant.auth_time);
     record.detail.insert("audience".to_owned(), Phi::new(grant.audience.clone()));
+    if let Some(encounter) = grant.launch.as_ref().and_then(|launch| launch.encounter.as_ref()) {
+        record.detail.insert("encounter".to_owned(), Phi::new(encounter.to_string()));
+    }
 }
 
 /// What a record says of what was granted in detail.

@@ -53,7 +53,7 @@ pub(super) struct Registration {
     backchannel_client_notification_endpoint: Option<HttpsUri>,
     #[arg(long = "role")]
     roles: Vec<Role>,
-    /// Something that clients may not do otherwise: introspect:any; may be given several times.
+    /// Something that clients may not do otherwise: introspect:any, launch:create; may be given several times.
     #[arg(long = "permission")]
     permissions: Vec<Permission>,
     /// Where a browser may go once its person is signed out; may be given several times.

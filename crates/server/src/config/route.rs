@@ -256,6 +256,7 @@ pub(super) fn check_together(reading: &mut Reading<'_>, routes: &[Route]) {
         "/end-session",
         "/introspect",
         "/jwks",
+        "/launch",
         "/login",
         "/logout",
         "/par",

@@ -124,6 +124,7 @@ async fn look_up(
                 pages: Pages::Allowed,
                 login_hint: None,
                 patient: None,
+                launch: None,
                 consent: ConsentGiven::NotYet,
                 created_at: now,
             };

@@ -26,7 +26,7 @@ fn wish(token: &str) -> Option<String> {
         "offline_access" => "Keep this access while you are away".to_owned(),
         "online_access" => "Keep this access while you are signed in".to_owned(),
         "account.apps" => "See which applications have access in your name, and take it away".to_owned(),
-        "launch/patient" => return None,
+        "launch" | "launch/patient" | "launch/encounter" => return None,
         other => format!("Use “{other}”"),
     })
 }

@@ -19,6 +19,7 @@ impl Sql<'_> {
         self.forget_backchannel_requests(now)?;
         self.forget_exchanged(now)?;
         self.forget_pushed_requests(now)?;
+        self.forget_launches(now)?;
         self.forget_status_lists(now)?;
         self.forget_codes(now)?;
         self.forget_assertions(now)?;

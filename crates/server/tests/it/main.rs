@@ -30,6 +30,8 @@ mod dpop;
 #[cfg(test)]
 mod edge;
 #[cfg(test)]
+mod ehr_launch;
+#[cfg(test)]
 mod encrypted_tokens;
 #[cfg(test)]
 mod exchange;

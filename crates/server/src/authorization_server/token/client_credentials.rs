@@ -9,6 +9,7 @@ use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::oauth::token::{TokenResponse, token_type};
+use chartgate_protocol::smart::launch::LaunchContext;
 use chartgate_protocol::smart::scope::{Level, SmartScope};
 use chartgate_values::Phi;
 
@@ -75,15 +76,24 @@ pub(super) async fn redeem(
         refresh_token: None,
         id_token: None,
         patient: None,
-        need_patient_banner: None,
+        encounter: None,
+        context: LaunchContext::default(),
     };
     Ok(Issued { answer, record })
 }
 
 /// What only a person can give falls away: `patient/` and `user/` scopes, identity, launch context, refresh.
 fn for_itself(scope: &ScopeSet) -> ScopeSet {
-    const OF_PEOPLE: [&str; 6] =
-        ["openid", "profile", "fhirUser", "offline_access", "online_access", "launch/patient"];
+    const OF_PEOPLE: [&str; 8] = [
+        "openid",
+        "profile",
+        "fhirUser",
+        "offline_access",
+        "online_access",
+        "launch",
+        "launch/patient",
+        "launch/encounter",
+    ];
     let of_people = |token: &str| match token.parse::<SmartScope>() {
         Ok(smart) => smart.level != Level::System,
         Err(_) => OF_PEOPLE.contains(&token),

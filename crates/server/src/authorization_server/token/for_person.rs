@@ -132,13 +132,15 @@ pub(super) async fn issue_for_person(
     record.detail.insert("grant_type".to_owned(), Phi::new(grant_type.to_string()));
     record.detail.insert("scope".to_owned(), Phi::new(scope.to_string()));
     describe_details(&mut record, &grant.authorization_details);
+    let context = grant.context();
     let answer = TokenResponse {
         authorization_details: grant.authorization_details,
         access_token,
         issued_token_type: None,
         token_type: token_type(mint.cnf.as_ref()),
         expires_in: ttl.as_secs(),
-        need_patient_banner: grant.patient.as_ref().map(|_| true),
+        encounter: grant.launch.as_ref().and_then(|launch| launch.encounter.clone()).map(Into::into),
+        context,
         patient: grant.patient.map(Into::into),
         scope,
         refresh_token: refresh_token.map(|secret| secret.expose().clone()),

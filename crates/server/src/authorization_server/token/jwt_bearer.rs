@@ -54,6 +54,7 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         authorization_details: Vec::new(),
         audience,
         patient: user.fhir_user.and_then(|own| own.patient()),
+        launch: None,
         nonce: None,
         auth_time: assertion.auth_time.timestamp(),
         amr: assertion.amr.iter().map(ToString::to_string).collect(),
@@ -93,7 +94,8 @@ async fn check(
 
 /// What needs the person themselves falls away: identity, refresh, launch; a patient's scopes unless they are the patient.
 fn without_what_outlives(scope: &ScopeSet, user: &User) -> ScopeSet {
-    const OF_SIGN_IN: [&str; 5] = ["openid", "profile", "fhirUser", OFFLINE_ACCESS, "launch/patient"];
+    const OF_SIGN_IN: [&str; 7] =
+        ["openid", "profile", "fhirUser", OFFLINE_ACCESS, "launch", "launch/patient", "launch/encounter"];
     let is_patient = user.fhir_user.as_ref().is_some_and(|own| own.patient().is_some());
     let fits = |token: &str| match token.parse::<SmartScope>().map(|smart| smart.level) {
         Ok(Level::Patient) => is_patient,

@@ -14,6 +14,7 @@ use chartgate_protocol::jose::claims::{AccessTokenClaims, Confirmation};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::token::{TokenResponse, token_type};
 use chartgate_protocol::oauth::token_exchange::{ACCESS_TOKEN, ExchangeRequest};
+use chartgate_protocol::smart::launch::LaunchContext;
 use chartgate_values::Phi;
 
 use super::for_person::{Passed, not_a_claim, pass_gate, refuse};
@@ -123,7 +124,8 @@ async fn issue(
         issued_token_type: Some(ACCESS_TOKEN),
         token_type: token_type(mint.cnf.as_ref()),
         expires_in: ttl.as_secs(),
-        need_patient_banner: None,
+        encounter: None,
+        context: LaunchContext::default(),
         patient: grant.patient.map(Into::into),
         scope: exchanged.scope,
         refresh_token: None,

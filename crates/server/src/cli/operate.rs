@@ -116,9 +116,12 @@ pub(super) enum KeyWord {
         /// Do not wait for caches: verifiers that do not ask again refuse new tokens for up to five minutes.
         #[arg(long, conflicts_with = "emergency")]
         now: bool,
-        /// Somebody else may have this key (without one: any key that signs now): it ends at once with all that it signed.
-        #[arg(long, value_name = "KID", num_args = 0..=1)]
-        emergency: Option<Option<String>>,
+        /// Somebody else may have a key: it ends at once with all that it signed.
+        #[arg(long)]
+        emergency: bool,
+        /// Which key; without one, any key that signs now. A name may begin with a dash.
+        #[arg(requires = "emergency", allow_hyphen_values = true)]
+        kid: Option<String>,
     },
 }
 
@@ -161,11 +164,13 @@ fn command(operate: Operate) -> anyhow::Result<Command> {
         Operate::Client(word) => client(word)?,
         Operate::Care(word) => care(word)?,
         Operate::Key(KeyWord::List) => Command::KeyList,
-        Operate::Key(KeyWord::Rotate { now, emergency }) => Command::KeyRotate {
-            how: match emergency {
-                Some(kid) => Rotation::Emergency { kid },
-                None if now => Rotation::Now,
-                None => Rotation::Planned,
+        Operate::Key(KeyWord::Rotate { now, emergency, kid }) => Command::KeyRotate {
+            how: if emergency {
+                Rotation::Emergency { kid }
+            } else if now {
+                Rotation::Now
+            } else {
+                Rotation::Planned
             },
         },
         Operate::Approval(ApprovalWord::List) => Command::ApprovalList,

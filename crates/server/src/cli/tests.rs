@@ -1,4 +1,4 @@
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Command, CommandFactory as _, Parser as _};
 
 use super::*;
 
@@ -11,6 +11,23 @@ fn pages_from_code() {
     }
     let written = std::fs::read_to_string(file).unwrap_or_default();
     assert!(written == page, "docs/cli.md is not what the commands say: `make docs` writes it anew");
+}
+
+#[test]
+fn a_name_that_begins_with_a_dash_is_a_name() {
+    let kid = "-WQ6WHuZ5Row-Wczkqa0rvEK6Rws7etbmpbyKW4Ggr4";
+    for words in
+        [vec!["--emergency", kid], vec!["--emergency", kid, "--output", "json"], vec![kid, "--emergency"]]
+    {
+        let all = ["chartgate", "key", "rotate"].into_iter().chain(words.iter().copied());
+        let parsed = format!("{:?}", Words::try_parse_from(all).unwrap().command);
+        assert!(parsed.contains(kid) && parsed.contains("emergency: true"), "{words:?}: {parsed}");
+    }
+    assert!(
+        Words::try_parse_from(["chartgate", "key", "rotate", kid]).is_err(),
+        "only in an emergency is one named"
+    );
+    assert!(Words::try_parse_from(["chartgate", "key", "rotate", "--emergency", "--now"]).is_err());
 }
 
 fn page() -> String {

@@ -1,10 +1,14 @@
 """Everything that is up at once: the upstream, the proxies, clients and tokens; and the check that they answer rightly."""
 
+import time
+
 import targets
 import tokens
 
 SCOPE = "system/Patient.rs"
 PATH = "/fhir/Patient/bench"
+# Seconds after which a server that was started counts as idle.
+REST = 2
 
 
 class Stage:
@@ -47,9 +51,10 @@ class Stage:
         self.token = token
 
     def start(self, server):
-        """Several times, to know how long it takes; then looks at what it needs while it does nothing."""
+        """Several times, to know how long it takes; then looks at what it needs once it has done nothing for a while."""
         self.servers.append(server)
         self.starts[server.name] = server.started()
+        time.sleep(REST)
         self.idle[server.name] = server.memory()
 
     def mint(self, gate, count):

@@ -33,7 +33,7 @@ impl Clinic {
         );
         let gateway = serve_in(scratch, "", &tables, "openid");
         let words = ["client", "add", "portal", "--kind", "confidential", "--grant", GRANT, "--scope"];
-        let scope = "openid offline_access orders.read user/*.rs patient/*.rs system/*.rs";
+        let scope = "openid offline_access online_access launch/patient orders.read user/*.rs patient/*.rs system/*.rs";
         let made: Value = serde_json::from_str(&gateway.command(&[&words[..], &[scope]].concat())).unwrap();
         Self { gateway, key, secret: made["client_secret"].as_str().unwrap().to_owned() }
     }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use chartgate_access::client::GrantType;
+use chartgate_access::grant::backchannel::grantable_without_pages;
 use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
 use chartgate_access::ids::{ClientId, GrantId, Subject};
 use chartgate_access::principal::User;
@@ -14,7 +15,6 @@ use chartgate_protocol::jose::bearer_assertion::{BearerAssertion, BearerAssertio
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::oauth::token::JwtBearerRequest;
-use chartgate_protocol::smart::scope::{Level, SmartScope};
 use chartgate_values::{Phi, Timestamp};
 
 use super::for_person::{First, issue_for_person};
@@ -92,18 +92,10 @@ async fn check(
     }
 }
 
-/// What needs the person themselves falls away: identity, refresh, launch; a patient's scopes unless they are the patient.
+/// What a person gives without our pages, less what needs their own sign-in here: identity, and access that is renewed.
 fn without_what_outlives(scope: &ScopeSet, user: &User) -> ScopeSet {
-    const OF_SIGN_IN: [&str; 7] =
-        ["openid", "profile", "fhirUser", OFFLINE_ACCESS, "launch", "launch/patient", "launch/encounter"];
-    let is_patient = user.fhir_user.as_ref().is_some_and(|own| own.patient().is_some());
-    let fits = |token: &str| match token.parse::<SmartScope>().map(|smart| smart.level) {
-        Ok(Level::Patient) => is_patient,
-        Ok(Level::User) => true,
-        Ok(Level::System) => false,
-        Err(_) => !OF_SIGN_IN.contains(&token),
-    };
-    scope.iter().filter(|token| fits(token)).collect()
+    const OF_SIGN_IN: [&str; 5] = ["openid", "profile", "fhirUser", OFFLINE_ACCESS, "online_access"];
+    grantable_without_pages(scope, user).iter().filter(|token| !OF_SIGN_IN.contains(token)).collect()
 }
 
 fn invalid(reason: &'static str) -> Denied {

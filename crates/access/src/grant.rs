@@ -45,8 +45,11 @@ pub struct Grant {
     pub launch: Option<Launch>,
     /// For the ID token.
     pub nonce: Option<String>,
-    /// When the person signed in.
-    pub auth_time: Timestamp,
+    /// When the person signed in; `None` where nobody can say, for they did not do so on our pages.
+    pub auth_time: Option<Timestamp>,
+    /// Since when this stands: whatever cut the person off later cut this off too.
+    #[serde(default = "always")]
+    pub began_at: Timestamp,
     /// How.
     pub amr: Vec<String>,
 }
@@ -60,4 +63,9 @@ impl Grant {
         let need_patient_banner = self.patient.as_ref().map(|_| context.need_patient_banner.unwrap_or(true));
         LaunchContext { need_patient_banner, ..context }
     }
+}
+
+/// For what was kept before grants said it: any cut-off is later.
+fn always() -> Timestamp {
+    Timestamp::from_micros(0)
 }

@@ -171,6 +171,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(connection)
     }
 
@@ -197,11 +198,14 @@ impl Store {
 
 /// How long a reader waits for a checkpoint of the database.
 const BUSY: Duration = Duration::from_secs(5);
+/// How many statements a connection keeps compiled: all that there are, so that none is compiled twice.
+const STATEMENTS: usize = 512;
 /// How many writes share a transaction at most.
 const BATCH: usize = 256;
 
 fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // CRASH: under NORMAL a power cut may undo the last revocations; FULL costs little, for commits are shared.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -230,13 +234,13 @@ where
     E: From<StoreError>,
     A: FnOnce(&Sql<'_>) -> Result<T, E>,
 {
-    let run = |text: &str| connection.execute_batch(text).map_err(StoreError::from);
+    let run = |text: &str| connection.prepare_cached(text)?.execute(()).map_err(StoreError::from);
     run("SAVEPOINT one")?;
     let outcome = act(&Sql::new(connection));
-    match &outcome {
-        Ok(_) => run("RELEASE one")?,
-        Err(_) => run("ROLLBACK TO one; RELEASE one")?,
+    if outcome.is_err() {
+        run("ROLLBACK TO one")?;
     }
+    run("RELEASE one")?;
     outcome
 }
 

@@ -233,7 +233,8 @@ impl PendingAuthorization {
             patient,
             launch: self.launch,
             nonce: None,
-            auth_time,
+            auth_time: Some(auth_time),
+            began_at: auth_time,
             amr,
         };
         match self.reply_to {
@@ -305,7 +306,8 @@ mod tests {
                 patient: None,
                 launch: None,
                 nonce: None,
-                auth_time: Timestamp::from_unix(1000),
+                auth_time: Some(Timestamp::from_unix(1000)),
+                began_at: Timestamp::from_unix(1000),
                 amr: vec!["pwd".into()],
             },
             redirect_uri: "https://a/cb".into(),

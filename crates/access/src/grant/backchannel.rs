@@ -116,7 +116,8 @@ impl BackchannelRequest {
             patient: user.fhir_user.as_ref().and_then(|own| own.patient()),
             launch: None,
             nonce: None,
-            auth_time: now,
+            auth_time: None,
+            began_at: now,
             amr: Vec::new(),
         }
     }

@@ -86,7 +86,8 @@ mod tests {
             patient: None,
             launch: None,
             nonce: None,
-            auth_time: Timestamp::from_unix(1000),
+            auth_time: Some(Timestamp::from_unix(1000)),
+            began_at: Timestamp::from_unix(1000),
             amr: Vec::new(),
         })
     }

@@ -217,7 +217,7 @@ pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
     record.grant = Some(grant.id.to_string());
     record.patients = grant.patient.iter().map(|patient| Phi::new(patient.to_string())).collect();
     record.amr = grant.amr.clone();
-    record.auth_time = Some(grant.auth_time);
+    record.auth_time = grant.auth_time;
     record.detail.insert("audience".to_owned(), Phi::new(grant.audience.clone()));
     if let Some(encounter) = grant.launch.as_ref().and_then(|launch| launch.encounter.as_ref()) {
         record.detail.insert("encounter".to_owned(), Phi::new(encounter.to_string()));

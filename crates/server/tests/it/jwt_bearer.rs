@@ -78,6 +78,10 @@ async fn a_person_of_ours_whom_a_trusted_issuer_speaks_for_gets_a_token_and_noth
     assert_eq!(claims["sub"], person.name);
     assert_eq!(claims["roles"], json!(["physician"]), "ours, not the issuer's");
     assert_eq!(claims["amr"], json!(["pwd", "otp"]));
+    assert_eq!(claims.get("auth_time"), None, "an assertion is no sign-in");
+    let said = json!({"auth_time": 1_700_000_000});
+    let answer = clinic.outcome(&clinic.assertion(&person, "a-2", &said)).await.json();
+    assert_eq!(part(answer["access_token"].as_str().unwrap(), 1)["auth_time"], 1_700_000_000);
     let record = clinic.gateway.audit(&["--user", &person.name]).pop().unwrap();
     assert_eq!(record["event"], "token.issue");
     assert_eq!(record["detail"]["asserted_by"], ISSUER);

@@ -12,6 +12,7 @@ use chartgate_access::ids::{ClientId, GrantId, Subject};
 use chartgate_access::principal::User;
 use chartgate_protocol::jose::Claimed;
 use chartgate_protocol::jose::bearer_assertion::{BearerAssertion, BearerAssertionVerifier};
+use chartgate_protocol::jose::claims::NumericDate;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::oauth::token::JwtBearerRequest;
@@ -56,7 +57,9 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         patient: user.fhir_user.and_then(|own| own.patient()),
         launch: None,
         nonce: None,
-        auth_time: assertion.auth_time.timestamp(),
+        auth_time: assertion.auth_time.map(NumericDate::timestamp),
+        // Who was shut out and let in again has to sign in again there too.
+        began_at: assertion.auth_time.unwrap_or(assertion.issued_at).timestamp(),
         amr: assertion.amr.iter().map(ToString::to_string).collect(),
     };
     let mut issued = issue_for_person(asking, grant, GrantType::JwtBearer, First::Of).await?;

@@ -10,7 +10,7 @@ use chartgate_protocol::oauth::https_uri::HttpsUri;
 use chartgate_protocol::oauth::mtls::RegisteredSubject;
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
-use chartgate_protocol::smart::scope::SmartScope;
+use chartgate_protocol::smart::scope::{SmartScope, SmartScopeError};
 use serde::{Deserialize, Serialize};
 
 use responses::{Encryption, ResponseOptions};
@@ -236,16 +236,19 @@ impl Client {
     }
 }
 
-/// The part of `requested` that stands in `widest`, or is a SMART scope that one there includes. A SMART scope with search
-/// constraints is none of it while nothing enforces them: a grant says what it opens.
+/// The part of `requested` that stands in `widest`, or is a SMART scope that one there includes. A SMART scope with a
+/// constraint that nothing enforces is none of it: a grant says what it opens.
 #[must_use]
 pub fn covered(widest: &ScopeSet, requested: &ScopeSet) -> ScopeSet {
     let smart: Vec<SmartScope> = widest.iter().filter_map(|token| token.parse().ok()).collect();
     requested
         .iter()
         .filter(|token| match token.parse::<SmartScope>() {
-            Ok(asked) => asked.constraints.is_empty() && smart.iter().any(|scope| scope.includes(&asked)),
-            Err(_) => widest.contains(token),
+            Ok(asked) => smart.iter().any(|scope| scope.includes(&asked)),
+            Err(SmartScopeError::Constraint) => false,
+            Err(SmartScopeError::NotSmart | SmartScopeError::Type | SmartScopeError::Permissions) => {
+                widest.contains(token)
+            }
         })
         .collect()
 }
@@ -349,8 +352,21 @@ mod tests {
 
     #[test]
     fn smart_370_a_scope_with_a_constraint_that_nothing_enforces_is_not_granted() {
-        let asked = "patient/Observation.rs?category=laboratory patient/Condition.rs".parse().unwrap();
-        assert_eq!(client("patient/*.rs").grantable(&asked).to_string(), "patient/Condition.rs");
+        let odd = "patient/Observation.rs?value-string=x";
+        let asked = format!("{odd} patient/*.rs?category=x patient/Condition.rs").parse().unwrap();
+        for registered in ["patient/*.rs", &format!("patient/*.rs {odd}")] {
+            assert_eq!(client(registered).grantable(&asked).to_string(), "patient/Condition.rs");
+        }
+    }
+
+    #[test]
+    fn smart_370_a_constraint_narrows_a_registration_and_never_widens_one() {
+        let asked =
+            "patient/Observation.rs patient/Observation.rs?category=a patient/Observation.rs?category=a,b";
+        let grantable = |registered| client(registered).grantable(&asked.parse().unwrap()).to_string();
+        assert_eq!(grantable("patient/*.rs"), asked);
+        assert_eq!(grantable("patient/Observation.rs?category=a"), "patient/Observation.rs?category=a");
+        assert_eq!(grantable("patient/Observation.rs?status=final"), "");
     }
 
     #[test]

@@ -18,4 +18,5 @@ pub mod refusal;
 pub mod resource;
 pub mod search;
 pub mod searchset;
+pub mod token;
 pub mod write;

@@ -33,7 +33,7 @@ use crate::smart::launch::{ContextItem, LaunchRequest};
 
 mod fhir;
 
-pub use fhir::{fuzz_fhir_bundle, fuzz_fhir_url, fuzz_fhir_write};
+pub use fhir::{fuzz_fhir_bundle, fuzz_fhir_url, fuzz_fhir_write, fuzz_smart_scope};
 
 /// Any text as a token: taken apart, verified, and its payload judged as if the signature were good.
 pub fn fuzz_jws(data: &[u8]) {

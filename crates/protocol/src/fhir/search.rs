@@ -14,6 +14,7 @@ use super::name::{ResourceId, ResourceType};
 use super::outcome::IssueType;
 use super::r4::{self, Kind};
 use super::reference::Reference;
+use super::token::{TokenParameter, TokenValue, list};
 use crate::form::Form;
 
 mod value;
@@ -139,6 +140,14 @@ impl SearchQuery {
             Values::Ids(_) | Values::Text(_) => Vec::new(),
         };
         self.criteria.iter().flat_map(own_ids).collect()
+    }
+
+    /// The same search among the records that have one of these values.
+    #[must_use]
+    pub fn narrowed_to_tokens(mut self, parameter: &'static TokenParameter, values: &[TokenValue]) -> Self {
+        let values = Phi::new(Values::Text(list(values)));
+        self.criteria.push(Criterion { parameter: parameter.name(), modifier: Modifier::None, values });
+        self
     }
 
     /// The same search among the records of these patients, so that others' need not be fetched at all.

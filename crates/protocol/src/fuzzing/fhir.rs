@@ -6,9 +6,11 @@ use crate::fhir::membership::{Membership, patients_of};
 use crate::fhir::name::ResourceType;
 use crate::fhir::resource::Resource;
 use crate::fhir::searchset::{Disposition, Links, Searchset};
+use crate::fhir::token::TokenValue;
 use crate::fhir::write::Draft;
 use crate::form::Form;
 use crate::json;
+use crate::smart::scope::{SmartScope, TypePattern};
 
 /// A request line, a space between method and target, and after a line break the form that is posted.
 pub fn fuzz_fhir_url(data: &[u8]) {
@@ -78,6 +80,37 @@ pub fn fuzz_fhir_write(data: &[u8]) {
         let same = json::parse(draft.text().as_bytes(), json::DEEPEST)
             .is_ok_and(|written| patients_of(&written, &bases) == patients_of(draft.value(), &bases));
         assert!(same, "what goes upstream is what was decided on");
+    }
+}
+
+/// A scope in the first line and after it a record. What does not have what a constraint asks for is not let through.
+pub fn fuzz_smart_scope(data: &[u8]) {
+    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let (line, record) = data.split_at(end);
+    let Some(scope) = std::str::from_utf8(line).ok().and_then(|text| text.parse::<SmartScope>().ok()) else {
+        return;
+    };
+    assert!(scope.to_string().parse().as_ref() == Ok(&scope), "what prints reads back");
+    assert!(scope.includes(&scope), "a scope is no wider than itself");
+    let Ok(record) = json::parse(record, json::DEEPEST) else { return };
+    if scope.constraints.is_empty() || !scope.holds(&record) {
+        return;
+    }
+    let own = record.get("resourceType").and_then(json::Node::as_str).unwrap_or_default();
+    assert!(scope.types == TypePattern::One(own.to_owned()), "a constraint is one of a type");
+    for constraint in &scope.constraints {
+        let has = |value: &TokenValue| value.code().is_none_or(|code| names(&record, code));
+        assert!(constraint.values().iter().any(has), "a record that holds names one of the codes");
+    }
+}
+
+/// Whether a text stands anywhere in a record.
+fn names(node: &json::Node<'_>, text: &str) -> bool {
+    match node {
+        json::Node::Text(own) => own == text,
+        json::Node::Array(items) => items.iter().any(|item| names(item, text)),
+        json::Node::Object(members) => members.iter().any(|(_, value)| names(value, text)),
+        json::Node::Null | json::Node::Bool(_) | json::Node::Number => false,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::json::Object;
 use crate::oauth::authorization::{AuthorizationRequest, RequestError};
 use crate::oauth::authorization_details::{AuthorizationDetail, MalformedDetails};
 use crate::oauth::mtls::{CertificateSubject, ClientCertificate, RegisteredCertificates};
+use crate::smart::scope::SmartScope;
 
 fn seeds(target: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target)
@@ -249,6 +250,11 @@ fn the_seeds_of_proofs_objects_and_certificates_reach_the_end_of_what_they_are_f
 }
 
 #[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_scopes() {
+    run("smart_scope", super::fuzz_smart_scope);
+}
+
+#[test]
 fn the_fhir_seeds_reach_the_end_of_what_they_are_for() {
     let read = |target: &str, name: &str| std::fs::read(seeds(target).join(name)).unwrap();
     let bases = super::fhir::bases().unwrap();
@@ -258,6 +264,14 @@ fn the_fhir_seeds_reach_the_end_of_what_they_are_for() {
     let links = Links { own: "x", next: None };
     assert_eq!(searchset.release(links, &bases, |_| Disposition::Release).released, 2);
     assert!(Draft::of_update(&read("fhir_write", "update"), &"Observation/a".parse().unwrap()).is_ok());
+    for (seed, expected) in
+        [("laboratory", true), ("vital_signs", false), ("status", true), ("escaped", true)]
+    {
+        let text = String::from_utf8(read("smart_scope", seed)).unwrap();
+        let (scope, record) = text.split_once('\n').unwrap();
+        let record = crate::json::parse(record.as_bytes(), 16).unwrap();
+        assert_eq!(scope.parse::<SmartScope>().unwrap().holds(&record), expected, "{seed}");
+    }
     let form = Form::parse(std::str::from_utf8(&read("oauth_authorization", "smart")).unwrap()).unwrap();
     assert!(AuthorizationRequest::read(&form).is_ok());
     let details = String::from_utf8(read("oauth_authorization", "details")).unwrap();

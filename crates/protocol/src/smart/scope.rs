@@ -3,6 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::json::Node;
+
+mod constraint;
+
+pub use constraint::Constraint;
+
 /// On whose authority a scope reaches for data.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub enum Level {
@@ -43,7 +49,7 @@ pub enum TypePattern {
 }
 
 /// A scope such as `patient/Observation.rs?category=laboratory`.
-#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SmartScope {
     /// On whose authority.
     pub level: Level,
@@ -51,8 +57,8 @@ pub struct SmartScope {
     pub types: TypePattern,
     /// To do what.
     pub permissions: Permissions,
-    /// Search constraints (version 2): every one has to hold. Name and value, decoded.
-    pub constraints: Vec<(String, String)>,
+    /// Search constraints (version 2): every one has to hold.
+    pub constraints: Vec<Constraint>,
 }
 
 /// Why a token that looks like a SMART scope is none.
@@ -67,7 +73,7 @@ pub enum SmartScopeError {
     /// The suffix is neither version 1 nor `cruds` in this order.
     #[error("the permissions are not `cruds` in this order, nor `read`, `write` or `*`")]
     Permissions,
-    /// Modifiers, chains and broken escapes.
+    /// A parameter that scopes of the type cannot be constrained by, or a value that is no token.
     #[error("the constraint is not supported")]
     Constraint,
 }
@@ -152,7 +158,13 @@ impl SmartScope {
         types
             && self.level == other.level
             && other.permissions.is_subset_of(self.permissions)
-            && self.constraints.iter().all(|constraint| other.constraints.contains(constraint))
+            && self.constraints.iter().all(|own| other.constraints.iter().any(|theirs| own.includes(theirs)))
+    }
+
+    /// Whether a record fulfils all constraints. Its type is not looked at where there are none.
+    #[must_use]
+    pub fn holds(&self, record: &Node<'_>) -> bool {
+        self.constraints.iter().all(|constraint| constraint.holds(record))
     }
 }
 
@@ -178,7 +190,13 @@ impl FromStr for SmartScope {
             _ => return Err(SmartScopeError::Type),
         };
         let permissions = Permissions::parse(permissions).ok_or(SmartScopeError::Permissions)?;
-        Ok(Self { level, types, permissions, constraints: query.map_or(Ok(Vec::new()), constraints)? })
+        let constraints = match (query, &types) {
+            (None, _) => Vec::new(),
+            (Some(query), TypePattern::One(name)) => constraint::read(name, query)?,
+            // What would be looked at differs from type to type.
+            (Some(_), TypePattern::All) => return Err(SmartScopeError::Constraint),
+        };
+        Ok(Self { level, types, permissions, constraints })
     }
 }
 
@@ -188,19 +206,6 @@ pub fn is_type_name(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.bytes().all(|b| b.is_ascii_alphabetic())
-}
-
-fn constraints(query: &str) -> Result<Vec<(String, String)>, SmartScopeError> {
-    let form = crate::form::Form::parse_repeating(query).map_err(|_| SmartScopeError::Constraint)?;
-    let pairs: Vec<_> = form.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let plain = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    if pairs.is_empty() || !pairs.iter().all(|(name, value)| plain(name) && !value.is_empty()) {
-        return Err(SmartScopeError::Constraint);
-    }
-    Ok(pairs)
 }
 
 impl fmt::Display for Level {
@@ -231,12 +236,10 @@ impl fmt::Display for SmartScope {
             TypePattern::One(name) => name,
         };
         write!(f, "{}/{types}.{}", self.level, self.permissions)?;
-        let mut form = crate::form::Form::default();
-        for (name, value) in &self.constraints {
-            form.push(name, value);
+        match self.constraints.as_slice() {
+            [] => Ok(()),
+            some => write!(f, "?{}", constraint::write(some)),
         }
-        let query = form.encode();
-        if query.is_empty() { Ok(()) } else { write!(f, "?{query}") }
     }
 }
 
@@ -278,12 +281,25 @@ mod tests {
         assert_eq!(parse("patient/Observation.rs?code:in=x"), Err(SmartScopeError::Constraint));
         assert_eq!(parse("patient/Observation.rs?patient.name=x"), Err(SmartScopeError::Constraint));
         assert_eq!(parse("patient/Observation.rs?_filter=x"), Err(SmartScopeError::Constraint));
+        assert_eq!(parse("patient/Observation.rs?value-quantity=1"), Err(SmartScopeError::Constraint));
+        assert_eq!(parse("patient/Observation.rs?category="), Err(SmartScopeError::Constraint));
+        assert_eq!(parse("patient/Observation.rs?category=a,"), Err(SmartScopeError::Constraint));
+        assert_eq!(parse("patient/Patient.rs?category=x"), Err(SmartScopeError::Constraint));
+        assert_eq!(parse("patient/*.rs?category=x"), Err(SmartScopeError::Constraint));
+        let many = |n| format!("patient/Observation.rs?category={}", vec!["a"; n].join(","));
+        assert!(parse(&many(16)).is_ok());
+        assert_eq!(parse(&many(17)), Err(SmartScopeError::Constraint));
     }
 
     #[test]
     fn a_wide_scope_includes_a_narrow_one_and_not_the_other_way_round() {
         let wide = parse("patient/*.cruds").unwrap();
         let narrow = parse("patient/Observation.rs?category=laboratory").unwrap();
+        let both = parse("patient/Observation.rs?category=vital-signs,laboratory").unwrap();
+        let more = parse("patient/Observation.r?category=http://s.example|laboratory&status=final").unwrap();
+        assert!(both.includes(&narrow) && !narrow.includes(&both));
+        assert!(narrow.includes(&more) && both.includes(&more) && !more.includes(&narrow));
+        assert!(!narrow.includes(&parse("patient/Observation.rs?status=final").unwrap()));
         assert!(wide.includes(&narrow));
         assert!(!narrow.includes(&wide));
         assert!(!narrow.includes(&parse("patient/Observation.rs").unwrap()));
@@ -292,9 +308,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_prints_reads_back(bits in 1_u8..32, all in any::<bool>(), value in "[a-z|:/ .]{1,20}") {
-            let types = if all { TypePattern::All } else { TypePattern::One("Observation".into()) };
-            let constraints = vec![("category".to_owned(), value)];
+        fn what_prints_reads_back(bits in 1_u8..32, values in prop::collection::vec("[a-z:/.+&=?#%]{1,20}", 0..4)) {
+            let values: Vec<_> = values.iter().map(|value| value.parse().unwrap()).collect();
+            let constraints = Constraint::new("Observation", "category", values).into_iter().collect();
+            let types = TypePattern::One("Observation".into());
             let scope = SmartScope { level: Level::User, types, permissions: Permissions(bits), constraints };
             prop_assert_eq!(parse(&scope.to_string()), Ok(scope));
         }

@@ -10,7 +10,7 @@ use chartgate_access::ids::{ClientId, PatientId, Subject};
 use chartgate_access::pdp::caller::{Caller, CallerKind, Facts};
 use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, Pdp, Question, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
-use chartgate_access::pdp::scope::{Reach, Within};
+use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::Event;
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
@@ -114,7 +114,7 @@ impl Administrator {
             }
             (Ownership::Patients, Some(patient)) => {
                 let belongs = Belongs::To(BTreeSet::from([patient.clone()]));
-                if caller.reaches(permission, name, &belongs) == Within::No {
+                if caller.reaches(permission, name, &belongs, Which::Any) == Within::No {
                     to.say(format!("the token names other patients than {patient}"));
                     return Ok(Step::Ends);
                 }
@@ -153,7 +153,12 @@ impl Explanation {
         permission: Permission,
         resource_type: ResourceType,
     ) -> Step {
-        match caller.reach(permission, resource_type.as_str()) {
+        if caller.constrained(permission, resource_type.as_str()) != Constrained::No {
+            self.say(format!(
+                "constraints in `{scope}` let some {resource_type} records through and not others"
+            ));
+        }
+        match caller.reach(permission, resource_type.as_str(), Which::Any) {
             Reach::Nothing => {
                 self.say(format!("no scope of `{scope}` reaches {permission:?} of {resource_type}"));
                 Step::Ends

@@ -14,6 +14,7 @@ use chartgate_protocol::oauth::token::{DEVICE_CODE, JWT_BEARER};
 use chartgate_protocol::oauth::token_exchange::TOKEN_EXCHANGE;
 use chartgate_protocol::oidc::ciba::CIBA;
 use chartgate_protocol::revocations::REVOCATIONS_SCOPE;
+use chartgate_protocol::smart::categories::Category;
 use chartgate_protocol::smart::configuration::SmartConfiguration;
 use http::{HeaderValue, StatusCode, header};
 
@@ -79,7 +80,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         jwks_uri: at("/jwks"),
         userinfo_endpoint: at("/userinfo"),
         revocation_endpoint: at("/revoke"),
-        scopes_supported: owned(&[SCOPES, &[REVOCATIONS_SCOPE]].concat()),
+        scopes_supported: scopes().chain([REVOCATIONS_SCOPE.to_owned()]).collect(),
         response_types_supported: &["code"],
         response_modes_supported: ResponseMode::NAMES,
         grant_types_supported: GRANTS,
@@ -155,7 +156,7 @@ pub(super) async fn smart_configuration(State(server): State<Arc<AuthorizationSe
         token_endpoint_auth_methods_supported: auth_methods(&server),
         token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         code_challenge_methods_supported: &["S256"],
-        scopes_supported: owned(SCOPES),
+        scopes_supported: scopes().collect(),
         capabilities: CAPABILITIES,
     })
 }
@@ -168,7 +169,7 @@ pub(super) async fn resource_metadata(
         return StatusCode::NOT_FOUND.into_response();
     };
     let scopes_supported = match &route.kind {
-        RouteKind::Fhir { .. } => owned(SCOPES),
+        RouteKind::Fhir { .. } => scopes().collect(),
         RouteKind::Http { allow } => {
             let mut scopes: Vec<String> = allow.iter().filter_map(|rule| rule.scope.clone()).collect();
             scopes.sort_unstable();
@@ -237,6 +238,9 @@ fn public(document: &impl serde::Serialize) -> Response {
     (headers, Json(document)).into_response()
 }
 
-fn owned(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
+/// With those for the kinds of records that US Core tells apart; others can be asked for as well.
+fn scopes() -> impl Iterator<Item = String> {
+    let levels = ["patient", "user"].into_iter();
+    let kinds = levels.flat_map(|level| Category::all().map(move |category| category.scope(level, "rs")));
+    SCOPES.iter().map(|scope| (*scope).to_owned()).chain(kinds)
 }

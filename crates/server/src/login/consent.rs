@@ -5,18 +5,22 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::grant::authorization_code::{ConsentGiven, ReplyTo};
+use chartgate_access::grant::authorization_code::{ConsentGiven, PendingAuthorization, ReplyTo};
 use chartgate_access::grant::polling::Answer;
+use chartgate_access::login::kinds::{Choice, choices, narrowed};
 use chartgate_access::login::steps::grantable_by_a_person;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::fhir::token::TokenParameter;
+use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Phi;
 use http::StatusCode;
 
 use super::Login;
 use super::form::{Asked, Begun, Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
-use super::wishes::{detailed_wish, wishes};
+use super::wishes::{detailed_wish, kind, wishes};
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
@@ -30,6 +34,7 @@ struct ConsentPage<'a> {
     host: Option<&'a str>,
     username: &'a str,
     wishes: Vec<String>,
+    choices: Vec<ChoiceShown>,
     patient: Option<&'a str>,
     destination: Option<String>,
     device: Option<DeviceShown<'a>>,
@@ -40,6 +45,27 @@ struct ConsentPage<'a> {
 struct DeviceShown<'a> {
     asked_from: &'a str,
     asked_at: String,
+}
+
+/// A type of which a person can give some kinds and keep others back.
+struct ChoiceShown {
+    resource_type: String,
+    legend: String,
+    /// What each is.
+    kinds: Vec<String>,
+}
+
+impl ChoiceShown {
+    fn of(choice: Choice) -> Option<Self> {
+        let parameter = TokenParameter::find(&choice.resource_type, "category")?;
+        let legend = match choice.resource_type.as_str() {
+            "Observation" => "Measurements and results".to_owned(),
+            "Condition" => "Problems and diagnoses".to_owned(),
+            other => format!("{other} entries"),
+        };
+        let kinds = choice.kinds.iter().map(|value| kind(parameter, value)).collect();
+        Some(Self { resource_type: choice.resource_type, legend, kinds })
+    }
 }
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
@@ -54,6 +80,10 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         wishes: wishes(&grantable_by_a_person(&begun.pending.scope))
             .into_iter()
             .chain(begun.pending.authorization_details.iter().map(detailed_wish))
+            .collect(),
+        choices: choices(&grantable_by_a_person(&begun.pending.scope))
+            .into_iter()
+            .filter_map(ChoiceShown::of)
             .collect(),
         patient: begun.pending.patient.as_ref().map(|patient| patient.as_str()),
         destination: begun.pending.reply_to.form_target().map(pages::origin_of),
@@ -75,10 +105,36 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(response) => return *response,
     };
     match visit.form.get("decision") {
-        Some("approve") => approve(&login, &handle, begun, &present).await,
+        Some("approve") => {
+            let scope = chosen(&begun.pending.scope, &visit.form);
+            if scope.is_empty() && begun.pending.authorization_details.is_empty() {
+                return deny(&login, &visit.origin, begun, &present).await;
+            }
+            let begun = Begun { pending: PendingAuthorization { scope, ..begun.pending }, ..begun };
+            approve(&login, &handle, begun, &present).await
+        }
         Some("deny") => deny(&login, &visit.origin, begun, &present).await,
         Some(_) | None => stale(),
     }
+}
+
+/// What the person gives of what is asked for.
+fn chosen(asked: &ScopeSet, form: &Form) -> ScopeSet {
+    let mut scope = asked.clone();
+    for Choice { resource_type, kinds } in choices(&grantable_by_a_person(asked)) {
+        if form.get(&format!("kinds-{resource_type}")) != Some("only") {
+            continue;
+        }
+        let is_chosen = |number: usize| form.get(&format!("kind-{resource_type}-{number}")).is_some();
+        let chosen: Vec<_> = kinds
+            .into_iter()
+            .enumerate()
+            .filter(|(number, _)| is_chosen(*number))
+            .map(|(_, kind)| kind)
+            .collect();
+        scope = narrowed(&scope, &resource_type, &chosen);
+    }
+    scope
 }
 
 async fn approve(login: &Login, handle: &str, begun: Begun, present: &Present) -> Response {

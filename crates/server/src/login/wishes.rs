@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use chartgate_protocol::fhir::token::{TokenParameter, TokenValue};
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::scope::ScopeSet;
-use chartgate_protocol::smart::scope::{Level, Permission, SmartScope, TypePattern};
+use chartgate_protocol::smart::categories::Category;
+use chartgate_protocol::smart::scope::{Constraint, Level, Permission, SmartScope, TypePattern};
 
 /// Scopes in words.
 pub(super) fn wishes(scope: &ScopeSet) -> Vec<String> {
@@ -82,7 +84,43 @@ fn smart_wish(scope: &SmartScope) -> String {
         Level::User => "in the records that you may see",
         Level::System => "in all records",
     };
-    format!("{sentence} {what} {whose}")
+    let only = scope.constraints.iter().map(constraint).collect::<Vec<_>>();
+    let only = if only.is_empty() { String::new() } else { format!(", only {}", listed_text(&only)) };
+    format!("{sentence} {what} {whose}{only}")
+}
+
+fn constraint(constraint: &Constraint) -> String {
+    let parameter = constraint.parameter();
+    let values: Vec<String> =
+        constraint.values().iter().map(|value| format!("“{}”", kind(parameter, value))).collect();
+    match parameter.name() {
+        "category" => format!("of the kind {}", alternatives(&values)),
+        name => format!("where {} is {}", name.replace('-', " "), alternatives(&values)),
+    }
+}
+
+/// A value in words, where it is a category that we have words for.
+pub(super) fn kind(parameter: &TokenParameter, value: &TokenValue) -> String {
+    let categories = parameter.resource_type().into_iter().flat_map(|own| Category::of(own.as_str()));
+    let known = categories
+        .filter(|_| parameter.name() == "category")
+        .find(|category| category.value().is_some_and(|own| value.code().is_some() && value.includes(&own)));
+    known.map_or_else(
+        || value.code().map_or_else(|| value.to_string(), str::to_owned),
+        |own| own.words.to_owned(),
+    )
+}
+
+fn alternatives(values: &[String]) -> String {
+    match values.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+fn listed_text(words: &[String]) -> String {
+    listed(&words.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -96,6 +134,21 @@ mod tests {
         let details = AuthorizationDetail::read(text).unwrap();
         let sentence = "See, search and add Condition and Observation entries of the patients p1, p2 and p3";
         assert_eq!(detailed_wish(&details[0]), sentence);
+    }
+
+    #[test]
+    fn constraints_read_as_what_alone_is_given() {
+        let scope = "patient/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory,x|y \
+                     user/Condition.r?clinical-status=active&category=http://odd.example|z";
+        assert_eq!(
+            wishes(&scope.parse().unwrap()),
+            [
+                "See and search Observation entries in the record of the chosen patient, \
+                 only of the kind “Laboratory results” or “y”",
+                "See Condition entries in the records that you may see, \
+                 only where clinical status is “active” and of the kind “z”",
+            ]
+        );
     }
 
     #[test]

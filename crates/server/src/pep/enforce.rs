@@ -7,10 +7,11 @@ use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::caller::Caller;
 use chartgate_access::pdp::decide::{Counsel, Decision, Denial, Pdp, RecordAction, any_of};
 use chartgate_access::pdp::relation::{Belongs, Relation};
-use chartgate_access::pdp::scope::{Reach, Within};
+use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::permit::Allowed;
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::json::Node;
 use chartgate_protocol::smart::scope::Permission;
 
 /// Decides about the records of one request.
@@ -57,7 +58,7 @@ impl<'a> Enforcer<'a> {
         resource_type: ResourceType,
         action: A,
     ) -> Result<Allowed<A>, TypeDenied> {
-        if self.caller.reach(permission, resource_type.as_str()) == Reach::Nothing {
+        if self.caller.reach(permission, resource_type.as_str(), Which::Any) == Reach::Nothing {
             return Err(TypeDenied::Scope);
         }
         let relations = match ownership(resource_type) {
@@ -81,8 +82,10 @@ impl<'a> Enforcer<'a> {
         permission: Permission,
         resource_type: ResourceType,
         belongs: &Belongs,
+        content: &Node<'_>,
     ) -> Result<Vec<String>, RecordDenied> {
-        if self.caller.reaches(permission, resource_type.as_str(), belongs) == Within::No {
+        let which = Which::This(content);
+        if self.caller.reaches(permission, resource_type.as_str(), belongs, which) == Within::No {
             return Err(RecordDenied::OutsideScope);
         }
         let relation = Relation::find(belongs, self.own.as_ref(), &self.panel);
@@ -99,8 +102,9 @@ impl<'a> Enforcer<'a> {
         permission: Permission,
         resource_type: ResourceType,
     ) -> Option<BTreeSet<PatientId>> {
-        if self.caller.reach(permission, resource_type.as_str()) == Reach::NamedPatients {
-            return Some(self.caller.named_patients(permission, resource_type.as_str()).cloned().collect());
+        let name = resource_type.as_str();
+        if self.caller.reach(permission, name, Which::Any) == Reach::NamedPatients {
+            return Some(self.caller.named_patients(permission, name, Which::Any).cloned().collect());
         }
         if matches!(self.ask(permission, resource_type, Relation::Other), Decision::Allow(_)) {
             return None;
@@ -111,12 +115,23 @@ impl<'a> Enforcer<'a> {
         Some(patients)
     }
 
-    /// Whether the token reaches no further than patients that it names, so that nobody else may even be named.
-    pub(super) fn is_patient_scoped(&self, permission: Permission, resource_type: ResourceType) -> Naming {
-        match self.caller.reach(permission, resource_type.as_str()) {
+    /// Whether the token reaches this record by no more than that it names its patients, so that nobody else may even be
+    /// named.
+    pub(super) fn is_patient_scoped(
+        &self,
+        permission: Permission,
+        resource_type: ResourceType,
+        content: &Node<'_>,
+    ) -> Naming {
+        match self.caller.reach(permission, resource_type.as_str(), Which::This(content)) {
             Reach::NamedPatients | Reach::Nothing => Naming::OthersAreWithheld,
             Reach::Policy => Naming::OthersMayBeNamed,
         }
+    }
+
+    /// Whether records of a type are withheld for what stands in them.
+    pub(super) fn constrained(&self, permission: Permission, resource_type: ResourceType) -> Constrained {
+        self.caller.constrained(permission, resource_type.as_str())
     }
 
     fn ask(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> Decision {

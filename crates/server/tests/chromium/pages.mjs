@@ -145,7 +145,8 @@ for (const viewport of [WIDE, NARROW]) {
     });
 
   await test(`every page is accessible and fits the screen (${size})`, { viewport }, async (page) => {
-    await page.goto(authorizeUrl("openid launch/patient patient/*.rs offline_access", "demo-app", { prompt: "consent" }));
+    const asked = "openid launch/patient patient/Observation.rs patient/Condition.rs offline_access";
+    await page.goto(authorizeUrl(asked, "demo-app", { prompt: "consent" }));
     await accessible(page);
     await fits(page);
     await picture(page, "sign-in");
@@ -170,6 +171,10 @@ for (const viewport of [WIDE, NARROW]) {
     await page.getByRole("heading", { name: "Allow access?" }).waitFor();
     await accessible(page);
     await fits(page);
+    await page.getByRole("group", { name: "Measurements and results" }).waitFor();
+    await page.getByLabel("Laboratory results").focus();
+    await page.keyboard.press("Space");
+    assert.ok(await page.getByLabel("Laboratory results").isChecked());
     await picture(page, "consent");
     const answer = await arrives(page, () => page.getByRole("button", { name: "Do not allow" }).click());
     assert.equal(answer.get("error"), "access_denied");

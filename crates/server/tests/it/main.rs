@@ -46,6 +46,8 @@ mod fhir;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod granular;
+#[cfg(test)]
 mod hang_ups;
 #[cfg(test)]
 mod held_connections;

@@ -41,11 +41,11 @@ pub(super) fn clear(
         Belongs::To(patients) => patients.iter().map(ToString::to_string).collect(),
         Belongs::ToNobody | Belongs::Unknown => Vec::new(),
     };
-    let policies = match enforcer.record_in_reach(permission, resource_type, &belongs) {
+    let policies = match enforcer.record_in_reach(permission, resource_type, &belongs, content) {
         Ok(policies) => policies,
         Err(because) => return Err(Kept { patients, because }),
     };
-    match enforcer.is_patient_scoped(permission, resource_type) {
+    match enforcer.is_patient_scoped(permission, resource_type, content) {
         Naming::OthersMayBeNamed => Ok(Cleared { patients, policies }),
         // Shared records belong to nobody; naming a patient in one is naming one besides.
         Naming::OthersAreWithheld => match other_patients_named(content, &membership, bases) {

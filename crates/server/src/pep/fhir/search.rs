@@ -1,6 +1,6 @@
 //! Search, and the further pages of one.
 //!
-//! A search goes upstream narrowed to the patients that can be within reach; what comes back is decided on record by
+//! A search goes upstream narrowed to the patients and constraints of scopes that can be within reach; what comes back is decided on record by
 //! record all the same. The upstream's link to its next page is given to the client under seal, good for this caller
 //! under these scopes and policies for a quarter of an hour.
 
@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use chartgate_access::ids::PatientId;
+use chartgate_access::pdp::scope::Constrained;
 use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::interaction::{Interaction, SearchMethod};
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
@@ -52,6 +53,13 @@ pub(super) async fn serve(
     let only = enforcer.only_patients(Permission::Search, resource_type);
     let own = own_url(exchange, &query);
     let named = query.patients_named();
+    let constrained = enforcer.constrained(Permission::Search, resource_type);
+    let query = match &constrained {
+        Constrained::No | Constrained::InPart => query,
+        Constrained::To(asked) => {
+            asked.iter().fold(query, |query, (parameter, values)| query.narrowed_to_tokens(parameter, values))
+        }
+    };
     let (query, method, finds) = match &only {
         None => (query, method, Finds::WithinReach),
         Some(patients) => match query.narrowed_to_patients(&ids(patients)) {
@@ -60,6 +68,8 @@ pub(super) async fn serve(
             Narrowed::Open(query) => (query, method, Finds::OthersToo),
         },
     };
+    // What an upstream finds by a constraint is for it to say, so what it found besides must not show.
+    let finds = if constrained == Constrained::No { finds } else { Finds::OthersToo };
     let allowed = in_reach(enforcer, resource_type, Interaction::Search { query, method })?;
     exchange.record.decision.policies = allowed.policies().to_vec();
     if only.is_some_and(|patients| finds_nothing(resource_type, &ids(&patients), &named)) {

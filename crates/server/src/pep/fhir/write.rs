@@ -89,7 +89,7 @@ async fn update(
     let replaces = match before {
         Before::Cleared(version) => Some(version),
         Before::Absent => {
-            may_create(exchange, enforcer, resource_type)?;
+            may_create(exchange, enforcer, resource_type, &draft)?;
             // RFC 9110 section 13.1.1: If-Match is false where there is nothing.
             if had {
                 return Err(Refused::Version);
@@ -183,13 +183,15 @@ fn update_create(exchange: &Exchange<'_>) -> UpdateCreate {
 
 /// Update-as-create: off unless the route says so, and never for a patient-scoped token.
 fn may_create(
-    exchange: &Exchange<'_>,
+    exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     resource_type: ResourceType,
+    draft: &Draft,
 ) -> Result<(), Refused> {
-    let naming = enforcer.is_patient_scoped(Permission::Update, resource_type);
+    let naming = enforcer.is_patient_scoped(Permission::Update, resource_type, draft.value());
     match (update_create(exchange), naming) {
         (UpdateCreate::On, Naming::OthersMayBeNamed) => {
+            clear_draft(exchange, enforcer, Permission::Create, resource_type, draft)?;
             in_reach(enforcer, Permission::Create, resource_type, Interaction::Create { resource_type })
                 .map(drop)
         }

@@ -1,5 +1,5 @@
-//! Names of patients for people who may see them: the gateway reads them, the patient picker shows them, and neither
-//! knows the other.
+//! Names of patients, and their encounters, for people who may see them: the gateway reads them, the pickers show them, and
+//! neither knows the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -7,10 +7,11 @@ use std::pin::Pin;
 
 use chartgate_access::ids::PatientId;
 use chartgate_access::principal::User;
+use chartgate_protocol::fhir::name::ResourceId;
 
 use crate::net::origin::Origin;
 
-/// Where the patient picker has names from. Reading one is an access like any other, and recorded as such.
+/// Where the pickers have names from. Reading one is an access like any other, and recorded as such.
 pub(crate) trait PatientDirectory: Send + Sync {
     /// The names of these patients, as far as the person may read them at this audience.
     fn names<'a>(
@@ -20,7 +21,28 @@ pub(crate) trait PatientDirectory: Send + Sync {
         audience: &'a str,
         patients: &'a BTreeSet<PatientId>,
     ) -> Names<'a>;
+
+    /// The latest encounters of a patient, as far as the audience has them; the latest first.
+    fn encounters<'a>(
+        &'a self,
+        origin: &'a Origin,
+        user: &'a User,
+        audience: &'a str,
+        patient: &'a PatientId,
+    ) -> Encounters<'a>;
 }
+
+/// An encounter, as a person knows it again.
+#[derive(Clone, Debug)]
+pub(crate) struct Encounter {
+    pub(crate) id: ResourceId,
+    /// When it was, and of what kind.
+    pub(crate) title: String,
+}
+
+/// Encounters to come.
+pub(crate) type Encounters<'a> =
+    Pin<Box<dyn Future<Output = Result<Vec<Encounter>, DirectoryError>> + Send + 'a>>;
 
 /// Names to come.
 pub(crate) type Names<'a> =

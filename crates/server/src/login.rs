@@ -4,6 +4,7 @@ mod account;
 mod apps;
 mod consent;
 mod device;
+mod encounter;
 mod end_session;
 mod enrol;
 mod form;
@@ -76,6 +77,7 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
     Router::new()
         .route("/login", get(sign_in::page).post(sign_in::submit))
         .route("/login/patient", get(patient::page).post(patient::submit))
+        .route("/login/encounter", get(encounter::page).post(encounter::submit))
         .route("/login/consent", get(consent::page).post(consent::submit))
         .route("/login/enrol", get(enrol::page).post(enrol::submit))
         .route("/device", get(device::page).post(device::submit))

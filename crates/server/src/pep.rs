@@ -24,7 +24,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use crate::config::{Route, RouteKind};
-use crate::directory::{Names, PatientDirectory};
+use crate::directory::{Encounters, Names, PatientDirectory};
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
@@ -36,7 +36,7 @@ use crate::net::origin::Origin;
 use crate::net::throttle::Throttle;
 use crate::spool::Spools;
 use authenticate::{Authenticator, Issuers, Live, Showing};
-use fhir::FhirUpstream;
+use fhir::{FhirUpstream, Picking};
 use http::HttpUpstream;
 pub(crate) use http::{Streams, Watched};
 
@@ -179,6 +179,14 @@ impl Gateway {
         }
     }
 
+    /// The FHIR route of an audience.
+    fn fhir(&self, audience: &str) -> Option<(&Route, &FhirUpstream)> {
+        self.gates.iter().find_map(|gate| match &gate.upstream {
+            Upstream::Fhir(upstream) if gate.route().audience == audience => Some((gate.route(), upstream)),
+            Upstream::Fhir(_) | Upstream::Http(_) => None,
+        })
+    }
+
     fn gate(&self, path: &str) -> Option<&Gate> {
         self.gates.iter().find(|gate| {
             let rest = path.strip_prefix(gate.route().path.as_str());
@@ -205,14 +213,29 @@ impl PatientDirectory for Gateway {
         patients: &'a BTreeSet<PatientId>,
     ) -> Names<'a> {
         Box::pin(async move {
-            for gate in &self.gates {
-                if let Upstream::Fhir(upstream) = &gate.upstream
-                    && gate.route().audience == audience
-                {
-                    return fhir::names(self, gate.route(), upstream, origin, user, patients).await;
+            match self.fhir(audience) {
+                Some((route, upstream)) => {
+                    fhir::names(&Picking { gateway: self, route, upstream, origin, user }, patients).await
                 }
+                None => Ok(BTreeMap::new()),
             }
-            Ok(BTreeMap::new())
+        })
+    }
+
+    fn encounters<'a>(
+        &'a self,
+        origin: &'a Origin,
+        user: &'a User,
+        audience: &'a str,
+        patient: &'a PatientId,
+    ) -> Encounters<'a> {
+        Box::pin(async move {
+            match self.fhir(audience) {
+                Some((route, upstream)) => {
+                    fhir::encounters(&Picking { gateway: self, route, upstream, origin, user }, patient).await
+                }
+                None => Ok(Vec::new()),
+            }
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chartgate_protocol::fhir::name::ResourceId;
 use chartgate_protocol::jose::{Algorithm, Thumbprint};
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::dpop::{ProofError, check_announced};
@@ -49,6 +50,9 @@ pub struct PendingAuthorization {
     pub login_hint: Option<String>,
     /// The patient that was picked.
     pub patient: Option<PatientId>,
+    /// The encounter that was.
+    #[serde(default)]
+    pub encounter: EncounterPick,
     /// What an EHR said that launched the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch: Option<Launch>,
@@ -130,6 +134,19 @@ impl ReplyTo {
             Self::Device(_) => None,
         }
     }
+}
+
+/// What a person said when they were asked for an encounter.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EncounterPick {
+    /// Nothing yet.
+    #[default]
+    NotYet,
+    /// This one.
+    One(ResourceId),
+    /// That it is about none.
+    None,
 }
 
 /// Whether an earlier consent counts.
@@ -220,7 +237,8 @@ impl PendingAuthorization {
     /// What an approved request becomes.
     #[must_use]
     pub fn into_approval(self, approved: Approved, id: GrantId, now: Timestamp) -> Approval {
-        let Approved { subject, session, auth_time, amr, scope, patient } = approved;
+        let Approved { subject, session, auth_time, amr, scope, patient, encounter } = approved;
+        let picked = encounter.map(Launch::of_encounter);
         let offline = scope.contains(super::OFFLINE_ACCESS);
         let grant = Grant {
             id,
@@ -231,7 +249,7 @@ impl PendingAuthorization {
             authorization_details: self.authorization_details,
             audience: self.audience,
             patient,
-            launch: self.launch,
+            launch: self.launch.or(picked),
             nonce: None,
             auth_time: Some(auth_time),
             began_at: auth_time,

@@ -1,4 +1,5 @@
-//! A launch out of an EHR: who and what was on its screen. SMART App Launch 2.2, "EHR Launch".
+//! A launch: who and what was on the screen of the EHR, or was picked where there is none. SMART App Launch 2.2, "EHR Launch"
+//! and "Standalone Launch".
 
 use std::time::Duration;
 
@@ -26,4 +27,12 @@ pub struct Launch {
     pub encounter: Option<ResourceId>,
     /// Everything else.
     pub context: LaunchContext,
+}
+
+impl Launch {
+    /// What a standalone launch comes to where a person picked an encounter.
+    #[must_use]
+    pub fn of_encounter(encounter: ResourceId) -> Self {
+        Self { user: None, patient: None, encounter: Some(encounter), context: LaunchContext::default() }
+    }
 }

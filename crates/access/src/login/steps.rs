@@ -1,12 +1,15 @@
 //! From an authorization request to an approved grant, one page at a time.
 
+use chartgate_protocol::fhir::name::ResourceId;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::{Level, SmartScope};
 use chartgate_values::Timestamp;
 
 use crate::client::{AuthMethod, Client, Consent};
-use crate::grant::authorization_code::{AskAgain, ConsentGiven, PendingAuthorization, ReplyTo};
-use crate::grant::launch::{LAUNCH, LAUNCH_ENCOUNTER, Launch};
+use crate::grant::authorization_code::{
+    AskAgain, ConsentGiven, EncounterPick, PendingAuthorization, ReplyTo,
+};
+use crate::grant::launch::{LAUNCH, LAUNCH_ENCOUNTER};
 use crate::ids::{FhirUser, PatientId, SessionId, Subject};
 use crate::principal::User;
 use crate::session::{Session, Timeouts};
@@ -21,6 +24,8 @@ pub enum Step {
     SignIn,
     /// Say whose record the app shall see.
     PickPatient,
+    /// Say in which of the patient's encounters, or in none.
+    PickEncounter,
     /// Say whether the app may.
     Consent,
     /// Nothing: the grant is approved.
@@ -43,6 +48,8 @@ pub struct Approved {
     pub scope: ScopeSet,
     /// Whose record the client shall see, where its scope needs one.
     pub patient: Option<PatientId>,
+    /// The encounter that was picked.
+    pub encounter: Option<ResourceId>,
 }
 
 /// Somebody in a session that was checked.
@@ -74,12 +81,18 @@ pub fn next(
     if launch.and_then(|launch| launch.user.as_ref()).is_some_and(|launcher| *launcher != user.name) {
         return Step::SignIn;
     }
-    let scope = sayable_of(user, launch, &grantable_by_a_person(&pending.scope));
-    let picked = pending.patient.clone().or_else(|| own_record(user)).filter(|_| needs_patient(&scope));
+    let scope = sayable_of(user, pending, &grantable_by_a_person(&pending.scope));
+    let picked = patient_of(pending, user).filter(|_| needs_patient(&scope));
     let patient = launch.and_then(|launch| launch.patient.clone()).or(picked);
     if needs_patient(&scope) && patient.is_none() {
         return Step::PickPatient;
     }
+    let encounter = match &pending.encounter {
+        _ if launch.is_some() || !scope.contains(LAUNCH_ENCOUNTER) => None,
+        EncounterPick::NotYet => return Step::PickEncounter,
+        EncounterPick::One(encounter) => Some(encounter.clone()),
+        EncounterPick::None => None,
+    };
     // RFC 8252 section 8.6: anybody can say that they are a public client, so what it was given before says nothing.
     // Nor of one that registered itself: nobody here has looked at it, and what stands in its document changes.
     let is_known = client.token_endpoint_auth_method != AuthMethod::None && !client.client_id.is_document();
@@ -104,7 +117,14 @@ pub fn next(
         amr: session.amr.clone(),
         scope,
         patient,
+        encounter,
     })
+}
+
+/// The patient that was picked, or the only one that there is to pick.
+#[must_use]
+pub fn patient_of(pending: &PendingAuthorization, user: &User) -> Option<PatientId> {
+    pending.patient.clone().or_else(|| own_record(user))
 }
 
 /// Patients need not say whose record: there is but one that is theirs.
@@ -119,21 +139,27 @@ pub fn grantable_by_a_person(scope: &ScopeSet) -> ScopeSet {
 }
 
 /// What there is something to say for. SMART App Launch 2.2, requirement 197: whom no FHIR resource represents, none is named
-/// for; nor is there a launch or an encounter where no EHR told of one.
-fn sayable_of(user: &User, launch: Option<&Launch>, scope: &ScopeSet) -> ScopeSet {
+/// for; nor is there a launch where no EHR told of one, nor an encounter where neither EHR nor person did.
+fn sayable_of(user: &User, pending: &PendingAuthorization, scope: &ScopeSet) -> ScopeSet {
+    let launch = pending.launch.as_ref();
     let is_there = |token: &&str| match *token {
         "fhirUser" => user.fhir_user.is_some(),
         LAUNCH => launch.is_some(),
-        LAUNCH_ENCOUNTER => launch.is_some_and(|launch| launch.encounter.is_some()),
+        LAUNCH_ENCOUNTER => match launch {
+            Some(launch) => launch.encounter.is_some(),
+            None => pending.encounter != EncounterPick::None,
+        },
         _ => true,
     };
     scope.iter().filter(is_there).collect()
 }
 
-/// Whether a patient has to be in context: `launch/patient`, or any `patient/` scope.
+/// Whether a patient has to be in context: `launch/patient`, any `patient/` scope, or an encounter, which is somebody's.
 #[must_use]
 pub fn needs_patient(scope: &ScopeSet) -> bool {
-    scope.contains(LAUNCH_PATIENT) || scope.iter().any(|token| level(token) == Some(Level::Patient))
+    scope.contains(LAUNCH_PATIENT)
+        || scope.contains(LAUNCH_ENCOUNTER)
+        || scope.iter().any(|token| level(token) == Some(Level::Patient))
 }
 
 fn level(token: &str) -> Option<Level> {

@@ -185,7 +185,7 @@ fn claim(name: &'static str, text: &str) -> Result<Identifier, NotAClaim> {
 pub fn roles(claims: &AccessTokenClaims) -> BTreeSet<crate::ids::Role> {
     claims.roles.iter().filter_map(|role| role.as_str().parse().ok()).collect()
 }
-/// The encounter that an EHR told of.
+/// The encounter that an EHR told of, or a person picked.
 fn encounter(grant: &Grant) -> Option<&ResourceId> {
     grant.launch.as_ref()?.encounter.as_ref()
 }

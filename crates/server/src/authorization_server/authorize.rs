@@ -14,7 +14,8 @@ use axum::extract::{Extension, RawQuery, State};
 use axum::response::Response;
 use chartgate_access::client::{Client, GrantType, PushedRequests};
 use chartgate_access::grant::authorization_code::{
-    Addressee, Approval, AskAgain, ConsentGiven, Pages, PendingAuthorization, RedirectReply, ReplyTo,
+    Addressee, Approval, AskAgain, ConsentGiven, EncounterPick, Pages, PendingAuthorization, RedirectReply,
+    ReplyTo,
 };
 use chartgate_access::grant::launch::Launch;
 use chartgate_access::grant::polling::Answer;
@@ -232,6 +233,7 @@ pub(super) async fn check(
         pages: if request.prompt == Prompt::None { Pages::Forbidden } else { Pages::Allowed },
         login_hint: request.login_hint,
         patient: None,
+        encounter: EncounterPick::NotYet,
         launch,
         consent: ConsentGiven::NotYet,
         created_at: now,
@@ -288,12 +290,17 @@ pub(super) async fn proceed(
             let description = "the person would have to pick a patient";
             return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
         }
+        (Step::PickEncounter, Pages::Forbidden) => {
+            let description = "the person would have to pick an encounter";
+            return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
+        }
         (Step::Consent, Pages::Forbidden) => {
             let description = "the person would have to consent";
             return refuse(&server, &pending, ErrorCode::ConsentRequired, description);
         }
         (Step::SignIn, Pages::Allowed) => "/login",
         (Step::PickPatient, Pages::Allowed) => "/login/patient",
+        (Step::PickEncounter, Pages::Allowed) => "/login/encounter",
         (Step::Consent, Pages::Allowed) => "/login/consent",
     };
     see_other(&format!("{page}?request={handle}"))

@@ -59,6 +59,7 @@ const CAPABILITIES: &[&str] = &[
     "context-ehr-patient",
     "context-ehr-encounter",
     "context-standalone-patient",
+    "context-standalone-encounter",
     "permission-offline",
     "permission-online",
     "permission-patient",

@@ -88,7 +88,8 @@ pub(super) async fn add_clients(administrator: &Administrator) -> anyhow::Result
     let key = SigningKey::generate(Algorithm::ES384)?;
     let private: Value = serde_json::from_slice(key.to_private_jwk()?.expose())?;
     let jwks = json!({ "keys": [key.public_jwk()] });
-    let people = "openid profile fhirUser launch/patient offline_access patient/*.cruds user/*.cruds";
+    let people =
+        "openid profile fhirUser launch/patient launch/encounter offline_access patient/*.cruds user/*.cruds";
     let code = [GrantType::AuthorizationCode, GrantType::RefreshToken];
     let itself = [GrantType::ClientCredentials];
     let clients = [

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::grant::authorization_code::{ConsentGiven, PendingAuthorization, ReplyTo};
+use chartgate_access::grant::authorization_code::{
+    ConsentGiven, EncounterPick, PendingAuthorization, ReplyTo,
+};
 use chartgate_access::grant::polling::Answer;
 use chartgate_access::login::kinds::{Choice, choices, narrowed};
 use chartgate_access::login::steps::grantable_by_a_person;
@@ -36,6 +38,7 @@ struct ConsentPage<'a> {
     wishes: Vec<String>,
     choices: Vec<ChoiceShown>,
     patient: Option<&'a str>,
+    encounter: Option<&'a str>,
     destination: Option<String>,
     device: Option<DeviceShown<'a>>,
     hidden: String,
@@ -86,6 +89,10 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
             .filter_map(ChoiceShown::of)
             .collect(),
         patient: begun.pending.patient.as_ref().map(|patient| patient.as_str()),
+        encounter: match &begun.pending.encounter {
+            EncounterPick::One(encounter) => Some(encounter.as_str()),
+            EncounterPick::NotYet | EncounterPick::None => None,
+        },
         destination: begun.pending.reply_to.form_target().map(pages::origin_of),
         device: match &begun.pending.reply_to {
             ReplyTo::Redirect(_) => None,

@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::grant::authorization_code::{
-    AskAgain, ConsentGiven, DeviceReply, Pages, PendingAuthorization, ReplyTo,
+    AskAgain, ConsentGiven, DeviceReply, EncounterPick, Pages, PendingAuthorization, ReplyTo,
 };
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
@@ -124,6 +124,7 @@ async fn look_up(
                 pages: Pages::Allowed,
                 login_hint: None,
                 patient: None,
+                encounter: EncounterPick::NotYet,
                 launch: None,
                 consent: ConsentGiven::NotYet,
                 created_at: now,

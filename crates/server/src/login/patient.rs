@@ -69,7 +69,8 @@ async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<&str>
     let Asked { handle, begun, present } = asked;
     let panel = login.care.of(&present.user.name);
     // Care rows outlive a change of role: policy says whether they still open anything.
-    let may_list = panel.len() <= LISTED && allows(login, asked, Relation::Panel);
+    let may_list =
+        panel.len() <= LISTED && allows(login, asked, RecordAction::Read, "Patient", Relation::Panel);
     let listed: BTreeSet<PatientId> = if may_list { (*panel).clone() } else { BTreeSet::new() };
     let names =
         match login.directory.names(&visit.origin, &present.user, &begun.pending.audience, &listed).await {
@@ -78,7 +79,7 @@ async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<&str>
         };
     let page = PatientPage {
         application: begun.client.client_id.as_str(),
-        any_patient: allows(login, asked, Relation::Other),
+        any_patient: allows(login, asked, RecordAction::Read, "Patient", Relation::Other),
         patients: choices(&listed, &names),
         problem,
         hidden: visit.browser.hidden(&[("request", handle)]),
@@ -98,16 +99,34 @@ fn choices(listed: &BTreeSet<PatientId>, names: &BTreeMap<PatientId, String>) ->
     choices
 }
 
-/// Whether the person may read this patient's own entry: what the gateway will ask again, for every request.
-fn may_see(login: &Login, asked: &Asked, patient: &PatientId) -> bool {
+/// How a patient's record stands to the person.
+fn relation(login: &Login, asked: &Asked, patient: &PatientId) -> Relation {
     let user = &asked.present.user;
     let record = Belongs::To(BTreeSet::from([patient.clone()]));
     let own = user.fhir_user.as_ref().and_then(|f| f.patient());
-    let relation = Relation::find(&record, own.as_ref(), &login.care.of(&user.name));
-    allows(login, asked, relation)
+    Relation::find(&record, own.as_ref(), &login.care.of(&user.name))
 }
 
-fn allows(login: &Login, asked: &Asked, relation: Relation) -> bool {
+/// Whether the person may find this patient's encounters.
+pub(super) fn may_see_encounters(login: &Login, asked: &Asked, patient: &PatientId) -> bool {
+    let relation = relation(login, asked, patient);
+    may_see(login, asked, patient) && allows(login, asked, RecordAction::Search, "Encounter", relation)
+}
+
+/// Whether the person may read this patient's own entry: what the gateway will ask again, for every request.
+fn may_see(login: &Login, asked: &Asked, patient: &PatientId) -> bool {
+    let relation = relation(login, asked, patient);
+    allows(login, asked, RecordAction::Read, "Patient", relation)
+}
+
+/// Whether policy lets the person do this with records of a type, through this application.
+fn allows(
+    login: &Login,
+    asked: &Asked,
+    action: RecordAction,
+    resource_type: &str,
+    relation: Relation,
+) -> bool {
     let Asked { begun, present, .. } = asked;
     let facts = Facts {
         kind: CallerKind::Person,
@@ -118,6 +137,6 @@ fn allows(login: &Login, asked: &Asked, relation: Relation) -> bool {
         amr: present.session.amr.iter().cloned().collect(),
         purpose_of_use: None,
     };
-    let question = Question::Record { action: RecordAction::Read, resource_type: "Patient", relation };
+    let question = Question::Record { action, resource_type, relation };
     matches!(login.policies.current().decide(&facts, &question), Decision::Allow(_))
 }

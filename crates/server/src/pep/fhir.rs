@@ -10,6 +10,6 @@ mod session;
 mod upstream;
 mod write;
 
-pub(super) use names::names;
+pub(super) use names::{Picking, encounters, names};
 pub(super) use session::handle;
 pub(super) use upstream::FhirUpstream;

@@ -145,7 +145,7 @@ for (const viewport of [WIDE, NARROW]) {
     });
 
   await test(`every page is accessible and fits the screen (${size})`, { viewport }, async (page) => {
-    const asked = "openid launch/patient patient/Observation.rs patient/Condition.rs offline_access";
+    const asked = "openid launch/patient launch/encounter patient/Observation.rs patient/Condition.rs offline_access";
     await page.goto(authorizeUrl(asked, "demo-app", { prompt: "consent" }));
     await accessible(page);
     await fits(page);
@@ -168,6 +168,14 @@ for (const viewport of [WIDE, NARROW]) {
     await picture(page, "patient");
     await page.getByRole("radio").first().check();
     await page.getByRole("button", { name: "Continue" }).click();
+    await page.getByRole("heading", { name: "Choose a visit" }).waitFor();
+    assert.equal(await page.getByRole("radio", { checked: true }).count(), 0);
+    await accessible(page);
+    await fits(page);
+    await picture(page, "encounter");
+    await page.getByRole("radio").first().focus();
+    await page.keyboard.press("Space");
+    await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "Allow access?" }).waitFor();
     await accessible(page);
     await fits(page);

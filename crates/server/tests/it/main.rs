@@ -32,6 +32,8 @@ mod edge;
 #[cfg(test)]
 mod ehr_launch;
 #[cfg(test)]
+mod encounters;
+#[cfg(test)]
 mod encrypted_tokens;
 #[cfg(test)]
 mod exchange;

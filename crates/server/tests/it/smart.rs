@@ -246,7 +246,7 @@ async fn smart_373_the_configuration_has_what_its_capabilities_require() {
         assert!(lists(member, value), "{member} {value}");
     }
     // What is not built is not said.
-    for absent in ["context-style", "context-standalone-encounter", "smart-app-state"] {
+    for absent in ["context-style", "smart-app-state"] {
         assert!(!lists("capabilities", absent), "{absent}");
     }
 }

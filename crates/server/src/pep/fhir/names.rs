@@ -1,59 +1,153 @@
-//! Names for the patient picker: a search like any other, by the person who picks, with its own record.
+//! What the pickers show: names of patients, encounters of one. A search like any other, by the person who picks, with its own
+//! record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use chartgate_access::ids::PatientId;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
+use chartgate_protocol::fhir::membership::{Membership, patients_of};
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
 use chartgate_protocol::json::Node;
 use chartgate_values::Phi;
 use http::StatusCode;
 
-use super::upstream::FhirUpstream;
+use super::upstream::{Answer, FhirUpstream};
 use crate::config::Route;
-use crate::directory::DirectoryError;
+use crate::directory::{DirectoryError, Encounter};
 use crate::net::origin::Origin;
 use crate::pep::Gateway;
+use crate::pep::respond::UpstreamFault;
+
+/// Somebody who picks, and where what they pick from is.
+#[derive(Clone, Copy)]
+pub(in crate::pep) struct Picking<'a> {
+    pub(in crate::pep) gateway: &'a Gateway,
+    pub(in crate::pep) route: &'a Route,
+    pub(in crate::pep) upstream: &'a FhirUpstream,
+    pub(in crate::pep) origin: &'a Origin,
+    pub(in crate::pep) user: &'a User,
+}
 
 /// The names of these patients. Whom the upstream does not know has none; if it cannot be asked, nobody has.
 pub(in crate::pep) async fn names(
-    gateway: &Gateway,
-    route: &Route,
-    upstream: &FhirUpstream,
-    origin: &Origin,
-    user: &User,
+    picking: &Picking<'_>,
     patients: &BTreeSet<PatientId>,
 ) -> Result<BTreeMap<PatientId, String>, DirectoryError> {
     if patients.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let (found, reason) = match upstream.patients(patients).await {
-        Ok(answer) if answer.status == StatusCode::OK => {
-            (read(&answer.body, upstream, patients), "patient-picker".to_owned())
+    let upstream = picking.upstream;
+    let found = body_of(upstream.patients(patients).await).map(|body| read(&body, upstream, patients));
+    let told = found.as_ref().map(|found| found.keys().cloned().collect()).unwrap_or_default();
+    picking.record(ResourceType::PATIENT, "patient-picker", told, found, BTreeMap::len).await
+}
+
+/// The latest encounters of a patient. None if the upstream cannot be asked.
+pub(in crate::pep) async fn encounters(
+    picking: &Picking<'_>,
+    patient: &PatientId,
+) -> Result<Vec<Encounter>, DirectoryError> {
+    let Ok(resource_type) = "Encounter".parse::<ResourceType>() else { return Ok(Vec::new()) };
+    let upstream = picking.upstream;
+    let found = body_of(upstream.encounters(patient, LISTED).await)
+        .map(|body| read_encounters(&body, resource_type, upstream, patient));
+    picking
+        .record(resource_type, "encounter-picker", BTreeSet::from([patient.clone()]), found, Vec::len)
+        .await
+}
+
+/// What an upstream found, or why it found nothing.
+fn body_of(answer: Result<Answer, UpstreamFault>) -> Result<Bytes, String> {
+    match answer {
+        Ok(answer) if answer.status == StatusCode::OK => Ok(answer.body),
+        Ok(answer) => Err(format!("upstream-answered-{}", answer.status.as_u16())),
+        Err(fault) => Err(format!("upstream {fault}")),
+    }
+}
+
+impl Picking<'_> {
+    /// Gives away what was found once it is recorded, with those of whom it tells.
+    async fn record<T: Default + Send>(
+        &self,
+        resource_type: ResourceType,
+        why: &str,
+        patients: BTreeSet<PatientId>,
+        found: Result<T, String>,
+        count: fn(&T) -> usize,
+    ) -> Result<T, DirectoryError> {
+        let (outcome, found, reason) = match found {
+            Ok(found) => (Outcome::Allow, found, why.to_owned()),
+            Err(reason) => (Outcome::Error, T::default(), reason),
+        };
+        let mut record = self.origin.record(Event::Access, outcome, self.gateway.clock.now());
+        record.route = Some(self.route.name.clone());
+        record.action = Some("search".to_owned());
+        record.resource = Some(Phi::new(resource_type.to_string()));
+        record.actor = Actor {
+            sub: Some(self.user.name.to_string()),
+            kind: ActorKind::Human,
+            roles: self.user.roles.iter().map(ToString::to_string).collect(),
+            ..Actor::default()
+        };
+        record.decision.reason = Some(reason);
+        record.patients = patients.iter().map(|id| Phi::new(id.to_string())).collect();
+        record.response.count = u64::try_from(count(&found)).ok();
+        match self.gateway.journal.append(&record, Withheld::new(found)).await {
+            Ok(recorded) => Ok(Withheld::release(recorded)),
+            Err(_) => Err(DirectoryError::Unrecorded),
         }
-        Ok(answer) => (BTreeMap::new(), format!("upstream-answered-{}", answer.status.as_u16())),
-        Err(fault) => (BTreeMap::new(), format!("upstream {fault}")),
-    };
-    let outcome = if reason == "patient-picker" { Outcome::Allow } else { Outcome::Error };
-    let mut record = origin.record(Event::Access, outcome, gateway.clock.now());
-    record.route = Some(route.name.clone());
-    record.action = Some("search".to_owned());
-    record.resource = Some(Phi::new("Patient".to_owned()));
-    record.actor = Actor {
-        sub: Some(user.name.to_string()),
-        kind: ActorKind::Human,
-        roles: user.roles.iter().map(ToString::to_string).collect(),
-        ..Actor::default()
-    };
-    record.decision.reason = Some(reason);
-    record.patients = found.keys().map(|id| Phi::new(id.to_string())).collect();
-    record.response.count = u64::try_from(found.len()).ok();
-    match gateway.journal.append(&record, Withheld::new(found)).await {
-        Ok(recorded) => Ok(Withheld::release(recorded)),
-        Err(_) => Err(DirectoryError::Unrecorded),
+    }
+}
+
+/// The encounters that are this patient's and nobody else's.
+fn read_encounters(
+    body: &[u8],
+    resource_type: ResourceType,
+    upstream: &FhirUpstream,
+    patient: &PatientId,
+) -> Vec<Encounter> {
+    let mut found = Vec::new();
+    let Ok(searchset) = Searchset::parse(body, resource_type, &upstream.bases) else { return Vec::new() };
+    let nowhere = Links { own: "", next: None };
+    searchset.release(nowhere, &upstream.bases, |resource| {
+        let is_theirs = match patients_of(resource.value(), &upstream.bases) {
+            Membership::Patients(whose) => whose.iter().all(|id| id.as_str() == patient.as_str()),
+            Membership::Nobody | Membership::Unknown => false,
+        };
+        if is_theirs {
+            let began = resource.value().get("period").and_then(|period| period.get("start")?.as_str());
+            let title = title(resource.value(), began);
+            found.push((began.map(str::to_owned), Encounter { id: resource.reference().id.clone(), title }));
+        }
+        Disposition::Withhold
+    });
+    found.sort_by(|(one, _), (other, _)| other.cmp(one));
+    found.into_iter().map(|(_, encounter)| encounter).take(LISTED).collect()
+}
+
+/// "2024-03-12 09:00, outpatient visit" of an Encounter.
+fn title(encounter: &Node<'_>, began: Option<&str>) -> String {
+    let text = |node: &Node<'_>, member: &str| node.get(member).and_then(Node::as_str).map(str::to_owned);
+    let kind = encounter.get("type").and_then(Node::as_array).and_then(|types| {
+        let first = types.first()?;
+        text(first, "text").or_else(|| text(first.get("coding")?.as_array()?.first()?, "display"))
+    });
+    let class = encounter.get("class").and_then(|class| match class.get("code").and_then(Node::as_str) {
+        Some("AMB") => Some("outpatient visit".to_owned()),
+        Some("IMP" | "ACUTE" | "NONAC") => Some("hospital stay".to_owned()),
+        Some("EMER") => Some("emergency visit".to_owned()),
+        Some("HH") => Some("home visit".to_owned()),
+        Some("VR") => Some("visit by phone or video".to_owned()),
+        Some(_) | None => text(class, "display"),
+    });
+    let kind = kind.or(class).unwrap_or_else(|| "visit".to_owned());
+    match began {
+        Some(began) => format!("{}, {kind}", began.chars().take(16).collect::<String>().replace('T', " ")),
+        None => kind,
     }
 }
 
@@ -69,6 +163,9 @@ fn read(body: &[u8], upstream: &FhirUpstream, asked: &BTreeSet<PatientId>) -> BT
     });
     found
 }
+
+/// The most encounters that are listed.
+const LISTED: usize = 50;
 
 /// "Family, Given (birth date)" of a Patient.
 fn name(patient: &Node<'_>) -> Option<String> {

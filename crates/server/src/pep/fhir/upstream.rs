@@ -164,6 +164,18 @@ impl FhirUpstream {
         self.call("POST", "/Patient/_search", Some(form.encode())).await
     }
 
+    /// The latest encounters of a patient, for the picker, by one posted search.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`].
+    pub(super) async fn encounters(&self, patient: &PatientId, most: usize) -> Result<Answer, UpstreamFault> {
+        let mut form = Form::default();
+        form.push("patient", &format!("Patient/{}", patient.as_str()));
+        form.push("_sort", "-date");
+        form.push("_count", &most.to_string());
+        self.call("POST", "/Encounter/_search", Some(form.encode())).await
+    }
+
     /// What the server says that it can do, as it said it within the last minute: the one question that touches no
     /// record.
     ///

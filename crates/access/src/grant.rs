@@ -10,6 +10,7 @@ pub mod token_exchange;
 
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::oidc::claims_request::ClaimsRequest;
 use chartgate_protocol::smart::launch::LaunchContext;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub struct Grant {
     /// What was granted in detail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorization_details: Vec<AuthorizationDetail>,
+    /// What the client asked for by name of the person. OpenID Connect Core section 5.5.
+    #[serde(default, skip_serializing_if = "ClaimsRequest::is_empty")]
+    pub claims: ClaimsRequest,
     /// Where its tokens are good.
     pub audience: String,
     /// SMART launch context.

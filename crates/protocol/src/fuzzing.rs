@@ -27,6 +27,7 @@ use crate::oauth::mtls::{CertificateSubject, ClientCertificate, DistinguishedNam
 use crate::oauth::request_object::{NotBefore, ObjectType, RequestObjectVerifier};
 use crate::oauth::scope::ScopeSet;
 use crate::oauth::token::TokenRequest;
+use crate::oidc::claims_request::{ClaimsRequest, MalformedClaims};
 use crate::oidc::logout::LogoutRequest;
 use crate::revocations::{RevocationsRequest, RevocationsVerifier};
 use crate::smart::launch::{ContextItem, LaunchRequest};
@@ -54,6 +55,17 @@ pub fn fuzz_jws(data: &[u8]) {
         let _ = verifier.verify(token, &keys, Presentation::BEARER, now);
         let _ = Claimed::read(token);
     }
+}
+
+/// Any text as the parameter `claims`.
+pub fn fuzz_claims_request(data: &[u8]) {
+    let Ok((asked, demands)) = std::str::from_utf8(data).map_or(Err(MalformedClaims), ClaimsRequest::read)
+    else {
+        return;
+    };
+    let kept = serde_json::to_vec(&asked).unwrap_or_default();
+    assert!(serde_json::from_slice(&kept).ok().as_ref() == Some(&asked), "what is kept reads back");
+    assert!(demands.acr_values.len() <= 65, "bounded");
 }
 
 /// A way to claims in the first line and any claims after it, as another issuer's.

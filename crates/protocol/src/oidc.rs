@@ -2,4 +2,5 @@
 
 pub mod back_channel_logout;
 pub mod ciba;
+pub mod claims_request;
 pub mod logout;

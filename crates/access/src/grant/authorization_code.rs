@@ -9,12 +9,13 @@ use chartgate_protocol::oauth::dpop::{ProofError, check_announced};
 use chartgate_protocol::oauth::pkce::{CodeChallenge, VerifierError};
 use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::oidc::claims_request::ClaimsRequest;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Grant;
 use super::launch::Launch;
-use crate::ids::{ClientId, GrantId, PatientId};
+use crate::ids::{ClientId, GrantId, PatientId, Subject};
 use crate::login::steps::Approved;
 
 /// How long a code may wait for its client.
@@ -48,6 +49,12 @@ pub struct PendingAuthorization {
     pub pages: Pages,
     /// A name to fill in.
     pub login_hint: Option<String>,
+    /// Whom alone the answer may be about: OpenID Connect Core section 3.1.2.1.
+    #[serde(default)]
+    pub about: Option<Subject>,
+    /// What the client asked for by name.
+    #[serde(default)]
+    pub claims: ClaimsRequest,
     /// The patient that was picked.
     pub patient: Option<PatientId>,
     /// The encounter that was.
@@ -247,6 +254,7 @@ impl PendingAuthorization {
             session: (!offline).then_some(session),
             scope,
             authorization_details: self.authorization_details,
+            claims: self.claims,
             audience: self.audience,
             patient,
             launch: self.launch.or(picked),
@@ -320,6 +328,7 @@ mod tests {
                 session: None,
                 scope: "openid".parse().unwrap(),
                 authorization_details: Vec::new(),
+                claims: ClaimsRequest::default(),
                 audience: "https://g/fhir".into(),
                 patient: None,
                 launch: None,

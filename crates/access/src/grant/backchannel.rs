@@ -112,6 +112,7 @@ impl BackchannelRequest {
             session: None,
             scope: self.scope.clone(),
             authorization_details: Vec::new(),
+            claims: chartgate_protocol::oidc::claims_request::ClaimsRequest::default(),
             audience: self.audience.clone(),
             patient: user.fhir_user.as_ref().and_then(|own| own.patient()),
             launch: None,

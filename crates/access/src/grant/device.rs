@@ -82,6 +82,7 @@ mod tests {
             session: None,
             scope: "openid".parse().unwrap(),
             authorization_details: Vec::new(),
+            claims: chartgate_protocol::oidc::claims_request::ClaimsRequest::default(),
             audience: "https://g/fhir".into(),
             patient: None,
             launch: None,

@@ -81,6 +81,10 @@ pub fn next(
     if launch.and_then(|launch| launch.user.as_ref()).is_some_and(|launcher| *launcher != user.name) {
         return Step::SignIn;
     }
+    // OpenID Connect Core section 3.1.2.1: an answer about somebody else is none.
+    if pending.about.as_ref().is_some_and(|about| *about != user.name) {
+        return Step::SignIn;
+    }
     let scope = sayable_of(user, pending, &grantable_by_a_person(&pending.scope));
     let picked = patient_of(pending, user).filter(|_| needs_patient(&scope));
     let patient = launch.and_then(|launch| launch.patient.clone()).or(picked);
@@ -96,8 +100,8 @@ pub fn next(
     // RFC 8252 section 8.6: anybody can say that they are a public client, so what it was given before says nothing.
     // Nor of one that registered itself: nobody here has looked at it, and what stands in its document changes.
     let is_known = client.token_endpoint_auth_method != AuthMethod::None && !client.client_id.is_document();
-    // Details name records, and are looked at each time.
-    let plain = pending.authorization_details.is_empty();
+    // Details name records, and are looked at each time; so is what is asked for by name.
+    let plain = pending.authorization_details.is_empty() && pending.claims.is_empty();
     let again = is_known && plain && pending.ask_again == AskAgain::No;
     let covered = again && scope.is_subset_of(consented_before);
     // RFC 8628 section 5.4: a code may have come from anybody, so its person is asked in any case.

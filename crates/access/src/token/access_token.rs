@@ -9,6 +9,7 @@ use chartgate_protocol::jose::claims::{
 };
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::oidc::claims_request::AskedClaim;
 use chartgate_values::Timestamp;
 use serde_json::{Map, Value};
 
@@ -117,7 +118,9 @@ impl Mint<'_> {
     /// # Errors
     /// [`NotAClaim`].
     pub fn id_token(&self, _gate: &MayIssue, grant: &Grant, user: &User) -> Result<IdTokenClaims, NotAClaim> {
-        let wants_fhir_user = ["fhirUser", "profile"].iter().any(|scope| grant.scope.contains(scope));
+        let asked = |claim| grant.claims.id_token.contains(&claim);
+        let wants_fhir_user = ["fhirUser", "profile"].iter().any(|scope| grant.scope.contains(scope))
+            || asked(AskedClaim::FhirUser);
         let fhir_user = user.fhir_user.as_ref().filter(|_| wants_fhir_user);
         Ok(IdTokenClaims {
             iss: self.issuer.to_owned(),
@@ -133,6 +136,7 @@ impl Mint<'_> {
             sid: grant.session.as_ref().map(|id| claim("sid", id.as_str())).transpose()?,
             at_hash: None,
             fhir_user: fhir_user.map(|f| claim("fhirUser", f.as_str())).transpose()?,
+            email: user.email.clone().filter(|_| asked(AskedClaim::Email)),
         })
     }
 

@@ -238,7 +238,7 @@ fn the_seeds_of_proofs_objects_and_certificates_reach_the_end_of_what_they_are_f
     let signed = verifier.verify(&text("request_object", "signed"), &Form::default(), keys, super::now());
     // Its details are of a type that is another server's.
     let said = AuthorizationRequest::read(&signed.unwrap().parameters);
-    assert_eq!(said, Err(RequestError::Details(MalformedDetails)));
+    assert_eq!(said.map(drop), Err(RequestError::Details(MalformedDetails)));
     let claims = read("request_object", "claims");
     assert!(verifier.accept(&Object::parse(&claims, 32).unwrap(), super::now()).is_ok());
     let names = read("client_certificate", "names");
@@ -247,6 +247,14 @@ fn the_seeds_of_proofs_objects_and_certificates_reach_the_end_of_what_they_are_f
     assert_eq!(name.check(&certificate), Ok(()));
     let registered = RegisteredCertificates::parse(&read("client_certificate", "key_set")).unwrap();
     assert_eq!(registered.check(&certificate), Ok(()));
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_what_is_asked_for_by_name() {
+    run("claims_request", super::fuzz_claims_request);
+    let essential = std::fs::read_to_string(seeds("claims_request").join("demands")).unwrap();
+    let (asked, demands) = crate::oidc::claims_request::ClaimsRequest::read(&essential).unwrap();
+    assert!(demands.subject.is_some() && demands.acr_values.len() == 2 && asked.is_empty());
 }
 
 #[test]

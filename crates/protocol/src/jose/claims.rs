@@ -123,6 +123,9 @@ pub struct IdTokenClaims {
     /// The FHIR resource of the person.
     #[serde(rename = "fhirUser", skip_serializing_if = "Option::is_none")]
     pub fhir_user: Option<Identifier>,
+    /// Their address, for clients that ask for it by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
 }
 
 /// What a client shows instead of a secret: RFC 7523 section 3.
@@ -204,6 +207,7 @@ impl IdTokenClaims {
             sid: optional(claims, "sid")?,
             at_hash: optional(claims, "at_hash")?,
             fhir_user: optional(claims, "fhirUser")?,
+            email: optional(claims, "email")?,
         })
     }
 }

@@ -1,6 +1,8 @@
 //! The authorization request. RFC 6749 section 4.1.1, RFC 7636, OpenID Connect Core section 3.1.2.1, RFC 8707,
 //! RFC 9449 section 10, SMART App Launch 2.2.
 
+use chartgate_values::Secret;
+
 use super::authorization_details::{AuthorizationDetail, MalformedDetails};
 use super::error::ErrorCode;
 use super::pkce::CodeChallenge;
@@ -8,6 +10,8 @@ use super::response_mode::ResponseMode;
 use super::scope::ScopeSet;
 use crate::form::Form;
 use crate::jose::Thumbprint;
+use crate::jose::jws::MAX_TOKEN_BYTES;
+use crate::oidc::claims_request::{ClaimsRequest, Demands, MalformedClaims};
 
 /// Longest `state`, `nonce` or `launch` that we carry.
 const MAX_OPAQUE: usize = 2048;
@@ -37,7 +41,7 @@ pub enum Prompt {
 }
 
 /// A request that makes sense by itself; whether it is allowed is another question.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub struct AuthorizationRequest {
     /// What the client wants to do.
     pub scope: ScopeSet,
@@ -59,6 +63,12 @@ pub struct AuthorizationRequest {
     pub max_age: Option<u32>,
     /// A name to fill in.
     pub login_hint: Option<String>,
+    /// An ID token of the person that the answer has to be about.
+    pub id_token_hint: Option<Secret<String>>,
+    /// What is asked for by name.
+    pub claims: ClaimsRequest,
+    /// What it demands of the sign-in.
+    pub demands: Demands,
     /// The key to which the code shall be bound: RFC 9449 section 10.
     pub dpop_jkt: Option<Thumbprint>,
 }
@@ -102,11 +112,14 @@ pub enum RequestError {
     /// RFC 9396 section 5.
     #[error(transparent)]
     Details(#[from] MalformedDetails),
+    /// OpenID Connect Core section 5.5.
+    #[error(transparent)]
+    Claims(#[from] MalformedClaims),
     /// RFC 9449 section 10.
     #[error("dpop_jkt is not a base64url SHA-256 digest")]
     DpopJkt,
     /// A value longer than 2048 bytes.
-    #[error("state, nonce, launch or login_hint is too long")]
+    #[error("state, nonce, launch, login_hint or id_token_hint is too long")]
     TooLong,
     /// RFC 9101 section 6: an object is opened first, and holds no other.
     #[error("a request object within a request")]
@@ -135,6 +148,7 @@ impl RequestError {
             | Self::Prompt
             | Self::MaxAge
             | Self::Launch
+            | Self::Claims(_)
             | Self::DpopJkt
             | Self::TooLong => ErrorCode::InvalidRequest,
         }
@@ -185,6 +199,10 @@ impl AuthorizationRequest {
         if launch.is_some() != scope.contains("launch") {
             return Err(RequestError::Launch);
         }
+        if form.get("id_token_hint").is_some_and(|hint| hint.len() > MAX_TOKEN_BYTES) {
+            return Err(RequestError::TooLong);
+        }
+        let (claims, demands) = form.get("claims").map(ClaimsRequest::read).transpose()?.unwrap_or_default();
         let details = form.get("authorization_details").map(AuthorizationDetail::read).transpose()?;
         Ok(Self {
             authorization_details: details.unwrap_or_default(),
@@ -196,6 +214,9 @@ impl AuthorizationRequest {
             prompt: prompt(form.get("prompt"))?,
             max_age: form.get("max_age").map(str::parse).transpose().map_err(|_| RequestError::MaxAge)?,
             login_hint: text("login_hint"),
+            id_token_hint: text("id_token_hint").map(Secret::new),
+            claims,
+            demands,
             dpop_jkt: form.get("dpop_jkt").map(str::parse).transpose().map_err(|_| RequestError::DpopJkt)?,
             scope,
         })
@@ -234,13 +255,17 @@ mod tests {
     const GOOD: &str = "response_type=code&client_id=app&redirect_uri=https://a/cb&scope=openid&state=s\
         &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
 
-    fn read(query: &str) -> Result<AuthorizationRequest, RequestError> {
+    fn request(query: &str) -> Result<AuthorizationRequest, RequestError> {
         AuthorizationRequest::read(&Form::parse(query).unwrap())
+    }
+
+    fn read(query: &str) -> Result<(), RequestError> {
+        request(query).map(drop)
     }
 
     #[test]
     fn a_plain_request_is_read() {
-        let request = read(&format!("{GOOD}&aud=https://g/fhir&prompt=login&max_age=60")).unwrap();
+        let request = request(&format!("{GOOD}&aud=https://g/fhir&prompt=login&max_age=60")).unwrap();
         assert_eq!(request.resource.as_deref(), Some("https://g/fhir"));
         assert_eq!(request.prompt, Prompt::Login);
         assert_eq!(request.max_age, Some(60));
@@ -263,9 +288,9 @@ mod tests {
     #[test]
     fn a_code_may_be_bound_to_a_key_that_has_a_name() {
         let jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
-        let request = read(&format!("{GOOD}&dpop_jkt={jkt}")).unwrap();
+        let request = request(&format!("{GOOD}&dpop_jkt={jkt}")).unwrap();
         assert_eq!(request.dpop_jkt.as_ref().map(Thumbprint::as_str), Some(jkt));
-        assert_eq!(read(GOOD).unwrap().dpop_jkt, None);
+        assert_eq!(super::tests::request(GOOD).unwrap().dpop_jkt, None);
         for other in ["x", "0ZcO", &format!("{jkt}%3D")] {
             assert_eq!(read(&format!("{GOOD}&dpop_jkt={other}")), Err(RequestError::DpopJkt), "{other}");
         }
@@ -280,5 +305,6 @@ mod tests {
         assert_eq!(read(&format!("{GOOD}&aud=a&resource=b")), Err(RequestError::TwoResources));
         assert_eq!(read(&format!("{GOOD}&launch=x")), Err(RequestError::Launch));
         assert_eq!(read(&format!("{GOOD}&nonce={}", "n".repeat(2049))), Err(RequestError::TooLong));
+        assert_eq!(read(&format!("{GOOD}&claims=x")), Err(RequestError::Claims(MalformedClaims)));
     }
 }

@@ -37,6 +37,8 @@ pub enum ErrorCode {
     InteractionRequired,
     /// OpenID Connect Core section 3.1.2.6: the person would have to be asked for consent.
     ConsentRequired,
+    /// OpenID Connect Core Error Code unmet_authentication_requirements section 2: nobody can be signed in as it is demanded.
+    UnmetAuthenticationRequirements,
     /// Try again later: the log cannot be written, or we are shutting down.
     TemporarilyUnavailable,
     /// Ours to mend.
@@ -89,6 +91,7 @@ impl ErrorCode {
             Self::LoginRequired => "login_required",
             Self::InteractionRequired => "interaction_required",
             Self::ConsentRequired => "consent_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
             Self::UnknownUserId => "unknown_user_id",

@@ -94,6 +94,8 @@ pub struct ServerMetadata {
     pub request_object_encryption_enc_values_supported: Vec<&'static str>,
     /// Claims that ID tokens and userinfo may have.
     pub claims_supported: &'static [&'static str],
+    /// OpenID Connect Core section 5.5.
+    pub claims_parameter_supported: bool,
     /// RFC 9207.
     pub authorization_response_iss_parameter_supported: bool,
     /// RFC 9396 section 10.

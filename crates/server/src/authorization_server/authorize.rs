@@ -19,23 +19,26 @@ use chartgate_access::grant::authorization_code::{
 };
 use chartgate_access::grant::launch::Launch;
 use chartgate_access::grant::polling::Answer;
-use chartgate_access::ids::{ClientId, GrantId};
+use chartgate_access::ids::{ClientId, GrantId, Subject};
 use chartgate_access::login::steps::{self, Approved, SignedIn, Step};
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::form::Form;
+use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_protocol::oauth::authorization::{Addressed, AuthorizationRequest, Prompt};
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::pushed::PushedUri;
 use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_values::Secret;
 use http::{HeaderMap, StatusCode, header};
 
 use super::token::{describe_details, describe_grant};
 use super::{AuthorizationServer, audience, client_request, request_object};
 use crate::authorization_response::see_other;
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
+use crate::live::hints;
 use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::pages;
@@ -183,6 +186,7 @@ pub(super) async fn check(
     if !client.grant_types.contains(&GrantType::AuthorizationCode) {
         return refuse(ErrorCode::UnauthorizedClient, "the client may not use this grant");
     }
+    let about = about(server, client, &request)?;
     let scope = steps::grantable_by_a_person(&client.grantable(&request.scope));
     let details = request.authorization_details;
     if scope.is_empty() && details.is_empty() {
@@ -204,6 +208,10 @@ pub(super) async fn check(
         return refuse(ErrorCode::InvalidAuthorizationDetails, description);
     }
     let now = server.clock.now();
+    // No sign-in of ours has an `acr` yet, so none has one of these. OpenID Connect Core section 5.5.1.1.
+    if !request.demands.acr_values.is_empty() {
+        return refuse(ErrorCode::UnmetAuthenticationRequirements, "no sign-in has an acr that is demanded");
+    }
     let signed_in_since = match (request.prompt, request.max_age) {
         (Prompt::Login, _) => Some(now),
         (_, Some(age)) => Some(now.minus(Duration::from_secs(u64::from(age)))),
@@ -231,13 +239,38 @@ pub(super) async fn check(
         signed_in_since,
         ask_again: if request.prompt == Prompt::Consent { AskAgain::Consent } else { AskAgain::No },
         pages: if request.prompt == Prompt::None { Pages::Forbidden } else { Pages::Allowed },
-        login_hint: request.login_hint,
+        login_hint: request.login_hint.or_else(|| about.as_ref().map(ToString::to_string)),
+        about,
+        claims: request.claims,
         patient: None,
         encounter: EncounterPick::NotYet,
         launch,
         consent: ConsentGiven::NotYet,
         created_at: now,
     })
+}
+
+/// Whom alone the answer may be about.
+fn about(
+    server: &AuthorizationServer,
+    client: &Client,
+    request: &AuthorizationRequest,
+) -> Result<Option<Subject>, (ErrorCode, String)> {
+    let own = ExpectedAudience::OneOf(vec![client.client_id.to_string()]);
+    let read = |hint: &Secret<String>| {
+        let claims = hints::read(&server.issuer, &server.keys, own, hint.expose(), server.clock.now());
+        let invalid = || "id_token_hint is no ID token of this client".to_owned();
+        claims.map(|claims| claims.sub.to_string()).ok_or_else(|| (ErrorCode::InvalidRequest, invalid()))
+    };
+    let hinted = request.id_token_hint.as_ref().map(read).transpose()?;
+    let named = match (hinted, request.demands.subject.clone()) {
+        (Some(hinted), Some(demanded)) if hinted != demanded => {
+            return Err((ErrorCode::InvalidRequest, "id_token_hint and claims name two people".to_owned()));
+        }
+        (hinted, demanded) => hinted.or(demanded),
+    };
+    let nobody = || (ErrorCode::LoginRequired, "nobody of this name can sign in".to_owned());
+    named.map(|name| name.parse().map_err(|_| nobody())).transpose()
 }
 
 /// Uses up the handle that an EHR gave the client.
@@ -284,7 +317,12 @@ pub(super) async fn proceed(
             return finish(&server, &origin, &digest, pending, approved).await;
         }
         (Step::SignIn, Pages::Forbidden) => {
-            return refuse(&server, &pending, ErrorCode::LoginRequired, "nobody is signed in");
+            return refuse(
+                &server,
+                &pending,
+                ErrorCode::LoginRequired,
+                "nobody is signed in of whom the answer could be",
+            );
         }
         (Step::PickPatient, Pages::Forbidden) => {
             let description = "the person would have to pick a patient";

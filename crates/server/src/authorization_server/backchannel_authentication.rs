@@ -17,7 +17,7 @@ use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::form::Form;
-use chartgate_protocol::jose::{Algorithm, ExpectedAudience, ExpiryRule, IdTokenVerifier};
+use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oidc::ciba::{
@@ -32,6 +32,7 @@ use super::sender::{NextNonce, Sender};
 use super::token::workload;
 use super::{AuthorizationServer, audience};
 use crate::entropy::SystemEntropy;
+use crate::live::hints;
 use crate::net::origin::Origin;
 use crate::store::StoreError;
 use crate::store::backchannel_requests::Asked;
@@ -157,18 +158,11 @@ fn find(
     let name: Subject = match hint {
         Hint::Login(name) => name.parse().map_err(|_| nobody())?,
         Hint::IdToken(token) => {
-            let verifier = IdTokenVerifier {
-                issuer: server.issuer.clone(),
-                audience: ExpectedAudience::OneOf(vec![client.client_id.to_string()]),
-                algorithms: Algorithm::ALL.to_vec(),
-                // It names somebody; what they may do is asked again.
-                expiry: ExpiryRule::Ignored,
-                skew: Duration::ZERO,
-            };
-            let verified = verifier.verify(token.expose(), &server.keys.current().verifying, now);
+            let own = ExpectedAudience::OneOf(vec![client.client_id.to_string()]);
+            let verified = hints::read(&server.issuer, &server.keys, own, token.expose(), now);
             let invalid =
-                |_| OAuthError::new(ErrorCode::InvalidRequest, "id_token_hint is no ID token of this client");
-            verified.map_err(invalid)?.sub.as_str().parse().map_err(|_| nobody())?
+                || OAuthError::new(ErrorCode::InvalidRequest, "id_token_hint is no ID token of this client");
+            verified.ok_or_else(invalid)?.sub.as_str().parse().map_err(|_| nobody())?
         }
     };
     let user = server.store.read(|sql| sql.user(&name))?.ok_or_else(nobody)?;

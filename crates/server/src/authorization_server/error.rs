@@ -61,6 +61,7 @@ impl OAuthError {
             | ErrorCode::LoginRequired
             | ErrorCode::InteractionRequired
             | ErrorCode::ConsentRequired
+            | ErrorCode::UnmetAuthenticationRequirements
             | ErrorCode::RequestUriNotSupported
             | ErrorCode::InvalidRequestObject
             | ErrorCode::InvalidRequestUri

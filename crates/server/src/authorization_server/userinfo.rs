@@ -1,4 +1,4 @@
-//! Who the token speaks of. OpenID Connect Core section 5.3.
+//! Who the token speaks of. OpenID Connect Core sections 5.3 and 5.5.
 
 use std::sync::Arc;
 
@@ -6,10 +6,11 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use chartgate_access::client::Client;
-use chartgate_access::ids::{ClientId, Subject};
+use chartgate_access::ids::{ClientId, GrantId, Subject};
 use chartgate_access::principal::UserState;
 use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oidc::claims_request::AskedClaim;
 use http::{HeaderMap, Method, header};
 use serde::Serialize;
 
@@ -62,11 +63,20 @@ pub(super) async fn get(
         Err(error) => return OAuthError::from(error).into_response(),
     };
     let Some(user) = user.filter(|user| user.state == UserState::Enabled) else { return request.invalid() };
+    let grant = claims.grant_id.as_ref().and_then(|id| id.as_str().parse::<GrantId>().ok());
+    let grant = match grant.map(|id| server.store.read(|sql| sql.live_grant(&id))).transpose() {
+        Ok(grant) => grant.flatten(),
+        Err(error) => return OAuthError::from(error).into_response(),
+    };
+    let asked = |claim| grant.as_ref().is_some_and(|grant| grant.claims.userinfo.contains(&claim));
     let wants = |names: &[&str]| names.iter().any(|name| scopes.contains(name));
     let info = UserInfo {
         sub: user.name.to_string(),
-        fhir_user: user.fhir_user.filter(|_| wants(&["fhirUser", "profile"])).map(Into::into),
-        email: user.email.filter(|_| wants(&["email"])),
+        fhir_user: user
+            .fhir_user
+            .filter(|_| wants(&["fhirUser", "profile"]) || asked(AskedClaim::FhirUser))
+            .map(Into::into),
+        email: user.email.filter(|_| wants(&["email"]) || asked(AskedClaim::Email)),
     };
     let Ok(client) = claims.client_id.as_str().parse::<ClientId>() else { return request.invalid() };
     let client = match server.store.read(|sql| sql.client(&client)) {

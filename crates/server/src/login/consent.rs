@@ -22,7 +22,7 @@ use http::StatusCode;
 use super::Login;
 use super::form::{Asked, Begun, Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
-use super::wishes::{detailed_wish, kind, wishes};
+use super::wishes::{asked_wishes, detailed_wish, kind, wishes};
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
@@ -83,6 +83,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         wishes: wishes(&grantable_by_a_person(&begun.pending.scope))
             .into_iter()
             .chain(begun.pending.authorization_details.iter().map(detailed_wish))
+            .chain(asked_wishes(&begun.pending.claims))
             .collect(),
         choices: choices(&grantable_by_a_person(&begun.pending.scope))
             .into_iter()

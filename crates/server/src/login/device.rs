@@ -14,6 +14,7 @@ use chartgate_access::grant::authorization_code::{
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::oauth::device::UserCode;
+use chartgate_protocol::oidc::claims_request::ClaimsRequest;
 use http::StatusCode;
 
 use super::Login;
@@ -125,6 +126,8 @@ async fn look_up(
                 login_hint: None,
                 patient: None,
                 encounter: EncounterPick::NotYet,
+                about: None,
+                claims: ClaimsRequest::default(),
                 launch: None,
                 consent: ConsentGiven::NotYet,
                 created_at: now,

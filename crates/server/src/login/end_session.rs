@@ -14,15 +14,15 @@ use chartgate_access::client::Client;
 use chartgate_access::ids::ClientId;
 use chartgate_access::login::logout::{Hint, LogoutStep, PendingLogout};
 use chartgate_protocol::form::Form;
-use chartgate_protocol::jose::{Algorithm, ExpectedAudience, ExpiryRule, IdTokenVerifier};
+use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_protocol::oidc::logout::LogoutRequest;
 use http::StatusCode;
-use std::time::Duration;
 
 use super::Login;
 use super::account::end_session;
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use crate::entropy::{digest_of, opaque_secret};
+use crate::live::hints;
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
@@ -120,14 +120,8 @@ fn check(login: &Login, text: &str) -> Result<PendingLogout, NotPossible> {
 
 /// What an ID token of ours says, expired or not; `None` if it is not good, or of nobody's making.
 fn verified(login: &Login, token: &str) -> Option<(ClientId, Hint)> {
-    let verifier = IdTokenVerifier {
-        issuer: login.issuer.clone(),
-        audience: ExpectedAudience::Any,
-        algorithms: Algorithm::ALL.to_vec(),
-        expiry: ExpiryRule::Ignored,
-        skew: Duration::ZERO,
-    };
-    let claims = verifier.verify(token, &login.keys.current().verifying, login.clock.now()).ok()?;
+    let (keys, now) = (&login.keys, login.clock.now());
+    let claims = hints::read(&login.issuer, keys, ExpectedAudience::Any, token, now)?;
     let client = claims.aud.iter().next()?.parse().ok()?;
     let session = claims.sid.map(|sid| sid.as_str().parse()).transpose().ok()?;
     Some((client, Hint { subject: claims.sub.as_str().parse().ok()?, session }))

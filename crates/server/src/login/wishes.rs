@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chartgate_protocol::fhir::token::{TokenParameter, TokenValue};
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::oidc::claims_request::{AskedClaim, ClaimsRequest};
 use chartgate_protocol::smart::categories::Category;
 use chartgate_protocol::smart::scope::{Constraint, Level, Permission, SmartScope, TypePattern};
 
@@ -41,6 +42,16 @@ pub(super) fn detailed_wish(detail: &AuthorizationDetail) -> String {
     let (types, patients) = (names(&records.datatypes), names(&records.patients));
     let whose = if records.patients.len() == 1 { "the patient" } else { "the patients" };
     format!("{verbs} {types} entries of {whose} {patients}")
+}
+
+/// What is asked for by name.
+pub(super) fn asked_wishes(claims: &ClaimsRequest) -> Vec<String> {
+    let all = claims.id_token.union(&claims.userinfo);
+    all.map(|claim| match claim {
+        AskedClaim::Email => "Know your e-mail address".to_owned(),
+        AskedClaim::FhirUser => "Know which entry in the records is yours".to_owned(),
+    })
+    .collect()
 }
 
 /// Words as a sentence has them.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::browser::{App, Browser, CALLBACK, Redirect, Tokens, part};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Person};
 use crate::shared;
 use crate::wire::{Answer, Call, encode};
 
@@ -152,6 +152,112 @@ async fn oidcc_prompt_none_logged_in_shows_no_page_and_says_who_it_is() {
     let tokens = Tokens::of(&app.exchange_call(&code).to(gateway).await);
     let second = part(tokens.answer["id_token"].as_str().unwrap(), 1);
     assert_eq!((&second["sub"], auth_time(&second)), (&first["sub"], auth_time(&first)));
+}
+
+#[tokio::test]
+async fn oidcc_id_token_hint_is_answered_about_its_person_or_not_at_all() {
+    let gateway = shared::demo();
+    let app = App::web(gateway, SCOPE);
+    let mut browser = Browser::default();
+    let id_token = async |person: &str| {
+        let tokens = app.tokens(gateway, &gateway.demo_person(person)).await;
+        tokens.answer["id_token"].as_str().unwrap().to_owned()
+    };
+    let (danas, nilss) = (id_token("dana").await, id_token("nils").await);
+    signed_in(&mut browser, &app, &[]).await;
+    let own = led(&mut browser, &app, &[("prompt", "none"), ("id_token_hint", &danas)]).await;
+    let code = Redirect::of(&own).get("code").unwrap_or_else(|| panic!("{own:?}"));
+    let tokens = Tokens::of(&app.exchange_call(&code).to(gateway).await);
+    assert_eq!(part(tokens.answer["id_token"].as_str().unwrap(), 1)["sub"], "dana");
+    // Somebody else is signed in: without pages that is an error, with pages a sign-in as the one who is meant.
+    let error = |answer: &Answer| Redirect::of(answer).get("error");
+    let other = led(&mut browser, &app, &[("prompt", "none"), ("id_token_hint", &nilss)]).await;
+    assert_eq!(error(&other).as_deref(), Some("login_required"));
+    let page = led(&mut browser, &app, &[("id_token_hint", &nilss)]).await;
+    assert!(asks_for_the_password(&page) && page.text().contains("value=\"nils\""), "{}", page.text());
+    for (name, may) in [("dana", false), ("nils", true)] {
+        let person = gateway.demo_person(name);
+        let fields = [("username", person.name.as_str()), ("password", person.password.as_str())];
+        let after = browser.submit(gateway, &page, &fields).await;
+        assert_eq!(Redirect::of(&after).get("code").is_some(), may, "{name}: {}", after.text());
+    }
+    // What is no ID token of this client's is not a hint.
+    let of_another = App::public(SCOPE).tokens(gateway, &gateway.demo_person("dana")).await;
+    let of_another = of_another.answer["id_token"].as_str().unwrap().to_owned();
+    let altered = danas.replace('.', ".A");
+    for bad in ["x", "a.b.c", &altered, &tokens.access, &of_another] {
+        let answer = led(&mut browser, &app, &[("id_token_hint", bad)]).await;
+        assert_eq!(error(&answer).as_deref(), Some("invalid_request"), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn oidcc_claims_essential_gives_what_is_asked_for_by_name_and_the_person_is_told() {
+    let gateway = shared::demo();
+    let app = App::public(SCOPE);
+    let claims = r#"{"userinfo":{"email":{"essential":true},"name":{"essential":true}},
+        "id_token":{"fhirUser":null,"auth_time":{"essential":true},"acr":{"values":["gold"]}}}"#;
+    let name = "claims-person";
+    let file = gateway.scratch().write(name, "quiet-otter-climbs-claims");
+    let words = [
+        "user",
+        "add",
+        name,
+        "--role",
+        "physician",
+        "--fhir-user",
+        "Practitioner/cp",
+        "--email",
+        "cp@example.org",
+    ];
+    gateway.command(&[&words[..], &["--password-file", file.to_str().unwrap()]].concat());
+    let person = Person { name: name.to_owned(), password: "quiet-otter-climbs-claims".to_owned() };
+    let mut browser = Browser::default();
+    browser.sign_in(gateway, &person).await;
+    let page = led(&mut browser, &app, &[("claims", claims)]).await;
+    for wish in ["Know your e-mail address", "Know which entry in the records is yours"] {
+        assert!(page.text().contains(wish), "{wish}: {}", page.text());
+    }
+    let answer = browser.submit(gateway, &page, &[("decision", "approve")]).await;
+    let tokens =
+        Tokens::of(&app.exchange_call(&Redirect::of(&answer).get("code").unwrap()).to(gateway).await);
+    let id_token = part(tokens.answer["id_token"].as_str().unwrap(), 1);
+    assert!(auth_time(&id_token) > 0);
+    assert_eq!((&id_token["fhirUser"], id_token.get("email")), (&"Practitioner/cp".into(), None));
+    let info = Call::get("/userinfo").bearer(&tokens.access).to(gateway).await.json();
+    assert_eq!((&info["email"], info.get("fhirUser")), (&"cp@example.org".into(), None));
+    // Without the parameter nothing more than the scope is told.
+    let plain = app.tokens_in(gateway, &mut browser, &person).await;
+    let info = Call::get("/userinfo").bearer(&plain.access).to(gateway).await.json();
+    assert_eq!(info, serde_json::json!({ "sub": name }));
+}
+
+#[tokio::test]
+async fn a_claims_parameter_that_cannot_be_met_or_read_is_refused() {
+    let gateway = shared::demo();
+    let app = App::web(gateway, SCOPE);
+    let mut browser = Browser::default();
+    signed_in(&mut browser, &app, &[]).await;
+    let error = async |browser: &mut Browser, claims: &str| {
+        let answer = led(browser, &app, &[("prompt", "none"), ("claims", claims)]).await;
+        Redirect::of(&answer).get("error")
+    };
+    let long = format!(r#"{{"x":"{}"}}"#, "x".repeat(9000));
+    for (claims, expected) in [
+        ("x", "invalid_request"),
+        ("[]", "invalid_request"),
+        (r#"{"id_token":{"email":1}}"#, "invalid_request"),
+        (&long, "invalid_request"),
+        (r#"{"id_token":{"acr":{"essential":true,"values":["gold"]}}}"#, "unmet_authentication_requirements"),
+        (r#"{"id_token":{"sub":{"value":"nils"}}}"#, "login_required"),
+        (r#"{"id_token":{"sub":{"value":"No Body"}}}"#, "login_required"),
+    ] {
+        assert_eq!(error(&mut browser, claims).await.as_deref(), Some(expected), "{claims}");
+    }
+    assert_eq!(
+        error(&mut browser, r#"{"id_token":{"sub":{"value":"dana"},"acr":{"essential":true}}}"#).await,
+        None
+    );
 }
 
 #[tokio::test]

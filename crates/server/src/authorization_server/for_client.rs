@@ -3,12 +3,13 @@
 
 use chartgate_access::client::Client;
 use chartgate_access::client::responses::Encryption;
-use chartgate_protocol::jose::jwe::{self, EncryptionKey, Recipient};
+use chartgate_protocol::jose::jwe::{self, Recipient};
 use chartgate_protocol::jose::{Algorithm, jws};
 use serde::Serialize;
 
 use super::AuthorizationServer;
 use crate::entropy::SystemEntropy;
+use crate::live::client_keys::NoKeys;
 
 /// How a client wants something.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +38,11 @@ pub(super) enum NotMade {
 ///
 /// # Errors
 /// [`NotMade`].
-pub(super) fn jwt_for(
+pub(super) async fn jwt_for(
     server: &AuthorizationServer,
     client: &Client,
     typ: &str,
-    claims: &impl Serialize,
+    claims: &(impl Serialize + Sync),
     wanted: Wanted,
 ) -> Result<String, NotMade> {
     let ring = server.keys.current();
@@ -52,9 +53,7 @@ pub(super) fn jwt_for(
     let Some(Encryption { management, content }) = wanted.encrypted else {
         return jws::sign(key, typ, claims).map_err(|error| NotMade::Failed(error.to_string()));
     };
-    let jwks = client.jwks.as_ref().ok_or(NotMade::NoKey)?.to_string();
-    let to = EncryptionKey::first_of(jwks.as_bytes(), management).map_err(|_| NotMade::NoKey)?;
-    let to = to.ok_or(NotMade::NoKey)?;
+    let to = server.client_keys.to_encrypt(client, management).await.map_err(|NoKeys| NotMade::NoKey)?;
     let recipient = Recipient { key: &to, content };
     jwe::sign_and_encrypt(key, typ, claims, recipient, &mut SystemEntropy)
         .map_err(|error| NotMade::Failed(error.to_string()))

@@ -38,18 +38,16 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let told = introspect(&server, &origin, &headers, &body).await;
-    answer(told.and_then(|(told, client)| {
-        if wants_jwt(headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok())) {
-            as_jwt(&server, &client, told)
-        } else {
-            Ok(Json(told).into_response())
-        }
-    }))
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    answer(match introspect(&server, &origin, &headers, &body).await {
+        Ok((told, client)) if wants_jwt(accepted) => as_jwt(&server, &client, told).await,
+        Ok((told, _)) => Ok(Json(told).into_response()),
+        Err(error) => Err(error),
+    })
 }
 
 /// RFC 9701 section 5.
-fn as_jwt(
+async fn as_jwt(
     server: &AuthorizationServer,
     client: &Client,
     token_introspection: Introspection,
@@ -65,7 +63,7 @@ fn as_jwt(
         signed: responses.introspection_signed_response_alg,
         encrypted: responses.introspection_encrypted_response,
     };
-    let jwt = jwt_for(server, client, INTROSPECTION_TYPE, &claims, wanted).map_err(|error| {
+    let jwt = jwt_for(server, client, INTROSPECTION_TYPE, &claims, wanted).await.map_err(|error| {
         tracing::error!(%error, "introspection");
         OAuthError::new(ErrorCode::ServerError, "the answer cannot be made")
     })?;

@@ -84,7 +84,7 @@ pub(super) async fn get(
         Ok(None) => return request.invalid(),
         Err(error) => return OAuthError::from(error).into_response(),
     };
-    let mut response = told(&server, &client, info);
+    let mut response = told(&server, &client, info).await;
     no_store(response.headers_mut());
     if let Some(nonce) = next_nonce {
         response.headers_mut().insert(DPOP_NONCE, nonce);
@@ -93,14 +93,14 @@ pub(super) async fn get(
 }
 
 /// What is told, as the client wants it.
-fn told(server: &AuthorizationServer, client: &Client, info: UserInfo) -> Response {
+async fn told(server: &AuthorizationServer, client: &Client, info: UserInfo) -> Response {
     let responses = &client.options.responses;
     let (signed, encrypted) = (responses.userinfo_signed_response_alg, responses.userinfo_encrypted_response);
     if signed.is_none() && encrypted.is_none() {
         return Json(info).into_response();
     }
     let claims = SignedUserInfo { iss: server.issuer.clone(), aud: client.client_id.to_string(), info };
-    match jwt_for(server, client, "JWT", &claims, Wanted { signed, encrypted }) {
+    match jwt_for(server, client, "JWT", &claims, Wanted { signed, encrypted }).await {
         Ok(jwt) => ([(header::CONTENT_TYPE, "application/jwt")], jwt).into_response(),
         Err(error) => {
             tracing::error!(%error, "userinfo");

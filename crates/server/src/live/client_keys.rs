@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use chartgate_access::client::Client;
-use chartgate_protocol::jose::KeySet;
+use chartgate_protocol::jose::{EncryptionKey, KeyManagement, KeySet};
 use moka::sync::Cache;
 
 use super::remote_keys::RemoteKeys;
@@ -37,15 +37,33 @@ impl ClientKeys {
         if let Some(jwks) = &client.jwks {
             return KeySet::parse(jwks.to_string().as_bytes()).map(Arc::new).map_err(|_| NoKeys);
         }
-        let uri = client.options.jwks_uri.as_ref().ok_or(NoKeys)?.as_str();
-        let known = match self.by_uri.get(uri) {
-            Some(known) => known,
-            None => {
-                let parsed = uri.parse().map_err(|_| NoKeys)?;
-                let fresh = Arc::new(RemoteKeys::of_others(Arc::clone(&self.egress), parsed));
-                self.by_uri.get_with_by_ref(uri, || fresh)
-            }
+        Ok(self.published(client)?.for_kid(kid).await)
+    }
+
+    /// The key that something for a client is encrypted to.
+    ///
+    /// # Errors
+    /// [`NoKeys`] if it has none for this.
+    pub(crate) async fn to_encrypt(
+        &self,
+        client: &Client,
+        management: KeyManagement,
+    ) -> Result<EncryptionKey, NoKeys> {
+        let found = match &client.jwks {
+            Some(jwks) => EncryptionKey::first_of(jwks.to_string().as_bytes(), management).ok().flatten(),
+            None => self.published(client)?.to_encrypt(management).await,
         };
-        Ok(known.for_kid(kid).await)
+        found.ok_or(NoKeys)
+    }
+
+    /// What is under the client's address.
+    fn published(&self, client: &Client) -> Result<Arc<RemoteKeys>, NoKeys> {
+        let uri = client.options.jwks_uri.as_ref().ok_or(NoKeys)?.as_str();
+        if let Some(known) = self.by_uri.get(uri) {
+            return Ok(known);
+        }
+        let parsed = uri.parse().map_err(|_| NoKeys)?;
+        let fresh = Arc::new(RemoteKeys::of_others(Arc::clone(&self.egress), parsed));
+        Ok(self.by_uri.get_with_by_ref(uri, || fresh))
     }
 }

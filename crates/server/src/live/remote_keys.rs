@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chartgate_protocol::jose::{KeySet, KeySetError};
+use chartgate_protocol::jose::{EncryptionKey, KeyManagement, KeySet, KeySetError};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use tokio::sync::Mutex;
@@ -55,14 +55,20 @@ enum From {
 #[derive(Clone, Default)]
 struct Held {
     keys: Arc<KeySet>,
+    /// The set as it was published, for what is encrypted to one of its keys.
+    published: Bytes,
     /// For how long they may be kept, if that was said.
     keep: Option<Duration>,
     had: Option<Instant>,
     tried: Option<Instant>,
 }
 
-/// Keys, and for how long they may be kept, if that was said.
-type Fetched = (KeySet, Option<Duration>);
+/// What was published, and for how long it may be kept, if that was said.
+struct Fetched {
+    keys: KeySet,
+    published: Bytes,
+    keep: Option<Duration>,
+}
 
 /// Why the keys cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +108,18 @@ impl RemoteKeys {
 
     /// The keys as they are held, if they are still believed; else none at all.
     pub(crate) fn held(&self) -> Arc<KeySet> {
+        self.believed().map(|held| held.keys).unwrap_or_default()
+    }
+
+    /// The first key that is for this, of a set that is asked for again like any other: who changes the key that others encrypt
+    /// to is followed.
+    pub(crate) async fn to_encrypt(&self, management: KeyManagement) -> Option<EncryptionKey> {
+        let first = |held: &Held| EncryptionKey::first_of(&held.published, management).ok().flatten();
+        self.ask_unless(|held| first(held).is_some()).await;
+        self.believed().as_ref().and_then(first)
+    }
+
+    fn believed(&self) -> Option<Held> {
         let held = self.look();
         let believed = match self.from {
             From::File => true,
@@ -110,11 +128,11 @@ impl RemoteKeys {
             }
             From::Operator { .. } => is_within(held.had, BELIEVED_FOR),
         };
-        if believed { held.keys } else { Arc::default() }
+        believed.then_some(held)
     }
 
-    /// Whether asking again may bring what a token with this `kid` needs.
-    pub(crate) fn should_ask(&self, kid: &str) -> bool {
+    /// Whether asking again may bring what is missing, or what has changed.
+    fn is_short(&self, suffices: impl Fn(&Held) -> bool) -> bool {
         match self.from {
             From::File => false,
             From::Others { .. } | From::Operator { .. } => {
@@ -124,7 +142,7 @@ impl RemoteKeys {
                     From::Operator { .. } | From::File => TRY_AFTER,
                 };
                 let fresh_for = held.keep.unwrap_or(FRESH_FOR).clamp(shortest, FRESH_FOR);
-                let suffices = is_within(held.had, fresh_for) && held.keys.get(kid).is_ok();
+                let suffices = is_within(held.had, fresh_for) && suffices(&held);
                 !suffices && !is_within(held.tried, fresh_for.min(TRY_AFTER))
             }
         }
@@ -132,14 +150,18 @@ impl RemoteKeys {
 
     /// The keys, asked for again if those that are held do not suffice for this `kid`.
     pub(crate) async fn for_kid(&self, kid: &str) -> Arc<KeySet> {
-        if self.should_ask(kid) {
+        self.ask_unless(|held| held.keys.get(kid).is_ok()).await;
+        self.held()
+    }
+
+    async fn ask_unless(&self, suffices: impl Fn(&Held) -> bool) {
+        if self.is_short(&suffices) {
             let _asking = self.asking.lock().await;
             // Somebody else may have asked while we waited.
-            if self.should_ask(kid) {
+            if self.is_short(&suffices) {
                 self.ask().await;
             }
         }
-        self.held()
     }
 
     async fn ask(&self) {
@@ -152,8 +174,9 @@ impl RemoteKeys {
         let now = Instant::now();
         held.tried = Some(now);
         match answer {
-            Ok((keys, keep)) => {
+            Ok(Fetched { keys, published, keep }) => {
                 held.keys = Arc::new(keys);
+                held.published = published;
                 held.keep = keep;
                 held.had = Some(now);
             }
@@ -185,13 +208,13 @@ fn is_within(since: Option<Instant>, time: Duration) -> bool {
 
 async fn ask_others(egress: &Egress, uri: &Uri) -> Result<Fetched, FetchError> {
     let answer = egress.send(request(uri)).await?;
-    read(answer.status, &answer.headers, &answer.body)
+    read(answer.status, &answer.headers, answer.body)
 }
 
 async fn ask_operators(client: &HttpClient, uri: &Uri) -> Result<Fetched, FetchError> {
     let (head, content) = client.call(request(uri)).await?.into_parts();
     let body = body::take(content, LONGEST, BODY_TIME).await?;
-    read(head.status, &head.headers, &body)
+    read(head.status, &head.headers, body)
 }
 
 fn request(uri: &Uri) -> Request<Full<Bytes>> {
@@ -202,9 +225,11 @@ fn request(uri: &Uri) -> Request<Full<Bytes>> {
     request
 }
 
-fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Fetched, FetchError> {
+fn read(status: StatusCode, headers: &HeaderMap, published: Bytes) -> Result<Fetched, FetchError> {
     match status {
-        StatusCode::OK => Ok((KeySet::parse(body)?, kept_for(headers))),
+        StatusCode::OK => {
+            Ok(Fetched { keys: KeySet::parse(&published)?, published, keep: kept_for(headers) })
+        }
         other => Err(FetchError::Status(other)),
     }
 }
@@ -229,6 +254,13 @@ mod tests {
 
     use super::*;
 
+    impl RemoteKeys {
+        /// Whether asking again may bring what a token with this `kid` needs.
+        fn should_ask(&self, kid: &str) -> bool {
+            self.is_short(|held| held.keys.get(kid).is_ok())
+        }
+    }
+
     /// Keys of a client that were had and tried for so many seconds ago.
     fn keys(had: Option<u64>, tried: Option<u64>) -> (RemoteKeys, String) {
         let egress = Arc::new(Egress::new(&crate::config::Egress::default()).unwrap());
@@ -240,6 +272,7 @@ mod tests {
         let ago = |seconds: u64| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
         let held = Held {
             keys: Arc::new(KeySet::from_iter([key.verifying_key().clone()])),
+            published: Bytes::new(),
             keep: None,
             had: had.map(ago),
             tried: tried.map(ago),

@@ -1,8 +1,13 @@
 //! Clients whose keys are under an address of theirs (`jwks_uri`): rows J06, J08 and O24 of the corpus.
 
-use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey, jws};
-use serde_json::json;
+use chartgate_protocol::jose::jwe::Encrypted;
+use chartgate_protocol::jose::{
+    Algorithm, ContentEncryption, DecryptionKey, DecryptionKeySet, KeyManagement, KeySet, SigningKey, jws,
+};
+use chartgate_values::SeededEntropy;
+use serde_json::{Value, json};
 
+use crate::browser::{App, Browser, CALLBACK, USER_SCOPE, part};
 use crate::fakes::secured::{Certificates, Secured, certificates};
 use crate::gateway::{Gateway, Scratch};
 use crate::routes::{SCOPE, serve_in};
@@ -62,6 +67,73 @@ async fn j06_keys_are_asked_for_once_and_made_up_names_of_keys_ask_nobody() {
     }
     assert_eq!(server.seen.lock().unwrap().keys_asked, 1, "half a minute has not passed");
     assert_eq!(ask(&gateway, &keys[1], "other").await.status, 401, "a key that is not published");
+}
+
+#[tokio::test]
+async fn answers_are_encrypted_to_the_key_that_the_client_publishes_now() {
+    let scratch = Scratch::new("jwks-uri-encryption");
+    certificates(scratch.path());
+    let server = Secured::start(scratch.path(), Certificates::NotWanted).await;
+    let gateway = serve_in(scratch, "", OUT, SCOPE);
+    let person = gateway.person("physician", &[]);
+    let address = format!("https://localhost:{}/keys", server.port);
+    let words = [
+        "client",
+        "add",
+        "reader",
+        "--kind",
+        "confidential",
+        "--redirect-uri",
+        CALLBACK,
+        "--scope",
+        USER_SCOPE,
+    ];
+    let mut more = vec!["--jwks-uri", &address];
+    for answer in [
+        "--id-token-encrypted-response-alg",
+        "--userinfo-encrypted-response-alg",
+        "--introspection-encrypted-response-alg",
+    ] {
+        more.extend([answer, "ECDH-ES+A256KW"]);
+    }
+    let made: Value = serde_json::from_str(&gateway.command(&[&words[..], &more].concat())).unwrap();
+    let secret = made["client_secret"].as_str().unwrap();
+    let app = App { client: "reader", secret: Some(secret), route: "", ..App::public("fhirUser openid") };
+    let keys = [1, 2].map(|seed| {
+        DecryptionKey::generate(KeyManagement::EcdhEsA256Kw, &mut SeededEntropy::new(seed)).unwrap()
+    });
+    let kids = [0, 1].map(|number: usize| keys[number].kid().to_owned());
+    let publish = |number: usize| {
+        let signing = SigningKey::generate(Algorithm::ES384).unwrap();
+        let set = json!({ "keys": [signing.public_jwk(), keys[number].public_jwk().unwrap()] });
+        let mut seen = server.seen.lock().unwrap();
+        (seen.keys, seen.keys_max_age) = (Some(set.to_string()), Some(1));
+    };
+    let mut browser = Browser::default();
+    browser.sign_in(&gateway, &person).await;
+    for number in [0, 1] {
+        publish(number);
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        let tokens = app.tokens_in(&gateway, &mut browser, &person).await;
+        let info = Call::get("/userinfo").bearer(&tokens.access).to(&gateway).await;
+        let ask = app.call("/introspect", &[("token", &tokens.access)]);
+        let told = ask.header("accept", "application/token-introspection+jwt").to(&gateway).await;
+        for token in [tokens.answer["id_token"].as_str().unwrap(), info.text(), told.text()] {
+            assert_eq!(part(token, 0)["kid"], json!(kids[number]), "{token}");
+        }
+    }
+    let own: DecryptionKeySet = keys.into_iter().collect();
+    let tokens = app.tokens_in(&gateway, &mut browser, &person).await;
+    let token =
+        Encrypted::parse(tokens.answer["id_token"].as_str().unwrap(), &ContentEncryption::ALL, 1 << 14)
+            .unwrap();
+    let opened = token.decrypt_with(&own).unwrap();
+    assert_eq!(part(opened.signed_token().unwrap(), 1)["sub"], json!(person.name));
+    // A key that may not be kept and cannot be had is none, and nothing is given out less protected than it was asked for.
+    server.seen.lock().unwrap().keys = None;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let code = app.authorize(&gateway, &mut browser, &person).await.get("code").unwrap();
+    assert_eq!(app.exchange_call(&code).to(&gateway).await.error(), "server_error");
 }
 
 #[tokio::test]

@@ -195,8 +195,7 @@ async fn oidcc_id_token_hint_is_answered_about_its_person_or_not_at_all() {
 async fn oidcc_claims_essential_gives_what_is_asked_for_by_name_and_the_person_is_told() {
     let gateway = shared::demo();
     let app = App::public(SCOPE);
-    let claims = r#"{"userinfo":{"email":{"essential":true},"name":{"essential":true}},
-        "id_token":{"fhirUser":null,"auth_time":{"essential":true},"acr":{"values":["gold"]}}}"#;
+    let claims = r#"{"userinfo":{"email":{"essential":true},"name":{"essential":true}},"id_token":{"fhirUser":null,"auth_time":{"essential":true},"acr":{"values":["gold"]}}}"#;
     let name = "claims-person";
     let file = gateway.scratch().write(name, "quiet-otter-climbs-claims");
     let words = [

@@ -95,7 +95,7 @@ pub(super) async fn issue_for_person(
     let access_token = access_token(server, client, claims).await?;
     let id_token = if scope.contains("openid") {
         let claims = mint.id_token(&gate, &grant, &user).map_err(not_a_claim)?;
-        Some(id_token(server, client, &claims)?)
+        Some(id_token(server, client, &claims).await?)
     } else {
         None
     };

@@ -56,7 +56,7 @@ fn key_for<'r>(ring: &'r Ring, client: &Client) -> Option<&'r SigningKey> {
 }
 
 /// An ID token, as its client wants it.
-pub(super) fn id_token(
+pub(super) async fn id_token(
     server: &AuthorizationServer,
     client: &Client,
     claims: &IdTokenClaims,
@@ -66,7 +66,7 @@ pub(super) fn id_token(
         signed: options.id_token_signed_response_alg,
         encrypted: options.responses.id_token_encrypted_response,
     };
-    jwt_for(server, client, "JWT", claims, wanted).map_err(|error| {
+    jwt_for(server, client, "JWT", claims, wanted).await.map_err(|error| {
         tracing::error!(%error, "an ID token");
         signing_failed()
     })

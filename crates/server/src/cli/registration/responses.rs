@@ -6,7 +6,7 @@ use chartgate_protocol::jose::Algorithm;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Responses {
-    /// How its ID tokens are encrypted to a key of --jwks-file: ECDH-ES, ECDH-ES+A256KW or RSA-OAEP-256.
+    /// How its ID tokens are encrypted to a key of --jwks-file or --jwks-uri: ECDH-ES, ECDH-ES+A256KW or RSA-OAEP-256.
     #[arg(long)]
     id_token_encrypted_response_alg: Option<String>,
     /// With A128CBC-HS256 (unless said otherwise), A256CBC-HS512, A128GCM or A256GCM.

@@ -35,6 +35,8 @@ pub(crate) struct Seen {
     pub(crate) disbelieved: String,
     /// What `/keys` answers; nothing: 503.
     pub(crate) keys: Option<String>,
+    /// For how many seconds it says that they may be kept.
+    pub(crate) keys_max_age: Option<u32>,
     /// How often it was asked.
     pub(crate) keys_asked: usize,
     /// What clients say of themselves, by path.
@@ -166,7 +168,14 @@ async fn answer(
     if head.uri.path() == "/keys" {
         seen.keys_asked = seen.keys_asked.saturating_add(1);
         return match seen.keys.clone() {
-            Some(keys) => answer(StatusCode::OK, keys),
+            Some(keys) => {
+                let mut response = answer(StatusCode::OK, keys)?;
+                if let Some(seconds) = seen.keys_max_age {
+                    let value = format!("max-age={seconds}").parse().unwrap();
+                    response.headers_mut().insert("cache-control", value);
+                }
+                Ok(response)
+            }
             None => answer(StatusCode::SERVICE_UNAVAILABLE, String::new()),
         };
     }

@@ -169,6 +169,8 @@ pub struct ClientOptions {
     pub require_signed_request_object: SignedRequests,
     /// How it encrypts them, if it does: then none is taken that is not.
     pub request_object_encryption: Option<Encryption>,
+    /// What its questions to people elsewhere are signed with: then none is taken that is not. CIBA Core section 4.
+    pub backchannel_authentication_request_signing_alg: Option<Algorithm>,
     /// How its other answers are signed, and which are encrypted.
     #[serde(flatten)]
     pub responses: ResponseOptions,

@@ -8,7 +8,7 @@ use chartgate_protocol::jose::Algorithm;
 use chartgate_protocol::oauth::request_object::NotBefore;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{AuthMethod, BoundTokens, Client, ClientKind, PushedRequests};
+use crate::client::{AuthMethod, BoundTokens, Client, ClientKind, PushedRequests, SignedRequests};
 
 /// By whose rules a client was written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,10 @@ pub struct Rules {
     pub assertion_life: Duration,
     /// Whether its request objects have to say since when they are valid. FAPI 2.0 Message Signing section 5.3.1.
     pub request_object_not_before: NotBefore,
+    /// Whether questions to people elsewhere are signed. FAPI-CIBA section 5.2.2.
+    pub backchannel_requests: SignedRequests,
+    /// How often a request object that has a name of its own may come.
+    pub request_objects: Objects,
     /// Whether a refresh gives a new refresh token.
     pub rotation: Rotation,
 }
@@ -73,6 +77,15 @@ pub enum AssertionAudience {
     Issuer,
     /// That, or the token endpoint, as SMART App Launch 2.2 has it.
     IssuerOrTokenEndpoint,
+}
+
+/// How often a request object that has a name of its own (`jti`) may come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Objects {
+    /// As often as it is valid: browsers load pages again.
+    WhileValid,
+    /// Once: what is pushed comes from its client itself.
+    Once,
 }
 
 /// Whether a refresh gives a new refresh token.
@@ -120,6 +133,8 @@ impl Profile {
                 assertion_audience: AssertionAudience::Issuer,
                 assertion_life: FIVE_MINUTES,
                 request_object_not_before: NotBefore::Required,
+                backchannel_requests: SignedRequests::Required,
+                request_objects: Objects::Once,
                 rotation: Rotation::Keeps,
             },
         }
@@ -136,6 +151,8 @@ const LENIENT: Rules = Rules {
     assertion_audience: AssertionAudience::IssuerOrTokenEndpoint,
     assertion_life: FIVE_MINUTES,
     request_object_not_before: NotBefore::Optional,
+    backchannel_requests: SignedRequests::Optional,
+    request_objects: Objects::WhileValid,
     rotation: Rotation::Rotates,
 };
 
@@ -154,6 +171,15 @@ impl Client {
         match (self.rules().pushed_requests, self.options.pushed_requests) {
             (PushedRequests::Optional, PushedRequests::Optional) => PushedRequests::Optional,
             (PushedRequests::Required, _) | (_, PushedRequests::Required) => PushedRequests::Required,
+        }
+    }
+
+    /// Whether its questions to people elsewhere have to be signed. CIBA Core section 4.
+    #[must_use]
+    pub fn backchannel_requests(&self) -> SignedRequests {
+        match self.options.backchannel_authentication_request_signing_alg {
+            Some(_) => SignedRequests::Required,
+            None => self.rules().backchannel_requests,
         }
     }
 

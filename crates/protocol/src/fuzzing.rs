@@ -24,9 +24,10 @@ use crate::oauth::device::{DeviceAuthorizationRequest, UserCode};
 use crate::oauth::dpop::{Credentials, Freshness, MAX_JTI_BYTES, ProofVerifier, ProvenRequest, TargetUri};
 use crate::oauth::introspection::IntrospectionRequest;
 use crate::oauth::mtls::{CertificateSubject, ClientCertificate, DistinguishedName, RegisteredCertificates};
-use crate::oauth::request_object::{NotBefore, ObjectType, RequestObjectVerifier};
+use crate::oauth::request_object::{Holds, NotBefore, ObjectType, RequestObjectVerifier};
 use crate::oauth::scope::ScopeSet;
 use crate::oauth::token::TokenRequest;
+use crate::oidc::ciba::BackchannelAuthenticationRequest;
 use crate::oidc::claims_request::{ClaimsRequest, MalformedClaims};
 use crate::oidc::logout::LogoutRequest;
 use crate::revocations::{RevocationsRequest, RevocationsVerifier};
@@ -261,6 +262,16 @@ pub fn fuzz_request_object(data: &[u8]) {
         let keys = ReaderKeys { verifying: &verifying, decrypting: &decrypting };
         let _ = verifier.verify(text, &Form::default(), keys, now);
     }
+    let question = RequestObjectVerifier { holds: Holds::BackchannelAuthentication, ..verifier };
+    if let Ok(claims) = json::Object::parse(data, jws::MAX_JSON_DEPTH)
+        && let Ok(read) = question.accept(&claims, now)
+    {
+        assert!(
+            read.jti.is_some() && read.parameters.get("response_type").is_none(),
+            "a question says all of itself"
+        );
+        let _ = BackchannelAuthenticationRequest::read(&read.parameters);
+    }
     if let Ok(claims) = json::Object::parse(data, jws::MAX_JSON_DEPTH)
         && let Ok(read) = verifier.accept(&claims, now)
     {
@@ -329,6 +340,7 @@ fn target_thumbprint() -> Thumbprint {
 
 fn request_objects(protection: &Protection) -> RequestObjectVerifier<'_> {
     RequestObjectVerifier {
+        holds: Holds::Authorization,
         client_id: "app",
         issuer: "https://idp.test",
         algorithms: &[Algorithm::ES256],

@@ -103,15 +103,19 @@ pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
             "nothing is signed with {other}, only with RS256, PS256, ES256, ES384, EdDSA"
         ));
     }
-    let signs = new.options.require_signed_request_object == SignedRequests::Required;
+    let signs = new.options.require_signed_request_object == SignedRequests::Required
+        || new.options.backchannel_authentication_request_signing_alg.is_some();
     if signs && !has_keys {
         return invalid("signed requests need --jwks-file or --jwks-uri".to_owned());
     }
     let keys = new.jwks.as_ref().map(ToString::to_string).unwrap_or_default();
     for Encryption { management, .. } in new.options.responses.encryptions() {
         let key = EncryptionKey::first_of(keys.as_bytes(), management);
-        if !matches!(key, Ok(Some(_))) {
-            return invalid(format!("{management} needs a --jwks-file with a key for it (`use`: `enc`)"));
+        // Under an address there may be one tomorrow: it is looked for each time.
+        if new.options.jwks_uri.is_none() && !matches!(key, Ok(Some(_))) {
+            return invalid(format!(
+                "{management} needs a --jwks-file with a key for it (`use`: `enc`), or a --jwks-uri"
+            ));
         }
     }
     let is_web = |uri: &&RedirectUri| uri.as_str().starts_with("http");

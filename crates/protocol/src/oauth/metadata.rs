@@ -54,6 +54,8 @@ pub struct ServerMetadata {
     pub backchannel_token_delivery_modes_supported: &'static [&'static str],
     /// CIBA Core section 4.
     pub backchannel_user_code_parameter_supported: bool,
+    /// CIBA Core section 4.
+    pub backchannel_authentication_request_signing_alg_values_supported: &'static [&'static str],
     /// OpenID Connect RP-Initiated Logout section 2.1.
     pub end_session_endpoint: String,
     /// OpenID Connect Back-Channel Logout section 2.1.

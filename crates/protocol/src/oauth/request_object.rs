@@ -1,4 +1,4 @@
-//! Authorization requests that their client signed. RFC 9101, FAPI 2.0 Message Signing section 5.3.
+//! Requests that their client signed. RFC 9101, FAPI 2.0 Message Signing section 5.3, CIBA Core section 7.1.1.
 //!
 //! What comes out is a [`Form`], from which [`AuthorizationRequest`](super::authorization::AuthorizationRequest) is
 //! read as from a query: nothing that stands outside of the object gets into it.
@@ -17,6 +17,8 @@ use crate::json::{self, Object};
 /// What request objects of one client have to be in order to be accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestObjectVerifier<'a> {
+    /// What kind of request they hold.
+    pub holds: Holds,
     /// The client: `iss` and `client_id`.
     pub client_id: &'a str,
     /// Our issuer: `aud`, as one string, character by character.
@@ -33,6 +35,16 @@ pub struct RequestObjectVerifier<'a> {
     pub max_lifetime: Duration,
     /// By how much the client's clock may be ahead of ours.
     pub skew: Duration,
+}
+
+/// What kind of request an object holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Default)]
+pub enum Holds {
+    /// For the authorization endpoint: RFC 9101. It names its client.
+    #[default]
+    Authorization,
+    /// A question to a person elsewhere: CIBA Core section 7.1.1. All that is said of the object has to be there.
+    BackchannelAuthentication,
 }
 
 /// How the objects of a client say what they are.
@@ -85,6 +97,9 @@ pub enum RequestObjectError {
     /// The rule of [`Form`], which what is read from a query keeps.
     #[error("a parameter of the request object holds a control character")]
     Control,
+    /// CIBA Core section 7.1.1: what was signed for the authorization endpoint asks nobody elsewhere.
+    #[error("request object is one for the authorization endpoint")]
+    OtherRequest,
     /// A limit of ours.
     #[error("request object has more than {MAX_PARAMETERS} parameters")]
     TooMany,
@@ -107,6 +122,7 @@ impl RequestObjectError {
             | Self::Subject
             | Self::ParameterType
             | Self::Control
+            | Self::OtherRequest
             | Self::TooMany => ErrorCode::InvalidRequestObject,
         }
     }
@@ -120,6 +136,7 @@ impl RequestObjectError {
             Self::Subject => "request-object-sub",
             Self::ParameterType => "request-object-type",
             Self::Control => "request-object-chars",
+            Self::OtherRequest => "request-object-other-request",
             Self::TooMany => "request-object-too-many",
             Self::ClientId => "request-object-client",
             Self::ResponseType => "request-object-response-type",
@@ -201,8 +218,21 @@ impl RequestObjectVerifier<'_> {
         if text("aud", Rejection::Audience)? != self.issuer {
             return Err(Rejection::Audience.into());
         }
-        if required::<String>(claims, "client_id")? != self.client_id {
-            return Err(RequestObjectError::ClientId);
+        match (self.holds, optional::<String>(claims, "client_id")?) {
+            (_, Some(named)) if named == self.client_id => {}
+            (Holds::BackchannelAuthentication, None) => {}
+            (Holds::Authorization, None) => return Err(Rejection::MissingClaim("client_id").into()),
+            (Holds::Authorization | Holds::BackchannelAuthentication, Some(_)) => {
+                return Err(RequestObjectError::ClientId);
+            }
+        }
+        if self.holds == Holds::BackchannelAuthentication {
+            for name in ["jti", "iat"] {
+                claims.get(name).ok_or(Rejection::MissingClaim(name))?;
+            }
+            if ["response_type", "redirect_uri"].iter().any(|name| claims.get(name).is_some()) {
+                return Err(RequestObjectError::OtherRequest);
+            }
         }
         match claims.get("sub") {
             Some(_) => Err(RequestObjectError::Subject),

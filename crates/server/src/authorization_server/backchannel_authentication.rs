@@ -28,6 +28,7 @@ use http::HeaderMap;
 
 use super::client_request::{ProvenRequest, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
+use super::request_object::{self, NoRequest};
 use super::sender::{NextNonce, Sender};
 use super::token::workload;
 use super::{AuthorizationServer, audience};
@@ -59,7 +60,14 @@ async fn begin(
     let mut record = origin.record(Event::ApprovalRequested, Outcome::Allow, now);
     record.actor = workload(&client);
     let auth_req_id = fresh_auth_req_id();
-    let (request, nonce) = match check(server, &client, &form, sender, &auth_req_id, now) {
+    // CIBA Core section 13 has one code for whatever is wrong with an object.
+    let malformed = |cause: NoRequest| match cause {
+        NoRequest::Unavailable => OAuthError::unavailable(),
+        other => OAuthError::new(ErrorCode::InvalidRequest, other.to_string()),
+    };
+    let opened = request_object::open_question(server, &client, &form).await.map_err(malformed);
+    let checked = opened.and_then(|form| check(server, &client, &form, sender, &auth_req_id, now));
+    let (request, nonce) = match checked {
         Ok(checked) => checked,
         Err(error) => return Err(turn_down(server, record, error).await),
     };

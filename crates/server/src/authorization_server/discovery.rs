@@ -99,6 +99,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         backchannel_authentication_endpoint: at("/backchannel-authentication"),
         backchannel_token_delivery_modes_supported: &["poll", "ping"],
         backchannel_user_code_parameter_supported: false,
+        backchannel_authentication_request_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         end_session_endpoint: at("/end-session"),
         introspection_endpoint: at("/introspect"),
         introspection_endpoint_auth_methods_supported: proving_methods(&server),

@@ -77,6 +77,9 @@ pub(super) struct Registration {
     /// Refuse authorization requests that it did not sign (RFC 9101).
     #[arg(long)]
     require_signed_request_object: bool,
+    /// What its questions to people elsewhere (CIBA) are signed with: then none is taken that is not.
+    #[arg(long)]
+    backchannel_authentication_request_signing_alg: Option<Algorithm>,
     /// What its ID tokens are signed with: RS256, PS256, ES256, ES384 or EdDSA.
     #[arg(long)]
     id_token_signed_response_alg: Option<Algorithm>,
@@ -165,6 +168,8 @@ impl Registration {
                 } else {
                     SignedRequests::Optional
                 },
+                backchannel_authentication_request_signing_alg: self
+                    .backchannel_authentication_request_signing_alg,
                 jwks_uri: self.jwks_uri,
                 backchannel_logout_uri: self.backchannel_logout_uri,
                 token_status: if self.token_status_list {

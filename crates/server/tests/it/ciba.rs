@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chartgate_protocol::jose::{Algorithm, SigningKey, jws};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -279,4 +280,141 @@ async fn the_command_line_answers_for_nobody_unless_the_operator_says_so() {
     }
     assert_eq!(poll(&app, &asked).to(&gateway).await.error(), "authorization_pending");
     assert!(client.seen.lock().unwrap().pings.is_empty());
+}
+
+/// A client that signs what it asks.
+struct Signer {
+    id: String,
+    secret: String,
+    key: SigningKey,
+}
+
+impl Signer {
+    fn register(gateway: &Gateway, id: &str, more: &[&str]) -> Self {
+        Self::of(gateway, id, Algorithm::ES256, more)
+    }
+
+    fn of(gateway: &Gateway, id: &str, algorithm: Algorithm, more: &[&str]) -> Self {
+        let key = SigningKey::generate(algorithm).unwrap();
+        let jwks = json!({ "keys": [key.public_jwk()] });
+        let file = gateway.scratch().write(&format!("{id}.json"), jwks.to_string());
+        let secret = register(gateway, id, &[&["--jwks-file", file.to_str().unwrap()], more].concat());
+        Self { id: id.to_owned(), secret, key }
+    }
+
+    /// A good object with these changes; what is `null` is left out.
+    fn object(&self, gateway: &Gateway, jti: &str, changes: &Value) -> String {
+        let now = crate::possession::now();
+        let mut claims = json!({
+            "iss": self.id, "aud": gateway.issuer, "iat": now, "nbf": now, "exp": now.saturating_add(60), "jti": jti,
+            "scope": SCOPE, "login_hint": "dana", "binding_message": "Desk 7", "requested_expiry": 60,
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        jws::sign(&self.key, "JWT", &claims).unwrap()
+    }
+
+    fn ask(&self, fields: &[(&str, &str)]) -> Call {
+        desk(&self.id, &self.secret).call("/backchannel-authentication", fields)
+    }
+}
+
+#[tokio::test]
+async fn fapi_ciba_id1_ensure_request_object_is_the_request_and_is_used_once() {
+    let gateway = shared::demo();
+    let alg = ["--backchannel-authentication-request-signing-alg", "ES256"];
+    let signer = Signer::register(gateway, "desk-signer", &alg);
+    let person = gateway.person("physician", &[]);
+    let hint = json!({ "login_hint": person.name });
+    let object = signer.object(gateway, "first", &hint);
+    let answer = signer.ask(&[("request", &object)]).to(gateway).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json()["expires_in"], 60);
+    let asked = answer.json()["auth_req_id"].as_str().unwrap().to_owned();
+    gateway.command(&["approval", "approve", &asked]);
+    let app = desk(&signer.id, &signer.secret);
+    let tokens = Tokens::of(&poll(&app, &asked).to(gateway).await);
+    assert_eq!(tokens.claims()["sub"], json!(person.name));
+    let again = signer.ask(&[("request", &object)]).to(gateway).await;
+    assert_eq!(refusal(&again), (400, "invalid_request".into()), "once");
+    // Whoever registered to sign is not asked for without.
+    let plain = ask_call(&app, &[("login_hint", "dana")]).to(gateway).await;
+    assert_eq!(refusal(&plain), (400, "invalid_request".into()));
+    let metadata = Call::get("/.well-known/openid-configuration").to(gateway).await.json();
+    let algorithms = &metadata["backchannel_authentication_request_signing_alg_values_supported"];
+    assert!(algorithms.as_array().unwrap().contains(&json!("ES256")));
+}
+
+#[tokio::test]
+async fn o19_a_signed_question_that_is_not_exactly_right_asks_nobody() {
+    let gateway = shared::demo();
+    let signer = Signer::register(gateway, "desk-signer-bad", &[]);
+    let other = Signer::register(gateway, "desk-signer-other", &[]);
+    let now = crate::possession::now();
+    for (number, changes) in [
+        json!({ "iss": null }),
+        json!({ "iss": "desk-signer-other" }),
+        json!({ "aud": null }),
+        json!({ "aud": "https://other.example" }),
+        json!({ "exp": null }),
+        json!({ "exp": now.saturating_sub(1) }),
+        json!({ "exp": now.saturating_add(3700) }),
+        json!({ "nbf": null }),
+        json!({ "nbf": now.saturating_add(600), "exp": now.saturating_add(900) }),
+        json!({ "nbf": now.saturating_sub(3600) }),
+        json!({ "iat": null }),
+        json!({ "jti": null }),
+        json!({ "sub": "desk-signer-bad" }),
+        json!({ "client_id": "desk-signer-other" }),
+        json!({ "response_type": "code" }),
+        json!({ "request": "x.y.z" }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let object = signer.object(gateway, &format!("bad-{number}"), &changes);
+        let answer = signer.ask(&[("request", &object)]).to(gateway).await;
+        assert_eq!(refusal(&answer), (400, "invalid_request".into()), "{changes}");
+    }
+    let good = signer.object(gateway, "good", &json!({}));
+    let theirs = other.object(gateway, "theirs", &json!({ "iss": "desk-signer-bad" }));
+    let [head, claims, _] = good.split('.').collect::<Vec<_>>()[..] else { panic!() };
+    // {"alg":"none"}
+    let none = format!("eyJhbGciOiJub25lIn0.{claims}.");
+    for bad in [theirs, none, format!("{head}.{claims}."), format!("{head}.{claims}.AAAA"), "x".to_owned()] {
+        let answer = signer.ask(&[("request", &bad)]).to(gateway).await;
+        assert_eq!(refusal(&answer), (400, "invalid_request".into()), "{bad}");
+    }
+    // CIBA Core section 7.1.1: nothing is asked beside it.
+    for beside in [("scope", "openid"), ("login_hint", "nils"), ("binding_message", "x")] {
+        let answer = signer.ask(&[("request", &good), beside]).to(gateway).await;
+        assert_eq!(refusal(&answer), (400, "invalid_request".into()), "{beside:?}");
+    }
+    let words =
+        ["client", "add", "desk-keyless", "--kind", "confidential", "--grant", GRANT, "--scope", SCOPE];
+    let alg = ["--backchannel-authentication-request-signing-alg", "ES256"];
+    assert!(!gateway.try_command(&[&words[..], &alg].concat()).success, "without keys");
+    // Good by its key, and not by the algorithm that was registered.
+    let ps256 = ["--backchannel-authentication-request-signing-alg", "PS256"];
+    let strict = Signer::of(gateway, "desk-signer-ps256", Algorithm::RS256, &ps256);
+    let object = strict.object(gateway, "rs256", &json!({}));
+    let answer = strict.ask(&[("request", &object)]).to(gateway).await;
+    assert_eq!(refusal(&answer), (400, "invalid_request".into()));
+}
+
+#[tokio::test]
+async fn of_fifty_parallel_uses_of_a_signed_question_one_wins() {
+    let gateway = shared::demo();
+    let signer = Signer::register(gateway, "desk-signer-fifty", &[]);
+    for count in [FIFTY, 2, 3] {
+        let person = gateway.person("physician", &[]);
+        let changes = json!({ "login_hint": person.name });
+        let object = signer.object(gateway, &format!("at-once-{}", person.name), &changes);
+        let answers = at_once(gateway, count, |_| signer.ask(&[("request", &object)])).await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+        let lost = answers.iter().filter(|answer| answer.error() == "invalid_request").count();
+        assert_eq!(lost, count.saturating_sub(1));
+    }
 }

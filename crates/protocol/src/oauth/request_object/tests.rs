@@ -20,6 +20,7 @@ struct Client {
     object_type: ObjectType,
     not_before: NotBefore,
     protection: Protection,
+    holds: Holds,
 }
 
 impl Client {
@@ -32,6 +33,7 @@ impl Client {
             object_type: ObjectType::Explicit,
             not_before: NotBefore::Required,
             protection: Protection::Signed,
+            holds: Holds::Authorization,
         }
     }
 
@@ -41,6 +43,7 @@ impl Client {
 
     fn verify(&self, object: &str, outside: &str) -> Result<RequestObject, RequestObjectError> {
         let verifier = RequestObjectVerifier {
+            holds: self.holds,
             client_id: "app",
             issuer: "https://idp.test",
             algorithms: &[Algorithm::ES256],
@@ -74,6 +77,28 @@ fn changed(change: &Value) -> Value {
 
 fn token(cause: Rejection) -> Result<(), RequestObjectError> {
     Err(RequestObjectError::Token(cause))
+}
+
+#[test]
+fn o19_a_question_says_all_of_itself_and_is_no_authorization_request() {
+    let client = Client { holds: Holds::BackchannelAuthentication, ..Client::new() };
+    let question = json!({ "iat": NOW, "client_id": null, "response_type": null, "redirect_uri": null,
+        "login_hint": "dana", "requested_expiry": 60 });
+    let with = |name: &str, value: Value| {
+        let mut question = question.clone();
+        question[name] = value;
+        client.outcome(&question)
+    };
+    assert_eq!(client.outcome(&question), Ok(()));
+    assert_eq!(with("client_id", "app".into()), Ok(()));
+    assert_eq!(with("client_id", "other".into()), Err(RequestObjectError::ClientId));
+    for name in ["jti", "iat", "nbf", "exp", "iss", "aud"] {
+        assert_eq!(with(name, Value::Null), token(Rejection::MissingClaim(name)), "{name}");
+    }
+    for name in ["response_type", "redirect_uri"] {
+        assert_eq!(with(name, "x".into()), Err(RequestObjectError::OtherRequest), "{name}");
+    }
+    assert_eq!(with("nbf", (NOW - 3301).into()), token(Rejection::LivesTooLong));
 }
 
 #[test]

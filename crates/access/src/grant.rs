@@ -71,5 +71,5 @@ impl Grant {
 
 /// For what was kept before grants said it: any cut-off is later.
 fn always() -> Timestamp {
-    Timestamp::from_micros(0)
+    Timestamp::EPOCH
 }

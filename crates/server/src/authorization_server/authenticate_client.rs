@@ -3,6 +3,7 @@
 
 mod certificate;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chartgate_access::client::{AuthMethod, Client};
@@ -43,7 +44,7 @@ pub(super) async fn authenticate_client(
     headers: &HeaderMap,
     form: &Form,
     now: Timestamp,
-) -> Result<Client, NotAuthenticated> {
+) -> Result<Arc<Client>, NotAuthenticated> {
     let authorization = match authorization(headers) {
         Ok(value) => value,
         Err(reason) => return Err(refused(None, reason, Challenge::Basic)),
@@ -101,7 +102,8 @@ pub(super) async fn authenticate_client(
     match (client.token_endpoint_auth_method, proof) {
         (AuthMethod::None, Proof::None | Proof::RefreshToken) => Ok(client),
         (method, Proof::Secret(used, secret)) if method == used => {
-            let stored = server.store.read(|sql| sql.client_secret_digest(&id)).map_err(unavailable)?;
+            let registered = server.store.registered(&id).map_err(unavailable)?;
+            let stored = registered.as_ref().and_then(|registered| registered.secret_digest.as_ref());
             let digest = digest_of(secret.expose());
             match stored {
                 Some(stored) if bool::from(stored.as_bytes().ct_eq(digest.as_bytes())) => Ok(client),

@@ -169,7 +169,7 @@ async fn find_client(
     server: &AuthorizationServer,
     id: &str,
     origin: &Origin,
-) -> Result<Option<Client>, FindError> {
+) -> Result<Option<Arc<Client>>, FindError> {
     let Ok(id) = id.parse::<ClientId>() else { return Ok(None) };
     server.documents.find(&id, origin).await
 }

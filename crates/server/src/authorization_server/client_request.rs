@@ -1,5 +1,7 @@
 //! How every request of a client begins: a form, and a client that proves who it is. RFC 6749 sections 2.3 and 3.2.
 
+use std::sync::Arc;
+
 use chartgate_access::client::{AuthMethod, Client};
 use chartgate_access::ids::ClientId;
 use chartgate_access::permit::Withheld;
@@ -19,13 +21,13 @@ use crate::net::reserve::KeptForOthers;
 
 /// What a client sent, once it has shown who it is.
 pub(super) struct ClientRequest {
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
     pub(super) form: Form,
 }
 
 /// The same of a request that tokens may come of, with what its sender proved to have.
 pub(super) struct ProvenRequest {
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
     pub(super) form: Form,
     /// A proof that is not good is the client's, once it is known.
     pub(super) sender: Result<Sender, ProofError>,
@@ -140,8 +142,7 @@ async fn record_stranger(
     let mut record = origin.record(Event::TokenDenied, Outcome::Deny, now);
     record.decision.reason = Some(failure.reason.to_owned());
     // A name that is nobody's is not written down: it may be a secret in the wrong place.
-    let registered =
-        |id: &ClientId| server.store.read(|sql| sql.client(id)).is_ok_and(|found| found.is_some());
+    let registered = |id: &ClientId| server.store.registered(id).is_ok_and(|found| found.is_some());
     let claimed = failure.claimed.and_then(|claimed| claimed.parse().ok());
     record.actor.client_id = claimed.filter(registered).map(Into::into);
     match server.journal.append(&record, Withheld::new(failure.error)).await {

@@ -75,7 +75,7 @@ async fn introspect(
     origin: &Origin,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<(Introspection, Client), OAuthError> {
+) -> Result<(Introspection, Arc<Client>), OAuthError> {
     let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
     let mut record = origin.record(Event::TokenIntrospected, Outcome::Allow, server.clock.now());
     record.actor = workload(&client);

@@ -122,9 +122,13 @@ impl Documents {
     ///
     /// # Errors
     /// [`FindError`].
-    pub(crate) async fn find(&self, id: &ClientId, origin: &Origin) -> Result<Option<Client>, FindError> {
+    pub(crate) async fn find(
+        &self,
+        id: &ClientId,
+        origin: &Origin,
+    ) -> Result<Option<Arc<Client>>, FindError> {
         if !id.is_document() {
-            return Ok(self.store.read(|sql| sql.client(id))?);
+            return Ok(self.store.registered(id)?.map(|found| Arc::clone(&found.client)));
         }
         if !self.registration.admits(id) {
             return Ok(None);
@@ -135,7 +139,9 @@ impl Documents {
             Known::Client(_) | Known::Nothing => Box::pin(self.ask_once(id, origin)).await?,
         };
         // The configuration may have changed since.
-        Ok(found.map(|client| Client { scope: covered(&self.registration.scope, &client.scope), ..client }))
+        let within =
+            |client: Client| Client { scope: covered(&self.registration.scope, &client.scope), ..client };
+        Ok(found.map(within).map(Arc::new))
     }
 
     fn is_fresh(&self, known: &Described) -> bool {

@@ -35,11 +35,10 @@ impl Sql<'_> {
         self.first("clients", text, &[id.as_str().into()], |row| row.json("settings"))
     }
 
-    /// The digest of a client's secret, if it has one.
-    pub(crate) fn client_secret_digest(&self, id: &ClientId) -> Result<Option<String>, StoreError> {
-        let text = "SELECT secret_digest FROM clients WHERE client_id = ?1 AND removed_at IS NULL";
-        let found = self.first("clients", text, &[id.as_str().into()], |row| row.get("secret_digest"))?;
-        Ok(found.flatten())
+    /// Whether there is such a client.
+    pub(crate) fn has_client(&self, id: &ClientId) -> Result<bool, StoreError> {
+        let text = "SELECT 1 AS found FROM clients WHERE client_id = ?1 AND removed_at IS NULL";
+        Ok(self.first("clients", text, &[id.as_str().into()], |row| row.get::<i64>("found"))?.is_some())
     }
 
     /// All clients that were not removed.

@@ -39,6 +39,12 @@ impl Sql<'_> {
         self.first("grants", text, &[id.as_str().into()], |row| row.json("content"))
     }
 
+    /// Whether a grant is there and was not revoked.
+    pub(crate) fn is_live(&self, id: &GrantId) -> Result<bool, StoreError> {
+        let text = "SELECT 1 AS found FROM grants WHERE id = ?1 AND revoked_at IS NULL";
+        Ok(self.first("grants", text, &[id.as_str().into()], |row| row.get::<i64>("found"))?.is_some())
+    }
+
     /// Grants of a person whose tokens may still be good, and since when.
     pub(crate) fn grants_in_force(
         &self,

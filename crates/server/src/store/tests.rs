@@ -1,5 +1,8 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use chartgate_access::client::{Client, ClientKind, ClientOptions};
 use chartgate_access::grant::authorization_code::PendingAuthorization;
 use chartgate_access::ids::ClientId;
 use chartgate_access::principal::{User, UserState};
@@ -8,6 +11,7 @@ use chartgate_values::Timestamp;
 
 use super::users::Added;
 use super::*;
+use crate::registration::{NewClient, settle};
 
 const NOW: Timestamp = Timestamp::EPOCH;
 
@@ -163,4 +167,54 @@ fn o22_a_pushed_request_ends_at_its_deadline_not_after_it() {
     };
     assert!(push_and_take(59).unwrap().is_some());
     assert_eq!(push_and_take(60).unwrap(), None);
+}
+
+/// A client as an administrator registers it.
+fn client(id: &str) -> Client {
+    let kind = ClientKind::Backend;
+    let asked = NewClient {
+        client_id: id.parse().unwrap(),
+        kind,
+        redirect_uris: Vec::new(),
+        grant_types: BTreeSet::new(),
+        scope: "system/*.rs".parse().unwrap(),
+        audience: None,
+        auth_method: None,
+        jwks: None,
+        roles: BTreeSet::new(),
+        consent: None,
+        options: ClientOptions::default(),
+    };
+    settle(asked).unwrap()
+}
+
+#[test]
+fn whoever_heard_of_a_change_of_a_client_finds_it_however_many_others_read() {
+    let scratch = Scratch::new("registered");
+    let store = &scratch.store;
+    let lab = client("lab");
+    let id = lab.client_id.clone();
+    let digest = || store.registered(&id).unwrap().and_then(|found| found.secret_digest.clone());
+    assert_eq!(digest(), None);
+    let added = store.write_blocking(move |sql| sql.add_client(&lab, Some("0"), NOW));
+    assert!(matches!(added, Ok(Added::Yes)));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    assert!(digest().is_some());
+                }
+            });
+        }
+        for number in 0..300 {
+            let (of, secret) = (id.clone(), number.to_string());
+            store.write_blocking(move |sql| sql.set_client_secret(&of, &secret)).unwrap();
+            assert_eq!(digest(), Some(number.to_string()));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let of = id.clone();
+    store.write_blocking(move |sql| sql.remove_client(&of, NOW)).unwrap();
+    assert_eq!(digest(), None);
 }

@@ -36,7 +36,7 @@ pub(super) async fn redeem(
         [Target::Subject(Subject::from(&client.client_id)), Target::Client(client.client_id.clone())];
     let now = server.cut_offs.wait_to_issue(&targets).await;
     // The client proved itself a while ago: who was removed since then is refused here (ATTACKS O16).
-    if server.store.read(|sql| sql.client(&client.client_id))?.as_ref() != Some(client) {
+    if server.store.registered(&client.client_id)?.is_none_or(|found| *found.client != *client) {
         let error = OAuthError::new(ErrorCode::InvalidClient, "the client was removed or changed");
         return Err(Denied::new("client-changed", error));
     }

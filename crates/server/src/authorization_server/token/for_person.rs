@@ -119,14 +119,13 @@ pub(super) async fn issue_for_person(
         Some(_) => Event::TokenRefreshed,
     };
     let kept_until = keeps.then(|| refresh_deadline(server, &grant, now));
-    let by =
-        By { client_id: client.client_id.clone(), heir: client.heir(), cnf: mint.cnf.clone(), kept_until };
-    write(server, by, &grant, after, next).await?;
-
     let mut record = origin.record(event, Outcome::Allow, now);
     describe_grant(&mut record, &grant);
     record.actor.roles = user.roles.iter().map(ToString::to_string).collect();
     record.actor.fhir_user = user.fhir_user.as_ref().map(|f| Phi::new(f.to_string()));
+    let (client_id, cnf) = (client.client_id.clone(), mint.cnf.clone());
+    write(server, By { client_id, user, heir: client.heir(), cnf, kept_until }, &grant, after, next).await?;
+
     record.jti = Some(mint.jti.to_string());
     describe_binding(&mut record, mint.cnf.as_ref());
     record.detail.insert("grant_type".to_owned(), Phi::new(grant_type.to_string()));
@@ -152,6 +151,8 @@ pub(super) async fn issue_for_person(
 /// Who asks, as the transaction sees it.
 struct By {
     client_id: ClientId,
+    /// For whom, as the gate saw them.
+    user: User,
     heir: Heir,
     cnf: Option<Confirmation>,
     /// Where its refresh token is not replaced: when it ends now.
@@ -170,10 +171,8 @@ async fn write(
     let redemption = server
         .cut_offs
         .cut(move |sql, now| {
-            // The gate was passed outside: who was shut out since then is refused here.
-            let enabled = sql.user(&grant.subject)?.is_some_and(|user| user.state == UserState::Enabled);
-            if !enabled || sql.client(&by.client_id)?.is_none() {
-                return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
+            if are_shut_out(sql, &by.user, &by.client_id)? {
+                return Ok::<_, Denied>((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
             }
             let Some(used) = after else {
                 // The code may have been replayed while its first use was on its way here (ATTACKS O05), or its person
@@ -183,12 +182,11 @@ async fn write(
                 }
                 sql.add_grant(&grant, now)?;
                 keep(sql, &grant.id, next.as_ref())?;
-                return Ok::<_, StoreError>((Redemption::Rotate, Vec::new()));
+                return Ok((Redemption::Rotate, Vec::new()));
             };
             // Read again inside the transaction: of parallel uses, each sees what the one before it did.
-            let token = sql.refresh_token(&used)?;
-            let live = sql.live_grant(&grant.id)?;
-            let (Some(token), Some(_)) = (token, live) else {
+            let token = sql.refresh_token(&used)?.filter(|token| token.grant == grant.id);
+            let (Some(token), true) = (token, sql.is_live(&grant.id)?) else {
                 return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
             };
             let successor = token.successor.as_ref().map(|s| sql.refresh_token(s)).transpose()?.flatten();
@@ -233,6 +231,19 @@ async fn write(
         Redemption::Refuse(RefreshError::Expired) => Err(invalid("refresh-token-expired").of(kept)),
         Redemption::Refuse(RefreshError::Revoked) => Err(invalid("refresh-token-revoked").of(kept)),
     }
+}
+
+/// Whether a person or client was shut out since the gate was passed, asked in the transaction that keeps what was issued.
+///
+/// # Errors
+/// [`Denied`] if the person became another: what was signed says what they were, so that the client has to ask again.
+pub(super) fn are_shut_out(sql: &Sql<'_>, judged: &User, client: &ClientId) -> Result<bool, Denied> {
+    let user = sql.user(&judged.name)?.filter(|user| user.state == UserState::Enabled);
+    let Some(user) = user else { return Ok(true) };
+    if user != *judged {
+        return Err(Denied::new("person-changed", OAuthError::unavailable()));
+    }
+    Ok(!sql.has_client(client)?)
 }
 
 fn keep(sql: &Sql<'_>, grant: &GrantId, next: Option<&(String, RefreshToken)>) -> Result<(), StoreError> {

@@ -17,10 +17,14 @@ pub(super) async fn redeem(
 ) -> Result<Issued, Denied> {
     let server = asking.server;
     let digest = digest_of(token.expose());
-    let found = server.store.read(|sql| sql.refresh_token(&digest))?;
-    let Some(stored) = found else { return Err(invalid("unknown-refresh-token")) };
-    let Some(grant) = server.store.read(|sql| sql.live_grant(&stored.grant))? else {
-        return Err(invalid("grant-revoked"));
+    let found = server.store.read(|sql| {
+        let Some(stored) = sql.refresh_token(&digest)? else { return Ok(None) };
+        sql.live_grant(&stored.grant).map(Some)
+    });
+    let grant = match found? {
+        Some(Some(grant)) => grant,
+        Some(None) => return Err(invalid("grant-revoked")),
+        None => return Err(invalid("unknown-refresh-token")),
     };
     let scope = match narrowed(&grant.scope, scope) {
         Ok(scope) => scope,

@@ -6,7 +6,6 @@
 use chartgate_access::client::GrantType;
 use chartgate_access::grant::Grant;
 use chartgate_access::grant::token_exchange::{Exchange, ExchangeError, Exchanged};
-use chartgate_access::principal::UserState;
 use chartgate_access::token::access_token::Mint;
 use chartgate_access::token::revocation::Traits;
 use chartgate_audit::record::{Event, Outcome};
@@ -17,13 +16,12 @@ use chartgate_protocol::oauth::token_exchange::{ACCESS_TOKEN, ExchangeRequest};
 use chartgate_protocol::smart::launch::LaunchContext;
 use chartgate_values::Phi;
 
-use super::for_person::{Passed, not_a_claim, pass_gate, refuse};
+use super::for_person::{Passed, are_shut_out, not_a_claim, pass_gate, refuse};
 use super::sign::access_token;
 use super::{
     Asking, Denied, Issued, OAuthError, describe_binding, describe_chain, describe_grant, fresh_jti,
 };
 use crate::authorization_server::AuthorizationServer;
-use crate::store::StoreError;
 use crate::store::exchanged_tokens::Part;
 
 pub(super) async fn redeem(asking: Asking<'_>, request: ExchangeRequest) -> Result<Issued, Denied> {
@@ -85,20 +83,19 @@ async fn issue(
     let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), cnf, now };
     let claims = mint.exchanged(&gate, &grant, &user, client, &exchanged).map_err(not_a_claim)?;
     let access_token = access_token(server, client, claims).await?;
-    let (jti, ends, id, of) =
-        (mint.jti.clone(), mint.expires_at(), client.client_id.clone(), grant.subject.clone());
+    let roles = user.roles.iter().map(ToString::to_string).collect();
+    let (jti, ends, id) = (mint.jti.clone(), mint.expires_at(), client.client_id.clone());
     let kept = server.store.write(move |sql| {
         // The gate was passed outside: who was shut out since then, and what was cut off, is refused here.
-        let enabled = sql.user(&of)?.is_some_and(|user| user.state == UserState::Enabled);
         let Parents { subject, actor } = parents;
         let cut_off = sql.is_cut_off(&subject)?
             || actor.as_ref().map(|actor| sql.is_cut_off(actor)).transpose()?.unwrap_or(false);
-        let good = enabled && sql.client(&id)?.is_some() && !cut_off;
+        let good = !are_shut_out(sql, &user, &id)? && !cut_off;
         if good {
             sql.add_exchanged(&jti, &subject, Part::Subject, ends)?;
             actor.map_or(Ok(()), |actor| sql.add_exchanged(&jti, &actor, Part::Actor, ends))?;
         }
-        Ok::<_, StoreError>(good)
+        Ok::<_, Denied>(good)
     });
     if !kept.await? {
         return Err(refuse("subject-token-cut-off").of(grant));
@@ -108,7 +105,7 @@ async fn issue(
     describe_grant(&mut record, &grant);
     describe_chain(&mut record, exchanged.act.as_ref());
     record.actor.client_id = Some(client.client_id.to_string());
-    record.actor.roles = user.roles.iter().map(ToString::to_string).collect();
+    record.actor.roles = roles;
     record.jti = Some(mint.jti.to_string());
     describe_binding(&mut record, mint.cnf.as_ref());
     for (name, value) in [

@@ -13,6 +13,8 @@ use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::{SmartScope, SmartScopeError};
 use serde::{Deserialize, Serialize};
 
+pub use chartgate_protocol::oauth::client_metadata::{AuthMethod, GrantType};
+
 use responses::{Encryption, ResponseOptions};
 
 use crate::ids::{ClientId, Role};
@@ -30,48 +32,6 @@ pub enum ClientKind {
     Confidential,
     /// Acts for itself alone.
     Backend,
-}
-
-/// How a client shows who it is at the token endpoint.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthMethod {
-    /// It does not.
-    None,
-    /// RFC 6749 section 2.3.1, in the header.
-    ClientSecretBasic,
-    /// RFC 6749 section 2.3.1, in the body.
-    ClientSecretPost,
-    /// RFC 7523 section 2.2.
-    PrivateKeyJwt,
-    /// RFC 8705 section 2.1.
-    TlsClientAuth,
-    /// RFC 8705 section 2.2.
-    SelfSignedTlsClientAuth,
-}
-
-/// A grant by its registered name.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GrantType {
-    /// RFC 6749 section 4.1.
-    AuthorizationCode,
-    /// RFC 6749 section 6.
-    RefreshToken,
-    /// RFC 6749 section 4.4.
-    ClientCredentials,
-    /// RFC 8628.
-    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
-    DeviceCode,
-    /// RFC 8693.
-    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
-    TokenExchange,
-    /// RFC 7523 section 2.1.
-    #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
-    JwtBearer,
-    /// CIBA Core section 4.
-    #[serde(rename = "urn:openid:params:grant-type:ciba")]
-    Ciba,
 }
 
 /// Whether a person is asked before the client gets a code.
@@ -128,6 +88,19 @@ pub enum BoundTokens {
     Required,
 }
 
+/// Who registered a client; one that is called by its address did it by a document there.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registrar {
+    /// Somebody who may.
+    #[default]
+    Operator,
+    /// Itself, with an invitation of somebody who may. RFC 7591, "protected" registration.
+    Invited,
+    /// Itself, as anybody could. RFC 7591, "open" registration.
+    Anybody,
+}
+
 /// Whether access tokens have a place in a status list.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -145,6 +118,8 @@ pub enum TokenStatus {
 pub struct ClientOptions {
     /// By whose rules it was written.
     pub profile: Profile,
+    /// Who registered it.
+    pub registrar: Registrar,
     /// What it may do beyond its own tokens.
     pub permissions: BTreeSet<Permission>,
     /// Where a browser may go once its person is signed out. OpenID Connect RP-Initiated Logout section 3.1.
@@ -218,6 +193,12 @@ pub struct Client {
 }
 
 impl Client {
+    /// Whether it says itself what it is, and nobody here has looked at it.
+    #[must_use]
+    pub fn is_self_registered(&self) -> bool {
+        self.client_id.is_document() || self.options.registrar != Registrar::Operator
+    }
+
     /// Whether codes may be sent there.
     #[must_use]
     pub fn redirects_to(&self, uri: &str) -> bool {
@@ -300,30 +281,6 @@ names!(
     IntrospectAny = "introspect:any",
     LaunchCreate = "launch:create",
 );
-names!(
-    AuthMethod,
-    "none, client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth, self_signed_tls_client_auth",
-    None = "none",
-    ClientSecretBasic = "client_secret_basic",
-    ClientSecretPost = "client_secret_post",
-    PrivateKeyJwt = "private_key_jwt",
-    TlsClientAuth = "tls_client_auth",
-    SelfSignedTlsClientAuth = "self_signed_tls_client_auth",
-);
-names!(
-    GrantType,
-    "authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, \
-     urn:ietf:params:oauth:grant-type:token-exchange, urn:ietf:params:oauth:grant-type:jwt-bearer, \
-     urn:openid:params:grant-type:ciba",
-    AuthorizationCode = "authorization_code",
-    RefreshToken = "refresh_token",
-    ClientCredentials = "client_credentials",
-    DeviceCode = "urn:ietf:params:oauth:grant-type:device_code",
-    TokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange",
-    JwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer",
-    Ciba = "urn:openid:params:grant-type:ciba",
-);
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ mod care;
 pub(crate) mod client;
 mod clients;
 mod explain;
+mod invitations;
 mod keys;
 mod log;
 mod sessions;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use explain::Supposed;
+pub(crate) use invitations::NewInvitation;
 pub(crate) use keys::Rotation;
 pub(crate) use users::NewUser;
 
@@ -80,6 +82,11 @@ pub(crate) enum Command {
     },
     ClientRemove {
         id: ClientId,
+    },
+    ClientInvite(Box<NewInvitation>),
+    ClientInvites,
+    ClientUninvite {
+        id: String,
     },
     CareAdd {
         pairs: Vec<(Subject, PatientId)>,
@@ -191,6 +198,9 @@ impl Administrator {
             Command::ClientShow { id } => self.show_client(&id),
             Command::ClientRotateSecret { id } => self.rotate_secret(by, id).await,
             Command::ClientRemove { id } => self.remove_client(by, id).await,
+            Command::ClientInvite(invitation) => self.invite(by, *invitation).await,
+            Command::ClientInvites => self.list_invitations(),
+            Command::ClientUninvite { id } => self.uninvite(by, id).await,
             Command::CareAdd { pairs } => self.add_care(by, pairs).await,
             Command::CareRemove { subject, patient } => self.remove_care(by, subject, patient).await,
             Command::CareList { subject } => self.list_care(&subject),

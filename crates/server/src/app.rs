@@ -32,11 +32,11 @@ use crate::log::Log;
 use crate::log_tiles::{self, LogTiles};
 use crate::login::{self, Login};
 use crate::net::client::egress::Egress;
-use crate::net::throttle::Throttle;
+use crate::net::throttle::{Buckets, Rate, Throttle};
 use crate::net::tls::{Certificate, ClientAuthorities};
 use crate::passwords::Passwords;
 use crate::pep::{Gateway, Streams, Watched};
-use crate::registration::documents::Documents;
+use crate::registration::documents::{self, Documents};
 use crate::secrets::Secrets;
 use crate::spool::Spools;
 use crate::store::Store;
@@ -316,12 +316,18 @@ impl App {
             clock: Arc::clone(&self.clock),
         });
         let server = AuthorizationServer {
-            documents: Documents::new(
-                config.registration.clone(),
-                Arc::clone(&self.egress),
-                Arc::clone(&self.store),
-                self.log.journal.clone(),
-                Arc::clone(&self.throttle),
+            documents: Documents::new(documents::Parts {
+                registration: config.registration.clone(),
+                egress: Arc::clone(&self.egress),
+                store: Arc::clone(&self.store),
+                journal: self.log.journal.clone(),
+                cut_offs: Arc::clone(&self.cut_offs),
+                throttle: Arc::clone(&self.throttle),
+                clock: Arc::clone(&self.clock),
+            }),
+            registration: config.registration.clone(),
+            registrations: Buckets::new(
+                Rate::per_hour(config.registration.per_hour),
                 Arc::clone(&self.clock),
             ),
             issuer: config.issuer.clone(),

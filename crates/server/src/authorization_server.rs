@@ -15,6 +15,7 @@ mod introspect;
 mod launch;
 mod par;
 mod protected;
+mod register;
 mod request_object;
 mod revocations;
 mod revoke;
@@ -33,7 +34,7 @@ use chartgate_audit::journal::Journal;
 use chartgate_values::Clock;
 
 use crate::authorization_response::Answering;
-use crate::config::{Route, Tokens};
+use crate::config::{Dynamic, Registration, Route, Tokens};
 use crate::live::approvals::Approvals;
 use crate::live::apps::Apps;
 use crate::live::client_keys::ClientKeys;
@@ -44,7 +45,7 @@ use crate::live::sessions::LiveSessions;
 use crate::live::status_lists::StatusLists;
 use crate::live::tokens::OwnTokens;
 use crate::live::trusted_issuers::LiveIssuers;
-use crate::net::throttle::Throttle;
+use crate::net::throttle::{Buckets, Throttle};
 use crate::net::tls::ClientAuthorities;
 use crate::registration::documents::Documents;
 use crate::store::Store;
@@ -60,6 +61,10 @@ pub(crate) struct AuthorizationServer {
     pub(crate) store: Arc<Store>,
     pub(crate) apps: Arc<Apps>,
     pub(crate) documents: Documents,
+    /// Who may register, and what they may have.
+    pub(crate) registration: Registration,
+    /// How often an address may register as anybody can.
+    pub(crate) registrations: Buckets,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) client_keys: Arc<ClientKeys>,
     pub(crate) issuers: Arc<LiveIssuers>,
@@ -108,6 +113,11 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
         .route("/account/api/apps", get(apps::list).delete(apps::disconnect_named))
         .route("/account/api/apps/{client}", delete(apps::disconnect))
         .route("/userinfo", get(userinfo::get).post(userinfo::get));
+    router = router
+        .route("/register/{client}", get(register::read).put(register::change).delete(register::remove));
+    if server.registration.dynamic != Dynamic::Off {
+        router = router.route("/register", post(register::post));
+    }
     for route in server.routes.iter() {
         let metadata = format!("/.well-known/oauth-protected-resource{}", route.path);
         let (name, smart) = (route.name.clone(), format!("{}/.well-known/smart-configuration", route.path));

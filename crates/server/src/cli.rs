@@ -1,6 +1,7 @@
 //! The command line: words in, one of our values out, and the printing of answers. CONTRACT.md section 1.
 
 mod audit;
+mod invitation;
 mod login;
 mod operate;
 mod policy;

@@ -10,13 +10,17 @@ use chartgate_access::client::{
 use chartgate_access::ids::{ClientId, Role};
 use chartgate_access::profile::Clients;
 use chartgate_protocol::jose::{Algorithm, EncryptionKey, KeySet};
+use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::mtls::{RegisteredCertificates, RegisteredSubject};
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(crate) mod changes;
 pub(crate) mod documents;
+pub(crate) mod policy;
+pub(crate) mod shown;
 
 /// A client to be registered. What is left out follows from its kind.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,8 +41,24 @@ pub(crate) struct NewClient {
 
 /// Why a client cannot be what it shall be, in words for whoever registers it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Unregistrable(pub(crate) String);
+pub(crate) enum Unregistrable {
+    /// For where it wants browsers to be sent.
+    #[error("{0}")]
+    RedirectUri(String),
+    /// For something else.
+    #[error("{0}")]
+    Metadata(String),
+}
+
+impl Unregistrable {
+    /// The error code of RFC 7591 section 3.2.2.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::RedirectUri(_) => ErrorCode::InvalidRedirectUri,
+            Self::Metadata(_) => ErrorCode::InvalidClientMetadata,
+        }
+    }
+}
 
 /// Fills in what follows from the kind, and refuses what makes no sense together. Every registration is the outcome of
 /// this, whoever writes it and whether it is the first or not (ATTACKS O25).
@@ -46,7 +66,7 @@ pub(crate) struct Unregistrable(pub(crate) String);
 /// # Errors
 /// [`Unregistrable`], by the first cause.
 pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
-    let invalid = |text: String| Err(Unregistrable(text));
+    let invalid = |text: String| Err(Unregistrable::Metadata(text));
     let id = new.client_id;
     if id.is_foreign() {
         return invalid(format!("`{id}` is a name of another issuer's"));
@@ -93,7 +113,7 @@ pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
         return invalid("a public client cannot ask people behind their browser".to_owned());
     }
     if grant_types.contains(&GrantType::AuthorizationCode) && new.redirect_uris.is_empty() {
-        return invalid("authorization_code needs a --redirect-uri".to_owned());
+        return Err(Unregistrable::RedirectUri("authorization_code needs a redirect URI".to_owned()));
     }
     if let Some(permission) = new.options.permissions.first().filter(|_| method == AuthMethod::None) {
         return invalid(format!("{permission} needs a client that shows who it is"));
@@ -106,7 +126,7 @@ pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
     let signs = new.options.require_signed_request_object == SignedRequests::Required
         || new.options.backchannel_authentication_request_signing_alg.is_some();
     if signs && !has_keys {
-        return invalid("signed requests need --jwks-file or --jwks-uri".to_owned());
+        return invalid("signed requests need keys of the client, or their address".to_owned());
     }
     let keys = new.jwks.as_ref().map(ToString::to_string).unwrap_or_default();
     for Encryption { management, .. } in new.options.responses.encryptions() {
@@ -114,7 +134,7 @@ pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
         // Under an address there may be one tomorrow: it is looked for each time.
         if new.options.jwks_uri.is_none() && !matches!(key, Ok(Some(_))) {
             return invalid(format!(
-                "{management} needs a --jwks-file with a key for it (`use`: `enc`), or a --jwks-uri"
+                "{management} needs a key set with a key for it (`use`: `enc`), or its address"
             ));
         }
     }
@@ -125,7 +145,7 @@ pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
     match (method, &new.jwks, &new.options.jwks_uri) {
         (_, Some(_), Some(_)) => return invalid("a client has either keys or an address of keys".to_owned()),
         (AuthMethod::PrivateKeyJwt, None, None) => {
-            return invalid("private_key_jwt needs --jwks-file or --jwks-uri".to_owned());
+            return invalid("private_key_jwt needs keys of the client, or their address".to_owned());
         }
         // Its keys are those of its certificates, and need no names.
         (AuthMethod::SelfSignedTlsClientAuth, _, _) => {}
@@ -189,7 +209,7 @@ fn check_certificates(
     jwks: Option<&Value>,
     subject: Option<&RegisteredSubject>,
 ) -> Result<(), Unregistrable> {
-    let invalid = |text: &str| Err(Unregistrable(text.to_owned()));
+    let invalid = |text: &str| Err(Unregistrable::Metadata(text.to_owned()));
     match (method, subject) {
         (AuthMethod::TlsClientAuth, None) => {
             return invalid("tls_client_auth needs the one name that its certificate has to have");
@@ -201,7 +221,7 @@ fn check_certificates(
         return Ok(());
     }
     let Some(jwks) = jwks else {
-        return invalid("self_signed_tls_client_auth needs --jwks-file with its certificates");
+        return invalid("self_signed_tls_client_auth needs a key set with its certificates");
     };
     match RegisteredCertificates::parse(jwks.to_string().as_bytes()) {
         Ok(certificates) if !certificates.is_empty() => Ok(()),

@@ -26,6 +26,7 @@ use crate::net::listen::{Asks, Connections};
 use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
 use crate::net::{listen, reserve, tls};
+use crate::registration::changes;
 use crate::store::StoreError;
 use reload::Current;
 
@@ -189,6 +190,7 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
                 if let Err::<(), StoreError>(error) = app.store.write(move |sql| sql.tidy(longest, now)).await {
                     tracing::warn!(%error, "what is over was not removed");
                 }
+                remove_unused_clients(app, &current.config()).await;
                 if let Err(error) = app.cut_offs.forget().await {
                     tracing::warn!(%error, "old cut-offs were not removed");
                 }
@@ -282,6 +284,27 @@ async fn end_overdue_sessions(app: &App) {
         record.session = Some(session.id.to_string());
         record.decision.reason = Some("session-over".to_owned());
         record.detail.insert("user".to_owned(), Phi::new(session.subject.to_string()));
+        if let Err(error) = app.log.journal.append(&record, ()).await {
+            tracing::error!(%error, "audit");
+        }
+    }
+}
+
+/// Clients that anybody could register go if nobody uses them.
+async fn remove_unused_clients(app: &App, config: &Config) {
+    let now = app.clock.now();
+    let created_before = now.minus(config.registration.unused_ttl);
+    let removed = changes::remove_unused(&app.store, created_before, now).await;
+    let removed = removed.unwrap_or_else(|error| {
+        tracing::warn!(%error, "clients that nobody uses were not removed");
+        Vec::new()
+    });
+    for client in removed {
+        let mut record = Record::new(Event::ClientRemoved, Outcome::Allow, app.clock.now());
+        record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
+        record.action = Some(Event::ClientRemoved.as_str().to_owned());
+        record.resource = Some(Phi::new(client.to_string()));
+        record.decision.reason = Some("client-unused".to_owned());
         if let Err(error) = app.log.journal.append(&record, ()).await {
             tracing::error!(%error, "audit");
         }

@@ -98,8 +98,8 @@ pub fn next(
         EncounterPick::None => None,
     };
     // RFC 8252 section 8.6: anybody can say that they are a public client, so what it was given before says nothing.
-    // Nor of one that registered itself: nobody here has looked at it, and what stands in its document changes.
-    let is_known = client.token_endpoint_auth_method != AuthMethod::None && !client.client_id.is_document();
+    // Nor of one that registered itself: nobody here has looked at it, and what it says of itself changes.
+    let is_known = client.token_endpoint_auth_method != AuthMethod::None && !client.is_self_registered();
     // Details name records, and are looked at each time; so is what is asked for by name.
     let plain = pending.authorization_details.is_empty() && pending.claims.is_empty();
     let again = is_known && plain && pending.ask_again == AskAgain::No;

@@ -139,8 +139,14 @@ named! {
         ClientAdded = "client.add",
         /// A client's registration was changed.
         ClientChanged = "client.change",
+        /// A client read its registration.
+        ClientRead = "client.read",
         /// A client was removed.
         ClientRemoved = "client.remove",
+        /// Somebody may register clients.
+        ClientInvited = "client.invite",
+        /// They may not any more.
+        ClientUninvited = "client.uninvite",
         /// Who cares for whom was changed.
         CareChanged = "care.change",
         /// A key took another's place.

@@ -1,53 +1,61 @@
-//! What a client says of itself under its own address. draft-ietf-oauth-client-id-metadata-document section 4, with the
-//! members of RFC 7591 section 2.
+//! What a client says of itself: under its own address (draft-ietf-oauth-client-id-metadata-document section 4), or in a
+//! registration (RFC 7591 section 2, RFC 7592 section 2.2, OpenID Connect Registration section 2).
 //!
-//! Members that we do not know are passed over, as RFC 7591 has it; of those that we know each one has to be what it shall
-//! be. A secret that is published is none, so a document that has one or wants one says nothing.
+//! Members that we do not know are passed over, as RFC 7591 has it, and so is `null`, which says as much as nothing; of
+//! those that we know each one has to be what it shall be. A secret that is published is none, so a document that has one
+//! or wants one says nothing; a registration never chooses its own.
 
 use std::collections::BTreeSet;
 
+use chartgate_values::Secret;
 use serde_json::Value;
 
+use super::error::ErrorCode;
 use super::https_uri::HttpsUri;
+use super::mtls::RegisteredSubject;
 use super::redirect::{RedirectUri, RedirectUriError};
 use super::scope::ScopeSet;
+use crate::jose::Algorithm;
 use crate::json::{JsonError, Object};
 
-/// A document.
+mod names;
+mod particulars;
+mod reading;
+#[cfg(test)]
+mod tests;
+
+pub use names::{AuthMethod, Encryption, GrantType, UnknownEncryption, UnknownName};
+use reading::{choice, choices, grants, keys, redirect_uris, scope, text, texts};
+
+/// What was understood of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClientMetadata {
-    /// Where codes may be sent. Plain http to `localhost` by name is left out, for anybody may be meant by it.
+    /// Where codes may be sent. Plain http to `localhost` by name is left out where another is there, for anybody may be
+    /// meant by it.
     pub redirect_uris: Vec<RedirectUri>,
+    /// How it shows who it is, if it says so.
+    pub token_endpoint_auth_method: Option<AuthMethod>,
+    /// Which grants it uses, if it says so.
+    pub grant_types: Option<BTreeSet<GrantType>>,
     /// What it may ask for at the most, if it says so.
     pub scope: Option<ScopeSet>,
-    /// Whether it refreshes its tokens.
-    pub refreshing: Refreshing,
-    /// How it shows who it is.
-    pub authentication: Authentication,
+    /// Its keys, or where they are.
+    pub keys: Option<PublishedKeys>,
     /// Where a browser may go once its person is signed out.
     pub post_logout_redirect_uris: Vec<RedirectUri>,
     /// What it asks to be held to.
     pub demands: BTreeSet<Demand>,
+    /// What registrations alone say.
+    pub particulars: Particulars,
 }
 
-/// Whether a client may use refresh tokens: whether it named that grant beside the code.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Refreshing {
-    /// It named it.
-    Yes,
-    /// It did not.
-    No,
-}
-
-/// How a client shows who it is, where it published how.
+/// Keys of a client, public halves alone.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Authentication {
-    /// It does not: `none`.
-    None,
-    /// By `private_key_jwt` and one of these keys.
-    Keys(Value),
-    /// By `private_key_jwt` and one of the keys under this address.
-    KeysAt(HttpsUri),
+pub enum PublishedKeys {
+    /// `jwks`: these.
+    These(Value),
+    /// `jwks_uri`: those under this address.
+    At(HttpsUri),
 }
 
 /// Something that a client wants to be held to.
@@ -59,42 +67,96 @@ pub enum Demand {
     PushedRequests,
     /// RFC 9101 section 10.5.
     SignedRequests,
+    /// RFC 8705 section 3.4.
+    CertificateBoundTokens,
 }
 
-/// Why a document describes no client.
+/// What a registration says beyond what a document does.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Particulars {
+    /// What it calls itself; said to operators alone.
+    pub client_name: Option<String>,
+    /// RFC 7591 section 2: what software it is.
+    pub software_id: Option<String>,
+    /// RFC 7591 section 2: and which version of it.
+    pub software_version: Option<String>,
+    /// OpenID Connect Back-Channel Logout section 2.2.
+    pub backchannel_logout_uri: Option<HttpsUri>,
+    /// CIBA Core section 4, where the mode is `ping`.
+    pub backchannel_client_notification_endpoint: Option<HttpsUri>,
+    /// CIBA Core section 4.
+    pub backchannel_authentication_request_signing_alg: Option<Algorithm>,
+    /// RFC 8705 section 2.1.2.
+    pub tls_client_auth: Option<RegisteredSubject>,
+    /// OpenID Connect Registration section 2.
+    pub id_token_signed_response_alg: Option<Algorithm>,
+    /// The same.
+    pub id_token_encrypted_response: Option<Encryption>,
+    /// The same.
+    pub userinfo_signed_response_alg: Option<Algorithm>,
+    /// The same.
+    pub userinfo_encrypted_response: Option<Encryption>,
+    /// RFC 9701 section 6.
+    pub introspection_signed_response_alg: Option<Algorithm>,
+    /// The same.
+    pub introspection_encrypted_response: Option<Encryption>,
+    /// RFC 9101 section 10.5.
+    pub request_object_encryption: Option<Encryption>,
+}
+
+/// What a registered client sends in place of all that it said before. RFC 7592 section 2.2.
+#[derive(Debug)]
+pub struct UpdateRequest {
+    /// Which client it says that it is.
+    pub client_id: String,
+    /// The secret that it has, if it says so.
+    pub client_secret: Option<Secret<String>>,
+    /// What it is from now on.
+    pub metadata: ClientMetadata,
+}
+
+/// Why it describes no client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ClientMetadataError {
     /// Not an object that can be read in one way only.
     #[error(transparent)]
     Json(#[from] JsonError),
-    /// A member is not of its form.
-    #[error("`{0}` is not of its form")]
+    /// A member is not of its form, or says what is not offered.
+    #[error("`{0}` is not of its form, or not offered")]
     Member(&'static str),
     /// Section 4: `client_id` is the address itself, character by character.
     #[error("`client_id` is not the address of the document")]
     ClientId,
-    /// Section 4.1: neither a secret nor a method that needs one.
-    #[error("a document has no secret")]
+    /// Section 4.1: neither a secret nor a method that needs one. Nor the private half of a key, wherever it is said.
+    #[error("what is published has no secret")]
     Secret,
-    /// What we take of clients that nobody registered.
-    #[error(
-        "`token_endpoint_auth_method` has to be `none`, or `private_key_jwt` with either `jwks` or `jwks_uri`"
-    )]
-    Authentication,
+    /// RFC 7591 section 3.2.1: members of the answer.
+    #[error("`{0}` is for the server to say")]
+    ServerSet(&'static str),
+    /// RFC 7591 section 2: either, not both.
+    #[error("a client has either `jwks` or `jwks_uri`")]
+    TwoKeySets,
     /// RFC 7591 section 2.
     #[error(transparent)]
     RedirectUri(#[from] RedirectUriError),
-    /// RFC 7591 section 2: codes are all that such a client gets.
-    #[error("the client does not use the grant `authorization_code` with the response type `code`")]
+    /// RFC 7591 section 2.1: what goes together. Codes are all that a document's client gets.
+    #[error("the grant `authorization_code` and the response type `code` go together")]
     Grant,
+    /// RFC 7591 section 2.3: it is no JWT.
+    #[error("the software statement is no JWT")]
+    SoftwareStatement,
+    /// RFC 7591 section 3.2.2: nobody's statements are believed here.
+    #[error("no issuer of software statements is trusted here")]
+    Unapproved,
 }
 
 impl ClientMetadata {
-    /// Reads what was found under an address.
+    /// Reads what was found under an address. What a document says for other servers is passed over: other grants, and how
+    /// answers are signed and encrypted.
     ///
     /// # Errors
     /// [`ClientMetadataError`], by the first cause.
-    pub fn parse(document: &[u8], address: &str) -> Result<Self, ClientMetadataError> {
+    pub fn document(document: &[u8], address: &str) -> Result<Self, ClientMetadataError> {
         let object = Object::parse(document, MAX_DEPTH)?;
         if text(&object, "client_id")?.as_deref() != Some(address) {
             return Err(ClientMetadataError::ClientId);
@@ -102,185 +164,160 @@ impl ClientMetadata {
         if object.get("client_secret").is_some() || object.get("client_secret_expires_at").is_some() {
             return Err(ClientMetadataError::Secret);
         }
-        let grants = texts(&object, "grant_types")?;
-        let names = |list: &Option<Vec<String>>, name: &str| match list {
-            Some(list) => list.iter().any(|one| one == name),
-            None => name == "authorization_code" || name == "code",
-        };
-        if !names(&grants, "authorization_code") || !names(&texts(&object, "response_types")?, "code") {
+        let method = text(&object, "token_endpoint_auth_method")?;
+        if method.as_deref().is_some_and(|method| method.starts_with("client_secret_")) {
+            return Err(ClientMetadataError::Secret);
+        }
+        let named = texts(&object, "grant_types")?.unwrap_or_else(|| vec![AUTHORIZATION_CODE.to_owned()]);
+        let grants: BTreeSet<GrantType> = named.iter().filter_map(|name| name.parse().ok()).collect();
+        let answered =
+            texts(&object, "response_types")?.is_none_or(|types| types.iter().any(|t| t == "code"));
+        if !grants.contains(&GrantType::AuthorizationCode) || !answered {
             return Err(ClientMetadataError::Grant);
         }
+        let mut read = Self::common(&object)?;
+        read.grant_types = Some(grants);
+        // Keys may be there for other ends, such as encryption, which nobody gets who did not register here.
+        if read.token_endpoint_auth_method == Some(AuthMethod::None) {
+            read.keys = None;
+        }
+        Ok(read)
+    }
+
+    /// Reads a registration. RFC 7591 section 3.1.
+    ///
+    /// # Errors
+    /// [`ClientMetadataError`], by the first cause.
+    pub fn registration(body: &[u8]) -> Result<Self, ClientMetadataError> {
+        let object = Object::parse(body, MAX_DEPTH)?;
+        refuse_server_set(&object, &SERVER_SET)?;
+        Self::of_registration(&object)
+    }
+
+    fn of_registration(object: &Object<'_>) -> Result<Self, ClientMetadataError> {
+        check_software_statement(object)?;
+        let grants = grants(object)?;
+        let has_code = grants.as_ref().is_none_or(|grants| grants.contains(&GrantType::AuthorizationCode));
+        match texts(object, "response_types")? {
+            Some(types) if types.iter().any(|name| name != "code") => {
+                return Err(ClientMetadataError::Member("response_types"));
+            }
+            Some(types) if types.is_empty() == has_code => return Err(ClientMetadataError::Grant),
+            Some(_) | None => {}
+        }
+        // OpenID Connect Core section 8: everybody sees the same `sub`.
+        if text(object, "subject_type")?.is_some_and(|kind| kind != "public") {
+            return Err(ClientMetadataError::Member("subject_type"));
+        }
+        // RFC 9396 section 10: details name records, and are for clients that somebody here registered.
+        if texts(object, "authorization_details_types")?.is_some_and(|types| !types.is_empty()) {
+            return Err(ClientMetadataError::Member("authorization_details_types"));
+        }
+        let read = Self::common(object)?;
+        Ok(Self { grant_types: grants, particulars: Particulars::read(object)?, ..read })
+    }
+
+    /// What documents and registrations say alike.
+    fn common(object: &Object<'_>) -> Result<Self, ClientMetadataError> {
         let demands = DEMANDS
             .into_iter()
-            .filter_map(|(name, demand)| match object.read::<bool>(name) {
+            .filter_map(|(name, demand)| match choice::<bool>(object, name) {
                 Ok(Some(true)) => Some(Ok(demand)),
                 Ok(Some(false) | None) => None,
-                Err(_) => Some(Err(ClientMetadataError::Member(name))),
+                Err(error) => Some(Err(error)),
             })
             .collect::<Result<_, _>>()?;
-        let scope = text(&object, "scope")?;
         Ok(Self {
-            redirect_uris: redirect_uris(&object, "redirect_uris")?,
-            scope: scope
-                .map(|scope| scope.parse().map_err(|_| ClientMetadataError::Member("scope")))
-                .transpose()?,
-            refreshing: if names(&grants, "refresh_token") { Refreshing::Yes } else { Refreshing::No },
-            authentication: authentication(&object)?,
-            post_logout_redirect_uris: redirect_uris(&object, "post_logout_redirect_uris")?,
+            redirect_uris: redirect_uris(object, "redirect_uris")?,
+            token_endpoint_auth_method: choices(object, "token_endpoint_auth_method")?,
+            grant_types: None,
+            scope: scope(object)?,
+            keys: keys(object)?,
+            post_logout_redirect_uris: redirect_uris(object, "post_logout_redirect_uris")
+                .map_err(|_| ClientMetadataError::Member("post_logout_redirect_uris"))?,
             demands,
+            particulars: Particulars::default(),
         })
     }
 }
 
-fn authentication(object: &Object<'_>) -> Result<Authentication, ClientMetadataError> {
-    let keys = object.read::<Value>("jwks").map_err(|_| ClientMetadataError::Member("jwks"))?;
-    let keys_at = text(object, "jwks_uri")?
-        .map(|uri| uri.parse::<HttpsUri>().map_err(|_| ClientMetadataError::Member("jwks_uri")))
-        .transpose()?;
-    if keys.as_ref().is_some_and(has_private_half) {
-        return Err(ClientMetadataError::Secret);
-    }
-    match (text(object, "token_endpoint_auth_method")?.as_deref(), keys, keys_at) {
-        // Keys may be there for other ends, such as encryption, which nobody gets who did not register here.
-        (Some("none"), _, _) => Ok(Authentication::None),
-        (Some("private_key_jwt"), Some(keys), None) => Ok(Authentication::Keys(keys)),
-        (Some("private_key_jwt"), None, Some(uri)) => Ok(Authentication::KeysAt(uri)),
-        (Some("client_secret_basic" | "client_secret_post" | "client_secret_jwt"), _, _) => {
-            Err(ClientMetadataError::Secret)
-        }
-        // RFC 7591 section 2: the method that is meant where none is named needs a secret, so nobody can mean it.
-        (None, None, None) => Ok(Authentication::None),
-        (Some(_) | None, _, _) => Err(ClientMetadataError::Authentication),
+impl UpdateRequest {
+    /// Reads the whole of what a client is to be.
+    ///
+    /// # Errors
+    /// [`ClientMetadataError`], by the first cause.
+    pub fn parse(body: &[u8]) -> Result<Self, ClientMetadataError> {
+        let object = Object::parse(body, MAX_DEPTH)?;
+        refuse_server_set(&object, &NOT_IN_UPDATES)?;
+        Ok(Self {
+            client_id: text(&object, "client_id")?.ok_or(ClientMetadataError::Member("client_id"))?,
+            client_secret: text(&object, "client_secret")?.map(Secret::new),
+            metadata: ClientMetadata::of_registration(&object)?,
+        })
     }
 }
 
-/// Whether a key set, or one key in it, shows what its owner has to keep: RFC 7518 sections 6.2.2, 6.3.2 and 6.4.
-fn has_private_half(keys: &Value) -> bool {
-    let keys = keys.get("keys").and_then(Value::as_array).into_iter().flatten();
-    keys.into_iter().any(|key| PRIVATE_MEMBERS.iter().any(|name| key.get(name).is_some()))
-}
-
-fn redirect_uris(object: &Object<'_>, name: &'static str) -> Result<Vec<RedirectUri>, ClientMetadataError> {
-    let mut found = Vec::new();
-    for uri in texts(object, name)?.unwrap_or_default() {
-        match uri.parse() {
-            Ok(uri) => found.push(uri),
-            Err(RedirectUriError::PlainHttp) if is_localhost(&uri) => {}
-            Err(other) => return Err(other.into()),
+impl ClientMetadataError {
+    /// The error code of RFC 7591 section 3.2.2.
+    #[must_use]
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::RedirectUri(_) => ErrorCode::InvalidRedirectUri,
+            Self::SoftwareStatement => ErrorCode::InvalidSoftwareStatement,
+            Self::Unapproved => ErrorCode::UnapprovedSoftwareStatement,
+            Self::Json(_)
+            | Self::Member(_)
+            | Self::ClientId
+            | Self::Secret
+            | Self::ServerSet(_)
+            | Self::TwoKeySets
+            | Self::Grant => ErrorCode::InvalidClientMetadata,
         }
     }
-    Ok(found)
 }
 
-/// RFC 8252 section 8.3: `localhost` is not recommended, yet many programs list it beside the address.
-fn is_localhost(uri: &str) -> bool {
-    let rest = uri.strip_prefix("http://localhost");
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/', '?']))
+fn refuse_server_set(object: &Object<'_>, names: &[&'static str]) -> Result<(), ClientMetadataError> {
+    match names.iter().find(|name| object.get(name).is_some()) {
+        Some(name) => Err(ClientMetadataError::ServerSet(name)),
+        None => Ok(()),
+    }
 }
 
-fn text(object: &Object<'_>, name: &'static str) -> Result<Option<String>, ClientMetadataError> {
-    let found = object.string(name).map_err(|_| ClientMetadataError::Member(name))?;
-    Ok(found.map(Into::into))
+/// Nobody's statements are believed, so one that is a JWT is not approved, and anything else is none.
+fn check_software_statement(object: &Object<'_>) -> Result<(), ClientMetadataError> {
+    const NAME: &str = "software_statement";
+    let Some(statement) = text(object, NAME).map_err(|_| ClientMetadataError::SoftwareStatement)? else {
+        return Ok(());
+    };
+    let parts: Vec<&str> = statement.split('.').collect();
+    let is_base64url = |part: &&str| crate::base64url::decode(part).is_ok_and(|bytes| !bytes.is_empty());
+    if parts.len() == 3 && parts.iter().all(is_base64url) {
+        return Err(ClientMetadataError::Unapproved);
+    }
+    Err(ClientMetadataError::SoftwareStatement)
 }
 
-fn texts(object: &Object<'_>, name: &'static str) -> Result<Option<Vec<String>>, ClientMetadataError> {
-    object.read(name).map_err(|_| ClientMetadataError::Member(name))
-}
-
-const DEMANDS: [(&str, Demand); 3] = [
+const AUTHORIZATION_CODE: &str = "authorization_code";
+const DEMANDS: [(&str, Demand); 4] = [
     ("dpop_bound_access_tokens", Demand::DpopBoundTokens),
     ("require_pushed_authorization_requests", Demand::PushedRequests),
     ("require_signed_request_object", Demand::SignedRequests),
+    ("tls_client_certificate_bound_access_tokens", Demand::CertificateBoundTokens),
 ];
-const PRIVATE_MEMBERS: [&str; 2] = ["d", "k"];
+const SERVER_SET: [&str; 6] = [
+    "client_id",
+    "client_secret",
+    "client_id_issued_at",
+    "client_secret_expires_at",
+    "registration_access_token",
+    "registration_client_uri",
+];
+/// RFC 7592 section 2.2.
+const NOT_IN_UPDATES: [&str; 4] = [
+    "registration_access_token",
+    "registration_client_uri",
+    "client_secret_expires_at",
+    "client_id_issued_at",
+];
 /// A key in a set in a document, and something to spare for members of others.
 const MAX_DEPTH: usize = 8;
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const ADDRESS: &str = "https://app.example.org/client.json";
-
-    fn read(changes: &Value) -> Result<ClientMetadata, ClientMetadataError> {
-        let mut document = json!({
-            "client_id": ADDRESS,
-            "redirect_uris": ["https://app.example.org/cb"],
-            "token_endpoint_auth_method": "none",
-        });
-        let members = document.as_object_mut().unwrap();
-        members.extend(changes.as_object().unwrap().clone());
-        members.retain(|_, value| !value.is_null());
-        ClientMetadata::parse(document.to_string().as_bytes(), ADDRESS)
-    }
-
-    #[test]
-    fn a_document_says_what_a_client_is() {
-        let plain = read(&json!({ "client_name": "App", "unknown": [[{ "a": 1.5 }]] })).unwrap();
-        assert_eq!(
-            (plain.refreshing, plain.authentication, plain.scope),
-            (Refreshing::No, Authentication::None, None)
-        );
-        // As editors publish it.
-        let editor = read(&json!({
-            "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
-            "response_types": ["code"],
-            "redirect_uris": ["http://localhost/callback", "http://127.0.0.1/callback"],
-            "scope": "openid",
-            "dpop_bound_access_tokens": true,
-        }))
-        .unwrap();
-        assert_eq!(editor.refreshing, Refreshing::Yes);
-        assert_eq!(editor.redirect_uris, ["http://127.0.0.1/callback".parse().unwrap()]);
-        assert_eq!(editor.demands, BTreeSet::from([Demand::DpopBoundTokens]));
-        let by_key = json!({ "token_endpoint_auth_method": "private_key_jwt" });
-        let with = |name: &str, value: Value| {
-            let mut changes = by_key.clone();
-            changes.as_object_mut().unwrap().insert(name.to_owned(), value);
-            read(&changes).map(|read| read.authentication)
-        };
-        assert!(matches!(with("jwks", json!({ "keys": [] })), Ok(Authentication::Keys(_))));
-        assert!(matches!(
-            with("jwks_uri", json!("https://app.example.org/keys")),
-            Ok(Authentication::KeysAt(_))
-        ));
-        assert_eq!(with("scope", json!("openid")), Err(ClientMetadataError::Authentication), "no keys");
-    }
-
-    #[test]
-    fn a_document_that_is_anothers_or_has_a_secret_says_nothing() {
-        use ClientMetadataError as E;
-        for (changes, cause) in [
-            (json!({ "client_id": null }), E::ClientId),
-            (json!({ "client_id": "https://app.example.org/client.json/" }), E::ClientId),
-            (json!({ "client_id": "https://APP.example.org/client.json" }), E::ClientId),
-            (json!({ "client_id": [ADDRESS] }), E::Member("client_id")),
-            (json!({ "client_secret": "s" }), E::Secret),
-            (json!({ "client_secret_expires_at": 0 }), E::Secret),
-            (json!({ "token_endpoint_auth_method": "client_secret_basic" }), E::Secret),
-            (json!({ "token_endpoint_auth_method": "client_secret_jwt" }), E::Secret),
-            (json!({ "token_endpoint_auth_method": "tls_client_auth" }), E::Authentication),
-            (json!({ "jwks": { "keys": [{ "kty": "EC", "d": "x" }] } }), E::Secret),
-            (json!({ "jwks": { "keys": [{ "kty": "oct", "k": "x" }] } }), E::Secret),
-            (json!({ "jwks_uri": "http://app.example.org/keys" }), E::Member("jwks_uri")),
-            (json!({ "grant_types": ["client_credentials"] }), E::Grant),
-            (json!({ "response_types": ["token"] }), E::Grant),
-            (json!({ "redirect_uris": "https://app.example.org/cb" }), E::Member("redirect_uris")),
-            (json!({ "redirect_uris": ["javascript:alert(1)"] }), E::RedirectUri(RedirectUriError::Scheme)),
-            (
-                json!({ "redirect_uris": ["http://localhost.evil.example/"] }),
-                E::RedirectUri(RedirectUriError::PlainHttp),
-            ),
-            (json!({ "scope": "a  b" }), E::Member("scope")),
-            (json!({ "dpop_bound_access_tokens": "yes" }), E::Member("dpop_bound_access_tokens")),
-        ] {
-            assert_eq!(read(&changes), Err(cause), "{changes}");
-        }
-        let twice = format!(r#"{{"client_id":"{ADDRESS}","client_id":"{ADDRESS}"}}"#);
-        let parse = |text: &str| ClientMetadata::parse(text.as_bytes(), ADDRESS);
-        assert_eq!(parse(&twice), Err(E::Json(JsonError::DuplicateName)));
-        assert_eq!(parse("[]"), Err(E::Json(JsonError::NotAnObject)));
-    }
-}

@@ -1,5 +1,5 @@
 //! Error answers. RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, RFC 8707 section 2,
-//! RFC 9101 section 7, RFC 9449 sections 5 and 8.
+//! RFC 7591 section 3.2.2, RFC 9101 section 7, RFC 9449 sections 5 and 8.
 
 use serde::Serialize;
 
@@ -55,6 +55,14 @@ pub enum ErrorCode {
     InvalidBindingMessage,
     /// RFC 9396 section 5: details of a type that is not known, not registered, or not as it has to be.
     InvalidAuthorizationDetails,
+    /// RFC 7591 section 3.2.2: a redirect URI cannot be registered.
+    InvalidRedirectUri,
+    /// RFC 7591 section 3.2.2: something else of what a client says of itself.
+    InvalidClientMetadata,
+    /// RFC 7591 section 3.2.2: the software statement is none.
+    InvalidSoftwareStatement,
+    /// RFC 7591 section 3.2.2: the software statement is of nobody whose word counts here.
+    UnapprovedSoftwareStatement,
     /// RFC 9449 section 5: the proof is missing, malformed, for another request or too old.
     InvalidDpopProof,
     /// RFC 9449 section 8: the proof has to hold the nonce that comes with this answer.
@@ -100,6 +108,10 @@ impl ErrorCode {
             Self::InvalidRequestObject => "invalid_request_object",
             Self::InvalidRequestUri => "invalid_request_uri",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidSoftwareStatement => "invalid_software_statement",
+            Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
         }

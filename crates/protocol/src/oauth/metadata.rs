@@ -115,6 +115,9 @@ pub struct ServerMetadata {
     /// draft-ietf-oauth-client-id-metadata-document section 5: `true`, or nothing is said.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub client_id_metadata_document_supported: bool,
+    /// RFC 7591 section 3, where somebody may register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration_endpoint: Option<String>,
     /// RFC 9728 section 4: the resource servers behind this gateway.
     pub protected_resources: Vec<String>,
 }

@@ -17,6 +17,9 @@ pub struct SmartConfiguration {
     pub revocation_endpoint: String,
     /// RFC 7662.
     pub introspection_endpoint: String,
+    /// RFC 7591 section 3, where somebody may register.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration_endpoint: Option<String>,
     /// Registered grant names.
     pub grant_types_supported: &'static [&'static str],
     /// `code`.

@@ -356,6 +356,12 @@ fn look(
     server.store.read(|sql: &Sql<'_>| {
         let Some(pending) = sql.pending(digest, &digest_of(browser), now)? else { return Ok(None) };
         let Some(client) = sql.client(&pending.client_id)? else { return Ok(None) };
+        // Where the answer would go may not be the client's any more.
+        if let ReplyTo::Redirect(reply) = &pending.reply_to
+            && !client.redirects_to(&reply.redirect_uri)
+        {
+            return Ok(None);
+        }
         let session = session_cookie.as_ref().map(|c| sql.session_by_cookie(c)).transpose()?.flatten();
         let user = session.as_ref().map(|s| sql.user(&s.subject)).transpose()?.flatten();
         let signed_in = user.as_ref().zip(session.as_ref()).map(|(user, session)| SignedIn { user, session });

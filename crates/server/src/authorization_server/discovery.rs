@@ -19,7 +19,7 @@ use chartgate_protocol::smart::configuration::SmartConfiguration;
 use http::{HeaderValue, StatusCode, header};
 
 use super::AuthorizationServer;
-use crate::config::RouteKind;
+use crate::config::{Dynamic, RouteKind};
 use crate::live::proofs::ALGORITHM_NAMES;
 
 const GRANTS: &[&str] = &[
@@ -142,6 +142,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         require_signed_request_object: false,
         request_uri_parameter_supported: false,
         client_id_metadata_document_supported: server.documents.are_taken(),
+        registration_endpoint: registration_endpoint(&server),
         protected_resources: server.routes.iter().map(|route| route.audience.clone()).collect(),
     })
 }
@@ -155,6 +156,7 @@ pub(super) async fn smart_configuration(State(server): State<Arc<AuthorizationSe
         token_endpoint: at("/token"),
         revocation_endpoint: at("/revoke"),
         introspection_endpoint: at("/introspect"),
+        registration_endpoint: registration_endpoint(&server),
         grant_types_supported: GRANTS,
         response_types_supported: &["code"],
         token_endpoint_auth_methods_supported: auth_methods(&server),
@@ -215,10 +217,15 @@ fn proving_methods(server: &AuthorizationServer) -> Vec<&'static str> {
     methods
 }
 
-fn auth_methods(server: &AuthorizationServer) -> Vec<&'static str> {
+pub(super) fn auth_methods(server: &AuthorizationServer) -> Vec<&'static str> {
     let mut methods = proving_methods(server);
     methods.insert(0, "none");
     methods
+}
+
+/// Where clients register, if any may.
+fn registration_endpoint(server: &AuthorizationServer) -> Option<String> {
+    (server.registration.dynamic != Dynamic::Off).then(|| format!("{}/register", server.issuer))
 }
 
 fn aliases(server: &AuthorizationServer) -> Option<EndpointAliases> {

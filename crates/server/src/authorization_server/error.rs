@@ -68,6 +68,10 @@ impl OAuthError {
             | ErrorCode::UnknownUserId
             | ErrorCode::InvalidBindingMessage
             | ErrorCode::InvalidAuthorizationDetails
+            | ErrorCode::InvalidRedirectUri
+            | ErrorCode::InvalidClientMetadata
+            | ErrorCode::InvalidSoftwareStatement
+            | ErrorCode::UnapprovedSoftwareStatement
             | ErrorCode::InvalidDpopProof
             | ErrorCode::UseDpopNonce => StatusCode::BAD_REQUEST,
         }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use chartgate_access::ids::{ClientId, FhirUser, PatientId, Role, SessionId, Subject};
 use clap::Subcommand;
 
+use super::invitation::Invitation;
 use super::print::{self, Output};
 use super::registration::Registration;
 use crate::admin::client::give;
@@ -93,6 +94,12 @@ pub(super) enum ClientWord {
     RotateSecret { id: ClientId },
     /// Remove a client: its tokens end at once.
     Remove { id: ClientId },
+    /// Let somebody register clients themselves (RFC 7591), and print the initial access token for it, once.
+    Invite(Box<Invitation>),
+    /// All invitations, and how often each was used.
+    Invites,
+    /// Withdraw an invitation; clients that were registered with it stay.
+    Uninvite { id: String },
 }
 
 #[derive(Debug, Subcommand)]
@@ -150,18 +157,21 @@ pub(super) enum ApprovalWord {
 pub(super) async fn carry_out(config: Config, operate: Operate, output: Output) -> anyhow::Result<()> {
     // A registered client is printed as JSON: scripts read its secret.
     let output = match &operate {
-        Operate::Client(ClientWord::Add(_) | ClientWord::RotateSecret { .. }) => Output::Json,
+        Operate::Client(ClientWord::Add(_) | ClientWord::RotateSecret { .. } | ClientWord::Invite(_)) => {
+            Output::Json
+        }
         _ => output,
     };
-    let answer = give(config, command(operate)?).await?;
+    let command = command(operate, &config)?;
+    let answer = give(config, command).await?;
     print::answer(&answer, output);
     Ok(())
 }
 
-fn command(operate: Operate) -> anyhow::Result<Command> {
+fn command(operate: Operate, config: &Config) -> anyhow::Result<Command> {
     Ok(match operate {
         Operate::User(word) => user(word)?,
-        Operate::Client(word) => client(word)?,
+        Operate::Client(word) => client(word, config)?,
         Operate::Care(word) => care(word)?,
         Operate::Key(KeyWord::List) => Command::KeyList,
         Operate::Key(KeyWord::Rotate { now, emergency, kid }) => Command::KeyRotate {
@@ -209,13 +219,16 @@ fn user(word: UserWord) -> anyhow::Result<Command> {
     })
 }
 
-fn client(word: ClientWord) -> anyhow::Result<Command> {
+fn client(word: ClientWord, config: &Config) -> anyhow::Result<Command> {
     Ok(match word {
         ClientWord::Add(registration) => registration.command()?,
         ClientWord::List => Command::ClientList,
         ClientWord::Show { id } => Command::ClientShow { id },
         ClientWord::RotateSecret { id } => Command::ClientRotateSecret { id },
         ClientWord::Remove { id } => Command::ClientRemove { id },
+        ClientWord::Invite(invitation) => invitation.command(&config.registration)?,
+        ClientWord::Invites => Command::ClientInvites,
+        ClientWord::Uninvite { id } => Command::ClientUninvite { id },
     })
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use chartgate_access::client::{
-    AuthMethod, BoundTokens, ClientKind, ClientOptions, GrantType, Permission, PushedRequests,
+    AuthMethod, BoundTokens, ClientKind, ClientOptions, GrantType, Permission, PushedRequests, Registrar,
     SignedRequests, TokenStatus,
 };
 use chartgate_access::ids::{ClientId, Role};
@@ -154,6 +154,7 @@ impl Registration {
             consent: None,
             options: ClientOptions {
                 profile: self.profile,
+                registrar: Registrar::Operator,
                 permissions: self.permissions.into_iter().collect(),
                 post_logout_redirect_uris: self.post_logout_redirect_uris,
                 may_act: self.may_act.into_iter().collect(),

@@ -32,8 +32,8 @@ use crate::store::pending::Took;
 #[template(path = "consent.html")]
 struct ConsentPage<'a> {
     application: &'a str,
-    /// Where it says itself what it is.
-    host: Option<&'a str>,
+    /// Who says what it is, if it is nobody here.
+    said_by: Option<&'a str>,
     username: &'a str,
     wishes: Vec<String>,
     choices: Vec<ChoiceShown>,
@@ -78,7 +78,10 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     };
     let page = ConsentPage {
         application: begun.client.client_id.as_str(),
-        host: begun.client.client_id.document_host(),
+        said_by: begun
+            .client
+            .is_self_registered()
+            .then(|| begun.client.client_id.document_host().unwrap_or("the application itself")),
         username: present.user.name.as_str(),
         wishes: wishes(&grantable_by_a_person(&begun.pending.scope))
             .into_iter()

@@ -10,21 +10,32 @@ use std::sync::{Mutex, PoisonError};
 
 use super::reserve::Reserve;
 
-/// Failures that an address may make at once.
+/// Failures that an address may make.
+const FAILURES: Rate = Rate { burst: BURST, every: Duration::from_millis(50) };
 const BURST: u32 = 1000;
-/// How many it regains in a second.
-const PER_SECOND: u32 = 20;
 /// Addresses that are remembered.
 const ADDRESSES: u64 = 100_000;
 /// How often a record is made of a throttled address.
 const RECORD_EVERY: Duration = Duration::from_secs(60);
 
-/// Token buckets by address; IPv6 by /64.
+/// How many failures an address may make, and the disk that is kept for those who do show who they are.
 pub(crate) struct Throttle {
-    clock: Arc<dyn Clock>,
-    buckets: Cache<IpAddr, Arc<Mutex<Bucket>>>,
-    /// Disk that is kept for those who do show who they are.
+    buckets: Buckets,
     pub(crate) reserve: Reserve,
+}
+
+/// So many at once, and another one each time that this has passed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    burst: u32,
+    every: Duration,
+}
+
+/// Token buckets by address; IPv6 by /64.
+pub(crate) struct Buckets {
+    clock: Arc<dyn Clock>,
+    rate: Rate,
+    buckets: Cache<IpAddr, Arc<Mutex<Bucket>>>,
 }
 
 struct Bucket {
@@ -47,49 +58,89 @@ pub(crate) enum Admission {
 
 impl Throttle {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        let buckets =
-            Cache::builder().max_capacity(ADDRESSES).time_to_idle(Duration::from_secs(3600)).build();
-        Self { clock, buckets, reserve: Reserve::default() }
+        Self { buckets: Buckets::new(FAILURES, clock), reserve: Reserve::default() }
     }
 
     /// Counts a request that did not show who it is.
     pub(crate) fn count(&self, ip: IpAddr) {
-        let now = self.clock.now();
-        let bucket = self.buckets.get_with(network_of(ip), || Arc::new(Mutex::new(Bucket::full(now))));
-        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket.refill(now);
-        bucket.left = bucket.left.saturating_sub(1);
+        self.buckets.count(ip);
     }
 
     /// Whether an address may be heard without having shown who it is. Costs a look-up for addresses that never failed.
     pub(crate) fn admit(&self, ip: IpAddr) -> Admission {
-        let Some(bucket) = self.buckets.get(&network_of(ip)) else { return Admission::Yes };
-        let now = self.clock.now();
-        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket.refill(now);
-        if bucket.left > 0 {
+        self.buckets.admit(ip)
+    }
+}
+
+impl Rate {
+    /// So many an hour, which may come all at once.
+    pub(crate) fn per_hour(count: u32) -> Self {
+        let hour = Duration::from_secs(3600);
+        Self { burst: count, every: hour.checked_div(count).unwrap_or(hour) }
+    }
+}
+
+impl Buckets {
+    pub(crate) fn new(rate: Rate, clock: Arc<dyn Clock>) -> Self {
+        let buckets =
+            Cache::builder().max_capacity(ADDRESSES).time_to_idle(Duration::from_secs(3600)).build();
+        Self { clock, rate, buckets }
+    }
+
+    /// Takes one for an address, if it has one left.
+    pub(crate) fn take(&self, ip: IpAddr) -> Admission {
+        self.with(ip, |bucket, now| match bucket.left.checked_sub(1) {
+            Some(left) => {
+                bucket.left = left;
+                Admission::Yes
+            }
+            None => bucket.refuse(now),
+        })
+    }
+
+    fn count(&self, ip: IpAddr) {
+        self.with(ip, |bucket, _| bucket.left = bucket.left.saturating_sub(1));
+    }
+
+    fn admit(&self, ip: IpAddr) -> Admission {
+        if !self.buckets.contains_key(&network_of(ip)) {
             return Admission::Yes;
         }
-        bucket.refused = bucket.refused.saturating_add(1);
-        if bucket.recorded_at.is_some_and(|at| now < at.plus(RECORD_EVERY)) {
-            return Admission::No;
-        }
-        bucket.recorded_at = Some(now);
-        Admission::NoAndRecord(std::mem::take(&mut bucket.refused))
+        self.with(ip, |bucket, now| if bucket.left > 0 { Admission::Yes } else { bucket.refuse(now) })
+    }
+
+    fn with<T>(&self, ip: IpAddr, act: impl FnOnce(&mut Bucket, Timestamp) -> T) -> T {
+        let now = self.clock.now();
+        let full = || Arc::new(Mutex::new(Bucket::full(self.rate, now)));
+        let bucket = self.buckets.get_with(network_of(ip), full);
+        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.refill(self.rate, now);
+        act(&mut bucket, now)
     }
 }
 
 impl Bucket {
-    fn full(now: Timestamp) -> Self {
-        Self { left: BURST, refilled_at: now, refused: 0, recorded_at: None }
+    fn full(rate: Rate, now: Timestamp) -> Self {
+        Self { left: rate.burst, refilled_at: now, refused: 0, recorded_at: None }
     }
 
-    fn refill(&mut self, now: Timestamp) {
-        let seconds = u32::try_from(now.since(self.refilled_at).as_secs()).unwrap_or(u32::MAX);
-        if seconds > 0 {
-            self.left = self.left.saturating_add(seconds.saturating_mul(PER_SECOND)).min(BURST);
-            self.refilled_at = now;
+    fn refill(&mut self, rate: Rate, now: Timestamp) {
+        let passed = now.since(self.refilled_at).as_micros();
+        let regained = passed.checked_div(rate.every.as_micros()).unwrap_or_default();
+        let regained = u32::try_from(regained).unwrap_or(u32::MAX);
+        if regained > 0 {
+            self.left = self.left.saturating_add(regained).min(rate.burst);
+            self.refilled_at = self.refilled_at.plus(rate.every.saturating_mul(regained)).min(now);
         }
+    }
+
+    fn refuse(&mut self, now: Timestamp) -> Admission {
+        self.refused = self.refused.saturating_add(1);
+        if self.recorded_at.is_some_and(|at| now < at.plus(RECORD_EVERY)) {
+            return Admission::No;
+        }
+        self.recorded_at = Some(now);
+        Admission::NoAndRecord(std::mem::take(&mut self.refused))
     }
 }
 
@@ -120,7 +171,7 @@ mod tests {
         assert_eq!(throttle.admit(good), Admission::Yes);
         clock.advance(Duration::from_secs(1));
         assert_eq!(throttle.admit(bad), Admission::Yes);
-        for _ in 0..PER_SECOND {
+        for _ in 0..20 {
             throttle.count(bad);
         }
         assert_eq!(throttle.admit(bad), Admission::No, "recorded less than a minute ago");
@@ -129,6 +180,22 @@ mod tests {
             throttle.count(bad);
         }
         assert_eq!(throttle.admit(bad), Admission::NoAndRecord(3));
+    }
+
+    #[test]
+    fn so_many_an_hour_and_of_parallel_takers_no_more() {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_unix(1000)));
+        let buckets = Buckets::new(Rate::per_hour(4), clock.clone());
+        let ip = "192.0.2.1".parse().unwrap();
+        for _ in 0..4 {
+            assert_eq!(buckets.take(ip), Admission::Yes);
+        }
+        assert_eq!(buckets.take(ip), Admission::NoAndRecord(1));
+        clock.advance(Duration::from_secs(899));
+        assert_eq!(buckets.take(ip), Admission::NoAndRecord(1));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(buckets.take(ip), Admission::Yes);
+        assert_eq!(buckets.take(ip), Admission::No);
     }
 
     #[test]

@@ -5,29 +5,25 @@
 //! a document is asked for again when it is a day old, or earlier if its owner says so. If nobody answers, what was said
 //! within a day is believed; a document that is there and is not good makes its client none at once.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chartgate_access::client::{
-    AuthMethod, BoundTokens, Client, ClientKind, ClientOptions, Consent, GrantType, PushedRequests,
-    SignedRequests, covered,
-};
+use chartgate_access::client::{Client, Registrar};
 use chartgate_access::ids::ClientId;
 use chartgate_audit::journal::{AppendError, Journal};
 use chartgate_audit::record::{Event, Outcome};
-use chartgate_protocol::oauth::client_metadata::{
-    Authentication, ClientMetadata, ClientMetadataError, Demand, Refreshing,
-};
+use chartgate_protocol::oauth::client_metadata::{ClientMetadata, ClientMetadataError};
 use chartgate_values::{Clock, Phi, Timestamp};
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use moka::sync::Cache;
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{NewClient, Unregistrable, settle};
+use super::Unregistrable;
+use super::changes::cut_by;
 use crate::config::{DocumentHosts, Registration};
+use crate::live::cut_offs::LiveCutOffs;
 use crate::live::remote_keys::kept_for;
 use crate::net::body::BodyError;
 use crate::net::client::egress::{Egress, EgressError};
@@ -55,11 +51,23 @@ pub(crate) struct Documents {
     egress: Arc<Egress>,
     store: Arc<Store>,
     journal: Journal,
+    cut_offs: Arc<LiveCutOffs>,
     throttle: Arc<Throttle>,
     clock: Arc<dyn Clock>,
     /// When an address was last tried in vain; held by the one that asks.
     tried: Cache<String, Arc<Mutex<Option<Timestamp>>>>,
     calls: Semaphore,
+}
+
+/// What that takes.
+pub(crate) struct Parts {
+    pub(crate) registration: Registration,
+    pub(crate) egress: Arc<Egress>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) journal: Journal,
+    pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) throttle: Arc<Throttle>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// Nobody can say whether there is such a client.
@@ -101,16 +109,10 @@ enum Verdict {
 }
 
 impl Documents {
-    pub(crate) fn new(
-        registration: Registration,
-        egress: Arc<Egress>,
-        store: Arc<Store>,
-        journal: Journal,
-        throttle: Arc<Throttle>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let tried = Cache::new(REMEMBERED);
-        Self { registration, egress, store, journal, throttle, clock, tried, calls: Semaphore::new(AT_ONCE) }
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { registration, egress, store, journal, cut_offs, throttle, clock } = parts;
+        let (tried, calls) = (Cache::new(REMEMBERED), Semaphore::new(AT_ONCE));
+        Self { registration, egress, store, journal, cut_offs, throttle, clock, tried, calls }
     }
 
     /// Whether anybody may register so.
@@ -128,7 +130,8 @@ impl Documents {
         origin: &Origin,
     ) -> Result<Option<Arc<Client>>, FindError> {
         if !id.is_document() {
-            return Ok(self.store.registered(id)?.map(|found| Arc::clone(&found.client)));
+            let found = self.store.registered(id)?;
+            return Ok(found.and_then(|found| self.within_policy(&found.client)));
         }
         if !self.registration.admits(id) {
             return Ok(None);
@@ -138,10 +141,29 @@ impl Documents {
             Known::Client(known) if self.is_fresh(&known) => Some(known.client),
             Known::Client(_) | Known::Nothing => Box::pin(self.ask_once(id, origin)).await?,
         };
-        // The configuration may have changed since.
-        let within =
-            |client: Client| Client { scope: covered(&self.registration.scope, &client.scope), ..client };
-        Ok(found.map(within).map(Arc::new))
+        Ok(found.and_then(|client| self.registration.of_documents().still(client)).map(Arc::new))
+    }
+
+    /// The client with this name as it is known at this moment, whoever registered it: to look again where a request has
+    /// waited since it was found.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn known(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
+        let found = self.store.registered(id)?;
+        Ok(found.and_then(|found| match id.is_document() {
+            true => self.registration.of_documents().still(Client::clone(&found.client)).map(Arc::new),
+            false => self.within_policy(&found.client),
+        }))
+    }
+
+    /// What is left of a client by the configuration, which may have changed since it was registered. What an invitation
+    /// says stands: it was somebody's word.
+    fn within_policy(&self, client: &Arc<Client>) -> Option<Arc<Client>> {
+        match client.options.registrar {
+            Registrar::Operator | Registrar::Invited => Some(Arc::clone(client)),
+            Registrar::Anybody => self.registration.of_anybody().still(Client::clone(client)).map(Arc::new),
+        }
     }
 
     fn is_fresh(&self, known: &Described) -> bool {
@@ -210,8 +232,13 @@ impl Documents {
         if !media_type.is_some_and(is_json) {
             return Err(FetchError::MediaType);
         }
-        let said = ClientMetadata::parse(&answer.body, id.as_str())?;
-        let client = settle(registration(id, said, &self.registration))?;
+        let mut said = ClientMetadata::document(&answer.body, id.as_str())?;
+        let policy = self.registration.of_documents();
+        if let Some(grants) = &mut said.grant_types {
+            // It is written for other servers too.
+            grants.retain(|grant| policy.grant_types.contains(grant));
+        }
+        let client = policy.judge(id.clone(), Registrar::Operator, said)?;
         Ok((client, kept_for(&answer.headers).unwrap_or(LONGEST).clamp(SHORTEST, LONGEST)))
     }
 
@@ -245,7 +272,12 @@ impl Documents {
             let _ = self.journal.append(&record, ()).await?;
         }
         let (kept, age) = (client.clone(), DocumentAge { fetched_at: now, fresh_until: now.plus(keep) });
-        match self.store.write(move |sql| sql.describe_client(&kept, age)).await {
+        let kept = self.cut_offs.cut(move |sql, now| {
+            let before = sql.client(&kept.client_id)?;
+            let cut = before.map(|before| cut_by(&before, &kept, now)).unwrap_or_default();
+            Ok((sql.describe_client(&kept, age)?, cut))
+        });
+        match kept.await {
             Ok(Added::Yes) => Ok(Some(client)),
             Ok(Added::NameTaken) => Ok(None),
             Err::<_, StoreError>(error) => Err(error.into()),
@@ -280,44 +312,4 @@ impl FetchError {
 fn is_json(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
-}
-
-/// What a document asks for, within what such clients may have: never a role, a permission or silence in consent.
-fn registration(id: &ClientId, said: ClientMetadata, limits: &Registration) -> NewClient {
-    let mut options = ClientOptions {
-        post_logout_redirect_uris: said.post_logout_redirect_uris,
-        ..ClientOptions::default()
-    };
-    for demand in said.demands {
-        match demand {
-            Demand::DpopBoundTokens => options.dpop_bound_access_tokens = BoundTokens::Required,
-            Demand::PushedRequests => options.pushed_requests = PushedRequests::Required,
-            Demand::SignedRequests => options.require_signed_request_object = SignedRequests::Required,
-        }
-    }
-    let (kind, auth_method, jwks) = match said.authentication {
-        Authentication::None => (ClientKind::Public, AuthMethod::None, None),
-        Authentication::Keys(keys) => (ClientKind::Confidential, AuthMethod::PrivateKeyJwt, Some(keys)),
-        Authentication::KeysAt(uri) => {
-            options.jwks_uri = Some(uri);
-            (ClientKind::Confidential, AuthMethod::PrivateKeyJwt, None)
-        }
-    };
-    let mut grant_types = BTreeSet::from([GrantType::AuthorizationCode]);
-    if said.refreshing == Refreshing::Yes {
-        grant_types.insert(GrantType::RefreshToken);
-    }
-    NewClient {
-        client_id: id.clone(),
-        kind,
-        redirect_uris: said.redirect_uris,
-        grant_types,
-        scope: said.scope.map_or_else(|| limits.scope.clone(), |asked| covered(&limits.scope, &asked)),
-        audience: None,
-        auth_method: Some(auth_method),
-        jwks,
-        roles: BTreeSet::new(),
-        consent: Some(Consent::Ask),
-        options,
-    }
 }

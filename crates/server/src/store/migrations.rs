@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0013_client_documents.sql"),
     include_str!("migrations/0014_actors_of_exchanges.sql"),
     include_str!("migrations/0015_launches.sql"),
+    include_str!("migrations/0016_registrations.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -28,6 +28,10 @@ mod device;
 #[cfg(test)]
 mod dpop;
 #[cfg(test)]
+mod dynamic_conformance;
+#[cfg(test)]
+mod dynamic_registration;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod ehr_launch;
@@ -93,6 +97,8 @@ mod questions;
 mod refresh;
 #[cfg(test)]
 mod registration;
+#[cfg(test)]
+mod registration_management;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

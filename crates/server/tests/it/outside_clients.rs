@@ -12,6 +12,8 @@ use crate::gateway::{Gateway, PROGRAM, Scratch};
 use crate::mtls::self_signed;
 use crate::routes::free_ports;
 
+/// Who is invited may register.
+const INVITED: (&str, &str) = ("CHARTGATE_REGISTRATION__DYNAMIC", "invited");
 const TABLE: &str = include_str!("../../../../docs/clients.md");
 
 #[test]
@@ -70,7 +72,8 @@ impl Stage {
     fn set(name: &str) -> Self {
         let [port, _] = free_ports();
         let mtls = format!("CHARTGATE_LISTEN__MTLS=127.0.0.1:{port}");
-        let gateway = Gateway::demo_in(Scratch::new(name), &[], &["env", &mtls]);
+        let invited = format!("{}={}", INVITED.0, INVITED.1);
+        let gateway = Gateway::demo_in(Scratch::new(name), &[], &["env", &mtls, &invited]);
         let (identity, jwks) = self_signed();
         let scratch = gateway.scratch();
         scratch.write("client-cert.pem", pem("CERTIFICATE", &identity.chain[0]));
@@ -89,6 +92,7 @@ impl Stage {
             .arg(scratch)
             .env("NODE_EXTRA_CA_CERTS", ca)
             .env("REQUESTS_CA_BUNDLE", ca)
+            .env(INVITED.0, INVITED.1)
             .envs([("NO_PROXY", here), ("no_proxy", here)]);
         succeed(script)
     }

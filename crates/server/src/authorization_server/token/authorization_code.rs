@@ -30,6 +30,10 @@ pub(super) async fn redeem(
         TakenCode::Replayed(code) => return Err(end_replayed(server, client, code.grant).await?),
     };
     let grant = code.grant.clone();
+    // A client may have given up since then where the code was sent.
+    if !client.redirects_to(redirect_uri) {
+        return Err(invalid("redirect-uri-not-registered").of(grant));
+    }
     let exchanged = code.exchange(&client.client_id, redirect_uri, verifier.expose(), sender.key(), now);
     let grant = match exchanged {
         Ok(exchanged) => exchanged,

@@ -56,6 +56,12 @@ pub(super) async fn pass_gate(
     grant_type: GrantType,
 ) -> Result<Passed, Denied> {
     let now = server.cut_offs.wait_to_issue(&targets(client, grant)).await;
+    // The client was found a while ago. What is issued from now on, a change of it from now on cuts.
+    match server.documents.known(&client.client_id)? {
+        Some(found) if *found == *client => {}
+        Some(_) => return Err(Denied::new("client-changed", OAuthError::unavailable()).of(grant.clone())),
+        None => return Err(gone().of(grant.clone())),
+    }
     let Holder { user, session } = Holder::find(server, grant)?;
     let Some(user) = user else { return Err(refuse("user-unknown").of(grant.clone())) };
     let to = match &grant.session {
@@ -275,6 +281,10 @@ fn refresh_deadline(server: &AuthorizationServer, grant: &Grant, now: Timestamp)
             now.plus(server.tokens.refresh_token_ttl).min(session)
         }
     }
+}
+
+fn gone() -> Denied {
+    Denied::new("client-removed", OAuthError::new(ErrorCode::InvalidClient, "the client was removed"))
 }
 
 fn denied(cause: MayNotIssue) -> Denied {

@@ -22,6 +22,17 @@ export function register(id, kind, options) {
   return JSON.parse(chartgate("client", "add", id, "--kind", kind, ...words));
 }
 
+/** Lets somebody register clients; gives the initial access token. */
+export function invite(...words) {
+  return JSON.parse(chartgate("client", "invite", ...words)).initial_access_token;
+}
+
+/** What a client is told that reads, changes or ends its registration (RFC 7592). */
+export async function manage({ registration_client_uri, registration_access_token }, method = "GET", metadata) {
+  const headers = { authorization: `Bearer ${registration_access_token}`, ...(metadata && { "content-type": "application/json" }) };
+  return fetch(registration_client_uri, { method, headers, ...(metadata && { body: JSON.stringify(metadata) }) });
+}
+
 /** A file for an option that takes one. */
 export function file(name, text) {
   const path = join(folder, name);

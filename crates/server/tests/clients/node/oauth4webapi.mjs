@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { compactDecrypt, exportJWK, generateKeyPair } from "jose";
 import * as oauth from "oauth4webapi";
 import { Agent, fetch as undiciFetch } from "undici";
-import { CALLBACK, CIBA, DEVICE, Person, chartgate, file, made, opens, patient, ready, register, run } from "./gateway.mjs";
+import { CALLBACK, CIBA, DEVICE, Person, chartgate, file, invite, made, manage, opens, patient, ready, register, run } from "./gateway.mjs";
 
 const SCOPE = "openid offline_access user/*.rs";
 const BYE = "https://app.example/bye";
@@ -92,6 +92,17 @@ await run("oauth4webapi", {
   async "code with PKCE"() {
     ({ tokens } = await signIn());
     assert.ok(await opens(tokens.access_token));
+  },
+  async "dynamic registration"() {
+    const metadata = { redirect_uris: [CALLBACK], token_endpoint_auth_method: "none", scope: SCOPE };
+    const asked = await oauth.dynamicClientRegistrationRequest(as, metadata, { initialAccessToken: invite("--scope", SCOPE) });
+    const told = await oauth.processDynamicClientRegistrationResponse(asked);
+    assert.deepEqual([told.scope.split(" ").sort(), told.client_secret], [SCOPE.split(" ").sort(), undefined]);
+    const { tokens: got } = await signIn({ to: told, auth: oauth.None() });
+    assert.ok(await opens(got.access_token));
+    assert.equal((await (await manage(told)).json()).client_id, told.client_id);
+    assert.equal((await manage(told, "DELETE")).status, 204);
+    assert.equal(await opens(got.access_token), false);
   },
   async "ID token against the JWKS"() {
     const { tokens: got, answer } = await signIn();

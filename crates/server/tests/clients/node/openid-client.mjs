@@ -4,7 +4,7 @@ import { decodeJwt, exportJWK, generateKeyPair } from "jose";
 import * as oidc from "openid-client";
 import { Agent, fetch as undiciFetch } from "undici";
 import * as portal from "./portal.mjs";
-import { CALLBACK, CIBA, DEVICE, Person, chartgate, file, made, opens, patient, ready, register, run } from "./gateway.mjs";
+import { CALLBACK, CIBA, DEVICE, Person, chartgate, file, invite, made, manage, opens, patient, ready, register, run } from "./gateway.mjs";
 
 const SCOPE = "openid fhirUser offline_access user/*.rs";
 const BYE = "https://app.example/bye";
@@ -72,6 +72,24 @@ await run("openid-client", {
     tokens = await portal.signedIn(config, session, back);
     assert.equal(tokens.scope.split(" ").sort().join(" "), SCOPE.split(" ").sort().join(" "));
     assert.ok(await opens(tokens.access_token));
+  },
+  async "dynamic registration"() {
+    const metadata = {
+      client_name: "Portal", redirect_uris: [CALLBACK], grant_types: ["authorization_code", "refresh_token"],
+      token_endpoint_auth_method: "client_secret_post",
+    };
+    const initialAccessToken = invite("--scope", SCOPE);
+    const own = await oidc.dynamicClientRegistration(issuer, metadata, undefined, { initialAccessToken });
+    const got = await signIn(own);
+    assert.ok(await opens(got.access_token));
+    assert.ok(await opens((await oidc.refreshTokenGrant(own, got.refresh_token)).access_token));
+    await assert.rejects(oidc.dynamicClientRegistration(issuer, metadata, undefined, { initialAccessToken }), "once");
+    const told = own.clientMetadata();
+    const changed = await manage(told, "PUT", { ...metadata, client_id: told.client_id, scope: "openid" });
+    assert.equal(changed.status, 200);
+    assert.equal(await opens(got.access_token), false, "another scope");
+    assert.equal((await manage(await changed.json(), "DELETE")).status, 204);
+    await assert.rejects(oidc.refreshTokenGrant(own, got.refresh_token), { error: "invalid_client" });
   },
   async "ID token against the JWKS"() {
     // The signature too, which OpenID Connect lets a client leave to TLS here.

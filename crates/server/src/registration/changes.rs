@@ -1,0 +1,53 @@
+//! What happens to a client that is registered: it is described anew, or removed. Whoever does it, it is done here.
+
+use chartgate_access::client::Client;
+use chartgate_access::ids::ClientId;
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_values::Timestamp;
+
+use crate::live::cut_offs::LiveCutOffs;
+use crate::store::{Store, StoreError};
+
+/// What is cut when a client is described anew: all access tokens that it has, if anything is another. What it is given for
+/// them, by its grants, is what the new description allows.
+pub(crate) fn cut_by(before: &Client, after: &Client, now: Timestamp) -> Vec<CutOff> {
+    if before == after {
+        return Vec::new();
+    }
+    vec![CutOff::UpTo { target: Target::Client(after.client_id.clone()), not_before: now }]
+}
+
+/// Removes a client: its tokens and grants end with the commit, and its name is never given again.
+///
+/// # Errors
+/// [`StoreError`]; then it stays.
+pub(crate) async fn remove(cut_offs: &LiveCutOffs, id: ClientId) -> Result<(), StoreError> {
+    cut_offs
+        .cut(move |sql, now| {
+            sql.remove_client(&id, now)?;
+            Ok(((), vec![CutOff::UpTo { target: Target::Client(id), not_before: now }]))
+        })
+        .await
+}
+
+/// Removes clients that anybody could register and that nobody used in their time, and forgets all of them but their names.
+/// They never had a token, so there is none to cut.
+///
+/// # Errors
+/// [`StoreError`]; then all stay.
+pub(crate) async fn remove_unused(
+    store: &Store,
+    created_before: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<ClientId>, StoreError> {
+    store
+        .write(move |sql| {
+            let overdue = sql.overdue_registrations(created_before, now)?;
+            for id in &overdue {
+                sql.remove_client(id, now)?;
+                sql.forget_unused_client(id)?;
+            }
+            Ok(overdue)
+        })
+        .await
+}

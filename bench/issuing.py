@@ -1,4 +1,4 @@
-"""Issuing tokens, beside oidc-provider: client_credentials, and refresh with rotation."""
+"""Issuing tokens and saying what they are worth, beside oidc-provider."""
 
 import json
 import subprocess
@@ -28,9 +28,11 @@ class Issuing:
             self.rs256.name: stage.clients[self.rs256.name],
             self.es256.name: targets.add_client(self.es256, "bench", SYSTEM),
         }
-        self.app = targets.add_client(self.rs256, "app", USER, grants=("authorization_code", "refresh_token"),
-                                      redirect_uri=sign_in.REDIRECT_URI)
-        targets.add_person(stage.folder, self.rs256, *PERSON)
+        self.apps = {}
+        for ours in (self.rs256, self.es256):
+            grants = ("authorization_code", "refresh_token")
+            self.apps[ours.name] = targets.add_client(ours, "app", USER, grants=grants, redirect_uri=sign_in.REDIRECT_URI)
+            targets.add_person(stage.folder, ours, *PERSON)
         stage.start(self.es256)
         if self.peer:
             self.peer.start()  # makes its keys
@@ -46,22 +48,40 @@ class Issuing:
             order = [ours, *([self.peer] if self.peer else [])]
             forms = {server.name: self.form(server, algorithm) for server in order}
             report.checked += [self.check(server, algorithm, forms[server.name]) for server in order]
-            self.compare(report, f"client_credentials, {algorithm}", f"issuing/{algorithm}", order,
-                         lambda server: ["form", self.write(server.name, urllib.parse.urlencode(forms[server.name])),
-                                         tokens.basic(self.clients[server.name])])
+            for connections in (load.CONNECTIONS, 8, 1):
+                key = f"issuing/{algorithm}" if connections == load.CONNECTIONS else None
+                self.compare(report, f"client_credentials, {algorithm}", key, order,
+                             lambda server: self.again(server, forms[server.name]), connections=connections)
+            apps = {server.name: self.application(server, algorithm) for server in order}
+            report.checked += [check_rotation(apps[server.name]) for server in order]
+            self.compare(report, f"refresh with rotation, {algorithm}",
+                         "issuing/refresh" if algorithm == "RS256" else None, order,
+                         lambda server: self.chains(apps[server.name]))
         order = [self.rs256, *([self.peer] if self.peer else [])]
-        apps = {server.name: self.application(server) for server in order}
-        report.checked += [check_rotation(apps[server.name]) for server in order]
-        self.compare(report, "refresh with rotation, RS256", "issuing/refresh", order,
-                     lambda server: self.chains(apps[server.name]))
+        forms = {server.name: {"token": self.asked_about(server)} for server in order}
+        report.checked += [check_introspection(server, self.clients[server.name], forms[server.name]) for server in order]
+        self.compare(report, "introspection", "issuing/introspection", order,
+                     lambda server: self.again(server, forms[server.name]), introspection)
 
-    def compare(self, report, title, key, order, words):
+    def compare(self, report, title, key, order, words, path=lambda _: "/token", connections=load.CONNECTIONS):
         """`words` gives the load generator's words for a server, anew for each measurement."""
         results = load.rounds(order, self.options, lambda server, seconds: load.wrk(
-            server, load.CONNECTIONS, seconds, "/token", words(server)))
+            server, connections, seconds, path(server), words(server)))
         pairs = [(self.peer.name, order[0].name, key)] if self.peer else []
         self.stage.busy |= {server.name: server.memory("VmHWM") for server in order if server is not self.rs256}
-        report.add(section(f"Issuing: {title}, {load.CONNECTIONS} connections", order, results, pairs, report))
+        report.add(section(f"Issuing: {title}, {count(connections)}", order, results, pairs, report))
+
+    def again(self, server, form):
+        """The same form again and again."""
+        path = self.write(server.name, urllib.parse.urlencode(form))
+        return ["form", path, tokens.basic(self.clients[server.name])]
+
+    def asked_about(self, server):
+        """A token of the client that asks: a JWT of ours, an opaque one of the peer's, which introspects no others."""
+        status, answer = tokens.ask(server.port, self.clients[server.name], self.form(server, "opaque"))
+        if status != 200:
+            raise RuntimeError(f"{server.name}: {status} {answer}")
+        return answer["access_token"]
 
     def form(self, server, algorithm):
         form = {"grant_type": "client_credentials", "scope": SYSTEM}
@@ -70,12 +90,12 @@ class Issuing:
     def audience(self, server, algorithm):
         return f"{server.issuer}/{algorithm}" if server is self.peer else server.audience
 
-    def application(self, server):
+    def application(self, server, algorithm):
         """Somebody's application, the person whom it signs in, and where it sends them."""
         if server is self.peer:
-            resource = {"resource": self.audience(server, "RS256")}
+            resource = {"resource": self.audience(server, algorithm)}
             return sign_in.App(server, "/auth", server.client, USER, resource, PERSON)
-        return sign_in.App(server, "/authorize", self.app, USER, {"aud": server.audience}, PERSON)
+        return sign_in.App(server, "/authorize", self.apps[server.name], USER, {"aud": server.audience}, PERSON)
 
     def chains(self, app):
         """A signed-in person for each connection, and a few for wrk, which tries its first request out before it begins."""
@@ -105,6 +125,31 @@ class Issuing:
             raise RuntimeError(f"{server.name}: {wrong} to a wrong secret")
         verified = "a token that jose verifies" if self.peer else "a token"
         return f"{server.name}: client_credentials {algorithm} 200 with {verified}, wrong secret 401"
+
+
+def introspection(server):
+    return "/introspect" if hasattr(server, "audience") else "/token/introspection"
+
+
+def count(connections):
+    return f"{connections} connection{'s' if connections > 1 else ''}"
+
+
+def check_introspection(server, client, form):
+    """Active and the client's to the client, nothing to a stranger, and nothing of a token that is none."""
+    def asked(client, form):
+        return tokens.ask(server.port, client, form, path=introspection(server))
+
+    status, answer = asked(client, form)
+    if (status, answer.get("active"), answer.get("client_id")) != (200, True, client["client_id"]):
+        raise RuntimeError(f"{server.name}: {status} {answer} to a good token")
+    status, answer = asked(client, {"token": form["token"][:-4] + "AAAA"})
+    if (status, answer) != (200, {"active": False}):
+        raise RuntimeError(f"{server.name}: {status} {answer} to a token that is none")
+    status, _ = asked({**client, "client_secret": "wrong"}, form)
+    if status != 401:
+        raise RuntimeError(f"{server.name}: {status} to a wrong secret")
+    return f"{server.name}: introspection 200 and active, an altered token not active, wrong secret 401"
 
 
 def check_rotation(app):

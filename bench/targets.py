@@ -189,7 +189,7 @@ def oidc_provider(folder, tls, redirect_uri):
     config = root / "config.json"
     config.write_text(json.dumps({
         "issuer": issuer, "port": port, "tls": str(tls), "keys": str(root / "keys.json"), "redirect_uri": redirect_uri,
-        "client": client, "resources": {algorithm: f"{issuer}/{algorithm}" for algorithm in ("RS256", "ES256")},
+        "client": client, "resources": {algorithm: f"{issuer}/{algorithm}" for algorithm in ("RS256", "ES256", "opaque")},
     }))
     command = [str(node), str(HERE / "oidc_provider/server.mjs"), str(config)]
     server = Server("oidc-provider", command, PROXY, root / "log", port, {"NODE_ENV": "production"})

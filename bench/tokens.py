@@ -32,11 +32,11 @@ def basic(client):
     return "Basic " + base64.b64encode(secret).decode()
 
 
-def ask(port, client, form, connection=None):
-    """Status and answer of the token endpoint."""
+def ask(port, client, form, connection=None, path="/token"):
+    """Status and answer of the token endpoint, or of another that takes forms."""
     connection = connection or connect(port)
     headers = {"Authorization": basic(client), "Content-Type": "application/x-www-form-urlencoded"}
-    connection.request("POST", "/token", urllib.parse.urlencode(form), headers)
+    connection.request("POST", path, urllib.parse.urlencode(form), headers)
     answer = connection.getresponse()
     return answer.status, json.loads(answer.read())
 

@@ -1,5 +1,5 @@
 // The peer for issuing: oidc-provider with its own adapter in memory, its access tokens JWTs (RFC 9068) for one of two
-// resources, one an algorithm. `node server.mjs CONFIG`.
+// resources, one an algorithm, and opaque for a third: it introspects no others. `node server.mjs CONFIG`.
 import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
@@ -23,12 +23,14 @@ const provider = new Provider(config.issuer, {
     clientCredentials: { enabled: true },
     // Its own pages: any name and any password will do.
     devInteractions: { enabled: true },
+    introspection: { enabled: true },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo(_, resource) {
         const algorithm = Object.keys(config.resources).find((name) => config.resources[name] === resource);
-        const jwt = { sign: { alg: algorithm } };
-        return { scope, audience: resource, accessTokenFormat: 'jwt', accessTokenTTL: 3600, jwt };
+        const common = { scope, audience: resource, accessTokenTTL: 3600 };
+        if (algorithm === 'opaque') return { ...common, accessTokenFormat: 'opaque' };
+        return { ...common, accessTokenFormat: 'jwt', jwt: { sign: { alg: algorithm } } };
       },
     },
   },

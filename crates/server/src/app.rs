@@ -24,9 +24,10 @@ use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::proofs::{Bases, Proofs};
+use crate::live::proven::Proven;
 use crate::live::sessions::LiveSessions;
 use crate::live::status_lists::StatusLists;
-use crate::live::tokens::OwnTokens;
+use crate::live::tokens::{ASKED_ABOUT, OwnTokens};
 use crate::live::trusted_issuers::{LiveIssuers, TrustedIssuers};
 use crate::log::Log;
 use crate::log_tiles::{self, LogTiles};
@@ -314,6 +315,7 @@ impl App {
             sessions: Arc::clone(&self.sessions),
             proofs: Arc::clone(&self.proofs),
             clock: Arc::clone(&self.clock),
+            asked_about: Proven::new(ASKED_ABOUT),
         });
         let server = AuthorizationServer {
             documents: Documents::new(documents::Parts {

@@ -14,6 +14,7 @@ pub(crate) mod hints;
 pub(crate) mod keys;
 pub(crate) mod policies;
 pub(crate) mod proofs;
+pub(crate) mod proven;
 pub(crate) mod remote_keys;
 pub(crate) mod sessions;
 pub(crate) mod status_lists;

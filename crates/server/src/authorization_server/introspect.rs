@@ -27,7 +27,7 @@ use super::error::{OAuthError, answer};
 use super::for_client::{Wanted, jwt_for};
 use super::token::workload;
 use crate::entropy::digest_of;
-use crate::live::tokens::NotBelieved;
+use crate::live::tokens::{Claimant, NotBelieved};
 use crate::net::origin::Origin;
 use crate::store::StoreError;
 use crate::store::refresh_tokens::StoredRefreshToken;
@@ -121,14 +121,16 @@ fn look(
     let sees = |of: &str| {
         client.client_id.as_str() == of || client.options.permissions.contains(&Permission::IntrospectAny)
     };
-    if let Some(stored) = server.store.read(|sql| sql.refresh_token(&digest_of(token)))? {
+    // A refresh token has no dots, and an access token has.
+    let opaque = || server.store.read(|sql| sql.refresh_token(&digest_of(token)));
+    if let Some(stored) = if token.contains('.') { None } else { opaque()? } {
         record.grant = Some(stored.grant.to_string());
         if !sees(stored.token.client_id.as_str()) {
             return Ok(Err(inactive("token-of-another-client")));
         }
         return refresh_token(server, &stored, record);
     }
-    let (claims, traits) = match server.own_tokens.look(token) {
+    let claimant = match server.own_tokens.look(token) {
         Ok(believed) => believed,
         Err(cause) => {
             let reason = match cause {
@@ -142,6 +144,7 @@ fn look(
             return Ok(Err(inactive(reason)));
         }
     };
+    let Claimant { claims, traits } = &*claimant;
     record.jti = Some(traits.jti.to_string());
     record.session = traits.session.as_ref().map(ToString::to_string);
     record.grant = traits.grant.as_ref().map(ToString::to_string);
@@ -156,7 +159,7 @@ fn look(
         None => None,
     };
     let context = Box::new(grant.map(|grant| grant.context()).unwrap_or_default());
-    Ok(Ok(ActiveToken::Access { token_type, username, context, claims: Box::new(claims) }))
+    Ok(Ok(ActiveToken::Access { token_type, username, context, claims: Box::new(claims.clone()) }))
 }
 
 /// A refresh token is good if using it now would give tokens.

@@ -20,6 +20,7 @@ use super::client_request::{ClientRequest, admit_unproven};
 use super::error::{OAuthError, answer};
 use super::token::describe_grant;
 use crate::entropy::digest_of;
+use crate::live::tokens::Claimant;
 use crate::net::origin::Origin;
 
 pub(super) async fn post(
@@ -84,12 +85,13 @@ fn what_to_cut(
         return Ok(Some(vec![CutOff::UpTo { target: Target::Grant(stored.grant), not_before: now }]));
     }
     // One that is cut off already, or whose session is over, is as good as unknown.
-    let Ok((claims, traits)) = server.own_tokens.look(token) else { return Ok(None) };
+    let Ok(claimant) = server.own_tokens.look(token) else { return Ok(None) };
+    let Claimant { claims, traits } = &*claimant;
     if traits.client_id != client.client_id {
         return Ok(None);
     }
     record.actor.sub = Some(claims.sub.to_string());
     record.jti = Some(claims.jti.to_string());
     record.session = claims.sid.as_ref().map(ToString::to_string);
-    Ok(Some(vec![CutOff::Token { jti: traits.jti, expires_at: claims.exp.timestamp() }]))
+    Ok(Some(vec![CutOff::Token { jti: traits.jti.clone(), expires_at: claims.exp.timestamp() }]))
 }

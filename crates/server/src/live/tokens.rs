@@ -1,21 +1,22 @@
 //! Access tokens of ours at endpoints of ours: believed as at a route, by signature, cut-offs and session.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use chartgate_access::grant::token_exchange;
-use chartgate_access::ids::SessionId;
 use chartgate_access::token::revocation::{Revoked, Traits};
 use chartgate_audit::record::Delegate;
 use chartgate_protocol::jose::claims::{AccessTokenClaims, Actor};
 use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, Presentation, Rejection};
 use chartgate_protocol::oauth::dpop::{CredentialsError, ProofError};
-use chartgate_values::Clock;
+use chartgate_values::{Clock, Timestamp};
 use http::{HeaderMap, HeaderValue};
 
 use super::cut_offs::LiveCutOffs;
-use super::keys::KeyRing;
+use super::keys::{KeyRing, Ring};
 use super::proofs::{NotPossessed, Place, Proofs, holder_of};
-use super::sessions::{LiveSessions, SessionIsOver};
+use super::proven::{Proven, key_of};
+use super::sessions::LiveSessions;
 use crate::net::access_token;
 
 /// What our own endpoints ask of an access token.
@@ -26,6 +27,16 @@ pub(crate) struct OwnTokens {
     pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) proofs: Arc<Proofs>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) asked_about: Proven<Claimant>,
+}
+
+/// Tokens that were asked about and whose proof is kept.
+pub(crate) const ASKED_ABOUT: usize = 4_000;
+
+/// What a token says, and what of it bears on cut-offs.
+pub(crate) struct Claimant {
+    pub(crate) claims: AccessTokenClaims,
+    pub(crate) traits: Traits,
 }
 
 /// Why a token is not believed.
@@ -103,8 +114,10 @@ impl OwnTokens {
         audience: ExpectedAudience,
     ) -> Result<Believed, NotBelieved> {
         let credentials = access_token::read(request.headers)?;
-        let (claims, traits) = self.judge(credentials.token(), audience, |_| Ok(()))?;
-        let now = self.clock.now();
+        let (keys, now) = (self.keys.current(), self.clock.now());
+        let signed = keys.signed_within(credentials.token())?;
+        let Claimant { claims, traits } = self.prove(&signed, audience, &keys, now)?;
+        self.cut_offs.check(&traits)?;
         let key = self.proofs.check(&credentials, request.place, claims.cnf.as_ref(), now)?;
         if let Some(key) = &key {
             self.proofs.use_up(key, holder_of(key), now)?;
@@ -116,32 +129,47 @@ impl OwnTokens {
     }
 
     /// A token that somebody asks about without using it: its session is not used by it, and what it is bound to (`cnf`)
-    /// need not be proved.
+    /// need not be proved. Its signature is verified once, for it will be asked about again.
     ///
     /// # Errors
     /// [`NotBelieved`], by the first cause.
-    pub(crate) fn look(&self, token: &str) -> Result<(AccessTokenClaims, Traits), NotBelieved> {
-        self.judge(token, ExpectedAudience::Any, |session| self.sessions.look(session))
+    pub(crate) fn look(&self, token: &str) -> Result<Arc<Claimant>, NotBelieved> {
+        let (keys, now) = (self.keys.current(), self.clock.now());
+        let name = key_of(token, 0);
+        let is_good = |known: &Arc<Claimant>| {
+            known.claims.exp.is_after(now) && keys.verifying.get(&known.traits.key).is_ok()
+        };
+        let claimant = match self.asked_about.get(&name).filter(is_good) {
+            Some(known) => known,
+            None => {
+                let signed = keys.signed_within(token)?;
+                let proved = Arc::new(self.prove(&signed, ExpectedAudience::Any, &keys, now)?);
+                // What was encrypted is read anew each time, for as long as we have the key.
+                if matches!(signed, Cow::Borrowed(_)) {
+                    self.asked_about.insert(name, Arc::clone(&proved));
+                }
+                proved
+            }
+        };
+        self.cut_offs.check(&claimant.traits)?;
+        if let Some(session) = &claimant.traits.session {
+            self.sessions.look(session).map_err(|_| NotBelieved::SessionOver)?;
+        }
+        Ok(claimant)
     }
 
-    fn judge(
+    fn prove(
         &self,
-        token: &str,
+        signed: &str,
         audience: ExpectedAudience,
-        session: impl FnOnce(&SessionId) -> Result<(), SessionIsOver>,
-    ) -> Result<(AccessTokenClaims, Traits), NotBelieved> {
+        keys: &Ring,
+        now: Timestamp,
+    ) -> Result<Claimant, NotBelieved> {
         let verifier = AccessTokenVerifier::new(self.issuer.clone(), audience);
-        let keys = self.keys.current();
-        let now = self.clock.now();
-        let signed = keys.signed_within(token)?;
         let (claims, kid) =
-            verifier.verify_signed(&signed, &keys.verifying, Presentation::ASKED_ABOUT, now)?;
+            verifier.verify_signed(signed, &keys.verifying, Presentation::ASKED_ABOUT, now)?;
         let traits = traits_of(&claims, kid).ok_or(NotBelieved::ForeignClaims)?;
-        self.cut_offs.check(&traits)?;
-        if let Some(id) = &traits.session {
-            session(id).map_err(|_| NotBelieved::SessionOver)?;
-        }
-        Ok((claims, traits))
+        Ok(Claimant { claims, traits })
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use chartgate_access::token::revocation::Revoked;
 use chartgate_protocol::jose::{
     AccessTokenVerifier, Claimed, ExpectedAudience, Presentation, ProtectedTokenVerifier, Protection,
@@ -21,17 +20,16 @@ use crate::config::{Route, SignInDemand, TokenForm};
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{KeyRing, OWN_CONTENT, Ring};
 use crate::live::proofs::{Place, Proofs, holder_of};
+use crate::live::proven::{Proven, key_of};
 use crate::live::sessions::LiveSessions;
 use crate::live::trusted_issuers::{TrustedIssuer, TrustedIssuers};
 use crate::net::access_token::{Scheme, read};
 use crate::net::origin::Origin;
 pub(super) use authenticated::Authenticated;
 pub(super) use not_authenticated::NotAuthenticated;
-use proven::Proven;
 
 mod authenticated;
 mod not_authenticated;
-mod proven;
 
 /// Tokens whose proof is kept.
 const REMEMBERED: usize = 20_000;
@@ -179,8 +177,7 @@ impl Authenticator {
         let token = credentials.token();
         let now = self.live.clock.now();
         let ring = self.keys.current();
-        let mut key = ([0; 32], route);
-        key.0.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        let key = key_of(token, route);
         let known = self.proven.get(&key);
         let authenticated = match known {
             Some(known) if known.expires.is_after(now) && known.keys_are_held(&ring) => known,

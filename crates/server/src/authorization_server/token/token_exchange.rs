@@ -3,13 +3,14 @@
 //! Tokens of ours alone, looked at as a route would; the new one is of the same grant and session, so that whatever ends
 //! those ends it, and is remembered as come of the old one, so that whatever ends that ends it too.
 
+use std::sync::Arc;
+
 use chartgate_access::client::GrantType;
 use chartgate_access::grant::Grant;
 use chartgate_access::grant::token_exchange::{Exchange, ExchangeError, Exchanged};
 use chartgate_access::token::access_token::Mint;
-use chartgate_access::token::revocation::Traits;
 use chartgate_audit::record::{Event, Outcome};
-use chartgate_protocol::jose::claims::{AccessTokenClaims, Confirmation};
+use chartgate_protocol::jose::claims::Confirmation;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::token::{TokenResponse, token_type};
 use chartgate_protocol::oauth::token_exchange::{ACCESS_TOKEN, ExchangeRequest};
@@ -22,36 +23,37 @@ use super::{
     Asking, Denied, Issued, OAuthError, describe_binding, describe_chain, describe_grant, fresh_jti,
 };
 use crate::authorization_server::AuthorizationServer;
+use crate::live::tokens::Claimant;
 use crate::store::exchanged_tokens::Part;
 
 pub(super) async fn redeem(asking: Asking<'_>, request: ExchangeRequest) -> Result<Issued, Denied> {
     let Asking { server, client, .. } = asking;
     asking.may_use(GrantType::TokenExchange)?;
-    let (subject, parent) = believed(server, request.subject_token.expose(), "bad-subject-token")?;
+    let subject = believed(server, request.subject_token.expose(), "bad-subject-token")?;
     let actor = request.actor_token.as_ref();
     let actor = actor.map(|token| believed(server, token.expose(), "bad-actor-token")).transpose()?;
+    let parent = &subject.traits;
     let grant = parent.grant.as_ref().map(|id| server.store.read(|sql| sql.live_grant(id))).transpose()?;
     let subject_client = server.store.read(|sql| sql.client(&parent.client_id))?;
     let Some(subject_client) = subject_client else { return Err(refuse("client-removed")) };
     let cnf = asking.bind()?;
     let exchange = Exchange {
-        subject: &subject,
+        subject: &subject.claims,
         subject_client: &subject_client,
-        actor: actor.as_ref().map(|(claims, _)| claims),
+        actor: actor.as_ref().map(|actor| &actor.claims),
         by: client,
         cnf: cnf.as_ref(),
     };
     let exchanged =
         exchange.decide(request.scope.as_ref(), request.audience.as_deref()).map_err(not_exchanged)?;
     let Some(grant) = grant.flatten() else { return Err(refuse("grant-revoked")) };
-    let parents = Parents { subject: parent, actor: actor.map(|(_, traits)| traits) };
-    issue(asking, grant, exchanged, cnf, parents).await
+    issue(asking, grant, exchanged, cnf, Parents { subject, actor }).await
 }
 
 /// What a new token comes of.
 struct Parents {
-    subject: Traits,
-    actor: Option<Traits>,
+    subject: Arc<Claimant>,
+    actor: Option<Arc<Claimant>>,
 }
 
 /// A token of ours that is good now.
@@ -59,7 +61,7 @@ fn believed(
     server: &AuthorizationServer,
     token: &str,
     reason: &'static str,
-) -> Result<(AccessTokenClaims, Traits), Denied> {
+) -> Result<Arc<Claimant>, Denied> {
     server.own_tokens.look(token).map_err(|_| {
         // RFC 8693 section 2.2.2.
         Denied::new(reason, OAuthError::new(ErrorCode::InvalidRequest, "a token is not valid"))
@@ -87,13 +89,14 @@ async fn issue(
     let (jti, ends, id) = (mint.jti.clone(), mint.expires_at(), client.client_id.clone());
     let kept = server.store.write(move |sql| {
         // The gate was passed outside: who was shut out since then, and what was cut off, is refused here.
-        let Parents { subject, actor } = parents;
-        let cut_off = sql.is_cut_off(&subject)?
-            || actor.as_ref().map(|actor| sql.is_cut_off(actor)).transpose()?.unwrap_or(false);
+        let subject = &parents.subject.traits;
+        let actor = parents.actor.as_ref().map(|actor| &actor.traits);
+        let cut_off = sql.is_cut_off(subject)?
+            || actor.map(|actor| sql.is_cut_off(actor)).transpose()?.unwrap_or(false);
         let good = !are_shut_out(sql, &user, &id)? && !cut_off;
         if good {
-            sql.add_exchanged(&jti, &subject, Part::Subject, ends)?;
-            actor.map_or(Ok(()), |actor| sql.add_exchanged(&jti, &actor, Part::Actor, ends))?;
+            sql.add_exchanged(&jti, subject, Part::Subject, ends)?;
+            actor.map_or(Ok(()), |actor| sql.add_exchanged(&jti, actor, Part::Actor, ends))?;
         }
         Ok::<_, Denied>(good)
     });

@@ -7,11 +7,20 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 /// SHA-256 of a token, and the route whose audience it was proved for.
-pub(super) type Key = ([u8; 32], usize);
+pub(crate) type Key = ([u8; 32], usize);
+
+/// By what a token is remembered that was proved for the audience of a route.
+pub(crate) fn key_of(token: &str, route: usize) -> Key {
+    let mut key = ([0; 32], route);
+    key.0.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    key
+}
 
 /// The memory.
-pub(super) struct Proven<T> {
+pub(crate) struct Proven<T> {
     shards: Vec<Mutex<Generations<T>>>,
     /// Entries that a generation of a shard has at most.
     room: usize,
@@ -26,14 +35,14 @@ type Map<T> = HashMap<Key, Arc<T>, BuildHasherDefault<Spread>>;
 
 impl<T> Proven<T> {
     /// Remembers about the `capacity / 2` tokens that were asked for last, and never more than `capacity`.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         let room = (capacity / (2 * SHARDS)).max(1);
         let empty = || Mutex::new(Generations { newer: Map::default(), older: Map::default() });
         Self { shards: (0..SHARDS).map(|_| empty()).collect(), room }
     }
 
     /// What this token proved.
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<T>> {
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<T>> {
         let mut shard = self.shard(key)?.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = shard.newer.get(key) {
             return Some(Arc::clone(known));
@@ -44,7 +53,7 @@ impl<T> Proven<T> {
     }
 
     /// Remembers what a token proved.
-    pub(super) fn insert(&self, key: Key, proof: Arc<T>) {
+    pub(crate) fn insert(&self, key: Key, proof: Arc<T>) {
         if let Some(shard) = self.shard(&key) {
             shard.lock().unwrap_or_else(PoisonError::into_inner).put(key, proof, self.room);
         }

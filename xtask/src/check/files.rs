@@ -66,7 +66,7 @@ const REACHES_CRYPTO: [&str; 13] = [
     "crates/server/src/net/tls.rs",
     "crates/server/src/passwords.rs",
     "crates/server/tests/",
-    "crates/server/src/pep/authenticate.rs",
+    "crates/server/src/live/proven.rs",
     "crates/verify/src/https.rs",
     "crates/verify/src/verifier/tests.rs",
     "crates/values/src/entropy.rs",

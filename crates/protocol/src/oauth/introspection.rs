@@ -10,6 +10,9 @@ use crate::form::Form;
 use crate::jose::claims::{AccessTokenClaims, Confirmation, NumericDate};
 use crate::smart::launch::LaunchContext;
 
+/// The scope by which a token lets its client ask. SMART App Launch 2.2, requirement 282.
+pub const INTROSPECTION_SCOPE: &str = "introspect";
+
 /// A token that a client asks about. The hint is only a hint, so it is not read.
 #[derive(Debug)]
 pub struct IntrospectionRequest {

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use chartgate_access::key_life::KEY_SET_MAX_AGE;
 use chartgate_protocol::jose::{Algorithm, ContentEncryption, KeyManagement};
 use chartgate_protocol::oauth::authorization_details::DetailType;
+use chartgate_protocol::oauth::introspection::INTROSPECTION_SCOPE;
 use chartgate_protocol::oauth::metadata::{EndpointAliases, ResourceMetadata, ServerMetadata};
 use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::token::{DEVICE_CODE, JWT_BEARER};
@@ -81,7 +82,9 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         jwks_uri: at("/jwks"),
         userinfo_endpoint: at("/userinfo"),
         revocation_endpoint: at("/revoke"),
-        scopes_supported: scopes().chain([REVOCATIONS_SCOPE.to_owned()]).collect(),
+        scopes_supported: scopes()
+            .chain([REVOCATIONS_SCOPE, INTROSPECTION_SCOPE].map(str::to_owned))
+            .collect(),
         response_types_supported: &["code"],
         response_modes_supported: ResponseMode::NAMES,
         grant_types_supported: GRANTS,

@@ -10,24 +10,31 @@ use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use chartgate_access::client::{AuthMethod, Client, Permission};
+use chartgate_access::ids::ClientId;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::UserState;
 use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_protocol::form::Form;
+use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::introspection::{
-    ActiveToken, INTROSPECTION_TYPE, Introspection, IntrospectionJwt, IntrospectionRequest, wants_jwt,
+    ActiveToken, INTROSPECTION_SCOPE, INTROSPECTION_TYPE, Introspection, IntrospectionJwt,
+    IntrospectionRequest, wants_jwt,
 };
 use chartgate_protocol::oauth::token::token_type;
 use chartgate_values::Phi;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use super::AuthorizationServer;
-use super::client_request::{ClientRequest, admit_unproven};
+use super::client_request::{self, ClientRequest, admit_unproven};
 use super::error::{OAuthError, answer};
 use super::for_client::{Wanted, jwt_for};
+use super::protected::Protected;
 use super::token::workload;
 use crate::entropy::digest_of;
-use crate::live::tokens::{Claimant, NotBelieved};
+use crate::live::proofs::Place;
+use crate::live::tokens::{Believed, Claimant, NotBelieved};
+use crate::net::access_token::DPOP_NONCE;
 use crate::net::origin::Origin;
 use crate::store::StoreError;
 use crate::store::refresh_tokens::StoredRefreshToken;
@@ -38,6 +45,9 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if shows_a_token(&headers) {
+        return by_token(&server, &origin, &headers, &body).await;
+    }
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
     answer(match introspect(&server, &origin, &headers, &body).await {
         Ok((told, client)) if wants_jwt(accepted) => as_jwt(&server, &client, told).await,
@@ -77,17 +87,87 @@ async fn introspect(
     body: &[u8],
 ) -> Result<(Introspection, Arc<Client>), OAuthError> {
     let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
-    let mut record = origin.record(Event::TokenIntrospected, Outcome::Allow, server.clock.now());
-    record.actor = workload(&client);
-    let outcome = if client.token_endpoint_auth_method == AuthMethod::None {
+    let may = if client.token_endpoint_auth_method == AuthMethod::None {
         // RFC 7662 section 2.1: against scanning for tokens, nobody asks who does not prove who they are.
         admit_unproven(server, origin, &client)?;
         let error = OAuthError::new(ErrorCode::InvalidClient, "the client does not prove who it is");
         Err(NoAnswer { reason: "public-client", answer: Err(error) })
     } else {
-        let request =
-            IntrospectionRequest::read(&form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
-        look(server, &client, request.token.expose(), &mut record)?
+        Ok(())
+    };
+    Ok((tell(server, origin, &client, &form, may).await?, client))
+}
+
+/// Whether who asks shows a token in place of what a client shows.
+fn shows_a_token(headers: &HeaderMap) -> bool {
+    let scheme = |line: &HeaderValue| line.to_str().ok()?.split(' ').next().map(str::to_ascii_lowercase);
+    headers
+        .get_all(header::AUTHORIZATION)
+        .iter()
+        .any(|line| matches!(scheme(line).as_deref(), Some("bearer" | "dpop")))
+}
+
+/// Answers who shows a token for us with the scope for it, of a client that may ask about any. SMART App Launch 2.2,
+/// requirements 282 and 283.
+async fn by_token(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Response {
+    let place = Place { door: &origin.door, method: "POST", path: "/introspect" };
+    let request = Protected::new(server, origin, headers, place);
+    let us = ExpectedAudience::OneOf(vec![server.issuer.clone()]);
+    let Believed { claims, next_nonce, .. } = match request.shown(us) {
+        Ok(believed) => believed,
+        Err(refusal) => return *refusal,
+    };
+    let Ok(id) = claims.client_id.as_str().parse::<ClientId>() else { return request.invalid() };
+    let client = match server.store.read(|sql| sql.client(&id)) {
+        Ok(Some(client)) => client,
+        Ok(None) => return request.invalid(),
+        Err(error) => return OAuthError::from(error).into_response(),
+    };
+    let form = match client_request::form(headers, body) {
+        Ok(form) => form,
+        Err(error) => return error.into_response(),
+    };
+    let is_scoped = claims.scope.contains(INTROSPECTION_SCOPE)
+        && client.options.permissions.contains(&Permission::IntrospectAny);
+    let may = if is_scoped {
+        Ok(())
+    } else {
+        let error = OAuthError::new(ErrorCode::AccessDenied, "the token is not for this");
+        Err(NoAnswer { reason: "insufficient-scope", answer: Err(error) })
+    };
+    let mut response = match tell(server, origin, &client, &form, may).await {
+        Ok(told) => answer(Ok(Json(told))),
+        Err(_) if !is_scoped => request.lacks_scope(INTROSPECTION_SCOPE),
+        Err(error) => answer(Err::<Response, _>(error)),
+    };
+    if let Some(nonce) = next_nonce {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
+    response
+}
+
+/// What a client is told, once it is recorded, if it may ask at all.
+async fn tell(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    client: &Client,
+    form: &Form,
+    may: Result<(), NoAnswer>,
+) -> Result<Introspection, OAuthError> {
+    let mut record = origin.record(Event::TokenIntrospected, Outcome::Allow, server.clock.now());
+    record.actor = workload(client);
+    let outcome = match may {
+        Err(no_answer) => Err(no_answer),
+        Ok(()) => {
+            let request =
+                IntrospectionRequest::read(form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
+            look(server, client, request.token.expose(), &mut record)?
+        }
     };
     let answer = match outcome {
         Ok(active) => Ok(Introspection::active(active)),
@@ -98,7 +178,7 @@ async fn introspect(
         }
     };
     let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
-    Ok((Withheld::release(recorded)?, client))
+    Withheld::release(recorded)
 }
 
 /// Why nothing is told: the reason for the record, and what is said in its place.

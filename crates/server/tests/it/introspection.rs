@@ -158,3 +158,39 @@ async fn o15_tokens_of_whoever_was_shut_out_or_signed_out_are_inactive_at_once()
         }
     }
 }
+
+#[tokio::test]
+async fn smart_282_a_token_with_the_scope_for_it_lets_its_client_introspect_any() {
+    let gateway = shared::demo();
+    let backend = async |id: &str, more: &[&str]| {
+        let words = ["client", "add", id, "--kind", "backend", "--scope", "introspect system/*.rs"];
+        let shown: Value = serde_json::from_str(&gateway.command(&[&words[..], more].concat())).unwrap();
+        let secret = shown["client_secret"].as_str().unwrap().to_owned();
+        let token = async |scope: &str| {
+            let fields = [("grant_type", "client_credentials"), ("scope", scope)];
+            let answer = Call::form("/token", &fields).basic(id, &secret).to(gateway).await;
+            answer.json()["access_token"].as_str().unwrap_or_else(|| panic!("{}", answer.text())).to_owned()
+        };
+        [token("introspect").await, token("system/*.rs").await]
+    };
+    let [may, for_records] = backend("smart-282", &["--permission", "introspect:any"]).await;
+    let [may_not, _] = backend("smart-282-not", &[]).await;
+    let person = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await;
+    let ask = async |by: &str, about: &str| {
+        Call::form("/introspect", &[("token", about)]).bearer(by).to(gateway).await
+    };
+    let told = ask(&may, &person.access).await;
+    assert_eq!((told.status, told.header("cache-control")), (200, "no-store"));
+    assert_eq!((&told.json()["active"], &told.json()["client_id"]), (&json!(true), &json!("demo-app")));
+    assert_eq!(ask(&may, "x").await.json(), json!({ "active": false }));
+    for (by, status) in [(&may_not, 403), (&for_records, 401), (&person.access, 401)] {
+        assert_eq!(ask(by, &person.access).await.status, status, "{by}");
+    }
+    assert_eq!(ask("x", &person.access).await.status, 401);
+    let records = gateway.audit(&["--client", "smart-282"]);
+    assert!(
+        records.iter().any(|record| record["event"] == "token.introspect" && record["outcome"] == "allow")
+    );
+    gateway.command(&["client", "remove", "smart-282"]);
+    assert_eq!(ask(&may, &person.access).await.status, 401, "its tokens ended with it");
+}

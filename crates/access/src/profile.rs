@@ -44,6 +44,8 @@ pub struct Rules {
     pub assertion_life: Duration,
     /// Whether its request objects have to say since when they are valid. FAPI 2.0 Message Signing section 5.3.1.
     pub request_object_not_before: NotBefore,
+    /// By how much a client's clock may be ahead of ours. FAPI 2.0 section 5.3.2.1.
+    pub skew: Duration,
     /// Whether questions to people elsewhere are signed. FAPI-CIBA section 5.2.2.
     pub backchannel_requests: SignedRequests,
     /// How often a request object that has a name of its own may come.
@@ -133,6 +135,7 @@ impl Profile {
                 assertion_audience: AssertionAudience::Issuer,
                 assertion_life: FIVE_MINUTES,
                 request_object_not_before: NotBefore::Required,
+                skew: Duration::from_secs(10),
                 backchannel_requests: SignedRequests::Required,
                 request_objects: Objects::Once,
                 rotation: Rotation::Keeps,
@@ -151,6 +154,7 @@ const LENIENT: Rules = Rules {
     assertion_audience: AssertionAudience::IssuerOrTokenEndpoint,
     assertion_life: FIVE_MINUTES,
     request_object_not_before: NotBefore::Optional,
+    skew: Duration::ZERO,
     backchannel_requests: SignedRequests::Optional,
     request_objects: Objects::WhileValid,
     rotation: Rotation::Rotates,

@@ -4,7 +4,6 @@
 mod certificate;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chartgate_access::client::{AuthMethod, Client};
 use chartgate_access::ids::ClientId;
@@ -189,7 +188,7 @@ async fn check_assertion(
         audiences: &audiences,
         algorithms: rules.algorithms,
         max_lifetime: rules.assertion_life,
-        skew: Duration::ZERO,
+        skew: rules.skew,
     };
     let claims = verifier.verify(assertion, &keys, now).map_err(|_| AssertionError::Rejected)?;
     let (id, jti, until) = (client.client_id.clone(), claims.jti.as_str().to_owned(), claims.exp.timestamp());

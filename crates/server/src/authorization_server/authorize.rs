@@ -13,7 +13,9 @@ use axum::body::Bytes;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::Response;
 use chartgate_access::client::{Client, PushedRequests};
-use chartgate_access::grant::authorization_code::{Addressee, Approval, Pages, PendingAuthorization};
+use chartgate_access::grant::authorization_code::{
+    Addressee, Approval, Pages, PendingAuthorization, ReplyTo,
+};
 use chartgate_access::grant::polling::Answer;
 use chartgate_access::ids::{ClientId, GrantId};
 use chartgate_access::login::steps::{self, Approved, SignedIn, Step};

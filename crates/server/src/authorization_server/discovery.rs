@@ -38,6 +38,7 @@ const ASSERTION_ALGORITHMS: &[&str] = &["RS384", "ES384", "RS256", "PS256", "PS3
 const SCOPES: &[&str] = &[
     "openid",
     "profile",
+    "email",
     "fhirUser",
     "launch",
     "launch/patient",

@@ -160,7 +160,7 @@ async fn verify(
         object_type: ObjectType::ExplicitOrPlain,
         not_before,
         max_lifetime: LONGEST_LIFE,
-        skew: Duration::ZERO,
+        skew: client.rules().skew,
     };
     let reader = ReaderKeys { verifying: &keys, decrypting: &ring.decrypting };
     Ok(verifier.verify(object, form, reader, server.clock.now())?)

@@ -219,6 +219,10 @@ pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
     record.amr = grant.amr.clone();
     record.auth_time = grant.auth_time;
     record.detail.insert("audience".to_owned(), Phi::new(grant.audience.clone()));
+    if !grant.claims.is_empty() {
+        let text = serde_json::to_string(&grant.claims).unwrap_or_default();
+        record.detail.insert("claims".to_owned(), Phi::new(text));
+    }
     if let Some(encounter) = grant.launch.as_ref().and_then(|launch| launch.encounter.as_ref()) {
         record.detail.insert("encounter".to_owned(), Phi::new(encounter.to_string()));
     }

@@ -26,6 +26,7 @@ fn wish(token: &str) -> Option<String> {
     }
     Some(match token {
         "openid" | "profile" | "fhirUser" => "Know who you are".to_owned(),
+        "email" => EMAIL.to_owned(),
         "offline_access" => "Keep this access while you are away".to_owned(),
         "online_access" => "Keep this access while you are signed in".to_owned(),
         "account.apps" => "See which applications have access in your name, and take it away".to_owned(),
@@ -44,11 +45,13 @@ pub(super) fn detailed_wish(detail: &AuthorizationDetail) -> String {
     format!("{verbs} {types} entries of {whose} {patients}")
 }
 
+const EMAIL: &str = "Know your e-mail address";
+
 /// What is asked for by name.
 pub(super) fn asked_wishes(claims: &ClaimsRequest) -> Vec<String> {
     let all = claims.id_token.union(&claims.userinfo);
     all.map(|claim| match claim {
-        AskedClaim::Email => "Know your e-mail address".to_owned(),
+        AskedClaim::Email => EMAIL.to_owned(),
         AskedClaim::FhirUser => "Know which entry in the records is yours".to_owned(),
     })
     .collect()

@@ -418,3 +418,20 @@ async fn of_fifty_parallel_uses_of_a_signed_question_one_wins() {
         assert_eq!(lost, count.saturating_sub(1));
     }
 }
+
+#[tokio::test]
+async fn fapi_ciba_id1_ensure_other_scope_order_succeeds_and_refresh_token() {
+    let gateway = shared::demo();
+    let secret = register(gateway, "desk-order", &[]);
+    let app = App { scope: "user/*.rs offline_access openid", ..desk("desk-order", &secret) };
+    let person = gateway.person("physician", &[]);
+    let asked = ask(gateway, &app, &[("login_hint", &person.name)]).await;
+    gateway.command(&["approval", "approve", &asked]);
+    let other = register(gateway, "desk-order-other", &[]);
+    let theirs = poll(&desk("desk-order-other", &other), &asked).to(gateway).await;
+    assert_eq!(refusal(&theirs), (400, "invalid_grant".into()), "it is another client's");
+    let tokens = Tokens::of(&poll(&app, &asked).to(gateway).await);
+    assert_eq!(tokens.answer["scope"], "offline_access openid user/*.rs");
+    let refreshed = Tokens::of(&app.refresh_call(tokens.refresh()).to(gateway).await);
+    assert_eq!(refreshed.claims()["sub"], json!(person.name));
+}

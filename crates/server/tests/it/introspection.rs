@@ -117,11 +117,14 @@ async fn o28_introspection_wants_a_client_that_proves_who_it_is() {
         app.call("/introspect", &fields),
         Call::form("/introspect", &fields).basic("demo-web", "wrong"),
         Call::form("/introspect", &[fields[0], ("client_id", "demo-web")]),
-        Call::form("/introspect", &fields).bearer(&tokens.access),
     ] {
         let answer = call.to(gateway).await;
         assert_eq!((answer.status, answer.error()), (401, "invalid_client".to_owned()));
     }
+    // A token is shown in place of that, but not one that is for a route.
+    let answer = Call::form("/introspect", &fields).bearer(&tokens.access).to(gateway).await;
+    assert_eq!((answer.status, answer.text()), (401, ""));
+    assert!(answer.header("www-authenticate").contains("invalid_token"));
     assert_eq!(web.call("/introspect", &[]).to(gateway).await.error(), "invalid_request");
     assert_eq!(Call::get("/introspect?token=x").to(gateway).await.status, 405);
     let twice = Call::form("/introspect", &[("token", "a"), ("token", "b")]);

@@ -96,6 +96,24 @@ async fn an_id_token_that_expired_long_ago_is_still_a_hint() {
 }
 
 #[tokio::test]
+async fn oidcc_no_post_logout_redirect_uri_ends_the_session_here_and_a_bad_id_token_hint_asks() {
+    let gateway = shared::demo();
+    let leaver = Leaver::register(gateway, "leaver-here");
+    let (mut browser, tokens, hint) = leaver.signed_in(gateway).await;
+    for bad in ["x", "a.b.c", tokens.access.as_str()] {
+        let page = leave(gateway, &mut browser, &[("id_token_hint", bad)]).await;
+        assert!(page.text().contains("Sign out?"), "{bad}: {}", page.text());
+        let sent =
+            leave(gateway, &mut browser, &[("id_token_hint", bad), ("post_logout_redirect_uri", BYE)]).await;
+        assert_eq!((sent.status, sent.header("location")), (400, ""), "{bad}");
+    }
+    assert!(lives(gateway, &tokens).await);
+    let page = leave(gateway, &mut browser, &[("id_token_hint", &hint)]).await;
+    assert!(page.status == 200 && page.text().contains("Signed out"), "{}", page.text());
+    assert!(!lives(gateway, &tokens).await);
+}
+
+#[tokio::test]
 async fn o31_without_a_hint_of_this_session_the_person_is_asked_and_may_say_no() {
     let gateway = shared::demo();
     let leaver = Leaver::register(gateway, "leaver-asking");

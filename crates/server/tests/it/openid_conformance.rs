@@ -285,3 +285,70 @@ async fn oidcc_userinfo_get_and_post_header_answer_and_a_body_says_nothing() {
     let body = Call::form("/userinfo", &[("access_token", &tokens.access)]);
     assert_eq!(body.to(gateway).await.status, 401);
 }
+
+#[tokio::test]
+async fn oidcc_scope_email_and_scope_profile_tell_what_they_are_for() {
+    let gateway = shared::demo();
+    let file = gateway.scratch().write("scope-person", "quiet-otter-climbs-scopes");
+    let words = ["user", "add", "scope-person", "--role", "physician", "--fhir-user", "Practitioner/sp"];
+    let more = ["--email", "sp@example.org", "--password-file", file.to_str().unwrap()];
+    gateway.command(&[&words[..], &more].concat());
+    let words = ["client", "add", "scope-app", "--kind", "public", "--redirect-uri", CALLBACK];
+    gateway.command(&[&words[..], &["--scope", "openid profile email"]].concat());
+    let person = Person { name: "scope-person".to_owned(), password: "quiet-otter-climbs-scopes".to_owned() };
+    for (scope, email, fhir_user) in [
+        ("openid", None, None),
+        ("email openid", Some("sp@example.org"), None),
+        ("openid profile", None, Some("Practitioner/sp")),
+        ("email openid profile", Some("sp@example.org"), Some("Practitioner/sp")),
+    ] {
+        let app = App { client: "scope-app", route: "", ..App::public(scope) };
+        let tokens = app.tokens(gateway, &person).await;
+        assert_eq!(tokens.answer["scope"], scope);
+        let info = Call::get("/userinfo").bearer(&tokens.access).to(gateway).await.json();
+        assert_eq!((info["email"].as_str(), info["fhirUser"].as_str()), (email, fhir_user), "{scope}");
+    }
+}
+
+#[tokio::test]
+async fn oidcc_discovery_endpoint_verification_has_what_each_plan_asks_for() {
+    let gateway = shared::demo();
+    let metadata = Call::get("/.well-known/openid-configuration").to(gateway).await.json();
+    let at = |name: &str| metadata[name].as_str().unwrap().strip_prefix(&gateway.issuer).unwrap().to_owned();
+    for (name, path) in [
+        ("authorization_endpoint", "/authorize"),
+        ("token_endpoint", "/token"),
+        ("jwks_uri", "/jwks"),
+        ("end_session_endpoint", "/end-session"),
+        ("pushed_authorization_request_endpoint", "/par"),
+        ("backchannel_authentication_endpoint", "/backchannel-authentication"),
+    ] {
+        assert_eq!(at(name), path, "{name}");
+    }
+    for flag in [
+        "backchannel_logout_supported",
+        "backchannel_logout_session_supported",
+        "claims_parameter_supported",
+        "request_parameter_supported",
+        "authorization_response_iss_parameter_supported",
+    ] {
+        assert_eq!(metadata[flag], true, "{flag}");
+    }
+    let lists = |name: &str, value: &str| metadata[name].as_array().unwrap().iter().any(|one| one == value);
+    for (name, value) in [
+        ("token_endpoint_auth_methods_supported", "private_key_jwt"),
+        ("token_endpoint_auth_signing_alg_values_supported", "PS256"),
+        ("id_token_signing_alg_values_supported", "RS256"),
+        ("request_object_signing_alg_values_supported", "ES256"),
+        ("dpop_signing_alg_values_supported", "ES256"),
+        ("code_challenge_methods_supported", "S256"),
+        ("backchannel_token_delivery_modes_supported", "poll"),
+        ("backchannel_token_delivery_modes_supported", "ping"),
+        ("backchannel_authentication_request_signing_alg_values_supported", "PS256"),
+        ("grant_types_supported", "urn:openid:params:grant-type:ciba"),
+        ("scopes_supported", "openid"),
+        ("claims_supported", "sub"),
+    ] {
+        assert!(lists(name, value), "{name} {value}");
+    }
+}

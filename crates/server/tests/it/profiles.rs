@@ -240,3 +240,102 @@ fn a_registration_that_its_profile_does_not_allow_is_refused() {
     }
     assert!(!gateway.try_command(&["client", "add", "x", "--kind", "public", "--profile", "strict"]).success);
 }
+
+impl Keyed {
+    /// A good request object of an application with these changes; what is `null` is left out.
+    fn object(&self, gateway: &Gateway, jti: &str, changes: &Value) -> String {
+        let mut claims = json!({});
+        for (name, value) in (App { client: &self.id, ..App::public(SCOPE) }).request(gateway) {
+            claims[name] = value.into();
+        }
+        let (from, until) = (now(), now().saturating_add(60));
+        for (name, value) in [
+            ("iss", json!(self.id)),
+            ("aud", json!(gateway.issuer)),
+            ("nbf", json!(from)),
+            ("exp", json!(until)),
+            ("jti", json!(jti)),
+        ] {
+            claims[name] = value;
+        }
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        jws::sign(&self.key, "oauth-authz-req+jwt", &claims).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn fapi2_par_ensure_client_assertions_nbf_8_seconds_in_the_future_is_accepted_and_others_are_not() {
+    let gateway = shared::demo();
+    let fields = [("grant_type", "client_credentials"), ("scope", "none")];
+    for (profile, eight_ahead) in [("fapi2", true), ("smart", false)] {
+        let (client, _) = Keyed::register(gateway, &format!("skew-{profile}"), profile, Algorithm::ES256);
+        for (ahead, expected) in [(0, true), (8, eight_ahead), (61, false)] {
+            for name in ["nbf", "iat"] {
+                let claims = json!({ "aud": gateway.issuer, name: now() + ahead });
+                let answer = client.call("/token", &fields, &claims).to(gateway).await;
+                assert_eq!(answer.error() != "invalid_client", expected, "{profile} {name} {ahead}");
+            }
+        }
+        let par = json!({ "aud": format!("{}/par", gateway.issuer) });
+        assert_eq!(
+            client.call("/par", &[], &par).to(gateway).await.error(),
+            "invalid_client",
+            "another audience"
+        );
+    }
+    assert_eq!(Call::get("/par").to(gateway).await.status, 405);
+}
+
+#[tokio::test]
+async fn fapi2_ensure_request_objects_are_of_their_time_their_algorithm_and_used_once() {
+    let gateway = shared::demo();
+    let (client, _) = Keyed::register(gateway, "fapi-objects", "fapi2", Algorithm::ES256);
+    let push = async |client: &Keyed, object: &str| {
+        let fields = [("request", object), ("state", "outside")];
+        client.call("/par", &fields, &json!({ "aud": gateway.issuer })).to(gateway).await
+    };
+    for (number, (changes, error)) in [
+        (json!({}), ""),
+        (json!({ "nbf": now() + 8 }), ""),
+        (json!({ "state": "s".repeat(384) }), ""),
+        (json!({ "jti": null, "state": null }), ""),
+        (json!({ "nbf": now() + 65, "exp": now() + 90 }), "invalid_request_object"),
+        (json!({ "nbf": now() - 3700 }), "invalid_request_object"),
+        (json!({ "nbf": null }), "invalid_request_object"),
+        (json!({ "redirect_uri": null }), "invalid_request"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = push(&client, &client.object(gateway, &format!("object-{number}"), &changes)).await;
+        assert_eq!(answer.error(), error, "{changes}: {}", answer.text());
+    }
+    let object = client.object(gateway, "twice", &json!({}));
+    assert_eq!(push(&client, &object).await.status, 201);
+    assert_eq!(refused(&push(&client, &object).await), (400, "invalid_request_object".into()), "once");
+    // A key that is good for other clients: RS256 is nothing that this profile signs with.
+    let rsa = SigningKey::generate(Algorithm::RS256).unwrap();
+    let jwks = json!({ "keys": [client.key.public_jwk(), rsa.public_jwk()] });
+    let file = gateway.scratch().write("fapi-objects-rsa.json", jwks.to_string());
+    let words = [
+        "client",
+        "add",
+        "fapi-rsa",
+        "--kind",
+        "confidential",
+        "--profile",
+        "fapi2",
+        "--auth-method",
+        "private_key_jwt",
+    ];
+    let more = ["--jwks-file", file.to_str().unwrap(), "--redirect-uri", CALLBACK, "--scope", SCOPE];
+    gateway.command(&[&words[..], &more].concat());
+    let both = Keyed { id: "fapi-rsa".to_owned(), key: client.key };
+    let by_rsa = Keyed { id: "fapi-rsa".to_owned(), key: rsa }.object(gateway, "rsa", &json!({}));
+    assert_eq!(refused(&push(&both, &by_rsa).await), (400, "invalid_request_object".into()));
+    let by_ec = both.object(gateway, "ec", &json!({}));
+    assert_eq!(push(&both, &by_ec).await.status, 201);
+}

@@ -162,7 +162,7 @@ async fn admit_anybody(server: &AuthorizationServer, origin: &Origin) -> Result<
             let _ = server.journal.append(&record, ()).await.map_err(OAuthError::from)?;
         }
     }
-    Err(Refusal::TooMany)
+    Err(Refusal::TooMany { retry_after: 3600_u32.div_ceil(server.registration.per_hour.max(1)) })
 }
 
 /// Somebody whose token opens nothing here: recorded, and counted against their address.

@@ -55,6 +55,25 @@ async fn oidcc_registration_jwks_uri_the_keys_under_an_address_count_and_those_t
 }
 
 #[tokio::test]
+async fn o24_a_registered_address_of_keys_leads_into_no_network_of_ours() {
+    let scratch = Scratch::new("dcr-private");
+    certificates(scratch.path());
+    let server = Secured::start(scratch.path(), Certificates::NotWanted).await;
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    publish(&server, &key);
+    let gateway = serve_here(scratch, OPEN, 9);
+    for host in ["localhost", "127.0.0.1", "[::1]"] {
+        let address = format!("https://{host}:{}/keys", server.port);
+        let asked = json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": address });
+        let told = registered(&register(&asked).to(&gateway).await);
+        let refresh = [("grant_type", "refresh_token"), ("refresh_token", "x")];
+        let answer = ask(&gateway, text(&told, "client_id"), &key, host, &refresh).await;
+        assert_eq!(answer.error(), "invalid_client", "{host}");
+    }
+    assert_eq!(server.seen.lock().unwrap().keys_asked, 0);
+}
+
+#[tokio::test]
 async fn oidcc_redirect_uri_query_is_part_of_the_address() {
     let gateway = serve("dcr-query", OPEN, 9);
     let with_query = format!("{CALLBACK}?foo=bar");

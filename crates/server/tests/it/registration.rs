@@ -278,6 +278,7 @@ async fn o25_a_document_that_changes_is_judged_as_the_first_was() {
     let tokens = app(&less).tokens(&gateway, &gateway.person("billing", &[])).await;
     assert_eq!(tokens.answer["scope"], "offline_access openid orders.read");
     publish(&server, "/less", &json!({ "scope": "openid offline_access" }));
+    assert_eq!(Call::get("/userinfo").bearer(&tokens.access).to(&gateway).await.status, 200);
     let paths = ["/narrowed", "/secret", "/service", "/other", "/down", "/gone"];
     for path in paths {
         publish(&server, path, &json!({}));
@@ -309,6 +310,11 @@ async fn o25_a_document_that_changes_is_judged_as_the_first_was() {
     }
     let refreshed = Tokens::of(&app(&less).refresh_call(tokens.refresh()).to(&gateway).await);
     assert_eq!(refreshed.answer["scope"], "offline_access openid", "what it has already shrinks too");
+    assert_eq!(
+        Call::get("/userinfo").bearer(&tokens.access).to(&gateway).await.status,
+        401,
+        "cut with the change"
+    );
     let id = address(&server, "/narrowed");
     let shown: Value =
         serde_json::from_str(&gateway.command(&["client", "show", &id, "--output", "json"])).unwrap();

@@ -1,6 +1,6 @@
 //! A client reads, changes and ends its own registration (RFC 7592); row O25 of the corpus again, for the sibling paths.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use crate::dynamic_registration::{
     shown, text,
 };
 use crate::fakes::upstream::Upstream;
+use crate::faults::limit_files;
 use crate::gateway::Gateway;
 use crate::parallel::{FIFTY, at_once};
 use crate::wire::{Answer, Call, encode};
@@ -297,4 +298,35 @@ async fn o10_a_change_that_races_with_issuing_leaves_no_token_what_it_took() {
         }
         told = changed(&change(&narrowed, &json!({})).to(&gateway).await);
     }
+}
+
+#[tokio::test]
+async fn while_the_log_cannot_be_written_nobody_is_registered_told_or_changed() {
+    let gateway = serve("dcrm-unwritable", OPEN, 9);
+    let told = registered(&register(&json!({})).to(&gateway).await);
+    let before = clients(&gateway);
+    if !limit_files(&gateway, "0") {
+        println!("skipped: prlimit is not there or not allowed");
+        return;
+    }
+    for call in [register(&json!({})), read(&told), change(&told, &json!({ "scope": "openid" }))] {
+        let answer = call.to(&gateway).await;
+        assert_eq!((answer.status, answer.error().as_str()), (503, "temporarily_unavailable"));
+        assert!(!answer.text().contains("dyn-"), "{}", answer.text());
+    }
+    let refused = register(&json!({ "redirect_uris": ["javascript:x"] })).to(&gateway).await;
+    assert_eq!(refused.status, 503, "a refusal is not recorded either");
+    assert!(limit_files(&gateway, "unlimited"));
+    let begun = Instant::now();
+    loop {
+        let answer = read(&told).to(&gateway).await;
+        if answer.status == 200 {
+            assert_eq!(answer.json(), told, "with the token that it had");
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not recover");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(clients(&gateway), before);
+    registered(&register(&json!({})).to(&gateway).await);
 }

@@ -13,8 +13,10 @@ pub(super) enum Refusal {
     Token,
     /// Registrations of this kind may not be changed now. RFC 7592 section 2.2.
     Forbidden,
-    /// Too many from this address. RFC 6585 section 4.
-    TooMany,
+    /// Too many from this address; after so many seconds there may be another. RFC 6585 section 4.
+    TooMany {
+        retry_after: u32,
+    },
 }
 
 impl From<OAuthError> for Refusal {
@@ -34,9 +36,9 @@ impl IntoResponse for Refusal {
                 response
             }
             Self::Forbidden => StatusCode::FORBIDDEN.into_response(),
-            Self::TooMany => {
+            Self::TooMany { retry_after } => {
                 let mut response = StatusCode::TOO_MANY_REQUESTS.into_response();
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("3600"));
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
                 response
             }
         }

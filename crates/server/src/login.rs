@@ -1,4 +1,5 @@
-//! Pages and steps of signing in: who you are, whose record, whether the application may; setting a password; signing out.
+//! Pages and steps of signing in: who you are, whose record and which visit, whether the application may; setting a
+//! password; signing out.
 
 mod account;
 mod apps;

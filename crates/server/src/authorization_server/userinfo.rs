@@ -68,6 +68,8 @@ pub(super) async fn get(
         Ok(grant) => grant.flatten(),
         Err(error) => return OAuthError::from(error).into_response(),
     };
+    // What another client asked for is not for whoever exchanged its token.
+    let grant = grant.filter(|grant| grant.client_id.as_str() == claims.client_id.as_str());
     let asked = |claim| grant.as_ref().is_some_and(|grant| grant.claims.userinfo.contains(&claim));
     let wants = |names: &[&str]| names.iter().any(|name| scopes.contains(name));
     let info = UserInfo {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use chartgate_access::grant::authorization_code::{ConsentGiven, EncounterPick};
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::caller::{CallerKind, Facts};
 use chartgate_access::pdp::decide::{Decision, Question, RecordAction};
@@ -59,6 +60,9 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     };
     let Asked { handle, begun: Begun { digest, mut pending, .. }, .. } = asked;
     pending.patient = Some(patient);
+    // What was said of another patient says nothing of this one.
+    pending.encounter = EncounterPick::NotYet;
+    pending.consent = ConsentGiven::NotYet;
     match login.store.write(move |sql| sql.update_pending(&digest, &pending)).await {
         Ok(()) => see_other(&format!("/authorize/continue?request={handle}")),
         Err::<_, StoreError>(error) => unavailable(&error),

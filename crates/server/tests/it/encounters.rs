@@ -61,6 +61,13 @@ async fn smart_364_a_person_picks_the_encounter_that_an_application_is_told_of()
         let again = browser.submit(gateway, &page, &[("encounter", odd)]).await;
         assert!(again.text().contains("That is not a visit of this patient."), "{odd}: {}", again.text());
     }
+    // Whoever goes back to pick another patient is asked for that one's encounter.
+    let patients = browser.follow(gateway, &start(gateway, &app, &[])).await;
+    let first = browser.submit(gateway, &patients, &[("patient", patient)]).await;
+    browser.submit(gateway, &first, &[("encounter", &offered(&first)[0])]).await;
+    let other = browser.submit(gateway, &patients, &[("patient", gateway.panel("dana")[0])]).await;
+    assert!(other.text().contains("Choose a visit"), "{}", other.text());
+    assert!(offered(&other).iter().all(|id| id.starts_with(gateway.panel("dana")[0])));
     let page = browser.submit(gateway, &page, &[("encounter", &encounters[1])]).await;
     assert!(page.text().contains("Allow access?") && page.text().contains(&encounters[1]), "{}", page.text());
     let tokens =

@@ -211,3 +211,20 @@ async fn o15_o26_whatever_ends_the_subject_token_ends_what_was_exchanged_for_it(
         }
     }
 }
+
+#[tokio::test]
+async fn o26_what_a_client_asked_for_by_name_is_not_told_to_whoever_exchanged_its_token() {
+    let gateway = shared::demo();
+    let trio = Trio::register(gateway, "claims");
+    let app = trio.app.app();
+    let mut request = app.request(gateway);
+    request.push(("claims", r#"{"userinfo":{"fhirUser":null}}"#.to_owned()));
+    let fields: Vec<(&str, &str)> = request.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let dana = gateway.demo_person("dana");
+    let redirect = app.authorize_with(gateway, &mut Browser::default(), &dana, &fields).await;
+    let tokens = Tokens::of(&app.exchange_call(&redirect.get("code").unwrap()).to(gateway).await);
+    let agents = Tokens::of(&trio.agent.exchange(&tokens.access, &[]).to(gateway).await);
+    let told = async |token: &str| Call::get("/userinfo").bearer(token).to(gateway).await.json();
+    assert_eq!(told(&tokens.access).await, json!({ "sub": "dana", "fhirUser": "Practitioner/dana" }));
+    assert_eq!(told(&agents.access).await, json!({ "sub": "dana" }));
+}

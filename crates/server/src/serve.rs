@@ -37,11 +37,6 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// How often activity is written and old cut-offs are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
-/// Longer than the allocator keeps what was freed.
-const GIVE_BACK_EVERY: Duration = Duration::from_millis(250);
-/// One that has pages of its own. Nothing is written in it, so it takes no memory.
-const LARGE_BLOCK: usize = 64 << 20;
-
 /// How long streams have, once connections are drained, to get their last record.
 const STREAMS_TIME: Duration = Duration::from_secs(5);
 
@@ -129,7 +124,6 @@ pub(crate) async fn run(
     record(&app, Event::Started, &[]).await?;
     tracing::info!(issuer = app.config.issuer, "serving");
     ready()?;
-    tokio::spawn(give_back_memory());
     until_stopped(&app, &current, &certificate).await?;
 
     tracing::info!("draining");
@@ -146,15 +140,6 @@ pub(crate) async fn run(
     record(&app, Event::Stopped, &[]).await?;
     tokio::task::spawn_blocking(move || app.close()).await?;
     Ok(())
-}
-
-/// Lets go of what only starting needed: hashing a password takes 19 MiB. The allocator looks for what it can give back to
-/// the system when it frees a large block, some time after that was freed; an idle gateway frees none.
-async fn give_back_memory() {
-    for _ in 0..3 {
-        tokio::time::sleep(GIVE_BACK_EVERY).await;
-        drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE_BLOCK)));
-    }
 }
 
 fn connection_limits(listen: &config::Listen) -> Limits {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use tower::{Layer, Service};
@@ -81,7 +82,10 @@ fn answer<R: Default>(refused: Refused, scopes: Option<&ScopeSet>) -> Response<R
         Refused::Malformed => {
             (StatusCode::BAD_REQUEST, header::WWW_AUTHENTICATE, "Bearer error=\"invalid_request\"".to_owned())
         }
-        Refused::Proof(_) | Refused::Replayed => (
+        Refused::Proof(ProofError::TooMany) | Refused::TooOld => {
+            (StatusCode::SERVICE_UNAVAILABLE, header::RETRY_AFTER, "1".to_owned())
+        }
+        Refused::Proof(_) => (
             StatusCode::UNAUTHORIZED,
             header::WWW_AUTHENTICATE,
             "DPoP error=\"invalid_dpop_proof\"".to_owned(),
@@ -94,7 +98,6 @@ fn answer<R: Default>(refused: Refused, scopes: Option<&ScopeSet>) -> Response<R
             header::WWW_AUTHENTICATE,
             format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
         ),
-        Refused::TooOld => (StatusCode::SERVICE_UNAVAILABLE, header::RETRY_AFTER, "1".to_owned()),
     };
     let mut response = Response::new(R::default());
     *response.status_mut() = status;

@@ -1,11 +1,12 @@
 //! Proofs that a caller holds the key that its token is bound to. RFC 9449.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use chartgate_protocol::jose::Algorithm;
-use chartgate_protocol::oauth::dpop::{Freshness, ProofVerifier, ProvenKey, ProvenRequest, TargetUri};
+use chartgate_protocol::jose::{Algorithm, Thumbprint};
+use chartgate_protocol::oauth::dpop::{
+    Freshness, ProofVerifier, ProvenKey, ProvenRequest, TargetUri, UsedProofs,
+};
 use chartgate_values::Timestamp;
 use http::{Method, Uri};
 
@@ -13,14 +14,12 @@ use crate::verifier::{Refused, StartError};
 
 /// How old a proof may be, and how far ahead.
 const FRESHNESS: Freshness = Freshness { past: Duration::from_secs(60), ahead: Duration::from_secs(5) };
-/// How many proofs are remembered: beyond that none is taken until some are over.
-const REMEMBERED: usize = 100_000;
 
 /// What proofs are held against, and which were used.
 pub(crate) struct Proofs {
     base: String,
-    /// When each may be forgotten, by key and name.
-    used: Mutex<HashMap<(String, String), Timestamp>>,
+    /// Each on the account of its key.
+    used: Mutex<UsedProofs<Thumbprint>>,
 }
 
 impl Proofs {
@@ -50,17 +49,6 @@ impl Proofs {
     /// Takes a proof for this once.
     pub(crate) fn use_up(&self, proven: &ProvenKey, now: Timestamp) -> Result<(), Refused> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = (proven.thumbprint.as_str().to_owned(), proven.jti.as_str().to_owned());
-        if used.get(&name).is_some_and(|ends| *ends > now) {
-            return Err(Refused::Replayed);
-        }
-        if used.len() >= REMEMBERED {
-            used.retain(|_, ends| *ends > now);
-        }
-        if used.len() >= REMEMBERED {
-            return Err(Refused::Replayed);
-        }
-        used.insert(name, FRESHNESS.ends(proven.iat));
-        Ok(())
+        Ok(used.use_up(proven, proven.thumbprint.clone(), FRESHNESS.ends(proven.iat), now)?)
     }
 }

@@ -44,12 +44,9 @@ pub enum Refused {
     /// There is not one token, sent as RFC 6750 section 2.1 or RFC 9449 section 7.1 has it.
     #[error("malformed Authorization")]
     Malformed,
-    /// The proof beside it does not hold, or was seen before.
+    /// The proof beside it does not hold, was seen before, or cannot be remembered.
     #[error(transparent)]
     Proof(#[from] ProofError),
-    /// A proof that was seen before, or more of them at the same time than can be remembered.
-    #[error("the proof was used before")]
-    Replayed,
     /// The token does not hold, or is bound to a key that was not proved.
     #[error(transparent)]
     Token(#[from] Rejection),

@@ -16,10 +16,12 @@ use crate::json::Object;
 mod credentials;
 mod nonce;
 mod target_uri;
+mod used;
 
 pub use credentials::{Credentials, CredentialsError};
 pub use nonce::{NonceAge, NonceKeyError, Nonces, StaleNonce};
 pub use target_uri::{NotATarget, TargetUri};
+pub use used::UsedProofs;
 
 /// What a proof has to be in order to be accepted, whatever the request.
 #[derive(Clone, Copy, Debug)]

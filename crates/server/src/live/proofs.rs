@@ -3,25 +3,22 @@
 //! What is remembered of proofs dies with the process, and so does the key of the nonces, of which every proof has to hold
 //! one: none that an earlier run took is good now.
 
-mod used;
-
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use chartgate_access::ids::ClientId;
 use chartgate_protocol::jose::claims::Confirmation;
 use chartgate_protocol::jose::{Algorithm, Presentation, Rejection, Thumbprint};
 use chartgate_protocol::oauth::dpop::{
     Credentials, Freshness, NonceAge, NonceKeyError, Nonces, ProofError, ProofVerifier, ProvenKey,
-    ProvenRequest, TargetUri,
+    ProvenRequest, TargetUri, UsedProofs,
 };
 use chartgate_values::{Entropy, Timestamp};
 use http::HeaderValue;
 
-use crate::entropy::{SystemEntropy, digest_of};
+use crate::entropy::SystemEntropy;
 use crate::net::access_token::Scheme;
 use crate::net::door::Door;
-pub(crate) use used::Prover;
-use used::UsedProofs;
 
 /// What proofs may be signed with.
 const ALGORITHMS: [Algorithm; 5] =
@@ -38,7 +35,7 @@ pub(crate) struct Proofs {
     /// The bases of the URIs that proofs are for: at the main listener, and at the one that asks for certificates.
     bases: Bases,
     nonces: Nonces,
-    used: Mutex<UsedProofs>,
+    used: Mutex<UsedProofs<Prover>>,
 }
 
 /// By what URLs clients know our listeners.
@@ -132,9 +129,8 @@ impl Proofs {
     /// # Errors
     /// [`ProofError::Replayed`], or [`ProofError::TooMany`] if it cannot be remembered.
     pub(crate) fn use_up(&self, key: &ProvenKey, by: Prover, now: Timestamp) -> Result<(), ProofError> {
-        let name = digest_of(format!("{} {}", key.thumbprint, key.jti));
         let ends = FRESHNESS.ends(key.iat);
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).add(name, by, ends, now)
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).use_up(key, by, ends, now)
     }
 
     /// The nonce to be given beside an answer, where the next proof needs another than this one had.
@@ -164,6 +160,17 @@ pub(crate) fn challenges(tried: Scheme, error: &[(&str, &str)], always: &[(&str,
     let bearer = challenge(Scheme::Bearer, "Bearer", &[]);
     let dpop = challenge(Scheme::Dpop, "DPoP", &[("algs", &algorithms)]);
     bearer.into_iter().chain(dpop).collect()
+}
+
+/// Who showed a proof, and has it on their account.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Prover {
+    /// A client that has shown who it is, or what was granted to it.
+    Client(ClientId),
+    /// Anybody who says that they are this public client.
+    Unproven(ClientId),
+    /// Whoever has a token that is bound to this key.
+    Key(Thumbprint),
 }
 
 /// On whose account a proof beside a token of this key goes.

@@ -32,7 +32,7 @@ mod authenticated;
 mod not_authenticated;
 
 /// Tokens whose proof is kept.
-const REMEMBERED: usize = 20_000;
+const REMEMBERED: usize = 8_192;
 
 /// Verifies the tokens of all routes.
 pub(super) struct Authenticator {

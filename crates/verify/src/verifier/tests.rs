@@ -172,7 +172,7 @@ async fn o13_a_bound_token_needs_a_proof_of_its_key_for_this_request_once() {
         assert_eq!(lab.check(&dpop, Some(&wrong)).await, Err(Refused::Proof(cause)), "{change}");
     }
     assert_eq!(lab.check(&dpop, Some(&proof)).await, Ok("dana".to_owned()));
-    assert_eq!(lab.check(&dpop, Some(&proof)).await, Err(Refused::Replayed));
+    assert_eq!(lab.check(&dpop, Some(&proof)).await, Err(Refused::Proof(ProofError::Replayed)));
     let next = holder.proof("p-3", &token, &json!({}));
     assert_eq!(lab.check(&dpop, Some(&next)).await, Ok("dana".to_owned()));
     // A certificate cannot be shown here.

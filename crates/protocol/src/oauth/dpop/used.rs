@@ -4,30 +4,19 @@
 //! else's room.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
-use chartgate_access::ids::ClientId;
-use chartgate_protocol::jose::Thumbprint;
-use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_values::Timestamp;
 
-/// Who showed a proof, and has it on their account.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Prover {
-    /// A client that has shown who it is, or what was granted to it.
-    Client(ClientId),
-    /// Anybody who says that they are this public client.
-    Unproven(ClientId),
-    /// Whoever has a token that is bound to this key.
-    Key(Thumbprint),
-}
+use super::{ProofError, ProvenKey};
 
-/// The memory.
-#[derive(Debug, Default)]
-pub(super) struct UsedProofs {
+/// The memory. Each proof is on the account of somebody, an `A`.
+#[derive(Debug)]
+pub struct UsedProofs<A> {
     names: HashSet<Arc<str>>,
-    by_end: BTreeMap<(Timestamp, u64), (Arc<str>, Prover)>,
-    counts: HashMap<Prover, usize>,
+    by_end: BTreeMap<(Timestamp, u64), (Arc<str>, A)>,
+    counts: HashMap<A, usize>,
     number: u64,
 }
 
@@ -36,15 +25,28 @@ const EACH: usize = 50_000;
 /// As many as there may be at all, which is memory of a few hundred bytes each.
 const ALL: usize = 1_000_000;
 
-impl UsedProofs {
-    /// Takes a proof that is not accepted any more from `ends` on.
-    pub(super) fn add(
+impl<A> Default for UsedProofs<A> {
+    fn default() -> Self {
+        Self { names: HashSet::new(), by_end: BTreeMap::new(), counts: HashMap::new(), number: 0 }
+    }
+}
+
+impl<A: Clone + Eq + Hash> UsedProofs<A> {
+    /// Takes a proof for this once, on the account of `by`. From `ends` on it is not accepted any more for its age.
+    ///
+    /// # Errors
+    /// [`ProofError::Replayed`], or [`ProofError::TooMany`] if no more are remembered for now.
+    pub fn use_up(
         &mut self,
-        name: String,
-        by: Prover,
+        key: &ProvenKey,
+        by: A,
         ends: Timestamp,
         now: Timestamp,
     ) -> Result<(), ProofError> {
+        self.add(format!("{}.{}", key.thumbprint, key.jti), by, ends, now)
+    }
+
+    fn add(&mut self, name: String, by: A, ends: Timestamp, now: Timestamp) -> Result<(), ProofError> {
         self.forget(now);
         if self.names.contains(name.as_str()) {
             return Err(ProofError::Replayed);
@@ -82,38 +84,36 @@ impl UsedProofs {
 mod tests {
     use super::*;
 
-    fn client(id: &str) -> Prover {
-        Prover::Client(id.parse().unwrap())
-    }
-
-    fn add(used: &mut UsedProofs, name: &str, by: Prover, ends: i64, now: i64) -> Result<(), ProofError> {
+    fn add(
+        used: &mut UsedProofs<&'static str>,
+        name: &str,
+        by: &'static str,
+        ends: i64,
+        now: i64,
+    ) -> Result<(), ProofError> {
         used.add(name.to_owned(), by, Timestamp::from_unix(ends), Timestamp::from_unix(now))
     }
 
     #[test]
     fn o13_a_proof_is_used_once_until_it_would_be_refused_for_its_age() {
         let mut used = UsedProofs::default();
-        assert_eq!(add(&mut used, "a", client("app"), 60, 0), Ok(()));
-        assert_eq!(add(&mut used, "a", client("app"), 60, 59), Err(ProofError::Replayed));
-        assert_eq!(add(&mut used, "a", client("other"), 60, 59), Err(ProofError::Replayed));
-        assert_eq!(add(&mut used, "b", client("app"), 120, 60), Ok(()));
+        assert_eq!(add(&mut used, "a", "app", 60, 0), Ok(()));
+        assert_eq!(add(&mut used, "a", "app", 60, 59), Err(ProofError::Replayed));
+        assert_eq!(add(&mut used, "a", "other", 60, 59), Err(ProofError::Replayed));
+        assert_eq!(add(&mut used, "b", "app", 120, 60), Ok(()));
         assert_eq!((used.names.len(), used.by_end.len(), used.counts.len()), (1, 1, 1), "a is forgotten");
     }
 
     #[test]
     fn o13_whoever_has_too_many_gets_no_more_and_others_do() {
         let mut used = UsedProofs::default();
-        let stranger = Prover::Unproven("app".parse().unwrap());
+        let stranger = "somebody";
         for number in 0..EACH {
-            assert_eq!(add(&mut used, &format!("s{number}"), stranger.clone(), 60, 0), Ok(()));
+            assert_eq!(add(&mut used, &format!("s{number}"), stranger, 60, 0), Ok(()));
         }
-        assert_eq!(add(&mut used, "more", stranger.clone(), 60, 0), Err(ProofError::TooMany));
-        assert_eq!(
-            add(&mut used, "s0", stranger.clone(), 60, 0),
-            Err(ProofError::Replayed),
-            "none makes room"
-        );
-        assert_eq!(add(&mut used, "more", client("app"), 60, 0), Ok(()), "the client itself");
+        assert_eq!(add(&mut used, "more", stranger, 60, 0), Err(ProofError::TooMany));
+        assert_eq!(add(&mut used, "s0", stranger, 60, 0), Err(ProofError::Replayed), "none makes room");
+        assert_eq!(add(&mut used, "more", "app", 60, 0), Ok(()), "the client itself");
         assert_eq!(add(&mut used, "again", stranger, 120, 60), Ok(()), "once the first are over");
     }
 }

@@ -138,6 +138,7 @@ pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
             ));
         }
     }
+    check_localhost(new.kind, &new.redirect_uris, &new.options.post_logout_redirect_uris)?;
     let is_web = |uri: &&RedirectUri| uri.as_str().starts_with("http");
     if let Some(uri) = new.options.post_logout_redirect_uris.iter().find(|uri| !is_web(uri)) {
         return invalid(format!("`{uri}` has to be https, or http to a loopback address"));
@@ -201,6 +202,27 @@ fn in_profile(mut options: ClientOptions) -> ClientOptions {
         options.id_token_signed_response_alg.get_or_insert(Algorithm::ES256);
     }
     options
+}
+
+/// `localhost` is for programs on the person's machine, which are public clients (RFC 8252 section 8.4). A web application
+/// that keeps a secret elsewhere has no use for it, and what a name resolves to is not for us to say.
+fn check_localhost(
+    kind: ClientKind,
+    redirect_uris: &[RedirectUri],
+    post_logout: &[RedirectUri],
+) -> Result<(), Unregistrable> {
+    let by_name = |uris: &[RedirectUri]| uris.iter().find(|uri| uri.is_localhost_by_name()).cloned();
+    let text = |uri| format!("`{uri}`: plain http to localhost is for public clients");
+    match kind {
+        ClientKind::Public => Ok(()),
+        ClientKind::Confidential | ClientKind::Backend => {
+            match (by_name(redirect_uris), by_name(post_logout)) {
+                (Some(uri), _) => Err(Unregistrable::RedirectUri(text(uri))),
+                (None, Some(uri)) => Err(Unregistrable::Metadata(text(uri))),
+                (None, None) => Ok(()),
+            }
+        }
+    }
 }
 
 /// A certificate is known by one name, or by itself: RFC 8705 sections 2.1.2 and 2.2.2.

@@ -30,8 +30,7 @@ use reading::{choice, choices, grants, keys, redirect_uris, scope, text, texts};
 /// What was understood of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClientMetadata {
-    /// Where codes may be sent. Plain http to `localhost` by name is left out where another is there, for anybody may be
-    /// meant by it.
+    /// Where codes may be sent.
     pub redirect_uris: Vec<RedirectUri>,
     /// How it shows who it is, if it says so.
     pub token_endpoint_auth_method: Option<AuthMethod>,

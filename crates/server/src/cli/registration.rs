@@ -31,6 +31,9 @@ pub(super) struct Registration {
     /// By whose rules it was written: smart, fapi2, mcp or plain.
     #[arg(long, default_value_t = Profile::default())]
     profile: Profile,
+    /// Where browsers may be sent, to the letter: https, a scheme of the application's own, or http to the person's machine
+    /// (`127.0.0.1` and `[::1]` without a port mean any; `localhost`, for public clients alone, means the port it has); may
+    /// be given several times.
     #[arg(long = "redirect-uri")]
     redirect_uris: Vec<RedirectUri>,
     /// A grant by its registered name; may be given several times.

@@ -68,6 +68,8 @@ mod keys;
 #[cfg(test)]
 mod large;
 #[cfg(test)]
+mod localhost;
+#[cfg(test)]
 mod logout;
 #[cfg(test)]
 mod matrix;

@@ -357,3 +357,29 @@ async fn fifty_at_once_ask_once_and_register_once() {
     assert_eq!(asked(&server, "/app"), 1);
     assert_eq!(added(&gateway, "client.add", &id).len(), 1);
 }
+
+#[tokio::test]
+async fn a_document_may_name_localhost_if_its_client_keeps_no_secret() {
+    let (gateway, server) = serve("cimd-localhost", &listed(), &format!("{OUT}{}", open_orders())).await;
+    let here = "http://localhost:33418/callback";
+    // As editors publish it.
+    publish(&server, "/editor", &json!({ "redirect_uris": [here, CALLBACK] }));
+    let keys: Value = serde_json::to_value(KeySet::from_iter([SigningKey::generate(Algorithm::ES256)
+        .unwrap()
+        .verifying_key()
+        .clone()]))
+    .unwrap();
+    let web = json!({ "redirect_uris": [here, CALLBACK], "token_endpoint_auth_method": "private_key_jwt", "jwks": keys });
+    publish(&server, "/web", &web);
+    let ask = async |path: &str, uri: &str| {
+        let id = address(&server, path);
+        let mut request = app(&id).request(&gateway);
+        request.retain(|(name, _)| !["redirect_uri", "aud"].contains(name));
+        request.push(("redirect_uri", uri.to_owned()));
+        let fields: Vec<(&str, &str)> = request.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Call::get(&format!("/authorize?{}", encode(&fields))).to(&gateway).await.status
+    };
+    assert_eq!(ask("/editor", here).await, 303);
+    assert_eq!(ask("/editor", "http://localhost:33419/callback").await, 400, "another port");
+    assert_eq!((ask("/web", here).await, ask("/web", CALLBACK).await), (400, 400), "not a client at all");
+}

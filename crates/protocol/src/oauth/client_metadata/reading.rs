@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{ClientMetadataError, GrantType, PublishedKeys};
 use crate::json::Object;
 use crate::oauth::https_uri::HttpsUri;
-use crate::oauth::redirect::{RedirectUri, RedirectUriError};
+use crate::oauth::redirect::RedirectUri;
 use crate::oauth::scope::ScopeSet;
 
 /// A member as `T`.
@@ -69,22 +69,17 @@ pub(super) fn redirect_uris(
     object: &Object<'_>,
     name: &'static str,
 ) -> Result<Vec<RedirectUri>, ClientMetadataError> {
-    let (mut found, mut left_out) = (Vec::new(), None);
+    let mut found = Vec::new();
     for uri in texts(object, name)?.unwrap_or_default() {
         if uri.len() > MAX_URI {
             return Err(ClientMetadataError::Member(name));
         }
-        match uri.parse() {
-            Ok(uri) if found.contains(&uri) => {}
-            Ok(uri) => found.push(uri),
-            Err(cause @ RedirectUriError::PlainHttp) if is_localhost(&uri) => left_out = Some(cause),
-            Err(other) => return Err(other.into()),
+        let uri = uri.parse()?;
+        if !found.contains(&uri) {
+            found.push(uri);
         }
     }
-    match left_out {
-        Some(cause) if found.is_empty() => Err(cause.into()),
-        Some(_) | None => Ok(found),
-    }
+    Ok(found)
 }
 
 pub(super) fn keys(object: &Object<'_>) -> Result<Option<PublishedKeys>, ClientMetadataError> {
@@ -104,12 +99,6 @@ pub(super) fn keys(object: &Object<'_>) -> Result<Option<PublishedKeys>, ClientM
 fn has_private_half(keys: &Value) -> bool {
     let keys = keys.get("keys").and_then(Value::as_array).into_iter().flatten();
     keys.into_iter().any(|key| PRIVATE_MEMBERS.iter().any(|name| key.get(name).is_some()))
-}
-
-/// RFC 8252 section 8.3: `localhost` is not recommended, yet many programs list it beside the address.
-fn is_localhost(uri: &str) -> bool {
-    let rest = uri.strip_prefix("http://localhost");
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/', '?']))
 }
 
 const PRIVATE_MEMBERS: [&str; 2] = ["d", "k"];

@@ -40,7 +40,8 @@ fn a_document_says_what_a_client_is() {
     .unwrap();
     let both = BTreeSet::from([GrantType::AuthorizationCode, GrantType::RefreshToken]);
     assert_eq!(editor.grant_types, Some(both));
-    assert_eq!(editor.redirect_uris, ["http://127.0.0.1/callback".parse().unwrap()]);
+    let here = ["http://localhost/callback", "http://127.0.0.1/callback"].map(|uri| uri.parse().unwrap());
+    assert_eq!(editor.redirect_uris, here);
     assert_eq!(editor.demands, BTreeSet::from([Demand::DpopBoundTokens]));
     let with = |name: &str, value: Value| {
         let mut changes = json!({ "token_endpoint_auth_method": "private_key_jwt" });
@@ -147,7 +148,7 @@ fn a_registration_that_is_not_of_its_form_says_nothing() {
             E::Member("authorization_details_types"),
         ),
         (json!({ "redirect_uris": ["https://a.example/#x"] }), E::RedirectUri(RedirectUriError::Fragment)),
-        (json!({ "redirect_uris": ["http://localhost:1/x"] }), E::RedirectUri(RedirectUriError::PlainHttp)),
+        (json!({ "redirect_uris": ["http://LOCALHOST:1/x"] }), E::RedirectUri(RedirectUriError::PlainHttp)),
         (json!({ "post_logout_redirect_uris": ["x"] }), E::Member("post_logout_redirect_uris")),
         (json!({ "redirect_uris": vec!["https://a.example/cb"; 33] }), E::Member("redirect_uris")),
         (json!({ "id_token_signed_response_alg": "HS256" }), E::Member("id_token_signed_response_alg")),
@@ -256,7 +257,6 @@ proptest! {
         prop_assert_eq!(read.is_ok(), backwards.is_ok());
         if let Ok(read) = read {
             prop_assert_eq!(Ok(&read), backwards.as_ref());
-            prop_assert!(read.redirect_uris.iter().all(|uri| !uri.as_str().starts_with("http://localhost")));
             if let Some(PublishedKeys::These(keys)) = &read.keys {
                 prop_assert!(!keys.to_string().contains("\"d\""));
             }

@@ -104,6 +104,7 @@ fn places_for_browsers_have_one_spelling() {
         assert!(bad.parse::<RedirectHost>().is_err(), "{bad}");
     }
     let admits = |host: &str, uri: &str| host.parse::<RedirectHost>().unwrap().admits(&uri.parse().unwrap());
+    assert!(admits("loopback", "http://localhost:7/x") && !admits("localhost", "http://localhost/x"));
     assert!(admits("loopback", "http://[::1]:7/x") && !admits("loopback", "https://127.0.0.1/x"));
     assert!(admits("a.example", "https://A.example:443/x") && !admits("a.example", "https://b.a.example/x"));
     assert!(

@@ -15,6 +15,7 @@ use crate::json::Object;
 use crate::oauth::authorization::{AuthorizationRequest, RequestError};
 use crate::oauth::authorization_details::{AuthorizationDetail, MalformedDetails};
 use crate::oauth::mtls::{CertificateSubject, ClientCertificate, RegisteredCertificates};
+use crate::smart::launch::LaunchRequest;
 use crate::smart::scope::SmartScope;
 
 fn seeds(target: &str) -> std::path::PathBuf {
@@ -255,6 +256,21 @@ fn seeds_and_their_mutations_break_nothing_that_reads_what_is_asked_for_by_name(
     let essential = std::fs::read_to_string(seeds("claims_request").join("demands")).unwrap();
     let (asked, demands) = crate::oidc::claims_request::ClaimsRequest::read(&essential).unwrap();
     assert!(demands.subject.is_some() && demands.acr_values.len() == 2 && asked.is_empty());
+}
+
+#[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_requests_to_launch() {
+    run("launch_request", super::fuzz_launch_request);
+    let read = |seed: &str| {
+        let text = std::fs::read_to_string(seeds("launch_request").join(seed)).unwrap();
+        LaunchRequest::read(&Form::parse(&text).ok()?).ok()
+    };
+    for (seed, items) in [("whole", 1), ("app_alone", 0), ("identifier", 2), ("twin", 2), ("deep", 1)] {
+        assert_eq!(read(seed).unwrap().context.fhir_context.len(), items, "{seed}");
+    }
+    for seed in ["encounter", "long_intent", "repeated", "deeper"] {
+        assert_eq!(read(seed), None, "{seed}");
+    }
 }
 
 #[test]

@@ -272,7 +272,7 @@ impl App {
         let gateway = Arc::new(self.gateway(config, Arc::clone(&issuers), lasting)?);
         let own = self.own_endpoints(config, lasting, Arc::clone(&gateway))?;
         self.issuers.replace(issuers);
-        Ok(FrontDoor::new(self, gateway, own))
+        Ok(FrontDoor::new(self, config.registration.clone(), gateway, own))
     }
 
     fn gateway(

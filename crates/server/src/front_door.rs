@@ -15,14 +15,14 @@ use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
 use crate::app::App;
-use crate::config::Network;
+use crate::config::{Network, Registration};
 use crate::live::client_origins::ClientOrigins;
 use crate::net::body::{self, BodyError};
 use crate::net::listen::Peer;
 use crate::net::origin::Origin;
 use crate::net::throttle::{Admission, Throttle};
 use crate::pep::{Gateway, Standing};
-use cross_origin::{Called, CrossOrigin};
+use cross_origin::{Called, Callers, CrossOrigin};
 
 /// Bodies of our own endpoints are short forms, each with its own limit; beyond this they are not even read.
 const LONGEST_FORM: u64 = 1 << 20;
@@ -32,6 +32,7 @@ pub(crate) struct FrontDoor {
     gateway: Arc<Gateway>,
     own: Router,
     origins: ClientOrigins,
+    registration: Registration,
     trusted: Vec<Network>,
     throttle: Arc<Throttle>,
     journal: Journal,
@@ -39,11 +40,12 @@ pub(crate) struct FrontDoor {
 }
 
 impl FrontDoor {
-    pub(crate) fn new(app: &App, gateway: Arc<Gateway>, own: Router) -> Self {
+    pub(crate) fn new(app: &App, registration: Registration, gateway: Arc<Gateway>, own: Router) -> Self {
         Self {
             gateway,
             own,
             origins: ClientOrigins::new(Arc::clone(&app.store), Arc::clone(&app.clock)),
+            registration,
             trusted: app.config.listen.trusted_proxies.clone(),
             throttle: Arc::clone(&app.throttle),
             journal: app.log.journal.clone(),
@@ -68,8 +70,13 @@ impl FrontDoor {
     /// Lets applications in browsers call and read what they are registered for.
     async fn across(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
-        let called = if self.gateway.is_fhir(path) { Some(Called::Fhir) } else { Called::endpoint(path) };
-        let cross = called.and_then(|called| CrossOrigin::of(&request, called, &self.origins));
+        let called = if self.gateway.is_fhir(path) {
+            Some(Called::Fhir)
+        } else {
+            Called::endpoint(path, &self.registration)
+        };
+        let callers = Callers { origins: &self.origins, registration: &self.registration };
+        let cross = called.and_then(|called| CrossOrigin::of(&request, called, &callers));
         if let Some(answer) = cross.as_ref().and_then(CrossOrigin::preflight) {
             return answer;
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chartgate_access::client::{AuthMethod, GrantType};
 use chartgate_access::ids::ClientId;
 use chartgate_access::profile::Profile;
+use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
 
 use super::section::{Reading, Section};
@@ -63,6 +64,19 @@ impl Registration {
             (DocumentHosts::None, _) | (_, None) => false,
             (DocumentHosts::Any, Some(_)) => true,
             (DocumentHosts::These(hosts), Some(host)) => hosts.contains(host),
+        }
+    }
+
+    /// Whether a page of this origin may register clients: one to which browsers may be sent for such clients. So a page
+    /// from elsewhere makes no browser that can reach us register something, where the network is all that keeps others out.
+    pub(crate) fn admits_origin(&self, origin: &str) -> bool {
+        let page = || format!("{origin}/").parse::<RedirectUri>().ok();
+        match self.dynamic {
+            Dynamic::Off => false,
+            Dynamic::Invited | Dynamic::Open => page().is_some_and(|page| {
+                page.origin().as_deref() == Some(origin)
+                    && self.redirect_hosts().iter().any(|host| host.admits(&page))
+            }),
         }
     }
 

@@ -1,16 +1,18 @@
 //! Requests of applications that run in a browser, from another origin. Fetch standard, "CORS protocol"; SMART App Launch
 //! 2.2, requirement 17: from the origins of registered applications the token endpoint and FHIR routes can be called.
+//! Where clients register themselves (RFC 7591, RFC 7592), pages can do so from where browsers may be sent for such clients.
 //!
 //! No cookie is ever let through: what such a request may do is what its token says.
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 
+use crate::config::{Dynamic, Registration};
 use crate::live::client_origins::ClientOrigins;
 
 /// Endpoints of ours that an application calls by itself; the others are for people, for servers, or open to all.
 const ENDPOINTS: [&str; 3] = ["/token", "/revoke", "/userinfo"];
-const FHIR_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, DELETE");
+const RECORD_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, DELETE");
 const ENDPOINT_METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
 const SENT: HeaderValue = HeaderValue::from_static(
     "accept, authorization, content-type, dpop, if-match, if-modified-since, if-none-match, prefer",
@@ -26,16 +28,41 @@ const ASKED_AGAIN: HeaderValue = HeaderValue::from_static("600");
 pub(super) enum Called {
     Fhir,
     Endpoint,
+    /// A registration, or the place of one.
+    Registration,
 }
 
 impl Called {
     /// Which of our own endpoints a path is, if applications call it.
-    pub(super) fn endpoint(path: &str) -> Option<Self> {
-        ENDPOINTS.contains(&path).then_some(Self::Endpoint)
+    pub(super) fn endpoint(path: &str, registration: &Registration) -> Option<Self> {
+        let place =
+            path.strip_prefix("/register").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match registration.dynamic {
+            Dynamic::Invited | Dynamic::Open if place => Some(Self::Registration),
+            Dynamic::Off | Dynamic::Invited | Dynamic::Open => {
+                ENDPOINTS.contains(&path).then_some(Self::Endpoint)
+            }
+        }
     }
 }
 
-/// A request from the origin of a registered application.
+/// Whose pages may call.
+pub(super) struct Callers<'a> {
+    pub(super) origins: &'a ClientOrigins,
+    pub(super) registration: &'a Registration,
+}
+
+impl Callers<'_> {
+    fn admit(&self, origin: &str, called: Called) -> bool {
+        match called {
+            Called::Fhir | Called::Endpoint => self.origins.has(origin),
+            // The first time nobody of this origin is registered yet.
+            Called::Registration => self.registration.admits_origin(origin) || self.origins.has(origin),
+        }
+    }
+}
+
+/// A request from the origin of an application.
 pub(super) struct CrossOrigin {
     origin: HeaderValue,
     called: Called,
@@ -43,15 +70,15 @@ pub(super) struct CrossOrigin {
 }
 
 impl CrossOrigin {
-    /// What a browser says of a request, where the origin is a registered one.
-    pub(super) fn of<B>(request: &Request<B>, called: Called, origins: &ClientOrigins) -> Option<Self> {
+    /// What a browser says of a request, where pages of the origin may call this.
+    pub(super) fn of<B>(request: &Request<B>, called: Called, callers: &Callers<'_>) -> Option<Self> {
         let headers = request.headers();
         let mut named = headers.get_all(header::ORIGIN).iter();
         let (Some(origin), None) = (named.next(), named.next()) else { return None };
-        let known = origins.has(origin.to_str().ok()?);
+        let admitted = callers.admit(origin.to_str().ok()?, called);
         let asks_first = request.method() == Method::OPTIONS
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        known.then(|| Self { origin: origin.clone(), called, asks_first })
+        admitted.then(|| Self { origin: origin.clone(), called, asks_first })
     }
 
     /// The answer to a browser that asks before it sends the request itself.
@@ -62,7 +89,7 @@ impl CrossOrigin {
             let headers = response.headers_mut();
             self.permit(headers);
             let methods = match self.called {
-                Called::Fhir => FHIR_METHODS,
+                Called::Fhir | Called::Registration => RECORD_METHODS,
                 Called::Endpoint => ENDPOINT_METHODS,
             };
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);

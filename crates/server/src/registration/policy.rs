@@ -43,7 +43,7 @@ pub(crate) struct Policy {
 pub(crate) enum RedirectHost {
     /// `*`: wherever a redirect URI may lead.
     Any,
-    /// `loopback`: to a program on the person's own machine.
+    /// `loopback`: to a program on the person's own machine, by an address of it or by the name `localhost`.
     Loopback,
     /// A host, with its port if it is not 443, by https.
     Host(String),
@@ -81,7 +81,8 @@ impl FromStr for RedirectHost {
 }
 
 impl RedirectHost {
-    fn admits(&self, uri: &RedirectUri) -> bool {
+    /// Whether a URI leads there.
+    pub(crate) fn admits(&self, uri: &RedirectUri) -> bool {
         let origin = uri.origin();
         match self {
             Self::Any => true,

@@ -22,6 +22,8 @@ mod codes;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod cross_origin;
+#[cfg(test)]
 mod details;
 #[cfg(test)]
 mod device;

@@ -1,46 +1,45 @@
 //! The one place that builds things. Everything else is given what it needs.
+//!
+//! Here is what is opened once. What a configuration that can be put in force later says is built in `gateway` and
+//! `own_endpoints`.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::path::Path;
+mod data_lock;
+mod gateway;
+mod own_endpoints;
+mod recovery;
+
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
-use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::seal::MasterKey;
 use chartgate_values::{Clock, Secret};
 use tokio::sync::watch;
 
 use crate::admin::Administrator;
+use crate::authorization_server::Followers;
 use crate::authorization_server::back_channel_logout::BackChannelLogout;
-use crate::authorization_server::{self, AuthorizationServer, Followers};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::front_door::FrontDoor;
 use crate::live::approvals::{self, Approvals};
 use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
-use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::proofs::{Bases, Proofs};
-use crate::live::proven::Proven;
 use crate::live::sessions::LiveSessions;
 use crate::live::status_lists::StatusLists;
-use crate::live::tokens::{ASKED_ABOUT, OwnTokens};
 use crate::live::trusted_issuers::{LiveIssuers, TrustedIssuers};
 use crate::log::Log;
-use crate::log_tiles::{self, LogTiles};
-use crate::login::{self, Login};
 use crate::net::client::egress::Egress;
-use crate::net::throttle::{Buckets, Rate, Throttle};
-use crate::net::tls::{Certificate, ClientAuthorities};
+use crate::net::throttle::Throttle;
+use crate::net::tls::Certificate;
 use crate::passwords::Passwords;
-use crate::pep::{Gateway, Streams, Watched};
-use crate::registration::documents::{self, Documents};
+use crate::pep::{Streams, Watched};
 use crate::secrets::Secrets;
 use crate::spool::Spools;
 use crate::store::Store;
+pub(crate) use data_lock::{DataLock, LockError};
 
 /// Everything that runs, opened and recovered, but not listening yet.
 pub(crate) struct App {
@@ -72,37 +71,6 @@ pub(crate) struct Lasting {
     pub(crate) streams: Arc<Streams>,
     pub(crate) spools: Arc<Spools>,
     pub(crate) followers: Arc<Followers>,
-}
-
-/// The data folder, held by whoever may write the store or the log.
-pub(crate) struct DataLock(#[expect(dead_code, reason = "holds the lock while it lives")] File);
-
-/// Why the data folder is not ours.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LockError {
-    /// Somebody else works on it.
-    #[error("the data folder is in use")]
-    Held,
-    /// The disk.
-    #[error("{0}")]
-    File(String),
-}
-
-impl DataLock {
-    /// Takes the folder if nobody has it.
-    ///
-    /// # Errors
-    /// [`LockError`].
-    pub(crate) fn take(data_dir: &Path) -> Result<Self, LockError> {
-        let path = data_dir.join("lock");
-        let error = |e: std::io::Error| LockError::File(format!("{}: {e}", path.display()));
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(error)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(LockError::Held),
-            Err(TryLockError::Error(e)) => Err(error(e)),
-        }
-    }
 }
 
 impl App {
@@ -210,37 +178,6 @@ impl App {
         Ok(app)
     }
 
-    /// Closes the intents that a crash left open, and says what was recovered.
-    fn record_recovery(&self) -> anyhow::Result<()> {
-        let now = self.clock.now();
-        for open in &self.log.recovered.open_intents {
-            let mut record =
-                Record { event: Event::Access, outcome: Outcome::Error, time: now, ..open.record.clone() };
-            record.decision.reason = Some("interrupted".to_owned());
-            let _ = self.log.journal.append_blocking(&record, ())?;
-        }
-        let found = &self.log.recovered;
-        if found.replayed > 0 || found.torn_bytes > 0 || !found.open_intents.is_empty() {
-            let mut record = Record::new(Event::Recovered, Outcome::Allow, now);
-            record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
-            for (name, value) in [
-                ("replayed", found.replayed.to_string()),
-                ("torn_bytes", found.torn_bytes.to_string()),
-                ("interrupted", found.open_intents.len().to_string()),
-            ] {
-                record.detail.insert(name.to_owned(), chartgate_values::Phi::new(value));
-            }
-            let _ = self.log.journal.append_blocking(&record, ())?;
-            tracing::info!(
-                replayed = found.replayed,
-                torn_bytes = found.torn_bytes,
-                interrupted = found.open_intents.len(),
-                "recovered the log"
-            );
-        }
-        Ok(())
-    }
-
     /// What outlives a change of configuration. `stopped` turns true when the gateway goes down.
     ///
     /// # Errors
@@ -273,113 +210,6 @@ impl App {
         let own = self.own_endpoints(config, lasting, Arc::clone(&gateway))?;
         self.issuers.replace(issuers);
         Ok(FrontDoor::new(self, config.registration.clone(), gateway, own))
-    }
-
-    fn gateway(
-        &self,
-        config: &Config,
-        issuers: Arc<TrustedIssuers>,
-        lasting: &Lasting,
-    ) -> anyhow::Result<Gateway> {
-        Gateway::new(crate::pep::Parts {
-            issuer: config.issuer.clone(),
-            routes: Arc::clone(&config.routes),
-            keys: Arc::clone(&self.keys),
-            issuers,
-            cut_offs: Arc::clone(&self.cut_offs),
-            proofs: Arc::clone(&self.proofs),
-            care: Arc::clone(&self.care),
-            policies: Arc::clone(&self.policies),
-            sessions: Arc::clone(&self.sessions),
-            paging: self.master.derive("fhir paging links")?,
-            journal: self.log.journal.clone(),
-            throttle: Arc::clone(&self.throttle),
-            clock: Arc::clone(&self.clock),
-            streams: Arc::clone(&lasting.streams),
-            spools: Arc::clone(&lasting.spools),
-        })
-    }
-
-    /// Everything that answers by itself: the authorization server and the pages.
-    fn own_endpoints(
-        &self,
-        config: &Config,
-        lasting: &Lasting,
-        gateway: Arc<Gateway>,
-    ) -> anyhow::Result<Router> {
-        self.egress.reconfigure(&config.egress)?;
-        let own_tokens = Arc::new(OwnTokens {
-            issuer: config.issuer.clone(),
-            keys: Arc::clone(&self.keys),
-            cut_offs: Arc::clone(&self.cut_offs),
-            sessions: Arc::clone(&self.sessions),
-            proofs: Arc::clone(&self.proofs),
-            clock: Arc::clone(&self.clock),
-            asked_about: Proven::new(ASKED_ABOUT),
-        });
-        let server = AuthorizationServer {
-            documents: Documents::new(documents::Parts {
-                registration: config.registration.clone(),
-                egress: Arc::clone(&self.egress),
-                store: Arc::clone(&self.store),
-                journal: self.log.journal.clone(),
-                cut_offs: Arc::clone(&self.cut_offs),
-                throttle: Arc::clone(&self.throttle),
-                clock: Arc::clone(&self.clock),
-            }),
-            registration: config.registration.clone(),
-            registrations: Buckets::new(
-                Rate::per_hour(config.registration.per_hour),
-                Arc::clone(&self.clock),
-            ),
-            issuer: config.issuer.clone(),
-            tokens: config.tokens.clone(),
-            timeouts: config.sessions,
-            routes: Arc::clone(&config.routes),
-            store: Arc::clone(&self.store),
-            keys: Arc::clone(&self.keys),
-            client_keys: Arc::new(ClientKeys::new(Arc::clone(&self.egress))),
-            issuers: Arc::clone(&self.issuers),
-            approvals: Arc::clone(&self.approvals),
-            apps: Arc::clone(&self.apps),
-            cut_offs: Arc::clone(&self.cut_offs),
-            sessions: Arc::clone(&self.sessions),
-            status_lists: Arc::clone(&self.status_lists),
-            followers: Arc::clone(&lasting.followers),
-            own_tokens: Arc::clone(&own_tokens),
-            proofs: Arc::clone(&self.proofs),
-            mtls_base: self.config.mtls_base(),
-            client_authorities: config.client_ca.as_deref().map(ClientAuthorities::load).transpose()?,
-            journal: self.log.journal.clone(),
-            throttle: Arc::clone(&self.throttle),
-            clock: Arc::clone(&self.clock),
-        };
-        let login = Login {
-            issuer: config.issuer.clone(),
-            apps: Arc::clone(&self.apps),
-            timeouts: config.sessions,
-            store: Arc::clone(&self.store),
-            care: Arc::clone(&self.care),
-            policies: Arc::clone(&self.policies),
-            keys: Arc::clone(&self.keys),
-            cut_offs: Arc::clone(&self.cut_offs),
-            passwords: Arc::clone(&self.passwords),
-            directory: gateway,
-            sessions: Arc::clone(&self.sessions),
-            journal: self.log.journal.clone(),
-            throttle: Arc::clone(&self.throttle),
-            clock: Arc::clone(&self.clock),
-        };
-        let tiles = LogTiles {
-            dir: config.audit.dir.clone(),
-            own_tokens,
-            journal: self.log.journal.clone(),
-            throttle: Arc::clone(&self.throttle),
-            clock: Arc::clone(&self.clock),
-        };
-        Ok(authorization_server::router(Arc::new(server))
-            .merge(login::router(Arc::new(login)))
-            .merge(log_tiles::router(Arc::new(tiles))))
     }
 
     /// Our certificate.

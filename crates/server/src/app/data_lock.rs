@@ -1,0 +1,35 @@
+//! One process at a time works on a data folder.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+
+/// The data folder, held by whoever may write the store or the log.
+pub(crate) struct DataLock(#[expect(dead_code, reason = "holds the lock while it lives")] File);
+
+/// Why the data folder is not ours.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockError {
+    /// Somebody else works on it.
+    #[error("the data folder is in use")]
+    Held,
+    /// The disk.
+    #[error("{0}")]
+    File(String),
+}
+
+impl DataLock {
+    /// Takes the folder if nobody has it.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub(crate) fn take(data_dir: &Path) -> Result<Self, LockError> {
+        let path = data_dir.join("lock");
+        let error = |e: std::io::Error| LockError::File(format!("{}: {e}", path.display()));
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(error)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held),
+            Err(TryLockError::Error(e)) => Err(error(e)),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What stands in front of records, by the routes of a configuration.
+
+use std::sync::Arc;
+
+use super::{App, Lasting};
+use crate::config::Config;
+use crate::live::trusted_issuers::TrustedIssuers;
+use crate::pep::Gateway;
+
+impl App {
+    pub(super) fn gateway(
+        &self,
+        config: &Config,
+        issuers: Arc<TrustedIssuers>,
+        lasting: &Lasting,
+    ) -> anyhow::Result<Gateway> {
+        Gateway::new(crate::pep::Parts {
+            issuer: config.issuer.clone(),
+            routes: Arc::clone(&config.routes),
+            keys: Arc::clone(&self.keys),
+            issuers,
+            cut_offs: Arc::clone(&self.cut_offs),
+            proofs: Arc::clone(&self.proofs),
+            care: Arc::clone(&self.care),
+            policies: Arc::clone(&self.policies),
+            sessions: Arc::clone(&self.sessions),
+            paging: self.master.derive("fhir paging links")?,
+            journal: self.log.journal.clone(),
+            throttle: Arc::clone(&self.throttle),
+            clock: Arc::clone(&self.clock),
+            streams: Arc::clone(&lasting.streams),
+            spools: Arc::clone(&lasting.spools),
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! What answers by itself: the authorization server, the pages for people, and the log's tiles.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::{App, Lasting};
+use crate::authorization_server::{self, AuthorizationServer};
+use crate::config::Config;
+use crate::live::client_keys::ClientKeys;
+use crate::live::proven::Proven;
+use crate::live::tokens::{ASKED_ABOUT, OwnTokens};
+use crate::log_tiles::{self, LogTiles};
+use crate::login::{self, Login};
+use crate::net::throttle::{Buckets, Rate};
+use crate::net::tls::ClientAuthorities;
+use crate::pep::Gateway;
+use crate::registration::documents::{self, Documents};
+
+impl App {
+    /// All of it, by the reloadable part of this configuration.
+    pub(super) fn own_endpoints(
+        &self,
+        config: &Config,
+        lasting: &Lasting,
+        directory: Arc<Gateway>,
+    ) -> anyhow::Result<Router> {
+        self.egress.reconfigure(&config.egress)?;
+        let own_tokens = self.own_tokens(config);
+        let server = self.authorization_server(config, lasting, Arc::clone(&own_tokens))?;
+        Ok(authorization_server::router(Arc::new(server))
+            .merge(login::router(Arc::new(self.login(config, directory))))
+            .merge(log_tiles::router(Arc::new(self.log_tiles(config, own_tokens)))))
+    }
+
+    fn own_tokens(&self, config: &Config) -> Arc<OwnTokens> {
+        Arc::new(OwnTokens {
+            issuer: config.issuer.clone(),
+            keys: Arc::clone(&self.keys),
+            cut_offs: Arc::clone(&self.cut_offs),
+            sessions: Arc::clone(&self.sessions),
+            proofs: Arc::clone(&self.proofs),
+            clock: Arc::clone(&self.clock),
+            asked_about: Proven::new(ASKED_ABOUT),
+        })
+    }
+
+    fn authorization_server(
+        &self,
+        config: &Config,
+        lasting: &Lasting,
+        own_tokens: Arc<OwnTokens>,
+    ) -> anyhow::Result<AuthorizationServer> {
+        Ok(AuthorizationServer {
+            documents: Documents::new(documents::Parts {
+                registration: config.registration.clone(),
+                egress: Arc::clone(&self.egress),
+                store: Arc::clone(&self.store),
+                journal: self.log.journal.clone(),
+                cut_offs: Arc::clone(&self.cut_offs),
+                throttle: Arc::clone(&self.throttle),
+                clock: Arc::clone(&self.clock),
+            }),
+            registration: config.registration.clone(),
+            registrations: Buckets::new(
+                Rate::per_hour(config.registration.per_hour),
+                Arc::clone(&self.clock),
+            ),
+            issuer: config.issuer.clone(),
+            tokens: config.tokens.clone(),
+            timeouts: config.sessions,
+            routes: Arc::clone(&config.routes),
+            store: Arc::clone(&self.store),
+            keys: Arc::clone(&self.keys),
+            client_keys: Arc::new(ClientKeys::new(Arc::clone(&self.egress))),
+            issuers: Arc::clone(&self.issuers),
+            approvals: Arc::clone(&self.approvals),
+            apps: Arc::clone(&self.apps),
+            cut_offs: Arc::clone(&self.cut_offs),
+            sessions: Arc::clone(&self.sessions),
+            status_lists: Arc::clone(&self.status_lists),
+            followers: Arc::clone(&lasting.followers),
+            own_tokens,
+            proofs: Arc::clone(&self.proofs),
+            mtls_base: self.config.mtls_base(),
+            client_authorities: config.client_ca.as_deref().map(ClientAuthorities::load).transpose()?,
+            journal: self.log.journal.clone(),
+            throttle: Arc::clone(&self.throttle),
+            clock: Arc::clone(&self.clock),
+        })
+    }
+
+    fn login(&self, config: &Config, directory: Arc<Gateway>) -> Login {
+        Login {
+            issuer: config.issuer.clone(),
+            apps: Arc::clone(&self.apps),
+            timeouts: config.sessions,
+            store: Arc::clone(&self.store),
+            care: Arc::clone(&self.care),
+            policies: Arc::clone(&self.policies),
+            keys: Arc::clone(&self.keys),
+            cut_offs: Arc::clone(&self.cut_offs),
+            passwords: Arc::clone(&self.passwords),
+            directory,
+            sessions: Arc::clone(&self.sessions),
+            journal: self.log.journal.clone(),
+            throttle: Arc::clone(&self.throttle),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    fn log_tiles(&self, config: &Config, own_tokens: Arc<OwnTokens>) -> LogTiles {
+        LogTiles {
+            dir: config.audit.dir.clone(),
+            own_tokens,
+            journal: self.log.journal.clone(),
+            throttle: Arc::clone(&self.throttle),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+}

@@ -116,6 +116,9 @@ pub enum NotInProfile {
     /// FAPI 2.0 section 5.4.1.
     #[error("its ID tokens are signed with PS256, ES256 or EdDSA")]
     IdTokenAlgorithm,
+    /// The same.
+    #[error("what else its clients have signed is signed with PS256, ES256 or EdDSA")]
+    AnswerAlgorithm,
 }
 
 impl Profile {
@@ -214,7 +217,15 @@ impl Client {
         let named = options.id_token_signed_response_alg;
         let is_allowed =
             named.map_or(rules.algorithms.contains(&Algorithm::RS256), |a| rules.algorithms.contains(&a));
-        if is_allowed { Ok(()) } else { Err(NotInProfile::IdTokenAlgorithm) }
+        if !is_allowed {
+            return Err(NotInProfile::IdTokenAlgorithm);
+        }
+        let mut others = options.responses.signing_algorithms();
+        if others.all(|algorithm| rules.algorithms.contains(&algorithm)) {
+            Ok(())
+        } else {
+            Err(NotInProfile::AnswerAlgorithm)
+        }
     }
 }
 

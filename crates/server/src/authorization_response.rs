@@ -89,7 +89,7 @@ impl Answering<'_> {
             parameters: parameters.collect(),
         };
         let ring = self.keys.current();
-        let key = to.response_alg.map_or(Some(&ring.signing), |algorithm| ring.signing_with(algorithm))?;
+        let key = ring.asked_for(to.response_alg)?;
         jws::sign(key, "JWT", &claims).map_err(|error| tracing::error!(%error, "signing")).ok()
     }
 }

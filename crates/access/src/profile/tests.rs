@@ -53,6 +53,16 @@ fn a_registration_is_held_to_its_profile_as_a_whole() {
     assert_eq!(changed(unnamed), Err(NotInProfile::IdTokenAlgorithm));
     let rs256 = |c: &mut Client| c.options.id_token_signed_response_alg = Some(Algorithm::RS256);
     assert_eq!(changed(rs256), Err(NotInProfile::IdTokenAlgorithm));
+    let introspection =
+        |c: &mut Client| c.options.responses.introspection_signed_response_alg = Some(Algorithm::RS256);
+    assert_eq!(changed(introspection), Err(NotInProfile::AnswerAlgorithm));
+    let userinfo = |c: &mut Client| c.options.responses.userinfo_signed_response_alg = Some(Algorithm::ES384);
+    assert_eq!(changed(userinfo), Err(NotInProfile::AnswerAlgorithm));
+    let both = |c: &mut Client| {
+        c.options.responses.userinfo_signed_response_alg = Some(Algorithm::PS256);
+        c.options.responses.introspection_signed_response_alg = Some(Algorithm::EdDSA);
+    };
+    assert_eq!(changed(both), Ok(()));
 }
 
 #[test]

@@ -159,10 +159,7 @@ impl BackChannelLogout {
             (now, LIFE),
         );
         let ring = self.keys.current();
-        let key = match client.options.id_token_signed_response_alg {
-            Some(algorithm) => ring.signing_with(algorithm)?,
-            None => &ring.signing,
-        };
+        let key = ring.for_client(client, client.options.id_token_signed_response_alg)?;
         jws::sign(key, LOGOUT_TYPE, &claims).ok()
     }
 

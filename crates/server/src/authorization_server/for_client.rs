@@ -14,7 +14,7 @@ use crate::live::client_keys::NoKeys;
 /// How a client wants something.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
-    /// `None`: as we sign everything.
+    /// `None`: as we sign everything that its profile lets us.
     pub(super) signed: Option<Algorithm>,
     /// `None`: not at all.
     pub(super) encrypted: Option<Encryption>,
@@ -24,8 +24,8 @@ pub(super) struct Wanted {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotMade {
     /// No key of ours for the algorithm.
-    #[error("nothing is signed with {0}")]
-    Algorithm(Algorithm),
+    #[error("there is no key to sign with")]
+    NoSigningKey,
     /// The client has no key for the encryption.
     #[error("the client has no key to encrypt to")]
     NoKey,
@@ -46,10 +46,7 @@ pub(super) async fn jwt_for(
     wanted: Wanted,
 ) -> Result<String, NotMade> {
     let ring = server.keys.current();
-    let key = match wanted.signed {
-        None => &ring.signing,
-        Some(algorithm) => ring.signing_with(algorithm).ok_or(NotMade::Algorithm(algorithm))?,
-    };
+    let key = ring.for_client(client, wanted.signed).ok_or(NotMade::NoSigningKey)?;
     let Some(Encryption { management, content }) = wanted.encrypted else {
         return jws::sign(key, typ, claims).map_err(|error| NotMade::Failed(error.to_string()));
     };

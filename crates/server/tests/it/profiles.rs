@@ -156,6 +156,15 @@ async fn c5_c8_a_fapi_client_pushes_proves_a_key_and_keeps_its_refresh_token() {
     let tokens = Tokens::of(&send(redeem(&code)).await);
     assert_eq!(part(tokens.answer["id_token"].as_str().unwrap(), 0)["alg"], "ES256");
     assert_eq!(part(&tokens.access, 0)["alg"], "ES256", "c3: every token of it");
+    let asked = client.call("/introspect", &[("token", &tokens.access)], &aud);
+    let told = asked.header("accept", "application/token-introspection+jwt").to(gateway).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    assert_eq!(
+        part(told.text(), 0)["alg"],
+        "ES256",
+        "c3: and every answer, though it registered none for this"
+    );
+    assert_eq!(part(told.text(), 1)["token_introspection"]["active"], true);
     let own = Call::get(&format!("/fhir/Patient/{}", gateway.panel("dana")[0]));
     assert_eq!(key.using(gateway, own, &tokens.access).to(gateway).await.status, 200);
     // c5: used as often as it is wanted, by whoever proves who they are and some key.
@@ -232,6 +241,10 @@ fn a_registration_that_its_profile_does_not_allow_is_refused() {
         (
             &["--kind", "confidential", keys[0], keys[1], "--id-token-signed-response-alg", "RS256"],
             "ID tokens",
+        ),
+        (
+            &["--kind", "confidential", keys[0], keys[1], "--introspection-signed-response-alg", "RS256"],
+            "signed with PS256",
         ),
     ] {
         let all = ["client", "add", "no-fapi", "--profile", "fapi2", "--redirect-uri", CALLBACK];

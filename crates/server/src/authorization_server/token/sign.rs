@@ -12,7 +12,7 @@ use crate::authorization_server::AuthorizationServer;
 use crate::authorization_server::for_client::{Wanted, jwt_for};
 use crate::config::{Route, TokenForm};
 use crate::entropy::SystemEntropy;
-use crate::live::keys::{OWN_CONTENT, Ring};
+use crate::live::keys::OWN_CONTENT;
 use crate::live::tokens::traits_of;
 
 /// An access token with these claims: encrypted if it is for a route that wants that, and with a place in a status list if
@@ -23,7 +23,7 @@ pub(super) async fn access_token(
     mut claims: AccessTokenClaims,
 ) -> Result<String, Denied> {
     let ring = server.keys.current();
-    let key = key_for(&ring, client).ok_or_else(signing_failed)?;
+    let key = ring.for_client(client, None).ok_or_else(signing_failed)?;
     if client.options.token_status == TokenStatus::Listed {
         let traits = traits_of(&claims, key.kid().to_owned())
             .ok_or_else(|| not_a_claim("a claim has a foreign form"))?;
@@ -45,14 +45,6 @@ pub(super) async fn access_token(
         }
         Some(TokenForm::Signed) | None => sign(key, "at+jwt", &claims),
     }
-}
-
-/// Our own choice, unless the client's profile excludes it: then that of its ID tokens. FAPI 2.0 section 5.4.1.
-fn key_for<'r>(ring: &'r Ring, client: &Client) -> Option<&'r SigningKey> {
-    if client.rules().algorithms.contains(&ring.signing.algorithm()) {
-        return Some(&ring.signing);
-    }
-    ring.signing_with(client.options.id_token_signed_response_alg?)
 }
 
 /// An ID token, as its client wants it.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use chartgate_access::client::Client;
 use chartgate_access::key_life::KeyPhase;
 use chartgate_protocol::jose::jwe::{self, Encrypted};
 use chartgate_protocol::jose::{
@@ -99,6 +100,21 @@ impl Ring {
             return Some(&self.signing);
         }
         self.others.get(&algorithm)
+    }
+
+    /// The key for an algorithm that somebody asked for; where nobody did, our own choice.
+    pub(crate) fn asked_for(&self, asked: Option<Algorithm>) -> Option<&SigningKey> {
+        asked.map_or(Some(&self.signing), |algorithm| self.signing_with(algorithm))
+    }
+
+    /// The key for something that a client gets: of the algorithm that it registered for that; if it registered none, our
+    /// own choice, unless its profile excludes it: then that of its ID tokens. FAPI 2.0 section 5.4.1.
+    pub(crate) fn for_client(&self, client: &Client, registered: Option<Algorithm>) -> Option<&SigningKey> {
+        let ours = || client.rules().algorithms.contains(&self.signing.algorithm());
+        match registered {
+            None if !ours() => self.signing_with(client.options.id_token_signed_response_alg?),
+            registered => self.asked_for(registered),
+        }
     }
 
     /// The key that we encrypt to ourselves.

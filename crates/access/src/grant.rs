@@ -51,14 +51,20 @@ pub struct Grant {
     pub nonce: Option<String>,
     /// When the person signed in; `None` where nobody can say, for they did not do so on our pages.
     pub auth_time: Option<Timestamp>,
-    /// Since when this stands: whatever cut the person off later cut this off too.
-    #[serde(default = "always")]
-    pub began_at: Timestamp,
+    /// Since when this stands, where that is not the sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Timestamp>,
     /// How.
     pub amr: Vec<String>,
 }
 
 impl Grant {
+    /// Since when this stands: whatever cut the person off later cut this off too. If nothing says so, any cut-off is later.
+    #[must_use]
+    pub fn stands_since(&self) -> Timestamp {
+        self.began_at.or(self.auth_time).unwrap_or(Timestamp::EPOCH)
+    }
+
     /// What stands beside its tokens. With a patient in context the application shows whose record is open, unless the EHR
     /// that launched it does.
     #[must_use]
@@ -67,9 +73,4 @@ impl Grant {
         let need_patient_banner = self.patient.as_ref().map(|_| context.need_patient_banner.unwrap_or(true));
         LaunchContext { need_patient_banner, ..context }
     }
-}
-
-/// For what was kept before grants said it: any cut-off is later.
-fn always() -> Timestamp {
-    Timestamp::EPOCH
 }

@@ -44,7 +44,7 @@ impl FrontDoor {
         Self {
             gateway,
             own,
-            origins: ClientOrigins::new(Arc::clone(&app.store), Arc::clone(&app.clock)),
+            origins: ClientOrigins::new(Arc::clone(&app.store)),
             registration,
             trusted: app.config.listen.trusted_proxies.clone(),
             throttle: Arc::clone(&app.throttle),

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Grant;
 use super::launch::Launch;
+use crate::client::Client;
 use crate::ids::{ClientId, GrantId, PatientId, Subject};
 use crate::login::steps::Approved;
 
@@ -133,6 +134,15 @@ pub enum Approval {
 }
 
 impl ReplyTo {
+    /// Whether the answer would go to this client, as it is registered now.
+    #[must_use]
+    pub fn leads_to(&self, client: &Client) -> bool {
+        match self {
+            Self::Redirect(reply) => client.redirects_to(&reply.redirect_uri),
+            Self::Device(_) => true,
+        }
+    }
+
     /// Where a form of our pages may lead to in the end, beside ourselves.
     #[must_use]
     pub fn form_target(&self) -> Option<&str> {
@@ -260,7 +270,7 @@ impl PendingAuthorization {
             launch: self.launch.or(picked),
             nonce: None,
             auth_time: Some(auth_time),
-            began_at: auth_time,
+            began_at: None,
             amr,
         };
         match self.reply_to {
@@ -334,7 +344,7 @@ mod tests {
                 launch: None,
                 nonce: None,
                 auth_time: Some(Timestamp::from_unix(1000)),
-                began_at: Timestamp::from_unix(1000),
+                began_at: None,
                 amr: vec!["pwd".into()],
             },
             redirect_uri: "https://a/cb".into(),

@@ -118,7 +118,7 @@ impl BackchannelRequest {
             launch: None,
             nonce: None,
             auth_time: None,
-            began_at: now,
+            began_at: Some(now),
             amr: Vec::new(),
         }
     }

@@ -88,7 +88,7 @@ mod tests {
             launch: None,
             nonce: None,
             auth_time: Some(Timestamp::from_unix(1000)),
-            began_at: Timestamp::from_unix(1000),
+            began_at: None,
             amr: Vec::new(),
         })
     }

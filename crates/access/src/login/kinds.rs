@@ -3,6 +3,7 @@
 //! A person can give less than is asked for, by categories. What they choose are scopes that the asked ones include.
 
 use chartgate_protocol::fhir::token::TokenValue;
+use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::categories::Category;
 use chartgate_protocol::smart::scope::{Constraint, Level, SmartScope, TypePattern};
@@ -16,16 +17,20 @@ pub struct Choice {
     pub kinds: Vec<TokenValue>,
 }
 
-/// What there is to choose in what is asked for.
+/// What there is to choose in what is asked for: nothing of a type that is asked for in another way too, which would give
+/// all of it.
 #[must_use]
-pub fn choices(scope: &ScopeSet) -> Vec<Choice> {
+pub fn choices(scope: &ScopeSet, details: &[AuthorizationDetail]) -> Vec<Choice> {
+    let in_detail = |name: &String| {
+        details.iter().any(|AuthorizationDetail::FhirRecords(records)| records.datatypes.contains(name))
+    };
     let smart: Vec<SmartScope> = scope.iter().filter_map(|token| token.parse().ok()).collect();
     let mut choices: Vec<Choice> = Vec::new();
     for own in &smart {
         let TypePattern::One(name) = &own.types else { continue };
-        // What everything is asked of cannot be narrowed by its part.
-        let is_in_all = smart.iter().any(|all| all.types == TypePattern::All && all.level == own.level);
-        if own.level == Level::System || is_in_all {
+        // Where everything is asked of, whatever its level, keeping a part back would keep nothing back.
+        let is_in_all = |all: &SmartScope| all.types == TypePattern::All && all.level != Level::System;
+        if own.level == Level::System || in_detail(name) || smart.iter().any(is_in_all) {
             continue;
         }
         let kinds: Vec<TokenValue> = match category(own) {
@@ -93,14 +98,30 @@ mod tests {
 
     #[test]
     fn kinds_of_a_whole_type_and_those_that_were_asked_for_can_be_chosen() {
-        let all = choices(&scope(
-            "openid patient/Observation.rs patient/Patient.rs patient/Condition.rs?category=x",
-        ));
+        let asked = scope("openid patient/Observation.rs patient/Patient.rs patient/Condition.rs?category=x");
+        let all = choices(&asked, &[]);
         let told: Vec<_> =
             all.iter().map(|choice| (choice.resource_type.as_str(), choice.kinds.len())).collect();
         assert_eq!(told, [("Condition", 1), ("Observation", 6)]);
-        assert!(choices(&scope("patient/*.rs patient/Observation.rs")).is_empty());
-        assert!(choices(&scope("system/Observation.rs")).is_empty());
+        assert!(choices(&scope("system/Observation.rs"), &[]).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_offered_to_be_kept_back_that_is_given_in_another_way() {
+        for asked in [
+            "patient/*.rs patient/Observation.rs",
+            "patient/*.rs user/Observation.rs",
+            "user/*.rs patient/Observation.rs",
+        ] {
+            assert!(choices(&scope(asked), &[]).is_empty(), "{asked}");
+        }
+        let detail = serde_json::json!({
+            "type": "fhir_records", "actions": ["read"], "datatypes": ["Observation"], "patients": ["p-1"],
+        });
+        let details = [serde_json::from_value(detail).unwrap()];
+        let told = choices(&scope("patient/Observation.rs patient/Condition.rs"), &details);
+        let types: Vec<_> = told.iter().map(|choice| choice.resource_type.as_str()).collect();
+        assert_eq!(types, ["Condition"]);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
 use crate::entropy::{digest_of, opaque_secret};
+use crate::registration::changes::{self, RemovedBy};
 use crate::registration::shown::shown;
-use crate::registration::{NewClient, changes, settle};
+use crate::registration::{NewClient, settle};
 use crate::store::StoreError;
 use crate::store::users::Added;
 
@@ -82,7 +83,8 @@ impl Administrator {
     /// Removes a client: its tokens and grants end with the commit.
     pub(super) async fn remove_client(&self, by: Operator, id: ClientId) -> Result<Value, CommandError> {
         let client = self.find_client(&id)?;
-        changes::remove(&self.cut_offs, id.clone()).await?;
+        // An operator needs no token that somebody may have replaced.
+        let _ = changes::remove(&self.cut_offs, id.clone(), RemovedBy::Operator).await?;
         let _ = self.append(&self.record(by, Event::ClientRemoved, &id)).await?;
         Ok(shown(&client))
     }

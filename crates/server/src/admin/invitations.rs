@@ -47,6 +47,10 @@ impl Administrator {
         note(&mut record, "grant_types", all(&policy.grant_types));
         note(&mut record, "auth_methods", all(&policy.auth_methods));
         note(&mut record, "redirect_hosts", all(&policy.redirect_hosts));
+        note(&mut record, "profile", policy.profile);
+        if let Some(audience) = &policy.audience {
+            note(&mut record, "audience", audience);
+        }
         let _ = self.append(&record).await?;
         let (kept, digest) = (invitation.clone(), digest_of(token.expose()));
         let kept = self.store.write(move |sql| sql.add_invitation(&kept, &digest)).await;

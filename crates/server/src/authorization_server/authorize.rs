@@ -13,9 +13,7 @@ use axum::body::Bytes;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::Response;
 use chartgate_access::client::{Client, PushedRequests};
-use chartgate_access::grant::authorization_code::{
-    Addressee, Approval, Pages, PendingAuthorization, ReplyTo,
-};
+use chartgate_access::grant::authorization_code::{Addressee, Approval, Pages, PendingAuthorization};
 use chartgate_access::grant::polling::Answer;
 use chartgate_access::ids::{ClientId, GrantId};
 use chartgate_access::login::steps::{self, Approved, SignedIn, Step};
@@ -236,9 +234,7 @@ fn look(
         let Some(pending) = sql.pending(digest, &digest_of(browser), now)? else { return Ok(None) };
         let Some(client) = sql.client(&pending.client_id)? else { return Ok(None) };
         // Where the answer would go may not be the client's any more.
-        if let ReplyTo::Redirect(reply) = &pending.reply_to
-            && !client.redirects_to(&reply.redirect_uri)
-        {
+        if !pending.reply_to.leads_to(&client) {
             return Ok(None);
         }
         let session = session_cookie.as_ref().map(|c| sql.session_by_cookie(c)).transpose()?.flatten();

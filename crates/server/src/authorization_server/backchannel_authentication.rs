@@ -65,7 +65,11 @@ async fn begin(
         NoRequest::Unavailable => OAuthError::unavailable(),
         other => OAuthError::new(ErrorCode::InvalidRequest, other.to_string()),
     };
-    let opened = request_object::open_question(server, &client, &form).await.map_err(malformed);
+    let opened = if client.grant_types.contains(&GrantType::Ciba) {
+        request_object::open_question(server, &client, &form).await.map_err(malformed)
+    } else {
+        Err(OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant"))
+    };
     let checked = opened.and_then(|form| check(server, &client, &form, sender, &auth_req_id, now));
     let (request, nonce) = match checked {
         Ok(checked) => checked,
@@ -112,9 +116,6 @@ fn check(
     now: Timestamp,
 ) -> Result<(BackchannelRequest, NextNonce), OAuthError> {
     let sender = sender?;
-    if !client.grant_types.contains(&GrantType::Ciba) {
-        return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant"));
-    }
     if form.get("authorization_details").is_some() {
         let description = "authorization_details are asked for at the authorization endpoint";
         return Err(OAuthError::new(ErrorCode::InvalidAuthorizationDetails, description));

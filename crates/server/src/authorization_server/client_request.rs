@@ -79,7 +79,7 @@ impl ClientRequest {
 }
 
 /// Before anything is kept or recorded for a client that fails, or that may make entries without end: anybody can say that
-/// they are a public client, so those are counted, and turned away while the disk's reserve is touched.
+/// they are a public client, or make one, so those are counted, and turned away while the disk's reserve is touched.
 ///
 /// # Errors
 /// [`KeptForOthers`].
@@ -88,17 +88,19 @@ pub(super) fn admit_unproven(
     origin: &Origin,
     client: &Client,
 ) -> Result<(), KeptForOthers> {
-    match client.token_endpoint_auth_method {
-        AuthMethod::None => {
-            server.throttle.count(origin.ip);
-            server.throttle.reserve.admit_stranger()
-        }
-        AuthMethod::ClientSecretBasic
-        | AuthMethod::ClientSecretPost
-        | AuthMethod::PrivateKeyJwt
-        | AuthMethod::TlsClientAuth
-        | AuthMethod::SelfSignedTlsClientAuth => Ok(()),
+    if client.is_self_registered() || client.token_endpoint_auth_method == AuthMethod::None {
+        return admit_stranger(server, origin);
     }
+    Ok(())
+}
+
+/// The same for whoever has nobody's word.
+///
+/// # Errors
+/// [`KeptForOthers`].
+pub(super) fn admit_stranger(server: &AuthorizationServer, origin: &Origin) -> Result<(), KeptForOthers> {
+    server.throttle.count(origin.ip);
+    server.throttle.reserve.admit_stranger()
 }
 
 /// Ends a client's request that may not be: the answer, once its record is durable.

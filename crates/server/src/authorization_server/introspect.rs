@@ -265,13 +265,17 @@ fn refresh_token(
     if grant.session.as_ref().is_some_and(|session| server.sessions.look(session).is_err()) {
         return Ok(Err(inactive("session-over")));
     }
+    // The client may have less by now than when the grant was made.
+    let Some(registered) = server.store.registered(&grant.client_id)? else {
+        return Ok(Err(inactive("client-removed")));
+    };
     Ok(Ok(ActiveToken::Refresh {
         iss: server.issuer.clone(),
         client_id: grant.client_id.into(),
         username: grant.subject.to_string(),
         sub: grant.subject.into(),
         aud: grant.audience,
-        scope: grant.scope,
+        scope: registered.client.grantable(&grant.scope),
         authorization_details: grant.authorization_details,
         exp: token.expires_at.into(),
         sid: grant.session.map(Into::into),

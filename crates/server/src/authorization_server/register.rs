@@ -25,7 +25,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::AuthorizationServer;
-use super::client_request::turn_down;
+use super::client_request::{admit_stranger, turn_down};
 use super::discovery::auth_methods;
 use super::error::OAuthError;
 use super::token::workload;
@@ -134,7 +134,10 @@ async fn admit(
             let digest = digest_of(token);
             let found = server.store.read(|sql| sql.invitation_of(&digest, now)).map_err(OAuthError::from)?;
             match found {
-                Some(found) => Ok(By::Invitation { id: found.id, digest, policy: Box::new(found.policy) }),
+                Some(found) => {
+                    admit_stranger(server, origin).map_err(OAuthError::from)?;
+                    Ok(By::Invitation { id: found.id, digest, policy: Box::new(found.policy) })
+                }
                 None => Err(stranger(server, origin, Event::ClientAdded).await),
             }
         }
@@ -150,8 +153,7 @@ async fn admit(
 
 /// Whoever needs no invitation is counted: what they make us keep and record shall be little.
 async fn admit_anybody(server: &AuthorizationServer, origin: &Origin) -> Result<(), Refusal> {
-    server.throttle.count(origin.ip);
-    server.throttle.reserve.admit_stranger().map_err(OAuthError::from)?;
+    admit_stranger(server, origin).map_err(OAuthError::from)?;
     match server.registrations.take(origin.ip) {
         Admission::Yes => return Ok(()),
         Admission::No => {}
@@ -167,8 +169,7 @@ async fn admit_anybody(server: &AuthorizationServer, origin: &Origin) -> Result<
 
 /// Somebody whose token opens nothing here: recorded, and counted against their address.
 async fn stranger(server: &AuthorizationServer, origin: &Origin, tried: Event) -> Refusal {
-    server.throttle.count(origin.ip);
-    if let Err(kept) = server.throttle.reserve.admit_stranger() {
+    if let Err(kept) = admit_stranger(server, origin) {
         return OAuthError::from(kept).into();
     }
     let mut record = origin.record(tried, Outcome::Deny, server.clock.now());
@@ -227,6 +228,7 @@ fn check(
     body: &[u8],
 ) -> Result<(Client, About), Cause> {
     check_is_json(headers)?;
+    check_length(by.registrar(), body)?;
     let said = ClientMetadata::registration(body)?;
     let about = about(&said.particulars);
     let policy = match by {
@@ -245,6 +247,16 @@ fn check_is_json(headers: &HeaderMap) -> Result<(), Cause> {
         return Ok(());
     }
     Err(Cause::metadata("the body has to be application/json"))
+}
+
+/// As much as anybody may have us keep.
+const LONGEST_OF_ANYBODY: usize = 16 << 10;
+
+fn check_length(registrar: Registrar, body: &[u8]) -> Result<(), Cause> {
+    if registrar == Registrar::Anybody && body.len() > LONGEST_OF_ANYBODY {
+        return Err(Cause::metadata(format!("more than {LONGEST_OF_ANYBODY} bytes")));
+    }
+    Ok(())
 }
 
 /// What depends on how this gateway is set up: ways to show a certificate, and keys to sign with. An operator may have more
@@ -386,6 +398,13 @@ fn describe(record: &mut Record, client: &Client) {
         ("redirect_uris", all(&uris)),
     ] {
         note(record, name, &value);
+    }
+    // Whose word it takes from now on.
+    if let Some(uri) = &client.options.jwks_uri {
+        note(record, "jwks_uri", uri.as_str());
+    }
+    if let Some(jwks) = &client.jwks {
+        note(record, "jwks_sha256", &digest_of(jwks.to_string()));
     }
 }
 

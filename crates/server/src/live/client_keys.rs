@@ -2,6 +2,7 @@
 //! RFC 7591 section 2 (`jwks`, `jwks_uri`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chartgate_access::client::Client;
 use chartgate_protocol::jose::{EncryptionKey, KeyManagement, KeySet};
@@ -10,8 +11,10 @@ use moka::sync::Cache;
 use super::remote_keys::RemoteKeys;
 use crate::net::client::egress::Egress;
 
-/// How many addresses are remembered with what is under them.
-const REMEMBERED: u64 = 10_000;
+/// How many addresses are remembered with what is under them, which may be 64 kB each.
+const REMEMBERED: u64 = 1_000;
+/// For how long one is that nobody asks for: as long as keys are believed.
+const IDLE: Duration = Duration::from_secs(3_600);
 
 /// Finds clients' keys.
 pub(crate) struct ClientKeys {
@@ -26,7 +29,7 @@ pub(crate) struct NoKeys;
 
 impl ClientKeys {
     pub(crate) fn new(egress: Arc<Egress>) -> Self {
-        Self { egress, by_uri: Cache::new(REMEMBERED) }
+        Self { egress, by_uri: Cache::builder().max_capacity(REMEMBERED).time_to_idle(IDLE).build() }
     }
 
     /// The keys of a client, of which one should be called `kid`.

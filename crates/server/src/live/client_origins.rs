@@ -1,50 +1,47 @@
 //! The web origins of registered applications that run in a browser: where the redirect URIs of public clients lead.
 //! SMART App Launch 2.2, requirement 17.
 //!
-//! An origin opens no record, it only lets a page read the answer to a request that had to show a token; so what is known
-//! may be a few seconds old.
+//! An origin opens no record, it only lets a page read the answer to a request that had to show a token. All are read anew
+//! once registrations have changed, by one request, whoever asks.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chartgate_access::client::AuthMethod;
-use chartgate_values::{Clock, Timestamp};
 
 use crate::store::{Store, StoreError};
-
-/// How long a registration is believed, so that a removed one is forgotten.
-const BELIEVED: Duration = Duration::from_secs(10);
-/// How often strangers make us look for new ones.
-const LOOKED_AGAIN: Duration = Duration::from_secs(1);
 
 /// Knows them.
 pub(crate) struct ClientOrigins {
     store: Arc<Store>,
-    clock: Arc<dyn Clock>,
     known: RwLock<Known>,
+    /// Held by the one that reads.
+    reading: Mutex<()>,
 }
 
 #[derive(Clone, Default)]
 struct Known {
-    since: Option<Timestamp>,
+    /// Of which state of the registrations.
+    generation: Option<u64>,
     origins: Arc<BTreeSet<String>>,
 }
 
 impl ClientOrigins {
-    pub(crate) fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, known: RwLock::default() }
+    pub(crate) fn new(store: Arc<Store>) -> Self {
+        Self { store, known: RwLock::default(), reading: Mutex::default() }
     }
 
     /// Whether an application of this origin is registered. If the store cannot be read, none is.
     pub(crate) fn has(&self, origin: &str) -> bool {
-        let now = self.clock.now();
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let is_known = known.origins.contains(origin);
-        let good_for = if is_known { BELIEVED } else { LOOKED_AGAIN };
-        if known.since.is_some_and(|since| now < since.plus(good_for)) {
-            return is_known;
+        if let Some(known) = self.current() {
+            return known.contains(origin);
         }
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = self.current() {
+            return known.contains(origin);
+        }
+        // Before the registrations themselves: what changes meanwhile is read again.
+        let generation = Some(self.store.clients_generation());
         let origins = match self.read() {
             Ok(origins) => Arc::new(origins),
             Err(error) => {
@@ -53,8 +50,14 @@ impl ClientOrigins {
             }
         };
         let is_known = origins.contains(origin);
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { since: Some(now), origins };
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { generation, origins };
         is_known
+    }
+
+    /// What is known, if nothing changed since.
+    fn current(&self) -> Option<Arc<BTreeSet<String>>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
+        (known.generation == Some(self.store.clients_generation())).then_some(known.origins)
     }
 
     fn read(&self) -> Result<BTreeSet<String>, StoreError> {

@@ -107,19 +107,42 @@ impl LiveCutOffs {
                 Ok::<_, E>((value, cut_offs))
             })
             .await?;
-        if !cut_offs.is_empty() {
-            let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-            let mut feed = self.feed.write().unwrap_or_else(PoisonError::into_inner);
-            for cut_off in cut_offs {
-                if !cut_off.is_foreign() {
-                    feed.push(cut_off.clone());
-                }
-                table.add(cut_off);
-            }
-            drop((table, feed));
-            self.changed.send_replace(());
+        if cut_offs.is_empty() {
+            return Ok(value);
+        }
+        let raised = self.put_in_force(cut_offs);
+        if !raised.is_empty() {
+            let now = self.clock.now();
+            let keep =
+                move |sql: &Sql<'_>| raised.iter().try_for_each(|cut_off| sql.add_cut_off(cut_off, now));
+            self.store.write(move |sql| keep(sql).map_err(E::from)).await?;
         }
         Ok(value)
+    }
+
+    /// From here on everybody sees them. What was issued in a second that began between the commit and now, by whoever did
+    /// not see them yet, is cut as well; gives back those that were moved for it.
+    fn put_in_force(&self, cut_offs: Vec<CutOff>) -> Vec<CutOff> {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let mut feed = self.feed.write().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let mut raised = Vec::new();
+        for cut_off in cut_offs {
+            let cut_off = match cut_off {
+                CutOff::UpTo { not_before, .. } if not_before < now.floor_to_second() => {
+                    raised.push(cut_off.clone().at(now));
+                    cut_off.at(now)
+                }
+                CutOff::UpTo { .. } | CutOff::Token { .. } => cut_off,
+            };
+            if !cut_off.is_foreign() {
+                feed.push(cut_off.clone());
+            }
+            table.add(cut_off);
+        }
+        drop((table, feed));
+        self.changed.send_replace(());
+        raised
     }
 
     /// Takes a cut-off of a subject back, for whom one without end was made.

@@ -88,10 +88,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
             .chain(begun.pending.authorization_details.iter().map(detailed_wish))
             .chain(asked_wishes(&begun.pending.claims))
             .collect(),
-        choices: choices(&grantable_by_a_person(&begun.pending.scope))
-            .into_iter()
-            .filter_map(ChoiceShown::of)
-            .collect(),
+        choices: choices_in(&begun.pending).into_iter().filter_map(ChoiceShown::of).collect(),
         patient: begun.pending.patient.as_ref().map(|patient| patient.as_str()),
         encounter: match &begun.pending.encounter {
             EncounterPick::One(encounter) => Some(encounter.as_str()),
@@ -117,7 +114,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     };
     match visit.form.get("decision") {
         Some("approve") => {
-            let scope = chosen(&begun.pending.scope, &visit.form);
+            let scope = chosen(&begun.pending, &visit.form);
             if scope.is_empty() && begun.pending.authorization_details.is_empty() {
                 return deny(&login, &visit.origin, begun, &present).await;
             }
@@ -129,10 +126,14 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     }
 }
 
+fn choices_in(asked: &PendingAuthorization) -> Vec<Choice> {
+    choices(&grantable_by_a_person(&asked.scope), &asked.authorization_details)
+}
+
 /// What the person gives of what is asked for.
-fn chosen(asked: &ScopeSet, form: &Form) -> ScopeSet {
-    let mut scope = asked.clone();
-    for Choice { resource_type, kinds } in choices(&grantable_by_a_person(asked)) {
+fn chosen(asked: &PendingAuthorization, form: &Form) -> ScopeSet {
+    let mut scope = asked.scope.clone();
+    for Choice { resource_type, kinds } in choices_in(asked) {
         if form.get(&format!("kinds-{resource_type}")) != Some("only") {
             continue;
         }

@@ -90,6 +90,8 @@ impl Browser {
         login.store.read(|sql| {
             let Some(pending) = sql.pending(&digest, &digest_of(&self.secret), now)? else { return Ok(None) };
             let client = sql.client(&pending.client_id)?;
+            // Where the answer would go may not be the client's any more.
+            let client = client.filter(|client| pending.reply_to.leads_to(client));
             Ok(client.map(|client| Begun { digest, pending, client }))
         })
     }

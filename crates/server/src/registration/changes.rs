@@ -17,15 +17,45 @@ pub(crate) fn cut_by(before: &Client, after: &Client, now: Timestamp) -> Vec<Cut
     vec![CutOff::UpTo { target: Target::Client(after.client_id.clone()), not_before: now }]
 }
 
-/// Removes a client: its tokens and grants end with the commit, and its name is never given again.
+/// Who removes a client.
+pub(crate) enum RemovedBy {
+    Operator,
+    /// The client, by its registration access token.
+    Itself {
+        token_digest: String,
+    },
+}
+
+/// Whether a client was removed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "it may still be there"]
+pub(crate) enum Removed {
+    Yes,
+    /// The token that was shown was replaced in the meantime.
+    No,
+}
+
+/// Removes a client: its tokens and grants end with the commit, and its name is never given again. Of one that registered
+/// itself and that nobody used, its name alone is kept.
 ///
 /// # Errors
 /// [`StoreError`]; then it stays.
-pub(crate) async fn remove(cut_offs: &LiveCutOffs, id: ClientId) -> Result<(), StoreError> {
+pub(crate) async fn remove(
+    cut_offs: &LiveCutOffs,
+    id: ClientId,
+    by: RemovedBy,
+) -> Result<Removed, StoreError> {
     cut_offs
         .cut(move |sql, now| {
+            if let RemovedBy::Itself { token_digest } = by
+                && sql.registration(&id)?.is_none_or(|found| found.token_digest != token_digest)
+            {
+                return Ok((Removed::No, Vec::new()));
+            }
+            sql.note_use(&id, now)?;
             sql.remove_client(&id, now)?;
-            Ok(((), vec![CutOff::UpTo { target: Target::Client(id), not_before: now }]))
+            sql.forget_unused_client(&id)?;
+            Ok((Removed::Yes, vec![CutOff::UpTo { target: Target::Client(id), not_before: now }]))
         })
         .await
 }

@@ -36,6 +36,11 @@ struct Generation {
 }
 
 impl Store {
+    /// Another number each time that anything of clients changed.
+    pub(crate) fn clients_generation(&self) -> u64 {
+        self.remembered.clients.read().unwrap_or_else(PoisonError::into_inner).number
+    }
+
     /// A client that was not removed. Unlike [`Sql::client`] this is no part of a transaction.
     ///
     /// # Errors

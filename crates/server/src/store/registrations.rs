@@ -124,6 +124,13 @@ impl Sql<'_> {
         Ok(usize::try_from(count.unwrap_or_default()).unwrap_or(usize::MAX))
     }
 
+    /// Notes that a client was used, if it ever was.
+    pub(crate) fn note_use(&self, id: &ClientId, now: Timestamp) -> Result<(), StoreError> {
+        let text = "UPDATE registrations SET used_at = ?2 WHERE client_id = ?1 AND used_at IS NULL \
+                    AND EXISTS (SELECT 1 FROM grants WHERE grants.client_id = ?1)";
+        self.execute(text, &[id.as_str().into(), now.into()]).map(drop)
+    }
+
     /// Notes which clients were used, and names those that were not within their time.
     pub(crate) fn overdue_registrations(
         &self,

@@ -27,7 +27,7 @@ impl Registered {
     fn new(gateway: &Gateway, id: &str, grants: &[&str], may_act: Option<&str>) -> Self {
         let mut words = vec!["client", "add", id, "--kind", "confidential", "--grant", "refresh_token"];
         words.extend(grants.iter().flat_map(|grant| ["--grant", grant]));
-        words.extend(["--scope", "openid offline_access user/*.rs"]);
+        words.extend(["--scope", "openid fhirUser offline_access user/*.rs"]);
         words.extend(["--redirect-uri", "http://127.0.0.1/callback"]);
         if let Some(actor) = may_act {
             words.extend(["--may-act", actor]);

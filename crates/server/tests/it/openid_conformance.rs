@@ -194,7 +194,13 @@ async fn oidcc_id_token_hint_is_answered_about_its_person_or_not_at_all() {
 #[tokio::test]
 async fn oidcc_claims_essential_gives_what_is_asked_for_by_name_and_the_person_is_told() {
     let gateway = shared::demo();
-    let app = App::public(SCOPE);
+    let client = |id: &str, scope: &str| {
+        let words = ["client", "add", id, "--kind", "public", "--redirect-uri", CALLBACK, "--scope", scope];
+        gateway.command(&words);
+    };
+    client("claims-app", "openid email fhirUser user/*.rs");
+    client("claims-less", SCOPE);
+    let app = App { client: "claims-app", ..App::public(SCOPE) };
     let claims = r#"{"userinfo":{"email":{"essential":true},"name":{"essential":true}},"id_token":{"fhirUser":null,"auth_time":{"essential":true},"acr":{"values":["gold"]}}}"#;
     let name = "claims-person";
     let file = gateway.scratch().write(name, "quiet-otter-climbs-claims");
@@ -228,6 +234,16 @@ async fn oidcc_claims_essential_gives_what_is_asked_for_by_name_and_the_person_i
     // Without the parameter nothing more than the scope is told.
     let plain = app.tokens_in(gateway, &mut browser, &person).await;
     let info = Call::get("/userinfo").bearer(&plain.access).to(gateway).await.json();
+    assert_eq!(info, serde_json::json!({ "sub": name }));
+    // Nor is there a way around what a client is registered for.
+    let less = App { client: "claims-less", ..App::public(SCOPE) };
+    let page = led(&mut browser, &less, &[("claims", claims)]).await;
+    assert!(!page.text().contains("e-mail") && !page.text().contains("which entry"), "{}", page.text());
+    let answer = browser.submit(gateway, &page, &[("decision", "approve")]).await;
+    let code = Redirect::of(&answer).get("code").unwrap();
+    let tokens = Tokens::of(&less.exchange_call(&code).to(gateway).await);
+    assert_eq!(part(tokens.answer["id_token"].as_str().unwrap(), 1).get("fhirUser"), None);
+    let info = Call::get("/userinfo").bearer(&tokens.access).to(gateway).await.json();
     assert_eq!(info, serde_json::json!({ "sub": name }));
 }
 

@@ -1,5 +1,6 @@
 //! A client reads, changes and ends its own registration (RFC 7592); row O25 of the corpus again, for the sibling paths.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey};
@@ -14,7 +15,7 @@ use crate::fakes::upstream::Upstream;
 use crate::faults::limit_files;
 use crate::gateway::Gateway;
 use crate::parallel::{FIFTY, at_once};
-use crate::wire::{Answer, Call, encode};
+use crate::wire::{Answer, Call, Connection, encode};
 
 fn path(told: &Value) -> String {
     format!("/register/{}", text(told, "client_id"))
@@ -256,6 +257,45 @@ async fn a_client_that_ends_its_registration_holds_nothing_from_then_on_and_leav
     gateway.command(&["client", "remove", text(&told, "client_id")]);
     assert!(!opens(&gateway, &tokens.access).await);
     assert_eq!(read(&told).to(&gateway).await.status, 401);
+}
+
+#[tokio::test]
+async fn of_a_client_that_ends_itself_before_anybody_used_it_its_name_alone_is_kept() {
+    let gateway = serve("dcrm-nothing", OPEN, 9);
+    let told = registered(&register(&json!({})).to(&gateway).await);
+    let id = text(&told, "client_id");
+    let next = changed(&change(&told, &json!({ "client_name": "Nicer" })).to(&gateway).await);
+    assert_eq!(remove(&told).to(&gateway).await.status, 401, "its token was replaced");
+    assert!(clients(&gateway).contains(id));
+    assert_eq!(remove(&next).to(&gateway).await.status, 204);
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    for table in ["clients", "registrations"] {
+        let text = format!("SELECT COUNT(*) FROM {table} WHERE client_id = ?1");
+        let kept: i64 = database.query_row(&text, [id], |row| row.get(0)).unwrap();
+        assert_eq!(kept, 0, "{table}");
+    }
+    let taken = ["client", "add", id, "--kind", "public", "--redirect-uri", CALLBACK, "--scope", "openid"];
+    assert!(!gateway.try_command(&taken).success, "a name is given once");
+}
+
+#[tokio::test]
+async fn what_strangers_register_is_short_and_seldom_changed() {
+    let gateway = serve("dcrm-little", OPEN, 9);
+    let long = json!({ "unheard_of": "x".repeat(17_000) });
+    let refused = register(&long).to(&gateway).await;
+    assert_eq!((refused.status, refused.error().as_str()), (400, "invalid_client_metadata"));
+    assert!(refused.text().contains("more than 16384 bytes"), "{}", refused.text());
+    let mut told = registered(&register(&json!({})).to(&gateway).await);
+    let mut connection = Connection::open_from(&gateway, Ipv4Addr::new(127, 7, 7, 12)).await;
+    for number in 0..110 {
+        let name = json!({ "client_name": format!("Number {number}") });
+        let answer = connection.send(change(&told, &name)).await;
+        if answer.status == 429 {
+            return;
+        }
+        told = changed(&answer);
+    }
+    panic!("a stranger may change a registration without end");
 }
 
 #[tokio::test]

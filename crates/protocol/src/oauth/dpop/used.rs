@@ -1,7 +1,7 @@
 //! Which proofs were used, until none of them would be accepted any more. RFC 9449 section 11.1.
 //!
-//! Nothing is forgotten early: whoever has as many as are remembered gets no more accepted for a while, and takes nobody
-//! else's room.
+//! Nothing is forgotten early: whoever has as many as one account may have gets no more accepted for a while; that is a
+//! twentieth of all that are remembered.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;

@@ -15,6 +15,7 @@ use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_protocol::oauth::authorization::{AuthorizationRequest, Prompt};
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oidc::claims_request::{AskedClaim, ClaimsRequest};
 use chartgate_values::Secret;
 
 use crate::authorization_server::{AuthorizationServer, audience};
@@ -89,13 +90,27 @@ pub(in crate::authorization_server) async fn check(
         pages: if request.prompt == Prompt::None { Pages::Forbidden } else { Pages::Allowed },
         login_hint: request.login_hint.or_else(|| about.as_ref().map(ToString::to_string)),
         about,
-        claims: request.claims,
+        claims: claims_within(client, request.claims),
         patient: None,
         encounter: EncounterPick::NotYet,
         launch,
         consent: ConsentGiven::NotYet,
         created_at: now,
     })
+}
+
+/// What of the claims that are asked for by name the client may have at all: those that a scope would give it.
+fn claims_within(client: &Client, mut asked: ClaimsRequest) -> ClaimsRequest {
+    let may_have = |claim: &AskedClaim| {
+        let scopes: &[&str] = match claim {
+            AskedClaim::Email => &["email"],
+            AskedClaim::FhirUser => &["fhirUser", "profile"],
+        };
+        scopes.iter().any(|scope| client.scope.contains(scope))
+    };
+    asked.id_token.retain(may_have);
+    asked.userinfo.retain(may_have);
+    asked
 }
 
 /// Whom alone the answer may be about.

@@ -22,16 +22,17 @@ use subtle::ConstantTimeEq as _;
 
 use super::refusal::{Refusal, answer};
 use super::{
-    AuthorizationServer, Cause, Told, about, check_is_json, check_offered, describe, note, stranger,
-    turned_down,
+    AuthorizationServer, Cause, Told, about, admit_anybody, check_is_json, check_length, check_offered,
+    describe, note, stranger, turned_down,
 };
+use crate::authorization_server::client_request::admit_stranger;
 use crate::authorization_server::error::OAuthError;
 use crate::authorization_server::token::workload;
 use crate::config::Dynamic;
 use crate::entropy::{digest_of, opaque_secret};
 use crate::net::access_token;
 use crate::net::origin::Origin;
-use crate::registration::changes;
+use crate::registration::changes::{self, Removed, RemovedBy};
 use crate::registration::policy::Policy;
 use crate::store::StoreError;
 use crate::store::registrations::{About, Changed, Registration};
@@ -93,6 +94,9 @@ async fn replace(
     body: &[u8],
 ) -> Result<Value, Refusal> {
     let managed = Managed::shown(server, origin, headers, id, Event::ClientChanged).await?;
+    if managed.client.options.registrar == Registrar::Anybody {
+        admit_anybody(server, origin).await?;
+    }
     let mut record = record(server, origin, Event::ClientChanged, &managed.client);
     let Some(policy) = policy(server, &managed)? else {
         record.outcome = Outcome::Deny;
@@ -179,8 +183,15 @@ async fn end(
     headers: &HeaderMap,
     id: &str,
 ) -> Result<(), Refusal> {
-    let Managed { client, .. } = Managed::shown(server, origin, headers, id, Event::ClientRemoved).await?;
-    changes::remove(&server.cut_offs, client.client_id.clone()).await.map_err(OAuthError::from)?;
+    let Managed { client, registration, .. } =
+        Managed::shown(server, origin, headers, id, Event::ClientRemoved).await?;
+    let by = RemovedBy::Itself { token_digest: registration.token_digest };
+    let id = client.client_id.clone();
+    match changes::remove(&server.cut_offs, id, by).await.map_err(OAuthError::from)? {
+        Removed::Yes => {}
+        // Somebody was there before with the same token.
+        Removed::No => return Err(stranger(server, origin, Event::ClientRemoved).await),
+    }
     let record = record(server, origin, Event::ClientRemoved, &client);
     let recorded = server.journal.append(&record, Withheld::new(())).await.map_err(OAuthError::from)?;
     Withheld::release(recorded);
@@ -208,6 +219,8 @@ impl Managed {
             (Some(registration), Some(client))
                 if bool::from(registration.token_digest.as_bytes().ct_eq(digest.as_bytes())) =>
             {
+                // Nobody vouches for it: what it makes us record shall be little.
+                admit_stranger(server, origin).map_err(OAuthError::from)?;
                 Ok(Self { client, registration, token: Secret::new(token.to_owned()) })
             }
             (Some(_) | None, _) => Err(stranger(server, origin, tried).await),
@@ -241,6 +254,7 @@ fn check(
     let stored = server.store.registered(id)?.and_then(|found| found.secret_digest.clone());
     Ok((|| {
         check_is_json(headers)?;
+        check_length(managed.client.options.registrar, body)?;
         let UpdateRequest { client_id, client_secret, metadata } = UpdateRequest::parse(body)?;
         if client_id != id.as_str() {
             return Err(Cause::metadata("`client_id` is another's"));

@@ -277,7 +277,7 @@ fn refresh_deadline(server: &AuthorizationServer, grant: &Grant, now: Timestamp)
     match grant.session {
         None => now.plus(server.tokens.offline_token_ttl),
         Some(_) => {
-            let session = grant.began_at.plus(server.timeouts.absolute);
+            let session = grant.stands_since().plus(server.timeouts.absolute);
             now.plus(server.tokens.refresh_token_ttl).min(session)
         }
     }

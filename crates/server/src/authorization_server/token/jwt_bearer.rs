@@ -60,7 +60,7 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         nonce: None,
         auth_time: assertion.auth_time.map(NumericDate::timestamp),
         // Who was shut out and let in again has to sign in again there too.
-        began_at: assertion.auth_time.unwrap_or(assertion.issued_at).timestamp(),
+        began_at: Some(assertion.auth_time.unwrap_or(assertion.issued_at).timestamp()),
         amr: assertion.amr.iter().map(ToString::to_string).collect(),
     };
     let mut issued = issue_for_person(asking, grant, GrantType::JwtBearer, First::Of).await?;

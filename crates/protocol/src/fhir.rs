@@ -1,4 +1,4 @@
-//! FHIR R4's REST interface as far as it is offered: read, vread, search of one type, create, update, delete and
+//! FHIR R4's REST interface as far as it is offered: read, vread, search of one type, create, update, patch, delete and
 //! capabilities. HL7 FHIR 4.0.1, http.html and search.html.
 //!
 //! A request becomes a closed type ([`interaction`]), one function says whose record a resource is
@@ -12,6 +12,7 @@ pub mod membership;
 pub mod name;
 pub mod outcome;
 pub mod paging;
+pub mod patch;
 mod r4;
 pub mod reference;
 pub mod refusal;

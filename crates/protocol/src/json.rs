@@ -13,6 +13,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 mod node;
+pub mod patch;
+pub mod pointer;
+mod tree;
 mod walk;
 
 pub use node::{Members, Node};

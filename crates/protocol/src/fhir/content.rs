@@ -35,6 +35,19 @@ pub fn is_fhir_json(content_type: Option<&str>) -> Result<(), UnsupportedMediaTy
     is_type(content_type, &JSON)
 }
 
+/// Checks that a body is a JSON Patch. RFC 6902 section 6.
+///
+/// # Errors
+/// [`UnsupportedMediaType`], also where nothing is said.
+pub fn is_json_patch(content_type: Option<&str>) -> Result<(), UnsupportedMediaType> {
+    is_type(content_type, &["application/json-patch+json"])
+}
+
+/// Whether a patch may be one of FHIRPath: `Parameters` as FHIR JSON. fhirpatch.html.
+pub(super) fn may_be_parameters(content_type: Option<&str>) -> bool {
+    is_type(content_type, &["application/fhir+json"]).is_ok()
+}
+
 /// Checks that a body is a form.
 ///
 /// # Errors
@@ -125,6 +138,15 @@ mod tests {
     fn a_body_says_what_it_is() {
         assert_eq!(is_fhir_json(Some("application/fhir+json;charset=\"utf-8\"")), Ok(()));
         assert_eq!(is_form(Some("application/x-www-form-urlencoded")), Ok(()));
+        assert_eq!(is_json_patch(Some("application/json-patch+json; charset=utf-8")), Ok(()));
+        for other in [
+            None,
+            Some("application/json"),
+            Some("application/merge-patch+json"),
+            Some("application/xml-patch+xml"),
+        ] {
+            assert_eq!(is_json_patch(other), Err(UnsupportedMediaType), "{other:?}");
+        }
         for other in
             [None, Some(""), Some("application/json-patch+json"), Some("application/json; charset=utf-16")]
         {

@@ -73,6 +73,15 @@ pub enum Interaction {
         /// The version that the client has seen, if it says so.
         if_match: Option<VersionId>,
     },
+    /// A record changed in some places.
+    Patch {
+        /// Its type.
+        resource_type: ResourceType,
+        /// Its id.
+        id: ResourceId,
+        /// The version that the client has seen and that the patch is for.
+        if_match: VersionId,
+    },
     /// A record removed.
     Delete {
         /// Its type.
@@ -123,6 +132,14 @@ impl Interaction {
                 content::is_fhir_json(request.content_type)?;
                 Self::Update { resource_type, id, if_match: seen_version(request)? }
             }
+            ("PATCH", Place::Instance(resource_type, id)) => {
+                if content::may_be_parameters(request.content_type) {
+                    return Err(Unsupported::FhirPathPatch.into());
+                }
+                content::is_json_patch(request.content_type)?;
+                let if_match = seen_version(request)?.ok_or(Refusal::IfMatchMissing)?;
+                Self::Patch { resource_type, id, if_match }
+            }
             ("DELETE", Place::Instance(resource_type, id)) => {
                 Self::Delete { resource_type, id, if_match: seen_version(request)? }
             }
@@ -159,7 +176,7 @@ impl Interaction {
             Self::Read { .. } | Self::VRead { .. } => Some(Permission::Read),
             Self::Search { .. } => Some(Permission::Search),
             Self::Create { .. } => Some(Permission::Create),
-            Self::Update { .. } => Some(Permission::Update),
+            Self::Update { .. } | Self::Patch { .. } => Some(Permission::Update),
             Self::Delete { .. } => Some(Permission::Delete),
         }
     }
@@ -173,6 +190,7 @@ impl Interaction {
             | Self::VRead { resource_type, .. }
             | Self::Create { resource_type }
             | Self::Update { resource_type, .. }
+            | Self::Patch { resource_type, .. }
             | Self::Delete { resource_type, .. } => Some(*resource_type),
             Self::Search { query, .. } => Some(query.resource_type()),
         }
@@ -185,7 +203,8 @@ impl Interaction {
             Self::Capabilities | Self::Read { .. } | Self::VRead { .. } => "GET",
             Self::Search { method: SearchMethod::Get, .. } => "GET",
             Self::Search { method: SearchMethod::Post, .. } | Self::Create { .. } => "POST",
-            Self::Update { .. } => "PUT",
+            // A patch is applied here.
+            Self::Update { .. } | Self::Patch { .. } => "PUT",
             Self::Delete { .. } => "DELETE",
         }
     }
@@ -197,6 +216,7 @@ impl Interaction {
             Self::Capabilities => "/metadata".to_owned(),
             Self::Read { resource_type, id }
             | Self::Update { resource_type, id, .. }
+            | Self::Patch { resource_type, id, .. }
             | Self::Delete { resource_type, id, .. } => format!("/{resource_type}/{id}"),
             Self::VRead { resource_type, id, version } => format!("/{resource_type}/{id}/_history/{version}"),
             Self::Create { resource_type } => format!("/{resource_type}"),
@@ -278,7 +298,6 @@ fn not_offered(method: &str, place: &Place) -> Refusal {
         ("GET", Place::Root) => return Unsupported::SystemSearch.into(),
         ("POST", Place::Root) => return Unsupported::Batch.into(),
         ("PUT" | "PATCH" | "DELETE", Place::Type(_)) => return Unsupported::Conditional.into(),
-        ("PATCH", Place::Instance(..)) => return Unsupported::Patch.into(),
         (_, Place::Root) => "",
         (_, Place::Metadata | Place::Version(..)) => "GET",
         (_, Place::Type(_)) => "GET, POST",
@@ -288,7 +307,7 @@ fn not_offered(method: &str, place: &Place) -> Refusal {
     Refusal::Method { allow }
 }
 
-pub(super) const INSTANCE_METHODS: &str = "GET, PUT, DELETE";
+const INSTANCE_METHODS: &str = "GET, PUT, PATCH, DELETE";
 
 #[cfg(test)]
 mod tests;

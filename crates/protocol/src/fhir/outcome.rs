@@ -8,6 +8,8 @@ use serde::Serialize;
 pub enum IssueType {
     /// The request is not well formed.
     Invalid,
+    /// The request lacks something that it has to have.
+    Required,
     /// The request is well formed and asks for something that is not offered.
     NotSupported,
     /// There is no such record, or none that the caller may know of.

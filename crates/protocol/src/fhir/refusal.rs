@@ -43,6 +43,9 @@ pub enum Refusal {
     /// http.html#concurrency: `If-Match` names one version.
     #[error("If-Match is not the entity tag of one version")]
     IfMatch,
+    /// RFC 6585 section 3: what is patched is a version that the client has seen.
+    #[error("a patch needs If-Match with the version that it is for")]
+    IfMatchMissing,
 }
 
 /// What FHIR has and we do not offer.
@@ -51,9 +54,9 @@ pub enum Unsupported {
     /// http.html#transaction.
     #[error("batches and transactions are")]
     Batch,
-    /// http.html#patch.
-    #[error("patch is")]
-    Patch,
+    /// fhirpatch.html.
+    #[error("patches as Parameters are")]
+    FhirPathPatch,
     /// http.html#history.
     #[error("history is")]
     History,
@@ -83,6 +86,7 @@ impl Refusal {
             | Self::IfMatch
             | Self::Unsupported(
                 Unsupported::Batch
+                | Unsupported::FhirPathPatch
                 | Unsupported::History
                 | Unsupported::Operation
                 | Unsupported::Compartment
@@ -90,9 +94,10 @@ impl Refusal {
                 | Unsupported::Conditional,
             ) => 400,
             Self::Type(_) => 404,
-            Self::Method { .. } | Self::Unsupported(Unsupported::Patch) => 405,
+            Self::Method { .. } => 405,
             Self::NotAcceptable(_) => 406,
             Self::MediaType(_) => 415,
+            Self::IfMatchMissing => 428,
         }
     }
 
@@ -101,7 +106,6 @@ impl Refusal {
     pub fn allow(&self) -> Option<&'static str> {
         match self {
             Self::Method { allow } => Some(allow),
-            Self::Unsupported(Unsupported::Patch) => Some(super::interaction::INSTANCE_METHODS),
             _ => None,
         }
     }
@@ -111,6 +115,7 @@ impl Refusal {
     pub fn issue(&self) -> IssueType {
         match self {
             Self::Path | Self::Id(_) | Self::Query(_) | Self::IfMatch => IssueType::Invalid,
+            Self::IfMatchMissing => IssueType::Required,
             Self::Type(_)
             | Self::Method { .. }
             | Self::Unsupported(_)

@@ -36,14 +36,19 @@ impl WriteError {
     /// The HTTP status.
     pub const STATUS: u16 = 400;
 
+    /// The code of the issue.
+    #[must_use]
+    pub fn issue(self) -> IssueType {
+        match self {
+            Self::Json(_) | Self::Type | Self::Id => IssueType::Invalid,
+            Self::ConditionalReference => IssueType::NotSupported,
+        }
+    }
+
     /// The body of the answer.
     #[must_use]
     pub fn outcome(self) -> OperationOutcome {
-        let code = match self {
-            Self::Json(_) | Self::Type | Self::Id => IssueType::Invalid,
-            Self::ConditionalReference => IssueType::NotSupported,
-        };
-        OperationOutcome::new(code, &self.to_string())
+        OperationOutcome::new(self.issue(), &self.to_string())
     }
 }
 

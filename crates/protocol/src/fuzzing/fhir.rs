@@ -4,6 +4,7 @@ use crate::fhir::base::BaseUrls;
 use crate::fhir::interaction::{Interaction, Request};
 use crate::fhir::membership::{Membership, patients_of};
 use crate::fhir::name::ResourceType;
+use crate::fhir::patch::Patch;
 use crate::fhir::resource::Resource;
 use crate::fhir::searchset::{Disposition, Links, Searchset};
 use crate::fhir::token::TokenValue;
@@ -81,6 +82,21 @@ pub fn fuzz_fhir_write(data: &[u8]) {
             .is_ok_and(|written| patients_of(&written, &bases) == patients_of(draft.value(), &bases));
         assert!(same, "what goes upstream is what was decided on");
     }
+}
+
+/// A patch in the first line and after it the record that it is for. What comes of it is the same record still.
+pub fn fuzz_fhir_patch(data: &[u8]) {
+    let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
+    let (line, record) = data.split_at(end);
+    let Ok(asked) = "Observation/a".parse() else { return };
+    let (Ok(patch), Ok(record)) = (Patch::parse(line), Resource::parse(record, &asked, None)) else { return };
+    let Ok(draft) = patch.apply(&record, 1 << 16) else { return };
+    assert!(draft.text().len() <= 1 << 16, "no larger than may be");
+    let after = Resource::parse(draft.text().as_bytes(), &asked, None);
+    assert!(
+        after.is_ok_and(|after| after.version() == record.version()),
+        "the same record in the same version"
+    );
 }
 
 /// A scope in the first line and after it a record. What does not have what a constraint asks for is not let through.

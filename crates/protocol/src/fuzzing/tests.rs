@@ -2,6 +2,8 @@ use std::path::Path;
 
 use chartgate_values::{Entropy, Secret, SeededEntropy};
 
+use crate::fhir::patch::Patch;
+use crate::fhir::resource::Resource;
 use crate::fhir::searchset::{Disposition, Links, Searchset};
 use crate::fhir::write::Draft;
 use crate::form::Form;
@@ -179,6 +181,11 @@ fn seeds_and_their_mutations_break_nothing_that_reads_fhir_bodies() {
 }
 
 #[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_patches() {
+    run("fhir_patch", super::fuzz_fhir_patch);
+}
+
+#[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_forms() {
     run("form", super::fuzz_form);
 }
@@ -288,6 +295,13 @@ fn the_fhir_seeds_reach_the_end_of_what_they_are_for() {
     let links = Links { own: "x", next: None };
     assert_eq!(searchset.release(links, &bases, |_| Disposition::Release).released, 2);
     assert!(Draft::of_update(&read("fhir_write", "update"), &"Observation/a".parse().unwrap()).is_ok());
+    for (seed, expected) in [("each", true), ("moves_id", false), ("grows", false), ("escaped", true)] {
+        let text = String::from_utf8(read("fhir_patch", seed)).unwrap();
+        let (patch, record) = text.split_once('\n').unwrap();
+        let record = Resource::parse(record.as_bytes(), &"Observation/a".parse().unwrap(), None).unwrap();
+        let patch = Patch::parse(patch.as_bytes()).unwrap();
+        assert_eq!(patch.apply(&record, 1 << 16).is_ok(), expected, "{seed}");
+    }
     for (seed, expected) in
         [("laboratory", true), ("vital_signs", false), ("status", true), ("escaped", true)]
     {

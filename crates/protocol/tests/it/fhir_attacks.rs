@@ -8,6 +8,7 @@ use chartgate_protocol::fhir::base::BaseUrls;
 use chartgate_protocol::fhir::interaction::{Interaction, Request};
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
 use chartgate_protocol::fhir::paging::{Finds, Holder, PageLink, PageLinkError};
+use chartgate_protocol::fhir::patch::Patch;
 use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::search::Narrowed;
 use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
@@ -178,7 +179,18 @@ fn a_former_version_that_was_anothers() {
 
 #[test]
 fn patch_of_a_subject() {
-    assert_eq!(refused("PATCH", "/Observation/mine"), 405);
+    let body = json!({"resourceType": "Observation", "id": "mine", "subject": {"reference": "Patient/me"}})
+        .to_string();
+    let record = Resource::parse(body.as_bytes(), &"Observation/mine".parse().unwrap(), None).unwrap();
+    for patch in [
+        json!([{"op": "replace", "path": "/subject/reference", "value": "Patient/other"}]),
+        json!([{"op": "replace", "path": "/subject", "value": {"reference": "Patient/other"}}]),
+        json!([{"op": "add", "path": "/x", "value": {"reference": "Patient/other"}}, {"op": "move", "from": "/x", "path": "/subject"}]),
+    ] {
+        let patch = patch.to_string();
+        let draft = Patch::parse(patch.as_bytes()).unwrap().apply(&record, 4096).unwrap();
+        assert_eq!(whose(draft.value()).0, patients(&["other"]), "judged by what comes of it");
+    }
 }
 
 #[test]

@@ -23,12 +23,12 @@ use serde_json::{Value, json};
 use super::{Administrator, CommandError, Operator, note};
 
 /// A request that nobody has made.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Supposed {
     /// The person; without one the client acts for itself.
     pub(crate) user: Option<Subject>,
     pub(crate) client: ClientId,
-    /// `read`, `search`, `create`, `update`, `delete`.
+    /// `read`, `search`, `create`, `update`, `patch`, `delete`.
     pub(crate) action: String,
     /// `Patient/ID`, `Observation/ID` or `Observation`.
     pub(crate) resource: String,
@@ -77,6 +77,16 @@ impl Administrator {
     }
 
     fn ask(&self, pdp: &Pdp, supposed: &Supposed, to: &mut Explanation) -> Result<Step, CommandError> {
+        if supposed.action == "patch" {
+            for part in ["read", "update"] {
+                to.say(format!("a patch takes {part}:"));
+                let supposed = Supposed { action: part.to_owned(), ..supposed.clone() };
+                if let Step::Ends = self.ask(pdp, &supposed, to)? {
+                    return Ok(Step::Ends);
+                }
+            }
+            return Ok(Step::Goes);
+        }
         let (name, id) = match supposed.resource.split_once('/') {
             Some((name, id)) => (name, Some(id)),
             None => (supposed.resource.as_str(), None),
@@ -211,7 +221,7 @@ fn action(name: &str) -> Result<(RecordAction, Permission), CommandError> {
         "update" => (RecordAction::Update, Permission::Update),
         "delete" => (RecordAction::Delete, Permission::Delete),
         other => {
-            let problem = format!("`{other}` is not one of read, search, create, update, delete");
+            let problem = format!("`{other}` is not one of read, search, create, update, patch, delete");
             return Err(CommandError::Invalid(problem));
         }
     })

@@ -41,7 +41,7 @@ pub(super) struct Request {
     user: Option<Subject>,
     #[arg(long, required_unless_present = "index")]
     client: Option<ClientId>,
-    /// read, search, create, update or delete.
+    /// read, search, create, update, patch or delete.
     #[arg(long, required_unless_present = "index")]
     action: Option<String>,
     /// Such as Patient/ID, Observation/ID or Observation.

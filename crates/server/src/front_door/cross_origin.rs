@@ -12,7 +12,7 @@ use crate::live::client_origins::ClientOrigins;
 
 /// Endpoints of ours that an application calls by itself; the others are for people, for servers, or open to all.
 const ENDPOINTS: [&str; 3] = ["/token", "/revoke", "/userinfo"];
-const RECORD_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, DELETE");
+const RECORD_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
 const ENDPOINT_METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
 const SENT: HeaderValue = HeaderValue::from_static(
     "accept, authorization, content-type, dpop, if-match, if-modified-since, if-none-match, prefer",

@@ -4,6 +4,7 @@
 use axum::body::Body;
 use chartgate_audit::record::Outcome;
 use chartgate_protocol::fhir::outcome::{IssueType, NOT_FOUND, OperationOutcome};
+use chartgate_protocol::fhir::patch::PatchError;
 use chartgate_protocol::fhir::refusal::Refusal;
 use chartgate_protocol::fhir::write::WriteError;
 use chartgate_protocol::smart::scope::Permission;
@@ -47,6 +48,8 @@ pub(super) enum Refused {
     Content(&'static str),
     /// A body that is no draft of a record.
     Draft(WriteError),
+    /// A patch that is none, or does not go with the record.
+    Patch(PatchError),
     /// A link to a further page that is not good for this caller now.
     PageLink,
     /// A search that finds too much that is withheld before anything that is not.
@@ -136,6 +139,7 @@ impl Refused {
             | Self::Forbidden(..)
             | Self::Content(_)
             | Self::Draft(_)
+            | Self::Patch(_)
             | Self::PageLink
             | Self::TooWide
             | Self::Version => Outcome::Deny,
@@ -157,6 +161,9 @@ impl Refused {
             Self::Forbidden(policies, reason) => (policies.clone(), reason),
             Self::Content(reason) => (Vec::new(), reason),
             Self::Draft(_) => (Vec::new(), "bad-content"),
+            Self::Patch(PatchError::Malformed(_)) => (Vec::new(), "bad-patch"),
+            Self::Patch(PatchError::Conflict(_)) => (Vec::new(), "patch-conflict"),
+            Self::Patch(PatchError::Result(_) | PatchError::Meta) => (Vec::new(), "bad-content"),
             Self::PageLink => (Vec::new(), "bad-page-link"),
             Self::TooWide => (Vec::new(), "search-too-wide"),
             Self::Version => (Vec::new(), "version-conflict"),
@@ -224,12 +231,10 @@ impl Refused {
                 IssueType::Forbidden,
                 "the content is not one that you may write",
             ),
-            Self::Draft(error) => {
-                let issue = match error {
-                    WriteError::ConditionalReference => IssueType::NotSupported,
-                    WriteError::Json(_) | WriteError::Type | WriteError::Id => IssueType::Invalid,
-                };
-                plain(StatusCode::BAD_REQUEST, issue, &error.to_string())
+            Self::Draft(error) => plain(StatusCode::BAD_REQUEST, error.issue(), &error.to_string()),
+            Self::Patch(error) => {
+                let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+                plain(status, error.issue(), &error.to_string())
             }
             Self::PageLink => plain(
                 StatusCode::FORBIDDEN,

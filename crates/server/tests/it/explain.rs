@@ -35,6 +35,12 @@ fn a_supposed_request_is_explained_by_scope_panel_and_policy() {
     assert!(says(&denied, "not in the care of dana") && says(&denied, "no policy permits it"), "{denied}");
     let scope = ["--scope", "user/Observation.rs", "--action", "read", "--resource", &own];
     assert!(says(&ask(&scope).0, "no scope of"), "the scope does not reach it");
+    // Whoever patches reads.
+    let patch = |scope: &'static str| ask(&["--scope", scope, "--action", "patch", "--resource", &own]);
+    let (unread, success) = patch("user/Patient.u");
+    assert!(!success && says(&unread, "reaches Read of Patient"), "{unread}");
+    let (both, success) = patch("user/Patient.ru");
+    assert!(success && both["decision"] == "allow", "{both}");
     let of = ["--action", "search", "--resource", "Observation", "--patient", gateway.panel("dana")[0]];
     assert_eq!(ask(&of).0["decision"], "allow");
     let unsaid = ["--action", "read", "--resource", "Observation/x"];

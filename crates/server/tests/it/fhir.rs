@@ -127,7 +127,12 @@ async fn methods_bodies_and_formats_that_are_not_offered_are_refused_in_their_ow
         Call::new("POST", &format!("/fhir/Observation/_search{query}")).body(form, body)
     };
     for (name, status, call) in [
-        ("patch", 405, Call::new("PATCH", &patient).body("application/json-patch+json", "[]")),
+        ("fhirpath patch", 400, Call::fhir("PATCH", &patient, &json!({ "resourceType": "Parameters" })).header("if-match", "W/\"1\"")),
+        ("xml patch", 415, Call::new("PATCH", &patient).body("application/xml-patch+xml", "<diff/>").header("if-match", "W/\"1\"")),
+        ("json as patch", 415, Call::new("PATCH", &patient).body("application/json", "[]").header("if-match", "W/\"1\"")),
+        ("conditional patch", 400, Call::new("PATCH", "/fhir/Observation?identifier=x").body("application/json-patch+json", "[]")),
+        ("patch of no version", 428, Call::new("PATCH", &patient).body("application/json-patch+json", "[]")),
+        ("patch of any version", 400, Call::new("PATCH", &patient).body("application/json-patch+json", "[]").header("if-match", "*")),
         ("post to an instance", 405, Call::fhir("POST", &patient, &observation)),
         ("put to a type", 400, Call::fhir("PUT", "/fhir/Observation?identifier=x", &observation)),
         ("delete by search", 400, Call::new("DELETE", &format!("/fhir/Observation?patient={me}"))),

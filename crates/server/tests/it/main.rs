@@ -92,6 +92,8 @@ mod parallel;
 #[cfg(test)]
 mod passwords;
 #[cfg(test)]
+mod patch;
+#[cfg(test)]
 mod possession;
 #[cfg(test)]
 mod profiles;

@@ -113,7 +113,8 @@ fn what_is_not_offered_is_refused_by_name() {
         (send("POST", "", ""), Unsupported::Batch),
         (get("/", "_type=Observation"), Unsupported::SystemSearch),
         (get("/_search", ""), Unsupported::SystemSearch),
-        (send("PATCH", "/Patient/a", ""), Unsupported::Patch),
+        (send("PATCH", "/Patient/a", ""), Unsupported::FhirPathPatch),
+        (send("PATCH", "/Patient", "identifier=x"), Unsupported::Conditional),
         (get("/_history", ""), Unsupported::History),
         (get("/Patient/_history", ""), Unsupported::History),
         (get("/Patient/a/_history", ""), Unsupported::History),
@@ -129,7 +130,7 @@ fn what_is_not_offered_is_refused_by_name() {
     ] {
         let refusal = asked.unwrap_err();
         assert_eq!(refusal, Refusal::Unsupported(unsupported));
-        assert_eq!(refusal.status(), if unsupported == Unsupported::Patch { 405 } else { 400 });
+        assert_eq!(refusal.status(), 400);
         assert_eq!(refusal.issue(), IssueType::NotSupported);
     }
 }
@@ -149,9 +150,9 @@ fn if_none_exist_is_no_oracle_for_it_is_refused() {
 #[test]
 fn a_method_of_another_place_is_405_and_says_which_are_not() {
     for (method, path, allow) in [
-        ("HEAD", "/Patient/a", "GET, PUT, DELETE"),
-        ("POST", "/Patient/a", "GET, PUT, DELETE"),
-        ("get", "/Patient/a", "GET, PUT, DELETE"),
+        ("HEAD", "/Patient/a", "GET, PUT, PATCH, DELETE"),
+        ("POST", "/Patient/a", "GET, PUT, PATCH, DELETE"),
+        ("get", "/Patient/a", "GET, PUT, PATCH, DELETE"),
         ("POST", "/metadata", "GET"),
         ("DELETE", "/Patient/a/_history/1", "GET"),
         ("GET", "/Patient/_search", "POST"),
@@ -161,7 +162,6 @@ fn a_method_of_another_place_is_405_and_says_which_are_not() {
         let refusal = send(method, path, "").unwrap_err();
         assert_eq!((refusal.status(), refusal.allow()), (405, Some(allow)), "{method} {path}");
     }
-    assert_eq!(send("PATCH", "/Patient/a", "").unwrap_err().allow(), Some("GET, PUT, DELETE"));
 }
 
 #[test]
@@ -187,6 +187,30 @@ fn formats_other_than_json_are_406_and_415() {
             let request = Request { method, path, content_type, ..Request::default() };
             assert_eq!(status(Interaction::parse(&request)), 415, "{method} {path} {content_type:?}");
         }
+    }
+}
+
+#[test]
+fn a_patch_is_for_a_version_and_goes_upstream_as_an_update() {
+    let patch = |content_type, if_match| {
+        let request =
+            Request { method: "PATCH", path: "/Patient/a", content_type, if_match, ..Request::default() };
+        Interaction::parse(&request)
+    };
+    let json_patch = Some("application/json-patch+json");
+    let asked = patch(json_patch, Some("W/\"3\"")).unwrap();
+    assert_eq!(asked.permission(), Some(Permission::Update));
+    assert_eq!((asked.upstream_method(), asked.upstream_path_and_query().as_str()), ("PUT", "/Patient/a"));
+    assert!(matches!(asked, Interaction::Patch { if_match, .. } if if_match.as_str() == "3"));
+    let missing = patch(json_patch, None).unwrap_err();
+    assert_eq!((missing.status(), missing.issue()), (428, IssueType::Required));
+    for tag in ["*", "3", "W/\"1\", W/\"2\""] {
+        assert_eq!(status(patch(json_patch, Some(tag))), 400, "{tag}");
+    }
+    for other in
+        [None, Some("application/json"), Some("application/xml-patch+xml"), Some("application/fhir+xml")]
+    {
+        assert_eq!(status(patch(other, Some("W/\"3\""))), 415, "{other:?}");
     }
 }
 

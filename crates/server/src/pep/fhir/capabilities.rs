@@ -15,8 +15,10 @@ use super::mask::FHIR_JSON;
 use super::session::{Answered, Exchange};
 use crate::pep::respond::{Refused, UpstreamFault};
 
-/// What the gateway offers of FHIR's interactions.
+/// What the gateway offers of FHIR's interactions where the server behind it does.
 const OFFERED: [&str; 6] = ["read", "vread", "search-type", "create", "update", "delete"];
+/// What a type says where the gateway applies patches: JSON Patch goes upstream as an update on condition of a version.
+const PATCH: &str = "patch";
 
 pub(super) async fn serve(exchange: &mut Exchange<'_>, head: &Head) -> Answered {
     exchange.record.action = Some("capabilities".to_owned());
@@ -63,6 +65,7 @@ fn statement(exchange: &Exchange<'_>, theirs: &Value) -> Value {
             },
             "resource": resources,
         }],
+        "patchFormat": ["application/json-patch+json"],
     })
 }
 
@@ -80,11 +83,14 @@ struct Resource {
 fn resource(theirs: &Value) -> Option<Resource> {
     let resource_type: ResourceType = theirs.get("type")?.as_str()?.parse().ok()?;
     let listed = |name: &str| theirs.get(name).and_then(Value::as_array).into_iter().flatten();
-    let offered: Vec<Value> = listed("interaction")
+    let mut codes: Vec<&str> = listed("interaction")
         .filter_map(|interaction| interaction.get("code")?.as_str())
         .filter(|code| OFFERED.contains(code))
-        .map(|code| json!({ "code": code }))
         .collect();
+    if codes.contains(&"update") {
+        codes.push(PATCH);
+    }
+    let offered = codes.into_iter().map(|code| json!({ "code": code })).collect();
     let parameters = listed("searchParam")
         .filter_map(|parameter| SearchQuery::offers(resource_type, parameter.get("name")?.as_str()?))
         .map(|(name, kind)| json!({ "name": name, "type": kind }))

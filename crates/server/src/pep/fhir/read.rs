@@ -26,6 +26,7 @@ pub(super) async fn serve(
         | Interaction::Search { .. }
         | Interaction::Create { .. }
         | Interaction::Update { .. }
+        | Interaction::Patch { .. }
         | Interaction::Delete { .. } => return Err(Refused::NotFound),
     };
     let allowed = enforcer

@@ -86,7 +86,10 @@ impl Exchange<'_> {
             Interaction::Search { query, method } => {
                 Box::pin(search::serve(self, &authenticated, &enforcer, query, method)).await
             }
-            Interaction::Create { .. } | Interaction::Update { .. } | Interaction::Delete { .. } => {
+            Interaction::Create { .. }
+            | Interaction::Update { .. }
+            | Interaction::Patch { .. }
+            | Interaction::Delete { .. } => {
                 Box::pin(write::serve(self, &enforcer, interaction, &content)).await
             }
         }
@@ -109,6 +112,7 @@ impl Exchange<'_> {
             Interaction::Update { resource_type, id, .. } => {
                 ("update", Some(format!("{resource_type}/{id}")))
             }
+            Interaction::Patch { resource_type, id, .. } => ("patch", Some(format!("{resource_type}/{id}"))),
             Interaction::Delete { resource_type, id, .. } => {
                 ("delete", Some(format!("{resource_type}/{id}")))
             }
@@ -119,6 +123,7 @@ impl Exchange<'_> {
         if let Interaction::Read { resource_type, id }
         | Interaction::VRead { resource_type, id, .. }
         | Interaction::Update { resource_type, id, .. }
+        | Interaction::Patch { resource_type, id, .. }
         | Interaction::Delete { resource_type, id, .. } = interaction
             && resource_type.as_str() == "Patient"
         {

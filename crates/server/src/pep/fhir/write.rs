@@ -1,4 +1,4 @@
-//! Create, update and delete.
+//! Create, update, patch and delete.
 //!
 //! What is to be changed is looked at first, as a read would be: where the caller may not touch it, it does not exist. What
 //! is to be stored is decided on like what is there. The change names the version that was looked at, so that none in
@@ -17,6 +17,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 use std::collections::BTreeSet;
 
 use axum::body::Body;
+
+mod patch;
 
 use super::mask::{self, Cleared, clear};
 use super::session::{Answered, Exchange};
@@ -40,6 +42,11 @@ pub(super) async fn serve(
             let record = Reference { resource_type: *resource_type, id: id.clone() };
             let seen = if_match.clone();
             update(exchange, enforcer, interaction, record, seen, content).await
+        }
+        Interaction::Patch { resource_type, id, if_match } => {
+            let record = Reference { resource_type: *resource_type, id: id.clone() };
+            let seen = if_match.clone();
+            patch::serve(exchange, enforcer, interaction, record, seen, content).await
         }
         Interaction::Delete { resource_type, id, if_match } => {
             let record = Reference { resource_type: *resource_type, id: id.clone() };
@@ -85,9 +92,9 @@ async fn update(
         clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft)?;
     }
     let had = seen.is_some();
-    let before = before(exchange, enforcer, Permission::Update, &allowed, &record, seen).await?;
+    let before = before(exchange, enforcer, &[Permission::Update], &allowed, &record, seen).await?;
     let replaces = match before {
-        Before::Cleared(version) => Some(version),
+        Before::Cleared(version, _) => Some(version),
         Before::Absent => {
             may_create(exchange, enforcer, resource_type, &draft)?;
             // RFC 9110 section 13.1.1: If-Match is false where there is nothing.
@@ -112,8 +119,8 @@ async fn delete(
     seen: Option<VersionId>,
 ) -> Answered {
     let allowed = in_reach(enforcer, Permission::Delete, record.resource_type, interaction)?;
-    let before = before(exchange, enforcer, Permission::Delete, &allowed, &record, seen).await?;
-    let Before::Cleared(version) = before else { return Err(Refused::NotFound) };
+    let before = before(exchange, enforcer, &[Permission::Delete], &allowed, &record, seen).await?;
+    let Before::Cleared(version, _) = before else { return Err(Refused::NotFound) };
     let answer = carry_out(exchange, allowed, None, Some(version)).await?;
     Ok(answer.map(|_| {
         let mut response = Response::new(Body::empty());
@@ -135,8 +142,8 @@ fn in_reach(
 
 /// What there was before a change.
 enum Before {
-    /// A record that the caller may change, in this version.
-    Cleared(VersionId),
+    /// A record with which the caller may do all that was asked, in this version.
+    Cleared(VersionId, Withheld<Answer>),
     /// None.
     Absent,
 }
@@ -145,7 +152,7 @@ enum Before {
 async fn before(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
-    permission: Permission,
+    permissions: &[Permission],
     allowed: &Allowed<Interaction>,
     record: &Reference,
     seen: Option<VersionId>,
@@ -159,18 +166,20 @@ async fn before(
     }
     let wrong = || Refused::Upstream(UpstreamFault::Wrong);
     let resource = Resource::parse(&answer.body, record, None).map_err(|_| wrong())?;
-    match clear(exchange, enforcer, permission, record.resource_type, resource.value()) {
-        Ok(cleared) => note(exchange, &cleared),
-        Err(kept) => {
-            exchange.record.patients = kept.patients.into_iter().map(Phi::new).collect();
-            return Err(Refused::Record(kept.because));
+    for permission in permissions {
+        match clear(exchange, enforcer, *permission, record.resource_type, resource.value()) {
+            Ok(cleared) => note(exchange, &cleared),
+            Err(kept) => {
+                exchange.record.patients = kept.patients.into_iter().map(Phi::new).collect();
+                return Err(Refused::Record(kept.because));
+            }
         }
     }
     let tag = answer.etag.as_ref().and_then(|tag| tag.to_str().ok());
     let version = resource.version().or_else(|| VersionId::from_entity_tag(tag?).ok()).ok_or_else(wrong)?;
     match seen {
         Some(seen) if seen != version => Err(Refused::Version),
-        Some(_) | None => Ok(Before::Cleared(version)),
+        Some(_) | None => Ok(Before::Cleared(version, withheld)),
     }
 }
 

@@ -1,0 +1,44 @@
+//! Patch: the record is read, patched here, and goes upstream as an update of the version that was read.
+//!
+//! What a patch tests, or finds nothing to remove of, tells what stands in the record. So whoever patches has to be allowed
+//! to read what there was, and what comes of it is a record that the caller may still read and update.
+
+use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::name::VersionId;
+use chartgate_protocol::fhir::patch::Patch;
+use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::resource::Resource;
+use chartgate_protocol::smart::scope::Permission;
+use http::StatusCode;
+
+use super::{Before, before, carry_out, clear_draft, finish, in_reach, note};
+use crate::pep::enforce::Enforcer;
+use crate::pep::fhir::session::{Answered, Exchange};
+use crate::pep::respond::{Refused, UpstreamFault};
+
+pub(super) async fn serve(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    interaction: Interaction,
+    record: Reference,
+    seen: VersionId,
+    content: &[u8],
+) -> Answered {
+    let resource_type = record.resource_type;
+    in_reach(enforcer, Permission::Read, resource_type, interaction.clone()).map(drop)?;
+    let allowed = in_reach(enforcer, Permission::Update, resource_type, interaction)?;
+    let patch = Patch::parse(content).map_err(Refused::Patch)?;
+    let both = [Permission::Read, Permission::Update];
+    let before = before(exchange, enforcer, &both, &allowed, &record, Some(seen)).await?;
+    let Before::Cleared(version, withheld) = before else { return Err(Refused::NotFound) };
+    let resource = Resource::parse(&withheld.inspect().body, &record, None)
+        .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+    let room = usize::try_from(exchange.route.max_body).unwrap_or(usize::MAX);
+    let draft = patch.apply(&resource, room).map_err(Refused::Patch)?;
+    for permission in both {
+        let cleared = clear_draft(exchange, enforcer, permission, resource_type, &draft)?;
+        note(exchange, &cleared);
+    }
+    let answer = carry_out(exchange, allowed, Some(draft.text().to_owned()), Some(version)).await?;
+    finish(exchange, enforcer, resource_type, StatusCode::OK, answer)
+}

@@ -232,7 +232,8 @@ fn look(
     let session_cookie = cookie::read(headers, cookie::SESSION).map(digest_of);
     server.store.read(|sql: &Sql<'_>| {
         let Some(pending) = sql.pending(digest, &digest_of(browser), now)? else { return Ok(None) };
-        let Some(client) = sql.client(&pending.client_id)? else { return Ok(None) };
+        // Where the configuration leaves nothing of a client, nothing comes of what it began.
+        let Some(client) = server.documents.known(&pending.client_id)? else { return Ok(None) };
         // Where the answer would go may not be the client's any more.
         if !pending.reply_to.leads_to(&client) {
             return Ok(None);

@@ -1,11 +1,8 @@
 //! A client asks a person who sits elsewhere. OpenID Connect CIBA Core section 7; ATTACKS O19, O20.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Extension, State};
 use axum::response::Response;
 use chartgate_access::client::{Client, GrantType};
 use chartgate_access::grant::backchannel::{
@@ -24,9 +21,8 @@ use chartgate_protocol::oidc::ciba::{
     BackchannelAuthenticationRequest, BackchannelAuthenticationResponse, Hint,
 };
 use chartgate_values::{Entropy, Phi, Timestamp};
-use http::HeaderMap;
 
-use super::client_request::{ProvenRequest, admit_unproven, turn_down};
+use super::client_request::{Posted, ProvenRequest, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
 use super::request_object::{self, NoRequest};
 use super::sender::{NextNonce, Sender};
@@ -34,27 +30,17 @@ use super::token::workload;
 use super::{AuthorizationServer, audience};
 use crate::entropy::SystemEntropy;
 use crate::live::hints;
-use crate::net::origin::Origin;
 use crate::store::StoreError;
 use crate::store::backchannel_requests::Asked;
 
-pub(super) async fn post(
-    State(server): State<Arc<AuthorizationServer>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(begin(&server, &origin, &headers, &body).await.map(|(nonce, answer)| (nonce, Json(answer))))
+pub(super) async fn post(posted: Posted) -> Response {
+    answer(begin(&posted).await.map(|(nonce, answer)| (nonce, Json(answer))))
 }
 
-async fn begin(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(NextNonce, BackchannelAuthenticationResponse), OAuthError> {
+async fn begin(posted: &Posted) -> Result<(NextNonce, BackchannelAuthenticationResponse), OAuthError> {
     let ProvenRequest { client, form, sender } =
-        ProvenRequest::read(server, origin, "/backchannel-authentication", headers, body).await?;
+        ProvenRequest::read(posted, "/backchannel-authentication").await?;
+    let Posted { server, origin, .. } = posted;
     admit_unproven(server, origin, &client)?;
     let now = server.clock.now();
     let mut record = origin.record(Event::ApprovalRequested, Outcome::Allow, now);

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
+use axum::extract::{Extension, FromRequest, FromRequestParts as _, Request};
+use axum::response::{IntoResponse as _, Response};
 use chartgate_access::client::{AuthMethod, Client};
 use chartgate_access::ids::ClientId;
 use chartgate_access::permit::Withheld;
@@ -18,6 +21,28 @@ use super::error::OAuthError;
 use super::sender::Sender;
 use crate::net::origin::Origin;
 use crate::net::reserve::KeptForOthers;
+
+/// What somebody posted to an endpoint for clients, before it is read.
+pub(super) struct Posted {
+    pub(super) server: Arc<AuthorizationServer>,
+    pub(super) origin: Origin,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl FromRequest<Arc<AuthorizationServer>> for Posted {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, server: &Arc<AuthorizationServer>) -> Result<Self, Response> {
+        let (mut head, body) = request.into_parts();
+        let origin = Extension::<Origin>::from_request_parts(&mut head, server).await;
+        let Extension(origin) = origin.map_err(|missing| missing.into_response())?;
+        let headers = std::mem::take(&mut head.headers);
+        let body = Bytes::from_request(Request::from_parts(head, body), server).await;
+        let body = body.map_err(|broken| broken.into_response())?;
+        Ok(Self { server: Arc::clone(server), origin, headers, body })
+    }
+}
 
 /// What a client sent, once it has shown who it is.
 pub(super) struct ClientRequest {
@@ -39,13 +64,8 @@ impl ProvenRequest {
     ///
     /// # Errors
     /// What the caller is answered.
-    pub(super) async fn read(
-        server: &AuthorizationServer,
-        origin: &Origin,
-        path: &str,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Result<Self, OAuthError> {
+    pub(super) async fn read(posted: &Posted, path: &str) -> Result<Self, OAuthError> {
+        let Posted { server, origin, headers, .. } = posted;
         let now = server.clock.now();
         let sender = Sender::read(server, origin, path, headers, now);
         if let Err(cause @ ProofError::Nonce) = sender {
@@ -53,7 +73,7 @@ impl ProvenRequest {
             let nonce = server.proofs.next_nonce(Err(cause), now);
             return Err(OAuthError { nonce, ..cause.into() });
         }
-        let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
+        let ClientRequest { client, form } = ClientRequest::read(posted).await?;
         Ok(Self { client, form, sender })
     }
 }
@@ -63,12 +83,8 @@ impl ClientRequest {
     ///
     /// # Errors
     /// What the caller is answered.
-    pub(super) async fn read(
-        server: &AuthorizationServer,
-        origin: &Origin,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Result<Self, OAuthError> {
+    pub(super) async fn read(posted: &Posted) -> Result<Self, OAuthError> {
+        let Posted { server, origin, headers, body } = posted;
         let form = form(headers, body)?;
         let now = server.clock.now();
         match authenticate_client(server, origin, headers, &form, now).await {

@@ -1,10 +1,6 @@
 //! A device asks for its person. RFC 8628 sections 3.1 and 3.2.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Extension, State};
 use axum::response::Response;
 use chartgate_access::client::{Client, GrantType};
 use chartgate_access::grant::device::{DEVICE_LIFE, DeviceAuthorization};
@@ -17,9 +13,8 @@ use chartgate_protocol::oauth::device::{DeviceAuthorizationRequest, DeviceAuthor
 use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Phi;
-use http::HeaderMap;
 
-use super::client_request::{ProvenRequest, admit_unproven, turn_down};
+use super::client_request::{Posted, ProvenRequest, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
 use super::sender::{NextNonce, Sender};
 use super::token::workload;
@@ -29,23 +24,13 @@ use crate::net::origin::Origin;
 use crate::store::StoreError;
 use crate::store::pending::Took;
 
-pub(super) async fn post(
-    State(server): State<Arc<AuthorizationServer>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(begin(&server, &origin, &headers, &body).await.map(|(nonce, answer)| (nonce, Json(answer))))
+pub(super) async fn post(posted: Posted) -> Response {
+    answer(begin(&posted).await.map(|(nonce, answer)| (nonce, Json(answer))))
 }
 
-async fn begin(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(NextNonce, DeviceAuthorizationResponse), OAuthError> {
-    let ProvenRequest { client, form, sender } =
-        ProvenRequest::read(server, origin, "/device-authorization", headers, body).await?;
+async fn begin(posted: &Posted) -> Result<(NextNonce, DeviceAuthorizationResponse), OAuthError> {
+    let ProvenRequest { client, form, sender } = ProvenRequest::read(posted, "/device-authorization").await?;
+    let Posted { server, origin, .. } = posted;
     // Whoever may ask can make entries and records without end: a public client is anybody.
     admit_unproven(server, origin, &client)?;
     let now = server.clock.now();

@@ -6,8 +6,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use chartgate_access::client::{AuthMethod, Client, Permission};
 use chartgate_access::ids::ClientId;
@@ -26,7 +24,7 @@ use chartgate_values::Phi;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::AuthorizationServer;
-use super::client_request::{self, ClientRequest, admit_unproven};
+use super::client_request::{self, ClientRequest, Posted, admit_unproven};
 use super::error::{OAuthError, answer};
 use super::for_client::{Wanted, jwt_for};
 use super::protected::Protected;
@@ -39,18 +37,13 @@ use crate::net::origin::Origin;
 use crate::store::StoreError;
 use crate::store::refresh_tokens::StoredRefreshToken;
 
-pub(super) async fn post(
-    State(server): State<Arc<AuthorizationServer>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if shows_a_token(&headers) {
-        return by_token(&server, &origin, &headers, &body).await;
+pub(super) async fn post(posted: Posted) -> Response {
+    if shows_a_token(&posted.headers) {
+        return by_token(&posted).await;
     }
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
-    answer(match introspect(&server, &origin, &headers, &body).await {
-        Ok((told, client)) if wants_jwt(accepted) => as_jwt(&server, &client, told).await,
+    let accepted = posted.headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    answer(match introspect(&posted).await {
+        Ok((told, client)) if wants_jwt(accepted) => as_jwt(&posted.server, &client, told).await,
         Ok((told, _)) => Ok(Json(told).into_response()),
         Err(error) => Err(error),
     })
@@ -80,13 +73,9 @@ async fn as_jwt(
     Ok(([(header::CONTENT_TYPE, format!("application/{INTROSPECTION_TYPE}"))], jwt).into_response())
 }
 
-async fn introspect(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(Introspection, Arc<Client>), OAuthError> {
-    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
+async fn introspect(posted: &Posted) -> Result<(Introspection, Arc<Client>), OAuthError> {
+    let ClientRequest { client, form } = ClientRequest::read(posted).await?;
+    let Posted { server, origin, .. } = posted;
     let may = if client.token_endpoint_auth_method == AuthMethod::None {
         // RFC 7662 section 2.1: against scanning for tokens, nobody asks who does not prove who they are.
         admit_unproven(server, origin, &client)?;
@@ -109,12 +98,8 @@ fn shows_a_token(headers: &HeaderMap) -> bool {
 
 /// Answers who shows a token for us with the scope for it, of a client that may ask about any. SMART App Launch 2.2,
 /// requirements 282 and 283.
-async fn by_token(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Response {
+async fn by_token(posted: &Posted) -> Response {
+    let Posted { server, origin, headers, body } = posted;
     let place = Place { door: &origin.door, method: "POST", path: "/introspect" };
     let request = Protected::new(server, origin, headers, place);
     let us = ExpectedAudience::OneOf(vec![server.issuer.clone()]);

@@ -4,11 +4,7 @@
 //! The handle is opaque, good once, for five minutes and for one application; a launch that names a person is good for that
 //! person alone. An EHR is a client that shows who it is and has the permission `launch:create`.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Extension, State};
 use axum::response::Response;
 use chartgate_access::client::{AuthMethod, Client, Permission};
 use chartgate_access::grant::launch::{LAUNCH, LAUNCH_LIFE, Launch};
@@ -20,15 +16,14 @@ use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::smart::launch::{LaunchRequest, MalformedContext};
 use chartgate_values::Phi;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
 use super::AuthorizationServer;
-use super::client_request::{ClientRequest, admit_unproven, turn_down};
+use super::client_request::{ClientRequest, Posted, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
 use super::token::workload;
 use crate::entropy::{digest_of, opaque_secret};
-use crate::net::origin::Origin;
 use crate::store::StoreError;
 
 /// What the EHR gets.
@@ -40,22 +35,13 @@ struct Begun {
     expires_in: u64,
 }
 
-pub(super) async fn post(
-    State(server): State<Arc<AuthorizationServer>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(begin(&server, &origin, &headers, &body).await.map(|begun| (StatusCode::CREATED, Json(begun))))
+pub(super) async fn post(posted: Posted) -> Response {
+    answer(begin(&posted).await.map(|begun| (StatusCode::CREATED, Json(begun))))
 }
 
-async fn begin(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Begun, OAuthError> {
-    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
+async fn begin(posted: &Posted) -> Result<Begun, OAuthError> {
+    let ClientRequest { client, form } = ClientRequest::read(posted).await?;
+    let Posted { server, origin, .. } = posted;
     admit_unproven(server, origin, &client)?;
     let now = server.clock.now();
     let mut record = origin.record(Event::LaunchCreated, Outcome::Allow, now);

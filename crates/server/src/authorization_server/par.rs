@@ -3,11 +3,7 @@
 //! A client sends its request itself, having shown who it is, and its person's browser brings only the name: nobody on
 //! the way can read or change it. It is checked as any request is, and kept as what was understood of it.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Extension, State};
 use axum::response::Response;
 use chartgate_access::client::Client;
 use chartgate_access::grant::authorization_code::{PUSHED_LIFE, PendingAuthorization};
@@ -18,35 +14,24 @@ use chartgate_protocol::oauth::dpop::{ProofError, check_announced};
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::pushed::{PushedResponse, PushedUri};
 use chartgate_values::Phi;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
-use super::client_request::{ProvenRequest, admit_unproven, turn_down};
+use super::client_request::{Posted, ProvenRequest, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
 use super::sender::{NextNonce, Sender};
 use super::token::{describe_details, workload};
 use super::{AuthorizationServer, authorize, request_object};
 use crate::entropy::{digest_of, opaque_secret};
-use crate::net::origin::Origin;
 use crate::store::StoreError;
 
-pub(super) async fn post(
-    State(server): State<Arc<AuthorizationServer>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let pushed = push(&server, &origin, &headers, &body).await;
+pub(super) async fn post(posted: Posted) -> Response {
+    let pushed = push(&posted).await;
     answer(pushed.map(|(nonce, answer)| (StatusCode::CREATED, nonce, Json(answer))))
 }
 
-async fn push(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(NextNonce, PushedResponse), OAuthError> {
-    let ProvenRequest { client, form, sender } =
-        ProvenRequest::read(server, origin, "/par", headers, body).await?;
+async fn push(posted: &Posted) -> Result<(NextNonce, PushedResponse), OAuthError> {
+    let ProvenRequest { client, form, sender } = ProvenRequest::read(posted, "/par").await?;
+    let Posted { server, origin, .. } = posted;
     // Whoever may push can make entries and records without end: a public client is anybody.
     admit_unproven(server, origin, &client)?;
     let mut record = origin.record(Event::RequestPushed, Outcome::Allow, server.clock.now());

@@ -3,42 +3,28 @@
 //! An access token is cut off by its `jti`; a refresh token takes its grant with it, and with that all that it issued.
 //! A token of another client, or of nobody, changes nothing and is answered alike.
 
-use std::sync::Arc;
-
-use axum::body::Bytes;
-use axum::extract::{Extension, State};
 use axum::response::Response;
 use chartgate_access::client::Client;
 use chartgate_access::permit::Withheld;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::oauth::token::RevocationRequest;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::AuthorizationServer;
-use super::client_request::{ClientRequest, admit_unproven};
+use super::client_request::{ClientRequest, Posted, admit_unproven};
 use super::error::{OAuthError, answer};
 use super::token::describe_grant;
 use crate::entropy::digest_of;
 use crate::live::tokens::Claimant;
-use crate::net::origin::Origin;
 
-pub(super) async fn post(
-    State(server): State<Arc<AuthorizationServer>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(revoke(&server, &origin, &headers, &body).await.map(|()| StatusCode::OK))
+pub(super) async fn post(posted: Posted) -> Response {
+    answer(revoke(&posted).await.map(|()| StatusCode::OK))
 }
 
-async fn revoke(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(), OAuthError> {
-    let ClientRequest { client, form } = ClientRequest::read(server, origin, headers, body).await?;
+async fn revoke(posted: &Posted) -> Result<(), OAuthError> {
+    let ClientRequest { client, form } = ClientRequest::read(posted).await?;
+    let Posted { server, origin, .. } = posted;
     let request = RevocationRequest::read(&form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
     let token = request.token.expose();
     let mut record = origin.record(Event::TokenRevoked, Outcome::Allow, server.clock.now());

@@ -12,11 +12,7 @@ mod refresh_token;
 mod sign;
 mod token_exchange;
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Extension, State};
 use axum::response::Response;
 use chartgate_access::client::{Client, GrantType};
 use chartgate_access::grant::Grant;
@@ -34,10 +30,9 @@ use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::token::{TokenRequest, TokenResponse};
 use chartgate_values::{Phi, Timestamp};
-use http::HeaderMap;
 
 use super::AuthorizationServer;
-use super::client_request::{self, ProvenRequest};
+use super::client_request::{self, Posted, ProvenRequest};
 use super::error::{OAuthError, answer};
 use super::sender::{NextNonce, Sender};
 use crate::live::tokens::delegates;
@@ -71,23 +66,13 @@ pub(super) struct Issued {
     record: Record,
 }
 
-pub(super) async fn post(
-    State(server): State<Arc<AuthorizationServer>>,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    answer(redeem(&server, &origin, &headers, &body).await.map(|(nonce, answer)| (nonce, Json(answer))))
+pub(super) async fn post(posted: Posted) -> Response {
+    answer(redeem(&posted).await.map(|(nonce, answer)| (nonce, Json(answer))))
 }
 
-async fn redeem(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(NextNonce, TokenResponse), OAuthError> {
-    let ProvenRequest { client, form, sender } =
-        ProvenRequest::read(server, origin, "/token", headers, body).await?;
+async fn redeem(posted: &Posted) -> Result<(NextNonce, TokenResponse), OAuthError> {
+    let ProvenRequest { client, form, sender } = ProvenRequest::read(posted, "/token").await?;
+    let Posted { server, origin, .. } = posted;
     let (outcome, nonce) = match sender {
         Err(cause) => (Err(cause.into()), None),
         Ok(sender) => {

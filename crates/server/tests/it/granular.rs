@@ -74,6 +74,39 @@ async fn smart_370_a_scope_with_a_constraint_reaches_what_fulfils_it_and_nothing
     assert!(denied.iter().any(|record| record["decision"]["reason"] == "outside-scope"));
 }
 
+/// Where one scope reaches all records of a patient and another some kinds of everybody's, no one question to the upstream
+/// finds what both let through, so that each record is held against them here.
+#[tokio::test]
+async fn smart_370_scopes_that_reach_different_records_are_each_held_to() {
+    let own = Gateway::demo("granular-part", &[]);
+    let gateway = &own;
+    let open = gateway.panel("dana")[0].to_owned();
+    let dana = gateway.demo_person("dana");
+    let all = App::public("user/Observation.rs").tokens(gateway, &dana).await.access;
+    let (records, _) = walk(gateway, &all, "Observation?_count=100").await;
+    let of_laboratory = |record: &Value| record["category"][0]["coding"][0]["code"] == "laboratory";
+    let of_open = |record: &Value| record["subject"]["reference"] == format!("Patient/{open}");
+    let ids = |records: &[Value], fits: &dyn Fn(&Value) -> bool| -> BTreeSet<String> {
+        let fitting = records.iter().filter(|record| fits(record));
+        fitting.map(|record| record["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let expected = ids(&records, &|record| of_open(record) || of_laboratory(record));
+    assert!(expected.len() > ids(&records, &of_open).len() && expected.len() < records.len());
+    let user = LABORATORY.replace("patient/", "user/");
+    let app = tokens(gateway, &format!("launch/patient patient/Observation.rs {user}"), &open).await;
+    for search in ["Observation?_count=100", "Observation?_count=3"] {
+        let (found, _) = walk(gateway, &app.access, search).await;
+        assert_eq!(ids(&found, &|_| true), expected, "{search}");
+    }
+    assert_eq!(get(gateway, &app.access, "Observation?_count=3").await.json().get("total"), None);
+    let hidden = records.iter().find(|record| !of_open(record) && !of_laboratory(record)).unwrap();
+    let id = hidden["id"].as_str().unwrap();
+    let missing = get(gateway, &app.access, "Observation/no-such-record").await;
+    for path in [format!("Observation/{id}"), format!("Observation/{id}/_history/1")] {
+        assert_eq!(get(gateway, &app.access, &path).await.without_date(), missing.without_date(), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn smart_370_what_is_stored_fulfils_the_constraint_before_and_after() {
     let gateway = shared::demo();

@@ -193,14 +193,7 @@ pub(super) async fn proceed(
             }
             return finish(&server, &origin, &digest, pending, approved).await;
         }
-        (Step::SignIn, Pages::Forbidden) => {
-            return refuse(
-                &server,
-                &pending,
-                ErrorCode::LoginRequired,
-                "nobody is signed in of whom the answer could be",
-            );
-        }
+        (Step::SignIn, Pages::Forbidden) => return refuse_absent(&server, &pending),
         (Step::PickPatient, Pages::Forbidden) => {
             let description = "the person would have to pick a patient";
             return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
@@ -208,6 +201,12 @@ pub(super) async fn proceed(
         (Step::PickEncounter, Pages::Forbidden) => {
             let description = "the person would have to pick an encounter";
             return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
+        }
+        // Whoever makes a client of their own does not learn so who sits there.
+        (Step::Consent, Pages::Forbidden)
+            if pending.about.is_some() && !is_vouched_for(&server, &pending) =>
+        {
+            return refuse_absent(&server, &pending);
         }
         (Step::Consent, Pages::Forbidden) => {
             let description = "the person would have to consent";
@@ -248,6 +247,16 @@ fn look(
         let step = steps::next(&pending, &client, signed_in, &before, server.timeouts, now);
         Ok(Some((pending, step)))
     })
+}
+
+fn is_vouched_for(server: &AuthorizationServer, pending: &PendingAuthorization) -> bool {
+    let known = server.documents.known(&pending.client_id);
+    matches!(known, Ok(Some(client)) if !client.is_self_registered())
+}
+
+fn refuse_absent(server: &AuthorizationServer, pending: &PendingAuthorization) -> Response {
+    let description = "nobody is signed in of whom the answer could be";
+    refuse(server, pending, ErrorCode::LoginRequired, description)
 }
 
 /// Tells the client of a request that it gets nothing.

@@ -9,7 +9,7 @@ use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey, jws};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::browser::{App, Browser, CALLBACK, Tokens};
+use crate::browser::{App, Browser, CALLBACK, Redirect, Tokens};
 use crate::fakes::upstream::{BODY, Upstream};
 use crate::gateway::{Gateway, Scratch};
 use crate::parallel::{FIFTY, at_once};
@@ -193,6 +193,26 @@ async fn a_program_that_nobody_knows_finds_the_way_registers_and_reads() {
     assert_eq!((added.len(), &added[0]["detail"]["registered_by"]), (1, &json!("anybody")));
     let log = format!("{:?}", gateway.audit(&[]));
     assert!(!log.contains(text(&told, "registration_access_token")));
+}
+
+#[tokio::test]
+async fn whoever_registers_as_anybody_learns_of_no_browser_who_sits_before_it() {
+    let gateway = serve("dcr-who", OPEN, 9);
+    let bea = gateway.person("billing", &[]);
+    let told = registered(&register(&json!({})).to(&gateway).await);
+    let mut browser = Browser::default();
+    browser.sign_in(&gateway, &bea).await;
+    let mut errors = Vec::new();
+    for name in [bea.name.as_str(), "somebody-else"] {
+        let mut fields = app(&told).request(&gateway);
+        fields.push(("prompt", "none".to_owned()));
+        fields.push(("claims", json!({ "id_token": { "sub": { "value": name } } }).to_string()));
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = browser.follow(&gateway, &format!("/authorize?{}", encode(&fields))).await;
+        errors.push((Redirect::of(&answer).get("error"), Redirect::of(&answer).get("error_description")));
+    }
+    assert_eq!(errors[0].0.as_deref(), Some("login_required"));
+    assert_eq!(errors[0], errors[1]);
 }
 
 #[tokio::test]

@@ -106,7 +106,7 @@ async fn o14_an_assertion_that_is_not_exactly_right_is_refused() {
         json!({ "aud": format!("{issuer}/token/") }),
         json!({ "aud": format!("{issuer}/fhir") }),
         json!({ "aud": null }),
-        json!({ "exp": "now+301" }),
+        json!({ "exp": "now+330" }),
         json!({ "exp": "now+86400" }),
         json!({ "exp": "now+0" }),
         json!({ "exp": "now-1" }),

@@ -35,6 +35,7 @@ use chartgate_values::Clock;
 
 use crate::authorization_response::Answering;
 use crate::config::{Dynamic, Registration, Route, Tokens};
+use crate::entropy::digest_of;
 use crate::live::approvals::Approvals;
 use crate::live::apps::Apps;
 use crate::live::client_keys::ClientKeys;
@@ -48,7 +49,8 @@ use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::throttle::{Buckets, Throttle};
 use crate::net::tls::ClientAuthorities;
 use crate::registration::documents::Documents;
-use crate::store::Store;
+use crate::store::refresh_tokens::StoredRefreshToken;
+use crate::store::{Store, StoreError};
 
 pub(crate) use revocations::Followers;
 
@@ -87,6 +89,15 @@ impl AuthorizationServer {
     /// For answers at clients' redirect URIs.
     fn answering(&self) -> Answering<'_> {
         Answering { issuer: &self.issuer, keys: &self.keys, now: self.clock.now() }
+    }
+
+    /// What is kept of a token that somebody asks about or ends, if it is a refresh token. Those have no dots; an access
+    /// token has, and is not looked for.
+    fn refresh_token(&self, token: &str) -> Result<Option<StoredRefreshToken>, StoreError> {
+        if token.contains('.') {
+            return Ok(None);
+        }
+        self.store.read(|sql| sql.refresh_token(&digest_of(token)))
     }
 }
 

@@ -29,7 +29,6 @@ use super::error::{OAuthError, answer};
 use super::for_client::{Wanted, jwt_for};
 use super::protected::Protected;
 use super::token::workload;
-use crate::entropy::digest_of;
 use crate::live::proofs::Place;
 use crate::live::tokens::{Believed, Claimant, NotBelieved};
 use crate::net::access_token::DPOP_NONCE;
@@ -186,9 +185,7 @@ fn look(
     let sees = |of: &str| {
         client.client_id.as_str() == of || client.options.permissions.contains(&Permission::IntrospectAny)
     };
-    // A refresh token has no dots, and an access token has.
-    let opaque = || server.store.read(|sql| sql.refresh_token(&digest_of(token)));
-    if let Some(stored) = if token.contains('.') { None } else { opaque()? } {
+    if let Some(stored) = server.refresh_token(token)? {
         record.grant = Some(stored.grant.to_string());
         if !sees(stored.token.client_id.as_str()) {
             return Ok(Err(inactive("token-of-another-client")));

@@ -15,7 +15,6 @@ use super::AuthorizationServer;
 use super::client_request::{ClientRequest, Posted, admit_unproven};
 use super::error::{OAuthError, answer};
 use super::token::describe_grant;
-use crate::entropy::digest_of;
 use crate::live::tokens::Claimant;
 
 pub(super) async fn post(posted: Posted) -> Response {
@@ -60,7 +59,7 @@ fn what_to_cut(
     record: &mut Record,
 ) -> Result<Option<Vec<CutOff>>, OAuthError> {
     let now = server.clock.now();
-    if let Some(stored) = server.store.read(|sql| sql.refresh_token(&digest_of(token)))? {
+    if let Some(stored) = server.refresh_token(token)? {
         if stored.token.client_id != client.client_id {
             return Ok(None);
         }

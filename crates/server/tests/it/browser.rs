@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chartgate_protocol::form::Form;
-use serde_json::Value;
+use chartgate_protocol::jose::{SigningKey, jws};
+use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, Person};
 use crate::wire::{Answer, Call, encode};
@@ -191,6 +192,21 @@ impl<'a> App<'a> {
         let request = self.request(gateway);
         let fields: Vec<(&str, &str)> = request.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.authorize_with(gateway, browser, person, &fields).await
+    }
+
+    /// Its request pushed, by a client that shows with a key who it is.
+    pub(crate) fn push_by_key(&self, gateway: &Gateway, key: &SigningKey, jti: &str) -> Call {
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let claims = json!({
+            "iss": self.client, "sub": self.client, "aud": gateway.issuer, "exp": now.saturating_add(200), "jti": jti,
+        });
+        let assertion = jws::sign(key, "JWT", &claims).unwrap();
+        let request = self.request(gateway);
+        let mut fields: Vec<(&str, &str)> =
+            request.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        fields.extend([("client_assertion_type", kind), ("client_assertion", &assertion)]);
+        Call::form("/par", &fields)
     }
 
     pub(crate) async fn authorize_with(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey, jws};
+use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -431,23 +431,11 @@ async fn oidcc_registration_jwks_a_client_shows_by_a_key_of_its_own_who_it_is() 
     let set = KeySet::from_iter([key.verifying_key().clone()]);
     let asked = json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks": set });
     let told = registered(&register(&asked).to(&gateway).await);
-    let id = text(&told, "client_id");
     assert!(told.get("client_secret").is_none());
-    let push = |key: &SigningKey, jti: &str| {
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-        let claims = json!({ "iss": id, "sub": id, "aud": gateway.issuer, "exp": now.saturating_add(200), "jti": jti });
-        let assertion = jws::sign(key, "JWT", &claims).unwrap();
-        let request = app(&told).request(&gateway);
-        let mut fields: Vec<(&str, &str)> =
-            request.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-        fields.extend([("client_assertion_type", kind), ("client_assertion", &assertion)]);
-        Call::form("/par", &fields)
-    };
-    let pushed = push(&key, "a").to(&gateway).await;
+    let pushed = app(&told).push_by_key(&gateway, &key, "a").to(&gateway).await;
     assert_eq!(pushed.status, 201, "{}", pushed.text());
     let other = SigningKey::generate(Algorithm::ES256).unwrap();
-    assert_eq!(push(&other, "b").to(&gateway).await.error(), "invalid_client");
+    assert_eq!(app(&told).push_by_key(&gateway, &other, "b").to(&gateway).await.error(), "invalid_client");
     let nameless = app(&told).call("/par", &[("response_type", "code")]).to(&gateway).await;
     assert_eq!(nameless.error(), "invalid_client", "without its key it is anybody");
 }

@@ -1,7 +1,7 @@
 //! Clients that say under their own address what they are (draft-ietf-oauth-client-id-metadata-document): rows O24 and O25
 //! of the corpus.
 
-use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey, jws};
+use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -183,21 +183,10 @@ async fn a_client_may_show_by_a_published_key_who_it_is() {
         json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": address(&server, "/keys") });
     publish(&server, "/app", &by_key);
     let id = address(&server, "/app");
-    let push = |key: &SigningKey, jti: &str| {
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-        let claims = json!({ "iss": id, "sub": id, "aud": gateway.issuer, "exp": now.saturating_add(200), "jti": jti });
-        let assertion = jws::sign(key, "JWT", &claims).unwrap();
-        let request = app(&id).request(&gateway);
-        let mut fields: Vec<(&str, &str)> =
-            request.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-        fields.extend([("client_assertion_type", kind), ("client_assertion", &assertion)]);
-        Call::form("/par", &fields)
-    };
-    let pushed = push(&key, "a").to(&gateway).await;
+    let pushed = app(&id).push_by_key(&gateway, &key, "a").to(&gateway).await;
     assert_eq!(pushed.status, 201, "{}", pushed.text());
     let other = SigningKey::generate(Algorithm::ES256).unwrap();
-    assert_eq!(push(&other, "b").to(&gateway).await.error(), "invalid_client");
+    assert_eq!(app(&id).push_by_key(&gateway, &other, "b").to(&gateway).await.error(), "invalid_client");
     let nameless = app(&id).call("/par", &[("response_type", "code")]).to(&gateway).await;
     assert_eq!(nameless.error(), "invalid_client", "without its key it is anybody");
 }

@@ -20,4 +20,5 @@ pub mod resource;
 pub mod search;
 pub mod searchset;
 pub mod token;
+pub mod view;
 pub mod write;

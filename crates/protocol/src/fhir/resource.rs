@@ -90,9 +90,8 @@ impl<'a> Resource<'a> {
         &self.value
     }
 
-    /// Its text as it came, to pass on.
-    #[must_use]
-    pub fn text(&self) -> &'a str {
+    /// Its text as it came. What leaves is a [`View`](super::view::View) of it.
+    pub(super) fn text(&self) -> &'a str {
         self.text
     }
 

@@ -4,6 +4,7 @@
 //! Nothing of the upstream's bundle leaves but the text of the records that are released: its links would lead
 //! around the gateway, its total would count what is withheld.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,6 +14,7 @@ use serde_json::value::RawValue;
 use super::base::BaseUrls;
 use super::name::{ResourceId, ResourceType};
 use super::resource::{BadAnswer, MAX_DEPTH, Resource};
+use super::view::View;
 use crate::json::Object;
 
 /// One page of an upstream's answer, not decided on yet.
@@ -36,11 +38,10 @@ pub struct NextPage(String);
 pub struct MalformedPage;
 
 /// What becomes of a record.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use = "a disposition is carried out"]
-pub enum Disposition {
-    /// It may leave.
-    Release,
+pub enum Disposition<'a> {
+    /// It may leave, as this view of it.
+    Release(View<'a>),
     /// It stays, and nothing says that it was there.
     Withhold,
 }
@@ -124,7 +125,7 @@ impl<'a> Searchset<'a> {
         self,
         links: Links<'_>,
         bases: &BaseUrls,
-        mut decide: impl FnMut(&Resource<'a>) -> Disposition,
+        mut decide: impl FnMut(&Resource<'a>) -> Disposition<'a>,
     ) -> Released {
         let mut entry = Vec::new();
         let (mut withheld, mut dropped) = (0_usize, self.dropped);
@@ -133,9 +134,9 @@ impl<'a> Searchset<'a> {
                 None => dropped = dropped.saturating_add(1),
                 Some(resource) => match decide(&resource) {
                     Disposition::Withhold => withheld = withheld.saturating_add(1),
-                    Disposition::Release => entry.push(Entry {
+                    Disposition::Release(view) => entry.push(Entry {
                         full_url: format!("{}/{}", bases.public, resource.reference()),
-                        resource: text,
+                        resource: view.into_raw(text),
                         search: Search { mode: "match" },
                     }),
                 },
@@ -250,7 +251,7 @@ struct Link<'a> {
 struct Entry<'a> {
     #[serde(rename = "fullUrl")]
     full_url: String,
-    resource: &'a RawValue,
+    resource: Cow<'a, RawValue>,
     search: Search,
 }
 

@@ -8,6 +8,7 @@ use crate::fhir::patch::Patch;
 use crate::fhir::resource::Resource;
 use crate::fhir::searchset::{Disposition, Links, Searchset};
 use crate::fhir::token::TokenValue;
+use crate::fhir::view::View;
 use crate::fhir::write::Draft;
 use crate::form::Form;
 use crate::json;
@@ -44,28 +45,31 @@ fn interaction(
     Interaction::parse(&Request { method, path, query, form: Some(form), content_type, ..Request::default() })
 }
 
+fn mine<'a>(resource: &Resource<'a>, bases: &BaseUrls) -> Disposition<'a> {
+    match patients_of(resource.value(), bases) {
+        Membership::Patients(patients) if patients.iter().all(|id| id.as_str() == "a") => {
+            Disposition::Release(View::whole(resource))
+        }
+        Membership::Patients(_) | Membership::Nobody | Membership::Unknown => Disposition::Withhold,
+    }
+}
+
 /// Any bytes as an upstream's answer to a search or read.
 pub fn fuzz_fhir_bundle(data: &[u8]) {
     let Some(bases) = bases() else { return };
-    let mine = |resource: &Resource<'_>| match patients_of(resource.value(), &bases) {
-        Membership::Patients(patients) if patients.iter().all(|id| id.as_str() == "a") => {
-            Disposition::Release
-        }
-        Membership::Patients(_) | Membership::Nobody | Membership::Unknown => Disposition::Withhold,
-    };
     for asked in ResourceType::all().filter(|asked| matches!(asked.as_str(), "Observation" | "Patient")) {
         let Ok(searchset) = Searchset::parse(data, asked, &bases) else { continue };
         let links = Links { own: "https://gate.test/fhir/Observation", next: None };
-        let released = searchset.release(links, &bases, mine);
+        let released = searchset.release(links, &bases, |resource| mine(resource, &bases));
         let again = Searchset::parse(released.body.as_bytes(), asked, &bases)
-            .map(|page| page.release(links, &bases, mine));
+            .map(|page| page.release(links, &bases, |resource| mine(resource, &bases)));
         assert!(
             again.is_ok_and(|again| again.body == released.body && again.released == released.released),
             "what was released is released again, and nothing else"
         );
     }
     if let Ok(asked) = "Patient/a".parse() {
-        let _ = Resource::parse(data, &asked, None).map(|resource| mine(&resource));
+        let _ = Resource::parse(data, &asked, None).map(|resource| drop(mine(&resource, &bases)));
     }
 }
 

@@ -5,6 +5,7 @@ use chartgate_values::{Entropy, Secret, SeededEntropy};
 use crate::fhir::patch::Patch;
 use crate::fhir::resource::Resource;
 use crate::fhir::searchset::{Disposition, Links, Searchset};
+use crate::fhir::view::View;
 use crate::fhir::write::Draft;
 use crate::form::Form;
 use crate::jose::inspect::{Inspector, Verdict};
@@ -293,7 +294,10 @@ fn the_fhir_seeds_reach_the_end_of_what_they_are_for() {
     let searchset = Searchset::parse(&page, "Observation".parse().unwrap(), &bases).unwrap();
     assert!(searchset.next().is_some());
     let links = Links { own: "x", next: None };
-    assert_eq!(searchset.release(links, &bases, |_| Disposition::Release).released, 2);
+    assert_eq!(
+        searchset.release(links, &bases, |resource| Disposition::Release(View::whole(resource))).released,
+        2
+    );
     assert!(Draft::of_update(&read("fhir_write", "update"), &"Observation/a".parse().unwrap()).is_ok());
     for (seed, expected) in [("each", true), ("moves_id", false), ("grows", false), ("escaped", true)] {
         let text = String::from_utf8(read("fhir_patch", seed)).unwrap();

@@ -12,6 +12,7 @@ use chartgate_protocol::fhir::patch::Patch;
 use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::search::Narrowed;
 use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
+use chartgate_protocol::fhir::view::View;
 use chartgate_protocol::fhir::write::Draft;
 use chartgate_protocol::form::Form;
 use chartgate_protocol::json::Node;
@@ -111,7 +112,7 @@ fn another_patient_as_an_alternative() {
     let searchset = Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
     let released = searchset.release(Links { own: "x", next: None }, &bases(), |resource| {
         if whose(resource.value()) == (patients(&["me"]), Others::None) {
-            Disposition::Release
+            Disposition::Release(View::whole(resource))
         } else {
             Disposition::Withhold
         }
@@ -266,7 +267,9 @@ fn bundle_in_a_bundle() {
     let bundle =
         json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": inner}]}).to_string();
     let searchset = Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
-    let released = searchset.release(Links { own: "x", next: None }, &bases(), |_| Disposition::Release);
+    let released = searchset.release(Links { own: "x", next: None }, &bases(), |resource| {
+        Disposition::Release(View::whole(resource))
+    });
     assert_eq!((released.released, released.dropped), (0, 1));
 }
 

@@ -16,11 +16,11 @@ fn bases() -> BaseUrls {
 const LINKS: Links<'static> = Links { own: "https://gate.test/fhir/Observation?code=x", next: None };
 
 /// Releases what belongs to patient `a` and names nobody else.
-fn for_a(resource: &Resource<'_>) -> Disposition {
+fn for_a<'a>(resource: &Resource<'a>) -> Disposition<'a> {
     let belongs = patients_of(resource.value(), &bases());
     let own = Membership::Patients(BTreeSet::from(["a".parse().unwrap()]));
     match other_patients_named(resource.value(), &belongs, &bases()) {
-        Others::None if belongs == own => Disposition::Release,
+        Others::None if belongs == own => Disposition::Release(View::whole(resource)),
         Others::None | Others::Named => Disposition::Withhold,
     }
 }

@@ -1,9 +1,14 @@
 //! What of an answer leaves: each record decided on, each header ours.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
+use bytes::Bytes;
 use chartgate_access::pdp::relation::Belongs;
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
 use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::fhir::resource::Resource;
+use chartgate_protocol::fhir::view::View;
 use chartgate_protocol::json::Node;
 use chartgate_protocol::smart::scope::Permission;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -14,10 +19,12 @@ use super::upstream::Answer;
 use crate::entropy::digest_of;
 use crate::pep::enforce::{Enforcer, Naming, RecordDenied};
 
-/// A record that may leave, or may be written, and what its own record says of it.
-pub(super) struct Cleared {
+/// A record that may leave, as it may leave, or content that may be written; and what the log says of it.
+pub(super) struct Cleared<V> {
     pub(super) patients: Vec<String>,
     pub(super) policies: Vec<String>,
+    /// What leaves. Nothing else of a record may.
+    pub(super) view: V,
 }
 
 /// A record that stays.
@@ -26,14 +33,28 @@ pub(super) struct Kept {
     pub(super) because: RecordDenied,
 }
 
-/// Decides about one record.
-pub(super) fn clear(
+/// Decides about one record, and says what of it leaves. Whatever leaves of any record passes here: what is read, what a
+/// search finds, what was stored.
+pub(super) fn clear<'a>(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    resource: &Resource<'a>,
+) -> Result<Cleared<View<'a>>, Kept> {
+    let resource_type = resource.reference().resource_type;
+    let Cleared { patients, policies, view: () } =
+        decide(exchange, enforcer, permission, resource_type, resource.value())?;
+    Ok(Cleared { patients, policies, view: View::whole(resource) })
+}
+
+/// Decides about content of which nothing leaves.
+pub(super) fn decide(
     exchange: &Exchange<'_>,
     enforcer: &Enforcer<'_>,
     permission: Permission,
     resource_type: ResourceType,
     content: &Node<'_>,
-) -> Result<Cleared, Kept> {
+) -> Result<Cleared<()>, Kept> {
     let bases = &exchange.upstream.bases;
     let membership = patients_of(content, bases);
     let belongs = belongs(&membership);
@@ -46,10 +67,10 @@ pub(super) fn clear(
         Err(because) => return Err(Kept { patients, because }),
     };
     match enforcer.is_patient_scoped(permission, resource_type, content) {
-        Naming::OthersMayBeNamed => Ok(Cleared { patients, policies }),
+        Naming::OthersMayBeNamed => Ok(Cleared { patients, policies, view: () }),
         // Shared records belong to nobody; naming a patient in one is naming one besides.
         Naming::OthersAreWithheld => match other_patients_named(content, &membership, bases) {
-            Others::None => Ok(Cleared { patients, policies }),
+            Others::None => Ok(Cleared { patients, policies, view: () }),
             Others::Named => Err(Kept { patients, because: RecordDenied::OutsideScope }),
         },
     }
@@ -69,6 +90,14 @@ fn belongs(membership: &Membership) -> Belongs {
 /// A record's digest, for the log.
 pub(super) fn digest(text: impl AsRef<[u8]>) -> String {
     digest_of(text)
+}
+
+/// The text of a view as the body of an answer: a part of the text that came, where that is what leaves.
+pub(super) fn body_of(view: View<'_>, came: &Bytes) -> Bytes {
+    match view.into_text() {
+        Cow::Borrowed(text) => came.slice_ref(text.as_bytes()),
+        Cow::Owned(text) => Bytes::from(text),
+    }
 }
 
 /// The answer that one record becomes.

@@ -40,16 +40,14 @@ pub(super) async fn serve(
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
     let asked = Reference { resource_type, id };
-    let (body, cleared) = {
+    let cleared = {
         let resource = Resource::parse(&answer.body, &asked, version.as_ref())
             .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-        (
-            answer.body.slice_ref(resource.text().as_bytes()),
-            clear(exchange, enforcer, Permission::Read, resource_type, resource.value()),
-        )
+        clear(exchange, enforcer, Permission::Read, &resource)
     };
     match cleared {
         Ok(cleared) => {
+            let body = mask::body_of(cleared.view, &answer.body);
             let record = &mut exchange.record;
             record.patients = cleared.patients.into_iter().map(Phi::new).collect();
             record.decision.policies = cleared.policies;

@@ -247,12 +247,12 @@ impl Pages<'_> {
             Finds::OthersToo => self.parse(exchange, page)?.without_total(),
         };
         let released = searchset.release(links, &exchange.upstream.bases, |resource| {
-            match clear(exchange, self.enforcer, Permission::Search, self.resource_type, resource.value()) {
+            match clear(exchange, self.enforcer, Permission::Search, resource) {
                 Ok(cleared) => {
                     told.patients.extend(cleared.patients);
                     told.policies.extend(cleared.policies);
-                    told.digests.push(Phi::new(mask::digest(resource.text())));
-                    Disposition::Release
+                    told.digests.push(Phi::new(mask::digest(cleared.view.text())));
+                    Disposition::Release(cleared.view)
                 }
                 Err(_) => Disposition::Withhold,
             }

@@ -17,10 +17,11 @@ use http::{HeaderValue, Response, StatusCode, header};
 use std::collections::BTreeSet;
 
 use axum::body::Body;
+use bytes::Bytes;
 
 mod patch;
 
-use super::mask::{self, Cleared, clear};
+use super::mask::{self, Cleared, clear, decide};
 use super::session::{Answered, Exchange};
 use super::upstream::{Answer, Change};
 use crate::config::{RouteKind, UpdateCreate};
@@ -167,7 +168,7 @@ async fn before(
     let wrong = || Refused::Upstream(UpstreamFault::Wrong);
     let resource = Resource::parse(&answer.body, record, None).map_err(|_| wrong())?;
     for permission in permissions {
-        match clear(exchange, enforcer, *permission, record.resource_type, resource.value()) {
+        match decide(exchange, enforcer, *permission, record.resource_type, resource.value()) {
             Ok(cleared) => note(exchange, &cleared),
             Err(kept) => {
                 exchange.record.patients = kept.patients.into_iter().map(Phi::new).collect();
@@ -215,8 +216,8 @@ fn clear_draft(
     permission: Permission,
     resource_type: ResourceType,
     draft: &Draft,
-) -> Result<Cleared, Refused> {
-    clear(exchange, enforcer, permission, resource_type, draft.value()).map_err(|kept| {
+) -> Result<Cleared<()>, Refused> {
+    decide(exchange, enforcer, permission, resource_type, draft.value()).map_err(|kept| {
         let (policies, _) = kept.because.reason();
         exchange.record.patients.extend(kept.patients.into_iter().map(Phi::new));
         exchange.record.decision.policies = policies;
@@ -224,7 +225,7 @@ fn clear_draft(
     })
 }
 
-fn note(exchange: &mut Exchange<'_>, cleared: &Cleared) {
+fn note(exchange: &mut Exchange<'_>, cleared: &Cleared<()>) {
     let record = &mut exchange.record;
     let mut patients: BTreeSet<String> = cleared.patients.iter().cloned().collect();
     patients.extend(std::mem::take(&mut record.patients).into_iter().map(Phi::into_exposed));
@@ -295,8 +296,8 @@ fn readable(
     enforcer: &Enforcer<'_>,
     answer: &Answer,
     record: &Reference,
-) -> Option<String> {
+) -> Option<Bytes> {
     let resource = Resource::parse(&answer.body, record, None).ok()?;
-    clear(exchange, enforcer, Permission::Read, record.resource_type, resource.value()).ok()?;
-    Some(resource.text().to_owned())
+    let cleared = clear(exchange, enforcer, Permission::Read, &resource).ok()?;
+    Some(mask::body_of(cleared.view, &answer.body))
 }

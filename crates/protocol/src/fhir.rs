@@ -1,4 +1,4 @@
-//! FHIR R4's REST interface as far as it is offered: read, vread, search of one type, create, update, patch, delete and
+//! FHIR R4's REST interface as far as it is offered: read, vread, history, search of one type, create, update, patch, delete and
 //! capabilities. HL7 FHIR 4.0.1, http.html and search.html.
 //!
 //! A request becomes a closed type ([`interaction`]), one function says whose record a resource is
@@ -6,7 +6,9 @@
 //! [`resource`]). All else of FHIR is refused by name ([`refusal`]).
 
 pub mod base;
+pub mod bundle;
 pub mod content;
+pub mod history;
 pub mod interaction;
 pub mod membership;
 pub mod name;

@@ -5,6 +5,7 @@ mod bundles;
 mod certificates;
 mod fhir_server;
 mod guide;
+mod include;
 mod patients;
 mod people;
 mod search;

@@ -3,10 +3,14 @@
 //! The path is read as it came, undecoded: FHIR's own paths need no escapes, so that an escape can only serve to
 //! make two readers see two things. What goes upstream is written anew from here.
 
+use std::collections::BTreeSet;
+
 use super::content;
+use super::history::{HistoryOf, HistoryQuery};
 use super::name::{ResourceId, ResourceType, VersionId};
+use super::reference::Reference;
 use super::refusal::{Refusal, Unsupported};
-use super::search::{SearchError, SearchQuery, ShownName};
+use super::search::{Narrowed, SearchError, SearchQuery, ShownName};
 use crate::form::Form;
 use crate::smart::scope::Permission;
 
@@ -51,6 +55,13 @@ pub enum Interaction {
         id: ResourceId,
         /// Which version.
         version: VersionId,
+    },
+    /// What became of one record, or of all of a type.
+    History {
+        /// Whose versions.
+        of: HistoryOf,
+        /// Which of them.
+        query: HistoryQuery,
     },
     /// The records of a type that meet criteria.
     Search {
@@ -114,12 +125,24 @@ impl Interaction {
             ("GET", Place::Metadata) => Self::Capabilities,
             ("GET", Place::Instance(resource_type, id)) => Self::Read { resource_type, id },
             ("GET", Place::Version(resource_type, id, version)) => Self::VRead { resource_type, id, version },
+            ("GET", Place::History(of)) => {
+                let query = Form::parse_repeating(request.query)?;
+                negotiate(request, &[&query])?;
+                return Ok(Self::History { of, query: HistoryQuery::parse(&query)? });
+            }
             ("GET", Place::Type(resource_type)) => {
-                return Self::search(resource_type, request, SearchMethod::Get);
+                return Self::search(resource_type, None, request, SearchMethod::Get);
             }
             ("POST", Place::Search(resource_type)) => {
                 content::is_form(request.content_type)?;
-                return Self::search(resource_type, request, SearchMethod::Post);
+                return Self::search(resource_type, None, request, SearchMethod::Post);
+            }
+            ("GET", Place::Compartment(patient, resource_type)) => {
+                return Self::search(resource_type, Some(patient), request, SearchMethod::Get);
+            }
+            ("POST", Place::CompartmentSearch(patient, resource_type)) => {
+                content::is_form(request.content_type)?;
+                return Self::search(resource_type, Some(patient), request, SearchMethod::Post);
             }
             ("POST", Place::Type(resource_type)) => {
                 content::is_fhir_json(request.content_type)?;
@@ -153,8 +176,10 @@ impl Interaction {
         }
     }
 
+    /// A search; one within a patient's compartment is a search for what is that patient's.
     fn search(
         resource_type: ResourceType,
+        compartment: Option<ResourceId>,
         request: &Request<'_>,
         method: SearchMethod,
     ) -> Result<Self, Refusal> {
@@ -165,7 +190,15 @@ impl Interaction {
             SearchMethod::Post => request.form.unwrap_or(&nothing),
         };
         negotiate(request, &[&url, body])?;
-        Ok(Self::Search { query: SearchQuery::parse(resource_type, &url, body)?, method })
+        let query = SearchQuery::parse(resource_type, &url, body)?;
+        let query = match compartment {
+            None => query,
+            Some(patient) => match query.narrowed_to_patients(&BTreeSet::from([patient])) {
+                Narrowed::Within(query) => query,
+                Narrowed::Open(_) => return Err(Unsupported::Compartment.into()),
+            },
+        };
+        Ok(Self::Search { query, method })
     }
 
     /// The permission that a scope has to give; none is needed to ask what the service can do.
@@ -174,7 +207,8 @@ impl Interaction {
         match self {
             Self::Capabilities => None,
             Self::Read { .. } | Self::VRead { .. } => Some(Permission::Read),
-            Self::Search { .. } => Some(Permission::Search),
+            Self::History { of: HistoryOf::Record(_), .. } => Some(Permission::Read),
+            Self::Search { .. } | Self::History { of: HistoryOf::Type(_), .. } => Some(Permission::Search),
             Self::Create { .. } => Some(Permission::Create),
             Self::Update { .. } | Self::Patch { .. } => Some(Permission::Update),
             Self::Delete { .. } => Some(Permission::Delete),
@@ -193,6 +227,7 @@ impl Interaction {
             | Self::Patch { resource_type, .. }
             | Self::Delete { resource_type, .. } => Some(*resource_type),
             Self::Search { query, .. } => Some(query.resource_type()),
+            Self::History { of, .. } => Some(of.resource_type()),
         }
     }
 
@@ -200,7 +235,7 @@ impl Interaction {
     #[must_use]
     pub fn upstream_method(&self) -> &'static str {
         match self {
-            Self::Capabilities | Self::Read { .. } | Self::VRead { .. } => "GET",
+            Self::Capabilities | Self::Read { .. } | Self::VRead { .. } | Self::History { .. } => "GET",
             Self::Search { method: SearchMethod::Get, .. } => "GET",
             Self::Search { method: SearchMethod::Post, .. } | Self::Create { .. } => "POST",
             // A patch is applied here.
@@ -224,6 +259,11 @@ impl Interaction {
                 format!("/{}/_search", query.resource_type())
             }
             Self::Search { query, method: SearchMethod::Get } => query.path_and_query(),
+            Self::History { of, query } => {
+                let form = query.to_form().encode();
+                let separator = if form.is_empty() { "" } else { "?" };
+                format!("/{of}/_history{separator}{form}")
+            }
         }
     }
 
@@ -259,6 +299,9 @@ enum Place {
     Search(ResourceType),
     Instance(ResourceType, ResourceId),
     Version(ResourceType, ResourceId, VersionId),
+    History(HistoryOf),
+    Compartment(ResourceId, ResourceType),
+    CompartmentSearch(ResourceId, ResourceType),
 }
 
 impl Place {
@@ -279,12 +322,23 @@ impl Place {
         match *segments.as_slice() {
             ["metadata"] => Ok(Self::Metadata),
             ["_search"] => Err(Unsupported::SystemSearch.into()),
-            ["_history"] | [_, "_history"] | [_, _, "_history"] => Err(Unsupported::History.into()),
+            ["_history"] => Err(Unsupported::SystemHistory.into()),
+            [resource_type, "_history"] => Ok(Self::History(HistoryOf::Type(resource_type.parse()?))),
+            [resource_type, id, "_history"] => {
+                let record = Reference { resource_type: resource_type.parse()?, id: id.parse()? };
+                Ok(Self::History(HistoryOf::Record(record)))
+            }
             [resource_type] => Ok(Self::Type(resource_type.parse()?)),
             [resource_type, "_search"] => Ok(Self::Search(resource_type.parse()?)),
             [resource_type, id] => Ok(Self::Instance(resource_type.parse()?, id.parse()?)),
             [resource_type, id, "_history", version] => {
                 Ok(Self::Version(resource_type.parse()?, id.parse()?, version.parse()?))
+            }
+            ["Patient", id, resource_type] if resource_type != "*" => {
+                Ok(Self::Compartment(id.parse()?, resource_type.parse()?))
+            }
+            ["Patient", id, resource_type, "_search"] => {
+                Ok(Self::CompartmentSearch(id.parse()?, resource_type.parse()?))
             }
             [_, _, _] | [_, _, _, "_search"] => Err(Unsupported::Compartment.into()),
             _ => Err(Refusal::Path),
@@ -299,9 +353,9 @@ fn not_offered(method: &str, place: &Place) -> Refusal {
         ("POST", Place::Root) => return Unsupported::Batch.into(),
         ("PUT" | "PATCH" | "DELETE", Place::Type(_)) => return Unsupported::Conditional.into(),
         (_, Place::Root) => "",
-        (_, Place::Metadata | Place::Version(..)) => "GET",
+        (_, Place::Metadata | Place::Version(..) | Place::History(_) | Place::Compartment(..)) => "GET",
         (_, Place::Type(_)) => "GET, POST",
-        (_, Place::Search(_)) => "POST",
+        (_, Place::Search(_) | Place::CompartmentSearch(..)) => "POST",
         (_, Place::Instance(..)) => INSTANCE_METHODS,
     };
     Refusal::Method { allow }

@@ -129,6 +129,12 @@ impl VersionId {
         let quoted = tag.strip_prefix("W/").unwrap_or(tag);
         quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(MalformedId)?.parse()
     }
+
+    /// The entity tag of this version.
+    #[must_use]
+    pub fn entity_tag(&self) -> String {
+        format!("W/\"{self}\"")
+    }
 }
 
 impl FromStr for VersionId {

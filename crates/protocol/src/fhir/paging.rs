@@ -1,4 +1,4 @@
-//! The next page of a search, as it is kept in a sealed link. HL7 FHIR 4.0.1, http.html#paging.
+//! The next page of a search or a history, as it is kept in a sealed link. HL7 FHIR 4.0.1, http.html#paging.
 //!
 //! The upstream's own link would lead around the gateway, so the client gets this under seal instead. It is good for
 //! whom it was given to, under what they were allowed then, and not for long; the page is decided on afresh.
@@ -6,8 +6,10 @@
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::bundle::NextPage;
+use super::history::HistoryOf;
 use super::name::ResourceType;
-use super::searchset::NextPage;
+use super::searchset::Companions;
 use crate::json;
 
 /// What is sealed into a link.
@@ -16,14 +18,24 @@ use crate::json;
 pub struct PageLink {
     /// Whom it is good for.
     pub holder: Holder,
-    /// The type that is searched.
-    pub resource_type: ResourceType,
+    /// What is gone through page by page.
+    pub listing: Listing,
     /// What the upstream calls the page.
     pub page: NextPage,
     /// Whether the search finds only what its holder may see.
     pub finds: Finds,
     /// The first moment at which it is no longer good.
     pub expires_at: Timestamp,
+}
+
+/// What is gone through page by page.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listing {
+    /// What a search of a type found, and what comes along with that.
+    Search(ResourceType, Companions),
+    /// Versions.
+    History(HistoryOf),
 }
 
 /// What the pages of a search can hold.
@@ -79,7 +91,7 @@ impl PageLink {
     /// # Errors
     /// [`PageLinkError`], by the first cause.
     pub fn open(unsealed: &[u8], presented_by: &Holder, now: Timestamp) -> Result<Self, PageLinkError> {
-        let text = json::check(unsealed, 2).map_err(|_| PageLinkError::Malformed)?;
+        let text = json::check(unsealed, 3).map_err(|_| PageLinkError::Malformed)?;
         let link: Self = serde_json::from_str(text).map_err(|_| PageLinkError::Malformed)?;
         if link.holder != *presented_by {
             return Err(PageLinkError::OtherHolder);
@@ -105,7 +117,7 @@ mod tests {
                 scope_digest: text("digest"),
                 policy_revision: text("7"),
             },
-            resource_type: "Observation".parse().unwrap(),
+            listing: Listing::Search("Observation".parse().unwrap(), Companions::None),
             page: "?_getpages=x&_getpagesoffset=20".parse().unwrap(),
             finds: Finds::WithinReach,
             expires_at: Timestamp::from_unix(1_000),

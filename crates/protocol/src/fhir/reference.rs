@@ -1,13 +1,18 @@
 //! References between resources, and what they prove. HL7 FHIR 4.0.1, references.html.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::base::BaseUrls;
 use super::name::{ResourceId, ResourceType, VersionId};
+use crate::json::Node;
 
 /// A record of this service, such as `Patient/123`.
-#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Reference {
     /// Its type.
     pub resource_type: ResourceType,
@@ -52,6 +57,29 @@ impl<'a> Target<'a> {
     }
 }
 
+/// The records of this service to which the References in a resource lead, wherever they stand.
+#[must_use]
+pub fn references_in(value: &Node<'_>, bases: &BaseUrls) -> BTreeSet<Reference> {
+    let mut found = BTreeSet::new();
+    collect(value, bases, &mut found);
+    found
+}
+
+fn collect(value: &Node<'_>, bases: &BaseUrls, found: &mut BTreeSet<Reference>) {
+    match value {
+        Node::Object(members) => {
+            if let Some(Node::Text(text)) = members.get("reference")
+                && let Target::Record(record) = Target::of(text, bases)
+            {
+                found.insert(record);
+            }
+            members.iter().for_each(|(_, value)| collect(value, bases, found));
+        }
+        Node::Array(items) => items.iter().for_each(|item| collect(item, bases, found)),
+        Node::Null | Node::Bool(_) | Node::Number | Node::Text(_) => {}
+    }
+}
+
 impl FromStr for Reference {
     type Err = NotLocal;
 
@@ -61,6 +89,20 @@ impl FromStr for Reference {
             resource_type: resource_type.parse().map_err(|_| NotLocal)?,
             id: id.parse().map_err(|_| NotLocal)?,
         })
+    }
+}
+
+impl TryFrom<String> for Reference {
+    type Error = NotLocal;
+
+    fn try_from(text: String) -> Result<Self, NotLocal> {
+        text.parse()
+    }
+}
+
+impl From<Reference> for String {
+    fn from(reference: Reference) -> Self {
+        reference.to_string()
     }
 }
 

@@ -57,14 +57,14 @@ pub enum Unsupported {
     /// fhirpatch.html.
     #[error("patches as Parameters are")]
     FhirPathPatch,
-    /// http.html#history.
-    #[error("history is")]
-    History,
+    /// http.html#history, of all types at once.
+    #[error("history over all types is")]
+    SystemHistory,
     /// operations.html, GraphQL and bulk export among them.
     #[error("operations are")]
     Operation,
-    /// http.html#vsearch, by compartment.
-    #[error("search by compartment is")]
+    /// search.html, by another compartment than a patient's, or of types that no one parameter finds in it.
+    #[error("such a search by compartment is")]
     Compartment,
     /// search.html, over all types.
     #[error("search over all types is")]
@@ -87,7 +87,7 @@ impl Refusal {
             | Self::Unsupported(
                 Unsupported::Batch
                 | Unsupported::FhirPathPatch
-                | Unsupported::History
+                | Unsupported::SystemHistory
                 | Unsupported::Operation
                 | Unsupported::Compartment
                 | Unsupported::SystemSearch

@@ -30,9 +30,9 @@ pub enum BadAnswer {
     /// http.html#read: another record, or another version of it.
     #[error("the upstream's answer is another resource than the one asked for")]
     OtherResource,
-    /// bundle.html#searchset.
-    #[error("the upstream's answer is no searchset")]
-    NotASearchset,
+    /// bundle.html: no bundle, or one of another kind.
+    #[error("the upstream's answer is another bundle than the one asked for")]
+    OtherBundle,
     /// http.html#paging: to follow it would leave the upstream, to drop it would lose records without a word.
     #[error("the upstream's next page lies outside of its base URL")]
     NextPage,

@@ -17,15 +17,19 @@ use super::reference::Reference;
 use super::token::{TokenParameter, TokenValue, list};
 use crate::form::Form;
 
+mod include;
 mod value;
 
+use include::Include;
 use value::Values;
+pub(super) use value::is_date;
 
 /// A search that was understood as a whole.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SearchQuery {
     resource_type: ResourceType,
     criteria: Vec<Criterion>,
+    includes: Vec<Include>,
     sort: Vec<SortKey>,
     count: Option<u16>,
 }
@@ -77,6 +81,9 @@ pub enum SearchError {
     /// http.html#search: which of the two counts differs between servers.
     #[error("parameter {0} stands in the URL and in the body")]
     InUrlAndBody(ShownName),
+    /// Each is more work for the upstream.
+    #[error("parameter {0} comes more often than is taken")]
+    TooMany(ShownName),
 }
 
 /// A parameter's name as far as it can be shown: no digits, so that no value passes for one.
@@ -102,13 +109,17 @@ impl SearchQuery {
         if let Some((name, _)) = url.iter().find(|(name, _)| in_body.contains(bare_name(name))) {
             return Err(SearchError::InUrlAndBody(ShownName::of(name)));
         }
-        let mut query = Self { resource_type, criteria: Vec::new(), sort: Vec::new(), count: None };
+        let mut query =
+            Self { resource_type, criteria: Vec::new(), includes: Vec::new(), sort: Vec::new(), count: None };
         for (name, value) in url.iter().chain(body.iter()) {
             match name {
                 "_format" => {}
-                "_count" => query.read_count(value)?,
+                "_count" => query.count = Some(read_count(query.count, value)?),
                 "_sort" => query.read_sort(value)?,
-                _ => query.criteria.push(Criterion::read(resource_type, name, value)?),
+                _ => match Include::read(name, value) {
+                    Some(include) => query.read_include(include?)?,
+                    None => query.criteria.push(Criterion::read(resource_type, name, value)?),
+                },
             }
         }
         Ok(query)
@@ -125,6 +136,12 @@ impl SearchQuery {
     #[must_use]
     pub fn resource_type(&self) -> ResourceType {
         self.resource_type
+    }
+
+    /// Whether it asks for records to come along with those that it finds.
+    #[must_use]
+    pub fn brings_along(&self) -> bool {
+        !self.includes.is_empty()
     }
 
     /// The patients whom the search asks for by name. Not a limit: one of them may be one alternative of several.
@@ -181,6 +198,9 @@ impl SearchQuery {
             };
             form.push(&name, &criterion.values.expose().to_string());
         }
+        for include in &self.includes {
+            form.push(include.field(), &include.to_string());
+        }
         if !self.sort.is_empty() {
             let keys: Vec<_> = self.sort.iter().map(ToString::to_string).collect();
             form.push("_sort", &keys.join(","));
@@ -199,17 +219,11 @@ impl SearchQuery {
         format!("/{}{separator}{form}", self.resource_type)
     }
 
-    /// A count of nought asks for nothing but the total, which is not for everybody.
-    fn read_count(&mut self, value: &str) -> Result<(), SearchError> {
-        let fault = || SearchError::Value(ShownName::of("_count"));
-        if self.count.is_some() {
-            return Err(SearchError::Repeated(ShownName::of("_count")));
+    fn read_include(&mut self, include: Include) -> Result<(), SearchError> {
+        if self.includes.len() == MAX_INCLUDES {
+            return Err(SearchError::TooMany(ShownName::of(include.field())));
         }
-        if !value.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(fault());
-        }
-        self.count =
-            Some(value.parse().ok().filter(|count| (1..=MAX_COUNT).contains(count)).ok_or_else(fault)?);
+        self.includes.push(include);
         Ok(())
     }
 
@@ -288,7 +302,9 @@ impl SearchError {
     pub fn issue(&self) -> IssueType {
         match self {
             Self::Parameter(_) | Self::Modifier(_) => IssueType::NotSupported,
-            Self::Value(_) | Self::Repeated(_) | Self::InUrlAndBody(_) => IssueType::Invalid,
+            Self::Value(_) | Self::Repeated(_) | Self::InUrlAndBody(_) | Self::TooMany(_) => {
+                IssueType::Invalid
+            }
         }
     }
 }
@@ -310,6 +326,18 @@ impl fmt::Display for ShownName {
     }
 }
 
+/// The size of a page, which is asked for once. A count of nought asks for nothing but the total, which is not for everybody.
+pub(super) fn read_count(there: Option<u16>, value: &str) -> Result<u16, SearchError> {
+    let fault = || SearchError::Value(ShownName::of("_count"));
+    if there.is_some() {
+        return Err(SearchError::Repeated(ShownName::of("_count")));
+    }
+    if !value.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(fault());
+    }
+    value.parse().ok().filter(|count| (1..=MAX_COUNT).contains(count)).ok_or_else(fault)
+}
+
 /// A field's name without its modifier or chain.
 fn bare_name(field: &str) -> &str {
     field.split([':', '.']).next().unwrap_or(field)
@@ -317,6 +345,9 @@ fn bare_name(field: &str) -> &str {
 
 /// The largest page that can be asked for.
 const MAX_COUNT: u16 = 1000;
+
+/// The most parameters that bring records along.
+const MAX_INCLUDES: usize = 16;
 
 /// The most patients to whom a search is narrowed.
 const MAX_NARROWING: usize = 1000;

@@ -2,20 +2,22 @@
 //! search.html#return.
 //!
 //! Nothing of the upstream's bundle leaves but the text of the records that are released: its links would lead
-//! around the gateway, its total would count what is withheld.
+//! around the gateway, its total would count what is withheld. A record that comes along with those that were found leaves
+//! only where one that leaves refers to it, or it refers to one: else it would tell of what was withheld.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
+use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::base::BaseUrls;
+use super::bundle::{self, Link, Links, NextPage, Released};
 use super::name::{ResourceId, ResourceType};
+use super::reference::{Reference, references_in};
 use super::resource::{BadAnswer, MAX_DEPTH, Resource};
 use super::view::View;
-use crate::json::Object;
+use crate::json::{self, Object};
 
 /// One page of an upstream's answer, not decided on yet.
 pub struct Searchset<'a> {
@@ -23,55 +25,44 @@ pub struct Searchset<'a> {
     id: Option<ResourceId>,
     total: Option<u64>,
     matches: Vec<&'a RawValue>,
+    companions: Vec<&'a RawValue>,
     dropped: usize,
     next: Option<NextPage>,
 }
 
-/// What the upstream calls its next page: what follows its base in the URL.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct NextPage(String);
+/// Whether records were asked for that come along with those that are found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Companions {
+    /// None: one that comes is dropped.
+    None,
+    /// By `_include` or `_revinclude`.
+    Asked,
+}
 
-/// The text is no plain path with a query.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not a path without escapes and dot segments, and a query")]
-pub struct MalformedPage;
+/// How a record got into an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Found {
+    /// The search itself found it.
+    BySearch,
+    /// It comes along with one that was found.
+    Alongside,
+}
 
 /// What becomes of a record.
 #[must_use = "a disposition is carried out"]
-pub enum Disposition<'a> {
-    /// It may leave, as this view of it.
-    Release(View<'a>),
+pub enum Disposition<'a, N> {
+    /// It may leave, as this view of it; and what is noted of that.
+    Release(View<'a>, N),
     /// It stays, and nothing says that it was there.
     Withhold,
 }
 
-/// Where the page that leaves is, and the one after it.
-#[derive(Clone, Copy, Debug)]
-pub struct Links<'a> {
-    /// The search as the client asked it.
-    pub own: &'a str,
-    /// The next page, sealed.
-    pub next: Option<&'a str>,
-}
-
-/// What leaves, and how much of it stayed.
-pub struct Released {
-    /// The bundle as JSON.
-    pub body: String,
-    /// How many records are in it.
-    pub released: usize,
-    /// How many were withheld.
-    pub withheld: usize,
-    /// How many entries were no records that the search asked for.
-    pub dropped: usize,
-}
-
-impl Released {
+impl<N> Released<N> {
     /// The answer to a search that can find nothing.
     #[must_use]
     pub fn nothing(own: &str) -> Self {
-        let link = vec![Link { relation: "self", url: own }];
+        let link = Links { own, next: None }.written();
         let bundle = Bundle {
             resource_type: "Bundle",
             id: None,
@@ -81,30 +72,38 @@ impl Released {
             entry: Vec::new(),
         };
         let body = serde_json::to_string(&bundle).unwrap_or_default();
-        Self { body, released: 0, withheld: 0, dropped: 0 }
+        Self { body, released: 0, withheld: 0, dropped: 0, notes: Vec::new() }
     }
 }
 
 impl<'a> Searchset<'a> {
-    /// Takes an answer apart. Entries that are no matches are dropped: nobody asked for them.
+    /// Takes an answer apart. Entries that nobody asked for are dropped.
     ///
     /// # Errors
     /// [`BadAnswer`] if it is no searchset, or if its next page lies elsewhere.
-    pub fn parse(body: &'a [u8], asked: ResourceType, bases: &BaseUrls) -> Result<Self, BadAnswer> {
+    pub fn parse(
+        body: &'a [u8],
+        asked: ResourceType,
+        companions: Companions,
+        bases: &BaseUrls,
+    ) -> Result<Self, BadAnswer> {
         let bundle = Object::parse(body, MAX_DEPTH)?;
-        let says = |name, what| matches!(bundle.string(name), Ok(Some(text)) if text == what);
-        if !says("resourceType", "Bundle") || !says("type", "searchset") {
-            return Err(BadAnswer::NotASearchset);
-        }
-        let entries = list(&bundle, "entry")?;
-        let matches: Vec<_> = entries.iter().filter_map(matching).collect();
+        bundle::is_of_kind(&bundle, "searchset")?;
+        let entries = bundle::list(&bundle, "entry")?;
+        let of = |mode| entries.iter().filter_map(move |entry| resource_of(entry, mode));
+        let matches: Vec<_> = of("match").collect();
+        let companions: Vec<_> = match companions {
+            Companions::None => Vec::new(),
+            Companions::Asked => of("include").collect(),
+        };
         Ok(Self {
             asked,
             id: bundle.string("id").ok().flatten().and_then(|id| id.parse().ok()),
             total: bundle.read("total").ok().flatten(),
-            dropped: entries.len().saturating_sub(matches.len()),
+            dropped: entries.len().saturating_sub(matches.len()).saturating_sub(companions.len()),
             matches,
-            next: next_page(&list(&bundle, "link")?, bases)?,
+            companions,
+            next: bundle::next_page(&bundle, bases)?,
         })
     }
 
@@ -121,107 +120,142 @@ impl<'a> Searchset<'a> {
     }
 
     /// Decides on each record and writes the bundle that leaves.
-    pub fn release(
+    pub fn release<N>(
         self,
         links: Links<'_>,
         bases: &BaseUrls,
-        mut decide: impl FnMut(&Resource<'a>) -> Disposition<'a>,
-    ) -> Released {
-        let mut entry = Vec::new();
-        let (mut withheld, mut dropped) = (0_usize, self.dropped);
-        for text in self.matches {
-            match Resource::read(text).filter(|resource| resource.reference().resource_type == self.asked) {
-                None => dropped = dropped.saturating_add(1),
-                Some(resource) => match decide(&resource) {
-                    Disposition::Withhold => withheld = withheld.saturating_add(1),
-                    Disposition::Release(view) => entry.push(Entry {
-                        full_url: format!("{}/{}", bases.public, resource.reference()),
-                        resource: view.into_raw(text),
-                        search: Search { mode: "match" },
-                    }),
+        mut decide: impl FnMut(&Resource<'a>, Found) -> Disposition<'a, N>,
+    ) -> Released<N> {
+        let mut out = Out { entries: Vec::new(), notes: Vec::new(), withheld: 0, dropped: self.dropped };
+        let mut company = Company::new(&self.companions, bases);
+        for raw in self.matches {
+            match Resource::read(raw).filter(|resource| resource.reference().resource_type == self.asked) {
+                None => out.dropped = out.dropped.saturating_add(1),
+                Some(resource) => match decide(&resource, Found::BySearch) {
+                    Disposition::Withhold => out.withheld = out.withheld.saturating_add(1),
+                    Disposition::Release(view, note) => {
+                        company.tie_to(&resource, &view, bases);
+                        out.push(raw, &resource, (view, note), "match", bases);
+                    }
                 },
             }
         }
-        let released = entry.len();
+        let released = out.entries.len();
         // The total counts the matches on all pages, so it can be told only where this page is all there is.
-        let is_all = withheld == 0 && dropped == 0 && self.next.is_none() && links.next.is_none();
+        let is_all = out.withheld == 0 && out.dropped == 0 && self.next.is_none() && links.next.is_none();
         let total = self.total.filter(|total| is_all && usize::try_from(*total) == Ok(released));
-        let mut link = vec![Link { relation: "self", url: links.own }];
-        link.extend(links.next.map(|url| Link { relation: "next", url }));
+        while let Some((raw, resource)) = company.next() {
+            match decide(&resource, Found::Alongside) {
+                Disposition::Withhold => out.withheld = out.withheld.saturating_add(1),
+                Disposition::Release(view, note) => {
+                    company.tie_to(&resource, &view, bases);
+                    out.push(raw, &resource, (view, note), "include", bases);
+                }
+            }
+        }
+        let Out { entries: entry, notes, withheld, dropped } = out;
+        let withheld = withheld.saturating_add(company.left());
+        let link = links.written();
         let bundle = Bundle { resource_type: "Bundle", id: self.id, kind: "searchset", total, link, entry };
         // INVARIANT: strings, numbers and text that was JSON before are always written.
         let body = serde_json::to_string(&bundle).unwrap_or_default();
-        Released { body, released, withheld, dropped }
+        Released { body, released, withheld, dropped, notes }
     }
 }
 
-/// A list of objects, which may be absent.
-fn list<'a>(bundle: &Object<'a>, name: &str) -> Result<Vec<Object<'a>>, BadAnswer> {
-    Ok(bundle.read(name).map_err(|_| BadAnswer::NotASearchset)?.unwrap_or_default())
-}
-
-/// The resource of an entry that the search itself found.
-fn matching<'a>(entry: &Object<'a>) -> Option<&'a RawValue> {
-    if let Some(search) = entry.read::<Object<'a>>("search").ok()?
-        && search.string("mode").ok()?.is_some_and(|mode| mode != "match")
-    {
+/// The resource of an entry that is there for this reason; what says nothing was found.
+fn resource_of<'a>(entry: &Object<'a>, mode: &str) -> Option<&'a RawValue> {
+    let search = entry.read::<Object<'a>>("search").ok()?;
+    let said = match &search {
+        Some(search) => search.string("mode").ok()?,
+        None => None,
+    };
+    if said.as_deref().unwrap_or("match") != mode {
         return None;
     }
     entry.read("resource").ok().flatten()
 }
 
-fn next_page(links: &[Object<'_>], bases: &BaseUrls) -> Result<Option<NextPage>, BadAnswer> {
-    let is_next =
-        |link: &&Object<'_>| matches!(link.string("relation"), Ok(Some(relation)) if relation == "next");
-    let Some(link) = links.iter().find(is_next) else { return Ok(None) };
-    let url = link.string("url").ok().flatten().ok_or(BadAnswer::NextPage)?;
-    let page = bases.upstream.strip(&url).and_then(|rest| rest.parse().ok());
-    page.map(Some).ok_or(BadAnswer::NextPage)
+/// What is written of a page so far.
+struct Out<'a, N> {
+    entries: Vec<Entry<'a>>,
+    notes: Vec<N>,
+    withheld: usize,
+    dropped: usize,
 }
 
-impl NextPage {
-    /// What follows the upstream's base in the URL.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+impl<'a, N> Out<'a, N> {
+    fn push(
+        &mut self,
+        raw: &'a RawValue,
+        resource: &Resource<'a>,
+        (view, note): (View<'a>, N),
+        mode: &'static str,
+        bases: &BaseUrls,
+    ) {
+        self.entries.push(Entry {
+            full_url: format!("{}/{}", bases.public, resource.reference()),
+            resource: view.into_raw(raw),
+            search: Search { mode },
+        });
+        self.notes.push(note);
     }
 }
 
-impl FromStr for NextPage {
-    type Err = MalformedPage;
+/// Records that may come along: each is looked at once, when one that leaves ties it to what was found.
+struct Company<'a> {
+    companions: Vec<Option<(&'a RawValue, Resource<'a>)>>,
+    by_name: HashMap<Reference, Vec<usize>>,
+    by_reference: HashMap<Reference, Vec<usize>>,
+    tied: VecDeque<usize>,
+    unreadable: usize,
+}
 
-    fn from_str(text: &str) -> Result<Self, MalformedPage> {
-        let (path, query) = text.split_once('?').ok_or(MalformedPage)?;
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-        let is_step = |segment: &str| matches!(segment, "" | "." | "..") || !segment.bytes().all(plain);
-        let path_is_plain = match path.strip_prefix('/') {
-            Some(below) => !below.split('/').any(is_step),
-            None => path.is_empty(),
-        };
-        if !path_is_plain || query.is_empty() || !query.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
-            return Err(MalformedPage);
+impl<'a> Company<'a> {
+    fn new(all: &[&'a RawValue], bases: &BaseUrls) -> Self {
+        let readable = all.iter().filter_map(|raw| Some((*raw, Resource::read(raw)?)));
+        let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
+        let mut by_reference: HashMap<_, Vec<_>> = HashMap::new();
+        let mut companions = Vec::new();
+        for (at, (raw, resource)) in readable.enumerate() {
+            by_name.entry(resource.reference().clone()).or_default().push(at);
+            for reference in references_in(resource.value(), bases) {
+                by_reference.entry(reference).or_default().push(at);
+            }
+            companions.push(Some((raw, resource)));
         }
-        Ok(Self(text.to_owned()))
+        let unreadable = all.len().saturating_sub(companions.len());
+        Self { companions, by_name, by_reference, tied: VecDeque::new(), unreadable }
     }
-}
 
-impl TryFrom<String> for NextPage {
-    type Error = MalformedPage;
-
-    fn try_from(text: String) -> Result<Self, MalformedPage> {
-        text.parse()
+    /// One leaves. What stands in the text that leaves ties others to it, and nothing else.
+    fn tie_to(&mut self, resource: &Resource<'_>, view: &View<'_>, bases: &BaseUrls) {
+        if self.companions.is_empty() {
+            return;
+        }
+        let seen = match std::ptr::eq(view.text(), resource.text()) {
+            true => references_in(resource.value(), bases),
+            false => json::parse(view.text().as_bytes(), MAX_DEPTH)
+                .map(|masked| references_in(&masked, bases))
+                .unwrap_or_default(),
+        };
+        let named = seen.iter().filter_map(|reference| self.by_name.remove(reference)).flatten();
+        self.tied.extend(named);
+        self.tied.extend(self.by_reference.remove(resource.reference()).into_iter().flatten());
     }
-}
 
-impl From<NextPage> for String {
-    fn from(page: NextPage) -> Self {
-        page.0
+    fn next(&mut self) -> Option<(&'a RawValue, Resource<'a>)> {
+        loop {
+            let at = self.tied.pop_front()?;
+            if let Some(companion) = self.companions.get_mut(at).and_then(Option::take) {
+                return Some(companion);
+            }
+        }
     }
-}
 
-impl fmt::Display for NextPage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    /// How many were tied to none.
+    fn left(&self) -> usize {
+        self.companions.iter().flatten().count().saturating_add(self.unreadable)
     }
 }
 
@@ -239,12 +273,6 @@ struct Bundle<'a> {
     /// FHIR has no empty lists: json.html#null.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     entry: Vec<Entry<'a>>,
-}
-
-#[derive(Serialize)]
-struct Link<'a> {
-    relation: &'static str,
-    url: &'a str,
 }
 
 #[derive(Serialize)]

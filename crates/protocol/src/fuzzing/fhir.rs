@@ -1,12 +1,14 @@
 //! What clients ask of FHIR routes, and what upstreams answer.
 
 use crate::fhir::base::BaseUrls;
+use crate::fhir::bundle::Links;
+use crate::fhir::history::{History, HistoryOf};
 use crate::fhir::interaction::{Interaction, Request};
 use crate::fhir::membership::{Membership, patients_of};
 use crate::fhir::name::ResourceType;
 use crate::fhir::patch::Patch;
 use crate::fhir::resource::Resource;
-use crate::fhir::searchset::{Disposition, Links, Searchset};
+use crate::fhir::searchset::{Companions, Disposition, Searchset};
 use crate::fhir::token::TokenValue;
 use crate::fhir::view::View;
 use crate::fhir::write::Draft;
@@ -45,10 +47,10 @@ fn interaction(
     Interaction::parse(&Request { method, path, query, form: Some(form), content_type, ..Request::default() })
 }
 
-fn mine<'a>(resource: &Resource<'a>, bases: &BaseUrls) -> Disposition<'a> {
+fn mine<'a>(resource: &Resource<'a>, bases: &BaseUrls) -> Disposition<'a, ()> {
     match patients_of(resource.value(), bases) {
         Membership::Patients(patients) if patients.iter().all(|id| id.as_str() == "a") => {
-            Disposition::Release(View::whole(resource))
+            Disposition::Release(View::whole(resource), ())
         }
         Membership::Patients(_) | Membership::Nobody | Membership::Unknown => Disposition::Withhold,
     }
@@ -58,15 +60,27 @@ fn mine<'a>(resource: &Resource<'a>, bases: &BaseUrls) -> Disposition<'a> {
 pub fn fuzz_fhir_bundle(data: &[u8]) {
     let Some(bases) = bases() else { return };
     for asked in ResourceType::all().filter(|asked| matches!(asked.as_str(), "Observation" | "Patient")) {
-        let Ok(searchset) = Searchset::parse(data, asked, &bases) else { continue };
-        let links = Links { own: "https://gate.test/fhir/Observation", next: None };
-        let released = searchset.release(links, &bases, |resource| mine(resource, &bases));
-        let again = Searchset::parse(released.body.as_bytes(), asked, &bases)
+        for companions in [Companions::None, Companions::Asked] {
+            let Ok(searchset) = Searchset::parse(data, asked, companions, &bases) else { continue };
+            let links = Links { own: "https://gate.test/fhir/Observation", next: None };
+            let released = searchset.release(links, &bases, |resource, _| mine(resource, &bases));
+            let again = Searchset::parse(released.body.as_bytes(), asked, companions, &bases)
+                .map(|page| page.release(links, &bases, |resource, _| mine(resource, &bases)));
+            assert!(
+                again.is_ok_and(|again| again.notes.len() == released.notes.len()
+                    && again.body.len() == released.body.len()
+                    && again.released == released.released),
+                "what was released is released again, and nothing else"
+            );
+        }
+    }
+    for of in ["Observation/a", "Patient"].iter().filter_map(|of| of.parse::<HistoryOf>().ok()) {
+        let Ok(history) = History::parse(data, &of, &bases) else { continue };
+        let links = Links { own: "https://gate.test/fhir/Patient/_history", next: None };
+        let released = history.release(links, &bases, |resource| mine(resource, &bases));
+        let again = History::parse(released.body.as_bytes(), &of, &bases)
             .map(|page| page.release(links, &bases, |resource| mine(resource, &bases)));
-        assert!(
-            again.is_ok_and(|again| again.body == released.body && again.released == released.released),
-            "what was released is released again, and nothing else"
-        );
+        assert!(again.is_ok_and(|again| again.body == released.body), "what was released is released again");
     }
     if let Ok(asked) = "Patient/a".parse() {
         let _ = Resource::parse(data, &asked, None).map(|resource| drop(mine(&resource, &bases)));

@@ -2,9 +2,10 @@ use std::path::Path;
 
 use chartgate_values::{Entropy, Secret, SeededEntropy};
 
+use crate::fhir::bundle::Links;
 use crate::fhir::patch::Patch;
 use crate::fhir::resource::Resource;
-use crate::fhir::searchset::{Disposition, Links, Searchset};
+use crate::fhir::searchset::{Companions, Disposition, Searchset};
 use crate::fhir::view::View;
 use crate::fhir::write::Draft;
 use crate::form::Form;
@@ -291,11 +292,14 @@ fn the_fhir_seeds_reach_the_end_of_what_they_are_for() {
     let read = |target: &str, name: &str| std::fs::read(seeds(target).join(name)).unwrap();
     let bases = super::fhir::bases().unwrap();
     let page = read("fhir_bundle", "page");
-    let searchset = Searchset::parse(&page, "Observation".parse().unwrap(), &bases).unwrap();
+    let searchset =
+        Searchset::parse(&page, "Observation".parse().unwrap(), Companions::None, &bases).unwrap();
     assert!(searchset.next().is_some());
     let links = Links { own: "x", next: None };
     assert_eq!(
-        searchset.release(links, &bases, |resource| Disposition::Release(View::whole(resource))).released,
+        searchset
+            .release(links, &bases, |resource, _| Disposition::Release(View::whole(resource), ()))
+            .released,
         2
     );
     assert!(Draft::of_update(&read("fhir_write", "update"), &"Observation/a".parse().unwrap()).is_ok());

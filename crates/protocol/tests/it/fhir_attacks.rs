@@ -5,13 +5,14 @@
 use std::collections::BTreeSet;
 
 use chartgate_protocol::fhir::base::BaseUrls;
+use chartgate_protocol::fhir::bundle::Links;
 use chartgate_protocol::fhir::interaction::{Interaction, Request};
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
-use chartgate_protocol::fhir::paging::{Finds, Holder, PageLink, PageLinkError};
+use chartgate_protocol::fhir::paging::{Finds, Holder, Listing, PageLink, PageLinkError};
 use chartgate_protocol::fhir::patch::Patch;
 use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::search::Narrowed;
-use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
+use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset};
 use chartgate_protocol::fhir::view::View;
 use chartgate_protocol::fhir::write::Draft;
 use chartgate_protocol::form::Form;
@@ -64,19 +65,56 @@ fn chain_through_the_patient() {
     assert_eq!(refused("GET", "/Observation?patient=me&patient.birthdate=ge1990"), 400);
 }
 
+/// What leaves of a search of Observations for patient `me`, with records that came along, each read for itself.
+fn found_with_companions(companions: &[Value]) -> Vec<String> {
+    let observation = json!({ "resourceType": "Observation", "id": "1",
+        "subject": { "reference": "Patient/me" }, "performer": [{ "reference": "Practitioner/p" }] });
+    let mut entries = vec![json!({ "resource": observation, "search": { "mode": "match" } })];
+    entries.extend(companions.iter().map(|one| json!({ "resource": one, "search": { "mode": "include" } })));
+    let bundle = json!({ "resourceType": "Bundle", "type": "searchset", "entry": entries }).to_string();
+    let asked = "Observation".parse().unwrap();
+    let page = Searchset::parse(bundle.as_bytes(), asked, Companions::Asked, &bases()).unwrap();
+    let released =
+        page.release(Links { own: "x", next: None }, &bases(), |resource, _| match whose(resource.value()) {
+            (belongs, Others::None) if belongs == patients(&["me"]) || belongs == Membership::Nobody => {
+                Disposition::Release(View::whole(resource), ())
+            }
+            _ => Disposition::Withhold,
+        });
+    let bundle: Value = serde_json::from_str(&released.body).unwrap();
+    let id = |entry: &Value| {
+        format!("{}/{}", entry["resource"]["resourceType"], entry["resource"]["id"]).replace('"', "")
+    };
+    bundle["entry"].as_array().unwrap().iter().skip(1).map(id).collect()
+}
+
 #[test]
 fn include_iterated() {
-    assert_eq!(refused("GET", "/Observation?patient=me&_include:iterate=Observation:performer"), 400);
+    let organization = json!({ "resourceType": "Organization", "id": "o" });
+    let performer = json!({ "resourceType": "Practitioner", "id": "p", "extension": [
+        { "url": "x", "valueReference": { "reference": "Organization/o" } }] });
+    let stranger = json!({ "resourceType": "Practitioner", "id": "q" });
+    assert_eq!(
+        found_with_companions(&[organization, performer, stranger]),
+        ["Practitioner/p", "Organization/o"]
+    );
 }
 
 #[test]
 fn include_of_a_group() {
-    assert_eq!(refused("GET", "/Observation?_include=Observation:subject:Group"), 400);
+    let group = json!({ "resourceType": "Group", "id": "g", "member": [
+        { "entity": { "reference": "Patient/me" } }, { "entity": { "reference": "Patient/other" } }] });
+    assert!(found_with_companions(&[group]).is_empty());
 }
 
 #[test]
 fn reverse_include_of_everything() {
-    assert_eq!(refused("GET", "/Patient?_id=me&_revinclude=*"), 400);
+    let of = |patient: &str, id: &str| {
+        json!({ "resourceType": "DiagnosticReport", "id": id, "subject": { "reference": format!("Patient/{patient}") },
+            "result": [{ "reference": "Observation/1" }] })
+    };
+    let found = found_with_companions(&[of("me", "1"), of("other", "2")]);
+    assert_eq!(found, ["DiagnosticReport/1"]);
 }
 
 #[test]
@@ -109,10 +147,12 @@ fn another_patient_as_an_alternative() {
     let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": 2,
         "entry": [record("1", "me"), record("2", "other")]})
     .to_string();
-    let searchset = Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
-    let released = searchset.release(Links { own: "x", next: None }, &bases(), |resource| {
+    let searchset =
+        Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
+            .unwrap();
+    let released = searchset.release(Links { own: "x", next: None }, &bases(), |resource, _| {
         if whose(resource.value()) == (patients(&["me"]), Others::None) {
-            Disposition::Release(View::whole(resource))
+            Disposition::Release(View::whole(resource), ())
         } else {
             Disposition::Withhold
         }
@@ -266,9 +306,11 @@ fn bundle_in_a_bundle() {
     assert_eq!(whose(&Node::from(&inner)).0, Membership::Unknown);
     let bundle =
         json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": inner}]}).to_string();
-    let searchset = Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
-    let released = searchset.release(Links { own: "x", next: None }, &bases(), |resource| {
-        Disposition::Release(View::whole(resource))
+    let searchset =
+        Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
+            .unwrap();
+    let released = searchset.release(Links { own: "x", next: None }, &bases(), |resource, _| {
+        Disposition::Release(View::whole(resource), ())
     });
     assert_eq!((released.released, released.dropped), (0, 1));
 }
@@ -297,7 +339,7 @@ fn next_page_of_another_client() {
     };
     let link = PageLink {
         holder: holder("demo-web"),
-        resource_type: "Observation".parse().unwrap(),
+        listing: Listing::Search("Observation".parse().unwrap(), Companions::None),
         page: "?_getpages=x".parse().unwrap(),
         finds: Finds::WithinReach,
         expires_at: Timestamp::from_unix(10),

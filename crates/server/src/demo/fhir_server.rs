@@ -1,4 +1,5 @@
-//! A small real FHIR R4 server on a loopback port: read, vread, search with paging, create, update, delete. It takes
+//! A small real FHIR R4 server on a loopback port: read, vread, history, search with paging and inclusion, create,
+//! update, delete. It takes
 //! calls that carry the gateway's own credential, and no others.
 
 use std::convert::Infallible;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
 
+use super::include;
 use super::search::{self, Search};
 use super::stored::{PutError, Records, Version};
 use crate::net::body;
@@ -34,6 +36,14 @@ pub(super) struct FhirServer {
     pub(super) clock: Arc<dyn Clock>,
     /// Its own base URL, for links.
     pub(super) base: String,
+}
+
+/// A page of an answer.
+struct Paged<'a> {
+    path: &'a str,
+    form: &'a Form,
+    offset: usize,
+    count: usize,
 }
 
 /// Serves until the process ends.
@@ -77,6 +87,15 @@ impl FhirServer {
                 let form = String::from_utf8_lossy(&content);
                 self.search(kind, if query.is_empty() { &form } else { query })
             }
+            (&Method::GET, [kind, "_history"]) => self.history(&path, self.records.history(kind), query),
+            (&Method::GET, [kind, id, "_history"]) => {
+                let versions = self.records.versions(kind, id).into_iter().rev();
+                let versions: Vec<_> = versions.map(|version| ((*id).to_owned(), version)).collect();
+                match versions.is_empty() {
+                    true => outcome(StatusCode::NOT_FOUND, "not-found", "no such resource"),
+                    false => self.history(&path, versions, query),
+                }
+            }
             (&Method::GET, [kind, id]) => self.read(kind, id, None),
             (&Method::GET, [kind, id, "_history", number]) => self.read(kind, id, Some(number)),
             (&Method::POST, [kind]) => self.create(kind, &content),
@@ -87,9 +106,18 @@ impl FhirServer {
     }
 
     fn capabilities(&self) -> Response<Full<Bytes>> {
-        let interactions: Vec<Value> = ["read", "vread", "search-type", "create", "update", "delete"]
-            .map(|code| json!({ "code": code }))
-            .into();
+        let interactions: Vec<Value> = [
+            "read",
+            "vread",
+            "history-instance",
+            "history-type",
+            "search-type",
+            "create",
+            "update",
+            "delete",
+        ]
+        .map(|code| json!({ "code": code }))
+        .into();
         let parameters: Vec<Value> =
             search::parameters().map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
         let resources: Vec<Value> = self
@@ -135,33 +163,92 @@ impl FhirServer {
             }
         };
         let found = search.run(self.records.all(kind));
-        let entries: Vec<Value> = found
+        let page: Vec<Value> = found
             .iter()
             .skip(search.offset)
             .take(search.count)
-            .filter_map(|version| {
-                let resource = version.resource.as_ref()?;
-                let id = resource.get("id").and_then(Value::as_str)?;
-                let url = format!("{}/{kind}/{id}", self.base);
-                Some(json!({ "fullUrl": url, "resource": resource, "search": { "mode": "match" } }))
-            })
+            .filter_map(|version| version.resource.clone())
             .collect();
-        let mut links = vec![json!({ "relation": "self", "url": format!("{}/{kind}?{query}", self.base) })];
-        let next = search.offset.saturating_add(search.count);
-        if next < found.len() && search.count > 0 {
+        let along = search.includes.run(&self.records, &page);
+        let entry = |mode: &'static str| {
+            move |resource: &Value| {
+                let url = format!("{}/{}", self.base, include::name(resource)?);
+                Some(json!({ "fullUrl": url, "resource": resource, "search": { "mode": mode } }))
+            }
+        };
+        let entries: Vec<Value> =
+            page.iter().filter_map(entry("match")).chain(along.iter().filter_map(entry("include"))).collect();
+        let paged = Paged { path: kind, form: &form, offset: search.offset, count: search.count };
+        answer(
+            StatusCode::OK,
+            &json!({
+                "resourceType": "Bundle", "type": "searchset", "total": found.len(),
+                "link": self.links(&paged, found.len()), "entry": entries,
+            }),
+        )
+    }
+
+    /// The address of a page, and of the one after it.
+    fn links(&self, paged: &Paged<'_>, all: usize) -> Vec<Value> {
+        let Paged { path, form, offset, count } = paged;
+        let mut links =
+            vec![json!({ "relation": "self", "url": format!("{}/{path}?{}", self.base, form.encode()) })];
+        let next = offset.saturating_add(*count);
+        if next < all && *count > 0 {
             let mut again = Form::default();
             form.iter()
                 .filter(|(name, _)| *name != "_offset")
                 .for_each(|(name, value)| again.push(name, value));
             again.push("_offset", &next.to_string());
-            let url = format!("{}/{kind}?{}", self.base, again.encode());
+            let url = format!("{}/{path}?{}", self.base, again.encode());
             links.push(json!({ "relation": "next", "url": url }));
         }
+        links
+    }
+
+    /// http.html#history of these versions, which come with their ids, the newest first.
+    fn history(&self, path: &str, versions: Vec<(String, Version)>, query: &str) -> Response<Full<Bytes>> {
+        let Ok(form) = Form::parse_repeating(query) else {
+            return outcome(StatusCode::BAD_REQUEST, "invalid", "the parameters are not a form");
+        };
+        let (mut count, mut offset, mut since) = (20, 0, "");
+        for (name, value) in form.iter() {
+            match (name, value.parse()) {
+                ("_count", Ok(number)) => count = number,
+                ("_offset", Ok(number)) => offset = number,
+                ("_since", _) => since = value,
+                _ => return outcome(StatusCode::BAD_REQUEST, "not-supported", "a parameter of no history"),
+            }
+        }
+        let kind = path.split('/').next().unwrap_or(path);
+        let versions: Vec<_> = versions
+            .into_iter()
+            .filter(|(_, version)| version.updated.to_string().as_str() >= since)
+            .collect();
+        let entry = |(id, version): &(String, Version)| {
+            let (method, status) = match (&version.resource, version.number) {
+                (None, _) => ("DELETE", "204"),
+                (Some(_), 1) => ("POST", "201"),
+                (Some(_), _) => ("PUT", "200"),
+            };
+            let url = if method == "POST" { kind.to_owned() } else { format!("{kind}/{id}") };
+            let mut entry = json!({
+                "fullUrl": format!("{}/{kind}/{id}", self.base),
+                "request": { "method": method, "url": url },
+                "response": { "status": status, "lastModified": version.updated, "etag": format!("W/\"{}\"", version.number) },
+            });
+            if let (Some(resource), Value::Object(members)) = (&version.resource, &mut entry) {
+                members.insert("resource".to_owned(), resource.clone());
+            }
+            entry
+        };
+        let entries: Vec<Value> = versions.iter().skip(offset).take(count).map(entry).collect();
+        let paged = Paged { path, form: &form, offset, count };
         answer(
             StatusCode::OK,
             &json!({
-                "resourceType": "Bundle", "type": "searchset", "total": found.len(), "link": links,
-                "entry": entries,
+                "resourceType": "Bundle", "type": "history", "total": versions.len(),
+                "link": self.links(&paged, versions.len()), "entry": entries,
             }),
         )
     }

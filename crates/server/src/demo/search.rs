@@ -4,12 +4,14 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
+use super::include::Includes;
 use super::stored::Version;
 
 /// A search that was understood.
 pub(super) struct Search {
     filters: Vec<(&'static Parameter, Vec<String>)>,
     sort: Vec<(&'static Parameter, Direction)>,
+    pub(super) includes: Includes,
     pub(super) count: usize,
     pub(super) offset: usize,
 }
@@ -34,7 +36,7 @@ enum Kind {
     Reference,
 }
 
-static PARAMETERS: [Parameter; 27] = [
+static PARAMETERS: [Parameter; 40] = [
     parameter("_id", Kind::Token, &["id"]),
     parameter("_lastUpdated", Kind::Date, &["meta.lastUpdated"]),
     parameter("patient", Kind::Reference, &["patient", "subject", "beneficiary"]),
@@ -43,6 +45,19 @@ static PARAMETERS: [Parameter; 27] = [
     parameter("encounter", Kind::Reference, &["encounter", "context"]),
     parameter("practitioner", Kind::Reference, &["practitioner"]),
     parameter("organization", Kind::Reference, &["organization", "managingOrganization"]),
+    parameter("performer", Kind::Reference, &["performer", "performer.actor"]),
+    parameter("requester", Kind::Reference, &["requester"]),
+    parameter("recorder", Kind::Reference, &["recorder"]),
+    parameter("author", Kind::Reference, &["author"]),
+    parameter("general-practitioner", Kind::Reference, &["generalPractitioner"]),
+    parameter("participant", Kind::Reference, &["participant.individual", "participant.member"]),
+    parameter("service-provider", Kind::Reference, &["serviceProvider"]),
+    parameter("location", Kind::Reference, &["location.location", "location"]),
+    parameter("has-member", Kind::Reference, &["hasMember"]),
+    parameter("result", Kind::Reference, &["result"]),
+    parameter("target", Kind::Reference, &["target"]),
+    parameter("member", Kind::Reference, &["member.entity"]),
+    parameter("actor", Kind::Reference, &["participant.actor", "actor"]),
     parameter("code", Kind::Token, &["code", "medicationCodeableConcept", "vaccineCode"]),
     parameter("vaccine-code", Kind::Token, &["vaccineCode"]),
     parameter("category", Kind::Token, &["category"]),
@@ -82,6 +97,17 @@ const fn parameter(name: &'static str, kind: Kind, elements: &'static [&'static 
     Parameter { name, kind, elements }
 }
 
+/// Where the references of a record lead that a parameter finds it by.
+pub(super) fn references(record: &Value, name: &str) -> Vec<String> {
+    let Some(parameter) = find(name).filter(|parameter| matches!(parameter.kind, Kind::Reference)) else {
+        return Vec::new();
+    };
+    let mut values = Vec::new();
+    parameter.elements.iter().for_each(|element| collect(record, element, &mut values));
+    let reference = |value: &Value| value.get("reference").and_then(Value::as_str).map(str::to_owned);
+    values.into_iter().filter_map(reference).collect()
+}
+
 /// What every type can be searched by, with the kinds as FHIR calls them.
 pub(super) fn parameters() -> impl Iterator<Item = (&'static str, &'static str)> {
     PARAMETERS.iter().map(|parameter| {
@@ -101,7 +127,13 @@ impl Search {
     /// # Errors
     /// The name of the parameter.
     pub(super) fn read<'f>(form: impl Iterator<Item = (&'f str, &'f str)>) -> Result<Self, String> {
-        let mut search = Self { filters: Vec::new(), sort: Vec::new(), count: 20, offset: 0 };
+        let mut search = Self {
+            filters: Vec::new(),
+            sort: Vec::new(),
+            includes: Includes::default(),
+            count: 20,
+            offset: 0,
+        };
         for (name, value) in form {
             let number = || value.parse().map_err(|_| name.to_owned());
             match name {
@@ -115,6 +147,7 @@ impl Search {
                         search.sort.push((find(key).ok_or_else(|| name.to_owned())?, direction));
                     }
                 }
+                _ if search.includes.read(name, value) => {}
                 _ => {
                     let parameter = find(name).ok_or_else(|| name.to_owned())?;
                     search.filters.push((parameter, value.split(',').map(str::to_owned).collect()));

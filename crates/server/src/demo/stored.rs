@@ -116,6 +116,19 @@ impl Records {
         by_type.get(kind).and_then(|records| records.get(id)).cloned().unwrap_or_default()
     }
 
+    /// All versions of all records of a type, with their ids, the newest first.
+    pub(super) fn history(&self, kind: &str) -> Vec<(String, Version)> {
+        let by_type = self.by_type.read().unwrap_or_else(PoisonError::into_inner);
+        let records = by_type.get(kind).into_iter().flatten();
+        let mut all: Vec<(String, Version)> = records
+            .flat_map(|(id, versions)| versions.iter().map(|version| (id.clone(), version.clone())))
+            .collect();
+        all.sort_by(|(one_id, one), (other_id, other)| {
+            (other.updated, other_id, other.number).cmp(&(one.updated, one_id, one.number))
+        });
+        all
+    }
+
     /// The last version of every record of a type that was not deleted.
     pub(super) fn all(&self, kind: &str) -> Vec<Version> {
         let by_type = self.by_type.read().unwrap_or_else(PoisonError::into_inner);

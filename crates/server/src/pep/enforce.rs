@@ -129,6 +129,11 @@ impl<'a> Enforcer<'a> {
         }
     }
 
+    /// Whether whose records of a type are within reach is for policy to say, not for the token.
+    pub(super) fn is_policys(&self, permission: Permission, resource_type: ResourceType) -> bool {
+        self.caller.reach(permission, resource_type.as_str(), Which::Any) == Reach::Policy
+    }
+
     /// Whether records of a type are withheld for what stands in them.
     pub(super) fn constrained(&self, permission: Permission, resource_type: ResourceType) -> Constrained {
         self.caller.constrained(permission, resource_type.as_str())

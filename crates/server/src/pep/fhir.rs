@@ -1,9 +1,11 @@
 //! FHIR routes.
 
 mod capabilities;
+mod history;
 mod large;
 mod mask;
 mod names;
+mod pages;
 mod read;
 mod search;
 mod session;

@@ -51,6 +51,7 @@ mod fakes;
 mod faults;
 #[cfg(test)]
 mod fhir;
+mod fhir_reading;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]

@@ -115,16 +115,16 @@ fn what_is_not_offered_is_refused_by_name() {
         (get("/_search", ""), Unsupported::SystemSearch),
         (send("PATCH", "/Patient/a", ""), Unsupported::FhirPathPatch),
         (send("PATCH", "/Patient", "identifier=x"), Unsupported::Conditional),
-        (get("/_history", ""), Unsupported::History),
-        (get("/Patient/_history", ""), Unsupported::History),
-        (get("/Patient/a/_history", ""), Unsupported::History),
+        (get("/_history", ""), Unsupported::SystemHistory),
         (get("/Patient/a/$everything", ""), Unsupported::Operation),
         (get("/Group/x/$export", ""), Unsupported::Operation),
         (send("POST", "/$graphql", ""), Unsupported::Operation),
         (send("POST", "/Patient/$match", ""), Unsupported::Operation),
         (get("/Patient/a/*", ""), Unsupported::Compartment),
-        (get("/Patient/a/Observation", ""), Unsupported::Compartment),
-        (send("POST", "/Patient/a/Observation/_search", ""), Unsupported::Compartment),
+        (get("/Practitioner/a/Observation", ""), Unsupported::Compartment),
+        (get("/Patient/a/Practitioner", ""), Unsupported::Compartment),
+        (get("/Patient/a/CareTeam", ""), Unsupported::Compartment),
+        (send("POST", "/Encounter/a/Observation/_search", ""), Unsupported::Compartment),
         (send("PUT", "/Patient", "identifier=x"), Unsupported::Conditional),
         (send("DELETE", "/Patient", "identifier=x"), Unsupported::Conditional),
     ] {
@@ -133,6 +133,44 @@ fn what_is_not_offered_is_refused_by_name() {
         assert_eq!(refusal.status(), 400);
         assert_eq!(refusal.issue(), IssueType::NotSupported);
     }
+}
+
+#[test]
+fn a_patients_compartment_is_searched_by_the_parameter_that_finds_what_is_theirs() {
+    let upstream = |asked: Result<Interaction, Refusal>| {
+        let asked = asked.unwrap();
+        (asked.upstream_method(), asked.upstream_path_and_query(), asked.upstream_form())
+    };
+    let path = |path: &str| ("GET", path.to_owned(), None);
+    assert_eq!(
+        upstream(get("/Patient/a/Observation", "code=x")),
+        path("/Observation?code=x&patient=Patient%2Fa")
+    );
+    assert_eq!(upstream(get("/Patient/a/Patient", "")), path("/Patient?_id=a"));
+    let form = Form::parse_repeating("code=x").unwrap();
+    let posted = Interaction::parse(&Request {
+        method: "POST",
+        path: "/Patient/a/Observation/_search",
+        form: Some(&form),
+        content_type: Some("application/x-www-form-urlencoded"),
+        ..Request::default()
+    });
+    let form = Some("code=x&patient=Patient%2Fa".to_owned());
+    assert_eq!(upstream(posted), ("POST", "/Observation/_search".to_owned(), form));
+}
+
+#[test]
+fn histories_go_upstream_as_they_were_read() {
+    for (path, query) in [
+        ("/Patient/a/_history", "_count=5"),
+        ("/Patient/_history", "_since=2026-01-01"),
+        ("/Patient/a/_history", ""),
+    ] {
+        let asked = get(path, query).unwrap();
+        let separator = if query.is_empty() { "" } else { "?" };
+        assert_eq!(asked.upstream_path_and_query(), format!("{path}{separator}{query}"));
+    }
+    assert!(matches!(get("/Patient/a/_history", "code=x"), Err(Refusal::Search(_))));
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn without_prefix(value: &str) -> &str {
 }
 
 /// search.html#date: `yyyy-mm-ddThh:mm:ss[Z|(+|-)hh:mm]`, to any precision but hours alone.
-fn is_date(value: &str) -> bool {
+pub(in crate::fhir) fn is_date(value: &str) -> bool {
     let (date, time) = match without_prefix(value).split_once('T') {
         Some((date, time)) => (date, Some(time)),
         None => (without_prefix(value), None),

@@ -16,11 +16,11 @@ fn bases() -> BaseUrls {
 const LINKS: Links<'static> = Links { own: "https://gate.test/fhir/Observation?code=x", next: None };
 
 /// Releases what belongs to patient `a` and names nobody else.
-fn for_a<'a>(resource: &Resource<'a>) -> Disposition<'a> {
+fn for_a<'a>(resource: &Resource<'a>, _: Found) -> Disposition<'a, ()> {
     let belongs = patients_of(resource.value(), &bases());
     let own = Membership::Patients(BTreeSet::from(["a".parse().unwrap()]));
     match other_patients_named(resource.value(), &belongs, &bases()) {
-        Others::None if belongs == own => Disposition::Release(View::whole(resource)),
+        Others::None if belongs == own => Disposition::Release(View::whole(resource), ()),
         Others::None | Others::Named => Disposition::Withhold,
     }
 }
@@ -29,15 +29,24 @@ fn observation(id: &str, patient: &str) -> Value {
     json!({"resourceType": "Observation", "id": id, "subject": {"reference": format!("Patient/{patient}")}})
 }
 
-fn filtered(bundle: &Value, links: Links<'_>) -> (Value, Released) {
+fn filtered(bundle: &Value, links: Links<'_>) -> (Value, Released<()>) {
     let body = bundle.to_string();
-    let searchset = Searchset::parse(body.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
+    let searchset =
+        Searchset::parse(body.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
+            .unwrap();
     let released = searchset.release(links, &bases(), for_a);
     (serde_json::from_str(&released.body).unwrap(), released)
 }
 
 fn fault(bundle: &Value) -> BadAnswer {
-    Searchset::parse(bundle.to_string().as_bytes(), "Observation".parse().unwrap(), &bases()).err().unwrap()
+    Searchset::parse(
+        bundle.to_string().as_bytes(),
+        "Observation".parse().unwrap(),
+        Companions::None,
+        &bases(),
+    )
+    .err()
+    .unwrap()
 }
 
 #[test]
@@ -138,7 +147,9 @@ fn entries_that_the_search_did_not_find_are_dropped() {
 fn the_text_of_a_record_leaves_as_it_came() {
     let record = r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/a"},"value":1.10, "x":"\u00e4"}"#;
     let body = format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{record}}}]}}"#);
-    let searchset = Searchset::parse(body.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
+    let searchset =
+        Searchset::parse(body.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
+            .unwrap();
     assert!(searchset.release(LINKS, &bases(), for_a).body.contains(record));
 }
 
@@ -154,10 +165,10 @@ fn what_is_no_searchset_is_a_bad_answer() {
         json!({"resourceType": "Bundle", "type": "searchset", "entry": [1]}),
         json!({"resourceType": "Bundle", "type": "searchset", "link": "x"}),
     ] {
-        assert!(matches!(fault(&bundle), BadAnswer::NotASearchset | BadAnswer::Json(_)), "{bundle}");
+        assert!(matches!(fault(&bundle), BadAnswer::OtherBundle | BadAnswer::Json(_)), "{bundle}");
     }
     let twice = br#"{"resourceType":"Bundle","type":"searchset","entry":[],"entry":[]}"#;
-    assert!(Searchset::parse(twice, "Observation".parse().unwrap(), &bases()).is_err());
+    assert!(Searchset::parse(twice, "Observation".parse().unwrap(), Companions::None, &bases()).is_err());
 }
 
 #[test]
@@ -172,7 +183,9 @@ fn the_next_page_lies_under_the_upstream_and_is_told_sealed() {
         ("http://hapi:8080/fhir/Observation?code=x%7Cy&page=2", "/Observation?code=x%7Cy&page=2"),
     ] {
         let body = with_next(url).to_string();
-        let searchset = Searchset::parse(body.as_bytes(), "Observation".parse().unwrap(), &bases()).unwrap();
+        let searchset =
+            Searchset::parse(body.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
+                .unwrap();
         assert_eq!(searchset.next().unwrap().as_str(), page);
     }
     for url in [
@@ -248,12 +261,107 @@ proptest! {
             "note": "marker-of-b", "link": [{"relation": "self", "url": "http://hapi:8080/fhir/marker-of-b"}]});
         for asked in ["Observation", "Patient", "Basic"] {
             let body = bundle.to_string();
-            let searchset = Searchset::parse(body.as_bytes(), asked.parse().unwrap(), &bases()).unwrap();
+            let searchset = Searchset::parse(body.as_bytes(), asked.parse().unwrap(), Companions::Asked, &bases()).unwrap();
             let released = searchset.release(LINKS, &bases(), for_a);
             prop_assert!(!released.body.contains("marker-of-b"), "{}", released.body);
             prop_assert_eq!(released.released, released.body.matches("marker-of-a").count());
             let all = [released.released, released.withheld, released.dropped];
             prop_assert_eq!(all.iter().sum::<usize>(), entries.len());
         }
+    }
+}
+
+fn with_companions(entries: &[Value]) -> (Value, Released<()>) {
+    let bundle = json!({ "resourceType": "Bundle", "type": "searchset", "entry": entries }).to_string();
+    let asked = "Observation".parse().unwrap();
+    let page = Searchset::parse(bundle.as_bytes(), asked, Companions::Asked, &bases()).unwrap();
+    let released = page.release(LINKS, &bases(), |resource, found| {
+        match (patients_of(resource.value(), &bases()), found) {
+            (Membership::Nobody, Found::Alongside) => Disposition::Release(View::whole(resource), ()),
+            _ => for_a(resource, found),
+        }
+    });
+    (serde_json::from_str(&released.body).unwrap(), released)
+}
+
+fn found(resource: &Value, mode: &str) -> Value {
+    json!({ "resource": resource, "search": { "mode": mode } })
+}
+
+fn by(id: &str, patient: &str, performer: &str) -> Value {
+    let mut observation = observation(id, patient);
+    observation["performer"] = json!([{ "reference": format!("Practitioner/{performer}") }]);
+    observation
+}
+
+fn practitioner(id: &str) -> Value {
+    json!({ "resourceType": "Practitioner", "id": id })
+}
+
+fn names(bundle: &Value) -> Vec<(String, String)> {
+    let name = |entry: &Value| {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let full = text(&entry["fullUrl"]);
+        (full.rsplit_once("/fhir/").unwrap().1.to_owned(), text(&entry["search"]["mode"]))
+    };
+    bundle["entry"].as_array().into_iter().flatten().map(name).collect()
+}
+
+#[test]
+fn what_comes_along_leaves_only_with_what_it_is_tied_to() {
+    let entries = [
+        found(&by("1", "a", "p"), "match"),
+        found(&by("2", "b", "q"), "match"),
+        found(&practitioner("p"), "include"),
+        // Tied to a record that stays: that it comes along would tell of that record.
+        found(&practitioner("q"), "include"),
+        found(&practitioner("r"), "include"),
+        found(&json!({ "resourceType": "Patient", "id": "a" }), "include"),
+        found(&json!({ "resourceType": "Patient", "id": "b" }), "include"),
+    ];
+    let (bundle, told) = with_companions(&entries);
+    let name = |id: &str, mode: &str| (id.to_owned(), mode.to_owned());
+    let expected =
+        [name("Observation/1", "match"), name("Patient/a", "include"), name("Practitioner/p", "include")];
+    assert_eq!(names(&bundle), expected);
+    assert_eq!((told.released, told.withheld, told.notes.len()), (1, 4, 3));
+    // And not at all where nobody asked.
+    let body = json!({ "resourceType": "Bundle", "type": "searchset", "entry": entries }).to_string();
+    let page = Searchset::parse(body.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
+        .unwrap();
+    assert_eq!(page.release(LINKS, &bases(), for_a).dropped, 5);
+}
+
+#[test]
+fn what_came_along_ties_others_and_refers_back() {
+    let mut provenance = json!({ "resourceType": "Provenance", "id": "1",
+        "target": [{ "reference": "Observation/1" }, { "reference": "Patient/a" }],
+        "agent": [{ "who": { "reference": "Practitioner/s" } }] });
+    let entries = |provenance: &Value| {
+        [
+            found(&observation("1", "a"), "match"),
+            found(&practitioner("s"), "include"),
+            found(provenance, "include"),
+        ]
+    };
+    assert_eq!(names(&with_companions(&entries(&provenance)).0).len(), 3, "a chain of two ties");
+    provenance["target"][1]["reference"] = json!("Patient/b");
+    let (bundle, told) = with_companions(&entries(&provenance));
+    assert_eq!((names(&bundle).len(), told.withheld), (1, 2), "what it tied stays with it");
+}
+
+proptest! {
+    #[test]
+    fn nothing_comes_along_that_no_record_that_leaves_is_tied_to(
+        matches in prop::collection::vec(("[ab]", "[p-u]"), 0..6), along in prop::collection::btree_set("[p-w]", 0..8),
+    ) {
+        let mut entries: Vec<Value> = matches.iter().enumerate()
+            .map(|(n, (patient, performer))| found(&by(&format!("o{n}"), patient, performer), "match")).collect();
+        entries.extend(along.iter().map(|id| found(&practitioner(id), "include")));
+        let (bundle, _) = with_companions(&entries);
+        let seen: BTreeSet<String> = names(&bundle).into_iter()
+            .filter_map(|(name, _)| name.strip_prefix("Practitioner/").map(str::to_owned)).collect();
+        let own: BTreeSet<String> = matches.iter().filter(|(patient, _)| patient == "a").map(|(_, p)| p.clone()).collect();
+        prop_assert_eq!(seen, along.intersection(&own).cloned().collect::<BTreeSet<_>>());
     }
 }

@@ -16,7 +16,8 @@ use super::session::{Answered, Exchange};
 use crate::pep::respond::{Refused, UpstreamFault};
 
 /// What the gateway offers of FHIR's interactions where the server behind it does.
-const OFFERED: [&str; 6] = ["read", "vread", "search-type", "create", "update", "delete"];
+const OFFERED: [&str; 8] =
+    ["read", "vread", "history-instance", "history-type", "search-type", "create", "update", "delete"];
 /// What a type says where the gateway applies patches: JSON Patch goes upstream as an update on condition of a version.
 const PATCH: &str = "patch";
 

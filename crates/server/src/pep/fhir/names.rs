@@ -8,9 +8,10 @@ use chartgate_access::ids::PatientId;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
+use chartgate_protocol::fhir::bundle::{Links, Released};
 use chartgate_protocol::fhir::membership::{Membership, patients_of};
 use chartgate_protocol::fhir::name::ResourceType;
-use chartgate_protocol::fhir::searchset::{Disposition, Links, Searchset};
+use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset};
 use chartgate_protocol::json::Node;
 use chartgate_values::Phi;
 use http::StatusCode;
@@ -111,9 +112,11 @@ fn read_encounters(
     patient: &PatientId,
 ) -> Vec<Encounter> {
     let mut found = Vec::new();
-    let Ok(searchset) = Searchset::parse(body, resource_type, &upstream.bases) else { return Vec::new() };
+    let Ok(searchset) = Searchset::parse(body, resource_type, Companions::None, &upstream.bases) else {
+        return Vec::new();
+    };
     let nowhere = Links { own: "", next: None };
-    searchset.release(nowhere, &upstream.bases, |resource| {
+    let _: Released<()> = searchset.release(nowhere, &upstream.bases, |resource, _| {
         let is_theirs = match patients_of(resource.value(), &upstream.bases) {
             Membership::Patients(whose) => whose.iter().all(|id| id.as_str() == patient.as_str()),
             Membership::Nobody | Membership::Unknown => false,
@@ -154,9 +157,12 @@ fn title(encounter: &Node<'_>, began: Option<&str>) -> String {
 /// The names of the patients that were asked for and found.
 fn read(body: &[u8], upstream: &FhirUpstream, asked: &BTreeSet<PatientId>) -> BTreeMap<PatientId, String> {
     let mut found = BTreeMap::new();
-    let Ok(searchset) = Searchset::parse(body, ResourceType::PATIENT, &upstream.bases) else { return found };
+    let Ok(searchset) = Searchset::parse(body, ResourceType::PATIENT, Companions::None, &upstream.bases)
+    else {
+        return found;
+    };
     let nowhere = Links { own: "", next: None };
-    searchset.release(nowhere, &upstream.bases, |resource| {
+    let _: Released<()> = searchset.release(nowhere, &upstream.bases, |resource, _| {
         let id = resource.reference().id.as_str().parse::<PatientId>().ok().filter(|id| asked.contains(id));
         found.extend(id.zip(name(resource.value())));
         Disposition::Withhold

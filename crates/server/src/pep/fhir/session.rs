@@ -5,7 +5,9 @@
 
 use axum::body::Body;
 use chartgate_access::permit::Withheld;
+use chartgate_protocol::fhir::history::HistoryOf;
 use chartgate_protocol::fhir::interaction::{Interaction, Request as FhirRequest};
+use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::form::{Form, FormError};
 use chartgate_values::Phi;
 use http::request::Parts as Head;
@@ -13,7 +15,7 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, header};
 use hyper::body::Incoming;
 
 use super::upstream::FhirUpstream;
-use super::{capabilities, large, mask, read, search, write};
+use super::{capabilities, history, large, mask, pages, read, search, write};
 use crate::net::body;
 use crate::net::origin::Origin;
 use crate::pep::enforce::Enforcer;
@@ -55,13 +57,13 @@ impl Exchange<'_> {
             return Box::pin(capabilities::serve(self, head)).await;
         }
         let authenticated = self.authenticate(origin, head).await?;
-        let page = search::page_link(head);
+        let page = pages::page_link(head);
         let content =
             body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
         let panel = self.gateway.care.of(&authenticated.caller.facts.subject);
         let enforcer = Enforcer::new(self.gateway.policies.current(), &authenticated.caller, panel);
         if let Some(link) = page {
-            return Box::pin(search::next_page(self, &authenticated, &enforcer, link)).await;
+            return Box::pin(pages::next_page(self, &authenticated, &enforcer, link)).await;
         }
         let form = posted_form(head, below, &content)?;
         let header = |name: HeaderName| single(&head.headers, &name);
@@ -83,6 +85,9 @@ impl Exchange<'_> {
             Interaction::Read { .. } | Interaction::VRead { .. } => {
                 read::serve(self, &enforcer, interaction).await
             }
+            Interaction::History { of, query } => {
+                Box::pin(history::serve(self, &authenticated, &enforcer, of, query)).await
+            }
             Interaction::Search { query, method } => {
                 Box::pin(search::serve(self, &authenticated, &enforcer, query, method)).await
             }
@@ -103,6 +108,7 @@ impl Exchange<'_> {
             Interaction::VRead { resource_type, id, version } => {
                 ("vread", Some(format!("{resource_type}/{id}/_history/{version}")))
             }
+            Interaction::History { of, .. } => ("history", Some(format!("{of}/_history"))),
             Interaction::Search { query, .. } => {
                 self.record.patients =
                     query.patients_named().iter().map(|id| Phi::new(id.to_string())).collect();
@@ -120,7 +126,8 @@ impl Exchange<'_> {
         self.record.action = Some(action.to_owned());
         self.record.resource = resource.map(Phi::new);
         // Whoever asks for a patient by id has asked for that patient's record, found or not.
-        if let Interaction::Read { resource_type, id }
+        if let Interaction::History { of: HistoryOf::Record(Reference { resource_type, id }), .. }
+        | Interaction::Read { resource_type, id }
         | Interaction::VRead { resource_type, id, .. }
         | Interaction::Update { resource_type, id, .. }
         | Interaction::Patch { resource_type, id, .. }

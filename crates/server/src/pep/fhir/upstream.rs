@@ -8,10 +8,11 @@ use bytes::Bytes;
 use chartgate_access::ids::PatientId;
 use chartgate_access::permit::{Allowed, Permit, Withheld};
 use chartgate_protocol::fhir::base::BaseUrls;
+use chartgate_protocol::fhir::bundle::NextPage;
 use chartgate_protocol::fhir::interaction::Interaction;
 use chartgate_protocol::fhir::name::VersionId;
 use chartgate_protocol::fhir::reference::Reference;
-use chartgate_protocol::fhir::searchset::NextPage;
+
 use chartgate_protocol::form::Form;
 use chartgate_values::Timestamp;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};

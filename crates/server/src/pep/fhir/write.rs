@@ -57,6 +57,7 @@ pub(super) async fn serve(
         Interaction::Capabilities
         | Interaction::Read { .. }
         | Interaction::VRead { .. }
+        | Interaction::History { .. }
         | Interaction::Search { .. } => Err(Refused::NotFound),
     }
 }

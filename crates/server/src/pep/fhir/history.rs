@@ -1,0 +1,39 @@
+//! The versions of a record, or of all of a type.
+//!
+//! Each version is decided on by what stood in it. A type's history cannot be narrowed to anybody's records, so it is not
+//! for tokens that name their patients.
+
+use chartgate_protocol::fhir::history::{HistoryOf, HistoryQuery};
+use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::paging::{Finds, Listing};
+use chartgate_protocol::smart::scope::Permission;
+
+use super::pages::Pages;
+use super::session::{Answered, Exchange};
+use crate::pep::authenticate::Authenticated;
+use crate::pep::enforce::{Enforcer, TypeDenied};
+use crate::pep::respond::Refused;
+
+pub(super) async fn serve(
+    exchange: &mut Exchange<'_>,
+    authenticated: &Authenticated,
+    enforcer: &Enforcer<'_>,
+    of: HistoryOf,
+    query: HistoryQuery,
+) -> Answered {
+    if let HistoryOf::Type(resource_type) = &of
+        && !enforcer.is_policys(Permission::Search, *resource_type)
+    {
+        let wanted = (Permission::Search, resource_type.to_string());
+        return Err(Refused::Type(TypeDenied::Scope, Some(wanted)));
+    }
+    let form = query.to_form().encode();
+    let separator = if form.is_empty() { "" } else { "?" };
+    let own = format!("{}/{of}/_history{separator}{form}", exchange.upstream.bases.public);
+    let listing = Listing::History(of.clone());
+    let pages = Pages { authenticated, enforcer, listing, own, finds: Finds::OthersToo };
+    let allowed = pages.in_reach(Interaction::History { of, query })?;
+    exchange.record.decision.policies = allowed.policies().to_vec();
+    let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
+    pages.release(exchange, first).await
+}

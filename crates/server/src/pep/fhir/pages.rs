@@ -1,0 +1,346 @@
+//! Answers that come page by page: what a search finds, what became of a record.
+//!
+//! What comes is decided on record by record. The upstream's link to its next page is given to the client under seal, good
+//! for this caller under these scopes and policies for a quarter of an hour.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use chartgate_access::permit::{Allowed, Withheld};
+use chartgate_protocol::fhir::bundle::{Links, NextPage, Released};
+use chartgate_protocol::fhir::history::{History, HistoryOf};
+use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::fhir::paging::{Finds, Holder, Listing, PageLink};
+use chartgate_protocol::fhir::resource::Resource;
+use chartgate_protocol::fhir::searchset::{Disposition, Found, Searchset};
+use chartgate_protocol::smart::scope::Permission;
+use chartgate_values::Phi;
+use http::request::Parts as Head;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+
+use super::large;
+use super::mask::{self, Cleared, clear};
+use super::session::{Answered, Exchange};
+use super::upstream::Answer;
+use crate::entropy::{SystemEntropy, digest_of};
+use crate::pep::authenticate::Authenticated;
+use crate::pep::enforce::Enforcer;
+use crate::pep::respond::{Refused, UpstreamFault};
+use crate::spool::IN_MEMORY;
+
+/// The one parameter of a link to a further page.
+const PAGE: &str = "_page=";
+/// How many further pages are looked at for one request.
+const PAGES_AT_ONCE: u32 = 50;
+/// How long such a link is good.
+const PAGE_LIFE: Duration = Duration::from_secs(900);
+
+/// The sealed link of a request for a further page.
+pub(super) fn page_link(head: &Head) -> Option<&str> {
+    let query = head.uri.query().filter(|_| head.method == Method::GET)?;
+    query.strip_prefix(PAGE).filter(|sealed| !sealed.contains('&'))
+}
+
+/// Answers a request for a further page.
+pub(super) async fn next_page(
+    exchange: &mut Exchange<'_>,
+    authenticated: &Authenticated,
+    enforcer: &Enforcer<'_>,
+    sealed: &str,
+) -> Answered {
+    exchange.record.action = Some("search".to_owned());
+    let holder = holder(exchange, authenticated);
+    let opened = URL_SAFE_NO_PAD
+        .decode(sealed)
+        .ok()
+        .and_then(|sealed| exchange.gateway.paging.open(exchange.route.name.as_bytes(), &sealed).ok())
+        .and_then(|text| PageLink::open(text.expose(), &holder, exchange.gateway.clock.now()).ok());
+    let Some(PageLink { listing, page, finds, .. }) = opened else {
+        return Err(Refused::PageLink);
+    };
+    let own = format!("{}?{PAGE}{sealed}", address(exchange, &listing));
+    exchange.record.action = Some(action(&listing).to_owned());
+    exchange.record.resource = Some(Phi::new(match &listing {
+        Listing::Search(resource_type, _) => resource_type.to_string(),
+        Listing::History(of) => of.to_string(),
+    }));
+    let pages = Pages { authenticated, enforcer, listing, own, finds };
+    let allowed = pages.in_reach(page)?;
+    exchange.record.decision.policies = allowed.policies().to_vec();
+    let first = exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)?;
+    pages.release(exchange, first).await
+}
+
+/// What records call it.
+fn action(listing: &Listing) -> &'static str {
+    match listing {
+        Listing::Search(..) => "search",
+        Listing::History(_) => "history",
+    }
+}
+
+/// The public address of a listing.
+fn address(exchange: &Exchange<'_>, listing: &Listing) -> String {
+    let base = &exchange.upstream.bases.public;
+    match listing {
+        Listing::Search(resource_type, _) => format!("{base}/{resource_type}"),
+        Listing::History(of) => format!("{base}/{of}/_history"),
+    }
+}
+
+/// An answer under way, page by page.
+pub(super) struct Pages<'a> {
+    pub(super) authenticated: &'a Authenticated,
+    pub(super) enforcer: &'a Enforcer<'a>,
+    pub(super) listing: Listing,
+    /// The page's own address, for the client.
+    pub(super) own: String,
+    pub(super) finds: Finds,
+}
+
+/// What the record tells of one record that was released.
+struct Note {
+    patients: Vec<String>,
+    policies: Vec<String>,
+    digest: Phi<String>,
+}
+
+impl Pages<'_> {
+    /// Releases a page with the link to the one after it.
+    ///
+    /// Where others' records are found too, a page on which all is withheld is passed over, and a next page is offered
+    /// only if there is something on it to release: else the link would tell that others' records exist.
+    pub(super) async fn release(&self, exchange: &mut Exchange<'_>, first: Withheld<Answer>) -> Answered {
+        let mut page = first;
+        let (mut visible, mut next) = self.look(exchange, &page)?;
+        let mut left = PAGES_AT_ONCE;
+        if self.finds == Finds::OthersToo {
+            while visible == 0
+                && let Some(after) = next
+            {
+                page = self.fetch(exchange, after, &mut left).await?;
+                (visible, next) = self.look(exchange, &page)?;
+            }
+            while let Some(candidate) = next.take() {
+                let ahead = self.fetch(exchange, candidate.clone(), &mut left).await?;
+                let (visible_ahead, after) = self.look(exchange, &ahead)?;
+                if visible_ahead > 0 {
+                    next = Some(candidate);
+                    break;
+                }
+                next = after;
+            }
+        }
+        let link = next.map(|page| self.seal(exchange, page)).transpose()?;
+        let Decided { released, .. } = self.decide(exchange, &page, link.as_deref())?;
+        // The history of a record of which nothing may be seen is that of one that never was.
+        if released.released == 0 && matches!(self.listing, Listing::History(HistoryOf::Record(_))) {
+            return Err(Refused::NotFound);
+        }
+        Ok(finish(exchange, released, page.map(|page| page.body)))
+    }
+
+    /// How many records of a page would be released, and what comes after it.
+    fn look(
+        &self,
+        exchange: &Exchange<'_>,
+        page: &Withheld<Answer>,
+    ) -> Result<(usize, Option<NextPage>), Refused> {
+        let Decided { released, next } = self.decide(exchange, page, None)?;
+        Ok((released.released, next))
+    }
+
+    /// Asks whether there can be records within reach.
+    ///
+    /// # Errors
+    /// [`Refused::Type`].
+    pub(super) fn in_reach<A>(&self, action: A) -> Result<Allowed<A>, Refused> {
+        let (permission, resource_type) = (self.permission(), self.resource_type());
+        self.enforcer
+            .type_in_reach(permission, resource_type, action)
+            .map_err(|denied| Refused::Type(denied, Some((permission, resource_type.to_string()))))
+    }
+
+    fn resource_type(&self) -> ResourceType {
+        match &self.listing {
+            Listing::Search(resource_type, _) => *resource_type,
+            Listing::History(of) => of.resource_type(),
+        }
+    }
+
+    fn permission(&self) -> Permission {
+        match &self.listing {
+            Listing::Search(..) | Listing::History(HistoryOf::Type(_)) => Permission::Search,
+            Listing::History(HistoryOf::Record(_)) => Permission::Read,
+        }
+    }
+
+    async fn fetch(
+        &self,
+        exchange: &Exchange<'_>,
+        page: NextPage,
+        left: &mut u32,
+    ) -> Result<Withheld<Answer>, Refused> {
+        *left = left.checked_sub(1).ok_or(Refused::TooWide)?;
+        let allowed = self.in_reach(page)?;
+        exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)
+    }
+
+    /// Decides on each record of a page and writes the bundle that leaves.
+    fn decide(
+        &self,
+        exchange: &Exchange<'_>,
+        page: &Withheld<Answer>,
+        next: Option<&str>,
+    ) -> Result<Decided, Refused> {
+        let answer = page.inspect();
+        match answer.status {
+            StatusCode::OK => {}
+            // The upstream did not take a parameter that FHIR has: say so rather than fail.
+            StatusCode::BAD_REQUEST => return Err(Refused::Upstream(UpstreamFault::Rejected)),
+            StatusCode::NOT_FOUND | StatusCode::GONE if matches!(self.listing, Listing::History(_)) => {
+                return Err(Refused::NotFound);
+            }
+            _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
+        }
+        if answer.body.len() as u64 > IN_MEMORY {
+            // Long enough that others should not wait for it on this thread.
+            return tokio::task::block_in_place(|| self.decide_here(exchange, &answer.body, next));
+        }
+        self.decide_here(exchange, &answer.body, next)
+    }
+
+    fn decide_here(
+        &self,
+        exchange: &Exchange<'_>,
+        body: &[u8],
+        next: Option<&str>,
+    ) -> Result<Decided, Refused> {
+        let bases = &exchange.upstream.bases;
+        let links = Links { own: &self.own, next };
+        let wrong = |_| Refused::Upstream(UpstreamFault::Wrong);
+        let listed = self.permission();
+        match &self.listing {
+            Listing::Search(resource_type, companions) => {
+                let searchset = Searchset::parse(body, *resource_type, *companions, bases).map_err(wrong)?;
+                let after = searchset.next().cloned();
+                let searchset = match self.finds {
+                    Finds::WithinReach => searchset,
+                    // A total would be told only where no other's record was found.
+                    Finds::OthersToo => searchset.without_total(),
+                };
+                // What comes along is read, not found.
+                let released = searchset.release(links, bases, |resource, found| {
+                    let permission = match found {
+                        Found::BySearch => listed,
+                        Found::Alongside => Permission::Read,
+                    };
+                    self.disposition(exchange, permission, resource)
+                });
+                Ok(Decided { released, next: after })
+            }
+            Listing::History(of) => {
+                let history = History::parse(body, of, bases).map_err(wrong)?;
+                let after = history.next().cloned();
+                let released =
+                    history.release(links, bases, |resource| self.disposition(exchange, listed, resource));
+                Ok(Decided { released, next: after })
+            }
+        }
+    }
+
+    fn disposition<'r>(
+        &self,
+        exchange: &Exchange<'_>,
+        permission: Permission,
+        resource: &Resource<'r>,
+    ) -> Disposition<'r, Note> {
+        match clear(exchange, self.enforcer, permission, resource) {
+            Ok(Cleared { patients, policies, view }) => {
+                let digest = Phi::new(mask::digest(view.text()));
+                Disposition::Release(view, Note { patients, policies, digest })
+            }
+            Err(_) => Disposition::Withhold,
+        }
+    }
+
+    fn seal(&self, exchange: &Exchange<'_>, page: NextPage) -> Result<String, Refused> {
+        let link = PageLink {
+            holder: holder(exchange, self.authenticated),
+            listing: self.listing.clone(),
+            page,
+            finds: self.finds,
+            expires_at: exchange.gateway.clock.now().plus(PAGE_LIFE),
+        };
+        let place = exchange.route.name.as_bytes();
+        let sealed = exchange
+            .gateway
+            .paging
+            .seal(&mut SystemEntropy, place, link.to_json().as_bytes())
+            .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+        Ok(format!("{}?{PAGE}{}", address(exchange, &self.listing), URL_SAFE_NO_PAD.encode(sealed)))
+    }
+}
+
+/// A page that was decided on.
+struct Decided {
+    released: Released<Note>,
+    /// What comes after it.
+    next: Option<NextPage>,
+}
+
+/// The answer to a search that can find nothing.
+pub(super) fn nothing(exchange: &mut Exchange<'_>, own: &str, page: Withheld<Bytes>) -> Answered {
+    Ok(finish(exchange, Released::nothing(own), page))
+}
+
+/// Notes what is released, and makes it the answer.
+fn finish(
+    exchange: &mut Exchange<'_>,
+    released: Released<Note>,
+    page: Withheld<Bytes>,
+) -> Withheld<Response<Body>> {
+    let Released { body, withheld, notes, .. } = released;
+    let record = &mut exchange.record;
+    record.response.count = u64::try_from(notes.len()).ok();
+    record.response.withheld = u64::try_from(withheld).ok();
+    record.response.bytes = u64::try_from(body.len()).ok();
+    // Whom the caller asked for by name stays on record, found or not.
+    let mut patients: BTreeSet<String> =
+        std::mem::take(&mut record.patients).into_iter().map(Phi::into_exposed).collect();
+    let mut policies = BTreeSet::new();
+    for note in notes {
+        patients.extend(note.patients);
+        policies.extend(note.policies);
+        record.response.digests.push(note.digest);
+    }
+    record.patients = patients.into_iter().map(Phi::new).collect();
+    if !policies.is_empty() {
+        record.decision.policies = policies.into_iter().collect();
+    }
+    page.map(|page| {
+        let mut response = Response::new(Body::from(body));
+        large::made_from(&mut response, &page);
+        let json = HeaderValue::from_static(mask::FHIR_JSON);
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    })
+}
+
+/// For whom and under what a page is given.
+fn holder(exchange: &Exchange<'_>, authenticated: &Authenticated) -> Holder {
+    let caller = &authenticated.caller;
+    let scopes: Vec<&str> = caller.scopes.iter().map(String::as_str).collect();
+    let context = caller.patient.as_ref().map_or("", |id| id.as_str());
+    Holder {
+        route: exchange.route.name.clone(),
+        subject: caller.facts.subject.to_string(),
+        client_id: caller.facts.client_id.to_string(),
+        scope_digest: digest_of(format!("{} {context}", scopes.join(" "))),
+        policy_revision: exchange.gateway.policies.current().revision().to_owned(),
+    }
+}

@@ -1,0 +1,206 @@
+//! FHIR's further ways of reading through the gateway: histories, what comes along with a search, a patient's compartment.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::browser::{App, USER_SCOPE};
+use crate::fhir::walk;
+use crate::gateway::Gateway;
+use crate::shared;
+use crate::wire::{Answer, Call};
+
+async fn get(gateway: &Gateway, token: &str, what: &str) -> Answer {
+    Call::get(&format!("/fhir/{what}")).bearer(token).to(gateway).await
+}
+
+async fn token_of(gateway: &Gateway, role: &str, panel: &[&str]) -> String {
+    App::public(USER_SCOPE).tokens(gateway, &gateway.person(role, panel)).await.access
+}
+
+fn entries(bundle: &Value) -> &[Value] {
+    bundle["entry"].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn observation(patient: &str, text: &str) -> Value {
+    json!({ "resourceType": "Observation", "status": "final", "code": { "text": text },
+        "subject": { "reference": format!("Patient/{patient}") },
+        "performer": [{ "reference": "Practitioner/nils" }] })
+}
+
+async fn send(gateway: &Gateway, token: &str, method: &str, path: &str, body: &Value) -> Answer {
+    let answer = Call::fhir(method, &format!("/fhir/{path}"), body).bearer(token).to(gateway).await;
+    assert!([200, 201].contains(&answer.status), "{method} {path}: {}", answer.text());
+    answer
+}
+
+#[tokio::test]
+async fn a_history_shows_the_versions_that_were_ones_patients_and_no_others() {
+    let gateway = &Gateway::demo("history", &[]);
+    let [mine, theirs] = [gateway.patients()[0], gateway.patients()[20]];
+    let both = token_of(gateway, "physician", &[mine, theirs]).await;
+    let one = token_of(gateway, "physician", &[mine]).await;
+    let made = send(gateway, &both, "POST", "Observation", &observation(mine, "first")).await.json();
+    let record = format!("Observation/{}", made["id"].as_str().unwrap());
+    let put = async |patient: &str, text: &str| {
+        let mut body = observation(patient, text);
+        body["id"] = made["id"].clone();
+        send(gateway, &both, "PUT", &record, &body).await;
+    };
+    put(theirs, "second").await;
+    put(mine, "third").await;
+    let texts = |bundle: &Value| -> Vec<String> {
+        let text = |entry: &Value| entry["resource"]["code"]["text"].as_str().unwrap_or("deleted").to_owned();
+        entries(bundle).iter().map(text).collect()
+    };
+    let history = format!("{record}/_history");
+    assert_eq!(texts(&get(gateway, &both, &history).await.json()), ["third", "second", "first"]);
+    let seen = get(gateway, &one, &history).await;
+    assert_eq!(seen.status, 200);
+    let bundle = seen.json();
+    assert_eq!(texts(&bundle), ["third", "first"]);
+    assert_eq!((bundle["type"].as_str(), bundle.get("total")), (Some("history"), None));
+    assert!(!seen.text().contains(theirs) && !seen.text().contains("127.0.0.1"), "{}", seen.text());
+    assert_eq!(bundle["entry"][1]["request"], json!({ "method": "POST", "url": "Observation" }));
+    // Page by page it is the same, and each page that is offered holds something.
+    let (mut paged, mut path) = (Vec::new(), format!("/fhir/{history}?_count=1"));
+    loop {
+        let page = Call::get(&path).bearer(&one).to(gateway).await.json();
+        assert_eq!(entries(&page).len(), 1, "{page}");
+        paged.extend(texts(&page));
+        let links = page["link"].as_array().unwrap().iter();
+        let Some(next) = links.clone().find(|link| link["relation"] == "next") else { break };
+        path = next["url"].as_str().unwrap().strip_prefix(&gateway.issuer).unwrap().to_owned();
+    }
+    assert_eq!(paged, ["third", "first"]);
+    // While it is another's, the record is not there; what was one's own of it still is.
+    put(theirs, "fourth").await;
+    assert_eq!(get(gateway, &one, &record).await.status, 404);
+    assert_eq!(texts(&get(gateway, &one, &history).await.json()), ["third", "first"]);
+    let deleted = Call::new("DELETE", &format!("/fhir/{record}")).bearer(&both).to(gateway).await;
+    assert_eq!(deleted.status, 204);
+    let (of_both, of_one) =
+        (get(gateway, &both, &history).await.json(), get(gateway, &one, &history).await.json());
+    assert_eq!(texts(&of_both), ["deleted", "fourth", "third", "second", "first"]);
+    assert_eq!(texts(&of_one), ["third", "first"], "that another's record was deleted is not told");
+
+    // Of nothing that may be seen, there is no history.
+    let strange = send(gateway, &both, "POST", "Observation", &observation(theirs, "x")).await.json();
+    let strange =
+        get(gateway, &one, &format!("Observation/{}/_history", strange["id"].as_str().unwrap())).await;
+    let nobodys = get(gateway, &one, "Observation/no-such-record/_history").await;
+    assert_eq!((strange.status, strange.without_date()), (404, nobodys.without_date()));
+    let records = gateway.audit(&["--action", "history", "--outcome", "allow"]);
+    let told = records.iter().find(|r| r["withheld"] == 1 && r["response"]["count"] == 2).unwrap();
+    assert_eq!((told["resource"].as_str(), &told["patients"]), (Some(history.as_str()), &json!([mine])));
+    assert_eq!(told["response"]["digests"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
+async fn the_history_of_a_type_is_filtered_and_not_for_tokens_of_one_patient() {
+    let gateway = &Gateway::demo("type-history", &[]);
+    let [mine, theirs] = [gateway.patients()[0], gateway.patients()[20]];
+    let one = token_of(gateway, "physician", &[mine]).await;
+    let both = token_of(gateway, "physician", &[mine, theirs]).await;
+    for patient in [theirs, mine, theirs] {
+        send(
+            gateway,
+            &both,
+            "POST",
+            "CareTeam",
+            &json!({ "resourceType": "CareTeam", "status": "active",
+            "subject": { "reference": format!("Patient/{patient}") } }),
+        )
+        .await;
+    }
+    let (own, _) = walk(gateway, &one, "CareTeam/_history?_count=1").await;
+    assert_eq!(own.len(), 1);
+    assert_eq!(own[0]["subject"]["reference"], format!("Patient/{mine}"));
+    assert_eq!(walk(gateway, &both, "CareTeam/_history").await.0.len(), 3);
+    let person = gateway.person("physician", &[mine]);
+    let app = App { patient: Some(mine), ..App::public("launch/patient patient/*.rs") };
+    let app = app.tokens(gateway, &person).await.access;
+    let refused = get(gateway, &app, "CareTeam/_history").await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.header("www-authenticate").contains("insufficient_scope"));
+    let patients: BTreeSet<_> = [mine].into();
+    let (versions, _) = walk(gateway, &app, &format!("Patient/{mine}/_history")).await;
+    assert!(!versions.is_empty() && versions.iter().all(|v| patients.contains(v["id"].as_str().unwrap())));
+}
+
+#[tokio::test]
+async fn what_comes_along_with_a_search_is_decided_on_like_what_is_read() {
+    let gateway = shared::demo();
+    let [mine, theirs] = [gateway.panel("dana")[0], gateway.stranger_to("dana")];
+    let dana = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let names = |bundle: &Value, mode: &str| -> BTreeSet<String> {
+        let of_mode = entries(bundle).iter().filter(|entry| entry["search"]["mode"] == mode);
+        let name = |entry: &Value| {
+            let full = entry["fullUrl"].as_str().unwrap();
+            full.strip_prefix(&format!("{}/fhir/", gateway.issuer)).unwrap().to_owned()
+        };
+        of_mode.map(name).collect()
+    };
+    let found = get(
+        gateway,
+        &dana,
+        &format!(
+            "Observation?patient={mine}&_count=5&_include=Observation:subject&_include=Observation:performer\
+         &_include=Observation:encounter&_include:iterate=Encounter:service-provider"
+        ),
+    )
+    .await;
+    assert_eq!(found.status, 200, "{}", found.text());
+    let bundle = found.json();
+    assert_eq!(names(&bundle, "match").len(), 5);
+    let along = names(&bundle, "include");
+    for name in [format!("Patient/{mine}"), "Practitioner/nils".to_owned(), "Organization/clinic".to_owned()]
+    {
+        assert!(along.contains(&name), "{name}: {along:?}");
+    }
+    assert!(along.iter().any(|name| name.starts_with("Encounter/")), "{along:?}");
+    // From a shared record back to everybody's: what is not in reach does not come along.
+    let back = get(gateway, &dana, "Practitioner?_id=nils&_revinclude=Observation:performer").await;
+    let bundle = back.json();
+    assert_eq!(names(&bundle, "match").len(), 1);
+    let panel = gateway.panel("dana");
+    let observations: Vec<&Value> =
+        entries(&bundle).iter().filter(|entry| entry["search"]["mode"] == "include").collect();
+    assert!(!observations.is_empty());
+    for entry in &observations {
+        let subject = entry["resource"]["subject"]["reference"].as_str().unwrap();
+        assert!(panel.iter().any(|id| subject == format!("Patient/{id}")), "{subject}");
+    }
+    assert!(!back.text().contains(theirs));
+    let records = gateway.audit(&["--action", "search", "--user", "dana", "--limit", "1"]);
+    let told = records.last().unwrap();
+    assert!(told["withheld"].as_u64() > Some(0), "{told}");
+    assert_eq!(told["response"]["count"].as_u64(), u64::try_from(observations.len() + 1).ok());
+    let patients: BTreeSet<&str> =
+        told["patients"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(!patients.is_empty() && patients.iter().all(|id| panel.contains(id)), "{patients:?}");
+    // All that refers to a patient, by one who may read some types of it: `r` is what counts.
+    let scope = "user/Patient.s user/Condition.r user/Coverage.s";
+    let some = App::public(scope).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let bundle = get(gateway, &some, &format!("Patient?_id={mine}&_revinclude=*")).await.json();
+    let along = names(&bundle, "include");
+    assert!(!along.is_empty() && along.iter().all(|name| name.starts_with("Condition/")), "{along:?}");
+}
+
+#[tokio::test]
+async fn a_patients_compartment_is_searched_like_what_is_theirs() {
+    let gateway = shared::demo();
+    let [mine, theirs] = [gateway.panel("dana")[0], gateway.stranger_to("dana")];
+    let dana = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let ids = |records: &[Value]| -> BTreeSet<String> {
+        records.iter().map(|record| record["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let (by_parameter, _) = walk(gateway, &dana, &format!("Observation?patient={mine}&_count=50")).await;
+    let (by_compartment, _) = walk(gateway, &dana, &format!("Patient/{mine}/Observation?_count=50")).await;
+    assert!(!by_parameter.is_empty());
+    assert_eq!(ids(&by_compartment), ids(&by_parameter));
+    let others = get(gateway, &dana, &format!("Patient/{theirs}/Observation")).await;
+    assert_eq!((others.status, entries(&others.json()).len()), (200, 0));
+    let records = gateway.audit(&["--patient", theirs, "--action", "search", "--limit", "1"]);
+    assert_eq!(records.last().unwrap()["resource"], "Observation", "who asks for a patient is on record");
+}

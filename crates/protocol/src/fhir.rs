@@ -6,6 +6,7 @@
 //! [`resource`]). All else of FHIR is refused by name ([`refusal`]).
 
 pub mod base;
+pub mod batch;
 pub mod bundle;
 pub mod content;
 pub mod history;

@@ -1,10 +1,12 @@
 //! `chartgate demo`: everything on one machine, with real parts: a CA, people, clients, policies, a sample FHIR R4
 //! server with invented patients, and the gateway in front of it.
 
+mod batch;
 mod bundles;
 mod certificates;
 mod fhir_server;
 mod guide;
+mod history;
 mod include;
 mod patients;
 mod people;

@@ -11,44 +11,51 @@ use crate::storage::{Object, Objects};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Mark {
     /// It is one.
-    Opens(String),
+    Opens(Act),
     /// It is the outcome of one, if there was one.
-    Closes(String),
+    Closes(Act),
     /// Neither.
     Neither,
+}
+
+/// A request, or one entry of a batch or transaction.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub(crate) struct Act {
+    request_id: String,
+    entry: Option<u32>,
 }
 
 impl Mark {
     pub(crate) fn of(record: &Record) -> Self {
         let Some(request_id) = &record.request_id else { return Self::Neither };
-        match (record.event, record.entry) {
-            (Event::AccessIntent, _) => Self::Opens(request_id.clone()),
-            // An entry of a transaction leaves the others open; the transaction's own record ends it.
-            (Event::Access, None) | (Event::Batch, _) => Self::Closes(request_id.clone()),
+        let act = || Act { request_id: request_id.clone(), entry: record.entry };
+        match record.event {
+            Event::AccessIntent => Self::Opens(act()),
+            Event::Access => Self::Closes(act()),
             _ => Self::Neither,
         }
     }
 }
 
-/// The intents without outcome, by request and by place in the log.
+/// The intents without outcome, by act and by place in the log.
 #[derive(Debug, Default)]
 pub(crate) struct OpenIntents {
-    by_request: HashMap<String, u64>,
-    by_index: BTreeMap<u64, String>,
+    by_act: HashMap<Act, u64>,
+    by_index: BTreeMap<u64, Act>,
 }
 
 impl OpenIntents {
     pub(crate) fn note(&mut self, index: u64, mark: Mark) {
         match mark {
-            Mark::Opens(request) => {
-                if self.by_request.contains_key(&request) {
+            Mark::Opens(act) => {
+                if self.by_act.contains_key(&act) {
                     return;
                 }
-                self.by_request.insert(request.clone(), index);
-                self.by_index.insert(index, request);
+                self.by_act.insert(act.clone(), index);
+                self.by_index.insert(index, act);
             }
-            Mark::Closes(request) => {
-                if let Some(index) = self.by_request.remove(&request) {
+            Mark::Closes(act) => {
+                if let Some(index) = self.by_act.remove(&act) {
                     self.by_index.remove(&index);
                 }
             }
@@ -78,5 +85,37 @@ pub(crate) fn stored_open_intents(objects: &dyn Objects) -> io::Result<u64> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chartgate_values::Timestamp;
+
+    use super::*;
+    use crate::record::Outcome;
+
+    fn mark(event: Event, entry: Option<u32>) -> Mark {
+        let request_id = Some("r".to_owned());
+        Mark::of(&Record { request_id, entry, ..Record::new(event, Outcome::Allow, Timestamp::EPOCH) })
+    }
+
+    #[test]
+    fn each_entry_of_a_batch_closes_its_own_intent() {
+        let mut intents = OpenIntents::default();
+        let acts = [
+            (Event::AccessIntent, Some(0)),
+            (Event::AccessIntent, Some(2)),
+            (Event::Access, Some(0)),
+            (Event::Access, Some(1)),
+            (Event::Access, None),
+            (Event::Batch, None),
+        ];
+        for (index, (event, entry)) in (0..).zip(acts) {
+            intents.note(index, mark(event, entry));
+        }
+        assert_eq!(intents.indices().collect::<Vec<_>>(), [1]);
+        intents.note(6, mark(Event::Access, Some(2)));
+        assert_eq!(intents.indices().next(), None);
     }
 }

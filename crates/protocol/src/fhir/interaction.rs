@@ -40,6 +40,8 @@ pub struct Request<'a> {
 pub enum Interaction {
     /// What the service can do.
     Capabilities,
+    /// Several of the others in one body.
+    Batch,
     /// One record as it is.
     Read {
         /// Its type.
@@ -123,6 +125,10 @@ impl Interaction {
         let place = Place::read(request.path)?;
         let interaction = match (request.method, place) {
             ("GET", Place::Metadata) => Self::Capabilities,
+            ("POST", Place::Root) => {
+                content::is_fhir_json(request.content_type)?;
+                Self::Batch
+            }
             ("GET", Place::Instance(resource_type, id)) => Self::Read { resource_type, id },
             ("GET", Place::Version(resource_type, id, version)) => Self::VRead { resource_type, id, version },
             ("GET", Place::History(of)) => {
@@ -205,7 +211,7 @@ impl Interaction {
     #[must_use]
     pub fn permission(&self) -> Option<Permission> {
         match self {
-            Self::Capabilities => None,
+            Self::Capabilities | Self::Batch => None,
             Self::Read { .. } | Self::VRead { .. } => Some(Permission::Read),
             Self::History { of: HistoryOf::Record(_), .. } => Some(Permission::Read),
             Self::Search { .. } | Self::History { of: HistoryOf::Type(_), .. } => Some(Permission::Search),
@@ -219,7 +225,7 @@ impl Interaction {
     #[must_use]
     pub fn resource_type(&self) -> Option<ResourceType> {
         match self {
-            Self::Capabilities => None,
+            Self::Capabilities | Self::Batch => None,
             Self::Read { resource_type, .. }
             | Self::VRead { resource_type, .. }
             | Self::Create { resource_type }
@@ -237,7 +243,7 @@ impl Interaction {
         match self {
             Self::Capabilities | Self::Read { .. } | Self::VRead { .. } | Self::History { .. } => "GET",
             Self::Search { method: SearchMethod::Get, .. } => "GET",
-            Self::Search { method: SearchMethod::Post, .. } | Self::Create { .. } => "POST",
+            Self::Search { method: SearchMethod::Post, .. } | Self::Create { .. } | Self::Batch => "POST",
             // A patch is applied here.
             Self::Update { .. } | Self::Patch { .. } => "PUT",
             Self::Delete { .. } => "DELETE",
@@ -249,6 +255,7 @@ impl Interaction {
     pub fn upstream_path_and_query(&self) -> String {
         match self {
             Self::Capabilities => "/metadata".to_owned(),
+            Self::Batch => "/".to_owned(),
             Self::Read { resource_type, id }
             | Self::Update { resource_type, id, .. }
             | Self::Patch { resource_type, id, .. }
@@ -350,9 +357,8 @@ impl Place {
 fn not_offered(method: &str, place: &Place) -> Refusal {
     let allow = match (method, place) {
         ("GET", Place::Root) => return Unsupported::SystemSearch.into(),
-        ("POST", Place::Root) => return Unsupported::Batch.into(),
         ("PUT" | "PATCH" | "DELETE", Place::Type(_)) => return Unsupported::Conditional.into(),
-        (_, Place::Root) => "",
+        (_, Place::Root) => "POST",
         (_, Place::Metadata | Place::Version(..) | Place::History(_) | Place::Compartment(..)) => "GET",
         (_, Place::Type(_)) => "GET, POST",
         (_, Place::Search(_) | Place::CompartmentSearch(..)) => "POST",

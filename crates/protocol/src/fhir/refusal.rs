@@ -51,9 +51,9 @@ pub enum Refusal {
 /// What FHIR has and we do not offer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unsupported {
-    /// http.html#transaction.
-    #[error("batches and transactions are")]
-    Batch,
+    /// http.html#transaction: what is no request by itself.
+    #[error("batches within batches, and capabilities, are")]
+    Nested,
     /// fhirpatch.html.
     #[error("patches as Parameters are")]
     FhirPathPatch,
@@ -85,7 +85,7 @@ impl Refusal {
             | Self::Search(_)
             | Self::IfMatch
             | Self::Unsupported(
-                Unsupported::Batch
+                Unsupported::Nested
                 | Unsupported::FhirPathPatch
                 | Unsupported::SystemHistory
                 | Unsupported::Operation

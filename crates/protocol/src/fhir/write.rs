@@ -1,5 +1,7 @@
 //! The body of a create or an update. HL7 FHIR 4.0.1, http.html#create and #update.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -89,6 +91,16 @@ impl Draft {
         Ok(Self { value, text })
     }
 
+    /// The same among records that are written along with it: where it refers to one of them, it is decided on as what
+    /// that will be. What goes upstream stays as it is.
+    #[must_use]
+    pub fn among(mut self, pending: &Pending) -> Self {
+        if !pending.0.is_empty() {
+            pending.resolve(&mut self.value);
+        }
+        self
+    }
+
     /// Its content, to decide by.
     #[must_use]
     pub fn value(&self) -> &Node<'static> {
@@ -99,6 +111,41 @@ impl Draft {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+}
+
+/// Records that one transaction writes, by the names that its entries have for them (`urn:uuid:…`): what a reference to
+/// one proves. http.html#trules.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Pending(BTreeMap<String, Reference>);
+
+impl Pending {
+    /// Adds a record that is written under a name.
+    ///
+    /// An id is given to a new record when it is stored, so here it stands for nobody's: a new record of any type but
+    /// Patient, whose id is of no matter. A new Patient is somebody of whom nothing is known: a reference to one proves
+    /// nothing, and such a record is never added.
+    pub fn add(&mut self, name: &str, record: Reference) {
+        self.0.insert(name.to_owned(), record);
+    }
+
+    fn resolve(&self, value: &mut Node<'static>) {
+        match value {
+            Node::Object(members) => {
+                for (name, value) in members.iter_mut() {
+                    match value {
+                        Node::Text(text) if name == "reference" => {
+                            if let Some(record) = self.0.get(text.as_ref()) {
+                                *text = record.to_string().into();
+                            }
+                        }
+                        value => self.resolve(value),
+                    }
+                }
+            }
+            Node::Array(items) => items.iter_mut().for_each(|item| self.resolve(item)),
+            Node::Null | Node::Bool(_) | Node::Number | Node::Text(_) => {}
+        }
     }
 }
 

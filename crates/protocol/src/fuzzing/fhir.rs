@@ -1,6 +1,7 @@
 //! What clients ask of FHIR routes, and what upstreams answer.
 
 use crate::fhir::base::BaseUrls;
+use crate::fhir::batch::{self, Batch, transaction};
 use crate::fhir::bundle::Links;
 use crate::fhir::history::{History, HistoryOf};
 use crate::fhir::interaction::{Interaction, Request};
@@ -99,6 +100,33 @@ pub fn fuzz_fhir_write(data: &[u8]) {
         let same = json::parse(draft.text().as_bytes(), json::DEEPEST)
             .is_ok_and(|written| patients_of(&written, &bases) == patients_of(draft.value(), &bases));
         assert!(same, "what goes upstream is what was decided on");
+    }
+}
+
+/// Any bytes as a batch or transaction, or as what an upstream says to one.
+pub fn fuzz_fhir_batch(data: &[u8]) {
+    for count in 0..4 {
+        let _ = transaction::answers(data, count);
+    }
+    let (Ok(batch), Some(bases)) = (Batch::parse(data), bases()) else { return };
+    let asked: Vec<_> =
+        batch.entries.iter().filter_map(|entry| Some((entry, entry.interaction().ok()?))).collect();
+    for (_, interaction) in &asked {
+        let url = interaction.upstream_path_and_query();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/?&=%".contains(&b);
+        assert!(url.bytes().all(plain) && !url.contains("/../") && !url.contains("//"), "one reading: {url}");
+    }
+    let entries: Vec<_> = asked.iter().map(|(entry, interaction)| (*entry, interaction)).collect();
+    let Ok(pending) = batch::pending(&entries) else { return };
+    for (entry, interaction) in &asked {
+        let Interaction::Create { resource_type } = interaction else { continue };
+        let Ok(draft) = Draft::of_create(&entry.content(), *resource_type) else { continue };
+        let alone = patients_of(draft.value(), &bases);
+        let among = patients_of(draft.among(&pending).value(), &bases);
+        assert!(
+            alone == among || alone == Membership::Unknown,
+            "a name within the transaction makes no record another patient's"
+        );
     }
 }
 

@@ -183,6 +183,11 @@ fn seeds_and_their_mutations_break_nothing_that_reads_fhir_bodies() {
 }
 
 #[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_batches() {
+    run("fhir_batch", super::fuzz_fhir_batch);
+}
+
+#[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_patches() {
     run("fhir_patch", super::fuzz_fhir_patch);
 }

@@ -1,5 +1,5 @@
 //! A small real FHIR R4 server on a loopback port: read, vread, history, search with paging and inclusion, create,
-//! update, delete. It takes
+//! update, delete, batch and transaction. It takes
 //! calls that carry the gateway's own credential, and no others.
 
 use std::convert::Infallible;
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 
 use super::include;
 use super::search::{self, Search};
-use super::stored::{PutError, Records, Version};
+use super::stored::{Expected, Put, PutError, Records, Version};
 use crate::net::body;
 
 /// The path of its base URL.
@@ -38,12 +38,23 @@ pub(super) struct FhirServer {
     pub(super) base: String,
 }
 
+/// A request, or an entry of a batch.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    /// Below the base, without slashes around it.
+    pub(super) path: &'a str,
+    pub(super) query: &'a str,
+    pub(super) content: &'a [u8],
+    pub(super) condition: Expected,
+}
+
 /// A page of an answer.
-struct Paged<'a> {
-    path: &'a str,
-    form: &'a Form,
-    offset: usize,
-    count: usize,
+pub(super) struct Paged<'a> {
+    pub(super) path: &'a str,
+    pub(super) form: &'a Form,
+    pub(super) offset: usize,
+    pub(super) count: usize,
 }
 
 /// Serves until the process ends.
@@ -67,10 +78,10 @@ pub(super) async fn serve(listener: TcpListener, server: Arc<FhirServer>) {
 
 impl FhirServer {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let expected = format!("Bearer {}", self.credential.expose());
+        let credential = format!("Bearer {}", self.credential.expose());
         let given =
             request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-        if !bool::from(given.ct_eq(expected.as_bytes())) {
+        if !bool::from(given.ct_eq(credential.as_bytes())) {
             return outcome(StatusCode::UNAUTHORIZED, "login", "only the gateway may call this server");
         }
         let (head, content) = request.into_parts();
@@ -78,29 +89,51 @@ impl FhirServer {
             return outcome(StatusCode::BAD_REQUEST, "invalid", "the body did not come");
         };
         let path = head.uri.path().strip_prefix(BASE).unwrap_or_default().trim_matches('/').to_owned();
+        let condition = expected(&head.headers);
+        let asked = Asked {
+            method: &head.method,
+            path: &path,
+            query: head.uri.query().unwrap_or_default(),
+            content: &content,
+            condition,
+        };
+        if path.is_empty() && asked.method == Method::POST {
+            return self.bundle(asked.content);
+        }
+        self.one(&asked)
+    }
+
+    /// Answers one request, or one entry of a batch.
+    pub(super) fn one(&self, asked: &Asked<'_>) -> Response<Full<Bytes>> {
+        let Asked { method, path, query, content, condition } = *asked;
         let parts: Vec<&str> = path.split('/').collect();
-        let query = head.uri.query().unwrap_or_default();
-        match (&head.method, parts.as_slice()) {
+        match (method, parts.as_slice()) {
             (&Method::GET, ["metadata"]) => self.capabilities(),
             (&Method::GET, [kind]) => self.search(kind, query),
             (&Method::POST, [kind, "_search"]) => {
-                let form = String::from_utf8_lossy(&content);
+                let form = String::from_utf8_lossy(content);
                 self.search(kind, if query.is_empty() { &form } else { query })
             }
-            (&Method::GET, [kind, "_history"]) => self.history(&path, self.records.history(kind), query),
+            (&Method::GET, [kind, "_history"]) => self.history(path, self.records.history(kind), query),
             (&Method::GET, [kind, id, "_history"]) => {
                 let versions = self.records.versions(kind, id).into_iter().rev();
                 let versions: Vec<_> = versions.map(|version| ((*id).to_owned(), version)).collect();
                 match versions.is_empty() {
                     true => outcome(StatusCode::NOT_FOUND, "not-found", "no such resource"),
-                    false => self.history(&path, versions, query),
+                    false => self.history(path, versions, query),
                 }
             }
             (&Method::GET, [kind, id]) => self.read(kind, id, None),
             (&Method::GET, [kind, id, "_history", number]) => self.read(kind, id, Some(number)),
-            (&Method::POST, [kind]) => self.create(kind, &content),
-            (&Method::PUT, [kind, id]) => self.update(kind, id, &content, &head.headers),
-            (&Method::DELETE, [kind, id]) => self.delete(kind, id, &head.headers),
+            (&Method::POST, [kind]) => {
+                self.store(kind, &new_id(), content, Expected::Nothing, StatusCode::CREATED)
+            }
+            (&Method::PUT, [kind, id]) => {
+                let is_new = self.records.versions(kind, id).is_empty();
+                let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+                self.store(kind, id, content, condition, status)
+            }
+            (&Method::DELETE, [kind, id]) => self.delete(kind, id, condition),
             _ => outcome(StatusCode::BAD_REQUEST, "not-supported", "this server does not do that"),
         }
     }
@@ -131,7 +164,8 @@ impl FhirServer {
             &json!({
                 "resourceType": "CapabilityStatement", "status": "active", "kind": "instance",
                 "date": self.clock.now(), "fhirVersion": "4.0.1", "format": ["application/fhir+json"],
-                "rest": [{ "mode": "server", "resource": resources }],
+                "rest": [{ "mode": "server", "resource": resources,
+                    "interaction": [{ "code": "transaction" }, { "code": "batch" }] }],
             }),
         )
     }
@@ -189,7 +223,7 @@ impl FhirServer {
     }
 
     /// The address of a page, and of the one after it.
-    fn links(&self, paged: &Paged<'_>, all: usize) -> Vec<Value> {
+    pub(super) fn links(&self, paged: &Paged<'_>, all: usize) -> Vec<Value> {
         let Paged { path, form, offset, count } = paged;
         let mut links =
             vec![json!({ "relation": "self", "url": format!("{}/{path}?{}", self.base, form.encode()) })];
@@ -206,90 +240,29 @@ impl FhirServer {
         links
     }
 
-    /// http.html#history of these versions, which come with their ids, the newest first.
-    fn history(&self, path: &str, versions: Vec<(String, Version)>, query: &str) -> Response<Full<Bytes>> {
-        let Ok(form) = Form::parse_repeating(query) else {
-            return outcome(StatusCode::BAD_REQUEST, "invalid", "the parameters are not a form");
-        };
-        let (mut count, mut offset, mut since) = (20, 0, "");
-        for (name, value) in form.iter() {
-            match (name, value.parse()) {
-                ("_count", Ok(number)) => count = number,
-                ("_offset", Ok(number)) => offset = number,
-                ("_since", _) => since = value,
-                _ => return outcome(StatusCode::BAD_REQUEST, "not-supported", "a parameter of no history"),
-            }
-        }
-        let kind = path.split('/').next().unwrap_or(path);
-        let versions: Vec<_> = versions
-            .into_iter()
-            .filter(|(_, version)| version.updated.to_string().as_str() >= since)
-            .collect();
-        let entry = |(id, version): &(String, Version)| {
-            let (method, status) = match (&version.resource, version.number) {
-                (None, _) => ("DELETE", "204"),
-                (Some(_), 1) => ("POST", "201"),
-                (Some(_), _) => ("PUT", "200"),
-            };
-            let url = if method == "POST" { kind.to_owned() } else { format!("{kind}/{id}") };
-            let mut entry = json!({
-                "fullUrl": format!("{}/{kind}/{id}", self.base),
-                "request": { "method": method, "url": url },
-                "response": { "status": status, "lastModified": version.updated, "etag": format!("W/\"{}\"", version.number) },
-            });
-            if let (Some(resource), Value::Object(members)) = (&version.resource, &mut entry) {
-                members.insert("resource".to_owned(), resource.clone());
-            }
-            entry
-        };
-        let entries: Vec<Value> = versions.iter().skip(offset).take(count).map(entry).collect();
-        let paged = Paged { path, form: &form, offset, count };
-        answer(
-            StatusCode::OK,
-            &json!({
-                "resourceType": "Bundle", "type": "history", "total": versions.len(),
-                "link": self.links(&paged, versions.len()), "entry": entries,
-            }),
-        )
-    }
-
-    fn create(&self, kind: &str, content: &[u8]) -> Response<Full<Bytes>> {
-        let id = crate::entropy::digest_of(crate::entropy::opaque_secret().expose()).replace(['_', '-'], "x");
-        let id: String = id.chars().take(20).collect();
-        self.store(kind, &id, content, None, StatusCode::CREATED)
-    }
-
-    fn update(&self, kind: &str, id: &str, content: &[u8], headers: &HeaderMap) -> Response<Full<Bytes>> {
-        let status =
-            if self.records.versions(kind, id).is_empty() { StatusCode::CREATED } else { StatusCode::OK };
-        self.store(kind, id, content, if_match(headers), status)
-    }
-
     fn store(
         &self,
         kind: &str,
         id: &str,
         content: &[u8],
-        expected: Option<u64>,
+        expected: Expected,
         status: StatusCode,
     ) -> Response<Full<Bytes>> {
-        let Ok(mut resource) = serde_json::from_slice::<Value>(content) else {
-            return outcome(StatusCode::BAD_REQUEST, "invalid", "the body is not JSON");
+        let resource = match named(content, kind, id) {
+            Ok(resource) => resource,
+            Err(why) => return outcome(StatusCode::BAD_REQUEST, "invalid", why),
         };
-        match &mut resource {
-            Value::Object(members) if members.get("resourceType") == Some(&json!(kind)) => {
-                members.insert("id".to_owned(), id.into());
-            }
-            _ => return outcome(StatusCode::BAD_REQUEST, "invalid", "the body is another type"),
-        }
-        match self.records.put(kind, id, Some(resource), expected, self.clock.now()) {
-            Ok(version) => {
-                let Some(resource) = &version.resource else {
+        let put = Put { kind: kind.to_owned(), id: id.to_owned(), resource: Some(resource), expected };
+        match self.records.put(vec![put], self.clock.now()).map(|mut stored| stored.pop()) {
+            Ok(stored) => {
+                let stored = stored.and_then(|version| {
+                    Some((version.number, of_version(&version, version.resource.as_ref()?)))
+                });
+                let Some((number, mut response)) = stored else {
                     return outcome(StatusCode::INTERNAL_SERVER_ERROR, "exception", "not stored");
                 };
-                let mut response = of_version(&version, resource);
                 *response.status_mut() = status;
-                let location = format!("{}/{kind}/{id}/_history/{}", self.base, version.number);
+                let location = format!("{}/{kind}/{id}/_history/{number}", self.base);
                 if let Ok(location) = HeaderValue::from_str(&location) {
                     response.headers_mut().insert(header::LOCATION, location);
                 }
@@ -299,11 +272,12 @@ impl FhirServer {
         }
     }
 
-    fn delete(&self, kind: &str, id: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    fn delete(&self, kind: &str, id: &str, expected: Expected) -> Response<Full<Bytes>> {
         if self.records.versions(kind, id).is_empty() {
             return outcome(StatusCode::NOT_FOUND, "not-found", "no such resource");
         }
-        match self.records.put(kind, id, None, if_match(headers), self.clock.now()) {
+        let put = Put { kind: kind.to_owned(), id: id.to_owned(), resource: None, expected };
+        match self.records.put(vec![put], self.clock.now()) {
             Ok(_) => {
                 let mut response = Response::new(Full::default());
                 *response.status_mut() = StatusCode::NO_CONTENT;
@@ -314,7 +288,7 @@ impl FhirServer {
     }
 }
 
-fn failed(error: &PutError) -> Response<Full<Bytes>> {
+pub(super) fn failed(error: &PutError) -> Response<Full<Bytes>> {
     match error {
         PutError::AnotherVersion => outcome(StatusCode::PRECONDITION_FAILED, "conflict", "another version"),
         PutError::File(error) => {
@@ -324,12 +298,46 @@ fn failed(error: &PutError) -> Response<Full<Bytes>> {
     }
 }
 
-fn if_match(headers: &HeaderMap) -> Option<u64> {
-    let tag = headers.get(header::IF_MATCH)?.to_str().ok()?;
-    tag.strip_prefix("W/\"")?.strip_suffix('"')?.parse().ok()
+/// RFC 9110 section 13.1, as far as FHIR has it.
+fn expected(headers: &HeaderMap) -> Expected {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
+        (Some(tag), _) => of_tag(tag),
+        (None, Some("*")) => Expected::Nothing,
+        (None, _) => Expected::Whatever,
+    }
 }
 
-fn of_version(version: &Version, resource: &Value) -> Response<Full<Bytes>> {
+/// The version of an entity tag; one that there cannot be where it is none of ours.
+pub(super) fn of_tag(tag: &str) -> Expected {
+    let number = tag.strip_prefix("W/\"").and_then(|rest| rest.strip_suffix('"'));
+    Expected::Version(number.and_then(|number| number.parse().ok()).unwrap_or(0))
+}
+
+/// An id that nobody has.
+pub(super) fn new_id() -> String {
+    let id = crate::entropy::digest_of(crate::entropy::opaque_secret().expose()).replace(['_', '-'], "x");
+    id.chars().take(20).collect()
+}
+
+/// A record of a type, under an id.
+///
+/// # Errors
+/// What is wrong with it.
+fn named(content: &[u8], kind: &str, id: &str) -> Result<Value, &'static str> {
+    let Ok(mut resource) = serde_json::from_slice::<Value>(content) else {
+        return Err("the body is not JSON");
+    };
+    match &mut resource {
+        Value::Object(members) if members.get("resourceType") == Some(&json!(kind)) => {
+            members.insert("id".to_owned(), id.into());
+            Ok(resource)
+        }
+        _ => Err("the body is another type"),
+    }
+}
+
+pub(super) fn of_version(version: &Version, resource: &Value) -> Response<Full<Bytes>> {
     let mut response = answer(StatusCode::OK, resource);
     if let Ok(tag) = HeaderValue::from_str(&format!("W/\"{}\"", version.number)) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -337,12 +345,12 @@ fn of_version(version: &Version, resource: &Value) -> Response<Full<Bytes>> {
     response
 }
 
-fn outcome(status: StatusCode, code: &str, text: &str) -> Response<Full<Bytes>> {
+pub(super) fn outcome(status: StatusCode, code: &str, text: &str) -> Response<Full<Bytes>> {
     let issue = json!({ "severity": "error", "code": code, "diagnostics": text });
     answer(status, &json!({ "resourceType": "OperationOutcome", "issue": [issue] }))
 }
 
-fn answer(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+pub(super) fn answer(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body.to_string()));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/fhir+json; charset=utf-8");

@@ -80,34 +80,37 @@ impl Records {
         Ok(())
     }
 
-    /// Adds a version of a record; `None` deletes it. `expected` is the version that it has to have now.
+    /// Adds a version of each record, or none of any.
     ///
     /// # Errors
     /// [`PutError`].
-    pub(super) fn put(
-        &self,
-        kind: &str,
-        id: &str,
-        resource: Option<Value>,
-        expected: Option<u64>,
-        now: Timestamp,
-    ) -> Result<Version, PutError> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn put(&self, puts: Vec<Put>, now: Timestamp) -> Result<Vec<Version>, PutError> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut by_type = self.by_type.write().unwrap_or_else(PoisonError::into_inner);
-        let versions = by_type.entry(kind.to_owned()).or_default().entry(id.to_owned()).or_default();
-        let last = versions.last().map_or(0, |version| version.number);
-        if expected.is_some_and(|expected| expected != last) {
-            return Err(PutError::AnotherVersion);
+        let transaction = file.transaction().map_err(PutError::File)?;
+        let mut new = Vec::with_capacity(puts.len());
+        for Put { kind, id, resource, expected } in puts {
+            let last = by_type.get(&kind).and_then(|records| records.get(&id)?.last());
+            let fits = match expected {
+                Expected::Whatever => true,
+                Expected::Version(expected) => last.is_some_and(|last| last.number == expected),
+                Expected::Nothing => last.is_none_or(|last| last.resource.is_none()),
+            };
+            if !fits {
+                return Err(PutError::AnotherVersion);
+            }
+            let number = last.map_or(0, |last| last.number).saturating_add(1);
+            let resource = resource.map(|resource| with_meta(resource, number, now));
+            let version = Version { number, updated: now, resource };
+            write(&transaction, &kind, &id, &version).map_err(PutError::File)?;
+            new.push((kind, id, version));
         }
-        let number = last.saturating_add(1);
-        let version = Version {
-            number,
-            updated: now,
-            resource: resource.map(|resource| with_meta(resource, number, now)),
+        transaction.commit().map_err(PutError::File)?;
+        let add = |(kind, id, version): (String, String, Version)| {
+            by_type.entry(kind).or_default().entry(id).or_default().push(version.clone());
+            version
         };
-        write(&file, kind, id, &version).map_err(PutError::File)?;
-        versions.push(version.clone());
-        Ok(version)
+        Ok(new.into_iter().map(add).collect())
     }
 
     /// All versions of a record, oldest first.
@@ -146,6 +149,22 @@ impl Records {
     pub(super) fn types(&self) -> Vec<String> {
         self.by_type.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
+}
+
+/// A version that is to be added; without a resource, the record is deleted.
+pub(super) struct Put {
+    pub(super) kind: String,
+    pub(super) id: String,
+    pub(super) resource: Option<Value>,
+    pub(super) expected: Expected,
+}
+
+/// What there has to be of a record before it is written.
+#[derive(Clone, Copy)]
+pub(super) enum Expected {
+    Whatever,
+    Version(u64),
+    Nothing,
 }
 
 /// Why a record was not stored.

@@ -65,6 +65,24 @@ impl<'a, U> Exchange<'a, U> {
         }
     }
 
+    /// One entry of a batch or transaction, as a request by itself: with a record of its own.
+    pub(super) fn entry(&self, number: u32, method: &str, query: Option<&str>) -> Self {
+        let mut record = Record { entry: Some(number), ..self.record.clone() };
+        record.request.method = Some(method.chars().take(16).collect());
+        record.request.query = query.map(|query| Phi::new(kept(query)));
+        Self {
+            gateway: self.gateway,
+            route: self.route,
+            upstream: self.upstream,
+            record,
+            token: self.token.clone(),
+            scheme: self.scheme,
+            next_nonce: None,
+            index: self.index,
+            show: self.show,
+        }
+    }
+
     /// Finds out who asks, and notes it. Who shows nothing good is counted against their address.
     ///
     /// # Errors

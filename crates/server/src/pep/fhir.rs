@@ -1,5 +1,6 @@
 //! FHIR routes.
 
+mod batch;
 mod capabilities;
 mod history;
 mod large;

@@ -3,6 +3,7 @@
 
 use axum::body::Body;
 use chartgate_audit::record::Outcome;
+use chartgate_protocol::fhir::batch::BatchError;
 use chartgate_protocol::fhir::outcome::{IssueType, NOT_FOUND, OperationOutcome};
 use chartgate_protocol::fhir::patch::PatchError;
 use chartgate_protocol::fhir::refusal::Refusal;
@@ -48,6 +49,10 @@ pub(super) enum Refused {
     Content(&'static str),
     /// A body that is no draft of a record.
     Draft(WriteError),
+    /// A batch that is none.
+    Batch(BatchError),
+    /// Another entry of the same transaction was refused.
+    Transaction,
     /// A patch that is none, or does not go with the record.
     Patch(PatchError),
     /// A link to a further page that is not good for this caller now.
@@ -139,6 +144,8 @@ impl Refused {
             | Self::Forbidden(..)
             | Self::Content(_)
             | Self::Draft(_)
+            | Self::Batch(_)
+            | Self::Transaction
             | Self::Patch(_)
             | Self::PageLink
             | Self::TooWide
@@ -161,6 +168,8 @@ impl Refused {
             Self::Forbidden(policies, reason) => (policies.clone(), reason),
             Self::Content(reason) => (Vec::new(), reason),
             Self::Draft(_) => (Vec::new(), "bad-content"),
+            Self::Batch(_) => (Vec::new(), "bad-batch"),
+            Self::Transaction => (Vec::new(), "transaction-refused"),
             Self::Patch(PatchError::Malformed(_)) => (Vec::new(), "bad-patch"),
             Self::Patch(PatchError::Conflict(_)) => (Vec::new(), "patch-conflict"),
             Self::Patch(PatchError::Result(_) | PatchError::Meta) => (Vec::new(), "bad-content"),
@@ -230,6 +239,12 @@ impl Refused {
                 StatusCode::FORBIDDEN,
                 IssueType::Forbidden,
                 "the content is not one that you may write",
+            ),
+            Self::Batch(error) => plain(StatusCode::BAD_REQUEST, error.issue(), &error.to_string()),
+            Self::Transaction => plain(
+                StatusCode::FAILED_DEPENDENCY,
+                IssueType::Conflict,
+                "another entry of the transaction was refused",
             ),
             Self::Draft(error) => plain(StatusCode::BAD_REQUEST, error.issue(), &error.to_string()),
             Self::Patch(error) => {

@@ -117,10 +117,6 @@ async fn methods_bodies_and_formats_that_are_not_offered_are_refused_in_their_ow
     let patient = format!("/fhir/Patient/{me}");
     let observation = json!({ "resourceType": "Observation", "status": "final", "code": { "text": "x" },
         "subject": { "reference": format!("Patient/{me}") } });
-    let bundle = |kind: &str| {
-        json!({ "resourceType": "Bundle", "type": kind, "entry": [{
-        "request": { "method": "GET", "url": format!("Patient/{other}") } }] })
-    };
     let form = "application/x-www-form-urlencoded";
     let post = |query: &str, body: String| {
         Call::new("POST", &format!("/fhir/Observation/_search{query}")).body(form, body)
@@ -135,9 +131,6 @@ async fn methods_bodies_and_formats_that_are_not_offered_are_refused_in_their_ow
         ("post to an instance", 405, Call::fhir("POST", &patient, &observation)),
         ("put to a type", 400, Call::fhir("PUT", "/fhir/Observation?identifier=x", &observation)),
         ("delete by search", 400, Call::new("DELETE", &format!("/fhir/Observation?patient={me}"))),
-        ("batch", 400, Call::fhir("POST", "/fhir", &bundle("batch"))),
-        ("transaction", 400, Call::fhir("POST", "/fhir", &bundle("transaction"))),
-        ("transaction with a slash", 400, Call::fhir("POST", "/fhir/", &bundle("transaction"))),
         ("if-none-exist", 400, Call::fhir("POST", "/fhir/Observation", &observation).header("if-none-exist", "identifier=x")),
         ("xml", 415, Call::new("POST", "/fhir/Observation").body("application/fhir+xml", "<Observation/>")),
         ("want xml", 406, Call::get(&patient).header("accept", "application/fhir+xml")),

@@ -51,6 +51,9 @@ mod fakes;
 mod faults;
 #[cfg(test)]
 mod fhir;
+#[cfg(test)]
+mod fhir_batches;
+#[cfg(test)]
 mod fhir_reading;
 #[cfg(test)]
 mod gateway;

@@ -109,8 +109,6 @@ fn a_type_that_r4_does_not_have_is_not_found() {
 #[test]
 fn what_is_not_offered_is_refused_by_name() {
     for (asked, unsupported) in [
-        (send("POST", "/", ""), Unsupported::Batch),
-        (send("POST", "", ""), Unsupported::Batch),
         (get("/", "_type=Observation"), Unsupported::SystemSearch),
         (get("/_search", ""), Unsupported::SystemSearch),
         (send("PATCH", "/Patient/a", ""), Unsupported::FhirPathPatch),

@@ -39,6 +39,15 @@ pub(super) async fn serve(exchange: &mut Exchange<'_>, head: &Head) -> Answered 
 fn statement(exchange: &Exchange<'_>, theirs: &Value) -> Value {
     let issuer = &exchange.gateway.issuer;
     let rest = theirs.pointer("/rest/0/resource").and_then(Value::as_array);
+    let system = theirs.pointer("/rest/0/interaction").and_then(Value::as_array).into_iter().flatten();
+    let code = |interaction: &Value| interaction.get("code").and_then(Value::as_str).map(str::to_owned);
+    // The entries of a batch go upstream by themselves, whatever it can do.
+    let system: Vec<Value> = system
+        .filter_map(code)
+        .filter(|code| code == "transaction")
+        .chain(["batch".to_owned()])
+        .map(|code| json!({ "code": code }))
+        .collect();
     let resources: Vec<Resource> = rest.into_iter().flatten().filter_map(resource).collect();
     json!({
         "resourceType": "CapabilityStatement",
@@ -65,6 +74,7 @@ fn statement(exchange: &Exchange<'_>, theirs: &Value) -> Value {
                 }],
             },
             "resource": resources,
+            "interaction": system,
         }],
         "patchFormat": ["application/json-patch+json"],
     })

@@ -23,6 +23,7 @@ pub(super) async fn serve(
             (*resource_type, id.clone(), Some(version.clone()))
         }
         Interaction::Capabilities
+        | Interaction::Batch
         | Interaction::History { .. }
         | Interaction::Search { .. }
         | Interaction::Create { .. }

@@ -8,6 +8,7 @@ use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::history::HistoryOf;
 use chartgate_protocol::fhir::interaction::{Interaction, Request as FhirRequest};
 use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::refusal::{Refusal, Unsupported};
 use chartgate_protocol::form::{Form, FormError};
 use chartgate_values::Phi;
 use http::request::Parts as Head;
@@ -15,9 +16,10 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, header};
 use hyper::body::Incoming;
 
 use super::upstream::FhirUpstream;
-use super::{capabilities, history, large, mask, pages, read, search, write};
+use super::{batch, capabilities, history, large, mask, pages, read, search, write};
 use crate::net::body;
 use crate::net::origin::Origin;
+use crate::pep::authenticate::Authenticated;
 use crate::pep::enforce::Enforcer;
 use crate::pep::respond::{Refused, Shown};
 use crate::pep::{Gate, Gateway, exchange};
@@ -82,28 +84,47 @@ impl Exchange<'_> {
         // What is larger than a read waits in a box of its own, so that a read does not carry room for it.
         match interaction {
             Interaction::Capabilities => Box::pin(capabilities::serve(self, head)).await,
+            Interaction::Batch => Box::pin(batch::serve(self, &authenticated, &enforcer, &content)).await,
+            interaction => self.carry_out(&authenticated, &enforcer, interaction, &content).await,
+        }
+    }
+
+    /// Does what is asked for: by a request of its own, or by an entry of a batch.
+    pub(super) async fn carry_out(
+        &mut self,
+        authenticated: &Authenticated,
+        enforcer: &Enforcer<'_>,
+        interaction: Interaction,
+        content: &[u8],
+    ) -> Answered {
+        match interaction {
             Interaction::Read { .. } | Interaction::VRead { .. } => {
-                read::serve(self, &enforcer, interaction).await
+                read::serve(self, enforcer, interaction).await
             }
             Interaction::History { of, query } => {
-                Box::pin(history::serve(self, &authenticated, &enforcer, of, query)).await
+                Box::pin(history::serve(self, authenticated, enforcer, of, query)).await
             }
             Interaction::Search { query, method } => {
-                Box::pin(search::serve(self, &authenticated, &enforcer, query, method)).await
+                Box::pin(search::serve(self, authenticated, enforcer, query, method)).await
             }
             Interaction::Create { .. }
             | Interaction::Update { .. }
             | Interaction::Patch { .. }
             | Interaction::Delete { .. } => {
-                Box::pin(write::serve(self, &enforcer, interaction, &content)).await
+                Box::pin(write::serve(self, enforcer, interaction, content)).await
+            }
+            Interaction::Capabilities | Interaction::Batch => {
+                Err(Refused::Request(Refusal::Unsupported(Unsupported::Nested)))
             }
         }
     }
 
     /// What the record says of the question.
-    fn describe(&mut self, interaction: &Interaction) {
+    pub(super) fn describe(&mut self, interaction: &Interaction) {
         let (action, resource) = match interaction {
             Interaction::Capabilities => ("capabilities", None),
+            // Its body says which of the two it is.
+            Interaction::Batch => ("batch", None),
             Interaction::Read { resource_type, id } => ("read", Some(format!("{resource_type}/{id}"))),
             Interaction::VRead { resource_type, id, version } => {
                 ("vread", Some(format!("{resource_type}/{id}/_history/{version}")))

@@ -1,5 +1,6 @@
 //! Calling the FHIR server behind a route: a request written anew, with the gateway's own credential.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use chartgate_access::ids::PatientId;
 use chartgate_access::permit::{Allowed, Permit, Withheld};
 use chartgate_protocol::fhir::base::BaseUrls;
+use chartgate_protocol::fhir::batch::transaction::{self, WriteInTransaction};
 use chartgate_protocol::fhir::bundle::NextPage;
 use chartgate_protocol::fhir::interaction::Interaction;
 use chartgate_protocol::fhir::name::VersionId;
@@ -49,6 +51,21 @@ pub(super) struct Change {
     pub(super) body: Option<String>,
     /// The version that was looked at when it was decided; another one is not touched.
     pub(super) replaces: Option<VersionId>,
+}
+
+/// Why no write of a transaction was done, or why it cannot be told.
+#[derive(Clone, Copy)]
+pub(super) enum NotDone {
+    /// The upstream gave no good answer.
+    Fault(UpstreamFault),
+    /// It refused.
+    Refused(StatusCode),
+}
+
+impl From<UpstreamFault> for NotDone {
+    fn from(fault: UpstreamFault) -> Self {
+        Self::Fault(fault)
+    }
 }
 
 /// What came back, as far as it matters.
@@ -151,6 +168,55 @@ impl FhirUpstream {
         }
         let answer = self.send(request).await?;
         Ok(permit.withhold(answer))
+    }
+
+    /// Carries the writes of a transaction out, all or none: the intent of each is durable. What is said of each comes in
+    /// the order of the writes, each with what its own transaction calls it.
+    ///
+    /// # Errors
+    /// [`NotDone`].
+    pub(super) async fn change_all(
+        &self,
+        permits: Vec<(Option<&str>, Permit<Change>)>,
+    ) -> Result<Vec<Withheld<Answer>>, NotDone> {
+        let written = |(name, permit): &(Option<&str>, Permit<Change>)| {
+            let Change { interaction, body, replaces } = permit.action();
+            WriteInTransaction {
+                name: name.map(str::to_owned),
+                method: interaction.upstream_method(),
+                path: interaction.upstream_path_and_query(),
+                body: body.clone(),
+                if_match: replaces.as_ref().map(VersionId::entity_tag),
+                is_new: replaces.is_none() && interaction.upstream_method() == "PUT",
+            }
+        };
+        let writes: Vec<_> = permits.iter().map(written).collect();
+        let mut request = Request::new(Full::from(transaction::request(&writes)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri("")?;
+        let headers = request.headers_mut();
+        for name in [header::ACCEPT, header::CONTENT_TYPE] {
+            headers.insert(name, HeaderValue::from_static("application/fhir+json"));
+        }
+        headers.insert("prefer", HeaderValue::from_static("return=representation"));
+        let answer = self.send(request).await?;
+        if answer.status != StatusCode::OK {
+            return Err(NotDone::Refused(answer.status));
+        }
+        let said = transaction::answers(&answer.body, permits.len()).map_err(|_| UpstreamFault::Wrong)?;
+        let header = |text: &Option<Cow<'_, str>>| text.as_deref().and_then(|text| text.parse().ok());
+        let mut answers = Vec::with_capacity(said.len());
+        for ((_, permit), said) in permits.into_iter().zip(said) {
+            let own = Answer {
+                status: StatusCode::from_u16(said.status).map_err(|_| UpstreamFault::Wrong)?,
+                etag: header(&said.etag),
+                last_modified: None,
+                location: said.location.map(Cow::into_owned),
+                body: said.resource.map(|text| answer.body.slice_ref(text.as_bytes())).unwrap_or_default(),
+            };
+            answers.push(permit.withhold(own));
+        }
+        Ok(answers)
     }
 
     /// The entries of these patients, for the picker, by one posted search.

@@ -6,10 +6,10 @@
 
 use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_protocol::fhir::interaction::Interaction;
-use chartgate_protocol::fhir::name::{ResourceType, VersionId};
+use chartgate_protocol::fhir::name::{ResourceId, ResourceType, VersionId};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::resource::{Location, Resource};
-use chartgate_protocol::fhir::write::Draft;
+use chartgate_protocol::fhir::write::{Draft, Pending};
 use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -23,10 +23,25 @@ mod patch;
 
 use super::mask::{self, Cleared, clear, decide};
 use super::session::{Answered, Exchange};
-use super::upstream::{Answer, Change};
+use super::upstream::{Answer, Change, NotDone};
 use crate::config::{RouteKind, UpdateCreate};
 use crate::pep::enforce::{Enforcer, Naming};
 use crate::pep::respond::{Refused, UpstreamFault};
+
+/// A write that was decided on, and not sent yet.
+pub(super) struct Prepared {
+    pub(super) allowed: Allowed<Change>,
+    pub(super) leaves: Leaves,
+}
+
+/// What the answer to a write is.
+#[derive(Clone, Copy)]
+pub(super) enum Leaves {
+    /// Where the record is, and what was stored, with this status.
+    Record(ResourceType, StatusCode),
+    /// Nothing: there is no record any more.
+    Nothing,
+}
 
 pub(super) async fn serve(
     exchange: &mut Exchange<'_>,
@@ -34,27 +49,45 @@ pub(super) async fn serve(
     interaction: Interaction,
     content: &[u8],
 ) -> Answered {
+    let Prepared { allowed, leaves } =
+        prepare(exchange, enforcer, interaction, content, &Pending::default()).await?;
+    let permit = exchange.intend(allowed).await?;
+    let answer = exchange.upstream.change(permit).await.map_err(Refused::Upstream)?;
+    finish(exchange, enforcer, leaves, answer)
+}
+
+/// Decides on a write. `pending` are the records that are written along with it.
+pub(super) async fn prepare(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    interaction: Interaction,
+    content: &[u8],
+    pending: &Pending,
+) -> Result<Prepared, Refused> {
+    let named = |resource_type: &ResourceType, id: &ResourceId| Reference {
+        resource_type: *resource_type,
+        id: id.clone(),
+    };
+    let writing = Writing { exchange, enforcer, pending };
     match &interaction {
         Interaction::Create { resource_type } => {
             let resource_type = *resource_type;
-            create(exchange, enforcer, interaction, resource_type, content).await
+            writing.create(interaction, resource_type, content)
         }
         Interaction::Update { resource_type, id, if_match } => {
-            let record = Reference { resource_type: *resource_type, id: id.clone() };
-            let seen = if_match.clone();
-            update(exchange, enforcer, interaction, record, seen, content).await
+            let (record, seen) = (named(resource_type, id), if_match.clone());
+            writing.update(interaction, record, seen, content).await
         }
         Interaction::Patch { resource_type, id, if_match } => {
-            let record = Reference { resource_type: *resource_type, id: id.clone() };
-            let seen = if_match.clone();
-            patch::serve(exchange, enforcer, interaction, record, seen, content).await
+            let (record, seen) = (named(resource_type, id), if_match.clone());
+            patch::prepare(writing, interaction, record, seen, content).await
         }
         Interaction::Delete { resource_type, id, if_match } => {
-            let record = Reference { resource_type: *resource_type, id: id.clone() };
-            let seen = if_match.clone();
-            delete(exchange, enforcer, interaction, record, seen).await
+            let (record, seen) = (named(resource_type, id), if_match.clone());
+            writing.delete(interaction, record, seen).await
         }
         Interaction::Capabilities
+        | Interaction::Batch
         | Interaction::Read { .. }
         | Interaction::VRead { .. }
         | Interaction::History { .. }
@@ -62,73 +95,88 @@ pub(super) async fn serve(
     }
 }
 
-async fn create(
-    exchange: &mut Exchange<'_>,
-    enforcer: &Enforcer<'_>,
-    interaction: Interaction,
-    resource_type: ResourceType,
-    content: &[u8],
-) -> Answered {
-    let allowed = in_reach(enforcer, Permission::Create, resource_type, interaction)?;
-    let draft = Draft::of_create(content, resource_type).map_err(Refused::Draft)?;
-    let cleared = clear_draft(exchange, enforcer, Permission::Create, resource_type, &draft)?;
-    note(exchange, &cleared);
-    let body = Some(draft.text().to_owned());
-    let answer = carry_out(exchange, allowed, body, None).await?;
-    finish(exchange, enforcer, resource_type, StatusCode::CREATED, answer)
+/// A write that is being decided on.
+struct Writing<'w, 'e> {
+    exchange: &'w mut Exchange<'e>,
+    enforcer: &'w Enforcer<'w>,
+    pending: &'w Pending,
 }
 
-async fn update(
-    exchange: &mut Exchange<'_>,
-    enforcer: &Enforcer<'_>,
-    interaction: Interaction,
-    record: Reference,
-    seen: Option<VersionId>,
-    content: &[u8],
-) -> Answered {
-    let resource_type = record.resource_type;
-    let allowed = in_reach(enforcer, Permission::Update, resource_type, interaction)?;
-    let draft = Draft::of_update(content, &record).map_err(Refused::Draft)?;
-    if update_create(exchange) == UpdateCreate::On {
-        // Where absence is no refusal, the refusal of content must not depend on what is there.
-        clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft)?;
+impl Writing<'_, '_> {
+    fn create(
+        self,
+        interaction: Interaction,
+        resource_type: ResourceType,
+        content: &[u8],
+    ) -> Result<Prepared, Refused> {
+        let Self { exchange, enforcer, pending } = self;
+        let allowed = in_reach(enforcer, Permission::Create, resource_type, interaction)?;
+        let draft = Draft::of_create(content, resource_type).map_err(Refused::Draft)?.among(pending);
+        let cleared = clear_draft(exchange, enforcer, Permission::Create, resource_type, &draft)?;
+        note(exchange, &cleared);
+        let leaves = Leaves::Record(resource_type, StatusCode::CREATED);
+        Ok(prepared(exchange, allowed, leaves, Some(&draft), None))
     }
-    let had = seen.is_some();
-    let before = before(exchange, enforcer, &[Permission::Update], &allowed, &record, seen).await?;
-    let replaces = match before {
-        Before::Cleared(version, _) => Some(version),
-        Before::Absent => {
-            may_create(exchange, enforcer, resource_type, &draft)?;
-            // RFC 9110 section 13.1.1: If-Match is false where there is nothing.
-            if had {
-                return Err(Refused::Version);
-            }
-            None
+
+    async fn update(
+        self,
+        interaction: Interaction,
+        record: Reference,
+        seen: Option<VersionId>,
+        content: &[u8],
+    ) -> Result<Prepared, Refused> {
+        let Self { exchange, enforcer, pending } = self;
+        let resource_type = record.resource_type;
+        let allowed = in_reach(enforcer, Permission::Update, resource_type, interaction)?;
+        let draft = Draft::of_update(content, &record).map_err(Refused::Draft)?.among(pending);
+        if update_create(exchange) == UpdateCreate::On {
+            // Where absence is no refusal, the refusal of content must not depend on what is there.
+            clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft)?;
         }
-    };
-    let cleared = clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft)?;
-    note(exchange, &cleared);
-    let status = if replaces.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-    let answer = carry_out(exchange, allowed, Some(draft.text().to_owned()), replaces).await?;
-    finish(exchange, enforcer, resource_type, status, answer)
+        let had = seen.is_some();
+        let before = before(exchange, enforcer, &[Permission::Update], &allowed, &record, seen).await?;
+        let replaces = match before {
+            Before::Cleared(version, _) => Some(version),
+            Before::Absent => {
+                may_create(exchange, enforcer, resource_type, &draft)?;
+                // RFC 9110 section 13.1.1: If-Match is false where there is nothing.
+                if had {
+                    return Err(Refused::Version);
+                }
+                None
+            }
+        };
+        let cleared = clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft)?;
+        note(exchange, &cleared);
+        let status = if replaces.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+        Ok(prepared(exchange, allowed, Leaves::Record(resource_type, status), Some(&draft), replaces))
+    }
+
+    async fn delete(
+        self,
+        interaction: Interaction,
+        record: Reference,
+        seen: Option<VersionId>,
+    ) -> Result<Prepared, Refused> {
+        let Self { exchange, enforcer, .. } = self;
+        let allowed = in_reach(enforcer, Permission::Delete, record.resource_type, interaction)?;
+        let before = before(exchange, enforcer, &[Permission::Delete], &allowed, &record, seen).await?;
+        let Before::Cleared(version, _) = before else { return Err(Refused::NotFound) };
+        Ok(prepared(exchange, allowed, Leaves::Nothing, None, Some(version)))
+    }
 }
 
-async fn delete(
+fn prepared(
     exchange: &mut Exchange<'_>,
-    enforcer: &Enforcer<'_>,
-    interaction: Interaction,
-    record: Reference,
-    seen: Option<VersionId>,
-) -> Answered {
-    let allowed = in_reach(enforcer, Permission::Delete, record.resource_type, interaction)?;
-    let before = before(exchange, enforcer, &[Permission::Delete], &allowed, &record, seen).await?;
-    let Before::Cleared(version, _) = before else { return Err(Refused::NotFound) };
-    let answer = carry_out(exchange, allowed, None, Some(version)).await?;
-    Ok(answer.map(|_| {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        response
-    }))
+    allowed: Allowed<Interaction>,
+    leaves: Leaves,
+    draft: Option<&Draft>,
+    replaces: Option<VersionId>,
+) -> Prepared {
+    exchange.record.request.digest = draft.map(|draft| Phi::new(mask::digest(draft.text())));
+    let body = draft.map(|draft| draft.text().to_owned());
+    let allowed = allowed.map(|interaction| Change { interaction, body, replaces });
+    Prepared { allowed, leaves }
 }
 
 fn in_reach(
@@ -234,28 +282,48 @@ fn note(exchange: &mut Exchange<'_>, cleared: &Cleared<()>) {
     record.decision.policies.clone_from(&cleared.policies);
 }
 
-/// Records the intent, then sends the change.
-async fn carry_out(
-    exchange: &mut Exchange<'_>,
-    allowed: Allowed<Interaction>,
-    body: Option<String>,
-    replaces: Option<VersionId>,
-) -> Result<Withheld<Answer>, Refused> {
-    exchange.record.request.digest = body.as_deref().map(|text| Phi::new(mask::digest(text)));
-    let permit = exchange.intend(allowed.map(|interaction| Change { interaction, body, replaces })).await?;
-    let answer = exchange.upstream.change(permit).await.map_err(Refused::Upstream)?;
-    match answer.inspect().status {
-        StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(answer),
-        StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => Err(Refused::Version),
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
-            Err(Refused::Upstream(UpstreamFault::Rejected))
+/// Whether the upstream did as it was asked.
+fn done(status: StatusCode) -> Result<(), Refused> {
+    match status {
+        StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
+        status => Err(NotDone::Refused(status).refused()),
+    }
+}
+
+impl NotDone {
+    /// The refusal that it is.
+    pub(super) fn refused(self) -> Refused {
+        match self {
+            Self::Fault(fault) => Refused::Upstream(fault),
+            Self::Refused(StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT) => Refused::Version,
+            Self::Refused(StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) => {
+                Refused::Upstream(UpstreamFault::Rejected)
+            }
+            Self::Refused(_) => Refused::Upstream(UpstreamFault::Failed),
         }
-        _ => Err(Refused::Upstream(UpstreamFault::Failed)),
+    }
+}
+
+/// The answer to a write that was sent.
+pub(super) fn finish(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    leaves: Leaves,
+    answer: Withheld<Answer>,
+) -> Answered {
+    done(answer.inspect().status)?;
+    match leaves {
+        Leaves::Record(resource_type, status) => stored(exchange, enforcer, resource_type, status, answer),
+        Leaves::Nothing => Ok(answer.map(|_| {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        })),
     }
 }
 
 /// The answer to a create or update: where the record is, and what was stored if the caller may read it.
-fn finish(
+fn stored(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     resource_type: ResourceType,

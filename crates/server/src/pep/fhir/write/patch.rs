@@ -11,19 +11,17 @@ use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::smart::scope::Permission;
 use http::StatusCode;
 
-use super::{Before, before, carry_out, clear_draft, finish, in_reach, note};
-use crate::pep::enforce::Enforcer;
-use crate::pep::fhir::session::{Answered, Exchange};
+use super::{Before, Leaves, Prepared, Writing, before, clear_draft, in_reach, note, prepared};
 use crate::pep::respond::{Refused, UpstreamFault};
 
-pub(super) async fn serve(
-    exchange: &mut Exchange<'_>,
-    enforcer: &Enforcer<'_>,
+pub(super) async fn prepare(
+    writing: Writing<'_, '_>,
     interaction: Interaction,
     record: Reference,
     seen: VersionId,
     content: &[u8],
-) -> Answered {
+) -> Result<Prepared, Refused> {
+    let Writing { exchange, enforcer, pending } = writing;
     let resource_type = record.resource_type;
     in_reach(enforcer, Permission::Read, resource_type, interaction.clone()).map(drop)?;
     let allowed = in_reach(enforcer, Permission::Update, resource_type, interaction)?;
@@ -34,11 +32,11 @@ pub(super) async fn serve(
     let resource = Resource::parse(&withheld.inspect().body, &record, None)
         .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
     let room = usize::try_from(exchange.route.max_body).unwrap_or(usize::MAX);
-    let draft = patch.apply(&resource, room).map_err(Refused::Patch)?;
+    let draft = patch.apply(&resource, room).map_err(Refused::Patch)?.among(pending);
     for permission in both {
         let cleared = clear_draft(exchange, enforcer, permission, resource_type, &draft)?;
         note(exchange, &cleared);
     }
-    let answer = carry_out(exchange, allowed, Some(draft.text().to_owned()), Some(version)).await?;
-    finish(exchange, enforcer, resource_type, StatusCode::OK, answer)
+    let leaves = Leaves::Record(resource_type, StatusCode::OK);
+    Ok(prepared(exchange, allowed, leaves, Some(&draft), Some(version)))
 }

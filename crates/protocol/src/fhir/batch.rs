@@ -1,0 +1,242 @@
+//! Batches and transactions: taken apart into requests that are looked at like any other, and put together again. HL7 FHIR
+//! 4.0.1, http.html#transaction.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::value::RawValue;
+
+use super::bundle;
+use super::interaction::{Interaction, Request};
+use super::name::ResourceType;
+use super::outcome::IssueType;
+use super::reference::Reference;
+use super::refusal::Refusal;
+use super::resource::MAX_DEPTH;
+use super::write::Pending;
+use crate::json::{JsonError, Object, WrongType};
+
+pub mod response;
+pub mod transaction;
+
+/// What a client wants done, entry by entry.
+pub struct Batch<'a> {
+    /// Whether all of it or each by itself.
+    pub kind: Kind,
+    /// The entries, in their order.
+    pub entries: Vec<Entry<'a>>,
+}
+
+/// http.html#transaction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Each entry by itself.
+    Batch,
+    /// All or nothing.
+    Transaction,
+}
+
+/// One request of a batch. It has no `Debug`, for it may be PHI.
+pub struct Entry<'a> {
+    /// What others in the same transaction call it: a `urn:` alone.
+    name: Option<Cow<'a, str>>,
+    method: Cow<'a, str>,
+    url: Cow<'a, str>,
+    if_match: Option<Cow<'a, str>>,
+    if_none_exist: Option<Cow<'a, str>>,
+    resource: &'a str,
+}
+
+/// Why a batch is refused as a whole: 400.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BatchError {
+    /// RFC 8259, RFC 7493.
+    #[error("the body is {0}")]
+    Json(#[from] JsonError),
+    /// bundle.html.
+    #[error("the body is no Bundle of type batch or transaction")]
+    NotABatch,
+    /// bundle.html: an entry has a request with a method and a relative URL, and the elements are of their types.
+    #[error("an entry is not one of a batch or transaction")]
+    Entry,
+    /// Each is work for the server behind.
+    #[error("there are more than {MAX_ENTRIES} entries")]
+    TooMany,
+    /// http.html#trules: a record is written once.
+    #[error("two entries are about the same record, or have the same fullUrl")]
+    Twice,
+    /// What finds records is not part of a transaction here.
+    #[error("a transaction takes create, update, patch, delete, read and vread, not searches and histories")]
+    NotInTransaction,
+}
+
+/// The most entries of one bundle.
+pub const MAX_ENTRIES: usize = 1000;
+
+impl BatchError {
+    /// The code of the issue.
+    #[must_use]
+    pub fn issue(self) -> IssueType {
+        match self {
+            Self::Json(_) | Self::NotABatch | Self::Entry | Self::Twice => IssueType::Invalid,
+            Self::TooMany => IssueType::TooLong,
+            Self::NotInTransaction => IssueType::NotSupported,
+        }
+    }
+}
+
+impl From<WrongType> for BatchError {
+    fn from(WrongType: WrongType) -> Self {
+        Self::Entry
+    }
+}
+
+impl Kind {
+    /// As FHIR calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Transaction => "transaction",
+        }
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// Takes a body apart. What the entries ask for is not looked at yet.
+    ///
+    /// # Errors
+    /// [`BatchError`], by the first cause.
+    pub fn parse(body: &'a [u8]) -> Result<Self, BatchError> {
+        let bundle = Object::parse(body, MAX_DEPTH)?;
+        let is = |kind: Kind| bundle::is_of_kind(&bundle, kind.name()).is_ok();
+        let kind = [Kind::Batch, Kind::Transaction].into_iter().find(|kind| is(*kind));
+        let kind = kind.ok_or(BatchError::NotABatch)?;
+        let entries = bundle::list(&bundle, "entry").map_err(|_| BatchError::Entry)?;
+        if entries.len() > MAX_ENTRIES {
+            return Err(BatchError::TooMany);
+        }
+        let entries: Vec<_> = entries.iter().map(Entry::read).collect::<Result<_, _>>()?;
+        let mut names = BTreeSet::new();
+        if !entries.iter().filter_map(|entry| entry.name.as_deref()).all(|name| names.insert(name)) {
+            return Err(BatchError::Twice);
+        }
+        Ok(Self { kind, entries })
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn read(entry: &Object<'a>) -> Result<Self, BatchError> {
+        let request: Object<'a> = entry.read("request")?.ok_or(BatchError::Entry)?;
+        let resource: Option<&'a RawValue> = entry.read("resource")?;
+        let name = entry.string("fullUrl")?.filter(|name| name.starts_with("urn:"));
+        Ok(Self {
+            name,
+            method: request.string("method")?.ok_or(BatchError::Entry)?,
+            url: request.string("url")?.ok_or(BatchError::Entry)?,
+            if_match: request.string("ifMatch")?,
+            if_none_exist: request.string("ifNoneExist")?,
+            resource: resource.map_or("", RawValue::get),
+        })
+    }
+
+    /// The method, as records show it.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The query, as records keep it.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.url.split_once('?').map(|(_, query)| query)
+    }
+
+    /// What others in the same transaction call it.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What it asks for: looked at as if it had come by itself.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn interaction(&self) -> Result<Interaction, Refusal> {
+        let (path, query) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        // Relative to the base, and to nothing else: an absolute one, or one with steps in it, is no path of ours.
+        let path = format!("/{path}");
+        Interaction::parse(&Request {
+            method: &self.method,
+            path: &path,
+            query,
+            form: None,
+            accept: None,
+            content_type: Some(match &*self.method {
+                "PATCH" => "application/json-patch+json",
+                _ => "application/fhir+json",
+            }),
+            if_match: self.if_match.as_deref(),
+            if_none_exist: self.if_none_exist.as_deref(),
+        })
+    }
+
+    /// The body. A JSON Patch comes as the content of a Binary: http.html#patch.
+    #[must_use]
+    pub fn content(&self) -> Cow<'a, [u8]> {
+        if self.method != "PATCH" {
+            return Cow::Borrowed(self.resource.as_bytes());
+        }
+        self.patch().map_or_else(|| Cow::Borrowed(self.resource.as_bytes()), Cow::Owned)
+    }
+
+    fn patch(&self) -> Option<Vec<u8>> {
+        let binary = Object::parse(self.resource.as_bytes(), MAX_DEPTH).ok()?;
+        let says = |name, what| matches!(binary.string(name), Ok(Some(text)) if text == what);
+        if !says("resourceType", "Binary") || !says("contentType", "application/json-patch+json") {
+            return None;
+        }
+        STANDARD.decode(binary.string("data").ok()??.as_bytes()).ok()
+    }
+}
+
+/// What the entries of a transaction are called by one another.
+///
+/// # Errors
+/// [`BatchError`] if two are about one record, or one finds records.
+pub fn pending(entries: &[(&Entry<'_>, &Interaction)]) -> Result<Pending, BatchError> {
+    let mut pending = Pending::default();
+    let mut written = BTreeSet::new();
+    for (entry, interaction) in entries {
+        let record = match interaction {
+            Interaction::Create { resource_type: ResourceType::PATIENT } => None,
+            Interaction::Create { resource_type } => {
+                let id = entry.name.as_deref().and_then(|name| name.rsplit(':').next()?.parse().ok());
+                id.map(|id| Reference { resource_type: *resource_type, id })
+            }
+            Interaction::Update { resource_type, id, .. }
+            | Interaction::Patch { resource_type, id, .. }
+            | Interaction::Delete { resource_type, id, .. } => {
+                let record = Reference { resource_type: *resource_type, id: id.clone() };
+                if !written.insert(record.clone()) {
+                    return Err(BatchError::Twice);
+                }
+                Some(record)
+            }
+            Interaction::Read { .. } | Interaction::VRead { .. } => None,
+            Interaction::Capabilities
+            | Interaction::Batch
+            | Interaction::History { .. }
+            | Interaction::Search { .. } => return Err(BatchError::NotInTransaction),
+        };
+        if let (Some(name), Some(record)) = (&entry.name, record) {
+            pending.add(name, record);
+        }
+    }
+    Ok(pending)
+}
+
+#[cfg(test)]
+mod tests;

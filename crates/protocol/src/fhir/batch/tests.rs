@@ -1,0 +1,249 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::response::{Answered, Went};
+use super::transaction::{WriteInTransaction, answers, request};
+use super::*;
+use crate::fhir::base::BaseUrls;
+use crate::fhir::membership::{Membership, patients_of};
+use crate::fhir::refusal::Unsupported;
+use crate::fhir::resource::BadAnswer;
+use crate::fhir::write::Draft;
+
+fn bundle(kind: &str, entries: &[Value]) -> String {
+    json!({ "resourceType": "Bundle", "type": kind, "entry": entries }).to_string()
+}
+
+fn entry(method: &str, url: &str) -> Value {
+    json!({ "request": { "method": method, "url": url } })
+}
+
+fn asked(entry: &Value) -> Result<Interaction, Refusal> {
+    let body = bundle("batch", std::slice::from_ref(entry));
+    Batch::parse(body.as_bytes()).unwrap().entries[0].interaction()
+}
+
+#[test]
+fn an_entry_is_read_as_the_request_that_it_is() {
+    for (method, url, path) in [
+        ("GET", "Patient/a", "/Patient/a"),
+        ("GET", "Observation?code=x&patient=a", "/Observation?code=x&patient=Patient%2Fa"),
+        ("GET", "Patient/a/_history/2", "/Patient/a/_history/2"),
+        ("POST", "Observation", "/Observation"),
+        ("DELETE", "Observation/1", "/Observation/1"),
+    ] {
+        let interaction = asked(&entry(method, url)).unwrap();
+        assert_eq!(
+            (interaction.upstream_method(), interaction.upstream_path_and_query().as_str()),
+            (method, path)
+        );
+    }
+    let mut put = entry("PUT", "Observation/1");
+    put["request"]["ifMatch"] = json!("W/\"3\"");
+    let Ok(Interaction::Update { if_match: Some(version), .. }) = asked(&put) else { panic!("an update") };
+    assert_eq!(version.as_str(), "3");
+}
+
+#[test]
+fn g01_an_entry_reaches_nothing_that_a_request_does_not() {
+    for url in [
+        "../Patient/other",
+        "./Patient/other",
+        "/Patient/other",
+        "Patient/../Patient/other",
+        "%2e%2e/Patient/other",
+        "Patient%2Fother",
+        "https://gate.test/fhir/Patient/other",
+        "http://hapi:8080/fhir/Patient/other",
+        "//hapi:8080/fhir/Patient/other",
+        "Patient//other",
+        "Patient/other#x",
+        "Patient\\other",
+    ] {
+        assert_eq!(asked(&entry("GET", url)), Err(Refusal::Path), "{url}");
+    }
+    let posted = asked(&entry("POST", ""));
+    assert_eq!(posted, Ok(Interaction::Batch), "which is carried out in none");
+    let mut conditional = entry("POST", "Observation");
+    conditional["request"]["ifNoneExist"] = json!("identifier=x");
+    assert_eq!(asked(&conditional), Err(Refusal::Unsupported(Unsupported::Conditional)));
+    assert!(matches!(asked(&entry("HEAD", "Patient/a")), Err(Refusal::Method { .. })));
+}
+
+#[test]
+fn what_is_no_batch_is_refused() {
+    let error = |body: &str| Batch::parse(body.as_bytes()).err();
+    assert_eq!(error("[]"), Some(BatchError::Json(JsonError::NotAnObject)));
+    for body in ["{}", &bundle("searchset", &[]), r#"{"resourceType":"Patient","type":"batch"}"#] {
+        assert_eq!(error(body), Some(BatchError::NotABatch), "{body}");
+    }
+    for bad in [
+        json!({}),
+        json!({ "request": {} }),
+        json!({ "request": { "method": "GET" } }),
+        json!({ "request": { "method": 1, "url": "Patient/a" } }),
+        json!({ "request": { "method": "GET", "url": "Patient/a", "ifMatch": null } }),
+        json!({ "request": ["GET"] }),
+        json!("GET"),
+    ] {
+        assert_eq!(error(&bundle("batch", std::slice::from_ref(&bad))), Some(BatchError::Entry), "{bad}");
+    }
+    let many = vec![entry("GET", "Patient/a"); MAX_ENTRIES.saturating_add(1)];
+    assert_eq!(error(&bundle("batch", &many)), Some(BatchError::TooMany));
+    let mut named = entry("POST", "Observation");
+    named["fullUrl"] = json!("urn:uuid:1");
+    assert_eq!(error(&bundle("transaction", &[named.clone(), named])), Some(BatchError::Twice));
+}
+
+#[test]
+fn a_patch_comes_as_a_binary() {
+    let mut patch = entry("PATCH", "Patient/a");
+    patch["request"]["ifMatch"] = json!("W/\"1\"");
+    patch["resource"] =
+        json!({ "resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10=" });
+    let body = bundle("batch", &[patch]);
+    let batch = Batch::parse(body.as_bytes()).unwrap();
+    assert_eq!(&*batch.entries[0].content(), b"[]");
+    assert!(matches!(batch.entries[0].interaction(), Ok(Interaction::Patch { .. })));
+}
+
+fn pending_of(entries: &[Value]) -> Result<Pending, BatchError> {
+    let body = bundle("transaction", entries);
+    let batch = Batch::parse(body.as_bytes()).unwrap();
+    let interactions: Vec<_> = batch.entries.iter().map(|entry| entry.interaction().unwrap()).collect();
+    let entries: Vec<_> = batch.entries.iter().zip(&interactions).collect();
+    pending(&entries)
+}
+
+fn named(method: &str, url: &str, name: &str) -> Value {
+    let mut entry = entry(method, url);
+    entry["fullUrl"] = json!(name);
+    entry
+}
+
+fn whose(draft: &Value, entries: &[Value]) -> Membership {
+    let bases = BaseUrls {
+        public: "https://gate.test/fhir".parse().unwrap(),
+        upstream: "http://hapi:8080/fhir".parse().unwrap(),
+    };
+    let draft = Draft::of_create(draft.to_string().as_bytes(), "Observation".parse().unwrap()).unwrap();
+    let before = draft.text().to_owned();
+    let draft = draft.among(&pending_of(entries).unwrap());
+    assert_eq!(draft.text(), before, "what goes upstream stays as it is");
+    patients_of(draft.value(), &bases)
+}
+
+#[test]
+fn a_reference_to_another_entry_is_decided_on_as_what_that_will_be() {
+    let of = |subject: &str| json!({ "resourceType": "Observation", "subject": { "reference": subject } });
+    let mine = Membership::Patients([("me").parse().unwrap()].into());
+    let entries = [
+        named("PUT", "Patient/me", "urn:uuid:1"),
+        named("POST", "Patient", "urn:uuid:2"),
+        named("POST", "Group", "urn:uuid:3"),
+        named("PUT", "Patient/you", "https://gate.test/fhir/Patient/me"),
+        entry("PUT", "Patient/other"),
+    ];
+    assert_eq!(whose(&of("urn:uuid:1"), &entries), mine);
+    assert_eq!(whose(&of("Patient/me"), &entries), mine, "a name that is no urn renames nobody");
+    // Of a new patient nothing is known, and a Group is no patient.
+    for subject in ["urn:uuid:2", "urn:uuid:3", "urn:uuid:4"] {
+        assert_eq!(whose(&of(subject), &entries), Membership::Unknown, "{subject}");
+    }
+    // The id in the name of a new patient is nobody's, even if it is one that somebody has.
+    let entries = [named("POST", "Patient", "urn:uuid:me")];
+    assert_eq!(whose(&of("urn:uuid:me"), &entries), Membership::Unknown);
+}
+
+#[test]
+fn a_transaction_writes_a_record_once_and_searches_for_none() {
+    let twice = [entry("PUT", "Patient/a"), entry("DELETE", "Patient/a")];
+    assert_eq!(pending_of(&twice), Err(BatchError::Twice));
+    for url in ["Patient?name=x", "Patient/a/_history", "metadata"] {
+        assert_eq!(pending_of(&[entry("GET", url)]), Err(BatchError::NotInTransaction), "{url}");
+    }
+    assert!(pending_of(&[entry("GET", "Patient/a"), entry("PUT", "Patient/a")]).is_ok());
+}
+
+#[test]
+fn a_transaction_goes_upstream_written_anew() {
+    let put = WriteInTransaction {
+        name: Some("urn:uuid:1".to_owned()),
+        method: "PUT",
+        path: "/Patient/a".to_owned(),
+        body: Some(r#"{"resourceType":"Patient","id":"a","x":1.10}"#.to_owned()),
+        if_match: Some("W/\"3\"".to_owned()),
+        is_new: false,
+    };
+    let delete = WriteInTransaction {
+        name: None,
+        method: "DELETE",
+        path: "/Patient/b".to_owned(),
+        body: None,
+        if_match: None,
+        is_new: false,
+    };
+    assert_eq!(
+        request(&[put, delete]),
+        concat!(
+            r#"{"resourceType":"Bundle","type":"transaction","entry":[{"fullUrl":"urn:uuid:1","#,
+            r#""resource":{"resourceType":"Patient","id":"a","x":1.10},"#,
+            r#""request":{"method":"PUT","url":"Patient/a","ifMatch":"W/\"3\""}},"#,
+            r#"{"request":{"method":"DELETE","url":"Patient/b"}}]}"#
+        )
+    );
+}
+
+#[test]
+fn what_an_upstream_says_to_a_transaction_is_about_each_of_its_entries() {
+    let said = json!({ "resourceType": "Bundle", "type": "transaction-response", "entry": [
+        { "response": { "status": "201 Created", "location": "Patient/a/_history/1", "etag": "W/\"1\"" },
+          "resource": { "resourceType": "Patient", "id": "a" } },
+        { "response": { "status": "204" } },
+    ] });
+    let text = said.to_string();
+    let each = answers(text.as_bytes(), 2).unwrap();
+    assert_eq!((each[0].status, each[0].location.as_deref()), (201, Some("Patient/a/_history/1")));
+    assert_eq!((each[1].status, each[1].resource), (204, None));
+    assert_eq!(answers(text.as_bytes(), 3).err(), Some(BadAnswer::OtherBundle));
+    for bad in
+        [json!({}), json!({ "response": { "status": "done" } }), json!({ "response": { "status": 200 } })]
+    {
+        let body = bundle("transaction-response", &[bad]);
+        assert_eq!(answers(body.as_bytes(), 1).err(), Some(BadAnswer::OtherBundle));
+    }
+}
+
+#[test]
+fn an_answer_tells_how_each_entry_went() {
+    let went = |status: &str| Went { status: status.to_owned(), location: None, etag: None, outcome: None };
+    let record: &RawValue = serde_json::from_str(r#"{"x":1.10}"#).unwrap();
+    let entries = [
+        Answered { resource: Some(record), response: went("200") },
+        Answered { resource: None, response: went("404") },
+    ];
+    assert_eq!(
+        response::write(Kind::Batch, &entries),
+        concat!(
+            r#"{"resourceType":"Bundle","type":"batch-response","entry":["#,
+            r#"{"resource":{"x":1.10},"response":{"status":"200"}},{"response":{"status":"404"}}]}"#
+        )
+    );
+    assert_eq!(
+        response::write(Kind::Transaction, &[]),
+        r#"{"resourceType":"Bundle","type":"transaction-response"}"#
+    );
+}
+
+proptest! {
+    #[test]
+    fn an_entry_and_a_request_are_read_alike(method in "GET|POST|PUT|DELETE", url in "[A-Za-z/.?=&%$_-]{0,24}") {
+        let by_entry = asked(&entry(&method, &url));
+        let (path, query) = url.split_once('?').unwrap_or((&url, ""));
+        let by_request = Interaction::parse(&Request {
+            method: &method, path: &format!("/{path}"), query, content_type: Some("application/fhir+json"),
+            ..Request::default()
+        });
+        prop_assert_eq!(by_entry, by_request);
+    }
+}

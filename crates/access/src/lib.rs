@@ -8,6 +8,7 @@ pub mod ids;
 pub mod issue;
 pub mod key_life;
 pub mod login;
+mod obligation;
 pub mod pdp;
 pub mod permit;
 pub mod principal;

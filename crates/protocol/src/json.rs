@@ -114,6 +114,11 @@ impl<'a> Object<'a> {
         self.0.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 
+    /// All members, for those who keep their names.
+    pub(crate) fn into_members(self) -> Vec<(Cow<'a, str>, &'a RawValue)> {
+        self.0
+    }
+
     /// A member as `T`; `None` if it is absent.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use chartgate_values::Clock;
 use chartgate_values::seal::SealingKey;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
+use zeroize::Zeroizing;
 
 use crate::config::{Route, RouteKind};
 use crate::directory::{Encounters, Names, PatientDirectory};
@@ -53,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) sessions: Arc<LiveSessions>,
     /// Seals links to further pages.
     pub(crate) paging: SealingKey,
+    /// From which clients get names for what is renamed for them.
+    pub(crate) pseudonym_key: Zeroizing<[u8; 32]>,
     pub(crate) journal: Journal,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -75,6 +78,7 @@ pub(crate) struct Gateway {
     care: Arc<LiveCare>,
     policies: Arc<LivePolicies>,
     paging: SealingKey,
+    pseudonym_key: Zeroizing<[u8; 32]>,
     journal: Journal,
     throttle: Arc<Throttle>,
     streams: Arc<Streams>,
@@ -111,6 +115,7 @@ impl Gateway {
             policies,
             sessions,
             paging,
+            pseudonym_key,
             journal,
             throttle,
             clock,
@@ -140,6 +145,7 @@ impl Gateway {
             care,
             policies,
             paging,
+            pseudonym_key,
             journal,
             throttle,
             streams,

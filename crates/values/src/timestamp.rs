@@ -74,6 +74,12 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// The year in UTC.
+    #[must_use]
+    pub fn year(self) -> u16 {
+        u16::try_from(self.to_offset().year()).unwrap_or_default()
+    }
+
     /// Year and month in UTC, as `2026-11`.
     #[must_use]
     pub fn year_month(self) -> String {

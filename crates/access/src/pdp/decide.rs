@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{AuthorizationError, Authorizer, Decision as CedarDecision};
+use chartgate_protocol::fhir::mask::Mask;
 use chartgate_protocol::fhir::name::ResourceType;
 use moka::sync::Cache;
 
@@ -64,11 +65,12 @@ pub enum Decision {
 /// A yes, from which alone an [`Allowed`] action is made.
 ///
 /// ```compile_fail,E0451
-/// let _ = chartgate_access::pdp::decide::Allowance { policies: Vec::new() };
+/// let _ = chartgate_access::pdp::decide::Allowance { policies: Vec::new(), mask: None };
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Allowance {
     policies: Vec<String>,
+    mask: Option<Arc<Mask>>,
 }
 
 /// A no.
@@ -122,6 +124,12 @@ impl Allowance {
     #[must_use]
     pub fn policies(&self) -> &[String] {
         &self.policies
+    }
+
+    /// What has to be kept from the caller; `None` if nothing.
+    #[must_use]
+    pub fn mask(&self) -> Option<&Arc<Mask>> {
+        self.mask.as_ref()
     }
 
     /// Carries the yes over to the action that was asked about.
@@ -238,7 +246,10 @@ impl Pdp {
             return Decision::Deny(Denial { policies, reason: DenyReason::PolicyError });
         }
         match response.decision() {
-            CedarDecision::Allow => Decision::Allow(Allowance { policies }),
+            CedarDecision::Allow => {
+                let mask = self.policies.obligations.of(&policies);
+                Decision::Allow(Allowance { policies, mask })
+            }
             CedarDecision::Deny if policies.is_empty() => {
                 Decision::Deny(Denial { policies, reason: DenyReason::NotPermitted })
             }

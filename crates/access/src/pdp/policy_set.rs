@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
+use crate::obligation::Obligations;
+
 /// A policy file.
 #[derive(Clone, Debug)]
 pub struct PolicyFile {
@@ -29,6 +31,7 @@ pub struct PolicyError {
 pub struct Policies {
     pub(super) set: PolicySet,
     pub(super) schema: Schema,
+    pub(super) obligations: Obligations,
 }
 
 impl Policies {
@@ -41,10 +44,12 @@ impl Policies {
         let (parsed_schema, _) = Schema::from_cedarschema_str(&schema.text)
             .map_err(|e| vec![error(schema, one_line(&format!("the schema does not parse: {e}")))])?;
         let mut set = PolicySet::new();
+        let mut obligations = Obligations::default();
         let mut errors = Vec::new();
         for file in files {
             match PolicySet::from_str(&file.text) {
-                Ok(parsed) => errors.extend(add(&mut set, &parsed).into_iter().map(|p| error(file, p))),
+                Ok(parsed) => errors
+                    .extend(add(&mut set, &mut obligations, &parsed).into_iter().map(|p| error(file, p))),
                 Err(e) => errors.push(error(file, one_line(&format!("does not parse: {e}")))),
             }
         }
@@ -55,7 +60,7 @@ impl Policies {
                 problem: one_line(&e.to_string()),
             });
         }
-        if errors.is_empty() { Ok(Self { set, schema: parsed_schema }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { set, schema: parsed_schema, obligations }) } else { Err(errors) }
     }
 
     /// A policy as Cedar writes it.
@@ -71,7 +76,7 @@ impl Policies {
     }
 }
 
-fn add(set: &mut PolicySet, parsed: &PolicySet) -> Vec<String> {
+fn add(set: &mut PolicySet, obligations: &mut Obligations, parsed: &PolicySet) -> Vec<String> {
     let mut problems = Vec::new();
     if parsed.templates().next().is_some() {
         problems.push("has a template; only plain policies are used".to_owned());
@@ -80,6 +85,7 @@ fn add(set: &mut PolicySet, parsed: &PolicySet) -> Vec<String> {
         match policy.annotation("id").filter(|id| !id.is_empty()) {
             None => problems.push(format!("a policy has no @id(\"…\"): {}", one_line(&policy.to_string()))),
             Some(id) => {
+                problems.extend(obligations.read(id, policy).err());
                 if set.add(policy.new_id(PolicyId::new(id))).is_err() {
                     problems.push(format!("the policy id `{id}` is used twice"));
                 }

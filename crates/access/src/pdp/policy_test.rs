@@ -51,6 +51,8 @@ pub struct PolicyTest {
     pub expect: Expected,
     /// The policies that have to be named, if given.
     pub policies: Option<Vec<String>>,
+    /// What has to be kept of the record, as `@mask` says it, if given; nothing is `""`.
+    pub mask: Option<String>,
 }
 
 /// A kind of caller.
@@ -138,14 +140,19 @@ impl PolicyTest {
         let mut asked: usize = 0;
         for (what, question) in self.questions() {
             asked = asked.saturating_add(1);
-            let (got, policies) = match pdp.decide(&facts, &question) {
-                Decision::Allow(yes) => (Expected::Allow, yes.policies().to_vec()),
-                Decision::Deny(no) => (Expected::Deny, no.policies),
+            let (got, policies, mask) = match pdp.decide(&facts, &question) {
+                Decision::Allow(yes) => {
+                    let mask = yes.mask().map(ToString::to_string).unwrap_or_default();
+                    (Expected::Allow, yes.policies().to_vec(), mask)
+                }
+                Decision::Deny(no) => (Expected::Deny, no.policies, String::new()),
             };
             if got != self.expect {
                 failures.push(format!("{what}: {got:?} by {policies:?}"));
             } else if self.policies.as_ref().is_some_and(|expected| *expected != policies) {
                 failures.push(format!("{what}: decided by {policies:?}"));
+            } else if self.mask.as_ref().is_some_and(|expected| *expected != mask) {
+                failures.push(format!("{what}: under the mask `{mask}`"));
             }
         }
         if asked == 0 {

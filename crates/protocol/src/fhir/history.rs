@@ -56,6 +56,13 @@ impl HistoryQuery {
         Ok(asked)
     }
 
+    /// The parameter by which it asks when something was done, if it does.
+    #[must_use]
+    pub fn asks_when(&self) -> Option<ShownName> {
+        let named = [("_since", &self.since), ("_at", &self.at)];
+        named.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| ShownName::of(name))
+    }
+
     /// The query written anew.
     #[must_use]
     pub fn to_form(&self) -> Form {
@@ -205,8 +212,10 @@ impl<'a> History<'a> {
                 },
                 Version::Stored(resource, _, raw) => match decide(resource) {
                     Disposition::Withhold => Shown::Withheld,
+                    // Its address would say which record it is.
+                    Disposition::Release(view, _) if view.renamed().is_some() => Shown::Withheld,
                     Disposition::Release(view, note) => {
-                        let is_whole = std::ptr::eq(view.text(), resource.text());
+                        let is_whole = !view.is_masked();
                         entry.push(version.entry(Some(view.into_raw(raw)), bases));
                         notes.push(note);
                         if is_whole { Shown::Whole } else { Shown::InPart }

@@ -16,6 +16,8 @@ pub enum IssueType {
     NotFound,
     /// The record is not in the state that the request presumes.
     Conflict,
+    /// A rule of the server's stands against it.
+    BusinessRule,
     /// Nobody is signed in, or not well enough.
     Login,
     /// The token is not good any more.

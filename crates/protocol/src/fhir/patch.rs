@@ -2,6 +2,7 @@
 //!
 //! It is applied here and goes upstream as an update, so that what is stored is what was decided on.
 
+use super::mask::Mask;
 use super::outcome::IssueType;
 use super::resource::{MAX_DEPTH, Resource};
 use super::write::{Draft, WriteError};
@@ -62,6 +63,14 @@ impl<'a> Patch<'a> {
     /// [`PatchError::Malformed`].
     pub fn parse(body: &'a [u8]) -> Result<Self, PatchError> {
         Ok(Self(JsonPatch::parse(body, MAX_DEPTH)?))
+    }
+
+    /// Whether somebody from whom this much of the record is kept may apply it: it looks at nothing that they do not see and
+    /// changes nothing of it.
+    #[must_use]
+    pub fn keeps_to(&self, mask: &Mask, record: &Resource<'_>) -> bool {
+        let resource_type = record.reference().resource_type;
+        !mask.concerns_record(record) || self.0.ways().all(|way| mask.shows(resource_type.as_str(), way))
     }
 
     /// What a record becomes, of no more than `max_bytes`: the same record still, for all that it says of itself.

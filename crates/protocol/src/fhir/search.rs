@@ -138,6 +138,17 @@ impl SearchQuery {
         self.resource_type
     }
 
+    /// The first parameter that looks at what may not be looked at, by type and parameter: also to sort by, or to bring
+    /// others along.
+    #[must_use]
+    pub fn beyond(&self, lets: impl Fn(ResourceType, &str) -> bool) -> Option<ShownName> {
+        let own = |parameter: &str| !lets(self.resource_type, parameter);
+        let criterion = self.criteria.iter().map(|criterion| criterion.parameter).find(|name| own(name));
+        let sorts = self.sort.iter().any(|key| own(key.parameter)).then_some("_sort");
+        let include = self.includes.iter().map(Include::field).find(|field| own(field));
+        criterion.or(sorts).or(include).map(ShownName::of)
+    }
+
     /// Whether it asks for records to come along with those that it finds.
     #[must_use]
     pub fn brings_along(&self) -> bool {

@@ -144,8 +144,12 @@ impl<'a> Searchset<'a> {
         // The total counts the matches on all pages, so it can be told only where this page is all there is.
         let is_all = out.withheld == 0 && out.dropped == 0 && self.next.is_none() && links.next.is_none();
         let total = self.total.filter(|total| is_all && usize::try_from(*total) == Ok(released));
-        while let Some((raw, resource)) = company.next() {
+        while let Some((tie, raw, resource)) = company.next() {
             match decide(&resource, Found::Alongside) {
+                // By what it refers to would be told what is kept of it.
+                Disposition::Release(view, _) if tie == Tie::Own && view.is_masked() => {
+                    out.withheld = out.withheld.saturating_add(1);
+                }
                 Disposition::Withhold => out.withheld = out.withheld.saturating_add(1),
                 Disposition::Release(view, note) => {
                     company.tie_to(&resource, &view, bases);
@@ -194,7 +198,7 @@ impl<'a, N> Out<'a, N> {
         bases: &BaseUrls,
     ) {
         self.entries.push(Entry {
-            full_url: format!("{}/{}", bases.public, resource.reference()),
+            full_url: format!("{}/{}", bases.public, view.renamed().unwrap_or(resource.reference())),
             resource: view.into_raw(raw),
             search: Search { mode },
         });
@@ -202,12 +206,21 @@ impl<'a, N> Out<'a, N> {
     }
 }
 
+/// Whose reference ties a record to one that leaves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Tie {
+    /// Its own.
+    Own,
+    /// That of the one that leaves.
+    Others,
+}
+
 /// Records that may come along: each is looked at once, when one that leaves ties it to what was found.
 struct Company<'a> {
     companions: Vec<Option<(&'a RawValue, Resource<'a>)>>,
     by_name: HashMap<Reference, Vec<usize>>,
     by_reference: HashMap<Reference, Vec<usize>>,
-    tied: VecDeque<usize>,
+    tied: VecDeque<(Tie, usize)>,
     unreadable: usize,
 }
 
@@ -233,22 +246,23 @@ impl<'a> Company<'a> {
         if self.companions.is_empty() {
             return;
         }
-        let seen = match std::ptr::eq(view.text(), resource.text()) {
-            true => references_in(resource.value(), bases),
-            false => json::parse(view.text().as_bytes(), MAX_DEPTH)
+        let seen = match view.is_masked() {
+            false => references_in(resource.value(), bases),
+            true => json::parse(view.text().as_bytes(), MAX_DEPTH)
                 .map(|masked| references_in(&masked, bases))
                 .unwrap_or_default(),
         };
         let named = seen.iter().filter_map(|reference| self.by_name.remove(reference)).flatten();
-        self.tied.extend(named);
-        self.tied.extend(self.by_reference.remove(resource.reference()).into_iter().flatten());
+        self.tied.extend(named.map(|at| (Tie::Others, at)));
+        let referring = self.by_reference.remove(resource.reference()).into_iter().flatten();
+        self.tied.extend(referring.map(|at| (Tie::Own, at)));
     }
 
-    fn next(&mut self) -> Option<(&'a RawValue, Resource<'a>)> {
+    fn next(&mut self) -> Option<(Tie, &'a RawValue, Resource<'a>)> {
         loop {
-            let at = self.tied.pop_front()?;
-            if let Some(companion) = self.companions.get_mut(at).and_then(Option::take) {
-                return Some(companion);
+            let (tie, at) = self.tied.pop_front()?;
+            if let Some((raw, resource)) = self.companions.get_mut(at).and_then(Option::take) {
+                return Some((tie, raw, resource));
             }
         }
     }

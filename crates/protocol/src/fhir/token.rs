@@ -62,6 +62,11 @@ impl TokenParameter {
         self.name
     }
 
+    /// The element that it looks at.
+    pub(super) fn element(&self) -> &'static str {
+        self.element
+    }
+
     /// The type that it is of.
     #[must_use]
     pub fn resource_type(&self) -> Option<ResourceType> {

@@ -5,6 +5,7 @@ use crate::fhir::batch::{self, Batch, transaction};
 use crate::fhir::bundle::Links;
 use crate::fhir::history::{History, HistoryOf};
 use crate::fhir::interaction::{Interaction, Request};
+use crate::fhir::mask::{Mask, Masking, Pseudonyms};
 use crate::fhir::membership::{Membership, patients_of};
 use crate::fhir::name::ResourceType;
 use crate::fhir::patch::Patch;
@@ -127,6 +128,31 @@ pub fn fuzz_fhir_batch(data: &[u8]) {
             alone == among || alone == Membership::Unknown,
             "a name within the transaction makes no record another patient's"
         );
+    }
+}
+
+/// A mask in the first line and after it a record. What leaves is masked already, and of dates it has the year alone.
+pub fn fuzz_fhir_mask(data: &[u8]) {
+    let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
+    let (line, record) = data.split_at(end);
+    let Some(mask) = std::str::from_utf8(line).ok().and_then(|text| text.parse::<Mask>().ok()) else {
+        return;
+    };
+    assert!(mask.to_string().parse().as_ref() == Ok(&mask), "what prints reads back");
+    let Some(bases) = bases() else { return };
+    let pseudonyms = Pseudonyms::for_client(&[7; 32], "app");
+    let masking = Masking { mask: &mask, pseudonyms: &pseudonyms, year: 2026, bases: &bases };
+    for asked in ["Observation/a", "Patient/a"].iter().filter_map(|asked| asked.parse().ok()) {
+        let Ok(record) = Resource::parse(record, &asked, None) else { continue };
+        let Ok(view) = masking.view(&record) else { continue };
+        let name = view.renamed().unwrap_or(&asked).clone();
+        let again = Resource::parse(view.text().as_bytes(), &name, None);
+        let is_one = again.is_ok_and(|again| {
+            let seen =
+                masking.view(&again).map(|view| json::parse(view.text().as_bytes(), json::DEEPEST).is_ok());
+            seen == Ok(true)
+        });
+        assert!(is_one, "what leaves is a resource that can be masked again");
     }
 }
 

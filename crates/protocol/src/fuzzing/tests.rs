@@ -188,6 +188,11 @@ fn seeds_and_their_mutations_break_nothing_that_reads_batches() {
 }
 
 #[test]
+fn any_mask_of_any_record() {
+    run("fhir_mask", super::fuzz_fhir_mask);
+}
+
+#[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_patches() {
     run("fhir_patch", super::fuzz_fhir_patch);
 }

@@ -73,6 +73,20 @@ impl<'a> JsonPatch<'a> {
         items.iter().enumerate().map(operation).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Every place that it looks at or changes.
+    pub fn ways(&self) -> impl Iterator<Item = &Pointer> {
+        self.0.iter().flat_map(|operation| {
+            let (from, path) = match operation {
+                Operation::Add(path, _)
+                | Operation::Remove(path)
+                | Operation::Replace(path, _)
+                | Operation::Test(path, _) => (None, path),
+                Operation::Move { from, path } | Operation::Copy { from, path } => (Some(from), path),
+            };
+            from.into_iter().chain(std::iter::once(path))
+        })
+    }
+
     /// Applies it to a text that was checked before, of which no more than `max_bytes` may come.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ impl App {
             policies: Arc::clone(&self.policies),
             sessions: Arc::clone(&self.sessions),
             paging: self.master.derive("fhir paging links")?,
+            pseudonym_key: self.master.secret_for("fhir pseudonyms")?,
             journal: self.log.journal.clone(),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),

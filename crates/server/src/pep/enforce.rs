@@ -9,6 +9,7 @@ use chartgate_access::pdp::decide::{Counsel, Decision, Denial, Pdp, RecordAction
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::permit::Allowed;
+use chartgate_protocol::fhir::mask::{Mask, Pseudonyms};
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::json::Node;
@@ -39,6 +40,9 @@ pub(super) enum RecordDenied {
     OutsideScope,
     /// Policy says no.
     Policy(Denial),
+    /// What these policies keep of it cannot be kept: it would have to be altered in a way that it does not bear, or it was
+    /// asked for by a name that the caller is not to know.
+    Mask(Vec<String>),
 }
 
 impl<'a> Enforcer<'a> {
@@ -61,12 +65,8 @@ impl<'a> Enforcer<'a> {
         if self.caller.reach(permission, resource_type.as_str(), Which::Any) == Reach::Nothing {
             return Err(TypeDenied::Scope);
         }
-        let relations = match ownership(resource_type) {
-            Ownership::Nobodys => Relation::OF_NOBODY,
-            Ownership::Patients => Relation::OF_PATIENTS,
-            Ownership::Unknown => &[],
-        };
-        let answers = relations.iter().map(|relation| self.ask(permission, resource_type, *relation));
+        let answers =
+            relations_of(resource_type).iter().map(|relation| self.ask(permission, resource_type, *relation));
         match any_of(answers) {
             Decision::Allow(allowance) => Ok(allowance.allow(action)),
             Decision::Deny(denial) => Err(TypeDenied::Policy(denial)),
@@ -83,16 +83,52 @@ impl<'a> Enforcer<'a> {
         resource_type: ResourceType,
         belongs: &Belongs,
         content: &Node<'_>,
-    ) -> Result<Vec<String>, RecordDenied> {
+    ) -> Result<Granted, RecordDenied> {
         let which = Which::This(content);
         if self.caller.reaches(permission, resource_type.as_str(), belongs, which) == Within::No {
             return Err(RecordDenied::OutsideScope);
         }
         let relation = Relation::find(belongs, self.own.as_ref(), &self.panel);
         match self.ask(permission, resource_type, relation) {
-            Decision::Allow(allowance) => Ok(allowance.policies().to_vec()),
+            Decision::Allow(allowance) => {
+                Ok(Granted { policies: allowance.policies().to_vec(), mask: allowance.mask().cloned() })
+            }
             Decision::Deny(denial) => Err(RecordDenied::Policy(denial)),
         }
+    }
+
+    /// What policy keeps from the caller of records that stand so to them, whatever their scopes are.
+    pub(super) fn mask_of(
+        &self,
+        permission: Permission,
+        resource_type: ResourceType,
+        belongs: &Belongs,
+    ) -> Option<Arc<Mask>> {
+        let relation = Relation::find(belongs, self.own.as_ref(), &self.panel);
+        self.mask(permission, resource_type, relation)
+    }
+
+    /// What policy keeps from the caller of one record of a type or another.
+    pub(super) fn masks(&self, permission: Permission, resource_type: ResourceType) -> Vec<Arc<Mask>> {
+        let relations = relations_of(resource_type);
+        relations.iter().filter_map(|relation| self.mask(permission, resource_type, *relation)).collect()
+    }
+
+    fn mask(
+        &self,
+        permission: Permission,
+        resource_type: ResourceType,
+        relation: Relation,
+    ) -> Option<Arc<Mask>> {
+        match self.ask(permission, resource_type, relation) {
+            Decision::Allow(allowance) => allowance.mask().cloned(),
+            Decision::Deny(_) => None,
+        }
+    }
+
+    /// The names that the caller's client has for what is renamed for it.
+    pub(super) fn pseudonyms(&self, key: &[u8; 32]) -> Pseudonyms {
+        Pseudonyms::for_client(key, self.caller.facts.client_id.as_str())
     }
 
     /// The patients whose records alone can be within reach; `None` if others can be too. Searches are narrowed to them
@@ -144,6 +180,23 @@ impl<'a> Enforcer<'a> {
     }
 }
 
+/// How records of a type can stand to a caller.
+fn relations_of(resource_type: ResourceType) -> &'static [Relation] {
+    match ownership(resource_type) {
+        Ownership::Nobodys => Relation::OF_NOBODY,
+        Ownership::Patients => Relation::OF_PATIENTS,
+        Ownership::Unknown => &[],
+    }
+}
+
+/// A record within reach.
+pub(super) struct Granted {
+    /// By which policies.
+    pub(super) policies: Vec<String>,
+    /// What they keep of it.
+    pub(super) mask: Option<Arc<Mask>>,
+}
+
 /// Whether a record may name patients besides its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Naming {
@@ -166,6 +219,7 @@ impl RecordDenied {
     pub(super) fn reason(&self) -> (Vec<String>, &'static str) {
         match self {
             Self::OutsideScope => (Vec::new(), "outside-scope"),
+            Self::Mask(policies) => (policies.clone(), "mask"),
             Self::Policy(denial) => (denial.policies.clone(), denial.reason.as_str()),
         }
     }

@@ -59,6 +59,8 @@ pub(super) enum Refused {
     PageLink,
     /// A search that finds too much that is withheld before anything that is not.
     TooWide,
+    /// The caller does not see all of the record that they would change.
+    Masked,
     /// The record is another version than the caller thinks.
     Version,
     /// The upstream gave no good answer.
@@ -149,6 +151,7 @@ impl Refused {
             | Self::Patch(_)
             | Self::PageLink
             | Self::TooWide
+            | Self::Masked
             | Self::Version => Outcome::Deny,
         }
     }
@@ -175,6 +178,7 @@ impl Refused {
             Self::Patch(PatchError::Result(_) | PatchError::Meta) => (Vec::new(), "bad-content"),
             Self::PageLink => (Vec::new(), "bad-page-link"),
             Self::TooWide => (Vec::new(), "search-too-wide"),
+            Self::Masked => (Vec::new(), "masked"),
             Self::Version => (Vec::new(), "version-conflict"),
             Self::Upstream(fault) => (
                 Vec::new(),
@@ -264,6 +268,11 @@ impl Refused {
             Self::Record(_) | Self::NotFound => {
                 plain(StatusCode::NOT_FOUND, IssueType::NotFound, "no such resource")
             }
+            Self::Masked => plain(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                IssueType::BusinessRule,
+                "you do not see all of this resource, so you cannot replace or delete it, nor patch what is kept from you",
+            ),
             Self::Version => plain(
                 StatusCode::PRECONDITION_FAILED,
                 IssueType::Conflict,

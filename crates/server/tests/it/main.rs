@@ -78,6 +78,8 @@ mod localhost;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
+mod masks;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod mtls;

@@ -39,7 +39,7 @@ fn nothing_is_allowed_that_no_policy_permits() {
 #[test]
 fn a_permit_holds_for_its_role_and_relation_and_names_itself() {
     let pdp = pdp(PANEL);
-    let allow = Decision::Allow(Allowance { policies: vec!["panel".into()] });
+    let allow = Decision::Allow(Allowance { policies: vec!["panel".into()], mask: None });
     assert_eq!(pdp.decide(&facts(&["physician"]), &read(Relation::Panel)), allow);
     assert!(matches!(pdp.decide(&facts(&["physician"]), &read(Relation::Other)), Decision::Deny(_)));
     assert!(matches!(pdp.decide(&facts(&["nurse"]), &read(Relation::Panel)), Decision::Deny(_)));
@@ -96,5 +96,50 @@ fn policies_without_id_or_outside_the_schema_are_refused_all_at_once() {
     let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     for part in ["a.cedar: a policy has no @id", "b.cedar: does not parse", "fly", "`x` is used twice"] {
         assert!(text.contains(part), "{part} in\n{text}");
+    }
+}
+
+#[test]
+fn a_policy_obliges_by_its_mask_and_one_without_keeps_nothing() {
+    let with = |name: &str, mask: &str| {
+        format!(
+            r#"@id("{name}") {mask} permit (principal in Chartgate::Role::"{name}", action, resource is Chartgate::Record);"#
+        )
+    };
+    let text = [
+        with("one", r#"@mask("dates-to-year")"#),
+        with("two", r#"@mask("pseudonyms")"#),
+        with("three", r#"@mask("safe-harbor")"#),
+        with("four", ""),
+    ];
+    let pdp = pdp(&text.concat());
+    let mask = |roles: &[&str]| match pdp.decide(&facts(roles), &read(Relation::Other)) {
+        Decision::Allow(yes) => yes.mask().map(ToString::to_string),
+        Decision::Deny(no) => panic!("{no:?}"),
+    };
+    assert_eq!(mask(&["one"]).as_deref(), Some("dates-to-year"));
+    assert_eq!(mask(&["one", "two"]).as_deref(), Some("dates-to-year; pseudonyms"));
+    assert_eq!(mask(&["one", "three"]).as_deref(), Some("dates-to-year"));
+    assert_eq!(mask(&["three", "four"]), None);
+}
+
+#[test]
+fn an_obligation_that_is_none_is_an_error_of_its_policy() {
+    let file = |name: &str, text: &str| PolicyFile { name: name.into(), text: text.into() };
+    let problems = |annotation: &str, policy: &str| {
+        let text = format!(r#"@id("x") {annotation} {policy};"#);
+        let read = Policies::read(&file("schema", SCHEMA), &[file("a.cedar", &text)]);
+        read.err().map(|errors| errors.iter().map(ToString::to_string).collect::<String>())
+    };
+    let permit = "permit (principal, action, resource is Chartgate::Record)";
+    assert_eq!(problems(r#"@mask("remove: *.note") @description("notes are not for all")"#, permit), None);
+    for (annotation, policy, says) in [
+        (r#"@mask("blur")"#, permit, "`blur` is none of"),
+        (r#"@mask("remove: Patient.id")"#, permit, "cannot be removed"),
+        (r#"@maks("safe-harbor")"#, permit, "no annotation @maks"),
+        (r#"@mask("safe-harbor")"#, "forbid (principal, action, resource)", "a forbid has no @mask"),
+    ] {
+        let problem = problems(annotation, policy).unwrap();
+        assert!(problem.starts_with("a.cedar: policy `x`") && problem.contains(says), "{problem}");
     }
 }

@@ -6,6 +6,7 @@
 use chartgate_protocol::fhir::history::{HistoryOf, HistoryQuery};
 use chartgate_protocol::fhir::interaction::Interaction;
 use chartgate_protocol::fhir::paging::{Finds, Listing};
+use chartgate_protocol::fhir::search::SearchError;
 use chartgate_protocol::smart::scope::Permission;
 
 use super::pages::Pages;
@@ -26,6 +27,16 @@ pub(super) async fn serve(
     {
         let wanted = (Permission::Search, resource_type.to_string());
         return Err(Refused::Type(TypeDenied::Scope, Some(wanted)));
+    }
+    let resource_type = of.resource_type();
+    let permission = match &of {
+        HistoryOf::Type(_) => Permission::Search,
+        HistoryOf::Record(_) => Permission::Read,
+    };
+    let masks = enforcer.masks(permission, resource_type);
+    if let Some(name) = query.asks_when().filter(|_| masks.iter().any(|m| m.concerns(resource_type.as_str())))
+    {
+        return Err(Refused::Request(SearchError::Parameter(name).into()));
     }
     let form = query.to_form().encode();
     let separator = if form.is_empty() { "" } else { "?" };

@@ -1,10 +1,12 @@
 //! What of an answer leaves: each record decided on, each header ours.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
 use chartgate_access::pdp::relation::Belongs;
+use chartgate_protocol::fhir::mask::{Mask, Masking, Unmaskable};
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::resource::Resource;
@@ -17,7 +19,7 @@ use super::large;
 use super::session::Exchange;
 use super::upstream::Answer;
 use crate::entropy::digest_of;
-use crate::pep::enforce::{Enforcer, Naming, RecordDenied};
+use crate::pep::enforce::{Enforcer, Granted, Naming, RecordDenied};
 
 /// A record that may leave, as it may leave, or content that may be written; and what the log says of it.
 pub(super) struct Cleared<V> {
@@ -42,19 +44,56 @@ pub(super) fn clear<'a>(
     resource: &Resource<'a>,
 ) -> Result<Cleared<View<'a>>, Kept> {
     let resource_type = resource.reference().resource_type;
-    let Cleared { patients, policies, view: () } =
+    let Cleared { patients, policies, view: mask } =
         decide(exchange, enforcer, permission, resource_type, resource.value())?;
-    Ok(Cleared { patients, policies, view: View::whole(resource) })
+    let Some(mask) = mask else { return Ok(Cleared { patients, policies, view: View::whole(resource) }) };
+    match masked(exchange, enforcer, permission, &mask, resource) {
+        Ok(view) => Ok(Cleared { patients, policies, view }),
+        Err(Unmaskable) => Err(Kept { patients, because: RecordDenied::Mask(policies) }),
+    }
 }
 
-/// Decides about content of which nothing leaves.
+fn masked<'a>(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    mask: &Mask,
+    resource: &Resource<'a>,
+) -> Result<View<'a>, Unmaskable> {
+    // Whoever could ask for a record by its own name would learn which name it has here.
+    if mask.renames() && permission != Permission::Search {
+        return Err(Unmaskable);
+    }
+    let gateway = exchange.gateway;
+    let pseudonyms = enforcer.pseudonyms(&gateway.pseudonym_key);
+    let bases = &exchange.upstream.bases;
+    let masking = Masking { mask, pseudonyms: &pseudonyms, year: gateway.clock.now().year(), bases };
+    masking.view(resource)
+}
+
+/// What is kept from the caller of a record that they want to change: whatever policy lets them do with it, they cannot
+/// change what they do not see.
+pub(super) fn kept_of(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    resource: &Resource<'_>,
+) -> Option<Mask> {
+    let belongs = belongs(&patients_of(resource.value(), &exchange.upstream.bases));
+    let resource_type = resource.reference().resource_type;
+    let masks = [Permission::Read, permission].map(|of| enforcer.mask_of(of, resource_type, &belongs));
+    let kept = masks.iter().flatten().fold(Mask::default(), |all, one| all.and(one));
+    kept.concerns_record(resource).then_some(kept)
+}
+
+/// Decides about content, and says what is to be kept of it.
 pub(super) fn decide(
     exchange: &Exchange<'_>,
     enforcer: &Enforcer<'_>,
     permission: Permission,
     resource_type: ResourceType,
     content: &Node<'_>,
-) -> Result<Cleared<()>, Kept> {
+) -> Result<Cleared<Option<Arc<Mask>>>, Kept> {
     let bases = &exchange.upstream.bases;
     let membership = patients_of(content, bases);
     let belongs = belongs(&membership);
@@ -62,15 +101,16 @@ pub(super) fn decide(
         Belongs::To(patients) => patients.iter().map(ToString::to_string).collect(),
         Belongs::ToNobody | Belongs::Unknown => Vec::new(),
     };
-    let policies = match enforcer.record_in_reach(permission, resource_type, &belongs, content) {
-        Ok(policies) => policies,
-        Err(because) => return Err(Kept { patients, because }),
-    };
+    let Granted { policies, mask: view } =
+        match enforcer.record_in_reach(permission, resource_type, &belongs, content) {
+            Ok(granted) => granted,
+            Err(because) => return Err(Kept { patients, because }),
+        };
     match enforcer.is_patient_scoped(permission, resource_type, content) {
-        Naming::OthersMayBeNamed => Ok(Cleared { patients, policies, view: () }),
+        Naming::OthersMayBeNamed => Ok(Cleared { patients, policies, view }),
         // Shared records belong to nobody; naming a patient in one is naming one besides.
         Naming::OthersAreWithheld => match other_patients_named(content, &membership, bases) {
-            Others::None => Ok(Cleared { patients, policies, view: () }),
+            Others::None => Ok(Cleared { patients, policies, view }),
             Others::Named => Err(Kept { patients, because: RecordDenied::OutsideScope }),
         },
     }
@@ -92,22 +132,44 @@ pub(super) fn digest(text: impl AsRef<[u8]>) -> String {
     digest_of(text)
 }
 
-/// The text of a view as the body of an answer: a part of the text that came, where that is what leaves.
-pub(super) fn body_of(view: View<'_>, came: &Bytes) -> Bytes {
-    match view.into_text() {
-        Cow::Borrowed(text) => came.slice_ref(text.as_bytes()),
-        Cow::Owned(text) => Bytes::from(text),
+/// The text of a view as the body of an answer.
+pub(super) enum Seen {
+    /// A part of the text that came.
+    Whole(Bytes),
+    /// Another text.
+    Masked(Bytes),
+}
+
+impl Seen {
+    /// What leaves of an answer in which a record came.
+    pub(super) fn of(view: View<'_>, came: &Bytes) -> Self {
+        match view.into_text() {
+            Cow::Borrowed(text) => Self::Whole(came.slice_ref(text.as_bytes())),
+            Cow::Owned(text) => Self::Masked(Bytes::from(text)),
+        }
+    }
+
+    /// Its bytes.
+    pub(super) fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Whole(bytes) | Self::Masked(bytes) => bytes,
+        }
     }
 }
 
 /// The answer that one record becomes.
-pub(super) fn record_response(status: StatusCode, answer: &Answer, body: impl Into<Body>) -> Response<Body> {
-    let mut response = Response::new(body.into());
+pub(super) fn record_response(status: StatusCode, answer: &Answer, seen: &Seen) -> Response<Body> {
+    let mut response = Response::new(Body::from(seen.bytes().clone()));
     *response.status_mut() = status;
     large::made_from(&mut response, &answer.body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
-    for (name, value) in [(header::ETAG, &answer.etag), (header::LAST_MODIFIED, &answer.last_modified)] {
+    // When it was changed is one of the dates that may be kept.
+    let last_modified = match seen {
+        Seen::Whole(_) => &answer.last_modified,
+        Seen::Masked(_) => &None,
+    };
+    for (name, value) in [(header::ETAG, &answer.etag), (header::LAST_MODIFIED, last_modified)] {
         if let Some(value) = value {
             headers.insert(name, value.clone());
         }

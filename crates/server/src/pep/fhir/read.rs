@@ -7,7 +7,7 @@ use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::StatusCode;
 
-use super::mask::{self, clear};
+use super::mask::{self, Seen, clear};
 use super::session::{Answered, Exchange};
 use crate::pep::enforce::Enforcer;
 use crate::pep::respond::{Refused, UpstreamFault};
@@ -49,14 +49,14 @@ pub(super) async fn serve(
     };
     match cleared {
         Ok(cleared) => {
-            let body = mask::body_of(cleared.view, &answer.body);
+            let seen = Seen::of(cleared.view, &answer.body);
             let record = &mut exchange.record;
             record.patients = cleared.patients.into_iter().map(Phi::new).collect();
             record.decision.policies = cleared.policies;
             record.response.count = Some(1);
-            record.response.bytes = u64::try_from(body.len()).ok();
-            record.response.digests = vec![Phi::new(mask::digest(&body))];
-            Ok(withheld.map(|answer| mask::record_response(StatusCode::OK, &answer, body)))
+            record.response.bytes = u64::try_from(seen.bytes().len()).ok();
+            record.response.digests = vec![Phi::new(mask::digest(seen.bytes()))];
+            Ok(withheld.map(|answer| mask::record_response(StatusCode::OK, &answer, &seen)))
         }
         Err(kept) => {
             exchange.record.patients = kept.patients.into_iter().map(Phi::new).collect();

@@ -12,7 +12,7 @@ use chartgate_protocol::fhir::interaction::{Interaction, SearchMethod};
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::paging::{Finds, Listing};
-use chartgate_protocol::fhir::search::{Narrowed, SearchQuery};
+use chartgate_protocol::fhir::search::{Narrowed, SearchError, SearchQuery};
 use chartgate_protocol::fhir::searchset::Companions;
 use chartgate_protocol::smart::scope::Permission;
 
@@ -30,6 +30,12 @@ pub(super) async fn serve(
     method: SearchMethod,
 ) -> Answered {
     let resource_type = query.resource_type();
+    for mask in enforcer.masks(Permission::Search, resource_type) {
+        // What finds a record by an element tells of that element.
+        if let Some(name) = query.beyond(|of, parameter| mask.lets_search(of, parameter)) {
+            return Err(Refused::Request(SearchError::Parameter(name).into()));
+        }
+    }
     let only = enforcer.only_patients(Permission::Search, resource_type);
     let own = own_url(exchange, &query);
     let named = query.patients_named();

@@ -6,6 +6,7 @@
 
 use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::mask::Mask;
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType, VersionId};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::resource::{Location, Resource};
@@ -15,13 +16,14 @@ use chartgate_values::Phi;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
 
 mod patch;
 
-use super::mask::{self, Cleared, clear, decide};
+use super::mask::{self, Cleared, Seen, clear, decide, kept_of};
 use super::session::{Answered, Exchange};
 use super::upstream::{Answer, Change, NotDone};
 use crate::config::{RouteKind, UpdateCreate};
@@ -136,7 +138,10 @@ impl Writing<'_, '_> {
         let had = seen.is_some();
         let before = before(exchange, enforcer, &[Permission::Update], &allowed, &record, seen).await?;
         let replaces = match before {
-            Before::Cleared(version, _) => Some(version),
+            Before::Cleared(version, stored) => {
+                is_seen(exchange, enforcer, Permission::Update, &record, stored.inspect())?;
+                Some(version)
+            }
             Before::Absent => {
                 may_create(exchange, enforcer, resource_type, &draft)?;
                 // RFC 9110 section 13.1.1: If-Match is false where there is nothing.
@@ -161,7 +166,8 @@ impl Writing<'_, '_> {
         let Self { exchange, enforcer, .. } = self;
         let allowed = in_reach(enforcer, Permission::Delete, record.resource_type, interaction)?;
         let before = before(exchange, enforcer, &[Permission::Delete], &allowed, &record, seen).await?;
-        let Before::Cleared(version, _) = before else { return Err(Refused::NotFound) };
+        let Before::Cleared(version, stored) = before else { return Err(Refused::NotFound) };
+        is_seen(exchange, enforcer, Permission::Delete, &record, stored.inspect())?;
         Ok(prepared(exchange, allowed, Leaves::Nothing, None, Some(version)))
     }
 }
@@ -233,6 +239,22 @@ async fn before(
     }
 }
 
+/// Nobody replaces or deletes what they do not see.
+fn is_seen(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    record: &Reference,
+    stored: &Answer,
+) -> Result<(), Refused> {
+    let resource =
+        Resource::parse(&stored.body, record, None).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+    match kept_of(exchange, enforcer, permission, &resource) {
+        None => Ok(()),
+        Some(_) => Err(Refused::Masked),
+    }
+}
+
 fn update_create(exchange: &Exchange<'_>) -> UpdateCreate {
     match &exchange.route.kind {
         RouteKind::Fhir { update_create } => *update_create,
@@ -265,7 +287,7 @@ fn clear_draft(
     permission: Permission,
     resource_type: ResourceType,
     draft: &Draft,
-) -> Result<Cleared<()>, Refused> {
+) -> Result<Cleared<Option<Arc<Mask>>>, Refused> {
     decide(exchange, enforcer, permission, resource_type, draft.value()).map_err(|kept| {
         let (policies, _) = kept.because.reason();
         exchange.record.patients.extend(kept.patients.into_iter().map(Phi::new));
@@ -274,7 +296,7 @@ fn clear_draft(
     })
 }
 
-fn note(exchange: &mut Exchange<'_>, cleared: &Cleared<()>) {
+fn note(exchange: &mut Exchange<'_>, cleared: &Cleared<Option<Arc<Mask>>>) {
     let record = &mut exchange.record;
     let mut patients: BTreeSet<String> = cleared.patients.iter().cloned().collect();
     patients.extend(std::mem::take(&mut record.patients).into_iter().map(Phi::into_exposed));
@@ -334,7 +356,7 @@ fn stored(
     let bases = &exchange.upstream.bases;
     let location = answer.location.as_deref().and_then(|text| Location::parse(text, bases));
     let location = location.filter(|location| location.reference.resource_type == resource_type);
-    let text = match &location {
+    let seen = match &location {
         Some(location) => readable(exchange, enforcer, answer, &location.reference),
         None => None,
     };
@@ -345,13 +367,15 @@ fn stored(
         }
     }
     exchange.record.response.count = Some(1);
-    if let Some(text) = &text {
-        exchange.record.response.bytes = u64::try_from(text.len()).ok();
-        exchange.record.response.digests = vec![Phi::new(mask::digest(text))];
+    if let Some(seen) = &seen {
+        exchange.record.response.bytes = u64::try_from(seen.bytes().len()).ok();
+        exchange.record.response.digests = vec![Phi::new(mask::digest(seen.bytes()))];
     }
     let public = location.map(|location| location.public_url(bases));
     Ok(withheld.map(|answer| {
-        let mut response = mask::record_response(status, &answer, text.unwrap_or_default());
+        // Of what nothing is shown it is not told when it was changed either.
+        let seen = seen.unwrap_or(Seen::Masked(Bytes::new()));
+        let mut response = mask::record_response(status, &answer, &seen);
         if let Some(url) = public.and_then(|url| HeaderValue::from_str(&url).ok()) {
             response.headers_mut().insert(header::LOCATION, url);
         }
@@ -365,8 +389,8 @@ fn readable(
     enforcer: &Enforcer<'_>,
     answer: &Answer,
     record: &Reference,
-) -> Option<Bytes> {
+) -> Option<Seen> {
     let resource = Resource::parse(&answer.body, record, None).ok()?;
     let cleared = clear(exchange, enforcer, Permission::Read, &resource).ok()?;
-    Some(mask::body_of(cleared.view, &answer.body))
+    Some(Seen::of(cleared.view, &answer.body))
 }

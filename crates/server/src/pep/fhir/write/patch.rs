@@ -12,6 +12,7 @@ use chartgate_protocol::smart::scope::Permission;
 use http::StatusCode;
 
 use super::{Before, Leaves, Prepared, Writing, before, clear_draft, in_reach, note, prepared};
+use crate::pep::fhir::mask::kept_of;
 use crate::pep::respond::{Refused, UpstreamFault};
 
 pub(super) async fn prepare(
@@ -31,6 +32,11 @@ pub(super) async fn prepare(
     let Before::Cleared(version, withheld) = before else { return Err(Refused::NotFound) };
     let resource = Resource::parse(&withheld.inspect().body, &record, None)
         .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+    if let Some(mask) = kept_of(exchange, enforcer, Permission::Update, &resource)
+        && !patch.keeps_to(&mask, &resource)
+    {
+        return Err(Refused::Masked);
+    }
     let room = usize::try_from(exchange.route.max_body).unwrap_or(usize::MAX);
     let draft = patch.apply(&resource, room).map_err(Refused::Patch)?.among(pending);
     for permission in both {

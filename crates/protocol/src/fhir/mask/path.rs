@@ -1,0 +1,158 @@
+//! Which element a policy means: `Patient.address`, `Patient.contact.name`, or `*.note` of every type.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::fhir::elements::{Part, is_named};
+
+/// An element of a type, or of all.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct ElementPath {
+    /// `None` for all types.
+    of: Option<String>,
+    /// One at least.
+    steps: Vec<String>,
+}
+
+/// The text names no element that can be removed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NoElement {
+    /// No element of FHIR R4. A letter too few would leave everything in.
+    #[error("`{0}` is no element of FHIR R4, such as `Patient.address` or `*.note`")]
+    Unknown(String),
+    /// A record is no record without it.
+    #[error("`{0}` cannot be removed: it says which record it is")]
+    Stays(String),
+}
+
+impl ElementPath {
+    /// Whether it speaks of this type.
+    pub(super) fn is_of(&self, resource_type: &str) -> bool {
+        self.of.as_deref().is_none_or(|own| own == resource_type)
+    }
+
+    /// The names that lead to it.
+    pub(super) fn steps(&self) -> &[String] {
+        &self.steps
+    }
+
+    /// Whether it lies within the other one, or is it.
+    pub(super) fn is_within(&self, wider: &Self) -> bool {
+        let is_of = wider.of.is_none() || wider.of == self.of;
+        let mut pairs = wider.steps.iter().zip(&self.steps);
+        is_of && wider.steps.len() <= self.steps.len() && pairs.all(|(wide, own)| is_named(wide, own))
+    }
+
+    /// Whether one of it and what these names lead to lies within the other.
+    pub(super) fn meets(&self, names: &[&str]) -> bool {
+        self.steps.iter().zip(names).all(|(own, name)| is_named(own, name) || is_named(name, own))
+    }
+}
+
+impl FromStr for ElementPath {
+    type Err = NoElement;
+
+    fn from_str(text: &str) -> Result<Self, NoElement> {
+        let unknown = || NoElement::Unknown(text.to_owned());
+        let mut steps = text.split('.');
+        let of = match steps.next() {
+            Some("*") => None,
+            Some(name) => Some(name.to_owned()),
+            None => return Err(unknown()),
+        };
+        let steps: Vec<String> = steps.map(str::to_owned).collect();
+        match steps.first().map(String::as_str) {
+            None => return Err(unknown()),
+            Some("id" | "meta" | "resourceType" | "implicitRules") => {
+                return Err(NoElement::Stays(text.to_owned()));
+            }
+            Some(_) => {}
+        }
+        let parts: Vec<Part> = match &of {
+            None => Part::resources().collect(),
+            Some(name) => Part::resources().filter(|part| part.name() == name).collect(),
+        };
+        let found = steps.iter().try_fold(parts, |parts, step| {
+            if matches!(step.as_str(), "extension" | "text") && !parts.is_empty() {
+                return Some(Part::find("Extension").into_iter().collect());
+            }
+            let kinds: Vec<&str> = parts.iter().flat_map(|part| part.inner(step)).collect();
+            let is_element = !kinds.is_empty();
+            is_element.then(|| kinds.into_iter().filter_map(Part::find).collect())
+        });
+        found.map(|_| Self { of, steps }).ok_or_else(unknown)
+    }
+}
+
+impl fmt::Display for ElementPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.of.as_deref().unwrap_or("*"), self.steps.join("."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_that_r4_does_not_have_is_none() {
+        for path in [
+            "Patient.address",
+            "Patient.contact.name",
+            "Observation.value",
+            "*.note",
+            "Patient.extension",
+            "Patient.name.family",
+            "Observation.text",
+            "*.identifier",
+            "Observation.valueQuantity.unit",
+        ] {
+            assert_eq!(path.parse::<ElementPath>().map(|path| path.to_string()).as_deref(), Ok(path));
+        }
+        for path in [
+            "",
+            "Patient",
+            "Patient.",
+            "*",
+            "Patient.adress",
+            "patient.address",
+            "Nonsense.address",
+            "Patient.contact.nme",
+            "Patient.birthDate.year",
+            "Patient.contact.name.x.y",
+            "Patient..name",
+            "HumanName.family",
+            "Patient.contact.",
+            "*.nonsense",
+            "Patient address",
+        ] {
+            assert_eq!(path.parse::<ElementPath>(), Err(NoElement::Unknown(path.to_owned())), "{path}");
+        }
+        for path in ["Patient.id", "*.meta", "Patient.meta.tag", "Observation.resourceType"] {
+            assert_eq!(path.parse::<ElementPath>(), Err(NoElement::Stays(path.to_owned())), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_element_lies_within_what_is_around_it() {
+        let path = |text: &str| text.parse::<ElementPath>().unwrap();
+        for (inner, outer, expected) in [
+            ("Patient.contact.name", "Patient.contact", true),
+            ("Patient.contact", "Patient.contact", true),
+            ("Observation.valueQuantity", "Observation.value", true),
+            ("Observation.note", "*.note", true),
+            ("*.note", "Observation.note", false),
+            ("Patient.contact", "Patient.contact.name", false),
+            ("Patient.name", "Person.name", false),
+        ] {
+            assert_eq!(path(inner).is_within(&path(outer)), expected, "{inner} in {outer}");
+        }
+        assert!(path("Patient.contact.name").meets(&["contact"]));
+        assert!(path("Patient.contact").meets(&["contact", "name", "family"]));
+        assert!(
+            path("Observation.value").meets(&["valueQuantity"])
+                && path("Observation.valueQuantity").meets(&["_valueQuantity"])
+        );
+        assert!(!path("Patient.contact.name").meets(&["contact", "gender"]));
+    }
+}

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::browser::{App, USER_SCOPE};
 use crate::faults::until_recorded;
 use crate::gateway::Gateway;
-use crate::shared;
 use crate::wire::{Answer, Call};
 
 const ADDED: &str = "policies/added.cedar";
@@ -50,7 +49,7 @@ fn labels(resource: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_researcher_gets_findings_by_safe_harbor_and_no_way_back() {
-    let gateway = shared::demo();
+    let gateway = &Gateway::demo("researcher", &[]);
     let patient = gateway.panel("dana")[0];
     let token = token_of(gateway, "remy").await;
     let found = get(gateway, &token, "Observation?_count=500").await;

@@ -9,6 +9,7 @@ pub mod refresh;
 pub mod token_exchange;
 
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::oidc::claims_request::ClaimsRequest;
 use chartgate_protocol::smart::launch::LaunchContext;
@@ -16,6 +17,7 @@ use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::launch::Launch;
+use crate::emergency::EmergencyGrant;
 use crate::ids::{ClientId, GrantId, PatientId, SessionId, Subject};
 
 /// The scope that lets a grant outlive its session. OpenID Connect Core section 11.
@@ -37,6 +39,12 @@ pub struct Grant {
     /// What was granted in detail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorization_details: Vec<AuthorizationDetail>,
+    /// Why records are looked at. What was asked for until its first token; from then on what its tokens say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose_of_use: Option<PurposeOfUse>,
+    /// That it is emergency access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<EmergencyGrant>,
     /// What the client asked for by name of the person. OpenID Connect Core section 5.5.
     #[serde(default, skip_serializing_if = "ClaimsRequest::is_empty")]
     pub claims: ClaimsRequest,

@@ -120,6 +120,13 @@ id!(
     is_opaque
 );
 id!(
+    /// One use of emergency access, as tokens, records and those who review it name it.
+    EmergencyId,
+    "emergency id",
+    "an id of ours",
+    is_opaque
+);
+id!(
     /// One access token. RFC 7519 section 4.1.7. Or one of a trusted issuer's, as [`Subject`] has it.
     Jti,
     "token id",
@@ -257,6 +264,13 @@ impl SessionId {
 }
 
 impl GrantId {
+    /// A fresh one.
+    pub fn random(entropy: &mut dyn Entropy) -> Self {
+        Self(random_id(entropy))
+    }
+}
+
+impl EmergencyId {
     /// A fresh one.
     pub fn random(entropy: &mut dyn Entropy) -> Self {
         Self(random_id(entropy))

@@ -3,6 +3,7 @@
 //! Nothing here opens a socket or a file, reads a clock or draws randomness: what it needs of these it is given.
 
 pub mod client;
+pub mod emergency;
 pub mod grant;
 pub mod ids;
 pub mod issue;
@@ -13,5 +14,6 @@ pub mod pdp;
 pub mod permit;
 pub mod principal;
 pub mod profile;
+pub mod purpose;
 pub mod session;
 pub mod token;

@@ -7,6 +7,7 @@ mod approvals;
 mod care;
 pub(crate) mod client;
 mod clients;
+mod emergency;
 mod explain;
 mod invitations;
 mod keys;
@@ -17,7 +18,8 @@ mod users;
 
 use std::sync::Arc;
 
-use chartgate_access::ids::{ClientId, IdError, PatientId, Role, SessionId, Subject};
+use chartgate_access::emergency::Disposition;
+use chartgate_access::ids::{ClientId, EmergencyId, IdError, PatientId, Role, SessionId, Subject};
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::{AppendError, Journal, Recorded};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
@@ -35,6 +37,7 @@ use crate::live::approvals::{Approvals, Decision};
 use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
+use crate::live::emergency::Emergencies;
 use crate::live::keys::{KeyError, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::trusted_issuers::LiveIssuers;
@@ -114,6 +117,19 @@ pub(crate) enum Command {
     },
     /// Why a request would be allowed or denied.
     PolicyExplain(Box<Supposed>),
+    EmergencyList,
+    EmergencyShow {
+        id: EmergencyId,
+    },
+    EmergencyReview {
+        id: EmergencyId,
+        reviewer: Subject,
+        disposition: Disposition,
+        note: String,
+    },
+    EmergencyEnd {
+        id: EmergencyId,
+    },
     ApprovalList,
     ApprovalDecide {
         auth_req_id: String,
@@ -164,6 +180,7 @@ pub(crate) struct Administrator {
     pub(crate) issuers: Arc<LiveIssuers>,
     pub(crate) approvals: Arc<Approvals>,
     pub(crate) apps: Arc<Apps>,
+    pub(crate) emergencies: Arc<Emergencies>,
     /// Whether it may answer for people.
     pub(crate) command_line: CommandLine,
     pub(crate) care: Arc<LiveCare>,
@@ -211,6 +228,12 @@ impl Administrator {
             Command::SessionEnd { id } => self.end_session(by, id).await,
             Command::TokenRevoke { token } => self.revoke_token(by, &token).await,
             Command::PolicyExplain(supposed) => self.explain(by, *supposed).await,
+            Command::EmergencyList => self.list_emergencies(by).await,
+            Command::EmergencyShow { id } => self.show_emergency(by, &id).await,
+            Command::EmergencyReview { id, reviewer, disposition, note } => {
+                self.review_emergency(by, &id, &reviewer, disposition, &note).await
+            }
+            Command::EmergencyEnd { id } => self.end_emergency(by, &id).await,
             Command::ApprovalList => self.list_approvals(),
             Command::ApprovalDecide { auth_req_id, decision } => self.decide(by, auth_req_id, decision).await,
             Command::AuditRead { what, question } => self.note_audit_read(by, &what, &question).await,

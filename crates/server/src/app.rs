@@ -24,6 +24,7 @@ use crate::live::approvals::{self, Approvals};
 use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
+use crate::live::emergency::{self, Emergencies};
 use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::proofs::{Bases, Proofs};
@@ -34,6 +35,7 @@ use crate::log::Log;
 use crate::net::client::egress::Egress;
 use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
+use crate::notices::Notices;
 use crate::passwords::Passwords;
 use crate::pep::{Streams, Watched};
 use crate::secrets::Secrets;
@@ -56,10 +58,12 @@ pub(crate) struct App {
     issuers: Arc<LiveIssuers>,
     approvals: Arc<Approvals>,
     apps: Arc<Apps>,
+    emergencies: Arc<Emergencies>,
     egress: Arc<Egress>,
     proofs: Arc<Proofs>,
     status_lists: Arc<StatusLists>,
     pub(crate) back_channel_logout: Arc<BackChannelLogout>,
+    pub(crate) notices: Arc<Notices>,
     care: Arc<LiveCare>,
     passwords: Arc<Passwords>,
     master: MasterKey,
@@ -115,6 +119,14 @@ impl App {
             timeouts: config.sessions,
             clock: Arc::clone(&clock),
         });
+        let emergencies = Arc::new(Emergencies {
+            config: config.emergency.clone(),
+            store: Arc::clone(&store),
+            policies: Arc::clone(&policies),
+            cut_offs: Arc::clone(&cut_offs),
+            seal: secrets.master.derive(emergency::PURPOSE)?,
+            clock: Arc::clone(&clock),
+        });
         let issuers = Arc::new(LiveIssuers::default());
         issuers.replace(Arc::new(TrustedIssuers::new(&config.trusted_issuers)?));
         let status_lists = Arc::new(StatusLists {
@@ -133,6 +145,15 @@ impl App {
             clock: Arc::clone(&clock),
             egress: Arc::clone(&egress),
         });
+        let notices = Arc::new(Notices {
+            issuer: config.issuer.clone(),
+            emergencies: Arc::clone(&emergencies),
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            journal: log.journal.clone(),
+            clock: Arc::clone(&clock),
+            egress: Arc::clone(&egress),
+        });
         let administrator = Arc::new(Administrator {
             issuer: config.issuer.clone(),
             timeouts: config.sessions,
@@ -141,6 +162,7 @@ impl App {
             issuers: Arc::clone(&issuers),
             approvals: Arc::clone(&approvals),
             apps: Arc::clone(&apps),
+            emergencies: Arc::clone(&emergencies),
             command_line: config.approvals.command_line,
             policies: Arc::clone(&policies),
             care: Arc::clone(&care),
@@ -163,10 +185,12 @@ impl App {
             administrator,
             status_lists,
             back_channel_logout,
+            notices,
             keys,
             issuers,
             approvals,
             apps,
+            emergencies,
             egress,
             proofs,
             care,

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post};
+use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
 use chartgate_values::Clock;
@@ -40,6 +41,7 @@ use crate::live::approvals::Approvals;
 use crate::live::apps::Apps;
 use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
+use crate::live::emergency::Emergencies;
 use crate::live::keys::KeyRing;
 use crate::live::proofs::Proofs;
 use crate::live::sessions::LiveSessions;
@@ -62,6 +64,8 @@ pub(crate) struct AuthorizationServer {
     pub(crate) routes: Arc<[Route]>,
     pub(crate) store: Arc<Store>,
     pub(crate) apps: Arc<Apps>,
+    pub(crate) emergencies: Arc<Emergencies>,
+    pub(crate) purposes: Arc<Purposes>,
     pub(crate) documents: Documents,
     /// Who may register, and what they may have.
     pub(crate) registration: Registration,

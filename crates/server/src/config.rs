@@ -5,9 +5,11 @@
 mod approvals;
 mod audit;
 mod egress;
+mod emergency;
 mod keys;
 mod lifetimes;
 mod listen;
+mod purpose_of_use;
 mod registration;
 mod route;
 mod section;
@@ -21,11 +23,13 @@ mod upstream_auth;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 
 pub(crate) use approvals::{Approvals, CommandLine};
 pub(crate) use audit::{Audit, Durability};
 pub(crate) use egress::Egress;
+pub(crate) use emergency::{Emergency, Mail};
 pub(crate) use keys::MasterKeySource;
 pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, SigningKeys, Tokens};
 pub(crate) use listen::{Listen, Network};
@@ -63,6 +67,9 @@ pub(crate) struct Config {
     /// Whose tokens are believed beside our own.
     pub(crate) trusted_issuers: Vec<TrustedIssuer>,
     pub(crate) approvals: Approvals,
+    pub(crate) emergency: Emergency,
+    /// Why who may look at records.
+    pub(crate) purposes: Arc<Purposes>,
     /// Clients that register themselves.
     pub(crate) registration: Registration,
     /// Where calls may go that others asked for.
@@ -134,6 +141,10 @@ impl Config {
         policy.finish(reading);
         let section = root.table(reading, "approvals");
         let approvals = Approvals::read(reading, section);
+        let section = root.table(reading, "emergency");
+        let emergency = Emergency::read(reading, section);
+        let section = root.table(reading, "purpose_of_use");
+        let purposes = Arc::new(purpose_of_use::read(reading, section));
         let section = root.table(reading, "registration");
         let registration = Registration::read(reading, section);
         let section = root.table(reading, "egress");
@@ -175,6 +186,8 @@ impl Config {
             routes: routes.into(),
             trusted_issuers,
             approvals,
+            emergency,
+            purposes,
             registration,
             egress,
             file: PathBuf::new(),

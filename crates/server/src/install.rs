@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, Consent, GrantType};
+use chartgate_protocol::oauth::authorization_details::DetailType;
 use serde_json::Value;
 
 use crate::admin::{Administrator, Command, NewUser, Operator};
@@ -16,12 +17,14 @@ use crate::registration::NewClient;
 use crate::secrets::Secrets;
 
 /// The policy pack that comes with us.
-const POLICIES: [(&str, &str); 11] = [
+const POLICIES: [(&str, &str); 13] = [
     ("schema.cedarschema", include_str!("../../../policies/schema.cedarschema")),
     ("administrator.cedar", include_str!("../../../policies/administrator.cedar")),
     ("billing.cedar", include_str!("../../../policies/billing.cedar")),
     ("endpoints.cedar", include_str!("../../../policies/endpoints.cedar")),
     ("nurse.cedar", include_str!("../../../policies/nurse.cedar")),
+    ("emergency.cedar", include_str!("../../../policies/emergency.cedar")),
+    ("purpose.cedar", include_str!("../../../policies/purpose.cedar")),
     ("patient.cedar", include_str!("../../../policies/patient.cedar")),
     ("physician.cedar", include_str!("../../../policies/physician.cedar")),
     ("researcher.cedar", include_str!("../../../policies/researcher.cedar")),
@@ -90,7 +93,10 @@ pub(crate) fn terminal_client() -> anyhow::Result<Command> {
         jwks: None,
         roles: BTreeSet::new(),
         consent: Some(Consent::Ask),
-        options: ClientOptions::default(),
+        options: ClientOptions {
+            authorization_details_types: BTreeSet::from([DetailType::EmergencyAccess]),
+            ..ClientOptions::default()
+        },
     })))
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod care;
 pub(crate) mod client_keys;
 pub(crate) mod client_origins;
 pub(crate) mod cut_offs;
+pub(crate) mod emergency;
 pub(crate) mod hints;
 pub(crate) mod keys;
 pub(crate) mod policies;

@@ -5,11 +5,14 @@ mod account;
 mod apps;
 mod consent;
 mod device;
+mod emergency;
 mod encounter;
 mod end_session;
 mod enrol;
 mod form;
+mod own_emergencies;
 mod patient;
+mod reviews;
 mod sign_in;
 mod wishes;
 
@@ -20,6 +23,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::response::Response;
 use axum::routing::{get, post};
 use chartgate_access::grant::authorization_code::PendingAuthorization;
+use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
 use chartgate_protocol::oauth::error::ErrorCode;
@@ -31,6 +35,7 @@ use crate::directory::PatientDirectory;
 use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
+use crate::live::emergency::Emergencies;
 use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
@@ -47,6 +52,8 @@ pub(crate) struct Login {
     pub(crate) apps: Arc<Apps>,
     pub(crate) care: Arc<LiveCare>,
     pub(crate) policies: Arc<LivePolicies>,
+    pub(crate) purposes: Arc<Purposes>,
+    pub(crate) emergencies: Arc<Emergencies>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
@@ -80,6 +87,10 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/login/patient", get(patient::page).post(patient::submit))
         .route("/login/encounter", get(encounter::page).post(encounter::submit))
         .route("/login/consent", get(consent::page).post(consent::submit))
+        .route("/login/emergency", get(emergency::page).post(emergency::submit))
+        .route("/emergency", get(own_emergencies::page).post(own_emergencies::end))
+        .route("/emergency/reviews", get(reviews::list))
+        .route("/emergency/review", get(reviews::page).post(reviews::submit))
         .route("/login/enrol", get(enrol::page).post(enrol::submit))
         .route("/device", get(device::page).post(device::submit))
         .route("/account", get(account::page))

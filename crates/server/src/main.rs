@@ -18,6 +18,7 @@ mod log;
 mod log_tiles;
 mod login;
 mod net;
+mod notices;
 mod pages;
 mod passwords;
 mod pep;

@@ -120,6 +120,7 @@ pub(crate) async fn run(
     tokio::spawn(socket::serve(commands, Arc::clone(&app.administrator), stopped.clone()));
 
     tokio::spawn(Arc::clone(&app.back_channel_logout).run(stopped.clone()));
+    tokio::spawn(Arc::clone(&app.notices).run(stopped.clone()));
 
     record(&app, Event::Started, &[]).await?;
     tracing::info!(issuer = app.config.issuer, "serving");

@@ -7,6 +7,7 @@ use chartgate_protocol::jose::{Algorithm, Thumbprint};
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::dpop::{ProofError, check_announced};
 use chartgate_protocol::oauth::pkce::{CodeChallenge, VerifierError};
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::oidc::claims_request::ClaimsRequest;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::Grant;
 use super::launch::Launch;
 use crate::client::Client;
+use crate::emergency::{Declared, EmergencyGrant};
 use crate::ids::{ClientId, GrantId, PatientId, Subject};
 use crate::login::steps::Approved;
 
@@ -38,6 +40,12 @@ pub struct PendingAuthorization {
     /// What it asked for in detail, which the client may have.
     #[serde(default)]
     pub authorization_details: Vec<AuthorizationDetail>,
+    /// Why records are to be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose_of_use: Option<PurposeOfUse>,
+    /// What its person said and showed, where emergency access is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<Declared>,
     /// Where the tokens are to be good.
     pub audience: String,
     /// The key that whoever redeems what comes of it has to prove.
@@ -253,8 +261,24 @@ impl PendingAuthorization {
 
     /// What an approved request becomes.
     #[must_use]
-    pub fn into_approval(self, approved: Approved, id: GrantId, now: Timestamp) -> Approval {
+    pub fn into_approval(
+        mut self,
+        approved: Approved,
+        id: GrantId,
+        emergency_for: Duration,
+        now: Timestamp,
+    ) -> Approval {
         let Approved { subject, session, auth_time, amr, scope, patient, encounter } = approved;
+        let emergency = self.emergency.map(|declared| {
+            for detail in &mut self.authorization_details {
+                if let AuthorizationDetail::EmergencyAccess(access) = detail {
+                    access.identifier = Some(declared.id.to_string());
+                    access.reason = Some(declared.reason);
+                }
+            }
+            self.purpose_of_use = Some(declared.reason.purpose());
+            EmergencyGrant { id: declared.id, until: now.plus(emergency_for) }
+        });
         let picked = encounter.map(Launch::of_encounter);
         let offline = scope.contains(super::OFFLINE_ACCESS);
         let grant = Grant {
@@ -264,6 +288,8 @@ impl PendingAuthorization {
             session: (!offline).then_some(session),
             scope,
             authorization_details: self.authorization_details,
+            purpose_of_use: self.purpose_of_use,
+            emergency,
             claims: self.claims,
             audience: self.audience,
             patient,
@@ -338,6 +364,8 @@ mod tests {
                 session: None,
                 scope: "openid".parse().unwrap(),
                 authorization_details: Vec::new(),
+                purpose_of_use: None,
+                emergency: None,
                 claims: ClaimsRequest::default(),
                 audience: "https://g/fhir".into(),
                 patient: None,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chartgate_protocol::jose::Thumbprint;
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::{Level, SmartScope};
 use chartgate_values::Timestamp;
@@ -34,6 +35,9 @@ pub struct BackchannelRequest {
     pub scope: ScopeSet,
     /// Where its tokens are to be good.
     pub audience: String,
+    /// Why records are to be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose_of_use: Option<PurposeOfUse>,
     /// What both screens show, so that the person knows which question they answer.
     pub binding_message: Option<String>,
     /// The key that the client proved when it asked, and has to prove when it polls.
@@ -112,6 +116,8 @@ impl BackchannelRequest {
             session: None,
             scope: self.scope.clone(),
             authorization_details: Vec::new(),
+            purpose_of_use: self.purpose_of_use,
+            emergency: None,
             claims: chartgate_protocol::oidc::claims_request::ClaimsRequest::default(),
             audience: self.audience.clone(),
             patient: user.fhir_user.as_ref().and_then(|own| own.patient()),
@@ -150,6 +156,7 @@ mod tests {
             subject: "dana".parse().unwrap(),
             scope: "openid".parse().unwrap(),
             audience: "https://g/fhir".into(),
+            purpose_of_use: None,
             binding_message: None,
             dpop_jkt: None,
             notification_token: None,

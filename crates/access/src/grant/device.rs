@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chartgate_protocol::jose::Thumbprint;
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub struct DeviceAuthorization {
     pub scope: ScopeSet,
     /// Where its tokens are to be good.
     pub audience: String,
+    /// Why records are to be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose_of_use: Option<PurposeOfUse>,
     /// The key that it proved when it asked, and has to prove when it polls.
     pub dpop_jkt: Option<Thumbprint>,
     /// The address that it asked from, for its person to know.
@@ -67,6 +71,7 @@ mod tests {
             client_id: "tv".parse().unwrap(),
             scope: "openid".parse().unwrap(),
             audience: "https://g/fhir".into(),
+            purpose_of_use: None,
             dpop_jkt: None,
             asked_from: "192.0.2.1".into(),
             asked_at: Timestamp::from_unix(1000),
@@ -82,6 +87,8 @@ mod tests {
             session: None,
             scope: "openid".parse().unwrap(),
             authorization_details: Vec::new(),
+            purpose_of_use: None,
+            emergency: None,
             claims: chartgate_protocol::oidc::claims_request::ClaimsRequest::default(),
             audience: "https://g/fhir".into(),
             patient: None,

@@ -22,7 +22,10 @@ pub struct Choice {
 #[must_use]
 pub fn choices(scope: &ScopeSet, details: &[AuthorizationDetail]) -> Vec<Choice> {
     let in_detail = |name: &String| {
-        details.iter().any(|AuthorizationDetail::FhirRecords(records)| records.datatypes.contains(name))
+        details.iter().any(|detail| match detail {
+            AuthorizationDetail::FhirRecords(records) => records.datatypes.contains(name),
+            AuthorizationDetail::EmergencyAccess(_) => true,
+        })
     };
     let smart: Vec<SmartScope> = scope.iter().filter_map(|token| token.parse().ok()).collect();
     let mut choices: Vec<Choice> = Vec::new();

@@ -1,11 +1,13 @@
 //! From an authorization request to an approved grant, one page at a time.
 
 use chartgate_protocol::fhir::name::ResourceId;
+use chartgate_protocol::oauth::authorization_details::EmergencyAccess;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::{Level, SmartScope};
 use chartgate_values::Timestamp;
 
 use crate::client::{AuthMethod, Client, Consent};
+use crate::emergency::{self, Declared};
 use crate::grant::authorization_code::{
     AskAgain, ConsentGiven, EncounterPick, PendingAuthorization, ReplyTo,
 };
@@ -28,6 +30,8 @@ pub enum Step {
     PickEncounter,
     /// Say whether the app may.
     Consent,
+    /// Say why it is an emergency, and show again who you are.
+    Emergency,
     /// Nothing: the grant is approved.
     Done(Approved),
 }
@@ -85,6 +89,9 @@ pub fn next(
     if pending.about.as_ref().is_some_and(|about| *about != user.name) {
         return Step::SignIn;
     }
+    if let Some(asked) = emergency::asked(&pending.authorization_details) {
+        return emergency_step(pending, asked, SignedIn { user, session });
+    }
     let scope = sayable_of(user, pending, &grantable_by_a_person(&pending.scope));
     let picked = patient_of(pending, user).filter(|_| needs_patient(&scope));
     let patient = launch.and_then(|launch| launch.patient.clone()).or(picked);
@@ -122,6 +129,21 @@ pub fn next(
         scope,
         patient,
         encounter,
+    })
+}
+
+/// Emergency access has a page of its own, which is its consent as well. What somebody declared there counts for them alone.
+fn emergency_step(pending: &PendingAuthorization, asked: &EmergencyAccess, by: SignedIn<'_>) -> Step {
+    let declared: Option<&Declared> = pending.emergency.as_ref().filter(|said| said.by == by.user.name);
+    let (Some(declared), Ok(patient)) = (declared, asked.patient.parse()) else { return Step::Emergency };
+    Step::Done(Approved {
+        subject: by.user.name.clone(),
+        session: by.session.id.clone(),
+        auth_time: declared.at,
+        amr: by.session.amr.clone(),
+        scope: emergency::scope_beside(&pending.scope),
+        patient: Some(patient),
+        encounter: None,
     })
 }
 

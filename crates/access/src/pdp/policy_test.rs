@@ -94,6 +94,8 @@ pub enum RelationName {
     Own,
     /// See [`Relation::Panel`].
     Panel,
+    /// See [`Relation::Emergency`].
+    Emergency,
     /// See [`Relation::Other`].
     Other,
 }
@@ -217,6 +219,7 @@ impl From<RelationName> for Relation {
             RelationName::Nobody => Self::Nobody,
             RelationName::Own => Self::Own,
             RelationName::Panel => Self::Panel,
+            RelationName::Emergency => Self::Emergency,
             RelationName::Other => Self::Other,
         }
     }

@@ -13,6 +13,8 @@ pub enum Relation {
     Own,
     /// Every patient whom the record concerns is in the caller's care.
     Panel,
+    /// It is the one patient's alone to whose record the caller has emergency access, and stands to them in no other way.
+    Emergency,
     /// Some patient is neither, or it cannot be told whose record it is.
     Other,
 }
@@ -36,6 +38,19 @@ pub enum Belongs {
 }
 
 impl Relation {
+    /// The same for a caller with emergency access to this patient.
+    #[must_use]
+    pub fn in_emergency(self, record: &Belongs, patient: Option<&PatientId>) -> Self {
+        match (self, record) {
+            (Self::Other, Belongs::To(patients))
+                if !patients.is_empty() && patients.iter().all(|p| Some(p) == patient) =>
+            {
+                Self::Emergency
+            }
+            (Self::Nobody | Self::Own | Self::Panel | Self::Emergency | Self::Other, _) => self,
+        }
+    }
+
     /// The name that policies use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -43,6 +58,7 @@ impl Relation {
             Self::Nobody => "nobody",
             Self::Own => "own",
             Self::Panel => "panel",
+            Self::Emergency => "emergency",
             Self::Other => "other",
         }
     }
@@ -67,6 +83,23 @@ mod tests {
 
     fn ids(ids: &[&str]) -> BTreeSet<PatientId> {
         ids.iter().map(|id| id.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn emergency_access_is_to_what_is_one_patients_alone() {
+        let (p, q): (PatientId, PatientId) = ("p".parse().unwrap(), "q".parse().unwrap());
+        let find = |belongs: Belongs, panel: &[&str], patient| {
+            Relation::find(&belongs, None, &ids(panel)).in_emergency(&belongs, patient)
+        };
+        let of = |all: &[&str]| Belongs::To(ids(all));
+        assert_eq!(find(of(&["p"]), &[], Some(&p)), Relation::Emergency);
+        assert_eq!(find(of(&["p"]), &["p"], Some(&p)), Relation::Panel);
+        assert_eq!(find(of(&["p"]), &[], Some(&q)), Relation::Other);
+        assert_eq!(find(of(&["p"]), &[], None), Relation::Other);
+        assert_eq!(find(of(&["p", "q"]), &[], Some(&p)), Relation::Other);
+        assert_eq!(find(of(&[]), &[], Some(&p)), Relation::Other);
+        assert_eq!(find(Belongs::Unknown, &[], Some(&p)), Relation::Other);
+        assert_eq!(find(Belongs::ToNobody, &[], Some(&p)), Relation::Nobody);
     }
 
     #[test]

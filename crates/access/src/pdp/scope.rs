@@ -57,7 +57,7 @@ impl Caller {
                 (Level::Patient | Level::User | Level::System, _) => {}
             }
         }
-        if self.details.iter().any(|detail| detail.covers(permission, resource_type)) {
+        if self.details.records.iter().any(|detail| detail.covers(permission, resource_type)) {
             reach = Reach::NamedPatients;
         }
         reach
@@ -72,7 +72,8 @@ impl Caller {
     ) -> impl Iterator<Item = &PatientId> {
         let mut scopes = self.covering(permission, resource_type, which);
         let in_context = scopes.any(|scope| scope.level == Level::Patient);
-        let details = self.details.iter().filter(move |detail| detail.covers(permission, resource_type));
+        let details =
+            self.details.records.iter().filter(move |detail| detail.covers(permission, resource_type));
         self.patient.iter().filter(move |_| in_context).chain(details.flat_map(RecordsOf::patients))
     }
 
@@ -105,7 +106,7 @@ impl Caller {
         if scopes().all(|scope| scope.constraints.is_empty()) {
             return Constrained::No;
         }
-        let detailed = self.details.iter().any(|detail| detail.covers(permission, resource_type));
+        let detailed = self.details.records.iter().any(|detail| detail.covers(permission, resource_type));
         if detailed || scopes().any(|scope| scope.constraints.is_empty()) {
             return Constrained::InPart;
         }
@@ -157,6 +158,7 @@ mod tests {
     use chartgate_protocol::json;
     use proptest::prelude::*;
 
+    use super::super::caller::Details;
     use super::*;
     use crate::pdp::caller::Facts;
 
@@ -173,7 +175,7 @@ mod tests {
             },
             smart: scopes.iter().map(|s| s.parse().unwrap()).collect(),
             scopes: BTreeSet::new(),
-            details: Vec::new(),
+            details: Details::default(),
             patient: patient.map(|p| p.parse().unwrap()),
             fhir_user: None,
         }

@@ -8,6 +8,7 @@ use chartgate_protocol::jose::claims::{
     AccessTokenClaims, Audience, Confirmation, IdTokenClaims, Identifier, NumericDate,
 };
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::oidc::claims_request::AskedClaim;
 use chartgate_values::Timestamp;
@@ -69,6 +70,7 @@ impl Mint<'_> {
             patient: grant.patient.as_ref().map(|p| claim("patient", p.as_str())).transpose()?,
             encounter: encounter(grant).map(|e| claim("encounter", e.as_str())).transpose()?,
             authorization_details: details(&grant.authorization_details)?,
+            purpose_of_use: grant.purpose_of_use.map(|p| claim("purpose_of_use", p.code())).transpose()?,
             ..self.bare(user.name.as_str(), grant.client_id.as_str(), &grant.audience, scope)?
         })
     }
@@ -106,11 +108,13 @@ impl Mint<'_> {
         client: &Client,
         audience: &str,
         scope: &ScopeSet,
+        purpose: Option<PurposeOfUse>,
     ) -> Result<AccessTokenClaims, NotAClaim> {
         let id = client.client_id.as_str();
         let roles =
             client.roles.iter().map(|role| claim("roles", role.as_str())).collect::<Result<_, _>>()?;
-        Ok(AccessTokenClaims { roles, ..self.bare(id, id, audience, scope)? })
+        let purpose_of_use = purpose.map(|p| claim("purpose_of_use", p.code())).transpose()?;
+        Ok(AccessTokenClaims { roles, purpose_of_use, ..self.bare(id, id, audience, scope)? })
     }
 
     /// The ID token beside a person's access token. OpenID Connect Core section 2.

@@ -14,6 +14,8 @@ pub struct Filter {
     pub patient: Option<Phi<String>>,
     /// The actor's client.
     pub client: Option<String>,
+    /// The grant by which it was done.
+    pub grant: Option<String>,
     /// The kind of act.
     pub event: Option<Event>,
     /// The action.
@@ -33,6 +35,7 @@ impl Filter {
     pub(super) fn admits_clear(&self, record: &Record) -> bool {
         matches(self.user.as_ref(), record.actor.sub.as_ref())
             && matches(self.client.as_ref(), record.actor.client_id.as_ref())
+            && matches(self.grant.as_ref(), record.grant.as_ref())
             && matches(self.action.as_ref(), record.action.as_ref())
             && matches(self.event.as_ref(), Some(&record.event))
             && matches(self.outcome.as_ref(), Some(&record.outcome))

@@ -87,6 +87,18 @@ named! {
         SessionEnded = "session.end",
         /// A client is told that a session ended, or was told in vain.
         LogoutTold = "logout.tell",
+        /// A person asked for emergency access.
+        EmergencyRequested = "emergency.request",
+        /// They got it.
+        EmergencyGranted = "emergency.grant",
+        /// It was ended before its time.
+        EmergencyEnded = "emergency.end",
+        /// Somebody reviewed it.
+        EmergencyReviewed = "emergency.review",
+        /// Uses of emergency access were looked at.
+        EmergencyRead = "emergency.read",
+        /// A privacy officer is told of emergency access, or was told in vain.
+        EmergencyTold = "emergency.tell",
         /// A client pushed an authorization request.
         RequestPushed = "authorization.push",
         /// A device asked for its person.

@@ -36,12 +36,12 @@ pub enum IssueType {
     Exception,
 }
 
-/// An `OperationOutcome` with one issue.
+/// An `OperationOutcome`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct OperationOutcome {
     #[serde(rename = "resourceType")]
     resource_type: &'static str,
-    issue: [Issue; 1],
+    issue: Vec<Issue>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -49,6 +49,15 @@ struct Issue {
     severity: &'static str,
     code: IssueType,
     diagnostics: String,
+}
+
+impl Issue {
+    fn of_emergency(place: &str) -> Self {
+        let diagnostics = format!(
+            "if you have to see the record of a patient who is not in your care in an emergency, there is {place}"
+        );
+        Self { severity: "information", code: IssueType::Suppressed, diagnostics }
+    }
 }
 
 /// The body of every 404 about a record: the same bytes whether it does not exist or may not be seen.
@@ -60,7 +69,22 @@ impl OperationOutcome {
     #[must_use]
     pub fn new(code: IssueType, diagnostics: &str) -> Self {
         let issue = Issue { severity: "error", code, diagnostics: diagnostics.to_owned() };
-        Self { resource_type: "OperationOutcome", issue: [issue] }
+        Self { resource_type: "OperationOutcome", issue: vec![issue] }
+    }
+
+    /// What stands in place of [`NOT_FOUND`] for whoever may have emergency access, whether there is such a record or not.
+    /// HL7 FHIR 4.0.1 security.html#break-the-glass.
+    #[must_use]
+    pub fn not_found_or_emergency(place: &str) -> Self {
+        let mut outcome = Self::new(IssueType::NotFound, "no such resource");
+        outcome.issue.push(Issue::of_emergency(place));
+        outcome
+    }
+
+    /// The same beside a search that finds nothing.
+    #[must_use]
+    pub fn emergency(place: &str) -> Self {
+        Self { resource_type: "OperationOutcome", issue: vec![Issue::of_emergency(place)] }
     }
 
     /// The outcome as JSON.

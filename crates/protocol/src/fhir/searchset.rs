@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::base::BaseUrls;
 use super::bundle::{self, Link, Links, NextPage, Released};
 use super::name::{ResourceId, ResourceType};
+use super::outcome::OperationOutcome;
 use super::reference::{Reference, references_in};
 use super::resource::{BadAnswer, MAX_DEPTH, Resource};
 use super::view::View;
@@ -59,9 +60,15 @@ pub enum Disposition<'a, N> {
 }
 
 impl<N> Released<N> {
-    /// The answer to a search that can find nothing.
+    /// The answer to a search that can find nothing, with an outcome for whoever asked.
     #[must_use]
-    pub fn nothing(own: &str) -> Self {
+    pub fn nothing(own: &str, outcome: Option<&OperationOutcome>) -> Self {
+        let outcome = outcome.and_then(|outcome| serde_json::value::to_raw_value(outcome).ok());
+        let entry = outcome.map(|outcome| Entry {
+            full_url: None,
+            resource: Cow::Owned(outcome),
+            search: Search { mode: "outcome" },
+        });
         let link = Links { own, next: None }.written();
         let bundle = Bundle {
             resource_type: "Bundle",
@@ -69,7 +76,7 @@ impl<N> Released<N> {
             kind: "searchset",
             total: Some(0),
             link,
-            entry: Vec::new(),
+            entry: entry.into_iter().collect(),
         };
         let body = serde_json::to_string(&bundle).unwrap_or_default();
         Self { body, released: 0, withheld: 0, dropped: 0, notes: Vec::new() }
@@ -198,7 +205,7 @@ impl<'a, N> Out<'a, N> {
         bases: &BaseUrls,
     ) {
         self.entries.push(Entry {
-            full_url: format!("{}/{}", bases.public, view.renamed().unwrap_or(resource.reference())),
+            full_url: Some(format!("{}/{}", bases.public, view.renamed().unwrap_or(resource.reference()))),
             resource: view.into_raw(raw),
             search: Search { mode },
         });
@@ -291,8 +298,8 @@ struct Bundle<'a> {
 
 #[derive(Serialize)]
 struct Entry<'a> {
-    #[serde(rename = "fullUrl")]
-    full_url: String,
+    #[serde(rename = "fullUrl", skip_serializing_if = "Option::is_none")]
+    full_url: Option<String>,
     resource: Cow<'a, RawValue>,
     search: Search,
 }

@@ -6,6 +6,7 @@ use chartgate_values::Secret;
 use super::authorization_details::{AuthorizationDetail, MalformedDetails};
 use super::error::ErrorCode;
 use super::pkce::CodeChallenge;
+use super::purpose_of_use::{PurposeOfUse, UnknownPurpose};
 use super::response_mode::ResponseMode;
 use super::scope::ScopeSet;
 use crate::form::Form;
@@ -47,6 +48,8 @@ pub struct AuthorizationRequest {
     pub scope: ScopeSet,
     /// What it wants to do in detail: RFC 9396.
     pub authorization_details: Vec<AuthorizationDetail>,
+    /// Why records are to be looked at.
+    pub purpose_of_use: Option<PurposeOfUse>,
     /// How the answer reaches the client.
     pub response_mode: ResponseMode,
     /// PKCE, method S256.
@@ -115,6 +118,9 @@ pub enum RequestError {
     /// OpenID Connect Core section 5.5.
     #[error(transparent)]
     Claims(#[from] MalformedClaims),
+    /// There is no such purpose.
+    #[error(transparent)]
+    Purpose(#[from] UnknownPurpose),
     /// RFC 9449 section 10.
     #[error("dpop_jkt is not a base64url SHA-256 digest")]
     DpopJkt,
@@ -149,6 +155,7 @@ impl RequestError {
             | Self::MaxAge
             | Self::Launch
             | Self::Claims(_)
+            | Self::Purpose(_)
             | Self::DpopJkt
             | Self::TooLong => ErrorCode::InvalidRequest,
         }
@@ -206,6 +213,7 @@ impl AuthorizationRequest {
         let details = form.get("authorization_details").map(AuthorizationDetail::read).transpose()?;
         Ok(Self {
             authorization_details: details.unwrap_or_default(),
+            purpose_of_use: form.get("purpose_of_use").map(str::parse).transpose()?,
             response_mode,
             code_challenge: challenge(form)?,
             resource: resource(form)?,

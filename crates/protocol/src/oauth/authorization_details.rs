@@ -1,6 +1,8 @@
 //! What a client asks for in detail, where scopes say too little: whose records, which of them, what to do with them.
 //! RFC 9396.
 
+mod emergency;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +13,8 @@ use crate::fhir::name::{ResourceId, ResourceType};
 use crate::json;
 use crate::smart::scope::Permission;
 
+pub use emergency::{EmergencyAccess, EmergencyReason, UnknownReason};
+
 /// One thing that a client asks for. RFC 9396 section 2: its `type` says what its other members may be.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
@@ -18,6 +22,9 @@ pub enum AuthorizationDetail {
     /// Records of patients that are named.
     #[serde(rename = "fhir_records")]
     FhirRecords(FhirRecords),
+    /// The whole record of one patient, past the usual limits.
+    #[serde(rename = "emergency_access")]
+    EmergencyAccess(EmergencyAccess),
 }
 
 /// A type of details, as clients are registered for it. RFC 9396 section 10.
@@ -26,6 +33,9 @@ pub enum DetailType {
     /// [`AuthorizationDetail::FhirRecords`].
     #[serde(rename = "fhir_records")]
     FhirRecords,
+    /// [`AuthorizationDetail::EmergencyAccess`].
+    #[serde(rename = "emergency_access")]
+    EmergencyAccess,
 }
 
 /// Records of patients that are named: of these types, for these acts, at these places.
@@ -112,6 +122,7 @@ impl AuthorizationDetail {
     pub fn kind(&self) -> DetailType {
         match self {
             Self::FhirRecords(_) => DetailType::FhirRecords,
+            Self::EmergencyAccess(_) => DetailType::EmergencyAccess,
         }
     }
 
@@ -120,6 +131,7 @@ impl AuthorizationDetail {
     pub fn locations(&self) -> &BTreeSet<String> {
         match self {
             Self::FhirRecords(records) => &records.locations,
+            Self::EmergencyAccess(access) => &access.locations,
         }
     }
 }
@@ -140,12 +152,12 @@ impl Action {
 
 impl DetailType {
     /// All of them, by name.
-    pub const NAMES: &'static [&'static str] = &["fhir_records"];
+    pub const NAMES: &'static [&'static str] = &["emergency_access", "fhir_records"];
 }
 
 /// There is no such type of details.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not a type of authorization details; there is fhir_records")]
+#[error("not a type of authorization details; there are emergency_access and fhir_records")]
 pub struct UnknownDetailType;
 
 impl FromStr for DetailType {
@@ -154,6 +166,7 @@ impl FromStr for DetailType {
     fn from_str(text: &str) -> Result<Self, UnknownDetailType> {
         match text {
             "fhir_records" => Ok(Self::FhirRecords),
+            "emergency_access" => Ok(Self::EmergencyAccess),
             _ => Err(UnknownDetailType),
         }
     }
@@ -163,6 +176,7 @@ impl fmt::Display for DetailType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::FhirRecords => "fhir_records",
+            Self::EmergencyAccess => "emergency_access",
         })
     }
 }
@@ -187,7 +201,7 @@ mod tests {
     #[test]
     fn details_are_read_by_their_type_and_written_as_they_were_read() {
         let details = AuthorizationDetail::read(GOOD).unwrap();
-        let AuthorizationDetail::FhirRecords(records) = &details[0];
+        let AuthorizationDetail::FhirRecords(records) = &details[0] else { panic!("{details:?}") };
         assert_eq!(records.patients.len(), 2);
         assert_eq!(details[0].kind().to_string().parse(), Ok(DetailType::FhirRecords));
         let text = serde_json::to_string(&details).unwrap();

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use chartgate_values::Entropy;
 use serde::Serialize;
 
+use super::purpose_of_use::PurposeOfUse;
 use super::scope::ScopeSet;
 use super::token::TokenRequestError;
 use crate::form::Form;
@@ -18,17 +19,20 @@ pub struct DeviceAuthorizationRequest {
     pub scope: Option<ScopeSet>,
     /// Where the token shall be good (RFC 8707).
     pub resource: Option<String>,
+    /// Why records are to be looked at.
+    pub purpose_of_use: Option<PurposeOfUse>,
 }
 
 impl DeviceAuthorizationRequest {
     /// Reads the request.
     ///
     /// # Errors
-    /// [`TokenRequestError::Scope`].
+    /// [`TokenRequestError`].
     pub fn read(form: &Form) -> Result<Self, TokenRequestError> {
         let scope = form.get("scope").map(str::parse).transpose().map_err(|_| TokenRequestError::Scope)?;
         let resource = form.get("resource").or_else(|| form.get("aud")).map(str::to_owned);
-        Ok(Self { scope, resource })
+        let purpose_of_use = form.get("purpose_of_use").map(str::parse).transpose()?;
+        Ok(Self { scope, resource, purpose_of_use })
     }
 }
 

@@ -102,6 +102,8 @@ pub struct ServerMetadata {
     pub authorization_response_iss_parameter_supported: bool,
     /// RFC 9396 section 10.
     pub authorization_details_types_supported: &'static [&'static str],
+    /// Our own: what `purpose_of_use` may say, for some role.
+    pub purpose_of_use_values_supported: Vec<&'static str>,
     /// JARM section 4.
     pub authorization_signing_alg_values_supported: Vec<&'static str>,
     /// OpenID Connect Core section 6.1, RFC 9101.

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::authorization_details::AuthorizationDetail;
 use super::error::ErrorCode;
+use super::purpose_of_use::{PurposeOfUse, UnknownPurpose};
 use super::scope::ScopeSet;
 use super::token_exchange::{ExchangeRequest, TOKEN_EXCHANGE};
 use crate::form::Form;
@@ -57,6 +58,8 @@ pub enum TokenRequest {
         scope: Option<ScopeSet>,
         /// Where the token shall be good (RFC 8707).
         resource: Option<String>,
+        /// Why records are to be looked at.
+        purpose_of_use: Option<PurposeOfUse>,
     },
 }
 
@@ -69,6 +72,8 @@ pub struct JwtBearerRequest {
     pub scope: Option<ScopeSet>,
     /// Where the token shall be good (RFC 8707).
     pub resource: Option<String>,
+    /// Why records are to be looked at.
+    pub purpose_of_use: Option<PurposeOfUse>,
 }
 
 /// Why a token request is refused before anything is looked up.
@@ -92,6 +97,9 @@ pub enum TokenRequestError {
     /// RFC 8693 section 2.1: one place a token.
     #[error("resource and audience differ")]
     TwoAudiences,
+    /// There is no such purpose.
+    #[error(transparent)]
+    Purpose(#[from] UnknownPurpose),
 }
 
 impl TokenRequestError {
@@ -102,7 +110,9 @@ impl TokenRequestError {
             Self::GrantType => ErrorCode::UnsupportedGrantType,
             Self::Scope => ErrorCode::InvalidScope,
             Self::TwoAudiences => ErrorCode::InvalidTarget,
-            Self::NoGrantType | Self::Missing(_) | Self::TokenType(_) => ErrorCode::InvalidRequest,
+            Self::NoGrantType | Self::Missing(_) | Self::TokenType(_) | Self::Purpose(_) => {
+                ErrorCode::InvalidRequest
+            }
         }
     }
 }
@@ -117,6 +127,7 @@ impl TokenRequest {
         let secret = |name| need(name).map(|value| Secret::new(value.to_owned()));
         let scope = || form.get("scope").map(str::parse).transpose().map_err(|_| TokenRequestError::Scope);
         let resource = || form.get("resource").or_else(|| form.get("aud")).map(str::to_owned);
+        let purpose = || form.get("purpose_of_use").map(str::parse::<PurposeOfUse>).transpose();
         match form.get("grant_type") {
             None => Err(TokenRequestError::NoGrantType),
             Some("authorization_code") => Ok(Self::AuthorizationCode {
@@ -133,11 +144,14 @@ impl TokenRequest {
                 assertion: secret("assertion")?,
                 scope: scope()?,
                 resource: resource(),
+                purpose_of_use: purpose()?,
             })),
             Some(TOKEN_EXCHANGE) => Ok(Self::TokenExchange(Box::new(ExchangeRequest::read(form)?))),
-            Some("client_credentials") => {
-                Ok(Self::ClientCredentials { scope: scope()?, resource: resource() })
-            }
+            Some("client_credentials") => Ok(Self::ClientCredentials {
+                scope: scope()?,
+                resource: resource(),
+                purpose_of_use: purpose()?,
+            }),
             Some(_) => Err(TokenRequestError::GrantType),
         }
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::form::Form;
 use crate::oauth::error::ErrorCode;
+use crate::oauth::purpose_of_use::{PurposeOfUse, UnknownPurpose};
 use crate::oauth::scope::ScopeSet;
 
 /// CIBA Core section 4.
@@ -25,6 +26,8 @@ pub struct BackchannelAuthenticationRequest {
     pub client_notification_token: Option<Secret<String>>,
     /// Where the token shall be good (RFC 8707).
     pub resource: Option<String>,
+    /// Why records are to be looked at.
+    pub purpose_of_use: Option<PurposeOfUse>,
 }
 
 /// Whom a client means.
@@ -51,6 +54,9 @@ pub enum BackchannelRequestError {
     /// CIBA Core section 7.1: short and plain, for it is shown on small screens.
     #[error("binding_message has to be 1 to {MAX_MESSAGE} printable characters")]
     BindingMessage,
+    /// There is no such purpose.
+    #[error(transparent)]
+    Purpose(#[from] UnknownPurpose),
     /// CIBA Core section 7.1: a positive number.
     #[error("requested_expiry has to be a positive number of seconds")]
     Expiry,
@@ -66,7 +72,7 @@ impl BackchannelRequestError {
         match self {
             Self::Scope => ErrorCode::InvalidScope,
             Self::BindingMessage => ErrorCode::InvalidBindingMessage,
-            Self::Hint | Self::NotOffered(_) | Self::Expiry | Self::NotificationToken => {
+            Self::Hint | Self::NotOffered(_) | Self::Expiry | Self::NotificationToken | Self::Purpose(_) => {
                 ErrorCode::InvalidRequest
             }
         }
@@ -107,6 +113,7 @@ impl BackchannelAuthenticationRequest {
             requested_expiry,
             client_notification_token,
             resource: form.get("resource").or_else(|| form.get("aud")).map(str::to_owned),
+            purpose_of_use: form.get("purpose_of_use").map(str::parse).transpose()?,
         })
     }
 }

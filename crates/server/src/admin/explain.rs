@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use chartgate_access::client::Client;
 use chartgate_access::ids::{ClientId, PatientId, Subject};
-use chartgate_access::pdp::caller::{Caller, CallerKind, Facts};
+use chartgate_access::pdp::caller::{Caller, CallerKind, Details, Facts};
 use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, Pdp, Question, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
@@ -245,7 +245,7 @@ fn caller(client: &Client, user: Option<&User>, scope: &ScopeSet, patient: Optio
         },
         smart: scope.iter().filter_map(|token| token.parse().ok()).collect(),
         scopes: scope.iter().map(str::to_owned).collect(),
-        details: Vec::new(),
+        details: Details::default(),
         patient: patient.cloned(),
         fhir_user: user.and_then(|user| user.fhir_user.clone()),
     }
@@ -256,6 +256,7 @@ fn stands(relation: Relation, patient: &PatientId, subject: &Subject) -> String 
         Relation::Nobody => format!("{patient} is nobody's"),
         Relation::Own => format!("{patient} is {subject} themselves"),
         Relation::Panel => format!("{patient} is in the care of {subject}"),
+        Relation::Emergency => format!("{subject} has emergency access to {patient}"),
         Relation::Other => format!("{patient} is not in the care of {subject}"),
     }
 }

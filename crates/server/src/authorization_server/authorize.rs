@@ -18,6 +18,7 @@ use chartgate_access::grant::polling::Answer;
 use chartgate_access::ids::{ClientId, GrantId};
 use chartgate_access::login::steps::{self, Approved, SignedIn, Step};
 use chartgate_access::permit::Withheld;
+use chartgate_access::purpose::NotForRole;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::authorization::Addressed;
@@ -25,19 +26,21 @@ use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::pushed::PushedUri;
 use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_values::Phi;
 use http::{HeaderMap, StatusCode, header};
 
 use super::token::{describe_details, describe_grant};
 use super::{AuthorizationServer, client_request, request_object};
 use crate::authorization_response::see_other;
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
+use crate::live::emergency;
 use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::registration::documents::FindError;
 use crate::store::pending::Took;
 use crate::store::{Sql, StoreError};
-pub(super) use check::check;
+pub(super) use check::{Came, check};
 use reply::{bad_request, expired, unavailable};
 
 pub(super) async fn by_query(
@@ -103,7 +106,7 @@ async fn begin(server: &AuthorizationServer, origin: &Origin, form: &Form, heade
     if client.pushed_requests() == PushedRequests::Required {
         return refuse(ErrorCode::InvalidRequest, "the client has to push its requests");
     }
-    match check(server, &client, &to.redirect_uri, said).await {
+    match check(server, &client, &to.redirect_uri, said, Came::ThroughTheBrowser).await {
         Ok(pending) => keep(server, pending, headers).await,
         Err((code, description)) => refuse(code, &description),
     }
@@ -180,11 +183,14 @@ pub(super) async fn proceed(
     };
     let digest = digest_of(handle);
     let looked = look(&server, &digest, browser, &headers);
-    let (pending, step) = match looked {
+    let Looked { pending, step, purpose } = match looked {
         Ok(Some(found)) => found,
         Ok(None) => return expired(),
         Err(error) => return unavailable(&error),
     };
+    if let (Err(cause), false) = (purpose, matches!(step, Step::SignIn)) {
+        return refuse(&server, &pending, ErrorCode::AccessDenied, &cause.to_string());
+    }
     let page = match (step, pending.pages) {
         (Step::Done(approved), _) => {
             // A new grant is activity of its session.
@@ -212,21 +218,34 @@ pub(super) async fn proceed(
             let description = "the person would have to consent";
             return refuse(&server, &pending, ErrorCode::ConsentRequired, description);
         }
+        (Step::Emergency, Pages::Forbidden) => {
+            let description = "the person would have to say why it is an emergency";
+            return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
+        }
         (Step::SignIn, Pages::Allowed) => "/login",
         (Step::PickPatient, Pages::Allowed) => "/login/patient",
         (Step::PickEncounter, Pages::Allowed) => "/login/encounter",
         (Step::Consent, Pages::Allowed) => "/login/consent",
+        (Step::Emergency, Pages::Allowed) => "/login/emergency",
     };
     see_other(&format!("{page}?request={handle}"))
 }
 
-/// What is kept of a request, and its next step for whoever is signed in.
+/// A request that is kept, with its next step for whoever is signed in.
+struct Looked {
+    pending: PendingAuthorization,
+    step: Step,
+    /// Whether its purpose of use is one for them.
+    purpose: Result<(), NotForRole>,
+}
+
+/// What is kept of a request, its next step for whoever is signed in, and whether its purpose is one for them.
 fn look(
     server: &AuthorizationServer,
     digest: &str,
     browser: &str,
     headers: &HeaderMap,
-) -> Result<Option<(PendingAuthorization, Step)>, StoreError> {
+) -> Result<Option<Looked>, StoreError> {
     let now = server.clock.now();
     let session_cookie = cookie::read(headers, cookie::SESSION).map(digest_of);
     server.store.read(|sql: &Sql<'_>| {
@@ -245,7 +264,11 @@ fn look(
             None => ScopeSet::default(),
         };
         let step = steps::next(&pending, &client, signed_in, &before, server.timeouts, now);
-        Ok(Some((pending, step)))
+        let purpose = match &user {
+            Some(user) => server.purposes.choose(&user.roles, pending.purpose_of_use).map(drop),
+            None => Ok(()),
+        };
+        Ok(Some(Looked { pending, step, purpose }))
     })
 }
 
@@ -281,40 +304,64 @@ async fn finish(
     approved: Approved,
 ) -> Response {
     let now = server.clock.now();
-    let approval = pending.into_approval(approved, GrantId::random(&mut SystemEntropy), now);
-    let mut record = origin.record(Event::ConsentGranted, Outcome::Allow, now);
+    let (declared, to) = (pending.emergency.clone(), pending.addressee());
+    let emergency_for = server.emergencies.config.limits.duration;
+    let approval = pending.into_approval(approved, GrantId::random(&mut SystemEntropy), emergency_for, now);
+    let event = if declared.is_some() { Event::EmergencyGranted } else { Event::ConsentGranted };
+    let mut record = origin.record(event, Outcome::Allow, now);
     let secret = opaque_secret();
     let (grant, answer) = match &approval {
         Approval::Code(code, to) => {
             (&code.grant, server.answering().answer(to, &[("code", secret.expose())]))
         }
         Approval::Device(grant, _) => {
-            record.detail.insert("device".to_owned(), chartgate_values::Phi::new("user code".to_owned()));
+            record.detail.insert("device".to_owned(), Phi::new("user code".to_owned()));
             let text = "Your device goes on by itself in a moment. You can close this page.";
             (&**grant, pages::message(StatusCode::OK, "Allowed", text))
         }
     };
     describe_grant(&mut record, grant);
-    record.detail.insert("scope".to_owned(), chartgate_values::Phi::new(grant.scope.to_string()));
+    record.detail.insert("scope".to_owned(), Phi::new(grant.scope.to_string()));
     describe_details(&mut record, &grant.authorization_details);
+    let new = declared.and_then(|declared| {
+        record.detail.insert("reason".to_owned(), Phi::new(declared.reason.to_string()));
+        let explanation = server.emergencies.open(&declared.id, &declared.explanation);
+        record.detail.extend(explanation.map(|text| ("explanation".to_owned(), Phi::new(text))));
+        emergency::new_use(grant, declared, now)
+    });
     let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
+    let emergencies = Arc::clone(&server.emergencies);
     let taken = server
         .store
         .write(move |sql| {
             if sql.take_pending(&handle)? == Took::Nothing {
-                return Ok(Took::Nothing);
+                return Ok((Took::Nothing, None));
             }
-            match approval {
+            if let Some(Err(blocked)) = new.map(|new| emergencies.begin(sql, &new)).transpose()? {
+                return Ok((Took::It, Some(blocked)));
+            }
+            let took = match approval {
                 Approval::Code(code, _) => sql.add_code(&code_digest, &code).map(|()| Took::It),
                 Approval::Device(grant, device) => sql.answer_device(&device, Answer::Approved(grant), now),
-            }
+            };
+            Ok((took?, None))
         })
         .await;
-    match taken {
-        Ok(Took::It) => {}
-        Ok(Took::Nothing) => return expired(),
+    let answer = match taken {
+        Ok((Took::It, None)) => answer,
+        // Others of this person began meanwhile.
+        Ok((Took::It, Some(_))) => {
+            record.outcome = Outcome::Deny;
+            record.decision.reason = Some("unreviewed-emergency-access".to_owned());
+            let description = "earlier emergency access has not been reviewed";
+            match &to {
+                Some(to) => server.answering().refuse(to, ErrorCode::AccessDenied, Some(description)),
+                None => bad_request(description),
+            }
+        }
+        Ok((Took::Nothing, _)) => return expired(),
         Err::<_, StoreError>(error) => return unavailable(&error),
-    }
+    };
     match server.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => Withheld::release(recorded),
         Err(error) => {

@@ -132,6 +132,7 @@ fn check(
         subject: user.name,
         scope,
         audience,
+        purpose_of_use: request.purpose_of_use,
         binding_message: request.binding_message,
         dpop_jkt: sender.key().cloned(),
         notification_token,

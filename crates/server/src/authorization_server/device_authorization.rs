@@ -95,6 +95,7 @@ fn check(
         client_id: client.client_id.clone(),
         scope,
         audience,
+        purpose_of_use: request.purpose_of_use,
         dpop_jkt: sender.key().cloned(),
         asked_from: origin.ip.to_string(),
         asked_at: server.clock.now(),

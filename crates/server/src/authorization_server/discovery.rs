@@ -113,6 +113,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         code_challenge_methods_supported: &["S256"],
         subject_types_supported: &["public"],
         authorization_details_types_supported: DetailType::NAMES,
+        purpose_of_use_values_supported: server.purposes.all(),
         authorization_signing_alg_values_supported: signing.clone(),
         id_token_signing_alg_values_supported: signing.clone(),
         userinfo_signing_alg_values_supported: signing.clone(),

@@ -16,6 +16,7 @@ use chartgate_protocol::oauth::pushed::{PushedResponse, PushedUri};
 use chartgate_values::Phi;
 use http::StatusCode;
 
+use super::authorize::Came;
 use super::client_request::{Posted, ProvenRequest, admit_unproven, turn_down};
 use super::error::{OAuthError, answer};
 use super::sender::{NextNonce, Sender};
@@ -71,7 +72,7 @@ async fn check(
     if !client.redirects_to(redirect_uri) {
         return Err(invalid("redirect_uri is not registered"));
     }
-    let mut pending = authorize::check(server, client, redirect_uri, &request)
+    let mut pending = authorize::check(server, client, redirect_uri, &request, Came::Pushed)
         .await
         .map_err(|(code, description)| OAuthError::new(code, description))?;
     if let Some(key) = sender.key() {

@@ -118,8 +118,8 @@ impl Asking<'_> {
             TokenRequest::Ciba { auth_req_id } => polled::backchannel(self, auth_req_id).await,
             TokenRequest::JwtBearer(request) => jwt_bearer::redeem(self, request).await,
             TokenRequest::TokenExchange(request) => token_exchange::redeem(self, *request).await,
-            TokenRequest::ClientCredentials { scope, resource } => {
-                client_credentials::redeem(self, scope, resource.as_deref()).await
+            TokenRequest::ClientCredentials { scope, resource, purpose_of_use } => {
+                client_credentials::redeem(self, scope, resource.as_deref(), purpose_of_use).await
             }
         }
     }
@@ -203,6 +203,10 @@ pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
     record.patients = grant.patient.iter().map(|patient| Phi::new(patient.to_string())).collect();
     record.amr = grant.amr.clone();
     record.auth_time = grant.auth_time;
+    record.purpose_of_use = grant.purpose_of_use.map(|purpose| purpose.to_string());
+    if let Some(emergency) = &grant.emergency {
+        record.detail.insert("emergency".to_owned(), Phi::new(emergency.id.to_string()));
+    }
     record.detail.insert("audience".to_owned(), Phi::new(grant.audience.clone()));
     if !grant.claims.is_empty() {
         let text = serde_json::to_string(&grant.claims).unwrap_or_default();

@@ -72,6 +72,9 @@ pub(super) struct Question {
     patient: Option<String>,
     #[arg(long)]
     client: Option<String>,
+    /// What was done by one grant, such as that of emergency access.
+    #[arg(long)]
+    grant: Option<String>,
     #[arg(long)]
     action: Option<String>,
     /// allow, deny or error.
@@ -111,6 +114,7 @@ fn search(config: &Path, question: Question, output: Output) -> anyhow::Result<E
         user: question.user,
         patient: question.patient.map(Phi::new),
         client: question.client,
+        grant: question.grant,
         event: None,
         action: question.action,
         outcome: question.outcome,

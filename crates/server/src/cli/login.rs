@@ -1,5 +1,6 @@
 //! `chartgate login`: signs a person in through the browser, with a redirect to this machine. RFC 8252 section 7.3.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,11 +9,15 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use chartgate_access::ids::PatientId;
 use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::authorization_details::{
+    AuthorizationDetail, EmergencyAccess, EmergencyReason,
+};
 use chartgate_protocol::oauth::pkce::CodeChallenge;
 use clap::Args;
 use http::{Request, header};
 use http_body_util::Full;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -39,6 +44,12 @@ pub(super) struct LoginWords {
     /// Only this patient's record: asks for `patient/` scopes in place of `user/` ones.
     #[arg(long)]
     patient: Option<PatientId>,
+    /// The record of this patient, who is not in your care, in an emergency: the page asks why, and for your password.
+    #[arg(long, conflicts_with = "patient")]
+    emergency: Option<PatientId>,
+    /// The reason to be marked on the page: immediate-danger, emergency-visit, covering, consult, new-patient or other.
+    #[arg(long, requires = "emergency")]
+    reason: Option<EmergencyReason>,
     /// Print the access token instead of keeping it in a file.
     #[arg(long)]
     print_token: bool,
@@ -72,6 +83,17 @@ pub(super) async fn carry_out(words: LoginWords, config: &Config) -> anyhow::Res
     ] {
         query.push(name, value);
     }
+    if let Some(patient) = &words.emergency {
+        let access = EmergencyAccess {
+            locations: BTreeSet::new(),
+            patient: patient.to_string(),
+            reason: words.reason,
+            identifier: None,
+        };
+        let details = [AuthorizationDetail::EmergencyAccess(access)];
+        query.push("authorization_details", &serde_json::to_string(&details)?);
+        query = push(config, &words.client, query).await?;
+    }
     let url = format!("{}/authorize?{}", config.issuer, query.encode());
     eprintln!("Sign in with your browser at\n\n  {url}\n");
     open_browser(&url);
@@ -79,7 +101,7 @@ pub(super) async fn carry_out(words: LoginWords, config: &Config) -> anyhow::Res
         .await
         .context("nobody signed in within ten minutes")??;
     let tokens = redeem(config, &words.client, &code, &redirect_uri, verifier.expose()).await?;
-    if let Some(patient) = &words.patient
+    if let Some(patient) = words.patient.as_ref().or(words.emergency.as_ref())
         && tokens.patient.as_deref() != Some(patient.as_str())
     {
         bail!("another patient was chosen than `{patient}`");
@@ -183,7 +205,24 @@ async fn redeem(
     ] {
         form.push(name, value);
     }
-    let request = Request::post(format!("{}/token", config.issuer))
+    post(config, "/token", &form).await
+}
+
+/// Hands the request over by itself, so that nothing of it stands in an address: RFC 9126. What is left names it.
+async fn push(config: &Config, client: &str, request: Form) -> anyhow::Result<Form> {
+    #[derive(Deserialize)]
+    struct Pushed {
+        request_uri: String,
+    }
+    let pushed: Pushed = post(config, "/par", &request).await?;
+    let mut left = Form::default();
+    left.push("client_id", client);
+    left.push("request_uri", &pushed.request_uri);
+    Ok(left)
+}
+
+async fn post<T: DeserializeOwned>(config: &Config, path: &str, form: &Form) -> anyhow::Result<T> {
+    let request = Request::post(format!("{}{path}", config.issuer))
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Full::new(Bytes::from(form.encode())))?;
     let client = HttpClient::trusting_also(&config.issuer.parse()?, &config.tls.certificate)?;
@@ -191,7 +230,7 @@ async fn redeem(
     let status = response.status();
     let content = body::take(response.into_body(), 1 << 20, Duration::from_secs(30)).await?;
     if !status.is_success() {
-        bail!("the token endpoint answered {status}: {}", String::from_utf8_lossy(&content));
+        bail!("{path} answered {status}: {}", String::from_utf8_lossy(&content));
     }
     Ok(serde_json::from_slice(&content)?)
 }

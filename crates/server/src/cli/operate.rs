@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use chartgate_access::ids::{ClientId, FhirUser, PatientId, Role, SessionId, Subject};
+use chartgate_access::emergency::Disposition;
+use chartgate_access::ids::{ClientId, EmergencyId, FhirUser, PatientId, Role, SessionId, Subject};
 use clap::Subcommand;
 
 use super::invitation::Invitation;
@@ -35,6 +36,9 @@ pub(super) enum Operate {
     /// Questions to people that wait for an answer.
     #[command(subcommand)]
     Approval(ApprovalWord),
+    /// Uses of emergency access, and their review.
+    #[command(subcommand)]
+    Emergency(EmergencyWord),
 }
 
 #[derive(Debug, Subcommand)]
@@ -153,6 +157,29 @@ pub(super) enum ApprovalWord {
     Deny { auth_req_id: String },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum EmergencyWord {
+    /// All that wait for review, oldest first, then those that were reviewed.
+    List,
+    /// One, with the reason that was given for it. Its accesses: `chartgate audit search --grant`.
+    Show { id: EmergencyId },
+    /// Note what a privacy officer makes of one; nobody reviews their own.
+    Review {
+        id: EmergencyId,
+        /// The privacy officer.
+        #[arg(long)]
+        reviewer: Subject,
+        /// appropriate, inappropriate (which ends it, if it is under way) or needs-follow-up.
+        #[arg(long)]
+        disposition: Disposition,
+        /// Why, in words.
+        #[arg(long)]
+        note: String,
+    },
+    /// End one before its time: its tokens die at once.
+    End { id: EmergencyId },
+}
+
 /// Gives the command and prints the answer.
 pub(super) async fn carry_out(config: Config, operate: Operate, output: Output) -> anyhow::Result<()> {
     // A registered client is printed as JSON: scripts read its secret.
@@ -190,6 +217,12 @@ fn command(operate: Operate, config: &Config) -> anyhow::Result<Command> {
         Operate::Approval(ApprovalWord::Deny { auth_req_id }) => {
             Command::ApprovalDecide { auth_req_id, decision: Decision::Deny }
         }
+        Operate::Emergency(EmergencyWord::List) => Command::EmergencyList,
+        Operate::Emergency(EmergencyWord::Show { id }) => Command::EmergencyShow { id },
+        Operate::Emergency(EmergencyWord::Review { id, reviewer, disposition, note }) => {
+            Command::EmergencyReview { id, reviewer, disposition, note }
+        }
+        Operate::Emergency(EmergencyWord::End { id }) => Command::EmergencyEnd { id },
         Operate::Session(SessionWord::List { user }) => Command::SessionList { user },
         Operate::Session(SessionWord::End { id }) => Command::SessionEnd { id },
     })

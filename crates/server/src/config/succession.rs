@@ -30,7 +30,7 @@ impl Config {
             return Err(AnotherIssuer);
         }
         let (old, wanted) = (&self.tokens.signing, &new.tokens.signing);
-        let differs: [(&'static str, bool); 13] = [
+        let differs: [(&'static str, bool); 14] = [
             ("data_dir", self.data_dir != new.data_dir),
             ("listen", self.listen != new.listen),
             ("store.url", self.store != new.store),
@@ -43,6 +43,7 @@ impl Config {
             ("audit.dir", self.audit.dir != new.audit.dir),
             ("audit.durability", self.audit.durability != new.audit.durability),
             ("approvals", self.approvals != new.approvals),
+            ("emergency", self.emergency != new.emergency),
             ("policy.dir", self.policy_dir != new.policy_dir),
         ];
         let config = Self {
@@ -64,6 +65,8 @@ impl Config {
             policy_dir: self.policy_dir.clone(),
             routes: Arc::clone(&new.routes),
             approvals: self.approvals,
+            emergency: self.emergency.clone(),
+            purposes: new.purposes,
             registration: new.registration,
             egress: new.egress,
             trusted_issuers: new.trusted_issuers,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, Consent, GrantType};
 use chartgate_access::ids::Role;
 use chartgate_protocol::jose::{Algorithm, SigningKey};
+use chartgate_protocol::oauth::authorization_details::DetailType;
 use serde_json::{Value, json};
 
 use crate::admin::{Administrator, Command, NewUser, Operator};
@@ -152,7 +153,13 @@ fn client(
         jwks,
         roles,
         consent: Some(if id == "demo-web" { Consent::Never } else { Consent::Ask }),
-        options: ClientOptions::default(),
+        options: ClientOptions {
+            authorization_details_types: for_people
+                .then_some(DetailType::EmergencyAccess)
+                .into_iter()
+                .collect(),
+            ..ClientOptions::default()
+        },
     })
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use chartgate_access::emergency;
 use chartgate_access::grant::authorization_code::{
     ConsentGiven, EncounterPick, PendingAuthorization, ReplyTo,
 };
@@ -15,6 +16,7 @@ use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::fhir::token::TokenParameter;
 use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Phi;
 use http::StatusCode;
@@ -37,6 +39,8 @@ struct ConsentPage<'a> {
     username: &'a str,
     wishes: Vec<String>,
     choices: Vec<ChoiceShown>,
+    /// Why records are looked at, in words.
+    purpose: Option<&'static str>,
     patient: Option<&'a str>,
     encounter: Option<&'a str>,
     destination: Option<String>,
@@ -76,6 +80,10 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         Ok(asked) => asked,
         Err(response) => return *response,
     };
+    // Its own page is its consent.
+    if emergency::asked(&begun.pending.authorization_details).is_some() {
+        return see_other(&format!("/login/emergency?request={handle}"));
+    }
     let page = ConsentPage {
         application: begun.client.client_id.as_str(),
         said_by: begun
@@ -89,6 +97,12 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
             .chain(asked_wishes(&begun.pending.claims))
             .collect(),
         choices: choices_in(&begun.pending).into_iter().filter_map(ChoiceShown::of).collect(),
+        purpose: login
+            .purposes
+            .choose(&present.user.roles, begun.pending.purpose_of_use)
+            .ok()
+            .flatten()
+            .map(PurposeOfUse::words),
         patient: begun.pending.patient.as_ref().map(|patient| patient.as_str()),
         encounter: match &begun.pending.encounter {
             EncounterPick::One(encounter) => Some(encounter.as_str()),
@@ -112,6 +126,10 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(asked) => asked,
         Err(response) => return *response,
     };
+    // Its own page is its consent.
+    if emergency::asked(&begun.pending.authorization_details).is_some() {
+        return see_other(&format!("/login/emergency?request={handle}"));
+    }
     match visit.form.get("decision") {
         Some("approve") => {
             let scope = chosen(&begun.pending, &visit.form);

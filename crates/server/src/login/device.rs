@@ -118,6 +118,8 @@ async fn look_up(
                 }),
                 scope: device.scope,
                 authorization_details: Vec::new(),
+                purpose_of_use: device.purpose_of_use,
+                emergency: None,
                 audience: device.audience,
                 dpop_jkt: device.dpop_jkt,
                 signed_in_since: None,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::ids::{SessionId, Subject};
+use chartgate_access::ids::{EmergencyId, SessionId, Subject};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::session::Session;
@@ -51,6 +51,12 @@ enum Then<'a> {
     Device,
     /// Their applications.
     Apps,
+    /// Emergency access.
+    Emergency,
+    /// Its reviews.
+    Reviews,
+    /// One of them.
+    Review(&'a str, EmergencyId),
     /// Nothing in particular.
     Account,
 }
@@ -61,7 +67,13 @@ impl<'a> Then<'a> {
             (Some(handle), _) => Self::Request(handle),
             (None, Some("device")) => Self::Device,
             (None, Some("apps")) => Self::Apps,
-            (None, Some(_) | None) => Self::Account,
+            (None, Some("emergency")) => Self::Emergency,
+            (None, Some("reviews")) => Self::Reviews,
+            (None, Some(other)) => match other.strip_prefix("review-").and_then(|id| id.parse().ok()) {
+                Some(id) => Self::Review(other, id),
+                None => Self::Account,
+            },
+            (None, None) => Self::Account,
         }
     }
 
@@ -70,6 +82,9 @@ impl<'a> Then<'a> {
             Self::Request(handle) => Some(("request", handle)),
             Self::Device => Some(("then", "device")),
             Self::Apps => Some(("then", "apps")),
+            Self::Emergency => Some(("then", "emergency")),
+            Self::Reviews => Some(("then", "reviews")),
+            Self::Review(then, _) => Some(("then", then)),
             Self::Account => None,
         }
     }
@@ -79,6 +94,9 @@ impl<'a> Then<'a> {
             Self::Request(handle) => format!("/authorize/continue?request={handle}"),
             Self::Device => "/device".to_owned(),
             Self::Apps => "/account/apps".to_owned(),
+            Self::Emergency => "/emergency".to_owned(),
+            Self::Reviews => "/emergency/reviews".to_owned(),
+            Self::Review(_, id) => format!("/emergency/review?id={id}"),
             Self::Account => "/account".to_owned(),
         }
     }
@@ -122,12 +140,12 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Attempt::Good(user) => user,
         Attempt::Refused(reason, user) => {
             return refuse(&login, origin, reason, user.as_ref(), || {
-                let (status, text) = match reason {
-                    Reason::Throttled => (StatusCode::TOO_MANY_REQUESTS, TOO_OFTEN),
-                    Reason::Busy => (StatusCode::SERVICE_UNAVAILABLE, BUSY),
-                    Reason::UnknownUser | Reason::WrongPassword | Reason::Disabled => (StatusCode::OK, WRONG),
+                let status = match reason {
+                    Reason::Throttled => StatusCode::TOO_MANY_REQUESTS,
+                    Reason::Busy => StatusCode::SERVICE_UNAVAILABLE,
+                    Reason::UnknownUser | Reason::WrongPassword | Reason::Disabled => StatusCode::OK,
                 };
-                show(&login, &visit, Some((text, typed)), status)
+                show(&login, &visit, Some((reason.words().unwrap_or(WRONG), typed)), status)
             })
             .await;
         }
@@ -142,13 +160,14 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     }
 }
 
-enum Attempt {
+/// What came of a name and a password.
+pub(super) enum Attempt {
     Good(User),
     Refused(Reason, Option<User>),
 }
 
 #[derive(Clone, Copy)]
-enum Reason {
+pub(super) enum Reason {
     Throttled,
     Busy,
     UnknownUser,
@@ -156,7 +175,23 @@ enum Reason {
     Disabled,
 }
 
-async fn check(login: &Login, origin: &Origin, typed: &str, password: &str) -> Result<Attempt, StoreError> {
+impl Reason {
+    /// What people are told besides that it was wrong.
+    pub(super) fn words(self) -> Option<&'static str> {
+        match self {
+            Self::Throttled => Some(TOO_OFTEN),
+            Self::Busy => Some(BUSY),
+            Self::UnknownUser | Self::WrongPassword | Self::Disabled => None,
+        }
+    }
+}
+
+pub(super) async fn check(
+    login: &Login,
+    origin: &Origin,
+    typed: &str,
+    password: &str,
+) -> Result<Attempt, StoreError> {
     let now = login.clock.now();
     login.throttle.count(origin.ip);
     let canonical: String = typed.trim().to_lowercase().chars().take(64).collect();
@@ -187,7 +222,7 @@ async fn check(login: &Login, origin: &Origin, typed: &str, password: &str) -> R
 }
 
 /// Records a failed sign-in. A name that is nobody's is not written down: it may be a password in the wrong field.
-async fn refuse(
+pub(super) async fn refuse(
     login: &Login,
     origin: &Origin,
     reason: Reason,

@@ -37,7 +37,12 @@ fn wish(token: &str) -> Option<String> {
 
 /// What is asked for in detail, with whose records it is.
 pub(super) fn detailed_wish(detail: &AuthorizationDetail) -> String {
-    let AuthorizationDetail::FhirRecords(records) = detail;
+    let records = match detail {
+        AuthorizationDetail::FhirRecords(records) => records,
+        AuthorizationDetail::EmergencyAccess(access) => {
+            return format!("See the whole record of the patient {} in an emergency", access.patient);
+        }
+    };
     let names = |all: &BTreeSet<String>| listed(&all.iter().map(String::as_str).collect::<Vec<_>>());
     let verbs = verbs(|permission| records.actions.iter().any(|action| action.permission() == permission));
     let (types, patients) = (names(&records.datatypes), names(&records.patients));

@@ -65,8 +65,12 @@ impl<'a> Enforcer<'a> {
         if self.caller.reach(permission, resource_type.as_str(), Which::Any) == Reach::Nothing {
             return Err(TypeDenied::Scope);
         }
-        let answers =
-            relations_of(resource_type).iter().map(|relation| self.ask(permission, resource_type, *relation));
+        let in_emergency = match ownership(resource_type) {
+            Ownership::Patients if self.emergency().is_some() => Some(Relation::Emergency),
+            Ownership::Patients | Ownership::Nobodys | Ownership::Unknown => None,
+        };
+        let relations = relations_of(resource_type).iter().copied().chain(in_emergency);
+        let answers = relations.map(|relation| self.ask(permission, resource_type, relation));
         match any_of(answers) {
             Decision::Allow(allowance) => Ok(allowance.allow(action)),
             Decision::Deny(denial) => Err(TypeDenied::Policy(denial)),
@@ -88,7 +92,8 @@ impl<'a> Enforcer<'a> {
         if self.caller.reaches(permission, resource_type.as_str(), belongs, which) == Within::No {
             return Err(RecordDenied::OutsideScope);
         }
-        let relation = Relation::find(belongs, self.own.as_ref(), &self.panel);
+        let relation =
+            Relation::find(belongs, self.own.as_ref(), &self.panel).in_emergency(belongs, self.emergency());
         match self.ask(permission, resource_type, relation) {
             Decision::Allow(allowance) => {
                 Ok(Granted { policies: allowance.policies().to_vec(), mask: allowance.mask().cloned() })
@@ -173,6 +178,11 @@ impl<'a> Enforcer<'a> {
     /// Whether records of a type are withheld for what stands in them.
     pub(super) fn constrained(&self, permission: Permission, resource_type: ResourceType) -> Constrained {
         self.caller.constrained(permission, resource_type.as_str())
+    }
+
+    /// The one patient to whose record the caller has emergency access.
+    fn emergency(&self) -> Option<&PatientId> {
+        self.caller.details.emergency.as_ref().map(|emergency| &emergency.patient)
     }
 
     fn ask(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> Decision {

@@ -33,6 +33,8 @@ pub(super) struct Exchange<'a, U> {
     next_nonce: Option<HeaderValue>,
     /// The route's place, for its verifier.
     index: usize,
+    /// Where its caller reads of emergency access, if they may have it.
+    pub(super) hint: Option<String>,
     /// How refusals look on this kind of route.
     show: fn(&Shown) -> Response<Body>,
 }
@@ -61,6 +63,7 @@ impl<'a, U> Exchange<'a, U> {
             scheme: Scheme::Bearer,
             next_nonce: None,
             index: gate.index,
+            hint: None,
             show,
         }
     }
@@ -204,7 +207,9 @@ impl<'a, U> Exchange<'a, U> {
     }
 
     fn shown(&self, refused: &Refused) -> Response<Body> {
-        (self.show)(&refused.shown(self.route, &self.gateway.issuer, self.scheme))
+        let mut shown = refused.shown(self.route, &self.gateway.issuer, self.scheme);
+        shown.hint.clone_from(&self.hint);
+        (self.show)(&shown)
     }
 }
 

@@ -127,6 +127,8 @@ pub(super) struct Shown {
     text: String,
     challenges: Vec<HeaderValue>,
     allow: Option<&'static str>,
+    /// Where whoever may have emergency access reads of it.
+    pub(super) hint: Option<String>,
 }
 
 impl Refused {
@@ -206,6 +208,7 @@ impl Refused {
             text: text.to_owned(),
             challenges: Vec::new(),
             allow: None,
+            hint: None,
         };
         match self {
             Self::NotAuthenticated(cause) => not_authenticated(*cause, scheme, route, issuer),
@@ -215,6 +218,7 @@ impl Refused {
                 text: refusal.to_string(),
                 challenges: Vec::new(),
                 allow: refusal.allow(),
+                hint: None,
             },
             Self::Body(BodyError::TooLong(_)) => {
                 plain(StatusCode::PAYLOAD_TOO_LARGE, IssueType::TooLong, "the body is too long")
@@ -334,6 +338,7 @@ fn not_authenticated(cause: NotAuthenticated, scheme: Scheme, route: &Route, iss
         text: "sign in and present an access token for this resource".to_owned(),
         challenges,
         allow: None,
+        hint: None,
     }
 }
 
@@ -348,6 +353,7 @@ fn insufficient_scope(scope: Option<&str>, scheme: Scheme, route: &Route, issuer
         text: "the token's scope does not reach this".to_owned(),
         challenges,
         allow: None,
+        hint: None,
     }
 }
 
@@ -368,10 +374,12 @@ fn letter(permission: Permission) -> char {
 impl Shown {
     /// As an answer of a FHIR route.
     pub(super) fn as_fhir(&self) -> Response<Body> {
-        let body = if self.status == StatusCode::NOT_FOUND && self.issue == IssueType::NotFound {
-            NOT_FOUND.to_owned()
-        } else {
-            OperationOutcome::new(self.issue, &self.text).to_json()
+        let body = match &self.hint {
+            _ if self.status != StatusCode::NOT_FOUND || self.issue != IssueType::NotFound => {
+                OperationOutcome::new(self.issue, &self.text).to_json()
+            }
+            Some(place) => OperationOutcome::not_found_or_emergency(place).to_json(),
+            None => NOT_FOUND.to_owned(),
         };
         self.finish(body, "application/fhir+json")
     }

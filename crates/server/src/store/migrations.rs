@@ -21,6 +21,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0014_actors_of_exchanges.sql"),
     include_str!("migrations/0015_launches.sql"),
     include_str!("migrations/0016_registrations.sql"),
+    include_str!("migrations/0017_emergency.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -3,12 +3,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chartgate_access::client::{Client, ClientKind, ClientOptions};
+use chartgate_access::emergency::{Disposition, Limits};
 use chartgate_access::grant::authorization_code::PendingAuthorization;
 use chartgate_access::ids::ClientId;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_protocol::oauth::authorization_details::EmergencyReason;
 use chartgate_values::Timestamp;
 
+use super::emergency::{EmergencyUse, Review};
+use super::pending::Took;
 use super::users::Added;
 use super::*;
 use crate::registration::{NewClient, settle};
@@ -114,6 +118,67 @@ fn of_fifty_parallel_uses_of_a_link_one_wins() {
         .collect();
     let winners = uses.into_iter().filter_map(|thread| thread.join().unwrap()).count();
     assert_eq!(winners, 1);
+}
+
+#[test]
+fn of_fifty_uses_at_once_as_many_begin_as_may() {
+    let scratch = Scratch::new("emergency");
+    let uses: Vec<_> = (0..50)
+        .map(|number| {
+            let store = Arc::clone(&scratch.store);
+            std::thread::spawn(move || {
+                let limits = Limits {
+                    duration: Duration::from_mins(60),
+                    unreviewed: 3,
+                    review_within: Duration::from_hours(1),
+                };
+                let id = format!("{number:032x}");
+                let new = EmergencyUse {
+                    id: id.parse().unwrap(),
+                    subject: "dana".parse().unwrap(),
+                    client_id: "app".parse().unwrap(),
+                    patient: "p".parse().unwrap(),
+                    reason: EmergencyReason::Covering,
+                    explanation: vec![1],
+                    grant: id.parse().unwrap(),
+                    began_at: Timestamp::from_unix(1),
+                    until: Timestamp::from_unix(3601),
+                    ended_at: None,
+                    review: None,
+                };
+                write(&store, move |sql| sql.begin_emergency(&new, &limits, &["webhook"])).unwrap()
+            })
+        })
+        .collect();
+    let begun = uses.into_iter().filter_map(|thread| thread.join().unwrap().ok()).count();
+    assert_eq!(begun, 3);
+    let store = &scratch.store;
+    let (uses, due) = store
+        .read(|sql| {
+            Ok::<_, StoreError>((
+                sql.emergencies(100)?,
+                sql.due_emergency_notices(Timestamp::from_unix(1), 100)?,
+            ))
+        })
+        .unwrap();
+    assert_eq!((uses.len(), due.len()), (3, 3), "nobody is told of those that did not begin");
+
+    // One review counts, of another's, and none of one's own.
+    let review = |by: &str, disposition| Review {
+        at: Timestamp::from_unix(9),
+        by: by.parse().unwrap(),
+        disposition,
+        note: vec![2],
+    };
+    let id = uses[0].id.clone();
+    let by = move |by: &str, disposition| {
+        let (id, review) = (id.clone(), review(by, disposition));
+        write(store, move |sql| sql.review_emergency(&id, &review)).unwrap()
+    };
+    assert_eq!(by("dana", Disposition::Appropriate), Took::Nothing);
+    assert_eq!(by("pia", Disposition::NeedsFollowUp), Took::It);
+    assert_eq!(by("pia", Disposition::Inappropriate), Took::It);
+    assert_eq!(by("pia", Disposition::Appropriate), Took::Nothing);
 }
 
 #[test]

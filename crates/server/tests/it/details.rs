@@ -172,9 +172,15 @@ async fn details_that_are_not_known_registered_and_of_this_resource_are_refused(
     let at_token = [("grant_type", "client_credentials"), ("authorization_details", &good.to_string())];
     assert_eq!(app.token_call(&at_token).to(gateway).await.error(), "invalid_authorization_details");
     let metadata = Call::get("/.well-known/openid-configuration").to(gateway).await.json();
-    assert_eq!(metadata["authorization_details_types_supported"], json!(["fhir_records"]));
+    assert_eq!(
+        metadata["authorization_details_types_supported"],
+        json!(["emergency_access", "fhir_records"])
+    );
     let resource = Call::get("/.well-known/oauth-protected-resource/fhir").to(gateway).await.json();
-    assert_eq!(resource["authorization_details_types_supported"], json!(["fhir_records"]));
+    assert_eq!(
+        resource["authorization_details_types_supported"],
+        json!(["emergency_access", "fhir_records"])
+    );
 }
 
 #[tokio::test]

@@ -23,8 +23,12 @@ async fn get(gateway: &Gateway, token: &str, what: &str) -> Answer {
     Call::get(&format!("/fhir/{what}")).bearer(token).to(gateway).await
 }
 
+/// What was found: not the word of emergency access beside it.
 fn entries(bundle: &Value) -> &[Value] {
-    bundle["entry"].as_array().map_or(&[], Vec::as_slice)
+    match bundle["entry"].as_array() {
+        Some(entries) if entries.first().is_none_or(|first| first["search"]["mode"] != "outcome") => entries,
+        Some(_) | None => &[],
+    }
 }
 
 /// The id of an answer's resource, by its own word and by `Location`.

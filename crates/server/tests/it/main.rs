@@ -38,6 +38,8 @@ mod edge;
 #[cfg(test)]
 mod ehr_launch;
 #[cfg(test)]
+mod emergency;
+#[cfg(test)]
 mod encounters;
 #[cfg(test)]
 mod encrypted_tokens;

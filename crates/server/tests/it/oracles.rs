@@ -21,8 +21,12 @@ fn has_next(bundle: &Value) -> bool {
     bundle["link"].as_array().is_some_and(|links| links.iter().any(|link| link["relation"] == "next"))
 }
 
+/// What was found: not the word of emergency access beside it.
 fn entries(bundle: &Value) -> &[Value] {
-    bundle["entry"].as_array().map_or(&[], Vec::as_slice)
+    match bundle["entry"].as_array() {
+        Some(entries) if entries.first().is_none_or(|first| first["search"]["mode"] != "outcome") => entries,
+        Some(_) | None => &[],
+    }
 }
 
 /// Records of types that no one parameter narrows to a patient.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chartgate_access::client::{Client, GrantType};
+use chartgate_access::emergency;
 use chartgate_access::grant::authorization_code::{
     AskAgain, ConsentGiven, EncounterPick, Pages, PendingAuthorization, RedirectReply, ReplyTo,
 };
@@ -15,6 +16,7 @@ use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_protocol::oauth::authorization::{AuthorizationRequest, Prompt};
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oidc::claims_request::{AskedClaim, ClaimsRequest};
 use chartgate_values::Secret;
 
@@ -29,6 +31,7 @@ pub(in crate::authorization_server) async fn check(
     client: &Client,
     redirect_uri: &str,
     form: &Form,
+    came: Came,
 ) -> Result<PendingAuthorization, (ErrorCode, String)> {
     let request = AuthorizationRequest::read(form).map_err(|e| (e.code(), e.to_string()))?;
     let refuse = |code, text: &str| Err((code, text.to_owned()));
@@ -46,6 +49,23 @@ pub(in crate::authorization_server) async fn check(
     if !details.iter().all(is_registered) {
         let description = "the client is not registered for details of this type";
         return refuse(ErrorCode::InvalidAuthorizationDetails, description);
+    }
+    if let Some(access) = emergency::asked(&details) {
+        // Whose record is needed in an emergency stands in no address of a browser.
+        if came == Came::ThroughTheBrowser {
+            return refuse(ErrorCode::InvalidRequest, "emergency access is asked for in a pushed request");
+        }
+        if details.len() > 1 || access.identifier.is_some() || request.launch.is_some() {
+            let description = "emergency access is asked for alone, and gets its identifier here";
+            return refuse(ErrorCode::InvalidAuthorizationDetails, description);
+        }
+        if request.purpose_of_use.is_some() {
+            let description = "the purpose of emergency access follows from its reason";
+            return refuse(ErrorCode::InvalidRequest, description);
+        }
+    }
+    if request.purpose_of_use.is_some_and(PurposeOfUse::is_of_emergencies) {
+        return refuse(ErrorCode::InvalidRequest, "that purpose_of_use comes with emergency access alone");
     }
     let audience = audience::resolve(server, client, request.resource.as_deref(), &scope)
         .map_err(|e| (ErrorCode::InvalidTarget, e.to_string()))?;
@@ -83,6 +103,8 @@ pub(in crate::authorization_server) async fn check(
         }),
         scope,
         authorization_details: details,
+        purpose_of_use: request.purpose_of_use,
+        emergency: None,
         audience,
         dpop_jkt: request.dpop_jkt,
         signed_in_since,
@@ -97,6 +119,15 @@ pub(in crate::authorization_server) async fn check(
         consent: ConsentGiven::NotYet,
         created_at: now,
     })
+}
+
+/// How a request came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::authorization_server) enum Came {
+    /// In an address, or by a form that a browser sent.
+    ThroughTheBrowser,
+    /// From its client itself. RFC 9126.
+    Pushed,
 }
 
 /// What of the claims that are asked for by name the client may have at all: those that a scope would give it.

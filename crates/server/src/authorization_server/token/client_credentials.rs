@@ -7,6 +7,7 @@ use chartgate_access::token::access_token::Mint;
 use chartgate_access::token::revocation::Target;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::oauth::token::{TokenResponse, token_type};
 use chartgate_protocol::smart::launch::LaunchContext;
@@ -21,6 +22,7 @@ pub(super) async fn redeem(
     asking: Asking<'_>,
     scope: Option<ScopeSet>,
     resource: Option<&str>,
+    purpose: Option<PurposeOfUse>,
 ) -> Result<Issued, Denied> {
     let Asking { server, origin, client, .. } = asking;
     let scope = for_itself(&client.grantable(scope.as_ref().unwrap_or(&client.scope)));
@@ -31,6 +33,9 @@ pub(super) async fn redeem(
     }
     let audience = audience::resolve(server, client, resource, &scope).map_err(|e| {
         Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))
+    })?;
+    let purpose = server.purposes.choose(&client.roles, purpose).map_err(|cause| {
+        Denied::new("purpose-not-allowed", OAuthError::new(ErrorCode::AccessDenied, cause.to_string()))
     })?;
     let targets =
         [Target::Subject(Subject::from(&client.client_id)), Target::Client(client.client_id.clone())];
@@ -48,7 +53,7 @@ pub(super) async fn redeem(
     asking.use_proof()?;
     let ttl = server.tokens.access_token_ttl;
     let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), cnf, now };
-    let claims = mint.for_client(&gate, client, &audience, &scope).map_err(|error| {
+    let claims = mint.for_client(&gate, client, &audience, &scope, purpose).map_err(|error| {
         tracing::error!(%error, "minting");
         Denied::new("minting-failed", OAuthError::new(ErrorCode::ServerError, "the token cannot be made"))
     })?;
@@ -58,6 +63,7 @@ pub(super) async fn redeem(
     record.actor = workload(client);
     record.actor.roles = client.roles.iter().map(ToString::to_string).collect();
     record.jti = Some(mint.jti.to_string());
+    record.purpose_of_use = purpose.map(|purpose| purpose.to_string());
     describe_binding(&mut record, mint.cnf.as_ref());
     for (name, value) in [
         ("grant_type", GrantType::ClientCredentials.to_string()),

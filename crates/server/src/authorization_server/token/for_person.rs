@@ -70,7 +70,11 @@ pub(super) async fn pass_gate(
     };
     let gate = may_issue(to, client, grant_type, server.timeouts, now)
         .map_err(|cause| denied(cause).of(grant.clone()))?;
-    let longest = server.tokens.access_token_ttl;
+    let longest = match &grant.emergency {
+        // To the second: it ends by itself, and nothing follows it.
+        Some(emergency) => emergency.until.floor_to_second().since(now.floor_to_second()),
+        None => server.tokens.access_token_ttl,
+    };
     let ttl = session.map_or(longest, |session| longest.min(session.deadline(server.timeouts).since(now)));
     Ok(Passed { now, user, gate, ttl })
 }
@@ -88,6 +92,10 @@ pub(super) async fn issue_for_person(
         return Err(Denied::new("another-resource", error).of(grant));
     }
     let Passed { now, user, gate, ttl } = pass_gate(server, client, &grant, grant_type).await?;
+    if ttl.is_zero() {
+        return Err(refuse("grant-over").of(grant));
+    }
+    let grant = with_purpose(server, grant, &user)?;
     let cnf = asking.bind().map_err(|denied| denied.of(grant.clone()))?;
     asking.use_proof().map_err(|denied| denied.of(grant.clone()))?;
     let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), cnf, now };
@@ -152,6 +160,21 @@ pub(super) async fn issue_for_person(
         id_token,
     };
     Ok(Issued { answer, record })
+}
+
+/// The grant with the purpose that its tokens name: what was asked for, or is presumed of the person as they are now, and
+/// then stays. Who may not have it any more gets no further token.
+fn with_purpose(server: &AuthorizationServer, grant: Grant, user: &User) -> Result<Grant, Denied> {
+    if grant.emergency.is_some() {
+        return Ok(grant);
+    }
+    match server.purposes.choose(&user.roles, grant.purpose_of_use) {
+        Ok(purpose_of_use) => Ok(Grant { purpose_of_use, ..grant }),
+        Err(cause) => {
+            let error = OAuthError::new(ErrorCode::AccessDenied, cause.to_string());
+            Err(Denied::new("purpose-not-allowed", error).of(grant))
+        }
+    }
 }
 
 /// Who asks, as the transaction sees it.
@@ -269,6 +292,7 @@ fn targets(client: &Client, grant: &Grant) -> Vec<Target> {
 
 fn wants_refresh_token(client: &Client, grant: &Grant) -> bool {
     client.grant_types.contains(&GrantType::RefreshToken)
+        && grant.emergency.is_none()
         && (grant.session.is_some() || grant.scope.contains(OFFLINE_ACCESS))
 }
 

@@ -53,6 +53,8 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         session: None,
         scope,
         authorization_details: Vec::new(),
+        purpose_of_use: request.purpose_of_use,
+        emergency: None,
         claims: chartgate_protocol::oidc::claims_request::ClaimsRequest::default(),
         audience,
         patient: user.fhir_user.and_then(|own| own.patient()),

@@ -47,6 +47,11 @@ pub(super) async fn redeem(asking: Asking<'_>, request: ExchangeRequest) -> Resu
     let exchanged =
         exchange.decide(request.scope.as_ref(), request.audience.as_deref()).map_err(not_exchanged)?;
     let Some(grant) = grant.flatten() else { return Err(refuse("grant-revoked")) };
+    if grant.emergency.is_some() {
+        let description = "emergency access is not passed on";
+        let error = OAuthError::new(ErrorCode::InvalidRequest, description);
+        return Err(Denied::new("emergency-not-passed-on", error).of(grant));
+    }
     issue(asking, grant, exchanged, cnf, Parents { subject, actor }).await
 }
 

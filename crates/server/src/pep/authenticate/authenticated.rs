@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use chartgate_access::emergency::is_eligible;
 use chartgate_access::ids::FhirUser;
-use chartgate_access::pdp::caller::{Caller, CallerKind, Facts, RecordsOf};
+use chartgate_access::pdp::caller::{Caller, CallerKind, Details, Facts};
+use chartgate_access::pdp::decide::Pdp;
 use chartgate_access::token::access_token;
 use chartgate_access::token::revocation::Traits;
 use chartgate_audit::record::{Actor, ActorKind, Delegate, Record};
 use chartgate_protocol::jose::claims::{AccessTokenClaims, Confirmation, NumericDate};
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_values::{Phi, Timestamp};
 
 use super::NotAuthenticated;
@@ -46,7 +49,7 @@ impl Authenticated {
         encrypted_to: Option<String>,
     ) -> Option<Self> {
         let fhir_user = claims.fhir_user.as_ref().map(|f| f.as_str().parse()).transpose().ok()?;
-        let own = Self::of(claims, traits_of(claims, kid)?, fhir_user, RecordsOf::read(claims)?)?;
+        let own = Self::of(claims, traits_of(claims, kid)?, fhir_user, Details::read(claims)?)?;
         Some(Self { encrypted_to, ..own })
     }
 
@@ -70,7 +73,7 @@ impl Authenticated {
             return None;
         }
         // What another issuer calls details says nothing here.
-        let own = Self::of(claims, traits, fhir_user, Vec::new())?;
+        let own = Self::of(claims, traits, fhir_user, Details::default())?;
         Some(Self { issuer: Some(Foreign { issuer: Arc::clone(issuer), kid }), ..own })
     }
 
@@ -78,7 +81,7 @@ impl Authenticated {
         claims: &AccessTokenClaims,
         traits: Traits,
         fhir_user: Option<FhirUser>,
-        details: Vec<RecordsOf>,
+        details: Details,
     ) -> Option<Self> {
         // RFC 9068 section 2.2: a client that acts for itself is its own subject.
         let kind = if claims.sub == claims.client_id { CallerKind::Workload } else { CallerKind::Person };
@@ -146,6 +149,14 @@ impl Authenticated {
         }
     }
 
+    /// Whether this person may be told that there is emergency access: they could get it, and this is not it.
+    pub(in crate::pep) fn may_hear_of_emergencies(&self, pdp: &Pdp) -> bool {
+        let facts = &self.caller.facts;
+        self.issuer.is_none()
+            && self.caller.details.emergency.is_none()
+            && is_eligible(pdp, facts, PurposeOfUse::EMERGENCY_TREATMENT)
+    }
+
     /// What bears on cut-offs.
     pub(in crate::pep) fn traits(&self) -> &Traits {
         &self.traits
@@ -178,5 +189,8 @@ impl Authenticated {
         record.acr.clone_from(&facts.acr);
         record.amr = facts.amr.iter().cloned().collect();
         record.auth_time = self.auth_time;
+        if let Some(emergency) = &self.caller.details.emergency {
+            record.detail.insert("emergency".to_owned(), Phi::new(emergency.id.to_string()));
+        }
     }
 }

@@ -14,6 +14,7 @@ use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_protocol::fhir::bundle::{Links, NextPage, Released};
 use chartgate_protocol::fhir::history::{History, HistoryOf};
 use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::fhir::outcome::OperationOutcome;
 use chartgate_protocol::fhir::paging::{Finds, Holder, Listing, PageLink};
 use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::searchset::{Disposition, Found, Searchset};
@@ -294,8 +295,13 @@ struct Decided {
 }
 
 /// The answer to a search that can find nothing.
-pub(super) fn nothing(exchange: &mut Exchange<'_>, own: &str, page: Withheld<Bytes>) -> Answered {
-    Ok(finish(exchange, Released::nothing(own), page))
+pub(super) fn nothing(
+    exchange: &mut Exchange<'_>,
+    own: &str,
+    outcome: Option<&OperationOutcome>,
+    page: Withheld<Bytes>,
+) -> Answered {
+    Ok(finish(exchange, Released::nothing(own, outcome), page))
 }
 
 /// Notes what is released, and makes it the answer.
@@ -336,11 +342,12 @@ fn holder(exchange: &Exchange<'_>, authenticated: &Authenticated) -> Holder {
     let caller = &authenticated.caller;
     let scopes: Vec<&str> = caller.scopes.iter().map(String::as_str).collect();
     let context = caller.patient.as_ref().map_or("", |id| id.as_str());
+    let emergency = caller.details.emergency.as_ref().map_or("", |emergency| emergency.id.as_str());
     Holder {
         route: exchange.route.name.clone(),
         subject: caller.facts.subject.to_string(),
         client_id: caller.facts.client_id.to_string(),
-        scope_digest: digest_of(format!("{} {context}", scopes.join(" "))),
+        scope_digest: digest_of(format!("{} {context} {emergency}", scopes.join(" "))),
         policy_revision: exchange.gateway.policies.current().revision().to_owned(),
     }
 }

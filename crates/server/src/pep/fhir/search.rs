@@ -11,6 +11,7 @@ use chartgate_access::pdp::scope::Constrained;
 use chartgate_protocol::fhir::interaction::{Interaction, SearchMethod};
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
+use chartgate_protocol::fhir::outcome::OperationOutcome;
 use chartgate_protocol::fhir::paging::{Finds, Listing};
 use chartgate_protocol::fhir::search::{Narrowed, SearchError, SearchQuery};
 use chartgate_protocol::fhir::searchset::Companions;
@@ -62,7 +63,9 @@ pub(super) async fn serve(
     let allowed = pages.in_reach(Interaction::Search { query, method })?;
     exchange.record.decision.policies = allowed.policies().to_vec();
     if only.is_some_and(|patients| finds_nothing(resource_type, &ids(&patients), &named)) {
-        return pages::nothing(exchange, &pages.own, allowed.withhold(Bytes::new()));
+        // For whoever asked for a patient by name, whether there is one or not.
+        let hint = exchange.hint.as_deref().filter(|_| !named.is_empty()).map(OperationOutcome::emergency);
+        return pages::nothing(exchange, &pages.own, hint.as_ref(), allowed.withhold(Bytes::new()));
     }
     let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
     pages.release(exchange, first).await

@@ -1,0 +1,215 @@
+//! Emergency access as the server knows it: what was said for it, who used it, what was made of it.
+
+use std::sync::Arc;
+
+use chartgate_access::emergency::{Blocked, Declared, Disposition, is_eligible};
+use chartgate_access::grant::Grant;
+use chartgate_access::ids::{ClientId, EmergencyId, Role, Subject};
+use chartgate_access::pdp::caller::{CallerKind, Facts};
+use chartgate_access::principal::{User, UserState};
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
+use chartgate_values::seal::SealingKey;
+use chartgate_values::{Clock, Timestamp};
+
+use super::cut_offs::LiveCutOffs;
+use super::policies::LivePolicies;
+use crate::config;
+use crate::entropy::SystemEntropy;
+use crate::store::emergency::{EmergencyNotice, EmergencyUse, Review};
+use crate::store::pending::Took;
+use crate::store::{Sql, Store, StoreError};
+
+/// What sealed reasons and notes are sealed for.
+pub(crate) const PURPOSE: &str = "emergency access";
+/// The most uses that are shown at once.
+const SHOWN: i64 = 500;
+/// The longest note of a review, in characters.
+pub(crate) const LONGEST_NOTE: usize = 2000;
+/// The role whose people review.
+const REVIEWER: &str = "privacy-officer";
+
+/// Emergency access.
+pub(crate) struct Emergencies {
+    pub(crate) config: config::Emergency,
+    pub(crate) store: Arc<Store>,
+    pub(crate) policies: Arc<LivePolicies>,
+    pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) seal: SealingKey,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Why a use is not reviewed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotReviewed {
+    /// Only a privacy officer can.
+    #[error("only somebody with the role {REVIEWER} reviews emergency access")]
+    NotAReviewer,
+    /// Nobody judges themselves.
+    #[error("nobody reviews their own emergency access")]
+    OwnUse,
+    /// Somebody has.
+    #[error("it has been reviewed already")]
+    Reviewed,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The note cannot be sealed.
+    #[error("the note cannot be kept")]
+    Unsealed,
+}
+
+impl Emergencies {
+    /// Whether the policies in force would let this person read somebody's record through this client in an emergency.
+    pub(crate) fn is_eligible(&self, user: &User, client: &ClientId, purpose: PurposeOfUse) -> bool {
+        let facts = Facts {
+            kind: CallerKind::Person,
+            subject: user.name.clone(),
+            client_id: client.clone(),
+            roles: user.roles.clone(),
+            acr: None,
+            amr: ["pwd".to_owned()].into(),
+            purpose_of_use: None,
+        };
+        user.state == UserState::Enabled && is_eligible(&self.policies.current(), &facts, purpose)
+    }
+
+    /// Whether there may be a further use by this person now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn check(&self, subject: &Subject) -> Result<Result<(), Blocked>, StoreError> {
+        let unreviewed = self.store.read(|sql| sql.unreviewed_emergencies(subject))?;
+        Ok(self.config.limits.check(&unreviewed, self.clock.now()))
+    }
+
+    /// Seals a text for its use.
+    pub(crate) fn seal(&self, id: &EmergencyId, text: &str) -> Option<Vec<u8>> {
+        self.seal.seal(&mut SystemEntropy, id.as_str().as_bytes(), text.as_bytes()).ok()
+    }
+
+    /// What was sealed.
+    pub(crate) fn open(&self, id: &EmergencyId, sealed: &[u8]) -> Option<String> {
+        let text = self.seal.open(id.as_str().as_bytes(), sealed).ok()?;
+        String::from_utf8(text.expose().clone()).ok()
+    }
+
+    /// The ways in which privacy officers are told.
+    pub(crate) fn ways(&self) -> Vec<&'static str> {
+        let webhook = self.config.webhook.as_ref().map(|_| WEBHOOK);
+        webhook.into_iter().chain(self.config.mail.as_ref().map(|_| MAIL)).collect()
+    }
+
+    /// Begins a use with the transaction that lets its client have the grant.
+    pub(crate) fn begin(&self, sql: &Sql<'_>, new: &EmergencyUse) -> Result<Result<(), Blocked>, StoreError> {
+        sql.begin_emergency(new, &self.config.limits, &self.ways())
+    }
+
+    /// Those that wait for review, and the last that do not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn list(&self) -> Result<Vec<EmergencyUse>, StoreError> {
+        self.store.read(|sql| sql.emergencies(SHOWN))
+    }
+
+    /// One use, and who was told of it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn find(
+        &self,
+        id: &EmergencyId,
+    ) -> Result<Option<(EmergencyUse, Vec<EmergencyNotice>)>, StoreError> {
+        self.store.read(|sql| {
+            let Some(found) = sql.emergency(id)? else { return Ok(None) };
+            Ok(Some((found, sql.emergency_notices(id)?)))
+        })
+    }
+
+    /// Whether somebody may review this use.
+    ///
+    /// # Errors
+    /// [`NotReviewed`].
+    pub(crate) fn may_review(&self, of: &EmergencyUse, by: &User) -> Result<(), NotReviewed> {
+        if by.state != UserState::Enabled || !is_reviewer(by) {
+            return Err(NotReviewed::NotAReviewer);
+        }
+        if of.subject == by.name {
+            return Err(NotReviewed::OwnUse);
+        }
+        match &of.review {
+            Some(review) if review.disposition != Disposition::NeedsFollowUp => Err(NotReviewed::Reviewed),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Reviews a use. What was not right ends.
+    ///
+    /// # Errors
+    /// [`NotReviewed`].
+    pub(crate) async fn review(
+        &self,
+        of: &EmergencyUse,
+        by: &User,
+        disposition: Disposition,
+        note: &str,
+    ) -> Result<(), NotReviewed> {
+        self.may_review(of, by)?;
+        let note = self.seal(&of.id, note).ok_or(NotReviewed::Unsealed)?;
+        let review = Review { at: self.clock.now(), by: by.name.clone(), disposition, note };
+        let id = of.id.clone();
+        match self.store.write(move |sql| sql.review_emergency(&id, &review)).await? {
+            Took::Nothing => return Err(NotReviewed::Reviewed),
+            Took::It => {}
+        }
+        if disposition == Disposition::Inappropriate {
+            self.end(of).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends a use: its tokens die at once. Says whether it was under way.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn end(&self, of: &EmergencyUse) -> Result<Took, StoreError> {
+        let (id, grant) = (of.id.clone(), of.grant.clone());
+        self.cut_offs
+            .cut(move |sql, now| {
+                let took = sql.end_emergency(&id, now)?;
+                sql.revoke_grant(&grant, now)?;
+                let target = Target::Grant(grant);
+                Ok((took, vec![CutOff::UpTo { target, not_before: now }]))
+            })
+            .await
+    }
+}
+
+/// A webhook, among the ways in which somebody is told.
+pub(crate) const WEBHOOK: &str = "webhook";
+/// A message.
+pub(crate) const MAIL: &str = "mail";
+
+/// Whether somebody reviews uses of emergency access.
+pub(crate) fn is_reviewer(user: &User) -> bool {
+    user.roles.iter().any(|role: &Role| role.as_str() == REVIEWER)
+}
+
+/// A use as its grant begins; `None` if that is no grant of emergency access.
+pub(crate) fn new_use(grant: &Grant, said: Declared, now: Timestamp) -> Option<EmergencyUse> {
+    let emergency = grant.emergency.as_ref()?;
+    Some(EmergencyUse {
+        id: emergency.id.clone(),
+        subject: grant.subject.clone(),
+        client_id: grant.client_id.clone(),
+        patient: grant.patient.clone()?,
+        reason: said.reason,
+        explanation: said.explanation,
+        grant: grant.id.clone(),
+        began_at: now,
+        until: emergency.until,
+        ended_at: None,
+        review: None,
+    })
+}

@@ -1,0 +1,219 @@
+//! The page of emergency access: what happens, why it is needed, and who you are, once more. 45 CFR 164.312(a)(2)(ii).
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use chartgate_access::emergency::{self, Declared, LONGEST_EXPLANATION, SHORTEST_EXPLANATION};
+use chartgate_access::grant::authorization_code::PendingAuthorization;
+use chartgate_access::ids::EmergencyId;
+use chartgate_access::permit::Withheld;
+use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_protocol::oauth::authorization_details::{EmergencyAccess, EmergencyReason};
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
+use chartgate_values::Phi;
+use http::StatusCode;
+
+use super::Login;
+use super::consent::deny;
+use super::form::{Asked, Submission, Visit, see_other, stale, unavailable};
+use super::sign_in::{self, Attempt, person};
+use crate::entropy::SystemEntropy;
+use crate::pages;
+use crate::store::StoreError;
+
+#[derive(Template)]
+#[template(path = "emergency.html")]
+struct EmergencyPage<'a> {
+    application: &'a str,
+    patient: &'a str,
+    username: &'a str,
+    minutes: u64,
+    /// Why it cannot be had.
+    refused: Option<String>,
+    contact: Option<&'a str>,
+    /// What is wrong with what was sent.
+    problem: Option<&'a str>,
+    reasons: Vec<ReasonShown>,
+    explanation: &'a str,
+    shortest: usize,
+    longest: usize,
+    hidden: String,
+}
+
+struct ReasonShown {
+    code: &'static str,
+    words: &'static str,
+    chosen: bool,
+}
+
+/// Why somebody does not get it: a stable code for the record, and words for them.
+struct Refusal {
+    reason: &'static str,
+    words: String,
+}
+
+const NO_REASON: &str = "Say why you need it: choose a reason, and write a few words.";
+const WRONG: &str = "That password is not right.";
+
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    let asked = match visit.asked(&login) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
+    };
+    let Some(access) = emergency::asked(&asked.begun.pending.authorization_details).cloned() else {
+        return stale();
+    };
+    let refused = match refusal(&login, &asked, PurposeOfUse::EMERGENCY_TREATMENT) {
+        Ok(refused) => refused,
+        Err(error) => return unavailable(&error),
+    };
+    let Some(refused) = refused else { return show(&login, &visit, &asked, &access, None, None) };
+    let answer = show(&login, &visit, &asked, &access, None, Some(refused.words));
+    let mut record = record(&login, &visit, &asked, &access, Outcome::Deny);
+    record.decision.reason = Some(refused.reason.to_owned());
+    match login.journal.append(&record, Withheld::new(answer)).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
+    }
+}
+
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let asked = match visit.asked(&login) {
+        Ok(asked) => asked,
+        Err(response) => return *response,
+    };
+    let Some(access) = emergency::asked(&asked.begun.pending.authorization_details).cloned() else {
+        return stale();
+    };
+    match visit.form.get("decision") {
+        Some("approve") => {}
+        Some("deny") => return deny(&login, &visit.origin, asked.begun, &asked.present).await,
+        Some(_) | None => return stale(),
+    }
+    let explanation = visit.form.get("explanation").unwrap_or_default().trim();
+    let length = explanation.chars().count();
+    let reason: Option<EmergencyReason> = visit.form.get("reason").and_then(|code| code.parse().ok());
+    let Some(reason) = reason.filter(|_| (SHORTEST_EXPLANATION..=LONGEST_EXPLANATION).contains(&length))
+    else {
+        return show(&login, &visit, &asked, &access, Some(NO_REASON), None);
+    };
+    let mut record = record(&login, &visit, &asked, &access, Outcome::Allow);
+    record.detail.insert("reason".to_owned(), Phi::new(reason.to_string()));
+    record.detail.insert("explanation".to_owned(), Phi::new(explanation.to_owned()));
+    record.purpose_of_use = Some(reason.purpose().to_string());
+    match refusal(&login, &asked, reason.purpose()) {
+        Ok(None) => {}
+        Ok(Some(refused)) => {
+            record.outcome = Outcome::Deny;
+            record.decision.reason = Some(refused.reason.to_owned());
+            let answer = show(&login, &visit, &asked, &access, None, Some(refused.words));
+            return match login.journal.append(&record, Withheld::new(answer)).await {
+                Ok(recorded) => Withheld::release(recorded),
+                Err(error) => unavailable(&error),
+            };
+        }
+        Err(error) => return unavailable(&error),
+    }
+    if let Err(response) = authenticate_again(&login, &visit, &asked, &access).await {
+        return response;
+    }
+    let id = EmergencyId::random(&mut SystemEntropy);
+    let Some(sealed) = login.emergencies.seal(&id, explanation) else {
+        return unavailable(&"a reason cannot be sealed");
+    };
+    record.detail.insert("emergency".to_owned(), Phi::new(id.to_string()));
+    let by = asked.present.user.name.clone();
+    let declared = Declared { id, by, reason, explanation: sealed, at: login.clock.now() };
+    let pending = PendingAuthorization { emergency: Some(declared), ..asked.begun.pending };
+    let (digest, next) = (asked.begun.digest, format!("/authorize/continue?request={}", asked.handle));
+    let recorded = match login.journal.append(&record, Withheld::new(see_other(&next))).await {
+        Ok(recorded) => recorded,
+        Err(error) => return unavailable(&error),
+    };
+    match login.store.write(move |sql| sql.update_pending(&digest, &pending)).await {
+        Ok(()) => Withheld::release(recorded),
+        Err::<_, StoreError>(error) => unavailable(&error),
+    }
+}
+
+/// A session says who signed in, not who sits there now.
+async fn authenticate_again(
+    login: &Login,
+    visit: &Visit,
+    asked: &Asked,
+    access: &EmergencyAccess,
+) -> Result<(), Response> {
+    let password = visit.form.get("password").unwrap_or_default();
+    let name = asked.present.user.name.as_str();
+    let attempt = sign_in::check(login, &visit.origin, name, password).await;
+    match attempt.map_err(|error| unavailable(&error))? {
+        Attempt::Good(user) if user.name == asked.present.user.name => Ok(()),
+        Attempt::Good(_) => Err(stale()),
+        Attempt::Refused(reason, user) => {
+            Err(sign_in::refuse(login, &visit.origin, reason, user.as_ref(), || {
+                let problem = reason.words().unwrap_or(WRONG);
+                show(login, visit, asked, access, Some(problem), None)
+            })
+            .await)
+        }
+    }
+}
+
+/// Why this person cannot have it now, if they cannot.
+fn refusal(login: &Login, asked: &Asked, purpose: PurposeOfUse) -> Result<Option<Refusal>, StoreError> {
+    let Asked { begun, present, .. } = asked;
+    if !login.emergencies.is_eligible(&present.user, &begun.client.client_id, purpose) {
+        let words = "Emergency access is not for your role.".to_owned();
+        return Ok(Some(Refusal { reason: "not-eligible", words }));
+    }
+    Ok(login.emergencies.check(&present.user.name)?.err().map(|blocked| {
+        let words = format!(
+            "You cannot open a record in this way now: {blocked}. A privacy officer has to look first."
+        );
+        Refusal { reason: "unreviewed-emergency-access", words }
+    }))
+}
+
+fn show(
+    login: &Login,
+    visit: &Visit,
+    asked: &Asked,
+    access: &EmergencyAccess,
+    problem: Option<&str>,
+    refused: Option<String>,
+) -> Response {
+    let chosen = visit.form.get("reason").and_then(|code| code.parse().ok()).or(access.reason);
+    let reasons = EmergencyReason::ALL.into_iter().map(|reason| ReasonShown {
+        code: reason.code(),
+        words: reason.words(),
+        chosen: chosen == Some(reason),
+    });
+    let page = EmergencyPage {
+        application: asked.begun.client.client_id.as_str(),
+        patient: &access.patient,
+        username: asked.present.user.name.as_str(),
+        minutes: login.emergencies.config.limits.duration.as_secs().div_ceil(60),
+        refused,
+        contact: login.emergencies.config.contact.as_deref(),
+        problem,
+        reasons: reasons.collect(),
+        explanation: visit.form.get("explanation").unwrap_or_default(),
+        shortest: SHORTEST_EXPLANATION,
+        longest: LONGEST_EXPLANATION,
+        hidden: visit.browser.hidden(&[("request", &asked.handle)]),
+    };
+    pages::render(StatusCode::OK, &page, asked.begun.pending.reply_to.form_target())
+}
+
+fn record(login: &Login, visit: &Visit, asked: &Asked, access: &EmergencyAccess, outcome: Outcome) -> Record {
+    let Asked { begun, present, .. } = asked;
+    let mut record = visit.origin.record(Event::EmergencyRequested, outcome, login.clock.now());
+    record.action = Some(Event::EmergencyRequested.as_str().to_owned());
+    record.actor = person(&present.user);
+    record.actor.client_id = Some(begun.client.client_id.to_string());
+    record.session = Some(present.session.id.to_string());
+    record.patients = vec![Phi::new(access.patient.clone())];
+    record
+}

@@ -1,0 +1,249 @@
+//! Where privacy officers see uses of emergency access and say what they make of them. 45 CFR 164.308(a)(1)(ii)(D).
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use chartgate_access::emergency::Disposition;
+use chartgate_access::ids::EmergencyId;
+use chartgate_access::permit::Withheld;
+use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_values::Phi;
+use http::StatusCode;
+
+use super::Login;
+use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
+use super::sign_in::person;
+use crate::live::emergency::{LONGEST_NOTE, NotReviewed, is_reviewer};
+use crate::pages;
+use crate::store::emergency::{EmergencyNotice, EmergencyUse};
+
+#[derive(Template)]
+#[template(path = "emergency_reviews.html")]
+struct ReviewsPage {
+    waiting: Vec<Shown>,
+    reviewed: Vec<Shown>,
+}
+
+#[derive(Template)]
+#[template(path = "emergency_review.html")]
+struct ReviewPage {
+    used: Shown,
+    client: String,
+    grant: String,
+    explanation: String,
+    until: String,
+    until_shown: String,
+    reviewed_by: Option<String>,
+    note: String,
+    may_review: bool,
+    dispositions: Vec<Choice>,
+    longest: usize,
+    problem: Option<String>,
+    hidden: String,
+}
+
+struct Choice {
+    code: &'static str,
+    words: &'static str,
+}
+
+/// A use, as a privacy officer reads of it.
+struct Shown {
+    id: String,
+    user: String,
+    patient: String,
+    reason: &'static str,
+    began: String,
+    began_shown: String,
+    disposition: &'static str,
+    /// Whether somebody who is to be told was not.
+    untold: bool,
+}
+
+impl Shown {
+    fn of(used: &EmergencyUse, notices: &[EmergencyNotice]) -> Self {
+        Self {
+            id: used.id.to_string(),
+            user: used.subject.to_string(),
+            patient: used.patient.to_string(),
+            reason: used.reason.words(),
+            began: used.began_at.to_string(),
+            began_shown: pages::minutes(used.began_at),
+            disposition: used.review.as_ref().map_or("", |review| review.disposition.words()),
+            untold: notices.iter().any(|notice| notice.failure.is_some()),
+        }
+    }
+}
+
+pub(super) async fn list(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    let officer = match officer(&login, &visit, "/login?then=reviews") {
+        Ok(officer) => officer,
+        Err(response) => return *response,
+    };
+    let all = login.emergencies.list().and_then(|all| {
+        let with_notices = all.into_iter().map(|used| {
+            let notices = login.store.read(|sql| sql.emergency_notices(&used.id))?;
+            Ok((used, notices))
+        });
+        with_notices.collect::<Result<Vec<_>, crate::store::StoreError>>()
+    });
+    let all = match all {
+        Ok(all) => all,
+        Err(error) => return unavailable(&error),
+    };
+    let mut page = ReviewsPage { waiting: Vec::new(), reviewed: Vec::new() };
+    for (used, notices) in &all {
+        let shown = Shown::of(used, notices);
+        if used.review.is_none() { page.waiting.push(shown) } else { page.reviewed.push(shown) }
+    }
+    let mut record = record(&login, &visit, &officer, Event::EmergencyRead);
+    record.patients = all.iter().map(|(used, _)| Phi::new(used.patient.to_string())).collect();
+    let answer = visit.browser.show(StatusCode::OK, &page, None);
+    release(&login, &record, answer).await
+}
+
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    let Some(id) = id(&visit) else { return stale() };
+    let officer = match officer(&login, &visit, &format!("/login?then=review-{id}")) {
+        Ok(officer) => officer,
+        Err(response) => return *response,
+    };
+    show(&login, &visit, &officer, &id, None).await
+}
+
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let Some(id) = id(&visit) else { return stale() };
+    let officer = match officer(&login, &visit, &format!("/login?then=review-{id}")) {
+        Ok(officer) => officer,
+        Err(response) => return *response,
+    };
+    let used = match login.emergencies.find(&id) {
+        Ok(Some((used, _))) => used,
+        Ok(None) => return stale(),
+        Err(error) => return unavailable(&error),
+    };
+    let disposition: Option<Disposition> = visit.form.get("disposition").and_then(|code| code.parse().ok());
+    let note = visit.form.get("note").unwrap_or_default().trim();
+    let Some(disposition) = disposition.filter(|_| (1..=LONGEST_NOTE).contains(&note.chars().count())) else {
+        let problem = "Choose what you make of it, and write a note.".to_owned();
+        return show(&login, &visit, &officer, &id, Some(problem)).await;
+    };
+    let mut record = about(&login, &visit, &officer, &used, Event::EmergencyReviewed);
+    record.detail.insert("disposition".to_owned(), Phi::new(disposition.to_string()));
+    record.detail.insert("note".to_owned(), Phi::new(note.to_owned()));
+    if let Err(cause) = login.emergencies.may_review(&used, &officer.user) {
+        record.outcome = Outcome::Deny;
+        record.decision.reason = Some(reason(&cause).to_owned());
+        let answer = pages::message(StatusCode::FORBIDDEN, "Not reviewed", &sentence(&cause));
+        return release(&login, &record, answer).await;
+    }
+    // What is decided is on record before it is in force.
+    let recorded = match login.journal.append(&record, Withheld::new(see_other("/emergency/reviews"))).await {
+        Ok(recorded) => recorded,
+        Err(error) => return unavailable(&error),
+    };
+    match login.emergencies.review(&used, &officer.user, disposition, note).await {
+        Ok(()) => Withheld::release(recorded),
+        Err(NotReviewed::Store(error)) => unavailable(&error),
+        Err(cause) => pages::message(StatusCode::CONFLICT, "Not reviewed", &sentence(&cause)),
+    }
+}
+
+async fn show(
+    login: &Login,
+    visit: &Visit,
+    officer: &Present,
+    id: &EmergencyId,
+    problem: Option<String>,
+) -> Response {
+    let (used, notices) = match login.emergencies.find(id) {
+        Ok(Some(found)) => found,
+        Ok(None) => return stale(),
+        Err(error) => return unavailable(&error),
+    };
+    let may = login.emergencies.may_review(&used, &officer.user);
+    let text = |sealed: &[u8]| login.emergencies.open(id, sealed).unwrap_or_default();
+    let until = used.ended_at.unwrap_or(used.until);
+    let page = ReviewPage {
+        client: used.client_id.to_string(),
+        grant: used.grant.to_string(),
+        explanation: text(&used.explanation),
+        until: until.to_string(),
+        until_shown: pages::minutes(until),
+        reviewed_by: used.review.as_ref().map(|review| review.by.to_string()),
+        note: used.review.as_ref().map(|review| text(&review.note)).unwrap_or_default(),
+        may_review: may.is_ok(),
+        dispositions: Disposition::ALL
+            .into_iter()
+            .map(|known| Choice { code: known.code(), words: known.words() })
+            .collect(),
+        longest: LONGEST_NOTE,
+        problem: problem.or_else(|| match may {
+            Err(NotReviewed::OwnUse) => Some(sentence(&NotReviewed::OwnUse)),
+            Ok(()) | Err(_) => None,
+        }),
+        hidden: visit.browser.hidden(&[("id", id.as_str())]),
+        used: Shown::of(&used, &notices),
+    };
+    let record = about(login, visit, officer, &used, Event::EmergencyRead);
+    release(login, &record, visit.browser.show(StatusCode::OK, &page, None)).await
+}
+
+fn id(visit: &Visit) -> Option<EmergencyId> {
+    visit.form.get("id")?.parse().ok()
+}
+
+/// Who is signed in, if they are a privacy officer; or the page in place of that.
+fn officer(login: &Login, visit: &Visit, sign_in: &str) -> Result<Present, Box<Response>> {
+    let present = Present::of(login, &visit.headers).map_err(|e| unavailable(&e))?;
+    let present = present.ok_or_else(|| see_other(sign_in))?;
+    if is_reviewer(&present.user) {
+        return Ok(present);
+    }
+    let text = "Only privacy officers review emergency access.";
+    Err(Box::new(pages::message(StatusCode::FORBIDDEN, "Not for your role", text)))
+}
+
+fn about(login: &Login, visit: &Visit, officer: &Present, used: &EmergencyUse, event: Event) -> Record {
+    let mut record = record(login, visit, officer, event);
+    record.resource = Some(Phi::new(used.id.to_string()));
+    record.grant = Some(used.grant.to_string());
+    record.patients = vec![Phi::new(used.patient.to_string())];
+    record.detail.insert("emergency".to_owned(), Phi::new(used.id.to_string()));
+    record.detail.insert("user".to_owned(), Phi::new(used.subject.to_string()));
+    record
+}
+
+fn record(login: &Login, visit: &Visit, officer: &Present, event: Event) -> Record {
+    let mut record = visit.origin.record(event, Outcome::Allow, login.clock.now());
+    record.action = Some(event.as_str().to_owned());
+    record.actor = person(&officer.user);
+    record.session = Some(officer.session.id.to_string());
+    record
+}
+
+async fn release(login: &Login, record: &Record, answer: Response) -> Response {
+    match login.journal.append(record, Withheld::new(answer)).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
+    }
+}
+
+fn reason(cause: &NotReviewed) -> &'static str {
+    match cause {
+        NotReviewed::NotAReviewer => "not-a-reviewer",
+        NotReviewed::OwnUse => "own-use",
+        NotReviewed::Reviewed => "reviewed-already",
+        NotReviewed::Store(_) | NotReviewed::Unsealed => "store-unavailable",
+    }
+}
+
+/// A cause as a sentence for people.
+fn sentence(cause: &NotReviewed) -> String {
+    let text = cause.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}

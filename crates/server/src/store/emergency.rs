@@ -1,0 +1,215 @@
+//! Uses of emergency access, and who has to be told of them: each written in one transaction with what it lets happen.
+
+use chartgate_access::emergency::{Blocked, Disposition, Limits};
+use chartgate_access::ids::{ClientId, EmergencyId, GrantId, PatientId, Subject};
+use chartgate_protocol::oauth::authorization_details::EmergencyReason;
+use chartgate_values::Timestamp;
+
+use super::pending::Took;
+use super::sql::{Row, Value};
+use super::{Sql, StoreError};
+
+/// One use.
+#[derive(Clone, Debug)]
+pub(crate) struct EmergencyUse {
+    pub(crate) id: EmergencyId,
+    pub(crate) subject: Subject,
+    pub(crate) client_id: ClientId,
+    pub(crate) patient: PatientId,
+    pub(crate) reason: EmergencyReason,
+    /// Sealed.
+    pub(crate) explanation: Vec<u8>,
+    pub(crate) grant: GrantId,
+    pub(crate) began_at: Timestamp,
+    pub(crate) until: Timestamp,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) review: Option<Review>,
+}
+
+/// What somebody made of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Review {
+    pub(crate) at: Timestamp,
+    pub(crate) by: Subject,
+    pub(crate) disposition: Disposition,
+    /// Sealed.
+    pub(crate) note: Vec<u8>,
+}
+
+/// Somebody who has to be told of a use.
+#[derive(Clone, Debug)]
+pub(crate) struct EmergencyNotice {
+    pub(crate) use_id: EmergencyId,
+    pub(crate) way: String,
+    /// How often it was tried.
+    pub(crate) attempts: u32,
+    pub(crate) told_at: Option<Timestamp>,
+    /// Why not, at the last attempt.
+    pub(crate) failure: Option<String>,
+}
+
+const USE: &str = "id, subject, client_id, patient, reason, explanation, grant_id, began_at, until_at, ended_at, \
+                   reviewed_at, reviewed_by, disposition, note";
+
+impl Sql<'_> {
+    /// Begins a use, unless too many of its person's wait for review. Whoever has to be told is noted with it.
+    pub(crate) fn begin_emergency(
+        &self,
+        new: &EmergencyUse,
+        limits: &Limits,
+        ways: &[&'static str],
+    ) -> Result<Result<(), Blocked>, StoreError> {
+        let now = new.began_at;
+        // INVARIANT: one writer at a time: of parallel ones, each counts those before it.
+        if let Err(blocked) = limits.check(&self.unreviewed_emergencies(&new.subject)?, now) {
+            return Ok(Err(blocked));
+        }
+        let text = "INSERT INTO emergency_uses (id, subject, client_id, patient, reason, explanation, grant_id, \
+                    began_at, until_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let values = [
+            new.id.as_str().into(),
+            new.subject.as_str().into(),
+            new.client_id.as_str().into(),
+            new.patient.as_str().into(),
+            new.reason.code().into(),
+            Value::from(new.explanation.as_slice()),
+            new.grant.as_str().into(),
+            now.into(),
+            new.until.into(),
+        ];
+        self.execute(text, &values)?;
+        for way in ways {
+            let text = "INSERT INTO emergency_notices (use_id, way, attempts, due_at) VALUES (?1, ?2, 0, ?3)";
+            self.execute(text, &[new.id.as_str().into(), (*way).into(), now.into()])?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// When those of a person's uses began that nobody has reviewed.
+    pub(crate) fn unreviewed_emergencies(&self, subject: &Subject) -> Result<Vec<Timestamp>, StoreError> {
+        let text = "SELECT began_at FROM emergency_uses WHERE subject = ?1 AND reviewed_at IS NULL";
+        self.query("emergency_uses", text, &[subject.as_str().into()], |row| row.time("began_at"))
+    }
+
+    /// One use.
+    pub(crate) fn emergency(&self, id: &EmergencyId) -> Result<Option<EmergencyUse>, StoreError> {
+        let text = format!("SELECT {USE} FROM emergency_uses WHERE id = ?1");
+        self.first("emergency_uses", &text, &[id.as_str().into()], read_use)
+    }
+
+    /// The uses that wait for review or were begun last: those that wait first, oldest first.
+    pub(crate) fn emergencies(&self, most: i64) -> Result<Vec<EmergencyUse>, StoreError> {
+        let text = format!(
+            "SELECT {USE} FROM emergency_uses ORDER BY reviewed_at IS NOT NULL, \
+             CASE WHEN reviewed_at IS NULL THEN began_at ELSE -began_at END LIMIT ?1"
+        );
+        self.query("emergency_uses", &text, &[most.into()], read_use)
+    }
+
+    /// The uses of a person that are not over.
+    pub(crate) fn open_emergencies(
+        &self,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Vec<EmergencyUse>, StoreError> {
+        let text = format!(
+            "SELECT {USE} FROM emergency_uses WHERE subject = ?1 AND ended_at IS NULL AND until_at > ?2 \
+             ORDER BY began_at"
+        );
+        self.query("emergency_uses", &text, &[subject.as_str().into(), now.into()], read_use)
+    }
+
+    /// Notes a review: one that stands is changed only where it said that somebody has to go on with it.
+    pub(crate) fn review_emergency(&self, id: &EmergencyId, review: &Review) -> Result<Took, StoreError> {
+        let text = "UPDATE emergency_uses SET reviewed_at = ?2, reviewed_by = ?3, disposition = ?4, note = ?5 \
+                    WHERE id = ?1 AND subject <> ?3 AND (reviewed_at IS NULL OR disposition = ?6)";
+        let values = [
+            id.as_str().into(),
+            review.at.into(),
+            review.by.as_str().into(),
+            review.disposition.code().into(),
+            Value::from(review.note.as_slice()),
+            Disposition::NeedsFollowUp.code().into(),
+        ];
+        Ok(if self.execute(text, &values)? == 0 { Took::Nothing } else { Took::It })
+    }
+
+    /// Ends a use before its time; says nothing where it is over.
+    pub(crate) fn end_emergency(&self, id: &EmergencyId, now: Timestamp) -> Result<Took, StoreError> {
+        let text =
+            "UPDATE emergency_uses SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND until_at > ?2";
+        Ok(if self.execute(text, &[id.as_str().into(), now.into()])? == 0 { Took::Nothing } else { Took::It })
+    }
+
+    /// Who is to be told now, those first who were tried least.
+    pub(crate) fn due_emergency_notices(
+        &self,
+        now: Timestamp,
+        most: i64,
+    ) -> Result<Vec<EmergencyNotice>, StoreError> {
+        let text = "SELECT use_id, way, attempts, told_at, failure FROM emergency_notices \
+                    WHERE due_at <= ?1 ORDER BY attempts, due_at LIMIT ?2";
+        self.query("emergency_notices", text, &[now.into(), most.into()], read_notice)
+    }
+
+    /// Who was, or is, to be told of a use.
+    pub(crate) fn emergency_notices(&self, id: &EmergencyId) -> Result<Vec<EmergencyNotice>, StoreError> {
+        let text = "SELECT use_id, way, attempts, told_at, failure FROM emergency_notices \
+                    WHERE use_id = ?1 ORDER BY way";
+        self.query("emergency_notices", text, &[id.as_str().into()], read_notice)
+    }
+
+    /// Notes an attempt: that they were told, or why not and when it is tried again, if at all.
+    pub(crate) fn note_emergency_attempt(
+        &self,
+        notice: &EmergencyNotice,
+        due_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let text = "UPDATE emergency_notices SET attempts = ?3, due_at = ?4, told_at = ?5, failure = ?6 \
+                    WHERE use_id = ?1 AND way = ?2";
+        let values = [
+            notice.use_id.as_str().into(),
+            notice.way.as_str().into(),
+            i64::from(notice.attempts).into(),
+            due_at.into(),
+            notice.told_at.into(),
+            notice.failure.as_deref().into(),
+        ];
+        self.execute(text, &values).map(drop)
+    }
+}
+
+fn read_use(row: &Row<'_, '_>) -> Result<EmergencyUse, StoreError> {
+    let review = match row.time_optional("reviewed_at")? {
+        None => None,
+        Some(at) => Some(Review {
+            at,
+            by: row.parse("reviewed_by")?,
+            disposition: row.parse("disposition")?,
+            note: row.get("note")?,
+        }),
+    };
+    Ok(EmergencyUse {
+        id: row.parse("id")?,
+        subject: row.parse("subject")?,
+        client_id: row.parse("client_id")?,
+        patient: row.parse("patient")?,
+        reason: row.parse("reason")?,
+        explanation: row.get("explanation")?,
+        grant: row.parse("grant_id")?,
+        began_at: row.time("began_at")?,
+        until: row.time("until_at")?,
+        ended_at: row.time_optional("ended_at")?,
+        review,
+    })
+}
+
+fn read_notice(row: &Row<'_, '_>) -> Result<EmergencyNotice, StoreError> {
+    Ok(EmergencyNotice {
+        use_id: row.parse("use_id")?,
+        way: row.get("way")?,
+        attempts: row.get("attempts")?,
+        told_at: row.time_optional("told_at")?,
+        failure: row.get("failure")?,
+    })
+}

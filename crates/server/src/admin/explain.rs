@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use chartgate_access::client::Client;
+use chartgate_access::emergency::is_eligible;
 use chartgate_access::ids::{ClientId, PatientId, Subject};
 use chartgate_access::pdp::caller::{Caller, CallerKind, Details, Facts};
 use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, Pdp, Question, RecordAction};
@@ -15,6 +16,7 @@ use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::Event;
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::Permission;
 use serde::{Deserialize, Serialize};
@@ -130,6 +132,11 @@ impl Administrator {
                 }
                 let relation = Relation::find(&belongs, own.as_ref(), &panel);
                 to.say(stands(relation, patient, &caller.facts.subject));
+                let purpose = PurposeOfUse::EMERGENCY_TREATMENT;
+                let views = matches!(permission, Permission::Read | Permission::Search);
+                if relation == Relation::Other && views && is_eligible(pdp, &caller.facts, purpose) {
+                    to.say("they could ask for emergency access to it".to_owned());
+                }
                 vec![relation]
             }
             (Ownership::Patients, None) => {

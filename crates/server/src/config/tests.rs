@@ -31,6 +31,32 @@ fn a_short_file_gives_the_documented_defaults() {
 }
 
 #[test]
+fn emergency_access_lasts_an_hour_at_most_and_purposes_are_known_ones() {
+    let with = |text: &str| read(&format!("{GOOD}\n{text}"), &[]);
+    let config =
+        with("[emergency]\nduration = \"30m\"\n[purpose_of_use]\nphysician = [\"HOPERAT\"]").unwrap();
+    assert_eq!(config.emergency.limits.duration, Duration::from_mins(30));
+    let roles = ["physician".parse().unwrap()].into();
+    assert_eq!(config.purposes.choose(&roles, None).unwrap().map(|p| p.code()), Some("HOPERAT"));
+    assert!(config.purposes.choose(&roles, "TREAT".parse().ok()).is_err());
+    for (wrong, key) in [
+        ("[emergency]\nduration = \"61m\"", "emergency.duration"),
+        ("[emergency]\nunreviewed_limit = 0", "emergency.unreviewed_limit"),
+        ("[emergency]\nwebhook = \"http://siem.example/\"", "emergency.webhook"),
+        ("[emergency]\nmail_to = \"a@b.example\"", "emergency.mail_command"),
+        (
+            "[emergency]\nmail_command = [\"x\"]\nmail_to = \"a@b.example\\nBcc: c@d.example\"",
+            "emergency.mail_to",
+        ),
+        ("[purpose_of_use]\nphysician = [\"BTG\"]", "purpose_of_use.physician"),
+        ("[purpose_of_use]\nphysician = [\"CURIOSITY\"]", "purpose_of_use.physician"),
+    ] {
+        let errors = with(wrong).map(drop).unwrap_err();
+        assert!(errors.iter().any(|error| error.contains(key)), "{wrong}: {errors:?}");
+    }
+}
+
+#[test]
 fn docs_config_md_states_the_defaults() {
     let page = include_str!("../../../../docs/config.md");
     let documented = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();

@@ -50,10 +50,15 @@ Try it, in another terminal:
   4. Who saw whose record, and why
      chartgate audit search --user dana
 
-  5. Does the log hold?
+  5. An emergency: a page asks why, and for her password again; pia, the privacy officer, reviews it
+     GLASS=$(chartgate login --emergency {other} --print-token)
+     curl --cacert {folder}/tls/ca.pem -H "Authorization: Bearer $GLASS" {issuer}/fhir/Patient/{other}
+     chartgate emergency list                                           (or, as pia: {issuer}/emergency/reviews)
+
+  6. Does the log hold?
      chartgate audit verify
 
-  6. Shut her out: the very next request is refused
+  7. Shut her out: the very next request is refused
      chartgate user disable dana
      curl --cacert {folder}/tls/ca.pem -H "Authorization: Bearer $TOKEN" {issuer}/fhir/Patient/{own}
 "#

@@ -207,6 +207,7 @@ pub(crate) fn new_use(grant: &Grant, said: Declared, now: Timestamp) -> Option<E
         reason: said.reason,
         explanation: said.explanation,
         grant: grant.id.clone(),
+        session: grant.session.clone()?,
         began_at: now,
         until: emergency.until,
         ended_at: None,

@@ -1,7 +1,7 @@
 //! Uses of emergency access, and who has to be told of them: each written in one transaction with what it lets happen.
 
 use chartgate_access::emergency::{Blocked, Disposition, Limits};
-use chartgate_access::ids::{ClientId, EmergencyId, GrantId, PatientId, Subject};
+use chartgate_access::ids::{ClientId, EmergencyId, GrantId, PatientId, SessionId, Subject};
 use chartgate_protocol::oauth::authorization_details::EmergencyReason;
 use chartgate_values::Timestamp;
 
@@ -20,6 +20,7 @@ pub(crate) struct EmergencyUse {
     /// Sealed.
     pub(crate) explanation: Vec<u8>,
     pub(crate) grant: GrantId,
+    pub(crate) session: SessionId,
     pub(crate) began_at: Timestamp,
     pub(crate) until: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
@@ -48,8 +49,8 @@ pub(crate) struct EmergencyNotice {
     pub(crate) failure: Option<String>,
 }
 
-const USE: &str = "id, subject, client_id, patient, reason, explanation, grant_id, began_at, until_at, ended_at, \
-                   reviewed_at, reviewed_by, disposition, note";
+const USE: &str = "id, subject, client_id, patient, reason, explanation, grant_id, session, began_at, until_at, \
+                   ended_at, reviewed_at, reviewed_by, disposition, note";
 
 impl Sql<'_> {
     /// Begins a use, unless too many of its person's wait for review. Whoever has to be told is noted with it.
@@ -65,7 +66,7 @@ impl Sql<'_> {
             return Ok(Err(blocked));
         }
         let text = "INSERT INTO emergency_uses (id, subject, client_id, patient, reason, explanation, grant_id, \
-                    began_at, until_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+                    session, began_at, until_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let values = [
             new.id.as_str().into(),
             new.subject.as_str().into(),
@@ -74,6 +75,7 @@ impl Sql<'_> {
             new.reason.code().into(),
             Value::from(new.explanation.as_slice()),
             new.grant.as_str().into(),
+            new.session.as_str().into(),
             now.into(),
             new.until.into(),
         ];
@@ -106,7 +108,7 @@ impl Sql<'_> {
         self.query("emergency_uses", &text, &[most.into()], read_use)
     }
 
-    /// The uses of a person that are not over.
+    /// The uses of a person that are not over, of sessions that are not either.
     pub(crate) fn open_emergencies(
         &self,
         subject: &Subject,
@@ -114,7 +116,8 @@ impl Sql<'_> {
     ) -> Result<Vec<EmergencyUse>, StoreError> {
         let text = format!(
             "SELECT {USE} FROM emergency_uses WHERE subject = ?1 AND ended_at IS NULL AND until_at > ?2 \
-             ORDER BY began_at"
+             AND EXISTS (SELECT 1 FROM sessions WHERE sessions.id = emergency_uses.session \
+                         AND sessions.ended_at IS NULL) ORDER BY began_at"
         );
         self.query("emergency_uses", &text, &[subject.as_str().into(), now.into()], read_use)
     }
@@ -197,6 +200,7 @@ fn read_use(row: &Row<'_, '_>) -> Result<EmergencyUse, StoreError> {
         reason: row.parse("reason")?,
         explanation: row.get("explanation")?,
         grant: row.parse("grant_id")?,
+        session: row.parse("session")?,
         began_at: row.time("began_at")?,
         until: row.time("until_at")?,
         ended_at: row.time_optional("ended_at")?,

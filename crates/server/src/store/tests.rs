@@ -141,6 +141,7 @@ fn of_fifty_uses_at_once_as_many_begin_as_may() {
                     reason: EmergencyReason::Covering,
                     explanation: vec![1],
                     grant: id.parse().unwrap(),
+                    session: id.parse().unwrap(),
                     began_at: Timestamp::from_unix(1),
                     until: Timestamp::from_unix(3601),
                     ended_at: None,

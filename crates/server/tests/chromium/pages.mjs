@@ -302,6 +302,90 @@ for (const viewport of [WIDE, NARROW]) {
     });
 }
 
+/** Where a browser goes for emergency access to the record of a patient who is in nobody's care. */
+async function emergencyUrl(context) {
+  const patient = ready.patients.at(-1);
+  const challenge = createHash("sha256").update(randomBytes(32)).digest("base64url");
+  const form = {
+    response_type: "code", client_id: "demo-app", redirect_uri: CALLBACK, scope: "openid", state: "s-1",
+    code_challenge: challenge, code_challenge_method: "S256", aud: ready.fhir_base,
+    authorization_details: JSON.stringify([{ type: "emergency_access", patient }]),
+  };
+  const answer = await context.request.post(`${ready.issuer}/par`, { form });
+  assert.equal(answer.status(), 201);
+  const { request_uri } = await answer.json();
+  return `${ready.issuer}/authorize?${new URLSearchParams({ client_id: "demo-app", request_uri })}`;
+}
+
+for (const viewport of [WIDE, NARROW]) {
+  const size = `${viewport.width} px`;
+
+  await test(`a record is opened in an emergency without scripts and a mouse (${size})`,
+    { viewport, javaScriptEnabled: false }, async (page, context) => {
+      await page.goto(await emergencyUrl(context));
+      await page.locator("#username:focus").waitFor();
+      await type(page, "dana");
+      await page.keyboard.press("Tab");
+      await type(page, user("dana").password);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Emergency access" }).waitFor();
+      // No reason is chosen until the person chooses.
+      assert.equal(await page.getByRole("radio", { checked: true }).count(), 0);
+      await page.keyboard.press("Tab");
+      await page.keyboard.press("Space");
+      await page.keyboard.press("Tab");
+      await type(page, "unconscious on arrival");
+      await page.keyboard.press("Tab");
+      await type(page, user("dana").password);
+      const answer = await arrives(page, () => page.keyboard.press("Enter"));
+      assert.ok(answer.get("code"), answer.toString());
+    });
+
+  await test(`the pages of emergency access and its review are accessible and fit (${size})`, { viewport },
+    async (page, context) => {
+      const each = async (heading, name) => {
+        await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+        await accessible(page);
+        await fits(page);
+        await picture(page, name);
+      };
+      await page.goto(await emergencyUrl(context));
+      await signIn(page, "dana");
+      await each("Emergency access", "emergency");
+      await page.getByLabel("I stand in for somebody who cares for the patient").check();
+      await page.getByLabel("In your own words").fill("covering for a colleague");
+      await page.getByLabel("Your password, once more").fill("not her password");
+      await page.getByRole("button", { name: "Open this record" }).click();
+      assert.equal(await page.getByRole("alert").textContent(), "That password is not right.");
+      assert.equal(await page.getByLabel("In your own words").inputValue(), "covering for a colleague");
+      await each("Emergency access", "emergency-problem");
+      await page.goto(`${ready.issuer}/emergency`);
+      await page.getByRole("button", { name: "End it now" }).first().waitFor();
+      await each("Emergency access", "emergency-own");
+      await context.clearCookies();
+      await page.goto(await emergencyUrl(context));
+      await signIn(page, "bea");
+      await page.getByText("Emergency access is not for your role.").waitFor();
+      await each("Emergency access", "emergency-refused");
+      const answer = await arrives(page, () => page.getByRole("button", { name: "Go back" }).click());
+      assert.equal(answer.get("error"), "access_denied");
+      await context.clearCookies();
+      await page.goto(`${ready.issuer}/emergency/reviews`);
+      await signIn(page, "pia");
+      await each("Emergency access", "reviews");
+      await page.getByRole("link", { name: /^dana, patient/ }).first().click();
+      await each("Emergency access by dana", "review");
+      await page.getByLabel("Appropriate", { exact: true }).focus();
+      await page.keyboard.press("Space");
+      await page.getByLabel("Note").focus();
+      await type(page, "in the emergency department");
+      await page.getByRole("button", { name: "Keep this review" }).focus();
+      await page.keyboard.press("Enter");
+      await page.getByText("Nothing waits for review.").waitFor();
+      await each("Emergency access", "reviews-none");
+    });
+}
+
 await test("pages are in no frame and no cache, and their cookies are out of reach of scripts", {}, async (page, context) => {
   const answer = await page.goto(authorizeUrl("openid", "demo-app", { prompt: "consent" }));
   const headers = answer.headers();

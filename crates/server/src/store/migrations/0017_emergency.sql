@@ -7,6 +7,7 @@ CREATE TABLE emergency_uses (
     reason       TEXT NOT NULL,
     explanation  BLOB NOT NULL,
     grant_id     TEXT NOT NULL,
+    session      TEXT NOT NULL,
     began_at     BIGINT NOT NULL,
     until_at     BIGINT NOT NULL,
     ended_at     BIGINT,

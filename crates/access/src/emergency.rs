@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::oauth::authorization_details::{
     AuthorizationDetail, EmergencyAccess, EmergencyReason,
 };
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{EmergencyId, Subject};
 use crate::pdp::caller::{CallerKind, Facts};
-use crate::pdp::decide::{Decision, Pdp, Question, RecordAction};
+use crate::pdp::decide::{Decision, Pdp, RecordAction};
 use crate::pdp::relation::Relation;
 
 /// The longest that emergency access may last.
@@ -108,12 +109,10 @@ pub fn is_eligible(pdp: &Pdp, facts: &Facts, purpose: PurposeOfUse) -> bool {
         return false;
     }
     let facts = Facts { purpose_of_use: Some(purpose.to_string()), ..facts.clone() };
-    let question = Question::Record {
-        action: RecordAction::Read,
-        resource_type: "Patient",
-        relation: Relation::Emergency,
-    };
-    matches!(pdp.decide(&facts, &question), Decision::Allow(_))
+    let Ok(patient) = "Patient".parse::<ResourceType>() else { return false };
+    let counsel = pdp.counsel(&facts);
+    let decision = pdp.decide_remembering(&counsel, RecordAction::Read, patient, Relation::Emergency);
+    matches!(decision, Decision::Allow(_))
 }
 
 /// What a privacy officer makes of it.

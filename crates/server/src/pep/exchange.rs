@@ -33,8 +33,6 @@ pub(super) struct Exchange<'a, U> {
     next_nonce: Option<HeaderValue>,
     /// The route's place, for its verifier.
     index: usize,
-    /// Where its caller reads of emergency access, if they may have it.
-    pub(super) hint: Option<String>,
     /// How refusals look on this kind of route.
     show: fn(&Shown) -> Response<Body>,
 }
@@ -63,7 +61,6 @@ impl<'a, U> Exchange<'a, U> {
             scheme: Scheme::Bearer,
             next_nonce: None,
             index: gate.index,
-            hint: None,
             show,
         }
     }
@@ -206,9 +203,19 @@ impl<'a, U> Exchange<'a, U> {
         self.release(shown, Response::status).await.unwrap_or_else(|shown| shown)
     }
 
+    /// Where the caller reads of emergency access, if they may have it: known from token and policies alone, so that it says
+    /// nothing of any record.
+    pub(super) fn hint(&self) -> Option<String> {
+        let policies = self.gateway.policies.current();
+        let may = self.token.as_ref().is_some_and(|token| token.may_hear_of_emergencies(&policies));
+        may.then(|| format!("{}/emergency", self.gateway.issuer))
+    }
+
     fn shown(&self, refused: &Refused) -> Response<Body> {
         let mut shown = refused.shown(self.route, &self.gateway.issuer, self.scheme);
-        shown.hint.clone_from(&self.hint);
+        if matches!(refused, Refused::Record(_) | Refused::NotFound) {
+            shown.hint = self.hint();
+        }
         (self.show)(&shown)
     }
 }

@@ -64,7 +64,8 @@ pub(super) async fn serve(
     exchange.record.decision.policies = allowed.policies().to_vec();
     if only.is_some_and(|patients| finds_nothing(resource_type, &ids(&patients), &named)) {
         // For whoever asked for a patient by name, whether there is one or not.
-        let hint = exchange.hint.as_deref().filter(|_| !named.is_empty()).map(OperationOutcome::emergency);
+        let hint = if named.is_empty() { None } else { exchange.hint() };
+        let hint = hint.as_deref().map(OperationOutcome::emergency);
         return pages::nothing(exchange, &pages.own, hint.as_ref(), allowed.withhold(Bytes::new()));
     }
     let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;

@@ -67,10 +67,6 @@ impl Exchange<'_> {
         if let Some(link) = page {
             return Box::pin(pages::next_page(self, &authenticated, &enforcer, link)).await;
         }
-        // Known from the token and the policies alone, so that it says nothing of any record.
-        if authenticated.may_hear_of_emergencies(&self.gateway.policies.current()) {
-            self.hint = Some(format!("{}/emergency", self.gateway.issuer));
-        }
         let form = posted_form(head, below, &content)?;
         let header = |name: HeaderName| single(&head.headers, &name);
         let request = FhirRequest {

@@ -65,11 +65,7 @@ impl<'a> Enforcer<'a> {
         if self.caller.reach(permission, resource_type.as_str(), Which::Any) == Reach::Nothing {
             return Err(TypeDenied::Scope);
         }
-        let in_emergency = match ownership(resource_type) {
-            Ownership::Patients if self.emergency().is_some() => Some(Relation::Emergency),
-            Ownership::Patients | Ownership::Nobodys | Ownership::Unknown => None,
-        };
-        let relations = relations_of(resource_type).iter().copied().chain(in_emergency);
+        let relations = self.relations_of(resource_type);
         let answers = relations.map(|relation| self.ask(permission, resource_type, relation));
         match any_of(answers) {
             Decision::Allow(allowance) => Ok(allowance.allow(action)),
@@ -92,8 +88,7 @@ impl<'a> Enforcer<'a> {
         if self.caller.reaches(permission, resource_type.as_str(), belongs, which) == Within::No {
             return Err(RecordDenied::OutsideScope);
         }
-        let relation =
-            Relation::find(belongs, self.own.as_ref(), &self.panel).in_emergency(belongs, self.emergency());
+        let relation = self.relation(belongs);
         match self.ask(permission, resource_type, relation) {
             Decision::Allow(allowance) => {
                 Ok(Granted { policies: allowance.policies().to_vec(), mask: allowance.mask().cloned() })
@@ -109,14 +104,14 @@ impl<'a> Enforcer<'a> {
         resource_type: ResourceType,
         belongs: &Belongs,
     ) -> Option<Arc<Mask>> {
-        let relation = Relation::find(belongs, self.own.as_ref(), &self.panel);
+        let relation = self.relation(belongs);
         self.mask(permission, resource_type, relation)
     }
 
     /// What policy keeps from the caller of one record of a type or another.
     pub(super) fn masks(&self, permission: Permission, resource_type: ResourceType) -> Vec<Arc<Mask>> {
-        let relations = relations_of(resource_type);
-        relations.iter().filter_map(|relation| self.mask(permission, resource_type, *relation)).collect()
+        let relations = self.relations_of(resource_type);
+        relations.filter_map(|relation| self.mask(permission, resource_type, relation)).collect()
     }
 
     fn mask(
@@ -180,6 +175,21 @@ impl<'a> Enforcer<'a> {
         self.caller.constrained(permission, resource_type.as_str())
     }
 
+    /// How a record stands to the caller.
+    fn relation(&self, belongs: &Belongs) -> Relation {
+        Relation::find(belongs, self.own.as_ref(), &self.panel).in_emergency(belongs, self.emergency())
+    }
+
+    /// How records of a type can stand to the caller.
+    fn relations_of(&self, resource_type: ResourceType) -> impl Iterator<Item = Relation> {
+        let (relations, in_emergency) = match ownership(resource_type) {
+            Ownership::Nobodys => (Relation::OF_NOBODY, None),
+            Ownership::Patients => (Relation::OF_PATIENTS, self.emergency().map(|_| Relation::Emergency)),
+            Ownership::Unknown => (&[] as &[Relation], None),
+        };
+        relations.iter().copied().chain(in_emergency)
+    }
+
     /// The one patient to whose record the caller has emergency access.
     fn emergency(&self) -> Option<&PatientId> {
         self.caller.details.emergency.as_ref().map(|emergency| &emergency.patient)
@@ -187,15 +197,6 @@ impl<'a> Enforcer<'a> {
 
     fn ask(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> Decision {
         self.pdp.decide_remembering(&self.counsel, record_action(permission), resource_type, relation)
-    }
-}
-
-/// How records of a type can stand to a caller.
-fn relations_of(resource_type: ResourceType) -> &'static [Relation] {
-    match ownership(resource_type) {
-        Ownership::Nobodys => Relation::OF_NOBODY,
-        Ownership::Patients => Relation::OF_PATIENTS,
-        Ownership::Unknown => &[],
     }
 }
 

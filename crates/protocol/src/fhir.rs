@@ -10,6 +10,7 @@ pub mod batch;
 pub mod bundle;
 pub mod content;
 mod elements;
+pub mod everything;
 pub mod history;
 pub mod interaction;
 pub mod mask;

@@ -4,6 +4,7 @@
 mod batch;
 mod bundles;
 mod certificates;
+mod everything;
 mod fhir_server;
 mod guide;
 mod history;

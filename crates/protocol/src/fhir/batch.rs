@@ -229,6 +229,7 @@ pub fn pending(entries: &[(&Entry<'_>, &Interaction)]) -> Result<Pending, BatchE
             Interaction::Capabilities
             | Interaction::Batch
             | Interaction::History { .. }
+            | Interaction::Everything { .. }
             | Interaction::Search { .. } => return Err(BatchError::NotInTransaction),
         };
         if let (Some(name), Some(record)) = (&entry.name, record) {

@@ -96,7 +96,7 @@ impl FromStr for NextPage {
 
     fn from_str(text: &str) -> Result<Self, MalformedPage> {
         let (path, query) = text.split_once('?').ok_or(MalformedPage)?;
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._$".contains(&b);
         let is_step = |segment: &str| matches!(segment, "" | "." | "..") || !segment.bytes().all(plain);
         let path_is_plain = match path.strip_prefix('/') {
             Some(below) => !below.split('/').any(is_step),

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::content;
+use super::everything::EverythingQuery;
 use super::history::{HistoryOf, HistoryQuery};
 use super::name::{ResourceId, ResourceType, VersionId};
 use super::reference::Reference;
@@ -64,6 +65,13 @@ pub enum Interaction {
         of: HistoryOf,
         /// Which of them.
         query: HistoryQuery,
+    },
+    /// All that there is of a patient.
+    Everything {
+        /// Whose.
+        patient: ResourceId,
+        /// Which part of it.
+        query: EverythingQuery,
     },
     /// The records of a type that meet criteria.
     Search {
@@ -135,6 +143,11 @@ impl Interaction {
                 let query = Form::parse_repeating(request.query)?;
                 negotiate(request, &[&query])?;
                 return Ok(Self::History { of, query: HistoryQuery::parse(&query)? });
+            }
+            ("GET", Place::Everything(patient)) => {
+                let query = Form::parse_repeating(request.query)?;
+                negotiate(request, &[&query])?;
+                return Ok(Self::Everything { patient, query: EverythingQuery::parse(&query)? });
             }
             ("GET", Place::Type(resource_type)) => {
                 return Self::search(resource_type, None, request, SearchMethod::Get);
@@ -213,7 +226,9 @@ impl Interaction {
         match self {
             Self::Capabilities | Self::Batch => None,
             Self::Read { .. } | Self::VRead { .. } => Some(Permission::Read),
-            Self::History { of: HistoryOf::Record(_), .. } => Some(Permission::Read),
+            Self::Everything { .. } | Self::History { of: HistoryOf::Record(_), .. } => {
+                Some(Permission::Read)
+            }
             Self::Search { .. } | Self::History { of: HistoryOf::Type(_), .. } => Some(Permission::Search),
             Self::Create { .. } => Some(Permission::Create),
             Self::Update { .. } | Self::Patch { .. } => Some(Permission::Update),
@@ -234,6 +249,7 @@ impl Interaction {
             | Self::Delete { resource_type, .. } => Some(*resource_type),
             Self::Search { query, .. } => Some(query.resource_type()),
             Self::History { of, .. } => Some(of.resource_type()),
+            Self::Everything { .. } => Some(ResourceType::PATIENT),
         }
     }
 
@@ -241,7 +257,11 @@ impl Interaction {
     #[must_use]
     pub fn upstream_method(&self) -> &'static str {
         match self {
-            Self::Capabilities | Self::Read { .. } | Self::VRead { .. } | Self::History { .. } => "GET",
+            Self::Capabilities
+            | Self::Read { .. }
+            | Self::VRead { .. }
+            | Self::History { .. }
+            | Self::Everything { .. } => "GET",
             Self::Search { method: SearchMethod::Get, .. } => "GET",
             Self::Search { method: SearchMethod::Post, .. } | Self::Create { .. } | Self::Batch => "POST",
             // A patch is applied here.
@@ -266,10 +286,9 @@ impl Interaction {
                 format!("/{}/_search", query.resource_type())
             }
             Self::Search { query, method: SearchMethod::Get } => query.path_and_query(),
-            Self::History { of, query } => {
-                let form = query.to_form().encode();
-                let separator = if form.is_empty() { "" } else { "?" };
-                format!("/{of}/_history{separator}{form}")
+            Self::History { of, query } => with_query(&format!("/{of}/_history"), &query.to_form()),
+            Self::Everything { patient, query } => {
+                with_query(&format!("/Patient/{patient}/$everything"), &query.to_form())
             }
         }
     }
@@ -282,6 +301,12 @@ impl Interaction {
             _ => None,
         }
     }
+}
+
+fn with_query(path: &str, form: &Form) -> String {
+    let form = form.encode();
+    let separator = if form.is_empty() { "" } else { "?" };
+    format!("{path}{separator}{form}")
 }
 
 fn negotiate(request: &Request<'_>, forms: &[&Form]) -> Result<(), Refusal> {
@@ -307,6 +332,7 @@ enum Place {
     Instance(ResourceType, ResourceId),
     Version(ResourceType, ResourceId, VersionId),
     History(HistoryOf),
+    Everything(ResourceId),
     Compartment(ResourceId, ResourceType),
     CompartmentSearch(ResourceId, ResourceType),
 }
@@ -322,6 +348,9 @@ impl Place {
         let ambiguous = |segment: &&str| matches!(*segment, "" | "." | "..") || !segment.bytes().all(plain);
         if segments.iter().any(ambiguous) {
             return Err(Refusal::Path);
+        }
+        if let ["Patient", id, "$everything"] = *segments.as_slice() {
+            return Ok(Self::Everything(id.parse()?));
         }
         if segments.iter().any(|segment| segment.starts_with('$')) {
             return Err(Unsupported::Operation.into());
@@ -359,7 +388,14 @@ fn not_offered(method: &str, place: &Place) -> Refusal {
         ("GET", Place::Root) => return Unsupported::SystemSearch.into(),
         ("PUT" | "PATCH" | "DELETE", Place::Type(_)) => return Unsupported::Conditional.into(),
         (_, Place::Root) => "POST",
-        (_, Place::Metadata | Place::Version(..) | Place::History(_) | Place::Compartment(..)) => "GET",
+        (
+            _,
+            Place::Metadata
+            | Place::Version(..)
+            | Place::History(_)
+            | Place::Everything(_)
+            | Place::Compartment(..),
+        ) => "GET",
         (_, Place::Type(_)) => "GET, POST",
         (_, Place::Search(_) | Place::CompartmentSearch(..)) => "POST",
         (_, Place::Instance(..)) => INSTANCE_METHODS,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bundle::NextPage;
 use super::history::HistoryOf;
-use super::name::ResourceType;
+use super::name::{ResourceId, ResourceType};
 use super::searchset::Companions;
 use crate::json;
 
@@ -36,6 +36,8 @@ pub enum Listing {
     Search(ResourceType, Companions),
     /// Versions.
     History(HistoryOf),
+    /// All that there is of a patient.
+    Everything(ResourceId),
 }
 
 /// What the pages of a search can hold.

@@ -60,8 +60,8 @@ pub enum Unsupported {
     /// http.html#history, of all types at once.
     #[error("history over all types is")]
     SystemHistory,
-    /// operations.html, GraphQL and bulk export among them.
-    #[error("operations are")]
+    /// operations.html, GraphQL and bulk export among them; all but `$everything` of a patient.
+    #[error("this operation is")]
     Operation,
     /// search.html, by another compartment than a patient's, or of types that no one parameter finds in it.
     #[error("such a search by compartment is")]

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::base::BaseUrls;
 use super::bundle::{self, Link, Links, NextPage, Released};
+use super::membership::{Ownership, ownership};
 use super::name::{ResourceId, ResourceType};
 use super::outcome::OperationOutcome;
 use super::reference::{Reference, references_in};
@@ -22,13 +23,22 @@ use crate::json::{self, Object};
 
 /// One page of an upstream's answer, not decided on yet.
 pub struct Searchset<'a> {
-    asked: ResourceType,
+    sought: Sought,
     id: Option<ResourceId>,
     total: Option<u64>,
     matches: Vec<&'a RawValue>,
     companions: Vec<&'a RawValue>,
     dropped: usize,
     next: Option<NextPage>,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sought {
+    /// Records of a type, and whether others may come along.
+    Type(ResourceType, Companions),
+    /// All that there is of a patient: what is some patient's, and what belongs to nobody where that refers to it.
+    Everything,
 }
 
 /// Whether records were asked for that come along with those that are found.
@@ -57,6 +67,16 @@ pub enum Disposition<'a, N> {
     Release(View<'a>, N),
     /// It stays, and nothing says that it was there.
     Withhold,
+}
+
+impl<N> Disposition<'_, N> {
+    /// The same if what is noted of it is as it should be; else the record stays.
+    pub fn filter(self, keep: impl FnOnce(&N) -> bool) -> Self {
+        match self {
+            Self::Release(_, ref note) if !keep(note) => Self::Withhold,
+            other => other,
+        }
+    }
 }
 
 impl<N> Released<N> {
@@ -88,23 +108,20 @@ impl<'a> Searchset<'a> {
     ///
     /// # Errors
     /// [`BadAnswer`] if it is no searchset, or if its next page lies elsewhere.
-    pub fn parse(
-        body: &'a [u8],
-        asked: ResourceType,
-        companions: Companions,
-        bases: &BaseUrls,
-    ) -> Result<Self, BadAnswer> {
+    pub fn parse(body: &'a [u8], sought: Sought, bases: &BaseUrls) -> Result<Self, BadAnswer> {
         let bundle = Object::parse(body, MAX_DEPTH)?;
         bundle::is_of_kind(&bundle, "searchset")?;
         let entries = bundle::list(&bundle, "entry")?;
         let of = |mode| entries.iter().filter_map(move |entry| resource_of(entry, mode));
-        let matches: Vec<_> = of("match").collect();
-        let companions: Vec<_> = match companions {
-            Companions::None => Vec::new(),
-            Companions::Asked => of("include").collect(),
+        let found = of("match");
+        let along = of("include");
+        let (matches, companions): (Vec<_>, Vec<_>) = match sought {
+            Sought::Type(_, Companions::None) => (found.collect(), Vec::new()),
+            Sought::Type(_, Companions::Asked) => (found.collect(), along.collect()),
+            Sought::Everything => found.chain(along).partition(|raw| !is_nobodys(raw)),
         };
         Ok(Self {
-            asked,
+            sought,
             id: bundle.string("id").ok().flatten().and_then(|id| id.parse().ok()),
             total: bundle.read("total").ok().flatten(),
             dropped: entries.len().saturating_sub(matches.len()).saturating_sub(companions.len()),
@@ -136,7 +153,7 @@ impl<'a> Searchset<'a> {
         let mut out = Out { entries: Vec::new(), notes: Vec::new(), withheld: 0, dropped: self.dropped };
         let mut company = Company::new(&self.companions, bases);
         for raw in self.matches {
-            match Resource::read(raw).filter(|resource| resource.reference().resource_type == self.asked) {
+            match Resource::read(raw).filter(|resource| self.sought.is(resource)) {
                 None => out.dropped = out.dropped.saturating_add(1),
                 Some(resource) => match decide(&resource, Found::BySearch) {
                     Disposition::Withhold => out.withheld = out.withheld.saturating_add(1),
@@ -172,6 +189,23 @@ impl<'a> Searchset<'a> {
         let body = serde_json::to_string(&bundle).unwrap_or_default();
         Released { body, released, withheld, dropped, notes }
     }
+}
+
+impl Sought {
+    fn is(self, resource: &Resource<'_>) -> bool {
+        match self {
+            Self::Type(asked, _) => resource.reference().resource_type == asked,
+            Self::Everything => true,
+        }
+    }
+}
+
+/// Whether a resource is of a type that is nobody's.
+fn is_nobodys(raw: &RawValue) -> bool {
+    let resource_type = Object::parse(raw.get().as_bytes(), MAX_DEPTH)
+        .ok()
+        .and_then(|resource| resource.string("resourceType").ok()??.parse().ok());
+    resource_type.is_some_and(|resource_type| ownership(resource_type) == Ownership::Nobodys)
 }
 
 /// The resource of an entry that is there for this reason; what says nothing was found.

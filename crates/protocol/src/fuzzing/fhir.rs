@@ -10,7 +10,7 @@ use crate::fhir::membership::{Membership, patients_of};
 use crate::fhir::name::ResourceType;
 use crate::fhir::patch::Patch;
 use crate::fhir::resource::Resource;
-use crate::fhir::searchset::{Companions, Disposition, Searchset};
+use crate::fhir::searchset::{Companions, Disposition, Searchset, Sought};
 use crate::fhir::token::TokenValue;
 use crate::fhir::view::View;
 use crate::fhir::write::Draft;
@@ -63,10 +63,12 @@ pub fn fuzz_fhir_bundle(data: &[u8]) {
     let Some(bases) = bases() else { return };
     for asked in ResourceType::all().filter(|asked| matches!(asked.as_str(), "Observation" | "Patient")) {
         for companions in [Companions::None, Companions::Asked] {
-            let Ok(searchset) = Searchset::parse(data, asked, companions, &bases) else { continue };
+            let Ok(searchset) = Searchset::parse(data, Sought::Type(asked, companions), &bases) else {
+                continue;
+            };
             let links = Links { own: "https://gate.test/fhir/Observation", next: None };
             let released = searchset.release(links, &bases, |resource, _| mine(resource, &bases));
-            let again = Searchset::parse(released.body.as_bytes(), asked, companions, &bases)
+            let again = Searchset::parse(released.body.as_bytes(), Sought::Type(asked, companions), &bases)
                 .map(|page| page.release(links, &bases, |resource, _| mine(resource, &bases)));
             assert!(
                 again.is_ok_and(|again| again.notes.len() == released.notes.len()

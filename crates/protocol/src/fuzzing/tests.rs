@@ -5,7 +5,7 @@ use chartgate_values::{Entropy, Secret, SeededEntropy};
 use crate::fhir::bundle::Links;
 use crate::fhir::patch::Patch;
 use crate::fhir::resource::Resource;
-use crate::fhir::searchset::{Companions, Disposition, Searchset};
+use crate::fhir::searchset::{Companions, Disposition, Searchset, Sought};
 use crate::fhir::view::View;
 use crate::fhir::write::Draft;
 use crate::form::Form;
@@ -303,7 +303,8 @@ fn the_fhir_seeds_reach_the_end_of_what_they_are_for() {
     let bases = super::fhir::bases().unwrap();
     let page = read("fhir_bundle", "page");
     let searchset =
-        Searchset::parse(&page, "Observation".parse().unwrap(), Companions::None, &bases).unwrap();
+        Searchset::parse(&page, Sought::Type("Observation".parse().unwrap(), Companions::None), &bases)
+            .unwrap();
     assert!(searchset.next().is_some());
     let links = Links { own: "x", next: None };
     assert_eq!(

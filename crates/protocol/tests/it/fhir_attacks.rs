@@ -12,7 +12,7 @@ use chartgate_protocol::fhir::paging::{Finds, Holder, Listing, PageLink, PageLin
 use chartgate_protocol::fhir::patch::Patch;
 use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::search::Narrowed;
-use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset};
+use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset, Sought};
 use chartgate_protocol::fhir::view::View;
 use chartgate_protocol::fhir::write::Draft;
 use chartgate_protocol::form::Form;
@@ -73,7 +73,7 @@ fn found_with_companions(companions: &[Value]) -> Vec<String> {
     entries.extend(companions.iter().map(|one| json!({ "resource": one, "search": { "mode": "include" } })));
     let bundle = json!({ "resourceType": "Bundle", "type": "searchset", "entry": entries }).to_string();
     let asked = "Observation".parse().unwrap();
-    let page = Searchset::parse(bundle.as_bytes(), asked, Companions::Asked, &bases()).unwrap();
+    let page = Searchset::parse(bundle.as_bytes(), Sought::Type(asked, Companions::Asked), &bases()).unwrap();
     let released =
         page.release(Links { own: "x", next: None }, &bases(), |resource, _| match whose(resource.value()) {
             (belongs, Others::None) if belongs == patients(&["me"]) || belongs == Membership::Nobody => {
@@ -147,9 +147,12 @@ fn another_patient_as_an_alternative() {
     let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": 2,
         "entry": [record("1", "me"), record("2", "other")]})
     .to_string();
-    let searchset =
-        Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
-            .unwrap();
+    let searchset = Searchset::parse(
+        bundle.as_bytes(),
+        Sought::Type("Observation".parse().unwrap(), Companions::None),
+        &bases(),
+    )
+    .unwrap();
     let released = searchset.release(Links { own: "x", next: None }, &bases(), |resource, _| {
         if whose(resource.value()) == (patients(&["me"]), Others::None) {
             Disposition::Release(View::whole(resource), ())
@@ -306,9 +309,12 @@ fn bundle_in_a_bundle() {
     assert_eq!(whose(&Node::from(&inner)).0, Membership::Unknown);
     let bundle =
         json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": inner}]}).to_string();
-    let searchset =
-        Searchset::parse(bundle.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
-            .unwrap();
+    let searchset = Searchset::parse(
+        bundle.as_bytes(),
+        Sought::Type("Observation".parse().unwrap(), Companions::None),
+        &bases(),
+    )
+    .unwrap();
     let released = searchset.release(Links { own: "x", next: None }, &bases(), |resource, _| {
         Disposition::Release(View::whole(resource), ())
     });

@@ -1,5 +1,5 @@
 //! A small real FHIR R4 server on a loopback port: read, vread, history, search with paging and inclusion, create,
-//! update, delete, batch and transaction. It takes
+//! update, delete, batch, transaction and `$everything`. It takes
 //! calls that carry the gateway's own credential, and no others.
 
 use std::convert::Infallible;
@@ -123,6 +123,7 @@ impl FhirServer {
                     false => self.history(path, versions, query),
                 }
             }
+            (&Method::GET, ["Patient", id, "$everything"]) => self.everything(id, query),
             (&Method::GET, [kind, id]) => self.read(kind, id, None),
             (&Method::GET, [kind, id, "_history", number]) => self.read(kind, id, Some(number)),
             (&Method::POST, [kind]) => {

@@ -122,7 +122,8 @@ pub(super) fn name(record: &Value) -> Option<String> {
     Some(format!("{}/{}", text(record, "resourceType")?, text(record, "id")?))
 }
 
-fn all_references(value: &Value, found: &mut Vec<String>) {
+/// Where all references of a record lead.
+pub(super) fn all_references(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
             found.extend(members.get("reference").and_then(Value::as_str).map(str::to_owned));

@@ -2,6 +2,7 @@
 
 mod batch;
 mod capabilities;
+mod everything;
 mod history;
 mod large;
 mod mask;

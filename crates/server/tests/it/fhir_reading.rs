@@ -206,3 +206,64 @@ async fn a_patients_compartment_is_searched_like_what_is_theirs() {
     let records = gateway.audit(&["--patient", theirs, "--action", "search", "--limit", "1"]);
     assert_eq!(records.last().unwrap()["resource"], "Observation", "who asks for a patient is on record");
 }
+
+#[tokio::test]
+async fn everything_of_a_patient_is_what_reading_each_record_would_give() {
+    let gateway = &Gateway::demo("everything", &[]);
+    let [mine, theirs] = [gateway.patients()[0], gateway.patients()[20]];
+    let one = token_of(gateway, "physician", &[mine]).await;
+    let both = token_of(gateway, "physician", &[mine, theirs]).await;
+    // A record that is both patients', and one that a third patient's record refers to: not for whoever sees one.
+    let shared = json!({ "resourceType": "Group", "type": "person", "actual": true,
+        "member": [{ "entity": { "reference": format!("Patient/{mine}") } }, { "entity": { "reference": format!("Patient/{theirs}") } }] });
+    send(gateway, &both, "POST", "Group", &shared).await;
+    let names = |records: &[Value]| -> BTreeSet<String> {
+        let name =
+            |r: &Value| format!("{}/{}", r["resourceType"].as_str().unwrap(), r["id"].as_str().unwrap());
+        records.iter().map(name).collect()
+    };
+    let path = format!("Patient/{mine}/$everything");
+    let (of_one, _) = walk(gateway, &one, &path).await;
+    let (of_both, _) = walk(gateway, &both, &path).await;
+    let (of_one, of_both) = (names(&of_one), names(&of_both));
+    for kind in [
+        "Patient/",
+        "Observation/",
+        "Encounter/",
+        "Condition/",
+        "Coverage/",
+        "Practitioner/",
+        "Organization/",
+    ] {
+        assert!(of_one.iter().any(|name| name.starts_with(kind)), "{kind}: {of_one:?}");
+    }
+    assert!(of_both.iter().any(|name| name.starts_with("Group/")));
+    assert!(!of_one.iter().any(|name| name.starts_with("Group/") || name.contains(theirs)), "{of_one:?}");
+    assert!(!of_both.contains(&format!("Patient/{theirs}")), "another patient is not part of it");
+    let (paged, second) = walk(gateway, &one, &format!("{path}?_count=7")).await;
+    let clinical = |names: &BTreeSet<String>| -> BTreeSet<String> {
+        let shared = ["Practitioner/", "Organization/", "Location/"];
+        names.iter().filter(|name| !shared.iter().any(|kind| name.starts_with(kind))).cloned().collect()
+    };
+    assert_eq!(clinical(&names(&paged)), clinical(&of_one), "page by page");
+    assert!(second.is_some_and(|second| second.contains("$everything?_page=")));
+    // Only what the scope reads: not more for being asked for at once.
+    let person = gateway.person("physician", &[mine]);
+    let narrow = App::public("user/Patient.r user/Condition.s").tokens(gateway, &person).await.access;
+    let (found, _) = walk(gateway, &narrow, &path).await;
+    assert_eq!(names(&found), BTreeSet::from([format!("Patient/{mine}")]));
+    let none = App::public("user/Observation.r").tokens(gateway, &person).await.access;
+    assert_eq!(get(gateway, &none, &path).await.status, 403);
+    // Whoever may not see the patient learns nothing, whatever else there is.
+    let strange = get(gateway, &one, &format!("Patient/{theirs}/$everything")).await;
+    let nobodys = get(gateway, &one, "Patient/no-such-patient/$everything").await;
+    assert_eq!((strange.status, strange.without_date()), (404, nobodys.without_date()));
+    let app = App { patient: Some(mine), ..App::public("launch/patient patient/*.rs") };
+    let app = app.tokens(gateway, &person).await.access;
+    let (found, _) = walk(gateway, &app, &path).await;
+    assert!(names(&found).is_superset(&clinical(&of_one)));
+    let records = gateway.audit(&["--action", "everything", "--outcome", "allow"]);
+    let told = records.first().unwrap();
+    assert_eq!((told["patients"].clone(), told["resource"].as_str()), (json!([mine]), Some(path.as_str())));
+    assert!(told["response"]["count"].as_u64() > Some(20) && told["withheld"].as_u64() > Some(0), "{told}");
+}

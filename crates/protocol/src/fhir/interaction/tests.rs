@@ -114,7 +114,8 @@ fn what_is_not_offered_is_refused_by_name() {
         (send("PATCH", "/Patient/a", ""), Unsupported::FhirPathPatch),
         (send("PATCH", "/Patient", "identifier=x"), Unsupported::Conditional),
         (get("/_history", ""), Unsupported::SystemHistory),
-        (get("/Patient/a/$everything", ""), Unsupported::Operation),
+        (get("/Encounter/a/$everything", ""), Unsupported::Operation),
+        (get("/Patient/$everything", ""), Unsupported::Operation),
         (get("/Group/x/$export", ""), Unsupported::Operation),
         (send("POST", "/$graphql", ""), Unsupported::Operation),
         (send("POST", "/Patient/$match", ""), Unsupported::Operation),
@@ -160,6 +161,7 @@ fn a_patients_compartment_is_searched_by_the_parameter_that_finds_what_is_theirs
 #[test]
 fn histories_go_upstream_as_they_were_read() {
     for (path, query) in [
+        ("/Patient/a/$everything", "start=2020"),
         ("/Patient/a/_history", "_count=5"),
         ("/Patient/_history", "_since=2026-01-01"),
         ("/Patient/a/_history", ""),
@@ -193,7 +195,7 @@ fn a_method_of_another_place_is_405_and_says_which_are_not() {
         ("DELETE", "/Patient/a/_history/1", "GET"),
         ("GET", "/Patient/_search", "POST"),
         ("TRACE", "/Patient", "GET, POST"),
-        ("DELETE", "/", ""),
+        ("DELETE", "/", "POST"),
     ] {
         let refusal = send(method, path, "").unwrap_err();
         assert_eq!((refusal.status(), refusal.allow()), (405, Some(allow)), "{method} {path}");

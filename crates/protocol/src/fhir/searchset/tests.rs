@@ -31,9 +31,12 @@ fn observation(id: &str, patient: &str) -> Value {
 
 fn filtered(bundle: &Value, links: Links<'_>) -> (Value, Released<()>) {
     let body = bundle.to_string();
-    let searchset =
-        Searchset::parse(body.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
-            .unwrap();
+    let searchset = Searchset::parse(
+        body.as_bytes(),
+        Sought::Type("Observation".parse().unwrap(), Companions::None),
+        &bases(),
+    )
+    .unwrap();
     let released = searchset.release(links, &bases(), for_a);
     (serde_json::from_str(&released.body).unwrap(), released)
 }
@@ -41,8 +44,7 @@ fn filtered(bundle: &Value, links: Links<'_>) -> (Value, Released<()>) {
 fn fault(bundle: &Value) -> BadAnswer {
     Searchset::parse(
         bundle.to_string().as_bytes(),
-        "Observation".parse().unwrap(),
-        Companions::None,
+        Sought::Type("Observation".parse().unwrap(), Companions::None),
         &bases(),
     )
     .err()
@@ -147,9 +149,12 @@ fn entries_that_the_search_did_not_find_are_dropped() {
 fn the_text_of_a_record_leaves_as_it_came() {
     let record = r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/a"},"value":1.10, "x":"\u00e4"}"#;
     let body = format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{record}}}]}}"#);
-    let searchset =
-        Searchset::parse(body.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
-            .unwrap();
+    let searchset = Searchset::parse(
+        body.as_bytes(),
+        Sought::Type("Observation".parse().unwrap(), Companions::None),
+        &bases(),
+    )
+    .unwrap();
     assert!(searchset.release(LINKS, &bases(), for_a).body.contains(record));
 }
 
@@ -168,7 +173,10 @@ fn what_is_no_searchset_is_a_bad_answer() {
         assert!(matches!(fault(&bundle), BadAnswer::OtherBundle | BadAnswer::Json(_)), "{bundle}");
     }
     let twice = br#"{"resourceType":"Bundle","type":"searchset","entry":[],"entry":[]}"#;
-    assert!(Searchset::parse(twice, "Observation".parse().unwrap(), Companions::None, &bases()).is_err());
+    assert!(
+        Searchset::parse(twice, Sought::Type("Observation".parse().unwrap(), Companions::None), &bases())
+            .is_err()
+    );
 }
 
 #[test]
@@ -183,9 +191,12 @@ fn the_next_page_lies_under_the_upstream_and_is_told_sealed() {
         ("http://hapi:8080/fhir/Observation?code=x%7Cy&page=2", "/Observation?code=x%7Cy&page=2"),
     ] {
         let body = with_next(url).to_string();
-        let searchset =
-            Searchset::parse(body.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
-                .unwrap();
+        let searchset = Searchset::parse(
+            body.as_bytes(),
+            Sought::Type("Observation".parse().unwrap(), Companions::None),
+            &bases(),
+        )
+        .unwrap();
         assert_eq!(searchset.next().unwrap().as_str(), page);
     }
     for url in [
@@ -259,14 +270,16 @@ proptest! {
     fn no_marker_of_b_reaches_a_whatever_the_bundle(entries in prop::collection::vec(entries(), 0..8), total in 0..9_u64) {
         let bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": total, "entry": entries,
             "note": "marker-of-b", "link": [{"relation": "self", "url": "http://hapi:8080/fhir/marker-of-b"}]});
-        for asked in ["Observation", "Patient", "Basic"] {
+        let types = ["Observation", "Patient", "Basic"].map(|asked| asked.parse().unwrap());
+        let of_type = |companions| types.map(|asked| Sought::Type(asked, companions));
+        let all = [of_type(Companions::None), of_type(Companions::Asked)].concat();
+        for sought in all.into_iter().chain([Sought::Everything]) {
             let body = bundle.to_string();
-            let searchset = Searchset::parse(body.as_bytes(), asked.parse().unwrap(), Companions::Asked, &bases()).unwrap();
+            let searchset = Searchset::parse(body.as_bytes(), sought, &bases()).unwrap();
             let released = searchset.release(LINKS, &bases(), for_a);
-            prop_assert!(!released.body.contains("marker-of-b"), "{}", released.body);
-            let left = released.notes.len();
-            prop_assert_eq!(left, released.body.matches("marker-of-a").count());
-            let all = [left, released.withheld, released.dropped];
+            prop_assert!(!released.body.contains("marker-of-b"), "{sought:?}: {}", released.body);
+            prop_assert_eq!(released.notes.len(), released.body.matches("marker-of-a").count());
+            let all = [released.notes.len(), released.withheld, released.dropped];
             prop_assert_eq!(all.iter().sum::<usize>(), entries.len());
         }
     }
@@ -275,7 +288,7 @@ proptest! {
 fn with_companions(entries: &[Value]) -> (Value, Released<()>) {
     let bundle = json!({ "resourceType": "Bundle", "type": "searchset", "entry": entries }).to_string();
     let asked = "Observation".parse().unwrap();
-    let page = Searchset::parse(bundle.as_bytes(), asked, Companions::Asked, &bases()).unwrap();
+    let page = Searchset::parse(bundle.as_bytes(), Sought::Type(asked, Companions::Asked), &bases()).unwrap();
     let released = page.release(LINKS, &bases(), |resource, found| {
         match (patients_of(resource.value(), &bases()), found) {
             (Membership::Nobody, Found::Alongside) => Disposition::Release(View::whole(resource), ()),
@@ -328,8 +341,12 @@ fn what_comes_along_leaves_only_with_what_it_is_tied_to() {
     assert_eq!((told.released, told.withheld, told.notes.len()), (1, 4, 3));
     // And not at all where nobody asked.
     let body = json!({ "resourceType": "Bundle", "type": "searchset", "entry": entries }).to_string();
-    let page = Searchset::parse(body.as_bytes(), "Observation".parse().unwrap(), Companions::None, &bases())
-        .unwrap();
+    let page = Searchset::parse(
+        body.as_bytes(),
+        Sought::Type("Observation".parse().unwrap(), Companions::None),
+        &bases(),
+    )
+    .unwrap();
     assert_eq!(page.release(LINKS, &bases(), for_a).dropped, 5);
 }
 

@@ -11,7 +11,7 @@ use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use chartgate_protocol::fhir::bundle::{Links, Released};
 use chartgate_protocol::fhir::membership::{Membership, patients_of};
 use chartgate_protocol::fhir::name::ResourceType;
-use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset};
+use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset, Sought};
 use chartgate_protocol::json::Node;
 use chartgate_values::Phi;
 use http::StatusCode;
@@ -112,7 +112,9 @@ fn read_encounters(
     patient: &PatientId,
 ) -> Vec<Encounter> {
     let mut found = Vec::new();
-    let Ok(searchset) = Searchset::parse(body, resource_type, Companions::None, &upstream.bases) else {
+    let Ok(searchset) =
+        Searchset::parse(body, Sought::Type(resource_type, Companions::None), &upstream.bases)
+    else {
         return Vec::new();
     };
     let nowhere = Links { own: "", next: None };
@@ -157,7 +159,8 @@ fn title(encounter: &Node<'_>, began: Option<&str>) -> String {
 /// The names of the patients that were asked for and found.
 fn read(body: &[u8], upstream: &FhirUpstream, asked: &BTreeSet<PatientId>) -> BTreeMap<PatientId, String> {
     let mut found = BTreeMap::new();
-    let Ok(searchset) = Searchset::parse(body, ResourceType::PATIENT, Companions::None, &upstream.bases)
+    let Ok(searchset) =
+        Searchset::parse(body, Sought::Type(ResourceType::PATIENT, Companions::None), &upstream.bases)
     else {
         return found;
     };

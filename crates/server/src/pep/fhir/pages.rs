@@ -13,11 +13,11 @@ use bytes::Bytes;
 use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_protocol::fhir::bundle::{Links, NextPage, Released};
 use chartgate_protocol::fhir::history::{History, HistoryOf};
-use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::outcome::OperationOutcome;
 use chartgate_protocol::fhir::paging::{Finds, Holder, Listing, PageLink};
 use chartgate_protocol::fhir::resource::Resource;
-use chartgate_protocol::fhir::searchset::{Disposition, Found, Searchset};
+use chartgate_protocol::fhir::searchset::{Disposition, Found, Searchset, Sought};
 use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::request::Parts as Head;
@@ -67,7 +67,8 @@ pub(super) async fn next_page(
     exchange.record.action = Some(action(&listing).to_owned());
     exchange.record.resource = Some(Phi::new(match &listing {
         Listing::Search(resource_type, _) => resource_type.to_string(),
-        Listing::History(of) => of.to_string(),
+        Listing::History(of) => format!("{of}/_history"),
+        Listing::Everything(patient) => format!("Patient/{patient}/$everything"),
     }));
     let pages = Pages { authenticated, enforcer, listing, own, finds };
     let allowed = pages.in_reach(page)?;
@@ -81,6 +82,7 @@ fn action(listing: &Listing) -> &'static str {
     match listing {
         Listing::Search(..) => "search",
         Listing::History(_) => "history",
+        Listing::Everything(_) => "everything",
     }
 }
 
@@ -90,6 +92,7 @@ fn address(exchange: &Exchange<'_>, listing: &Listing) -> String {
     match listing {
         Listing::Search(resource_type, _) => format!("{base}/{resource_type}"),
         Listing::History(of) => format!("{base}/{of}/_history"),
+        Listing::Everything(patient) => format!("{base}/Patient/{patient}/$everything"),
     }
 }
 
@@ -108,6 +111,13 @@ struct Note {
     patients: Vec<String>,
     policies: Vec<String>,
     digest: Phi<String>,
+}
+
+impl Note {
+    /// Whether the record is this patient's, or nobody's.
+    fn is_of(&self, patient: &ResourceId) -> bool {
+        self.patients.is_empty() || self.patients.iter().any(|own| own == patient.as_str())
+    }
 }
 
 impl Pages<'_> {
@@ -170,13 +180,14 @@ impl Pages<'_> {
         match &self.listing {
             Listing::Search(resource_type, _) => *resource_type,
             Listing::History(of) => of.resource_type(),
+            Listing::Everything(_) => ResourceType::PATIENT,
         }
     }
 
     fn permission(&self) -> Permission {
         match &self.listing {
             Listing::Search(..) | Listing::History(HistoryOf::Type(_)) => Permission::Search,
-            Listing::History(HistoryOf::Record(_)) => Permission::Read,
+            Listing::History(HistoryOf::Record(_)) | Listing::Everything(_) => Permission::Read,
         }
     }
 
@@ -227,7 +238,8 @@ impl Pages<'_> {
         let listed = self.permission();
         match &self.listing {
             Listing::Search(resource_type, companions) => {
-                let searchset = Searchset::parse(body, *resource_type, *companions, bases).map_err(wrong)?;
+                let sought = Sought::Type(*resource_type, *companions);
+                let searchset = Searchset::parse(body, sought, bases).map_err(wrong)?;
                 let after = searchset.next().cloned();
                 let searchset = match self.finds {
                     Finds::WithinReach => searchset,
@@ -241,6 +253,14 @@ impl Pages<'_> {
                         Found::Alongside => Permission::Read,
                     };
                     self.disposition(exchange, permission, resource)
+                });
+                Ok(Decided { released, next: after })
+            }
+            Listing::Everything(patient) => {
+                let searchset = Searchset::parse(body, Sought::Everything, bases).map_err(wrong)?;
+                let after = searchset.next().cloned();
+                let released = searchset.without_total().release(links, bases, |resource, _| {
+                    self.disposition(exchange, listed, resource).filter(|note| note.is_of(patient))
                 });
                 Ok(Decided { released, next: after })
             }

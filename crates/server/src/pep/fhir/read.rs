@@ -25,6 +25,7 @@ pub(super) async fn serve(
         Interaction::Capabilities
         | Interaction::Batch
         | Interaction::History { .. }
+        | Interaction::Everything { .. }
         | Interaction::Search { .. }
         | Interaction::Create { .. }
         | Interaction::Update { .. }

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, header};
 use hyper::body::Incoming;
 
 use super::upstream::FhirUpstream;
-use super::{batch, capabilities, history, large, mask, pages, read, search, write};
+use super::{batch, capabilities, everything, history, large, mask, pages, read, search, write};
 use crate::net::body;
 use crate::net::origin::Origin;
 use crate::pep::authenticate::Authenticated;
@@ -104,6 +104,9 @@ impl Exchange<'_> {
             Interaction::History { of, query } => {
                 Box::pin(history::serve(self, authenticated, enforcer, of, query)).await
             }
+            Interaction::Everything { patient, query } => {
+                Box::pin(everything::serve(self, authenticated, enforcer, patient, query)).await
+            }
             Interaction::Search { query, method } => {
                 Box::pin(search::serve(self, authenticated, enforcer, query, method)).await
             }
@@ -130,6 +133,10 @@ impl Exchange<'_> {
                 ("vread", Some(format!("{resource_type}/{id}/_history/{version}")))
             }
             Interaction::History { of, .. } => ("history", Some(format!("{of}/_history"))),
+            Interaction::Everything { patient, .. } => {
+                self.record.patients = vec![Phi::new(patient.to_string())];
+                ("everything", Some(format!("Patient/{patient}/$everything")))
+            }
             Interaction::Search { query, .. } => {
                 self.record.patients =
                     query.patients_named().iter().map(|id| Phi::new(id.to_string())).collect();

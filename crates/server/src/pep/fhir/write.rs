@@ -93,6 +93,7 @@ pub(super) async fn prepare(
         | Interaction::Read { .. }
         | Interaction::VRead { .. }
         | Interaction::History { .. }
+        | Interaction::Everything { .. }
         | Interaction::Search { .. } => Err(Refused::NotFound),
     }
 }

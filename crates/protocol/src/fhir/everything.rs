@@ -1,0 +1,100 @@
+//! All that there is of a patient. HL7 FHIR 4.0.1, patient-operation-everything.html.
+
+use super::name::ResourceType;
+use super::search::{SearchError, ShownName, is_date, read_count};
+use crate::form::Form;
+
+/// Which part of it is asked for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct EverythingQuery {
+    count: Option<u16>,
+    start: Option<String>,
+    end: Option<String>,
+    since: Option<String>,
+    types: Vec<ResourceType>,
+}
+
+impl EverythingQuery {
+    /// Reads the query. `_format` is somebody else's.
+    ///
+    /// # Errors
+    /// [`SearchError`], by the first parameter that is refused.
+    pub fn parse(query: &Form) -> Result<Self, SearchError> {
+        let mut asked = Self::default();
+        for (name, value) in query.iter() {
+            let shown = || ShownName::of(name);
+            let date = |there: &Option<String>| match there {
+                Some(_) => Err(SearchError::Repeated(shown())),
+                // A comparison is none of these.
+                None if is_date(value) && value.starts_with(|c: char| c.is_ascii_digit()) => {
+                    Ok(Some(value.to_owned()))
+                }
+                None => Err(SearchError::Value(shown())),
+            };
+            match name {
+                "_format" => {}
+                "_count" => asked.count = Some(read_count(asked.count, value)?),
+                "start" => asked.start = date(&asked.start)?,
+                "end" => asked.end = date(&asked.end)?,
+                "_since" => asked.since = date(&asked.since)?,
+                "_type" if asked.types.is_empty() => {
+                    let types = value.split(',').map(str::parse).collect::<Result<_, _>>();
+                    asked.types = types.map_err(|_| SearchError::Value(shown()))?;
+                }
+                "_type" => return Err(SearchError::Repeated(shown())),
+                _ => return Err(SearchError::Parameter(shown())),
+            }
+        }
+        Ok(asked)
+    }
+
+    /// The query written anew.
+    #[must_use]
+    pub fn to_form(&self) -> Form {
+        let mut form = Form::default();
+        let count = self.count.map(|count| count.to_string());
+        let fields =
+            [("start", &self.start), ("end", &self.end), ("_since", &self.since), ("_count", &count)];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                form.push(name, value);
+            }
+        }
+        if !self.types.is_empty() {
+            let types: Vec<_> = self.types.iter().map(|one| one.as_str()).collect();
+            form.push("_type", &types.join(","));
+        }
+        form
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<String, SearchError> {
+        EverythingQuery::parse(&Form::parse_repeating(text).unwrap()).map(|query| query.to_form().encode())
+    }
+
+    #[test]
+    fn a_query_goes_upstream_as_it_was_read() {
+        assert_eq!(read("").as_deref(), Ok(""));
+        let all =
+            "start=2020-01-01&end=2021&_since=2020-01-01T00%3A00%3A00Z&_count=50&_type=Patient%2CObservation";
+        assert_eq!(read(all).as_deref(), Ok(all));
+        assert_eq!(read("_format=json&_count=5").as_deref(), Ok("_count=5"));
+    }
+
+    #[test]
+    fn what_is_no_part_of_it_is_refused() {
+        for text in ["_typeFilter=Observation%3Fcode%3Dx", "patient=other", "_include=*", "code=x"] {
+            assert!(matches!(read(text), Err(SearchError::Parameter(_))), "{text}");
+        }
+        for text in ["start=x", "start=ge2020", "_count=0", "_type=Nonsense", "_type=", "_type=Patient%2C"] {
+            assert!(matches!(read(text), Err(SearchError::Value(_))), "{text}");
+        }
+        for text in ["start=2020&start=2021", "_type=Patient&_type=Patient"] {
+            assert!(matches!(read(text), Err(SearchError::Repeated(_))), "{text}");
+        }
+    }
+}

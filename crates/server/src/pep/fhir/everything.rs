@@ -1,0 +1,33 @@
+//! All that there is of a patient: what a read of each record would give, and no other patient's.
+
+use chartgate_protocol::fhir::everything::EverythingQuery;
+use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
+use chartgate_protocol::fhir::paging::{Finds, Listing};
+
+use super::pages::Pages;
+use super::read;
+use super::session::{Answered, Exchange};
+use crate::pep::authenticate::Authenticated;
+use crate::pep::enforce::Enforcer;
+use crate::pep::respond::Refused;
+
+pub(super) async fn serve(
+    exchange: &mut Exchange<'_>,
+    authenticated: &Authenticated,
+    enforcer: &Enforcer<'_>,
+    patient: ResourceId,
+    query: EverythingQuery,
+) -> Answered {
+    // A patient who may not be read is not there, by the same call and the same bytes.
+    let looked = Interaction::Read { resource_type: ResourceType::PATIENT, id: patient.clone() };
+    read::serve(exchange, enforcer, looked).await.map(drop)?;
+    exchange.record.response = Default::default();
+    let asked = Interaction::Everything { patient: patient.clone(), query };
+    let own = format!("{}{}", exchange.upstream.bases.public, asked.upstream_path_and_query());
+    let listing = Listing::Everything(patient);
+    let pages = Pages { authenticated, enforcer, listing, own, finds: Finds::OthersToo };
+    let allowed = pages.in_reach(asked)?;
+    let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
+    pages.release(exchange, first).await
+}

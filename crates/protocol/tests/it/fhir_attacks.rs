@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use chartgate_protocol::fhir::base::BaseUrls;
+use chartgate_protocol::fhir::batch::Batch;
 use chartgate_protocol::fhir::bundle::Links;
 use chartgate_protocol::fhir::interaction::{Interaction, Request};
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
@@ -202,7 +203,29 @@ fn search_over_all_types() {
 
 #[test]
 fn everything_of_a_patient() {
-    assert_eq!(refused("GET", "/Patient/me/$everything"), 400);
+    let bundle = json!({ "resourceType": "Bundle", "type": "searchset", "entry": [
+        { "resource": { "resourceType": "Patient", "id": "me", "generalPractitioner": [{ "reference": "Practitioner/p" }] } },
+        { "resource": { "resourceType": "Observation", "id": "1", "subject": { "reference": "Patient/other" },
+            "performer": [{ "reference": "Practitioner/q" }] } },
+        { "resource": { "resourceType": "Practitioner", "id": "p" } },
+        { "resource": { "resourceType": "Practitioner", "id": "q" } },
+    ] })
+    .to_string();
+    let page = Searchset::parse(bundle.as_bytes(), Sought::Everything, &bases()).unwrap();
+    let released =
+        page.release(Links { own: "x", next: None }, &bases(), |resource, _| match whose(resource.value()) {
+            (belongs, Others::None) if belongs == patients(&["me"]) || belongs == Membership::Nobody => {
+                Disposition::Release(View::whole(resource), ())
+            }
+            _ => Disposition::Withhold,
+        });
+    assert_eq!((released.notes.len(), released.withheld), (2, 2));
+    assert!(
+        !released.body.contains("other") && !released.body.contains("Practitioner/q"),
+        "{}",
+        released.body
+    );
+    assert_eq!(refused("GET", "/Encounter/1/$everything"), 400);
 }
 
 #[test]
@@ -291,8 +314,20 @@ fn conditional_update_and_delete() {
 
 #[test]
 fn transaction_with_an_entry_for_another() {
-    assert_eq!(refused("POST", "/"), 400);
-    assert_eq!(refused("POST", ""), 400);
+    let bundle = |url: &str| {
+        json!({ "resourceType": "Bundle", "type": "transaction", "entry": [
+            { "request": { "method": "GET", "url": url } }] })
+        .to_string()
+    };
+    let asked = |url: &str| Batch::parse(bundle(url).as_bytes()).unwrap().entries[0].interaction();
+    // It is the question that it would be by itself, and is decided on as such.
+    let alone = Interaction::parse(&Request { method: "GET", path: "/Patient/other", ..Request::default() });
+    assert_eq!(asked("Patient/other"), alone);
+    for url in
+        ["../Patient/other", "https://gate.test/fhir/Patient/other", "%2e%2e/Patient/other", "/Patient/other"]
+    {
+        assert_eq!(asked(url).unwrap_err().status(), 400, "{url}");
+    }
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn show(auth_req_id: &str, request: &BackchannelRequest) -> Value {
         "user": request.subject,
         "client": request.client_id,
         "scope": request.scope,
+        "purpose_of_use": request.purpose_of_use,
         "binding_message": request.binding_message,
         "asked_at": request.asked_at,
         "expires_at": request.expires_at,

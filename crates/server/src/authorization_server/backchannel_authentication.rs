@@ -22,7 +22,7 @@ use chartgate_protocol::oidc::ciba::{
 };
 use chartgate_values::{Entropy, Phi, Timestamp};
 
-use super::client_request::{Posted, ProvenRequest, admit_unproven, turn_down};
+use super::client_request::{Posted, ProvenRequest, admit_unproven, check_purpose, turn_down};
 use super::error::{OAuthError, answer};
 use super::request_object::{self, NoRequest};
 use super::sender::{NextNonce, Sender};
@@ -108,6 +108,7 @@ fn check(
     }
     let request =
         BackchannelAuthenticationRequest::read(form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
+    check_purpose(request.purpose_of_use)?;
     let notified = client.options.backchannel_client_notification_endpoint.is_some();
     if notified != request.client_notification_token.is_some() {
         let description = "client_notification_token is for clients that are pinged, and they need it";

@@ -12,6 +12,7 @@ use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_values::Timestamp;
 use http::{HeaderMap, header};
 
@@ -167,4 +168,13 @@ async fn record_stranger(
         Ok(recorded) => Withheld::release(recorded),
         Err(error) => error.into(),
     }
+}
+
+/// Purposes of emergencies come with emergency access alone.
+pub(super) fn check_purpose(asked: Option<PurposeOfUse>) -> Result<(), OAuthError> {
+    if asked.is_some_and(PurposeOfUse::is_of_emergencies) {
+        let description = "that purpose_of_use comes with emergency access alone";
+        return Err(OAuthError::new(ErrorCode::InvalidRequest, description));
+    }
+    Ok(())
 }

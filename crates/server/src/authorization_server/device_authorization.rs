@@ -14,7 +14,7 @@ use chartgate_protocol::oauth::dpop::ProofError;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Phi;
 
-use super::client_request::{Posted, ProvenRequest, admit_unproven, turn_down};
+use super::client_request::{Posted, ProvenRequest, admit_unproven, check_purpose, turn_down};
 use super::error::{OAuthError, answer};
 use super::sender::{NextNonce, Sender};
 use super::token::workload;
@@ -82,6 +82,7 @@ fn check(
     }
     let request =
         DeviceAuthorizationRequest::read(form).map_err(|e| OAuthError::new(e.code(), e.to_string()))?;
+    check_purpose(request.purpose_of_use)?;
     let scope = client.grantable(request.scope.as_ref().unwrap_or(&client.scope));
     let scope = steps::grantable_by_a_person(&scope);
     if scope.is_empty() {

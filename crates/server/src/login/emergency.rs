@@ -30,6 +30,8 @@ struct EmergencyPage<'a> {
     patient: &'a str,
     username: &'a str,
     minutes: u64,
+    /// Whether a privacy officer is told of it.
+    is_told: bool,
     /// Why it cannot be had.
     refused: Option<String>,
     contact: Option<&'a str>,
@@ -195,6 +197,7 @@ fn show(
         patient: &access.patient,
         username: asked.present.user.name.as_str(),
         minutes: login.emergencies.config.limits.duration.as_secs().div_ceil(60),
+        is_told: !login.emergencies.ways().is_empty(),
         refused,
         contact: login.emergencies.config.contact.as_deref(),
         problem,

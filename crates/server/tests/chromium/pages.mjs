@@ -351,6 +351,11 @@ for (const viewport of [WIDE, NARROW]) {
       };
       await page.goto(await emergencyUrl(context));
       await signIn(page, "dana");
+      await page.getByText("Another reason").waitFor();
+      assert.ok(await page.evaluate(() => {
+        const all = document.querySelector("fieldset");
+        return all.scrollHeight <= all.clientHeight + 1;
+      }), "every reason is in sight");
       await each("Emergency access", "emergency");
       await page.getByLabel("I stand in for somebody who cares for the patient").check();
       await page.getByLabel("In your own words").fill("covering for a colleague");

@@ -12,6 +12,7 @@ use crate::fakes::secured::{Certificates, Secured, certificates};
 use crate::gateway::{Gateway, PROGRAM, Person, Scratch};
 use crate::shared;
 use crate::wire::{Answer, Call, encode};
+use crate::{ciba, device};
 
 const EXPLANATION: &str = "unconscious on arrival, allergies unknown";
 
@@ -720,4 +721,51 @@ async fn the_terminal_asks_for_emergency_access_and_names_no_patient_in_an_addre
     let claims = part(token.trim(), 1);
     assert_eq!((&claims["purpose_of_use"], &claims["patient"]), (&json!("BTG"), &json!(stranger)));
     assert_eq!(get(gateway, token.trim(), &format!("/fhir/Patient/{stranger}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn devices_and_questions_to_people_elsewhere_have_a_purpose_as_well() {
+    const CIBA: &str = "urn:openid:params:grant-type:ciba";
+    const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+    let gateway = shared::demo();
+    let words =
+        ["client", "add", "purpose-desk", "--kind", "confidential", "--grant", CIBA, "--grant", DEVICE];
+    let shown = gateway.command(&[&words[..], &["--scope", "openid user/*.rs"]].concat());
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let secret = shown["client_secret"].as_str().unwrap().to_owned();
+    let scope = "openid user/*.rs";
+    let app = App { client: "purpose-desk", secret: Some(&secret), scope, patient: None, route: "/fhir" };
+    let person = gateway.person("nurse", &[]);
+
+    let asked = ciba::ask(gateway, &app, &[("login_hint", &person.name), ("purpose_of_use", "COC")]).await;
+    let waiting = gateway.command(&["--output", "json", "approval", "list"]);
+    assert!(waiting.contains("\"purpose_of_use\":\"COC\""), "{waiting}");
+    gateway.command(&["approval", "approve", &asked]);
+    let tokens = Tokens::of(&ciba::poll(&app, &asked).to(gateway).await);
+    assert_eq!(tokens.claims()["purpose_of_use"], "COC");
+    // Approved for a purpose that is not one for the person's role: nothing.
+    let asked = ciba::ask(gateway, &app, &[("login_hint", &person.name), ("purpose_of_use", "HRESCH")]).await;
+    gateway.command(&["approval", "approve", &asked]);
+    let refused = ciba::poll(&app, &asked).to(gateway).await;
+    assert_eq!((refused.status, refused.error().as_str()), (400, "access_denied"));
+
+    let call = app.call("/device-authorization", &[("scope", scope), ("purpose_of_use", "PATSFTY")]);
+    let asked = device::told(&call.to(gateway).await);
+    device::approve(gateway, &mut Browser::default(), &person, &asked.user_code).await;
+    let tokens = Tokens::of(&device::poll(&app, &asked).to(gateway).await);
+    assert_eq!(tokens.claims()["purpose_of_use"], "PATSFTY");
+
+    // No emergency begins in either way.
+    for path in ["/device-authorization", "/backchannel-authentication"] {
+        for (name, value) in
+            [("purpose_of_use", "CURIOSITY".to_owned()), ("authorization_details", details("p").to_string())]
+        {
+            let fields = [("scope", scope), ("login_hint", person.name.as_str()), (name, value.as_str())];
+            let answer = app.call(path, &fields).to(gateway).await;
+            assert_eq!(answer.status, 400, "{path} {name}: {}", answer.text());
+        }
+        let fields = [("scope", scope), ("login_hint", person.name.as_str()), ("purpose_of_use", "BTG")];
+        let answer = app.call(path, &fields).to(gateway).await;
+        assert_eq!((answer.status, answer.error().as_str()), (400, "invalid_request"), "{path}");
+    }
 }

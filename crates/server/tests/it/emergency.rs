@@ -548,6 +548,9 @@ async fn the_hint_at_emergency_access_says_nothing_of_any_record() {
                 for call in [
                     Call::get(&path),
                     Call::get(&format!("{path}/_history/1")),
+                    Call::get(&format!("{path}/_history")),
+                    Call::get(&format!("/fhir/Patient/{id}/$everything")),
+                    Call::get(&format!("/fhir/Patient/{id}/Observation")),
                     Call::fhir("PUT", &path, &if kind == "Patient" { resource(id) } else { body })
                         .header("if-match", "W/\"1\""),
                     Call::new("DELETE", &path).header("if-match", "W/\"1\""),

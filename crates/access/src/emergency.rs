@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{EmergencyId, Subject};
 use crate::pdp::caller::{CallerKind, Facts};
-use crate::pdp::decide::{Decision, Pdp, RecordAction};
+use crate::pdp::decide::{Decision, NO_LABELS, Pdp, RecordAction};
 use crate::pdp::relation::Relation;
 
 /// The longest that emergency access may last.
@@ -111,7 +111,8 @@ pub fn is_eligible(pdp: &Pdp, facts: &Facts, purpose: PurposeOfUse) -> bool {
     let facts = Facts { purpose_of_use: Some(purpose.to_string()), ..facts.clone() };
     let Ok(patient) = "Patient".parse::<ResourceType>() else { return false };
     let counsel = pdp.counsel(&facts);
-    let decision = pdp.decide_remembering(&counsel, RecordAction::Read, patient, Relation::Emergency);
+    let decision =
+        pdp.decide_remembering(&counsel, RecordAction::Read, patient, Relation::Emergency, &NO_LABELS);
     matches!(decision, Decision::Allow(_))
 }
 

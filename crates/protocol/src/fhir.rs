@@ -13,6 +13,7 @@ mod elements;
 pub mod everything;
 pub mod history;
 pub mod interaction;
+pub mod labels;
 pub mod mask;
 pub mod membership;
 pub mod name;

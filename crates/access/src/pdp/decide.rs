@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{AuthorizationError, Authorizer, Decision as CedarDecision};
+use chartgate_protocol::fhir::labels::Labels;
 use chartgate_protocol::fhir::mask::Mask;
 use chartgate_protocol::fhir::name::ResourceType;
 use moka::sync::Cache;
@@ -40,6 +41,8 @@ pub enum Question<'a> {
         resource_type: &'a str,
         /// How the record stands to the caller.
         relation: Relation,
+        /// How it has to be handled.
+        labels: &'a Labels,
     },
     /// May the caller call this endpoint of an `http` route?
     Endpoint {
@@ -158,10 +161,18 @@ pub fn any_of(answers: impl IntoIterator<Item = Decision>) -> Decision {
 pub struct Counsel {
     facts: Facts,
     decided: RwLock<HashMap<RecordQuestion, Decision>>,
+    /// The same of records that have labels.
+    labelled: RwLock<HashMap<(RecordQuestion, Labels), Decision>>,
 }
 
 /// What may be done to records of a type that stand so to the caller.
 type RecordQuestion = (RecordAction, ResourceType, Relation);
+
+/// So many questions about labelled records are remembered for each caller: labels come from outside.
+const LABELLED: usize = 512;
+
+/// What has no labels.
+pub static NO_LABELS: Labels = Labels::new();
 
 /// So many callers' decisions are remembered, for as long as these policies stand.
 const REMEMBERED: u64 = 20_000;
@@ -169,6 +180,7 @@ const REMEMBERED: u64 = 20_000;
 /// The decision point for one revision of the policies. A new revision is a new one, with nothing remembered.
 pub struct Pdp {
     revision: String,
+    asks_for_labels: bool,
     policies: Policies,
     authorizer: Authorizer,
     counsels: Cache<Facts, Arc<Counsel>>,
@@ -184,7 +196,8 @@ impl Pdp {
     /// A decision point over validated policies, whose text has this name.
     #[must_use]
     pub fn new(policies: Policies, revision: String) -> Self {
-        Self { revision, policies, authorizer: Authorizer::new(), counsels: Cache::new(REMEMBERED) }
+        let (authorizer, counsels) = (Authorizer::new(), Cache::new(REMEMBERED));
+        Self { revision, asks_for_labels: policies.asks_for_labels(), policies, authorizer, counsels }
     }
 
     /// The name of the policies' text: another text has another.
@@ -205,7 +218,11 @@ impl Pdp {
         match self.counsels.get(facts) {
             Some(counsel) => counsel,
             None => {
-                let counsel = Arc::new(Counsel { facts: facts.clone(), decided: RwLock::default() });
+                let counsel = Arc::new(Counsel {
+                    facts: facts.clone(),
+                    decided: RwLock::default(),
+                    labelled: RwLock::default(),
+                });
                 self.counsels.insert(facts.clone(), Arc::clone(&counsel));
                 counsel
             }
@@ -219,15 +236,37 @@ impl Pdp {
         action: RecordAction,
         resource_type: ResourceType,
         relation: Relation,
+        labels: &Labels,
     ) -> Decision {
+        if !labels.is_empty() {
+            return self.decide_labelled(counsel, (action, resource_type, relation), labels);
+        }
         let key = (action, resource_type, relation);
         if let Some(decision) = counsel.decided.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return decision.clone();
         }
-        let question = Question::Record { action, resource_type: resource_type.as_str(), relation };
-        let decision = self.decide(&counsel.facts, &question);
+        let decision = self.decide(&counsel.facts, &record_question(key, labels));
         counsel.decided.write().unwrap_or_else(PoisonError::into_inner).insert(key, decision.clone());
         decision
+    }
+
+    fn decide_labelled(&self, counsel: &Counsel, asked: RecordQuestion, labels: &Labels) -> Decision {
+        let key = (asked, labels.clone());
+        if let Some(decision) = counsel.labelled.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return decision.clone();
+        }
+        let decision = self.decide(&counsel.facts, &record_question(asked, labels));
+        let mut labelled = counsel.labelled.write().unwrap_or_else(PoisonError::into_inner);
+        if labelled.len() < LABELLED {
+            labelled.insert(key, decision.clone());
+        }
+        decision
+    }
+
+    /// Whether labels can decide: then of what is found some may be withheld for them.
+    #[must_use]
+    pub fn asks_for_labels(&self) -> bool {
+        self.asks_for_labels
     }
 
     /// Asks one question.
@@ -256,6 +295,10 @@ impl Pdp {
             CedarDecision::Deny => Decision::Deny(Denial { policies, reason: DenyReason::Forbidden }),
         }
     }
+}
+
+fn record_question((action, resource_type, relation): RecordQuestion, labels: &Labels) -> Question<'_> {
+    Question::Record { action, resource_type: resource_type.as_str(), relation, labels }
 }
 
 #[cfg(test)]

@@ -69,6 +69,11 @@ impl Policies {
         self.set.policy(&PolicyId::new(id)).map(ToString::to_string)
     }
 
+    /// Whether some policy asks how a record has to be handled.
+    pub(super) fn asks_for_labels(&self) -> bool {
+        self.set.policies().any(|policy| policy.to_string().contains("labels"))
+    }
+
     /// The ids of all policies.
     #[must_use]
     pub fn ids(&self) -> BTreeSet<String> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chartgate_protocol::fhir::labels::Labels;
 use serde::Deserialize;
 
 use super::caller::{CallerKind, Facts};
@@ -38,6 +39,9 @@ pub struct PolicyTest {
     /// In every one of these relations.
     #[serde(default)]
     pub relations: Vec<RelationName>,
+    /// With these labels, all at once.
+    #[serde(default)]
+    pub labels: Labels,
     /// For `call`: the endpoint.
     pub endpoint: Option<Endpoint>,
     /// `purpose_of_use`.
@@ -192,7 +196,10 @@ impl PolicyTest {
                 for relation in &self.relations {
                     let relation = Relation::from(*relation);
                     let what = format!("{} {resource_type} ({})", action.as_str(), relation.as_str());
-                    questions.push((what, Question::Record { action, resource_type, relation }));
+                    questions.push((
+                        what,
+                        Question::Record { action, resource_type, relation, labels: &self.labels },
+                    ));
                 }
             }
         }

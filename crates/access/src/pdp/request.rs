@@ -31,10 +31,14 @@ impl Asked {
             facts.subject.as_str(),
         )?;
         let (action, resource, attributes) = match question {
-            Question::Record { action, resource_type, relation } => (
+            Question::Record { action, resource_type, relation, labels } => (
                 action.as_str(),
                 uid("Chartgate::Record", &format!("{resource_type}/{}", relation.as_str()))?,
-                vec![("resource_type", text(resource_type)), ("relation", text(relation.as_str()))],
+                vec![
+                    ("resource_type", text(resource_type)),
+                    ("relation", text(relation.as_str())),
+                    ("labels", RestrictedExpression::new_set(labels.iter().map(|label| text(label)))),
+                ],
             ),
             Question::Endpoint { route, method, path } => (
                 "call",

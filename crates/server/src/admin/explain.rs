@@ -9,7 +9,7 @@ use chartgate_access::client::Client;
 use chartgate_access::emergency::is_eligible;
 use chartgate_access::ids::{ClientId, PatientId, Subject};
 use chartgate_access::pdp::caller::{Caller, CallerKind, Details, Facts};
-use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, Pdp, Question, RecordAction};
+use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, NO_LABELS, Pdp, Question, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::principal::{User, UserState};
@@ -149,7 +149,7 @@ impl Administrator {
         };
         let mut step = Step::Ends;
         for relation in relations {
-            let question = Question::Record { action, resource_type: name, relation };
+            let question = Question::Record { action, resource_type: name, relation, labels: &NO_LABELS };
             if let Step::Goes = to.policy(pdp, &caller.facts, &question, relation) {
                 step = Step::Goes;
             }

@@ -9,7 +9,7 @@ use axum::response::Response;
 use chartgate_access::grant::authorization_code::{ConsentGiven, EncounterPick};
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::caller::{CallerKind, Facts};
-use chartgate_access::pdp::decide::{Decision, Question, RecordAction};
+use chartgate_access::pdp::decide::{Decision, NO_LABELS, Question, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use http::StatusCode;
 
@@ -141,6 +141,6 @@ fn allows(
         amr: present.session.amr.iter().cloned().collect(),
         purpose_of_use: None,
     };
-    let question = Question::Record { action, resource_type, relation };
+    let question = Question::Record { action, resource_type, relation, labels: &NO_LABELS };
     matches!(login.policies.current().decide(&facts, &question), Decision::Allow(_))
 }

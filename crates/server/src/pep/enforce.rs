@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::caller::Caller;
-use chartgate_access::pdp::decide::{Counsel, Decision, Denial, Pdp, RecordAction, any_of};
+use chartgate_access::pdp::decide::{Counsel, Decision, Denial, NO_LABELS, Pdp, RecordAction, any_of};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::permit::Allowed;
+use chartgate_protocol::fhir::labels::labels_of;
 use chartgate_protocol::fhir::mask::{Mask, Pseudonyms};
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::ResourceType;
@@ -89,7 +90,9 @@ impl<'a> Enforcer<'a> {
             return Err(RecordDenied::OutsideScope);
         }
         let relation = self.relation(belongs);
-        match self.ask(permission, resource_type, relation) {
+        let labels = labels_of(content);
+        let action = record_action(permission);
+        match self.pdp.decide_remembering(&self.counsel, action, resource_type, relation, &labels) {
             Decision::Allow(allowance) => {
                 Ok(Granted { policies: allowance.policies().to_vec(), mask: allowance.mask().cloned() })
             }
@@ -170,6 +173,11 @@ impl<'a> Enforcer<'a> {
         self.caller.reach(permission, resource_type.as_str(), Which::Any) == Reach::Policy
     }
 
+    /// Whether records may be withheld for their labels.
+    pub(super) fn withholds_by_label(&self) -> bool {
+        self.pdp.asks_for_labels()
+    }
+
     /// Whether records of a type are withheld for what stands in them.
     pub(super) fn constrained(&self, permission: Permission, resource_type: ResourceType) -> Constrained {
         self.caller.constrained(permission, resource_type.as_str())
@@ -196,7 +204,13 @@ impl<'a> Enforcer<'a> {
     }
 
     fn ask(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> Decision {
-        self.pdp.decide_remembering(&self.counsel, record_action(permission), resource_type, relation)
+        self.pdp.decide_remembering(
+            &self.counsel,
+            record_action(permission),
+            resource_type,
+            relation,
+            &NO_LABELS,
+        )
     }
 }
 

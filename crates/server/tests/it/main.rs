@@ -74,6 +74,8 @@ mod jwt_bearer;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod labels;
+#[cfg(test)]
 mod large;
 #[cfg(test)]
 mod localhost;

@@ -24,7 +24,12 @@ fn facts(roles: &[&str]) -> Facts {
 }
 
 fn read(relation: Relation) -> Question<'static> {
-    Question::Record { action: RecordAction::Read, resource_type: "Observation", relation }
+    Question::Record {
+        action: RecordAction::Read,
+        resource_type: "Observation",
+        relation,
+        labels: &NO_LABELS,
+    }
 }
 
 const PANEL: &str = r#"@id("panel") permit (principal in Chartgate::Role::"physician",

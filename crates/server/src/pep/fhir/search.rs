@@ -57,6 +57,9 @@ pub(super) async fn serve(
     };
     // What an upstream finds by a constraint is for it to say, so what it found besides must not show.
     let finds = if constrained == Constrained::No { finds } else { Finds::OthersToo };
+    // Nor may what is withheld for its labels, by a total or by a page with nothing on it.
+    let may_have_labels = ownership(resource_type) == Ownership::Patients && enforcer.withholds_by_label();
+    let finds = if may_have_labels { Finds::OthersToo } else { finds };
     let companions = if query.brings_along() { Companions::Asked } else { Companions::None };
     let listing = Listing::Search(resource_type, companions);
     let pages = Pages { authenticated, enforcer, listing, own, finds };

@@ -6,6 +6,7 @@
 
 use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::labels::labels_said;
 use chartgate_protocol::fhir::mask::Mask;
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType, VersionId};
 use chartgate_protocol::fhir::reference::Reference;
@@ -140,7 +141,9 @@ impl Writing<'_, '_> {
         let before = before(exchange, enforcer, &[Permission::Update], &allowed, &record, seen).await?;
         let replaces = match before {
             Before::Cleared(version, stored) => {
-                is_seen(exchange, enforcer, Permission::Update, &record, stored.inspect())?;
+                let stored = stored_record(&stored, &record)?;
+                is_seen(exchange, enforcer, Permission::Update, &stored)?;
+                keeps_labels(&stored, &draft)?;
                 Some(version)
             }
             Before::Absent => {
@@ -168,7 +171,7 @@ impl Writing<'_, '_> {
         let allowed = in_reach(enforcer, Permission::Delete, record.resource_type, interaction)?;
         let before = before(exchange, enforcer, &[Permission::Delete], &allowed, &record, seen).await?;
         let Before::Cleared(version, stored) = before else { return Err(Refused::NotFound) };
-        is_seen(exchange, enforcer, Permission::Delete, &record, stored.inspect())?;
+        is_seen(exchange, enforcer, Permission::Delete, &stored_record(&stored, &record)?)?;
         Ok(prepared(exchange, allowed, Leaves::Nothing, None, Some(version)))
     }
 }
@@ -245,14 +248,23 @@ fn is_seen(
     exchange: &Exchange<'_>,
     enforcer: &Enforcer<'_>,
     permission: Permission,
-    record: &Reference,
-    stored: &Answer,
+    stored: &Resource<'_>,
 ) -> Result<(), Refused> {
-    let resource =
-        Resource::parse(&stored.body, record, None).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-    match kept_of(exchange, enforcer, permission, &resource) {
+    match kept_of(exchange, enforcer, permission, stored) {
         None => Ok(()),
         Some(_) => Err(Refused::Masked),
+    }
+}
+
+fn stored_record<'a>(stored: &'a Withheld<Answer>, record: &Reference) -> Result<Resource<'a>, Refused> {
+    Resource::parse(&stored.inspect().body, record, None).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))
+}
+
+/// How a record has to be handled is its source's to say: no change takes a label away.
+fn keeps_labels(stored: &Resource<'_>, draft: &Draft) -> Result<(), Refused> {
+    match labels_said(stored.value()).is_subset(&labels_said(draft.value())) {
+        true => Ok(()),
+        false => Err(Refused::Content("label-removed")),
     }
 }
 

@@ -48,6 +48,13 @@ impl EverythingQuery {
         Ok(asked)
     }
 
+    /// The parameter by which it asks when something was, if it does.
+    #[must_use]
+    pub fn asks_when(&self) -> Option<ShownName> {
+        let named = [("start", &self.start), ("end", &self.end), ("_since", &self.since)];
+        named.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| ShownName::of(name))
+    }
+
     /// The query written anew.
     #[must_use]
     pub fn to_form(&self) -> Form {

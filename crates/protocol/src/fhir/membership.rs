@@ -96,6 +96,14 @@ pub fn ownership(resource_type: ResourceType) -> Ownership {
     }
 }
 
+/// The paths to the elements that say whose record one of a type is.
+pub(super) fn elements(resource_type: &str) -> &'static [&'static [&'static str]] {
+    match Row::of(resource_type) {
+        Row::Elements(paths) => paths,
+        Row::Itself | Row::Nobody | Row::Unknown => &[],
+    }
+}
+
 /// The search parameter by which exactly the records of a type that belong to a patient are found, if there is one.
 pub(super) fn search_parameter(resource_type: ResourceType) -> Option<&'static str> {
     table::search_parameter(resource_type.as_str())

@@ -163,6 +163,14 @@ async fn what_a_policy_keeps_does_not_leave_by_any_way() {
             (&before["name"][0]["family"], &before["birthDate"])
         );
     }
+    let everything = get(gateway, &token, &format!("{what}/$everything")).await;
+    assert_eq!(everything.status, 200, "{}", everything.text());
+    let all = everything.json();
+    let patient = resources(&all).into_iter().find(|resource| resource["resourceType"] == "Patient").unwrap();
+    assert_eq!((patient.get("address"), labels(patient)), (None, vec!["SUBSETTED", "REDACTED"]));
+    for date in ["start=2020-01-01", "end=2020-01-01", "_since=2020-01-01"] {
+        assert_eq!(get(gateway, &token, &format!("{what}/$everything?{date}")).await.status, 400, "{date}");
+    }
     for question in ["address-city=Boston", "given=x", "name=x", "_sort=name", "birthdate=1970-01-01"] {
         assert_eq!(get(gateway, &token, &format!("Patient?{question}")).await.status, 400, "{question}");
     }

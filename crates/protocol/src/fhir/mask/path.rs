@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::fhir::elements::{Part, is_named};
+use crate::fhir::membership;
 
 /// An element of a type, or of all.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
@@ -21,7 +22,7 @@ pub enum NoElement {
     #[error("`{0}` is no element of FHIR R4, such as `Patient.address` or `*.note`")]
     Unknown(String),
     /// A record is no record without it.
-    #[error("`{0}` cannot be removed: it says which record it is")]
+    #[error("`{0}` cannot be removed: it says which record it is, or whose")]
     Stays(String),
 }
 
@@ -72,6 +73,9 @@ impl FromStr for ElementPath {
             None => Part::resources().collect(),
             Some(name) => Part::resources().filter(|part| part.name() == name).collect(),
         };
+        if parts.iter().any(|part| says_whose(part.name(), &steps)) {
+            return Err(NoElement::Stays(text.to_owned()));
+        }
         let found = steps.iter().try_fold(parts, |parts, step| {
             if matches!(step.as_str(), "extension" | "text") && !parts.is_empty() {
                 return Some(Part::find("Extension").into_iter().collect());
@@ -82,6 +86,16 @@ impl FromStr for ElementPath {
         });
         found.map(|_| Self { of, steps }).ok_or_else(unknown)
     }
+}
+
+/// Whether the element holds a reference that says whose record it is. Ways that lead from a patient to their records would tell
+/// it all the same.
+fn says_whose(resource_type: &str, steps: &[String]) -> bool {
+    membership::elements(resource_type).iter().any(|path| {
+        let is_on_the_way = path.iter().zip(steps).all(|(name, step)| is_named(step, name));
+        let within = steps.get(path.len()).map(String::as_str);
+        is_on_the_way && matches!(within, None | Some("reference" | "type" | "identifier"))
+    })
 }
 
 impl fmt::Display for ElementPath {
@@ -128,7 +142,17 @@ mod tests {
         ] {
             assert_eq!(path.parse::<ElementPath>(), Err(NoElement::Unknown(path.to_owned())), "{path}");
         }
-        for path in ["Patient.id", "*.meta", "Patient.meta.tag", "Observation.resourceType"] {
+        for path in [
+            "Patient.id",
+            "*.meta",
+            "Patient.meta.tag",
+            "Observation.resourceType",
+            "Observation.subject",
+            "*.subject",
+            "Observation.subject.reference",
+            "Appointment.participant",
+            "*.patient",
+        ] {
             assert_eq!(path.parse::<ElementPath>(), Err(NoElement::Stays(path.to_owned())), "{path}");
         }
     }

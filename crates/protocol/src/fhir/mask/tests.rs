@@ -301,7 +301,6 @@ fn nothing_is_searched_by_that_is_not_seen() {
         ("remove: Patient.address", "Patient", "_id", true),
         ("remove: Patient.address", "Observation", "date", true),
         ("remove: Observation.code", "Observation", "code", false),
-        ("remove: Observation.subject", "Observation", "subject", false),
         ("remove: Observation.note", "Observation", "code", true),
     ] {
         assert_eq!(lets(mask, kind, parameter), expected, "{mask}: {kind}?{parameter}");

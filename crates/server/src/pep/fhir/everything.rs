@@ -4,6 +4,8 @@ use chartgate_protocol::fhir::everything::EverythingQuery;
 use chartgate_protocol::fhir::interaction::Interaction;
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::paging::{Finds, Listing};
+use chartgate_protocol::fhir::search::SearchError;
+use chartgate_protocol::smart::scope::Permission;
 
 use super::pages::Pages;
 use super::read;
@@ -19,6 +21,12 @@ pub(super) async fn serve(
     patient: ResourceId,
     query: EverythingQuery,
 ) -> Answered {
+    // What finds a record by when it was tells of that.
+    let keeps =
+        |of: ResourceType| enforcer.masks(Permission::Read, of).iter().any(|mask| mask.concerns(of.as_str()));
+    if let Some(name) = query.asks_when().filter(|_| ResourceType::all().any(keeps)) {
+        return Err(Refused::Request(SearchError::Parameter(name).into()));
+    }
     // A patient who may not be read is not there, by the same call and the same bytes.
     let looked = Interaction::Read { resource_type: ResourceType::PATIENT, id: patient.clone() };
     read::serve(exchange, enforcer, looked).await.map(drop)?;

@@ -68,7 +68,9 @@ pub enum BatchError {
     #[error("two entries are about the same record, or have the same fullUrl")]
     Twice,
     /// What finds records is not part of a transaction here.
-    #[error("a transaction takes create, update, patch, delete, read and vread, not searches and histories")]
+    #[error(
+        "a transaction takes create, update, patch, delete, read and vread, each of a record that it names"
+    )]
     NotInTransaction,
 }
 
@@ -230,6 +232,7 @@ pub fn pending(entries: &[(&Entry<'_>, &Interaction)]) -> Result<Pending, BatchE
             | Interaction::Batch
             | Interaction::History { .. }
             | Interaction::Everything { .. }
+            | Interaction::Conditional { .. }
             | Interaction::Search { .. } => return Err(BatchError::NotInTransaction),
         };
         if let (Some(name), Some(record)) = (&entry.name, record) {

@@ -5,11 +5,14 @@
 
 use std::collections::BTreeSet;
 
+mod place;
+
+use place::{Place, not_offered};
+
 use super::content;
 use super::everything::EverythingQuery;
 use super::history::{HistoryOf, HistoryQuery};
 use super::name::{ResourceId, ResourceType, VersionId};
-use super::reference::Reference;
 use super::refusal::{Refusal, Unsupported};
 use super::search::{Narrowed, SearchError, SearchQuery, ShownName};
 use crate::form::Form;
@@ -94,6 +97,13 @@ pub enum Interaction {
         /// The version that the client has seen, if it says so.
         if_match: Option<VersionId>,
     },
+    /// A write of the record that a search finds.
+    Conditional {
+        /// The criteria.
+        query: SearchQuery,
+        /// What is to be done with it.
+        write: ConditionalWrite,
+    },
     /// A record changed in some places.
     Patch {
         /// Its type.
@@ -112,6 +122,19 @@ pub enum Interaction {
         /// The version that the client has seen, if it says so.
         if_match: Option<VersionId>,
     },
+}
+
+/// What is to be done with the one record that a search finds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ConditionalWrite {
+    /// To create one if there is none. http.html#ccreate.
+    Create,
+    /// To replace it, if it is in this version where one is named, or create it. http.html#cond-update.
+    Update(Option<VersionId>),
+    /// To change it in some places. http.html#patch.
+    Patch(VersionId),
+    /// To remove it. http.html#3.1.0.7.1.
+    Delete(Option<VersionId>),
 }
 
 /// How a search is sent: upstream as it came, so that a client that keeps its criteria out of URLs has them kept
@@ -165,22 +188,23 @@ impl Interaction {
             }
             ("POST", Place::Type(resource_type)) => {
                 content::is_fhir_json(request.content_type)?;
-                if request.if_none_exist.is_some() {
-                    return Err(Unsupported::Conditional.into());
+                match request.if_none_exist {
+                    None => Self::Create { resource_type },
+                    Some(criteria) => {
+                        let query = condition(resource_type, criteria)?;
+                        Self::Conditional { query, write: ConditionalWrite::Create }
+                    }
                 }
-                Self::Create { resource_type }
             }
             ("PUT", Place::Instance(resource_type, id)) => {
                 content::is_fhir_json(request.content_type)?;
                 Self::Update { resource_type, id, if_match: seen_version(request)? }
             }
             ("PATCH", Place::Instance(resource_type, id)) => {
-                if content::may_be_parameters(request.content_type) {
-                    return Err(Unsupported::FhirPathPatch.into());
-                }
-                content::is_json_patch(request.content_type)?;
-                let if_match = seen_version(request)?.ok_or(Refusal::IfMatchMissing)?;
-                Self::Patch { resource_type, id, if_match }
+                Self::Patch { resource_type, id, if_match: patched_version(request)? }
+            }
+            ("PUT" | "PATCH" | "DELETE", Place::Type(resource_type)) => {
+                return Self::conditional(resource_type, request);
             }
             ("DELETE", Place::Instance(resource_type, id)) => {
                 Self::Delete { resource_type, id, if_match: seen_version(request)? }
@@ -193,6 +217,20 @@ impl Interaction {
             Some((name, _)) => Err(SearchError::Parameter(ShownName::of(name)).into()),
             None => Ok(interaction),
         }
+    }
+
+    /// A write by criteria, which stand in the URL.
+    fn conditional(resource_type: ResourceType, request: &Request<'_>) -> Result<Self, Refusal> {
+        let write = match request.method {
+            "PUT" => {
+                content::is_fhir_json(request.content_type)?;
+                ConditionalWrite::Update(seen_version(request)?)
+            }
+            "PATCH" => ConditionalWrite::Patch(patched_version(request)?),
+            _ => ConditionalWrite::Delete(seen_version(request)?),
+        };
+        negotiate(request, &[&Form::parse_repeating(request.query)?])?;
+        Ok(Self::Conditional { query: condition(resource_type, request.query)?, write })
     }
 
     /// A search; one within a patient's compartment is a search for what is that patient's.
@@ -230,7 +268,11 @@ impl Interaction {
                 Some(Permission::Read)
             }
             Self::Search { .. } | Self::History { of: HistoryOf::Type(_), .. } => Some(Permission::Search),
-            Self::Create { .. } => Some(Permission::Create),
+            Self::Create { .. } | Self::Conditional { write: ConditionalWrite::Create, .. } => {
+                Some(Permission::Create)
+            }
+            Self::Conditional { write: ConditionalWrite::Delete(_), .. } => Some(Permission::Delete),
+            Self::Conditional { .. } => Some(Permission::Update),
             Self::Update { .. } | Self::Patch { .. } => Some(Permission::Update),
             Self::Delete { .. } => Some(Permission::Delete),
         }
@@ -247,7 +289,7 @@ impl Interaction {
             | Self::Update { resource_type, .. }
             | Self::Patch { resource_type, .. }
             | Self::Delete { resource_type, .. } => Some(*resource_type),
-            Self::Search { query, .. } => Some(query.resource_type()),
+            Self::Search { query, .. } | Self::Conditional { query, .. } => Some(query.resource_type()),
             Self::History { of, .. } => Some(of.resource_type()),
             Self::Everything { .. } => Some(ResourceType::PATIENT),
         }
@@ -264,6 +306,8 @@ impl Interaction {
             | Self::Everything { .. } => "GET",
             Self::Search { method: SearchMethod::Get, .. } => "GET",
             Self::Search { method: SearchMethod::Post, .. } | Self::Create { .. } | Self::Batch => "POST",
+            // It is a search before it is a write.
+            Self::Conditional { .. } => "GET",
             // A patch is applied here.
             Self::Update { .. } | Self::Patch { .. } => "PUT",
             Self::Delete { .. } => "DELETE",
@@ -285,7 +329,9 @@ impl Interaction {
             Self::Search { query, method: SearchMethod::Post } => {
                 format!("/{}/_search", query.resource_type())
             }
-            Self::Search { query, method: SearchMethod::Get } => query.path_and_query(),
+            Self::Search { query, method: SearchMethod::Get } | Self::Conditional { query, .. } => {
+                query.path_and_query()
+            }
             Self::History { of, query } => with_query(&format!("/{of}/_history"), &query.to_form()),
             Self::Everything { patient, query } => {
                 with_query(&format!("/Patient/{patient}/$everything"), &query.to_form())
@@ -319,91 +365,24 @@ fn negotiate(request: &Request<'_>, forms: &[&Form]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The criteria of a conditional write.
+fn condition(resource_type: ResourceType, criteria: &str) -> Result<SearchQuery, Refusal> {
+    let query = SearchQuery::parse(resource_type, &Form::parse_repeating(criteria)?, &Form::default())?;
+    if query.is_condition() { Ok(query) } else { Err(Refusal::Condition) }
+}
+
+/// The version that a patch is for.
+fn patched_version(request: &Request<'_>) -> Result<VersionId, Refusal> {
+    if content::may_be_parameters(request.content_type) {
+        return Err(Unsupported::FhirPathPatch.into());
+    }
+    content::is_json_patch(request.content_type)?;
+    seen_version(request)?.ok_or(Refusal::IfMatchMissing)
+}
+
 fn seen_version(request: &Request<'_>) -> Result<Option<VersionId>, Refusal> {
     request.if_match.map(VersionId::from_entity_tag).transpose().map_err(|_| Refusal::IfMatch)
 }
-
-/// What a path points to.
-enum Place {
-    Root,
-    Metadata,
-    Type(ResourceType),
-    Search(ResourceType),
-    Instance(ResourceType, ResourceId),
-    Version(ResourceType, ResourceId, VersionId),
-    History(HistoryOf),
-    Everything(ResourceId),
-    Compartment(ResourceId, ResourceType),
-    CompartmentSearch(ResourceId, ResourceType),
-}
-
-impl Place {
-    fn read(path: &str) -> Result<Self, Refusal> {
-        let path = match path {
-            "" | "/" => return Ok(Self::Root),
-            _ => path.strip_prefix('/').ok_or(Refusal::Path)?,
-        };
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._$*".contains(&b);
-        let segments: Vec<_> = path.split('/').collect();
-        let ambiguous = |segment: &&str| matches!(*segment, "" | "." | "..") || !segment.bytes().all(plain);
-        if segments.iter().any(ambiguous) {
-            return Err(Refusal::Path);
-        }
-        if let ["Patient", id, "$everything"] = *segments.as_slice() {
-            return Ok(Self::Everything(id.parse()?));
-        }
-        if segments.iter().any(|segment| segment.starts_with('$')) {
-            return Err(Unsupported::Operation.into());
-        }
-        match *segments.as_slice() {
-            ["metadata"] => Ok(Self::Metadata),
-            ["_search"] => Err(Unsupported::SystemSearch.into()),
-            ["_history"] => Err(Unsupported::SystemHistory.into()),
-            [resource_type, "_history"] => Ok(Self::History(HistoryOf::Type(resource_type.parse()?))),
-            [resource_type, id, "_history"] => {
-                let record = Reference { resource_type: resource_type.parse()?, id: id.parse()? };
-                Ok(Self::History(HistoryOf::Record(record)))
-            }
-            [resource_type] => Ok(Self::Type(resource_type.parse()?)),
-            [resource_type, "_search"] => Ok(Self::Search(resource_type.parse()?)),
-            [resource_type, id] => Ok(Self::Instance(resource_type.parse()?, id.parse()?)),
-            [resource_type, id, "_history", version] => {
-                Ok(Self::Version(resource_type.parse()?, id.parse()?, version.parse()?))
-            }
-            ["Patient", id, resource_type] if resource_type != "*" => {
-                Ok(Self::Compartment(id.parse()?, resource_type.parse()?))
-            }
-            ["Patient", id, resource_type, "_search"] => {
-                Ok(Self::CompartmentSearch(id.parse()?, resource_type.parse()?))
-            }
-            [_, _, _] | [_, _, _, "_search"] => Err(Unsupported::Compartment.into()),
-            _ => Err(Refusal::Path),
-        }
-    }
-}
-
-/// Why there is no interaction of this method at this place.
-fn not_offered(method: &str, place: &Place) -> Refusal {
-    let allow = match (method, place) {
-        ("GET", Place::Root) => return Unsupported::SystemSearch.into(),
-        ("PUT" | "PATCH" | "DELETE", Place::Type(_)) => return Unsupported::Conditional.into(),
-        (_, Place::Root) => "POST",
-        (
-            _,
-            Place::Metadata
-            | Place::Version(..)
-            | Place::History(_)
-            | Place::Everything(_)
-            | Place::Compartment(..),
-        ) => "GET",
-        (_, Place::Type(_)) => "GET, POST",
-        (_, Place::Search(_) | Place::CompartmentSearch(..)) => "POST",
-        (_, Place::Instance(..)) => INSTANCE_METHODS,
-    };
-    Refusal::Method { allow }
-}
-
-const INSTANCE_METHODS: &str = "GET, PUT, PATCH, DELETE";
 
 #[cfg(test)]
 mod tests;

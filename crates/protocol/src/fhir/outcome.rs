@@ -18,6 +18,8 @@ pub enum IssueType {
     Conflict,
     /// A rule of the server's stands against it.
     BusinessRule,
+    /// More records than one are meant.
+    MultipleMatches,
     /// Nobody is signed in, or not well enough.
     Login,
     /// The token is not good any more.

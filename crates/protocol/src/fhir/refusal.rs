@@ -43,6 +43,9 @@ pub enum Refusal {
     /// http.html#concurrency: `If-Match` names one version.
     #[error("If-Match is not the entity tag of one version")]
     IfMatch,
+    /// http.html#ccreate: a condition by which everything is found is none.
+    #[error("a conditional write needs search criteria, and nothing but those")]
+    Condition,
     /// RFC 6585 section 3: what is patched is a version that the client has seen.
     #[error("a patch needs If-Match with the version that it is for")]
     IfMatchMissing,
@@ -69,9 +72,6 @@ pub enum Unsupported {
     /// search.html, over all types.
     #[error("search over all types is")]
     SystemSearch,
-    /// http.html#ccreate, #cond-update and #cond-delete: each tells whether a record exists.
-    #[error("conditional create, update and delete are")]
-    Conditional,
 }
 
 impl Refusal {
@@ -84,14 +84,14 @@ impl Refusal {
             | Self::Query(_)
             | Self::Search(_)
             | Self::IfMatch
+            | Self::Condition
             | Self::Unsupported(
                 Unsupported::Nested
                 | Unsupported::FhirPathPatch
                 | Unsupported::SystemHistory
                 | Unsupported::Operation
                 | Unsupported::Compartment
-                | Unsupported::SystemSearch
-                | Unsupported::Conditional,
+                | Unsupported::SystemSearch,
             ) => 400,
             Self::Type(_) => 404,
             Self::Method { .. } => 405,
@@ -114,7 +114,7 @@ impl Refusal {
     #[must_use]
     pub fn issue(&self) -> IssueType {
         match self {
-            Self::Path | Self::Id(_) | Self::Query(_) | Self::IfMatch => IssueType::Invalid,
+            Self::Path | Self::Id(_) | Self::Query(_) | Self::IfMatch | Self::Condition => IssueType::Invalid,
             Self::IfMatchMissing => IssueType::Required,
             Self::Type(_)
             | Self::Method { .. }

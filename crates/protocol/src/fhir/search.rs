@@ -149,6 +149,12 @@ impl SearchQuery {
         criterion.or(sorts).or(include).map(ShownName::of)
     }
 
+    /// Whether it is criteria and nothing else, as the condition of a write has to be.
+    #[must_use]
+    pub fn is_condition(&self) -> bool {
+        !self.criteria.is_empty() && self.includes.is_empty() && self.sort.is_empty() && self.count.is_none()
+    }
+
     /// Whether it asks for records to come along with those that it finds.
     #[must_use]
     pub fn brings_along(&self) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::name::ResourceType;
+use super::name::{ResourceId, ResourceType};
 use super::outcome::{IssueType, OperationOutcome};
 use super::reference::Reference;
 use super::resource::MAX_DEPTH;
@@ -73,6 +73,27 @@ impl Draft {
             Some(id) if id == record.id.as_str() => Ok(draft),
             Some(_) | None => Err(WriteError::Id),
         }
+    }
+
+    /// The body of an update whose record was found by a search: with its id, which it need not have but must not
+    /// contradict. http.html#cond-update.
+    ///
+    /// # Errors
+    /// [`WriteError`], by the first cause.
+    pub fn body_for(body: &[u8], record: &Reference) -> Result<String, WriteError> {
+        let own = Object::parse(body, MAX_DEPTH)?.get("id").map(str::to_owned);
+        if own.is_some() {
+            return Self::of_update(body, record).map(|draft| draft.text);
+        }
+        let draft = Self::read(body, record.resource_type, Keep::AllButId)?;
+        let members = draft.text.strip_prefix('{').unwrap_or_default();
+        Ok(format!(r#"{{"id":"{}",{members}"#, record.id))
+    }
+
+    /// The id that a body has, if it has one.
+    #[must_use]
+    pub fn id_in(body: &[u8]) -> Option<ResourceId> {
+        Object::parse(body, MAX_DEPTH).ok()?.string("id").ok()??.parse().ok()
     }
 
     fn read(body: &[u8], resource_type: ResourceType, keep: Keep) -> Result<Self, WriteError> {

@@ -294,22 +294,37 @@ fn create_with_a_search_in_place_of_a_reference() {
     assert!(Draft::of_create(body.as_bytes(), "Observation".parse().unwrap()).is_err());
 }
 
-#[test]
-fn create_unless_it_exists() {
+/// What a conditional write asks the upstream, once it is narrowed to the caller's own patient: for nobody else's record.
+fn asked_upstream(method: &'static str, path: &'static str, query: &'static str) -> String {
     let request = Request {
-        method: "POST",
-        path: "/Patient",
+        method,
+        path,
+        query: if method == "POST" { "" } else { query },
         content_type: Some("application/fhir+json"),
-        if_none_exist: Some("identifier=x"),
+        if_none_exist: (method == "POST").then_some(query),
         ..Request::default()
     };
-    assert_eq!(Interaction::parse(&request).unwrap_err().status(), 400);
+    let Ok(Interaction::Conditional { query, .. }) = Interaction::parse(&request) else {
+        panic!("a condition")
+    };
+    let me = BTreeSet::from(["me".parse().unwrap()]);
+    let Narrowed::Within(query) = query.narrowed_to_patients(&me) else { panic!("narrowed") };
+    query.to_form().encode()
+}
+
+#[test]
+fn create_unless_it_exists() {
+    assert_eq!(asked_upstream("POST", "/Patient", "identifier=x"), "identifier=x&_id=me");
+    assert_eq!(asked_upstream("POST", "/Observation", "identifier=x"), "identifier=x&patient=Patient%2Fme");
 }
 
 #[test]
 fn conditional_update_and_delete() {
-    assert_eq!(refused("PUT", "/Patient?identifier=x"), 400);
-    assert_eq!(refused("DELETE", "/Patient?identifier=x"), 400);
+    for method in ["PUT", "DELETE"] {
+        assert_eq!(asked_upstream(method, "/Patient", "identifier=x"), "identifier=x&_id=me");
+        assert_eq!(refused(method, "/Patient"), 400, "everybody");
+        assert_eq!(refused(method, "/Patient?_has:Observation:patient:code=x"), 400);
+    }
 }
 
 #[test]

@@ -59,6 +59,8 @@ pub(super) enum Refused {
     PageLink,
     /// A search that finds too much that is withheld before anything that is not.
     TooWide,
+    /// A condition that several records meet.
+    Several,
     /// The caller does not see all of the record that they would change.
     Masked,
     /// The record is another version than the caller thinks.
@@ -154,6 +156,7 @@ impl Refused {
             | Self::PageLink
             | Self::TooWide
             | Self::Masked
+            | Self::Several
             | Self::Version => Outcome::Deny,
         }
     }
@@ -181,6 +184,7 @@ impl Refused {
             Self::PageLink => (Vec::new(), "bad-page-link"),
             Self::TooWide => (Vec::new(), "search-too-wide"),
             Self::Masked => (Vec::new(), "masked"),
+            Self::Several => (Vec::new(), "several-matches"),
             Self::Version => (Vec::new(), "version-conflict"),
             Self::Upstream(fault) => (
                 Vec::new(),
@@ -272,6 +276,11 @@ impl Refused {
             Self::Record(_) | Self::NotFound => {
                 plain(StatusCode::NOT_FOUND, IssueType::NotFound, "no such resource")
             }
+            Self::Several => plain(
+                StatusCode::PRECONDITION_FAILED,
+                IssueType::MultipleMatches,
+                "the condition is met by more than one resource",
+            ),
             Self::Masked => plain(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 IssueType::BusinessRule,

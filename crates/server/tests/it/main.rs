@@ -56,6 +56,8 @@ mod fhir;
 #[cfg(test)]
 mod fhir_batches;
 #[cfg(test)]
+mod fhir_conditional;
+#[cfg(test)]
 mod fhir_reading;
 #[cfg(test)]
 mod gateway;

@@ -112,7 +112,6 @@ fn what_is_not_offered_is_refused_by_name() {
         (get("/", "_type=Observation"), Unsupported::SystemSearch),
         (get("/_search", ""), Unsupported::SystemSearch),
         (send("PATCH", "/Patient/a", ""), Unsupported::FhirPathPatch),
-        (send("PATCH", "/Patient", "identifier=x"), Unsupported::Conditional),
         (get("/_history", ""), Unsupported::SystemHistory),
         (get("/Encounter/a/$everything", ""), Unsupported::Operation),
         (get("/Patient/$everything", ""), Unsupported::Operation),
@@ -124,8 +123,6 @@ fn what_is_not_offered_is_refused_by_name() {
         (get("/Patient/a/Practitioner", ""), Unsupported::Compartment),
         (get("/Patient/a/CareTeam", ""), Unsupported::Compartment),
         (send("POST", "/Encounter/a/Observation/_search", ""), Unsupported::Compartment),
-        (send("PUT", "/Patient", "identifier=x"), Unsupported::Conditional),
-        (send("DELETE", "/Patient", "identifier=x"), Unsupported::Conditional),
     ] {
         let refusal = asked.unwrap_err();
         assert_eq!(refusal, Refusal::Unsupported(unsupported));
@@ -174,15 +171,36 @@ fn histories_go_upstream_as_they_were_read() {
 }
 
 #[test]
-fn if_none_exist_is_no_oracle_for_it_is_refused() {
-    let request = Request {
-        method: "POST",
-        path: "/Patient",
-        content_type: Some("application/json"),
-        if_none_exist: Some("identifier=x"),
-        ..Request::default()
+fn a_conditional_write_is_criteria_and_what_to_do_with_the_record_that_meets_them() {
+    let create = |criteria| {
+        Interaction::parse(&Request {
+            method: "POST",
+            path: "/Patient",
+            content_type: Some("application/json"),
+            if_none_exist: Some(criteria),
+            ..Request::default()
+        })
     };
-    assert_eq!(Interaction::parse(&request), Err(Refusal::Unsupported(Unsupported::Conditional)));
+    let of = |asked: Result<Interaction, Refusal>| match asked {
+        Ok(Interaction::Conditional { query, write }) => (query.to_form().encode(), write),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(of(create("identifier=x")), ("identifier=x".to_owned(), ConditionalWrite::Create));
+    let update = of(send("PUT", "/Observation", "identifier=x&patient=a"));
+    assert_eq!(update, ("identifier=x&patient=Patient%2Fa".to_owned(), ConditionalWrite::Update(None)));
+    let delete = of(send("DELETE", "/Observation", "identifier=x"));
+    assert_eq!(delete.1, ConditionalWrite::Delete(None));
+    // By no criteria everything is found, and what shapes an answer is none.
+    for criteria in ["", "_sort=_id", "identifier=x&_count=1", "identifier=x&_include=*", "_format=json"] {
+        assert_eq!(create(criteria), Err(Refusal::Condition), "{criteria}");
+        assert_eq!(send("DELETE", "/Patient", criteria), Err(Refusal::Condition), "{criteria}");
+    }
+    for criteria in
+        ["identifier:not=x", "_has:Observation:patient:code=x", "nonsense=1", "organization.name=x"]
+    {
+        assert!(matches!(create(criteria), Err(Refusal::Search(_))), "{criteria}");
+        assert!(matches!(send("PUT", "/Patient", criteria), Err(Refusal::Search(_))), "{criteria}");
+    }
 }
 
 #[test]
@@ -194,7 +212,7 @@ fn a_method_of_another_place_is_405_and_says_which_are_not() {
         ("POST", "/metadata", "GET"),
         ("DELETE", "/Patient/a/_history/1", "GET"),
         ("GET", "/Patient/_search", "POST"),
-        ("TRACE", "/Patient", "GET, POST"),
+        ("TRACE", "/Patient", "GET, POST, PUT, PATCH, DELETE"),
         ("DELETE", "/", "POST"),
     ] {
         let refusal = send(method, path, "").unwrap_err();

@@ -86,6 +86,12 @@ struct Resource {
     #[serde(rename = "type")]
     resource_type: &'static str,
     interaction: Vec<Value>,
+    #[serde(rename = "conditionalCreate")]
+    conditional_create: bool,
+    #[serde(rename = "conditionalUpdate")]
+    conditional_update: bool,
+    #[serde(rename = "conditionalDelete")]
+    conditional_delete: &'static str,
     /// Clients look here for how a type is searched by patient.
     #[serde(rename = "searchParam", skip_serializing_if = "Vec::is_empty")]
     parameters: Vec<Value>,
@@ -101,10 +107,21 @@ fn resource(theirs: &Value) -> Option<Resource> {
     if codes.contains(&"update") {
         codes.push(PATCH);
     }
+    // A condition is a search of the gateway's, and then a write of a record that is named.
+    let by_condition = |code| codes.contains(&code) && codes.contains(&"search-type");
+    let (conditional_create, conditional_update) = (by_condition("create"), by_condition("update"));
+    let conditional_delete = if by_condition("delete") { "single" } else { "not-supported" };
     let offered = codes.into_iter().map(|code| json!({ "code": code })).collect();
     let parameters = listed("searchParam")
         .filter_map(|parameter| SearchQuery::offers(resource_type, parameter.get("name")?.as_str()?))
         .map(|(name, kind)| json!({ "name": name, "type": kind }))
         .collect();
-    Some(Resource { resource_type: resource_type.as_str(), interaction: offered, parameters })
+    Some(Resource {
+        resource_type: resource_type.as_str(),
+        interaction: offered,
+        conditional_create,
+        conditional_update,
+        conditional_delete,
+        parameters,
+    })
 }

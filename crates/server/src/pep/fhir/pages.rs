@@ -36,7 +36,7 @@ use crate::spool::IN_MEMORY;
 /// The one parameter of a link to a further page.
 const PAGE: &str = "_page=";
 /// How many further pages are looked at for one request.
-const PAGES_AT_ONCE: u32 = 50;
+pub(super) const PAGES_AT_ONCE: u32 = 50;
 /// How long such a link is good.
 const PAGE_LIFE: Duration = Duration::from_secs(900);
 

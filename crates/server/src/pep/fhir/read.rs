@@ -26,6 +26,7 @@ pub(super) async fn serve(
         | Interaction::Batch
         | Interaction::History { .. }
         | Interaction::Everything { .. }
+        | Interaction::Conditional { .. }
         | Interaction::Search { .. }
         | Interaction::Create { .. }
         | Interaction::Update { .. }

@@ -31,15 +31,52 @@ pub(super) async fn serve(
     method: SearchMethod,
 ) -> Answered {
     let resource_type = query.resource_type();
+    let own = own_url(exchange, &query);
+    let named = query.patients_named();
+    let Narrow { query, method, finds, finds_nothing } = narrow(enforcer, query, method)?;
+    let companions = if query.brings_along() { Companions::Asked } else { Companions::None };
+    let listing = Listing::Search(resource_type, companions);
+    let pages = Pages { authenticated, enforcer, listing, own, finds };
+    let allowed = pages.in_reach(Interaction::Search { query, method })?;
+    exchange.record.decision.policies = allowed.policies().to_vec();
+    if finds_nothing {
+        // For whoever asked for a patient by name, whether there is one or not.
+        let hint = if named.is_empty() { None } else { exchange.hint() };
+        let hint = hint.as_deref().map(OperationOutcome::emergency);
+        return pages::nothing(exchange, &pages.own, hint.as_ref(), allowed.withhold(Bytes::new()));
+    }
+    let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
+    pages.release(exchange, first).await
+}
+
+/// A search as it goes upstream for a caller.
+pub(super) struct Narrow {
+    pub(super) query: SearchQuery,
+    pub(super) method: SearchMethod,
+    pub(super) finds: Finds,
+    /// It is plain from the question that nothing within reach can be found.
+    pub(super) finds_nothing: bool,
+}
+
+/// Narrows a search to what can be within reach of its caller.
+///
+/// # Errors
+/// [`Refused::Request`] where it finds by what is kept from the caller.
+pub(super) fn narrow(
+    enforcer: &Enforcer<'_>,
+    query: SearchQuery,
+    method: SearchMethod,
+) -> Result<Narrow, Refused> {
+    let resource_type = query.resource_type();
     for mask in enforcer.masks(Permission::Search, resource_type) {
         // What finds a record by an element tells of that element.
         if let Some(name) = query.beyond(|of, parameter| mask.lets_search(of, parameter)) {
             return Err(Refused::Request(SearchError::Parameter(name).into()));
         }
     }
-    let only = enforcer.only_patients(Permission::Search, resource_type);
-    let own = own_url(exchange, &query);
+    let only = enforcer.only_patients(Permission::Search, resource_type).map(|only| ids(&only));
     let named = query.patients_named();
+    let finds_nothing = only.as_ref().is_some_and(|only| finds_nothing(resource_type, only, &named));
     let constrained = enforcer.constrained(Permission::Search, resource_type);
     let query = match &constrained {
         Constrained::No | Constrained::InPart => query,
@@ -49,7 +86,7 @@ pub(super) async fn serve(
     };
     let (query, method, finds) = match &only {
         None => (query, method, Finds::WithinReach),
-        Some(patients) => match query.narrowed_to_patients(&ids(patients)) {
+        Some(patients) => match query.narrowed_to_patients(patients) {
             // Posted, so that the panel's ids stand in no URL.
             Narrowed::Within(query) => (query, SearchMethod::Post, Finds::WithinReach),
             Narrowed::Open(query) => (query, method, Finds::OthersToo),
@@ -60,19 +97,7 @@ pub(super) async fn serve(
     // Nor may what is withheld for its labels, by a total or by a page with nothing on it.
     let may_have_labels = ownership(resource_type) == Ownership::Patients && enforcer.withholds_by_label();
     let finds = if may_have_labels { Finds::OthersToo } else { finds };
-    let companions = if query.brings_along() { Companions::Asked } else { Companions::None };
-    let listing = Listing::Search(resource_type, companions);
-    let pages = Pages { authenticated, enforcer, listing, own, finds };
-    let allowed = pages.in_reach(Interaction::Search { query, method })?;
-    exchange.record.decision.policies = allowed.policies().to_vec();
-    if only.is_some_and(|patients| finds_nothing(resource_type, &ids(&patients), &named)) {
-        // For whoever asked for a patient by name, whether there is one or not.
-        let hint = if named.is_empty() { None } else { exchange.hint() };
-        let hint = hint.as_deref().map(OperationOutcome::emergency);
-        return pages::nothing(exchange, &pages.own, hint.as_ref(), allowed.withhold(Bytes::new()));
-    }
-    let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
-    pages.release(exchange, first).await
+    Ok(Narrow { query, method, finds, finds_nothing })
 }
 
 fn ids(patients: &BTreeSet<PatientId>) -> BTreeSet<ResourceId> {

@@ -6,7 +6,7 @@
 use axum::body::Body;
 use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::history::HistoryOf;
-use chartgate_protocol::fhir::interaction::{Interaction, Request as FhirRequest};
+use chartgate_protocol::fhir::interaction::{ConditionalWrite, Interaction, Request as FhirRequest};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::refusal::{Refusal, Unsupported};
 use chartgate_protocol::form::{Form, FormError};
@@ -113,6 +113,7 @@ impl Exchange<'_> {
             Interaction::Create { .. }
             | Interaction::Update { .. }
             | Interaction::Patch { .. }
+            | Interaction::Conditional { .. }
             | Interaction::Delete { .. } => {
                 Box::pin(write::serve(self, enforcer, interaction, content)).await
             }
@@ -141,6 +142,17 @@ impl Exchange<'_> {
                 self.record.patients =
                     query.patients_named().iter().map(|id| Phi::new(id.to_string())).collect();
                 ("search", Some(query.resource_type().to_string()))
+            }
+            Interaction::Conditional { query, write } => {
+                self.record.patients =
+                    query.patients_named().iter().map(|id| Phi::new(id.to_string())).collect();
+                let action = match write {
+                    ConditionalWrite::Create => "create",
+                    ConditionalWrite::Update(_) => "update",
+                    ConditionalWrite::Patch(_) => "patch",
+                    ConditionalWrite::Delete(_) => "delete",
+                };
+                (action, Some(query.resource_type().to_string()))
             }
             Interaction::Create { resource_type } => ("create", Some(resource_type.to_string())),
             Interaction::Update { resource_type, id, .. } => {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,11 +15,13 @@ use chartgate_protocol::fhir::bundle::NextPage;
 use chartgate_protocol::fhir::interaction::Interaction;
 use chartgate_protocol::fhir::name::VersionId;
 use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::search::SearchQuery;
 
 use chartgate_protocol::form::Form;
 use chartgate_values::Timestamp;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 use super::large;
 use crate::config::Route;
@@ -29,6 +32,8 @@ use crate::spool::Spools;
 
 /// How long what the server said of itself is good.
 const SAID_LIFE: Duration = Duration::from_secs(60);
+/// So many writes by different conditions are under way at once.
+const TURNS: usize = 64;
 /// How long the body of an answer may take.
 const BODY_TIME: Duration = Duration::from_secs(60);
 
@@ -40,6 +45,8 @@ pub(in crate::pep) struct FhirUpstream {
     max_answer: u64,
     spools: Arc<Spools>,
     pub(super) bases: BaseUrls,
+    /// One at a time for each condition of a write, as far as two conditions fall apart.
+    turns: Box<[AsyncMutex<()>]>,
     /// What the server said of itself of late: anybody may ask, and must not make it work each time.
     said: Mutex<Option<(Timestamp, Bytes)>>,
 }
@@ -93,6 +100,7 @@ impl FhirUpstream {
             max_answer: route.max_answer,
             spools,
             bases: BaseUrls { public: public.parse()?, upstream: upstream.parse()? },
+            turns: (0..TURNS).map(|_| AsyncMutex::new(())).collect(),
             said: Mutex::default(),
         })
     }
@@ -217,6 +225,15 @@ impl FhirUpstream {
             answers.push(permit.withhold(own));
         }
         Ok(answers)
+    }
+
+    /// Waits until nobody else writes by a condition like this one.
+    pub(super) async fn turn_of(&self, query: &SearchQuery) -> Option<MutexGuard<'_, ()>> {
+        let mut hasher = DefaultHasher::new();
+        query.path_and_query().hash(&mut hasher);
+        let turns = self.turns.len() as u64;
+        let turn = usize::try_from(hasher.finish().checked_rem(turns)?).ok()?;
+        Some(self.turns.get(turn)?.lock().await)
     }
 
     /// The entries of these patients, for the picker, by one posted search.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 
+mod condition;
 mod patch;
 
 use super::mask::{self, Cleared, Seen, clear, decide, kept_of};
@@ -47,6 +48,21 @@ pub(super) enum Leaves {
 }
 
 pub(super) async fn serve(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    interaction: Interaction,
+    content: &[u8],
+) -> Answered {
+    match interaction {
+        Interaction::Conditional { query, write } => {
+            Box::pin(condition::serve(exchange, enforcer, query, write, content)).await
+        }
+        named => write_named(exchange, enforcer, named, content).await,
+    }
+}
+
+/// A write of a record that is named.
+async fn write_named(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     interaction: Interaction,
@@ -95,6 +111,7 @@ pub(super) async fn prepare(
         | Interaction::VRead { .. }
         | Interaction::History { .. }
         | Interaction::Everything { .. }
+        | Interaction::Conditional { .. }
         | Interaction::Search { .. } => Err(Refused::NotFound),
     }
 }
@@ -189,14 +206,14 @@ fn prepared(
     Prepared { allowed, leaves }
 }
 
-fn in_reach(
+fn in_reach<A>(
     enforcer: &Enforcer<'_>,
     permission: Permission,
     resource_type: ResourceType,
-    interaction: Interaction,
-) -> Result<Allowed<Interaction>, Refused> {
+    action: A,
+) -> Result<Allowed<A>, Refused> {
     enforcer
-        .type_in_reach(permission, resource_type, interaction)
+        .type_in_reach(permission, resource_type, action)
         .map_err(|denied| Refused::Type(denied, Some((permission, resource_type.to_string()))))
 }
 

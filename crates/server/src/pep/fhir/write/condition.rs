@@ -1,0 +1,136 @@
+//! Writes of the record that a search finds. HL7 FHIR 4.0.1, http.html#ccreate, #cond-update and #cond-delete.
+//!
+//! The search is the caller's own: narrowed to what they may find, and what it finds is decided on, so that no other
+//! record's being there is told. Then the write is one of a record that is named, in the version that was found. Nothing
+//! of the condition goes upstream, where it would be tried on everybody's records.
+
+use axum::body::Body;
+use chartgate_access::permit::Withheld;
+use chartgate_protocol::fhir::bundle::Links;
+use chartgate_protocol::fhir::interaction::{ConditionalWrite, Interaction, SearchMethod};
+use chartgate_protocol::fhir::name::VersionId;
+use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::resource::Location;
+use chartgate_protocol::fhir::search::SearchQuery;
+use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset, Sought};
+use chartgate_protocol::fhir::write::Draft;
+use chartgate_protocol::smart::scope::Permission;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::{in_reach, write_named};
+use crate::pep::enforce::Enforcer;
+use crate::pep::fhir::mask::clear;
+use crate::pep::fhir::pages::PAGES_AT_ONCE;
+use crate::pep::fhir::read;
+use crate::pep::fhir::search::{Narrow, narrow};
+use crate::pep::fhir::session::{Answered, Exchange};
+use crate::pep::respond::{Refused, UpstreamFault};
+
+/// What meets a condition, as far as it matters.
+enum Met {
+    None,
+    By(Reference, Option<VersionId>),
+    BySeveral,
+}
+
+pub(super) async fn serve(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    query: SearchQuery,
+    write: ConditionalWrite,
+    content: &[u8],
+) -> Answered {
+    let resource_type = query.resource_type();
+    // Two who ask for the same record to be there go one after the other, so that it is made once.
+    let _turn = exchange.upstream.turn_of(&query).await;
+    let met = met(exchange, enforcer, query).await?;
+    let named = |id| Interaction::Update { resource_type, id, if_match: None };
+    let (interaction, body) = match (write, met) {
+        (_, Met::BySeveral) => return Err(Refused::Several),
+        (ConditionalWrite::Create, Met::By(record, _)) => return there(exchange, enforcer, record).await,
+        (ConditionalWrite::Create, Met::None) => (Interaction::Create { resource_type }, None),
+        (ConditionalWrite::Update(seen), Met::By(record, found)) => {
+            let body = Draft::body_for(content, &record).map_err(Refused::Draft)?;
+            let Reference { id, .. } = record;
+            (Interaction::Update { resource_type, id, if_match: seen.or(found) }, Some(body))
+        }
+        // RFC 9110 section 13.1.1: If-Match is false where there is nothing.
+        (ConditionalWrite::Update(Some(_)), Met::None) => return Err(Refused::Version),
+        (ConditionalWrite::Update(None), Met::None) => {
+            (Draft::id_in(content).map_or(Interaction::Create { resource_type }, named), None)
+        }
+        (ConditionalWrite::Patch(seen), Met::By(record, _)) => {
+            (Interaction::Patch { resource_type, id: record.id, if_match: seen }, None)
+        }
+        (ConditionalWrite::Delete(seen), Met::By(record, found)) => {
+            (Interaction::Delete { resource_type, id: record.id, if_match: seen.or(found) }, None)
+        }
+        (ConditionalWrite::Patch(_) | ConditionalWrite::Delete(_), Met::None) => {
+            return Err(Refused::NotFound);
+        }
+    };
+    exchange.describe(&interaction);
+    let content = body.as_ref().map_or(content, |body| body.as_bytes());
+    write_named(exchange, enforcer, interaction, content).await
+}
+
+async fn met(exchange: &Exchange<'_>, enforcer: &Enforcer<'_>, query: SearchQuery) -> Result<Met, Refused> {
+    let resource_type = query.resource_type();
+    let bases = &exchange.upstream.bases;
+    // Posted, so that the criteria stand in no URL.
+    let Narrow { query, finds_nothing, .. } = narrow(enforcer, query, SearchMethod::Post)?;
+    let asked = Interaction::Search { query, method: SearchMethod::Post };
+    let allowed = in_reach(enforcer, Permission::Search, resource_type, asked)?;
+    if finds_nothing {
+        return Ok(Met::None);
+    }
+    let mut page = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
+    let mut met: Vec<(Reference, Option<VersionId>)> = Vec::new();
+    for _ in 0..PAGES_AT_ONCE {
+        let answer = page.inspect();
+        match answer.status {
+            StatusCode::OK => {}
+            StatusCode::BAD_REQUEST => return Err(Refused::Upstream(UpstreamFault::Rejected)),
+            _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
+        }
+        let found = Searchset::parse(&answer.body, Sought::Type(resource_type, Companions::None), bases)
+            .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+        let next = found.next().cloned();
+        let nowhere = Links { own: "", next: None };
+        let within = found.release(nowhere, bases, |resource, _| {
+            match clear(exchange, enforcer, Permission::Search, resource) {
+                Ok(cleared) => {
+                    Disposition::Release(cleared.view, (resource.reference().clone(), resource.version()))
+                }
+                Err(_) => Disposition::Withhold,
+            }
+        });
+        met.extend(within.notes);
+        if met.len() > 1 {
+            return Ok(Met::BySeveral);
+        }
+        let Some(next) = next else {
+            return Ok(met.pop().map_or(Met::None, |(record, version)| Met::By(record, version)));
+        };
+        let allowed = in_reach(enforcer, Permission::Search, resource_type, next)?;
+        page = exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)?;
+    }
+    Err(Refused::TooWide)
+}
+
+/// The answer where what was to be made is there: the record, if the caller may read it.
+async fn there(exchange: &mut Exchange<'_>, enforcer: &Enforcer<'_>, record: Reference) -> Answered {
+    let Reference { resource_type, id } = record.clone();
+    let location = Location { reference: record, version: None }.public_url(&exchange.upstream.bases);
+    match read::serve(exchange, enforcer, Interaction::Read { resource_type, id }).await {
+        Ok(answer) => Ok(answer.map(|mut response| {
+            if let Ok(location) = HeaderValue::from_str(&location) {
+                response.headers_mut().insert(header::LOCATION, location);
+            }
+            response
+        })),
+        // It may be found and not read, so that there is one is all that is told.
+        Err(Refused::Record(_) | Refused::Type(..)) => Ok(Withheld::new(Response::new(Body::empty()))),
+        Err(refused) => Err(refused),
+    }
+}

@@ -2,7 +2,7 @@
 //! search.html#return.
 //!
 //! Nothing of the upstream's bundle leaves but the text of the records that are released: its links would lead
-//! around the gateway, its total would count what is withheld. A record that comes along with those that were found leaves
+//! around the gateway, its total would count what is withheld, and its id may be anything. A record that comes along with those that were found leaves
 //! only where one that leaves refers to it, or it refers to one: else it would tell of what was withheld.
 
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::base::BaseUrls;
 use super::bundle::{self, Link, Links, NextPage, Released};
 use super::membership::{Ownership, ownership};
-use super::name::{ResourceId, ResourceType};
+use super::name::ResourceType;
 use super::outcome::OperationOutcome;
 use super::reference::{Reference, references_in};
 use super::resource::{BadAnswer, MAX_DEPTH, Resource};
@@ -24,7 +24,6 @@ use crate::json::{self, Object};
 /// One page of an upstream's answer, not decided on yet.
 pub struct Searchset<'a> {
     sought: Sought,
-    id: Option<ResourceId>,
     total: Option<u64>,
     matches: Vec<&'a RawValue>,
     companions: Vec<&'a RawValue>,
@@ -92,7 +91,6 @@ impl<N> Released<N> {
         let link = Links { own, next: None }.written();
         let bundle = Bundle {
             resource_type: "Bundle",
-            id: None,
             kind: "searchset",
             total: Some(0),
             link,
@@ -122,7 +120,6 @@ impl<'a> Searchset<'a> {
         };
         Ok(Self {
             sought,
-            id: bundle.string("id").ok().flatten().and_then(|id| id.parse().ok()),
             total: bundle.read("total").ok().flatten(),
             dropped: entries.len().saturating_sub(matches.len()).saturating_sub(companions.len()),
             matches,
@@ -184,7 +181,7 @@ impl<'a> Searchset<'a> {
         let Out { entries: entry, notes, withheld, dropped } = out;
         let withheld = withheld.saturating_add(company.left());
         let link = links.written();
-        let bundle = Bundle { resource_type: "Bundle", id: self.id, kind: "searchset", total, link, entry };
+        let bundle = Bundle { resource_type: "Bundle", kind: "searchset", total, link, entry };
         // INVARIANT: strings, numbers and text that was JSON before are always written.
         let body = serde_json::to_string(&bundle).unwrap_or_default();
         Released { body, released, withheld, dropped, notes }
@@ -318,8 +315,6 @@ impl<'a> Company<'a> {
 struct Bundle<'a> {
     #[serde(rename = "resourceType")]
     resource_type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<ResourceId>,
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -148,6 +148,8 @@ mod trusted_issuers;
 #[cfg(test)]
 mod upstream_auth;
 #[cfg(test)]
+mod upstream_manners;
+#[cfg(test)]
 mod verifier;
 #[cfg(test)]
 mod wire;

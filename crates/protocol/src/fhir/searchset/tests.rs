@@ -78,7 +78,6 @@ fn what_leaves_is_written_anew() {
         bundle,
         json!({
             "resourceType": "Bundle",
-            "id": "search-1",
             "type": "searchset",
             "total": 2,
             "link": [{"relation": "self", "url": LINKS.own}],

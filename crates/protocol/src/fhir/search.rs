@@ -1,8 +1,8 @@
 //! Search of one type, by a list of what is allowed. HL7 FHIR 4.0.1, search.html.
 //!
 //! Every parameter is either one of R4's own for the type, with a value of its kind, or the search is refused: a
-//! parameter that the upstream would ignore asks for more than the client meant, and a chain, an inclusion or a
-//! count tells of records that nobody checked.
+//! parameter that the upstream would ignore asks for more than the client meant, and a count tells of records that
+//! nobody checked. Chains are read here, and are for whoever may find all that is on their way ([`SearchQuery::ways`]).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,9 +17,11 @@ use super::reference::Reference;
 use super::token::{TokenParameter, TokenValue, list};
 use crate::form::Form;
 
+mod chain;
 mod include;
 mod value;
 
+use chain::Chain;
 use include::Include;
 use value::Values;
 pub(super) use value::is_date;
@@ -37,6 +39,8 @@ pub struct SearchQuery {
 /// One parameter. All have to hold; within one, one of its values.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Criterion {
+    /// Over which references.
+    chain: Chain,
     parameter: &'static str,
     modifier: Modifier,
     values: Phi<Values>,
@@ -143,10 +147,20 @@ impl SearchQuery {
     #[must_use]
     pub fn beyond(&self, lets: impl Fn(ResourceType, &str) -> bool) -> Option<ShownName> {
         let own = |parameter: &str| !lets(self.resource_type, parameter);
-        let criterion = self.criteria.iter().map(|criterion| criterion.parameter).find(|name| own(name));
+        let is_beyond =
+            |criterion: &&Criterion| !criterion.chain.types.is_empty() || own(criterion.parameter);
+        let criterion = self.criteria.iter().find(is_beyond).map(|criterion| criterion.parameter);
         let sorts = self.sort.iter().any(|key| own(key.parameter)).then_some("_sort");
         let include = self.includes.iter().map(Include::field).find(|field| own(field));
         criterion.or(sorts).or(include).map(ShownName::of)
+    }
+
+    /// The types of records on the way to what it is about, each with the parameter that leads over it.
+    pub fn ways(&self) -> impl Iterator<Item = (ResourceType, ShownName)> {
+        let way = |criterion: &Criterion| ShownName::of(&criterion.field());
+        self.criteria
+            .iter()
+            .flat_map(move |criterion| criterion.chain.types.iter().map(move |own| (*own, way(criterion))))
     }
 
     /// Whether it is criteria and nothing else, as the condition of a write has to be.
@@ -165,7 +179,9 @@ impl SearchQuery {
     #[must_use]
     pub fn patients_named(&self) -> BTreeSet<ResourceId> {
         let own_ids = |criterion: &Criterion| match criterion.values.expose() {
-            Values::Ids(ids) if self.resource_type == ResourceType::PATIENT => ids.clone(),
+            Values::Ids(ids) if criterion.leads_to(self.resource_type) == ResourceType::PATIENT => {
+                ids.clone()
+            }
             Values::References(references) => references
                 .iter()
                 .filter(|reference| reference.resource_type == ResourceType::PATIENT)
@@ -180,7 +196,7 @@ impl SearchQuery {
     #[must_use]
     pub fn narrowed_to_tokens(mut self, parameter: &'static TokenParameter, values: &[TokenValue]) -> Self {
         let values = Phi::new(Values::Text(list(values)));
-        self.criteria.push(Criterion { parameter: parameter.name(), modifier: Modifier::None, values });
+        self.criteria.push(Criterion::of(parameter.name(), values));
         self
     }
 
@@ -199,7 +215,7 @@ impl SearchQuery {
         } else {
             Values::References(patients.iter().map(patient).collect())
         };
-        self.criteria.push(Criterion { parameter, modifier: Modifier::None, values: Phi::new(values) });
+        self.criteria.push(Criterion::of(parameter, Phi::new(values)));
         Narrowed::Within(self)
     }
 
@@ -208,12 +224,7 @@ impl SearchQuery {
     pub fn to_form(&self) -> Form {
         let mut form = Form::default();
         for criterion in &self.criteria {
-            let name = match criterion.modifier {
-                Modifier::None => criterion.parameter.to_owned(),
-                Modifier::Contains => format!("{}:contains", criterion.parameter),
-                Modifier::Exact => format!("{}:exact", criterion.parameter),
-            };
-            form.push(&name, &criterion.values.expose().to_string());
+            form.push(&criterion.field(), &criterion.values.expose().to_string());
         }
         for include in &self.includes {
             form.push(include.field(), &include.to_string());
@@ -259,11 +270,31 @@ fn patient(id: &ResourceId) -> Reference {
 }
 
 impl Criterion {
+    fn of(parameter: &'static str, values: Phi<Values>) -> Self {
+        Self { chain: Chain::default(), parameter, modifier: Modifier::None, values }
+    }
+
+    /// The type of the records that it is about, in a search of this type.
+    fn leads_to(&self, searched: ResourceType) -> ResourceType {
+        self.chain.types.last().copied().unwrap_or(searched)
+    }
+
+    /// The name of the field.
+    fn field(&self) -> String {
+        let modifier = match self.modifier {
+            Modifier::None => "",
+            Modifier::Contains => ":contains",
+            Modifier::Exact => ":exact",
+        };
+        format!("{}{}{modifier}", self.chain.text, self.parameter)
+    }
+
     fn read(resource_type: ResourceType, field: &str, value: &str) -> Result<Self, SearchError> {
         let shown = || ShownName::of(field);
-        let (name, modifier) = match field.split_once(':') {
+        let (chain, resource_type, own) = Chain::read(resource_type, field)?;
+        let (name, modifier) = match own.split_once(':') {
             Some((name, modifier)) => (name, Some(modifier)),
-            None => (field, None),
+            None => (own, None),
         };
         let (parameter, kind) =
             offered(resource_type, name).ok_or_else(|| SearchError::Parameter(shown()))?;
@@ -278,7 +309,7 @@ impl Criterion {
             None => Values::read_ids(value),
         };
         let values = Phi::new(values.ok_or_else(|| SearchError::Value(shown()))?);
-        Ok(Self { parameter, modifier, values })
+        Ok(Self { chain, parameter, modifier, values })
     }
 }
 

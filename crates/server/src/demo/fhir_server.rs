@@ -197,7 +197,7 @@ impl FhirServer {
                 return outcome(StatusCode::BAD_REQUEST, "not-supported", &text);
             }
         };
-        let found = search.run(self.records.all(kind));
+        let found = search.run(&self.records, kind);
         let page: Vec<Value> = found
             .iter()
             .skip(search.offset)

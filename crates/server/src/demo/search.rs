@@ -5,15 +5,22 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::include::Includes;
-use super::stored::Version;
+use super::stored::{Records, Version};
 
 /// A search that was understood.
 pub(super) struct Search {
     filters: Vec<(&'static Parameter, Vec<String>)>,
     sort: Vec<(&'static Parameter, Direction)>,
+    chains: Vec<Chain>,
     pub(super) includes: Includes,
     pub(super) count: usize,
     pub(super) offset: usize,
+}
+
+/// Criteria on the records that one refers to, or that refer to it.
+enum Chain {
+    Forward { parameter: String, target: String, inner: Search },
+    Reverse { source: String, parameter: String, inner: Search },
 }
 
 #[derive(Clone, Copy)]
@@ -130,6 +137,7 @@ impl Search {
         let mut search = Self {
             filters: Vec::new(),
             sort: Vec::new(),
+            chains: Vec::new(),
             includes: Includes::default(),
             count: 20,
             offset: 0,
@@ -148,6 +156,9 @@ impl Search {
                     }
                 }
                 _ if search.includes.read(name, value) => {}
+                _ if name.starts_with("_has:") || name.contains('.') => {
+                    search.chains.push(Chain::read(name, value).ok_or_else(|| name.to_owned())?);
+                }
                 _ => {
                     let parameter = find(name).ok_or_else(|| name.to_owned())?;
                     search.filters.push((parameter, value.split(',').map(str::to_owned).collect()));
@@ -158,14 +169,10 @@ impl Search {
     }
 
     /// The records that fit, sorted, all pages.
-    pub(super) fn run(&self, all: Vec<Version>) -> Vec<Version> {
+    pub(super) fn run(&self, records: &Records, kind: &str) -> Vec<Version> {
+        let all = records.all(kind).into_iter();
         let mut found: Vec<Version> = all
-            .into_iter()
-            .filter(|version| {
-                version.resource.as_ref().is_some_and(|resource| {
-                    self.filters.iter().all(|(parameter, wanted)| parameter.fits(resource, wanted))
-                })
-            })
+            .filter(|version| version.resource.as_ref().is_some_and(|resource| self.fits(records, resource)))
             .collect();
         found.sort_by(|a, b| {
             for (parameter, direction) in &self.sort {
@@ -181,6 +188,49 @@ impl Search {
             Ordering::Equal
         });
         found
+    }
+}
+
+impl Search {
+    fn fits(&self, records: &Records, resource: &Value) -> bool {
+        self.filters.iter().all(|(parameter, wanted)| parameter.fits(resource, wanted))
+            && self.chains.iter().all(|chain| chain.fits(records, resource))
+    }
+}
+
+impl Chain {
+    fn read(name: &str, value: &str) -> Option<Self> {
+        if let Some(rest) = name.strip_prefix("_has:") {
+            let (source, rest) = rest.split_once(':')?;
+            let (parameter, rest) = rest.split_once(':')?;
+            let inner = Search::read([(rest, value)].into_iter()).ok()?;
+            return Some(Self::Reverse { source: source.to_owned(), parameter: parameter.to_owned(), inner });
+        }
+        let (step, rest) = name.split_once('.')?;
+        let (parameter, target) = step.split_once(':')?;
+        let inner = Search::read([(rest, value)].into_iter()).ok()?;
+        Some(Self::Forward { parameter: parameter.to_owned(), target: target.to_owned(), inner })
+    }
+
+    fn fits(&self, records: &Records, resource: &Value) -> bool {
+        match self {
+            Self::Forward { parameter, target, inner } => {
+                references(resource, parameter).iter().any(|reference| match reference.split_once('/') {
+                    Some((kind, id)) if kind == target => {
+                        let current = records.versions(kind, id).pop().and_then(|version| version.resource);
+                        current.is_some_and(|current| inner.fits(records, &current))
+                    }
+                    _ => false,
+                })
+            }
+            Self::Reverse { source, parameter, inner } => {
+                let own = super::include::name(resource);
+                records.all(source).into_iter().filter_map(|version| version.resource).any(|referring| {
+                    references(&referring, parameter).iter().any(|reference| Some(reference) == own.as_ref())
+                        && inner.fits(records, &referring)
+                })
+            }
+        }
     }
 }
 

@@ -178,6 +178,23 @@ impl<'a> Enforcer<'a> {
         self.pdp.asks_for_labels()
     }
 
+    /// Whether the caller may find every record of a type, whole.
+    pub(super) fn finds_all(&self, resource_type: ResourceType) -> bool {
+        let permission = Permission::Search;
+        let all = match ownership(resource_type) {
+            Ownership::Nobodys => true,
+            Ownership::Patients => {
+                self.is_policys(permission, resource_type)
+                    && self.only_patients(permission, resource_type).is_none()
+                    && !self.withholds_by_label()
+            }
+            Ownership::Unknown => false,
+        };
+        all && self.type_in_reach(permission, resource_type, ()).is_ok()
+            && self.masks(permission, resource_type).is_empty()
+            && self.constrained(permission, resource_type) == Constrained::No
+    }
+
     /// Whether records of a type are withheld for what stands in them.
     pub(super) fn constrained(&self, permission: Permission, resource_type: ResourceType) -> Constrained {
         self.caller.constrained(permission, resource_type.as_str())

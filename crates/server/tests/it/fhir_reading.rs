@@ -267,3 +267,32 @@ async fn everything_of_a_patient_is_what_reading_each_record_would_give() {
     assert_eq!((told["patients"].clone(), told["resource"].as_str()), (json!([mine]), Some(path.as_str())));
     assert!(told["response"]["count"].as_u64() > Some(20) && told["withheld"].as_u64() > Some(0), "{told}");
 }
+
+#[tokio::test]
+async fn a_chain_is_for_whoever_may_find_all_that_is_on_its_way() {
+    let gateway = shared::demo();
+    let mine = gateway.panel("dana")[0];
+    let dana = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let nils = get(gateway, &dana, "Practitioner/nils").await.json();
+    let family = nils["name"][0]["family"].as_str().unwrap();
+    let search =
+        |name: &str| format!("Observation?patient={mine}&performer:Practitioner.name={name}&_count=50");
+    let (by_chain, _) = walk(gateway, &dana, &search(family)).await;
+    let (all, _) = walk(gateway, &dana, &format!("Observation?patient={mine}&_count=50")).await;
+    assert!(!by_chain.is_empty() && by_chain.len() <= all.len());
+    assert!(walk(gateway, &dana, &search("nobody")).await.0.is_empty());
+    let scope = "user/Observation.rs";
+    let narrow = App::public(scope).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    for (token, what) in [
+        (&narrow, search(family)),
+        (&dana, format!("Observation?patient={mine}&patient.birthdate=ge1990")),
+        (&dana, format!("Patient?_id={mine}&_has:Observation:patient:code=8867-4")),
+        (&dana, "Practitioner?_has:Observation:performer:code=8867-4".to_owned()),
+        (&dana, "Observation?encounter.service-provider.name=x".to_owned()),
+        (&dana, "Observation?performer.name=x".to_owned()),
+    ] {
+        let refused = get(gateway, token, &what).await;
+        assert_eq!(refused.status, 400, "{what}: {}", refused.text());
+        assert_eq!(refused.json()["issue"][0]["code"], "not-supported", "{what}");
+    }
+}

@@ -74,6 +74,10 @@ pub(super) fn narrow(
             return Err(Refused::Request(SearchError::Parameter(name).into()));
         }
     }
+    // What is found by records on the way tells of them, so they have to be within reach, all that there can be.
+    if let Some((_, name)) = query.ways().find(|(way, _)| !enforcer.finds_all(*way)) {
+        return Err(Refused::Request(SearchError::Parameter(name).into()));
+    }
     let only = enforcer.only_patients(Permission::Search, resource_type).map(|only| ids(&only));
     let named = query.patients_named();
     let finds_nothing = only.as_ref().is_some_and(|only| finds_nothing(resource_type, only, &named));

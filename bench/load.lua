@@ -1,4 +1,4 @@
--- Requests with tokens in turn from a given one on, the same form again and again, or refresh tokens that each answer
+-- Requests with tokens in turn from a given one on, the same body or form again and again, or refresh tokens that each answer
 -- replaces; a line of JSON at the end.
 local requests, turn = {}, 0
 -- Refresh tokens that nobody is using: an answer's goes to the end, a request takes the first.
@@ -22,6 +22,12 @@ function init(words)
     for token in io.lines(path) do
       local bearer = { ["Authorization"] = "Bearer " .. token, ["Accept"] = "application/fhir+json" }
       requests[#requests + 1] = wrk.format("GET", nil, bearer)
+    end
+  elseif kind == "body" then
+    local body = io.open(words[3]):read("*a")
+    for token in io.lines(path) do
+      local fhir = { ["Authorization"] = "Bearer " .. token, ["Content-Type"] = "application/fhir+json" }
+      requests[#requests + 1] = wrk.format("POST", nil, fhir, body)
     end
   elseif kind == "form" then
     requests[1] = wrk.format("POST", nil, headers, io.open(path):read("*a"))

@@ -19,7 +19,7 @@ def wrk(server, connections, seconds, path, words):
     before = server.cpu()
     done = subprocess.run(
         ["taskset", "-c", str(LOAD), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "load.lua"),
-         f"https://localhost:{server.port}{path}", "--", *map(str, words)],
+         f"{'https' if server.tls else 'http'}://localhost:{server.port}{path}", "--", *map(str, words)],
         capture_output=True, text=True, check=True)
     result = json.loads(done.stdout.strip().splitlines()[-1])
     result["cpu_us"] = (server.cpu() - before) * 1e6 / max(1, result["requests"])

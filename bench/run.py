@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import fhir
 import latency
 import load
 import reads
@@ -16,7 +17,7 @@ from report import Report, version
 from stage import Stage
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("reads", "latency", "issuing", "audit", "jwt")
+PARTS = ("reads", "fhir", "latency", "issuing", "audit", "jwt")
 
 
 def arguments():
@@ -61,6 +62,8 @@ def measure(options, folder, servers):
     # All targets are up before the first is measured.
     issuing = Issuing(stage) if "issuing" in options.only else None
     closed = reads.measure(stage, report) if "reads" in options.only else None
+    if "fhir" in options.only:
+        fhir.measure(stage, report)
     if "latency" in options.only and has(oha := load.find_oha(), "oha"):
         latency.measure(stage, report, oha, closed)
     if issuing:

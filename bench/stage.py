@@ -2,6 +2,7 @@
 
 import time
 
+import fhir
 import targets
 import tokens
 
@@ -26,6 +27,7 @@ class Stage:
         ]
         self.fsync, self.system = self.gates
         self.clients = {gate.name: targets.add_client(gate, "bench", SCOPE) for gate in self.gates}
+        self.whole = targets.add_client(self.fsync, "whole", fhir.SCOPE)
         elsewhere = targets.add_client(self.fsync, "elsewhere", SCOPE, f"{self.fsync.issuer}/other")
         narrow = targets.add_client(self.fsync, "narrow", "system/Observation.rs")
         bad = {"expired": self.short_lived()}
@@ -59,6 +61,10 @@ class Stage:
 
     def mint(self, gate, count):
         return tokens.mint(gate.port, self.clients[gate.name], SCOPE, count)
+
+    def mint_whole(self, count):
+        """Of a client that reads and writes all types."""
+        return tokens.mint(self.fsync.port, self.whole, fhir.SCOPE, count)
 
     def short_lived(self):
         """A token that has expired by the time that it is used."""

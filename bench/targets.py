@@ -6,6 +6,7 @@ import re
 import secrets
 from pathlib import Path
 
+import fhir
 from server import LOAD, PROXY, Server, free_port, run
 
 HERE = Path(__file__).resolve().parent
@@ -32,16 +33,17 @@ SIZE = 1434  # bytes of the whole resource: 1.4 KiB
 
 
 def upstream(folder):
-    """nginx with a static Patient."""
+    """nginx with a static Patient, and answers that are the same for every search and transaction."""
     root = folder / "upstream"
     (root / "fhir/Patient").mkdir(parents=True)
-    text = json.dumps(PATIENT)
     filler = {"extension": [{"url": "https://clinic.example/note", "valueString": ""}]}
     missing = SIZE - len(json.dumps({**PATIENT, **filler}))
     filler["extension"][0]["valueString"] = "x" * missing
     text = json.dumps({**PATIENT, **filler})
     assert len(text) == SIZE
     (root / "fhir/Patient/bench").write_text(text)
+    for name, answer in fhir.files(PATIENT).items():
+        (root / name).write_text(answer)
     port = free_port()
     config = root / "nginx.conf"
     config.write_text(f"""
@@ -51,7 +53,14 @@ http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 600s; open_file_cache max=10;
   client_body_temp_path {root}/b; proxy_temp_path {root}/p; fastcgi_temp_path {root}/f;
   uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
-  server {{ listen 127.0.0.1:{port} backlog=4096; default_type application/fhir+json; root {root}; }}
+  client_max_body_size 16m;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096; root {root};
+    types {{ }} default_type application/fhir+json;
+    location = /fhir/Observation {{ try_files /search.json =404; }}
+    location ~ ^/fhir/Patient/bench/.everything$ {{ try_files /everything.json =404; }}
+    location = /fhir {{ error_page 405 =200 /transaction.json; return 405; }}
+  }}
 }}
 """)
     os.chmod(root, 0o755)
@@ -151,6 +160,11 @@ path     = "/other"
 upstream = "http://127.0.0.1:{behind}/fhir"
 """
     config.write_text(text)
+    (root / "policies/bench.cedar").write_text("""
+@id("bench-change")
+permit (principal is Chartgate::Client in Chartgate::Role::"service", action in Chartgate::Action::"change",
+        resource is Chartgate::Record);
+""")
     environment = {
         "CHARTGATE_AUDIT__DURABILITY": durability,
         "CHARTGATE_TOKENS__SIGNING_ALGORITHM": algorithm,

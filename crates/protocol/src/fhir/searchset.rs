@@ -199,7 +199,8 @@ impl Sought {
 
 /// Whether a resource is of a type that is nobody's.
 fn is_nobodys(raw: &RawValue) -> bool {
-    let resource_type = Object::parse(raw.get().as_bytes(), MAX_DEPTH)
+    // Its text was checked with the bundle's.
+    let resource_type = json::read::<Object<'_>>(raw.get())
         .ok()
         .and_then(|resource| resource.string("resourceType").ok()??.parse().ok());
     resource_type.is_some_and(|resource_type| ownership(resource_type) == Ownership::Nobodys)

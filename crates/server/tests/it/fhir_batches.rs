@@ -250,8 +250,8 @@ async fn a_transaction_is_done_as_a_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn of_fifty_transactions_on_one_version_one_is_done() {
-    let gateway = shared::demo();
-    let mine = gateway.panel("dana")[1];
+    let gateway = &Gateway::demo("fifty-transactions", &[]);
+    let mine = gateway.patients()[0];
     let token = token_of(gateway, "physician", &[mine]).await;
     let made =
         Call::fhir("POST", "/fhir/Observation", &observation(mine)).bearer(&token).to(gateway).await.json();

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::browser::{App, USER_SCOPE};
 use crate::gateway::Gateway;
 use crate::parallel::{FIFTY, at_once};
-use crate::shared;
 use crate::wire::{Answer, Call};
 
 async fn token_of(gateway: &Gateway, scope: &str, panel: &[&str]) -> String {
@@ -130,8 +129,8 @@ async fn a_record_that_is_found_is_replaced_or_removed_and_none_of_anothers() {
 
 #[tokio::test]
 async fn of_fifty_who_want_the_same_record_to_be_there_one_makes_it() {
-    let gateway = shared::demo();
-    let mine = gateway.panel("dana")[2];
+    let gateway = &Gateway::demo("fifty-conditions", &[]);
+    let mine = gateway.patients()[0];
     let token = token_of(gateway, USER_SCOPE, &[mine]).await;
     let answers = at_once(gateway, FIFTY, |_| create(mine, "fifty").bearer(&token)).await;
     let made = answers.iter().filter(|answer| answer.status == 201).count();

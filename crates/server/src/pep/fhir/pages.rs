@@ -127,42 +127,38 @@ impl Pages<'_> {
     /// only if there is something on it to release: else the link would tell that others' records exist.
     pub(super) async fn release(&self, exchange: &mut Exchange<'_>, first: Withheld<Answer>) -> Answered {
         let mut page = first;
-        let (mut visible, mut next) = self.look(exchange, &page)?;
+        let mut decided = self.decide(exchange, &page, None)?;
         let mut left = PAGES_AT_ONCE;
         if self.finds == Finds::OthersToo {
-            while visible == 0
-                && let Some(after) = next
+            while decided.released.released == 0
+                && let Some(after) = decided.next.take()
             {
                 page = self.fetch(exchange, after, &mut left).await?;
-                (visible, next) = self.look(exchange, &page)?;
+                decided = self.decide(exchange, &page, None)?;
             }
+            let mut next = decided.next.take();
             while let Some(candidate) = next.take() {
                 let ahead = self.fetch(exchange, candidate.clone(), &mut left).await?;
-                let (visible_ahead, after) = self.look(exchange, &ahead)?;
-                if visible_ahead > 0 {
+                let Decided { released, next: after } = self.decide(exchange, &ahead, None)?;
+                if released.released > 0 {
                     next = Some(candidate);
                     break;
                 }
                 next = after;
             }
+            decided.next = next;
         }
-        let link = next.map(|page| self.seal(exchange, page)).transpose()?;
-        let Decided { released, .. } = self.decide(exchange, &page, link.as_deref())?;
+        if let Some(next) = decided.next.take() {
+            // Written once more, with the link.
+            let link = self.seal(exchange, next)?;
+            decided = self.decide(exchange, &page, Some(&link))?;
+        }
+        let Decided { released, .. } = decided;
         // The history of a record of which nothing may be seen is that of one that never was.
         if released.released == 0 && matches!(self.listing, Listing::History(HistoryOf::Record(_))) {
             return Err(Refused::NotFound);
         }
         Ok(finish(exchange, released, page.map(|page| page.body)))
-    }
-
-    /// How many records of a page would be released, and what comes after it.
-    fn look(
-        &self,
-        exchange: &Exchange<'_>,
-        page: &Withheld<Answer>,
-    ) -> Result<(usize, Option<NextPage>), Refused> {
-        let Decided { released, next } = self.decide(exchange, page, None)?;
-        Ok((released.released, next))
     }
 
     /// Asks whether there can be records within reach.

@@ -26,6 +26,7 @@ pub mod refusal;
 pub mod resource;
 pub mod search;
 pub mod searchset;
+pub mod shape;
 pub mod token;
 pub mod view;
 pub mod write;

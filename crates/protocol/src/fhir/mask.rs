@@ -21,7 +21,7 @@ use crate::json::pointer::Pointer;
 mod dates;
 mod general;
 mod harbor;
-mod kept;
+pub(super) mod kept;
 mod path;
 mod pseudonyms;
 

@@ -10,6 +10,7 @@ use super::bundle::NextPage;
 use super::history::HistoryOf;
 use super::name::{ResourceId, ResourceType};
 use super::searchset::Companions;
+use super::shape::Shape;
 use crate::json;
 
 /// What is sealed into a link.
@@ -32,8 +33,8 @@ pub struct PageLink {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Listing {
-    /// What a search of a type found, and what comes along with that.
-    Search(ResourceType, Companions),
+    /// What a search of a type found, what comes along with that, and which elements of what was found are wanted.
+    Search(ResourceType, Companions, Shape),
     /// Versions.
     History(HistoryOf),
     /// All that there is of a patient.
@@ -93,7 +94,7 @@ impl PageLink {
     /// # Errors
     /// [`PageLinkError`], by the first cause.
     pub fn open(unsealed: &[u8], presented_by: &Holder, now: Timestamp) -> Result<Self, PageLinkError> {
-        let text = json::check(unsealed, 3).map_err(|_| PageLinkError::Malformed)?;
+        let text = json::check(unsealed, 5).map_err(|_| PageLinkError::Malformed)?;
         let link: Self = serde_json::from_str(text).map_err(|_| PageLinkError::Malformed)?;
         if link.holder != *presented_by {
             return Err(PageLinkError::OtherHolder);
@@ -119,7 +120,7 @@ mod tests {
                 scope_digest: text("digest"),
                 policy_revision: text("7"),
             },
-            listing: Listing::Search("Observation".parse().unwrap(), Companions::None),
+            listing: Listing::Search("Observation".parse().unwrap(), Companions::None, Shape::Whole),
             page: "?_getpages=x&_getpagesoffset=20".parse().unwrap(),
             finds: Finds::WithinReach,
             expires_at: Timestamp::from_unix(1_000),

@@ -14,6 +14,7 @@ use super::name::{ResourceId, ResourceType};
 use super::outcome::IssueType;
 use super::r4::{self, Kind};
 use super::reference::Reference;
+use super::shape::Shape;
 use super::token::{TokenParameter, TokenValue, list};
 use crate::form::Form;
 
@@ -34,6 +35,7 @@ pub struct SearchQuery {
     includes: Vec<Include>,
     sort: Vec<SortKey>,
     count: Option<u16>,
+    shape: Shape,
 }
 
 /// One parameter. All have to hold; within one, one of its values.
@@ -113,13 +115,20 @@ impl SearchQuery {
         if let Some((name, _)) = url.iter().find(|(name, _)| in_body.contains(bare_name(name))) {
             return Err(SearchError::InUrlAndBody(ShownName::of(name)));
         }
-        let mut query =
-            Self { resource_type, criteria: Vec::new(), includes: Vec::new(), sort: Vec::new(), count: None };
+        let mut query = Self {
+            resource_type,
+            criteria: Vec::new(),
+            includes: Vec::new(),
+            sort: Vec::new(),
+            count: None,
+            shape: Shape::Whole,
+        };
         for (name, value) in url.iter().chain(body.iter()) {
             match name {
                 "_format" => {}
                 "_count" => query.count = Some(read_count(query.count, value)?),
                 "_sort" => query.read_sort(value)?,
+                "_summary" | "_elements" => query.read_shape(name, value)?,
                 _ => match Include::read(name, value) {
                     Some(include) => query.read_include(include?)?,
                     None => query.criteria.push(Criterion::read(resource_type, name, value)?),
@@ -166,7 +175,11 @@ impl SearchQuery {
     /// Whether it is criteria and nothing else, as the condition of a write has to be.
     #[must_use]
     pub fn is_condition(&self) -> bool {
-        !self.criteria.is_empty() && self.includes.is_empty() && self.sort.is_empty() && self.count.is_none()
+        !self.criteria.is_empty()
+            && self.includes.is_empty()
+            && self.sort.is_empty()
+            && self.count.is_none()
+            && self.shape == Shape::Whole
     }
 
     /// Whether it asks for records to come along with those that it finds.
@@ -219,7 +232,23 @@ impl SearchQuery {
         Narrowed::Within(self)
     }
 
-    /// The search as a form, written anew.
+    /// Which elements of what is found are wanted. Whoever answers sees to it; the upstream is asked for whole records.
+    #[must_use]
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The search as the client asked it, written anew.
+    #[must_use]
+    pub fn asked(&self) -> Form {
+        let mut form = self.to_form();
+        if let Some((name, value)) = self.shape.field() {
+            form.push(name, &value);
+        }
+        form
+    }
+
+    /// The search as it goes upstream, written anew.
     #[must_use]
     pub fn to_form(&self) -> Form {
         let mut form = Form::default();
@@ -245,6 +274,18 @@ impl SearchQuery {
         let form = self.to_form().encode();
         let separator = if form.is_empty() { "" } else { "?" };
         format!("/{}{separator}{form}", self.resource_type)
+    }
+
+    fn read_shape(&mut self, name: &str, value: &str) -> Result<(), SearchError> {
+        if self.shape != Shape::Whole {
+            return Err(SearchError::Repeated(ShownName::of(name)));
+        }
+        let shape = match name {
+            "_summary" => Shape::read_summary(value),
+            _ => Shape::read_elements(self.resource_type, value),
+        };
+        self.shape = shape.ok_or_else(|| SearchError::Value(ShownName::of(name)))?;
+        Ok(())
     }
 
     fn read_include(&mut self, include: Include) -> Result<(), SearchError> {

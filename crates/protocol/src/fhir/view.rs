@@ -15,7 +15,12 @@ pub struct View<'a>(Seen<'a>);
 
 enum Seen<'a> {
     Whole(&'a str),
-    Masked { text: Box<RawValue>, renamed: Option<Reference> },
+    /// Some elements were not wanted.
+    Part(Box<RawValue>),
+    Masked {
+        text: Box<RawValue>,
+        renamed: Option<Reference>,
+    },
 }
 
 impl<'a> View<'a> {
@@ -30,12 +35,20 @@ impl<'a> View<'a> {
         Self(Seen::Masked { text, renamed })
     }
 
+    /// The same with this text, in which elements are left out that nobody wanted.
+    pub(super) fn shaped(self, text: Box<RawValue>) -> Self {
+        Self(match self.0 {
+            Seen::Whole(_) | Seen::Part(_) => Seen::Part(text),
+            Seen::Masked { renamed, .. } => Seen::Masked { text, renamed },
+        })
+    }
+
     /// Its text.
     #[must_use]
     pub fn text(&self) -> &str {
         match &self.0 {
             Seen::Whole(text) => text,
-            Seen::Masked { text, .. } => text.get(),
+            Seen::Part(text) | Seen::Masked { text, .. } => text.get(),
         }
     }
 
@@ -44,7 +57,7 @@ impl<'a> View<'a> {
     pub fn into_text(self) -> Cow<'a, str> {
         match self.0 {
             Seen::Whole(text) => Cow::Borrowed(text),
-            Seen::Masked { text, .. } => Cow::Owned(Box::<str>::from(text).into_string()),
+            Seen::Part(text) | Seen::Masked { text, .. } => Cow::Owned(Box::<str>::from(text).into_string()),
         }
     }
 
@@ -52,7 +65,7 @@ impl<'a> View<'a> {
     pub(super) fn into_raw(self, raw: &'a RawValue) -> Cow<'a, RawValue> {
         match self.0 {
             Seen::Whole(_) => Cow::Borrowed(raw),
-            Seen::Masked { text, .. } => Cow::Owned(text),
+            Seen::Part(text) | Seen::Masked { text, .. } => Cow::Owned(text),
         }
     }
 
@@ -60,7 +73,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn is_masked(&self) -> bool {
         match &self.0 {
-            Seen::Whole(_) => false,
+            Seen::Whole(_) | Seen::Part(_) => false,
             Seen::Masked { .. } => true,
         }
     }
@@ -69,7 +82,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn renamed(&self) -> Option<&Reference> {
         match &self.0 {
-            Seen::Whole(_) => None,
+            Seen::Whole(_) | Seen::Part(_) => None,
             Seen::Masked { renamed, .. } => renamed.as_ref(),
         }
     }

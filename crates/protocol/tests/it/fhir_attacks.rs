@@ -14,6 +14,7 @@ use chartgate_protocol::fhir::patch::Patch;
 use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::search::Narrowed;
 use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset, Sought};
+use chartgate_protocol::fhir::shape::Shape;
 use chartgate_protocol::fhir::view::View;
 use chartgate_protocol::fhir::write::Draft;
 use chartgate_protocol::form::Form;
@@ -406,7 +407,7 @@ fn next_page_of_another_client() {
     };
     let link = PageLink {
         holder: holder("demo-web"),
-        listing: Listing::Search("Observation".parse().unwrap(), Companions::None),
+        listing: Listing::Search("Observation".parse().unwrap(), Companions::None, Shape::Whole),
         page: "?_getpages=x".parse().unwrap(),
         finds: Finds::WithinReach,
         expires_at: Timestamp::from_unix(10),

@@ -296,3 +296,36 @@ async fn a_chain_is_for_whoever_may_find_all_that_is_on_its_way() {
         assert_eq!(refused.json()["issue"][0]["code"], "not-supported", "{what}");
     }
 }
+
+#[tokio::test]
+async fn elements_that_are_not_wanted_are_left_out_after_the_record_was_decided_on() {
+    let gateway = shared::demo();
+    let mine = gateway.panel("dana")[0];
+    let dana = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let search = format!("Observation?patient={mine}&_count=2");
+    let whole = get(gateway, &dana, &search).await.json();
+    let page =
+        get(gateway, &dana, &format!("{search}&_elements=code&_include=Observation:performer")).await.json();
+    let of_mode = |bundle: &Value, mode: &str| -> Vec<Value> {
+        let of_mode = entries(bundle).iter().filter(|entry| entry["search"]["mode"] == mode);
+        of_mode.map(|entry| entry["resource"].clone()).collect()
+    };
+    let (full, found) = (of_mode(&whole, "match"), of_mode(&page, "match"));
+    assert_eq!(found.len(), full.len());
+    for (part, whole) in found.iter().zip(&full) {
+        assert_eq!(
+            (&part["id"], &part["code"], &part["status"]),
+            (&whole["id"], &whole["code"], &whole["status"])
+        );
+        assert!(part.get("subject").is_none() && whole.get("subject").is_some(), "{part}");
+        assert_eq!(part["meta"]["tag"][0]["code"], "SUBSETTED");
+    }
+    assert!(of_mode(&page, "include")[0].get("name").is_some(), "what comes along is whole");
+    let next = page["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next").unwrap();
+    let path = next["url"].as_str().unwrap().strip_prefix(&gateway.issuer).unwrap().to_owned();
+    let second = Call::get(&path).bearer(&dana).to(gateway).await.json();
+    assert!(of_mode(&second, "match").iter().all(|part| part.get("subject").is_none()), "page by page");
+    let summary = get(gateway, &dana, &format!("Patient?_id={mine}&_summary=true")).await.json();
+    let patient = &of_mode(&summary, "match")[0];
+    assert!(patient.get("name").is_some() && patient.get("text").is_none(), "{patient}");
+}

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::json::{Object, read};
 
 /// A value as it leaves.
-pub(super) enum Kept<'a> {
+pub(in crate::fhir) enum Kept<'a> {
     /// As it came.
     AsIs(&'a RawValue),
     /// Another text in its place.
@@ -20,28 +20,28 @@ pub(super) enum Kept<'a> {
 }
 
 /// Members that are kept.
-pub(super) type Members<'a> = Vec<(Cow<'a, str>, Kept<'a>)>;
+pub(in crate::fhir) type Members<'a> = Vec<(Cow<'a, str>, Kept<'a>)>;
 
 const VALUES: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
 
 impl<'a> Kept<'a> {
     /// An object, if anything is left of it: json.html has no empty ones.
-    pub(super) fn object(members: Members<'a>) -> Option<Self> {
+    pub(in crate::fhir) fn object(members: Members<'a>) -> Option<Self> {
         (!members.is_empty()).then_some(Self::Object(members))
     }
 
     /// An array, if anything is left of it.
-    pub(super) fn array(items: Vec<Self>) -> Option<Self> {
+    pub(in crate::fhir) fn array(items: Vec<Self>) -> Option<Self> {
         (!items.is_empty()).then_some(Self::Array(items))
     }
 
     /// Its text.
-    pub(super) fn to_json(&self) -> Option<Box<RawValue>> {
+    pub(in crate::fhir) fn to_json(&self) -> Option<Box<RawValue>> {
         serde_json::value::to_raw_value(self).ok()
     }
 
     /// The same resource, saying in `meta` what became of it: by a tag, and by labels of security. resource.html#Meta.
-    pub(super) fn labelled(self, tag: &'static str, labels: Vec<&'static str>) -> Self {
+    pub(in crate::fhir) fn labelled(self, tag: &'static str, labels: Vec<&'static str>) -> Self {
         let mut members = self.into_members();
         let at = members.iter().position(|(name, _)| name == "meta");
         let mut meta = at.map(|at| members.remove(at).1.into_members()).unwrap_or_default();

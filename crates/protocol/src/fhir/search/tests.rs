@@ -92,6 +92,9 @@ fn a_value_of_another_kind_is_refused() {
         "_sort=--date",
         "_sort=nothing",
         "_sort=date,",
+        "_summary=count",
+        "_elements=nonsense",
+        "_elements=",
     ] {
         assert!(matches!(search("Observation", query), Err(SearchError::Value(_))), "{query}");
     }
@@ -101,8 +104,6 @@ fn a_value_of_another_kind_is_refused() {
 fn what_reaches_beyond_the_records_searched_is_refused() {
     for (resource_type, query) in [
         ("Observation", "_filter=patient eq other"),
-        ("Observation", "_summary=count"),
-        ("Observation", "_elements=subject"),
         ("Observation", "_total=accurate"),
         ("Observation", "_type=Patient"),
         ("Observation", "_query=x"),
@@ -219,4 +220,12 @@ fn a_query_prints_without_its_values() {
     let query = search("Patient", "name=Trenton&_id=secret").unwrap();
     let printed = format!("{query:?}");
     assert!(!printed.contains("Trenton") && !printed.contains("secret"), "{printed}");
+}
+
+#[test]
+fn which_elements_are_wanted_is_no_business_of_the_upstreams() {
+    let query = search("Observation", "code=x&_elements=subject,status&_count=5").unwrap();
+    assert_eq!(query.to_form().encode(), "code=x&_count=5");
+    assert_eq!(query.asked().encode(), "code=x&_count=5&_elements=subject%2Cstatus");
+    assert!(matches!(search("Observation", "_summary=text&_elements=code"), Err(SearchError::Repeated(_))));
 }

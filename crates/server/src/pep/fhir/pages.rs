@@ -18,6 +18,7 @@ use chartgate_protocol::fhir::outcome::OperationOutcome;
 use chartgate_protocol::fhir::paging::{Finds, Holder, Listing, PageLink};
 use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::searchset::{Disposition, Found, Searchset, Sought};
+use chartgate_protocol::fhir::shape::Shape;
 use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::request::Parts as Head;
@@ -66,7 +67,7 @@ pub(super) async fn next_page(
     let own = format!("{}?{PAGE}{sealed}", address(exchange, &listing));
     exchange.record.action = Some(action(&listing).to_owned());
     exchange.record.resource = Some(Phi::new(match &listing {
-        Listing::Search(resource_type, _) => resource_type.to_string(),
+        Listing::Search(resource_type, ..) => resource_type.to_string(),
         Listing::History(of) => format!("{of}/_history"),
         Listing::Everything(patient) => format!("Patient/{patient}/$everything"),
     }));
@@ -90,7 +91,7 @@ fn action(listing: &Listing) -> &'static str {
 fn address(exchange: &Exchange<'_>, listing: &Listing) -> String {
     let base = &exchange.upstream.bases.public;
     match listing {
-        Listing::Search(resource_type, _) => format!("{base}/{resource_type}"),
+        Listing::Search(resource_type, ..) => format!("{base}/{resource_type}"),
         Listing::History(of) => format!("{base}/{of}/_history"),
         Listing::Everything(patient) => format!("{base}/Patient/{patient}/$everything"),
     }
@@ -174,7 +175,7 @@ impl Pages<'_> {
 
     fn resource_type(&self) -> ResourceType {
         match &self.listing {
-            Listing::Search(resource_type, _) => *resource_type,
+            Listing::Search(resource_type, ..) => *resource_type,
             Listing::History(of) => of.resource_type(),
             Listing::Everything(_) => ResourceType::PATIENT,
         }
@@ -233,7 +234,7 @@ impl Pages<'_> {
         let wrong = |_| Refused::Upstream(UpstreamFault::Wrong);
         let listed = self.permission();
         match &self.listing {
-            Listing::Search(resource_type, companions) => {
+            Listing::Search(resource_type, companions, shape) => {
                 let sought = Sought::Type(*resource_type, *companions);
                 let searchset = Searchset::parse(body, sought, bases).map_err(wrong)?;
                 let after = searchset.next().cloned();
@@ -243,12 +244,9 @@ impl Pages<'_> {
                     Finds::OthersToo => searchset.without_total(),
                 };
                 // What comes along is read, not found.
-                let released = searchset.release(links, bases, |resource, found| {
-                    let permission = match found {
-                        Found::BySearch => listed,
-                        Found::Alongside => Permission::Read,
-                    };
-                    self.disposition(exchange, permission, resource)
+                let released = searchset.release(links, bases, |resource, found| match found {
+                    Found::BySearch => self.disposition(exchange, listed, resource, shape),
+                    Found::Alongside => self.disposition(exchange, Permission::Read, resource, &Shape::Whole),
                 });
                 Ok(Decided { released, next: after })
             }
@@ -256,15 +254,17 @@ impl Pages<'_> {
                 let searchset = Searchset::parse(body, Sought::Everything, bases).map_err(wrong)?;
                 let after = searchset.next().cloned();
                 let released = searchset.without_total().release(links, bases, |resource, _| {
-                    self.disposition(exchange, listed, resource).filter(|note| note.is_of(patient))
+                    self.disposition(exchange, listed, resource, &Shape::Whole)
+                        .filter(|note| note.is_of(patient))
                 });
                 Ok(Decided { released, next: after })
             }
             Listing::History(of) => {
                 let history = History::parse(body, of, bases).map_err(wrong)?;
                 let after = history.next().cloned();
-                let released =
-                    history.release(links, bases, |resource| self.disposition(exchange, listed, resource));
+                let released = history.release(links, bases, |resource| {
+                    self.disposition(exchange, listed, resource, &Shape::Whole)
+                });
                 Ok(Decided { released, next: after })
             }
         }
@@ -275,9 +275,13 @@ impl Pages<'_> {
         exchange: &Exchange<'_>,
         permission: Permission,
         resource: &Resource<'r>,
+        shape: &Shape,
     ) -> Disposition<'r, Note> {
         match clear(exchange, self.enforcer, permission, resource) {
             Ok(Cleared { patients, policies, view }) => {
+                let Some(view) = shape.apply(view, resource.reference().resource_type) else {
+                    return Disposition::Withhold;
+                };
                 let digest = Phi::new(mask::digest(view.text()));
                 Disposition::Release(view, Note { patients, policies, digest })
             }

@@ -35,7 +35,7 @@ pub(super) async fn serve(
     let named = query.patients_named();
     let Narrow { query, method, finds, finds_nothing } = narrow(enforcer, query, method)?;
     let companions = if query.brings_along() { Companions::Asked } else { Companions::None };
-    let listing = Listing::Search(resource_type, companions);
+    let listing = Listing::Search(resource_type, companions, query.shape().clone());
     let pages = Pages { authenticated, enforcer, listing, own, finds };
     let allowed = pages.in_reach(Interaction::Search { query, method })?;
     exchange.record.decision.policies = allowed.policies().to_vec();
@@ -122,7 +122,7 @@ fn finds_nothing(
 
 /// The search as the client asked it, written anew.
 fn own_url(exchange: &Exchange<'_>, query: &SearchQuery) -> String {
-    let form = query.to_form().encode();
+    let form = query.asked().encode();
     let separator = if form.is_empty() { "" } else { "?" };
     format!("{}/{}{separator}{form}", exchange.upstream.bases.public, query.resource_type())
 }

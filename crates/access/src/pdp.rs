@@ -3,6 +3,7 @@
 //! Cedar skips a policy that fails to evaluate, so a `forbid` with an error would vanish: here any diagnostic error
 //! is a denial.
 
+pub mod account;
 pub mod caller;
 pub mod decide;
 pub mod policy_set;

@@ -87,6 +87,7 @@ impl App {
         let secrets = Secrets::load(&config)?;
         let store = Arc::new(Store::open(&config.store)?);
         let policies = Arc::new(LivePolicies::load(&config.policy_dir).map_err(|errors| all(&errors))?);
+        policies.try_out(config.shadow_dir.as_deref());
         let log = Log::start(
             &config.audit,
             &log_origin(&config),

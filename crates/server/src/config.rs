@@ -63,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) audit: Audit,
     /// Schema, policies and their tests.
     pub(crate) policy_dir: PathBuf,
+    /// The same of policies that decide nothing yet: what they would decide is recorded.
+    pub(crate) shadow_dir: Option<PathBuf>,
     pub(crate) routes: Arc<[Route]>,
     /// Whose tokens are believed beside our own.
     pub(crate) trusted_issuers: Vec<TrustedIssuer>,
@@ -138,6 +140,7 @@ impl Config {
         let audit = Audit::read(reading, section, &data_dir);
         let mut policy = root.table(reading, "policy");
         let policy_dir = policy.path(reading, "dir").unwrap_or_else(|| reading.folder.join("policies"));
+        let shadow_dir = policy.path(reading, "shadow");
         policy.finish(reading);
         let section = root.table(reading, "approvals");
         let approvals = Approvals::read(reading, section);
@@ -183,6 +186,7 @@ impl Config {
             sessions,
             audit,
             policy_dir,
+            shadow_dir,
             routes: routes.into(),
             trusted_issuers,
             approvals,

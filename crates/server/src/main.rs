@@ -1,5 +1,6 @@
 //! The binary `chartgate`: sockets, disk, threads, pages.
 
+mod account;
 mod admin;
 mod app;
 mod authorization_response;

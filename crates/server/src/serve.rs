@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::admin::socket;
 use crate::app::App;
 use crate::config::{self, Config};
-use crate::live::policies::Look;
+use crate::live::policies::{Changed, Look};
 use crate::net::connections::Limits;
 use crate::net::listen::{Asks, Connections};
 use crate::net::throttle::Throttle;
@@ -223,12 +223,15 @@ async fn look_at_disk(app: &App, config: &Config) {
 
 async fn look_at_policies(app: &App) {
     let policies = Arc::clone(&app.policies);
-    let Ok(found) = tokio::task::spawn_blocking(move || policies.look()).await else { return };
+    let looked = tokio::task::spawn_blocking(move || (policies.look(), policies.look_at_shadow())).await;
+    let Ok((found, shadow)) = looked else { return };
+    look_at_shadow(app, shadow).await;
     let outcome = match found {
         Look::Same => return,
-        Look::Changed(count) => {
+        Look::Changed(Changed { count, revision }) => {
             tracing::info!(policies = count, "new policies are in force");
-            record(app, Event::PolicyReloaded, &[("policies", count.to_string())]).await
+            let detail = [("policies", count.to_string()), ("policy_set", revision)];
+            record(app, Event::PolicyReloaded, &detail).await
         }
         Look::Refused(errors) => {
             for error in &errors {
@@ -236,6 +239,28 @@ async fn look_at_policies(app: &App) {
             }
             let first = errors.first().map(ToString::to_string).unwrap_or_default();
             record(app, Event::PolicyRejected, &[("why", first)]).await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::error!(%error, "audit");
+    }
+}
+
+/// What came of a look at the policies on trial. Whatever is wrong with them, those in force are in force.
+async fn look_at_shadow(app: &App, found: Look) {
+    let outcome = match found {
+        Look::Same => return,
+        Look::Changed(Changed { count, revision }) => {
+            tracing::info!(policies = count, "new policies are on trial; they decide nothing");
+            let detail = [("policies", count.to_string()), ("shadow_set", revision)];
+            record(app, Event::PolicyReloaded, &detail).await
+        }
+        Look::Refused(errors) => {
+            for error in &errors {
+                tracing::error!(%error, "policies to be tried out are refused; those in force are untouched");
+            }
+            let first = errors.first().map(ToString::to_string).unwrap_or_default();
+            record(app, Event::PolicyRejected, &[("shadow", "true".to_owned()), ("why", first)]).await
         }
     };
     if let Err(error) = outcome {

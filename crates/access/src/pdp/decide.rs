@@ -8,6 +8,7 @@ use chartgate_protocol::fhir::labels::Labels;
 use chartgate_protocol::fhir::mask::Mask;
 use chartgate_protocol::fhir::name::ResourceType;
 use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
 
 use super::caller::Facts;
 use super::policy_set::Policies;
@@ -16,7 +17,8 @@ use super::request::Asked;
 use crate::permit::Allowed;
 
 /// What may be done to a record.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RecordAction {
     /// FHIR read and vread.
     Read,

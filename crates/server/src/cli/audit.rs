@@ -152,7 +152,7 @@ fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow:
 }
 
 /// A reader of the log, once it is noted that somebody reads.
-fn open(config: &Path, what: &str, question: &str) -> anyhow::Result<Reader> {
+pub(super) fn open(config: &Path, what: &str, question: &str) -> anyhow::Result<Reader> {
     let command = Command::AuditRead { what: what.to_owned(), question: question.to_owned() };
     super::runtime()?.block_on(give(super::load(config)?, command)).context("reading the log is recorded")?;
     let config = super::load(config)?;

@@ -1,4 +1,7 @@
-//! `chartgate policy check`, `test` and `explain`.
+//! `chartgate policy`.
+
+mod replay;
+mod shadow;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,6 +31,10 @@ pub(super) enum PolicyWord {
     Test,
     /// Say why a recorded or supposed request is allowed or denied.
     Explain(Request),
+    /// Sum up from the log what the policies on trial (`policy.shadow`) would have decided otherwise.
+    Shadow(shadow::Question),
+    /// Ask policies again what a recorded request asked, and say whether they say the same.
+    Replay(replay::Question),
 }
 
 /// A request: one that stands in the log, or one that nobody has made.
@@ -60,12 +67,18 @@ pub(super) fn carry_out(word: PolicyWord, file: &Path, output: Output) -> anyhow
     let config = &config;
     match word {
         PolicyWord::Check => {
-            let policies = policies(config)?;
+            let policies = policies_in(&config.policy_dir)?;
             print::line(&format!("{} policies, no errors", policies.ids().len()));
+            if let Some(dir) = &config.shadow_dir {
+                let on_trial = policies_in(dir)?;
+                print::line(&format!("{} policies on trial, no errors", on_trial.ids().len()));
+            }
             Ok(ExitCode::SUCCESS)
         }
         PolicyWord::Test => test(config),
         PolicyWord::Explain(request) => explain(file, request, output),
+        PolicyWord::Shadow(question) => shadow::carry_out(file, question, output),
+        PolicyWord::Replay(question) => replay::carry_out(file, config, &question, output),
     }
 }
 
@@ -138,13 +151,13 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn policies(config: &Config) -> anyhow::Result<Policies> {
-    let folder = read(&config.policy_dir).map_err(|errors| all(&errors))?;
+fn policies_in(dir: &Path) -> anyhow::Result<Policies> {
+    let folder = read(dir).map_err(|errors| all(&errors))?;
     Policies::read(&folder.schema, &folder.policies).map_err(|errors| all(&errors))
 }
 
 fn test(config: &Config) -> anyhow::Result<ExitCode> {
-    let pdp = Pdp::new(policies(config)?, "test".to_owned());
+    let pdp = Pdp::new(policies_in(&config.policy_dir)?, "test".to_owned());
     let (mut passed, mut questions, mut failed) = (0_usize, 0_usize, 0_usize);
     for (file, tests) in read_tests(&config.policy_dir).map_err(|errors| all(&errors))? {
         for test in &tests.tests {

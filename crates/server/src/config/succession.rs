@@ -63,6 +63,7 @@ impl Config {
                 reserve: new.audit.reserve,
             },
             policy_dir: self.policy_dir.clone(),
+            shadow_dir: new.shadow_dir,
             routes: Arc::clone(&new.routes),
             approvals: self.approvals,
             emergency: self.emergency.clone(),

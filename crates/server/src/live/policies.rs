@@ -1,35 +1,59 @@
 //! The policies in force. A change on disk takes effect by itself; one that does not validate is refused as a whole and
 //! what was in force stays.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chartgate_access::pdp::account::PolicySets;
 use chartgate_access::pdp::decide::Pdp;
 use chartgate_access::pdp::policy_set::{Policies, PolicyError, PolicyFile};
 use chartgate_access::pdp::policy_test::PolicyTests;
 
-/// The policies in force.
+/// The policies in force, and those that are only asked what they would decide.
 pub(crate) struct LivePolicies {
-    dir: PathBuf,
+    folder: Folder,
     in_force: RwLock<Arc<Pdp>>,
+    shadow: RwLock<Option<Shadow>>,
+}
+
+/// Policies on trial.
+struct Shadow {
+    folder: Arc<Folder>,
+    /// The last that were valid.
+    on_trial: Option<Arc<Pdp>>,
+}
+
+/// A folder that is looked at again and again.
+struct Folder {
+    dir: PathBuf,
     /// The digest of what the last look found, or what was wrong with it.
     seen: RwLock<String>,
 }
 
 type Digest = String;
 
-/// What a look at the folder found.
+/// What a look at a folder found.
 #[derive(Debug)]
 pub(crate) enum Look {
-    /// What is in force.
+    /// What was there.
     Same,
-    /// New policies, in force now: so many.
-    Changed(usize),
+    /// New policies, put to use now.
+    Changed(Changed),
     /// New policies that do not validate; the old ones stay.
     Refused(Vec<PolicyError>),
+}
+
+/// New policies.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    /// How many.
+    pub(crate) count: usize,
+    /// Their name.
+    pub(crate) revision: String,
 }
 
 impl LivePolicies {
@@ -38,10 +62,12 @@ impl LivePolicies {
     /// # Errors
     /// Everything that is wrong with it.
     pub(crate) fn load(dir: &Path) -> Result<Self, Vec<PolicyError>> {
-        let files = read(dir)?;
-        let digest = files.digest();
-        let pdp = Pdp::new(Policies::read(&files.schema, &files.policies)?, digest.clone());
-        Ok(Self { dir: dir.to_owned(), in_force: RwLock::new(Arc::new(pdp)), seen: RwLock::new(digest) })
+        let folder = Folder { dir: dir.to_owned(), seen: RwLock::default() };
+        match folder.look() {
+            Found::New(pdp, _) => Ok(Self { folder, in_force: RwLock::new(pdp), shadow: RwLock::default() }),
+            Found::Wrong(errors) => Err(errors),
+            Found::Same => Err(Vec::new()),
+        }
     }
 
     /// The decision point in force.
@@ -49,7 +75,69 @@ impl LivePolicies {
         Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether the folder is in another state than at the last look; remembers it.
+    /// The decision point in force, and the one on trial.
+    pub(crate) fn sets(&self) -> PolicySets {
+        let shadow = self.shadow.read().unwrap_or_else(PoisonError::into_inner);
+        let on_trial = shadow.as_ref().and_then(|shadow| shadow.on_trial.clone());
+        PolicySets { in_force: self.current(), shadow: on_trial }
+    }
+
+    /// From now on the policies of this folder are on trial, or none. They are read at the next look.
+    pub(crate) fn try_out(&self, dir: Option<&Path>) {
+        let mut shadow = self.shadow.write().unwrap_or_else(PoisonError::into_inner);
+        if shadow.as_ref().map(|shadow| shadow.folder.dir.as_path()) != dir {
+            let folder = |dir: &Path| Arc::new(Folder { dir: dir.to_owned(), seen: RwLock::default() });
+            *shadow = dir.map(|dir| Shadow { folder: folder(dir), on_trial: None });
+        }
+    }
+
+    /// Looks whether the folder has changed, and puts into force what is new and valid.
+    pub(crate) fn look(&self) -> Look {
+        let found = self.folder.look();
+        found.taken(|pdp| *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = pdp)
+    }
+
+    /// The same for the policies on trial.
+    pub(crate) fn look_at_shadow(&self) -> Look {
+        let shadow = self.shadow.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(folder) = shadow.as_ref().map(|shadow| Arc::clone(&shadow.folder)) else {
+            return Look::Same;
+        };
+        drop(shadow);
+        let found = folder.look();
+        found.taken(|pdp| {
+            let mut shadow = self.shadow.write().unwrap_or_else(PoisonError::into_inner);
+            // Another folder may be on trial by now.
+            if let Some(shadow) = shadow.as_mut().filter(|shadow| Arc::ptr_eq(&shadow.folder, &folder)) {
+                shadow.on_trial = Some(pdp);
+            }
+        })
+    }
+}
+
+/// What a folder has.
+enum Found {
+    Same,
+    New(Arc<Pdp>, usize),
+    Wrong(Vec<PolicyError>),
+}
+
+impl Found {
+    fn taken(self, take: impl FnOnce(Arc<Pdp>)) -> Look {
+        match self {
+            Self::Same => Look::Same,
+            Self::Wrong(errors) => Look::Refused(errors),
+            Self::New(pdp, count) => {
+                let revision = pdp.revision().to_owned();
+                take(pdp);
+                Look::Changed(Changed { count, revision })
+            }
+        }
+    }
+}
+
+impl Folder {
+    /// Whether it is in another state than at the last look; remembers it.
     fn is_new(&self, state: &str) -> bool {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         let is_new = *seen != state;
@@ -59,28 +147,21 @@ impl LivePolicies {
         is_new
     }
 
-    /// Looks whether the folder has changed, and puts into force what is new and valid.
-    pub(crate) fn look(&self) -> Look {
+    fn look(&self) -> Found {
         let files = match read(&self.dir) {
             Ok(files) => files,
             Err(errors) => {
                 // Said once, not at every look.
                 let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                return if self.is_new(&lines.join("\n")) { Look::Refused(errors) } else { Look::Same };
+                return if self.is_new(&lines.join("\n")) { Found::Wrong(errors) } else { Found::Same };
             }
         };
-        let digest = files.digest();
-        if !self.is_new(&digest) {
-            return Look::Same;
+        if !self.is_new(&files.digest()) {
+            return Found::Same;
         }
-        match Policies::read(&files.schema, &files.policies) {
-            Ok(policies) => {
-                let count = policies.ids().len();
-                let pdp = Arc::new(Pdp::new(policies, digest));
-                *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = pdp;
-                Look::Changed(count)
-            }
-            Err(errors) => Look::Refused(errors),
+        match files.pdp() {
+            Ok((pdp, ids)) => Found::New(Arc::new(pdp), ids.len()),
+            Err(errors) => Found::Wrong(errors),
         }
     }
 }
@@ -92,6 +173,16 @@ pub(crate) struct PolicyFolder {
 }
 
 impl PolicyFolder {
+    /// A decision point over these policies, and their ids.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub(crate) fn pdp(&self) -> Result<(Pdp, BTreeSet<String>), Vec<PolicyError>> {
+        let policies = Policies::read(&self.schema, &self.policies)?;
+        let ids = policies.ids();
+        Ok((Pdp::new(policies, self.digest()), ids))
+    }
+
     fn digest(&self) -> Digest {
         let mut all = Vec::new();
         for file in std::iter::once(&self.schema).chain(&self.policies) {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chartgate_access::ids::PatientId;
+use chartgate_access::pdp::account::{Account, Advice, PolicySets};
 use chartgate_access::pdp::caller::Caller;
-use chartgate_access::pdp::decide::{Counsel, Decision, Denial, NO_LABELS, Pdp, RecordAction, any_of};
+use chartgate_access::pdp::decide::{Decision, Denial, NO_LABELS, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::permit::Allowed;
@@ -18,11 +19,12 @@ use chartgate_protocol::smart::scope::Permission;
 
 /// Decides about the records of one request.
 pub(super) struct Enforcer<'a> {
-    pdp: Arc<Pdp>,
+    advice: Advice,
+    /// What the record will tell of it.
+    account: Arc<Account>,
     caller: &'a Caller,
     panel: Arc<BTreeSet<PatientId>>,
     own: Option<PatientId>,
-    counsel: Arc<Counsel>,
 }
 
 /// Why a type is out of reach: the answer would be the same for every instance.
@@ -47,10 +49,20 @@ pub(super) enum RecordDenied {
 }
 
 impl<'a> Enforcer<'a> {
-    pub(super) fn new(pdp: Arc<Pdp>, caller: &'a Caller, panel: Arc<BTreeSet<PatientId>>) -> Self {
+    pub(super) fn new(
+        sets: PolicySets,
+        account: Arc<Account>,
+        caller: &'a Caller,
+        panel: Arc<BTreeSet<PatientId>>,
+    ) -> Self {
         let own = caller.fhir_user.as_ref().and_then(|f| f.patient());
-        let counsel = pdp.counsel(&caller.facts);
-        Self { pdp, caller, panel, own, counsel }
+        Self { advice: Advice::new(sets, &caller.facts), account, caller, panel, own }
+    }
+
+    /// The same for an entry of a batch, which has an account of its own.
+    pub(super) fn entry(&self, account: Arc<Account>) -> Self {
+        let Self { advice, account: _, caller, panel, own } = self;
+        Self { advice: advice.clone(), account, caller, panel: Arc::clone(panel), own: own.clone() }
     }
 
     /// Asks whether some record of the type can be within reach.
@@ -66,9 +78,8 @@ impl<'a> Enforcer<'a> {
         if self.caller.reach(permission, resource_type.as_str(), Which::Any) == Reach::Nothing {
             return Err(TypeDenied::Scope);
         }
-        let relations = self.relations_of(resource_type);
-        let answers = relations.map(|relation| self.ask(permission, resource_type, relation));
-        match any_of(answers) {
+        let relations: Vec<Relation> = self.relations_of(resource_type).collect();
+        match self.ask(permission, resource_type, &relations) {
             Decision::Allow(allowance) => Ok(allowance.allow(action)),
             Decision::Deny(denial) => Err(TypeDenied::Policy(denial)),
         }
@@ -92,7 +103,7 @@ impl<'a> Enforcer<'a> {
         let relation = self.relation(belongs);
         let labels = labels_of(content);
         let action = record_action(permission);
-        match self.pdp.decide_remembering(&self.counsel, action, resource_type, relation, &labels) {
+        match self.advice.ask(&self.account, action, resource_type, &[relation], &labels) {
             Decision::Allow(allowance) => {
                 Ok(Granted { policies: allowance.policies().to_vec(), mask: allowance.mask().cloned() })
             }
@@ -123,7 +134,7 @@ impl<'a> Enforcer<'a> {
         resource_type: ResourceType,
         relation: Relation,
     ) -> Option<Arc<Mask>> {
-        match self.ask(permission, resource_type, relation) {
+        match self.advice.recall(record_action(permission), resource_type, relation) {
             Decision::Allow(allowance) => allowance.mask().cloned(),
             Decision::Deny(_) => None,
         }
@@ -145,10 +156,11 @@ impl<'a> Enforcer<'a> {
         if self.caller.reach(permission, name, Which::Any) == Reach::NamedPatients {
             return Some(self.caller.named_patients(permission, name, Which::Any).cloned().collect());
         }
-        if matches!(self.ask(permission, resource_type, Relation::Other), Decision::Allow(_)) {
+        let may = |relation| matches!(self.ask(permission, resource_type, &[relation]), Decision::Allow(_));
+        if may(Relation::Other) {
             return None;
         }
-        let panel = matches!(self.ask(permission, resource_type, Relation::Panel), Decision::Allow(_));
+        let panel = !self.panel.is_empty() && may(Relation::Panel);
         let mut patients = if panel { (*self.panel).clone() } else { BTreeSet::new() };
         patients.extend(self.own.clone());
         Some(patients)
@@ -175,7 +187,7 @@ impl<'a> Enforcer<'a> {
 
     /// Whether records may be withheld for their labels.
     pub(super) fn withholds_by_label(&self) -> bool {
-        self.pdp.asks_for_labels()
+        self.advice.in_force().asks_for_labels()
     }
 
     /// Whether the caller may find every record of a type, whole.
@@ -220,14 +232,8 @@ impl<'a> Enforcer<'a> {
         self.caller.details.emergency.as_ref().map(|emergency| &emergency.patient)
     }
 
-    fn ask(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> Decision {
-        self.pdp.decide_remembering(
-            &self.counsel,
-            record_action(permission),
-            resource_type,
-            relation,
-            &NO_LABELS,
-        )
+    fn ask(&self, permission: Permission, resource_type: ResourceType, relations: &[Relation]) -> Decision {
+        self.advice.ask(&self.account, record_action(permission), resource_type, relations, &NO_LABELS)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use chartgate_access::pdp::account::Account;
 use chartgate_access::permit::{Allowed, Permit, Withheld};
 use chartgate_audit::record::{ActorKind, Event, Outcome, Record};
 use chartgate_values::Phi;
@@ -13,6 +14,7 @@ use http::{HeaderValue, Response, StatusCode};
 use super::authenticate::{Authenticated, Guard, Showing};
 use super::respond::{Refused, Shown};
 use super::{Gate, Gateway};
+use crate::account;
 use crate::config::Route;
 use crate::entropy::digest_of;
 use crate::net::access_token::{self, DPOP_NONCE, Scheme};
@@ -25,6 +27,8 @@ pub(super) struct Exchange<'a, U> {
     pub(super) route: &'a Route,
     pub(super) upstream: &'a U,
     pub(super) record: Record,
+    /// What the policies were asked for it, and said.
+    pub(super) account: Arc<Account>,
     /// Once it was found good.
     token: Option<Arc<Authenticated>>,
     /// By which scheme it came.
@@ -57,6 +61,7 @@ impl<'a, U> Exchange<'a, U> {
             route,
             upstream,
             record,
+            account: Arc::default(),
             token: None,
             scheme: Scheme::Bearer,
             next_nonce: None,
@@ -75,6 +80,7 @@ impl<'a, U> Exchange<'a, U> {
             route: self.route,
             upstream: self.upstream,
             record,
+            account: Arc::default(),
             token: self.token.clone(),
             scheme: self.scheme,
             next_nonce: None,
@@ -148,7 +154,8 @@ impl<'a, U> Exchange<'a, U> {
     /// # Errors
     /// [`Refused::Unrecorded`]: then nothing may be sent.
     pub(super) async fn intend<A: Send>(&self, allowed: Allowed<A>) -> Result<Permit<A>, Refused> {
-        let intent = Record { event: Event::AccessIntent, ..self.record.clone() };
+        let mut intent = Record { event: Event::AccessIntent, ..self.record.clone() };
+        account::tell(&self.account, &mut intent);
         match self.gateway.journal.append(&intent, allowed).await {
             Ok(recorded) => Ok(Permit::from_recorded(recorded)),
             Err(error) => {
@@ -181,6 +188,7 @@ impl<'a, U> Exchange<'a, U> {
         {
             return Err(self.shown(&Refused::Unrecorded));
         }
+        account::tell(&self.account, &mut self.record);
         self.record.response.status = Some(status(answer.inspect()).as_u16());
         match self.gateway.journal.append(&self.record, answer).await {
             Ok(recorded) => Ok(Withheld::release(recorded)),

@@ -87,7 +87,8 @@ impl Current {
         let config = Arc::new(succession.config);
         let front = app.front_door(&config, &self.lasting).map_err(|error| vec![format!("{error:#}")])?;
         *self.running.write().unwrap_or_else(PoisonError::into_inner) =
-            Running { config, front: Arc::new(front) };
+            Running { config: Arc::clone(&config), front: Arc::new(front) };
+        app.policies.try_out(config.shadow_dir.as_deref());
         Ok(succession.needs_restart)
     }
 }

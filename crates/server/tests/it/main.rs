@@ -128,6 +128,8 @@ mod revocations;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod shared;
 #[cfg(test)]
 mod signed_requests;

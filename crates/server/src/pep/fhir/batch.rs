@@ -5,6 +5,7 @@
 //! transaction that write are all decided on before any goes, and go as one; those that read are looked at before, for
 //! whatever is refused is the whole, and answered after.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
@@ -127,7 +128,7 @@ enum Step<'b> {
     Read(Asked<'b>),
 }
 
-impl Asking<'_> {
+impl<'a> Asking<'a> {
     /// Each entry by itself.
     async fn one_by_one<'e, 'b>(
         self,
@@ -155,8 +156,14 @@ impl Asking<'_> {
         several(parts.into_iter().map(run).collect()).await
     }
 
+    /// Decides for one entry, in the account of its record.
+    fn enforcer_of(self, part: &Exchange<'_>) -> Enforcer<'a> {
+        self.enforcer.entry(Arc::clone(&part.account))
+    }
+
     async fn carry_out(self, part: &mut Exchange<'_>, (entry, asked): Asked<'_>) -> Answered {
-        part.carry_out(self.authenticated, self.enforcer, asked, &entry.content()).await
+        let enforcer = self.enforcer_of(part);
+        part.carry_out(self.authenticated, &enforcer, asked, &entry.content()).await
     }
 
     /// All entries or none.
@@ -203,7 +210,8 @@ impl Asking<'_> {
             self.carry_out(part, (entry, asked.clone())).await.map(drop)?;
             return Ok(Step::Read((entry, asked)));
         }
-        let prepared = write::prepare(part, self.enforcer, asked, &entry.content(), pending).await?;
+        let enforcer = self.enforcer_of(part);
+        let prepared = write::prepare(part, &enforcer, asked, &entry.content(), pending).await?;
         Ok(Step::Write(entry, prepared))
     }
 
@@ -241,7 +249,8 @@ impl Asking<'_> {
             match upstream.change_all(permits).await {
                 Ok(answers) => {
                     for ((place, mut part, leaves), answer) in writing.into_iter().zip(answers) {
-                        let ended = write::finish(&mut part, self.enforcer, leaves, answer);
+                        let enforcer = self.enforcer_of(&part);
+                        let ended = write::finish(&mut part, &enforcer, leaves, answer);
                         after.push((place, (part, After::Written(ended))));
                     }
                 }

@@ -3,6 +3,8 @@
 //! The order of refusal: the token (401); type and interaction by scope and role (403); the instance (404, the same bytes
 //! as for one that does not exist).
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::history::HistoryOf;
@@ -63,7 +65,8 @@ impl Exchange<'_> {
         let content =
             body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
         let panel = self.gateway.care.of(&authenticated.caller.facts.subject);
-        let enforcer = Enforcer::new(self.gateway.policies.current(), &authenticated.caller, panel);
+        let sets = self.gateway.policies.sets();
+        let enforcer = Enforcer::new(sets, Arc::clone(&self.account), &authenticated.caller, panel);
         if let Some(link) = page {
             return Box::pin(pages::next_page(self, &authenticated, &enforcer, link)).await;
         }

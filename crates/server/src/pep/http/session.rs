@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use chartgate_access::pdp::decide::{Decision, Question};
+use chartgate_access::pdp::decide::Decision;
 use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_audit::record::Record;
 use chartgate_values::Phi;
@@ -126,9 +126,8 @@ impl Exchange<'_> {
         if !rule.roles.is_empty() && !rule.roles.iter().any(|role| caller.facts.roles.contains(role)) {
             return Err(Refused::Forbidden(Vec::new(), "wrong-role"));
         }
-        let question =
-            Question::Endpoint { route: &self.route.name, method: head.method.as_str(), path: &rule.path };
-        match self.gateway.policies.current().decide(&caller.facts, &question) {
+        let endpoint = (self.route.name.as_str(), head.method.as_str(), rule.path.as_str());
+        match self.gateway.policies.sets().ask_endpoint(&self.account, &caller.facts, endpoint) {
             Decision::Allow(allowance) => Ok(allowance.allow(())),
             Decision::Deny(denial) => Err(Refused::Forbidden(denial.policies, denial.reason.as_str())),
         }

@@ -1,0 +1,119 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::pdp::caller::CallerKind;
+use crate::pdp::policy_set::{Policies, PolicyFile};
+
+const SCHEMA: &str = include_str!("../../../../../policies/schema.cedarschema");
+
+fn pdp(name: &str, policies: &str) -> Arc<Pdp> {
+    let file = |name: &str, text: &str| PolicyFile { name: name.into(), text: text.into() };
+    let policies = Policies::read(&file("schema", SCHEMA), &[file("test", policies)]).unwrap();
+    Arc::new(Pdp::new(policies, name.to_owned()))
+}
+
+fn facts() -> Facts {
+    Facts {
+        kind: CallerKind::Person,
+        subject: "dana".parse().unwrap(),
+        client_id: "app".parse().unwrap(),
+        roles: BTreeSet::from(["physician".parse().unwrap()]),
+        acr: None,
+        amr: BTreeSet::new(),
+        purpose_of_use: None,
+    }
+}
+
+fn permit(id: &str, mask: &str, relation: &str) -> String {
+    format!(
+        "@id(\"{id}\"){mask} permit (principal, action, resource is Chartgate::Record) when {{ resource.relation == \"{relation}\" }};"
+    )
+}
+
+/// What two sets say to reading an Observation that stands so.
+fn said(in_force: &str, shadow: Option<&str>, relations: &[Relation]) -> (Decision, Summary) {
+    let sets =
+        PolicySets { in_force: pdp("now", in_force), shadow: shadow.map(|policies| pdp("next", policies)) };
+    let (account, advice) = (Account::default(), Advice::new(sets, &facts()));
+    let observation = "Observation".parse().unwrap();
+    let ask = || advice.ask(&account, RecordAction::Read, observation, relations, &NO_LABELS);
+    let decision = ask();
+    assert_eq!(decision, ask(), "asked twice, kept once");
+    (decision, account.summary().unwrap())
+}
+
+#[test]
+fn what_is_on_trial_changes_no_answer_and_only_a_difference_is_kept_of_it() {
+    let (panel, other) = (permit("a", "", "panel"), permit("b", "", "panel"));
+    let (allowed, kept) = said(&panel, Some(&other), &[Relation::Panel]);
+    assert!(matches!(allowed, Decision::Allow(_)));
+    assert_eq!((kept.said.len(), &kept.said[0].shadow), (1, &None), "other policies, the same answer");
+    assert_eq!((kept.policy_set.as_str(), kept.shadow_set.as_deref()), ("now", Some("next")));
+    let (allowed, kept) = said(&panel, Some(""), &[Relation::Panel]);
+    assert!(matches!(allowed, Decision::Allow(_)));
+    let shadow = kept.said[0].shadow.as_ref().unwrap();
+    assert_eq!(kept.said[0].answer.change(shadow), Some(Change::Denied));
+    let (denied, kept) = said("", Some(&panel), &[Relation::Panel]);
+    assert!(matches!(denied, Decision::Deny(_)));
+    let shadow = kept.said[0].shadow.as_ref().unwrap();
+    assert_eq!(kept.said[0].answer.change(shadow), Some(Change::Allowed));
+    let (_, kept) = said(&panel, None, &[Relation::Panel]);
+    assert_eq!((kept.shadow_set, &kept.said[0].shadow), (None, &None));
+}
+
+#[test]
+fn another_mask_is_a_difference_of_a_record_and_not_of_a_type() {
+    let (plain, masked) = (permit("a", "", "panel"), permit("a", "@mask(\"dates-to-year\")", "panel"));
+    let (_, kept) = said(&plain, Some(&masked), &[Relation::Panel]);
+    let shadow = kept.said[0].shadow.as_ref().unwrap();
+    assert_eq!(kept.said[0].answer.change(shadow), Some(Change::Masked));
+    assert_eq!(shadow.mask.as_deref(), Some("dates-to-year"));
+    let (_, kept) = said(&plain, Some(&masked), Relation::OF_PATIENTS);
+    assert_eq!(kept.said[0].shadow, None);
+}
+
+#[test]
+fn no_account_grows_without_end_and_one_that_was_cut_says_so() {
+    let sets = PolicySets { in_force: pdp("now", ""), shadow: None };
+    let (account, advice) = (Account::default(), Advice::new(sets, &facts()));
+    for number in 0..=KEPT {
+        let labels = Labels::from([format!("L{number}")]);
+        let kind = "Observation".parse().unwrap();
+        let _ = advice.ask(&account, RecordAction::Read, kind, &[Relation::Panel], &labels);
+        assert_eq!(account.summary().unwrap().was_cut, number == KEPT);
+    }
+    assert_eq!(account.summary().unwrap().said.len(), KEPT);
+    assert_eq!(Account::default().summary(), None, "nothing was asked");
+}
+
+proptest! {
+    #[test]
+    fn what_a_record_keeps_reads_back_as_it_was_and_asks_the_same(
+        action in prop::sample::select(vec![RecordAction::Read, RecordAction::Search, RecordAction::Delete]),
+        relations in prop::sample::subsequence(Relation::OF_PATIENTS.to_vec(), 1..=3),
+        labels in prop::collection::btree_set("\\PC{0,12}", 0..4),
+        permitted in prop::sample::select(vec!["panel", "own", "other"]),
+        label in "[A-Z]{0,3}",
+    ) {
+        let forbid = format!(
+            "@id(\"f\") forbid (principal, action, resource is Chartgate::Record) when {{ resource.labels.contains(\"{label}\") }};"
+        );
+        let policies = format!("{}{forbid}", permit("p", "@mask(\"dates-to-year\")", permitted));
+        let sets = PolicySets { in_force: pdp("now", &policies), shadow: Some(pdp("next", &forbid)) };
+        let (account, advice) = (Account::default(), Advice::new(sets.clone(), &facts()));
+        let _ = advice.ask(&account, action, "Condition".parse().unwrap(), &relations, &labels);
+        let said = account.summary().unwrap().said;
+        let read: Vec<Said> = serde_json::from_str(&serde_json::to_string(&said).unwrap()).unwrap();
+        prop_assert_eq!(&read, &said);
+        prop_assert_eq!(&read[0].asked.again(&sets.in_force, &facts()), &said[0].answer);
+    }
+
+    #[test]
+    fn an_account_that_is_none_is_an_error(text in "\\PC{0,80}") {
+        if let Ok(read) = serde_json::from_str::<Vec<Said>>(&text) {
+            prop_assert!(read.is_empty());
+        }
+    }
+}

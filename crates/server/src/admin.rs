@@ -27,7 +27,7 @@ use chartgate_values::{Clock, Phi};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use explain::Supposed;
+pub(crate) use explain::{Supposed, Whose};
 pub(crate) use invitations::NewInvitation;
 pub(crate) use keys::Rotation;
 pub(crate) use users::NewUser;
@@ -117,6 +117,8 @@ pub(crate) enum Command {
     },
     /// Why a request would be allowed or denied.
     PolicyExplain(Box<Supposed>),
+    /// Who could see a patient's records.
+    PolicyWho(Whose),
     EmergencyList,
     EmergencyShow {
         id: EmergencyId,
@@ -228,6 +230,7 @@ impl Administrator {
             Command::SessionEnd { id } => self.end_session(by, id).await,
             Command::TokenRevoke { token } => self.revoke_token(by, &token).await,
             Command::PolicyExplain(supposed) => self.explain(by, *supposed).await,
+            Command::PolicyWho(whose) => self.who_could_see(by, whose).await,
             Command::EmergencyList => self.list_emergencies(by).await,
             Command::EmergencyShow { id } => self.show_emergency(by, &id).await,
             Command::EmergencyReview { id, reviewer, disposition, note } => {

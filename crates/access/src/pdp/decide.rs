@@ -271,6 +271,12 @@ impl Pdp {
         self.asks_for_labels
     }
 
+    /// Whether it can matter through which client a person asks.
+    #[must_use]
+    pub fn asks_for_clients(&self) -> bool {
+        self.policies.asks_for_clients()
+    }
+
     /// Asks one question.
     pub fn decide(&self, facts: &Facts, question: &Question<'_>) -> Decision {
         let Ok(asked) = Asked::build(facts, question, &self.policies.schema) else {

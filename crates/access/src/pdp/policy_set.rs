@@ -74,6 +74,11 @@ impl Policies {
         self.set.policies().any(|policy| policy.to_string().contains("labels"))
     }
 
+    /// Whether some policy asks through which client it is.
+    pub(super) fn asks_for_clients(&self) -> bool {
+        self.set.policies().any(|policy| policy.to_string().contains("client"))
+    }
+
     /// The ids of all policies.
     #[must_use]
     pub fn ids(&self) -> BTreeSet<String> {

@@ -3,6 +3,8 @@
 //! What is supposed here is put to the policies and the care table that are in force; what the record itself says, such
 //! as other patients whom it names, only the upstream knows.
 
+mod who;
+
 use std::collections::BTreeSet;
 
 use chartgate_access::client::Client;
@@ -22,6 +24,8 @@ use chartgate_protocol::smart::scope::Permission;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use who::Whose;
+
 use super::{Administrator, CommandError, Operator, note};
 
 /// A request that nobody has made.
@@ -38,6 +42,9 @@ pub(crate) struct Supposed {
     pub(crate) patient: Option<PatientId>,
     /// What the token was granted; without it, all that the client may have.
     pub(crate) scope: Option<ScopeSet>,
+    /// For what.
+    #[serde(default)]
+    pub(crate) purpose: Option<String>,
 }
 
 /// What came of it, in sentences.
@@ -109,7 +116,8 @@ impl Administrator {
             (None, "Patient", Some(id)) => id.parse().ok(),
             (None, _, _) => None,
         };
-        let caller = caller(&client, user.as_ref(), &scope, patient.as_ref());
+        let mut caller = caller(&client, user.as_ref(), &scope, patient.as_ref());
+        caller.facts.purpose_of_use = purpose(supposed.purpose.as_deref())?.map(|p| p.to_string());
         if let Step::Ends = to.scopes(&caller, &scope, permission, resource_type) {
             return Ok(Step::Ends);
         }
@@ -218,6 +226,12 @@ impl Explanation {
             }
         }
     }
+}
+
+/// A purpose of use by its code.
+fn purpose(code: Option<&str>) -> Result<Option<PurposeOfUse>, CommandError> {
+    let unknown = |code: &str| CommandError::Invalid(format!("`{code}` is no purpose of use, such as TREAT"));
+    code.map(|code| code.parse().map_err(|_| unknown(code))).transpose()
 }
 
 fn action(name: &str) -> Result<(RecordAction, Permission), CommandError> {

@@ -2,6 +2,7 @@
 
 mod replay;
 mod shadow;
+mod who;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use serde_json::Value;
 use super::audit;
 use super::print::{self, Output};
 use crate::admin::client::give;
-use crate::admin::{Command, Supposed};
+use crate::admin::{Command, Supposed, Whose};
 use crate::config::Config;
 use crate::live::policies::{read, read_tests};
 
@@ -29,7 +30,7 @@ pub(super) enum PolicyWord {
     Check,
     /// Run the policies' tests.
     Test,
-    /// Say why a recorded or supposed request is allowed or denied.
+    /// Say why a recorded or supposed request is allowed or denied; with `--patient` alone, who could see that patient.
     Explain(Request),
     /// Sum up from the log what the policies on trial (`policy.shadow`) would have decided otherwise.
     Shadow(shadow::Question),
@@ -46,13 +47,13 @@ pub(super) struct Request {
     /// The person; without one the client acts for itself.
     #[arg(long)]
     user: Option<Subject>,
-    #[arg(long, required_unless_present = "index")]
+    #[arg(long, required_unless_present_any = ["index", "patient"])]
     client: Option<ClientId>,
     /// read, search, create, update, patch or delete.
-    #[arg(long, required_unless_present = "index")]
+    #[arg(long, required_unless_present_any = ["index", "patient"])]
     action: Option<String>,
     /// Such as Patient/ID, Observation/ID or Observation.
-    #[arg(long, required_unless_present = "index")]
+    #[arg(long, required_unless_present_any = ["index", "patient"])]
     resource: Option<String>,
     /// Whose record it is, where the resource itself does not say.
     #[arg(long)]
@@ -60,6 +61,9 @@ pub(super) struct Request {
     /// What the token was granted; without it, all that the client may have.
     #[arg(long)]
     scope: Option<ScopeSet>,
+    /// The purpose of use, such as TREAT; without it, none.
+    #[arg(long)]
+    purpose: Option<String>,
 }
 
 pub(super) fn carry_out(word: PolicyWord, file: &Path, output: Output) -> anyhow::Result<ExitCode> {
@@ -83,6 +87,21 @@ pub(super) fn carry_out(word: PolicyWord, file: &Path, output: Output) -> anyhow
 }
 
 fn explain(file: &Path, request: Request, output: Output) -> anyhow::Result<ExitCode> {
+    let request = match request {
+        Request {
+            index: None,
+            user: None,
+            client: None,
+            action: None,
+            resource: None,
+            patient: Some(patient),
+            scope: None,
+            purpose,
+        } => {
+            return who::tell(file, Whose { patient, purpose }, output);
+        }
+        request => request,
+    };
     let supposed = match request.index {
         Some(index) => {
             let record = audit::record(file, index)?;
@@ -97,6 +116,7 @@ fn explain(file: &Path, request: Request, output: Output) -> anyhow::Result<Exit
             resource: request.resource.context("--resource is missing")?,
             patient: request.patient,
             scope: request.scope,
+            purpose: request.purpose,
         },
     };
     let command = Command::PolicyExplain(Box::new(supposed));
@@ -132,6 +152,7 @@ fn as_supposed(record: &Record) -> Option<Supposed> {
         resource: record.resource.as_ref()?.expose().clone(),
         patient,
         scope: None,
+        purpose: record.purpose_of_use.clone(),
     })
 }
 

@@ -39,6 +39,13 @@ impl LiveCare {
         table.get(subject).map(Arc::clone).unwrap_or_default()
     }
 
+    /// Those who have a patient in their care.
+    pub(crate) fn carers_of(&self, patient: &PatientId) -> Vec<Subject> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let carers = table.iter().filter(|(_, patients)| patients.contains(patient));
+        carers.map(|(subject, _)| subject.clone()).collect()
+    }
+
     /// Commits changes, then puts them in force.
     ///
     /// # Errors

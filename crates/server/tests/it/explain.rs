@@ -1,6 +1,6 @@
 //! `policy explain`: why a supposed or recorded request is allowed or denied.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::browser::{App, USER_SCOPE};
 use crate::gateway::Gateway;
@@ -76,4 +76,73 @@ async fn a_recorded_request_is_shown_and_asked_again() {
     }
     let beyond = gateway.try_command(&["policy", "explain", "99999999"]);
     assert!(beyond.err.contains("there is no record"), "{beyond:?}");
+}
+
+/// Who could see a patient, by name.
+fn who<'v>(answer: &'v Value, name: &str) -> Option<&'v Value> {
+    answer["who"].as_array().unwrap().iter().find(|one| one["name"] == name)
+}
+
+#[test]
+fn whoever_could_see_a_patient_is_named_with_the_policies_and_masks_by_which() {
+    let gateway = shared::demo();
+    let patient = gateway.panel("dana")[0];
+    let stranger = gateway.person("physician", &[]);
+    let gone = gateway.person("nurse", &[patient]);
+    let reviewer = gateway.person("privacy-officer", &[patient]);
+    let ask = |more: &[&str]| explain(gateway, &[&["--patient", patient], more].concat()).0;
+    assert!(who(&ask(&[]), &gone.name).is_some());
+    gateway.command(&["user", "disable", &gone.name]);
+    let answer = ask(&[]);
+    for nobody in [&gone.name, &reviewer.name] {
+        assert_eq!(who(&answer, nobody), None, "{nobody}");
+    }
+    let way =
+        |name: &str| who(&answer, name).unwrap_or_else(|| panic!("{name}: {answer}"))["ways"][0].clone();
+    let dana = way("dana");
+    assert_eq!((&dana["stands"], &dana["by"][0]["types"]), (&json!("panel"), &json!("all")), "{dana}");
+    assert_eq!(dana["by"][0]["policies"], json!(["physician-panel"]));
+    let own = gateway.user("pat")["fhir_user"].as_str().unwrap().strip_prefix("Patient/").unwrap();
+    let pat = explain(gateway, &["--patient", own]).0;
+    assert_eq!(who(&pat, "pat").unwrap()["ways"][0]["stands"], "own", "{pat}");
+    let emergency = who(&answer, &stranger.name).unwrap();
+    assert_eq!(emergency["ways"].as_array().unwrap().len(), 1, "{emergency}");
+    assert_eq!(emergency["ways"][0]["stands"], "emergency");
+    assert_eq!(emergency["ways"][0]["by"][0]["policies"], json!(["emergency-view"]));
+    let bea = way("bea");
+    assert_eq!((&bea["stands"], &bea["by"][0]["mask"]), (&json!("other"), &Value::Null), "{bea}");
+    let types = bea["by"][0]["types"].as_array().unwrap();
+    assert!(types.contains(&json!("Claim")) && !types.contains(&json!("Observation")), "{bea}");
+    let researcher = gateway.person("researcher", &[]);
+    let again = ask(&[]);
+    let masked = &who(&again, &researcher.name).unwrap()["ways"][0]["by"][0];
+    assert_eq!((&masked["mask"], &masked["policies"]), (&json!("safe-harbor"), &json!(["researcher-view"])));
+    let service = who(&answer, "demo-service").unwrap();
+    assert_eq!((&service["kind"], &service["ways"][0]["stands"]), (&json!("program"), &json!("other")));
+
+    // For another purpose others, or nobody.
+    assert_eq!(ask(&["--purpose", "HMARKT"])["who"], json!([]));
+    let treating = ask(&["--purpose", "TREAT"]);
+    assert!(who(&treating, "dana").is_some() && who(&treating, &stranger.name).is_none(), "{treating}");
+    let supposed = ["--user", "dana", "--client", "demo-app", "--action", "read", "--resource"];
+    let resource = format!("Patient/{patient}");
+    let supposed = [&supposed[..], &[resource.as_str(), "--purpose", "HMARKT"]].concat();
+    let (marketing, success) = explain(gateway, &supposed);
+    assert!(!success && says(&marketing, "forbidden by no-marketing"), "{marketing}");
+    let unknown = gateway.try_command(&["policy", "explain", "--patient", patient, "--purpose", "FUN"]);
+    assert!(!unknown.success && unknown.err.contains("purpose"), "{unknown:?}");
+    let half = gateway.try_command(&["policy", "explain", "--patient", patient, "--action", "read"]);
+    assert!(!half.success && half.err.contains("--client"), "{half:?}");
+
+    let text = gateway.command(&["policy", "explain", "--patient", patient]);
+    for words in [
+        "person dana (physician)",
+        "with the patient in their care, by physician-panel: every type",
+        "by emergency access, if they ask for it",
+        "without what the mask keeps: safe-harbor",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let asked = gateway.audit(&["--patient", patient, "--action", "audit.read"]);
+    assert!(asked.iter().any(|record| record["detail"]["question"] == format!("who could see {patient}")));
 }

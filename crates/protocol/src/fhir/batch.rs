@@ -45,6 +45,7 @@ pub struct Entry<'a> {
     method: Cow<'a, str>,
     url: Cow<'a, str>,
     if_match: Option<Cow<'a, str>>,
+    if_none_match: Option<Cow<'a, str>>,
     if_none_exist: Option<Cow<'a, str>>,
     resource: &'a str,
 }
@@ -139,6 +140,7 @@ impl<'a> Entry<'a> {
             method: request.string("method")?.ok_or(BatchError::Entry)?,
             url: request.string("url")?.ok_or(BatchError::Entry)?,
             if_match: request.string("ifMatch")?,
+            if_none_match: request.string("ifNoneMatch")?,
             if_none_exist: request.string("ifNoneExist")?,
             resource: resource.map_or("", RawValue::get),
         })
@@ -181,6 +183,7 @@ impl<'a> Entry<'a> {
                 _ => "application/fhir+json",
             }),
             if_match: self.if_match.as_deref(),
+            if_none_match: self.if_none_match.as_deref(),
             if_none_exist: self.if_none_exist.as_deref(),
         })
     }

@@ -5,6 +5,7 @@
 //! was deleted.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -189,6 +190,12 @@ impl<'a> History<'a> {
     #[must_use]
     pub fn next(&self) -> Option<&NextPage> {
         self.next.as_ref()
+    }
+
+    /// The records of which it tells.
+    #[must_use]
+    pub fn records(&self) -> BTreeSet<Reference> {
+        self.versions.iter().map(|version| version.record().clone()).collect()
     }
 
     /// Decides on each version and writes the bundle that leaves. There is no total: it would count what is withheld.

@@ -35,6 +35,8 @@ pub struct Request<'a> {
     pub content_type: Option<&'a str>,
     /// `If-Match`.
     pub if_match: Option<&'a str>,
+    /// `If-None-Match`.
+    pub if_none_match: Option<&'a str>,
     /// `If-None-Exist`.
     pub if_none_exist: Option<&'a str>,
 }
@@ -154,6 +156,10 @@ impl Interaction {
     /// [`Refusal`], by the first cause.
     pub fn parse(request: &Request<'_>) -> Result<Self, Refusal> {
         let place = Place::read(request.path)?;
+        // Of a read it asks for less, and the whole is given; of a write it asks for what is not offered.
+        if request.method != "GET" && request.if_none_match.is_some() {
+            return Err(Refusal::IfNoneMatch);
+        }
         let interaction = match (request.method, place) {
             ("GET", Place::Metadata) => Self::Capabilities,
             ("POST", Place::Root) => {

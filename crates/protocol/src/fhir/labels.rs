@@ -20,10 +20,17 @@ pub fn labels_of(record: &Node<'_>) -> Labels {
     labels
 }
 
-/// The labels that a record has by its own word: nobody but its source takes one away.
+/// The labels that a record has by its own word and that of resources within it: nobody but its source takes one away.
 #[must_use]
 pub fn labels_said<'n>(record: &'n Node<'_>) -> BTreeSet<(Option<&'n str>, &'n str)> {
-    let security = record.get("meta").and_then(|meta| meta.get("security")?.as_array()).unwrap_or_default();
+    let mut said = own_labels(record);
+    let contained = record.get("contained").and_then(Node::as_array).unwrap_or_default();
+    said.extend(contained.iter().flat_map(own_labels));
+    said
+}
+
+fn own_labels<'n>(resource: &'n Node<'_>) -> BTreeSet<(Option<&'n str>, &'n str)> {
+    let security = resource.get("meta").and_then(|meta| meta.get("security")?.as_array()).unwrap_or_default();
     security
         .iter()
         .filter_map(|coding| {
@@ -36,7 +43,7 @@ fn collect(value: &Node<'_>, labels: &mut Labels) {
     match value {
         Node::Object(members) => {
             if members.get("resourceType").is_some() {
-                labels.extend(labels_said(value).into_iter().map(|(_, code)| code.to_owned()));
+                labels.extend(own_labels(value).into_iter().map(|(_, code)| code.to_owned()));
             }
             let text = |name| members.get(name).and_then(Node::as_str);
             if let (Some(system), Some(code)) = (text("system"), text("code")) {

@@ -46,6 +46,12 @@ pub enum Refusal {
     /// http.html#ccreate: a condition by which everything is found is none.
     #[error("a conditional write needs search criteria, and nothing but those")]
     Condition,
+    /// RFC 9110 section 13.1.2.
+    #[error("If-None-Match is not offered for writes")]
+    IfNoneMatch,
+    /// RFC 9110 section 5.3: a header of a condition that says two things, or none that can be read.
+    #[error("a conditional header comes twice or is no text")]
+    ConditionalHeader,
     /// RFC 6585 section 3: what is patched is a version that the client has seen.
     #[error("a patch needs If-Match with the version that it is for")]
     IfMatchMissing,
@@ -85,6 +91,8 @@ impl Refusal {
             | Self::Search(_)
             | Self::IfMatch
             | Self::Condition
+            | Self::IfNoneMatch
+            | Self::ConditionalHeader
             | Self::Unsupported(
                 Unsupported::Nested
                 | Unsupported::FhirPathPatch
@@ -114,7 +122,13 @@ impl Refusal {
     #[must_use]
     pub fn issue(&self) -> IssueType {
         match self {
-            Self::Path | Self::Id(_) | Self::Query(_) | Self::IfMatch | Self::Condition => IssueType::Invalid,
+            Self::Path
+            | Self::Id(_)
+            | Self::Query(_)
+            | Self::IfMatch
+            | Self::Condition
+            | Self::ConditionalHeader => IssueType::Invalid,
+            Self::IfNoneMatch => IssueType::NotSupported,
             Self::IfMatchMissing => IssueType::Required,
             Self::Type(_)
             | Self::Method { .. }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::account::{Account, Advice, PolicySets};
 use chartgate_access::pdp::caller::Caller;
-use chartgate_access::pdp::decide::{Decision, Denial, NO_LABELS, RecordAction};
+use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, NO_LABELS, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::permit::Allowed;
-use chartgate_protocol::fhir::labels::labels_of;
+use chartgate_protocol::fhir::labels::{Labels, labels_of};
 use chartgate_protocol::fhir::mask::{Mask, Pseudonyms};
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::ResourceType;
@@ -26,6 +26,9 @@ pub(super) struct Enforcer<'a> {
     panel: Arc<BTreeSet<PatientId>>,
     own: Option<PatientId>,
 }
+
+/// The most labels that a record can have: more are no labels but a burden, and are remembered for each caller.
+const MOST_LABELS: usize = 64;
 
 /// Why a type is out of reach: the answer would be the same for every instance.
 #[derive(Debug)]
@@ -101,7 +104,15 @@ impl<'a> Enforcer<'a> {
             return Err(RecordDenied::OutsideScope);
         }
         let relation = self.relation(belongs);
-        let labels = labels_of(content);
+        // What belongs to nobody is in every directory: labels are of what is some patient's.
+        let labels = match belongs {
+            Belongs::ToNobody => Labels::new(),
+            Belongs::To(_) | Belongs::Unknown => labels_of(content),
+        };
+        if labels.len() > MOST_LABELS {
+            let denial = Denial { policies: Vec::new(), reason: DenyReason::PolicyError };
+            return Err(RecordDenied::Policy(denial));
+        }
         let action = record_action(permission);
         match self.advice.ask(&self.account, action, resource_type, &[relation], &labels) {
             Decision::Allow(allowance) => {

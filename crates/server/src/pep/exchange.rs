@@ -11,7 +11,7 @@ use chartgate_values::Phi;
 use http::request::Parts as Head;
 use http::{HeaderValue, Response, StatusCode};
 
-use super::authenticate::{Authenticated, Guard, Showing};
+use super::authenticate::{Authenticated, Guard, NotAuthenticated, Showing};
 use super::respond::{Refused, Shown};
 use super::{Gate, Gateway};
 use crate::account;
@@ -131,6 +131,17 @@ impl<'a, U> Exchange<'a, U> {
     /// Watches over the caller's token while the answer goes out.
     pub(super) fn guard(&self) -> Option<Guard> {
         self.token.clone().map(|token| self.gateway.authenticator.guard(token))
+    }
+
+    /// Whether the caller's token is believed still, in the middle of what takes long.
+    ///
+    /// # Errors
+    /// [`Refused::NotAuthenticated`].
+    pub(super) fn still_believed(&self) -> Result<(), Refused> {
+        match self.guard().map(|guard| guard.check()) {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(revoked)) => Err(Refused::NotAuthenticated(NotAuthenticated::Revoked(revoked))),
+        }
     }
 
     /// Counts a request that did not show who makes it against its address.

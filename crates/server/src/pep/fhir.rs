@@ -7,6 +7,7 @@ mod history;
 mod large;
 mod mask;
 mod names;
+mod now;
 mod pages;
 mod read;
 mod search;

@@ -73,24 +73,30 @@ async fn a_history_shows_the_versions_that_were_ones_patients_and_no_others() {
         path = next["url"].as_str().unwrap().strip_prefix(&gateway.issuer).unwrap().to_owned();
     }
     assert_eq!(paged, ["third", "first"]);
-    // While it is another's, the record is not there; what was one's own of it still is.
+    // While it is another's, the record is not there, nor is anything that it was.
     put(theirs, "fourth").await;
-    assert_eq!(get(gateway, &one, &record).await.status, 404);
-    assert_eq!(texts(&get(gateway, &one, &history).await.json()), ["third", "first"]);
+    let nobodys = get(gateway, &one, "Observation/no-such-record/_history").await;
+    for what in [record.clone(), history.clone(), format!("{record}/_history/1")] {
+        let answer = get(gateway, &one, &what).await;
+        assert_eq!((answer.status, answer.without_date()), (404, nobodys.without_date()), "{what}");
+    }
+    put(mine, "fifth").await;
     let deleted = Call::new("DELETE", &format!("/fhir/{record}")).bearer(&both).to(gateway).await;
     assert_eq!(deleted.status, 204);
     let (of_both, of_one) =
         (get(gateway, &both, &history).await.json(), get(gateway, &one, &history).await.json());
-    assert_eq!(texts(&of_both), ["deleted", "fourth", "third", "second", "first"]);
-    assert_eq!(texts(&of_one), ["third", "first"], "that another's record was deleted is not told");
+    assert_eq!(texts(&of_both), ["deleted", "fifth", "fourth", "third", "second", "first"]);
+    assert_eq!(texts(&of_one), ["deleted", "fifth", "third", "first"]);
+    assert_eq!(get(gateway, &one, &format!("{record}/_history/1")).await.status, 200);
 
     // Of nothing that may be seen, there is no history.
     let strange = send(gateway, &both, "POST", "Observation", &observation(theirs, "x")).await.json();
     let strange =
         get(gateway, &one, &format!("Observation/{}/_history", strange["id"].as_str().unwrap())).await;
-    let nobodys = get(gateway, &one, "Observation/no-such-record/_history").await;
     assert_eq!((strange.status, strange.without_date()), (404, nobodys.without_date()));
-    let records = gateway.audit(&["--action", "history", "--outcome", "allow"]);
+    let records = gateway.audit(&["--action", "history"]);
+    let hidden = records.iter().find(|r| r["outcome"] == "deny" && r["patients"] == json!([theirs])).unwrap();
+    assert!(hidden["decision"]["reason"] != "not-found", "whose record it was is on record: {hidden}");
     let told = records.iter().find(|r| r["withheld"] == 1 && r["response"]["count"] == 2).unwrap();
     assert_eq!((told["resource"].as_str(), &told["patients"]), (Some(history.as_str()), &json!([mine])));
     assert_eq!(told["response"]["digests"].as_array().map(Vec::len), Some(2));
@@ -117,6 +123,12 @@ async fn the_history_of_a_type_is_filtered_and_not_for_tokens_of_one_patient() {
     assert_eq!(own.len(), 1);
     assert_eq!(own[0]["subject"]["reference"], format!("Patient/{mine}"));
     assert_eq!(walk(gateway, &both, "CareTeam/_history").await.0.len(), 3);
+    // One that is another's by now is not told of, whatever it was.
+    let mut moved = own[0].clone();
+    moved["subject"]["reference"] = json!(format!("Patient/{theirs}"));
+    send(gateway, &both, "PUT", &format!("CareTeam/{}", moved["id"].as_str().unwrap()), &moved).await;
+    assert!(walk(gateway, &one, "CareTeam/_history").await.0.is_empty());
+    assert_eq!(walk(gateway, &both, "CareTeam/_history").await.0.len(), 4);
     let person = gateway.person("physician", &[mine]);
     let app = App { patient: Some(mine), ..App::public("launch/patient patient/*.rs") };
     let app = app.tokens(gateway, &person).await.access;
@@ -328,4 +340,61 @@ async fn elements_that_are_not_wanted_are_left_out_after_the_record_was_decided_
     let summary = get(gateway, &dana, &format!("Patient?_id={mine}&_summary=true")).await.json();
     let patient = &of_mode(&summary, "match")[0];
     assert!(patient.get("name").is_some() && patient.get("text").is_none(), "{patient}");
+}
+
+#[tokio::test]
+async fn a_label_that_was_put_on_later_counts_for_what_a_record_said_before() {
+    let gateway = &Gateway::demo("label-later", &[]);
+    let mine = gateway.patients()[0];
+    let dana = token_of(gateway, "physician", &[mine]).await;
+    let made = send(gateway, &dana, "POST", "Observation", &observation(mine, "plain")).await.json();
+    let record = format!("Observation/{}", made["id"].as_str().unwrap());
+    let former = format!("{record}/_history/1");
+    assert_eq!(get(gateway, &dana, &former).await.status, 200);
+    let mut labelled = made.clone();
+    labelled["meta"]["security"] =
+        json!([{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "42CFRPart2" }]);
+    let program = gateway.person("physician", &[mine]);
+    gateway.command(&["user", "roles", &program.name, "--role", "physician", "--role", "part2-program"]);
+    let program = App::public(USER_SCOPE).tokens(gateway, &program).await.access;
+    send(gateway, &program, "PUT", &record, &labelled).await;
+    assert_eq!(walk(gateway, &program, &format!("{record}/_history")).await.0.len(), 2);
+    let nobodys = get(gateway, &dana, "Observation/no-such-record").await;
+    for what in [record.clone(), former, format!("{record}/_history"), format!("{record}/_history/2")] {
+        let answer = get(gateway, &dana, &what).await;
+        assert_eq!((answer.status, answer.without_date()), (404, nobodys.without_date()), "{what}");
+    }
+    assert!(
+        walk(gateway, &dana, "Observation/_history")
+            .await
+            .0
+            .iter()
+            .all(|version| version["id"] != made["id"])
+    );
+}
+
+#[tokio::test]
+async fn a_condition_that_cannot_be_read_is_no_reason_to_write() {
+    let gateway = shared::demo();
+    let mine = gateway.patients()[20];
+    let token = token_of(gateway, "physician", &[mine]).await;
+    let body = observation(mine, "x");
+    let put = || {
+        Call::fhir("PUT", "/fhir/Observation/x1", &{
+            let mut body = body.clone();
+            body["id"] = json!("x1");
+            body
+        })
+    };
+    for call in [
+        put().header("if-match", "W/\"1\"").header("if-match", "W/\"2\""),
+        put().header("if-none-match", "*"),
+        Call::fhir("POST", "/fhir/Observation", &body).header("if-none-match", "*"),
+        Call::fhir("POST", "/fhir/Observation", &body)
+            .header("if-none-exist", "identifier=a")
+            .header("if-none-exist", "identifier=b"),
+    ] {
+        let answer = call.bearer(&token).to(gateway).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+    }
 }

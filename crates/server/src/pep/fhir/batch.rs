@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use chartgate_access::permit::{Permit, Withheld};
-use chartgate_audit::record::Event;
+use chartgate_audit::record::{Event, Response as AuditResponse};
 use chartgate_protocol::fhir::batch::response::{self, Answered as Entered, Went};
 use chartgate_protocol::fhir::batch::{self, Batch, Entry, Kind};
 use chartgate_protocol::fhir::interaction::Interaction;
@@ -20,7 +20,7 @@ use futures_util::stream::{self, StreamExt as _};
 use http::response::Parts as Head;
 use http::{HeaderName, HeaderValue, Response, header};
 use http_body_util::{BodyExt as _, Collected};
-use hyper::body::{Body as _, Bytes};
+use hyper::body::Bytes;
 use serde_json::value::RawValue;
 
 use super::mask;
@@ -60,12 +60,13 @@ pub(super) async fn serve(
     exchange.record.event = Event::Batch;
     exchange.record.response.count = u64::try_from(entries.len()).ok();
     let asking = Asking { authenticated, enforcer };
+    let room = &Room { most: exchange.route.max_answer, held: AtomicU64::new(0) };
     let whole = match kind {
-        Kind::Batch => Ok(asking.one_by_one(parts, exchange.route.max_answer).await),
-        Kind::Transaction => asking.all_or_none(parts).await,
+        Kind::Batch => Ok(asking.one_by_one(parts, room).await),
+        Kind::Transaction => asking.all_or_none(parts, room).await,
     };
     match whole {
-        Ok(parts) => Ok(written(kind, &end_all(parts).await)),
+        Ok(told) => Ok(written(kind, &told)),
         Err(Undone::Together(refused, parts)) => {
             end_all(parts).await;
             Err(refused)
@@ -112,7 +113,8 @@ fn all<'e, T>(parts: Vec<Part<'e, T>>) -> Result<Vec<(Exchange<'e>, T)>, Undone<
     for (at, (part, ended)) in parts.into_iter().enumerate() {
         match ended {
             Err(refused) if at == first => by = Some(Box::new((part, refused))),
-            Ok(_) | Err(_) => others.push((part, Err(Refused::Transaction))),
+            Err(refused) => others.push((part, Err(refused))),
+            Ok(_) => others.push((part, Err(Refused::Transaction))),
         }
     }
     Err(match by {
@@ -128,28 +130,40 @@ enum Step<'b> {
     Read(Asked<'b>),
 }
 
+/// How an entry went: its record is durable.
+type Told = (Head, Bytes);
+
+/// How much all entries together may bring, and how much they brought so far.
+struct Room {
+    most: u64,
+    held: AtomicU64,
+}
+
+impl Room {
+    /// # Errors
+    /// [`Refused::Upstream`] if there is no more.
+    fn is_left(&self) -> Result<(), Refused> {
+        match self.held.load(Ordering::Relaxed) > self.most {
+            true => Err(Refused::Upstream(UpstreamFault::TooLong)),
+            false => Ok(()),
+        }
+    }
+
+    fn take(&self, length: usize) {
+        self.held.fetch_add(length as u64, Ordering::Relaxed);
+    }
+}
+
 impl<'a> Asking<'a> {
     /// Each entry by itself.
-    async fn one_by_one<'e, 'b>(
-        self,
-        parts: Vec<Part<'e, Asked<'b>>>,
-        max_answer: u64,
-    ) -> Vec<Part<'e, Withheld<Response<Body>>>> {
-        let held = &AtomicU64::new(0);
+    async fn one_by_one<'e, 'b>(self, parts: Vec<Part<'e, Asked<'b>>>, room: &Room) -> Vec<Told> {
         let run = |(mut part, asked): Part<'e, Asked<'b>>| {
             let one = async move {
                 let ended = match asked {
                     Err(refused) => Err(refused),
-                    // What all of them bring is bounded like what one may bring.
-                    Ok(_) if held.load(Ordering::Relaxed) > max_answer => {
-                        Err(Refused::Upstream(UpstreamFault::TooLong))
-                    }
-                    Ok(asked) => self.carry_out(&mut part, asked).await,
+                    Ok(asked) => self.carry_out(&mut part, asked, room).await,
                 };
-                if let Ok(answer) = &ended {
-                    held.fetch_add(answer.inspect().body().size_hint().lower(), Ordering::Relaxed);
-                }
-                (part, ended)
+                end(part, ended, room).await
             };
             one.boxed()
         };
@@ -161,7 +175,9 @@ impl<'a> Asking<'a> {
         self.enforcer.entry(Arc::clone(&part.account))
     }
 
-    async fn carry_out(self, part: &mut Exchange<'_>, (entry, asked): Asked<'_>) -> Answered {
+    async fn carry_out(self, part: &mut Exchange<'_>, (entry, asked): Asked<'_>, room: &Room) -> Answered {
+        part.still_believed()?;
+        room.is_left()?;
         let enforcer = self.enforcer_of(part);
         part.carry_out(self.authenticated, &enforcer, asked, &entry.content()).await
     }
@@ -170,7 +186,8 @@ impl<'a> Asking<'a> {
     async fn all_or_none<'e, 'b>(
         self,
         parts: Vec<Part<'e, Asked<'b>>>,
-    ) -> Result<Vec<Part<'e, Withheld<Response<Body>>>>, Undone<'e>> {
+        room: &Room,
+    ) -> Result<Vec<Told>, Undone<'e>> {
         let parts = all(parts)?;
         let asked: Vec<_> = parts.iter().map(|(_, (entry, asked))| (*entry, asked)).collect();
         let pending = &match batch::pending(&asked) {
@@ -179,25 +196,34 @@ impl<'a> Asking<'a> {
         };
         let prepare = |(mut part, asked): (Exchange<'e>, Asked<'b>)| {
             let one = async move {
-                let step = self.prepare(&mut part, asked, pending).await;
+                let step = self.prepare(&mut part, asked, pending, room).await;
                 (part, step)
             };
             one.boxed()
         };
         let parts = all(several(parts.into_iter().map(prepare).collect()).await)?;
         let parts = self.write(parts).await?;
-        // Reads come last: http.html#trules.
-        let read = |(mut part, step): (Exchange<'e>, After<'b>)| {
+        // What was written is told of before anything is read: reads come last, http.html#trules.
+        let (mut written, mut reading) = (Vec::new(), Vec::new());
+        for (place, (part, after)) in parts.into_iter().enumerate() {
+            match after {
+                After::Written(ended) => {
+                    written.push(async move { (place, end(part, ended, room).await) }.boxed());
+                }
+                After::Read(asked) => reading.push((place, part, asked)),
+            }
+        }
+        let read = |(place, mut part, asked): (usize, Exchange<'e>, Asked<'b>)| {
             let one = async move {
-                let ended = match step {
-                    After::Written(ended) => ended,
-                    After::Read(asked) => self.carry_out(&mut part, asked).await,
-                };
-                (part, ended)
+                let ended = self.carry_out(&mut part, asked, room).await;
+                (place, end(part, ended, room).await)
             };
             one.boxed()
         };
-        Ok(several(parts.into_iter().map(read).collect()).await)
+        let mut told = join_all(written).await;
+        told.extend(several(reading.into_iter().map(read).collect()).await);
+        told.sort_unstable_by_key(|(place, _)| *place);
+        Ok(told.into_iter().map(|(_, told)| told).collect())
     }
 
     async fn prepare<'b>(
@@ -205,13 +231,19 @@ impl<'a> Asking<'a> {
         part: &mut Exchange<'_>,
         (entry, asked): Asked<'b>,
         pending: &Pending,
+        room: &Room,
     ) -> Result<Step<'b>, Refused> {
         if let Interaction::Read { .. } | Interaction::VRead { .. } = asked {
-            self.carry_out(part, (entry, asked.clone())).await.map(drop)?;
+            self.carry_out(part, (entry, asked.clone()), room).await.map(drop)?;
+            // Nothing left: what leaves is what is read after the writing.
+            part.record.response = AuditResponse::default();
             return Ok(Step::Read((entry, asked)));
         }
+        part.still_believed()?;
+        room.is_left()?;
         let enforcer = self.enforcer_of(part);
         let prepared = write::prepare(part, &enforcer, asked, &entry.content(), pending).await?;
+        room.take(prepared.allowed.action().body.as_ref().map_or(0, String::len));
         Ok(Step::Write(entry, prepared))
     }
 
@@ -282,18 +314,20 @@ fn refuse_all<'e, T, U>(parts: Vec<(Exchange<'e>, T)>) -> Vec<Part<'e, U>> {
     parts.into_iter().map(|(part, _)| (part, Err(Refused::Transaction))).collect()
 }
 
-/// Ends all parts, once the record of each is durable.
-async fn end_all<'e>(parts: Vec<Part<'e, Withheld<Response<Body>>>>) -> Vec<(Head, Bytes)> {
-    let end = |(part, ended): Part<'e, Withheld<Response<Body>>>| {
-        let one = async move {
-            let (head, body) = part.end(ended).await.into_parts();
-            // INVARIANT: a body of our own making is a text, which is there and cannot fail.
-            (head, body.collect().await.map(Collected::to_bytes).unwrap_or_default())
-        };
-        one.boxed()
-    };
+/// Ends an entry, once its record is durable. What it brought is kept apart from what it came with.
+async fn end(part: Exchange<'_>, ended: Answered, room: &Room) -> Told {
+    let (head, body) = part.end(ended).await.into_parts();
+    // INVARIANT: a body of our own making is a text, which is there and cannot fail.
+    let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+    room.take(body.len());
+    (head, Bytes::copy_from_slice(&body))
+}
+
+/// Ends the parts of what was not done, once the record of each is durable.
+async fn end_all<'e>(parts: Vec<Part<'e, Withheld<Response<Body>>>>) {
+    let end = |(part, ended): Part<'e, Withheld<Response<Body>>>| part.end(ended).map(drop).boxed();
     let ending: Vec<_> = parts.into_iter().map(end).collect();
-    join_all(ending).await
+    join_all(ending).await;
 }
 
 /// Several at once, but not all.
@@ -302,7 +336,7 @@ async fn several<T>(all: Vec<BoxFuture<'_, T>>) -> Vec<T> {
 }
 
 /// The bundle that leaves. What is in it is recorded, entry by entry.
-fn written(kind: Kind, answers: &[(Head, Bytes)]) -> Withheld<Response<Body>> {
+fn written(kind: Kind, answers: &[Told]) -> Withheld<Response<Body>> {
     let entries: Vec<_> = answers.iter().map(entered).collect();
     let mut response = Response::new(Body::from(response::write(kind, &entries)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(mask::FHIR_JSON));
@@ -310,7 +344,7 @@ fn written(kind: Kind, answers: &[(Head, Bytes)]) -> Withheld<Response<Body>> {
 }
 
 /// An answer as the entry of a bundle.
-fn entered((head, body): &(Head, Bytes)) -> Entered<'_> {
+fn entered((head, body): &Told) -> Entered<'_> {
     let text = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
     // INVARIANT: what has a body has one of JSON.
     let body: Option<&RawValue> = serde_json::from_slice(body).ok();

@@ -13,6 +13,7 @@ use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::view::View;
 use chartgate_protocol::json::Node;
 use chartgate_protocol::smart::scope::Permission;
+use chartgate_values::Phi;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::large;
@@ -20,6 +21,7 @@ use super::session::Exchange;
 use super::upstream::Answer;
 use crate::entropy::digest_of;
 use crate::pep::enforce::{Enforcer, Granted, Naming, RecordDenied};
+use crate::pep::respond::Refused;
 
 /// A record that may leave, as it may leave, or content that may be written; and what the log says of it.
 pub(super) struct Cleared<V> {
@@ -33,6 +35,14 @@ pub(super) struct Cleared<V> {
 pub(super) struct Kept {
     pub(super) patients: Vec<String>,
     pub(super) because: RecordDenied,
+}
+
+impl Kept {
+    /// Notes whose record it is, and refuses it.
+    pub(super) fn refused(self, exchange: &mut Exchange<'_>) -> Refused {
+        exchange.record.patients = self.patients.into_iter().map(Phi::new).collect();
+        Refused::Record(self.because)
+    }
 }
 
 /// Decides about one record, and says what of it leaves. Whatever leaves of any record passes here: what is read, what a

@@ -16,6 +16,7 @@ use chartgate_protocol::fhir::history::{History, HistoryOf};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::outcome::OperationOutcome;
 use chartgate_protocol::fhir::paging::{Finds, Holder, Listing, PageLink};
+use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::searchset::{Disposition, Found, Searchset, Sought};
 use chartgate_protocol::fhir::shape::Shape;
@@ -26,6 +27,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::large;
 use super::mask::{self, Cleared, clear};
+use super::now;
 use super::session::{Answered, Exchange};
 use super::upstream::Answer;
 use crate::entropy::{SystemEntropy, digest_of};
@@ -127,7 +129,12 @@ impl Pages<'_> {
     /// Where others' records are found too, a page on which all is withheld is passed over, and a next page is offered
     /// only if there is something on it to release: else the link would tell that others' records exist.
     pub(super) async fn release(&self, exchange: &mut Exchange<'_>, first: Withheld<Answer>) -> Answered {
-        let mut page = first;
+        if let Listing::History(HistoryOf::Record(record)) = &self.listing
+            && let Err(kept) = now::look(exchange, self.enforcer, self.permission(), record).await?
+        {
+            return Err(kept.refused(exchange));
+        }
+        let mut page = self.looked_at(exchange, first).await?;
         let mut decided = self.decide(exchange, &page, None)?;
         let mut left = PAGES_AT_ONCE;
         if self.finds == Finds::OthersToo {
@@ -159,7 +166,20 @@ impl Pages<'_> {
         if released.released == 0 && matches!(self.listing, Listing::History(HistoryOf::Record(_))) {
             return Err(Refused::NotFound);
         }
-        Ok(finish(exchange, released, page.map(|page| page.body)))
+        Ok(finish(exchange, released, page.answer.map(|page| page.body)))
+    }
+
+    /// Looks at the records of a page as they are now, where it tells what they were.
+    async fn looked_at(&self, exchange: &Exchange<'_>, answer: Withheld<Answer>) -> Result<Page, Refused> {
+        let mut hidden = BTreeSet::new();
+        if let Listing::History(of @ HistoryOf::Type(_)) = &self.listing
+            && answer.inspect().status == StatusCode::OK
+        {
+            let history = History::parse(&answer.inspect().body, of, &exchange.upstream.bases);
+            let records = history.map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?.records();
+            hidden = now::out_of_reach(exchange, self.enforcer, self.permission(), records).await?;
+        }
+        Ok(Page { answer, hidden })
     }
 
     /// Asks whether there can be records within reach.
@@ -188,25 +208,24 @@ impl Pages<'_> {
         }
     }
 
-    async fn fetch(
-        &self,
-        exchange: &Exchange<'_>,
-        page: NextPage,
-        left: &mut u32,
-    ) -> Result<Withheld<Answer>, Refused> {
-        *left = left.checked_sub(1).ok_or(Refused::TooWide)?;
+    async fn fetch(&self, exchange: &Exchange<'_>, page: NextPage, left: &mut u32) -> Result<Page, Refused> {
+        // That there are so many versions of a record is not told of one of which none may be seen.
+        let exhausted = || match &self.listing {
+            Listing::History(HistoryOf::Record(_)) => Refused::NotFound,
+            Listing::Search(..) | Listing::History(HistoryOf::Type(_)) | Listing::Everything(_) => {
+                Refused::TooWide
+            }
+        };
+        *left = left.checked_sub(1).ok_or_else(exhausted)?;
+        exchange.still_believed()?;
         let allowed = self.in_reach(page)?;
-        exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)
+        let answer = exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)?;
+        self.looked_at(exchange, answer).await
     }
 
     /// Decides on each record of a page and writes the bundle that leaves.
-    fn decide(
-        &self,
-        exchange: &Exchange<'_>,
-        page: &Withheld<Answer>,
-        next: Option<&str>,
-    ) -> Result<Decided, Refused> {
-        let answer = page.inspect();
+    fn decide(&self, exchange: &Exchange<'_>, page: &Page, next: Option<&str>) -> Result<Decided, Refused> {
+        let answer = page.answer.inspect();
         match answer.status {
             StatusCode::OK => {}
             // The upstream did not take a parameter that FHIR has: say so rather than fail.
@@ -218,15 +237,18 @@ impl Pages<'_> {
         }
         if answer.body.len() as u64 > IN_MEMORY {
             // Long enough that others should not wait for it on this thread.
-            return tokio::task::block_in_place(|| self.decide_here(exchange, &answer.body, next));
+            return tokio::task::block_in_place(|| {
+                self.decide_here(exchange, &answer.body, &page.hidden, next)
+            });
         }
-        self.decide_here(exchange, &answer.body, next)
+        self.decide_here(exchange, &answer.body, &page.hidden, next)
     }
 
     fn decide_here(
         &self,
         exchange: &Exchange<'_>,
         body: &[u8],
+        hidden: &BTreeSet<Reference>,
         next: Option<&str>,
     ) -> Result<Decided, Refused> {
         let bases = &exchange.upstream.bases;
@@ -263,6 +285,9 @@ impl Pages<'_> {
                 let history = History::parse(body, of, bases).map_err(wrong)?;
                 let after = history.next().cloned();
                 let released = history.release(links, bases, |resource| {
+                    if hidden.contains(resource.reference()) {
+                        return Disposition::Withhold;
+                    }
                     self.disposition(exchange, listed, resource, &Shape::Whole)
                 });
                 Ok(Decided { released, next: after })
@@ -305,6 +330,13 @@ impl Pages<'_> {
             .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
         Ok(format!("{}?{PAGE}{}", address(exchange, &self.listing), URL_SAFE_NO_PAD.encode(sealed)))
     }
+}
+
+/// A page as it came.
+struct Page {
+    answer: Withheld<Answer>,
+    /// Records on it that are out of reach as they are now.
+    hidden: BTreeSet<Reference>,
 }
 
 /// A page that was decided on.

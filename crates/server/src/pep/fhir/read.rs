@@ -8,6 +8,7 @@ use chartgate_values::Phi;
 use http::StatusCode;
 
 use super::mask::{self, Seen, clear};
+use super::now;
 use super::session::{Answered, Exchange};
 use crate::pep::enforce::Enforcer;
 use crate::pep::respond::{Refused, UpstreamFault};
@@ -36,14 +37,22 @@ pub(super) async fn serve(
     let allowed = enforcer
         .type_in_reach(Permission::Read, resource_type, interaction)
         .map_err(|denied| Refused::Type(denied, Some((Permission::Read, resource_type.to_string()))))?;
+    let asked = Reference { resource_type, id };
+    let now = match &version {
+        None => Ok(()),
+        Some(_) => now::look(exchange, enforcer, Permission::Read, &asked).await?,
+    };
+    // Asked for in any case, so that the upstream is called as often for what is not there.
     let withheld = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
+    if let Err(kept) = now {
+        return Err(kept.refused(exchange));
+    }
     let answer = withheld.inspect();
     match answer.status {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refused::NotFound),
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
-    let asked = Reference { resource_type, id };
     let cleared = {
         let resource = Resource::parse(&answer.body, &asked, version.as_ref())
             .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
@@ -60,9 +69,6 @@ pub(super) async fn serve(
             record.response.digests = vec![Phi::new(mask::digest(seen.bytes()))];
             Ok(withheld.map(|answer| mask::record_response(StatusCode::OK, &answer, &seen)))
         }
-        Err(kept) => {
-            exchange.record.patients = kept.patients.into_iter().map(Phi::new).collect();
-            Err(Refused::Record(kept.because))
-        }
+        Err(kept) => Err(kept.refused(exchange)),
     }
 }

@@ -79,8 +79,9 @@ impl Exchange<'_> {
             form: form.as_ref(),
             accept: header(header::ACCEPT),
             content_type: header(header::CONTENT_TYPE),
-            if_match: header(header::IF_MATCH),
-            if_none_exist: header(HeaderName::from_static("if-none-exist")),
+            if_match: condition(&head.headers, &header::IF_MATCH)?,
+            if_none_match: condition(&head.headers, &header::IF_NONE_MATCH)?,
+            if_none_exist: condition(&head.headers, &HeaderName::from_static("if-none-exist"))?,
         };
         let interaction = Interaction::parse(&request).map_err(Refused::Request)?;
         self.describe(&interaction);
@@ -190,6 +191,14 @@ fn posted_form(head: &Head, below: &str, content: &[u8]) -> Result<Option<Form>,
     let text = std::str::from_utf8(content).map_err(|_| Refused::Request(FormError::Encoding.into()))?;
     let form = Form::parse_repeating(text).map_err(|e| Refused::Request(e.into()))?;
     Ok(Some(form))
+}
+
+/// A header on which a write depends: one that cannot be read is no reason to write.
+fn condition<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Refused> {
+    match (headers.contains_key(name), single(headers, name)) {
+        (true, None) => Err(Refused::Request(Refusal::ConditionalHeader)),
+        (_, value) => Ok(value),
+    }
 }
 
 /// A header that comes once and is text.

@@ -297,6 +297,7 @@ impl FhirUpstream {
 
     fn uri(&self, path_and_query: &str) -> Result<Uri, UpstreamFault> {
         let target = format!("{}{path_and_query}", self.base_path);
+        let target = if target.is_empty() { "/".to_owned() } else { target };
         Uri::try_from(target).map_err(|_| UpstreamFault::Wrong)
     }
 

@@ -39,10 +39,11 @@ pub(super) struct Prepared {
 }
 
 /// What the answer to a write is.
-#[derive(Clone, Copy)]
 pub(super) enum Leaves {
-    /// Where the record is, and what was stored, with this status.
-    Record(ResourceType, StatusCode),
+    /// Where the record is, and what was stored, with this status: the new one of a type, or the one that was named.
+    New(ResourceType, StatusCode),
+    /// See there.
+    Of(Reference, StatusCode),
     /// Nothing: there is no record any more.
     Nothing,
 }
@@ -135,7 +136,7 @@ impl Writing<'_, '_> {
         let draft = Draft::of_create(content, resource_type).map_err(Refused::Draft)?.among(pending);
         let cleared = clear_draft(exchange, enforcer, Permission::Create, resource_type, &draft)?;
         note(exchange, &cleared);
-        let leaves = Leaves::Record(resource_type, StatusCode::CREATED);
+        let leaves = Leaves::New(resource_type, StatusCode::CREATED);
         Ok(prepared(exchange, allowed, leaves, Some(&draft), None))
     }
 
@@ -165,9 +166,10 @@ impl Writing<'_, '_> {
             }
             Before::Absent => {
                 may_create(exchange, enforcer, resource_type, &draft)?;
-                // RFC 9110 section 13.1.1: If-Match is false where there is nothing.
+                // If-Match is false where there is nothing, RFC 9110 section 13.1.1; and where there is something that the
+                // caller may not see it is not tried, so that what is said is the same.
                 if had {
-                    return Err(Refused::Version);
+                    return Err(Refused::NotFound);
                 }
                 None
             }
@@ -175,7 +177,7 @@ impl Writing<'_, '_> {
         let cleared = clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft)?;
         note(exchange, &cleared);
         let status = if replaces.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-        Ok(prepared(exchange, allowed, Leaves::Record(resource_type, status), Some(&draft), replaces))
+        Ok(prepared(exchange, allowed, Leaves::Of(record, status), Some(&draft), replaces))
     }
 
     async fn delete(
@@ -365,13 +367,26 @@ pub(super) fn finish(
 ) -> Answered {
     done(answer.inspect().status)?;
     match leaves {
-        Leaves::Record(resource_type, status) => stored(exchange, enforcer, resource_type, status, answer),
+        Leaves::New(resource_type, status) => stored(exchange, enforcer, resource_type, status, answer),
+        Leaves::Of(record, status) => {
+            // Whatever the upstream says of another record is no answer to this write.
+            if located(exchange, &answer).is_some_and(|location| location.reference != record) {
+                return Err(Refused::Upstream(UpstreamFault::Wrong));
+            }
+            stored(exchange, enforcer, record.resource_type, status, answer)
+        }
         Leaves::Nothing => Ok(answer.map(|_| {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             response
         })),
     }
+}
+
+/// Where an upstream says that a record is.
+fn located(exchange: &Exchange<'_>, answer: &Withheld<Answer>) -> Option<Location> {
+    let text = answer.inspect().location.as_deref()?;
+    Location::parse(text, &exchange.upstream.bases)
 }
 
 /// The answer to a create or update: where the record is, and what was stored if the caller may read it.
@@ -384,8 +399,8 @@ fn stored(
 ) -> Answered {
     let answer = withheld.inspect();
     let bases = &exchange.upstream.bases;
-    let location = answer.location.as_deref().and_then(|text| Location::parse(text, bases));
-    let location = location.filter(|location| location.reference.resource_type == resource_type);
+    let location =
+        located(exchange, &withheld).filter(|location| location.reference.resource_type == resource_type);
     let seen = match &location {
         Some(location) => readable(exchange, enforcer, answer, &location.reference),
         None => None,

@@ -41,6 +41,12 @@ pub(super) async fn serve(
     content: &[u8],
 ) -> Answered {
     let resource_type = query.resource_type();
+    let needed = match &write {
+        ConditionalWrite::Create => Permission::Create,
+        ConditionalWrite::Update(_) | ConditionalWrite::Patch(_) => Permission::Update,
+        ConditionalWrite::Delete(_) => Permission::Delete,
+    };
+    in_reach(enforcer, needed, resource_type, ()).map(drop)?;
     // Two who ask for the same record to be there go one after the other, so that it is made once.
     let _turn = exchange.upstream.turn_of(&query).await;
     let met = met(exchange, enforcer, query).await?;

@@ -44,6 +44,6 @@ pub(super) async fn prepare(
         let cleared = clear_draft(exchange, enforcer, permission, resource_type, &draft)?;
         note(exchange, &cleared);
     }
-    let leaves = Leaves::Record(resource_type, StatusCode::OK);
+    let leaves = Leaves::Of(record, StatusCode::OK);
     Ok(prepared(exchange, allowed, leaves, Some(&draft), Some(version)))
 }

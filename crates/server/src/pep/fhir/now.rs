@@ -1,0 +1,70 @@
+//! A record as it is now, for whoever asks what it was.
+//!
+//! What a record is found to be, all of it is found to be: a label that was put on later, or that it was another patient's all
+//! along, counts for what it said before.
+
+use std::collections::BTreeSet;
+
+use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::resource::Resource;
+use chartgate_protocol::smart::scope::Permission;
+use futures_util::future::FutureExt as _;
+use futures_util::stream::{self, StreamExt as _};
+use http::StatusCode;
+
+use super::mask::{Kept, clear};
+use super::session::Exchange;
+use crate::pep::enforce::Enforcer;
+use crate::pep::respond::{Refused, UpstreamFault};
+
+/// How many records are looked at at once.
+const AT_ONCE: usize = 8;
+
+/// Whether a record is within reach as it is now. One that is no more is, for its former versions are decided on.
+///
+/// # Errors
+/// [`Refused`] if it cannot be told.
+pub(super) async fn look(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    record: &Reference,
+) -> Result<Result<(), Kept>, Refused> {
+    let Reference { resource_type, id } = record.clone();
+    let allowed = enforcer
+        .type_in_reach(permission, resource_type, Interaction::Read { resource_type, id })
+        .map_err(|denied| Refused::Type(denied, Some((permission, resource_type.to_string()))))?;
+    let withheld = exchange.upstream.before(&allowed, record).await.map_err(Refused::Upstream)?;
+    let answer = withheld.inspect();
+    match answer.status {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Ok(())),
+        _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
+    }
+    let resource =
+        Resource::parse(&answer.body, record, None).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+    Ok(clear(exchange, enforcer, permission, &resource).map(drop))
+}
+
+/// Those of some records that are out of reach as they are now.
+///
+/// # Errors
+/// [`Refused`] if it cannot be told of one.
+pub(super) async fn out_of_reach(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    records: BTreeSet<Reference>,
+) -> Result<BTreeSet<Reference>, Refused> {
+    let one = |record: Reference| {
+        let looked = async move {
+            let found = look(exchange, enforcer, permission, &record).await?;
+            Ok(found.is_err().then_some(record))
+        };
+        looked.boxed()
+    };
+    let all: Vec<_> = records.into_iter().map(one).collect();
+    let found: Vec<Result<Option<Reference>, Refused>> = stream::iter(all).buffered(AT_ONCE).collect().await;
+    found.into_iter().filter_map(Result::transpose).collect()
+}

@@ -4,81 +4,39 @@
 //! for this caller under these scopes and policies for a quarter of an hour.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use axum::body::Body;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_protocol::fhir::bundle::{Links, NextPage, Released};
 use chartgate_protocol::fhir::history::{History, HistoryOf};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::outcome::OperationOutcome;
-use chartgate_protocol::fhir::paging::{Finds, Holder, Listing, PageLink};
+use chartgate_protocol::fhir::paging::{Finds, Listing};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::searchset::{Disposition, Found, Searchset, Sought};
 use chartgate_protocol::fhir::shape::Shape;
 use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
-use http::request::Parts as Head;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
 use super::large;
 use super::mask::{self, Cleared, clear};
 use super::now;
 use super::session::{Answered, Exchange};
 use super::upstream::Answer;
-use crate::entropy::{SystemEntropy, digest_of};
 use crate::pep::authenticate::Authenticated;
 use crate::pep::enforce::Enforcer;
 use crate::pep::respond::{Refused, UpstreamFault};
 use crate::spool::IN_MEMORY;
 
-/// The one parameter of a link to a further page.
-const PAGE: &str = "_page=";
+mod link;
+
+pub(super) use link::{next_page, page_link};
+
 /// How many further pages are looked at for one request.
 pub(super) const PAGES_AT_ONCE: u32 = 50;
-/// How long such a link is good.
-const PAGE_LIFE: Duration = Duration::from_secs(900);
-
-/// The sealed link of a request for a further page.
-pub(super) fn page_link(head: &Head) -> Option<&str> {
-    let query = head.uri.query().filter(|_| head.method == Method::GET)?;
-    query.strip_prefix(PAGE).filter(|sealed| !sealed.contains('&'))
-}
-
-/// Answers a request for a further page.
-pub(super) async fn next_page(
-    exchange: &mut Exchange<'_>,
-    authenticated: &Authenticated,
-    enforcer: &Enforcer<'_>,
-    sealed: &str,
-) -> Answered {
-    exchange.record.action = Some("search".to_owned());
-    let holder = holder(exchange, authenticated);
-    let opened = URL_SAFE_NO_PAD
-        .decode(sealed)
-        .ok()
-        .and_then(|sealed| exchange.gateway.paging.open(exchange.route.name.as_bytes(), &sealed).ok())
-        .and_then(|text| PageLink::open(text.expose(), &holder, exchange.gateway.clock.now()).ok());
-    let Some(PageLink { listing, page, finds, .. }) = opened else {
-        return Err(Refused::PageLink);
-    };
-    let own = format!("{}?{PAGE}{sealed}", address(exchange, &listing));
-    exchange.record.action = Some(action(&listing).to_owned());
-    exchange.record.resource = Some(Phi::new(match &listing {
-        Listing::Search(resource_type, ..) => resource_type.to_string(),
-        Listing::History(of) => format!("{of}/_history"),
-        Listing::Everything(patient) => format!("Patient/{patient}/$everything"),
-    }));
-    let pages = Pages { authenticated, enforcer, listing, own, finds };
-    let allowed = pages.in_reach(page)?;
-    exchange.record.decision.policies = allowed.policies().to_vec();
-    let first = exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)?;
-    pages.release(exchange, first).await
-}
 
 /// What records call it.
 fn action(listing: &Listing) -> &'static str {
@@ -313,23 +271,6 @@ impl Pages<'_> {
             Err(_) => Disposition::Withhold,
         }
     }
-
-    fn seal(&self, exchange: &Exchange<'_>, page: NextPage) -> Result<String, Refused> {
-        let link = PageLink {
-            holder: holder(exchange, self.authenticated),
-            listing: self.listing.clone(),
-            page,
-            finds: self.finds,
-            expires_at: exchange.gateway.clock.now().plus(PAGE_LIFE),
-        };
-        let place = exchange.route.name.as_bytes();
-        let sealed = exchange
-            .gateway
-            .paging
-            .seal(&mut SystemEntropy, place, link.to_json().as_bytes())
-            .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-        Ok(format!("{}?{PAGE}{}", address(exchange, &self.listing), URL_SAFE_NO_PAD.encode(sealed)))
-    }
 }
 
 /// A page as it came.
@@ -387,19 +328,4 @@ fn finish(
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         response
     })
-}
-
-/// For whom and under what a page is given.
-fn holder(exchange: &Exchange<'_>, authenticated: &Authenticated) -> Holder {
-    let caller = &authenticated.caller;
-    let scopes: Vec<&str> = caller.scopes.iter().map(String::as_str).collect();
-    let context = caller.patient.as_ref().map_or("", |id| id.as_str());
-    let emergency = caller.details.emergency.as_ref().map_or("", |emergency| emergency.id.as_str());
-    Holder {
-        route: exchange.route.name.clone(),
-        subject: caller.facts.subject.to_string(),
-        client_id: caller.facts.client_id.to_string(),
-        scope_digest: digest_of(format!("{} {context} {emergency}", scopes.join(" "))),
-        policy_revision: exchange.gateway.policies.current().revision().to_owned(),
-    }
 }

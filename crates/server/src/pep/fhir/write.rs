@@ -4,30 +4,30 @@
 //! is to be stored is decided on like what is there. The change names the version that was looked at, so that none in
 //! between is lost. Its intent is durable before it goes upstream, its outcome before the answer leaves.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_protocol::fhir::interaction::Interaction;
 use chartgate_protocol::fhir::labels::labels_said;
 use chartgate_protocol::fhir::mask::Mask;
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType, VersionId};
 use chartgate_protocol::fhir::reference::Reference;
-use chartgate_protocol::fhir::resource::{Location, Resource};
+use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::write::{Draft, Pending};
 use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::StatusCode;
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
-use axum::body::Body;
-use bytes::Bytes;
-
+mod answer;
 mod condition;
 mod patch;
 
-use super::mask::{self, Cleared, Seen, clear, decide, kept_of};
+pub(super) use answer::finish;
+
+use super::mask::{self, Cleared, decide, kept_of};
 use super::session::{Answered, Exchange};
-use super::upstream::{Answer, Change, NotDone};
+use super::upstream::{Answer, Change};
 use crate::config::{RouteKind, UpdateCreate};
 use crate::pep::enforce::{Enforcer, Naming};
 use crate::pep::respond::{Refused, UpstreamFault};
@@ -334,108 +334,4 @@ fn note(exchange: &mut Exchange<'_>, cleared: &Cleared<Option<Arc<Mask>>>) {
     patients.extend(std::mem::take(&mut record.patients).into_iter().map(Phi::into_exposed));
     record.patients = patients.into_iter().map(Phi::new).collect();
     record.decision.policies.clone_from(&cleared.policies);
-}
-
-/// Whether the upstream did as it was asked.
-fn done(status: StatusCode) -> Result<(), Refused> {
-    match status {
-        StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
-        status => Err(NotDone::Refused(status).refused()),
-    }
-}
-
-impl NotDone {
-    /// The refusal that it is.
-    pub(super) fn refused(self) -> Refused {
-        match self {
-            Self::Fault(fault) => Refused::Upstream(fault),
-            Self::Refused(StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT) => Refused::Version,
-            Self::Refused(StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) => {
-                Refused::Upstream(UpstreamFault::Rejected)
-            }
-            Self::Refused(_) => Refused::Upstream(UpstreamFault::Failed),
-        }
-    }
-}
-
-/// The answer to a write that was sent.
-pub(super) fn finish(
-    exchange: &mut Exchange<'_>,
-    enforcer: &Enforcer<'_>,
-    leaves: Leaves,
-    answer: Withheld<Answer>,
-) -> Answered {
-    done(answer.inspect().status)?;
-    match leaves {
-        Leaves::New(resource_type, status) => stored(exchange, enforcer, resource_type, status, answer),
-        Leaves::Of(record, status) => {
-            // Whatever the upstream says of another record is no answer to this write.
-            if located(exchange, &answer).is_some_and(|location| location.reference != record) {
-                return Err(Refused::Upstream(UpstreamFault::Wrong));
-            }
-            stored(exchange, enforcer, record.resource_type, status, answer)
-        }
-        Leaves::Nothing => Ok(answer.map(|_| {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            response
-        })),
-    }
-}
-
-/// Where an upstream says that a record is.
-fn located(exchange: &Exchange<'_>, answer: &Withheld<Answer>) -> Option<Location> {
-    let text = answer.inspect().location.as_deref()?;
-    Location::parse(text, &exchange.upstream.bases)
-}
-
-/// The answer to a create or update: where the record is, and what was stored if the caller may read it.
-fn stored(
-    exchange: &mut Exchange<'_>,
-    enforcer: &Enforcer<'_>,
-    resource_type: ResourceType,
-    status: StatusCode,
-    withheld: Withheld<Answer>,
-) -> Answered {
-    let answer = withheld.inspect();
-    let bases = &exchange.upstream.bases;
-    let location =
-        located(exchange, &withheld).filter(|location| location.reference.resource_type == resource_type);
-    let seen = match &location {
-        Some(location) => readable(exchange, enforcer, answer, &location.reference),
-        None => None,
-    };
-    if let Some(location) = &location {
-        exchange.record.resource = Some(Phi::new(location.reference.to_string()));
-        if resource_type == ResourceType::PATIENT {
-            exchange.record.patients = vec![Phi::new(location.reference.id.to_string())];
-        }
-    }
-    exchange.record.response.count = Some(1);
-    if let Some(seen) = &seen {
-        exchange.record.response.bytes = u64::try_from(seen.bytes().len()).ok();
-        exchange.record.response.digests = vec![Phi::new(mask::digest(seen.bytes()))];
-    }
-    let public = location.map(|location| location.public_url(bases));
-    Ok(withheld.map(|answer| {
-        // Of what nothing is shown it is not told when it was changed either.
-        let seen = seen.unwrap_or(Seen::Masked(Bytes::new()));
-        let mut response = mask::record_response(status, &answer, &seen);
-        if let Some(url) = public.and_then(|url| HeaderValue::from_str(&url).ok()) {
-            response.headers_mut().insert(header::LOCATION, url);
-        }
-        response
-    }))
-}
-
-/// What was stored, if the caller may read it.
-fn readable(
-    exchange: &Exchange<'_>,
-    enforcer: &Enforcer<'_>,
-    answer: &Answer,
-    record: &Reference,
-) -> Option<Seen> {
-    let resource = Resource::parse(&answer.body, record, None).ok()?;
-    let cleared = clear(exchange, enforcer, Permission::Read, &resource).ok()?;
-    Some(Seen::of(cleared.view, &answer.body))
 }

@@ -16,7 +16,8 @@ pub enum Relation {
     Own,
     /// Every patient whom the record concerns is in the caller's care.
     Panel,
-    /// It is the one patient's alone to whose record the caller has emergency access, and stands to them in no other way.
+    /// It is the one patient's alone to whose record the caller has emergency access, who is not themselves. A patient in
+    /// their care is one as well: what only an emergency opens would be closed to those who treat them.
     Emergency,
     /// Some patient is neither, or it cannot be told whose record it is.
     Other,
@@ -41,11 +42,11 @@ pub enum Belongs {
 }
 
 impl Relation {
-    /// The same for a caller with emergency access to this patient.
+    /// The same for a caller with emergency access to this patient, if to any.
     #[must_use]
     pub fn in_emergency(self, record: &Belongs, patient: Option<&PatientId>) -> Self {
         match (self, record) {
-            (Self::Other, Belongs::To(patients))
+            (Self::Other | Self::Panel, Belongs::To(patients))
                 if !patients.is_empty() && patients.iter().all(|p| Some(p) == patient) =>
             {
                 Self::Emergency
@@ -96,7 +97,11 @@ mod tests {
         };
         let of = |all: &[&str]| Belongs::To(ids(all));
         assert_eq!(find(of(&["p"]), &[], Some(&p)), Relation::Emergency);
-        assert_eq!(find(of(&["p"]), &["p"], Some(&p)), Relation::Panel);
+        assert_eq!(find(of(&["p"]), &["p"], Some(&p)), Relation::Emergency, "one in their care as well");
+        assert_eq!(find(of(&["p"]), &["p"], None), Relation::Panel);
+        assert_eq!(find(of(&["p", "q"]), &["p", "q"], Some(&p)), Relation::Panel);
+        let own = Relation::find(&of(&["p"]), Some(&p), &ids(&[])).in_emergency(&of(&["p"]), Some(&p));
+        assert_eq!(own, Relation::Own);
         assert_eq!(find(of(&["p"]), &[], Some(&q)), Relation::Other);
         assert_eq!(find(of(&["p"]), &[], None), Relation::Other);
         assert_eq!(find(of(&["p", "q"]), &[], Some(&p)), Relation::Other);

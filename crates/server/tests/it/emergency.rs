@@ -164,6 +164,44 @@ async fn a_clinician_opens_one_record_in_an_emergency_and_no_more_than_that() {
     assert!(accesses.iter().any(|r| r["decision"]["policies"] == json!(["emergency-view"])));
 }
 
+#[tokio::test]
+async fn a_part_2_record_opens_in_a_medical_emergency_for_those_who_treat_the_patient_too() {
+    let gateway = shared::demo();
+    let patient = gateway.panel("dana")[0];
+    let of_program = gateway.person("physician", &[patient]);
+    gateway.command(&["user", "roles", &of_program.name, "--role", "physician", "--role", "part2-program"]);
+    let app = App::public("openid user/*.cruds");
+    let theirs = app.tokens(gateway, &of_program).await.access;
+    let label = json!({ "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "42CFRPart2" });
+    let record = json!({ "resourceType": "Observation", "status": "final", "meta": { "security": [label] },
+        "code": { "text": "methadone" }, "subject": { "reference": format!("Patient/{patient}") } });
+    let made = Call::fhir("POST", "/fhir/Observation", &record).bearer(&theirs).to(gateway).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let path = format!("/fhir/Observation/{id}");
+    let search = format!("/fhir/Observation?patient={patient}&_id={id}");
+
+    for (panel, name) in [(&[patient][..], "their own physician"), (&[], "another")] {
+        let person = gateway.person("physician", panel);
+        let mut browser = signed_in(gateway, &person).await;
+        let usual = app.tokens_in(gateway, &mut browser, &person).await.access;
+        assert_eq!(get(gateway, &usual, &path).await.status, 404, "{name}, without an emergency");
+        for (reason, status) in [("immediate-danger", 200), ("covering", 404)] {
+            let page = ask(gateway, &mut browser, &app, patient).await;
+            let mut said = declared(&person);
+            said[0].1 = reason;
+            let answer = browser.submit(gateway, &page, &said).await;
+            let code = Redirect::of(&answer).get("code").unwrap();
+            let token = Tokens::of(&app.exchange_call(&code).to(gateway).await).access;
+            assert_eq!(get(gateway, &token, &path).await.status, status, "{name}, {reason}");
+            let found = get(gateway, &token, &search).await.json();
+            assert_eq!(found["entry"].to_string().contains(&id), status == 200, "{name}, {reason}: {found}");
+            let usual = get(gateway, &token, &format!("/fhir/Patient/{patient}")).await;
+            assert_eq!(usual.status, 200, "{name}, {reason}");
+        }
+    }
+}
+
 /// A demo that tells a program and a person of emergency access.
 async fn telling(name: &str) -> (Gateway, Secured, std::path::PathBuf) {
     let scratch = Scratch::new(name);

@@ -14,7 +14,7 @@ use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{EmergencyId, Subject};
+use crate::ids::{EmergencyId, PatientId, Subject};
 use crate::pdp::caller::{CallerKind, Facts};
 use crate::pdp::decide::{Decision, NO_LABELS, Pdp, RecordAction};
 use crate::pdp::relation::Relation;
@@ -31,10 +31,19 @@ pub const SHORTEST_EXPLANATION: usize = 5;
 pub struct Limits {
     /// How long one lasts.
     pub duration: Duration,
-    /// With so many that nobody has reviewed, there is no further one.
+    /// With those of so many patients unreviewed, there is none for a further patient.
     pub unreviewed: usize,
     /// Nor with one that has waited longer than this.
     pub review_within: Duration,
+}
+
+/// What nobody has reviewed yet of a person's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unreviewed {
+    /// Whose record it was. There is one for each patient.
+    pub patient: PatientId,
+    /// When the first of it began.
+    pub began: Timestamp,
 }
 
 /// What a person said and showed for it, on our page.
@@ -64,8 +73,8 @@ pub struct EmergencyGrant {
 /// Why there is no further emergency access.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Blocked {
-    /// As many as may be wait for review.
-    #[error("{0} earlier uses of emergency access have not been reviewed yet")]
+    /// Those of as many patients as may be wait for review.
+    #[error("your earlier emergency access to {0} patients has not been reviewed yet")]
     TooMany(usize),
     /// One has waited too long.
     #[error("an earlier use of emergency access has waited too long for its review")]
@@ -73,15 +82,22 @@ pub enum Blocked {
 }
 
 impl Limits {
-    /// Whether there may be a further one, beside those that began then and were not reviewed.
+    /// Whether there may be a further one for this patient, or for any further one, beside those that were not reviewed. Who
+    /// opens the same record again, after an hour or a fresh sign-in, is still in the same emergency.
     ///
     /// # Errors
     /// [`Blocked`].
-    pub fn check(&self, unreviewed: &[Timestamp], now: Timestamp) -> Result<(), Blocked> {
-        if unreviewed.iter().any(|began| now > began.plus(self.review_within)) {
+    pub fn check(
+        &self,
+        unreviewed: &[Unreviewed],
+        patient: Option<&PatientId>,
+        now: Timestamp,
+    ) -> Result<(), Blocked> {
+        if unreviewed.iter().any(|one| now > one.began.plus(self.review_within)) {
             return Err(Blocked::TooOld);
         }
-        if unreviewed.len() >= self.unreviewed { Err(Blocked::TooMany(unreviewed.len())) } else { Ok(()) }
+        let others = unreviewed.iter().filter(|one| Some(&one.patient) != patient).count();
+        if others >= self.unreviewed { Err(Blocked::TooMany(others)) } else { Ok(()) }
     }
 }
 
@@ -179,12 +195,19 @@ mod tests {
     #[test]
     fn unreviewed_ones_block_by_number_and_by_age() {
         let limits = Limits { duration: LONGEST, unreviewed: 2, review_within: Duration::from_secs(100) };
-        let at = Timestamp::from_unix;
-        assert_eq!(limits.check(&[], at(1000)), Ok(()));
-        assert_eq!(limits.check(&[at(990)], at(1000)), Ok(()));
-        assert_eq!(limits.check(&[at(990), at(991)], at(1000)), Err(Blocked::TooMany(2)));
-        assert_eq!(limits.check(&[at(900)], at(1000)), Ok(()), "as long as may be");
-        assert_eq!(limits.check(&[at(899)], at(1000)), Err(Blocked::TooOld));
+        let patient = |id: &str| id.parse::<PatientId>().unwrap();
+        let one = |id: &str, began| Unreviewed { patient: patient(id), began: Timestamp::from_unix(began) };
+        let check = |unreviewed: &[Unreviewed], of: Option<&str>| {
+            limits.check(unreviewed, of.map(patient).as_ref(), Timestamp::from_unix(1000))
+        };
+        assert_eq!(check(&[], Some("p")), Ok(()));
+        assert_eq!(check(&[one("p", 990)], Some("q")), Ok(()));
+        let both = [one("p", 990), one("q", 991)];
+        assert_eq!(check(&both, Some("r")), Err(Blocked::TooMany(2)));
+        assert_eq!(check(&both, None), Err(Blocked::TooMany(2)));
+        assert_eq!(check(&both, Some("p")), Ok(()), "the same emergency, still");
+        assert_eq!(check(&[one("p", 900)], None), Ok(()), "as long as may be");
+        assert_eq!(check(&[one("p", 899)], Some("p")), Err(Blocked::TooOld));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chartgate_access::emergency::{Blocked, Declared, Disposition, is_eligible};
 use chartgate_access::grant::Grant;
-use chartgate_access::ids::{ClientId, EmergencyId, Role, Subject};
+use chartgate_access::ids::{ClientId, EmergencyId, PatientId, Role, Subject};
 use chartgate_access::pdp::caller::{CallerKind, Facts};
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -74,13 +74,17 @@ impl Emergencies {
         user.state == UserState::Enabled && is_eligible(&self.policies.current(), &facts, purpose)
     }
 
-    /// Whether there may be a further use by this person now.
+    /// Whether there may be a further use by this person now, for this patient or for a further one.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn check(&self, subject: &Subject) -> Result<Result<(), Blocked>, StoreError> {
+    pub(crate) fn check(
+        &self,
+        subject: &Subject,
+        patient: Option<&PatientId>,
+    ) -> Result<Result<(), Blocked>, StoreError> {
         let unreviewed = self.store.read(|sql| sql.unreviewed_emergencies(subject))?;
-        Ok(self.config.limits.check(&unreviewed, self.clock.now()))
+        Ok(self.config.limits.check(&unreviewed, patient, self.clock.now()))
     }
 
     /// Seals a text for its use.

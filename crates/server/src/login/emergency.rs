@@ -67,7 +67,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     let Some(access) = emergency::asked(&asked.begun.pending.authorization_details).cloned() else {
         return stale();
     };
-    let refused = match refusal(&login, &asked, PurposeOfUse::EMERGENCY_TREATMENT) {
+    let refused = match refusal(&login, &asked, &access, PurposeOfUse::EMERGENCY_TREATMENT) {
         Ok(refused) => refused,
         Err(error) => return unavailable(&error),
     };
@@ -105,7 +105,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     record.detail.insert("reason".to_owned(), Phi::new(reason.to_string()));
     record.detail.insert("explanation".to_owned(), Phi::new(explanation.to_owned()));
     record.purpose_of_use = Some(reason.purpose().to_string());
-    match refusal(&login, &asked, reason.purpose()) {
+    match refusal(&login, &asked, &access, reason.purpose()) {
         Ok(None) => {}
         Ok(Some(refused)) => {
             record.outcome = Outcome::Deny;
@@ -164,13 +164,19 @@ async fn authenticate_again(
 }
 
 /// Why this person cannot have it now, if they cannot.
-fn refusal(login: &Login, asked: &Asked, purpose: PurposeOfUse) -> Result<Option<Refusal>, StoreError> {
+fn refusal(
+    login: &Login,
+    asked: &Asked,
+    access: &EmergencyAccess,
+    purpose: PurposeOfUse,
+) -> Result<Option<Refusal>, StoreError> {
     let Asked { begun, present, .. } = asked;
     if !login.emergencies.is_eligible(&present.user, &begun.client.client_id, purpose) {
         let words = "Emergency access is not for your role.".to_owned();
         return Ok(Some(Refusal { reason: "not-eligible", words }));
     }
-    Ok(login.emergencies.check(&present.user.name)?.err().map(|blocked| {
+    let patient = access.patient.parse().ok();
+    Ok(login.emergencies.check(&present.user.name, patient.as_ref())?.err().map(|blocked| {
         let words = format!(
             "You cannot open a record in this way now: {blocked}. A privacy officer has to look first."
         );

@@ -65,7 +65,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     let (emergencies, name) = (&login.emergencies, &present.user.name);
     let now = login.clock.now();
     let found = emergencies
-        .check(name)
+        .check(name, None)
         .and_then(|check| Ok((check, login.store.read(|sql| sql.open_emergencies(name, now))?)));
     let (check, open) = match found {
         Ok(found) => found,

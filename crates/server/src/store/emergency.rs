@@ -1,6 +1,6 @@
 //! Uses of emergency access, and who has to be told of them: each written in one transaction with what it lets happen.
 
-use chartgate_access::emergency::{Blocked, Disposition, Limits};
+use chartgate_access::emergency::{Blocked, Disposition, Limits, Unreviewed};
 use chartgate_access::ids::{ClientId, EmergencyId, GrantId, PatientId, SessionId, Subject};
 use chartgate_protocol::oauth::authorization_details::EmergencyReason;
 use chartgate_values::Timestamp;
@@ -53,7 +53,7 @@ const USE: &str = "id, subject, client_id, patient, reason, explanation, grant_i
                    ended_at, reviewed_at, reviewed_by, disposition, note";
 
 impl Sql<'_> {
-    /// Begins a use, unless too many of its person's wait for review. Whoever has to be told is noted with it.
+    /// Begins a use, unless those of too many other patients of its person's wait for review. Whoever has to be told is noted with it.
     pub(crate) fn begin_emergency(
         &self,
         new: &EmergencyUse,
@@ -62,7 +62,9 @@ impl Sql<'_> {
     ) -> Result<Result<(), Blocked>, StoreError> {
         let now = new.began_at;
         // INVARIANT: one writer at a time: of parallel ones, each counts those before it.
-        if let Err(blocked) = limits.check(&self.unreviewed_emergencies(&new.subject)?, now) {
+        if let Err(blocked) =
+            limits.check(&self.unreviewed_emergencies(&new.subject)?, Some(&new.patient), now)
+        {
             return Ok(Err(blocked));
         }
         let text = "INSERT INTO emergency_uses (id, subject, client_id, patient, reason, explanation, grant_id, \
@@ -87,10 +89,13 @@ impl Sql<'_> {
         Ok(Ok(()))
     }
 
-    /// When those of a person's uses began that nobody has reviewed.
-    pub(crate) fn unreviewed_emergencies(&self, subject: &Subject) -> Result<Vec<Timestamp>, StoreError> {
-        let text = "SELECT began_at FROM emergency_uses WHERE subject = ?1 AND reviewed_at IS NULL";
-        self.query("emergency_uses", text, &[subject.as_str().into()], |row| row.time("began_at"))
+    /// Those of a person's uses that nobody has reviewed, by patient.
+    pub(crate) fn unreviewed_emergencies(&self, subject: &Subject) -> Result<Vec<Unreviewed>, StoreError> {
+        let text = "SELECT patient, MIN(began_at) AS began_at FROM emergency_uses \
+                    WHERE subject = ?1 AND reviewed_at IS NULL GROUP BY patient";
+        self.query("emergency_uses", text, &[subject.as_str().into()], |row| {
+            Ok(Unreviewed { patient: row.parse("patient")?, began: row.time("began_at")? })
+        })
     }
 
     /// One use.

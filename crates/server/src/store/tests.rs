@@ -137,7 +137,7 @@ fn of_fifty_uses_at_once_as_many_begin_as_may() {
                     id: id.parse().unwrap(),
                     subject: "dana".parse().unwrap(),
                     client_id: "app".parse().unwrap(),
-                    patient: "p".parse().unwrap(),
+                    patient: format!("p{number}").parse().unwrap(),
                     reason: EmergencyReason::Covering,
                     explanation: vec![1],
                     grant: id.parse().unwrap(),

@@ -245,24 +245,30 @@ async fn unreviewed_ones_block_until_somebody_else_reviews_them() {
     let stranger = gateway.stranger_to("dana").to_owned();
     let mut browser = signed_in(&gateway, &dana).await;
     let mut ids = Vec::new();
-    for _ in 0..3 {
-        let tokens = granted(&gateway, &mut browser, &app, &dana, &stranger).await;
+    let (panel, patients) = (gateway.panel("dana"), gateway.patients());
+    let others: Vec<&str> =
+        patients.into_iter().filter(|id| *id != stranger && !panel.contains(id)).take(3).collect();
+    for patient in [&stranger, others[0], others[1]] {
+        let tokens = granted(&gateway, &mut browser, &app, &dana, patient).await;
         ids.push(tokens.claims()["authorization_details"][0]["identifier"].as_str().unwrap().to_owned());
-        assert_eq!(get(&gateway, &tokens.access, &format!("/fhir/Patient/{stranger}")).await.status, 200);
+        assert_eq!(get(&gateway, &tokens.access, &format!("/fhir/Patient/{patient}")).await.status, 200);
     }
+    // Not for a fourth patient; for one of the three, in the same emergency still, as before.
     let page = ask(&gateway, &mut browser, &app, &stranger).await;
+    assert!(page.text().contains("name=\"password\""), "{}", page.text());
+    let page = ask(&gateway, &mut browser, &app, others[2]).await;
     assert!(
-        page.text().contains("3 earlier uses") && page.text().contains("the privacy office"),
+        page.text().contains("access to 3 patients") && page.text().contains("the privacy office"),
         "{}",
         page.text()
     );
     assert!(!page.text().contains("name=\"password\""));
     // The form of the page that was never shown gets no further.
     let forged = browser.submit(&gateway, &page, &declared(&dana)).await;
-    assert!(forged.text().contains("3 earlier uses"), "{}", forged.text());
+    assert!(forged.text().contains("access to 3 patients"), "{}", forged.text());
     let own = browser.follow(&gateway, "/emergency").await;
     assert!(
-        own.text().contains("3 earlier uses") && own.text().contains(&format!("patient {stranger}")),
+        own.text().contains("access to 3 patients") && own.text().contains(&format!("patient {stranger}")),
         "{}",
         own.text()
     );

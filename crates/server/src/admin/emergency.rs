@@ -7,6 +7,7 @@ use chartgate_values::Phi;
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
+use crate::config::CommandLine;
 use crate::live::emergency::{LONGEST_NOTE, NotReviewed};
 use crate::store::emergency::{EmergencyNotice, EmergencyUse};
 use crate::store::pending::Took;
@@ -40,7 +41,9 @@ impl Administrator {
         Ok(self.whole(&used, &notices))
     }
 
-    /// Notes what a privacy officer makes of a use. Who gives the command is on record beside them.
+    /// Notes what a privacy officer makes of a use. A name on a command line is no sign-in: whoever runs the gateway could
+    /// clear their own uses in an officer's name, so that it takes a configuration for demonstrations. Who gives the command
+    /// is on record beside them.
     pub(super) async fn review_emergency(
         &self,
         by: Operator,
@@ -49,6 +52,14 @@ impl Administrator {
         disposition: Disposition,
         text: &str,
     ) -> Result<Value, CommandError> {
+        match self.command_line {
+            CommandLine::Answers => {}
+            CommandLine::Shows => {
+                let problem = "privacy officers review for themselves, at /emergency/reviews; `[approvals] \
+                               command_line = true` is for demonstrations";
+                return Err(CommandError::Invalid(problem.to_owned()));
+            }
+        }
         let (used, _) = self.find_emergency(id)?;
         let officer = self.find_user(reviewer)?;
         if text.trim().is_empty() || text.chars().count() > LONGEST_NOTE {

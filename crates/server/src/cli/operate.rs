@@ -163,7 +163,7 @@ pub(super) enum EmergencyWord {
     List,
     /// One, with the reason that was given for it. Its accesses: `chartgate audit search --grant`.
     Show { id: EmergencyId },
-    /// Note what a privacy officer makes of one; nobody reviews their own.
+    /// Note what a privacy officer makes of one, in their place; only where `[approvals] command_line = true`.
     Review {
         id: EmergencyId,
         /// The privacy officer.

@@ -280,6 +280,12 @@ async fn the_command_line_answers_for_nobody_unless_the_operator_says_so() {
     }
     assert_eq!(poll(&app, &asked).to(&gateway).await.error(), "authorization_pending");
     assert!(client.seen.lock().unwrap().pings.is_empty());
+    // Nor does it judge emergency access in an officer's name, whether or not there is such a use.
+    let officer = gateway.person("privacy-officer", &[]);
+    let words = ["emergency", "review", "0123456789abcdef0123456789abcdef", "--reviewer", &officer.name];
+    let judged =
+        gateway.try_command(&[&words[..], &["--disposition", "appropriate", "--note", "x"]].concat());
+    assert!(!judged.success && judged.err.contains("command_line"), "{judged:?}");
 }
 
 /// A client that signs what it asks.

@@ -16,9 +16,10 @@ use chartgate_values::Phi;
 use http::StatusCode;
 
 use super::Login;
+use super::account::end_session;
 use super::consent::deny;
 use super::form::{Asked, Submission, Visit, see_other, stale, unavailable};
-use super::sign_in::{self, Attempt, person};
+use super::sign_in::{self, Again, person};
 use crate::entropy::SystemEntropy;
 use crate::pages;
 use crate::store::StoreError;
@@ -148,19 +149,26 @@ async fn authenticate_again(
     access: &EmergencyAccess,
 ) -> Result<(), Response> {
     let password = visit.form.get("password").unwrap_or_default();
-    let name = asked.present.user.name.as_str();
-    let attempt = sign_in::check(login, &visit.origin, name, password).await;
-    match attempt.map_err(|error| unavailable(&error))? {
-        Attempt::Good(user) if user.name == asked.present.user.name => Ok(()),
-        Attempt::Good(_) => Err(stale()),
-        Attempt::Refused(reason, user) => {
-            Err(sign_in::refuse(login, &visit.origin, reason, user.as_ref(), || {
-                let problem = reason.words().unwrap_or(WRONG);
-                show(login, visit, asked, access, Some(problem), None)
-            })
-            .await)
+    let came = sign_in::check_again(login, &visit.origin, &asked.present, password).await;
+    let (code, answer) = match came.map_err(|error| unavailable(&error))? {
+        Again::Right => return Ok(()),
+        Again::Refused(reason) => {
+            let problem = reason.words().unwrap_or(WRONG);
+            (reason.code(), show(login, visit, asked, access, Some(problem), None))
         }
-    }
+        Again::Spent => {
+            let text = "The password was wrong too often. Sign in again, then ask your application again.";
+            let answer = pages::message(StatusCode::FORBIDDEN, "Signed out", text);
+            let ended = end_session(login, &visit.origin, &asked.present, None, answer).await;
+            ("wrong-password", ended)
+        }
+    };
+    let mut record = record(login, visit, asked, access, Outcome::Deny);
+    record.decision.reason = Some(code.to_owned());
+    Err(match login.journal.append(&record, Withheld::new(answer)).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
+    })
 }
 
 /// Why this person cannot have it now, if they cannot.

@@ -18,7 +18,7 @@ use chartgate_values::{Phi, Timestamp};
 use http::{HeaderMap, StatusCode, header};
 
 use super::Login;
-use super::form::{Submission, Visit, see_other, stale, unavailable};
+use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
@@ -34,6 +34,8 @@ struct SignIn<'a> {
     hidden: String,
 }
 
+/// Wrong passwords after which a session is over in which they were asked for again; none of them has to wait.
+const TRIES_IN_SESSION: u32 = 5;
 const WRONG: &str = "That name and password do not fit together.";
 const BUSY: &str = "Too many people are signing in just now. Try again in a moment.";
 const TOO_OFTEN: &str =
@@ -161,7 +163,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
 }
 
 /// What came of a name and a password.
-pub(super) enum Attempt {
+enum Attempt {
     Good(User),
     Refused(Reason, Option<User>),
 }
@@ -184,24 +186,67 @@ impl Reason {
             Self::UnknownUser | Self::WrongPassword | Self::Disabled => None,
         }
     }
+
+    /// The stable code for the record.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Busy => "busy",
+            Self::UnknownUser => "unknown-user",
+            Self::WrongPassword => "wrong-password",
+            Self::Disabled => "user-disabled",
+        }
+    }
 }
 
-pub(super) async fn check(
+async fn check(login: &Login, origin: &Origin, typed: &str, password: &str) -> Result<Attempt, StoreError> {
+    let canonical: String = typed.trim().to_lowercase().chars().take(64).collect();
+    // Counted whether or not it is somebody's name, under a name that gives nothing away: it may be a password.
+    let counter = login.passwords.blind(&canonical);
+    verify(login, origin, counter, canonical.parse().ok(), password).await
+}
+
+/// What came of the password of somebody who is signed in.
+pub(super) enum Again {
+    Right,
+    Refused(Reason),
+    /// So many were wrong that the session cannot be believed any more.
+    Spent,
+}
+
+/// Asks somebody for their password once more. Counted by session: a stranger, who can fill the counter of a name from
+/// anywhere, must not keep a clinician from what they need, and whoever sits at their session has few tries.
+pub(super) async fn check_again(
     login: &Login,
     origin: &Origin,
-    typed: &str,
+    present: &Present,
+    password: &str,
+) -> Result<Again, StoreError> {
+    let (name, session) = (&present.user.name, &present.session.id);
+    let counter = login.passwords.blind(&format!("{name} in the session {session}"));
+    let counted = counter.clone();
+    let reason = match verify(login, origin, counter, Some(name.clone()), password).await? {
+        Attempt::Good(_) => return Ok(Again::Right),
+        Attempt::Refused(reason, _) => reason,
+    };
+    let failures = login.store.read(|sql| sql.login_failures(&counted))?;
+    Ok(if failures.count >= TRIES_IN_SESSION { Again::Spent } else { Again::Refused(reason) })
+}
+
+async fn verify(
+    login: &Login,
+    origin: &Origin,
+    counter: String,
+    name: Option<Subject>,
     password: &str,
 ) -> Result<Attempt, StoreError> {
     let now = login.clock.now();
     login.throttle.count(origin.ip);
-    let canonical: String = typed.trim().to_lowercase().chars().take(64).collect();
-    // Counted whether or not it is somebody's name, under a name that gives nothing away: it may be a password.
-    let counter = login.passwords.blind(&canonical);
     let counted = counter.clone();
     let failures = login.store.write(move |sql| sql.begin_login(&counted, now)).await?;
     let (user, hash) = login.store.read(|sql| {
-        let Ok(name) = canonical.parse::<Subject>() else { return Ok::<_, StoreError>((None, None)) };
-        Ok((sql.user(&name)?, sql.password_hash(&name)?))
+        let Some(name) = &name else { return Ok::<_, StoreError>((None, None)) };
+        Ok((sql.user(name)?, sql.password_hash(name)?))
     })?;
     if failures.check(now).is_err() {
         return Ok(Attempt::Refused(Reason::Throttled, user));
@@ -222,7 +267,7 @@ pub(super) async fn check(
 }
 
 /// Records a failed sign-in. A name that is nobody's is not written down: it may be a password in the wrong field.
-pub(super) async fn refuse(
+async fn refuse(
     login: &Login,
     origin: &Origin,
     reason: Reason,
@@ -234,16 +279,7 @@ pub(super) async fn refuse(
     }
     let mut record = origin.record(Event::LoginFailed, Outcome::Deny, login.clock.now());
     record.action = Some("login".to_owned());
-    record.decision.reason = Some(
-        match reason {
-            Reason::Throttled => "throttled",
-            Reason::Busy => "busy",
-            Reason::UnknownUser => "unknown-user",
-            Reason::WrongPassword => "wrong-password",
-            Reason::Disabled => "user-disabled",
-        }
-        .to_owned(),
-    );
+    record.decision.reason = Some(reason.code().to_owned());
     if let Some(user) = user {
         record.actor = person(user);
     }

@@ -526,6 +526,45 @@ async fn nobody_gets_emergency_access_by_asking_in_another_way() {
 }
 
 #[tokio::test]
+async fn a_stranger_who_guesses_a_name_keeps_nobody_from_an_emergency_and_few_guess_within_a_session() {
+    let gateway = shared::demo();
+    let app = App::public("openid user/*.rs");
+    let person = gateway.person("physician", &[]);
+    let stranger = gateway.stranger_to("dana");
+    let mut browser = signed_in(gateway, &person).await;
+    // Somebody elsewhere tries this name until it has to wait.
+    let mut elsewhere = Browser::default();
+    let page = elsewhere.follow(gateway, "/login").await;
+    let guess = [("username", person.name.as_str()), ("password", "a-guess-of-somebody")];
+    let mut last = elsewhere.submit(gateway, &page, &guess).await;
+    for _ in 0..7 {
+        last = elsewhere.submit(gateway, &page, &guess).await;
+    }
+    assert_eq!(last.status, 429);
+    let tokens = granted(gateway, &mut browser, &app, &person, stranger).await;
+    assert_eq!(get(gateway, &tokens.access, &format!("/fhir/Patient/{stranger}")).await.status, 200);
+
+    // Whoever found the browser open has five tries, and then no session; its tokens are gone.
+    let page = ask(gateway, &mut browser, &app, stranger).await;
+    let mut said = declared(&person);
+    said[2].1 = "a-guess-of-somebody";
+    for _ in 0..4 {
+        let answer = browser.submit(gateway, &page, &said).await;
+        assert!(answer.text().contains("That password is not right."), "{}", answer.text());
+    }
+    let answer = browser.submit(gateway, &page, &said).await;
+    assert!(answer.status == 403 && answer.text().contains("Signed out"), "{}", answer.text());
+    assert_eq!(get(gateway, &tokens.access, &format!("/fhir/Patient/{stranger}")).await.status, 401);
+    let own = browser.get(gateway, "/emergency").await;
+    assert_eq!(own.header("location"), "/login?then=emergency");
+    let records = gateway.audit(&["--user", &person.name, "--outcome", "deny"]);
+    let wrong = records.iter().filter(|record| record["event"] == "emergency.request");
+    let wrong: Vec<_> = wrong.filter(|record| record["decision"]["reason"] == "wrong-password").collect();
+    assert_eq!(wrong.len(), 5);
+    assert!(wrong.iter().all(|r| r["patients"] == json!([stranger]) && r["session"].is_string()));
+}
+
+#[tokio::test]
 async fn o26_emergency_access_is_not_exchanged_and_others_are_told_that_it_is_not_for_them() {
     const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
     let gateway = shared::demo();

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use chartgate_access::ids::PatientId;
 use chartgate_access::principal::User;
+use chartgate_access::purpose::Purposes;
 use chartgate_audit::journal::Journal;
 use chartgate_values::Clock;
 use chartgate_values::seal::SealingKey;
@@ -47,6 +48,7 @@ pub(crate) struct Parts {
     pub(crate) routes: Arc<[Route]>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) issuers: Arc<TrustedIssuers>,
+    pub(crate) purposes: Arc<Purposes>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) proofs: Arc<Proofs>,
     pub(crate) care: Arc<LiveCare>,
@@ -109,6 +111,7 @@ impl Gateway {
             routes,
             keys,
             issuers,
+            purposes,
             cut_offs,
             proofs,
             care,
@@ -135,7 +138,7 @@ impl Gateway {
         let authenticator = Authenticator::new(
             &issuer,
             &routes,
-            Issuers { ours: keys, trusted: issuers },
+            Issuers { ours: keys, trusted: issuers, purposes },
             Live { cut_offs, sessions, proofs, clock: Arc::clone(&clock) },
         );
         Ok(Self {

@@ -19,6 +19,7 @@ impl App {
             routes: Arc::clone(&config.routes),
             keys: Arc::clone(&self.keys),
             issuers,
+            purposes: Arc::clone(&config.purposes),
             cut_offs: Arc::clone(&self.cut_offs),
             proofs: Arc::clone(&self.proofs),
             care: Arc::clone(&self.care),

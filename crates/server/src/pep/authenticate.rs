@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use chartgate_access::purpose::Purposes;
 use chartgate_access::token::revocation::Revoked;
 use chartgate_protocol::jose::{
     AccessTokenVerifier, Claimed, ExpectedAudience, Presentation, ProtectedTokenVerifier, Protection,
@@ -39,6 +40,7 @@ pub(super) struct Authenticator {
     verifiers: Vec<ProtectedTokenVerifier>,
     keys: Arc<KeyRing>,
     issuers: Arc<TrustedIssuers>,
+    purposes: Arc<Purposes>,
     /// How people have to have signed in, by route.
     demands: Box<[SignInDemand]>,
     /// What absolute addresses of people's own FHIR resources begin with.
@@ -51,6 +53,8 @@ pub(super) struct Authenticator {
 pub(super) struct Issuers {
     pub(super) ours: Arc<KeyRing>,
     pub(super) trusted: Arc<TrustedIssuers>,
+    /// Which purposes of use those of others may name.
+    pub(super) purposes: Arc<Purposes>,
 }
 
 /// What may change about a token while it lives, and what is used up with it.
@@ -112,7 +116,7 @@ impl Authenticator {
     pub(super) fn new(
         issuer: &str,
         routes: &[Route],
-        Issuers { ours: keys, trusted: issuers }: Issuers,
+        Issuers { ours: keys, trusted: issuers, purposes }: Issuers,
         live: Live,
     ) -> Self {
         let verifier = |route: &Route| ProtectedTokenVerifier {
@@ -126,6 +130,7 @@ impl Authenticator {
             verifiers: routes.iter().map(verifier).collect(),
             keys,
             issuers,
+            purposes,
             demands: routes.iter().map(|route| route.sign_in.clone()).collect(),
             bases: routes.iter().map(|route| format!("{}/", route.audience)).collect(),
             live,
@@ -210,8 +215,8 @@ impl Authenticator {
             && let Some(issuer) = self.trusted_issuer_of(token)?
         {
             let (claims, kid) = issuer.verify(token, Presentation::ASKED_ABOUT, now)?;
-            return Authenticated::read_foreign(&claims, issuer, kid, &self.bases)
-                .ok_or(NotAuthenticated::ForeignClaims);
+            let read = Authenticated::read_foreign(&claims, issuer, kid, &self.bases);
+            return read.ok_or(NotAuthenticated::ForeignClaims)?.with_purpose_by(&self.purposes);
         }
         let keys = ReaderKeys { verifying: &ours.verifying, decrypting: &ours.decrypting };
         let (claims, kid) = verifier.verify_signed(token, keys, Presentation::ASKED_ABOUT, now)?;

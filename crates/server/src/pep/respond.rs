@@ -319,6 +319,7 @@ fn not_authenticated(cause: NotAuthenticated, scheme: Scheme, route: &Route, iss
         NotAuthenticated::Rejected(_)
         | NotAuthenticated::ForeignClaims
         | NotAuthenticated::Revoked(_)
+        | NotAuthenticated::Purpose
         | NotAuthenticated::SessionOver => {
             (StatusCode::UNAUTHORIZED, Some("invalid_token"), IssueType::Login)
         }

@@ -126,6 +126,32 @@ async fn a_token_of_another_issuer_opens_what_policy_and_panel_allow_its_person(
 }
 
 #[tokio::test]
+async fn another_issuer_names_no_purpose_that_its_persons_roles_do_not_have_here_and_no_emergency() {
+    let clinic = Clinic::open_with("trusted-purpose", "").await;
+    clinic.cut(&["care", "add", SUBJECT, MINE]);
+    for (purpose, status, recorded) in [
+        (json!("COC"), 200, json!("COC")),
+        (json!("HPAYMT"), 401, json!(null)),
+        (json!("HMARKT"), 401, json!(null)),
+        (json!("ETREAT"), 200, json!(null)),
+        (json!("BTG"), 200, json!(null)),
+        (json!("made-up"), 200, json!(null)),
+    ] {
+        let jti = format!("p-{}", purpose.as_str().unwrap());
+        let answer = clinic.read(&clinic.token(&jti, &json!({ "purpose_of_use": purpose }))).await;
+        assert_eq!(answer.status, status, "{purpose}: {}", answer.text());
+        if status == 200 {
+            let records = clinic.gateway.audit(&["--user", SUBJECT]);
+            let record = records.iter().find(|r| r["jti"] == format!("{ISSUER}#{jti}")).unwrap();
+            assert_eq!(record.get("purpose_of_use").cloned().unwrap_or_default(), recorded, "{purpose}");
+        }
+    }
+    let denied = clinic.gateway.audit(&["--outcome", "deny"]);
+    let of = denied.iter().filter(|record| record["decision"]["reason"] == "purpose-not-allowed").count();
+    assert_eq!(of, 2, "{denied:?}");
+}
+
+#[tokio::test]
 async fn j18_j19_what_is_not_exactly_an_access_token_of_this_issuer_is_refused() {
     let clinic = Clinic::open("trusted-attacks").await;
     clinic.cut(&["care", "add", SUBJECT, MINE]);

@@ -6,6 +6,7 @@ use chartgate_access::emergency::is_eligible;
 use chartgate_access::ids::FhirUser;
 use chartgate_access::pdp::caller::{Caller, CallerKind, Details, Facts};
 use chartgate_access::pdp::decide::Pdp;
+use chartgate_access::purpose::Purposes;
 use chartgate_access::token::access_token;
 use chartgate_access::token::revocation::Traits;
 use chartgate_audit::record::{Actor, ActorKind, Delegate, Record};
@@ -75,6 +76,18 @@ impl Authenticated {
         // What another issuer calls details says nothing here.
         let own = Self::of(claims, traits, fhir_user, Details::default())?;
         Some(Self { issuer: Some(Foreign { issuer: Arc::clone(issuer), kid }), ..own })
+    }
+
+    /// The same with a purpose of use that somebody with its roles may have here. What comes with emergency access alone
+    /// comes with ours alone, and what is no code says nothing here.
+    pub(super) fn with_purpose_by(mut self, purposes: &Purposes) -> Result<Self, NotAuthenticated> {
+        let facts = &mut self.caller.facts;
+        let named = facts.purpose_of_use.take().and_then(|code| code.parse::<PurposeOfUse>().ok());
+        if let Some(named) = named.filter(|named| !named.is_of_emergencies()) {
+            let chosen = purposes.choose(&facts.roles, Some(named)).map_err(|_| NotAuthenticated::Purpose)?;
+            facts.purpose_of_use = chosen.map(|purpose| purpose.to_string());
+        }
+        Ok(self)
     }
 
     fn of(

@@ -21,6 +21,9 @@ pub(in crate::pep) enum NotAuthenticated {
     /// A claim of a form that we never give it.
     #[error("a claim has a foreign form")]
     ForeignClaims,
+    /// Another issuer's token, for a purpose that its person's or program's roles do not have here.
+    #[error("the purpose of use is not one for the roles of the token")]
+    Purpose,
     /// A token that was cut off.
     #[error(transparent)]
     Revoked(#[from] Revoked),
@@ -43,7 +46,7 @@ impl NotAuthenticated {
             Self::Missing | Self::Malformed | Self::Rejected(_) | Self::ForeignClaims | Self::Proof(_) => {
                 true
             }
-            Self::Revoked(_) | Self::SessionOver | Self::SignIn => false,
+            Self::Purpose | Self::Revoked(_) | Self::SessionOver | Self::SignIn => false,
         }
     }
 
@@ -54,6 +57,7 @@ impl NotAuthenticated {
             Self::Malformed => "malformed-authorization",
             Self::Rejected(rejection) => rejection.reason(),
             Self::ForeignClaims => "foreign-claims",
+            Self::Purpose => "purpose-not-allowed",
             Self::Revoked(revoked) => revoked.reason(),
             Self::SessionOver => "session-over",
             Self::SignIn => "insufficient-user-authentication",

@@ -107,8 +107,11 @@ pub fn next(
     // RFC 8252 section 8.6: anybody can say that they are a public client, so what it was given before says nothing.
     // Nor of one that registered itself: nobody here has looked at it, and what it says of itself changes.
     let is_known = client.token_endpoint_auth_method != AuthMethod::None && !client.is_self_registered();
-    // Details name records, and are looked at each time; so is what is asked for by name.
-    let plain = pending.authorization_details.is_empty() && pending.claims.is_empty();
+    // Details name records, and are looked at each time; so is what is asked for by name, and for which purpose: what was
+    // given for treatment was not given for research.
+    let plain = pending.authorization_details.is_empty()
+        && pending.claims.is_empty()
+        && pending.purpose_of_use.is_none();
     let again = is_known && plain && pending.ask_again == AskAgain::No;
     let covered = again && scope.is_subset_of(consented_before);
     // RFC 8628 section 5.4: a code may have come from anybody, so its person is asked in any case.

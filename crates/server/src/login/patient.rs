@@ -132,6 +132,9 @@ fn allows(
     relation: Relation,
 ) -> bool {
     let Asked { begun, present, .. } = asked;
+    // As the gateway will ask with the token that comes of it; for what the person may not have, there will be none.
+    let asked_for = begun.pending.purpose_of_use;
+    let Ok(purpose) = login.purposes.choose(&present.user.roles, asked_for) else { return false };
     let facts = Facts {
         kind: CallerKind::Person,
         subject: present.user.name.clone(),
@@ -139,7 +142,7 @@ fn allows(
         roles: present.user.roles.clone(),
         acr: None,
         amr: present.session.amr.iter().cloned().collect(),
-        purpose_of_use: None,
+        purpose_of_use: purpose.map(|purpose| purpose.to_string()),
     };
     let question = Question::Record { action, resource_type, relation, labels: &NO_LABELS };
     matches!(login.policies.current().decide(&facts, &question), Decision::Allow(_))

@@ -174,8 +174,11 @@ impl Notices {
             at = pages::minutes(used.began_at),
             link = self.link(used),
         );
+        // The gateway's own surroundings have the master key and more; a mail program needs none of it.
         let mut command = Command::new(program);
-        command.args(words);
+        command.args(words).env_clear();
+        let kept = ["PATH", "LANG"].map(|name| std::env::var_os(name).map(|value| (name, value)));
+        command.envs(kept.into_iter().flatten());
         let sent = tokio::task::spawn_blocking(move || hand_over(command, &text)).await;
         sent.map_err(|_| "the mail program failed")?.map_err(str::to_owned)
     }

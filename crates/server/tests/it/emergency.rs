@@ -210,7 +210,7 @@ async fn telling(name: &str) -> (Gateway, Secured, std::path::PathBuf) {
     let (ca, mail) = (scratch.path().join("ca.pem"), scratch.path().join("mail"));
     let webhook = format!("CHARTGATE_EMERGENCY__WEBHOOK=https://localhost:{}/logout/emergency", server.port);
     let command =
-        format!("CHARTGATE_EMERGENCY__MAIL_COMMAND=[\"sh\", \"-c\", \"cat >> {}\"]", mail.display());
+        format!("CHARTGATE_EMERGENCY__MAIL_COMMAND=[\"sh\", \"-c\", \"(env; cat) >> {}\"]", mail.display());
     let ca = format!("CHARTGATE_EGRESS__CA={}", ca.display());
     let before = [
         "env",
@@ -302,6 +302,10 @@ async fn unreviewed_ones_block_until_somebody_else_reviews_them() {
         letter.contains("To: privacy@clinic.example")
             && letter.contains(&ids[0])
             && !letter.contains(&stranger)
+    );
+    assert!(
+        letter.contains("PATH=") && !letter.contains("CHARTGATE_"),
+        "what the program inherits: {letter}"
     );
     until(|| gateway.command(&["emergency", "list"]).matches("webhook: told").nth(2).map(drop)).await;
 
@@ -426,6 +430,10 @@ async fn what_ends_access_ends_it_in_an_emergency_too() {
                 assert!(!others.text().contains(&id) && !hidden.is_empty());
                 let ended = browser.submit(&gateway, &page, &[("id", &id)]).await;
                 assert_eq!(ended.status, 200);
+                browser.submit(&gateway, &page, &[("id", &id)]).await;
+                let records = gateway.audit(&["--user", &person.name]);
+                let ends = records.iter().filter(|record| record["event"] == "emergency.end").count();
+                assert_eq!(ends, 1, "what was over is not ended again");
             }
             "emergency end" => drop(gateway.command(&["emergency", "end", &id])),
             "session end" => drop(gateway.command(&["session", "end", &tokens.session()])),
@@ -752,6 +760,19 @@ async fn the_purpose_of_use_is_asked_for_allowed_by_role_and_kept() {
     let mut browser = signed_in(gateway, &gateway.person("nurse", &[])).await;
     let page = browser.follow(gateway, &format!("/authorize?{}", encode(&fields))).await;
     assert!(page.text().contains("the safety of patients"), "{}", page.text());
+
+    // What was given before was given for another purpose.
+    let mut browser = Browser::default();
+    let person = gateway.person("physician", &[]);
+    app.tokens_in(gateway, &mut browser, &person).await;
+    for (purpose, error) in [(None, None), (Some("PUBHLTH"), Some("consent_required")), (None, None)] {
+        let mut request = app.request(gateway);
+        request.push(("prompt", "none".to_owned()));
+        request.extend(purpose.map(|purpose: &str| ("purpose_of_use", purpose.to_owned())));
+        let fields: Vec<(&str, &str)> = request.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = browser.follow(gateway, &format!("/authorize?{}", encode(&fields))).await;
+        assert_eq!(Redirect::of(&answer).get("error").as_deref(), error, "{purpose:?}");
+    }
 
     // Of a program, by its own roles.
     let service = gateway.secret("demo-service");

@@ -323,12 +323,17 @@ async fn finish(
     describe_grant(&mut record, grant);
     record.detail.insert("scope".to_owned(), Phi::new(grant.scope.to_string()));
     describe_details(&mut record, &grant.authorization_details);
-    let new = declared.and_then(|declared| {
+    let new = declared.map(|declared| {
         record.detail.insert("reason".to_owned(), Phi::new(declared.reason.to_string()));
         let explanation = server.emergencies.open(&declared.id, &declared.explanation);
         record.detail.extend(explanation.map(|text| ("explanation".to_owned(), Phi::new(text))));
         emergency::new_use(grant, declared, now)
     });
+    let new = match new {
+        // There is no code for emergency access that nobody would be told of.
+        Some(None) => return unavailable(&"a grant of emergency access is incomplete"),
+        new => new.flatten(),
+    };
     let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
     let emergencies = Arc::clone(&server.emergencies);
     let taken = server

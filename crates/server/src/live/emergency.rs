@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chartgate_access::emergency::{Blocked, Declared, Disposition, is_eligible};
 use chartgate_access::grant::Grant;
-use chartgate_access::ids::{ClientId, EmergencyId, PatientId, Role, Subject};
+use chartgate_access::ids::{ClientId, EmergencyId, GrantId, PatientId, Role, Subject};
 use chartgate_access::pdp::caller::{CallerKind, Facts};
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -162,15 +162,18 @@ impl Emergencies {
         self.may_review(of, by)?;
         let note = self.seal(&of.id, note).ok_or(NotReviewed::Unsealed)?;
         let review = Review { at: self.clock.now(), by: by.name.clone(), disposition, note };
-        let id = of.id.clone();
-        match self.store.write(move |sql| sql.review_emergency(&id, &review)).await? {
-            Took::Nothing => return Err(NotReviewed::Reviewed),
-            Took::It => {}
-        }
-        if disposition == Disposition::Inappropriate {
-            self.end(of).await?;
-        }
-        Ok(())
+        let (id, grant) = (of.id.clone(), of.grant.clone());
+        // What was found not to be right is over in the same transaction: there is no review of that kind beside open access.
+        let cut = move |sql: &Sql<'_>, now| {
+            if sql.review_emergency(&id, &review)? == Took::Nothing {
+                return Err(NotReviewed::Reviewed);
+            }
+            match disposition {
+                Disposition::Inappropriate => Ok(((), end_in(sql, &id, grant, now)?.1)),
+                Disposition::Appropriate | Disposition::NeedsFollowUp => Ok(((), Vec::new())),
+            }
+        };
+        self.cut_offs.cut(cut).await
     }
 
     /// Ends a use: its tokens die at once. Says whether it was under way.
@@ -179,15 +182,20 @@ impl Emergencies {
     /// [`StoreError`].
     pub(crate) async fn end(&self, of: &EmergencyUse) -> Result<Took, StoreError> {
         let (id, grant) = (of.id.clone(), of.grant.clone());
-        self.cut_offs
-            .cut(move |sql, now| {
-                let took = sql.end_emergency(&id, now)?;
-                sql.revoke_grant(&grant, now)?;
-                let target = Target::Grant(grant);
-                Ok((took, vec![CutOff::UpTo { target, not_before: now }]))
-            })
-            .await
+        self.cut_offs.cut(move |sql, now| end_in(sql, &id, grant, now)).await
     }
+}
+
+/// Ends a use with its grant; says whether it was under way, and what has to be cut for it.
+fn end_in(
+    sql: &Sql<'_>,
+    id: &EmergencyId,
+    grant: GrantId,
+    now: Timestamp,
+) -> Result<(Took, Vec<CutOff>), StoreError> {
+    let took = sql.end_emergency(id, now)?;
+    sql.revoke_grant(&grant, now)?;
+    Ok((took, vec![CutOff::UpTo { target: Target::Grant(grant), not_before: now }]))
 }
 
 /// A webhook, among the ways in which somebody is told.

@@ -19,6 +19,7 @@ use crate::install::TERMINAL_CLIENT;
 use crate::live::emergency::is_reviewer;
 use crate::pages;
 use crate::store::emergency::EmergencyUse;
+use crate::store::pending::Took;
 
 #[derive(Template)]
 #[template(path = "emergency_own.html")]
@@ -102,8 +103,11 @@ pub(super) async fn end(State(login): State<Arc<Login>>, Submission(visit): Subm
         Ok(_) => return stale(),
         Err(error) => return unavailable(&error),
     };
-    if let Err(error) = login.emergencies.end(&used).await {
-        return unavailable(&error);
+    match login.emergencies.end(&used).await {
+        Ok(Took::It) => {}
+        // It was over already: nothing was done that would have to be recorded.
+        Ok(Took::Nothing) => return see_other("/emergency"),
+        Err(error) => return unavailable(&error),
     }
     let mut record = visit.origin.record(Event::EmergencyEnded, Outcome::Allow, login.clock.now());
     record.action = Some(Event::EmergencyEnded.as_str().to_owned());

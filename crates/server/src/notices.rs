@@ -1,8 +1,8 @@
 //! Telling privacy officers of emergency access: a program by a Security Event Token (RFC 8417, RFC 8935), a person by a
 //! message. Neither says whose record was opened, or why.
 //!
-//! Whom to tell is written with the grant, so that nobody is forgotten, and care does not wait for it. The first attempt is
-//! recorded before it is made, and so is giving up. What fails is tried again, ever less often.
+//! Whom to tell is written with the grant, so that nobody is forgotten, and care does not wait for it. That somebody was told
+//! is recorded once they were; so are the first attempt that fails, and giving up. What fails is tried again, ever less often.
 //!
 //! CRASH: who was told, and is still noted, is told again.
 
@@ -90,13 +90,12 @@ impl Notices {
                 return;
             }
         };
-        if notice.attempts == 0 && !self.is_recorded(&used, &notice, Outcome::Allow, None).await {
-            return;
-        }
         let outcome = self.tell(&used, &notice.way).await;
         let attempts = notice.attempts.saturating_add(1);
         let now = self.clock.now();
         let (noted, due_at) = match outcome {
+            // What cannot be recorded is not noted either, and is done again.
+            Ok(()) if !self.is_recorded(&used, &notice, Outcome::Allow, None).await => return,
             Ok(()) => (EmergencyNotice { attempts, told_at: Some(now), failure: None, ..notice }, None),
             Err(failure) => {
                 tracing::warn!(
@@ -107,8 +106,8 @@ impl Notices {
                 );
                 let pause = FIRST_PAUSE.saturating_mul(1 << notice.attempts.min(16)).min(LONGEST_PAUSE);
                 let again = (attempts < ATTEMPTS).then(|| now.plus(pause));
-                if again.is_none() && !self.is_recorded(&used, &notice, Outcome::Error, Some(&failure)).await
-                {
+                let is_told_of = notice.attempts == 0 || again.is_none();
+                if is_told_of && !self.is_recorded(&used, &notice, Outcome::Error, Some(&failure)).await {
                     return;
                 }
                 (EmergencyNotice { attempts, told_at: None, failure: Some(failure), ..notice }, again)

@@ -139,7 +139,10 @@ impl Emergencies {
         if by.state != UserState::Enabled || !is_reviewer(by) {
             return Err(NotReviewed::NotAReviewer);
         }
-        if of.subject == by.name {
+        // One person may have two names.
+        let user = self.store.read(|sql| sql.user(&of.subject))?;
+        let is_same = user.is_some_and(|user| user.fhir_user.is_some() && user.fhir_user == by.fhir_user);
+        if of.subject == by.name || is_same {
             return Err(NotReviewed::OwnUse);
         }
         match &of.review {

@@ -1,6 +1,7 @@
 //! Where privacy officers see uses of emergency access and say what they make of them. 45 CFR 164.308(a)(1)(ii)(D).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
@@ -9,7 +10,7 @@ use chartgate_access::emergency::Disposition;
 use chartgate_access::ids::EmergencyId;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
-use chartgate_values::Phi;
+use chartgate_values::{Phi, Timestamp};
 use http::StatusCode;
 
 use super::Login;
@@ -17,13 +18,19 @@ use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
 use crate::live::emergency::{LONGEST_NOTE, NotReviewed, is_reviewer};
 use crate::pages;
+use crate::store::StoreError;
 use crate::store::emergency::{EmergencyNotice, EmergencyUse};
+
+/// How soon everybody has been told, if nothing goes wrong.
+const TOLD_WITHIN: Duration = Duration::from_mins(1);
 
 #[derive(Template)]
 #[template(path = "emergency_reviews.html")]
 struct ReviewsPage {
     waiting: Vec<Shown>,
     reviewed: Vec<Shown>,
+    /// How many wait in all; the page may not have room for them.
+    total: usize,
 }
 
 #[derive(Template)]
@@ -63,7 +70,9 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(used: &EmergencyUse, notices: &[EmergencyNotice]) -> Self {
+    fn of(used: &EmergencyUse, notices: &[EmergencyNotice], now: Timestamp) -> Self {
+        // The first attempts are made at once; what has not succeeded soon after has failed, whatever became of it.
+        let is_late = now > used.began_at.plus(TOLD_WITHIN);
         Self {
             id: used.id.to_string(),
             user: used.subject.to_string(),
@@ -72,13 +81,13 @@ impl Shown {
             began: used.began_at.to_string(),
             began_shown: pages::minutes(used.began_at),
             disposition: used.review.as_ref().map_or("", |review| review.disposition.words()),
-            untold: notices.iter().any(|notice| notice.failure.is_some()),
+            untold: notices.is_empty() || (is_late && notices.iter().any(|notice| notice.told_at.is_none())),
         }
     }
 }
 
 pub(super) async fn list(State(login): State<Arc<Login>>, visit: Visit) -> Response {
-    let officer = match officer(&login, &visit, "/login?then=reviews") {
+    let officer = match officer(&login, &visit, "/login?then=reviews").await {
         Ok(officer) => officer,
         Err(response) => return *response,
     };
@@ -87,16 +96,23 @@ pub(super) async fn list(State(login): State<Arc<Login>>, visit: Visit) -> Respo
             let notices = login.store.read(|sql| sql.emergency_notices(&used.id))?;
             Ok((used, notices))
         });
-        with_notices.collect::<Result<Vec<_>, crate::store::StoreError>>()
+        with_notices.collect::<Result<Vec<_>, StoreError>>()
     });
     let all = match all {
         Ok(all) => all,
         Err(error) => return unavailable(&error),
     };
-    let mut page = ReviewsPage { waiting: Vec::new(), reviewed: Vec::new() };
+    let total = match login.store.read(|sql| sql.waiting_emergencies()) {
+        Ok(total) => total,
+        Err::<_, StoreError>(error) => return unavailable(&error),
+    };
+    let mut page = ReviewsPage { waiting: Vec::new(), reviewed: Vec::new(), total };
     for (used, notices) in &all {
-        let shown = Shown::of(used, notices);
-        if used.review.is_none() { page.waiting.push(shown) } else { page.reviewed.push(shown) }
+        let shown = Shown::of(used, notices, login.clock.now());
+        match used.review.as_ref().map(|review| review.disposition) {
+            None | Some(Disposition::NeedsFollowUp) => page.waiting.push(shown),
+            Some(Disposition::Appropriate | Disposition::Inappropriate) => page.reviewed.push(shown),
+        }
     }
     let mut record = record(&login, &visit, &officer, Event::EmergencyRead);
     record.patients = all.iter().map(|(used, _)| Phi::new(used.patient.to_string())).collect();
@@ -106,7 +122,7 @@ pub(super) async fn list(State(login): State<Arc<Login>>, visit: Visit) -> Respo
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
     let Some(id) = id(&visit) else { return stale() };
-    let officer = match officer(&login, &visit, &format!("/login?then=review-{id}")) {
+    let officer = match officer(&login, &visit, &format!("/login?then=review-{id}")).await {
         Ok(officer) => officer,
         Err(response) => return *response,
     };
@@ -115,7 +131,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
     let Some(id) = id(&visit) else { return stale() };
-    let officer = match officer(&login, &visit, &format!("/login?then=review-{id}")) {
+    let officer = match officer(&login, &visit, &format!("/login?then=review-{id}")).await {
         Ok(officer) => officer,
         Err(response) => return *response,
     };
@@ -185,7 +201,7 @@ async fn show(
             Ok(()) | Err(_) => None,
         }),
         hidden: visit.browser.hidden(&[("id", id.as_str())]),
-        used: Shown::of(&used, &notices),
+        used: Shown::of(&used, &notices, login.clock.now()),
     };
     let record = about(login, visit, officer, &used, Event::EmergencyRead);
     release(login, &record, visit.browser.show(StatusCode::OK, &page, None)).await
@@ -196,14 +212,18 @@ fn id(visit: &Visit) -> Option<EmergencyId> {
 }
 
 /// Who is signed in, if they are a privacy officer; or the page in place of that.
-fn officer(login: &Login, visit: &Visit, sign_in: &str) -> Result<Present, Box<Response>> {
+async fn officer(login: &Login, visit: &Visit, sign_in: &str) -> Result<Present, Box<Response>> {
     let present = Present::of(login, &visit.headers).map_err(|e| unavailable(&e))?;
     let present = present.ok_or_else(|| see_other(sign_in))?;
     if is_reviewer(&present.user) {
         return Ok(present);
     }
     let text = "Only privacy officers review emergency access.";
-    Err(Box::new(pages::message(StatusCode::FORBIDDEN, "Not for your role", text)))
+    let mut record = record(login, visit, &present, Event::EmergencyRead);
+    record.outcome = Outcome::Deny;
+    record.decision.reason = Some(reason(&NotReviewed::NotAReviewer).to_owned());
+    let answer = pages::message(StatusCode::FORBIDDEN, "Not for your role", text);
+    Err(Box::new(release(login, &record, answer).await))
 }
 
 fn about(login: &Login, visit: &Visit, officer: &Present, used: &EmergencyUse, event: Event) -> Record {

@@ -52,6 +52,9 @@ pub(crate) struct EmergencyNotice {
 const USE: &str = "id, subject, client_id, patient, reason, explanation, grant_id, session, began_at, until_at, \
                    ended_at, reviewed_at, reviewed_by, disposition, note";
 
+/// Nobody has said, or it cannot be told yet.
+const WAITS: &str = "reviewed_at IS NULL OR disposition = 'needs-follow-up'";
+
 impl Sql<'_> {
     /// Begins a use, unless those of too many other patients of its person's wait for review. Whoever has to be told is noted with it.
     pub(crate) fn begin_emergency(
@@ -104,13 +107,23 @@ impl Sql<'_> {
         self.first("emergency_uses", &text, &[id.as_str().into()], read_use)
     }
 
-    /// The uses that wait for review or were begun last: those that wait first, oldest first.
+    /// The uses that wait for review, or for somebody to go on with them, or were begun last: those that wait first, oldest
+    /// first.
     pub(crate) fn emergencies(&self, most: i64) -> Result<Vec<EmergencyUse>, StoreError> {
         let text = format!(
-            "SELECT {USE} FROM emergency_uses ORDER BY reviewed_at IS NOT NULL, \
-             CASE WHEN reviewed_at IS NULL THEN began_at ELSE -began_at END LIMIT ?1"
+            "SELECT {USE} FROM emergency_uses ORDER BY NOT ({WAITS}), \
+             CASE WHEN {WAITS} THEN began_at ELSE -began_at END LIMIT ?1"
         );
         self.query("emergency_uses", &text, &[most.into()], read_use)
+    }
+
+    /// How many uses wait for review, or for somebody to go on with them.
+    pub(crate) fn waiting_emergencies(&self) -> Result<usize, StoreError> {
+        let text = format!("SELECT COUNT(*) AS waiting FROM emergency_uses WHERE {WAITS}");
+        let found = self.first("emergency_uses", &text, &[], |row| {
+            usize::try_from(row.get::<i64>("waiting")?).map_err(|_| row.inconsistent("waiting"))
+        })?;
+        Ok(found.unwrap_or_default())
     }
 
     /// The uses of a person that are not over, of sessions that are not either.

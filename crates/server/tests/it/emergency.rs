@@ -323,6 +323,13 @@ async fn unreviewed_ones_block_until_somebody_else_reviews_them() {
     gateway.command(&["user", "roles", "dana", "--role", "physician", "--role", "privacy-officer"]);
     let refused = review("dana");
     assert!(!refused.success && refused.err.contains("their own"), "{refused:?}");
+    // By no other name either.
+    let file = gateway.scratch().write("danas-other-name", "quiet-otter-climbs-twice");
+    let own = gateway.user("dana")["fhir_user"].as_str().unwrap();
+    let words = ["user", "add", "dana-the-officer", "--role", "privacy-officer", "--fhir-user", own];
+    gateway.command(&[&words[..], &["--password-file", file.to_str().unwrap()]].concat());
+    let refused = review("dana-the-officer");
+    assert!(!refused.success && refused.err.contains("their own"), "{refused:?}");
     let path = format!("/emergency/review?id={}", ids[0]);
     let mut dana_again = signed_in(&gateway, &dana).await;
     let own = dana_again.follow(&gateway, &path).await;
@@ -331,6 +338,9 @@ async fn unreviewed_ones_block_until_somebody_else_reviews_them() {
     for page in ["/emergency/reviews", &path] {
         assert_eq!(others.get(&gateway, page).await.status, 403, "{page}");
     }
+    let tried = gateway.audit(&["--user", "nils", "--outcome", "deny"]);
+    let tried = tried.iter().filter(|r| r["event"] == "emergency.read");
+    assert_eq!(tried.filter(|r| r["decision"]["reason"] == "not-a-reviewer").count(), 2);
 
     // A privacy officer does, from the link on, by the page and by the command.
     let mut officer = Browser::default();
@@ -372,6 +382,12 @@ async fn unreviewed_ones_block_until_somebody_else_reviews_them() {
         "asks",
     ]);
 
+    let list = officer.follow(&gateway, "/emergency/reviews").await;
+    let (waiting, reviewed) =
+        list.text().split_once("<h2>Reviewed</h2>").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert!(waiting.contains("Needs follow-up") && waiting.contains(&ids[1]), "{waiting}");
+    assert!(reviewed.contains(&ids[0]) && !reviewed.contains(&ids[1]), "{reviewed}");
+
     // Who is a privacy officer is not eligible; as a physician alone, dana goes on.
     let page = ask(&gateway, &mut dana_again, &app, &stranger).await;
     assert!(page.text().contains("not for your role"), "{}", page.text());
@@ -395,8 +411,15 @@ async fn unreviewed_ones_block_until_somebody_else_reviews_them() {
     ]);
     assert_eq!(get(&gateway, &tokens.access, &path).await.status, 401);
     let of = |event: &str| gateway.audit(&[]).iter().filter(|record| record["event"] == event).count();
-    until(|| (of("emergency.tell") == 8).then_some(())).await;
+    // Four uses by two ways; the first attempt of one failed.
+    until(|| (of("emergency.tell") == 9).then_some(())).await;
     let records = gateway.audit(&[]);
+    let tells = |outcome: &str| {
+        let found = records.iter().filter(move |r| r["event"] == "emergency.tell" && r["outcome"] == outcome);
+        found.map(|r| (r["detail"]["way"].clone(), r["decision"]["reason"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(tells("error"), [(json!("webhook"), json!("status-503"))]);
+    assert_eq!(tells("allow").len(), 8);
     let count = |event: &str| records.iter().filter(|record| record["event"] == event).count();
     assert!(count("emergency.review") >= 3 && count("emergency.read") >= 3);
     // The guide that a demo prints names a patient; what is logged does not.

@@ -764,6 +764,19 @@ async fn the_purpose_of_use_is_asked_for_allowed_by_role_and_kept() {
     let refused = app.refresh_call(tokens.refresh()).to(gateway).await;
     assert_ne!(refused.status, 200);
 
+    // Where the roles left it open, a refresh does not settle it.
+    let person = gateway.person("physician", &[]);
+    let roles = |more: &[&str]| {
+        gateway.command(&[&["user", "roles", &person.name, "--role", "physician"], more].concat())
+    };
+    roles(&["--role", "researcher"]);
+    let tokens = tokens_of(ask(&person, None).await).await;
+    roles(&[]);
+    let refreshed = Tokens::of(&app.refresh_call(tokens.refresh()).to(gateway).await);
+    for token in [&tokens, &refreshed] {
+        assert_eq!(token.claims().get("purpose_of_use"), None);
+    }
+
     // Refused: for the role, and what is no code.
     assert_eq!(
         ask(&gateway.person("researcher", &[]), Some("TREAT")).await.get("error").as_deref(),

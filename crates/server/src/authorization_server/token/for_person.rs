@@ -95,7 +95,7 @@ pub(super) async fn issue_for_person(
     if ttl.is_zero() {
         return Err(refuse("grant-over").of(grant));
     }
-    let grant = with_purpose(server, grant, &user)?;
+    let grant = with_purpose(server, grant, &user, &first)?;
     let cnf = asking.bind().map_err(|denied| denied.of(grant.clone()))?;
     asking.use_proof().map_err(|denied| denied.of(grant.clone()))?;
     let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), cnf, now };
@@ -163,10 +163,19 @@ pub(super) async fn issue_for_person(
 }
 
 /// The grant with the purpose that its tokens name: what was asked for, or is presumed of the person as they are now, and
-/// then stays. Who may not have it any more gets no further token.
-fn with_purpose(server: &AuthorizationServer, grant: Grant, user: &User) -> Result<Grant, Denied> {
+/// then stays. Who may not have it any more gets no further token; where none could be presumed, none is later.
+fn with_purpose(
+    server: &AuthorizationServer,
+    grant: Grant,
+    user: &User,
+    first: &First,
+) -> Result<Grant, Denied> {
     if grant.emergency.is_some() {
         return Ok(grant);
+    }
+    match (first, grant.purpose_of_use) {
+        (First::After { .. }, None) => return Ok(grant),
+        (First::After { .. }, Some(_)) | (First::Of, _) => {}
     }
     match server.purposes.choose(&user.roles, grant.purpose_of_use) {
         Ok(purpose_of_use) => Ok(Grant { purpose_of_use, ..grant }),

@@ -158,3 +158,27 @@ dir = "policies"
 "#
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chartgate_access::pdp::policy_set::{Policies, PolicyFile};
+
+    use super::POLICIES;
+
+    #[test]
+    fn docs_policies_md_names_every_policy_of_the_pack_and_whom_it_is_for() {
+        let file = |(name, text): &(&str, &str)| PolicyFile { name: (*name).into(), text: (*text).into() };
+        let cedar: Vec<_> = POLICIES.iter().filter(|(name, _)| name.ends_with(".cedar")).map(file).collect();
+        let schema = POLICIES.iter().find(|(name, _)| name.ends_with("schema")).map(file).unwrap();
+        let ids = Policies::read(&schema, &cedar).unwrap().ids();
+        let page = include_str!("../../../docs/policies.md");
+        let table = page.split_once("| who | may | policy |").unwrap().1;
+        let table = table.split_once("\n\n").unwrap().0;
+        let rows = table.lines().filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+        let told: BTreeSet<String> =
+            rows.flat_map(|row| row.split('`').skip(1).step_by(2)).map(str::to_owned).collect();
+        assert_eq!(told, ids);
+    }
+}

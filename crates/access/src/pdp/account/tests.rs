@@ -75,6 +75,22 @@ fn another_mask_is_a_difference_of_a_record_and_not_of_a_type() {
 }
 
 #[test]
+fn endpoints_are_put_to_those_on_trial_as_well() {
+    let call = "@id(\"call\") permit (principal, action == Chartgate::Action::\"call\", resource);";
+    let sets = PolicySets { in_force: pdp("now", call), shadow: Some(pdp("next", "")) };
+    let account = Account::default();
+    let decision = sets.ask_endpoint(&account, &facts(), ("till", "GET", "/orders/{id}"));
+    assert!(matches!(decision, Decision::Allow(_)));
+    let said = account.summary().unwrap().said;
+    let shadow = said[0].shadow.as_ref().unwrap();
+    assert_eq!(
+        format!("{shadow}: {}", said[0].asked),
+        "deny, for no policy permits it: GET /orders/{id} of till"
+    );
+    assert_eq!(said[0].asked.again(&sets.in_force, &facts()), said[0].answer);
+}
+
+#[test]
 fn no_account_grows_without_end_and_one_that_was_cut_says_so() {
     let sets = PolicySets { in_force: pdp("now", ""), shadow: None };
     let (account, advice) = (Account::default(), Advice::new(sets, &facts()));

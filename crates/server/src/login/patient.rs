@@ -9,7 +9,7 @@ use axum::response::Response;
 use chartgate_access::grant::authorization_code::{ConsentGiven, EncounterPick};
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::caller::{CallerKind, Facts};
-use chartgate_access::pdp::decide::{Decision, NO_LABELS, Question, RecordAction};
+use chartgate_access::pdp::decide::{Allowance, Decision, NO_LABELS, Question, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use http::StatusCode;
 
@@ -76,8 +76,13 @@ async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<&str>
     let may_list =
         panel.len() <= LISTED && allows(login, asked, RecordAction::Read, "Patient", Relation::Panel);
     let listed: BTreeSet<PatientId> = if may_list { (*panel).clone() } else { BTreeSet::new() };
+    // From whom something of a record is kept, nobody else tells the name of.
+    let named = match answer(login, asked, RecordAction::Read, "Patient", Relation::Panel) {
+        Some(allowance) if allowance.mask().is_none() => listed.clone(),
+        Some(_) | None => BTreeSet::new(),
+    };
     let names =
-        match login.directory.names(&visit.origin, &present.user, &begun.pending.audience, &listed).await {
+        match login.directory.names(&visit.origin, &present.user, &begun.pending.audience, &named).await {
             Ok(names) => names,
             Err(error) => return unavailable(&error),
         };
@@ -114,7 +119,9 @@ fn relation(login: &Login, asked: &Asked, patient: &PatientId) -> Relation {
 /// Whether the person may find this patient's encounters.
 pub(super) fn may_see_encounters(login: &Login, asked: &Asked, patient: &PatientId) -> bool {
     let relation = relation(login, asked, patient);
-    may_see(login, asked, patient) && allows(login, asked, RecordAction::Search, "Encounter", relation)
+    // They are told by their times and kinds, so it takes seeing them whole.
+    let encounters = answer(login, asked, RecordAction::Search, "Encounter", relation);
+    may_see(login, asked, patient) && encounters.is_some_and(|allowance| allowance.mask().is_none())
 }
 
 /// Whether the person may read this patient's own entry: what the gateway will ask again, for every request.
@@ -131,10 +138,21 @@ fn allows(
     resource_type: &str,
     relation: Relation,
 ) -> bool {
+    answer(login, asked, action, resource_type, relation).is_some()
+}
+
+/// The yes of the policies, if they say so.
+fn answer(
+    login: &Login,
+    asked: &Asked,
+    action: RecordAction,
+    resource_type: &str,
+    relation: Relation,
+) -> Option<Allowance> {
     let Asked { begun, present, .. } = asked;
     // As the gateway will ask with the token that comes of it; for what the person may not have, there will be none.
     let asked_for = begun.pending.purpose_of_use;
-    let Ok(purpose) = login.purposes.choose(&present.user.roles, asked_for) else { return false };
+    let purpose = login.purposes.choose(&present.user.roles, asked_for).ok()?;
     let facts = Facts {
         kind: CallerKind::Person,
         subject: present.user.name.clone(),
@@ -145,5 +163,8 @@ fn allows(
         purpose_of_use: purpose.map(|purpose| purpose.to_string()),
     };
     let question = Question::Record { action, resource_type, relation, labels: &NO_LABELS };
-    matches!(login.policies.current().decide(&facts, &question), Decision::Allow(_))
+    match login.policies.current().decide(&facts, &question) {
+        Decision::Allow(allowance) => Some(allowance),
+        Decision::Deny(_) => None,
+    }
 }

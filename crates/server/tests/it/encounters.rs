@@ -150,3 +150,38 @@ async fn of_fifty_parallel_ends_of_a_request_with_an_encounter_one_gets_a_code()
     let won = answers.iter().filter(|answer| Redirect::of(answer).get("code").is_some()).count();
     assert_eq!(won, 1);
 }
+
+#[tokio::test]
+async fn a_picker_shows_nothing_of_what_has_a_label() {
+    let gateway = &Gateway::demo("picker-labels", &[]);
+    let (dana, patient) = (gateway.demo_person("dana"), gateway.panel("dana")[1]);
+    let special = gateway.person("physician", &[patient]);
+    let roles = ["--role", "physician", "--role", "part2-program", "--role", "special-care"];
+    gateway.command(&[&["user", "roles", special.name.as_str()], &roles[..]].concat());
+    let token = App::public("user/*.cruds").tokens(gateway, &special).await.access;
+    let code = |code: &str| json!({ "security": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code }] });
+    let encounter = json!({ "resourceType": "Encounter", "status": "finished", "meta": code("42CFRPart2"),
+        "class": { "code": "AMB" }, "type": [{ "text": "Opioid treatment program visit" }],
+        "period": { "start": "2099-01-01T09:00:00Z" }, "subject": { "reference": format!("Patient/{patient}") } });
+    let made = Call::fhir("POST", "/fhir/Encounter", &encounter).bearer(&token).to(gateway).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let mut record = Call::get(&format!("/fhir/Patient/{patient}")).bearer(&token).to(gateway).await.json();
+    let family = record["name"][0]["family"].as_str().unwrap().to_owned();
+    let app = App::public(SCOPE);
+    let mut browser = Browser::default();
+    let page = picker(gateway, &mut browser, &dana, &app).await;
+    assert!(page.text().contains(&family), "{}", page.text());
+    let visits = browser.submit(gateway, &page, &[("patient", patient)]).await;
+    assert!(!offered(&visits).is_empty());
+    assert!(
+        !visits.text().contains("Opioid") && !visits.text().contains(made.json()["id"].as_str().unwrap())
+    );
+    record["meta"]["security"] =
+        json!([{ "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V" }]);
+    record["name"][0]["family"] = json!("Hyacinth-Marigold");
+    let put =
+        Call::fhir("PUT", &format!("/fhir/Patient/{patient}"), &record).bearer(&token).to(gateway).await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    let page = picker(gateway, &mut Browser::default(), &dana, &app).await;
+    assert!(page.text().contains(patient) && !page.text().contains("Hyacinth"), "{}", page.text());
+}

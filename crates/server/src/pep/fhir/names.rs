@@ -9,6 +9,7 @@ use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use chartgate_protocol::fhir::bundle::{Links, Released};
+use chartgate_protocol::fhir::labels::labels_of;
 use chartgate_protocol::fhir::membership::{Membership, patients_of};
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset, Sought};
@@ -123,7 +124,8 @@ fn read_encounters(
             Membership::Patients(whose) => whose.iter().all(|id| id.as_str() == patient.as_str()),
             Membership::Nobody | Membership::Unknown => false,
         };
-        if is_theirs {
+        // One with a label may be hidden from the person; here it is from everybody.
+        if is_theirs && labels_of(resource.value()).is_empty() {
             let began = resource.value().get("period").and_then(|period| period.get("start")?.as_str());
             let title = title(resource.value(), began);
             found.push((began.map(str::to_owned), Encounter { id: resource.reference().id.clone(), title }));
@@ -167,7 +169,9 @@ fn read(body: &[u8], upstream: &FhirUpstream, asked: &BTreeSet<PatientId>) -> BT
     let nowhere = Links { own: "", next: None };
     let _: Released<()> = searchset.release(nowhere, &upstream.bases, |resource, _| {
         let id = resource.reference().id.as_str().parse::<PatientId>().ok().filter(|id| asked.contains(id));
-        found.extend(id.zip(name(resource.value())));
+        // A patient with a label is picked by id alone, for who that is may be hidden from the person.
+        let name = name(resource.value()).filter(|_| labels_of(resource.value()).is_empty());
+        found.extend(id.zip(name));
         Disposition::Withhold
     });
     found

@@ -166,7 +166,7 @@ async fn a_clinician_opens_one_record_in_an_emergency_and_no_more_than_that() {
 
 #[tokio::test]
 async fn a_part_2_record_opens_in_a_medical_emergency_for_those_who_treat_the_patient_too() {
-    let gateway = shared::demo();
+    let gateway = &Gateway::demo("emergency-own", &[]);
     let patient = gateway.panel("dana")[0];
     let of_program = gateway.person("physician", &[patient]);
     gateway.command(&["user", "roles", &of_program.name, "--role", "physician", "--role", "part2-program"]);

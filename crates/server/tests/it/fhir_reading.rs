@@ -142,7 +142,8 @@ async fn the_history_of_a_type_is_filtered_and_not_for_tokens_of_one_patient() {
 
 #[tokio::test]
 async fn what_comes_along_with_a_search_is_decided_on_like_what_is_read() {
-    let gateway = shared::demo();
+    // Of its own, for it reads the log's last record.
+    let gateway = &Gateway::demo("along", &[]);
     let [mine, theirs] = [gateway.panel("dana")[0], gateway.stranger_to("dana")];
     let dana = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
     let names = |bundle: &Value, mode: &str| -> BTreeSet<String> {

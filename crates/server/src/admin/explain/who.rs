@@ -124,7 +124,7 @@ impl Looking<'_> {
         let mut ways: Vec<Value> = self.way(&facts, relation, via, &reaches).into_iter().collect();
         // Whoever asks of another purpose does not ask of emergencies.
         let emergency = self.purpose.unwrap_or(PurposeOfUse::EMERGENCY_TREATMENT);
-        let is_meant = relation == Relation::Other && emergency.is_of_emergencies();
+        let is_meant = matches!(relation, Relation::Other | Relation::Panel) && emergency.is_of_emergencies();
         if is_meant && is_eligible(self.pdp, &caller.facts, emergency) {
             let facts = Facts { purpose_of_use: Some(emergency.to_string()), ..facts };
             ways.extend(self.way(&facts, Relation::Emergency, via, &reaches));

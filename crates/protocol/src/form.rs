@@ -80,6 +80,14 @@ impl Form {
         self.0.push((name.to_owned(), value.to_owned()));
     }
 
+    /// A path with this as its query, if there is anything in it.
+    #[must_use]
+    pub fn behind(&self, path: &str) -> String {
+        let form = self.encode();
+        let separator = if form.is_empty() { "" } else { "?" };
+        format!("{path}{separator}{form}")
+    }
+
     /// The form as text again, encoded by our own rule.
     #[must_use]
     pub fn encode(&self) -> String {

@@ -1,7 +1,7 @@
 //! All that there is of a patient. HL7 FHIR 4.0.1, patient-operation-everything.html.
 
 use super::name::ResourceType;
-use super::search::{SearchError, ShownName, is_date, read_count};
+use super::search::{SearchError, ShownName, read_count, read_date};
 use crate::form::Form;
 
 /// Which part of it is asked for.
@@ -23,20 +23,12 @@ impl EverythingQuery {
         let mut asked = Self::default();
         for (name, value) in query.iter() {
             let shown = || ShownName::of(name);
-            let date = |there: &Option<String>| match there {
-                Some(_) => Err(SearchError::Repeated(shown())),
-                // A comparison is none of these.
-                None if is_date(value) && value.starts_with(|c: char| c.is_ascii_digit()) => {
-                    Ok(Some(value.to_owned()))
-                }
-                None => Err(SearchError::Value(shown())),
-            };
             match name {
                 "_format" => {}
                 "_count" => asked.count = Some(read_count(asked.count, value)?),
-                "start" => asked.start = date(&asked.start)?,
-                "end" => asked.end = date(&asked.end)?,
-                "_since" => asked.since = date(&asked.since)?,
+                "start" => asked.start = Some(read_date(asked.start.as_ref(), name, value)?),
+                "end" => asked.end = Some(read_date(asked.end.as_ref(), name, value)?),
+                "_since" => asked.since = Some(read_date(asked.since.as_ref(), name, value)?),
                 "_type" if asked.types.is_empty() => {
                     let types = value.split(',').map(str::parse).collect::<Result<_, _>>();
                     asked.types = types.map_err(|_| SearchError::Value(shown()))?;

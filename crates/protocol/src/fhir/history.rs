@@ -17,7 +17,7 @@ use super::bundle::{self, Link, Links, NextPage, Released};
 use super::name::{ResourceType, VersionId};
 use super::reference::{NotLocal, Reference};
 use super::resource::{BadAnswer, MAX_DEPTH, Resource};
-use super::search::{SearchError, ShownName, is_date, read_count};
+use super::search::{SearchError, ShownName, is_date, read_count, read_date};
 use super::searchset::Disposition;
 use crate::form::Form;
 use crate::json::Object;
@@ -38,19 +38,11 @@ impl HistoryQuery {
     pub fn parse(query: &Form) -> Result<Self, SearchError> {
         let mut asked = Self::default();
         for (name, value) in query.iter() {
-            let date = |there: &Option<String>| match there {
-                Some(_) => Err(SearchError::Repeated(ShownName::of(name))),
-                // A comparison is none of these.
-                None if is_date(value) && value.starts_with(|c: char| c.is_ascii_digit()) => {
-                    Ok(Some(value.to_owned()))
-                }
-                None => Err(SearchError::Value(ShownName::of(name))),
-            };
             match name {
                 "_format" => {}
                 "_count" => asked.count = Some(read_count(asked.count, value)?),
-                "_since" => asked.since = date(&asked.since)?,
-                "_at" => asked.at = date(&asked.at)?,
+                "_since" => asked.since = Some(read_date(asked.since.as_ref(), name, value)?),
+                "_at" => asked.at = Some(read_date(asked.at.as_ref(), name, value)?),
                 _ => return Err(SearchError::Parameter(ShownName::of(name))),
             }
         }

@@ -338,9 +338,9 @@ impl Interaction {
             Self::Search { query, method: SearchMethod::Get } | Self::Conditional { query, .. } => {
                 query.path_and_query()
             }
-            Self::History { of, query } => with_query(&format!("/{of}/_history"), &query.to_form()),
+            Self::History { of, query } => query.to_form().behind(&format!("/{of}/_history")),
             Self::Everything { patient, query } => {
-                with_query(&format!("/Patient/{patient}/$everything"), &query.to_form())
+                query.to_form().behind(&format!("/Patient/{patient}/$everything"))
             }
         }
     }
@@ -353,12 +353,6 @@ impl Interaction {
             _ => None,
         }
     }
-}
-
-fn with_query(path: &str, form: &Form) -> String {
-    let form = form.encode();
-    let separator = if form.is_empty() { "" } else { "?" };
-    format!("{path}{separator}{form}")
 }
 
 fn negotiate(request: &Request<'_>, forms: &[&Form]) -> Result<(), Refusal> {

@@ -245,9 +245,7 @@ impl SearchQuery {
     /// The search as a path below a base, and a query.
     #[must_use]
     pub fn path_and_query(&self) -> String {
-        let form = self.to_form().encode();
-        let separator = if form.is_empty() { "" } else { "?" };
-        format!("/{}{separator}{form}", self.resource_type)
+        self.to_form().behind(&format!("/{}", self.resource_type))
     }
 
     fn read_shape(&mut self, name: &str, value: &str) -> Result<(), SearchError> {
@@ -369,6 +367,15 @@ pub(super) fn read_count(there: Option<u16>, value: &str) -> Result<u16, SearchE
         return Err(fault());
     }
     value.parse().ok().filter(|count| (1..=MAX_COUNT).contains(count)).ok_or_else(fault)
+}
+
+/// A moment or day that is asked for once, and that nothing is compared with.
+pub(super) fn read_date(there: Option<&String>, name: &str, value: &str) -> Result<String, SearchError> {
+    match there {
+        Some(_) => Err(SearchError::Repeated(ShownName::of(name))),
+        None if is_date(value) && value.starts_with(|c: char| c.is_ascii_digit()) => Ok(value.to_owned()),
+        None => Err(SearchError::Value(ShownName::of(name))),
+    }
 }
 
 /// A field's name without its modifier or chain.

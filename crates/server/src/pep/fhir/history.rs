@@ -38,9 +38,7 @@ pub(super) async fn serve(
     {
         return Err(Refused::Request(SearchError::Parameter(name).into()));
     }
-    let form = query.to_form().encode();
-    let separator = if form.is_empty() { "" } else { "?" };
-    let own = format!("{}/{of}/_history{separator}{form}", exchange.upstream.bases.public);
+    let own = query.to_form().behind(&format!("{}/{of}/_history", exchange.upstream.bases.public));
     let listing = Listing::History(of.clone());
     let pages = Pages { authenticated, enforcer, listing, own, finds: Finds::OthersToo };
     let allowed = pages.in_reach(Interaction::History { of, query })?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use chartgate_access::pdp::relation::Belongs;
+use chartgate_access::permit::Allowed;
 use chartgate_protocol::fhir::mask::{Mask, Masking, Unmaskable};
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
 use chartgate_protocol::fhir::name::ResourceType;
@@ -43,6 +44,21 @@ impl Kept {
         exchange.record.patients = self.patients.into_iter().map(Phi::new).collect();
         Refused::Record(self.because)
     }
+}
+
+/// Asks whether records of a type can be within reach.
+///
+/// # Errors
+/// [`Refused::Type`].
+pub(super) fn in_reach<A>(
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    resource_type: ResourceType,
+    action: A,
+) -> Result<Allowed<A>, Refused> {
+    enforcer
+        .type_in_reach(permission, resource_type, action)
+        .map_err(|denied| Refused::Type(denied, Some((permission, resource_type.to_string()))))
 }
 
 /// Decides about one record, and says what of it leaves. Whatever leaves of any record passes here: what is read, what a

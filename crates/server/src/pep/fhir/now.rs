@@ -13,7 +13,7 @@ use futures_util::future::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
 
-use super::mask::{Kept, clear};
+use super::mask::{Kept, clear, in_reach};
 use super::session::Exchange;
 use crate::pep::enforce::Enforcer;
 use crate::pep::respond::{Refused, UpstreamFault};
@@ -32,9 +32,7 @@ pub(super) async fn look(
     record: &Reference,
 ) -> Result<Result<(), Kept>, Refused> {
     let Reference { resource_type, id } = record.clone();
-    let allowed = enforcer
-        .type_in_reach(permission, resource_type, Interaction::Read { resource_type, id })
-        .map_err(|denied| Refused::Type(denied, Some((permission, resource_type.to_string()))))?;
+    let allowed = in_reach(enforcer, permission, resource_type, Interaction::Read { resource_type, id })?;
     let withheld = exchange.upstream.before(&allowed, record).await.map_err(Refused::Upstream)?;
     let answer = withheld.inspect();
     match answer.status {

@@ -145,10 +145,7 @@ impl Pages<'_> {
     /// # Errors
     /// [`Refused::Type`].
     pub(super) fn in_reach<A>(&self, action: A) -> Result<Allowed<A>, Refused> {
-        let (permission, resource_type) = (self.permission(), self.resource_type());
-        self.enforcer
-            .type_in_reach(permission, resource_type, action)
-            .map_err(|denied| Refused::Type(denied, Some((permission, resource_type.to_string()))))
+        mask::in_reach(self.enforcer, self.permission(), self.resource_type(), action)
     }
 
     fn resource_type(&self) -> ResourceType {

@@ -7,7 +7,7 @@ use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::StatusCode;
 
-use super::mask::{self, Seen, clear};
+use super::mask::{self, Seen, clear, in_reach};
 use super::now;
 use super::session::{Answered, Exchange};
 use crate::pep::enforce::Enforcer;
@@ -34,9 +34,7 @@ pub(super) async fn serve(
         | Interaction::Patch { .. }
         | Interaction::Delete { .. } => return Err(Refused::NotFound),
     };
-    let allowed = enforcer
-        .type_in_reach(Permission::Read, resource_type, interaction)
-        .map_err(|denied| Refused::Type(denied, Some((Permission::Read, resource_type.to_string()))))?;
+    let allowed = in_reach(enforcer, Permission::Read, resource_type, interaction)?;
     let asked = Reference { resource_type, id };
     let now = match &version {
         None => Ok(()),

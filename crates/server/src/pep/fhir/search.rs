@@ -122,7 +122,5 @@ fn finds_nothing(
 
 /// The search as the client asked it, written anew.
 fn own_url(exchange: &Exchange<'_>, query: &SearchQuery) -> String {
-    let form = query.asked().encode();
-    let separator = if form.is_empty() { "" } else { "?" };
-    format!("{}/{}{separator}{form}", exchange.upstream.bases.public, query.resource_type())
+    query.asked().behind(&format!("{}/{}", exchange.upstream.bases.public, query.resource_type()))
 }

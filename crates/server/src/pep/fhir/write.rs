@@ -25,7 +25,7 @@ mod patch;
 
 pub(super) use answer::finish;
 
-use super::mask::{self, Cleared, decide, kept_of};
+use super::mask::{self, Cleared, decide, in_reach, kept_of};
 use super::session::{Answered, Exchange};
 use super::upstream::{Answer, Change};
 use crate::config::{RouteKind, UpdateCreate};
@@ -206,17 +206,6 @@ fn prepared(
     let body = draft.map(|draft| draft.text().to_owned());
     let allowed = allowed.map(|interaction| Change { interaction, body, replaces });
     Prepared { allowed, leaves }
-}
-
-fn in_reach<A>(
-    enforcer: &Enforcer<'_>,
-    permission: Permission,
-    resource_type: ResourceType,
-    action: A,
-) -> Result<Allowed<A>, Refused> {
-    enforcer
-        .type_in_reach(permission, resource_type, action)
-        .map_err(|denied| Refused::Type(denied, Some((permission, resource_type.to_string()))))
 }
 
 /// What there was before a change.

@@ -17,9 +17,9 @@ use chartgate_protocol::fhir::write::Draft;
 use chartgate_protocol::smart::scope::Permission;
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::{in_reach, write_named};
+use super::write_named;
 use crate::pep::enforce::Enforcer;
-use crate::pep::fhir::mask::clear;
+use crate::pep::fhir::mask::{clear, in_reach};
 use crate::pep::fhir::pages::PAGES_AT_ONCE;
 use crate::pep::fhir::read;
 use crate::pep::fhir::search::{Narrow, narrow};

@@ -11,7 +11,8 @@ use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::smart::scope::Permission;
 use http::StatusCode;
 
-use super::{Before, Leaves, Prepared, Writing, before, clear_draft, in_reach, keeps_labels, note, prepared};
+use super::{Before, Leaves, Prepared, Writing, before, clear_draft, keeps_labels, note, prepared};
+use crate::pep::fhir::mask::in_reach;
 use crate::pep::fhir::mask::kept_of;
 use crate::pep::respond::{Refused, UpstreamFault};
 

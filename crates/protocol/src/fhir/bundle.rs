@@ -1,12 +1,13 @@
-//! What all bundles of an upstream have in common: taken apart here, put together anew elsewhere. HL7 FHIR 4.0.1,
-//! bundle.html.
+//! What all bundles of an upstream have in common: taken apart, and put together anew. HL7 FHIR 4.0.1, bundle.html.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::base::BaseUrls;
+use super::reference::Reference;
 use super::resource::BadAnswer;
 use crate::json::Object;
 
@@ -43,18 +44,130 @@ pub struct Released<N> {
     pub notes: Vec<N>,
 }
 
-/// One link of a bundle.
-#[derive(Serialize)]
-pub(super) struct Link<'a> {
-    relation: &'static str,
-    url: &'a str,
+/// What leaves of one page of an upstream's or of several, written entry by entry before the links are known.
+pub struct Gathered<N> {
+    text: Vec<u8>,
+    entries: usize,
+    pages: usize,
+    pub(super) total: Option<u64>,
+    /// What came along so far: it comes once.
+    along: HashSet<Reference>,
+    /// How many records were asked for and are in it.
+    pub released: usize,
+    /// How many were withheld.
+    pub withheld: usize,
+    /// How many entries were none that had been asked for.
+    pub dropped: usize,
+    pub(super) notes: Vec<N>,
 }
 
-impl<'a> Links<'a> {
-    /// As they stand in the bundle.
-    pub(super) fn written(self) -> Vec<Link<'a>> {
-        let next = self.next.map(|url| Link { relation: "next", url });
-        [Link { relation: "self", url: self.own }].into_iter().chain(next).collect()
+/// Which of the records of a page are wanted: what may leave from one on, as far as there is room.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// How many come before them.
+    pub from: usize,
+    /// How many there is room for.
+    pub room: usize,
+}
+
+impl Wanted {
+    /// All of them.
+    pub const ALL: Self = Self { from: 0, room: usize::MAX };
+}
+
+/// How far a page was gone through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Progress {
+    /// To its end.
+    AllSeen,
+    /// To one that may leave and for which there is no room: so many come before it.
+    FullBefore(usize),
+}
+
+impl<N> Gathered<N> {
+    /// Nothing yet of a bundle of a kind.
+    pub(super) fn new(kind: &str) -> Self {
+        Self {
+            text: format!(r#"{{"resourceType":"Bundle","type":"{kind}""#).into_bytes(),
+            entries: 0,
+            pages: 0,
+            total: None,
+            along: HashSet::new(),
+            released: 0,
+            withheld: 0,
+            dropped: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Nothing yet of what a search found.
+    #[must_use]
+    pub fn searchset() -> Self {
+        Self::new("searchset")
+    }
+
+    /// Nothing yet of a history.
+    #[must_use]
+    pub fn history() -> Self {
+        Self::new("history")
+    }
+
+    /// How long it is so far, in bytes.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Begins with a further page. A total is of one page that is all there is.
+    pub(super) fn begin_page(&mut self, total: Option<u64>) {
+        self.pages = self.pages.saturating_add(1);
+        self.total = total.filter(|_| self.pages == 1);
+    }
+
+    /// Whether this comes along for the first time.
+    pub(super) fn comes_along(&mut self, record: &Reference) -> bool {
+        self.along.insert(record.clone())
+    }
+
+    /// Writes one more entry.
+    pub(super) fn push(&mut self, entry: &impl Serialize) {
+        self.text.extend_from_slice(if self.entries == 0 { br#","entry":["# } else { b"," });
+        // INVARIANT: strings and text that was JSON before are always written, and memory takes them.
+        let _ = serde_json::to_writer(&mut self.text, entry);
+        self.entries = self.entries.saturating_add(1);
+    }
+
+    /// The bundle, with its links.
+    #[must_use]
+    pub fn into_bundle(mut self, links: Links<'_>) -> Released<N> {
+        #[derive(Serialize)]
+        struct Link<'a> {
+            relation: &'static str,
+            url: &'a str,
+        }
+        // FHIR has no empty lists: json.html#null.
+        if self.entries > 0 {
+            self.text.push(b']');
+        }
+        let is_all = self.withheld == 0 && self.dropped == 0 && links.next.is_none();
+        let counted = u64::try_from(self.released).ok();
+        if let Some(total) = self.total.filter(|total| is_all && Some(*total) == counted) {
+            self.text.extend_from_slice(format!(r#","total":{total}"#).as_bytes());
+        }
+        let next = links.next.map(|url| Link { relation: "next", url });
+        let links: Vec<_> = [Link { relation: "self", url: links.own }].into_iter().chain(next).collect();
+        self.text.extend_from_slice(br#","link":"#);
+        // INVARIANT: as above.
+        let _ = serde_json::to_writer(&mut self.text, &links);
+        self.text.push(b'}');
+        Released {
+            // INVARIANT: what was written is text.
+            body: String::from_utf8(self.text).unwrap_or_default(),
+            released: self.released,
+            withheld: self.withheld,
+            dropped: self.dropped,
+            notes: self.notes,
+        }
     }
 }
 

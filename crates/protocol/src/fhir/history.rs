@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::base::BaseUrls;
-use super::bundle::{self, Link, Links, NextPage, Released};
+use super::bundle::{self, Gathered, Links, NextPage, Progress, Released, Wanted};
 use super::name::{ResourceType, VersionId};
 use super::reference::{NotLocal, Reference};
 use super::resource::{BadAnswer, MAX_DEPTH, Resource};
@@ -190,21 +190,42 @@ impl<'a> History<'a> {
         self.versions.iter().map(|version| version.record().clone()).collect()
     }
 
+    /// How many versions there are.
+    #[must_use]
+    pub fn found(&self) -> usize {
+        self.versions.len()
+    }
+
     /// Decides on each version and writes the bundle that leaves. There is no total: it would count what is withheld.
     pub fn release<N>(
         self,
         links: Links<'_>,
         bases: &BaseUrls,
-        mut decide: impl FnMut(&Resource<'a>) -> Disposition<'a, N>,
+        decide: impl FnMut(&Resource<'a>) -> Disposition<'a, N>,
     ) -> Released<N> {
-        let (mut entry, mut notes, mut withheld) = (Vec::new(), Vec::new(), 0_usize);
+        let mut gathered = Gathered::history();
+        let _ = self.gather(&mut gathered, Wanted::ALL, bases, decide);
+        gathered.into_bundle(links)
+    }
+
+    /// Decides on each version and writes those that leave and are wanted.
+    pub fn gather<N>(
+        self,
+        gathered: &mut Gathered<N>,
+        wanted: Wanted,
+        bases: &BaseUrls,
+        mut decide: impl FnMut(&Resource<'a>) -> Disposition<'a, N>,
+    ) -> Progress {
+        gathered.begin_page(None);
+        gathered.dropped = gathered.dropped.saturating_add(self.dropped);
+        let mut leaving = Vec::new();
         // From the oldest on, so that what a deletion ended was decided on before it.
         let mut before: Option<(&Reference, Shown)> = None;
-        for version in self.versions.iter().rev() {
+        for (at, version) in self.versions.iter().enumerate().rev() {
             let shown = match version {
                 Version::Deleted(record, _) => match &before {
                     Some((own, Shown::Whole)) if *own == record => {
-                        entry.push(version.entry(None, bases));
+                        leaving.push((at, version.entry(None, bases), None));
                         Shown::Nothing
                     }
                     Some(_) | None => Shown::Withheld,
@@ -215,21 +236,27 @@ impl<'a> History<'a> {
                     Disposition::Release(view, _) if view.renamed().is_some() => Shown::Withheld,
                     Disposition::Release(view, note) => {
                         let is_whole = !view.is_masked();
-                        entry.push(version.entry(Some(view.into_raw(raw)), bases));
-                        notes.push(note);
+                        leaving.push((at, version.entry(Some(view.into_raw(raw)), bases), Some(note)));
                         if is_whole { Shown::Whole } else { Shown::InPart }
                     }
                 },
             };
-            withheld = withheld.saturating_add(usize::from(shown == Shown::Withheld));
+            if shown == Shown::Withheld && at >= wanted.from {
+                gathered.withheld = gathered.withheld.saturating_add(1);
+            }
             before = Some((version.record(), shown));
         }
-        entry.reverse();
-        let released = entry.len();
-        let bundle = Bundle { resource_type: "Bundle", kind: "history", link: links.written(), entry };
-        // INVARIANT: strings and text that was JSON before are always written.
-        let body = serde_json::to_string(&bundle).unwrap_or_default();
-        Released { body, released, withheld, dropped: self.dropped, notes }
+        let mut room = wanted.room;
+        for (at, entry, note) in leaving.into_iter().rev().filter(|(at, ..)| *at >= wanted.from) {
+            if room == 0 {
+                return Progress::FullBefore(at);
+            }
+            room = room.saturating_sub(1);
+            gathered.released = gathered.released.saturating_add(1);
+            gathered.push(&entry);
+            gathered.notes.extend(note);
+        }
+        Progress::AllSeen
     }
 }
 
@@ -312,18 +339,6 @@ impl Method {
             Self::Delete => "204",
         }
     }
-}
-
-#[derive(Serialize)]
-struct Bundle<'a> {
-    #[serde(rename = "resourceType")]
-    resource_type: &'static str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    link: Vec<Link<'a>>,
-    /// FHIR has no empty lists: json.html#null.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    entry: Vec<Entry<'a>>,
 }
 
 #[derive(Serialize)]

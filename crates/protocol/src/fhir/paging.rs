@@ -23,6 +23,10 @@ pub struct PageLink {
     pub listing: Listing,
     /// What the upstream calls the page.
     pub page: NextPage,
+    /// How many of its records were gone through already.
+    pub from: usize,
+    /// How many records a page has: as many as the upstream's first one had.
+    pub size: usize,
     /// Whether the search finds only what its holder may see.
     pub finds: Finds,
     /// The first moment at which it is no longer good.
@@ -61,7 +65,7 @@ pub struct Holder {
     pub subject: String,
     /// The client of the token.
     pub client_id: String,
-    /// A digest over the token's scope and its patient in context.
+    /// A digest over the token's scope, its patient in context, its emergency and its purpose.
     pub scope_digest: String,
     /// The revision of the policies.
     pub policy_revision: String,
@@ -122,6 +126,8 @@ mod tests {
             },
             listing: Listing::Search("Observation".parse().unwrap(), Companions::None, Shape::Whole),
             page: "?_getpages=x&_getpagesoffset=20".parse().unwrap(),
+            from: 3,
+            size: 20,
             finds: Finds::WithinReach,
             expires_at: Timestamp::from_unix(1_000),
         }

@@ -2,8 +2,9 @@
 //! search.html#return.
 //!
 //! Nothing of the upstream's bundle leaves but the text of the records that are released: its links would lead
-//! around the gateway, its total would count what is withheld, and its id may be anything. A record that comes along with those that were found leaves
-//! only where one that leaves refers to it, or it refers to one: else it would tell of what was withheld.
+//! around the gateway, its total would count what is withheld, and its id may be anything. A record that comes along
+//! with those that were found leaves only where one that leaves refers to it, or it refers to one: else it would tell of
+//! what was withheld. What leaves may be gathered from several pages, so that how full a page is tells nothing either.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::base::BaseUrls;
-use super::bundle::{self, Link, Links, NextPage, Released};
+use super::bundle::{self, Gathered, Links, NextPage, Progress, Released, Wanted};
 use super::membership::{Ownership, ownership};
 use super::name::ResourceType;
 use super::outcome::OperationOutcome;
@@ -88,16 +89,12 @@ impl<N> Released<N> {
             resource: Cow::Owned(outcome),
             search: Search { mode: "outcome" },
         });
-        let link = Links { own, next: None }.written();
-        let bundle = Bundle {
-            resource_type: "Bundle",
-            kind: "searchset",
-            total: Some(0),
-            link,
-            entry: entry.into_iter().collect(),
-        };
-        let body = serde_json::to_string(&bundle).unwrap_or_default();
-        Self { body, released: 0, withheld: 0, dropped: 0, notes: Vec::new() }
+        let mut gathered = Gathered::searchset();
+        gathered.total = Some(0);
+        if let Some(entry) = entry {
+            gathered.push(&entry);
+        }
+        gathered.into_bundle(Links { own, next: None })
     }
 }
 
@@ -140,51 +137,73 @@ impl<'a> Searchset<'a> {
         Self { total: None, ..self }
     }
 
+    /// How many were found.
+    #[must_use]
+    pub fn found(&self) -> usize {
+        self.matches.len()
+    }
+
     /// Decides on each record and writes the bundle that leaves.
     pub fn release<N>(
         self,
         links: Links<'_>,
         bases: &BaseUrls,
-        mut decide: impl FnMut(&Resource<'a>, Found) -> Disposition<'a, N>,
+        decide: impl FnMut(&Resource<'a>, Found) -> Disposition<'a, N>,
     ) -> Released<N> {
-        let mut out = Out { entries: Vec::new(), notes: Vec::new(), withheld: 0, dropped: self.dropped };
+        let mut gathered = Gathered::searchset();
+        let _ = self.gather(&mut gathered, Wanted::ALL, bases, decide);
+        gathered.into_bundle(links)
+    }
+
+    /// Decides on each record that is wanted and writes what leaves.
+    pub fn gather<N>(
+        self,
+        gathered: &mut Gathered<N>,
+        wanted: Wanted,
+        bases: &BaseUrls,
+        mut decide: impl FnMut(&Resource<'a>, Found) -> Disposition<'a, N>,
+    ) -> Progress {
+        gathered.begin_page(self.total.filter(|_| self.next.is_none()));
+        gathered.dropped = gathered.dropped.saturating_add(self.dropped);
         let mut company = Company::new(&self.companions, bases);
-        for raw in self.matches {
-            match Resource::read(raw).filter(|resource| self.sought.is(resource)) {
-                None => out.dropped = out.dropped.saturating_add(1),
-                Some(resource) => match decide(&resource, Found::BySearch) {
-                    Disposition::Withhold => out.withheld = out.withheld.saturating_add(1),
-                    Disposition::Release(view, note) => {
-                        company.tie_to(&resource, &view, bases);
-                        out.push(raw, &resource, (view, note), "match", bases);
-                    }
-                },
+        let mut room = wanted.room;
+        let mut progress = Progress::AllSeen;
+        for (at, raw) in self.matches.into_iter().enumerate().skip(wanted.from) {
+            let Some(resource) = Resource::read(raw).filter(|resource| self.sought.is(resource)) else {
+                gathered.dropped = gathered.dropped.saturating_add(1);
+                continue;
+            };
+            match decide(&resource, Found::BySearch) {
+                Disposition::Withhold => gathered.withheld = gathered.withheld.saturating_add(1),
+                Disposition::Release(..) if room == 0 => {
+                    progress = Progress::FullBefore(at);
+                    break;
+                }
+                Disposition::Release(view, note) => {
+                    room = room.saturating_sub(1);
+                    gathered.released = gathered.released.saturating_add(1);
+                    company.tie_to(&resource, &view, bases);
+                    push(gathered, raw, &resource, (view, note), "match", bases);
+                }
             }
         }
-        let released = out.entries.len();
-        // The total counts the matches on all pages, so it can be told only where this page is all there is.
-        let is_all = out.withheld == 0 && out.dropped == 0 && self.next.is_none() && links.next.is_none();
-        let total = self.total.filter(|total| is_all && usize::try_from(*total) == Ok(released));
         while let Some((tie, raw, resource)) = company.next() {
             match decide(&resource, Found::Alongside) {
                 // By what it refers to would be told what is kept of it.
                 Disposition::Release(view, _) if tie == Tie::Own && view.is_masked() => {
-                    out.withheld = out.withheld.saturating_add(1);
+                    gathered.withheld = gathered.withheld.saturating_add(1);
                 }
-                Disposition::Withhold => out.withheld = out.withheld.saturating_add(1),
+                Disposition::Withhold => gathered.withheld = gathered.withheld.saturating_add(1),
                 Disposition::Release(view, note) => {
                     company.tie_to(&resource, &view, bases);
-                    out.push(raw, &resource, (view, note), "include", bases);
+                    if gathered.comes_along(resource.reference()) {
+                        push(gathered, raw, &resource, (view, note), "include", bases);
+                    }
                 }
             }
         }
-        let Out { entries: entry, notes, withheld, dropped } = out;
-        let withheld = withheld.saturating_add(company.left());
-        let link = links.written();
-        let bundle = Bundle { resource_type: "Bundle", kind: "searchset", total, link, entry };
-        // INVARIANT: strings, numbers and text that was JSON before are always written.
-        let body = serde_json::to_string(&bundle).unwrap_or_default();
-        Released { body, released, withheld, dropped, notes }
+        gathered.withheld = gathered.withheld.saturating_add(company.left());
+        progress
     }
 }
 
@@ -219,30 +238,21 @@ fn resource_of<'a>(entry: &Object<'a>, mode: &str) -> Option<&'a RawValue> {
     entry.read("resource").ok().flatten()
 }
 
-/// What is written of a page so far.
-struct Out<'a, N> {
-    entries: Vec<Entry<'a>>,
-    notes: Vec<N>,
-    withheld: usize,
-    dropped: usize,
-}
-
-impl<'a, N> Out<'a, N> {
-    fn push(
-        &mut self,
-        raw: &'a RawValue,
-        resource: &Resource<'a>,
-        (view, note): (View<'a>, N),
-        mode: &'static str,
-        bases: &BaseUrls,
-    ) {
-        self.entries.push(Entry {
-            full_url: Some(format!("{}/{}", bases.public, view.renamed().unwrap_or(resource.reference()))),
-            resource: view.into_raw(raw),
-            search: Search { mode },
-        });
-        self.notes.push(note);
-    }
+/// Writes an entry.
+fn push<'a, N>(
+    gathered: &mut Gathered<N>,
+    raw: &'a RawValue,
+    resource: &Resource<'a>,
+    (view, note): (View<'a>, N),
+    mode: &'static str,
+    bases: &BaseUrls,
+) {
+    gathered.push(&Entry {
+        full_url: Some(format!("{}/{}", bases.public, view.renamed().unwrap_or(resource.reference()))),
+        resource: view.into_raw(raw),
+        search: Search { mode },
+    });
+    gathered.notes.push(note);
 }
 
 /// Whose reference ties a record to one that leaves.
@@ -310,20 +320,6 @@ impl<'a> Company<'a> {
     fn left(&self) -> usize {
         self.companions.iter().flatten().count().saturating_add(self.unreadable)
     }
-}
-
-#[derive(Serialize)]
-struct Bundle<'a> {
-    #[serde(rename = "resourceType")]
-    resource_type: &'static str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total: Option<u64>,
-    link: Vec<Link<'a>>,
-    /// FHIR has no empty lists: json.html#null.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    entry: Vec<Entry<'a>>,
 }
 
 #[derive(Serialize)]

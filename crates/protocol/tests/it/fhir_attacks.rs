@@ -409,6 +409,8 @@ fn next_page_of_another_client() {
         holder: holder("demo-web"),
         listing: Listing::Search("Observation".parse().unwrap(), Companions::None, Shape::Whole),
         page: "?_getpages=x".parse().unwrap(),
+        from: 0,
+        size: 20,
         finds: Finds::WithinReach,
         expires_at: Timestamp::from_unix(10),
     };

@@ -106,6 +106,47 @@ async fn a_labelled_record_is_absent_for_whoever_may_not_see_it() {
 }
 
 #[tokio::test]
+async fn how_full_a_page_is_tells_nothing_of_what_is_withheld() {
+    let gateway = &Gateway::demo("full-pages", &[]);
+    let patient = gateway.panel("dana")[0];
+    let special = gateway.person("physician", &[patient]);
+    gateway.command(&["user", "roles", &special.name, "--role", "physician", "--role", "special-care"]);
+    let theirs = token_of(gateway, &special).await;
+    let dana = token_of(gateway, &gateway.demo_person("dana")).await;
+    let mut seen = Vec::new();
+    // The server sorts them anew by their names, so that the hidden ones stand anywhere among the seen.
+    for hidden in [2, 0, 0, 7, 1, 0, 3, 0, 9] {
+        for _ in 0..hidden {
+            made(gateway, &theirs, &observation(patient, &[(CONFIDENTIALITY, "V")])).await;
+        }
+        let (_, record) = made(gateway, &theirs, &observation(patient, &[])).await;
+        seen.push(record["id"].as_str().unwrap().to_owned());
+    }
+    seen.sort();
+    let all = get(gateway, &theirs, "Observation?code=http://example.org/tests|marigold&_count=100").await;
+    assert_eq!(ids(&all.json()).len(), 9 + 22);
+    for ways in ["", "&_include=Observation:patient"] {
+        let question = format!("Observation?code=http://example.org/tests|marigold&_count=3{ways}");
+        let (mut pages, mut found) = (Vec::new(), Vec::new());
+        let mut next = Some(question);
+        while let Some(question) = next {
+            let page = get(gateway, &dana, &question).await.json();
+            let matches =
+                page["entry"].as_array().into_iter().flatten().filter(|e| e["search"]["mode"] == "match");
+            let own: Vec<_> = matches.map(|e| e["resource"]["id"].as_str().unwrap().to_owned()).collect();
+            let patients = ids(&page).into_iter().filter(|id| *id == patient).count();
+            assert_eq!(patients, usize::from(!ways.is_empty()), "{page}");
+            pages.push(own.len());
+            found.extend(own);
+            let link = page["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next");
+            next = link.map(|link| link["url"].as_str().unwrap().split_once("/fhir/").unwrap().1.to_owned());
+        }
+        found.sort();
+        assert_eq!((pages, &found), (vec![3, 3, 3], &seen), "{ways}");
+    }
+}
+
+#[tokio::test]
 async fn codes_that_tell_of_something_sensitive_keep_a_record_from_bills_and_research() {
     let gateway = &Gateway::demo("codes", &[]);
     let patient = gateway.panel("dana")[0];

@@ -382,3 +382,60 @@ proptest! {
         prop_assert_eq!(seen, along.intersection(&own).cloned().collect::<BTreeSet<_>>());
     }
 }
+
+/// Goes through pages as the gateway does, as full as the first one is, and returns what leaves, page by page.
+fn gathered(pages: &[Vec<Value>], size: usize) -> Vec<Vec<Value>> {
+    let bodies: Vec<String> = pages
+        .iter()
+        .map(|records| {
+            let entry: Vec<_> = records.iter().map(|record| json!({ "resource": record })).collect();
+            json!({"resourceType": "Bundle", "type": "searchset", "entry": entry}).to_string()
+        })
+        .collect();
+    let asked = Sought::Type("Observation".parse().unwrap(), Companions::None);
+    let (mut leaving, mut at, mut from) = (Vec::new(), 0, 0);
+    loop {
+        let mut page = Gathered::searchset();
+        let full = loop {
+            let Some(body) = bodies.get(at) else { break false };
+            let searchset = Searchset::parse(body.as_bytes(), asked, &bases()).unwrap();
+            let wanted = Wanted { from, room: size.saturating_sub(page.released) };
+            match searchset.gather(&mut page, wanted, &bases(), for_a) {
+                Progress::FullBefore(place) => {
+                    from = place;
+                    break true;
+                }
+                Progress::AllSeen => (at, from) = (at.saturating_add(1), 0),
+            }
+        };
+        let bundle: Value = serde_json::from_str(&page.into_bundle(LINKS).body).unwrap();
+        leaving.push(bundle["entry"].as_array().cloned().unwrap_or_default());
+        if !full {
+            return leaving;
+        }
+    }
+}
+
+proptest! {
+    /// What is withheld leaves no trace: the same pages leave as if it were not there.
+    #[test]
+    fn pages_are_as_full_as_if_nothing_were_withheld(
+        pages in prop::collection::vec(prop::collection::vec(any::<bool>(), 0..6), 1..8),
+        size in 1_usize..6,
+    ) {
+        let mut ids = 0_u32..;
+        let mut record = |own: &bool| {
+            observation(&ids.next().unwrap().to_string(), if *own { "a" } else { "b" })
+        };
+        let pages: Vec<Vec<Value>> =
+            pages.iter().map(|page| page.iter().map(&mut record).collect()).collect();
+        let own: Vec<Value> =
+            pages.iter().flatten().filter(|r| r["subject"]["reference"] == "Patient/a").cloned().collect();
+        let expected: Vec<Vec<Value>> = own.chunks(size).map(<[Value]>::to_vec).collect();
+        let left: Vec<Vec<Value>> = gathered(&pages, size)
+            .into_iter()
+            .map(|page| page.into_iter().map(|entry| entry["resource"].clone()).collect())
+            .collect();
+        prop_assert_eq!(left, if expected.is_empty() { vec![vec![]] } else { expected });
+    }
+}

@@ -1,14 +1,16 @@
 //! Answers that come page by page: what a search finds, what became of a record.
 //!
-//! What comes is decided on record by record. The upstream's link to its next page is given to the client under seal, good
-//! for this caller under these scopes and policies for a quarter of an hour.
+//! What comes is decided on record by record. Where some is withheld, the page is filled from the upstream's next ones, and
+//! a next page is offered only if there is something on it: neither how full a page is nor a link tells that there are
+//! records that nobody may see. The way on is given to the client under seal, good for this caller under these scopes and
+//! policies for a quarter of an hour.
 
 use std::collections::BTreeSet;
 
 use axum::body::Body;
 use bytes::Bytes;
 use chartgate_access::permit::{Allowed, Withheld};
-use chartgate_protocol::fhir::bundle::{Links, NextPage, Released};
+use chartgate_protocol::fhir::bundle::{Gathered, Links, NextPage, Progress, Released, Wanted};
 use chartgate_protocol::fhir::history::{History, HistoryOf};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::outcome::OperationOutcome;
@@ -37,6 +39,8 @@ pub(super) use link::{next_page, page_link};
 
 /// How many further pages are looked at for one request.
 pub(super) const PAGES_AT_ONCE: u32 = 50;
+/// A page that is longer than this, in bytes, is not filled up.
+const LONG: usize = 4 << 20;
 
 /// What records call it.
 fn action(listing: &Listing) -> &'static str {
@@ -82,49 +86,60 @@ impl Note {
 }
 
 impl Pages<'_> {
+    /// Releases a page with the link to the one after it, beginning with the upstream's first page.
+    pub(super) async fn release(&self, exchange: &mut Exchange<'_>, first: Withheld<Answer>) -> Answered {
+        self.release_from(exchange, first, Place::START).await
+    }
+
     /// Releases a page with the link to the one after it.
     ///
-    /// Where others' records are found too, a page on which all is withheld is passed over, and a next page is offered
-    /// only if there is something on it to release: else the link would tell that others' records exist.
-    pub(super) async fn release(&self, exchange: &mut Exchange<'_>, first: Withheld<Answer>) -> Answered {
+    /// It is as full as the upstream's first was, from as many pages as that takes. Where others' records are found too,
+    /// it ends before one that may leave, so that a link leads to something: else it would tell that they exist.
+    async fn release_from(
+        &self,
+        exchange: &mut Exchange<'_>,
+        first: Withheld<Answer>,
+        place: Place,
+    ) -> Answered {
         if let Listing::History(HistoryOf::Record(record)) = &self.listing
             && let Err(kept) = now::look(exchange, self.enforcer, self.permission(), record).await?
         {
             return Err(kept.refused(exchange));
         }
-        let mut page = self.looked_at(exchange, first).await?;
-        let mut decided = self.decide(exchange, &page, None)?;
+        let Place { mut page, mut from, mut size } = place;
+        let mut gathered = match &self.listing {
+            Listing::History(_) => Gathered::history(),
+            Listing::Search(..) | Listing::Everything(_) => Gathered::searchset(),
+        };
+        let mut came = self.looked_at(exchange, first).await?;
         let mut left = PAGES_AT_ONCE;
-        if self.finds == Finds::OthersToo {
-            while decided.released.released == 0
-                && let Some(after) = decided.next.take()
-            {
-                page = self.fetch(exchange, after, &mut left).await?;
-                decided = self.decide(exchange, &page, None)?;
+        let mut source: Option<Withheld<Bytes>> = None;
+        let next = loop {
+            let wanted = Wanted { from, room: room(size, &gathered) };
+            let Seen { found, progress, after } = self.gather(exchange, &came, wanted, &mut gathered)?;
+            size = size.or(Some(found).filter(|found| *found > 0));
+            if let (Progress::FullBefore(from), Some(page)) = (progress, &page) {
+                break Some((page.clone(), from));
             }
-            let mut next = decided.next.take();
-            while let Some(candidate) = next.take() {
-                let ahead = self.fetch(exchange, candidate.clone(), &mut left).await?;
-                let Decided { released, next: after } = self.decide(exchange, &ahead, None)?;
-                if released.released > 0 {
-                    next = Some(candidate);
-                    break;
-                }
-                next = after;
+            let Some(after) = after else { break None };
+            let is_enough = room(size, &gathered) == 0 && self.finds == Finds::WithinReach;
+            // That there are so many pages without anything to release is told where something was.
+            if is_enough || left == 0 && gathered.released > 0 {
+                break Some((after, 0));
             }
-            decided.next = next;
-        }
-        if let Some(next) = decided.next.take() {
-            // Written once more, with the link.
-            let link = self.seal(exchange, next)?;
-            decided = self.decide(exchange, &page, Some(&link))?;
-        }
-        let Decided { released, .. } = decided;
+            let ahead = self.fetch(exchange, after.clone(), &mut left).await?;
+            source = Some(longer(source, std::mem::replace(&mut came, ahead)));
+            (page, from) = (Some(after), 0);
+        };
+        let source = longer(source, came);
+        let size = size.unwrap_or(gathered.released);
+        let link = next.map(|(page, from)| self.seal(exchange, page, from, size)).transpose()?;
+        let released = gathered.into_bundle(Links { own: &self.own, next: link.as_deref() });
         // The history of a record of which nothing may be seen is that of one that never was.
         if released.released == 0 && matches!(self.listing, Listing::History(HistoryOf::Record(_))) {
             return Err(Refused::NotFound);
         }
-        Ok(finish(exchange, released, page.answer.map(|page| page.body)))
+        Ok(finish(exchange, released, source))
     }
 
     /// Looks at the records of a page as they are now, where it tells what they were.
@@ -178,8 +193,14 @@ impl Pages<'_> {
         self.looked_at(exchange, answer).await
     }
 
-    /// Decides on each record of a page and writes the bundle that leaves.
-    fn decide(&self, exchange: &Exchange<'_>, page: &Page, next: Option<&str>) -> Result<Decided, Refused> {
+    /// Decides on each record of a page and writes what leaves and has room.
+    fn gather(
+        &self,
+        exchange: &Exchange<'_>,
+        page: &Page,
+        wanted: Wanted,
+        gathered: &mut Gathered<Note>,
+    ) -> Result<Seen, Refused> {
         let answer = page.answer.inspect();
         match answer.status {
             StatusCode::OK => {}
@@ -192,60 +213,58 @@ impl Pages<'_> {
         }
         if answer.body.len() as u64 > IN_MEMORY {
             // Long enough that others should not wait for it on this thread.
-            return tokio::task::block_in_place(|| {
-                self.decide_here(exchange, &answer.body, &page.hidden, next)
-            });
+            return tokio::task::block_in_place(|| self.gather_here(exchange, page, wanted, gathered));
         }
-        self.decide_here(exchange, &answer.body, &page.hidden, next)
+        self.gather_here(exchange, page, wanted, gathered)
     }
 
-    fn decide_here(
+    fn gather_here(
         &self,
         exchange: &Exchange<'_>,
-        body: &[u8],
-        hidden: &BTreeSet<Reference>,
-        next: Option<&str>,
-    ) -> Result<Decided, Refused> {
+        page: &Page,
+        wanted: Wanted,
+        gathered: &mut Gathered<Note>,
+    ) -> Result<Seen, Refused> {
         let bases = &exchange.upstream.bases;
-        let links = Links { own: &self.own, next };
+        let body = &page.answer.inspect().body;
         let wrong = |_| Refused::Upstream(UpstreamFault::Wrong);
         let listed = self.permission();
         match &self.listing {
             Listing::Search(resource_type, companions, shape) => {
                 let sought = Sought::Type(*resource_type, *companions);
                 let searchset = Searchset::parse(body, sought, bases).map_err(wrong)?;
-                let after = searchset.next().cloned();
                 let searchset = match self.finds {
                     Finds::WithinReach => searchset,
                     // A total would be told only where no other's record was found.
                     Finds::OthersToo => searchset.without_total(),
                 };
+                let (found, after) = (searchset.found(), searchset.next().cloned());
                 // What comes along is read, not found.
-                let released = searchset.release(links, bases, |resource, found| match found {
+                let progress = searchset.gather(gathered, wanted, bases, |resource, found| match found {
                     Found::BySearch => self.disposition(exchange, listed, resource, shape),
                     Found::Alongside => self.disposition(exchange, Permission::Read, resource, &Shape::Whole),
                 });
-                Ok(Decided { released, next: after })
+                Ok(Seen { found, progress, after })
             }
             Listing::Everything(patient) => {
                 let searchset = Searchset::parse(body, Sought::Everything, bases).map_err(wrong)?;
-                let after = searchset.next().cloned();
-                let released = searchset.without_total().release(links, bases, |resource, _| {
+                let (found, after) = (searchset.found(), searchset.next().cloned());
+                let progress = searchset.without_total().gather(gathered, wanted, bases, |resource, _| {
                     self.disposition(exchange, listed, resource, &Shape::Whole)
                         .filter(|note| note.is_of(patient))
                 });
-                Ok(Decided { released, next: after })
+                Ok(Seen { found, progress, after })
             }
             Listing::History(of) => {
                 let history = History::parse(body, of, bases).map_err(wrong)?;
-                let after = history.next().cloned();
-                let released = history.release(links, bases, |resource| {
-                    if hidden.contains(resource.reference()) {
+                let (found, after) = (history.found(), history.next().cloned());
+                let progress = history.gather(gathered, wanted, bases, |resource| {
+                    if page.hidden.contains(resource.reference()) {
                         return Disposition::Withhold;
                     }
                     self.disposition(exchange, listed, resource, &Shape::Whole)
                 });
-                Ok(Decided { released, next: after })
+                Ok(Seen { found, progress, after })
             }
         }
     }
@@ -277,11 +296,45 @@ struct Page {
     hidden: BTreeSet<Reference>,
 }
 
-/// A page that was decided on.
-struct Decided {
-    released: Released<Note>,
+/// A page that was gone through.
+struct Seen {
+    /// How many records it has that were asked for.
+    found: usize,
+    progress: Progress,
     /// What comes after it.
-    next: Option<NextPage>,
+    after: Option<NextPage>,
+}
+
+/// Where a page begins that leaves.
+struct Place {
+    /// In which of the upstream's; none is what the question itself finds.
+    page: Option<NextPage>,
+    /// How many of its records were gone through already.
+    from: usize,
+    /// How many records a page has, once that is known.
+    size: Option<usize>,
+}
+
+impl Place {
+    const START: Self = Self { page: None, from: 0, size: None };
+}
+
+/// For how many more there is room.
+fn room(size: Option<usize>, gathered: &Gathered<Note>) -> usize {
+    if gathered.length() > LONG {
+        return 0;
+    }
+    size.map_or(usize::MAX, |size| size.saturating_sub(gathered.released))
+}
+
+/// The longer of two texts from which a page is gathered: the room of one is held, so that no request waits for a further one
+/// with many in its hands.
+fn longer(kept: Option<Withheld<Bytes>>, page: Page) -> Withheld<Bytes> {
+    let other = page.answer.map(|answer| answer.body);
+    match kept {
+        Some(kept) if kept.inspect().len() >= other.inspect().len() => kept,
+        Some(_) | None => other,
+    }
 }
 
 /// The answer to a search that can find nothing.

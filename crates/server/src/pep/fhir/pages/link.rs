@@ -10,7 +10,7 @@ use chartgate_values::Phi;
 use http::Method;
 use http::request::Parts as Head;
 
-use super::{Pages, action, address};
+use super::{Pages, Place, action, address};
 use crate::entropy::{SystemEntropy, digest_of};
 use crate::pep::authenticate::Authenticated;
 use crate::pep::enforce::Enforcer;
@@ -42,7 +42,7 @@ pub(in crate::pep::fhir) async fn next_page(
         .ok()
         .and_then(|sealed| exchange.gateway.paging.open(exchange.route.name.as_bytes(), &sealed).ok())
         .and_then(|text| PageLink::open(text.expose(), &holder, exchange.gateway.clock.now()).ok());
-    let Some(PageLink { listing, page, finds, .. }) = opened else {
+    let Some(PageLink { listing, page, from, size, finds, .. }) = opened else {
         return Err(Refused::PageLink);
     };
     let own = format!("{}?{PAGE}{sealed}", address(exchange, &listing));
@@ -56,15 +56,25 @@ pub(in crate::pep::fhir) async fn next_page(
     let allowed = pages.in_reach(page)?;
     exchange.record.decision.policies = allowed.policies().to_vec();
     let first = exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)?;
-    pages.release(exchange, first).await
+    let page = Some(allowed.action().clone());
+    pages.release_from(exchange, first, Place { page, from, size: Some(size) }).await
 }
 
 impl Pages<'_> {
-    pub(super) fn seal(&self, exchange: &Exchange<'_>, page: NextPage) -> Result<String, Refused> {
+    /// The link to a page.
+    pub(super) fn seal(
+        &self,
+        exchange: &Exchange<'_>,
+        page: NextPage,
+        from: usize,
+        size: usize,
+    ) -> Result<String, Refused> {
         let link = PageLink {
             holder: holder(exchange, self.authenticated),
             listing: self.listing.clone(),
             page,
+            from,
+            size,
             finds: self.finds,
             expires_at: exchange.gateway.clock.now().plus(PAGE_LIFE),
         };
@@ -84,11 +94,12 @@ fn holder(exchange: &Exchange<'_>, authenticated: &Authenticated) -> Holder {
     let scopes: Vec<&str> = caller.scopes.iter().map(String::as_str).collect();
     let context = caller.patient.as_ref().map_or("", |id| id.as_str());
     let emergency = caller.details.emergency.as_ref().map_or("", |emergency| emergency.id.as_str());
+    let purpose = caller.facts.purpose_of_use.as_deref().unwrap_or_default();
     Holder {
         route: exchange.route.name.clone(),
         subject: caller.facts.subject.to_string(),
         client_id: caller.facts.client_id.to_string(),
-        scope_digest: digest_of(format!("{} {context} {emergency}", scopes.join(" "))),
+        scope_digest: digest_of(format!("{} {context} {emergency} {purpose}", scopes.join(" "))),
         policy_revision: exchange.gateway.policies.current().revision().to_owned(),
     }
 }

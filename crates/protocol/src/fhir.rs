@@ -7,6 +7,7 @@
 
 pub mod base;
 pub mod batch;
+pub mod binary;
 pub mod bundle;
 pub mod content;
 mod elements;

@@ -31,11 +31,13 @@ use crate::oidc::logout::LogoutRequest;
 use crate::revocations::{RevocationsRequest, RevocationsVerifier};
 
 mod clients;
+mod content;
 mod fhir;
 mod launch;
 mod oidc;
 
 pub use clients::fuzz_client_metadata;
+pub use content::fuzz_fhir_content;
 pub use fhir::{
     fuzz_fhir_batch, fuzz_fhir_bundle, fuzz_fhir_mask, fuzz_fhir_patch, fuzz_fhir_url, fuzz_fhir_write,
     fuzz_smart_scope,

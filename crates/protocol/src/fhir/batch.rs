@@ -177,7 +177,8 @@ impl<'a> Entry<'a> {
             path: &path,
             query,
             form: None,
-            accept: None,
+            // What is in a Binary stands in a bundle as that resource.
+            accept: Some("application/fhir+json"),
             content_type: Some(match &*self.method {
                 "PATCH" => "application/json-patch+json",
                 _ => "application/fhir+json",
@@ -230,7 +231,7 @@ pub fn pending(entries: &[(&Entry<'_>, &Interaction)]) -> Result<Pending, BatchE
                 }
                 Some(record)
             }
-            Interaction::Read { .. } | Interaction::VRead { .. } => None,
+            Interaction::Read { .. } | Interaction::VRead { .. } | Interaction::Binary { .. } => None,
             Interaction::Capabilities
             | Interaction::Batch
             | Interaction::History { .. }

@@ -27,6 +27,102 @@ pub fn acceptable(accept: Option<&str>, format: Option<&str>) -> Result<(), NotA
     if offered { Ok(()) } else { Err(NotAcceptable) }
 }
 
+/// As what a Binary is wanted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wanted {
+    /// As a resource.
+    Resource,
+    /// As the content that it holds.
+    Content,
+}
+
+/// As what a client wants a Binary: as a resource if it says so by name, else as the content that it holds.
+/// HL7 FHIR 4.0.1, binary.html#rest.
+///
+/// # Errors
+/// [`NotAcceptable`], where it names nothing but other forms of the resource.
+pub fn wanted_of_binary(accept: Option<&str>, format: Option<&str>) -> Result<Wanted, NotAcceptable> {
+    let Some(accept) = accept.filter(|accept| format.is_none() && !accept.trim().is_empty()) else {
+        return match format {
+            Some(_) => acceptable(accept, format).map(|()| Wanted::Resource),
+            None => Ok(Wanted::Content),
+        };
+    };
+    let of_resource = |range: &&str| {
+        let (name, _) = media_type(range);
+        JSON.contains(&name.as_str())
+            || matches!(name.as_str(), "application/fhir+xml" | "application/fhir+turtle")
+    };
+    let (of_resource, others): (Vec<_>, Vec<_>) = accept.split(',').partition(of_resource);
+    if of_resource.into_iter().any(is_offered) {
+        return Ok(Wanted::Resource);
+    }
+    let positive = |range: &&str| {
+        let (name, mut parameters) = media_type(range);
+        name.contains('/')
+            && parameters.all(|one| !one.to_ascii_lowercase().starts_with("q=") || is_positive_weight(one))
+    };
+    if others.iter().any(positive) { Ok(Wanted::Content) } else { Err(NotAcceptable) }
+}
+
+/// What content says it is, in a form that can stand in a header: a type, and a character set where it has one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MediaType {
+    name: String,
+    charset: Option<String>,
+}
+
+impl MediaType {
+    /// Reads one. RFC 9110 section 8.3.1.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        let token = |text: &str| {
+            !text.is_empty()
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+        };
+        let (name, mut parameters) = media_type(text);
+        let (kind, subtype) = name.split_once('/')?;
+        if !token(kind) || !token(subtype) {
+            return None;
+        }
+        let charset = parameters.find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            let value = value.trim_matches('"');
+            (name.eq_ignore_ascii_case("charset") && token(value)).then(|| value.to_ascii_lowercase())
+        });
+        Some(Self { charset, name })
+    }
+
+    /// Whether browsers run what is of this type: pages, and images and stylesheets that are programs.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        const ACTIVE: [&str; 8] = [
+            "application/ecmascript",
+            "application/javascript",
+            "application/xhtml+xml",
+            "application/xslt+xml",
+            "image/svg+xml",
+            "text/ecmascript",
+            "text/html",
+            "text/javascript",
+        ];
+        ACTIVE.contains(&self.name.as_str())
+    }
+
+    /// The type without its parameters, in lower case.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl std::fmt::Display for MediaType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)?;
+        self.charset.as_ref().map_or(Ok(()), |charset| write!(f, "; charset={charset}"))
+    }
+}
+
 /// Checks that a body is FHIR JSON.
 ///
 /// # Errors
@@ -132,6 +228,39 @@ mod tests {
         for format in ["xml", "html", "", "JSONP", "application/fhir+xml", "ttl"] {
             assert_eq!(acceptable(Some("application/json"), Some(format)), Err(NotAcceptable), "{format}");
         }
+    }
+
+    #[test]
+    fn a_binary_is_its_content_unless_the_resource_is_named() {
+        let wanted = wanted_of_binary;
+        for accept in
+            ["application/fhir+json", "application/json", "application/pdf, application/fhir+json;q=0.1"]
+        {
+            assert_eq!(wanted(Some(accept), None), Ok(Wanted::Resource), "{accept}");
+        }
+        for accept in
+            ["", "*/*", "application/pdf", "text/html, */*;q=0.1", "application/fhir+json;q=0, image/png"]
+        {
+            assert_eq!(wanted(Some(accept), None), Ok(Wanted::Content), "{accept}");
+        }
+        assert_eq!(wanted(None, None), Ok(Wanted::Content));
+        assert_eq!(wanted(Some("application/pdf"), Some("json")), Ok(Wanted::Resource));
+        for accept in ["application/fhir+xml", "application/fhir+json;fhirVersion=5.0", "*/*;q=0", "pdf", ","]
+        {
+            assert_eq!(wanted(Some(accept), None), Err(NotAcceptable), "{accept}");
+        }
+        assert_eq!(wanted(None, Some("xml")), Err(NotAcceptable));
+    }
+
+    #[test]
+    fn a_media_type_can_stand_in_a_header_or_is_none() {
+        let read = |text: &str| MediaType::of(text).map(|read| read.to_string());
+        assert_eq!(read("Text/Plain; Charset=\"UTF-8\"; x=y").as_deref(), Some("text/plain; charset=utf-8"));
+        assert_eq!(read("application/hl7-cda+xml").as_deref(), Some("application/hl7-cda+xml"));
+        for text in ["", "pdf", "/", "a/", "a b/c", "a/b\r\nx: y", "a/b/c", "ä/b"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert_eq!(read("a/b; charset=x\r\ny").as_deref(), Some("a/b"));
     }
 
     #[test]

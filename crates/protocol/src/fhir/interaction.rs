@@ -9,7 +9,7 @@ mod place;
 
 use place::{Place, not_offered};
 
-use super::content;
+use super::content::{self, Wanted};
 use super::everything::EverythingQuery;
 use super::history::{HistoryOf, HistoryQuery};
 use super::name::{ResourceId, ResourceType, VersionId};
@@ -63,6 +63,15 @@ pub enum Interaction {
         id: ResourceId,
         /// Which version.
         version: VersionId,
+    },
+    /// Content, as it is or as it was.
+    Binary {
+        /// Its id.
+        id: ResourceId,
+        /// Which version, if not the present one.
+        version: Option<VersionId>,
+        /// As what.
+        wanted: Wanted,
     },
     /// What became of one record, or of all of a type.
     History {
@@ -166,6 +175,10 @@ impl Interaction {
                 content::is_fhir_json(request.content_type)?;
                 Self::Batch
             }
+            ("GET", Place::Instance(ResourceType::BINARY, id)) => return Self::binary(request, id, None),
+            ("GET", Place::Version(ResourceType::BINARY, id, version)) => {
+                return Self::binary(request, id, Some(version));
+            }
             ("GET", Place::Instance(resource_type, id)) => Self::Read { resource_type, id },
             ("GET", Place::Version(resource_type, id, version)) => Self::VRead { resource_type, id, version },
             ("GET", Place::History(of)) => {
@@ -219,10 +232,16 @@ impl Interaction {
         };
         let query = Form::parse_repeating(request.query)?;
         negotiate(request, &[&query])?;
-        match query.iter().find(|(name, _)| *name != "_format") {
-            Some((name, _)) => Err(SearchError::Parameter(ShownName::of(name)).into()),
-            None => Ok(interaction),
-        }
+        nothing_but_format(&query)?;
+        Ok(interaction)
+    }
+
+    /// A read of content, which alone is negotiated otherwise. binary.html#rest.
+    fn binary(request: &Request<'_>, id: ResourceId, version: Option<VersionId>) -> Result<Self, Refusal> {
+        let query = Form::parse_repeating(request.query)?;
+        let wanted = content::wanted_of_binary(request.accept, format(&[&query])?)?;
+        nothing_but_format(&query)?;
+        Ok(Self::Binary { id, version, wanted })
     }
 
     /// A write by criteria, which stand in the URL.
@@ -269,7 +288,7 @@ impl Interaction {
     pub fn permission(&self) -> Option<Permission> {
         match self {
             Self::Capabilities | Self::Batch => None,
-            Self::Read { .. } | Self::VRead { .. } => Some(Permission::Read),
+            Self::Read { .. } | Self::VRead { .. } | Self::Binary { .. } => Some(Permission::Read),
             Self::Everything { .. } | Self::History { of: HistoryOf::Record(_), .. } => {
                 Some(Permission::Read)
             }
@@ -297,6 +316,7 @@ impl Interaction {
             | Self::Delete { resource_type, .. } => Some(*resource_type),
             Self::Search { query, .. } | Self::Conditional { query, .. } => Some(query.resource_type()),
             Self::History { of, .. } => Some(of.resource_type()),
+            Self::Binary { .. } => Some(ResourceType::BINARY),
             Self::Everything { .. } => Some(ResourceType::PATIENT),
         }
     }
@@ -308,6 +328,7 @@ impl Interaction {
             Self::Capabilities
             | Self::Read { .. }
             | Self::VRead { .. }
+            | Self::Binary { .. }
             | Self::History { .. }
             | Self::Everything { .. } => "GET",
             Self::Search { method: SearchMethod::Get, .. } => "GET",
@@ -331,6 +352,8 @@ impl Interaction {
             | Self::Patch { resource_type, id, .. }
             | Self::Delete { resource_type, id, .. } => format!("/{resource_type}/{id}"),
             Self::VRead { resource_type, id, version } => format!("/{resource_type}/{id}/_history/{version}"),
+            Self::Binary { id, version: None, .. } => format!("/Binary/{id}"),
+            Self::Binary { id, version: Some(version), .. } => format!("/Binary/{id}/_history/{version}"),
             Self::Create { resource_type } => format!("/{resource_type}"),
             Self::Search { query, method: SearchMethod::Post } => {
                 format!("/{}/_search", query.resource_type())
@@ -356,13 +379,24 @@ impl Interaction {
 }
 
 fn negotiate(request: &Request<'_>, forms: &[&Form]) -> Result<(), Refusal> {
+    content::acceptable(request.accept, format(forms)?)?;
+    Ok(())
+}
+
+fn format<'f>(forms: &[&'f Form]) -> Result<Option<&'f str>, Refusal> {
     let mut formats = forms.iter().flat_map(|form| form.iter()).filter(|(name, _)| *name == "_format");
     let format = formats.next().map(|(_, value)| value);
-    if formats.next().is_some() {
-        return Err(SearchError::Repeated(ShownName::of("_format")).into());
+    match formats.next() {
+        Some(_) => Err(SearchError::Repeated(ShownName::of("_format")).into()),
+        None => Ok(format),
     }
-    content::acceptable(request.accept, format)?;
-    Ok(())
+}
+
+fn nothing_but_format(query: &Form) -> Result<(), Refusal> {
+    match query.iter().find(|(name, _)| *name != "_format") {
+        Some((name, _)) => Err(SearchError::Parameter(ShownName::of(name)).into()),
+        None => Ok(()),
+    }
 }
 
 /// The criteria of a conditional write.

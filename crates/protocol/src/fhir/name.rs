@@ -33,6 +33,10 @@ pub struct MalformedId;
 impl ResourceType {
     /// The type whose instances everything else is about.
     pub const PATIENT: Self = Self("Patient");
+    /// Content, which some record protects.
+    pub const BINARY: Self = Self("Binary");
+    /// What points to content.
+    pub const DOCUMENT_REFERENCE: Self = Self("DocumentReference");
 
     /// The name.
     #[must_use]

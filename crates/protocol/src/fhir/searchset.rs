@@ -143,6 +143,12 @@ impl<'a> Searchset<'a> {
         self.matches.len()
     }
 
+    /// Looks at each record that was found: none leaves.
+    pub fn each(&self, mut look: impl FnMut(&Resource<'a>)) {
+        let found = self.matches.iter().filter_map(|raw| Resource::read(raw));
+        found.filter(|resource| self.sought.is(resource)).for_each(|resource| look(&resource));
+    }
+
     /// Decides on each record and writes the bundle that leaves.
     pub fn release<N>(
         self,

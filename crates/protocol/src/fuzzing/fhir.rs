@@ -46,7 +46,17 @@ fn interaction(
         Some(_) => Some("application/x-www-form-urlencoded"),
         None => Some("application/fhir+json"),
     };
-    Interaction::parse(&Request { method, path, query, form: Some(form), content_type, ..Request::default() })
+    // As what a Binary is wanted is for the client to say, and goes no further.
+    let accept = Some("application/fhir+json");
+    Interaction::parse(&Request {
+        method,
+        path,
+        query,
+        form: Some(form),
+        content_type,
+        accept,
+        ..Request::default()
+    })
 }
 
 fn mine<'a>(resource: &Resource<'a>, bases: &BaseUrls) -> Disposition<'a, ()> {

@@ -195,6 +195,7 @@ fn any_mask_of_any_record() {
 #[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_patches() {
     run("fhir_patch", super::fuzz_fhir_patch);
+    run("fhir_content", super::fuzz_fhir_content);
 }
 
 #[test]

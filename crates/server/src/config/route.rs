@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chartgate_access::ids::Role;
+use chartgate_protocol::fhir::content::MediaType;
 use http::{Method, Uri};
 
 use super::section::{Reading, Section};
@@ -52,6 +53,8 @@ pub(crate) enum RouteKind {
     Fhir {
         /// Whether PUT may create.
         update_create: UpdateCreate,
+        /// As which media types the content of a Binary leaves by itself.
+        content_types: Vec<String>,
     },
     /// Plain HTTP, by rules.
     Http {
@@ -95,6 +98,20 @@ const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 const MAX_ANSWER: u64 = 64 << 20;
 const MAX_BODY: u64 = 8 << 20;
+const CONTENT_TYPES: [&str; 12] = [
+    "application/dicom",
+    "application/hl7-cda+xml",
+    "application/hl7-v3+xml",
+    "application/octet-stream",
+    "application/pdf",
+    "application/rtf",
+    "application/xml",
+    "image/jpeg",
+    "image/png",
+    "image/tiff",
+    "text/plain",
+    "text/xml",
+];
 
 impl Route {
     /// Whether FHIR scopes mean something here.
@@ -131,7 +148,8 @@ impl Route {
         let kind = match section.required_text(reading, "kind").as_deref() {
             Some("fhir") => {
                 let choices = [UpdateCreate::Off, UpdateCreate::On];
-                Some(RouteKind::Fhir { update_create: section.choice(reading, "update_create", choices) })
+                let update_create = section.choice(reading, "update_create", choices);
+                Some(RouteKind::Fhir { update_create, content_types: content_types(reading, &mut section) })
             }
             Some("http") => {
                 let rules = section.tables(reading, "allow");
@@ -176,6 +194,28 @@ impl Route {
             max_body,
         })
     }
+}
+
+/// As which media types content leaves by itself, and not within a resource.
+fn content_types(reading: &mut Reading<'_>, section: &mut Section) -> Vec<String> {
+    if !section.has("content_types") {
+        return CONTENT_TYPES.map(str::to_owned).into();
+    }
+    let line = section.line_of("content_types");
+    let listed = section.texts(reading, "content_types");
+    for text in &listed {
+        let name = MediaType::of(text).filter(|read| read.name() == text);
+        let problem = match name {
+            None => "is no media type in lower case, such as \"application/pdf\"",
+            // What a browser would run.
+            Some(read) if read.is_active() => {
+                "is one that browsers run; such content leaves within its resource alone"
+            }
+            Some(_) => continue,
+        };
+        reading.error(line, section.key("content_types"), format!("`{text}` {problem}"));
+    }
+    listed
 }
 
 /// A URL that we call: over TLS, or on this machine.

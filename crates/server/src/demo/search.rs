@@ -59,7 +59,7 @@ static PARAMETERS: [Parameter; 40] = [
     parameter("general-practitioner", Kind::Reference, &["generalPractitioner"]),
     parameter("participant", Kind::Reference, &["participant.individual", "participant.member"]),
     parameter("service-provider", Kind::Reference, &["serviceProvider"]),
-    parameter("location", Kind::Reference, &["location.location", "location"]),
+    parameter("location", Kind::Reference, &["location.location", "location", "content.attachment.url"]),
     parameter("has-member", Kind::Reference, &["hasMember"]),
     parameter("result", Kind::Reference, &["result"]),
     parameter("target", Kind::Reference, &["target"]),
@@ -285,10 +285,12 @@ impl Kind {
                 value.as_str().is_some_and(|text| text.to_lowercase().starts_with(&wanted.to_lowercase()))
             }
             Self::Date => value.as_str().is_some_and(|date| fits_date(date, wanted)),
-            Self::Reference => value
-                .get("reference")
-                .and_then(Value::as_str)
-                .is_some_and(|reference| reference == wanted || reference.rsplit('/').next() == Some(wanted)),
+            // Of documents `location` is a uri.
+            Self::Reference => {
+                value.get("reference").unwrap_or(value).as_str().is_some_and(|reference| {
+                    reference == wanted || reference.rsplit('/').next() == Some(wanted)
+                })
+            }
         }
     }
 }

@@ -78,10 +78,33 @@ impl<'a> Enforcer<'a> {
         resource_type: ResourceType,
         action: A,
     ) -> Result<Allowed<A>, TypeDenied> {
+        let ownership = ownership(resource_type);
+        self.in_reach_as(ownership, permission, resource_type, action)
+    }
+
+    /// Asks whether some content can be within reach, which is as much a patient's as the record that protects it.
+    ///
+    /// # Errors
+    /// [`TypeDenied`].
+    pub(super) fn content_in_reach<A>(
+        &self,
+        permission: Permission,
+        action: A,
+    ) -> Result<Allowed<A>, TypeDenied> {
+        self.in_reach_as(Ownership::Patients, permission, ResourceType::BINARY, action)
+    }
+
+    fn in_reach_as<A>(
+        &self,
+        ownership: Ownership,
+        permission: Permission,
+        resource_type: ResourceType,
+        action: A,
+    ) -> Result<Allowed<A>, TypeDenied> {
         if self.caller.reach(permission, resource_type.as_str(), Which::Any) == Reach::Nothing {
             return Err(TypeDenied::Scope);
         }
-        let relations: Vec<Relation> = self.relations_of(resource_type).collect();
+        let relations: Vec<Relation> = self.relations_of(ownership).collect();
         match self.ask(permission, resource_type, &relations) {
             Decision::Allow(allowance) => Ok(allowance.allow(action)),
             Decision::Deny(denial) => Err(TypeDenied::Policy(denial)),
@@ -135,7 +158,7 @@ impl<'a> Enforcer<'a> {
 
     /// What policy keeps from the caller of one record of a type or another.
     pub(super) fn masks(&self, permission: Permission, resource_type: ResourceType) -> Vec<Arc<Mask>> {
-        let relations = self.relations_of(resource_type);
+        let relations = self.relations_of(ownership(resource_type));
         relations.filter_map(|relation| self.mask(permission, resource_type, relation)).collect()
     }
 
@@ -228,9 +251,9 @@ impl<'a> Enforcer<'a> {
         Relation::find(belongs, self.own.as_ref(), &self.panel).in_emergency(belongs, self.emergency())
     }
 
-    /// How records of a type can stand to the caller.
-    fn relations_of(&self, resource_type: ResourceType) -> impl Iterator<Item = Relation> {
-        let (relations, in_emergency) = match ownership(resource_type) {
+    /// How records that are whose this says can stand to the caller.
+    fn relations_of(&self, ownership: Ownership) -> impl Iterator<Item = Relation> {
+        let (relations, in_emergency) = match ownership {
             Ownership::Nobodys => (Relation::OF_NOBODY, None),
             Ownership::Patients => (Relation::OF_PATIENTS, self.emergency().map(|_| Relation::Emergency)),
             Ownership::Unknown => (&[] as &[Relation], None),

@@ -1,6 +1,7 @@
 //! FHIR routes.
 
 mod batch;
+mod binary;
 mod capabilities;
 mod everything;
 mod history;

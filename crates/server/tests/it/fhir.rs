@@ -90,7 +90,7 @@ async fn what_is_not_understood_or_reaches_further_is_refused_with_an_outcome_an
         (400, format!("Encounter/{me}/Observation")),
         (404, format!("Observation/{other}-obs00")),
         (404, format!("Observation/{other}-obs00/_history/1")),
-        (403, "Binary/x".to_owned()),
+        (404, "Binary/x".to_owned()),
         (403, "Subscription".to_owned()),
     ];
     for (status, what) in expected {

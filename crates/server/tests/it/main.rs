@@ -8,6 +8,8 @@ mod apps;
 #[cfg(test)]
 mod back_channel_logout;
 #[cfg(test)]
+mod binary;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod chromium;

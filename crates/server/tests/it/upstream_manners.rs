@@ -118,7 +118,7 @@ fn attacks(me: &str, own: &str, other: &str) -> Vec<Attack> {
         ("batch of a search", 200, bundle("batch", "GET", "Observation?_count=1000")),
         ("transaction", 404, bundle("transaction", "GET", &format!("Patient/{other}"))),
         ("transaction that removes", 404, bundle("transaction", "DELETE", &others)),
-        ("binary", 403, get("Binary/x")),
+        ("binary", 404, get("Binary/x")),
         ("export", 400, get("Group/x/$export")),
         ("graphql", 400, get("$graphql?query=x")),
     ];

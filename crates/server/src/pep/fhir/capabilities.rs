@@ -18,6 +18,7 @@ use crate::pep::respond::{Refused, UpstreamFault};
 /// What the gateway offers of FHIR's interactions where the server behind it does.
 const OFFERED: [&str; 8] =
     ["read", "vread", "history-instance", "history-type", "search-type", "create", "update", "delete"];
+const OF_BINARY: [&str; 4] = ["read", "vread", "create", "update"];
 /// What a type says where the gateway applies patches: JSON Patch goes upstream as an update on condition of a version.
 const PATCH: &str = "patch";
 
@@ -103,8 +104,10 @@ fn resource(theirs: &Value) -> Option<Resource> {
     let mut codes: Vec<&str> = listed("interaction")
         .filter_map(|interaction| interaction.get("code")?.as_str())
         .filter(|code| OFFERED.contains(code))
+        // Content is found by what points to it.
+        .filter(|code| resource_type != ResourceType::BINARY || OF_BINARY.contains(code))
         .collect();
-    if codes.contains(&"update") {
+    if resource_type != ResourceType::BINARY && codes.contains(&"update") {
         codes.push(PATCH);
     }
     // A condition is a search of the gateway's, and then a write of a record that is named.

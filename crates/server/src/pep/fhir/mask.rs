@@ -120,9 +120,20 @@ pub(super) fn decide(
     resource_type: ResourceType,
     content: &Node<'_>,
 ) -> Result<Cleared<Option<Arc<Mask>>>, Kept> {
+    let membership = patients_of(content, &exchange.upstream.bases);
+    decide_as(exchange, enforcer, permission, resource_type, (content, &membership))
+}
+
+/// The same about content that is some patient's by what this says.
+pub(super) fn decide_as(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    resource_type: ResourceType,
+    (content, membership): (&Node<'_>, &Membership),
+) -> Result<Cleared<Option<Arc<Mask>>>, Kept> {
     let bases = &exchange.upstream.bases;
-    let membership = patients_of(content, bases);
-    let belongs = belongs(&membership);
+    let belongs = belongs(membership);
     let patients = match &belongs {
         Belongs::To(patients) => patients.iter().map(ToString::to_string).collect(),
         Belongs::ToNobody | Belongs::Unknown => Vec::new(),
@@ -135,7 +146,7 @@ pub(super) fn decide(
     match enforcer.is_patient_scoped(permission, resource_type, content) {
         Naming::OthersMayBeNamed => Ok(Cleared { patients, policies, view }),
         // Shared records belong to nobody; naming a patient in one is naming one besides.
-        Naming::OthersAreWithheld => match other_patients_named(content, &membership, bases) {
+        Naming::OthersAreWithheld => match other_patients_named(content, membership, bases) {
             Others::None => Ok(Cleared { patients, policies, view }),
             Others::Named => Err(Kept { patients, because: RecordDenied::OutsideScope }),
         },

@@ -25,6 +25,7 @@ pub(super) async fn serve(
         }
         Interaction::Capabilities
         | Interaction::Batch
+        | Interaction::Binary { .. }
         | Interaction::History { .. }
         | Interaction::Everything { .. }
         | Interaction::Conditional { .. }

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, header};
 use hyper::body::Incoming;
 
 use super::upstream::FhirUpstream;
-use super::{batch, capabilities, everything, history, large, mask, pages, read, search, write};
+use super::{batch, binary, capabilities, everything, history, large, mask, pages, read, search, write};
 use crate::net::body;
 use crate::net::origin::Origin;
 use crate::pep::authenticate::Authenticated;
@@ -105,6 +105,7 @@ impl Exchange<'_> {
             Interaction::Read { .. } | Interaction::VRead { .. } => {
                 read::serve(self, enforcer, interaction).await
             }
+            Interaction::Binary { .. } => Box::pin(binary::serve(self, enforcer, interaction)).await,
             Interaction::History { of, query } => {
                 Box::pin(history::serve(self, authenticated, enforcer, of, query)).await
             }
@@ -136,6 +137,10 @@ impl Exchange<'_> {
             Interaction::Read { resource_type, id } => ("read", Some(format!("{resource_type}/{id}"))),
             Interaction::VRead { resource_type, id, version } => {
                 ("vread", Some(format!("{resource_type}/{id}/_history/{version}")))
+            }
+            Interaction::Binary { id, version: None, .. } => ("read", Some(format!("Binary/{id}"))),
+            Interaction::Binary { id, version: Some(version), .. } => {
+                ("vread", Some(format!("Binary/{id}/_history/{version}")))
             }
             Interaction::History { of, .. } => ("history", Some(format!("{of}/_history"))),
             Interaction::Everything { patient, .. } => {

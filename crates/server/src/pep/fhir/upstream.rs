@@ -11,9 +11,10 @@ use chartgate_access::ids::PatientId;
 use chartgate_access::permit::{Allowed, Permit, Withheld};
 use chartgate_protocol::fhir::base::BaseUrls;
 use chartgate_protocol::fhir::batch::transaction::{self, WriteInTransaction};
+use chartgate_protocol::fhir::binary::search_for_pointers;
 use chartgate_protocol::fhir::bundle::NextPage;
 use chartgate_protocol::fhir::interaction::Interaction;
-use chartgate_protocol::fhir::name::VersionId;
+use chartgate_protocol::fhir::name::{ResourceId, VersionId};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::search::SearchQuery;
 
@@ -145,6 +146,19 @@ impl FhirUpstream {
         record: &Reference,
     ) -> Result<Withheld<Answer>, UpstreamFault> {
         Ok(allowed.withhold(self.call("GET", &format!("/{record}"), None).await?))
+    }
+
+    /// What points to some content, for the decision whether it may be read.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`].
+    pub(super) async fn pointers(
+        &self,
+        allowed: &Allowed<Interaction>,
+        binary: &ResourceId,
+    ) -> Result<Withheld<Answer>, UpstreamFault> {
+        let search = search_for_pointers(binary, &self.bases);
+        Ok(allowed.withhold(self.call("GET", &search, None).await?))
     }
 
     /// Carries a write out: its intent is durable.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chartgate_access::permit::{Allowed, Withheld};
+use chartgate_protocol::fhir::binary::binaries_in;
 use chartgate_protocol::fhir::interaction::Interaction;
 use chartgate_protocol::fhir::labels::labels_said;
 use chartgate_protocol::fhir::mask::Mask;
@@ -20,11 +21,13 @@ use chartgate_values::Phi;
 use http::StatusCode;
 
 mod answer;
+mod binary;
 mod condition;
 mod patch;
 
 pub(super) use answer::finish;
 
+use super::binary::may_point_to;
 use super::mask::{self, Cleared, decide, in_reach, kept_of};
 use super::session::{Answered, Exchange};
 use super::upstream::{Answer, Change};
@@ -90,9 +93,13 @@ pub(super) async fn prepare(
     };
     let writing = Writing { exchange, enforcer, pending };
     match &interaction {
+        Interaction::Create { resource_type: ResourceType::BINARY }
+        | Interaction::Update { resource_type: ResourceType::BINARY, .. } => {
+            Box::pin(binary::prepare(writing, interaction, content)).await
+        }
         Interaction::Create { resource_type } => {
             let resource_type = *resource_type;
-            writing.create(interaction, resource_type, content)
+            writing.create(interaction, resource_type, content).await
         }
         Interaction::Update { resource_type, id, if_match } => {
             let (record, seen) = (named(resource_type, id), if_match.clone());
@@ -110,6 +117,7 @@ pub(super) async fn prepare(
         | Interaction::Batch
         | Interaction::Read { .. }
         | Interaction::VRead { .. }
+        | Interaction::Binary { .. }
         | Interaction::History { .. }
         | Interaction::Everything { .. }
         | Interaction::Conditional { .. }
@@ -125,7 +133,7 @@ struct Writing<'w, 'e> {
 }
 
 impl Writing<'_, '_> {
-    fn create(
+    async fn create(
         self,
         interaction: Interaction,
         resource_type: ResourceType,
@@ -135,6 +143,7 @@ impl Writing<'_, '_> {
         let allowed = in_reach(enforcer, Permission::Create, resource_type, interaction)?;
         let draft = Draft::of_create(content, resource_type).map_err(Refused::Draft)?.among(pending);
         let cleared = clear_draft(exchange, enforcer, Permission::Create, resource_type, &draft)?;
+        points_within_reach(exchange, enforcer, None, &draft).await?;
         note(exchange, &cleared);
         let leaves = Leaves::New(resource_type, StatusCode::CREATED);
         Ok(prepared(exchange, allowed, leaves, Some(&draft), None))
@@ -162,10 +171,12 @@ impl Writing<'_, '_> {
                 let stored = stored_record(&stored, &record)?;
                 is_seen(exchange, enforcer, Permission::Update, &stored)?;
                 keeps_labels(&stored, &draft)?;
+                points_within_reach(exchange, enforcer, Some(&stored), &draft).await?;
                 Some(version)
             }
             Before::Absent => {
                 may_create(exchange, enforcer, resource_type, &draft)?;
+                points_within_reach(exchange, enforcer, None, &draft).await?;
                 // If-Match is false where there is nothing, RFC 9110 section 13.1.1; and where there is something that the
                 // caller may not see it is not tried, so that what is said is the same.
                 if had {
@@ -276,9 +287,28 @@ fn keeps_labels(stored: &Resource<'_>, draft: &Draft) -> Result<(), Refused> {
     }
 }
 
+/// A record opens the content that it points to, so nobody points to what they may not read.
+async fn points_within_reach(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    stored: Option<&Resource<'_>>,
+    draft: &Draft,
+) -> Result<(), Refused> {
+    let bases = &exchange.upstream.bases;
+    let mut new = binaries_in(draft.value(), bases);
+    if let Some(stored) = stored.filter(|_| !new.is_empty()) {
+        let already = binaries_in(stored.value(), bases);
+        new.retain(|binary| !already.contains(binary));
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
+    Box::pin(may_point_to(exchange, enforcer, new)).await
+}
+
 fn update_create(exchange: &Exchange<'_>) -> UpdateCreate {
     match &exchange.route.kind {
-        RouteKind::Fhir { update_create } => *update_create,
+        RouteKind::Fhir { update_create, .. } => *update_create,
         RouteKind::Http { .. } => UpdateCreate::Off,
     }
 }

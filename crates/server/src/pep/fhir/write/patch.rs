@@ -11,7 +11,9 @@ use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::smart::scope::Permission;
 use http::StatusCode;
 
-use super::{Before, Leaves, Prepared, Writing, before, clear_draft, keeps_labels, note, prepared};
+use super::{
+    Before, Leaves, Prepared, Writing, before, clear_draft, keeps_labels, note, points_within_reach, prepared,
+};
 use crate::pep::fhir::mask::in_reach;
 use crate::pep::fhir::mask::kept_of;
 use crate::pep::respond::{Refused, UpstreamFault};
@@ -41,6 +43,7 @@ pub(super) async fn prepare(
     let room = usize::try_from(exchange.route.max_body).unwrap_or(usize::MAX);
     let draft = patch.apply(&resource, room).map_err(Refused::Patch)?.among(pending);
     keeps_labels(&resource, &draft)?;
+    points_within_reach(exchange, enforcer, Some(&resource), &draft).await?;
     for permission in both {
         let cleared = clear_draft(exchange, enforcer, permission, resource_type, &draft)?;
         note(exchange, &cleared);

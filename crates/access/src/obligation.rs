@@ -39,6 +39,19 @@ impl Obligations {
         Ok(())
     }
 
+    /// Why a policy beside these cannot be in force: what a mask leaves of a record is looked up before the record is found, so
+    /// what permits more of some records for their labels would not be known.
+    pub(crate) fn conflict(&self, policy: &Policy) -> Option<String> {
+        let permits_by_labels =
+            policy.effect() == Effect::Permit && policy.to_string().contains("labels") && !self.0.is_empty();
+        permits_by_labels.then(|| {
+            format!(
+                "policy `{}`: a permit cannot ask for labels where another has a @mask; use a forbid with `unless`",
+                policy.id()
+            )
+        })
+    }
+
     /// What all of these policies together let be seen, each of which is enough by itself.
     pub(crate) fn of(&self, policies: &[String]) -> Option<Arc<Mask>> {
         let masks: Vec<Mask> = policies.iter().map(|id| self.0.get(id).cloned()).collect::<Option<_>>()?;

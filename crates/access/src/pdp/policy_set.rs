@@ -53,6 +53,8 @@ impl Policies {
                 Err(e) => errors.push(error(file, one_line(&format!("does not parse: {e}")))),
             }
         }
+        let conflicts = set.policies().filter_map(|policy| obligations.conflict(policy));
+        errors.extend(conflicts.map(|problem| PolicyError { file: "policies".to_owned(), problem }));
         let result = Validator::new(parsed_schema.clone()).validate(&set, ValidationMode::Strict);
         for e in result.validation_errors() {
             errors.push(PolicyError {

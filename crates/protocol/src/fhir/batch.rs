@@ -68,10 +68,8 @@ pub enum BatchError {
     /// http.html#trules: a record is written once.
     #[error("two entries are about the same record, or have the same fullUrl")]
     Twice,
-    /// What finds records is not part of a transaction here.
-    #[error(
-        "a transaction takes create, update, patch, delete, read and vread, each of a record that it names"
-    )]
+    /// http.html#transaction.
+    #[error("a transaction takes no batch within it, and does not ask what the service can do")]
     NotInTransaction,
 }
 
@@ -208,18 +206,35 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// What the entries of a transaction are called by one another.
+/// What is to be done for an entry of a transaction, once its conditions were looked at.
+pub enum Planned<'a> {
+    /// What it asks for, of a record that is named or of those that are found.
+    Asked(&'a Interaction),
+    /// Nothing: what it was to create is there.
+    There(&'a Reference),
+}
+
+/// What the entries of a transaction are called by one another. Each has its name, if it has one.
 ///
 /// # Errors
-/// [`BatchError`] if two are about one record, or one finds records.
-pub fn pending(entries: &[(&Entry<'_>, &Interaction)]) -> Result<Pending, BatchError> {
+/// [`BatchError`] if two are about one record, or one is none of a transaction.
+pub fn pending(entries: &[(Option<&str>, Planned<'_>)]) -> Result<Pending, BatchError> {
     let mut pending = Pending::default();
     let mut written = BTreeSet::new();
-    for (entry, interaction) in entries {
+    for (name, planned) in entries {
+        let interaction = match planned {
+            Planned::Asked(interaction) => interaction,
+            Planned::There(record) => {
+                if let Some(name) = name {
+                    pending.add_there(name, (*record).clone());
+                }
+                continue;
+            }
+        };
         let record = match interaction {
             Interaction::Create { resource_type: ResourceType::PATIENT } => None,
             Interaction::Create { resource_type } => {
-                let id = entry.name.as_deref().and_then(|name| name.rsplit(':').next()?.parse().ok());
+                let id = name.and_then(|name| name.rsplit(':').next()?.parse().ok());
                 id.map(|id| Reference { resource_type: *resource_type, id })
             }
             Interaction::Update { resource_type, id, .. }
@@ -231,15 +246,17 @@ pub fn pending(entries: &[(&Entry<'_>, &Interaction)]) -> Result<Pending, BatchE
                 }
                 Some(record)
             }
-            Interaction::Read { .. } | Interaction::VRead { .. } | Interaction::Binary { .. } => None,
-            Interaction::Capabilities
-            | Interaction::Batch
+            Interaction::Read { .. }
+            | Interaction::VRead { .. }
+            | Interaction::Binary { .. }
             | Interaction::History { .. }
             | Interaction::Everything { .. }
-            | Interaction::Conditional { .. }
-            | Interaction::Search { .. } => return Err(BatchError::NotInTransaction),
+            | Interaction::Search { .. } => None,
+            Interaction::Capabilities | Interaction::Batch | Interaction::Conditional { .. } => {
+                return Err(BatchError::NotInTransaction);
+            }
         };
-        if let (Some(name), Some(record)) = (&entry.name, record) {
+        if let (Some(name), Some(record)) = (name, record) {
             pending.add(name, record);
         }
     }

@@ -49,7 +49,7 @@ pub struct Gathered<N> {
     text: Vec<u8>,
     entries: usize,
     pages: usize,
-    pub(super) total: Option<u64>,
+    total: Option<u64>,
     /// What came along so far: it comes once.
     along: HashSet<Reference>,
     /// How many records were asked for and are in it.
@@ -139,7 +139,20 @@ impl<N> Gathered<N> {
 
     /// The bundle, with its links.
     #[must_use]
-    pub fn into_bundle(mut self, links: Links<'_>) -> Released<N> {
+    pub fn into_bundle(self, links: Links<'_>) -> Released<N> {
+        let is_all = self.withheld == 0 && self.dropped == 0 && links.next.is_none();
+        let counted = u64::try_from(self.released).ok();
+        let total = self.total.filter(|total| is_all && Some(*total) == counted);
+        self.ended(links, total)
+    }
+
+    /// The bundle that tells how many records there are.
+    #[must_use]
+    pub fn into_count(self, own: &str, total: u64) -> Released<N> {
+        self.ended(Links { own, next: None }, Some(total))
+    }
+
+    fn ended(mut self, links: Links<'_>, total: Option<u64>) -> Released<N> {
         #[derive(Serialize)]
         struct Link<'a> {
             relation: &'static str,
@@ -149,9 +162,7 @@ impl<N> Gathered<N> {
         if self.entries > 0 {
             self.text.push(b']');
         }
-        let is_all = self.withheld == 0 && self.dropped == 0 && links.next.is_none();
-        let counted = u64::try_from(self.released).ok();
-        if let Some(total) = self.total.filter(|total| is_all && Some(*total) == counted) {
+        if let Some(total) = total {
             self.text.extend_from_slice(format!(r#","total":{total}"#).as_bytes());
         }
         let next = links.next.map(|url| Link { relation: "next", url });

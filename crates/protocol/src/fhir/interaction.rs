@@ -303,6 +303,26 @@ impl Interaction {
         }
     }
 
+    /// Whether it changes a record.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::Capabilities
+            | Self::Batch
+            | Self::Read { .. }
+            | Self::VRead { .. }
+            | Self::Binary { .. }
+            | Self::History { .. }
+            | Self::Everything { .. }
+            | Self::Search { .. } => false,
+            Self::Create { .. }
+            | Self::Update { .. }
+            | Self::Conditional { .. }
+            | Self::Patch { .. }
+            | Self::Delete { .. } => true,
+        }
+    }
+
     /// The type that is asked for.
     #[must_use]
     pub fn resource_type(&self) -> Option<ResourceType> {

@@ -1,8 +1,8 @@
 //! Search of one type, by a list of what is allowed. HL7 FHIR 4.0.1, search.html.
 //!
 //! Every parameter is either one of R4's own for the type, with a value of its kind, or the search is refused: a
-//! parameter that the upstream would ignore asks for more than the client meant, and a count tells of records that
-//! nobody checked. Chains are read here, and are for whoever may find all that is on their way ([`SearchQuery::ways`]).
+//! parameter that the upstream would ignore asks for more than the client meant, and the upstream's counts tell of records
+//! that nobody checked. Chains are read here, and are for whoever may find all that is on their way ([`SearchQuery::ways`]).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -100,6 +100,8 @@ impl SearchQuery {
         for (name, value) in url.iter().chain(body.iter()) {
             match name {
                 "_format" => {}
+                // search.html#count
+                "_count" if value == "0" => query.read_shape("_summary", "count")?,
                 "_count" => query.count = Some(read_count(query.count, value)?),
                 "_sort" => query.read_sort(value)?,
                 "_summary" | "_elements" => query.read_shape(name, value)?,
@@ -215,7 +217,7 @@ impl SearchQuery {
     /// The search as the client asked it, written anew.
     #[must_use]
     pub fn asked(&self) -> Form {
-        let mut form = self.to_form();
+        let mut form = Self { shape: Shape::Whole, ..self.clone() }.to_form();
         if let Some((name, value)) = self.shape.field() {
             form.push(name, &value);
         }
@@ -236,10 +238,22 @@ impl SearchQuery {
             let keys: Vec<_> = self.sort.iter().map(ToString::to_string).collect();
             form.push("_sort", &keys.join(","));
         }
-        if let Some(count) = self.count {
+        // The upstream's own count would count what is withheld, so that all are looked at, many at a time.
+        let count = if self.shape == Shape::Count { Some(MAX_COUNT) } else { self.count };
+        if let Some(count) = count {
             form.push("_count", &count.to_string());
         }
         form
+    }
+
+    /// The same for all ways to write the same criteria in another order.
+    #[must_use]
+    pub fn in_one_order(&self) -> (ResourceType, Vec<String>) {
+        let one = |criterion: &Criterion| format!("{}={}", criterion.field(), criterion.values.expose());
+        let mut criteria: Vec<String> = self.criteria.iter().map(one).collect();
+        criteria.sort_unstable();
+        criteria.dedup();
+        (self.resource_type, criteria)
     }
 
     /// The search as a path below a base, and a query.
@@ -357,7 +371,7 @@ impl fmt::Display for SortKey {
     }
 }
 
-/// The size of a page, which is asked for once. A count of nought asks for nothing but the total, which is not for everybody.
+/// The size of a page, which is asked for once.
 pub(super) fn read_count(there: Option<u16>, value: &str) -> Result<u16, SearchError> {
     let fault = || SearchError::Value(ShownName::of("_count"));
     if there.is_some() {

@@ -90,11 +90,10 @@ impl<N> Released<N> {
             search: Search { mode: "outcome" },
         });
         let mut gathered = Gathered::searchset();
-        gathered.total = Some(0);
         if let Some(entry) = entry {
             gathered.push(&entry);
         }
-        gathered.into_bundle(Links { own, next: None })
+        gathered.into_count(own, 0)
     }
 }
 

@@ -30,15 +30,18 @@ pub enum Shape {
     Text,
     /// All but the narrative.
     Data,
+    /// None: how many there are is all that is wanted.
+    Count,
 }
 
 impl Shape {
-    /// Reads `_summary`; a count alone is not offered.
+    /// Reads `_summary`.
     pub(super) fn read_summary(value: &str) -> Option<Self> {
         Some(match value {
             "true" => Self::Summary,
             "text" => Self::Text,
             "data" => Self::Data,
+            "count" => Self::Count,
             "false" => Self::Whole,
             _ => return None,
         })
@@ -60,6 +63,7 @@ impl Shape {
             Self::Summary => ("_summary", "true".to_owned()),
             Self::Text => ("_summary", "text".to_owned()),
             Self::Data => ("_summary", "data".to_owned()),
+            Self::Count => ("_summary", "count".to_owned()),
         })
     }
 
@@ -97,6 +101,7 @@ impl Shape {
             Self::Summary => element.is_needed || element.is_summary,
             Self::Text => element.is_needed || element.name == "text",
             Self::Data => element.name != "text",
+            Self::Count => false,
         }
     }
 }
@@ -179,7 +184,7 @@ mod tests {
         {
             assert_eq!(Shape::read_elements("Observation".parse().unwrap(), value), None, "{value}");
         }
-        for value in ["count", "", "TRUE"] {
+        for value in ["counts", "", "TRUE"] {
             assert_eq!(Shape::read_summary(value), None, "{value}");
         }
     }

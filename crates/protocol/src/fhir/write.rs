@@ -1,7 +1,5 @@
 //! The body of a create or an update. HL7 FHIR 4.0.1, http.html#create and #update.
 
-use std::collections::BTreeMap;
-
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -10,6 +8,12 @@ use super::outcome::{IssueType, OperationOutcome};
 use super::reference::Reference;
 use super::resource::MAX_DEPTH;
 use crate::json::{self, JsonError, Node, Object};
+
+mod pending;
+mod returns;
+
+pub use pending::Pending;
+pub use returns::Returns;
 
 /// A resource that a client wants to have stored. It has no `Debug`, for it is PHI from end to end.
 pub struct Draft {
@@ -112,12 +116,13 @@ impl Draft {
         Ok(Self { value, text })
     }
 
-    /// The same among records that are written along with it: where it refers to one of them, it is decided on as what
-    /// that will be. What goes upstream stays as it is.
+    /// The same among the records of its transaction: where it refers to one of them, it is decided on as what that will
+    /// be. What goes upstream refers to those by their names still, and by their own to those that are there.
     #[must_use]
     pub fn among(mut self, pending: &Pending) -> Self {
-        if !pending.0.is_empty() {
-            pending.resolve(&mut self.value);
+        pending.resolve(&mut self.value);
+        if let Some(text) = pending.rewritten(&self.text) {
+            self.text = text;
         }
         self
     }
@@ -132,41 +137,6 @@ impl Draft {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
-    }
-}
-
-/// Records that one transaction writes, by the names that its entries have for them (`urn:uuid:…`): what a reference to
-/// one proves. http.html#trules.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Pending(BTreeMap<String, Reference>);
-
-impl Pending {
-    /// Adds a record that is written under a name.
-    ///
-    /// An id is given to a new record when it is stored, so here it stands for nobody's: a new record of any type but
-    /// Patient, whose id is of no matter. A new Patient is somebody of whom nothing is known: a reference to one proves
-    /// nothing, and such a record is never added.
-    pub fn add(&mut self, name: &str, record: Reference) {
-        self.0.insert(name.to_owned(), record);
-    }
-
-    fn resolve(&self, value: &mut Node<'static>) {
-        match value {
-            Node::Object(members) => {
-                for (name, value) in members.iter_mut() {
-                    match value {
-                        Node::Text(text) if name == "reference" => {
-                            if let Some(record) = self.0.get(text.as_ref()) {
-                                *text = record.to_string().into();
-                            }
-                        }
-                        value => self.resolve(value),
-                    }
-                }
-            }
-            Node::Array(items) => items.iter_mut().for_each(|item| self.resolve(item)),
-            Node::Null | Node::Bool(_) | Node::Number | Node::Text(_) => {}
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What clients ask of FHIR routes, and what upstreams answer.
 
 use crate::fhir::base::BaseUrls;
-use crate::fhir::batch::{self, Batch, transaction};
+use crate::fhir::batch::{self, Batch, Planned, transaction};
 use crate::fhir::bundle::Links;
 use crate::fhir::history::{History, HistoryOf};
 use crate::fhir::interaction::{Interaction, Request};
@@ -129,7 +129,8 @@ pub fn fuzz_fhir_batch(data: &[u8]) {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/?&=%".contains(&b);
         assert!(url.bytes().all(plain) && !url.contains("/../") && !url.contains("//"), "one reading: {url}");
     }
-    let entries: Vec<_> = asked.iter().map(|(entry, interaction)| (*entry, interaction)).collect();
+    let entries: Vec<_> =
+        asked.iter().map(|(entry, interaction)| (entry.name(), Planned::Asked(interaction))).collect();
     let Ok(pending) = batch::pending(&entries) else { return };
     for (entry, interaction) in &asked {
         let Interaction::Create { resource_type } = interaction else { continue };

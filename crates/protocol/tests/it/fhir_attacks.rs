@@ -204,8 +204,13 @@ fn order_by_a_chain() {
 
 #[test]
 fn count_without_records() {
-    assert_eq!(refused("GET", "/Observation?_summary=count"), 400);
-    assert_eq!(refused("GET", "/Observation?_count=0"), 400);
+    // What the upstream counts is never asked for: records are, and those that may be seen are counted here.
+    for query in ["_summary=count", "_count=0", "_count=5&_summary=count"] {
+        let request = Request { method: "GET", path: "/Observation", query, ..Request::default() };
+        let asked = Interaction::parse(&request).unwrap();
+        assert_eq!(asked.upstream_path_and_query(), "/Observation?_count=1000", "{query}");
+    }
+    assert_eq!(refused("GET", "/Observation?_summary=count&_count=0"), 400);
 }
 
 #[test]

@@ -126,6 +126,20 @@ impl<'a> Enforcer<'a> {
         if self.caller.reaches(permission, resource_type.as_str(), belongs, which) == Within::No {
             return Err(RecordDenied::OutsideScope);
         }
+        self.permitted(permission, resource_type, belongs, content).map_err(RecordDenied::Policy)
+    }
+
+    /// Asks policy alone about one record, whatever the scopes are.
+    ///
+    /// # Errors
+    /// [`Denial`].
+    pub(super) fn permitted(
+        &self,
+        permission: Permission,
+        resource_type: ResourceType,
+        belongs: &Belongs,
+        content: &Node<'_>,
+    ) -> Result<Granted, Denial> {
         let relation = self.relation(belongs);
         // What belongs to nobody is in every directory: labels are of what is some patient's.
         let labels = match belongs {
@@ -133,27 +147,15 @@ impl<'a> Enforcer<'a> {
             Belongs::To(_) | Belongs::Unknown => labels_of(content),
         };
         if labels.len() > MOST_LABELS {
-            let denial = Denial { policies: Vec::new(), reason: DenyReason::PolicyError };
-            return Err(RecordDenied::Policy(denial));
+            return Err(Denial { policies: Vec::new(), reason: DenyReason::PolicyError });
         }
         let action = record_action(permission);
         match self.advice.ask(&self.account, action, resource_type, &[relation], &labels) {
             Decision::Allow(allowance) => {
                 Ok(Granted { policies: allowance.policies().to_vec(), mask: allowance.mask().cloned() })
             }
-            Decision::Deny(denial) => Err(RecordDenied::Policy(denial)),
+            Decision::Deny(denial) => Err(denial),
         }
-    }
-
-    /// What policy keeps from the caller of records that stand so to them, whatever their scopes are.
-    pub(super) fn mask_of(
-        &self,
-        permission: Permission,
-        resource_type: ResourceType,
-        belongs: &Belongs,
-    ) -> Option<Arc<Mask>> {
-        let relation = self.relation(belongs);
-        self.mask(permission, resource_type, relation)
     }
 
     /// What policy keeps from the caller of one record of a type or another.

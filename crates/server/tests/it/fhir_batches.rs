@@ -195,7 +195,8 @@ async fn a_transaction_is_done_as_a_whole_or_not_at_all() {
             observation["subject"]["reference"] = json!("urn:uuid:2");
             with("POST", "Observation", &observation)
         }),
-        ("a search", 400, entry("GET", &format!("Observation?patient={mine}"))),
+        ("what the service can do", 400, entry("GET", "metadata")),
+        ("a search by what is not offered", 400, entry("GET", "Observation?_filter=x")),
         ("a path with steps", 400, entry("GET", &format!("../Patient/{mine}"))),
         ("a conditional reference", 400, {
             let mut observation = observation(mine);
@@ -228,9 +229,11 @@ async fn a_transaction_is_done_as_a_whole_or_not_at_all() {
         patch["request"]["ifMatch"] = json!("W/\"1\"");
         patch
     };
-    let done = post(gateway, &token, "transaction", &[patch, entry("GET", &own)]).await;
-    assert_eq!(statuses(&done), [200, 200], "{}", done.text());
-    assert_eq!(done.json()["entry"][1]["resource"]["status"], "corrected", "reads come after writes");
+    let search = entry("GET", &format!("Observation?patient={mine}&status=corrected"));
+    let done = post(gateway, &token, "transaction", &[search, patch, entry("GET", &own)]).await;
+    assert_eq!(statuses(&done), [200, 200, 200], "{}", done.text());
+    assert_eq!(done.json()["entry"][2]["resource"]["status"], "corrected", "reads come after writes");
+    assert_eq!(done.json()["entry"][0]["resource"]["entry"][0]["resource"]["id"], member["id"]);
 
     let records = gateway.audit(&[]);
     for batch in records.iter().filter(|record| record["event"] == "batch") {
@@ -246,6 +249,125 @@ async fn a_transaction_is_done_as_a_whole_or_not_at_all() {
     let refused =
         records.iter().filter(|record| record["decision"]["reason"] == "transaction-refused").count();
     assert!(refused > 20, "{refused}");
+}
+
+fn identified(patient: &str, identifier: &str) -> Value {
+    let mut observation = observation(patient);
+    observation["identifier"] = json!([{ "system": "urn:x", "value": identifier }]);
+    observation
+}
+
+#[tokio::test]
+async fn the_entries_of_a_transaction_go_by_conditions_too() {
+    let gateway = &Gateway::demo("conditional-transaction", &[]);
+    let [mine, theirs] = [gateway.patients()[0], gateway.patients()[20]];
+    let token = token_of(gateway, "physician", &[mine]).await;
+    let other = token_of(gateway, "physician", &[theirs]).await;
+    let unless_there = |identifier: &str| {
+        let mut entry = with("POST", "Observation", &identified(mine, identifier));
+        entry["fullUrl"] = json!("urn:uuid:panel");
+        entry["request"]["ifNoneExist"] = json!(format!("identifier=urn:x|{identifier}"));
+        entry
+    };
+    let mut member = observation(mine);
+    member["hasMember"] = json!([{ "reference": "urn:uuid:panel" }]);
+    let member = with("POST", "Observation", &member);
+    // Another's record meets the condition, and nothing tells.
+    let hidden = Call::fhir("POST", "/fhir/Observation", &identified(theirs, "a")).bearer(&other);
+    assert_eq!(hidden.to(gateway).await.status, 201);
+
+    let first = post(gateway, &token, "transaction", &[unless_there("a"), member.clone()]).await;
+    assert_eq!(statuses(&first), [201, 201], "{}", first.text());
+    let panel = format!("Observation/{}", first.json()["entry"][0]["resource"]["id"].as_str().unwrap());
+    assert_eq!(first.json()["entry"][1]["resource"]["hasMember"][0]["reference"], panel);
+    let again = post(gateway, &token, "transaction", &[unless_there("a"), member.clone()]).await;
+    assert_eq!(statuses(&again), [200, 201], "{}", again.text());
+    let [there, refers] = [0, 1].map(|n| again.json()["entry"][n].clone());
+    assert!(there["response"]["location"].as_str().unwrap().ends_with(&panel), "{there}");
+    assert_eq!(refers["resource"]["hasMember"][0]["reference"], panel, "the name became what is there");
+
+    let by = |method: &str, identifier: &str| {
+        let mut changed = identified(mine, identifier);
+        changed["status"] = json!("amended");
+        match method {
+            "DELETE" => entry(method, &format!("Observation?identifier=urn:x|{identifier}")),
+            _ => with(method, &format!("Observation?identifier=urn:x|{identifier}"), &changed),
+        }
+    };
+    let done = post(gateway, &token, "transaction", &[by("PUT", "a"), unless_there("b")]).await;
+    assert_eq!(statuses(&done), [200, 201], "{}", done.text());
+    assert_eq!(get(gateway, &token, &panel).await.json()["status"], "amended");
+    for (name, status, entries) in [
+        (
+            "one condition twice",
+            400,
+            [unless_there("c"), {
+                let mut same = unless_there("c");
+                same["fullUrl"] = json!("urn:uuid:other");
+                same
+            }],
+        ),
+        ("one record twice", 400, [by("PUT", "a"), entry("DELETE", &panel)]),
+        ("what is not there", 404, [by("DELETE", "no-such"), unless_there("c")]),
+        ("another's content", 403, [with("POST", "Observation", &observation(theirs)), unless_there("c")]),
+    ] {
+        let refused = post(gateway, &token, "transaction", &entries).await;
+        assert_eq!(refused.status, status, "{name}: {}", refused.text());
+        let found = get(gateway, &token, "Observation?identifier=urn:x|c").await.json();
+        assert_eq!(found.get("entry"), None, "{name}: nothing was done");
+    }
+    let gone = post(gateway, &token, "transaction", &[by("DELETE", "a"), by("DELETE", "b")]).await;
+    assert_eq!(statuses(&gone), [204, 204], "{}", gone.text());
+    assert_eq!(get(gateway, &token, &panel).await.status, 404);
+    let kept = get(gateway, &other, "Observation?identifier=urn:x|a").await.json();
+    assert_eq!(kept["entry"].as_array().unwrap().len(), 1, "another's record that meets it too stays");
+}
+
+#[tokio::test]
+async fn of_fifty_transactions_that_want_the_same_record_to_be_there_one_makes_it() {
+    let gateway = &Gateway::demo("fifty-conditions", &[]);
+    let mine = gateway.patients()[0];
+    let token = token_of(gateway, "physician", &[mine]).await;
+    let unless_there = |identifier: &str| {
+        let mut entry = with("POST", "Observation", &identified(mine, identifier));
+        entry["request"]["ifNoneExist"] = json!(format!("identifier=urn:x|{identifier}"));
+        entry
+    };
+    let call = |n: usize| {
+        // Two conditions, in either order: none waits for the other for ever.
+        let mut entries = vec![unless_there("a"), unless_there("b")];
+        entries.rotate_left(n.checked_rem(2).unwrap());
+        let bundle = json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries });
+        Call::fhir("POST", "/fhir", &bundle).bearer(&token)
+    };
+    let answers = at_once(gateway, FIFTY, call).await;
+    let made = answers.iter().filter(|answer| statuses(answer) == [201, 201]).count();
+    let there = answers.iter().filter(|answer| statuses(answer) == [200, 200]).count();
+    assert_eq!((made, there), (1, FIFTY.saturating_sub(1)));
+    assert_eq!(count(gateway, &token, mine).await, 2);
+}
+
+#[tokio::test]
+async fn of_what_was_stored_nothing_comes_back_where_nothing_is_wanted() {
+    let gateway = &Gateway::demo("minimal", &[]);
+    let mine = gateway.patients()[0];
+    let token = token_of(gateway, "physician", &[mine]).await;
+    let wants = |call: Call| call.bearer(&token).header("prefer", "return=minimal");
+    let made = wants(Call::fhir("POST", "/fhir/Observation", &observation(mine))).to(gateway).await;
+    assert_eq!((made.status, made.text()), (201, ""));
+    let location = made.header("location").to_owned();
+    let own = location.split_once("/fhir/").unwrap().1.split("/_history").next().unwrap();
+    assert_eq!(made.header("etag"), "W/\"1\"");
+    let mut update = get(gateway, &token, own).await.json();
+    update["status"] = json!("amended");
+    let put = wants(Call::fhir("PUT", &format!("/fhir/{own}"), &update)).to(gateway).await;
+    assert_eq!((put.status, put.text()), (200, ""));
+    let bundle = json!({ "resourceType": "Bundle", "type": "batch",
+        "entry": [with("POST", "Observation", &observation(mine)), entry("GET", own)] });
+    let done = wants(Call::fhir("POST", "/fhir", &bundle)).to(gateway).await.json();
+    assert_eq!(done["entry"][0].get("resource"), None, "{done}");
+    assert!(done["entry"][0]["response"]["location"].is_string(), "{done}");
+    assert_eq!(done["entry"][1]["resource"]["status"], "amended", "a read is no write: {done}");
 }
 
 #[tokio::test]

@@ -144,6 +144,21 @@ async fn how_full_a_page_is_tells_nothing_of_what_is_withheld() {
         found.sort();
         assert_eq!((pages, &found), (vec![3, 3, 3], &seen), "{ways}");
     }
+    // Counted is what may be seen, by whoever asks.
+    for (token, expected) in [(&dana, 9), (&theirs, 31)] {
+        for count in ["_summary=count", "_count=0"] {
+            let question = format!("Observation?code=http://example.org/tests|marigold&{count}");
+            let counted = get(gateway, token, &question).await.json();
+            assert_eq!(
+                (counted["total"].as_u64(), counted.get("entry")),
+                (Some(expected), None),
+                "{counted}"
+            );
+        }
+    }
+    let counted = gateway.audit(&["--user", "dana"]).pop().unwrap();
+    assert_eq!((counted["response"]["count"].as_u64(), counted["withheld"].as_u64()), (Some(9), Some(22)));
+    assert_eq!(counted["patients"], json!([patient]));
 }
 
 #[tokio::test]

@@ -129,6 +129,24 @@ fn a_policy_obliges_by_its_mask_and_one_without_keeps_nothing() {
 }
 
 #[test]
+fn what_permits_by_labels_stands_beside_no_mask() {
+    let file = |name: &str, text: &str| PolicyFile { name: name.into(), text: text.into() };
+    let masked =
+        r#"@id("m") @mask("safe-harbor") permit (principal, action, resource is Chartgate::Record);"#;
+    let by_labels = |effect: &str| {
+        format!(
+            r#"@id("l") {effect} (principal, action, resource is Chartgate::Record) when {{ resource.labels.contains("R") }};"#
+        )
+    };
+    let read = |files: &[PolicyFile]| Policies::read(&file("schema", SCHEMA), files).map(drop);
+    let (permit, forbid) = (by_labels("permit"), by_labels("forbid"));
+    assert_eq!(read(&[file("a", masked), file("b", &forbid)]), Ok(()));
+    assert_eq!(read(&[file("b", &permit)]), Ok(()));
+    let problem = read(&[file("b", &permit), file("a", masked)]).unwrap_err();
+    assert!(problem[0].to_string().contains("policy `l`: a permit cannot ask for labels"), "{problem:?}");
+}
+
+#[test]
 fn an_obligation_that_is_none_is_an_error_of_its_policy() {
     let file = |name: &str, text: &str| PolicyFile { name: name.into(), text: text.into() };
     let problems = |annotation: &str, policy: &str| {

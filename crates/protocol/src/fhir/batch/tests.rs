@@ -110,7 +110,8 @@ fn pending_of(entries: &[Value]) -> Result<Pending, BatchError> {
     let body = bundle("transaction", entries);
     let batch = Batch::parse(body.as_bytes()).unwrap();
     let interactions: Vec<_> = batch.entries.iter().map(|entry| entry.interaction().unwrap()).collect();
-    let entries: Vec<_> = batch.entries.iter().zip(&interactions).collect();
+    let plan = |(entry, asked)| (Entry::name(entry), Planned::Asked(asked));
+    let entries: Vec<_> = batch.entries.iter().zip(&interactions).map(plan).collect();
     pending(&entries)
 }
 
@@ -155,11 +156,14 @@ fn a_reference_to_another_entry_is_decided_on_as_what_that_will_be() {
 }
 
 #[test]
-fn a_transaction_writes_a_record_once_and_searches_for_none() {
+fn a_transaction_writes_a_record_once_and_has_none_within_it() {
     let twice = [entry("PUT", "Patient/a"), entry("DELETE", "Patient/a")];
     assert_eq!(pending_of(&twice), Err(BatchError::Twice));
-    for url in ["Patient?name=x", "Patient/a/_history", "metadata"] {
-        assert_eq!(pending_of(&[entry("GET", url)]), Err(BatchError::NotInTransaction), "{url}");
+    for bad in [entry("GET", "metadata"), entry("DELETE", "Patient?name=x"), entry("POST", "")] {
+        assert_eq!(pending_of(std::slice::from_ref(&bad)), Err(BatchError::NotInTransaction), "{bad}");
+    }
+    for url in ["Patient?name=x", "Patient/a/_history", "Patient/a/$everything"] {
+        assert!(pending_of(&[entry("GET", url)]).is_ok(), "{url}");
     }
     assert!(pending_of(&[entry("GET", "Patient/a"), entry("PUT", "Patient/a")]).is_ok());
 }

@@ -80,7 +80,6 @@ fn a_value_of_another_kind_is_refused() {
         "code=",
         "code=a,,b",
         "_lastUpdated=now",
-        "_count=0",
         "_count=1001",
         "_count=-1",
         "_count=+1",
@@ -92,7 +91,7 @@ fn a_value_of_another_kind_is_refused() {
         "_sort=--date",
         "_sort=nothing",
         "_sort=date,",
-        "_summary=count",
+        "_summary=counts",
         "_elements=nonsense",
         "_elements=",
     ] {

@@ -290,10 +290,8 @@ fn cleared_whole<'a>(
     }
     let cleared = clear(exchange, enforcer, permission, resource)?;
     match mask::kept_of(exchange, enforcer, permission, resource) {
-        None if !cleared.view.is_masked() => Ok(cleared),
-        Some(_) | None => {
-            Err(Kept { patients: cleared.patients, because: RecordDenied::Mask(cleared.policies) })
-        }
+        mask::KeptOf::Nothing if !cleared.view.is_masked() => Ok(cleared),
+        _ => Err(Kept { patients: cleared.patients, because: RecordDenied::Mask(cleared.policies) }),
     }
 }
 

@@ -99,17 +99,29 @@ fn masked<'a>(
 
 /// What is kept from the caller of a record that they want to change: whatever policy lets them do with it, they cannot
 /// change what they do not see.
+pub(super) enum KeptOf {
+    Nothing,
+    Part(Mask),
+    All,
+}
+
+/// What policy keeps of a record, be it read or changed, whatever the scopes are.
 pub(super) fn kept_of(
     exchange: &Exchange<'_>,
     enforcer: &Enforcer<'_>,
     permission: Permission,
     resource: &Resource<'_>,
-) -> Option<Mask> {
+) -> KeptOf {
     let belongs = belongs(&patients_of(resource.value(), &exchange.upstream.bases));
     let resource_type = resource.reference().resource_type;
-    let masks = [Permission::Read, permission].map(|of| enforcer.mask_of(of, resource_type, &belongs));
-    let kept = masks.iter().flatten().fold(Mask::default(), |all, one| all.and(one));
-    kept.concerns_record(resource).then_some(kept)
+    let mut kept = Mask::default();
+    for of in [Permission::Read, permission] {
+        match enforcer.permitted(of, resource_type, &belongs, resource.value()) {
+            Ok(granted) => kept = granted.mask.iter().fold(kept, |all, one| all.and(one)),
+            Err(_) => return KeptOf::All,
+        }
+    }
+    if kept.concerns_record(resource) { KeptOf::Part(kept) } else { KeptOf::Nothing }
 }
 
 /// Decides about content, and says what is to be kept of it.

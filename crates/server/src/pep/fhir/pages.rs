@@ -33,6 +33,7 @@ use crate::pep::enforce::Enforcer;
 use crate::pep::respond::{Refused, UpstreamFault};
 use crate::spool::IN_MEMORY;
 
+mod count;
 mod link;
 
 pub(super) use link::{next_page, page_link};

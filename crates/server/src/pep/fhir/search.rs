@@ -15,6 +15,7 @@ use chartgate_protocol::fhir::outcome::OperationOutcome;
 use chartgate_protocol::fhir::paging::{Finds, Listing};
 use chartgate_protocol::fhir::search::{Narrowed, SearchError, SearchQuery};
 use chartgate_protocol::fhir::searchset::Companions;
+use chartgate_protocol::fhir::shape::Shape;
 use chartgate_protocol::smart::scope::Permission;
 
 use super::pages::{self, Pages};
@@ -35,6 +36,7 @@ pub(super) async fn serve(
     let named = query.patients_named();
     let Narrow { query, method, finds, finds_nothing } = narrow(enforcer, query, method)?;
     let companions = if query.brings_along() { Companions::Asked } else { Companions::None };
+    let counts = *query.shape() == Shape::Count;
     let listing = Listing::Search(resource_type, companions, query.shape().clone());
     let pages = Pages { authenticated, enforcer, listing, own, finds };
     let allowed = pages.in_reach(Interaction::Search { query, method })?;
@@ -46,7 +48,7 @@ pub(super) async fn serve(
         return pages::nothing(exchange, &pages.own, hint.as_ref(), allowed.withhold(Bytes::new()));
     }
     let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
-    pages.release(exchange, first).await
+    if counts { pages.count(exchange, first).await } else { pages.release(exchange, first).await }
 }
 
 /// A search as it goes upstream for a caller.

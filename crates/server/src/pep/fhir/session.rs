@@ -11,6 +11,7 @@ use chartgate_protocol::fhir::history::HistoryOf;
 use chartgate_protocol::fhir::interaction::{ConditionalWrite, Interaction, Request as FhirRequest};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::refusal::{Refusal, Unsupported};
+use chartgate_protocol::fhir::write::Returns;
 use chartgate_protocol::form::{Form, FormError};
 use chartgate_values::Phi;
 use http::request::Parts as Head;
@@ -28,6 +29,15 @@ use crate::pep::{Gate, Gateway, exchange};
 
 /// A request under way on a FHIR route.
 pub(super) type Exchange<'a> = exchange::Exchange<'a, FhirUpstream>;
+
+/// What comes with what is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Sent<'a> {
+    /// The body.
+    pub(super) content: &'a [u8],
+    /// What the answer to a write is to be.
+    pub(super) returns: Returns,
+}
 
 /// An answer that waits for its record.
 pub(super) type Answered = Result<Withheld<Response<Body>>, Refused>;
@@ -84,12 +94,14 @@ impl Exchange<'_> {
             if_none_exist: condition(&head.headers, &HeaderName::from_static("if-none-exist"))?,
         };
         let interaction = Interaction::parse(&request).map_err(Refused::Request)?;
+        let prefer = head.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        let sent = Sent { content: &content, returns: Returns::read(prefer) };
         self.describe(&interaction);
         // What is larger than a read waits in a box of its own, so that a read does not carry room for it.
         match interaction {
             Interaction::Capabilities => Box::pin(capabilities::serve(self, head)).await,
-            Interaction::Batch => Box::pin(batch::serve(self, &authenticated, &enforcer, &content)).await,
-            interaction => self.carry_out(&authenticated, &enforcer, interaction, &content).await,
+            Interaction::Batch => Box::pin(batch::serve(self, &authenticated, &enforcer, sent)).await,
+            interaction => self.carry_out(&authenticated, &enforcer, interaction, sent).await,
         }
     }
 
@@ -99,7 +111,7 @@ impl Exchange<'_> {
         authenticated: &Authenticated,
         enforcer: &Enforcer<'_>,
         interaction: Interaction,
-        content: &[u8],
+        sent: Sent<'_>,
     ) -> Answered {
         match interaction {
             Interaction::Read { .. } | Interaction::VRead { .. } => {
@@ -119,9 +131,7 @@ impl Exchange<'_> {
             | Interaction::Update { .. }
             | Interaction::Patch { .. }
             | Interaction::Conditional { .. }
-            | Interaction::Delete { .. } => {
-                Box::pin(write::serve(self, enforcer, interaction, content)).await
-            }
+            | Interaction::Delete { .. } => Box::pin(write::serve(self, enforcer, interaction, sent)).await,
             Interaction::Capabilities | Interaction::Batch => {
                 Err(Refused::Request(Refusal::Unsupported(Unsupported::Nested)))
             }

@@ -241,13 +241,23 @@ impl FhirUpstream {
         Ok(answers)
     }
 
-    /// Waits until nobody else writes by a condition like this one.
-    pub(super) async fn turn_of(&self, query: &SearchQuery) -> Option<MutexGuard<'_, ()>> {
-        let mut hasher = DefaultHasher::new();
-        query.path_and_query().hash(&mut hasher);
+    /// Waits until nobody else writes by conditions like these. Whoever waits for several does so in one order.
+    pub(super) async fn turns_of(
+        &self,
+        conditions: impl Iterator<Item = &SearchQuery>,
+    ) -> Vec<MutexGuard<'_, ()>> {
         let turns = self.turns.len() as u64;
-        let turn = usize::try_from(hasher.finish().checked_rem(turns)?).ok()?;
-        Some(self.turns.get(turn)?.lock().await)
+        let turn = |condition: &SearchQuery| {
+            let mut hasher = DefaultHasher::new();
+            condition.in_one_order().hash(&mut hasher);
+            usize::try_from(hasher.finish().checked_rem(turns)?).ok()
+        };
+        let wanted: BTreeSet<usize> = conditions.filter_map(turn).collect();
+        let mut held = Vec::with_capacity(wanted.len());
+        for turn in wanted.iter().filter_map(|at| self.turns.get(*at)) {
+            held.push(turn.lock().await);
+        }
+        held
     }
 
     /// The entries of these patients, for the picker, by one posted search.

@@ -22,14 +22,14 @@ use http::StatusCode;
 
 mod answer;
 mod binary;
-mod condition;
+pub(super) mod condition;
 mod patch;
 
 pub(super) use answer::finish;
 
 use super::binary::may_point_to;
-use super::mask::{self, Cleared, decide, in_reach, kept_of};
-use super::session::{Answered, Exchange};
+use super::mask::{self, Cleared, KeptOf, decide, in_reach, kept_of};
+use super::session::{Answered, Exchange, Sent};
 use super::upstream::{Answer, Change};
 use crate::config::{RouteKind, UpdateCreate};
 use crate::pep::enforce::{Enforcer, Naming};
@@ -55,13 +55,13 @@ pub(super) async fn serve(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     interaction: Interaction,
-    content: &[u8],
+    sent: Sent<'_>,
 ) -> Answered {
     match interaction {
         Interaction::Conditional { query, write } => {
-            Box::pin(condition::serve(exchange, enforcer, query, write, content)).await
+            Box::pin(condition::serve(exchange, enforcer, query, write, sent)).await
         }
-        named => write_named(exchange, enforcer, named, content).await,
+        named => write_named(exchange, enforcer, named, sent).await,
     }
 }
 
@@ -70,13 +70,13 @@ async fn write_named(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     interaction: Interaction,
-    content: &[u8],
+    Sent { content, returns }: Sent<'_>,
 ) -> Answered {
     let Prepared { allowed, leaves } =
         prepare(exchange, enforcer, interaction, content, &Pending::default()).await?;
     let permit = exchange.intend(allowed).await?;
     let answer = exchange.upstream.change(permit).await.map_err(Refused::Upstream)?;
-    finish(exchange, enforcer, leaves, answer)
+    finish(exchange, enforcer, leaves, answer, returns)
 }
 
 /// Decides on a write. `pending` are the records that are written along with it.
@@ -270,8 +270,8 @@ fn is_seen(
     stored: &Resource<'_>,
 ) -> Result<(), Refused> {
     match kept_of(exchange, enforcer, permission, stored) {
-        None => Ok(()),
-        Some(_) => Err(Refused::Masked),
+        KeptOf::Nothing => Ok(()),
+        KeptOf::Part(_) | KeptOf::All => Err(Refused::Masked),
     }
 }
 

@@ -6,6 +6,7 @@ use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::resource::{Location, Resource};
+use chartgate_protocol::fhir::write::Returns;
 use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -45,16 +46,19 @@ pub(in crate::pep::fhir) fn finish(
     enforcer: &Enforcer<'_>,
     leaves: Leaves,
     answer: Withheld<Answer>,
+    returns: Returns,
 ) -> Answered {
     done(answer.inspect().status)?;
     match leaves {
-        Leaves::New(resource_type, status) => stored(exchange, enforcer, resource_type, status, answer),
+        Leaves::New(resource_type, status) => {
+            stored(exchange, enforcer, (resource_type, status), answer, returns)
+        }
         Leaves::Of(record, status) => {
             // Whatever the upstream says of another record is no answer to this write.
             if located(exchange, &answer).is_some_and(|location| location.reference != record) {
                 return Err(Refused::Upstream(UpstreamFault::Wrong));
             }
-            stored(exchange, enforcer, record.resource_type, status, answer)
+            stored(exchange, enforcer, (record.resource_type, status), answer, returns)
         }
         Leaves::Nothing => Ok(answer.map(|_| {
             let mut response = Response::new(Body::empty());
@@ -70,21 +74,23 @@ fn located(exchange: &Exchange<'_>, answer: &Withheld<Answer>) -> Option<Locatio
     Location::parse(text, &exchange.upstream.bases)
 }
 
-/// The answer to a create or update: where the record is, and what was stored if the caller may read it.
+/// The answer to a create or update: where the record is, and what was stored if the caller wants it and may read it.
 fn stored(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
-    resource_type: ResourceType,
-    status: StatusCode,
+    (resource_type, status): (ResourceType, StatusCode),
     withheld: Withheld<Answer>,
+    returns: Returns,
 ) -> Answered {
     let answer = withheld.inspect();
     let bases = &exchange.upstream.bases;
     let location =
         located(exchange, &withheld).filter(|location| location.reference.resource_type == resource_type);
-    let seen = match &location {
-        Some(location) => readable(exchange, enforcer, answer, &location.reference),
-        None => None,
+    let seen = match (&location, returns) {
+        (Some(location), Returns::Representation) => {
+            readable(exchange, enforcer, answer, &location.reference)
+        }
+        (None, _) | (_, Returns::Minimal) => None,
     };
     if let Some(location) = &location {
         exchange.record.resource = Some(Phi::new(location.reference.to_string()));

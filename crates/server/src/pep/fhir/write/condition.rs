@@ -13,7 +13,7 @@ use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::resource::Location;
 use chartgate_protocol::fhir::search::SearchQuery;
 use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset, Sought};
-use chartgate_protocol::fhir::write::Draft;
+use chartgate_protocol::fhir::write::{Draft, Returns};
 use chartgate_protocol::smart::scope::Permission;
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -23,7 +23,7 @@ use crate::pep::fhir::mask::{clear, in_reach};
 use crate::pep::fhir::pages::PAGES_AT_ONCE;
 use crate::pep::fhir::read;
 use crate::pep::fhir::search::{Narrow, narrow};
-use crate::pep::fhir::session::{Answered, Exchange};
+use crate::pep::fhir::session::{Answered, Exchange, Sent};
 use crate::pep::respond::{Refused, UpstreamFault};
 
 /// What meets a condition, as far as it matters.
@@ -33,13 +33,41 @@ enum Met {
     BySeveral,
 }
 
+/// What a conditional write comes to.
+pub(in crate::pep::fhir) enum Resolved {
+    /// A write of a record that is named, or a new one; with this content, if not with that which came.
+    Named(Interaction, Option<String>),
+    /// Nothing: what was to be created is there.
+    There(Reference),
+}
+
 pub(super) async fn serve(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     query: SearchQuery,
     write: ConditionalWrite,
-    content: &[u8],
+    sent: Sent<'_>,
 ) -> Answered {
+    // Two who ask for the same record to be there go one after the other, so that it is made once.
+    let _turn = exchange.upstream.turns_of([&query].into_iter()).await;
+    match resolve(exchange, enforcer, query, write, sent.content).await? {
+        Resolved::There(record) => there(exchange, enforcer, record, sent.returns).await,
+        Resolved::Named(interaction, body) => {
+            exchange.describe(&interaction);
+            let content = body.as_ref().map_or(sent.content, |body| body.as_bytes());
+            write_named(exchange, enforcer, interaction, Sent { content, ..sent }).await
+        }
+    }
+}
+
+/// Tries the condition. Whoever does has the turn.
+pub(in crate::pep::fhir) async fn resolve(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    query: SearchQuery,
+    write: ConditionalWrite,
+    content: &[u8],
+) -> Result<Resolved, Refused> {
     let resource_type = query.resource_type();
     let needed = match &write {
         ConditionalWrite::Create => Permission::Create,
@@ -47,13 +75,11 @@ pub(super) async fn serve(
         ConditionalWrite::Delete(_) => Permission::Delete,
     };
     in_reach(enforcer, needed, resource_type, ()).map(drop)?;
-    // Two who ask for the same record to be there go one after the other, so that it is made once.
-    let _turn = exchange.upstream.turn_of(&query).await;
     let met = met(exchange, enforcer, query).await?;
     let named = |id| Interaction::Update { resource_type, id, if_match: None };
     let (interaction, body) = match (write, met) {
         (_, Met::BySeveral) => return Err(Refused::Several),
-        (ConditionalWrite::Create, Met::By(record, _)) => return there(exchange, enforcer, record).await,
+        (ConditionalWrite::Create, Met::By(record, _)) => return Ok(Resolved::There(record)),
         (ConditionalWrite::Create, Met::None) => (Interaction::Create { resource_type }, None),
         (ConditionalWrite::Update(seen), Met::By(record, found)) => {
             let body = Draft::body_for(content, &record).map_err(Refused::Draft)?;
@@ -75,9 +101,7 @@ pub(super) async fn serve(
             return Err(Refused::NotFound);
         }
     };
-    exchange.describe(&interaction);
-    let content = body.as_ref().map_or(content, |body| body.as_bytes());
-    write_named(exchange, enforcer, interaction, content).await
+    Ok(Resolved::Named(interaction, body))
 }
 
 async fn met(exchange: &Exchange<'_>, enforcer: &Enforcer<'_>, query: SearchQuery) -> Result<Met, Refused> {
@@ -124,16 +148,28 @@ async fn met(exchange: &Exchange<'_>, enforcer: &Enforcer<'_>, query: SearchQuer
     Err(Refused::TooWide)
 }
 
-/// The answer where what was to be made is there: the record, if the caller may read it.
-async fn there(exchange: &mut Exchange<'_>, enforcer: &Enforcer<'_>, record: Reference) -> Answered {
+/// The answer where what was to be made is there: where it is, and the record, if the caller wants it and may read it.
+pub(in crate::pep::fhir) async fn there(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    record: Reference,
+    returns: Returns,
+) -> Answered {
     let Reference { resource_type, id } = record.clone();
     let location = Location { reference: record, version: None }.public_url(&exchange.upstream.bases);
+    let location = HeaderValue::from_str(&location).ok();
+    let with_location = |mut response: Response<Body>| {
+        if let Some(location) = location {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    };
     match read::serve(exchange, enforcer, Interaction::Read { resource_type, id }).await {
-        Ok(answer) => Ok(answer.map(|mut response| {
-            if let Ok(location) = HeaderValue::from_str(&location) {
-                response.headers_mut().insert(header::LOCATION, location);
-            }
-            response
+        Ok(answer) => Ok(answer.map(|response| {
+            with_location(match returns {
+                Returns::Representation => response,
+                Returns::Minimal => Response::from_parts(response.into_parts().0, Body::empty()),
+            })
         })),
         // It may be found and not read, so that there is one is all that is told.
         Err(Refused::Record(_) | Refused::Type(..)) => Ok(Withheld::new(Response::new(Body::empty()))),

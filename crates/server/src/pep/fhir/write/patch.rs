@@ -15,7 +15,7 @@ use super::{
     Before, Leaves, Prepared, Writing, before, clear_draft, keeps_labels, note, points_within_reach, prepared,
 };
 use crate::pep::fhir::mask::in_reach;
-use crate::pep::fhir::mask::kept_of;
+use crate::pep::fhir::mask::{KeptOf, kept_of};
 use crate::pep::respond::{Refused, UpstreamFault};
 
 pub(super) async fn prepare(
@@ -35,9 +35,12 @@ pub(super) async fn prepare(
     let Before::Cleared(version, withheld) = before else { return Err(Refused::NotFound) };
     let resource = Resource::parse(&withheld.inspect().body, &record, None)
         .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-    if let Some(mask) = kept_of(exchange, enforcer, Permission::Update, &resource)
-        && !patch.keeps_to(&mask, &resource)
-    {
+    let is_seen = match kept_of(exchange, enforcer, Permission::Update, &resource) {
+        KeptOf::Nothing => true,
+        KeptOf::Part(mask) => patch.keeps_to(&mask, &resource),
+        KeptOf::All => false,
+    };
+    if !is_seen {
         return Err(Refused::Masked);
     }
     let room = usize::try_from(exchange.route.max_body).unwrap_or(usize::MAX);

@@ -98,6 +98,8 @@ mod oracles;
 #[cfg(test)]
 mod outside_clients;
 #[cfg(test)]
+mod outside_fhir_server;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod par;

@@ -15,7 +15,7 @@ use crate::wire::Call;
 const SHARED: [&str; 2] = ["Organization", "Practitioner"];
 
 /// The ids in the bundles, by patient and type; what belongs to nobody under "".
-fn charts(folder: &Path) -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
+pub(crate) fn charts(folder: &Path) -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
     let mut charts: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let bundle: Value = serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();

@@ -12,13 +12,13 @@ use crate::gateway::Gateway;
 use crate::wire::{Answer, Call};
 
 /// One attack, and how it ends before an honest server.
-struct Attack {
-    name: &'static str,
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
     status: u16,
-    call: Call,
+    pub(crate) call: Call,
 }
 
-fn attacks(me: &str, own: &str, other: &str) -> Vec<Attack> {
+pub(crate) fn attacks(me: &str, own: &str, other: &str) -> Vec<Attack> {
     let get = |what: &str| Call::get(&format!("/fhir/{what}"));
     let observation = |subject: &str| {
         json!({ "resourceType": "Observation", "status": "final", "code": { "text": "x" },
@@ -126,7 +126,7 @@ fn attacks(me: &str, own: &str, other: &str) -> Vec<Attack> {
 }
 
 /// An answer without the links, in which a question is told back to whoever asked it.
-fn told(answer: &Answer) -> String {
+pub(crate) fn told(answer: &Answer) -> String {
     fn without_links(value: &mut Value) {
         match value {
             Value::Object(members) => {

@@ -51,14 +51,21 @@ pub(in crate::pep::fhir) fn finish(
     done(answer.inspect().status)?;
     match leaves {
         Leaves::New(resource_type, status) => {
-            stored(exchange, enforcer, (resource_type, status), answer, returns)
+            let there = located(exchange, &answer).filter(|l| l.reference.resource_type == resource_type);
+            stored(exchange, enforcer, (resource_type, status), there, answer, returns)
         }
         Leaves::Of(record, status) => {
-            // Whatever the upstream says of another record is no answer to this write.
-            if located(exchange, &answer).is_some_and(|location| location.reference != record) {
-                return Err(Refused::Upstream(UpstreamFault::Wrong));
-            }
-            stored(exchange, enforcer, (record.resource_type, status), answer, returns)
+            let there = match located(exchange, &answer) {
+                // Whatever the upstream says of another record is no answer to this write.
+                Some(location) if location.reference != record => {
+                    return Err(Refused::Upstream(UpstreamFault::Wrong));
+                }
+                Some(location) => location,
+                // It need not say where a record is that was there before: http.html#update.
+                None => Location { reference: record, version: None },
+            };
+            let resource_type = there.reference.resource_type;
+            stored(exchange, enforcer, (resource_type, status), Some(there), answer, returns)
         }
         Leaves::Nothing => Ok(answer.map(|_| {
             let mut response = Response::new(Body::empty());
@@ -79,13 +86,12 @@ fn stored(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     (resource_type, status): (ResourceType, StatusCode),
+    location: Option<Location>,
     withheld: Withheld<Answer>,
     returns: Returns,
 ) -> Answered {
     let answer = withheld.inspect();
     let bases = &exchange.upstream.bases;
-    let location =
-        located(exchange, &withheld).filter(|location| location.reference.resource_type == resource_type);
     let seen = match (&location, returns) {
         (Some(location), Returns::Representation) => {
             readable(exchange, enforcer, answer, &location.reference)

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use chartgate_access::ids::Role;
-use chartgate_access::pdp::account::{Account, Change, Said, Summary};
+use chartgate_access::pdp::account::{Account, Care, Change, Said, Summary};
 use chartgate_access::pdp::caller::{CallerKind, Facts};
 use chartgate_audit::record::{ActorKind, Event, Record};
 use chartgate_values::Phi;
@@ -14,9 +14,18 @@ const POLICY_SET: &str = "policy_set";
 const SHADOW: &str = "shadow";
 const SHADOW_SET: &str = "shadow_set";
 const CUT: &str = "asked_truncated";
+const CARE: &str = "care";
+const CARE_FAILED: &str = "care_failed";
 
 /// Writes what the policies were asked into a record.
 pub(crate) fn tell(account: &Account, record: &mut Record) {
+    let Care { by, failed } = account.care();
+    for (name, told) in [(CARE, by), (CARE_FAILED, failed)] {
+        if !told.is_empty() {
+            let told: Vec<String> = told.into_iter().collect();
+            record.detail.insert(name.to_owned(), Phi::new(told.join(", ")));
+        }
+    }
     let Some(Summary { policy_set, shadow_set, said, was_cut }) = account.summary() else { return };
     let mut put = |name: &str, value: String| record.detail.insert(name.to_owned(), Phi::new(value));
     let shadow: Vec<String> = said

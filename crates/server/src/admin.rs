@@ -33,6 +33,7 @@ pub(crate) use keys::Rotation;
 pub(crate) use users::NewUser;
 
 use crate::config::CommandLine;
+use crate::directory::LiveDirectory;
 use crate::live::approvals::{Approvals, Decision};
 use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
@@ -186,6 +187,7 @@ pub(crate) struct Administrator {
     /// Whether it may answer for people.
     pub(crate) command_line: CommandLine,
     pub(crate) care: Arc<LiveCare>,
+    pub(crate) directory: Arc<LiveDirectory>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) passwords: Arc<Passwords>,

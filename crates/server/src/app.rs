@@ -19,6 +19,7 @@ use crate::authorization_server::Followers;
 use crate::authorization_server::back_channel_logout::BackChannelLogout;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::directory::{LiveDirectory, PatientDirectory};
 use crate::front_door::FrontDoor;
 use crate::live::approvals::{self, Approvals};
 use crate::live::apps::Apps;
@@ -65,6 +66,7 @@ pub(crate) struct App {
     pub(crate) back_channel_logout: Arc<BackChannelLogout>,
     pub(crate) notices: Arc<Notices>,
     care: Arc<LiveCare>,
+    directory: Arc<LiveDirectory>,
     passwords: Arc<Passwords>,
     master: MasterKey,
     _lock: DataLock,
@@ -104,6 +106,7 @@ impl App {
             config.tokens.signing.clone(),
         )?);
         let care = Arc::new(LiveCare::load(Arc::clone(&store), Arc::clone(&clock))?);
+        let directory = Arc::new(LiveDirectory::default());
         let sessions = Arc::new(LiveSessions::new(Arc::clone(&store), Arc::clone(&clock), config.sessions));
         let pepper = Secret::new(secrets.master.secret_for("password pepper")?.to_vec());
         let passwords = Arc::new(Passwords::new(pepper)?);
@@ -167,6 +170,7 @@ impl App {
             command_line: config.approvals.command_line,
             policies: Arc::clone(&policies),
             care: Arc::clone(&care),
+            directory: Arc::clone(&directory),
             cut_offs: Arc::clone(&cut_offs),
             passwords: Arc::clone(&passwords),
             journal: log.journal.clone(),
@@ -195,6 +199,7 @@ impl App {
             egress,
             proofs,
             care,
+            directory,
             passwords,
             master: secrets.master,
             _lock: lock,
@@ -234,6 +239,7 @@ impl App {
         let gateway = Arc::new(self.gateway(config, Arc::clone(&issuers), lasting)?);
         let own = self.own_endpoints(config, lasting, Arc::clone(&gateway))?;
         self.issuers.replace(issuers);
+        self.directory.replace(Arc::clone(&gateway) as Arc<dyn PatientDirectory>);
         Ok(FrontDoor::new(self, config.registration.clone(), gateway, own))
     }
 

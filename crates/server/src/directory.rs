@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use chartgate_access::ids::PatientId;
+use chartgate_access::ids::{FhirUser, PatientId, Subject};
 use chartgate_access::principal::User;
 use chartgate_protocol::fhir::name::ResourceId;
+use chartgate_protocol::fhir::reference::Reference;
 
 use crate::net::origin::Origin;
 
@@ -30,6 +32,60 @@ pub(crate) trait PatientDirectory: Send + Sync {
         audience: &'a str,
         patient: &'a PatientId,
     ) -> Encounters<'a>;
+
+    /// Who is in somebody's care, on the route of this audience or on each; `wanted` is looked for anew where nothing was
+    /// known of them.
+    fn in_care<'a>(
+        &'a self,
+        audience: Option<&'a str>,
+        somebody: Somebody<'a>,
+        wanted: Option<&'a PatientId>,
+    ) -> ByRoute<'a, InCare>;
+
+    /// In whose care a patient is, on each route.
+    fn carers_of<'a>(&'a self, patient: &'a PatientId) -> ByRoute<'a, Carers>;
+}
+
+/// The patients in somebody's care.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InCare {
+    /// Each with what puts them there: `table`, or the resource that proves it.
+    pub(crate) by: BTreeMap<PatientId, String>,
+    /// Which look-ups failed.
+    pub(crate) failed: BTreeSet<String>,
+}
+
+/// Those in whose care a patient is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Carers {
+    /// By the care table.
+    pub(crate) table: Vec<Subject>,
+    /// By what the upstream says: as FHIR knows them, each with the resource that proves it.
+    pub(crate) proven: BTreeMap<Reference, Reference>,
+    /// Which look-ups failed.
+    pub(crate) failed: BTreeSet<String>,
+}
+
+/// Somebody who may care for patients: by name, and as FHIR knows them.
+pub(crate) type Somebody<'a> = (&'a Subject, Option<&'a FhirUser>);
+
+/// What is known on each route, by its name.
+pub(crate) type ByRoute<'a, T> = Pin<Box<dyn Future<Output = Vec<(&'a str, T)>> + Send + 'a>>;
+
+/// Asked for by administrators, whichever configuration is in force.
+#[derive(Default)]
+pub(crate) struct LiveDirectory(RwLock<Option<Arc<dyn PatientDirectory>>>);
+
+impl LiveDirectory {
+    /// Puts another one to use.
+    pub(crate) fn replace(&self, directory: Arc<dyn PatientDirectory>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(directory);
+    }
+
+    /// The one in use, once there is one.
+    pub(crate) fn current(&self) -> Option<Arc<dyn PatientDirectory>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// An encounter, as a person knows it again.

@@ -33,7 +33,6 @@ use http::StatusCode;
 use crate::authorization_response::Answering;
 use crate::directory::PatientDirectory;
 use crate::live::apps::Apps;
-use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::Emergencies;
 use crate::live::keys::KeyRing;
@@ -50,7 +49,6 @@ pub(crate) struct Login {
     pub(crate) timeouts: Timeouts,
     pub(crate) store: Arc<Store>,
     pub(crate) apps: Arc<Apps>,
-    pub(crate) care: Arc<LiveCare>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) purposes: Arc<Purposes>,
     pub(crate) emergencies: Arc<Emergencies>,

@@ -26,7 +26,7 @@ use hyper::{Request, Response};
 use zeroize::Zeroizing;
 
 use crate::config::{Route, RouteKind};
-use crate::directory::{Encounters, Names, PatientDirectory};
+use crate::directory::{ByRoute, Carers, Encounters, InCare, Names, PatientDirectory, Somebody};
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
@@ -96,7 +96,7 @@ struct Gate {
 }
 
 enum Upstream {
-    Fhir(FhirUpstream),
+    Fhir(Box<FhirUpstream>),
     Http(HttpUpstream),
 }
 
@@ -128,8 +128,8 @@ impl Gateway {
         let mut gates = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             let upstream = match &route.kind {
-                RouteKind::Fhir { .. } => {
-                    Upstream::Fhir(FhirUpstream::new(route, &issuer, Arc::clone(&spools))?)
+                RouteKind::Fhir { care, .. } => {
+                    Upstream::Fhir(Box::new(FhirUpstream::new(route, care, &issuer, Arc::clone(&spools))?))
                 }
                 RouteKind::Http { allow } => Upstream::Http(HttpUpstream::new(route, allow)?),
             };
@@ -190,10 +190,7 @@ impl Gateway {
 
     /// The FHIR route of an audience.
     fn fhir(&self, audience: &str) -> Option<(&Route, &FhirUpstream)> {
-        self.gates.iter().find_map(|gate| match &gate.upstream {
-            Upstream::Fhir(upstream) if gate.route().audience == audience => Some((gate.route(), upstream)),
-            Upstream::Fhir(_) | Upstream::Http(_) => None,
-        })
+        self.fhir_routes(Some(audience)).next()
     }
 
     fn gate(&self, path: &str) -> Option<&Gate> {
@@ -246,5 +243,18 @@ impl PatientDirectory for Gateway {
                 None => Ok(Vec::new()),
             }
         })
+    }
+
+    fn in_care<'a>(
+        &'a self,
+        audience: Option<&'a str>,
+        somebody: Somebody<'a>,
+        wanted: Option<&'a PatientId>,
+    ) -> ByRoute<'a, InCare> {
+        Box::pin(self.in_care(audience, somebody, wanted))
+    }
+
+    fn carers_of<'a>(&'a self, patient: &'a PatientId) -> ByRoute<'a, Carers> {
+        Box::pin(self.carers_of(patient))
     }
 }

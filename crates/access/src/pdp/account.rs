@@ -1,6 +1,7 @@
 //! What one request asked of the policies and what they said, as its record keeps it: so that the decision can be followed,
 //! asked again later, and held against what other policies would have said.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chartgate_protocol::fhir::labels::Labels;
@@ -107,6 +108,16 @@ struct Told {
     sets: Option<(String, Option<String>)>,
     said: Vec<Said>,
     was_cut: bool,
+    care: Care,
+}
+
+/// What relations of care a request relied on.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Care {
+    /// By what patients are in the caller's care: `table`, or the resource that proves it.
+    pub by: BTreeSet<String>,
+    /// Which look-ups failed, so that nobody was in their care by them.
+    pub failed: BTreeSet<String>,
 }
 
 /// What an account comes to.
@@ -225,6 +236,28 @@ impl Account {
             true => told.said.push(said()),
             false => told.was_cut = true,
         }
+    }
+
+    /// Notes by what a patient whose record is within reach is in the caller's care.
+    pub fn relies_on(&self, relations: impl IntoIterator<Item = String>) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for relation in relations {
+            if told.care.by.len() < KEPT {
+                told.care.by.insert(relation);
+            }
+        }
+    }
+
+    /// Notes which look-ups failed that could have put somebody into the caller's care.
+    pub fn lacks(&self, failed: impl IntoIterator<Item = String>) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.care.failed.extend(failed.into_iter().take(KEPT));
+    }
+
+    /// What relations of care it relied on so far.
+    #[must_use]
+    pub fn care(&self) -> Care {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).care.clone()
     }
 
     /// What it comes to so far; `None` if the policies were asked nothing.

@@ -69,13 +69,13 @@ impl Relation {
 
     /// Finds the relation of a record to a caller with this chart of their own and these patients in their care.
     #[must_use]
-    pub fn find(record: &Belongs, own: Option<&PatientId>, panel: &BTreeSet<PatientId>) -> Self {
+    pub fn find(record: &Belongs, own: Option<&PatientId>, is_in_care: impl Fn(&PatientId) -> bool) -> Self {
         match record {
             Belongs::ToNobody => Self::Nobody,
             Belongs::Unknown => Self::Other,
             Belongs::To(patients) if patients.is_empty() => Self::Other,
             Belongs::To(patients) if patients.iter().all(|p| Some(p) == own) => Self::Own,
-            Belongs::To(patients) if patients.is_subset(panel) => Self::Panel,
+            Belongs::To(patients) if patients.iter().all(is_in_care) => Self::Panel,
             Belongs::To(_) => Self::Other,
         }
     }
@@ -93,14 +93,15 @@ mod tests {
     fn emergency_access_is_to_what_is_one_patients_alone() {
         let (p, q): (PatientId, PatientId) = ("p".parse().unwrap(), "q".parse().unwrap());
         let find = |belongs: Belongs, panel: &[&str], patient| {
-            Relation::find(&belongs, None, &ids(panel)).in_emergency(&belongs, patient)
+            let panel = ids(panel);
+            Relation::find(&belongs, None, |p| panel.contains(p)).in_emergency(&belongs, patient)
         };
         let of = |all: &[&str]| Belongs::To(ids(all));
         assert_eq!(find(of(&["p"]), &[], Some(&p)), Relation::Emergency);
         assert_eq!(find(of(&["p"]), &["p"], Some(&p)), Relation::Emergency, "one in their care as well");
         assert_eq!(find(of(&["p"]), &["p"], None), Relation::Panel);
         assert_eq!(find(of(&["p", "q"]), &["p", "q"], Some(&p)), Relation::Panel);
-        let own = Relation::find(&of(&["p"]), Some(&p), &ids(&[])).in_emergency(&of(&["p"]), Some(&p));
+        let own = Relation::find(&of(&["p"]), Some(&p), |_| false).in_emergency(&of(&["p"]), Some(&p));
         assert_eq!(own, Relation::Own);
         assert_eq!(find(of(&["p"]), &[], Some(&q)), Relation::Other);
         assert_eq!(find(of(&["p"]), &[], None), Relation::Other);
@@ -114,7 +115,7 @@ mod tests {
     fn one_foreign_patient_in_a_record_makes_it_foreign() {
         let own: PatientId = "me".parse().unwrap();
         let panel = ids(&["a", "b"]);
-        let find = |belongs| Relation::find(&belongs, Some(&own), &panel);
+        let find = |belongs| Relation::find(&belongs, Some(&own), |p| panel.contains(p));
         assert_eq!(find(Belongs::ToNobody), Relation::Nobody);
         assert_eq!(find(Belongs::To(ids(&["me"]))), Relation::Own);
         assert_eq!(find(Belongs::To(ids(&["a", "b"]))), Relation::Panel);

@@ -61,6 +61,19 @@ pub struct Gathered<N> {
     pub(super) notes: Vec<N>,
 }
 
+/// How far something is gathered.
+pub struct Mark {
+    text: usize,
+    entries: usize,
+    pages: usize,
+    total: Option<u64>,
+    along: HashSet<Reference>,
+    released: usize,
+    withheld: usize,
+    dropped: usize,
+    notes: usize,
+}
+
 /// Which of the records of a page are wanted: what may leave from one on, as far as there is room.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
@@ -116,6 +129,33 @@ impl<N> Gathered<N> {
     #[must_use]
     pub fn length(&self) -> usize {
         self.text.len()
+    }
+
+    /// Where it is, to come back to.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        let Self { ref text, entries, pages, total, ref along, released, withheld, dropped, ref notes } =
+            *self;
+        Mark {
+            text: text.len(),
+            entries,
+            pages,
+            total,
+            along: along.clone(),
+            released,
+            withheld,
+            dropped,
+            notes: notes.len(),
+        }
+    }
+
+    /// Comes back to where it was: nothing was written since.
+    pub fn back_to(&mut self, mark: Mark) {
+        let Mark { text, entries, pages, total, along, released, withheld, dropped, notes } = mark;
+        self.text.truncate(text);
+        self.notes.truncate(notes);
+        (self.entries, self.pages, self.total, self.along) = (entries, pages, total, along);
+        (self.released, self.withheld, self.dropped) = (released, withheld, dropped);
     }
 
     /// Begins with a further page. A total is of one page that is all there is.

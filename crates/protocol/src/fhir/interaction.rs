@@ -244,6 +244,26 @@ impl Interaction {
         Ok(Self::Binary { id, version, wanted })
     }
 
+    /// The type of what it writes, if it is a write.
+    #[must_use]
+    pub fn written_type(&self) -> Option<ResourceType> {
+        match self {
+            Self::Create { resource_type }
+            | Self::Update { resource_type, .. }
+            | Self::Patch { resource_type, .. }
+            | Self::Delete { resource_type, .. } => Some(*resource_type),
+            Self::Conditional { query, .. } => Some(query.resource_type()),
+            Self::Capabilities
+            | Self::Batch
+            | Self::Read { .. }
+            | Self::VRead { .. }
+            | Self::History { .. }
+            | Self::Everything { .. }
+            | Self::Search { .. }
+            | Self::Binary { .. } => None,
+        }
+    }
+
     /// A write by criteria, which stand in the URL.
     fn conditional(resource_type: ResourceType, request: &Request<'_>) -> Result<Self, Refusal> {
         let write = match request.method {

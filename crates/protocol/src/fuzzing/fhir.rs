@@ -1,14 +1,18 @@
 //! What clients ask of FHIR routes, and what upstreams answer.
 
+use std::time::Duration;
+
 use crate::fhir::base::BaseUrls;
 use crate::fhir::batch::{self, Batch, Planned, transaction};
 use crate::fhir::bundle::Links;
+use crate::fhir::care::{Margins, Source, holder_of_role};
 use crate::fhir::history::{History, HistoryOf};
 use crate::fhir::interaction::{Interaction, Request};
 use crate::fhir::mask::{Mask, Masking, Pseudonyms};
 use crate::fhir::membership::{Membership, patients_of};
 use crate::fhir::name::ResourceType;
 use crate::fhir::patch::Patch;
+use crate::fhir::reference::references_in;
 use crate::fhir::resource::Resource;
 use crate::fhir::searchset::{Companions, Disposition, Searchset, Sought};
 use crate::fhir::token::TokenValue;
@@ -219,4 +223,26 @@ pub(super) fn bases() -> Option<BaseUrls> {
     let public = "https://gate.test/fhir".parse().ok()?;
     let upstream = "http://hapi:8080/fhir".parse().ok()?;
     Some(BaseUrls { public, upstream })
+}
+
+/// A resource of which is asked who cares for whom: whoever is said to stands in it.
+pub fn fuzz_fhir_care(data: &[u8]) {
+    let Ok(resource) = json::parse(data, 64) else { return };
+    let Some(bases) = bases() else { return };
+    let named = references_in(&resource, &bases);
+    let month = Duration::from_hours(30 * 24);
+    let margins = Margins { after_encounter: month, around_appointment: month };
+    for source in Source::ALL {
+        let Some(proven) = source.proves(&resource, margins, super::now(), &bases) else { continue };
+        assert!(proven.carers.is_subset(&named), "carers stand in it");
+        let patients: Vec<_> =
+            named.iter().filter(|named| named.resource_type == ResourceType::PATIENT).collect();
+        assert!(
+            proven.patients.iter().all(|id| patients.iter().any(|named| named.id == *id)),
+            "and patients"
+        );
+    }
+    if let Some(holder) = holder_of_role(&resource, super::now(), &bases) {
+        assert!(named.contains(&holder), "and holders");
+    }
 }

@@ -188,6 +188,11 @@ fn seeds_and_their_mutations_break_nothing_that_reads_batches() {
 }
 
 #[test]
+fn seeds_and_their_mutations_relate_nobody_who_does_not_stand_in_them() {
+    run("fhir_care", super::fuzz_fhir_care);
+}
+
+#[test]
 fn any_mask_of_any_record() {
     run("fhir_mask", super::fuzz_fhir_mask);
 }

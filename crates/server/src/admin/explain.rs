@@ -1,6 +1,6 @@
 //! Why a request is allowed or denied, step by step as the gateway takes them: the scopes, whose record it is, the policies.
 //!
-//! What is supposed here is put to the policies and the care table that are in force; what the record itself says, such
+//! What is supposed here is put to the policies and the relations of care that are in force; what the record itself says, such
 //! as other patients whom it names, only the upstream knows.
 
 mod who;
@@ -25,6 +25,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(crate) use who::Whose;
+
+use crate::directory::InCare;
 
 use super::{Administrator, CommandError, Operator, note};
 
@@ -53,6 +55,9 @@ struct Explanation {
     policies: BTreeSet<String>,
 }
 
+/// Who is in somebody's care, by the names of the routes.
+type ByRoute = Vec<(String, InCare)>;
+
 /// Whether the next step is taken.
 enum Step {
     Goes,
@@ -71,7 +76,8 @@ impl Administrator {
         let _ = self.append(&record).await?;
         let pdp = self.policies.current();
         let mut explanation = Explanation { because: Vec::new(), policies: BTreeSet::new() };
-        let allowed = match self.ask(&pdp, &supposed, &mut explanation)? {
+        let in_care = self.in_care(&supposed).await?;
+        let allowed = match self.ask(&pdp, &supposed, &in_care, &mut explanation)? {
             Step::Goes => "allow",
             Step::Ends => "deny",
         };
@@ -85,20 +91,37 @@ impl Administrator {
         }))
     }
 
-    fn ask(&self, pdp: &Pdp, supposed: &Supposed, to: &mut Explanation) -> Result<Step, CommandError> {
+    /// Who is in the care of the person, on each FHIR route.
+    async fn in_care(&self, supposed: &Supposed) -> Result<ByRoute, CommandError> {
+        let Some(name) = &supposed.user else { return Ok(ByRoute::default()) };
+        let (user, directory) = (self.find_user(name)?, self.directory.current());
+        let Some(directory) = directory else { return Ok(ByRoute::default()) };
+        let somebody = (&user.name, user.fhir_user.as_ref());
+        let patient = patient_of(supposed);
+        let found = directory.in_care(None, somebody, patient.as_ref()).await;
+        Ok(found.into_iter().map(|(route, in_care)| (route.to_owned(), in_care)).collect())
+    }
+
+    fn ask(
+        &self,
+        pdp: &Pdp,
+        supposed: &Supposed,
+        in_care: &ByRoute,
+        to: &mut Explanation,
+    ) -> Result<Step, CommandError> {
         if supposed.action == "patch" {
             for part in ["read", "update"] {
                 to.say(format!("a patch takes {part}:"));
                 let supposed = Supposed { action: part.to_owned(), ..supposed.clone() };
-                if let Step::Ends = self.ask(pdp, &supposed, to)? {
+                if let Step::Ends = self.ask(pdp, &supposed, in_care, to)? {
                     return Ok(Step::Ends);
                 }
             }
             return Ok(Step::Goes);
         }
-        let (name, id) = match supposed.resource.split_once('/') {
-            Some((name, id)) => (name, Some(id)),
-            None => (supposed.resource.as_str(), None),
+        let name = match supposed.resource.split_once('/') {
+            Some((name, _)) => name,
+            None => supposed.resource.as_str(),
         };
         let resource_type: ResourceType = name
             .parse()
@@ -111,18 +134,13 @@ impl Administrator {
             return Ok(Step::Ends);
         }
         let scope = client.grantable(supposed.scope.as_ref().unwrap_or(&client.scope));
-        let patient = match (&supposed.patient, name, id) {
-            (Some(patient), _, _) => Some(patient.clone()),
-            (None, "Patient", Some(id)) => id.parse().ok(),
-            (None, _, _) => None,
-        };
+        let patient = patient_of(supposed);
         let mut caller = caller(&client, user.as_ref(), &scope, patient.as_ref());
         caller.facts.purpose_of_use = purpose(supposed.purpose.as_deref())?.map(|p| p.to_string());
         if let Step::Ends = to.scopes(&caller, &scope, permission, resource_type) {
             return Ok(Step::Ends);
         }
         let own = caller.fhir_user.as_ref().and_then(|own| own.patient());
-        let panel = self.care.of(&caller.facts.subject);
         let relations: Vec<Relation> = match (ownership(resource_type), &patient) {
             (Ownership::Unknown, _) => {
                 to.say(format!("whose a {name} is cannot be told, so it is nobody's to see"));
@@ -138,8 +156,11 @@ impl Administrator {
                     to.say(format!("the token names other patients than {patient}"));
                     return Ok(Step::Ends);
                 }
-                let relation = Relation::find(&belongs, own.as_ref(), &panel);
+                let relation = Relation::find(&belongs, own.as_ref(), |patient| {
+                    in_care.iter().any(|(_, in_care)| in_care.by.contains_key(patient))
+                });
                 to.say(stands(relation, patient, &caller.facts.subject));
+                to.care(in_care, relation, patient);
                 let purpose = PurposeOfUse::EMERGENCY_TREATMENT;
                 let views = matches!(permission, Permission::Read | Permission::Search);
                 if relation == Relation::Other && views && is_eligible(pdp, &caller.facts, purpose) {
@@ -169,6 +190,26 @@ impl Administrator {
 impl Explanation {
     fn say(&mut self, sentence: String) {
         self.because.push(sentence);
+    }
+
+    /// Says by what a patient is in care, or why it cannot be told.
+    fn care(&mut self, in_care: &ByRoute, relation: Relation, patient: &PatientId) {
+        for (route, in_care) in in_care {
+            match in_care.by.get(patient) {
+                Some(by) if relation == Relation::Panel => self.say(match by.as_str() {
+                    "table" => format!("on the route `{route}` by the care table"),
+                    by => format!("on the route `{route}` by {by}"),
+                }),
+                Some(_) => {}
+                None if relation == Relation::Panel => {
+                    self.say(format!("on the route `{route}` they are not in care"));
+                }
+                None => {}
+            }
+            for failed in &in_care.failed {
+                self.say(format!("on the route `{route}` a look-up of who is in care failed: {failed}"));
+            }
+        }
     }
 
     fn scopes(
@@ -226,6 +267,12 @@ impl Explanation {
             }
         }
     }
+}
+
+/// Whose record is asked for, as far as that was said.
+fn patient_of(supposed: &Supposed) -> Option<PatientId> {
+    let by_name = || supposed.resource.strip_prefix("Patient/").and_then(|id| id.parse().ok());
+    supposed.patient.clone().or_else(by_name)
 }
 
 /// A purpose of use by its code.

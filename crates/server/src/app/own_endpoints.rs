@@ -98,7 +98,6 @@ impl App {
             apps: Arc::clone(&self.apps),
             timeouts: config.sessions,
             store: Arc::clone(&self.store),
-            care: Arc::clone(&self.care),
             policies: Arc::clone(&self.policies),
             purposes: Arc::clone(&config.purposes),
             emergencies: Arc::clone(&self.emergencies),

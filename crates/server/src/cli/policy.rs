@@ -159,7 +159,10 @@ fn as_supposed(record: &Record) -> Option<Supposed> {
 /// An explanation, line by line.
 fn tell(answer: &Value) {
     let list = |name: &str| answer.get(name).and_then(Value::as_array).into_iter().flatten();
-    print::line(&format!("{}, by the policies and the care table in force now:", text(answer, "decision")));
+    print::line(&format!(
+        "{}, by the policies and relations of care in force now:",
+        text(answer, "decision")
+    ));
     for sentence in list("because").filter_map(Value::as_str) {
         print::line(&format!("  - {sentence}"));
     }

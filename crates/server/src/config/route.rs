@@ -7,6 +7,7 @@ use chartgate_access::ids::Role;
 use chartgate_protocol::fhir::content::MediaType;
 use http::{Method, Uri};
 
+use super::care::CareFrom;
 use super::section::{Reading, Section};
 use super::upstream_auth::UpstreamAuth;
 
@@ -55,6 +56,8 @@ pub(crate) enum RouteKind {
         update_create: UpdateCreate,
         /// As which media types the content of a Binary leaves by itself.
         content_types: Vec<String>,
+        /// From what it is known who is in whose care.
+        care: CareFrom,
     },
     /// Plain HTTP, by rules.
     Http {
@@ -148,8 +151,11 @@ impl Route {
         let kind = match section.required_text(reading, "kind").as_deref() {
             Some("fhir") => {
                 let choices = [UpdateCreate::Off, UpdateCreate::On];
-                let update_create = section.choice(reading, "update_create", choices);
-                Some(RouteKind::Fhir { update_create, content_types: content_types(reading, &mut section) })
+                Some(RouteKind::Fhir {
+                    update_create: section.choice(reading, "update_create", choices),
+                    content_types: content_types(reading, &mut section),
+                    care: CareFrom::read(reading, &mut section),
+                })
             }
             Some("http") => {
                 let rules = section.tables(reading, "allow");

@@ -33,6 +33,8 @@ Everything is in {folder}; Ctrl-C ends it, and the same command goes on with the
 
 People (made for this folder alone; {folder}/ready.json has them for scripts):
 {names}
+cleo has nobody in the care table: whoever a care team or a stay of the sample server names her for is in her care.
+
 Try it, in another terminal:
 
   export CHARTGATE_CONFIG={folder}/chartgate.toml

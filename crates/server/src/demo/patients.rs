@@ -68,6 +68,7 @@ pub(super) fn invent() -> Vec<Value> {
     for number in 0..PATIENTS {
         patient(&mut dice, number, &mut all);
     }
+    all.extend(care());
     all
 }
 
@@ -81,6 +82,30 @@ fn clinic() -> Vec<Value> {
         json!({ "resourceType": "Location", "id": "ward-3", "status": "active", "name": "Ward 3" }),
         practitioner("dana", "Dana", "Okafor"),
         practitioner("nils", "Nils", "Halvorsen"),
+        practitioner("cleo", "Cleo", "Marchetti"),
+    ]
+}
+
+/// Why Cleo sees three of them, who stand in nobody's table for her: two by a care team, one by a visit that goes on.
+fn care() -> Vec<Value> {
+    let to = |kind: &str, id: &str| json!({ "reference": format!("{kind}/{id}") });
+    let team = |id: &str| {
+        json!({
+            "resourceType": "CareTeam", "id": format!("{id}-team"), "status": "active", "subject": to("Patient", id),
+            "name": "Diabetes care", "period": { "start": "2025-01-01" },
+            "participant": [{ "member": to("Practitioner", "cleo") }, { "member": to("Organization", "clinic") }],
+        })
+    };
+    vec![
+        team("pt-1019"),
+        team("pt-1020"),
+        json!({
+            "resourceType": "Encounter", "id": "pt-1021-stay", "status": "in-progress",
+            "class": { "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP" },
+            "subject": to("Patient", "pt-1021"), "period": { "start": "2026-01-01T08:00:00Z" },
+            "participant": [{ "individual": to("Practitioner", "cleo") }],
+            "serviceProvider": to("Organization", "clinic"),
+        }),
     ]
 }
 

@@ -46,7 +46,7 @@ enum Kind {
 static PARAMETERS: [Parameter; 40] = [
     parameter("_id", Kind::Token, &["id"]),
     parameter("_lastUpdated", Kind::Date, &["meta.lastUpdated"]),
-    parameter("patient", Kind::Reference, &["patient", "subject", "beneficiary"]),
+    parameter("patient", Kind::Reference, &["patient", "subject", "beneficiary", "participant.actor"]),
     parameter("subject", Kind::Reference, &["subject", "patient"]),
     parameter("beneficiary", Kind::Reference, &["beneficiary"]),
     parameter("encounter", Kind::Reference, &["encounter", "context"]),
@@ -84,6 +84,8 @@ static PARAMETERS: [Parameter; 40] = [
             "effectiveDateTime",
             "effectivePeriod.start",
             "period.start",
+            "period.end",
+            "start",
             "occurrenceDateTime",
             "performedDateTime",
             "performedPeriod.start",

@@ -100,6 +100,7 @@ kind          = "fhir"
 path          = "/fhir"
 upstream      = "http://{sample}{base}"
 upstream_auth = {{ bearer = {{ file = "secrets/fhir-upstream" }} }}
+care_from     = ["table", "care-team", "encounter", "appointment"]
 "#,
         base = fhir_server::BASE
     )?;

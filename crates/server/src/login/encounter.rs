@@ -88,7 +88,7 @@ async fn listed(
     asked: &Asked,
     patient: &PatientId,
 ) -> Result<Vec<Encounter>, DirectoryError> {
-    if !may_see_encounters(login, asked, patient) {
+    if !may_see_encounters(login, asked, patient).await {
         return Ok(Vec::new());
     }
     let (user, audience) = (&asked.present.user, &asked.begun.pending.audience);

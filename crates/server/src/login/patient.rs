@@ -53,8 +53,11 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         return deny(&login, &visit.origin, asked.begun, &asked.present).await;
     }
     let picked = visit.form.get("patient").and_then(|id| id.parse::<PatientId>().ok());
-    let allowed = picked.filter(|patient| may_see(&login, &asked, patient));
-    let Some(patient) = allowed else {
+    let allowed = match &picked {
+        Some(patient) => may_see(&login, &asked, patient).await,
+        None => false,
+    };
+    let Some(patient) = picked.filter(|_| allowed) else {
         let problem = Some("That is not a patient whose record you may see.");
         return show(&login, &visit, &asked, problem).await;
     };
@@ -71,11 +74,11 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
 
 async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<&str>) -> Response {
     let Asked { handle, begun, present } = asked;
-    let panel = login.care.of(&present.user.name);
-    // Care rows outlive a change of role: policy says whether they still open anything.
+    let panel = in_care(login, asked, None).await;
+    // Relations of care outlive a change of role: policy says whether they still open anything.
     let may_list =
         panel.len() <= LISTED && allows(login, asked, RecordAction::Read, "Patient", Relation::Panel);
-    let listed: BTreeSet<PatientId> = if may_list { (*panel).clone() } else { BTreeSet::new() };
+    let listed: BTreeSet<PatientId> = if may_list { panel } else { BTreeSet::new() };
     // From whom something of a record is kept, nobody else tells the name of.
     let named = match answer(login, asked, RecordAction::Read, "Patient", Relation::Panel) {
         Some(allowance) if allowance.mask().is_none() => listed.clone(),
@@ -108,25 +111,34 @@ fn choices(listed: &BTreeSet<PatientId>, names: &BTreeMap<PatientId, String>) ->
     choices
 }
 
+/// The patients in the person's care where the application goes; `wanted` may have come to be just now.
+async fn in_care(login: &Login, asked: &Asked, wanted: Option<&PatientId>) -> BTreeSet<PatientId> {
+    let Asked { begun, present, .. } = asked;
+    let somebody = (&present.user.name, present.user.fhir_user.as_ref());
+    let by_route = login.directory.in_care(Some(&begun.pending.audience), somebody, wanted).await;
+    by_route.into_iter().flat_map(|(_, in_care)| in_care.by.into_keys()).collect()
+}
+
 /// How a patient's record stands to the person.
-fn relation(login: &Login, asked: &Asked, patient: &PatientId) -> Relation {
+async fn relation(login: &Login, asked: &Asked, patient: &PatientId) -> Relation {
     let user = &asked.present.user;
     let record = Belongs::To(BTreeSet::from([patient.clone()]));
     let own = user.fhir_user.as_ref().and_then(|f| f.patient());
-    Relation::find(&record, own.as_ref(), &login.care.of(&user.name))
+    let panel = in_care(login, asked, Some(patient)).await;
+    Relation::find(&record, own.as_ref(), |patient| panel.contains(patient))
 }
 
 /// Whether the person may find this patient's encounters.
-pub(super) fn may_see_encounters(login: &Login, asked: &Asked, patient: &PatientId) -> bool {
-    let relation = relation(login, asked, patient);
+pub(super) async fn may_see_encounters(login: &Login, asked: &Asked, patient: &PatientId) -> bool {
+    let relation = relation(login, asked, patient).await;
     // They are told by their times and kinds, so it takes seeing them whole.
     let encounters = answer(login, asked, RecordAction::Search, "Encounter", relation);
-    may_see(login, asked, patient) && encounters.is_some_and(|allowance| allowance.mask().is_none())
+    may_see(login, asked, patient).await && encounters.is_some_and(|allowance| allowance.mask().is_none())
 }
 
 /// Whether the person may read this patient's own entry: what the gateway will ask again, for every request.
-fn may_see(login: &Login, asked: &Asked, patient: &PatientId) -> bool {
-    let relation = relation(login, asked, patient);
+async fn may_see(login: &Login, asked: &Asked, patient: &PatientId) -> bool {
+    let relation = relation(login, asked, patient).await;
     allows(login, asked, RecordAction::Read, "Patient", relation)
 }
 

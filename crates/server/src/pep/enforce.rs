@@ -1,7 +1,7 @@
 //! What the caller may: scopes first, then policy, for the type and for each record of it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::account::{Account, Advice, PolicySets};
@@ -13,18 +13,27 @@ use chartgate_access::permit::Allowed;
 use chartgate_protocol::fhir::labels::{Labels, labels_of};
 use chartgate_protocol::fhir::mask::{Mask, Pseudonyms};
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
-use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::json::Node;
 use chartgate_protocol::smart::scope::Permission;
 
+mod care;
+
+pub(super) use care::{Asking, Care, Known};
+
 /// Decides about the records of one request.
+///
+/// Who is in the caller's care is looked up only where the care table does not say so. What depends on it is
+/// [`RecordDenied::Open`] until [`Enforcer::catch_up`] has looked, and then decided anew.
 pub(super) struct Enforcer<'a> {
     advice: Advice,
     /// What the record will tell of it.
     account: Arc<Account>,
     caller: &'a Caller,
-    panel: Arc<BTreeSet<PatientId>>,
+    care: Arc<Care<'a>>,
     own: Option<PatientId>,
+    /// Patients for whom decisions were left open.
+    open: Mutex<BTreeSet<PatientId>>,
 }
 
 /// The most labels that a record can have: more are no labels but a burden, and are remembered for each caller.
@@ -44,6 +53,8 @@ pub(super) enum TypeDenied {
 pub(super) enum RecordDenied {
     /// It lies outside what the scopes reach.
     OutsideScope,
+    /// It was not looked up yet how it stands to the caller.
+    Open,
     /// Policy says no.
     Policy(Denial),
     /// What these policies keep of it cannot be kept: it would have to be altered in a way that it does not bear, or it was
@@ -52,20 +63,62 @@ pub(super) enum RecordDenied {
 }
 
 impl<'a> Enforcer<'a> {
-    pub(super) fn new(
-        sets: PolicySets,
-        account: Arc<Account>,
-        caller: &'a Caller,
-        panel: Arc<BTreeSet<PatientId>>,
-    ) -> Self {
+    pub(super) fn new(sets: PolicySets, account: Arc<Account>, caller: &'a Caller, care: Care<'a>) -> Self {
         let own = caller.fhir_user.as_ref().and_then(|f| f.patient());
-        Self { advice: Advice::new(sets, &caller.facts), account, caller, panel, own }
+        let (advice, care) = (Advice::new(sets, &caller.facts), Arc::new(care));
+        Self { advice, account, caller, care, own, open: Mutex::default() }
     }
 
     /// The same for an entry of a batch, which has an account of its own.
     pub(super) fn entry(&self, account: Arc<Account>) -> Self {
-        let Self { advice, account: _, caller, panel, own } = self;
-        Self { advice: advice.clone(), account, caller, panel: Arc::clone(panel), own: own.clone() }
+        let Self { advice, account: _, caller, care, own, open: _ } = self;
+        let (advice, care, own) = (advice.clone(), Arc::clone(care), own.clone());
+        Self { advice, account, caller, care, own, open: Mutex::default() }
+    }
+
+    /// Looks up what decisions since the last look were left open for; then they are taken anew.
+    pub(super) async fn catch_up(&self) -> Known {
+        let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
+        if open.is_empty() {
+            return Known::AsBefore;
+        }
+        // Another entry of the same batch may have looked meanwhile.
+        let _: Known = self.care.look_up(&open).await;
+        Known::More
+    }
+
+    /// Looks up what a decision about a record might be left open for of which nothing is known: so that what is not there
+    /// takes the same calls as what is kept from the caller.
+    pub(super) async fn look_up(&self) -> Known {
+        match self.catch_up().await {
+            Known::More => Known::More,
+            Known::AsBefore => self.care.look_up(&BTreeSet::new()).await,
+        }
+    }
+
+    /// Looks up what a search for records of a type has to be narrowed by.
+    pub(super) async fn look_up_for(
+        &self,
+        permission: Permission,
+        resource_type: ResourceType,
+        named: &BTreeSet<ResourceId>,
+    ) {
+        let is_theirs = |id: &ResourceId| {
+            let id = id.as_str().parse::<PatientId>();
+            id.is_ok_and(|id| Some(&id) == self.own.as_ref() || self.care.in_table(&id))
+        };
+        let is_plain = !named.is_empty() && named.iter().all(is_theirs);
+        if is_plain
+            || !self.care.is_open()
+            || ownership(resource_type) != Ownership::Patients
+            || !self.is_policys(permission, resource_type)
+            || !self.may(permission, resource_type, Relation::Panel)
+            || self.may(permission, resource_type, Relation::Other)
+        {
+            return;
+        }
+        let named = named.iter().filter_map(|id| id.as_str().parse().ok()).collect();
+        let _: Known = self.care.look_up(&named).await;
     }
 
     /// Asks whether some record of the type can be within reach.
@@ -126,35 +179,42 @@ impl<'a> Enforcer<'a> {
         if self.caller.reaches(permission, resource_type.as_str(), belongs, which) == Within::No {
             return Err(RecordDenied::OutsideScope);
         }
-        self.permitted(permission, resource_type, belongs, content).map_err(RecordDenied::Policy)
+        self.permitted(permission, resource_type, belongs, content)
     }
 
     /// Asks policy alone about one record, whatever the scopes are.
     ///
     /// # Errors
-    /// [`Denial`].
+    /// [`RecordDenied`].
     pub(super) fn permitted(
         &self,
         permission: Permission,
         resource_type: ResourceType,
         belongs: &Belongs,
         content: &Node<'_>,
-    ) -> Result<Granted, Denial> {
-        let relation = self.relation(belongs);
+    ) -> Result<Granted, RecordDenied> {
+        let Stands { relation, by } = self.relation(belongs).ok_or(RecordDenied::Open)?;
         // What belongs to nobody is in every directory: labels are of what is some patient's.
         let labels = match belongs {
             Belongs::ToNobody => Labels::new(),
             Belongs::To(_) | Belongs::Unknown => labels_of(content),
         };
         if labels.len() > MOST_LABELS {
-            return Err(Denial { policies: Vec::new(), reason: DenyReason::PolicyError });
+            let denial = Denial { policies: Vec::new(), reason: DenyReason::PolicyError };
+            return Err(RecordDenied::Policy(denial));
         }
         let action = record_action(permission);
         match self.advice.ask(&self.account, action, resource_type, &[relation], &labels) {
             Decision::Allow(allowance) => {
+                self.account.relies_on(by);
                 Ok(Granted { policies: allowance.policies().to_vec(), mask: allowance.mask().cloned() })
             }
-            Decision::Deny(denial) => Err(denial),
+            Decision::Deny(denial) => {
+                if relation == Relation::Other {
+                    self.account.lacks(self.care.failed());
+                }
+                Err(RecordDenied::Policy(denial))
+            }
         }
     }
 
@@ -192,12 +252,12 @@ impl<'a> Enforcer<'a> {
         if self.caller.reach(permission, name, Which::Any) == Reach::NamedPatients {
             return Some(self.caller.named_patients(permission, name, Which::Any).cloned().collect());
         }
-        let may = |relation| matches!(self.ask(permission, resource_type, &[relation]), Decision::Allow(_));
-        if may(Relation::Other) {
+        if self.may(permission, resource_type, Relation::Other) {
             return None;
         }
-        let panel = !self.panel.is_empty() && may(Relation::Panel);
-        let mut patients = if panel { (*self.panel).clone() } else { BTreeSet::new() };
+        let in_care = self.care.patients();
+        let panel = !in_care.is_empty() && self.may(permission, resource_type, Relation::Panel);
+        let mut patients = if panel { in_care } else { BTreeSet::new() };
         patients.extend(self.own.clone());
         Some(patients)
     }
@@ -248,9 +308,31 @@ impl<'a> Enforcer<'a> {
         self.caller.constrained(permission, resource_type.as_str())
     }
 
-    /// How a record stands to the caller.
-    fn relation(&self, belongs: &Belongs) -> Relation {
-        Relation::find(belongs, self.own.as_ref(), &self.panel).in_emergency(belongs, self.emergency())
+    fn may(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> bool {
+        matches!(self.ask(permission, resource_type, &[relation]), Decision::Allow(_))
+    }
+
+    /// How a record stands to the caller; `None` if that was not looked up yet.
+    fn relation(&self, belongs: &Belongs) -> Option<Stands> {
+        let find = |is_in_care: &dyn Fn(&PatientId) -> bool| {
+            Relation::find(belongs, self.own.as_ref(), is_in_care).in_emergency(belongs, self.emergency())
+        };
+        let patients = match belongs {
+            Belongs::To(patients) => patients,
+            Belongs::ToNobody | Belongs::Unknown => &BTreeSet::new(),
+        };
+        let by_table = find(&|patient| self.care.in_table(patient));
+        if by_table != Relation::Other || patients.is_empty() {
+            let by = if by_table == Relation::Panel { self.care.by(patients) } else { Vec::new() };
+            return Some(Stands { relation: by_table, by });
+        }
+        if self.care.is_open() {
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).extend(patients.iter().cloned());
+            return None;
+        }
+        let relation = find(&|patient| self.care.is_in_care(patient));
+        let by = if relation == Relation::Panel { self.care.by(patients) } else { Vec::new() };
+        Some(Stands { relation, by })
     }
 
     /// How records that are whose this says can stand to the caller.
@@ -271,6 +353,13 @@ impl<'a> Enforcer<'a> {
     fn ask(&self, permission: Permission, resource_type: ResourceType, relations: &[Relation]) -> Decision {
         self.advice.ask(&self.account, record_action(permission), resource_type, relations, &NO_LABELS)
     }
+}
+
+/// How a record stands to the caller.
+struct Stands {
+    relation: Relation,
+    /// By what its patients are in the caller's care, where that is to be told.
+    by: Vec<String>,
 }
 
 /// A record within reach.
@@ -303,6 +392,7 @@ impl RecordDenied {
     pub(super) fn reason(&self) -> (Vec<String>, &'static str) {
         match self {
             Self::OutsideScope => (Vec::new(), "outside-scope"),
+            Self::Open => (Vec::new(), "relation-not-looked-up"),
             Self::Mask(policies) => (policies.clone(), "mask"),
             Self::Policy(denial) => (denial.policies.clone(), denial.reason.as_str()),
         }

@@ -3,6 +3,7 @@
 mod batch;
 mod binary;
 mod capabilities;
+mod care;
 mod everything;
 mod history;
 mod large;
@@ -16,6 +17,7 @@ mod session;
 mod upstream;
 mod write;
 
+pub(super) use care::{Looking, Relations};
 pub(super) use names::{Picking, encounters, names};
 pub(super) use session::handle;
 pub(super) use upstream::FhirUpstream;

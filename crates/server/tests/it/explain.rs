@@ -137,7 +137,7 @@ fn whoever_could_see_a_patient_is_named_with_the_policies_and_masks_by_which() {
     let text = gateway.command(&["policy", "explain", "--patient", patient]);
     for words in [
         "person dana (physician)",
-        "with the patient in their care, by physician-panel: every type",
+        "with the patient in their care (the care table), by physician-panel: every type",
         "by emergency access, if they ask for it",
         "without what the mask keeps: safe-harbor",
     ] {

@@ -1,5 +1,6 @@
 //! What stands in for other people's servers.
 
+pub(crate) mod behind;
 pub(crate) mod between;
 pub(crate) mod dying;
 pub(crate) mod large;

@@ -12,6 +12,8 @@ mod binary;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod care;
+#[cfg(test)]
 mod chromium;
 #[cfg(test)]
 mod ciba;

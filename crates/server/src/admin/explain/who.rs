@@ -1,10 +1,9 @@
 //! Who could see a patient's records: everybody whom the policies would let read some, were they to ask now.
 //!
-//! Policies and care table are asked, and of programs the scopes that they are registered for. People's scopes are those of
+//! Policies and relations of care are asked, and of programs the scopes that they are registered for. People's scopes are those of
 //! whichever application they use, so they are not looked at: nobody is left out who would only need another application.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chartgate_access::client::Client;
 use chartgate_access::emergency::is_eligible;
@@ -17,6 +16,7 @@ use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::Event;
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::oauth::client_metadata::GrantType;
 use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::smart::scope::Permission;
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::admin::{Administrator, CommandError, Operator, note};
-use crate::live::care::LiveCare;
+use crate::directory::Carers;
 
 /// Whose records, and for what.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,9 +49,17 @@ impl Administrator {
         let _ = self.append(&record).await?;
         let (users, clients) =
             self.store.read(|sql| Ok::<_, CommandError>((sql.users()?, sql.clients()?)))?;
-        let (pdp, care) = (self.policies.current(), Arc::clone(&self.care));
+        let carers = match self.directory.current() {
+            Some(directory) => {
+                let found = directory.carers_of(&of.patient).await;
+                found.into_iter().map(|(route, carers)| (route.to_owned(), carers)).collect()
+            }
+            None => Vec::new(),
+        };
+        let pdp = self.policies.current();
         let looked = tokio::task::spawn_blocking(move || {
-            Looking { pdp: &pdp, care: &care, patient: &of.patient, purpose }.at_all(&users, &clients)
+            let looking = Looking { pdp: &pdp, carers: &carers, patient: &of.patient, purpose };
+            looking.at_all(&users, &clients)
         });
         looked.await.map_err(|_| CommandError::Invalid("it was broken off".to_owned()))
     }
@@ -60,7 +68,8 @@ impl Administrator {
 /// What is looked at.
 struct Looking<'a> {
     pdp: &'a Pdp,
-    care: &'a LiveCare,
+    /// In whose care they are, by the names of the routes.
+    carers: &'a [(String, Carers)],
     patient: &'a PatientId,
     purpose: Option<PurposeOfUse>,
 }
@@ -78,11 +87,16 @@ impl Looking<'_> {
         let enabled = users.iter().filter(|user| user.state == UserState::Enabled);
         let mut found: Vec<Value> = enabled.filter_map(|user| self.at_person(user, &applications)).collect();
         found.extend(clients.iter().filter_map(|client| self.at_program(client)));
-        let strangers: Vec<Subject> =
-            self.care.carers_of(self.patient).into_iter().filter(Subject::is_foreign).collect();
+        let in_tables = self.carers.iter().flat_map(|(_, carers)| &carers.table);
+        let strangers: BTreeSet<&Subject> = in_tables.filter(|subject| subject.is_foreign()).collect();
+        let failed = |(route, carers): &(String, Carers)| {
+            carers.failed.iter().map(|failed| format!("{route}: {failed}")).collect::<Vec<_>>()
+        };
+        let failed: Vec<String> = self.carers.iter().flat_map(failed).collect();
         json!({
             "patient": self.patient, "purpose_of_use": self.purpose.map(|purpose| purpose.to_string()),
             "policy_set": self.pdp.revision(), "who": found, "others_in_care_table": strangers,
+            "care_failed": failed,
         })
     }
 
@@ -120,8 +134,14 @@ impl Looking<'_> {
         let facts = Facts { purpose_of_use: self.purpose.map(|p| p.to_string()), ..caller.facts.clone() };
         let own = caller.fhir_user.as_ref().and_then(|own| own.patient());
         let belongs = Belongs::To([self.patient.clone()].into());
-        let relation = Relation::find(&belongs, own.as_ref(), &self.care.of(&facts.subject));
+        let care = self.care_of(caller);
+        let relation = Relation::find(&belongs, own.as_ref(), |_| !care.is_empty());
         let mut ways: Vec<Value> = self.way(&facts, relation, via, &reaches).into_iter().collect();
+        if relation == Relation::Panel {
+            for way in ways.iter_mut().filter_map(Value::as_object_mut) {
+                way.insert("care".to_owned(), json!(care));
+            }
+        }
         // Whoever asks of another purpose does not ask of emergencies.
         let emergency = self.purpose.unwrap_or(PurposeOfUse::EMERGENCY_TREATMENT);
         let is_meant = matches!(relation, Relation::Other | Relation::Panel) && emergency.is_of_emergencies();
@@ -130,6 +150,22 @@ impl Looking<'_> {
             ways.extend(self.way(&facts, Relation::Emergency, via, &reaches));
         }
         ways
+    }
+
+    /// By what the patient is in somebody's care.
+    fn care_of(&self, caller: &Caller) -> Vec<String> {
+        let name: Option<Reference> = caller.fhir_user.as_ref().and_then(|user| user.as_str().parse().ok());
+        let mut by = Vec::new();
+        for (route, carers) in self.carers {
+            if carers.table.contains(&caller.facts.subject) {
+                by.push("the care table".to_owned());
+            }
+            let proof = name.as_ref().and_then(|name| carers.proven.get(name));
+            by.extend(proof.map(|proof| format!("{proof} on the route {route}")));
+        }
+        by.sort_unstable();
+        by.dedup();
+        by
     }
 
     fn way(

@@ -26,7 +26,7 @@ fn tell_in_words(answer: &Value) {
         purpose => format!("for {purpose}"),
     };
     print::line(&format!(
-        "who could read records of {} {purpose}, by the policies and the care table in force now:",
+        "who could read records of {} {purpose}, by the policies and relations of care in force now:",
         text(answer, "patient")
     ));
     for one in list(answer, "who") {
@@ -46,7 +46,11 @@ fn tell_in_words(answer: &Value) {
                     mask => format!(", without what the mask keeps: {mask}"),
                 };
                 let (stands, policies) = (stands(text(way, "stands")), names(by, "policies"));
-                print::line(&format!("  - {stands}{via}, by {policies}: {types}{mask}"));
+                let care = match names(way, "care") {
+                    care if care.is_empty() => care,
+                    care => format!(" ({care})"),
+                };
+                print::line(&format!("  - {stands}{care}{via}, by {policies}: {types}{mask}"));
             }
         }
     }
@@ -54,6 +58,9 @@ fn tell_in_words(answer: &Value) {
         print::line(&format!(
             "{other} has them in care; which roles they have, their own provider says when they come"
         ));
+    }
+    for failed in list(answer, "care_failed").filter_map(Value::as_str) {
+        print::line(&format!("a look-up of who has them in care failed, so there may be more: {failed}"));
     }
     print::line(
         "\nSupposing a sign-in by password, and records without labels: labels keep records from more people.",

@@ -27,7 +27,7 @@ use super::mask::{self, Cleared, Kept, Seen, clear, decide_as, in_reach};
 use super::session::{Answered, Exchange};
 use super::upstream::Answer;
 use crate::config::{Route, RouteKind};
-use crate::pep::enforce::{Enforcer, RecordDenied};
+use crate::pep::enforce::{Enforcer, Known, RecordDenied};
 use crate::pep::respond::{Refused, UpstreamFault};
 
 pub(super) async fn serve(
@@ -136,6 +136,7 @@ async fn look(
         Guard::Unproven => by_pointers(exchange, enforcer, &allowed, id).await?.and(Err(nobodys())),
     };
     if !is_there {
+        let _: Known = enforcer.look_up().await;
         return Ok(Looked::Absent);
     }
     let protection = match protection {
@@ -235,7 +236,11 @@ pub(super) async fn by_record(
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
     let mut protection = Protection::none();
-    let cleared = cleared_whole(exchange, enforcer, permission, &parsed(&answer, record, None)?);
+    let resource = parsed(&answer, record, None)?;
+    let mut cleared = cleared_whole(exchange, enforcer, permission, &resource);
+    while cleared.is_err() && enforcer.look_up().await == Known::More {
+        cleared = cleared_whole(exchange, enforcer, permission, &resource);
+    }
     Ok(cleared.map(|cleared| {
         protection.extend(cleared);
         protection
@@ -257,19 +262,24 @@ async fn by_pointers(
     }
     let bases = &exchange.upstream.bases;
     let sought = Sought::Type(ResourceType::DOCUMENT_REFERENCE, Companions::None);
-    let found =
-        Searchset::parse(&answer.body, sought, bases).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-    let is_all = found.next().is_none();
-    let mut protection = Protection::none();
-    let mut kept = None;
-    found.each(|resource| {
-        if binaries_in(resource.value(), bases).contains(binary) {
-            match cleared_whole(exchange, enforcer, Permission::Read, resource) {
-                Ok(cleared) => protection.extend(cleared),
-                Err(withheld) => kept = Some(withheld),
+    let (protection, kept, is_all) = loop {
+        let found = Searchset::parse(&answer.body, sought, bases)
+            .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+        let is_all = found.next().is_none();
+        let mut protection = Protection::none();
+        let mut kept = None;
+        found.each(|resource| {
+            if binaries_in(resource.value(), bases).contains(binary) {
+                match cleared_whole(exchange, enforcer, Permission::Read, resource) {
+                    Ok(cleared) => protection.extend(cleared),
+                    Err(withheld) => kept = Some(withheld),
+                }
             }
+        });
+        if kept.is_none() || enforcer.look_up().await == Known::AsBefore {
+            break (protection, kept, is_all);
         }
-    });
+    };
     Ok(match kept {
         Some(kept) => Err(kept),
         None if is_all => Ok(protection),

@@ -21,7 +21,7 @@ use super::large;
 use super::session::Exchange;
 use super::upstream::Answer;
 use crate::entropy::digest_of;
-use crate::pep::enforce::{Enforcer, Granted, Naming, RecordDenied};
+use crate::pep::enforce::{Enforcer, Granted, Known, Naming, RecordDenied};
 use crate::pep::respond::Refused;
 
 /// A record that may leave, as it may leave, or content that may be written; and what the log says of it.
@@ -77,6 +77,21 @@ pub(super) fn clear<'a>(
         Ok(view) => Ok(Cleared { patients, policies, view }),
         Err(Unmaskable) => Err(Kept { patients, because: RecordDenied::Mask(policies) }),
     }
+}
+
+/// The same for a record that was asked for by its name, with the look at who is in the caller's care that it takes: one for
+/// whatever is not within reach, as for what is not there.
+pub(super) async fn clear_looking<'a>(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    resource: &Resource<'a>,
+) -> Result<Cleared<View<'a>>, Kept> {
+    let mut cleared = clear(exchange, enforcer, permission, resource);
+    while cleared.is_err() && enforcer.look_up().await == Known::More {
+        cleared = clear(exchange, enforcer, permission, resource);
+    }
+    cleared
 }
 
 fn masked<'a>(

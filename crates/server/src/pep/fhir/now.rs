@@ -13,9 +13,9 @@ use futures_util::future::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
 
-use super::mask::{Kept, clear, in_reach};
+use super::mask::{Kept, clear_looking, in_reach};
 use super::session::Exchange;
-use crate::pep::enforce::Enforcer;
+use crate::pep::enforce::{Enforcer, Known};
 use crate::pep::respond::{Refused, UpstreamFault};
 
 /// How many records are looked at at once.
@@ -37,12 +37,15 @@ pub(super) async fn look(
     let answer = withheld.inspect();
     match answer.status {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Ok(())),
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            let _: Known = enforcer.look_up().await;
+            return Ok(Ok(()));
+        }
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
     let resource =
         Resource::parse(&answer.body, record, None).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-    Ok(clear(exchange, enforcer, permission, &resource).map(drop))
+    Ok(clear_looking(exchange, enforcer, permission, &resource).await.map(drop))
 }
 
 /// Those of some records that are out of reach as they are now.

@@ -29,7 +29,7 @@ use super::now;
 use super::session::{Answered, Exchange};
 use super::upstream::Answer;
 use crate::pep::authenticate::Authenticated;
-use crate::pep::enforce::Enforcer;
+use crate::pep::enforce::{Enforcer, Known};
 use crate::pep::respond::{Refused, UpstreamFault};
 use crate::spool::IN_MEMORY;
 
@@ -117,7 +117,7 @@ impl Pages<'_> {
         let mut source: Option<Withheld<Bytes>> = None;
         let next = loop {
             let wanted = Wanted { from, room: room(size, &gathered) };
-            let Seen { found, progress, after } = self.gather(exchange, &came, wanted, &mut gathered)?;
+            let Seen { found, progress, after } = self.gather(exchange, &came, wanted, &mut gathered).await?;
             size = size.or(Some(found).filter(|found| *found > 0));
             if let (Progress::FullBefore(from), Some(page)) = (progress, &page) {
                 break Some((page.clone(), from));
@@ -194,8 +194,27 @@ impl Pages<'_> {
         self.looked_at(exchange, answer).await
     }
 
+    /// Decides on each record of a page, with the looks that it takes at what decisions depend on, and writes what leaves and
+    /// has room.
+    async fn gather(
+        &self,
+        exchange: &Exchange<'_>,
+        page: &Page,
+        wanted: Wanted,
+        gathered: &mut Gathered<Note>,
+    ) -> Result<Seen, Refused> {
+        loop {
+            let mark = gathered.mark();
+            let seen = self.gather_by_what_is_known(exchange, page, wanted, gathered)?;
+            if self.enforcer.catch_up().await == Known::AsBefore {
+                return Ok(seen);
+            }
+            gathered.back_to(mark);
+        }
+    }
+
     /// Decides on each record of a page and writes what leaves and has room.
-    fn gather(
+    fn gather_by_what_is_known(
         &self,
         exchange: &Exchange<'_>,
         page: &Page,

@@ -7,10 +7,10 @@ use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::StatusCode;
 
-use super::mask::{self, Seen, clear, in_reach};
+use super::mask::{self, Seen, clear_looking, in_reach};
 use super::now;
 use super::session::{Answered, Exchange};
-use crate::pep::enforce::Enforcer;
+use crate::pep::enforce::{Enforcer, Known};
 use crate::pep::respond::{Refused, UpstreamFault};
 
 pub(super) async fn serve(
@@ -49,13 +49,16 @@ pub(super) async fn serve(
     let answer = withheld.inspect();
     match answer.status {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refused::NotFound),
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            let _: Known = enforcer.look_up().await;
+            return Err(Refused::NotFound);
+        }
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
     let cleared = {
         let resource = Resource::parse(&answer.body, &asked, version.as_ref())
             .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-        clear(exchange, enforcer, Permission::Read, &resource)
+        clear_looking(exchange, enforcer, Permission::Read, &resource).await
     };
     match cleared {
         Ok(cleared) => {

@@ -34,6 +34,7 @@ pub(super) async fn serve(
     let resource_type = query.resource_type();
     let own = own_url(exchange, &query);
     let named = query.patients_named();
+    enforcer.look_up_for(Permission::Search, resource_type, &named).await;
     let Narrow { query, method, finds, finds_nothing } = narrow(enforcer, query, method)?;
     let companions = if query.brings_along() { Companions::Asked } else { Companions::None };
     let counts = *query.shape() == Shape::Count;

@@ -19,7 +19,9 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, header};
 use hyper::body::Incoming;
 
 use super::upstream::FhirUpstream;
-use super::{batch, binary, capabilities, everything, history, large, mask, pages, read, search, write};
+use super::{
+    batch, binary, capabilities, care, everything, history, large, mask, pages, read, search, write,
+};
 use crate::net::body;
 use crate::net::origin::Origin;
 use crate::pep::authenticate::Authenticated;
@@ -74,9 +76,9 @@ impl Exchange<'_> {
         let page = pages::page_link(head);
         let content =
             body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
-        let panel = self.gateway.care.of(&authenticated.caller.facts.subject);
+        let care = care::of(self.gateway, self.upstream, &authenticated.caller);
         let sets = self.gateway.policies.sets();
-        let enforcer = Enforcer::new(sets, Arc::clone(&self.account), &authenticated.caller, panel);
+        let enforcer = Enforcer::new(sets, Arc::clone(&self.account), &authenticated.caller, care);
         if let Some(link) = page {
             return Box::pin(pages::next_page(self, &authenticated, &enforcer, link)).await;
         }

@@ -24,8 +24,9 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
+use super::care::CareRelations;
 use super::large;
-use crate::config::Route;
+use crate::config::{CareFrom, Route};
 use crate::net::client::HttpClient;
 use crate::net::credential::{self, Credential};
 use crate::pep::respond::UpstreamFault;
@@ -50,6 +51,8 @@ pub(in crate::pep) struct FhirUpstream {
     turns: Box<[AsyncMutex<()>]>,
     /// What the server said of itself of late: anybody may ask, and must not make it work each time.
     said: Mutex<Option<(Timestamp, Bytes)>>,
+    /// Who is in whose care by what it says.
+    pub(super) care: CareRelations,
 }
 
 /// A write that was decided on.
@@ -90,7 +93,12 @@ impl FhirUpstream {
     ///
     /// # Errors
     /// If its CA cannot be read, or its address or ours is no base URL.
-    pub(in crate::pep) fn new(route: &Route, issuer: &str, spools: Arc<Spools>) -> anyhow::Result<Self> {
+    pub(in crate::pep) fn new(
+        route: &Route,
+        care: &CareFrom,
+        issuer: &str,
+        spools: Arc<Spools>,
+    ) -> anyhow::Result<Self> {
         let public = format!("{issuer}{}", route.path);
         let upstream = route.upstream.to_string();
         let (client, credential) = credential::prepare(route)?;
@@ -103,6 +111,7 @@ impl FhirUpstream {
             bases: BaseUrls { public: public.parse()?, upstream: upstream.parse()? },
             turns: (0..TURNS).map(|_| AsyncMutex::new(())).collect(),
             said: Mutex::default(),
+            care: CareRelations::new(care.clone()),
         })
     }
 
@@ -188,6 +197,7 @@ impl FhirUpstream {
             }
             (None, _) => {}
         }
+        let _written = self.care.writing([&change.interaction]);
         let answer = self.send(request).await?;
         Ok(permit.withhold(answer))
     }
@@ -221,6 +231,7 @@ impl FhirUpstream {
             headers.insert(name, HeaderValue::from_static("application/fhir+json"));
         }
         headers.insert("prefer", HeaderValue::from_static("return=representation"));
+        let _written = self.care.writing(permits.iter().map(|(_, permit)| &permit.action().interaction));
         let answer = self.send(request).await?;
         if answer.status != StatusCode::OK {
             return Err(NotDone::Refused(answer.status));
@@ -304,7 +315,12 @@ impl FhirUpstream {
         Ok(said)
     }
 
-    async fn call(&self, method: &str, path: &str, form: Option<String>) -> Result<Answer, UpstreamFault> {
+    pub(super) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        form: Option<String>,
+    ) -> Result<Answer, UpstreamFault> {
         let mut request = Request::new(Full::from(form.clone().unwrap_or_default()));
         *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| UpstreamFault::Wrong)?;
         *request.uri_mut() = self.uri(path)?;

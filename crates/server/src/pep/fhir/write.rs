@@ -32,7 +32,7 @@ use super::mask::{self, Cleared, KeptOf, decide, in_reach, kept_of};
 use super::session::{Answered, Exchange, Sent};
 use super::upstream::{Answer, Change};
 use crate::config::{RouteKind, UpdateCreate};
-use crate::pep::enforce::{Enforcer, Naming};
+use crate::pep::enforce::{Enforcer, Known, Naming};
 use crate::pep::respond::{Refused, UpstreamFault};
 
 /// A write that was decided on, and not sent yet.
@@ -142,7 +142,7 @@ impl Writing<'_, '_> {
         let Self { exchange, enforcer, pending } = self;
         let allowed = in_reach(enforcer, Permission::Create, resource_type, interaction)?;
         let draft = Draft::of_create(content, resource_type).map_err(Refused::Draft)?.among(pending);
-        let cleared = clear_draft(exchange, enforcer, Permission::Create, resource_type, &draft)?;
+        let cleared = clear_draft(exchange, enforcer, Permission::Create, resource_type, &draft).await?;
         points_within_reach(exchange, enforcer, None, &draft).await?;
         note(exchange, &cleared);
         let leaves = Leaves::New(resource_type, StatusCode::CREATED);
@@ -162,7 +162,7 @@ impl Writing<'_, '_> {
         let draft = Draft::of_update(content, &record).map_err(Refused::Draft)?.among(pending);
         if update_create(exchange) == UpdateCreate::On {
             // Where absence is no refusal, the refusal of content must not depend on what is there.
-            clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft)?;
+            clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft).await?;
         }
         let had = seen.is_some();
         let before = before(exchange, enforcer, &[Permission::Update], &allowed, &record, seen).await?;
@@ -175,7 +175,7 @@ impl Writing<'_, '_> {
                 Some(version)
             }
             Before::Absent => {
-                may_create(exchange, enforcer, resource_type, &draft)?;
+                may_create(exchange, enforcer, resource_type, &draft).await?;
                 points_within_reach(exchange, enforcer, None, &draft).await?;
                 // If-Match is false where there is nothing, RFC 9110 section 13.1.1; and where there is something that the
                 // caller may not see it is not tried, so that what is said is the same.
@@ -185,7 +185,7 @@ impl Writing<'_, '_> {
                 None
             }
         };
-        let cleared = clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft)?;
+        let cleared = clear_draft(exchange, enforcer, Permission::Update, resource_type, &draft).await?;
         note(exchange, &cleared);
         let status = if replaces.is_some() { StatusCode::OK } else { StatusCode::CREATED };
         Ok(prepared(exchange, allowed, Leaves::Of(record, status), Some(&draft), replaces))
@@ -240,13 +240,20 @@ async fn before(
     let answer = withheld.inspect();
     match answer.status {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Before::Absent),
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            let _: Known = enforcer.look_up().await;
+            return Ok(Before::Absent);
+        }
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
     let wrong = || Refused::Upstream(UpstreamFault::Wrong);
     let resource = Resource::parse(&answer.body, record, None).map_err(|_| wrong())?;
     for permission in permissions {
-        match decide(exchange, enforcer, *permission, record.resource_type, resource.value()) {
+        let mut decided = decide(exchange, enforcer, *permission, record.resource_type, resource.value());
+        while decided.is_err() && enforcer.look_up().await == Known::More {
+            decided = decide(exchange, enforcer, *permission, record.resource_type, resource.value());
+        }
+        match decided {
             Ok(cleared) => note(exchange, &cleared),
             Err(kept) => {
                 exchange.record.patients = kept.patients.into_iter().map(Phi::new).collect();
@@ -314,7 +321,7 @@ fn update_create(exchange: &Exchange<'_>) -> UpdateCreate {
 }
 
 /// Update-as-create: off unless the route says so, and never for a patient-scoped token.
-fn may_create(
+async fn may_create(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     resource_type: ResourceType,
@@ -323,7 +330,7 @@ fn may_create(
     let naming = enforcer.is_patient_scoped(Permission::Update, resource_type, draft.value());
     match (update_create(exchange), naming) {
         (UpdateCreate::On, Naming::OthersMayBeNamed) => {
-            clear_draft(exchange, enforcer, Permission::Create, resource_type, draft)?;
+            clear_draft(exchange, enforcer, Permission::Create, resource_type, draft).await?;
             in_reach(enforcer, Permission::Create, resource_type, Interaction::Create { resource_type })
                 .map(drop)
         }
@@ -332,14 +339,18 @@ fn may_create(
 }
 
 /// Decides on what is to be stored. Its content is the caller's own, so a refusal may say so.
-fn clear_draft(
+async fn clear_draft(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     permission: Permission,
     resource_type: ResourceType,
     draft: &Draft,
 ) -> Result<Cleared<Option<Arc<Mask>>>, Refused> {
-    decide(exchange, enforcer, permission, resource_type, draft.value()).map_err(|kept| {
+    let mut decided = decide(exchange, enforcer, permission, resource_type, draft.value());
+    while enforcer.catch_up().await == Known::More {
+        decided = decide(exchange, enforcer, permission, resource_type, draft.value());
+    }
+    decided.map_err(|kept| {
         let (policies, _) = kept.because.reason();
         exchange.record.patients.extend(kept.patients.into_iter().map(Phi::new));
         exchange.record.decision.policies = policies;

@@ -23,6 +23,8 @@ pub(crate) enum Manner {
     Heedless,
     /// It gives another patient's records under the names that were asked for, and all that there is besides.
     Lying,
+    /// It fails where it is asked who is in whose care.
+    Failing,
 }
 
 /// The server. It ends with its value.
@@ -82,7 +84,8 @@ struct Behind {
 }
 
 /// The types of which a liar knows records.
-const KINDS: [&str; 6] = ["Patient", "Observation", "Condition", "Encounter", "Coverage", "Practitioner"];
+const KINDS: [&str; 7] =
+    ["Patient", "Observation", "Condition", "Encounter", "Coverage", "Practitioner", "CareTeam"];
 
 impl Behind {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -90,6 +93,12 @@ impl Behind {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let manner = self.manner.load(Ordering::SeqCst);
+        let asks_for_care = ["CareTeam", "Encounter", "Appointment"]
+            .iter()
+            .any(|kind| head.uri.path().ends_with(&format!("/{kind}/_search")));
+        if manner == Manner::Failing as u8 && asks_for_care {
+            return Response::builder().status(500).body(Full::default()).unwrap();
+        }
         let honest =
             self.call(&head, head.uri.path_and_query().unwrap().as_str(), head.method.clone(), body).await;
         let path = head.uri.path().trim_start_matches("/fhir").trim_matches('/').to_owned();

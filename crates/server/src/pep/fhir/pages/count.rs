@@ -23,7 +23,7 @@ impl Pages<'_> {
         let mut page = self.looked_at(exchange, first).await?;
         loop {
             let mut gathered = Gathered::searchset();
-            let Seen { after, .. } = self.gather(exchange, &page, Wanted::ALL, &mut gathered)?;
+            let Seen { after, .. } = self.gather(exchange, &page, Wanted::ALL, &mut gathered).await?;
             let counted = gathered.into_count(&self.own, 0);
             total = total.saturating_add(counted.released);
             withheld = withheld.saturating_add(counted.withheld);

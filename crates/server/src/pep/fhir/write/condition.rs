@@ -18,7 +18,7 @@ use chartgate_protocol::smart::scope::Permission;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::write_named;
-use crate::pep::enforce::Enforcer;
+use crate::pep::enforce::{Enforcer, Known};
 use crate::pep::fhir::mask::{clear, in_reach};
 use crate::pep::fhir::pages::PAGES_AT_ONCE;
 use crate::pep::fhir::read;
@@ -107,6 +107,7 @@ pub(in crate::pep::fhir) async fn resolve(
 async fn met(exchange: &Exchange<'_>, enforcer: &Enforcer<'_>, query: SearchQuery) -> Result<Met, Refused> {
     let resource_type = query.resource_type();
     let bases = &exchange.upstream.bases;
+    enforcer.look_up_for(Permission::Search, resource_type, &query.patients_named()).await;
     // Posted, so that the criteria stand in no URL.
     let Narrow { query, finds_nothing, .. } = narrow(enforcer, query, SearchMethod::Post)?;
     let asked = Interaction::Search { query, method: SearchMethod::Post };
@@ -123,19 +124,24 @@ async fn met(exchange: &Exchange<'_>, enforcer: &Enforcer<'_>, query: SearchQuer
             StatusCode::BAD_REQUEST => return Err(Refused::Upstream(UpstreamFault::Rejected)),
             _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
         }
-        let found = Searchset::parse(&answer.body, Sought::Type(resource_type, Companions::None), bases)
-            .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-        let next = found.next().cloned();
-        let nowhere = Links { own: "", next: None };
-        let within = found.release(nowhere, bases, |resource, _| {
-            match clear(exchange, enforcer, Permission::Search, resource) {
-                Ok(cleared) => {
-                    Disposition::Release(cleared.view, (resource.reference().clone(), resource.version()))
+        let (within, next) = loop {
+            let found = Searchset::parse(&answer.body, Sought::Type(resource_type, Companions::None), bases)
+                .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+            let next = found.next().cloned();
+            let nowhere = Links { own: "", next: None };
+            let within = found.release(nowhere, bases, |resource, _| {
+                match clear(exchange, enforcer, Permission::Search, resource) {
+                    Ok(cleared) => {
+                        Disposition::Release(cleared.view, (resource.reference().clone(), resource.version()))
+                    }
+                    Err(_) => Disposition::Withhold,
                 }
-                Err(_) => Disposition::Withhold,
+            });
+            if enforcer.catch_up().await == Known::AsBefore {
+                break (within.notes, next);
             }
-        });
-        met.extend(within.notes);
+        };
+        met.extend(within);
         if met.len() > 1 {
             return Ok(Met::BySeveral);
         }

@@ -48,7 +48,7 @@ pub(super) async fn prepare(
     keeps_labels(&resource, &draft)?;
     points_within_reach(exchange, enforcer, Some(&resource), &draft).await?;
     for permission in both {
-        let cleared = clear_draft(exchange, enforcer, permission, resource_type, &draft)?;
+        let cleared = clear_draft(exchange, enforcer, permission, resource_type, &draft).await?;
         note(exchange, &cleared);
     }
     let leaves = Leaves::Of(record, StatusCode::OK);

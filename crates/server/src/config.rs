@@ -36,7 +36,7 @@ pub(crate) use keys::MasterKeySource;
 pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, SigningKeys, Tokens};
 pub(crate) use listen::{Listen, Network};
 pub(crate) use registration::{DocumentHosts, Dynamic, Registration};
-pub(crate) use route::{HttpRule, Route, RouteKind, SignInDemand, TokenForm, UpdateCreate};
+pub(crate) use route::{Exports, HttpRule, Route, RouteKind, SignInDemand, TokenForm, UpdateCreate};
 use section::{Reading, Section};
 pub(crate) use source::ConfigError;
 pub(crate) use trusted_issuer::{IssuerKeys, TrustedIssuer};

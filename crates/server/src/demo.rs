@@ -5,6 +5,7 @@ mod batch;
 mod bundles;
 mod certificates;
 mod everything;
+mod export;
 mod fhir_server;
 mod guide;
 mod history;

@@ -37,6 +37,7 @@ use crate::live::trusted_issuers::TrustedIssuers;
 use crate::net::origin::Origin;
 use crate::net::throttle::Throttle;
 use crate::spool::Spools;
+use crate::store::Store;
 use authenticate::{Authenticator, Issuers, Live, Showing};
 use fhir::{FhirUpstream, Picking};
 use http::HttpUpstream;
@@ -63,6 +64,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) spools: Arc<Spools>,
+    /// Where exports are kept.
+    pub(crate) store: Arc<Store>,
 }
 
 /// Whether a caller has shown who they are.
@@ -85,6 +88,7 @@ pub(crate) struct Gateway {
     throttle: Arc<Throttle>,
     streams: Arc<Streams>,
     spools: Arc<Spools>,
+    store: Arc<Store>,
     clock: Arc<dyn Clock>,
 }
 
@@ -124,6 +128,7 @@ impl Gateway {
             clock,
             streams,
             spools,
+            store,
         } = parts;
         let mut gates = Vec::new();
         for (index, route) in routes.iter().enumerate() {
@@ -153,6 +158,7 @@ impl Gateway {
             throttle,
             streams,
             spools,
+            store,
             clock,
         })
     }

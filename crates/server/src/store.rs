@@ -16,6 +16,7 @@ pub(crate) mod device_authorizations;
 pub(crate) mod emergency;
 pub(crate) mod enrolments;
 pub(crate) mod exchanged_tokens;
+pub(crate) mod exports;
 pub(crate) mod grants;
 pub(crate) mod invitations;
 pub(crate) mod keys;

@@ -87,6 +87,23 @@ impl Timestamp {
         format!("{:04}-{:02}", date.year(), u8::from(date.month()))
     }
 
+    /// As headers have it, to the second. RFC 9110 section 5.6.7.
+    #[must_use]
+    pub fn http_date(self) -> String {
+        let t = self.to_offset();
+        // Both are English names, of which the first three letters count.
+        let (weekday, month) = (t.weekday().to_string(), t.month().to_string());
+        let [weekday, month] = [&weekday, &month].map(|name| name.get(..3).unwrap_or_default());
+        format!(
+            "{weekday}, {:02} {month} {:04} {:02}:{:02}:{:02} GMT",
+            t.day(),
+            t.year(),
+            t.hour(),
+            t.minute(),
+            t.second()
+        )
+    }
+
     fn to_offset(self) -> OffsetDateTime {
         // INVARIANT: the range is held by every constructor, so the fallback is never taken.
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0).saturating_mul(1000))
@@ -175,6 +192,11 @@ impl Clock for FixedClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_has_it_in_words() {
+        assert_eq!(Timestamp::from_unix(784_111_777).http_date(), "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
 
     #[test]
     fn text_and_value_agree_both_ways() {

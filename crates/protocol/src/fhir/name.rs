@@ -35,6 +35,8 @@ impl ResourceType {
     pub const PATIENT: Self = Self("Patient");
     /// Content, which some record protects.
     pub const BINARY: Self = Self("Binary");
+    /// Patients that have something in common.
+    pub const GROUP: Self = Self("Group");
     /// What points to content.
     pub const DOCUMENT_REFERENCE: Self = Self("DocumentReference");
 

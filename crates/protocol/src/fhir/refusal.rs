@@ -52,6 +52,9 @@ pub enum Refusal {
     /// RFC 9110 section 5.3: a header of a condition that says two things, or none that can be read.
     #[error("a conditional header comes twice or is no text")]
     ConditionalHeader,
+    /// Bulk Data Access, export.html#headers.
+    #[error("an export needs Prefer: respond-async")]
+    Synchronous,
     /// RFC 6585 section 3: what is patched is a version that the client has seen.
     #[error("a patch needs If-Match with the version that it is for")]
     IfMatchMissing,
@@ -69,7 +72,7 @@ pub enum Unsupported {
     /// http.html#history, of all types at once.
     #[error("history over all types is")]
     SystemHistory,
-    /// operations.html, GraphQL and bulk export among them; all but `$everything` of a patient.
+    /// operations.html, GraphQL among them; all but `$everything` of a patient and bulk export.
     #[error("this operation is")]
     Operation,
     /// search.html, by another compartment than a patient's, or of types that no one parameter finds in it.
@@ -93,6 +96,7 @@ impl Refusal {
             | Self::Condition
             | Self::IfNoneMatch
             | Self::ConditionalHeader
+            | Self::Synchronous
             | Self::Unsupported(
                 Unsupported::Nested
                 | Unsupported::FhirPathPatch
@@ -129,7 +133,7 @@ impl Refusal {
             | Self::Condition
             | Self::ConditionalHeader => IssueType::Invalid,
             Self::IfNoneMatch => IssueType::NotSupported,
-            Self::IfMatchMissing => IssueType::Required,
+            Self::IfMatchMissing | Self::Synchronous => IssueType::Required,
             Self::Type(_)
             | Self::Method { .. }
             | Self::Unsupported(_)

@@ -66,6 +66,16 @@ impl<'a> Resource<'a> {
         Ok(resource)
     }
 
+    /// Reads a resource that is there by itself, whichever it is.
+    ///
+    /// # Errors
+    /// [`BadAnswer`].
+    pub(super) fn parse_any(body: &'a [u8]) -> Result<Self, BadAnswer> {
+        let value = json::parse(body, MAX_DEPTH)?;
+        let text = std::str::from_utf8(body).map_err(|_| JsonError::NotUtf8)?;
+        Self::of(text.trim_matches([' ', '\t', '\n', '\r']), value).ok_or(BadAnswer::NotAResource)
+    }
+
     /// Reads a resource out of text that was checked before.
     pub(super) fn read(text: &'a RawValue) -> Option<Self> {
         Self::of(text.get(), json::parse(text.get().as_bytes(), MAX_DEPTH).ok()?)

@@ -1,7 +1,8 @@
-//! What upstreams give besides records: content.
+//! What upstreams give besides records and bundles: content, and what they export.
 
 use super::fhir::bases;
 use crate::fhir::binary::{binaries_in, content_of, guard_of};
+use crate::fhir::bulk::{Lines, Manifest, UpstreamPlace, percentage, record_in};
 use crate::fhir::content::MediaType;
 use crate::fhir::name::ResourceType;
 use crate::fhir::resource::Resource;
@@ -18,4 +19,36 @@ pub fn fuzz_fhir_content(data: &[u8]) {
     let name = content.media_type.to_string();
     assert!(name.bytes().all(|b| (b' '..0x7f).contains(&b)), "it can stand in a header");
     assert!(MediaType::of(&name).as_ref() == Some(&content.media_type), "what is written is read back");
+}
+
+/// Any bytes as an upstream's manifest, as the lines of a file, and as the place of one. What is asked for lies below the
+/// upstream's base, and lines are the same however they arrive.
+pub fn fuzz_fhir_bulk(data: &[u8]) {
+    let Some(bases) = bases() else { return };
+    let types: Vec<ResourceType> = ResourceType::all().collect();
+    let places = Manifest::parse(data, &types, &bases)
+        .map(|manifest| manifest.files.into_iter().map(|file| file.place).collect::<Vec<_>>());
+    let mut places = places.unwrap_or_default();
+    if let Ok(text) = std::str::from_utf8(data) {
+        places.extend(UpstreamPlace::of(text, &bases));
+        assert!(percentage(text).is_none_or(|number| number <= 100), "hundredths");
+    }
+    for place in places {
+        let (path, _) = place.as_str().split_once('?').unwrap_or((place.as_str(), ""));
+        let plain =
+            path.is_empty() || path.starts_with('/') && !path.contains("//") && !path.contains("/../");
+        assert!(plain && !path.contains(['%', '\\', '#']), "one reading: {}", place.as_str());
+    }
+    let whole = split(data, data.len().max(1));
+    assert!(whole == split(data, 1) && whole == split(data, 7), "lines are lines");
+    for line in whole {
+        let _ = record_in(&line).map(|record| record.reference().clone());
+    }
+}
+
+fn split(data: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let mut lines = Lines::new(usize::MAX);
+    let mut all: Vec<_> = data.chunks(size).filter_map(|piece| lines.push(piece).ok()).flatten().collect();
+    all.extend(lines.end());
+    all
 }

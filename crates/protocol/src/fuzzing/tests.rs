@@ -201,6 +201,7 @@ fn any_mask_of_any_record() {
 fn seeds_and_their_mutations_break_nothing_that_reads_patches() {
     run("fhir_patch", super::fuzz_fhir_patch);
     run("fhir_content", super::fuzz_fhir_content);
+    run("fhir_bulk", super::fuzz_fhir_bulk);
 }
 
 #[test]

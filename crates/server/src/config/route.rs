@@ -58,6 +58,8 @@ pub(crate) enum RouteKind {
         content_types: Vec<String>,
         /// From what it is known who is in whose care.
         care: CareFrom,
+        /// What becomes of bulk exports.
+        exports: Exports,
     },
     /// Plain HTTP, by rules.
     Http {
@@ -73,6 +75,17 @@ pub(crate) enum TokenForm {
     Signed,
     /// Signed, and encrypted to us.
     Encrypted,
+}
+
+/// What becomes of bulk exports.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Exports {
+    /// So many of one client run at once; none means that there are no exports.
+    pub(crate) at_once: usize,
+    /// How long one is kept.
+    pub(crate) life: Duration,
+    /// The longest file that is taken from the upstream, in bytes.
+    pub(crate) longest_file: u64,
 }
 
 /// Whether PUT to an id that does not exist creates it.
@@ -98,7 +111,11 @@ pub(crate) struct HttpRule {
 }
 
 const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+const WEEK: Duration = Duration::from_hours(7 * 24);
+const EXPORTS: usize = 2;
+const LONGEST_FILE: u64 = 1 << 30;
 const MAX_ANSWER: u64 = 64 << 20;
 const MAX_BODY: u64 = 8 << 20;
 const CONTENT_TYPES: [&str; 12] = [
@@ -151,11 +168,15 @@ impl Route {
         let kind = match section.required_text(reading, "kind").as_deref() {
             Some("fhir") => {
                 let choices = [UpdateCreate::Off, UpdateCreate::On];
-                Some(RouteKind::Fhir {
-                    update_create: section.choice(reading, "update_create", choices),
-                    content_types: content_types(reading, &mut section),
-                    care: CareFrom::read(reading, &mut section),
-                })
+                let update_create = section.choice(reading, "update_create", choices);
+                let content_types = content_types(reading, &mut section);
+                let exports = Exports {
+                    at_once: section.number(reading, "exports", EXPORTS, 0..=100),
+                    life: section.duration(reading, "export_life", DAY, HOUR..=WEEK),
+                    longest_file: section.size(reading, "max_export_file", LONGEST_FILE),
+                };
+                let care = CareFrom::read(reading, &mut section);
+                Some(RouteKind::Fhir { update_create, content_types, care, exports })
             }
             Some("http") => {
                 let rules = section.tables(reading, "allow");

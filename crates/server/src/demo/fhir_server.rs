@@ -1,5 +1,5 @@
 //! A small real FHIR R4 server on a loopback port: read, vread, history, search with paging and inclusion, create,
-//! update, delete, batch, transaction and `$everything`. It takes
+//! update, delete, batch, transaction, `$everything` and `$export`. It takes
 //! calls that carry the gateway's own credential, and no others.
 
 use std::convert::Infallible;
@@ -97,6 +97,9 @@ impl FhirServer {
             content: &content,
             condition,
         };
+        if let Some(answer) = self.export(asked.method, asked.path, asked.query, &head.headers) {
+            return answer;
+        }
         if path.is_empty() && asked.method == Method::POST {
             return self.bundle(asked.content);
         }
@@ -166,7 +169,9 @@ impl FhirServer {
                 "resourceType": "CapabilityStatement", "status": "active", "kind": "instance",
                 "date": self.clock.now(), "fhirVersion": "4.0.1", "format": ["application/fhir+json"],
                 "rest": [{ "mode": "server", "resource": resources,
-                    "interaction": [{ "code": "transaction" }, { "code": "batch" }] }],
+                    "interaction": [{ "code": "transaction" }, { "code": "batch" }],
+                    "operation": [{ "name": "export",
+                        "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export" }] }],
             }),
         )
     }

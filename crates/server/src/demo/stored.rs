@@ -8,6 +8,8 @@ use chartgate_values::Timestamp;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
+use super::export::Export;
+
 /// All versions of all records.
 pub(super) struct Records {
     by_type: RwLock<BTreeMap<String, BTreeMap<String, Vec<Version>>>>,
@@ -32,7 +34,9 @@ impl Records {
         file.pragma_update(None, "journal_mode", "WAL")?;
         file.execute_batch(
             "CREATE TABLE IF NOT EXISTS versions (type TEXT NOT NULL, id TEXT NOT NULL, number BIGINT NOT NULL, \
-             updated BIGINT NOT NULL, resource TEXT, PRIMARY KEY (type, id, number))",
+             updated BIGINT NOT NULL, resource TEXT, PRIMARY KEY (type, id, number)); \
+             CREATE TABLE IF NOT EXISTS exports (id TEXT PRIMARY KEY, path TEXT NOT NULL, query TEXT NOT NULL, \
+             asked_at BIGINT NOT NULL)",
         )?;
         let mut by_type = BTreeMap::<String, BTreeMap<String, Vec<Version>>>::new();
         {
@@ -137,6 +141,50 @@ impl Records {
         let by_type = self.by_type.read().unwrap_or_else(PoisonError::into_inner);
         let records = by_type.get(kind).into_iter().flat_map(BTreeMap::values);
         records.filter_map(|versions| versions.last().filter(|v| v.resource.is_some()).cloned()).collect()
+    }
+
+    /// The last version until then of every record of a type that was not deleted at that time.
+    pub(super) fn as_of(&self, kind: &str, at: Timestamp) -> Vec<Version> {
+        let by_type = self.by_type.read().unwrap_or_else(PoisonError::into_inner);
+        let records = by_type.get(kind).into_iter().flat_map(BTreeMap::values);
+        let then = records.filter_map(|versions| versions.iter().rfind(|version| version.updated <= at));
+        then.filter(|version| version.resource.is_some()).cloned().collect()
+    }
+
+    /// Keeps an export that was asked for.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) fn begin_export(&self, id: &str, export: &Export) -> rusqlite::Result<()> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.execute(
+            "INSERT INTO exports (id, path, query, asked_at) VALUES (?1, ?2, ?3, ?4)",
+            params![id, export.path, export.query, export.asked_at.as_micros()],
+        )
+        .map(drop)
+    }
+
+    /// An export that was asked for and not given up.
+    pub(super) fn export(&self, id: &str) -> Option<Export> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = "SELECT path, query, asked_at FROM exports WHERE id = ?1";
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Export {
+                path: row.get(0)?,
+                query: row.get(1)?,
+                asked_at: Timestamp::from_micros(row.get(2)?),
+            })
+        };
+        file.query_row(text, params![id], read).ok()
+    }
+
+    /// Gives an export up, and says whether there was one.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) fn end_export(&self, id: &str) -> rusqlite::Result<bool> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(file.execute("DELETE FROM exports WHERE id = ?1", params![id])? == 1)
     }
 
     /// The ids of all patients, in order.

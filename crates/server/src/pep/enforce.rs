@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chartgate_access::ids::PatientId;
+use chartgate_access::ids::{ClientId, PatientId};
 use chartgate_access::pdp::account::{Account, Advice, PolicySets};
-use chartgate_access::pdp::caller::Caller;
+use chartgate_access::pdp::caller::{Caller, CallerKind};
 use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, NO_LABELS, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
@@ -279,6 +279,16 @@ impl<'a> Enforcer<'a> {
     /// Whether whose records of a type are within reach is for policy to say, not for the token.
     pub(super) fn is_policys(&self, permission: Permission, resource_type: ResourceType) -> bool {
         self.caller.reach(permission, resource_type.as_str(), Which::Any) == Reach::Policy
+    }
+
+    /// The client of the token.
+    pub(super) fn client(&self) -> &ClientId {
+        &self.caller.facts.client_id
+    }
+
+    /// Whether a program asks, for itself.
+    pub(super) fn is_program(&self) -> bool {
+        self.caller.facts.kind == CallerKind::Workload
     }
 
     /// Whether records may be withheld for their labels.

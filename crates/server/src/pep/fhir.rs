@@ -5,6 +5,7 @@ mod binary;
 mod capabilities;
 mod care;
 mod everything;
+mod export;
 mod history;
 mod large;
 mod mask;

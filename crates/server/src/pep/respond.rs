@@ -59,6 +59,8 @@ pub(super) enum Refused {
     PageLink,
     /// A search that finds too much that is withheld before anything that is not.
     TooWide,
+    /// As many exports of the client's are running as may be.
+    TooManyExports,
     /// A condition that several records meet.
     Several,
     /// The caller does not see all of the record that they would change.
@@ -156,6 +158,7 @@ impl Refused {
             | Self::PageLink
             | Self::TooWide
             | Self::Masked
+            | Self::TooManyExports
             | Self::Several
             | Self::Version => Outcome::Deny,
         }
@@ -184,6 +187,7 @@ impl Refused {
             Self::PageLink => (Vec::new(), "bad-page-link"),
             Self::TooWide => (Vec::new(), "search-too-wide"),
             Self::Masked => (Vec::new(), "masked"),
+            Self::TooManyExports => (Vec::new(), "too-many-exports"),
             Self::Several => (Vec::new(), "several-matches"),
             Self::Version => (Vec::new(), "version-conflict"),
             Self::Upstream(fault) => (
@@ -276,6 +280,11 @@ impl Refused {
             Self::Record(_) | Self::NotFound => {
                 plain(StatusCode::NOT_FOUND, IssueType::NotFound, "no such resource")
             }
+            Self::TooManyExports => plain(
+                StatusCode::TOO_MANY_REQUESTS,
+                IssueType::Throttled,
+                "as many exports of yours are running as may be; wait for one, or give one up",
+            ),
             Self::Several => plain(
                 StatusCode::PRECONDITION_FAILED,
                 IssueType::MultipleMatches,

@@ -22,6 +22,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0015_launches.sql"),
     include_str!("migrations/0016_registrations.sql"),
     include_str!("migrations/0017_emergency.sql"),
+    include_str!("migrations/0018_exports.sql"),
 ];
 
 /// Brings the schema up to date.

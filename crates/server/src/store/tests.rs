@@ -284,3 +284,41 @@ fn whoever_heard_of_a_change_of_a_client_finds_it_however_many_others_read() {
     store.write_blocking(move |sql| sql.remove_client(&of, NOW)).unwrap();
     assert_eq!(digest(), None);
 }
+
+#[test]
+fn an_export_is_its_clients_until_it_expires_and_so_many_run_at_once() {
+    use chartgate_protocol::fhir::bulk::{ExportJob, ExportOf, ExportQuery, Manifest};
+
+    use super::exports::{ExportOwner, KeptExport};
+
+    let scratch = Scratch::new("exports");
+    let owner = |client: &str| ExportOwner { route: "ehr".to_owned(), client: client.parse().unwrap() };
+    let (query, request) = (ExportQuery::default(), "x".to_owned());
+    let job = ExportJob { of: ExportOf::System, query, request, upstream: None, manifest: None };
+    let kept = KeptExport { job, expires_at: NOW.plus(Duration::from_secs(60)) };
+    let begin = |id: &'static str, client: &str, now| {
+        let (owner, kept) = (owner(client), kept.clone());
+        write(&scratch.store, move |sql| sql.begin_export(id, &owner, &kept, 1, now)).unwrap()
+    };
+    assert!(begin("1", "a", NOW));
+    assert!(!begin("2", "a", NOW), "one runs");
+    assert!(begin("3", "b", NOW), "another client's do not count");
+    let found =
+        |id, client: &str, now| scratch.store.read(|sql| sql.export(id, &owner(client), now)).unwrap();
+    assert_eq!(found("1", "a", NOW), Some(kept.clone()));
+    assert_eq!((found("1", "b", NOW), found("1", "a", kept.expires_at)), (None, None));
+    let manifest = Manifest { transaction_time: "x".to_owned(), files: Vec::new(), failures: 0 };
+    let done = KeptExport {
+        job: ExportJob { manifest: Some(manifest), ..kept.job.clone() },
+        expires_at: NOW.plus(Duration::from_secs(120)),
+    };
+    let noted = done.clone();
+    write(&scratch.store, move |sql| sql.note_export("1", &noted)).unwrap();
+    assert_eq!(found("1", "a", kept.expires_at), Some(done));
+    assert!(begin("4", "a", NOW), "one that is complete runs no more");
+    let take = |client: &str| {
+        let owner = owner(client);
+        write(&scratch.store, move |sql| sql.take_export("4", &owner, NOW)).unwrap()
+    };
+    assert!(take("b").is_none() && take("a").is_some() && take("a").is_none());
+}

@@ -20,6 +20,7 @@ impl Sql<'_> {
         self.forget_exchanged(now)?;
         self.forget_pushed_requests(now)?;
         self.forget_launches(now)?;
+        self.forget_exports(now)?;
         self.forget_status_lists(now)?;
         self.forget_codes(now)?;
         self.forget_assertions(now)?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod behind;
 pub(crate) mod between;
+pub(crate) mod bulk;
 pub(crate) mod dying;
 pub(crate) mod large;
 pub(crate) mod secured;

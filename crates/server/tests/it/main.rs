@@ -52,6 +52,8 @@ mod exchange;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod fakes;
 #[cfg(test)]
 mod faults;

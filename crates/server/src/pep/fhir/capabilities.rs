@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::mask::FHIR_JSON;
 use super::session::{Answered, Exchange};
+use crate::config::RouteKind;
 use crate::pep::respond::{Refused, UpstreamFault};
 
 /// What the gateway offers of FHIR's interactions where the server behind it does.
@@ -38,6 +39,15 @@ pub(super) async fn serve(exchange: &mut Exchange<'_>, head: &Head) -> Answered 
 }
 
 fn statement(exchange: &Exchange<'_>, theirs: &Value) -> Value {
+    let mut ours = without_operations(exchange, theirs);
+    let rest = ours.pointer_mut("/rest/0").and_then(Value::as_object_mut);
+    if let (Some(rest), Some(operations)) = (rest, operations(exchange, theirs)) {
+        rest.insert("operation".to_owned(), operations);
+    }
+    ours
+}
+
+fn without_operations(exchange: &Exchange<'_>, theirs: &Value) -> Value {
     let issuer = &exchange.gateway.issuer;
     let rest = theirs.pointer("/rest/0/resource").and_then(Value::as_array);
     let system = theirs.pointer("/rest/0/interaction").and_then(Value::as_array).into_iter().flatten();
@@ -79,6 +89,20 @@ fn statement(exchange: &Exchange<'_>, theirs: &Value) -> Value {
         }],
         "patchFormat": ["application/json-patch+json"],
     })
+}
+
+/// Bulk export, where the server behind has it and the route lets it.
+fn operations(exchange: &Exchange<'_>, theirs: &Value) -> Option<Value> {
+    let RouteKind::Fhir { exports, .. } = &exchange.route.kind else { return None };
+    let listed = |list: Option<&Value>| {
+        let names = list.and_then(Value::as_array).into_iter().flatten();
+        names.filter_map(|one| one.get("name")?.as_str()).any(|name| name == "export")
+    };
+    let resources = theirs.pointer("/rest/0/resource").and_then(Value::as_array).into_iter().flatten();
+    let has = listed(theirs.pointer("/rest/0/operation"))
+        || resources.into_iter().any(|resource| listed(resource.get("operation")));
+    let definition = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export";
+    (has && exports.at_once > 0).then(|| json!([{ "name": "export", "definition": definition }]))
 }
 
 /// What can be done with a type.

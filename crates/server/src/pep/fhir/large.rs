@@ -16,7 +16,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use crate::net::body::{self, BodyError};
 use crate::pep::authenticate::Guard;
 use crate::pep::respond::UpstreamFault;
-use crate::spool::{IN_MEMORY, Room, Spool, SpooledBody, Spools, blocking};
+use crate::spool::{IN_MEMORY, Room, Spool, Spooled, SpooledBody, Spools, blocking};
 
 /// Takes the answer of an upstream: beyond what is held in memory as it is, by way of a spool, and only when there is
 /// room. The room is held for as long as any of the bytes.
@@ -131,7 +131,8 @@ pub(super) async fn put_aside(
     withheld: Withheld<Response<Body>>,
     guard: Option<Guard>,
 ) -> Withheld<Response<Body>> {
-    if withheld.inspect().body().size_hint().lower() <= IN_MEMORY {
+    let is_aside = withheld.inspect().extensions().get::<IsAside>().is_some();
+    if is_aside || withheld.inspect().body().size_hint().lower() <= IN_MEMORY {
         return withheld;
     }
     let put = withheld.then(async move |response| {
@@ -150,6 +151,17 @@ pub(super) async fn put_aside(
         Response::from_parts(head, body)
     });
     Box::pin(put).await
+}
+
+/// A body that is spooled already, and need not be put aside.
+#[derive(Clone)]
+struct IsAside;
+
+/// The answer that a whole spool becomes, which goes out for as long as its token is believed.
+pub(super) fn out_of_spool(spooled: Spooled, guard: Option<Guard>) -> Response<Body> {
+    let mut response = Response::new(Body::new(Guarded { body: spooled.into(), guard }));
+    response.extensions_mut().insert(IsAside);
+    response
 }
 
 /// A spool that goes out for as long as its token is believed.
@@ -193,7 +205,7 @@ impl AsRef<[u8]> for Kept {
     }
 }
 
-fn no_disk(error: &io::Error) -> UpstreamFault {
+pub(super) fn no_disk(error: &io::Error) -> UpstreamFault {
     tracing::error!(%error, "a large answer cannot be spooled");
     UpstreamFault::NoRoom
 }

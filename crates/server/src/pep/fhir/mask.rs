@@ -1,6 +1,7 @@
 //! What of an answer leaves: each record decided on, each header ours.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -110,6 +111,29 @@ fn masked<'a>(
     let bases = &exchange.upstream.bases;
     let masking = Masking { mask, pseudonyms: &pseudonyms, year: gateway.clock.now().year(), bases };
     masking.view(resource)
+}
+
+/// Decides about a record that is exported, which is found and read: both have to be allowed, and what either keeps is kept.
+pub(super) fn clear_exported<'a>(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    resource: &Resource<'a>,
+) -> Result<Cleared<View<'a>>, Kept> {
+    let resource_type = resource.reference().resource_type;
+    let of = |permission| decide(exchange, enforcer, permission, resource_type, resource.value());
+    let (read, found) = (of(Permission::Read)?, of(Permission::Search)?);
+    let mut policies: BTreeSet<String> = read.policies.into_iter().collect();
+    policies.extend(found.policies);
+    let (patients, policies) = (found.patients, policies.into_iter().collect());
+    let mask = match (read.view, found.view) {
+        (None, None) => return Ok(Cleared { patients, policies, view: View::whole(resource) }),
+        (Some(one), None) | (None, Some(one)) => one,
+        (Some(one), Some(other)) => Arc::new(Mask::clone(&one).and(&other)),
+    };
+    match masked(exchange, enforcer, Permission::Search, &mask, resource) {
+        Ok(view) => Ok(Cleared { patients, policies, view }),
+        Err(Unmaskable) => Err(Kept { patients, because: RecordDenied::Mask(policies) }),
+    }
 }
 
 /// What is kept from the caller of a record that they want to change: whatever policy lets them do with it, they cannot

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use chartgate_access::permit::Withheld;
+use chartgate_protocol::fhir::bulk::BulkRequest;
 use chartgate_protocol::fhir::history::HistoryOf;
 use chartgate_protocol::fhir::interaction::{ConditionalWrite, Interaction, Request as FhirRequest};
 use chartgate_protocol::fhir::reference::Reference;
@@ -20,7 +21,7 @@ use hyper::body::Incoming;
 
 use super::upstream::FhirUpstream;
 use super::{
-    batch, binary, capabilities, care, everything, history, large, mask, pages, read, search, write,
+    batch, binary, capabilities, care, everything, export, history, large, mask, pages, read, search, write,
 };
 use crate::net::body;
 use crate::net::origin::Origin;
@@ -81,6 +82,9 @@ impl Exchange<'_> {
         let enforcer = Enforcer::new(sets, Arc::clone(&self.account), &authenticated.caller, care);
         if let Some(link) = page {
             return Box::pin(pages::next_page(self, &authenticated, &enforcer, link)).await;
+        }
+        if BulkRequest::is_at(below) {
+            return Box::pin(export::serve(self, &enforcer, head, below, &content)).await;
         }
         let form = posted_form(head, below, &content)?;
         let header = |name: HeaderName| single(&head.headers, &name);
@@ -219,7 +223,7 @@ fn condition<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h
 }
 
 /// A header that comes once and is text.
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+pub(super) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut all = headers.get_all(name).iter();
     match (all.next(), all.next()) {
         (Some(value), None) => value.to_str().ok(),

@@ -20,17 +20,21 @@ use chartgate_protocol::fhir::search::SearchQuery;
 
 use chartgate_protocol::form::Form;
 use chartgate_values::Timestamp;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 use super::care::CareRelations;
 use super::large;
 use crate::config::{CareFrom, Route};
-use crate::net::client::HttpClient;
+use crate::net::client::{Answering, HttpClient};
 use crate::net::credential::{self, Credential};
 use crate::pep::respond::UpstreamFault;
 use crate::spool::Spools;
+
+mod export;
+
+pub(super) use export::Told;
 
 /// How long what the server said of itself is good.
 const SAID_LIFE: Duration = Duration::from_secs(60);
@@ -341,20 +345,9 @@ impl FhirUpstream {
         Uri::try_from(target).map_err(|_| UpstreamFault::Wrong)
     }
 
-    async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, UpstreamFault> {
-        let credential = self.credential.header().await?;
-        if let Some(credential) = credential.clone() {
-            request.headers_mut().insert(header::AUTHORIZATION, credential);
-        }
-        let response = self.client.call(request).await.map_err(UpstreamFault::from)?;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            self.credential.was_refused(credential.as_ref());
-        }
-        let (head, content) = response.into_parts();
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, UpstreamFault> {
+        let (head, content) = self.respond(request).await?.into_parts();
         let text = |name| head.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        if head.headers.contains_key(header::CONTENT_ENCODING) {
-            return Err(UpstreamFault::Wrong);
-        }
         let body = large::take(&self.spools, content, self.max_answer, BODY_TIME).await?;
         Ok(Answer {
             status: head.status,
@@ -363,5 +356,20 @@ impl FhirUpstream {
             last_modified: head.headers.get(header::LAST_MODIFIED).cloned(),
             body,
         })
+    }
+
+    async fn respond(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Answering>, UpstreamFault> {
+        let credential = self.credential.header().await?;
+        if let Some(credential) = credential.clone() {
+            request.headers_mut().insert(header::AUTHORIZATION, credential);
+        }
+        let response = self.client.call(request).await.map_err(UpstreamFault::from)?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            self.credential.was_refused(credential.as_ref());
+        }
+        if response.headers().contains_key(header::CONTENT_ENCODING) {
+            return Err(UpstreamFault::Wrong);
+        }
+        Ok(response)
     }
 }

@@ -4,13 +4,15 @@
 //! [`data_keys`]. [`journal::Journal::append`] gives back a [`journal::Recorded`] once it is durable. About every
 //! second the [`sequencer`] turns what is durable into the [`tile`]s of a Merkle [`tree`] under a signed
 //! [`checkpoint`]. [`open`](mod@open) finds all that again after a crash, [`reader`] reads it back, [`verify`](mod@verify)
-//! checks it offline and [`proof`] proves single entries.
+//! checks it offline and [`proof`] proves single entries. By what entries can be found again without reading all of them is
+//! [`index`].
 //!
 //! Nothing here does I/O: [`storage`] says what a disk must do, and the server does it.
 
 pub mod checkpoint;
 pub mod data_keys;
 pub mod fuzzing;
+pub mod index;
 pub mod journal;
 pub mod leaf;
 pub mod note;

@@ -114,6 +114,50 @@ impl Reader {
         self.entries(index).next().transpose()
     }
 
+    /// Those of the records at `indexes` that `filter` admits, in the order in which they are named. It is quick where
+    /// neighbours are named one after the other.
+    pub fn pick<'a>(
+        &'a self,
+        indexes: impl Iterator<Item = u64> + 'a,
+        filter: &'a Filter,
+    ) -> impl Iterator<Item = Result<Entry, ReadError>> + 'a {
+        let mut bundle: Option<(u64, Vec<Vec<u8>>)> = None;
+        let mut size = None;
+        indexes.filter_map(move |index| self.pick_one(index, filter, &mut bundle, &mut size).transpose())
+    }
+
+    fn pick_one(
+        &self,
+        index: u64,
+        filter: &Filter,
+        kept: &mut Option<(u64, Vec<Vec<u8>>)>,
+        size: &mut Option<u64>,
+    ) -> Result<Option<Entry>, ReadError> {
+        let size = match size {
+            Some(size) => *size,
+            None => *size.insert(self.checkpoint()?.size()),
+        };
+        if index >= size {
+            // Under no checkpoint yet.
+            return Ok(self.entry(index)?.filter(|entry| entry.index == index && filter.admits(entry)));
+        }
+        let (bundle, at) = (index / TILE_SPAN, usize::try_from(index % TILE_SPAN).unwrap_or(usize::MAX));
+        let entries = match kept {
+            Some((number, entries)) if *number == bundle => entries,
+            _ => {
+                let first = bundle.saturating_mul(TILE_SPAN);
+                let count = size.saturating_sub(first).min(TILE_SPAN);
+                let Some(width) = usize::try_from(count).ok().and_then(Width::of) else { return Ok(None) };
+                let entries = read_entries(&*self.objects, bundle, width)?;
+                &mut kept.insert((bundle, entries)).1
+            }
+        };
+        match entries.get(at) {
+            Some(leaf) => self.decode(index, leaf, filter),
+            None => Ok(None),
+        }
+    }
+
     /// The last checkpoint.
     ///
     /// # Errors
@@ -123,7 +167,9 @@ impl Reader {
         Ok(SignedCheckpoint::open(&note, &self.key)?)
     }
 
-    fn matching(&self, index: u64, filter: Filter) -> Entries<'_> {
+    /// Those of the records from `index` on that `filter` admits, whatever its limit.
+    #[must_use]
+    pub fn matching(&self, index: u64, filter: Filter) -> Entries<'_> {
         Entries { reader: self, filter, next: index, ready: VecDeque::new(), source: Source::Start }
     }
 

@@ -1,7 +1,8 @@
-//! The audit log's threads: one commits what is appended, one brings it under checkpoints.
+//! The audit log's threads: one commits what is appended, one brings it under checkpoints, one keeps the index.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use chartgate_audit::data_keys::DataKeys;
 use chartgate_audit::journal::{self, CommitEvent, Journal};
 use chartgate_audit::note::LogSigner;
 use chartgate_audit::open::{OpenError, Opened, Recovered, Setup, open};
+use chartgate_audit::reader::Reader;
 use chartgate_audit::sequencer::Sequencer;
 use chartgate_audit::storage::{CheckpointKeeper, Objects};
-use chartgate_values::seal::MasterKey;
+use chartgate_values::seal::{MasterKey, SealError};
 use chartgate_values::{Clock, Secret};
 use std::sync::mpsc;
 
+use crate::audit_index;
 use crate::config::{Audit, Durability};
 use crate::entropy::SystemEntropy;
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
@@ -30,7 +33,10 @@ const SEGMENT: u64 = 8 << 20;
 pub(crate) struct Log {
     pub(crate) journal: Journal,
     pub(crate) recovered: Recovered,
+    /// How many records the index covers.
+    pub(crate) indexed: Arc<AtomicU64>,
     stop: mpsc::Sender<()>,
+    stop_index: mpsc::Sender<()>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -74,12 +80,18 @@ impl Log {
         let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::open(&config.dir).map_err(folder)?);
         let segments = Arc::new(SegmentFolder::open(&config.dir).map_err(folder)?);
         let keys = DataKeys::new(Arc::clone(&objects), master).map_err(|e| LogError::Keys(e.to_string()))?;
+        let keys = Arc::new(keys);
+        let signer = LogSigner::from_seed(origin, seed).map_err(|e| LogError::Keys(e.to_string()))?;
+        let key = signer.verifier_key().clone();
+        let place = audit_index::Place::new(&config.index, &key, master)
+            .map_err(|SealError| LogError::Keys(SealError.to_string()))?;
+        let reader = Reader::new(Arc::clone(&objects), segments.clone(), key, Some(Arc::clone(&keys)));
         let setup = Setup {
             objects,
             segments,
             keeper: Arc::new(Keeper(store)),
-            signer: LogSigner::from_seed(origin, seed).map_err(|e| LogError::Keys(e.to_string()))?,
-            keys: Arc::new(keys),
+            signer,
+            keys,
             entropy: Box::new(SystemEntropy),
             durability: match config.durability {
                 Durability::Fsync => journal::Durability::Fsync,
@@ -98,7 +110,14 @@ impl Log {
             .name("sequencer".to_owned())
             .spawn(move || sequence(sequencer, &*clock, &stopped))
             .map_err(LogError::Thread)?;
-        Ok(Self { journal, recovered, stop, threads: vec![commits, sequences] })
+        let indexed = Arc::new(AtomicU64::new(0));
+        let (stop_index, stopped) = mpsc::channel();
+        let covered = Arc::clone(&indexed);
+        let indexes = thread::Builder::new()
+            .name("audit-index".to_owned())
+            .spawn(move || audit_index::follow(&place, &reader, &covered, &stopped))
+            .map_err(LogError::Thread)?;
+        Ok(Self { journal, recovered, indexed, stop, stop_index, threads: vec![commits, sequences, indexes] })
     }
 
     /// Writes what waits, brings it under a last checkpoint, and ends the threads.
@@ -108,7 +127,7 @@ impl Log {
         if let Some(commits) = threads.next() {
             let _ = commits.join();
         }
-        drop(self.stop);
+        drop((self.stop, self.stop_index));
         for thread in threads {
             let _ = thread.join();
         }

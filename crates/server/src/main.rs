@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod app;
+mod audit_index;
 mod authorization_response;
 mod authorization_server;
 mod cli;

@@ -4,6 +4,7 @@ mod reload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -114,7 +115,8 @@ pub(crate) async fn run(
         tokio::spawn(listen::redirect(listener, app.config.issuer.clone(), stopped.clone()));
     }
     if let Some(listener) = metrics {
-        tokio::spawn(serve_metrics(listener, app.log.journal.clone(), Arc::clone(&app.throttle)));
+        let indexed = Arc::clone(&app.log.indexed);
+        tokio::spawn(serve_metrics(listener, app.log.journal.clone(), indexed, Arc::clone(&app.throttle)));
     }
     let commands = socket::bind(&app.config.data_dir).context("the administration socket")?;
     tokio::spawn(socket::serve(commands, Arc::clone(&app.administrator), stopped.clone()));
@@ -356,6 +358,7 @@ async fn record(app: &App, event: Event, details: &[(&str, String)]) -> anyhow::
 async fn serve_metrics(
     listener: TcpListener,
     journal: chartgate_audit::journal::Journal,
+    indexed: Arc<AtomicU64>,
     throttle: Arc<Throttle>,
 ) {
     let ready = journal.clone();
@@ -383,6 +386,9 @@ async fn serve_metrics(
                      # HELP chartgate_audit_writable Whether the audit log could be written at the last attempt.\n\
                      # TYPE chartgate_audit_writable gauge\n\
                      chartgate_audit_writable {writable}\n\
+                     # HELP chartgate_audit_indexed_records Records that the index of the audit log covers.\n\
+                     # TYPE chartgate_audit_indexed_records gauge\n\
+                     chartgate_audit_indexed_records {}\n\
                      # HELP chartgate_disk_reserve_touched Whether less disk is free than is kept for authenticated requests.\n\
                      # TYPE chartgate_disk_reserve_touched gauge\n\
                      chartgate_disk_reserve_touched {}\n\
@@ -390,6 +396,7 @@ async fn serve_metrics(
                      # TYPE chartgate_disk_reserve_refused_total counter\n\
                      chartgate_disk_reserve_refused_total {}\n",
                     journal.durable(),
+                    indexed.load(Ordering::Relaxed),
                     u8::from(throttle.reserve.is_touched()),
                     throttle.reserve.total(),
                 )

@@ -22,6 +22,16 @@ pub struct Filter {
     pub action: Option<String>,
     /// The outcome.
     pub outcome: Option<Outcome>,
+    /// The purpose of use.
+    pub purpose: Option<String>,
+    /// A policy that decided.
+    pub policy: Option<String>,
+    /// Why it was decided so: the code.
+    pub reason: Option<String>,
+    /// What it was done to, or what that is below: `Observation` finds `Observation/17` too.
+    pub resource: Option<Phi<String>>,
+    /// The emergency access by which, or about which, it was done.
+    pub emergency: Option<Phi<String>>,
     /// Not before this.
     pub since: Option<Timestamp>,
     /// Before this.
@@ -39,6 +49,9 @@ impl Filter {
             && matches(self.action.as_ref(), record.action.as_ref())
             && matches(self.event.as_ref(), Some(&record.event))
             && matches(self.outcome.as_ref(), Some(&record.outcome))
+            && matches(self.purpose.as_ref(), record.purpose_of_use.as_ref())
+            && matches(self.reason.as_ref(), record.decision.reason.as_ref())
+            && self.policy.as_ref().is_none_or(|policy| record.decision.policies.contains(policy))
             && self.since.is_none_or(|since| record.time >= since)
             && self.until.is_none_or(|until| record.time < until)
     }
@@ -46,8 +59,25 @@ impl Filter {
     /// The entry, if its clear part was admitted and its sealed part is asked for as well. Of one that does not
     /// open nobody can say which patients it is about, so a search for a patient does not find it.
     pub(super) fn admit(&self, entry: Entry) -> Option<Entry> {
-        let named = |patient| entry.record.patients.contains(patient);
-        self.patient.as_ref().is_none_or(named).then_some(entry)
+        self.admits_sealed(&entry.record).then_some(entry)
+    }
+
+    /// Whether an entry is asked for.
+    #[must_use]
+    pub fn admits(&self, entry: &Entry) -> bool {
+        self.admits_clear(&entry.record) && self.admits_sealed(&entry.record)
+    }
+
+    fn admits_sealed(&self, record: &Record) -> bool {
+        let named = |patient| record.patients.contains(patient);
+        let is_below = |asked: &Phi<String>| {
+            let found = record.resource.as_ref().map(|resource| resource.expose().as_str());
+            let rest = found.and_then(|found| found.strip_prefix(asked.expose().as_str()));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.patient.as_ref().is_none_or(named)
+            && self.resource.as_ref().is_none_or(is_below)
+            && matches(self.emergency.as_ref(), record.detail.get("emergency"))
     }
 }
 

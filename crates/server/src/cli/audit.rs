@@ -12,7 +12,7 @@ use chartgate_audit::note::VerifierKey;
 use chartgate_audit::open::VERIFIER_KEY;
 use chartgate_audit::proof::TlogProof;
 use chartgate_audit::reader::{Entry, Filter, Reader};
-use chartgate_audit::record::Outcome;
+use chartgate_audit::record::{Event, Outcome};
 use chartgate_audit::storage::Objects;
 use chartgate_audit::verify::verify;
 use chartgate_values::{Phi, Timestamp};
@@ -21,6 +21,7 @@ use clap::{Args, Subcommand};
 use super::print::{self, Output};
 use crate::admin::Command;
 use crate::admin::client::give;
+use crate::audit_index::{self, AuditIndex, Found, Place};
 use crate::config::Config;
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
 use crate::secrets::Secrets;
@@ -37,7 +38,7 @@ pub(super) enum AuditWord {
         no_follow: bool,
     },
     /// Find records.
-    Search(Question),
+    Search(Box<Question>),
     /// Check the whole log offline: every entry, every tile, the signature, the journal's tail.
     Verify {
         /// The log's folder; without it, the configuration's.
@@ -75,8 +76,26 @@ pub(super) struct Question {
     /// What was done by one grant, such as that of emergency access.
     #[arg(long)]
     grant: Option<String>,
+    /// The kind of act, such as access or login.failed.
+    #[arg(long)]
+    event: Option<Event>,
     #[arg(long)]
     action: Option<String>,
+    /// A record such as Observation/17, or all of a type.
+    #[arg(long)]
+    resource: Option<String>,
+    /// What it was for, such as TREAT.
+    #[arg(long)]
+    purpose: Option<String>,
+    /// A policy that decided.
+    #[arg(long)]
+    policy: Option<String>,
+    /// Why it was decided so: a code such as outside-scope.
+    #[arg(long)]
+    reason: Option<String>,
+    /// One use of emergency access: all that was done by it, or about it.
+    #[arg(long)]
+    emergency: Option<String>,
     /// allow, deny or error.
     #[arg(long)]
     outcome: Option<Outcome>,
@@ -89,12 +108,15 @@ pub(super) struct Question {
     /// Only the newest so many.
     #[arg(long)]
     limit: Option<usize>,
+    /// Read every record instead of looking in the index, which nothing proves.
+    #[arg(long)]
+    scan: bool,
 }
 
 pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyhow::Result<ExitCode> {
     match word {
         AuditWord::Tail { lines, no_follow } => tail(config, lines, no_follow, output),
-        AuditWord::Search(question) => search(config, question, output),
+        AuditWord::Search(question) => search(config, *question, output),
         AuditWord::Verify { dir, key, checkpoint } => {
             let dir = match dir {
                 Some(dir) => dir,
@@ -115,25 +137,31 @@ fn search(config: &Path, question: Question, output: Output) -> anyhow::Result<E
         patient: question.patient.map(Phi::new),
         client: question.client,
         grant: question.grant,
-        event: None,
+        event: question.event,
         action: question.action,
+        resource: question.resource.map(Phi::new),
+        purpose: question.purpose,
+        policy: question.policy,
+        reason: question.reason,
+        emergency: question.emergency.map(Phi::new),
         outcome: question.outcome,
         since: question.since,
         until: question.until,
         limit: question.limit,
     };
-    let reader = open(config, "search", &shown)?;
-    for entry in reader.search(&filter) {
+    let log = open(config, "search", &shown)?;
+    let found = if question.scan { log.reader.search(&filter) } else { log.search(&filter) };
+    for entry in found {
         show(&entry?, output);
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow::Result<ExitCode> {
-    let reader = open(config, "tail", &format!("{lines}"))?;
+    let log = open(config, "tail", &format!("{lines}"))?;
     let newest = Filter { limit: Some(lines), ..Filter::default() };
     let mut next = 0;
-    for entry in reader.search(&newest) {
+    for entry in log.search(&newest) {
         let entry = entry?;
         next = entry.index.saturating_add(1);
         show(&entry, output);
@@ -143,7 +171,7 @@ fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow:
     }
     loop {
         std::thread::sleep(Duration::from_millis(500));
-        let mut entries = reader.entries(next);
+        let mut entries = log.reader.entries(next);
         for entry in entries.by_ref() {
             show(&entry?, output);
         }
@@ -151,8 +179,22 @@ fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow:
     }
 }
 
-/// A reader of the log, once it is noted that somebody reads.
-pub(super) fn open(config: &Path, what: &str, question: &str) -> anyhow::Result<Reader> {
+/// The log, for somebody who reads.
+pub(super) struct OpenLog {
+    pub(super) reader: Reader,
+    /// Where to look first; none if there is no index of this log.
+    index: Option<AuditIndex>,
+}
+
+impl OpenLog {
+    /// The records that a filter admits.
+    pub(super) fn search<'a>(&'a self, filter: &'a Filter) -> Found<'a> {
+        audit_index::search(&self.reader, self.index.as_ref(), filter)
+    }
+}
+
+/// The log, once it is noted that somebody reads.
+pub(super) fn open(config: &Path, what: &str, question: &str) -> anyhow::Result<OpenLog> {
     let command = Command::AuditRead { what: what.to_owned(), question: question.to_owned() };
     super::runtime()?.block_on(give(super::load(config)?, command)).context("reading the log is recorded")?;
     let config = super::load(config)?;
@@ -160,13 +202,15 @@ pub(super) fn open(config: &Path, what: &str, question: &str) -> anyhow::Result<
     let secrets = Secrets::load(&config)?;
     let keys = Arc::new(DataKeys::new(Arc::clone(&objects), &secrets.master)?);
     let key = verifier_key(&config.audit.dir, None)?;
-    Ok(Reader::new(objects, Arc::new(SegmentFolder::of_copy(&config.audit.dir)), key, Some(keys)))
+    let index = AuditIndex::open_to_search(&Place::new(&config.audit.index, &key, &secrets.master)?);
+    let segments = Arc::new(SegmentFolder::of_copy(&config.audit.dir));
+    Ok(OpenLog { reader: Reader::new(objects, segments, key, Some(keys)), index })
 }
 
 /// One record, once it is noted that somebody reads it.
 pub(super) fn record(config: &Path, index: u64) -> anyhow::Result<Entry> {
-    let reader = open(config, "record", &index.to_string())?;
-    let found = reader.entries(index).next().transpose()?.filter(|entry| entry.index == index);
+    let log = open(config, "record", &index.to_string())?;
+    let found = log.reader.entries(index).next().transpose()?.filter(|entry| entry.index == index);
     found.with_context(|| format!("there is no record {index}"))
 }
 

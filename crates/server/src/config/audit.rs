@@ -9,6 +9,8 @@ use super::section::{Reading, Section};
 #[derive(Debug)]
 pub(crate) struct Audit {
     pub(crate) dir: PathBuf,
+    /// Where the index is, which is beside the log and no part of it.
+    pub(crate) index: PathBuf,
     pub(crate) durability: Durability,
     /// While less disk than this is free, requests that did not show who makes them are turned away.
     pub(crate) reserve: u64,
@@ -40,7 +42,7 @@ impl Audit {
         // Entries are kept for good until pruning is built, so any retention is kept; the value has to make sense.
         section.duration(reading, "retention", years(6), Duration::from_hours(1)..=years(100));
         section.finish(reading);
-        Self { dir, durability, reserve }
+        Self { dir, index: data_dir.join("audit-index.db"), durability, reserve }
     }
 }
 

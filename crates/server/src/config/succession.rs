@@ -59,6 +59,7 @@ impl Config {
             sessions: self.sessions,
             audit: Audit {
                 dir: self.audit.dir.clone(),
+                index: self.audit.index.clone(),
                 durability: self.audit.durability,
                 reserve: new.audit.reserve,
             },

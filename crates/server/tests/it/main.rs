@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod apps;
 #[cfg(test)]
+mod audit_index;
+#[cfg(test)]
 mod back_channel_logout;
 #[cfg(test)]
 mod binary;

@@ -77,10 +77,10 @@ pub(super) fn carry_out(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let sets = Sets::read(config, question)?;
-    let reader = audit::open(file, "replay", &format!("{question:?}"))?;
+    let log = audit::open(file, "replay", &format!("{question:?}"))?;
     let mut count = Count::default();
     if let Some(index) = question.index {
-        let Some(entry) = reader.entry(index)?.filter(|entry| entry.index == index) else {
+        let Some(entry) = log.reader.entry(index)?.filter(|entry| entry.index == index) else {
             anyhow::bail!("there is no record {index}");
         };
         count.add(&entry, &sets.replay(&entry), output, Saying::Everything);
@@ -91,7 +91,7 @@ pub(super) fn carry_out(
             until: question.until,
             ..Filter::default()
         };
-        for entry in reader.search(&filter) {
+        for entry in log.search(&filter) {
             let entry = entry?;
             count.add(&entry, &sets.replay(&entry), output, Saying::Differences);
         }

@@ -70,7 +70,8 @@ pub(super) fn carry_out(file: &Path, question: Question, output: Output) -> anyh
     };
     let mut trials = BTreeMap::<String, Trial>::new();
     let (mut last, mut sealed) = (None, 0_u64);
-    for entry in audit::open(file, "shadow", &shown)?.search(&filter) {
+    let log = audit::open(file, "shadow", &shown)?;
+    for entry in log.search(&filter) {
         let entry = entry?;
         if entry.sealed.is_some() {
             sealed = sealed.saturating_add(1);

@@ -1,0 +1,113 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chartgate_audit::note::LogSigner;
+use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_values::{Phi, Secret, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+
+/// A folder that ends with its value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("chartgate-index-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn place(folder: &Path, seed: u8) -> Place {
+    let key =
+        LogSigner::from_seed("gate.test/audit", &Secret::new([seed; 32])).unwrap().verifier_key().clone();
+    Place::new(&folder.join("index.db"), &key, &MasterKey::from_bytes([7; 32])).unwrap()
+}
+
+fn entry(index: u64, user: u8, patient: u8) -> Entry {
+    let outcome = if user == 0 { Outcome::Deny } else { Outcome::Allow };
+    let time = Timestamp::from_unix(i64::try_from(index).unwrap());
+    let mut record = Record::new(Event::Access, outcome, time);
+    record.actor.sub = Some(format!("user-{user}"));
+    record.patients = vec![Phi::new(format!("patient-{patient}"))];
+    Entry { index, record, sealed: None }
+}
+
+fn covering(folder: &Path, entries: &[Entry]) -> AuditIndex {
+    let mut index = AuditIndex::open(&place(folder, 1)).unwrap();
+    for part in entries.chunks(300) {
+        let next = part.last().unwrap().index.saturating_add(1);
+        index.add(part, next).unwrap();
+    }
+    index
+}
+
+#[test]
+fn an_index_of_another_log_is_begun_anew() {
+    let folder = Scratch::new();
+    let entries: Vec<_> = (0..10).map(|at| entry(at, 1, 1)).collect();
+    assert_eq!(covering(folder.path(), &entries).next(), Ok(10));
+    assert_eq!(AuditIndex::open(&place(folder.path(), 1)).unwrap().next(), Ok(10), "it is kept");
+    assert!(AuditIndex::open_to_search(&place(folder.path(), 2)).is_none());
+    assert_eq!(AuditIndex::open(&place(folder.path(), 2)).unwrap().next(), Ok(0));
+    assert!(AuditIndex::open_to_search(&place(folder.path(), 1)).is_none());
+}
+
+#[test]
+fn it_holds_nothing_that_can_be_read() {
+    let folder = Scratch::new();
+    drop(covering(folder.path(), &[entry(0, 1, 1)]));
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        for text in ["user-1", "patient-1"] {
+            assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{text}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// The index leaves out nothing that a filter admits, also where blocks and bundles meet.
+    #[test]
+    fn every_record_that_a_filter_admits_is_a_candidate(
+        first in prop::sample::select(vec![0_u64, BLOCK - 300, 3 * BLOCK - 1]),
+        told in prop::collection::vec((0_u8..3, 0_u8..4), 1..700),
+        user in prop::option::of(0_u8..4), patient in prop::option::of(0_u8..5),
+        denied in any::<bool>(), span in prop::option::of((0_u64..700, 0_u64..300)),
+    ) {
+        let folder = Scratch::new();
+        let entries: Vec<_> =
+            (first..).zip(&told).map(|(at, (user, patient))| entry(at, *user, *patient)).collect();
+        let index = covering(folder.path(), &entries);
+        let at = |offset: u64| Timestamp::from_unix(i64::try_from(first.saturating_add(offset)).unwrap());
+        let filter = Filter {
+            user: user.map(|user| format!("user-{user}")),
+            patient: patient.map(|patient| Phi::new(format!("patient-{patient}"))),
+            outcome: denied.then_some(Outcome::Deny),
+            since: span.map(|(from, _)| at(from)),
+            until: span.map(|(from, length)| at(from.saturating_add(length))),
+            ..Filter::default()
+        };
+        let candidates = index.candidates(&filter).unwrap();
+        prop_assert!(candidates.is_sorted());
+        let candidates: BTreeSet<u64> = candidates.into_iter().collect();
+        let admitted: BTreeSet<u64> =
+            entries.iter().filter(|entry| filter.admits(entry)).map(|entry| entry.index).collect();
+        prop_assert!(admitted.is_subset(&candidates), "{:?}", admitted.difference(&candidates));
+        if user.is_some() && span.is_none() {
+            prop_assert_eq!(admitted, candidates, "terms alone are exact");
+        }
+    }
+}

@@ -215,6 +215,23 @@ impl AuditIndex {
     }
 }
 
+/// The log, as it is read while the gateway runs.
+pub(crate) struct LogReading {
+    pub(crate) reader: Reader,
+    pub(crate) place: Place,
+}
+
+impl LogReading {
+    /// The records that a filter admits. It reads the disk: for a thread that may wait.
+    ///
+    /// # Errors
+    /// [`ReadError`], by the first record that cannot be read.
+    pub(crate) fn find(&self, filter: &Filter) -> Result<Vec<Entry>, ReadError> {
+        let index = AuditIndex::open_to_search(&self.place);
+        search(&self.reader, index.as_ref(), filter).collect()
+    }
+}
+
 /// Records as they are found.
 pub(crate) type Found<'a> = Box<dyn Iterator<Item = Result<Entry, ReadError>> + 'a>;
 

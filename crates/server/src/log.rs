@@ -18,7 +18,7 @@ use chartgate_values::seal::{MasterKey, SealError};
 use chartgate_values::{Clock, Secret};
 use std::sync::mpsc;
 
-use crate::audit_index;
+use crate::audit_index::{self, LogReading};
 use crate::config::{Audit, Durability};
 use crate::entropy::SystemEntropy;
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
@@ -33,6 +33,7 @@ const SEGMENT: u64 = 8 << 20;
 pub(crate) struct Log {
     pub(crate) journal: Journal,
     pub(crate) recovered: Recovered,
+    pub(crate) reading: Arc<LogReading>,
     /// How many records the index covers.
     pub(crate) indexed: Arc<AtomicU64>,
     stop: mpsc::Sender<()>,
@@ -113,11 +114,13 @@ impl Log {
         let indexed = Arc::new(AtomicU64::new(0));
         let (stop_index, stopped) = mpsc::channel();
         let covered = Arc::clone(&indexed);
+        let reading = Arc::new(LogReading { reader: reader.clone(), place: place.clone() });
         let indexes = thread::Builder::new()
             .name("audit-index".to_owned())
             .spawn(move || audit_index::follow(&place, &reader, &covered, &stopped))
             .map_err(LogError::Thread)?;
-        Ok(Self { journal, recovered, indexed, stop, stop_index, threads: vec![commits, sequences, indexes] })
+        let threads = vec![commits, sequences, indexes];
+        Ok(Self { journal, recovered, reading, indexed, stop, stop_index, threads })
     }
 
     /// Writes what waits, brings it under a last checkpoint, and ends the threads.

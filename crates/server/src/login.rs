@@ -30,6 +30,7 @@ use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Clock;
 use http::StatusCode;
 
+use crate::audit_index::LogReading;
 use crate::authorization_response::Answering;
 use crate::directory::PatientDirectory;
 use crate::live::apps::Apps;
@@ -58,6 +59,7 @@ pub(crate) struct Login {
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) directory: Arc<dyn PatientDirectory>,
     pub(crate) journal: Journal,
+    pub(crate) log: Arc<LogReading>,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) clock: Arc<dyn Clock>,
 }

@@ -42,6 +42,12 @@ pub(crate) fn minutes(time: Timestamp) -> String {
     format!("{} UTC", shown.replace('T', " "))
 }
 
+/// The same with seconds.
+pub(crate) fn seconds(time: Timestamp) -> String {
+    let shown: String = time.to_string().chars().take("2026-11-25T17:18:19".len()).collect();
+    format!("{} UTC", shown.replace('T', " "))
+}
+
 /// The stylesheet's answer.
 pub(crate) async fn stylesheet() -> Response {
     let headers = [

@@ -107,6 +107,7 @@ impl App {
             directory,
             sessions: Arc::clone(&self.sessions),
             journal: self.log.journal.clone(),
+            log: Arc::clone(&self.log.reading),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),
         }

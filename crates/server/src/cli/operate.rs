@@ -161,7 +161,7 @@ pub(super) enum ApprovalWord {
 pub(super) enum EmergencyWord {
     /// All that wait for review, oldest first, then those that were reviewed.
     List,
-    /// One, with the reason that was given for it. Its accesses: `chartgate audit search --grant`.
+    /// One, with the reason that was given for it. Its accesses: `chartgate audit search --emergency`.
     Show { id: EmergencyId },
     /// Note what a privacy officer makes of one, in their place; only where `[approvals] command_line = true`.
     Review {

@@ -9,6 +9,7 @@ use axum::response::Response;
 use chartgate_access::emergency::Disposition;
 use chartgate_access::ids::EmergencyId;
 use chartgate_access::permit::Withheld;
+use chartgate_audit::reader::Filter;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::{Phi, Timestamp};
 use http::StatusCode;
@@ -23,6 +24,8 @@ use crate::store::emergency::{EmergencyNotice, EmergencyUse};
 
 /// How soon everybody has been told, if nothing goes wrong.
 const TOLD_WITHIN: Duration = Duration::from_mins(1);
+/// How many accesses a page has room for.
+const MOST_ACCESSES: usize = 200;
 
 #[derive(Template)]
 #[template(path = "emergency_reviews.html")]
@@ -38,7 +41,10 @@ struct ReviewsPage {
 struct ReviewPage {
     used: Shown,
     client: String,
-    grant: String,
+    /// The newest, in their order.
+    accesses: Vec<Access>,
+    /// Whether there were others before them.
+    more: bool,
     explanation: String,
     until: String,
     until_shown: String,
@@ -54,6 +60,26 @@ struct ReviewPage {
 struct Choice {
     code: &'static str,
     words: &'static str,
+}
+
+/// An access by it.
+struct Access {
+    time: String,
+    shown: String,
+    what: String,
+    given: bool,
+}
+
+impl Access {
+    fn of(record: &Record) -> Self {
+        let resource = record.resource.as_ref().map_or("", |resource| resource.expose());
+        Self {
+            time: record.time.to_string(),
+            shown: pages::seconds(record.time),
+            what: format!("{} {resource}", record.action.as_deref().unwrap_or_default()),
+            given: record.outcome == Outcome::Allow,
+        }
+    }
 }
 
 /// A use, as a privacy officer reads of it.
@@ -179,12 +205,17 @@ async fn show(
         Ok(None) => return stale(),
         Err(error) => return unavailable(&error),
     };
+    let accesses = match accesses(login, id).await {
+        Ok(accesses) => accesses,
+        Err(error) => return unavailable(&error),
+    };
     let may = login.emergencies.may_review(&used, &officer.user);
     let text = |sealed: &[u8]| login.emergencies.open(id, sealed).unwrap_or_default();
     let until = used.ended_at.unwrap_or(used.until);
     let page = ReviewPage {
         client: used.client_id.to_string(),
-        grant: used.grant.to_string(),
+        more: accesses.len() == MOST_ACCESSES,
+        accesses: accesses.iter().map(Access::of).collect(),
         explanation: text(&used.explanation),
         until: until.to_string(),
         until_shown: pages::minutes(until),
@@ -205,6 +236,19 @@ async fn show(
     };
     let record = about(login, visit, officer, &used, Event::EmergencyRead);
     release(login, &record, visit.browser.show(StatusCode::OK, &page, None)).await
+}
+
+/// What was done by a use, as the log has it.
+async fn accesses(login: &Login, id: &EmergencyId) -> anyhow::Result<Vec<Record>> {
+    let filter = Filter {
+        event: Some(Event::Access),
+        emergency: Some(Phi::new(id.to_string())),
+        limit: Some(MOST_ACCESSES),
+        ..Filter::default()
+    };
+    let log = Arc::clone(&login.log);
+    let found = tokio::task::spawn_blocking(move || log.find(&filter)).await??;
+    Ok(found.into_iter().map(|entry| entry.record).collect())
 }
 
 fn id(visit: &Visit) -> Option<EmergencyId> {

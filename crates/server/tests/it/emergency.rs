@@ -346,7 +346,9 @@ async fn unreviewed_ones_block_until_somebody_else_reviews_them() {
     let mut officer = Browser::default();
     let page = officer.follow(&gateway, &path).await;
     let page = officer.submit(&gateway, &page, &[("username", &pia.name), ("password", &pia.password)]).await;
-    for told in [&stranger, EXPLANATION, "Life or health are in danger now", "dana"] {
+    // What was done is on the page.
+    let seen = format!("read Patient/{stranger}");
+    for told in [&stranger, EXPLANATION, "Life or health are in danger now", "dana", &seen] {
         assert!(page.text().contains(told), "{told}: {}", page.text());
     }
     let said = [("disposition", "appropriate"), ("note", "in the emergency department")];

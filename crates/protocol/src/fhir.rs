@@ -20,6 +20,7 @@ pub mod labels;
 pub mod mask;
 pub mod membership;
 pub mod name;
+pub mod operation;
 pub mod outcome;
 pub mod paging;
 pub mod patch;

@@ -10,6 +10,7 @@ mod fhir_server;
 mod guide;
 mod history;
 mod include;
+mod last;
 mod patients;
 mod people;
 mod search;

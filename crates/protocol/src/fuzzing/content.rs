@@ -1,11 +1,13 @@
-//! What upstreams give besides records and bundles: content, and what they export.
+//! What upstreams give besides records and bundles: content, what they export, and what operations give.
 
 use super::fhir::bases;
 use crate::fhir::binary::{binaries_in, content_of, guard_of};
 use crate::fhir::bulk::{Lines, Manifest, UpstreamPlace, percentage, record_in};
 use crate::fhir::content::MediaType;
 use crate::fhir::name::ResourceType;
+use crate::fhir::operation::{Input, OperationCall, release};
 use crate::fhir::resource::Resource;
+use crate::fhir::view::View;
 
 /// Any bytes as a Binary. What it says it is can stand in a header, and is read back the same.
 pub fn fuzz_fhir_content(data: &[u8]) {
@@ -51,4 +53,46 @@ fn split(data: &[u8], size: usize) -> Vec<Vec<u8>> {
     let mut all: Vec<_> = data.chunks(size).filter_map(|piece| lines.push(piece).ok()).flatten().collect();
     all.extend(lines.end());
     all
+}
+
+/// A path in the first line, a query in the second, and after them the body of an operation or its answer. What goes upstream
+/// names nothing else than what was looked at, and what was released is released again.
+pub fn fuzz_fhir_operation(data: &[u8]) {
+    let Some(bases) = bases() else { return };
+    let mut parts = data.splitn(3, |byte| *byte == b'\n');
+    let (Some(path), Some(query), Some(body)) = (parts.next(), parts.next(), parts.next()) else { return };
+    if let Some(call) = std::str::from_utf8(path).ok().and_then(OperationCall::at) {
+        assert!(
+            OperationCall::at(&format!("/{call}")).as_ref() == Some(&call),
+            "what is called is what was read"
+        );
+    }
+    let known = ["patient", "thing"].map(str::to_owned);
+    let read =
+        |query: &str, body| Input::parse(query, Some((body, Some("application/fhir+json"))), &known, &bases);
+    if let Ok(input) =
+        std::str::from_utf8(query).map_err(drop).and_then(|query| read(query, body).map_err(drop))
+    {
+        let sent = input.body.unwrap_or_default();
+        let again = read(&input.query.encode(), sent.as_bytes());
+        assert!(
+            again.is_ok_and(|again| again.names == input.names),
+            "what goes upstream names the same records"
+        );
+    }
+    let mine = |resource: &Resource<'_>| resource.reference().id.as_str() == "a";
+    let Ok(output) = release(body, "https://gate.test/fhir/$x", &bases, |resource| {
+        mine(resource).then(|| View::whole(resource))
+    }) else {
+        return;
+    };
+    let Some(left) = output.body else { return };
+    let again = release(left.as_bytes(), "https://gate.test/fhir/$x", &bases, |resource| {
+        assert!(mine(resource), "nothing else leaves");
+        Some(View::whole(resource))
+    });
+    assert!(
+        again.is_ok_and(|again| again.withheld == 0 && again.body == Some(left)),
+        "and is released again"
+    );
 }

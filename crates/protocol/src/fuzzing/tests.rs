@@ -202,6 +202,7 @@ fn seeds_and_their_mutations_break_nothing_that_reads_patches() {
     run("fhir_patch", super::fuzz_fhir_patch);
     run("fhir_content", super::fuzz_fhir_content);
     run("fhir_bulk", super::fuzz_fhir_bulk);
+    run("fhir_operation", super::fuzz_fhir_operation);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use chartgate_protocol::fhir::content::MediaType;
 use http::{Method, Uri};
 
 use super::care::CareFrom;
+use super::operation::Operation;
 use super::section::{Reading, Section};
 use super::upstream_auth::UpstreamAuth;
 
@@ -60,6 +61,8 @@ pub(crate) enum RouteKind {
         care: CareFrom,
         /// What becomes of bulk exports.
         exports: Exports,
+        /// Which operations there are besides.
+        operations: Vec<Operation>,
     },
     /// Plain HTTP, by rules.
     Http {
@@ -176,7 +179,8 @@ impl Route {
                     longest_file: section.size(reading, "max_export_file", LONGEST_FILE),
                 };
                 let care = CareFrom::read(reading, &mut section);
-                Some(RouteKind::Fhir { update_create, content_types, care, exports })
+                let operations = Operation::read_all(reading, &mut section);
+                Some(RouteKind::Fhir { update_create, content_types, care, exports, operations })
             }
             Some("http") => {
                 let rules = section.tables(reading, "allow");

@@ -127,6 +127,7 @@ impl FhirServer {
                 }
             }
             (&Method::GET, ["Patient", id, "$everything"]) => self.everything(id, query),
+            (&Method::GET, ["Observation", "$lastn"]) => self.last(query),
             (&Method::GET, [kind, id]) => self.read(kind, id, None),
             (&Method::GET, [kind, id, "_history", number]) => self.read(kind, id, Some(number)),
             (&Method::POST, [kind]) => {

@@ -11,6 +11,7 @@ mod large;
 mod mask;
 mod names;
 mod now;
+mod operation;
 mod pages;
 mod read;
 mod search;

@@ -100,6 +100,8 @@ mod mtls;
 #[cfg(test)]
 mod openid_conformance;
 #[cfg(test)]
+mod operations;
+#[cfg(test)]
 mod oracles;
 #[cfg(test)]
 mod outside_clients;

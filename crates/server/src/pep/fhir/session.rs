@@ -21,7 +21,8 @@ use hyper::body::Incoming;
 
 use super::upstream::FhirUpstream;
 use super::{
-    batch, binary, capabilities, care, everything, export, history, large, mask, pages, read, search, write,
+    batch, binary, capabilities, care, everything, export, history, large, mask, operation, pages, read,
+    search, write,
 };
 use crate::net::body;
 use crate::net::origin::Origin;
@@ -85,6 +86,9 @@ impl Exchange<'_> {
         }
         if BulkRequest::is_at(below) {
             return Box::pin(export::serve(self, &enforcer, head, below, &content)).await;
+        }
+        if let Some(listed) = operation::listed(self, below) {
+            return Box::pin(operation::serve(self, &enforcer, head, listed, &content)).await;
         }
         let form = posted_form(head, below, &content)?;
         let header = |name: HeaderName| single(&head.headers, &name);

@@ -33,8 +33,10 @@ use crate::pep::respond::UpstreamFault;
 use crate::spool::Spools;
 
 mod export;
+mod operation;
 
 pub(super) use export::Told;
+pub(super) use operation::Call;
 
 /// How long what the server said of itself is good.
 const SAID_LIFE: Duration = Duration::from_secs(60);

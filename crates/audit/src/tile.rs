@@ -13,7 +13,7 @@ pub use stored::{StoredNodes, TileError, read_entries, read_hashes};
 pub const TILE_WIDTH: usize = 256;
 
 /// The same as a count of entries.
-pub(crate) const TILE_SPAN: u64 = 256;
+pub const TILE_SPAN: u64 = 256;
 
 /// The path of a tile or an entry bundle below the log's folder: `tile/0/x001/234`, `tile/entries/000.p/17`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]

@@ -7,6 +7,7 @@ mod operate;
 mod policy;
 pub(crate) mod print;
 mod registration;
+mod report;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -19,6 +19,7 @@ use chartgate_values::{Phi, Timestamp};
 use clap::{Args, Subcommand};
 
 use super::print::{self, Output};
+use super::report::{self, ReportWord};
 use crate::admin::Command;
 use crate::admin::client::give;
 use crate::audit_index::{self, AuditIndex, Found, Place};
@@ -60,8 +61,9 @@ pub(super) enum AuditWord {
     },
     /// Export the log (a later release).
     Export,
-    /// Reports for auditors and patients (a later release).
-    Report,
+    /// Reports for auditors and patients, each line with its proof.
+    #[command(subcommand)]
+    Report(Box<ReportWord>),
 }
 
 /// Which records.
@@ -126,7 +128,7 @@ pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyho
         }
         AuditWord::Prove { index, out } => prove(&super::load(config)?, index, out.as_deref()),
         AuditWord::Export => bail!("`audit export` is not built yet"),
-        AuditWord::Report => bail!("`audit report` is not built yet"),
+        AuditWord::Report(word) => report::carry_out(&word, config),
     }
 }
 
@@ -182,6 +184,7 @@ fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow:
 /// The log, for somebody who reads.
 pub(super) struct OpenLog {
     pub(super) reader: Reader,
+    pub(super) objects: Arc<dyn Objects>,
     /// Where to look first; none if there is no index of this log.
     index: Option<AuditIndex>,
 }
@@ -204,7 +207,8 @@ pub(super) fn open(config: &Path, what: &str, question: &str) -> anyhow::Result<
     let key = verifier_key(&config.audit.dir, None)?;
     let index = AuditIndex::open_to_search(&Place::new(&config.audit.index, &key, &secrets.master)?);
     let segments = Arc::new(SegmentFolder::of_copy(&config.audit.dir));
-    Ok(OpenLog { reader: Reader::new(objects, segments, key, Some(keys)), index })
+    let reader = Reader::new(Arc::clone(&objects), segments, key, Some(keys));
+    Ok(OpenLog { reader, objects, index })
 }
 
 /// One record, once it is noted that somebody reads it.

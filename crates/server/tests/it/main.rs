@@ -132,6 +132,8 @@ mod registration_management;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod reserve;
 #[cfg(test)]
 mod responses;

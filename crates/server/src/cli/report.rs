@@ -1,0 +1,201 @@
+//! `chartgate audit report`: what the log says, for people who answer for it: as a page to read and print, as CSV, or as JSON
+//! with the entry and its proof for each line.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chartgate_audit::checkpoint::SignedCheckpoint;
+use chartgate_audit::proof::TlogProof;
+use chartgate_audit::reader::{Entry, Filter};
+use chartgate_audit::tile::{TILE_SPAN, Width, read_entries};
+use chartgate_values::{Clock as _, Timestamp};
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::audit::{self, OpenLog};
+use super::print;
+use crate::clock::SystemClock;
+
+mod access;
+mod activity;
+mod disclosures;
+mod emergency;
+mod render;
+mod table;
+mod zone;
+
+use table::{Column, Report, Row};
+use zone::Zone;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReportWord {
+    /// Who saw this patient's record, or tried to.
+    Access {
+        #[arg(long)]
+        patient: String,
+        #[command(flatten)]
+        with: With,
+    },
+    /// To whom this patient's record was disclosed for other ends than treatment, payment and operations (45 CFR 164.528).
+    Disclosures {
+        #[arg(long)]
+        patient: String,
+        #[command(flatten)]
+        with: With,
+    },
+    /// All that one person did.
+    User {
+        #[arg(long)]
+        user: String,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Each use of emergency access: why, what was done by it, and what came of its review.
+    BreakGlass {
+        #[command(flatten)]
+        with: With,
+    },
+    /// What the gateway did, counted, for the regular review (45 CFR 164.308(a)(1)(ii)(D)).
+    Activity {
+        #[command(flatten)]
+        with: With,
+    },
+}
+
+/// How a report is made.
+#[derive(Debug, Args)]
+pub(super) struct With {
+    /// Not before this time (RFC 3339).
+    #[arg(long)]
+    since: Option<Timestamp>,
+    /// Before this time (RFC 3339).
+    #[arg(long)]
+    until: Option<Timestamp>,
+    /// Where to write it; without it, to standard output.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// A page to read and print, one table, or everything with proofs.
+    #[arg(long, value_enum, default_value_t = Format::Html)]
+    format: Format,
+    /// In which time it is told: UTC or an offset such as +02:00.
+    #[arg(long, default_value = "UTC", allow_hyphen_values = true)]
+    time_zone: Zone,
+    /// Which columns the tables of records have, in this order.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    columns: Vec<Column>,
+    /// Read every record instead of looking in the index, which nothing proves.
+    #[arg(long)]
+    scan: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Html,
+    Csv,
+    Json,
+}
+
+/// What a report is made from.
+struct Source<'a> {
+    log: &'a OpenLog,
+    with: &'a With,
+}
+
+impl Source<'_> {
+    /// The records that a filter admits, of the time that is asked for.
+    fn find(&self, filter: Filter) -> anyhow::Result<Vec<Entry>> {
+        let filter = Filter { since: self.with.since, until: self.with.until, ..filter };
+        self.find_whenever(&filter)
+    }
+
+    /// The same of all times.
+    fn find_whenever(&self, filter: &Filter) -> anyhow::Result<Vec<Entry>> {
+        let found = if self.with.scan { self.log.reader.search(filter) } else { self.log.search(filter) };
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
+    /// The columns that are asked for, or else these.
+    fn columns(&self, usual: &[Column]) -> Vec<Column> {
+        if self.with.columns.is_empty() { usual.to_vec() } else { self.with.columns.clone() }
+    }
+
+    /// A record as a row.
+    fn row(&self, entry: &Entry, columns: &[Column]) -> Row {
+        let cell = |column: &Column| column.of(entry, &self.with.time_zone);
+        Row { index: Some(entry.index), cells: columns.iter().map(cell).collect(), ..Row::default() }
+    }
+}
+
+pub(super) fn carry_out(word: &ReportWord, config: &Path) -> anyhow::Result<ExitCode> {
+    let with = match word {
+        ReportWord::Access { with, .. }
+        | ReportWord::Disclosures { with, .. }
+        | ReportWord::User { with, .. }
+        | ReportWord::BreakGlass { with }
+        | ReportWord::Activity { with } => with,
+    };
+    let log = audit::open(config, "report", &format!("{word:?}"))?;
+    let source = Source { log: &log, with };
+    let mut report = match word {
+        ReportWord::Access { patient, .. } => access::of_patient(&source, patient)?,
+        ReportWord::Disclosures { patient, .. } => disclosures::of_patient(&source, patient)?,
+        ReportWord::User { user, .. } => access::of_user(&source, user)?,
+        ReportWord::BreakGlass { .. } => emergency::all(&source)?,
+        ReportWord::Activity { .. } => activity::all(&source)?,
+    };
+    let checkpoint = prove(&log, &mut report)?;
+    report.facts.push(("Log".to_owned(), checkpoint.checkpoint().origin.clone()));
+    report.facts.push(("Made".to_owned(), with.time_zone.show(SystemClock.now())));
+    report
+        .facts
+        .push(("From".to_owned(), with.since.map_or("the beginning".to_owned(), |t| with.time_zone.show(t))));
+    report.facts.push(("Until".to_owned(), with.until.map_or("now".to_owned(), |t| with.time_zone.show(t))));
+    let how = if with.scan { "reading every record" } else { "the log's index; --scan reads every record" };
+    report.facts.push(("Found by".to_owned(), how.to_owned()));
+    let text = match with.format {
+        Format::Html => render::html(&report, &checkpoint)?,
+        Format::Csv => render::csv(&report),
+        Format::Json => render::json(&report, &checkpoint),
+    };
+    match &with.out {
+        None => print::line(text.trim_end()),
+        Some(path) => std::fs::write(path, text).with_context(|| format!("{}", path.display()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How long a report waits for its newest records to come under a checkpoint.
+const COVERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Puts entry and proof to each row, all under one checkpoint.
+fn prove(log: &OpenLog, report: &mut Report) -> anyhow::Result<SignedCheckpoint> {
+    let last = report.rows().filter_map(|row| row.index).max();
+    let deadline = SystemClock.now().plus(COVERED_WITHIN);
+    let checkpoint = loop {
+        let checkpoint = log.reader.checkpoint()?;
+        if last.is_none_or(|last| last < checkpoint.size()) {
+            break checkpoint;
+        }
+        if SystemClock.now() >= deadline {
+            bail!("the newest records do not come under a checkpoint: is the gateway running?");
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    let mut bundle: Option<(u64, Vec<Vec<u8>>)> = None;
+    for row in report.rows_mut() {
+        let Some(index) = row.index else { continue };
+        let (number, at) = (index / TILE_SPAN, usize::try_from(index % TILE_SPAN)?);
+        if bundle.as_ref().is_none_or(|(kept, _)| *kept != number) {
+            let count = checkpoint.size().saturating_sub(number.saturating_mul(TILE_SPAN)).min(TILE_SPAN);
+            let width = Width::of(usize::try_from(count)?).context("the log ends before the record")?;
+            bundle = Some((number, read_entries(&*log.objects, number, width)?));
+        }
+        row.entry =
+            bundle.as_ref().and_then(|(_, entries)| entries.get(at)).map(|leaf| STANDARD.encode(leaf));
+        row.proof = Some(TlogProof::prove(&*log.objects, index, checkpoint.clone())?.to_string());
+    }
+    Ok(checkpoint)
+}

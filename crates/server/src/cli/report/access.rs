@@ -1,0 +1,97 @@
+//! Who saw a patient's record, and what one person did.
+
+use std::collections::BTreeMap;
+
+use chartgate_audit::reader::Filter;
+use chartgate_audit::record::Event;
+use chartgate_values::Phi;
+
+use super::Source;
+use super::table::{Column, Report, Section, headings};
+
+/// Who saw this patient's record, or tried to.
+pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<Report> {
+    let found = source.find(Filter {
+        event: Some(Event::Access),
+        patient: Some(Phi::new(patient.to_owned())),
+        ..Filter::default()
+    })?;
+    let usual = [
+        Column::Time,
+        Column::Who,
+        Column::Roles,
+        Column::Client,
+        Column::Action,
+        Column::Resource,
+        Column::Purpose,
+        Column::Outcome,
+        Column::Why,
+    ];
+    let columns = source.columns(&usual);
+    let mut people: BTreeMap<String, u64> = BTreeMap::new();
+    for entry in &found {
+        let who = format!(
+            "{}, {}",
+            Column::Who.of(entry, &source.with.time_zone),
+            Column::Outcome.of(entry, &source.with.time_zone)
+        );
+        let count = people.entry(who).or_default();
+        *count = count.saturating_add(1);
+    }
+    Ok(Report {
+        title: format!("Accesses to the record of patient {patient}"),
+        about: "Every request that touched this patient's record, or asked for it by name, whether it was allowed or not."
+            .to_owned(),
+        facts: vec![("Patient".to_owned(), patient.to_owned())],
+        sections: vec![
+            Section::of_counts("By person", "Who, and with what outcome", people),
+            Section {
+                heading: "Accesses".to_owned(),
+                columns: headings(&columns, &source.with.time_zone),
+                rows: found.iter().map(|entry| source.row(entry, &columns)).collect(),
+                empty: "Nobody touched or asked for this patient's record in this time.",
+                ..Section::default()
+            },
+        ],
+    })
+}
+
+/// All that one person did.
+pub(super) fn of_user(source: &Source<'_>, user: &str) -> anyhow::Result<Report> {
+    let found = source.find(Filter { user: Some(user.to_owned()), ..Filter::default() })?;
+    let usual = [
+        Column::Time,
+        Column::Event,
+        Column::Client,
+        Column::Action,
+        Column::Resource,
+        Column::Patients,
+        Column::Purpose,
+        Column::Outcome,
+        Column::Why,
+        Column::From,
+    ];
+    let columns = source.columns(&usual);
+    let mut acts: BTreeMap<String, u64> = BTreeMap::new();
+    for entry in &found {
+        let act =
+            format!("{}, {}", entry.record.event.as_str(), Column::Outcome.of(entry, &source.with.time_zone));
+        let count = acts.entry(act).or_default();
+        *count = count.saturating_add(1);
+    }
+    Ok(Report {
+        title: format!("What {user} did"),
+        about: "Every sign-in, token and access of this person, and every attempt in their name.".to_owned(),
+        facts: vec![("Person".to_owned(), user.to_owned())],
+        sections: vec![
+            Section::of_counts("By kind of act", "Act, and outcome", acts),
+            Section {
+                heading: "Acts".to_owned(),
+                columns: headings(&columns, &source.with.time_zone),
+                rows: found.iter().map(|entry| source.row(entry, &columns)).collect(),
+                empty: "This person did nothing in this time.",
+                ..Section::default()
+            },
+        ],
+    })
+}

@@ -1,0 +1,100 @@
+//! Information system activity review. 45 CFR 164.308(a)(1)(ii)(D).
+
+use std::collections::BTreeMap;
+
+use chartgate_audit::reader::{Entry, Filter};
+use chartgate_audit::record::{ActorKind, Event, Outcome};
+
+use super::Source;
+use super::table::{Column, Report, Section, headings};
+
+/// How many names a table of counts has.
+const MOST: usize = 25;
+
+/// Counts by name.
+#[derive(Default)]
+struct Tally(BTreeMap<String, u64>);
+
+impl Tally {
+    fn add(&mut self, name: String) {
+        let count = self.0.entry(name).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// The largest of them.
+    fn largest(self) -> Vec<(String, u64)> {
+        let mut all: Vec<_> = self.0.into_iter().collect();
+        all.sort_by(|(_, many), (_, more)| more.cmp(many));
+        all.truncate(MOST);
+        all
+    }
+}
+
+pub(super) fn all(source: &Source<'_>) -> anyhow::Result<Report> {
+    let zone = &source.with.time_zone;
+    let found = source.find(Filter::default())?;
+    let (mut by_day, mut by_person, mut by_patient, mut denied, mut failed) =
+        (Tally::default(), Tally::default(), Tally::default(), Tally::default(), Tally::default());
+    let mut counts = Tally::default();
+    let mut administration: Vec<&Entry> = Vec::new();
+    for entry in &found {
+        let record = &entry.record;
+        counts.add(record.event.as_str().to_owned());
+        match (record.event, record.outcome) {
+            (Event::Access, Outcome::Allow) => {
+                by_day.add(zone.day(record.time));
+                by_person.add(Column::Who.of(entry, zone));
+                for patient in &record.patients {
+                    by_patient.add(patient.expose().clone());
+                }
+            }
+            (Event::Access, Outcome::Deny | Outcome::Error) => {
+                by_day.add(zone.day(record.time));
+                denied.add(record.decision.reason.clone().unwrap_or_default());
+            }
+            (Event::LoginFailed, _) => {
+                failed.add(format!("{} from {}", Column::Who.of(entry, zone), Column::From.of(entry, zone)));
+            }
+            (event, _) if is_administration(event) || record.actor.kind == ActorKind::Local => {
+                administration.push(entry);
+            }
+            _ => {}
+        }
+    }
+    let columns = source.columns(&[
+        Column::Time,
+        Column::Who,
+        Column::Event,
+        Column::Resource,
+        Column::Outcome,
+        Column::Why,
+    ]);
+    Ok(Report {
+        title: "Activity".to_owned(),
+        about: "What the gateway did in this time, counted, and every act of administration, for the regular review."
+            .to_owned(),
+        facts: vec![("Records".to_owned(), found.len().to_string())],
+        sections: vec![
+            Section::of_counts_in_order("Requests by day", "Day", by_day.0),
+            Section::of_counts("Accesses by person", "Person", by_person.largest()),
+            Section::of_counts("Accesses by patient", "Patient", by_patient.largest()),
+            Section::of_counts("Refused, by reason", "Reason", denied.largest()),
+            Section::of_counts("Failed sign-ins", "Who, and from where", failed.largest()),
+            Section::of_counts("All records", "Kind of act", counts.0),
+            Section {
+                heading: "Administration".to_owned(),
+                columns: headings(&columns, &source.with.time_zone),
+                rows: administration.iter().map(|entry| source.row(entry, &columns)).collect(),
+                empty: "Nothing was administered in this time.",
+                ..Section::default()
+            },
+        ],
+    })
+}
+
+fn is_administration(event: Event) -> bool {
+    let name = event.as_str();
+    ["user.", "client.", "care.", "key.", "policy.", "config.", "gateway.", "audit."]
+        .iter()
+        .any(|kind| name.starts_with(kind))
+}

@@ -1,0 +1,139 @@
+//! An accounting of disclosures. 45 CFR 164.528.
+//!
+//! The log says for what each access was, where the token said so. What was for treatment, payment or health care operations,
+//! and what went to the patient, need not be accounted for (164.528(a)(1)); what was for something else is listed; where no
+//! purpose is known it is counted apart, for somebody to look at. Whether something besides was a disclosure (paper, a
+//! telephone) the log cannot know.
+
+use std::collections::BTreeMap;
+
+use chartgate_audit::reader::{Entry, Filter};
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_values::Phi;
+
+use super::Source;
+use super::table::{Column, Report, Row, Section, headings};
+
+/// Of HL7's purposes of use, those that are treatment, payment or operations, or the individual's own.
+const NOT_ACCOUNTED: [&str; 9] =
+    ["TREAT", "ETREAT", "BTG", "CAREMGT", "HPAYMT", "HOPERAT", "PATRQT", "FAMRQT", "PWATRNY"];
+/// What begins like these is a kind of payment or operations.
+const KINDS_OF_THEM: [&str; 6] = ["HPAY", "HOPER", "HQUAL", "HCOMPL", "HSYSADMIN", "HACCRED"];
+
+/// Why an access is accounted for, or not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Account {
+    ForThis,
+    NotNeeded,
+    Unknown,
+}
+
+fn account(entry: &Entry, patient: &str) -> Account {
+    let own = format!("Patient/{patient}");
+    let is_own = entry.record.actor.fhir_user.as_ref().is_some_and(|user| *user.expose() == own);
+    match entry.record.purpose_of_use.as_deref() {
+        _ if is_own => Account::NotNeeded,
+        None => Account::Unknown,
+        Some(purpose) if NOT_ACCOUNTED.contains(&purpose) => Account::NotNeeded,
+        Some(purpose) if KINDS_OF_THEM.iter().any(|kind| purpose.starts_with(kind)) => Account::NotNeeded,
+        Some(_) => Account::ForThis,
+    }
+}
+
+pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<Report> {
+    let found = source.find(Filter {
+        event: Some(Event::Access),
+        outcome: Some(Outcome::Allow),
+        patient: Some(Phi::new(patient.to_owned())),
+        ..Filter::default()
+    })?;
+    let of = |wanted: Account| found.iter().filter(move |entry| account(entry, patient) == wanted);
+    // Repeated ones to one recipient for one purpose: the first in full, how many, and the last (164.528(b)(3)).
+    let mut series: BTreeMap<(String, String), Vec<&Entry>> = BTreeMap::new();
+    for entry in of(Account::ForThis) {
+        let who = Column::Who.of(entry, &source.with.time_zone);
+        let purpose = entry.record.purpose_of_use.clone().unwrap_or_default();
+        series.entry((who, purpose)).or_default().push(entry);
+    }
+    let first =
+        [Column::Time, Column::Who, Column::Client, Column::Action, Column::Resource, Column::Purpose];
+    let mut rows: Vec<(u64, Row)> = Vec::new();
+    for entries in series.values() {
+        let (Some(one), Some(last)) = (entries.first(), entries.last()) else { continue };
+        let mut row = source.row(one, &first);
+        row.cells.push(entries.len().to_string());
+        row.cells.push(source.with.time_zone.clock(last.record.time));
+        rows.push((one.index, row));
+    }
+    rows.sort_by_key(|(index, _)| *index);
+    let mut columns = headings(&first, &source.with.time_zone);
+    columns.extend(["How often".to_owned(), "Last".to_owned()]);
+    let unknown = source.columns(&[
+        Column::Time,
+        Column::Who,
+        Column::Roles,
+        Column::Client,
+        Column::Action,
+        Column::Resource,
+    ]);
+    Ok(Report {
+        title: format!("Accounting of disclosures for patient {patient}"),
+        about: "Accesses through this gateway for other ends than treatment, payment and health care operations, and \
+                not by the patient (45 CFR 164.528). Recipients' addresses are in the organization's own directory. \
+                Disclosures by other ways are not in this log."
+            .to_owned(),
+        facts: vec![
+            ("Patient".to_owned(), patient.to_owned()),
+            ("For treatment, payment, operations, or the patient's own".to_owned(), of(Account::NotNeeded).count().to_string()),
+        ],
+        sections: vec![
+            Section {
+                heading: "Disclosures".to_owned(),
+                columns,
+                rows: rows.into_iter().map(|(_, row)| row).collect(),
+                empty: "None in this time.",
+                ..Section::default()
+            },
+            Section {
+                heading: "Of unknown purpose: to be looked at".to_owned(),
+                columns: headings(&unknown, &source.with.time_zone),
+                rows: of(Account::Unknown).map(|entry| source.row(entry, &unknown)).collect(),
+                empty: "None: the purpose of every access is known.",
+                ..Section::default()
+            },
+        ],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use chartgate_audit::record::Record;
+    use chartgate_values::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_is_for_something_else_is_accounted_for() {
+        let entry = |purpose: Option<&str>, user: Option<&str>| {
+            let mut record = Record::new(Event::Access, Outcome::Allow, Timestamp::EPOCH);
+            record.purpose_of_use = purpose.map(str::to_owned);
+            record.actor.fhir_user = user.map(|user| Phi::new(user.to_owned()));
+            Entry { index: 0, record, sealed: None }
+        };
+        for (purpose, user, expected) in [
+            (Some("HRESCH"), Some("Practitioner/x"), Account::ForThis),
+            (Some("PUBHLTH"), None, Account::ForThis),
+            (Some("HMARKT"), None, Account::ForThis),
+            (Some("TREAT"), Some("Practitioner/x"), Account::NotNeeded),
+            (Some("ETREAT"), None, Account::NotNeeded),
+            (Some("HPAYMT"), None, Account::NotNeeded),
+            (Some("HQUALIMP"), None, Account::NotNeeded),
+            (None, Some("Patient/a"), Account::NotNeeded),
+            (Some("HRESCH"), Some("Patient/a"), Account::NotNeeded),
+            (None, Some("Patient/ab"), Account::Unknown),
+            (None, None, Account::Unknown),
+        ] {
+            assert_eq!(account(&entry(purpose, user), "a"), expected, "{purpose:?} {user:?}");
+        }
+    }
+}

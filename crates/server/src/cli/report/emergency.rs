@@ -1,0 +1,86 @@
+//! Uses of emergency access. 45 CFR 164.312(a)(2)(ii).
+
+use chartgate_audit::reader::{Entry, Filter};
+use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_values::Phi;
+
+use super::Source;
+use super::table::{Column, Report, Section, headings};
+
+pub(super) fn all(source: &Source<'_>) -> anyhow::Result<Report> {
+    let granted = source.find(Filter {
+        event: Some(Event::EmergencyGranted),
+        outcome: Some(Outcome::Allow),
+        ..Filter::default()
+    })?;
+    let sections = granted.iter().map(|entry| one(source, entry)).collect::<anyhow::Result<Vec<_>>>()?;
+    let unreviewed = sections.iter().filter(|(_, reviewed)| !reviewed).count();
+    Ok(Report {
+        title: "Emergency access".to_owned(),
+        about: "Each use: by whom, for whose record, why, what was done by it, and what its review said."
+            .to_owned(),
+        facts: vec![
+            ("Uses".to_owned(), granted.len().to_string()),
+            ("Not reviewed yet".to_owned(), unreviewed.to_string()),
+        ],
+        sections: sections.into_iter().map(|(section, _)| section).collect(),
+    })
+}
+
+/// A use, and whether it was reviewed.
+fn one(source: &Source<'_>, granted: &Entry) -> anyhow::Result<(Section, bool)> {
+    let zone = &source.with.time_zone;
+    let id = detail(&granted.record, "emergency");
+    // Whenever they were done: a review may come after the time that is asked for.
+    let about = |event: Event| {
+        source.find_whenever(&Filter {
+            event: Some(event),
+            emergency: Some(Phi::new(id.clone())),
+            ..Filter::default()
+        })
+    };
+    let reviews: Vec<_> = about(Event::EmergencyReviewed)?
+        .into_iter()
+        .filter(|entry| entry.record.outcome == Outcome::Allow)
+        .collect();
+    let mut facts = vec![
+        ("When".to_owned(), zone.show(granted.record.time)),
+        ("Patient".to_owned(), Column::Patients.of(granted, zone)),
+        ("Reason".to_owned(), detail(&granted.record, "reason")),
+        ("In their words".to_owned(), detail(&granted.record, "explanation")),
+    ];
+    for review in &reviews {
+        let reviewer = match detail(&review.record, "reviewer") {
+            named if named.is_empty() => Column::Who.of(review, zone),
+            named => named,
+        };
+        let said = format!(
+            "{}, by {reviewer} ({}): {}",
+            detail(&review.record, "disposition"),
+            zone.show(review.record.time),
+            detail(&review.record, "note")
+        );
+        facts.push(("Review".to_owned(), said));
+    }
+    if reviews.is_empty() {
+        facts.push(("Review".to_owned(), "none yet".to_owned()));
+    }
+    let accesses = about(Event::Access)?;
+    let columns =
+        source.columns(&[Column::Time, Column::Action, Column::Resource, Column::Outcome, Column::Why]);
+    let mut rows = vec![source.row(granted, &columns)];
+    rows.extend(accesses.iter().map(|entry| source.row(entry, &columns)));
+    let section = Section {
+        heading: format!("By {}", Column::Who.of(granted, zone)),
+        facts,
+        columns: headings(&columns, &source.with.time_zone),
+        rows,
+        empty: "Nothing was done by it.",
+        ..Section::default()
+    };
+    Ok((section, !reviews.is_empty()))
+}
+
+fn detail(record: &Record, name: &str) -> String {
+    record.detail.get(name).map(|text| text.expose().clone()).unwrap_or_default()
+}

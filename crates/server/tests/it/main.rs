@@ -108,6 +108,8 @@ mod outside_clients;
 #[cfg(test)]
 mod outside_fhir_server;
 #[cfg(test)]
+mod outside_verifiers;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod par;

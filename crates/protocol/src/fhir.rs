@@ -11,6 +11,7 @@ pub mod binary;
 pub mod bulk;
 pub mod bundle;
 pub mod care;
+pub mod consent;
 pub mod content;
 mod elements;
 pub mod everything;

@@ -39,8 +39,8 @@ mod oidc;
 pub use clients::fuzz_client_metadata;
 pub use content::{fuzz_fhir_bulk, fuzz_fhir_content, fuzz_fhir_operation};
 pub use fhir::{
-    fuzz_fhir_batch, fuzz_fhir_bundle, fuzz_fhir_care, fuzz_fhir_mask, fuzz_fhir_patch, fuzz_fhir_url,
-    fuzz_fhir_write, fuzz_smart_scope,
+    fuzz_fhir_batch, fuzz_fhir_bundle, fuzz_fhir_care, fuzz_fhir_consent, fuzz_fhir_mask, fuzz_fhir_patch,
+    fuzz_fhir_url, fuzz_fhir_write, fuzz_smart_scope,
 };
 pub use launch::fuzz_launch_request;
 pub use oidc::fuzz_claims_request;

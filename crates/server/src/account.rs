@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use chartgate_access::ids::Role;
-use chartgate_access::pdp::account::{Account, Care, Change, Said, Summary};
+use chartgate_access::pdp::account::{Account, Change, Grounds, Said, Summary};
 use chartgate_access::pdp::caller::{CallerKind, Facts};
 use chartgate_audit::record::{ActorKind, Event, Record};
 use chartgate_values::Phi;
@@ -16,11 +16,12 @@ const SHADOW_SET: &str = "shadow_set";
 const CUT: &str = "asked_truncated";
 const CARE: &str = "care";
 const CARE_FAILED: &str = "care_failed";
+const CONSENT: &str = "consent";
 
 /// Writes what the policies were asked into a record.
 pub(crate) fn tell(account: &Account, record: &mut Record) {
-    let Care { by, failed } = account.care();
-    for (name, told) in [(CARE, by), (CARE_FAILED, failed)] {
+    let Grounds { care, care_failed, consent } = account.grounds();
+    for (name, told) in [(CARE, care), (CARE_FAILED, care_failed), (CONSENT, consent)] {
         if !told.is_empty() {
             let told: Vec<String> = told.into_iter().collect();
             record.detail.insert(name.to_owned(), Phi::new(told.join(", ")));

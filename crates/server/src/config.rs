@@ -5,6 +5,7 @@
 mod approvals;
 mod audit;
 mod care;
+mod consent;
 mod egress;
 mod emergency;
 mod keys;
@@ -31,6 +32,7 @@ use chartgate_access::session::Timeouts;
 pub(crate) use approvals::{Approvals, CommandLine};
 pub(crate) use audit::{Audit, Durability};
 pub(crate) use care::{CareFrom, CareRoles, CareTable};
+pub(crate) use consent::ConsentCheck;
 pub(crate) use egress::Egress;
 pub(crate) use emergency::{Emergency, Mail};
 pub(crate) use keys::MasterKeySource;

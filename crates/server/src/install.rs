@@ -17,7 +17,7 @@ use crate::registration::NewClient;
 use crate::secrets::Secrets;
 
 /// The policy pack that comes with us.
-const POLICIES: [(&str, &str); 14] = [
+const POLICIES: [(&str, &str); 15] = [
     ("schema.cedarschema", include_str!("../../../policies/schema.cedarschema")),
     ("administrator.cedar", include_str!("../../../policies/administrator.cedar")),
     ("billing.cedar", include_str!("../../../policies/billing.cedar")),
@@ -30,6 +30,7 @@ const POLICIES: [(&str, &str); 14] = [
     ("researcher.cedar", include_str!("../../../policies/researcher.cedar")),
     ("service.cedar", include_str!("../../../policies/service.cedar")),
     ("shared.cedar", include_str!("../../../policies/shared.cedar")),
+    ("consent.cedar", include_str!("../../../policies/consent.cedar")),
     ("special.cedar", include_str!("../../../policies/special.cedar")),
     ("tests/pack.json", include_str!("../../../policies/tests/pack.json")),
 ];

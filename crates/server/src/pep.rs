@@ -133,8 +133,9 @@ impl Gateway {
         let mut gates = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             let upstream = match &route.kind {
-                RouteKind::Fhir { care, .. } => {
-                    Upstream::Fhir(Box::new(FhirUpstream::new(route, care, &issuer, Arc::clone(&spools))?))
+                RouteKind::Fhir { care, consent, .. } => {
+                    let asked = (care, consent);
+                    Upstream::Fhir(Box::new(FhirUpstream::new(route, asked, &issuer, Arc::clone(&spools))?))
                 }
                 RouteKind::Http { allow } => Upstream::Http(HttpUpstream::new(route, allow)?),
             };

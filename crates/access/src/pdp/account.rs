@@ -108,16 +108,18 @@ struct Told {
     sets: Option<(String, Option<String>)>,
     said: Vec<Said>,
     was_cut: bool,
-    care: Care,
+    grounds: Grounds,
 }
 
-/// What relations of care a request relied on.
+/// What decisions of a request were founded on besides policies.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Care {
+pub struct Grounds {
     /// By what patients are in the caller's care: `table`, or the resource that proves it.
-    pub by: BTreeSet<String>,
+    pub care: BTreeSet<String>,
     /// Which look-ups failed, so that nobody was in their care by them.
-    pub failed: BTreeSet<String>,
+    pub care_failed: BTreeSet<String>,
+    /// The Consents that forbid it, or might, and why they could not be read.
+    pub consent: BTreeSet<String>,
 }
 
 /// What an account comes to.
@@ -161,8 +163,19 @@ impl Advice {
 
     /// Asks what follows from a decision that was taken, such as what is kept of a record: of that no account is kept.
     pub fn recall(&self, action: RecordAction, resource_type: ResourceType, relation: Relation) -> Decision {
+        self.would(action, resource_type, relation, &NO_LABELS)
+    }
+
+    /// Asks what would be decided: of that no account is kept either.
+    pub fn would(
+        &self,
+        action: RecordAction,
+        resource_type: ResourceType,
+        relation: Relation,
+        labels: &Labels,
+    ) -> Decision {
         let Self { sets, counsel, shadow: _ } = self;
-        sets.in_force.decide_remembering(counsel, action, resource_type, relation, &NO_LABELS)
+        sets.in_force.decide_remembering(counsel, action, resource_type, relation, labels)
     }
 
     /// Asks about records that stand to the caller in one of these ways, and keeps account of it. What the policies on trial
@@ -242,8 +255,8 @@ impl Account {
     pub fn relies_on(&self, relations: impl IntoIterator<Item = String>) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for relation in relations {
-            if told.care.by.len() < KEPT {
-                told.care.by.insert(relation);
+            if told.grounds.care.len() < KEPT {
+                told.grounds.care.insert(relation);
             }
         }
     }
@@ -251,13 +264,23 @@ impl Account {
     /// Notes which look-ups failed that could have put somebody into the caller's care.
     pub fn lacks(&self, failed: impl IntoIterator<Item = String>) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.care.failed.extend(failed.into_iter().take(KEPT));
+        told.grounds.care_failed.extend(failed.into_iter().take(KEPT));
     }
 
-    /// What relations of care it relied on so far.
+    /// Notes which Consents keep a record from the caller, whether or not policies heed them.
+    pub fn is_kept_by(&self, consents: impl IntoIterator<Item = String>) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for consent in consents {
+            if told.grounds.consent.len() < KEPT {
+                told.grounds.consent.insert(consent);
+            }
+        }
+    }
+
+    /// What it was founded on so far.
     #[must_use]
-    pub fn care(&self) -> Care {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).care.clone()
+    pub fn grounds(&self) -> Grounds {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).grounds.clone()
     }
 
     /// What it comes to so far; `None` if the policies were asked nothing.

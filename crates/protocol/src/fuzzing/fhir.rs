@@ -6,8 +6,10 @@ use crate::fhir::base::BaseUrls;
 use crate::fhir::batch::{self, Batch, Planned, transaction};
 use crate::fhir::bundle::Links;
 use crate::fhir::care::{Margins, Source, holder_of_role};
+use crate::fhir::consent::{Act, Asked, Asker, Directive, Record, Says};
 use crate::fhir::history::{History, HistoryOf};
 use crate::fhir::interaction::{Interaction, Request};
+use crate::fhir::labels::labels_of;
 use crate::fhir::mask::{Mask, Masking, Pseudonyms};
 use crate::fhir::membership::{Membership, patients_of};
 use crate::fhir::name::ResourceType;
@@ -244,5 +246,22 @@ pub fn fuzz_fhir_care(data: &[u8]) {
     }
     if let Some(holder) = holder_of_role(&resource, super::now(), &bases) {
         assert!(named.contains(&holder), "and holders");
+    }
+}
+
+/// A Consent, asked of a record that is in it or of itself: what it says, it might.
+pub fn fuzz_fhir_consent(data: &[u8]) {
+    let Ok(value) = json::parse(data, 64) else { return };
+    let Some(bases) = bases() else { return };
+    let id = value.get("id").and_then(json::Node::as_str).unwrap_or_default();
+    let Ok(asked) = format!("Consent/{id}").parse() else { return };
+    let Ok(resource) = Resource::parse(data, &asked, None) else { return };
+    let Some(directive) = Directive::read(&resource, &bases) else { return };
+    let labels = labels_of(&value);
+    let asker = Asker { who: Some(&asked), is_program: false, purpose: Some("TREAT"), organizations: None };
+    for act in [Act::View, Act::Change] {
+        let record = Record { resource_type: asked.resource_type, content: &value, labels: &labels };
+        let says = directive.says(&Asked { asker, act, record, now: super::now() });
+        assert!(says == Says::Nothing || directive.restricts(), "it says no more than it might");
     }
 }

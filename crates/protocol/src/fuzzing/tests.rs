@@ -193,6 +193,11 @@ fn seeds_and_their_mutations_relate_nobody_who_does_not_stand_in_them() {
 }
 
 #[test]
+fn seeds_and_their_mutations_say_no_more_than_a_consent_might() {
+    run("fhir_consent", super::fuzz_fhir_consent);
+}
+
+#[test]
 fn any_mask_of_any_record() {
     run("fhir_mask", super::fuzz_fhir_mask);
 }

@@ -8,6 +8,7 @@ use chartgate_protocol::fhir::content::MediaType;
 use http::{Method, Uri};
 
 use super::care::CareFrom;
+use super::consent::ConsentCheck;
 use super::operation::Operation;
 use super::section::{Reading, Section};
 use super::upstream_auth::UpstreamAuth;
@@ -63,6 +64,8 @@ pub(crate) enum RouteKind {
         exports: Exports,
         /// Which operations there are besides.
         operations: Vec<Operation>,
+        /// Whether what patients have forbidden is looked at.
+        consent: ConsentCheck,
     },
     /// Plain HTTP, by rules.
     Http {
@@ -179,8 +182,9 @@ impl Route {
                     longest_file: section.size(reading, "max_export_file", LONGEST_FILE),
                 };
                 let care = CareFrom::read(reading, &mut section);
+                let consent = ConsentCheck::read(reading, &mut section);
                 let operations = Operation::read_all(reading, &mut section);
-                Some(RouteKind::Fhir { update_create, content_types, care, exports, operations })
+                Some(RouteKind::Fhir { update_create, content_types, care, consent, exports, operations })
             }
             Some("http") => {
                 let rules = section.tables(reading, "allow");

@@ -10,12 +10,16 @@ use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, NO_LABELS, Rec
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::permit::Allowed;
+use chartgate_protocol::fhir::consent::{Act, Asked, Asker, Record, Says};
 use chartgate_protocol::fhir::labels::{Labels, labels_of};
 use chartgate_protocol::fhir::mask::{Mask, Pseudonyms};
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
+use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::json::Node;
 use chartgate_protocol::smart::scope::Permission;
+
+use crate::pep::fhir::Said;
 
 mod care;
 
@@ -32,8 +36,16 @@ pub(super) struct Enforcer<'a> {
     caller: &'a Caller,
     care: Arc<Care<'a>>,
     own: Option<PatientId>,
-    /// Patients for whom decisions were left open.
-    open: Mutex<BTreeSet<PatientId>>,
+    open: Mutex<Open>,
+}
+
+/// Patients for whom decisions were left open.
+#[derive(Default)]
+struct Open {
+    /// Until it is known whether they are in care,
+    care: BTreeSet<PatientId>,
+    /// and what they have forbidden.
+    consents: BTreeSet<PatientId>,
 }
 
 /// The most labels that a record can have: more are no labels but a burden, and are remembered for each caller.
@@ -57,6 +69,8 @@ pub(super) enum RecordDenied {
     Open,
     /// Policy says no.
     Policy(Denial),
+    /// Policy says no for what its patient has forbidden, or may have.
+    Consent(Denial, Said),
     /// What these policies keep of it cannot be kept: it would have to be altered in a way that it does not bear, or it was
     /// asked for by a name that the caller is not to know.
     Mask(Vec<String>),
@@ -79,12 +93,22 @@ impl<'a> Enforcer<'a> {
     /// Looks up what decisions since the last look were left open for; then they are taken anew.
     pub(super) async fn catch_up(&self) -> Known {
         let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
-        if open.is_empty() {
+        if open.care.is_empty() && open.consents.is_empty() {
             return Known::AsBefore;
         }
-        // Another entry of the same batch may have looked meanwhile.
-        let _: Known = self.care.look_up(&open).await;
+        if !open.care.is_empty() {
+            // Another entry of the same batch may have looked meanwhile.
+            let _: Known = self.care.look_up(&open.care).await;
+        }
+        if !open.consents.is_empty() {
+            self.care.look_at_consents(&open.consents).await;
+        }
         Known::More
+    }
+
+    /// Whether what patients have forbidden is looked at.
+    pub(super) fn looks_at_consents(&self) -> bool {
+        self.care.consents_are_looked_at().is_some()
     }
 
     /// Looks up what a decision about a record might be left open for of which nothing is known: so that what is not there
@@ -195,7 +219,7 @@ impl<'a> Enforcer<'a> {
     ) -> Result<Granted, RecordDenied> {
         let Stands { relation, by } = self.relation(belongs).ok_or(RecordDenied::Open)?;
         // What belongs to nobody is in every directory: labels are of what is some patient's.
-        let labels = match belongs {
+        let mut labels = match belongs {
             Belongs::ToNobody => Labels::new(),
             Belongs::To(_) | Belongs::Unknown => labels_of(content),
         };
@@ -204,6 +228,11 @@ impl<'a> Enforcer<'a> {
             return Err(RecordDenied::Policy(denial));
         }
         let action = record_action(permission);
+        let record = Record { resource_type, content, labels: &labels };
+        let said = self.consented(permission, record, belongs, relation)?;
+        let label = said.as_ref().and_then(Said::label);
+        labels.extend(label.map(str::to_owned));
+        self.account.is_kept_by(said.iter().flat_map(|said| said.by.iter().cloned()));
         match self.advice.ask(&self.account, action, resource_type, &[relation], &labels) {
             Decision::Allow(allowance) => {
                 self.account.relies_on(by);
@@ -213,7 +242,15 @@ impl<'a> Enforcer<'a> {
                 if relation == Relation::Other {
                     self.account.lacks(self.care.failed());
                 }
-                Err(RecordDenied::Policy(denial))
+                let is_consents = label.is_some_and(|label| {
+                    labels.remove(label);
+                    let without = self.advice.would(action, resource_type, relation, &labels);
+                    matches!(without, Decision::Allow(_))
+                });
+                match said.filter(|_| is_consents) {
+                    Some(said) => Err(RecordDenied::Consent(denial, said)),
+                    None => Err(RecordDenied::Policy(denial)),
+                }
             }
         }
     }
@@ -318,6 +355,58 @@ impl<'a> Enforcer<'a> {
         self.caller.constrained(permission, resource_type.as_str())
     }
 
+    fn leave_open(&self, note: impl FnOnce(&mut Open)) {
+        note(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What the Consents of a record's patients say; `None` if that is of no account.
+    ///
+    /// # Errors
+    /// [`RecordDenied::Open`] if it has to be looked at first.
+    fn consented(
+        &self,
+        permission: Permission,
+        record: Record<'_>,
+        belongs: &Belongs,
+        relation: Relation,
+    ) -> Result<Option<Said>, RecordDenied> {
+        let Some(organizations) = self.care.consents_are_looked_at() else { return Ok(None) };
+        let patients = match belongs {
+            Belongs::ToNobody => return Ok(None),
+            Belongs::Unknown => {
+                let by = BTreeSet::from(["Consent: whose record it is cannot be told".to_owned()]);
+                return Ok(Some(Said { says: Says::Unclear, by }));
+            }
+            Belongs::To(patients) => patients,
+        };
+        let Some(all) = self.care.consents_of(patients) else {
+            let action = record_action(permission);
+            return match self.advice.would(action, record.resource_type, relation, record.labels) {
+                // What is out of reach anyway needs no look, and takes no other calls than what is not there.
+                Decision::Deny(_) => Ok(None),
+                Decision::Allow(_) => {
+                    self.leave_open(|open| open.consents.extend(patients.iter().cloned()));
+                    Err(RecordDenied::Open)
+                }
+            };
+        };
+        let facts = &self.caller.facts;
+        let who: Option<Reference> =
+            self.caller.fhir_user.as_ref().and_then(|user| user.as_str().parse().ok());
+        let asker = Asker {
+            who: who.as_ref(),
+            is_program: facts.kind == CallerKind::Workload,
+            purpose: facts.purpose_of_use.as_deref(),
+            organizations,
+        };
+        let act = match permission {
+            Permission::Read | Permission::Search => Act::View,
+            Permission::Create | Permission::Update | Permission::Delete => Act::Change,
+        };
+        let asked = Asked { asker, act, record, now: self.care.now() };
+        Ok(all.iter().map(|own| own.say(&asked)).reduce(Said::and))
+    }
+
     fn may(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> bool {
         matches!(self.ask(permission, resource_type, &[relation]), Decision::Allow(_))
     }
@@ -337,7 +426,7 @@ impl<'a> Enforcer<'a> {
             return Some(Stands { relation: by_table, by });
         }
         if self.care.is_open() {
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).extend(patients.iter().cloned());
+            self.leave_open(|open| open.care.extend(patients.iter().cloned()));
             return None;
         }
         let relation = find(&|patient| self.care.is_in_care(patient));
@@ -404,6 +493,7 @@ impl RecordDenied {
             Self::OutsideScope => (Vec::new(), "outside-scope"),
             Self::Open => (Vec::new(), "relation-not-looked-up"),
             Self::Mask(policies) => (policies.clone(), "mask"),
+            Self::Consent(denial, said) => (denial.policies.clone(), said.reason()),
             Self::Policy(denial) => (denial.policies.clone(), denial.reason.as_str()),
         }
     }

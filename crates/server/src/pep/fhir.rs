@@ -4,6 +4,7 @@ mod batch;
 mod binary;
 mod capabilities;
 mod care;
+mod consents;
 mod everything;
 mod export;
 mod history;
@@ -20,6 +21,7 @@ mod upstream;
 mod write;
 
 pub(super) use care::{Looking, Relations};
+pub(super) use consents::{Restrictions, Said};
 pub(super) use names::{Picking, encounters, names};
 pub(super) use session::handle;
 pub(super) use upstream::FhirUpstream;

@@ -39,7 +39,7 @@ fn meeting(id: &str, carer: &str, patient: &str) -> Value {
             { "actor": to(&format!("Patient/{patient}")), "status": "accepted" }] })
 }
 
-fn found(bundle: &Answer) -> Vec<String> {
+pub(crate) fn found(bundle: &Answer) -> Vec<String> {
     let bundle = bundle.json();
     let entries = bundle["entry"].as_array().into_iter().flatten();
     // Beside records there can be a word on emergencies.
@@ -57,7 +57,7 @@ fn relied_on(gateway: &Gateway, person: &Person, name: &str) -> Option<String> {
 }
 
 /// Changes the demo's configuration, and waits until it is in force.
-async fn configure(gateway: &Gateway, change: impl Fn(String) -> String) {
+pub(crate) async fn configure(gateway: &Gateway, change: impl Fn(String) -> String) {
     let config = std::fs::read_to_string(gateway.config()).unwrap();
     let before = gateway.audit(&[]).iter().filter(|record| record["event"] == "config.reload").count();
     std::fs::write(gateway.config(), change(config)).unwrap();

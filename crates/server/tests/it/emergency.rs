@@ -50,7 +50,7 @@ fn declared(person: &Person) -> [(&str, &str); 4] {
 }
 
 /// The whole way, from the request to the token.
-async fn granted(
+pub(crate) async fn granted(
     gateway: &Gateway,
     browser: &mut Browser,
     app: &App<'_>,
@@ -65,7 +65,7 @@ async fn granted(
     Tokens::of(&app.exchange_call(&code).to(gateway).await)
 }
 
-async fn signed_in(gateway: &Gateway, person: &Person) -> Browser {
+pub(crate) async fn signed_in(gateway: &Gateway, person: &Person) -> Browser {
     let mut browser = Browser::default();
     browser.sign_in(gateway, person).await;
     browser

@@ -28,6 +28,8 @@ mod codes;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod consents;
+#[cfg(test)]
 mod cross_origin;
 #[cfg(test)]
 mod details;

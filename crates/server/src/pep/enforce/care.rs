@@ -1,26 +1,29 @@
-//! Who is in the care of the caller of one request: by the care table, and by what the upstream says once that was asked.
+//! What one request knows of the patients whose records it is about: who is in its caller's care, by the care table and by
+//! what the upstream says once that was asked; and what they have forbidden.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use chartgate_access::ids::PatientId;
+use chartgate_protocol::fhir::name::ResourceId;
 use chartgate_protocol::fhir::reference::Reference;
-use chartgate_values::Clock;
+use chartgate_values::{Clock, Timestamp};
 
-use crate::pep::fhir::{FhirUpstream, Looking, Relations};
+use crate::pep::fhir::{FhirUpstream, Looking, Relations, Restrictions};
 
 /// Who is in the caller's care. What was found stays the same for all of a request.
 pub(in crate::pep) struct Care<'a> {
     table: Arc<BTreeSet<PatientId>>,
-    asking: Option<Asking<'a>>,
+    asking: Asking<'a>,
     found: OnceLock<Arc<Relations>>,
+    consents: RwLock<BTreeMap<PatientId, Arc<Restrictions>>>,
 }
 
 /// Where to ask for more.
 pub(in crate::pep) struct Asking<'a> {
     pub(in crate::pep) upstream: &'a FhirUpstream,
-    /// Who asks, as FHIR knows them.
-    pub(in crate::pep) person: Reference,
+    /// Whom to ask for, as FHIR knows them; `None` where the table alone counts.
+    pub(in crate::pep) person: Option<Reference>,
     pub(in crate::pep) clock: &'a dyn Clock,
 }
 
@@ -33,8 +36,8 @@ pub(in crate::pep) enum Known {
 }
 
 impl<'a> Care<'a> {
-    pub(in crate::pep) fn new(table: Arc<BTreeSet<PatientId>>, asking: Option<Asking<'a>>) -> Self {
-        Self { table, asking, found: OnceLock::new() }
+    pub(in crate::pep) fn new(table: Arc<BTreeSet<PatientId>>, asking: Asking<'a>) -> Self {
+        Self { table, asking, found: OnceLock::new(), consents: RwLock::default() }
     }
 
     pub(super) fn in_table(&self, patient: &PatientId) -> bool {
@@ -53,7 +56,7 @@ impl<'a> Care<'a> {
 
     /// By what each of these patients is in the caller's care; nothing where the table alone counts.
     pub(super) fn by(&self, patients: &BTreeSet<PatientId>) -> Vec<String> {
-        if self.asking.is_none() {
+        if self.asking.person.is_none() {
             return Vec::new();
         }
         let found = self.found.get();
@@ -71,12 +74,12 @@ impl<'a> Care<'a> {
 
     /// Whether there is somebody to ask, who was not asked yet.
     pub(super) fn is_open(&self) -> bool {
-        self.asking.is_some() && self.found.get().is_none()
+        self.asking.person.is_some() && self.found.get().is_none()
     }
 
     /// Looks who is in the caller's care, with an eye on these patients.
     pub(super) async fn look_up(&self, patients: &BTreeSet<PatientId>) -> Known {
-        let Some(Asking { upstream, person, clock }) = &self.asking else { return Known::AsBefore };
+        let Asking { upstream, person: Some(person), clock } = &self.asking else { return Known::AsBefore };
         if self.found.get().is_some() {
             return Known::AsBefore;
         }
@@ -84,5 +87,32 @@ impl<'a> Care<'a> {
         // Another entry of the same batch may have been as quick; then that holds for this one as well.
         let _ = self.found.set(found);
         Known::More
+    }
+
+    /// The Organizations of which everybody here is, if Consents are looked at, and if that is known.
+    pub(super) fn consents_are_looked_at(&self) -> Option<Option<&BTreeSet<ResourceId>>> {
+        self.asking.upstream.consents_are_looked_at()
+    }
+
+    /// What these patients have forbidden; `None` if that was not looked at for each of them yet.
+    pub(super) fn consents_of(&self, patients: &BTreeSet<PatientId>) -> Option<Vec<Arc<Restrictions>>> {
+        let known = self.consents.read().unwrap_or_else(PoisonError::into_inner);
+        patients.iter().map(|patient| known.get(patient).cloned()).collect()
+    }
+
+    /// Looks at what these patients have forbidden.
+    pub(super) async fn look_at_consents(&self, patients: &BTreeSet<PatientId>) {
+        let Asking { upstream, clock, .. } = &self.asking;
+        let found = upstream.consents_of(patients, *clock).await;
+        let mut known = self.consents.write().unwrap_or_else(PoisonError::into_inner);
+        // What was found before stays the same for all of a request.
+        for (patient, own) in found {
+            known.entry(patient).or_insert(own);
+        }
+    }
+
+    /// When it is.
+    pub(super) fn now(&self) -> Timestamp {
+        self.asking.clock.now()
     }
 }

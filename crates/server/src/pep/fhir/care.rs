@@ -74,6 +74,11 @@ impl CareRelations {
         Self { from, kept: Cache::new(PEOPLE), writes: AtomicU64::new(0) }
     }
 
+    /// The same for what may have written anything.
+    pub(super) fn writing_anything(&self) -> Written<'_> {
+        Written(&self.writes)
+    }
+
     /// What is done when writes are over, however they end: what was known before may be no more so.
     pub(super) fn writing<'i>(
         &self,
@@ -207,7 +212,7 @@ pub(super) fn of<'a>(gateway: &'a Gateway, upstream: &'a FhirUpstream, caller: &
         CallerKind::Person if !upstream.care.from.sources.is_empty() => fhir_user.as_ref().and_then(carer),
         CallerKind::Person | CallerKind::Workload => None,
     };
-    Care::new(table, person.map(|person| Asking { upstream, person, clock: &*gateway.clock }))
+    Care::new(table, Asking { upstream, person, clock: &*gateway.clock })
 }
 
 impl FhirUpstream {

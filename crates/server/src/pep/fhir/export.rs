@@ -15,7 +15,7 @@ use chartgate_values::Phi;
 use http::request::Parts as Head;
 use http::{StatusCode, header};
 
-use super::mask::{clear, in_reach};
+use super::mask::{clear_looking, in_reach};
 use super::session::{Answered, Exchange, single};
 use super::upstream::Answer;
 use crate::config::{Exports, RouteKind};
@@ -150,7 +150,7 @@ async fn group(
     let cleared = {
         let group = Resource::parse(&answer.inspect().body, &asked, None)
             .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-        clear(exchange, enforcer, Permission::Read, &group).map(drop)
+        clear_looking(exchange, enforcer, Permission::Read, &group).await.map(drop)
     };
     match cleared {
         Ok(()) => Ok(answer),

@@ -43,7 +43,8 @@ pub(in crate::pep) async fn names(
         return Ok(BTreeMap::new());
     }
     let upstream = picking.upstream;
-    let found = body_of(upstream.patients(patients).await).map(|body| read(&body, upstream, patients));
+    let open = picking.without_consents(patients).await;
+    let found = body_of(upstream.patients(patients).await).map(|body| read(&body, upstream, &open));
     let told = found.as_ref().map(|found| found.keys().cloned().collect()).unwrap_or_default();
     picking.record(ResourceType::PATIENT, "patient-picker", told, found, BTreeMap::len).await
 }
@@ -55,8 +56,12 @@ pub(in crate::pep) async fn encounters(
 ) -> Result<Vec<Encounter>, DirectoryError> {
     let Ok(resource_type) = "Encounter".parse::<ResourceType>() else { return Ok(Vec::new()) };
     let upstream = picking.upstream;
-    let found = body_of(upstream.encounters(patient, LISTED).await)
-        .map(|body| read_encounters(&body, resource_type, upstream, patient));
+    let only = BTreeSet::from([patient.clone()]);
+    let is_open = !picking.without_consents(&only).await.is_empty();
+    let found = body_of(upstream.encounters(patient, LISTED).await).map(|body| match is_open {
+        true => read_encounters(&body, resource_type, upstream, patient),
+        false => Vec::new(),
+    });
     picking
         .record(resource_type, "encounter-picker", BTreeSet::from([patient.clone()]), found, Vec::len)
         .await
@@ -72,6 +77,15 @@ fn body_of(answer: Result<Answer, UpstreamFault>) -> Result<Bytes, String> {
 }
 
 impl Picking<'_> {
+    /// Those of some patients who have forbidden nothing: what others have forbidden may be just this.
+    async fn without_consents(&self, patients: &BTreeSet<PatientId>) -> BTreeSet<PatientId> {
+        if self.upstream.consents_are_looked_at().is_none() {
+            return patients.clone();
+        }
+        let consents = self.upstream.consents_of(patients, &*self.gateway.clock).await;
+        consents.into_iter().filter(|(_, own)| !own.restrict()).map(|(patient, _)| patient).collect()
+    }
+
     /// Gives away what was found once it is recorded, with those of whom it tells.
     async fn record<T: Default + Send>(
         &self,

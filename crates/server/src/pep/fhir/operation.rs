@@ -25,7 +25,7 @@ use super::mask::{self, Cleared, KeptOf, clear, decide, in_reach, kept_of};
 use super::session::{Answered, Exchange, single};
 use super::upstream::Call;
 use crate::config::{Operation, RouteKind, Writes};
-use crate::pep::enforce::Enforcer;
+use crate::pep::enforce::{Enforcer, Known};
 use crate::pep::respond::{Refused, UpstreamFault};
 
 /// The most records that one call names.
@@ -89,16 +89,21 @@ pub(super) async fn serve(
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
     let own = format!("{}/{call}", exchange.upstream.bases.public);
-    let mut told = Told::default();
-    let output = release(&answer.inspect().body, &own, &exchange.upstream.bases, |resource| {
-        let Cleared { patients, policies, view } =
-            clear(exchange, enforcer, Permission::Read, resource).ok()?;
-        told.patients.extend(patients);
-        told.policies.extend(policies);
-        told.digests.push(Phi::new(mask::digest(view.text())));
-        Some(view)
-    });
-    let output = output.map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+    let (told, output) = loop {
+        let mut told = Told::default();
+        let output = release(&answer.inspect().body, &own, &exchange.upstream.bases, |resource| {
+            let Cleared { patients, policies, view } =
+                clear(exchange, enforcer, Permission::Read, resource).ok()?;
+            told.patients.extend(patients);
+            told.policies.extend(policies);
+            told.digests.push(Phi::new(mask::digest(view.text())));
+            Some(view)
+        });
+        let output = output.map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+        if enforcer.catch_up().await == Known::AsBefore {
+            break (told, output);
+        }
+    };
     told.tell(exchange, output.body.as_ref().map_or(0, String::len), output.withheld);
     match (output.body, operation.writes) {
         // All that there is of it may not be seen.
@@ -203,7 +208,10 @@ async fn put_in(
             return Err(refused());
         }
         for permission in stored {
-            let cleared = decide(exchange, enforcer, permission, *resource_type, content);
+            let mut cleared = decide(exchange, enforcer, permission, *resource_type, content);
+            while enforcer.catch_up().await == Known::More {
+                cleared = decide(exchange, enforcer, permission, *resource_type, content);
+            }
             let cleared = cleared.map_err(|_| refused())?;
             exchange.record.patients.extend(cleared.patients.into_iter().map(Phi::new));
         }
@@ -224,19 +232,37 @@ async fn may(
     let answer = exchange.upstream.operate(&allowed).await.map_err(Refused::Upstream)?;
     match answer.inspect().status {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            let _: Known = enforcer.look_up().await;
+            return Ok(None);
+        }
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
     let resource = Resource::parse(&answer.inspect().body, record, None)
         .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-    let Ok(cleared) = clear(exchange, enforcer, Permission::Read, &resource) else { return Ok(None) };
-    let others = listed_for(operation, record.resource_type).filter(|one| *one != Permission::Search);
+    let mut whose = whose_whole(exchange, enforcer, operation, &resource);
+    while whose.is_none() && enforcer.look_up().await == Known::More {
+        whose = whose_whole(exchange, enforcer, operation, &resource);
+    }
+    Ok(whose)
+}
+
+/// Whose a record is, if the caller may do all that the list says with it, by what is known.
+fn whose_whole(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    operation: &Operation,
+    resource: &Resource<'_>,
+) -> Option<Vec<String>> {
+    let resource_type = resource.reference().resource_type;
+    let cleared = clear(exchange, enforcer, Permission::Read, resource).ok()?;
+    let others = listed_for(operation, resource_type).filter(|one| *one != Permission::Search);
     for permission in others {
-        let decided = decide(exchange, enforcer, permission, record.resource_type, resource.value());
-        let whole = matches!(kept_of(exchange, enforcer, permission, &resource), KeptOf::Nothing);
+        let decided = decide(exchange, enforcer, permission, resource_type, resource.value());
+        let whole = matches!(kept_of(exchange, enforcer, permission, resource), KeptOf::Nothing);
         if decided.is_err() || !whole {
-            return Ok(None);
+            return None;
         }
     }
-    Ok((!cleared.view.is_masked()).then_some(cleared.patients))
+    (!cleared.view.is_masked()).then_some(cleared.patients)
 }

@@ -25,8 +25,9 @@ use http_body_util::Full;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 use super::care::CareRelations;
+use super::consents::Consents;
 use super::large;
-use crate::config::{CareFrom, Route};
+use crate::config::{CareFrom, ConsentCheck, Route};
 use crate::net::client::{Answering, HttpClient};
 use crate::net::credential::{self, Credential};
 use crate::pep::respond::UpstreamFault;
@@ -59,6 +60,8 @@ pub(in crate::pep) struct FhirUpstream {
     said: Mutex<Option<(Timestamp, Bytes)>>,
     /// Who is in whose care by what it says.
     pub(super) care: CareRelations,
+    /// What patients have forbidden.
+    pub(super) consents: Consents,
 }
 
 /// A write that was decided on.
@@ -101,7 +104,7 @@ impl FhirUpstream {
     /// If its CA cannot be read, or its address or ours is no base URL.
     pub(in crate::pep) fn new(
         route: &Route,
-        care: &CareFrom,
+        (care, consent): (&CareFrom, &ConsentCheck),
         issuer: &str,
         spools: Arc<Spools>,
     ) -> anyhow::Result<Self> {
@@ -118,6 +121,7 @@ impl FhirUpstream {
             turns: (0..TURNS).map(|_| AsyncMutex::new(())).collect(),
             said: Mutex::default(),
             care: CareRelations::new(care.clone()),
+            consents: Consents::new(consent.clone()),
         })
     }
 
@@ -203,7 +207,8 @@ impl FhirUpstream {
             }
             (None, _) => {}
         }
-        let _written = self.care.writing([&change.interaction]);
+        let _written =
+            (self.care.writing([&change.interaction]), self.consents.writing([&change.interaction]));
         let answer = self.send(request).await?;
         Ok(permit.withhold(answer))
     }
@@ -237,7 +242,8 @@ impl FhirUpstream {
             headers.insert(name, HeaderValue::from_static("application/fhir+json"));
         }
         headers.insert("prefer", HeaderValue::from_static("return=representation"));
-        let _written = self.care.writing(permits.iter().map(|(_, permit)| &permit.action().interaction));
+        let all = || permits.iter().map(|(_, permit)| &permit.action().interaction);
+        let _written = (self.care.writing(all()), self.consents.writing(all()));
         let answer = self.send(request).await?;
         if answer.status != StatusCode::OK {
             return Err(NotDone::Refused(answer.status));

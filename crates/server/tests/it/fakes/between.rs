@@ -23,7 +23,7 @@ pub(crate) enum Manner {
     Heedless,
     /// It gives another patient's records under the names that were asked for, and all that there is besides.
     Lying,
-    /// It fails where it is asked who is in whose care.
+    /// It fails where it is asked who is in whose care, and what patients have forbidden.
     Failing,
 }
 
@@ -93,10 +93,10 @@ impl Behind {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let manner = self.manner.load(Ordering::SeqCst);
-        let asks_for_care = ["CareTeam", "Encounter", "Appointment"]
+        let asks_for_it = ["CareTeam", "Encounter", "Appointment", "Consent"]
             .iter()
             .any(|kind| head.uri.path().ends_with(&format!("/{kind}/_search")));
-        if manner == Manner::Failing as u8 && asks_for_care {
+        if manner == Manner::Failing as u8 && asks_for_it {
             return Response::builder().status(500).body(Full::default()).unwrap();
         }
         let honest =

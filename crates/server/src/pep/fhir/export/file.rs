@@ -22,7 +22,7 @@ use super::{exportable, exportable_of, group, kept};
 use crate::config::Exports;
 use crate::entropy::RunningDigest;
 use crate::net::client::Answering;
-use crate::pep::enforce::Enforcer;
+use crate::pep::enforce::{Enforcer, Known};
 use crate::pep::fhir::large::{no_disk, out_of_spool};
 use crate::pep::fhir::mask::{Cleared, clear_exported};
 use crate::pep::fhir::session::{Answered, Exchange};
@@ -157,8 +157,10 @@ impl Sifting<'_, '_> {
             if length > limit {
                 return Err(too_long());
             }
-            for line in lines.push(&data).map_err(|_| too_long())? {
-                self.line(&line)?;
+            let whole = lines.push(&data).map_err(|_| too_long())?;
+            self.look_ahead(&whole).await;
+            for line in &whole {
+                self.line(line).await?;
             }
             if self.out.len() >= STEP {
                 self.exchange.still_believed()?;
@@ -166,7 +168,7 @@ impl Sifting<'_, '_> {
             }
         }
         if let Some(line) = lines.end() {
-            self.line(&line)?;
+            self.line(&line).await?;
         }
         self.exchange.still_believed()?;
         let spool = self.flush(spool).await?;
@@ -180,13 +182,30 @@ impl Sifting<'_, '_> {
         written.map_err(|error| Refused::Upstream(no_disk(&error)))
     }
 
+    /// Looks at what the patients of several records have forbidden, all at once.
+    async fn look_ahead(&self, lines: &[Vec<u8>]) {
+        if !self.enforcer.looks_at_consents() {
+            return;
+        }
+        for resource in lines.iter().filter_map(|line| record_in(line).ok()) {
+            if self.is_wanted(&resource) {
+                let _: Result<_, _> = clear_exported(self.exchange, self.enforcer, &resource).map(drop);
+            }
+        }
+        let _: Known = self.enforcer.catch_up().await;
+    }
+
     /// Decides on one record. A line that is none makes the whole file useless: nobody can tell what it was.
-    fn line(&mut self, line: &[u8]) -> Result<(), Refused> {
+    async fn line(&mut self, line: &[u8]) -> Result<(), Refused> {
         let resource = record_in(line).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-        let cleared = match self.is_wanted(&resource) {
+        let decide = || match self.is_wanted(&resource) {
             true => clear_exported(self.exchange, self.enforcer, &resource).ok(),
             false => None,
         };
+        let mut cleared = decide();
+        while cleared.is_none() && self.enforcer.catch_up().await == Known::More {
+            cleared = decide();
+        }
         let Some(Cleared { patients, policies, view }) = cleared else {
             self.told.withheld = self.told.withheld.saturating_add(1);
             return Ok(());

@@ -1,0 +1,150 @@
+//! What a patient has forbidden: Consent resources, as far as they keep records from somebody. HL7 FHIR 4.0.1, consent.html.
+//!
+//! A rule forbids what it certainly covers. What cannot be read of it is taken to cover whatever it might: where that
+//! forbids, the answer is that it is unclear, which is a denial as well; where it permits, it permits nothing.
+
+use chartgate_values::Timestamp;
+
+use super::base::BaseUrls;
+use super::name::{ResourceId, ResourceType};
+use super::reference::{Reference, Target};
+use super::resource::Resource;
+use crate::json::Node;
+
+mod condition;
+mod rule;
+
+pub use condition::{Act, Asked, Asker, Record};
+use rule::Rule;
+
+/// What a Consent says of what is asked; the strictest last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum Says {
+    /// It keeps nothing.
+    Nothing,
+    /// It cannot be understood, and might forbid it.
+    Unclear,
+    /// It forbids it.
+    Denied,
+}
+
+/// A Consent in force about a patient's privacy.
+#[derive(Clone, Debug)]
+pub struct Directive {
+    /// Which.
+    pub reference: Reference,
+    /// Whose.
+    pub patient: Whose,
+    content: Content,
+}
+
+/// Whose Consent it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Whose {
+    /// This patient's.
+    Patient(ResourceId),
+    /// It cannot be told.
+    Unknown,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    /// What holds where no rule does, and the rule.
+    Understood(Says, Option<Rule>),
+    NotUnderstood,
+}
+
+impl Directive {
+    /// Reads a Consent; `None` where it keeps nothing from anybody: not in force, or of another kind.
+    #[must_use]
+    pub fn read(resource: &Resource<'_>, bases: &BaseUrls) -> Option<Self> {
+        let value = resource.value();
+        if resource.reference().resource_type.as_str() != "Consent" {
+            return None;
+        }
+        let patient = match value.get("patient").and_then(|patient| patient.get("reference")?.as_str()) {
+            Some(text) => match Target::of(text, bases) {
+                Target::Record(record) if record.resource_type == ResourceType::PATIENT => {
+                    Whose::Patient(record.id)
+                }
+                Target::Record(_) | Target::Contained(_) | Target::Unproven => Whose::Unknown,
+            },
+            None => Whose::Unknown,
+        };
+        let is_altered = value.get("modifierExtension").is_some() || value.get("implicitRules").is_some();
+        let status = value.get("status").and_then(Node::as_str);
+        let content = match (status, scope(value.get("scope"))) {
+            _ if is_altered => Content::NotUnderstood,
+            (Some("draft" | "proposed" | "rejected" | "inactive" | "entered-in-error"), _) => return None,
+            (_, Scope::Another) => return None,
+            (Some("active"), Scope::Privacy) => {
+                let rule = value.get("provision").map(|rule| Rule::read(rule, bases));
+                Content::Understood(base(value), rule)
+            }
+            (_, Scope::Privacy | Scope::Unknown) => Content::NotUnderstood,
+        };
+        Some(Self { reference: resource.reference().clone(), patient, content })
+    }
+
+    /// What it says of what is asked.
+    #[must_use]
+    pub fn says(&self, asked: &Asked<'_>) -> Says {
+        match &self.content {
+            Content::NotUnderstood => Says::Unclear,
+            Content::Understood(base, None) => *base,
+            Content::Understood(base, Some(rule)) => rule.says(asked, *base).unwrap_or(*base),
+        }
+    }
+
+    /// Whether there is anything that it might keep from somebody.
+    #[must_use]
+    pub fn restricts(&self) -> bool {
+        match &self.content {
+            Content::NotUnderstood => true,
+            Content::Understood(base, rule) => {
+                *base != Says::Nothing || rule.as_ref().is_some_and(Rule::restricts)
+            }
+        }
+    }
+}
+
+enum Scope {
+    Privacy,
+    Another,
+    Unknown,
+}
+
+/// valueset-consent-scope.html.
+fn scope(scope: Option<&Node<'_>>) -> Scope {
+    let codings = scope.and_then(|scope| scope.get("coding")?.as_array()).unwrap_or_default();
+    let codes = || {
+        codings.iter().filter_map(|coding| {
+            let system = coding.get("system").and_then(Node::as_str);
+            (system.is_none_or(|system| system == SCOPES))
+                .then(|| coding.get("code").and_then(Node::as_str))?
+        })
+    };
+    if codes().any(|code| code == "patient-privacy") {
+        Scope::Privacy
+    } else if codes().any(|code| ["adr", "research", "treatment"].contains(&code)) {
+        Scope::Another
+    } else {
+        Scope::Unknown
+    }
+}
+
+const SCOPES: &str = "http://terminology.hl7.org/CodeSystem/consentscope";
+
+/// What holds where no rule says otherwise: consent-definitions.html#Consent.policyRule.
+fn base(consent: &Node<'_>) -> Says {
+    let Some(rule) = consent.get("policyRule") else { return Says::Nothing };
+    let codings = rule.get("coding").and_then(Node::as_array).unwrap_or_default();
+    let mut codes = codings.iter().filter_map(|coding| coding.get("code").and_then(Node::as_str));
+    if codes.any(|code| code.starts_with("OPTOUT")) { Says::Denied } else { Says::Nothing }
+}
+
+/// When a rule is asked.
+pub(super) type Now = Timestamp;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fhir::labels::{Labels, labels_of};
+
+fn bases() -> BaseUrls {
+    BaseUrls {
+        public: "https://gate.test/fhir".parse().unwrap(),
+        upstream: "http://hapi.internal:8080/fhir".parse().unwrap(),
+    }
+}
+
+fn consent(provision: Value) -> Value {
+    let mut consent = json!({ "resourceType": "Consent", "id": "c", "status": "active",
+        "patient": { "reference": "Patient/p" },
+        "scope": { "coding": [{ "system": SCOPES, "code": "patient-privacy" }] } });
+    consent["provision"] = provision;
+    consent
+}
+
+fn observation() -> Value {
+    json!({ "resourceType": "Observation", "id": "o", "subject": { "reference": "Patient/p" },
+        "effectiveDateTime": "2024-03-05", "meta": { "security": [{ "code": "SUD" }] },
+        "code": { "coding": [{ "system": "http://loinc.org", "code": "8867-4" }] } })
+}
+
+/// Somebody who asks.
+struct Who<'a> {
+    who: Option<&'a str>,
+    is_program: bool,
+    purpose: Option<&'a str>,
+    organizations: Option<&'a [&'a str]>,
+}
+
+const DANA: Who<'static> =
+    Who { who: Some("Practitioner/dana"), is_program: false, purpose: Some("TREAT"), organizations: None };
+
+fn directive(consent: &Value) -> Option<Directive> {
+    let text = consent.to_string();
+    let asked = format!("Consent/{}", consent["id"].as_str().unwrap()).parse().unwrap();
+    Directive::read(&Resource::parse(text.as_bytes(), &asked, None).unwrap(), &bases())
+}
+
+fn ask(consent: &Value, who: &Who<'_>, act: Act, record: &Value) -> Says {
+    let Some(directive) = directive(consent) else { return Says::Nothing };
+    let reference = who.who.map(|who| who.parse().unwrap());
+    let organizations: Option<BTreeSet<ResourceId>> =
+        who.organizations.map(|all| all.iter().map(|id| id.parse().unwrap()).collect());
+    let content = Node::from(record);
+    let labels: Labels = labels_of(&content);
+    let asker = Asker {
+        who: reference.as_ref(),
+        is_program: who.is_program,
+        purpose: who.purpose,
+        organizations: organizations.as_ref(),
+    };
+    let record = Record {
+        resource_type: record["resourceType"].as_str().unwrap().parse().unwrap(),
+        content: &content,
+        labels: &labels,
+    };
+    let says = directive.says(&Asked { asker, act, record, now: "2026-11-26T12:00:00Z".parse().unwrap() });
+    assert!(says == Says::Nothing || directive.restricts(), "it says no more than it might");
+    says
+}
+
+fn says(provision: Value) -> Says {
+    ask(&consent(provision), &DANA, Act::View, &observation())
+}
+
+#[test]
+fn a_consent_counts_while_it_is_active_and_about_privacy() {
+    let deny = json!({ "type": "deny" });
+    let with = |name: &str, value: Value| {
+        let mut changed = consent(deny.clone());
+        match value {
+            Value::Null => drop(changed.as_object_mut().unwrap().remove(name)),
+            value => changed[name] = value,
+        }
+        ask(&changed, &DANA, Act::View, &observation())
+    };
+    assert_eq!(says(deny.clone()), Says::Denied);
+    for status in ["draft", "proposed", "rejected", "inactive", "entered-in-error"] {
+        assert_eq!(with("status", json!(status)), Says::Nothing, "{status}");
+    }
+    for status in [json!("Active"), json!(1), Value::Null] {
+        assert_eq!(with("status", status.clone()), Says::Unclear, "{status}");
+    }
+    let scope = |code: &str| json!({ "coding": [{ "system": SCOPES, "code": code }] });
+    for code in ["research", "treatment", "adr"] {
+        assert_eq!(with("scope", scope(code)), Says::Nothing, "{code}");
+    }
+    for unknown in [
+        scope("mine"),
+        json!({ "text": "privacy" }),
+        json!({ "coding": [{ "system": "x", "code": "patient-privacy" }] }),
+        Value::Null,
+    ] {
+        assert_eq!(with("scope", unknown.clone()), Says::Unclear, "{unknown}");
+    }
+    assert_eq!(with("modifierExtension", json!([{ "url": "x" }])), Says::Unclear);
+    assert_eq!(with("implicitRules", json!("http://x")), Says::Unclear);
+    assert_eq!(with("provision", Value::Null), Says::Nothing);
+    let out = |code: &str| with("policyRule", json!({ "coding": [{ "code": code }] }));
+    assert_eq!((out("OPTIN"), out("OPTOUT")), (Says::Denied, Says::Denied), "the rule says so");
+    let opted = |rule: Value| {
+        let mut consent = consent(rule);
+        consent["policyRule"] = json!({ "coding": [{ "code": "OPTOUT" }] });
+        ask(&consent, &DANA, Act::View, &observation())
+    };
+    assert_eq!(opted(json!({})), Says::Denied);
+    assert_eq!(
+        opted(json!({ "provision": [{ "type": "permit", "purpose": [{ "code": "TREAT" }] }] })),
+        Says::Nothing
+    );
+    assert_eq!(
+        opted(json!({ "provision": [{ "type": "permit", "purpose": [{ "code": "HRESCH" }] }] })),
+        Says::Denied
+    );
+}
+
+#[test]
+fn a_rule_denies_what_all_of_its_conditions_meet_and_might_deny_what_cannot_be_told() {
+    let to = |reference: &str| json!({ "reference": { "reference": reference } });
+    let code = |system: &str, code: &str| json!({ "coding": [{ "system": system, "code": code }] });
+    let type_of = |name: &str| json!({ "system": "http://hl7.org/fhir/resource-types", "code": name });
+    for (name, value, expected) in [
+        ("period", json!({ "end": "2027" }), Says::Denied),
+        ("period", json!({ "end": "2026-11-25" }), Says::Nothing),
+        ("period", json!({ "end": "someday" }), Says::Unclear),
+        ("actor", json!([to("Practitioner/nils"), to("Practitioner/dana")]), Says::Denied),
+        ("actor", json!([to("https://gate.test/fhir/Practitioner/dana")]), Says::Denied),
+        ("actor", json!([to("Practitioner/nils")]), Says::Nothing),
+        ("actor", json!([to("PractitionerRole/r")]), Says::Unclear),
+        ("actor", json!([to("Organization/clinic")]), Says::Unclear),
+        ("actor", json!([to("CareTeam/t")]), Says::Unclear),
+        ("actor", json!([to("Device/d"), to("Patient/p"), to("RelatedPerson/r")]), Says::Nothing),
+        ("actor", json!([to("https://other.test/Practitioner/nils")]), Says::Unclear),
+        ("actor", json!([{ "role": code("x", "IRCP") }]), Says::Unclear),
+        ("actor", json!("Practitioner/nils"), Says::Unclear),
+        ("actor", json!([]), Says::Unclear),
+        ("action", json!([code("x", "access")]), Says::Denied),
+        ("action", json!([code("x", "collect"), code("x", "correct")]), Says::Nothing),
+        ("action", json!([code("x", "juggle")]), Says::Unclear),
+        ("purpose", json!([{ "code": "HRESCH" }, { "code": "TREAT" }]), Says::Denied),
+        ("purpose", json!([{ "code": "PurposeOfUse" }]), Says::Denied),
+        ("purpose", json!([{ "code": "HRESCH" }]), Says::Nothing),
+        ("purpose", json!([{ "code": "ETREAT" }]), Says::Nothing),
+        ("purpose", json!([{ "code": "MINE" }]), Says::Unclear),
+        ("securityLabel", json!([{ "code": "SUD" }]), Says::Denied),
+        ("securityLabel", json!([{ "code": "HIV" }]), Says::Nothing),
+        ("securityLabel", json!([{ "code": "R" }]), Says::Nothing),
+        ("securityLabel", json!([{ "code": "N" }]), Says::Denied),
+        ("class", json!([type_of("Observation")]), Says::Denied),
+        ("class", json!([type_of("Condition")]), Says::Nothing),
+        ("class", json!([{ "system": "http://loinc.org", "code": "34133-9" }]), Says::Unclear),
+        ("code", json!([code("http://loinc.org", "8867-4")]), Says::Denied),
+        ("code", json!([code("http://loinc.org", "8867-5")]), Says::Nothing),
+        ("code", json!([{ "text": "pulse" }]), Says::Unclear),
+        ("dataPeriod", json!({ "start": "2024-03", "end": "2024-03" }), Says::Denied),
+        ("dataPeriod", json!({ "end": "2024-03-04" }), Says::Nothing),
+        ("dataPeriod", json!({ "start": "2024-03-06" }), Says::Nothing),
+        ("dataPeriod", json!([]), Says::Unclear),
+        (
+            "data",
+            json!([{ "meaning": "instance", "reference": { "reference": "Observation/o" } }]),
+            Says::Denied,
+        ),
+        (
+            "data",
+            json!([{ "meaning": "instance", "reference": { "reference": "Observation/x" } }]),
+            Says::Nothing,
+        ),
+        (
+            "data",
+            json!([{ "meaning": "related", "reference": { "reference": "Encounter/x" } }]),
+            Says::Unclear,
+        ),
+    ] {
+        assert_eq!(says(json!({ "type": "deny", name: value })), expected, "deny {name} {value}");
+        // What permits by what cannot be told permits nothing.
+        let permits = says(json!({ "type": "deny", "provision": [{ "type": "permit", name: value }] }));
+        let excepted = if expected == Says::Denied { Says::Nothing } else { Says::Denied };
+        assert_eq!(permits, excepted, "permit {name} {value}");
+        // One condition that does not hold is enough.
+        let other = json!({ "type": "deny", name: value, "class": [type_of("Claim")] });
+        if name != "class" {
+            assert_eq!(says(other), Says::Nothing, "{name} {value}");
+        }
+    }
+    for rule in [
+        json!("deny"),
+        json!({ "type": "refuse" }),
+        json!({ "type": "permit", "modifierExtension": [] }),
+        json!([]),
+    ] {
+        assert_eq!(says(rule.clone()), Says::Unclear, "{rule}");
+    }
+    assert_eq!(says(json!({ "type": "permit" })), Says::Nothing);
+}
+
+#[test]
+fn exceptions_hold_within_the_rule_that_they_are_of_and_the_strictest_counts() {
+    let actor = |name: &str| json!([{ "reference": { "reference": format!("Practitioner/{name}") } }]);
+    let permit =
+        |name: &str, rest: Value| json!({ "type": "permit", "actor": actor(name), "provision": rest });
+    let deny = |name: &str| json!({ "type": "deny", "actor": actor(name) });
+    assert_eq!(says(json!({ "type": "permit", "provision": [deny("dana")] })), Says::Denied);
+    assert_eq!(says(json!({ "type": "permit", "provision": [deny("nils")] })), Says::Nothing);
+    assert_eq!(says(json!({ "provision": [deny("dana")] })), Says::Denied, "the base says nothing");
+    assert_eq!(says(permit("nils", json!([deny("dana")]))), Says::Nothing, "it is of another rule");
+    let both = json!([permit("dana", json!([])), deny("dana")]);
+    assert_eq!(says(json!({ "type": "deny", "provision": both })), Says::Denied);
+    let nested = permit(
+        "dana",
+        json!([{ "type": "deny", "class": [{ "system": "http://hl7.org/fhir/resource-types", "code": "Observation" }] }]),
+    );
+    assert_eq!(says(json!({ "type": "deny", "provision": [nested] })), Says::Denied);
+    let unclear = json!({ "type": "deny", "actor": [{}], "provision": [permit("dana", json!([]))] });
+    assert_eq!(says(unclear), Says::Nothing, "whatever the rule is about, they are excepted");
+    assert_eq!(says(json!({ "type": "deny", "provision": {} })), Says::Denied);
+}
+
+#[test]
+fn who_asks_counts() {
+    let to = |reference: &str| {
+        consent(json!({ "type": "deny", "actor": [{ "reference": { "reference": reference } }] }))
+    };
+    let ask = |reference: &str, who: &Who<'_>| ask(&to(reference), who, Act::View, &observation());
+    let known = Who { organizations: Some(&["clinic"]), ..DANA };
+    assert_eq!(
+        (ask("Organization/clinic", &known), ask("Organization/x", &known)),
+        (Says::Denied, Says::Nothing)
+    );
+    let nobody = Who { who: None, ..DANA };
+    assert_eq!(ask("Practitioner/nils", &nobody), Says::Unclear, "they may be anybody");
+    let program = Who { is_program: true, ..nobody };
+    assert_eq!(
+        (ask("Practitioner/nils", &program), ask("Device/d", &program)),
+        (Says::Nothing, Says::Unclear)
+    );
+    let role = Who { who: Some("PractitionerRole/r"), ..DANA };
+    assert_eq!(
+        (ask("Practitioner/nils", &role), ask("PractitionerRole/r", &role)),
+        (Says::Unclear, Says::Denied)
+    );
+    let unsaid = Who { purpose: None, ..DANA };
+    let research = consent(json!({ "type": "deny", "purpose": [{ "code": "HRESCH" }] }));
+    assert_eq!(super::tests::ask(&research, &unsaid, Act::View, &observation()), Says::Unclear);
+    let trial = Who { purpose: Some("CLINTRCH"), ..DANA };
+    assert_eq!(super::tests::ask(&research, &trial, Act::View, &observation()), Says::Denied);
+    let action =
+        |code: &str| consent(json!({ "type": "deny", "action": [{ "coding": [{ "code": code }] }] }));
+    for (code, view, change) in [
+        ("access", Says::Denied, Says::Denied),
+        ("disclose", Says::Denied, Says::Nothing),
+        ("correct", Says::Nothing, Says::Denied),
+    ] {
+        let said = |act| super::tests::ask(&action(code), &DANA, act, &observation());
+        assert_eq!((said(Act::View), said(Act::Change)), (view, change), "{code}");
+    }
+}
+
+fn any_rule() -> impl Strategy<Value = Value> {
+    let kind = prop_oneof![Just(json!("deny")), Just(json!("permit")), Just(json!("x")), Just(Value::Null)];
+    let actor = prop_oneof!["Practitioner/(dana|nils)", "Organization/x", ".{0,4}"]
+        .prop_map(|text| json!([{ "reference": { "reference": text } }]));
+    let purpose =
+        prop_oneof![Just("TREAT"), Just("HRESCH"), Just("?")].prop_map(|code| json!([{ "code": code }]));
+    let leaf = (kind, proptest::option::of(actor), proptest::option::of(purpose)).prop_map(
+        |(kind, actor, purpose)| {
+            let mut rule = json!({ "type": kind, "actor": actor, "purpose": purpose });
+            rule.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            rule
+        },
+    );
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        (inner.clone(), proptest::collection::vec(inner, 0..3)).prop_map(|(mut rule, rules)| {
+            rule["provision"] = json!(rules);
+            rule
+        })
+    })
+}
+
+proptest! {
+    /// What cannot be read never opens what the same rule, read, keeps; and a rule that denies all and excepts nothing denies.
+    #[test]
+    fn what_is_not_understood_never_opens(rule in any_rule()) {
+        let whole = says(json!({ "type": "deny", "provision": [rule.clone()] }));
+        let mut altered = rule.clone();
+        altered["modifierExtension"] = json!([]);
+        let unread = says(json!({ "type": "deny", "provision": [altered.clone()] }));
+        prop_assert_eq!(unread, Says::Denied, "what is not understood excepts nothing");
+        prop_assert!(whole >= Says::Nothing);
+        prop_assert_eq!(says(altered), Says::Unclear, "and keeps all that it might");
+    }
+}

@@ -1,0 +1,242 @@
+//! What patients have forbidden, by the Consents that the upstream has: asked with the gateway's own credential, for the
+//! patients whose records a decision is about, and remembered for a short while.
+//!
+//! What cannot be asked for or read is taken for a Consent that cannot be understood.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chartgate_access::ids::PatientId;
+use chartgate_protocol::fhir::bundle::NextPage;
+use chartgate_protocol::fhir::consent::{Asked, Directive, Says, Whose};
+use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
+use chartgate_protocol::fhir::searchset::{Companions, Searchset, Sought};
+use chartgate_protocol::form::Form;
+use chartgate_values::{Clock, Timestamp};
+use http::StatusCode;
+use moka::sync::Cache;
+
+use super::upstream::FhirUpstream;
+use crate::config::ConsentCheck;
+use crate::pep::respond::UpstreamFault;
+
+/// What is known of Consents, and whether they are asked for.
+pub(super) struct Consents {
+    check: ConsentCheck,
+    kept: Cache<PatientId, Arc<Restrictions>>,
+    /// How many writes of Consents went by.
+    writes: AtomicU64,
+}
+
+/// What one patient has forbidden.
+#[derive(Debug)]
+pub(in crate::pep) struct Restrictions {
+    directives: Vec<Directive>,
+    /// Why there may be more.
+    failed: Option<String>,
+    as_of: Timestamp,
+    writes: u64,
+}
+
+/// What the Consents of a record's patients say of a request, and which say so.
+#[derive(Clone, Debug)]
+pub(in crate::pep) struct Said {
+    pub(in crate::pep) says: Says,
+    /// `Consent/abc`, or why they could not be read.
+    pub(in crate::pep) by: BTreeSet<String>,
+}
+
+/// So many patients' Consents are remembered.
+const PATIENTS: u64 = 10_000;
+/// For so many patients is asked at once.
+const AT_ONCE: usize = 50;
+/// So many pages of one search are looked at.
+const PAGES: usize = 10;
+/// How many are asked for a page.
+const A_PAGE: &str = "200";
+/// That they could not be read is believed so long.
+const NEGATIVE: Duration = Duration::from_secs(10);
+
+impl Consents {
+    pub(super) fn new(check: ConsentCheck) -> Self {
+        Self { check, kept: Cache::new(PATIENTS), writes: AtomicU64::new(0) }
+    }
+
+    /// The same for what may have written anything.
+    pub(super) fn writing_anything(&self) -> Written<'_> {
+        Written(&self.writes)
+    }
+
+    /// What is done when writes are over, however they end.
+    pub(super) fn writing<'i>(
+        &self,
+        writes: impl IntoIterator<Item = &'i Interaction>,
+    ) -> Option<Written<'_>> {
+        let is_one = |write: &Interaction| write.written_type().is_some_and(|of| of.as_str() == "Consent");
+        writes.into_iter().any(is_one).then_some(Written(&self.writes))
+    }
+
+    fn known(&self, patient: &PatientId, now: Timestamp) -> Option<Arc<Restrictions>> {
+        let ConsentCheck::Enforced { cache, .. } = self.check else { return None };
+        let kept = self.kept.get(patient)?;
+        let life = if kept.failed.is_some() { cache.min(NEGATIVE) } else { cache };
+        let is_good = kept.as_of <= now
+            && now.since(kept.as_of) < life
+            && kept.writes == self.writes.load(Ordering::SeqCst);
+        is_good.then_some(kept)
+    }
+}
+
+/// Writes of Consents. They count when this goes, done or given up.
+pub(super) struct Written<'a>(&'a AtomicU64);
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Restrictions {
+    /// What they say of what is asked.
+    pub(in crate::pep) fn say(&self, asked: &Asked<'_>) -> Said {
+        let mut said = Said { says: Says::Nothing, by: BTreeSet::new() };
+        if let Some(why) = &self.failed {
+            said = Said { says: Says::Unclear, by: BTreeSet::from([why.clone()]) };
+        }
+        for directive in &self.directives {
+            match directive.says(asked) {
+                Says::Nothing => {}
+                says @ (Says::Unclear | Says::Denied) => {
+                    said.says = said.says.max(says);
+                    said.by.insert(directive.reference.to_string());
+                }
+            }
+        }
+        said
+    }
+
+    /// Whether they might keep anything from anybody.
+    pub(in crate::pep) fn restrict(&self) -> bool {
+        self.failed.is_some() || self.directives.iter().any(Directive::restricts)
+    }
+}
+
+impl Said {
+    /// What several patients' Consents say together.
+    pub(in crate::pep) fn and(mut self, other: Self) -> Self {
+        self.says = self.says.max(other.says);
+        self.by.extend(other.by);
+        self
+    }
+
+    /// What policies see of it.
+    pub(in crate::pep) fn label(&self) -> Option<&'static str> {
+        match self.says {
+            Says::Nothing => None,
+            Says::Unclear => Some("consent:unclear"),
+            Says::Denied => Some("consent:deny"),
+        }
+    }
+
+    /// The stable code for the record.
+    pub(in crate::pep) fn reason(&self) -> &'static str {
+        match self.says {
+            Says::Nothing | Says::Unclear => "consent-unclear",
+            Says::Denied => "consent-denied",
+        }
+    }
+}
+
+impl FhirUpstream {
+    /// The Organizations of which everybody here is, if Consents are looked at, and if that is known.
+    pub(in crate::pep) fn consents_are_looked_at(&self) -> Option<Option<&BTreeSet<ResourceId>>> {
+        match &self.consents.check {
+            ConsentCheck::Ignored => None,
+            ConsentCheck::Enforced { organizations, .. } => Some(organizations.as_ref()),
+        }
+    }
+
+    /// What these patients have forbidden: an answer for each.
+    pub(in crate::pep) async fn consents_of(
+        &self,
+        patients: &BTreeSet<PatientId>,
+        clock: &dyn Clock,
+    ) -> BTreeMap<PatientId, Arc<Restrictions>> {
+        let mut found = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for patient in patients {
+            match self.consents.known(patient, clock.now()) {
+                Some(known) => drop(found.insert(patient.clone(), known)),
+                None => unknown.push(patient),
+            }
+        }
+        for some in unknown.chunks(AT_ONCE) {
+            // Dated before it is asked.
+            let (as_of, writes) = (clock.now(), self.consents.writes.load(Ordering::SeqCst));
+            let (directives, failed) = self.look_for_consents(some).await;
+            for patient in some {
+                let is_theirs = |directive: &&Directive| match &directive.patient {
+                    Whose::Patient(id) => id.as_str() == patient.as_str(),
+                    // It may be anybody's of those for whom was asked.
+                    Whose::Unknown => true,
+                };
+                let own = Arc::new(Restrictions {
+                    directives: directives.iter().filter(is_theirs).cloned().collect(),
+                    failed: failed.clone(),
+                    as_of,
+                    writes,
+                });
+                self.consents.kept.insert((*patient).clone(), Arc::clone(&own));
+                found.insert((*patient).clone(), own);
+            }
+        }
+        found
+    }
+
+    async fn look_for_consents(&self, patients: &[&PatientId]) -> (Vec<Directive>, Option<String>) {
+        let mut all = Vec::new();
+        let why = |why: &str| {
+            tracing::warn!(why, "Consents cannot be looked up in full");
+            Some(format!("Consent: {why}"))
+        };
+        let Ok(resource_type) = "Consent".parse::<ResourceType>() else { return (all, why("unknown")) };
+        let names: Vec<String> = patients.iter().map(|patient| format!("Patient/{patient}")).collect();
+        let mut form = Form::default();
+        form.push("patient", &names.join(","));
+        form.push("_count", A_PAGE);
+        let mut asked: Option<NextPage> = None;
+        for _ in 0..PAGES {
+            let page = match &asked {
+                None => self.call("POST", "/Consent/_search", Some(form.encode())).await,
+                Some(next) => self.call("GET", next.as_str(), None).await,
+            };
+            let answer = match page {
+                Ok(answer) if answer.status == StatusCode::OK => answer,
+                Ok(answer) => return (all, why(&format!("answered {}", answer.status.as_u16()))),
+                Err(fault) => return (all, why(&fault.to_string())),
+            };
+            let sought = Sought::Type(resource_type, Companions::None);
+            let Ok(searchset) = Searchset::parse(&answer.body, sought, &self.bases) else {
+                return (all, why(&UpstreamFault::Wrong.to_string()));
+            };
+            let next = searchset.next().cloned();
+            let count = searchset.found();
+            let mut read = 0_usize;
+            searchset.each(|resource| {
+                read = read.saturating_add(1);
+                all.extend(Directive::read(resource, &self.bases));
+            });
+            if read < count {
+                return (all, why("has one that cannot be read"));
+            }
+            match next {
+                None => return (all, None),
+                Some(next) => asked = Some(next),
+            }
+        }
+        (all, why("more than is looked at"))
+    }
+}

@@ -1,7 +1,7 @@
 //! What the caller may: scopes first, then policy, for the type and for each record of it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use chartgate_access::ids::{ClientId, PatientId};
 use chartgate_access::pdp::account::{Account, Advice, PolicySets};
@@ -10,20 +10,21 @@ use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, NO_LABELS, Rec
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::permit::Allowed;
-use chartgate_protocol::fhir::consent::{Act, Asked, Asker, Record, Says};
+use chartgate_protocol::fhir::consent::Record;
 use chartgate_protocol::fhir::labels::{Labels, labels_of};
 use chartgate_protocol::fhir::mask::{Mask, Pseudonyms};
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
-use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
-use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::json::Node;
 use chartgate_protocol::smart::scope::Permission;
 
 use crate::pep::fhir::Said;
 
 mod care;
+mod looking;
 
 pub(super) use care::{Asking, Care, Known};
+use looking::{Open, Stands};
 
 /// Decides about the records of one request.
 ///
@@ -37,15 +38,6 @@ pub(super) struct Enforcer<'a> {
     care: Arc<Care<'a>>,
     own: Option<PatientId>,
     open: Mutex<Open>,
-}
-
-/// Patients for whom decisions were left open.
-#[derive(Default)]
-struct Open {
-    /// Until it is known whether they are in care,
-    care: BTreeSet<PatientId>,
-    /// and what they have forbidden.
-    consents: BTreeSet<PatientId>,
 }
 
 /// The most labels that a record can have: more are no labels but a burden, and are remembered for each caller.
@@ -88,61 +80,6 @@ impl<'a> Enforcer<'a> {
         let Self { advice, account: _, caller, care, own, open: _ } = self;
         let (advice, care, own) = (advice.clone(), Arc::clone(care), own.clone());
         Self { advice, account, caller, care, own, open: Mutex::default() }
-    }
-
-    /// Looks up what decisions since the last look were left open for; then they are taken anew.
-    pub(super) async fn catch_up(&self) -> Known {
-        let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
-        if open.care.is_empty() && open.consents.is_empty() {
-            return Known::AsBefore;
-        }
-        if !open.care.is_empty() {
-            // Another entry of the same batch may have looked meanwhile.
-            let _: Known = self.care.look_up(&open.care).await;
-        }
-        if !open.consents.is_empty() {
-            self.care.look_at_consents(&open.consents).await;
-        }
-        Known::More
-    }
-
-    /// Whether what patients have forbidden is looked at.
-    pub(super) fn looks_at_consents(&self) -> bool {
-        self.care.consents_are_looked_at().is_some()
-    }
-
-    /// Looks up what a decision about a record might be left open for of which nothing is known: so that what is not there
-    /// takes the same calls as what is kept from the caller.
-    pub(super) async fn look_up(&self) -> Known {
-        match self.catch_up().await {
-            Known::More => Known::More,
-            Known::AsBefore => self.care.look_up(&BTreeSet::new()).await,
-        }
-    }
-
-    /// Looks up what a search for records of a type has to be narrowed by.
-    pub(super) async fn look_up_for(
-        &self,
-        permission: Permission,
-        resource_type: ResourceType,
-        named: &BTreeSet<ResourceId>,
-    ) {
-        let is_theirs = |id: &ResourceId| {
-            let id = id.as_str().parse::<PatientId>();
-            id.is_ok_and(|id| Some(&id) == self.own.as_ref() || self.care.in_table(&id))
-        };
-        let is_plain = !named.is_empty() && named.iter().all(is_theirs);
-        if is_plain
-            || !self.care.is_open()
-            || ownership(resource_type) != Ownership::Patients
-            || !self.is_policys(permission, resource_type)
-            || !self.may(permission, resource_type, Relation::Panel)
-            || self.may(permission, resource_type, Relation::Other)
-        {
-            return;
-        }
-        let named = named.iter().filter_map(|id| id.as_str().parse().ok()).collect();
-        let _: Known = self.care.look_up(&named).await;
     }
 
     /// Asks whether some record of the type can be within reach.
@@ -355,83 +292,8 @@ impl<'a> Enforcer<'a> {
         self.caller.constrained(permission, resource_type.as_str())
     }
 
-    fn leave_open(&self, note: impl FnOnce(&mut Open)) {
-        note(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// What the Consents of a record's patients say; `None` if that is of no account.
-    ///
-    /// # Errors
-    /// [`RecordDenied::Open`] if it has to be looked at first.
-    fn consented(
-        &self,
-        permission: Permission,
-        record: Record<'_>,
-        belongs: &Belongs,
-        relation: Relation,
-    ) -> Result<Option<Said>, RecordDenied> {
-        let Some(organizations) = self.care.consents_are_looked_at() else { return Ok(None) };
-        let patients = match belongs {
-            Belongs::ToNobody => return Ok(None),
-            Belongs::Unknown => {
-                let by = BTreeSet::from(["Consent: whose record it is cannot be told".to_owned()]);
-                return Ok(Some(Said { says: Says::Unclear, by }));
-            }
-            Belongs::To(patients) => patients,
-        };
-        let Some(all) = self.care.consents_of(patients) else {
-            let action = record_action(permission);
-            return match self.advice.would(action, record.resource_type, relation, record.labels) {
-                // What is out of reach anyway needs no look, and takes no other calls than what is not there.
-                Decision::Deny(_) => Ok(None),
-                Decision::Allow(_) => {
-                    self.leave_open(|open| open.consents.extend(patients.iter().cloned()));
-                    Err(RecordDenied::Open)
-                }
-            };
-        };
-        let facts = &self.caller.facts;
-        let who: Option<Reference> =
-            self.caller.fhir_user.as_ref().and_then(|user| user.as_str().parse().ok());
-        let asker = Asker {
-            who: who.as_ref(),
-            is_program: facts.kind == CallerKind::Workload,
-            purpose: facts.purpose_of_use.as_deref(),
-            organizations,
-        };
-        let act = match permission {
-            Permission::Read | Permission::Search => Act::View,
-            Permission::Create | Permission::Update | Permission::Delete => Act::Change,
-        };
-        let asked = Asked { asker, act, record, now: self.care.now() };
-        Ok(all.iter().map(|own| own.say(&asked)).reduce(Said::and))
-    }
-
     fn may(&self, permission: Permission, resource_type: ResourceType, relation: Relation) -> bool {
         matches!(self.ask(permission, resource_type, &[relation]), Decision::Allow(_))
-    }
-
-    /// How a record stands to the caller; `None` if that was not looked up yet.
-    fn relation(&self, belongs: &Belongs) -> Option<Stands> {
-        let find = |is_in_care: &dyn Fn(&PatientId) -> bool| {
-            Relation::find(belongs, self.own.as_ref(), is_in_care).in_emergency(belongs, self.emergency())
-        };
-        let patients = match belongs {
-            Belongs::To(patients) => patients,
-            Belongs::ToNobody | Belongs::Unknown => &BTreeSet::new(),
-        };
-        let by_table = find(&|patient| self.care.in_table(patient));
-        if by_table != Relation::Other || patients.is_empty() {
-            let by = if by_table == Relation::Panel { self.care.by(patients) } else { Vec::new() };
-            return Some(Stands { relation: by_table, by });
-        }
-        if self.care.is_open() {
-            self.leave_open(|open| open.care.extend(patients.iter().cloned()));
-            return None;
-        }
-        let relation = find(&|patient| self.care.is_in_care(patient));
-        let by = if relation == Relation::Panel { self.care.by(patients) } else { Vec::new() };
-        Some(Stands { relation, by })
     }
 
     /// How records that are whose this says can stand to the caller.
@@ -452,13 +314,6 @@ impl<'a> Enforcer<'a> {
     fn ask(&self, permission: Permission, resource_type: ResourceType, relations: &[Relation]) -> Decision {
         self.advice.ask(&self.account, record_action(permission), resource_type, relations, &NO_LABELS)
     }
-}
-
-/// How a record stands to the caller.
-struct Stands {
-    relation: Relation,
-    /// By what its patients are in the caller's care, where that is to be told.
-    by: Vec<String>,
 }
 
 /// A record within reach.

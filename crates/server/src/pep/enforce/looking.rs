@@ -1,0 +1,166 @@
+//! What decisions depend on besides policies: how a record stands to the caller, and what its patients have forbidden. Where
+//! that is not known yet, the decision is left open until it was looked for.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+use chartgate_access::ids::PatientId;
+use chartgate_access::pdp::caller::CallerKind;
+use chartgate_access::pdp::decide::Decision;
+use chartgate_access::pdp::relation::{Belongs, Relation};
+use chartgate_protocol::fhir::consent::{Act, Asked, Asker, Record, Says};
+use chartgate_protocol::fhir::membership::{Ownership, ownership};
+use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
+use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::smart::scope::Permission;
+
+use super::{Enforcer, Known, RecordDenied, record_action};
+use crate::pep::fhir::Said;
+
+/// Patients for whom decisions were left open.
+#[derive(Default)]
+pub(super) struct Open {
+    /// Until it is known whether they are in care,
+    pub(super) care: BTreeSet<PatientId>,
+    /// and what they have forbidden.
+    pub(super) consents: BTreeSet<PatientId>,
+}
+
+/// How a record stands to the caller.
+pub(super) struct Stands {
+    pub(super) relation: Relation,
+    /// By what its patients are in the caller's care, where that is to be told.
+    pub(super) by: Vec<String>,
+}
+
+impl Enforcer<'_> {
+    /// Looks up what decisions since the last look were left open for; then they are taken anew.
+    pub(in crate::pep) async fn catch_up(&self) -> Known {
+        let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
+        if open.care.is_empty() && open.consents.is_empty() {
+            return Known::AsBefore;
+        }
+        if !open.care.is_empty() {
+            // Another entry of the same batch may have looked meanwhile.
+            let _: Known = self.care.look_up(&open.care).await;
+        }
+        if !open.consents.is_empty() {
+            self.care.look_at_consents(&open.consents).await;
+        }
+        Known::More
+    }
+
+    /// Whether what patients have forbidden is looked at.
+    pub(in crate::pep) fn looks_at_consents(&self) -> bool {
+        self.care.consents_are_looked_at().is_some()
+    }
+
+    /// Looks up what a decision about a record might be left open for of which nothing is known: so that what is not there
+    /// takes the same calls as what is kept from the caller.
+    pub(in crate::pep) async fn look_up(&self) -> Known {
+        match self.catch_up().await {
+            Known::More => Known::More,
+            Known::AsBefore => self.care.look_up(&BTreeSet::new()).await,
+        }
+    }
+
+    /// Looks up what a search for records of a type has to be narrowed by.
+    pub(in crate::pep) async fn look_up_for(
+        &self,
+        permission: Permission,
+        resource_type: ResourceType,
+        named: &BTreeSet<ResourceId>,
+    ) {
+        let is_theirs = |id: &ResourceId| {
+            let id = id.as_str().parse::<PatientId>();
+            id.is_ok_and(|id| Some(&id) == self.own.as_ref() || self.care.in_table(&id))
+        };
+        let is_plain = !named.is_empty() && named.iter().all(is_theirs);
+        if is_plain
+            || !self.care.is_open()
+            || ownership(resource_type) != Ownership::Patients
+            || !self.is_policys(permission, resource_type)
+            || !self.may(permission, resource_type, Relation::Panel)
+            || self.may(permission, resource_type, Relation::Other)
+        {
+            return;
+        }
+        let named = named.iter().filter_map(|id| id.as_str().parse().ok()).collect();
+        let _: Known = self.care.look_up(&named).await;
+    }
+
+    /// How a record stands to the caller; `None` if that was not looked up yet.
+    pub(super) fn relation(&self, belongs: &Belongs) -> Option<Stands> {
+        let find = |is_in_care: &dyn Fn(&PatientId) -> bool| {
+            Relation::find(belongs, self.own.as_ref(), is_in_care).in_emergency(belongs, self.emergency())
+        };
+        let patients = match belongs {
+            Belongs::To(patients) => patients,
+            Belongs::ToNobody | Belongs::Unknown => &BTreeSet::new(),
+        };
+        let by_table = find(&|patient| self.care.in_table(patient));
+        if by_table != Relation::Other || patients.is_empty() {
+            let by = if by_table == Relation::Panel { self.care.by(patients) } else { Vec::new() };
+            return Some(Stands { relation: by_table, by });
+        }
+        if self.care.is_open() {
+            self.leave_open(|open| open.care.extend(patients.iter().cloned()));
+            return None;
+        }
+        let relation = find(&|patient| self.care.is_in_care(patient));
+        let by = if relation == Relation::Panel { self.care.by(patients) } else { Vec::new() };
+        Some(Stands { relation, by })
+    }
+
+    fn leave_open(&self, note: impl FnOnce(&mut Open)) {
+        note(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What the Consents of a record's patients say; `None` if that is of no account.
+    ///
+    /// # Errors
+    /// [`RecordDenied::Open`] if it has to be looked at first.
+    pub(super) fn consented(
+        &self,
+        permission: Permission,
+        record: Record<'_>,
+        belongs: &Belongs,
+        relation: Relation,
+    ) -> Result<Option<Said>, RecordDenied> {
+        let Some(organizations) = self.care.consents_are_looked_at() else { return Ok(None) };
+        let patients = match belongs {
+            Belongs::ToNobody => return Ok(None),
+            Belongs::Unknown => {
+                let by = BTreeSet::from(["Consent: whose record it is cannot be told".to_owned()]);
+                return Ok(Some(Said { says: Says::Unclear, by }));
+            }
+            Belongs::To(patients) => patients,
+        };
+        let Some(all) = self.care.consents_of(patients) else {
+            let action = record_action(permission);
+            return match self.advice.would(action, record.resource_type, relation, record.labels) {
+                // What is out of reach anyway needs no look, and takes no other calls than what is not there.
+                Decision::Deny(_) => Ok(None),
+                Decision::Allow(_) => {
+                    self.leave_open(|open| open.consents.extend(patients.iter().cloned()));
+                    Err(RecordDenied::Open)
+                }
+            };
+        };
+        let facts = &self.caller.facts;
+        let who: Option<Reference> =
+            self.caller.fhir_user.as_ref().and_then(|user| user.as_str().parse().ok());
+        let asker = Asker {
+            who: who.as_ref(),
+            is_program: facts.kind == CallerKind::Workload,
+            purpose: facts.purpose_of_use.as_deref(),
+            organizations,
+        };
+        let act = match permission {
+            Permission::Read | Permission::Search => Act::View,
+            Permission::Create | Permission::Update | Permission::Delete => Act::Change,
+        };
+        let asked = Asked { asker, act, record, now: self.care.now() };
+        Ok(all.iter().map(|own| own.say(&asked)).reduce(Said::and))
+    }
+}

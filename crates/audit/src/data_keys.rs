@@ -37,6 +37,19 @@ impl Month {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The first moment that is not in it.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        let (year, month) = self.0.split_once('-').unwrap_or_default();
+        let number = |text: &str| text.parse::<u16>().unwrap_or_default();
+        let (year, month) = match number(month) {
+            12.. => (number(year).saturating_add(1), 1),
+            month => (number(year), month.saturating_add(1)),
+        };
+        // INVARIANT: a month's text was a month when it was made, so this is a day.
+        format!("{year:04}-{month:02}-01T00:00:00Z").parse().unwrap_or(Timestamp::MAX)
+    }
 }
 
 impl fmt::Display for Month {
@@ -152,6 +165,18 @@ impl DataKeys {
             }
         }
         Ok(())
+    }
+
+    /// The months whose keys are there, in their order.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn months(&self) -> io::Result<Vec<Month>> {
+        let names = self.objects.list("keys")?;
+        let month = |name: &String| name.strip_suffix(".json")?.parse().ok();
+        let mut months: Vec<Month> = names.iter().filter_map(month).collect();
+        months.sort_unstable();
+        Ok(months)
     }
 
     /// Destroys the key of a month.

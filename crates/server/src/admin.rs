@@ -17,10 +17,12 @@ pub(crate) mod socket;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chartgate_access::emergency::Disposition;
 use chartgate_access::ids::{ClientId, EmergencyId, IdError, PatientId, Role, SessionId, Subject};
 use chartgate_access::session::Timeouts;
+use chartgate_audit::data_keys::DataKeys;
 use chartgate_audit::journal::{AppendError, Journal, Recorded};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::{Clock, Phi};
@@ -143,6 +145,16 @@ pub(crate) enum Command {
         what: String,
         question: String,
     },
+    AuditHold {
+        reason: String,
+    },
+    AuditHolds,
+    AuditRelease {
+        id: String,
+    },
+    AuditExpire {
+        only_say: bool,
+    },
 }
 
 /// Who gives a command: an account of this machine.
@@ -192,6 +204,9 @@ pub(crate) struct Administrator {
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) journal: Journal,
+    pub(crate) data_keys: Arc<DataKeys>,
+    /// How long what the log says of patients is kept.
+    pub(crate) retention: Duration,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -242,6 +257,10 @@ impl Administrator {
             Command::ApprovalList => self.list_approvals(),
             Command::ApprovalDecide { auth_req_id, decision } => self.decide(by, auth_req_id, decision).await,
             Command::AuditRead { what, question } => self.note_audit_read(by, &what, &question).await,
+            Command::AuditHold { reason } => self.hold_log(by, &reason).await,
+            Command::AuditHolds => self.list_holds(),
+            Command::AuditRelease { id } => self.release_log(by, id).await,
+            Command::AuditExpire { only_say } => self.expire_log(by, only_say).await,
         }
     }
 

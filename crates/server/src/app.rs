@@ -174,6 +174,8 @@ impl App {
             cut_offs: Arc::clone(&cut_offs),
             passwords: Arc::clone(&passwords),
             journal: log.journal.clone(),
+            data_keys: Arc::clone(&log.data_keys),
+            retention: config.audit.retention,
             clock: Arc::clone(&clock),
         });
         let proofs =

@@ -34,6 +34,7 @@ pub(crate) struct Log {
     pub(crate) journal: Journal,
     pub(crate) recovered: Recovered,
     pub(crate) reading: Arc<LogReading>,
+    pub(crate) data_keys: Arc<DataKeys>,
     /// How many records the index covers.
     pub(crate) indexed: Arc<AtomicU64>,
     stop: mpsc::Sender<()>,
@@ -87,6 +88,7 @@ impl Log {
         let place = audit_index::Place::new(&config.index, &key, master)
             .map_err(|SealError| LogError::Keys(SealError.to_string()))?;
         let reader = Reader::new(Arc::clone(&objects), segments.clone(), key, Some(Arc::clone(&keys)));
+        let data_keys = Arc::clone(&keys);
         let setup = Setup {
             objects,
             segments,
@@ -120,7 +122,7 @@ impl Log {
             .spawn(move || audit_index::follow(&place, &reader, &covered, &stopped))
             .map_err(LogError::Thread)?;
         let threads = vec![commits, sequences, indexes];
-        Ok(Self { journal, recovered, reading, indexed, stop, stop_index, threads })
+        Ok(Self { journal, recovered, reading, data_keys, indexed, stop, stop_index, threads })
     }
 
     /// Writes what waits, brings it under a last checkpoint, and ends the threads.

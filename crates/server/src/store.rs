@@ -21,6 +21,7 @@ pub(crate) mod grants;
 pub(crate) mod invitations;
 pub(crate) mod keys;
 mod launches;
+pub(crate) mod legal_holds;
 pub(crate) mod login_failures;
 pub(crate) mod logout_notices;
 pub(crate) mod logout_requests;

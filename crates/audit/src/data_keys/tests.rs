@@ -75,3 +75,14 @@ fn a_shredded_key_is_gone() {
     assert!(keys.for_opening(&november()).unwrap().is_none());
     assert!(disk.read("keys/2026-11.json").is_err());
 }
+
+#[test]
+fn a_month_ends_where_the_next_one_begins() {
+    for (month, end) in [
+        ("2026-11", "2026-12-01T00:00:00Z"),
+        ("2026-12", "2027-01-01T00:00:00Z"),
+        ("2024-02", "2024-03-01T00:00:00Z"),
+    ] {
+        assert_eq!(month.parse::<Month>().unwrap().end(), end.parse().unwrap(), "{month}");
+    }
+}

@@ -165,6 +165,10 @@ named! {
         KeyRotated = "key.rotate",
         /// A key was ended with all that it signed, for somebody else may have it.
         KeyCompromised = "key.compromise",
+        /// Nothing of the log may be ended until that is released.
+        HoldPlaced = "audit.hold",
+        /// A hold was released.
+        HoldReleased = "audit.release",
         /// A data key of the log was destroyed, and what it sealed with it.
         DataKeyShredded = "audit.shred",
         /// New policies are in force.

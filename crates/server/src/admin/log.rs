@@ -1,9 +1,16 @@
-//! Reading the log is itself an act.
+//! Reading the log is itself an act. So is ending what it says of patients, once its time is over and nobody holds it.
 
-use chartgate_audit::record::Event;
+use chartgate_audit::data_keys::Month;
+use chartgate_audit::record::{Event, Outcome};
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
+use crate::entropy::opaque_secret;
+use crate::store::StoreError;
+use crate::store::legal_holds::LegalHold;
+
+/// How long the reason of a hold may be, in characters.
+const LONGEST_REASON: usize = 500;
 
 impl Administrator {
     pub(super) async fn note_audit_read(
@@ -16,5 +23,76 @@ impl Administrator {
         note(&mut record, "question", question);
         let recorded = self.append(&record).await?;
         Ok(json!({ "index": recorded.index() }))
+    }
+
+    /// From now on nothing of the log is ended.
+    pub(super) async fn hold_log(&self, by: Operator, reason: &str) -> Result<Value, CommandError> {
+        let reason = reason.trim().to_owned();
+        if !(1..=LONGEST_REASON).contains(&reason.chars().count()) {
+            return Err(CommandError::Invalid(format!("a reason has 1 to {LONGEST_REASON} characters")));
+        }
+        let placed_by = format!("local:{}", by.uid);
+        let name = opaque_secret();
+        let id: String = name.expose().chars().filter(char::is_ascii_alphanumeric).take(16).collect();
+        let hold = LegalHold { id, reason, placed_by, placed_at: self.clock.now(), released_at: None };
+        let kept = hold.clone();
+        self.store.write(move |sql| sql.place_hold(&kept)).await.map_err(CommandError::Store)?;
+        let mut record = self.record(by, Event::HoldPlaced, &hold.id);
+        note(&mut record, "reason", &hold.reason);
+        let _ = self.append(&record).await?;
+        Ok(json!({ "id": hold.id }))
+    }
+
+    pub(super) fn list_holds(&self) -> Result<Value, CommandError> {
+        Ok(json!(self.store.read(|sql| sql.holds()).map_err(CommandError::Store)?))
+    }
+
+    pub(super) async fn release_log(&self, by: Operator, id: String) -> Result<Value, CommandError> {
+        // What lets something be destroyed is on record first.
+        let known = self.store.read(|sql| sql.holds()).map_err(CommandError::Store)?;
+        if !known.iter().any(|hold| hold.id == id && hold.released_at.is_none()) {
+            return Err(CommandError::Unknown { kind: "hold in force", name: id });
+        }
+        let _ = self.append(&self.record(by, Event::HoldReleased, &id)).await?;
+        let now = self.clock.now();
+        let released = self.store.write(move |sql| sql.release_hold(&id, now)).await;
+        Ok(json!({ "released": released.map_err(CommandError::Store)? }))
+    }
+
+    /// Destroys the keys of the months whose retention is over, or says which those are.
+    pub(super) async fn expire_log(&self, by: Operator, only_say: bool) -> Result<Value, CommandError> {
+        let months =
+            self.data_keys.months().map_err(|e| CommandError::Invalid(format!("the log's keys: {e}")))?;
+        let now = self.clock.now();
+        let due: Vec<Month> =
+            months.into_iter().filter(|month| month.end().plus(self.retention) <= now).collect();
+        let mut told = Vec::new();
+        for month in due {
+            if only_say {
+                told.push(json!({ "month": month.as_str(), "destroyed": false }));
+                continue;
+            }
+            self.destroy(by, &month).await?;
+            told.push(json!({ "month": month.as_str(), "destroyed": true }));
+        }
+        Ok(json!(told))
+    }
+
+    async fn destroy(&self, by: Operator, month: &Month) -> Result<(), CommandError> {
+        let mut record = self.record(by, Event::DataKeyShredded, month);
+        let holds = self.store.read(|sql| sql.holds()).map_err(|e: StoreError| CommandError::Store(e))?;
+        if let Some(hold) = holds.iter().find(|hold| hold.released_at.is_none()) {
+            record.outcome = Outcome::Deny;
+            record.decision.reason = Some("legal-hold".to_owned());
+            note(&mut record, "hold", &hold.id);
+            let _ = self.append(&record).await?;
+            return Err(CommandError::Invalid(format!(
+                "nothing is destroyed while hold {} is in force: {}",
+                hold.id, hold.reason
+            )));
+        }
+        // That it is destroyed is on record before it is.
+        let _ = self.append(&record).await?;
+        self.data_keys.shred(month).map_err(|e| CommandError::Invalid(format!("the key of {month}: {e}")))
     }
 }

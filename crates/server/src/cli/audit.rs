@@ -59,6 +59,23 @@ pub(super) enum AuditWord {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Keep the log from being ended in any part, whatever its retention, until that is released.
+    Hold {
+        /// Why, such as the number of a case. It names no patient.
+        #[arg(long)]
+        reason: String,
+    },
+    /// All holds that there ever were.
+    Holds,
+    /// Release a hold.
+    Release { id: String },
+    /// Destroy the keys of the months whose retention is over, and with them what the log says of patients in these months.
+    /// Who did what when, and every proof, stay.
+    Expire {
+        /// Only say which months those are.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Export the log (a later release).
     Export,
     /// Reports for auditors and patients, each line with its proof.
@@ -127,9 +144,19 @@ pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyho
             check(&dir, key.as_deref(), checkpoint.as_deref())
         }
         AuditWord::Prove { index, out } => prove(&super::load(config)?, index, out.as_deref()),
+        AuditWord::Hold { reason } => tell(config, Command::AuditHold { reason }, output),
+        AuditWord::Holds => tell(config, Command::AuditHolds, output),
+        AuditWord::Release { id } => tell(config, Command::AuditRelease { id }, output),
+        AuditWord::Expire { dry_run } => tell(config, Command::AuditExpire { only_say: dry_run }, output),
         AuditWord::Export => bail!("`audit export` is not built yet"),
         AuditWord::Report(word) => report::carry_out(&word, config),
     }
+}
+
+fn tell(config: &Path, command: Command, output: Output) -> anyhow::Result<ExitCode> {
+    let said = super::runtime()?.block_on(give(super::load(config)?, command))?;
+    print::answer(&said, output);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn search(config: &Path, question: Question, output: Output) -> anyhow::Result<ExitCode> {

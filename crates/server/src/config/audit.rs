@@ -12,6 +12,8 @@ pub(crate) struct Audit {
     /// Where the index is, which is beside the log and no part of it.
     pub(crate) index: PathBuf,
     pub(crate) durability: Durability,
+    /// How long what it says of patients is kept at the least.
+    pub(crate) retention: Duration,
     /// While less disk than this is free, requests that did not show who makes them are turned away.
     pub(crate) reserve: u64,
 }
@@ -39,10 +41,10 @@ impl Audit {
             }
         };
         let reserve = section.size(reading, "reserve", RESERVE);
-        // Entries are kept for good until pruning is built, so any retention is kept; the value has to make sense.
-        section.duration(reading, "retention", years(6), Duration::from_hours(1)..=years(100));
+        let retention =
+            section.duration(reading, "retention", years(6), Duration::from_hours(1)..=years(100));
         section.finish(reading);
-        Self { dir, index: data_dir.join("audit-index.db"), durability, reserve }
+        Self { dir, index: data_dir.join("audit-index.db"), durability, retention, reserve }
     }
 }
 

@@ -61,6 +61,7 @@ impl Config {
                 dir: self.audit.dir.clone(),
                 index: self.audit.index.clone(),
                 durability: self.audit.durability,
+                retention: self.audit.retention,
                 reserve: new.audit.reserve,
             },
             policy_dir: self.policy_dir.clone(),

@@ -23,6 +23,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0016_registrations.sql"),
     include_str!("migrations/0017_emergency.sql"),
     include_str!("migrations/0018_exports.sql"),
+    include_str!("migrations/0019_legal_holds.sql"),
 ];
 
 /// Brings the schema up to date.

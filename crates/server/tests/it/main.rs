@@ -142,6 +142,8 @@ mod reserve;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod revocations;
 #[cfg(test)]
 mod routes;

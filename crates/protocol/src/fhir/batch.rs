@@ -220,11 +220,12 @@ pub enum Planned<'a> {
 /// [`BatchError`] if two are about one record, or one is none of a transaction.
 pub fn pending(entries: &[(Option<&str>, Planned<'_>)]) -> Result<Pending, BatchError> {
     let mut pending = Pending::default();
-    let mut written = BTreeSet::new();
+    let (mut written, mut there) = (BTreeSet::new(), BTreeSet::new());
     for (name, planned) in entries {
         let interaction = match planned {
             Planned::Asked(interaction) => interaction,
             Planned::There(record) => {
+                there.insert((*record).clone());
                 if let Some(name) = name {
                     pending.add_there(name, (*record).clone());
                 }
@@ -244,7 +245,8 @@ pub fn pending(entries: &[(Option<&str>, Planned<'_>)]) -> Result<Pending, Batch
                 if !written.insert(record.clone()) {
                     return Err(BatchError::Twice);
                 }
-                Some(record)
+                // What is removed is nothing to refer to.
+                (!matches!(interaction, Interaction::Delete { .. })).then_some(record)
             }
             Interaction::Read { .. }
             | Interaction::VRead { .. }
@@ -259,6 +261,10 @@ pub fn pending(entries: &[(Option<&str>, Planned<'_>)]) -> Result<Pending, Batch
         if let (Some(name), Some(record)) = (name, record) {
             pending.add(name, record);
         }
+    }
+    // What is there, and is changed or removed along with it, would not be what was found.
+    if !there.is_disjoint(&written) {
+        return Err(BatchError::Twice);
     }
     Ok(pending)
 }

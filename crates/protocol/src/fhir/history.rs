@@ -49,6 +49,12 @@ impl HistoryQuery {
         Ok(asked)
     }
 
+    /// So many of the newest.
+    #[must_use]
+    pub fn newest(count: u16) -> Self {
+        Self { count: Some(count), ..Self::default() }
+    }
+
     /// The parameter by which it asks when something was done, if it does.
     #[must_use]
     pub fn asks_when(&self) -> Option<ShownName> {
@@ -182,6 +188,15 @@ impl<'a> History<'a> {
     #[must_use]
     pub fn next(&self) -> Option<&NextPage> {
         self.next.as_ref()
+    }
+
+    /// The newest version in which something was stored.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Resource<'a>> {
+        self.versions.iter().find_map(|version| match version {
+            Version::Stored(resource, ..) => Some(&**resource),
+            Version::Deleted(..) => None,
+        })
     }
 
     /// The records of which it tells.

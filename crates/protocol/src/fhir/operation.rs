@@ -109,7 +109,7 @@ impl Input {
         };
         for (name, value) in Form::parse_repeating(query)?.iter().filter(|(name, _)| *name != "_format") {
             is_known(name)?;
-            value.split(',').for_each(|one| input.note(name, one, bases));
+            value.split(',').try_for_each(|one| input.note(name, one, bases)).ok_or(Refusal::Unproven)?;
             input.query.push(name, value);
         }
         let Some((body, content_type)) = body else { return Ok(input) };
@@ -123,46 +123,68 @@ impl Input {
         for parameter in parameters {
             let name = parameter.get("name").and_then(Node::as_str).ok_or_else(malformed)?;
             is_known(name)?;
-            input.look(name, parameter, bases).ok_or_else(malformed)?;
+            input.look(name, parameter, bases)?;
         }
         input.body = Some(text.to_owned());
         Ok(input)
     }
 
     /// Looks for records that are named, and for resources, wherever they stand.
-    fn look(&mut self, name: &str, value: &Node<'_>, bases: &BaseUrls) -> Option<()> {
+    fn look(&mut self, name: &str, value: &Node<'_>, bases: &BaseUrls) -> Result<(), Refusal> {
         match value {
             Node::Object(members) => members.iter().try_for_each(|(member, value)| match value {
                 // What a part is called is no value, and says what its values are.
-                Node::Text(_) if member == "name" => Some(()),
+                Node::Text(_) if member == "name" => Ok(()),
                 Node::Object(_) if member == "resource" => {
-                    let resource_type = value.get("resourceType")?.as_str()?.parse().ok()?;
+                    let of = || value.get("resourceType")?.as_str()?.parse().ok();
+                    let resource_type = of().ok_or_else(|| Refusal::from(UnsupportedMediaType))?;
                     self.resources.push((resource_type, value.clone().into_owned()));
-                    Some(())
+                    Ok(())
                 }
+                // Whom an identifier names cannot be told.
+                Node::Object(_) if matches!(member, "identifier" | "valueIdentifier") => {
+                    Err(Refusal::Unproven)
+                }
+                Node::Text(text) if member == "reference" => match Target::of(text.trim(), bases) {
+                    Target::Record(record) => {
+                        self.names.insert(record);
+                        Ok(())
+                    }
+                    Target::Contained(_) | Target::Unproven => Err(Refusal::Unproven),
+                },
                 _ => self.look(members.get("name").and_then(Node::as_str).unwrap_or(name), value, bases),
             }),
             Node::Array(items) => items.iter().try_for_each(|item| self.look(name, item, bases)),
-            Node::Text(text) => {
-                self.note(name, text, bases);
-                Some(())
-            }
-            Node::Null | Node::Bool(_) | Node::Number => Some(()),
+            Node::Text(text) => self.note(name, text, bases).ok_or(Refusal::Unproven),
+            Node::Null | Node::Bool(_) | Node::Number => Ok(()),
         }
     }
 
-    /// Notes a record that a value names: by reference, or a patient by id alone.
-    fn note(&mut self, name: &str, value: &str, bases: &BaseUrls) {
-        match Target::of(value.trim(), bases) {
-            Target::Record(record) => drop(self.names.insert(record)),
-            Target::Contained(_) | Target::Unproven if matches!(name, "patient" | "subject") => {
-                if let Ok(id) = value.trim().parse::<ResourceId>() {
-                    self.names.insert(Reference { resource_type: ResourceType::PATIENT, id });
-                }
-            }
-            Target::Contained(_) | Target::Unproven => {}
+    /// Notes a record that a value names: by reference, or by id alone where the parameter is called after a type (`patient`,
+    /// `patientId`, `encounter`), as `subject` is after Patient. `None` if it names one in a way that proves nothing.
+    fn note(&mut self, name: &str, value: &str, bases: &BaseUrls) -> Option<()> {
+        let value = value.trim();
+        if let Target::Record(record) = Target::of(value, bases) {
+            self.names.insert(record);
+            return Some(());
         }
+        if value.split(['/', '?', '#', '|']).any(|step| step.parse::<ResourceType>().is_ok()) {
+            return None;
+        }
+        if let (Some(resource_type), Ok(id)) = (called_after(name), value.parse::<ResourceId>()) {
+            self.names.insert(Reference { resource_type, id });
+        }
+        Some(())
     }
+}
+
+/// The type that a parameter is called after.
+fn called_after(name: &str) -> Option<ResourceType> {
+    let bare = name.strip_suffix("Id").or_else(|| name.strip_suffix("_id")).unwrap_or(name);
+    if bare == "subject" {
+        return Some(ResourceType::PATIENT);
+    }
+    ResourceType::all().find(|own| own.as_str().eq_ignore_ascii_case(bare))
 }
 
 /// What leaves of an operation's answer.

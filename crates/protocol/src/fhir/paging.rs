@@ -85,12 +85,18 @@ pub enum PageLinkError {
     Expired,
 }
 
+/// The text's length is a multiple of this.
+const STEP: usize = 256;
+
 impl PageLink {
-    /// The text that is sealed.
+    /// The text that is sealed, of a length that says nothing of how far the upstream was gone through.
     #[must_use]
     pub fn to_json(&self) -> String {
         // INVARIANT: strings alone are always written.
-        serde_json::to_string(self).unwrap_or_default()
+        let mut text = serde_json::to_string(self).unwrap_or_default();
+        let padding = STEP.saturating_sub(text.len().checked_rem(STEP).unwrap_or_default());
+        text.extend(std::iter::repeat_n(' ', padding));
+        text
     }
 
     /// Reads what was sealed, for the one who presents it.

@@ -52,6 +52,9 @@ pub enum Refusal {
     /// RFC 9110 section 5.3: a header of a condition that says two things, or none that can be read.
     #[error("a conditional header comes twice or is no text")]
     ConditionalHeader,
+    /// operations.html: a value names a record in another way than by a reference of ours, so that it cannot be decided on.
+    #[error("a value names a record in a way that does not say which it is")]
+    Unproven,
     /// Bulk Data Access, export.html#headers.
     #[error("an export needs Prefer: respond-async")]
     Synchronous,
@@ -94,6 +97,7 @@ impl Refusal {
             | Self::Search(_)
             | Self::IfMatch
             | Self::Condition
+            | Self::Unproven
             | Self::IfNoneMatch
             | Self::ConditionalHeader
             | Self::Synchronous
@@ -132,7 +136,7 @@ impl Refusal {
             | Self::IfMatch
             | Self::Condition
             | Self::ConditionalHeader => IssueType::Invalid,
-            Self::IfNoneMatch => IssueType::NotSupported,
+            Self::IfNoneMatch | Self::Unproven => IssueType::NotSupported,
             Self::IfMatchMissing | Self::Synchronous => IssueType::Required,
             Self::Type(_)
             | Self::Method { .. }

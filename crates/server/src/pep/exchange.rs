@@ -165,6 +165,8 @@ impl<'a, U> Exchange<'a, U> {
     /// # Errors
     /// [`Refused::Unrecorded`]: then nothing may be sent.
     pub(super) async fn intend<A: Send>(&self, allowed: Allowed<A>) -> Result<Permit<A>, Refused> {
+        // Whatever was waited for: what is cut since does not write.
+        self.still_believed()?;
         let mut intent = Record { event: Event::AccessIntent, ..self.record.clone() };
         account::tell(&self.account, &mut intent);
         match self.gateway.journal.append(&intent, allowed).await {

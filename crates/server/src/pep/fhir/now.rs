@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use chartgate_protocol::fhir::history::{History, HistoryOf, HistoryQuery};
 use chartgate_protocol::fhir::interaction::Interaction;
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::resource::Resource;
@@ -18,6 +19,8 @@ use super::session::Exchange;
 use crate::pep::enforce::{Enforcer, Known};
 use crate::pep::respond::{Refused, UpstreamFault};
 
+/// So many of the newest versions of a record that is no more are asked for: one of them says what it was.
+const LAST: u16 = 5;
 /// How many records are looked at at once.
 const AT_ONCE: usize = 8;
 
@@ -39,13 +42,37 @@ pub(super) async fn look(
         StatusCode::OK => {}
         StatusCode::NOT_FOUND | StatusCode::GONE => {
             let _: Known = enforcer.look_up().await;
-            return Ok(Ok(()));
+            return look_at_last(exchange, enforcer, permission, record).await;
         }
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
     let resource =
         Resource::parse(&answer.body, record, None).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
     Ok(clear_looking(exchange, enforcer, permission, &resource).await.map(drop))
+}
+
+/// The same of one that is no more: by what it was last, for a deletion opens nothing.
+async fn look_at_last(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    permission: Permission,
+    record: &Reference,
+) -> Result<Result<(), Kept>, Refused> {
+    let of = HistoryOf::Record(record.clone());
+    let asked = Interaction::History { of: of.clone(), query: HistoryQuery::newest(LAST) };
+    let allowed = in_reach(enforcer, permission, record.resource_type, asked)?;
+    let withheld = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
+    let answer = withheld.inspect();
+    // A server that keeps no versions gives none away.
+    if answer.status != StatusCode::OK {
+        return Ok(Ok(()));
+    }
+    let history = History::parse(&answer.body, &of, &exchange.upstream.bases)
+        .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+    match history.newest() {
+        Some(last) => Ok(clear_looking(exchange, enforcer, permission, last).await.map(drop)),
+        None => Ok(Ok(())),
+    }
 }
 
 /// Those of some records that are out of reach as they are now.

@@ -123,6 +123,9 @@ impl Pages<'_> {
                 break Some((page.clone(), from));
             }
             let Some(after) = after else { break None };
+            if Some(&after) == page.as_ref() {
+                return Err(Refused::Upstream(UpstreamFault::Wrong));
+            }
             let is_enough = room(size, &gathered) == 0 && self.finds == Finds::WithinReach;
             // That there are so many pages without anything to release is told where something was.
             if is_enough || left == 0 && gathered.released > 0 {

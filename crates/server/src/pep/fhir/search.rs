@@ -104,6 +104,8 @@ pub(super) fn narrow(
     // Nor may what is withheld for its labels, by a total or by a page with nothing on it.
     let may_have_labels = ownership(resource_type) == Ownership::Patients && enforcer.withholds_by_label();
     let finds = if may_have_labels { Finds::OthersToo } else { finds };
+    // A total that is missing would tell that something that came along was withheld.
+    let finds = if query.brings_along() { Finds::OthersToo } else { finds };
     Ok(Narrow { query, method, finds, finds_nothing })
 }
 

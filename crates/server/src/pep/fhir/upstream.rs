@@ -30,7 +30,7 @@ use super::large;
 use crate::config::{CareFrom, ConsentCheck, Route};
 use crate::net::client::{Answering, HttpClient};
 use crate::net::credential::{self, Credential};
-use crate::pep::respond::UpstreamFault;
+use crate::pep::respond::{Refused, UpstreamFault};
 use crate::spool::Spools;
 
 mod export;
@@ -43,6 +43,8 @@ pub(super) use operation::Call;
 const SAID_LIFE: Duration = Duration::from_secs(60);
 /// So many writes by different conditions are under way at once.
 const TURNS: usize = 64;
+/// How long a write waits for others by conditions like its own.
+const TURN_TIME: Duration = Duration::from_secs(30);
 /// How long the body of an answer may take.
 const BODY_TIME: Duration = Duration::from_secs(60);
 
@@ -268,7 +270,7 @@ impl FhirUpstream {
     pub(super) async fn turns_of(
         &self,
         conditions: impl Iterator<Item = &SearchQuery>,
-    ) -> Vec<MutexGuard<'_, ()>> {
+    ) -> Result<Vec<MutexGuard<'_, ()>>, Refused> {
         let turns = self.turns.len() as u64;
         let turn = |condition: &SearchQuery| {
             let mut hasher = DefaultHasher::new();
@@ -278,9 +280,10 @@ impl FhirUpstream {
         let wanted: BTreeSet<usize> = conditions.filter_map(turn).collect();
         let mut held = Vec::with_capacity(wanted.len());
         for turn in wanted.iter().filter_map(|at| self.turns.get(*at)) {
-            held.push(turn.lock().await);
+            let turn = tokio::time::timeout(TURN_TIME, turn.lock()).await.map_err(|_| Refused::Busy)?;
+            held.push(turn);
         }
-        held
+        Ok(held)
     }
 
     /// The entries of these patients, for the picker, by one posted search.

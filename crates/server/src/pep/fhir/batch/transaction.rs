@@ -78,8 +78,8 @@ impl Asking<'_> {
         if creates_twice(&parts) {
             return Err(Undone::Together(Refused::Batch(BatchError::Twice), refuse_all(parts)));
         }
-        // Held to the end, so that what is made by a condition is made once.
-        let _turns = match parts.first() {
+        // Held until all is written, so that what is made by a condition is made once.
+        let turns = match parts.first() {
             Some((part, _)) => {
                 let upstream = part.upstream;
                 let conditions = parts.iter().filter_map(|(_, asked)| match &asked.interaction {
@@ -88,7 +88,11 @@ impl Asking<'_> {
                 });
                 upstream.turns_of(conditions).await
             }
-            None => Vec::new(),
+            None => Ok(Vec::new()),
+        };
+        let turns = match turns {
+            Ok(turns) => turns,
+            Err(busy) => return Err(Undone::Together(busy, refuse_all(parts))),
         };
         let resolve = |(mut part, asked): (Exchange<'e>, Asked<'b>)| {
             let one = async move {
@@ -112,6 +116,7 @@ impl Asking<'_> {
         };
         let parts = all(several(parts.into_iter().map(prepare).collect()).await)?;
         let parts = self.write(parts).await?;
+        drop(turns);
         // What was written is told of before anything is read: http.html#trules.
         let (mut written, mut reading) = (Vec::new(), Vec::new());
         for (place, (part, after)) in parts.into_iter().enumerate() {
@@ -283,7 +288,9 @@ impl Plan<'_> {
 fn creates_twice(parts: &[(Exchange<'_>, Asked<'_>)]) -> bool {
     let mut conditions = BTreeSet::new();
     let created = parts.iter().filter_map(|(_, asked)| match &asked.interaction {
-        Interaction::Conditional { query, write: ConditionalWrite::Create } => Some(query.in_one_order()),
+        Interaction::Conditional { query, write: ConditionalWrite::Create | ConditionalWrite::Update(_) } => {
+            Some(query.in_one_order())
+        }
         _ => None,
     });
     created.into_iter().any(|condition| !conditions.insert(condition))

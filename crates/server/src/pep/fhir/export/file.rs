@@ -237,7 +237,7 @@ impl Sifting<'_, '_> {
     }
 }
 
-/// The patients that a group names, where it names nobody else.
+/// The patients that a group names. Whom it names otherwise is no reason to give out more.
 fn members(
     exchange: &Exchange<'_>,
     group: &[u8],
@@ -253,7 +253,8 @@ fn members(
             Target::Record(_) | Target::Contained(_) | Target::Unproven => None,
         }
     };
-    Ok(all.iter().map(patient).collect())
+    let is_over = |member: &&Node<'_>| matches!(member.get("inactive"), Some(Node::Bool(true)));
+    Ok(Some(all.iter().filter(|member| !is_over(member)).filter_map(patient).collect()))
 }
 
 /// That the upstream could not export everything, in our words: what it says may tell of records.

@@ -15,6 +15,7 @@ use chartgate_protocol::fhir::search::SearchQuery;
 use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset, Sought};
 use chartgate_protocol::fhir::write::{Draft, Returns};
 use chartgate_protocol::smart::scope::Permission;
+use chartgate_values::Phi;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::write_named;
@@ -49,7 +50,7 @@ pub(super) async fn serve(
     sent: Sent<'_>,
 ) -> Answered {
     // Two who ask for the same record to be there go one after the other, so that it is made once.
-    let _turn = exchange.upstream.turns_of([&query].into_iter()).await;
+    let _turn = exchange.upstream.turns_of([&query].into_iter()).await?;
     match resolve(exchange, enforcer, query, write, sent.content).await? {
         Resolved::There(record) => there(exchange, enforcer, record, sent.returns).await,
         Resolved::Named(interaction, body) => {
@@ -62,7 +63,7 @@ pub(super) async fn serve(
 
 /// Tries the condition. Whoever does has the turn.
 pub(in crate::pep::fhir) async fn resolve(
-    exchange: &Exchange<'_>,
+    exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     query: SearchQuery,
     write: ConditionalWrite,
@@ -104,7 +105,11 @@ pub(in crate::pep::fhir) async fn resolve(
     Ok(Resolved::Named(interaction, body))
 }
 
-async fn met(exchange: &Exchange<'_>, enforcer: &Enforcer<'_>, query: SearchQuery) -> Result<Met, Refused> {
+async fn met(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    query: SearchQuery,
+) -> Result<Met, Refused> {
     let resource_type = query.resource_type();
     let bases = &exchange.upstream.bases;
     enforcer.look_up_for(Permission::Search, resource_type, &query.patients_named()).await;
@@ -131,23 +136,29 @@ async fn met(exchange: &Exchange<'_>, enforcer: &Enforcer<'_>, query: SearchQuer
             let nowhere = Links { own: "", next: None };
             let within = found.release(nowhere, bases, |resource, _| {
                 match clear(exchange, enforcer, Permission::Search, resource) {
-                    Ok(cleared) => {
-                        Disposition::Release(cleared.view, (resource.reference().clone(), resource.version()))
+                    // One that has another name here is not found by its own.
+                    Ok(cleared) if cleared.view.renamed().is_none() => {
+                        let met = (resource.reference().clone(), resource.version());
+                        Disposition::Release(cleared.view, (met, cleared.patients))
                     }
-                    Err(_) => Disposition::Withhold,
+                    Ok(_) | Err(_) => Disposition::Withhold,
                 }
             });
             if enforcer.catch_up().await == Known::AsBefore {
                 break (within.notes, next);
             }
         };
-        met.extend(within);
+        for (one, patients) in within {
+            met.push(one);
+            exchange.record.patients.extend(patients.into_iter().map(Phi::new));
+        }
         if met.len() > 1 {
             return Ok(Met::BySeveral);
         }
         let Some(next) = next else {
             return Ok(met.pop().map_or(Met::None, |(record, version)| Met::By(record, version)));
         };
+        exchange.still_believed()?;
         let allowed = in_reach(enforcer, Permission::Search, resource_type, next)?;
         page = exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)?;
     }

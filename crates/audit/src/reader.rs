@@ -185,8 +185,8 @@ impl Reader {
         let Some(keys) = &self.keys else { return Ok(filter.admit(closed)) };
         match leaf.unseal(keys, &*self.objects) {
             Ok(record) => Ok(filter.admit(Entry { index, record, sealed: None })),
-            Err(UnsealError::Shredded(_) | UnsealError::Seal(_)) => Ok(filter.admit(closed)),
-            Err(source @ (UnsealError::Key(_) | UnsealError::Blob { .. })) => {
+            Err(UnsealError::Shredded(_)) => Ok(filter.admit(closed)),
+            Err(source @ (UnsealError::Seal(_) | UnsealError::Key(_) | UnsealError::Blob { .. })) => {
                 Err(ReadError::Unseal { index, source })
             }
         }

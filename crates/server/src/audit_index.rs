@@ -25,6 +25,8 @@ const BLOCK: u64 = 1 << 16;
 const BUNDLE: u64 = 256;
 /// Of this layout; another is made anew.
 const VERSION: i64 = 1;
+/// The term of records that could not be read when they were added: they are looked at whatever is asked for.
+const UNREADABLE: [u8; 16] = [0xff; 16];
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS state (
@@ -100,9 +102,10 @@ impl AuditIndex {
     }
 
     fn begin(&self, place: &Place) -> rusqlite::Result<()> {
-        self.connection.execute_batch("DELETE FROM postings; DELETE FROM spans; DELETE FROM state;")?;
-        let state = params![VERSION, place.log];
-        self.connection.execute("INSERT INTO state VALUES (1, ?, ?, 0)", state).map(drop)
+        let work = self.connection.unchecked_transaction()?;
+        work.execute_batch("DELETE FROM postings; DELETE FROM spans; DELETE FROM state;")?;
+        work.execute("INSERT INTO state VALUES (1, ?, ?, 0)", params![VERSION, place.log])?;
+        work.commit()
     }
 
     /// The first record that it does not cover.
@@ -113,16 +116,25 @@ impl AuditIndex {
         self.connection.query_row("SELECT next FROM state", [], |row| row.get::<_, i64>(0)).map(unsigned)
     }
 
-    /// Adds records; from then on it covers all before `next`.
+    /// Adds records, and where such are that cannot be read; from then on it covers all before `next`.
     ///
     /// # Errors
     /// What the database says; then nothing was added.
-    pub(crate) fn add(&mut self, entries: &[Entry], next: u64) -> rusqlite::Result<()> {
-        let mut postings: HashMap<(Term, u64), RoaringBitmap> = HashMap::new();
+    pub(crate) fn add(&mut self, entries: &[Entry], unreadable: &[u64], next: u64) -> rusqlite::Result<()> {
+        let mut postings: HashMap<([u8; 16], u64), RoaringBitmap> = HashMap::new();
         let mut spans: BTreeMap<u64, (i64, i64)> = BTreeMap::new();
+        for index in unreadable {
+            let of_block = postings.entry((UNREADABLE, index / BLOCK)).or_default();
+            of_block.insert(place_in_block(*index));
+            // It may be of any time.
+            spans.insert(index / BUNDLE, (i64::MIN, i64::MAX));
+        }
         for entry in entries {
             for term in self.key.terms_of(&entry.record) {
-                postings.entry((term, entry.index / BLOCK)).or_default().insert(place_in_block(entry.index));
+                postings
+                    .entry((*term.as_bytes(), entry.index / BLOCK))
+                    .or_default()
+                    .insert(place_in_block(entry.index));
             }
             let time = entry.record.time.as_micros();
             let span = spans.entry(entry.index / BUNDLE).or_insert((time, time));
@@ -135,12 +147,12 @@ impl AuditIndex {
             let mut write = work.prepare_cached("INSERT OR REPLACE INTO postings VALUES (?, ?, ?)")?;
             for ((term, block), mut records) in postings {
                 let had = read
-                    .query_row(params![term.as_bytes(), signed(block)], |row| row.get::<_, Vec<u8>>(0))
+                    .query_row(params![term, signed(block)], |row| row.get::<_, Vec<u8>>(0))
                     .optional()?;
                 if let Some(had) = had {
                     records |= set(&had)?;
                 }
-                write.execute(params![term.as_bytes(), signed(block), bytes(&records)])?;
+                write.execute(params![term, signed(block), bytes(&records)])?;
             }
             let mut span = work.prepare_cached(
                 "INSERT INTO spans VALUES (?1, ?2, ?3) ON CONFLICT (bundle) DO UPDATE \
@@ -180,16 +192,12 @@ impl AuditIndex {
         Ok(found)
     }
 
-    /// The records that have all of these terms, by block; `None` if no term is asked for.
+    /// The records that have all of these terms, and those of which it cannot be told, by block; `None` if no term is asked
+    /// for.
     fn having_all(&self, terms: &[Term]) -> rusqlite::Result<Option<BTreeMap<u64, RoaringBitmap>>> {
         let mut all: Option<BTreeMap<u64, RoaringBitmap>> = None;
-        let mut read =
-            self.connection.prepare_cached("SELECT block, records FROM postings WHERE term = ?")?;
         for term in terms {
-            let rows = read.query_map([term.as_bytes()], |row| {
-                Ok((unsigned(row.get::<_, i64>(0)?), set(&row.get::<_, Vec<u8>>(1)?)?))
-            })?;
-            let own: BTreeMap<u64, RoaringBitmap> = rows.collect::<rusqlite::Result<_>>()?;
+            let own = self.having(term.as_bytes())?;
             all = Some(match all {
                 None => own,
                 Some(mut before) => {
@@ -204,7 +212,21 @@ impl AuditIndex {
                 }
             });
         }
+        if let Some(all) = &mut all {
+            for (block, records) in self.having(&UNREADABLE)? {
+                *all.entry(block).or_default() |= records;
+            }
+        }
         Ok(all)
+    }
+
+    fn having(&self, term: &[u8; 16]) -> rusqlite::Result<BTreeMap<u64, RoaringBitmap>> {
+        let mut read =
+            self.connection.prepare_cached("SELECT block, records FROM postings WHERE term = ?")?;
+        let rows = read.query_map([term], |row| {
+            Ok((unsigned(row.get::<_, i64>(0)?), set(&row.get::<_, Vec<u8>>(1)?)?))
+        })?;
+        rows.collect()
     }
 
     fn bundles_between(&self, since: i64, until: i64) -> rusqlite::Result<BTreeSet<u64>> {
@@ -238,7 +260,11 @@ pub(crate) type Found<'a> = Box<dyn Iterator<Item = Result<Entry, ReadError>> + 
 /// The records that a filter admits, oldest first, with a limit the newest of them: by the index as far as it goes, and read
 /// from the log where it does not, or where there is none.
 pub(crate) fn search<'a>(reader: &'a Reader, index: Option<&AuditIndex>, filter: &'a Filter) -> Found<'a> {
-    let covered = index.map(|index| Ok::<_, rusqlite::Error>((index.next()?, index.candidates(filter)?)));
+    let covered = index.map(|index| {
+        // Of one state, whatever is added meanwhile.
+        let _reading = index.connection.unchecked_transaction()?;
+        Ok::<_, rusqlite::Error>((index.next()?, index.candidates(filter)?))
+    });
     let (next, candidates) = match covered {
         Some(Ok(covered)) => covered,
         Some(Err(error)) => {

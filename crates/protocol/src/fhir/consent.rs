@@ -137,10 +137,20 @@ const SCOPES: &str = "http://terminology.hl7.org/CodeSystem/consentscope";
 
 /// What holds where no rule says otherwise: consent-definitions.html#Consent.policyRule.
 fn base(consent: &Node<'_>) -> Says {
-    let Some(rule) = consent.get("policyRule") else { return Says::Nothing };
+    let Some(rule) = consent.get("policyRule") else {
+        // Where there is no rule at all, it is in a document that nobody here can read.
+        let has_rules = consent.get("provision").is_some();
+        return if has_rules { Says::Nothing } else { Says::Unclear };
+    };
     let codings = rule.get("coding").and_then(Node::as_array).unwrap_or_default();
-    let mut codes = codings.iter().filter_map(|coding| coding.get("code").and_then(Node::as_str));
-    if codes.any(|code| code.starts_with("OPTOUT")) { Says::Denied } else { Says::Nothing }
+    let codes: Vec<&str> = codings.iter().filter_map(|own| own.get("code").and_then(Node::as_str)).collect();
+    if codes.iter().any(|code| code.starts_with("OPTOUT")) {
+        Says::Denied
+    } else if !codes.is_empty() && codes.len() == codings.len() && codes.iter().all(|code| *code == "OPTIN") {
+        Says::Nothing
+    } else {
+        Says::Unclear
+    }
 }
 
 /// When a rule is asked.

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use chartgate_audit::reader::{Entry, ReadError, Reader};
+use chartgate_audit::reader::{Filter, ReadError, Reader};
+use rusqlite::ErrorCode;
 
 use super::{AuditIndex, Place};
 
 /// How often it looks for new records.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// So many records are added at once.
-const AT_ONCE: usize = 16_384;
+const AT_ONCE: u64 = 16_384;
 
 /// Brings new records into the index until `stopped` closes; `covered` tells how far it is. It yields to whatever answers
 /// requests: where the machine is busy, the index lags.
@@ -22,11 +23,13 @@ pub(crate) fn follow(place: &Place, reader: &Reader, covered: &Arc<AtomicU64>, s
     loop {
         match catch_up(&mut index, place, reader, covered, stopped) {
             Ok(()) => {}
-            Err(error) => {
+            Err(error) if is_damaged(&error) => {
                 tracing::warn!(%error, "the audit index is made anew");
                 index = None;
                 remove(place);
             }
+            // A full disk, for one: it goes on when there is room.
+            Err(error) => tracing::warn!(%error, "the audit index was not brought up to date"),
         }
         if matches!(stopped.recv_timeout(LOOKS_EVERY), Err(mpsc::RecvTimeoutError::Disconnected)) {
             return;
@@ -45,38 +48,49 @@ fn catch_up(
         Some(index) => index,
         None => {
             let opened = AuditIndex::open(place)?;
-            // An index that goes on where the log has ended was another's, or the log is an older copy.
             let next = opened.next()?;
-            if next > 0
-                && !matches!(reader.entry(next.saturating_sub(1)), Ok(Some(_)) | Err(ReadError::Leaf { .. }))
-            {
+            // An index that goes on where the log has ended was another's, or the log is an older copy.
+            if reader.checkpoint().is_ok_and(|checkpoint| checkpoint.size() < next) {
                 opened.begin(place)?;
             }
             open.insert(opened)
         }
     };
     loop {
-        let mut entries = reader.entries(index.next()?);
-        let mut read: Vec<Entry> = Vec::new();
-        for entry in entries.by_ref().take(AT_ONCE) {
+        let first = index.next()?;
+        covered.store(first, Ordering::Relaxed);
+        // What is under no checkpoint yet may still become something else: searches read it from the log.
+        let Ok(size) = reader.checkpoint().map(|checkpoint| checkpoint.size()) else { return Ok(()) };
+        let end = size.min(first.saturating_add(AT_ONCE));
+        if first >= end || matches!(stopped.try_recv(), Err(mpsc::TryRecvError::Disconnected)) {
+            return Ok(());
+        }
+        let (mut read, mut unreadable) = (Vec::new(), Vec::new());
+        for entry in reader.pick(first..end, &Filter::default()) {
             match entry {
                 Ok(entry) => read.push(entry),
-                // What is behind an entry that does not open can be read.
-                Err(ReadError::Leaf { .. } | ReadError::Unseal { .. }) => {}
+                Err(ReadError::Leaf { index, .. } | ReadError::Unseal { index, .. }) => {
+                    unreadable.push(index)
+                }
                 // The log's own threads say what is wrong with it.
-                Err(_) => break,
+                Err(_) => return Ok(()),
             }
         }
-        let next = entries.position();
-        if next == index.next()? {
-            covered.store(next, Ordering::Relaxed);
-            return Ok(());
-        }
-        index.add(&read, next)?;
-        covered.store(next, Ordering::Relaxed);
-        if matches!(stopped.try_recv(), Err(mpsc::TryRecvError::Disconnected)) {
-            return Ok(());
-        }
+        index.add(&read, &unreadable, end)?;
+    }
+}
+
+/// Whether the file is not what it should be, so that only another helps.
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => matches!(
+            failure.code,
+            ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::SchemaChanged
+                | ErrorCode::Unknown
+        ),
+        _ => true,
     }
 }
 

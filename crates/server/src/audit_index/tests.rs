@@ -49,7 +49,7 @@ fn covering(folder: &Path, entries: &[Entry]) -> AuditIndex {
     let mut index = AuditIndex::open(&place(folder, 1)).unwrap();
     for part in entries.chunks(300) {
         let next = part.last().unwrap().index.saturating_add(1);
-        index.add(part, next).unwrap();
+        index.add(part, &[], next).unwrap();
     }
     index
 }

@@ -212,6 +212,7 @@ fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow:
 pub(super) struct OpenLog {
     pub(super) reader: Reader,
     pub(super) objects: Arc<dyn Objects>,
+    pub(super) keys: Arc<DataKeys>,
     /// Where to look first; none if there is no index of this log.
     index: Option<AuditIndex>,
 }
@@ -234,8 +235,8 @@ pub(super) fn open(config: &Path, what: &str, question: &str) -> anyhow::Result<
     let key = verifier_key(&config.audit.dir, None)?;
     let index = AuditIndex::open_to_search(&Place::new(&config.audit.index, &key, &secrets.master)?);
     let segments = Arc::new(SegmentFolder::of_copy(&config.audit.dir));
-    let reader = Reader::new(Arc::clone(&objects), segments, key, Some(keys));
-    Ok(OpenLog { reader, objects, index })
+    let reader = Reader::new(Arc::clone(&objects), segments, key, Some(Arc::clone(&keys)));
+    Ok(OpenLog { reader, objects, keys, index })
 }
 
 /// One record, once it is noted that somebody reads it.

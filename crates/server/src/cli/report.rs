@@ -1,6 +1,8 @@
 //! `chartgate audit report`: what the log says, for people who answer for it: as a page to read and print, as CSV, or as JSON
 //! with the entry and its proof for each line.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chartgate_audit::checkpoint::SignedCheckpoint;
+use chartgate_audit::data_keys::Month;
 use chartgate_audit::proof::TlogProof;
 use chartgate_audit::reader::{Entry, Filter};
 use chartgate_audit::tile::{TILE_SPAN, Width, read_entries};
@@ -153,6 +156,12 @@ pub(super) fn carry_out(word: &ReportWord, config: &Path) -> anyhow::Result<Exit
         .facts
         .push(("From".to_owned(), with.since.map_or("the beginning".to_owned(), |t| with.time_zone.show(t))));
     report.facts.push(("Until".to_owned(), with.until.map_or("now".to_owned(), |t| with.time_zone.show(t))));
+    let without = months_without_key(&log, with)?;
+    if !without.is_empty() {
+        let told =
+            format!("{}: what they say of patients, if anything, is not in this report", without.join(", "));
+        report.facts.push(("Months whose key is gone".to_owned(), told));
+    }
     let how = if with.scan { "reading every record" } else { "the log's index; --scan reads every record" };
     report.facts.push(("Found by".to_owned(), how.to_owned()));
     let text = match with.format {
@@ -162,9 +171,33 @@ pub(super) fn carry_out(word: &ReportWord, config: &Path) -> anyhow::Result<Exit
     };
     match &with.out {
         None => print::line(text.trim_end()),
-        Some(path) => std::fs::write(path, text).with_context(|| format!("{}", path.display()))?,
+        Some(path) => {
+            // It is full of what nobody else on this machine is to read.
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let file = options.open(path).with_context(|| format!("{}", path.display()));
+            file?.write_all(text.as_bytes()).with_context(|| format!("{}", path.display()))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The months of the time that is asked for of which there is no key: destroyed, or none was needed.
+fn months_without_key(log: &OpenLog, with: &With) -> anyhow::Result<Vec<String>> {
+    let Some(first) = log.reader.entry(0)? else { return Ok(Vec::new()) };
+    let there = log.keys.months()?;
+    let now = SystemClock.now();
+    let mut time = with.since.unwrap_or(first.record.time).max(first.record.time);
+    let end = with.until.unwrap_or(now).min(now);
+    let mut without = Vec::new();
+    while time < end {
+        let month = Month::of(time);
+        time = month.end();
+        if !there.contains(&month) {
+            without.push(month.to_string());
+        }
+    }
+    Ok(without)
 }
 
 /// How long a report waits for its newest records to come under a checkpoint.
@@ -193,9 +226,13 @@ fn prove(log: &OpenLog, report: &mut Report) -> anyhow::Result<SignedCheckpoint>
             let width = Width::of(usize::try_from(count)?).context("the log ends before the record")?;
             bundle = Some((number, read_entries(&*log.objects, number, width)?));
         }
-        row.entry =
-            bundle.as_ref().and_then(|(_, entries)| entries.get(at)).map(|leaf| STANDARD.encode(leaf));
-        row.proof = Some(TlogProof::prove(&*log.objects, index, checkpoint.clone())?.to_string());
+        let leaf = bundle.as_ref().and_then(|(_, entries)| entries.get(at));
+        let leaf = leaf.with_context(|| format!("record {index} is not in its bundle"))?;
+        let proof = TlogProof::prove(&*log.objects, index, checkpoint.clone())?;
+        // What is told comes from the entry, so the proof has to be of that.
+        proof.verify(leaf).with_context(|| format!("record {index} is not what the log's tree has"))?;
+        row.entry = Some(STANDARD.encode(leaf));
+        row.proof = Some(proof.to_string());
     }
     Ok(checkpoint)
 }

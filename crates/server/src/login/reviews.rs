@@ -67,7 +67,8 @@ struct Access {
     time: String,
     shown: String,
     what: String,
-    given: bool,
+    /// If it gave nothing, why.
+    ended: &'static str,
 }
 
 impl Access {
@@ -77,7 +78,11 @@ impl Access {
             time: record.time.to_string(),
             shown: pages::seconds(record.time),
             what: format!("{} {resource}", record.action.as_deref().unwrap_or_default()),
-            given: record.outcome == Outcome::Allow,
+            ended: match record.outcome {
+                Outcome::Allow => "",
+                Outcome::Deny => "refused",
+                Outcome::Error => "failed",
+            },
         }
     }
 }

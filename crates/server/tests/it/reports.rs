@@ -90,10 +90,11 @@ async fn reports_say_who_saw_a_patient_and_what_has_to_be_accounted_for() {
     assert_eq!(lines.len(), 1, "{accounting}");
     let cells = &lines[0].1;
     assert_eq!(
-        (cells[1].as_str(), cells[5].as_str(), cells[6].as_str()),
+        (cells[1].as_str(), cells[6].as_str(), cells[7].as_str()),
         ("remy", "HRESCH", "2"),
         "{cells:?}"
     );
+    assert_eq!(cells[9].split(' ').count(), 2, "both are named: {cells:?}");
     assert!(proven(gateway, &accounting, "Of unknown purpose: to be looked at").is_empty());
 
     let user = proven(gateway, &report(gateway, &["user", "--user", "dana"]), "Acts");

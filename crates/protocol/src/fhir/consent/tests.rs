@@ -103,7 +103,16 @@ fn a_consent_counts_while_it_is_active_and_about_privacy() {
     }
     assert_eq!(with("modifierExtension", json!([{ "url": "x" }])), Says::Unclear);
     assert_eq!(with("implicitRules", json!("http://x")), Says::Unclear);
-    assert_eq!(with("provision", Value::Null), Says::Nothing);
+    // A document alone, or a rule that is not known to permit, cannot be told.
+    assert_eq!(with("provision", Value::Null), Says::Unclear);
+    let ruled = |code: &str| {
+        let mut ruled = consent(deny.clone());
+        ruled.as_object_mut().unwrap().remove("provision");
+        ruled["policyRule"] = json!({ "coding": [{ "code": code }] });
+        ask(&ruled, &DANA, Act::View, &observation())
+    };
+    let told = ["OPTIN", "OPTOUTE", "OPTINR", "EMRGONLY", "mine"].map(ruled);
+    assert_eq!(told, [Says::Nothing, Says::Denied, Says::Unclear, Says::Unclear, Says::Unclear]);
     let out = |code: &str| with("policyRule", json!({ "coding": [{ "code": code }] }));
     assert_eq!((out("OPTIN"), out("OPTOUT")), (Says::Denied, Says::Denied), "the rule says so");
     let opted = |rule: Value| {

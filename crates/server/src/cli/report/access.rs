@@ -11,11 +11,19 @@ use super::table::{Column, Report, Section, headings};
 
 /// Who saw this patient's record, or tried to.
 pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<Report> {
-    let found = source.find(Filter {
-        event: Some(Event::Access),
-        patient: Some(Phi::new(patient.to_owned())),
-        ..Filter::default()
-    })?;
+    let all = source.find(Filter { patient: Some(Phi::new(patient.to_owned())), ..Filter::default() })?;
+    let (found, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|entry| entry.record.event == Event::Access);
+    let others: Vec<_> =
+        others.into_iter().filter(|entry| entry.record.event != Event::AccessIntent).collect();
+    let about = source.columns(&[
+        Column::Time,
+        Column::Who,
+        Column::Event,
+        Column::Resource,
+        Column::Outcome,
+        Column::Why,
+    ]);
     let usual = [
         Column::Time,
         Column::Who,
@@ -40,7 +48,9 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
     }
     Ok(Report {
         title: format!("Accesses to the record of patient {patient}"),
-        about: "Every request that touched this patient's record, or asked for it by name, whether it was allowed or not."
+        about: "Every request to a FHIR route that touched this patient's record, or asked for it by name, whether it was \
+                allowed or not, and what else was done about this patient. Of plain HTTP routes the log does not know whose \
+                records they give."
             .to_owned(),
         facts: vec![("Patient".to_owned(), patient.to_owned())],
         sections: vec![
@@ -50,6 +60,13 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
                 columns: headings(&columns, &source.with.time_zone),
                 rows: found.iter().map(|entry| source.row(entry, &columns)).collect(),
                 empty: "Nobody touched or asked for this patient's record in this time.",
+                ..Section::default()
+            },
+            Section {
+                heading: "Other acts about this patient".to_owned(),
+                columns: headings(&about, &source.with.time_zone),
+                rows: others.iter().map(|entry| source.row(entry, &about)).collect(),
+                empty: "None.",
                 ..Section::default()
             },
         ],

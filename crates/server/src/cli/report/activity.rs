@@ -21,12 +21,16 @@ impl Tally {
         *count = count.saturating_add(1);
     }
 
-    /// The largest of them.
-    fn largest(self) -> Vec<(String, u64)> {
+    /// The largest of them, and how many there are.
+    fn largest(self, heading: &str, what: &str) -> Section {
         let mut all: Vec<_> = self.0.into_iter().collect();
         all.sort_by(|(_, many), (_, more)| more.cmp(many));
+        let heading = match all.len() {
+            more if more > MOST => format!("{heading}: the {MOST} largest of {more}"),
+            _ => heading.to_owned(),
+        };
         all.truncate(MOST);
-        all
+        Section::of_counts(&heading, what, all)
     }
 }
 
@@ -76,10 +80,10 @@ pub(super) fn all(source: &Source<'_>) -> anyhow::Result<Report> {
         facts: vec![("Records".to_owned(), found.len().to_string())],
         sections: vec![
             Section::of_counts_in_order("Requests by day", "Day", by_day.0),
-            Section::of_counts("Accesses by person", "Person", by_person.largest()),
-            Section::of_counts("Accesses by patient", "Patient", by_patient.largest()),
-            Section::of_counts("Refused, by reason", "Reason", denied.largest()),
-            Section::of_counts("Failed sign-ins", "Who, and from where", failed.largest()),
+            by_person.largest("Accesses by person", "Person"),
+            by_patient.largest("Accesses by patient", "Patient"),
+            denied.largest("Refused or failed, by reason", "Reason"),
+            failed.largest("Failed sign-ins", "Who, and from where"),
             Section::of_counts("All records", "Kind of act", counts.0),
             Section {
                 heading: "Administration".to_owned(),

@@ -14,11 +14,31 @@ use chartgate_values::Phi;
 use super::Source;
 use super::table::{Column, Report, Row, Section, headings};
 
-/// Of HL7's purposes of use, those that are treatment, payment or operations, or the individual's own.
-const NOT_ACCOUNTED: [&str; 9] =
-    ["TREAT", "ETREAT", "BTG", "CAREMGT", "HPAYMT", "HOPERAT", "PATRQT", "FAMRQT", "PWATRNY"];
-/// What begins like these is a kind of payment or operations.
-const KINDS_OF_THEM: [&str; 6] = ["HPAY", "HOPER", "HQUAL", "HCOMPL", "HSYSADMIN", "HACCRED"];
+/// Of HL7's purposes of use, those that are treatment, payment or operations, or the individual's own: 164.528(a)(1)(i), (ii).
+/// What family asks for, legal matters and whatever else there is are for somebody to account for, or to say why not.
+const NOT_ACCOUNTED: [&str; 19] = [
+    "TREAT",
+    "ETREAT",
+    "BTG",
+    "COC",
+    "CAREMGT",
+    "HPAYMT",
+    "COVERAGE",
+    "ELIGDTRM",
+    "REMITADV",
+    "HOPERAT",
+    "HQUALIMP",
+    "HCOMPL",
+    "HSYSADMIN",
+    "PATADMIN",
+    "PATSFTY",
+    "RECORDMGT",
+    "TRAIN",
+    "PATRQT",
+    "PWATRNY",
+];
+/// What changes a record gives it to nobody but to whom wrote it.
+const WRITES: [&str; 4] = ["create", "update", "patch", "delete"];
 
 /// Why an access is accounted for, or not.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,7 +55,6 @@ fn account(entry: &Entry, patient: &str) -> Account {
         _ if is_own => Account::NotNeeded,
         None => Account::Unknown,
         Some(purpose) if NOT_ACCOUNTED.contains(&purpose) => Account::NotNeeded,
-        Some(purpose) if KINDS_OF_THEM.iter().any(|kind| purpose.starts_with(kind)) => Account::NotNeeded,
         Some(_) => Account::ForThis,
     }
 }
@@ -47,27 +66,42 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
         patient: Some(Phi::new(patient.to_owned())),
         ..Filter::default()
     })?;
-    let of = |wanted: Account| found.iter().filter(move |entry| account(entry, patient) == wanted);
+    // What gave nothing, and what changed a record, disclosed nothing.
+    let gave = |entry: &&Entry| {
+        let record = &entry.record;
+        let reads = record.action.as_deref().is_some_and(|action| !WRITES.contains(&action));
+        reads && record.response.count != Some(0)
+    };
+    let found: Vec<&Entry> = found.iter().filter(gave).collect();
+    let of = |wanted: Account| found.iter().copied().filter(move |entry| account(entry, patient) == wanted);
     // Repeated ones to one recipient for one purpose: the first in full, how many, and the last (164.528(b)(3)).
-    let mut series: BTreeMap<(String, String), Vec<&Entry>> = BTreeMap::new();
+    let recipient = [Column::Who, Column::Client, Column::OnBehalfOf, Column::Purpose];
+    let mut series: BTreeMap<[String; 4], Vec<&Entry>> = BTreeMap::new();
     for entry in of(Account::ForThis) {
-        let who = Column::Who.of(entry, &source.with.time_zone);
-        let purpose = entry.record.purpose_of_use.clone().unwrap_or_default();
-        series.entry((who, purpose)).or_default().push(entry);
+        let of = recipient.map(|column| column.of(entry, &source.with.time_zone));
+        series.entry(of).or_default().push(entry);
     }
-    let first =
-        [Column::Time, Column::Who, Column::Client, Column::Action, Column::Resource, Column::Purpose];
+    let first = [
+        Column::Time,
+        Column::Who,
+        Column::Client,
+        Column::OnBehalfOf,
+        Column::Action,
+        Column::Resource,
+        Column::Purpose,
+    ];
     let mut rows: Vec<(u64, Row)> = Vec::new();
     for entries in series.values() {
         let (Some(one), Some(last)) = (entries.first(), entries.last()) else { continue };
         let mut row = source.row(one, &first);
         row.cells.push(entries.len().to_string());
         row.cells.push(source.with.time_zone.clock(last.record.time));
+        row.cells.push(entries.iter().map(|entry| entry.index.to_string()).collect::<Vec<_>>().join(" "));
         rows.push((one.index, row));
     }
     rows.sort_by_key(|(index, _)| *index);
     let mut columns = headings(&first, &source.with.time_zone);
-    columns.extend(["How often".to_owned(), "Last".to_owned()]);
+    columns.extend(["How often".to_owned(), "Last".to_owned(), "Their records".to_owned()]);
     let unknown = source.columns(&[
         Column::Time,
         Column::Who,
@@ -78,9 +112,10 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
     ]);
     Ok(Report {
         title: format!("Accounting of disclosures for patient {patient}"),
-        about: "Accesses through this gateway for other ends than treatment, payment and health care operations, and \
-                not by the patient (45 CFR 164.528). Recipients' addresses are in the organization's own directory. \
-                Disclosures by other ways are not in this log."
+        about: "Accesses through this gateway that may be disclosures to account for: for other ends than treatment, payment \
+                and health care operations, and not by the patient (45 CFR 164.528). Whether one was to somebody outside the \
+                organization, or of de-identified data, is for whoever signs this to say. Recipients' addresses are in the \
+                organization's own directory; disclosures by other ways are not in this log."
             .to_owned(),
         facts: vec![
             ("Patient".to_owned(), patient.to_owned()),
@@ -108,9 +143,20 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
 #[cfg(test)]
 mod tests {
     use chartgate_audit::record::Record;
+    use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
     use chartgate_values::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn every_purpose_that_needs_no_account_is_one() {
+        let all: Vec<&str> = PurposeOfUse::all().map(PurposeOfUse::code).collect();
+        assert!(NOT_ACCOUNTED.iter().all(|code| all.contains(code)));
+        let accounted: Vec<_> = all.into_iter().filter(|code| !NOT_ACCOUNTED.contains(code)).collect();
+        let expected =
+            ["CLINTRCH", "HLEGAL", "GOV", "HMARKT", "HRESCH", "FAMRQT", "PUBHLTH", "DISASTER", "THREAT"];
+        assert_eq!(accounted, expected);
+    }
 
     #[test]
     fn what_is_for_something_else_is_accounted_for() {
@@ -128,6 +174,8 @@ mod tests {
             (Some("ETREAT"), None, Account::NotNeeded),
             (Some("HPAYMT"), None, Account::NotNeeded),
             (Some("HQUALIMP"), None, Account::NotNeeded),
+            (Some("COC"), None, Account::NotNeeded),
+            (Some("FAMRQT"), None, Account::ForThis),
             (None, Some("Patient/a"), Account::NotNeeded),
             (Some("HRESCH"), Some("Patient/a"), Account::NotNeeded),
             (None, Some("Patient/ab"), Account::Unknown),

@@ -30,6 +30,17 @@ pub(super) fn all(source: &Source<'_>) -> anyhow::Result<Report> {
 /// A use, and whether it was reviewed.
 fn one(source: &Source<'_>, granted: &Entry) -> anyhow::Result<(Section, bool)> {
     let zone = &source.with.time_zone;
+    if let Some(month) = &granted.sealed {
+        let told =
+            format!("the key of {month} was destroyed: whose record, why, and its review cannot be told");
+        let section = Section {
+            heading: format!("By {}", Column::Who.of(granted, zone)),
+            facts: vec![("Sealed".to_owned(), told)],
+            empty: "What was done by it cannot be told.",
+            ..Section::default()
+        };
+        return Ok((section, true));
+    }
     let id = detail(&granted.record, "emergency");
     // Whenever they were done: a review may come after the time that is asked for.
     let about = |event: Event| {
@@ -78,7 +89,9 @@ fn one(source: &Source<'_>, granted: &Entry) -> anyhow::Result<(Section, bool)> 
         empty: "Nothing was done by it.",
         ..Section::default()
     };
-    Ok((section, !reviews.is_empty()))
+    // What needs follow-up waits for another review.
+    let last = reviews.last().map(|review| detail(&review.record, "disposition"));
+    Ok((section, last.is_some_and(|said| said != "needs-follow-up")))
 }
 
 fn detail(record: &Record, name: &str) -> String {

@@ -21,9 +21,16 @@ pub(super) fn html(report: &Report, checkpoint: &SignedCheckpoint) -> anyhow::Re
 /// The tables, one below the other. RFC 4180. What a spreadsheet would take for a formula is a text.
 pub(super) fn csv(report: &Report) -> String {
     let mut out = String::new();
+    line(&mut out, ["Fact", "Report", report.title.as_str()].into_iter());
+    for (name, value) in &report.facts {
+        line(&mut out, ["Fact", name.as_str(), value.as_str()].into_iter());
+    }
     for (at, section) in report.sections.iter().enumerate() {
         if at > 0 {
             out.push_str("\r\n");
+        }
+        for (name, value) in &section.facts {
+            line(&mut out, [section.heading.as_str(), name.as_str(), value.as_str()].into_iter());
         }
         let heads = section.columns.iter().map(String::as_str);
         line(&mut out, ["Section", "Record"].into_iter().chain(heads));
@@ -41,7 +48,11 @@ fn line<'a>(out: &mut String, cells: impl Iterator<Item = &'a str>) {
         if at > 0 {
             out.push(',');
         }
-        let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+        let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
+            "'"
+        } else {
+            ""
+        };
         out.push_str(&format!("\"{guard}{}\"", cell.replace('"', "\"\"")));
     }
     out.push_str("\r\n");

@@ -1,5 +1,7 @@
 //! What a report is, whatever it is about: facts, and tables of records or of counts.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chartgate_audit::reader::Entry;
 use clap::ValueEnum;
 
@@ -39,6 +41,14 @@ pub(super) struct Row {
     pub(super) proof: Option<String>,
     /// How long its bar is, in hundredths of the longest.
     pub(super) bar: u64,
+}
+
+impl Row {
+    /// The entry as text.
+    pub(super) fn shown_entry(&self) -> String {
+        let entry = self.entry.as_ref().and_then(|entry| STANDARD.decode(entry).ok()).unwrap_or_default();
+        String::from_utf8_lossy(&entry).into_owned()
+    }
 }
 
 impl Report {

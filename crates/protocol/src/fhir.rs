@@ -8,6 +8,7 @@
 pub mod base;
 pub mod batch;
 pub mod binary;
+pub mod birth;
 pub mod bulk;
 pub mod bundle;
 pub mod care;

@@ -17,11 +17,12 @@ use crate::registration::NewClient;
 use crate::secrets::Secrets;
 
 /// The policy pack that comes with us.
-const POLICIES: [(&str, &str); 15] = [
+const POLICIES: [(&str, &str); 16] = [
     ("schema.cedarschema", include_str!("../../../policies/schema.cedarschema")),
     ("administrator.cedar", include_str!("../../../policies/administrator.cedar")),
     ("billing.cedar", include_str!("../../../policies/billing.cedar")),
     ("endpoints.cedar", include_str!("../../../policies/endpoints.cedar")),
+    ("minors.cedar", include_str!("../../../policies/minors.cedar")),
     ("nurse.cedar", include_str!("../../../policies/nurse.cedar")),
     ("emergency.cedar", include_str!("../../../policies/emergency.cedar")),
     ("purpose.cedar", include_str!("../../../policies/purpose.cedar")),

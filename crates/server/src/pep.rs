@@ -133,8 +133,8 @@ impl Gateway {
         let mut gates = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             let upstream = match &route.kind {
-                RouteKind::Fhir { care, consent, .. } => {
-                    let asked = (care, consent);
+                RouteKind::Fhir { care, consent, minors, .. } => {
+                    let asked = (care, consent, *minors);
                     Upstream::Fhir(Box::new(FhirUpstream::new(route, asked, &issuer, Arc::clone(&spools))?))
                 }
                 RouteKind::Http { allow } => Upstream::Http(HttpUpstream::new(route, allow)?),

@@ -9,7 +9,7 @@ use chartgate_protocol::fhir::name::ResourceType;
 use serde::{Deserialize, Serialize};
 
 use super::caller::Facts;
-use super::decide::{Counsel, Decision, Denial, DenyReason, NO_LABELS, Pdp, Question, RecordAction, any_of};
+use super::decide::{Counsel, Decision, Denial, DenyReason, Pdp, Question, RecordAction, any_of};
 use super::relation::Relation;
 
 /// The policies that decide, and those that are only asked what they would.
@@ -161,12 +161,8 @@ impl Advice {
         &self.sets.in_force
     }
 
-    /// Asks what follows from a decision that was taken, such as what is kept of a record: of that no account is kept.
-    pub fn recall(&self, action: RecordAction, resource_type: ResourceType, relation: Relation) -> Decision {
-        self.would(action, resource_type, relation, &NO_LABELS)
-    }
-
-    /// Asks what would be decided: of that no account is kept either.
+    /// Asks what would be decided, or what follows from a decision that was taken, such as what is kept of a record: of that no
+    /// account is kept.
     pub fn would(
         &self,
         action: RecordAction,

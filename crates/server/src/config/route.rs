@@ -9,6 +9,7 @@ use http::{Method, Uri};
 
 use super::care::CareFrom;
 use super::consent::ConsentCheck;
+use super::minors::MinorLabels;
 use super::operation::Operation;
 use super::section::{Reading, Section};
 use super::upstream_auth::UpstreamAuth;
@@ -66,6 +67,8 @@ pub(crate) enum RouteKind {
         operations: Vec<Operation>,
         /// Whether what patients have forbidden is looked at.
         consent: ConsentCheck,
+        /// Whether records of minors are labelled.
+        minors: MinorLabels,
     },
     /// Plain HTTP, by rules.
     Http {
@@ -183,8 +186,17 @@ impl Route {
                 };
                 let care = CareFrom::read(reading, &mut section);
                 let consent = ConsentCheck::read(reading, &mut section);
+                let minors = MinorLabels::read(reading, &mut section);
                 let operations = Operation::read_all(reading, &mut section);
-                Some(RouteKind::Fhir { update_create, content_types, care, consent, exports, operations })
+                Some(RouteKind::Fhir {
+                    update_create,
+                    content_types,
+                    care,
+                    consent,
+                    minors,
+                    exports,
+                    operations,
+                })
             }
             Some("http") => {
                 let rules = section.tables(reading, "allow");

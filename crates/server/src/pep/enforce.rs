@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use chartgate_access::ids::{ClientId, PatientId};
 use chartgate_access::pdp::account::{Account, Advice, PolicySets};
 use chartgate_access::pdp::caller::{Caller, CallerKind};
-use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, NO_LABELS, RecordAction};
+use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::permit::Allowed;
@@ -164,6 +164,7 @@ impl<'a> Enforcer<'a> {
             let denial = Denial { policies: Vec::new(), reason: DenyReason::PolicyError };
             return Err(RecordDenied::Policy(denial));
         }
+        self.label_minors(permission, resource_type, (belongs, relation), &mut labels)?;
         let action = record_action(permission);
         let record = Record { resource_type, content, labels: &labels };
         let said = self.consented(permission, record, belongs, relation)?;
@@ -204,7 +205,8 @@ impl<'a> Enforcer<'a> {
         resource_type: ResourceType,
         relation: Relation,
     ) -> Option<Arc<Mask>> {
-        match self.advice.recall(record_action(permission), resource_type, relation) {
+        let labels = self.at_best(permission, resource_type, &[relation]);
+        match self.advice.would(record_action(permission), resource_type, relation, &labels) {
             Decision::Allow(allowance) => allowance.mask().cloned(),
             Decision::Deny(_) => None,
         }
@@ -312,7 +314,8 @@ impl<'a> Enforcer<'a> {
     }
 
     fn ask(&self, permission: Permission, resource_type: ResourceType, relations: &[Relation]) -> Decision {
-        self.advice.ask(&self.account, record_action(permission), resource_type, relations, &NO_LABELS)
+        let labels = self.at_best(permission, resource_type, relations);
+        self.advice.ask(&self.account, record_action(permission), resource_type, relations, &labels)
     }
 }
 

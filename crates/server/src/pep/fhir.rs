@@ -10,6 +10,7 @@ mod export;
 mod history;
 mod large;
 mod mask;
+mod minors;
 mod names;
 mod now;
 mod operation;
@@ -22,6 +23,7 @@ mod write;
 
 pub(super) use care::{Looking, Relations};
 pub(super) use consents::{Restrictions, Said};
+pub(super) use minors::Age;
 pub(super) use names::{Picking, encounters, names};
 pub(super) use session::handle;
 pub(super) use upstream::FhirUpstream;

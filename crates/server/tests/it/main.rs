@@ -98,6 +98,8 @@ mod masks;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod minors;
+#[cfg(test)]
 mod mtls;
 #[cfg(test)]
 mod openid_conformance;

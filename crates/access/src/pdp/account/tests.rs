@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::pdp::caller::CallerKind;
+use crate::pdp::decide::NO_LABELS;
 use crate::pdp::policy_set::{Policies, PolicyFile};
 
 const SCHEMA: &str = include_str!("../../../../../policies/schema.cedarschema");

@@ -1,5 +1,5 @@
 //! What one request knows of the patients whose records it is about: who is in its caller's care, by the care table and by
-//! what the upstream says once that was asked; and what they have forbidden.
+//! what the upstream says once that was asked; which are minors; and what they have forbidden.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -9,7 +9,7 @@ use chartgate_protocol::fhir::name::ResourceId;
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_values::{Clock, Timestamp};
 
-use crate::pep::fhir::{FhirUpstream, Looking, Relations, Restrictions};
+use crate::pep::fhir::{Age, FhirUpstream, Looking, Relations, Restrictions};
 
 /// Who is in the caller's care. What was found stays the same for all of a request.
 pub(in crate::pep) struct Care<'a> {
@@ -17,6 +17,7 @@ pub(in crate::pep) struct Care<'a> {
     asking: Asking<'a>,
     found: OnceLock<Arc<Relations>>,
     consents: RwLock<BTreeMap<PatientId, Arc<Restrictions>>>,
+    ages: RwLock<BTreeMap<PatientId, Age>>,
 }
 
 /// Where to ask for more.
@@ -37,7 +38,7 @@ pub(in crate::pep) enum Known {
 
 impl<'a> Care<'a> {
     pub(in crate::pep) fn new(table: Arc<BTreeSet<PatientId>>, asking: Asking<'a>) -> Self {
-        Self { table, asking, found: OnceLock::new(), consents: RwLock::default() }
+        Self { table, asking, found: OnceLock::new(), consents: RwLock::default(), ages: RwLock::default() }
     }
 
     pub(super) fn in_table(&self, patient: &PatientId) -> bool {
@@ -108,6 +109,27 @@ impl<'a> Care<'a> {
         // What was found before stays the same for all of a request.
         for (patient, own) in found {
             known.entry(patient).or_insert(own);
+        }
+    }
+
+    /// Whether records of minors are labelled.
+    pub(super) fn minors_are_labelled(&self) -> bool {
+        self.asking.upstream.labels_minors()
+    }
+
+    /// Which of these patients are minors; `None` if that was not looked at for each of them yet.
+    pub(super) fn ages_of(&self, patients: &BTreeSet<PatientId>) -> Option<Vec<Age>> {
+        let known = self.ages.read().unwrap_or_else(PoisonError::into_inner);
+        patients.iter().map(|patient| known.get(patient).copied()).collect()
+    }
+
+    /// Looks which of these patients are minors.
+    pub(super) async fn look_at_ages(&self, patients: &BTreeSet<PatientId>) {
+        let Asking { upstream, clock, .. } = &self.asking;
+        let found = upstream.ages_of(patients, *clock).await;
+        let mut known = self.ages.write().unwrap_or_else(PoisonError::into_inner);
+        for (patient, age) in found {
+            known.entry(patient).or_insert(age);
         }
     }
 

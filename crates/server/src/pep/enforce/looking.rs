@@ -1,4 +1,5 @@
-//! What decisions depend on besides policies: how a record stands to the caller, and what its patients have forbidden. Where
+//! What decisions depend on besides policies: how a record stands to the caller, whether its
+//! patients are minors, and what they have forbidden. Where
 //! that is not known yet, the decision is left open until it was looked for.
 
 use std::collections::BTreeSet;
@@ -6,22 +7,30 @@ use std::sync::PoisonError;
 
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::caller::CallerKind;
-use chartgate_access::pdp::decide::Decision;
+use chartgate_access::pdp::decide::{Decision, NO_LABELS};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_protocol::fhir::consent::{Act, Asked, Asker, Record, Says};
+use chartgate_protocol::fhir::labels::Labels;
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::smart::scope::Permission;
 
 use super::{Enforcer, Known, RecordDenied, record_action};
-use crate::pep::fhir::Said;
+use crate::pep::fhir::{Age, Said};
+
+/// Of a patient who is a minor.
+const MINOR: &str = "minor";
+/// Of a patient of whom that cannot be told.
+const MINOR_UNKNOWN: &str = "minor:unknown";
 
 /// Patients for whom decisions were left open.
 #[derive(Default)]
 pub(super) struct Open {
     /// Until it is known whether they are in care,
     pub(super) care: BTreeSet<PatientId>,
+    /// which of them are minors,
+    pub(super) ages: BTreeSet<PatientId>,
     /// and what they have forbidden.
     pub(super) consents: BTreeSet<PatientId>,
 }
@@ -37,12 +46,15 @@ impl Enforcer<'_> {
     /// Looks up what decisions since the last look were left open for; then they are taken anew.
     pub(in crate::pep) async fn catch_up(&self) -> Known {
         let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
-        if open.care.is_empty() && open.consents.is_empty() {
+        if open.care.is_empty() && open.ages.is_empty() && open.consents.is_empty() {
             return Known::AsBefore;
         }
         if !open.care.is_empty() {
             // Another entry of the same batch may have looked meanwhile.
             let _: Known = self.care.look_up(&open.care).await;
+        }
+        if !open.ages.is_empty() {
+            self.care.look_at_ages(&open.ages).await;
         }
         if !open.consents.is_empty() {
             self.care.look_at_consents(&open.consents).await;
@@ -50,9 +62,9 @@ impl Enforcer<'_> {
         Known::More
     }
 
-    /// Whether what patients have forbidden is looked at.
-    pub(in crate::pep) fn looks_at_consents(&self) -> bool {
-        self.care.consents_are_looked_at().is_some()
+    /// Whether something about patients is looked at besides who is in care.
+    pub(in crate::pep) fn looks_at_patients(&self) -> bool {
+        self.care.consents_are_looked_at().is_some() || self.care.minors_are_labelled()
     }
 
     /// Looks up what a decision about a record might be left open for of which nothing is known: so that what is not there
@@ -114,6 +126,77 @@ impl Enforcer<'_> {
 
     fn leave_open(&self, note: impl FnOnce(&mut Open)) {
         note(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Adds what the ages of a record's patients are to its labels. No record says so itself, for what a label opens nobody
+    /// is to give to it.
+    ///
+    /// # Errors
+    /// [`RecordDenied::Open`] if they have to be looked at first.
+    pub(super) fn label_minors(
+        &self,
+        permission: Permission,
+        resource_type: ResourceType,
+        (belongs, relation): (&Belongs, Relation),
+        labels: &mut Labels,
+    ) -> Result<(), RecordDenied> {
+        labels.remove(MINOR);
+        labels.remove(MINOR_UNKNOWN);
+        if !self.care.minors_are_labelled() {
+            return Ok(());
+        }
+        let patients = match belongs {
+            Belongs::ToNobody => return Ok(()),
+            Belongs::Unknown => {
+                labels.insert(MINOR_UNKNOWN.to_owned());
+                return Ok(());
+            }
+            Belongs::To(patients) => patients,
+        };
+        let Some(ages) = self.care.ages_of(patients) else {
+            let could = |more: &[&str]| {
+                let labels =
+                    labels.iter().cloned().chain(more.iter().map(|label| (*label).to_owned())).collect();
+                let action = record_action(permission);
+                matches!(self.advice.would(action, resource_type, relation, &labels), Decision::Allow(_))
+            };
+            // What is out of reach whatever their ages are needs no look, and takes no other calls than what is not there.
+            if could(&[]) || could(&[MINOR]) || could(&[MINOR_UNKNOWN]) || could(&[MINOR, MINOR_UNKNOWN]) {
+                self.leave_open(|open| open.ages.extend(patients.iter().cloned()));
+                return Err(RecordDenied::Open);
+            }
+            return Ok(());
+        };
+        if ages.contains(&Age::Minor) {
+            labels.insert(MINOR.to_owned());
+        }
+        // Of a minor and of somebody else: it cannot be told which of the two it is about.
+        if ages.contains(&Age::Unknown) || (ages.contains(&Age::Minor) && ages.contains(&Age::Adult)) {
+            labels.insert(MINOR_UNKNOWN.to_owned());
+        }
+        Ok(())
+    }
+
+    /// The labels that a record of a type can have at best, when policies are asked about the type: none, or where that of a
+    /// minor opens what is closed otherwise, that.
+    pub(super) fn at_best(
+        &self,
+        permission: Permission,
+        resource_type: ResourceType,
+        relations: &[Relation],
+    ) -> Labels {
+        let minor = Labels::from([MINOR.to_owned()]);
+        let action = record_action(permission);
+        let opens = |labels: &Labels| {
+            relations.iter().any(|relation| {
+                let decision = self.advice.would(action, resource_type, *relation, labels);
+                matches!(decision, Decision::Allow(_))
+            })
+        };
+        match self.care.minors_are_labelled() && !opens(&NO_LABELS) && opens(&minor) {
+            true => minor,
+            false => Labels::new(),
+        }
     }
 
     /// What the Consents of a record's patients say; `None` if that is of no account.

@@ -90,8 +90,8 @@ impl Consents {
     }
 }
 
-/// Writes of Consents. They count when this goes, done or given up.
-pub(super) struct Written<'a>(&'a AtomicU64);
+/// Writes of Consents, or of what else is remembered. They count when this goes, done or given up.
+pub(super) struct Written<'a>(pub(super) &'a AtomicU64);
 
 impl Drop for Written<'_> {
     fn drop(&mut self) {

@@ -27,7 +27,8 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use super::care::CareRelations;
 use super::consents::Consents;
 use super::large;
-use crate::config::{CareFrom, ConsentCheck, Route};
+use super::minors::Births;
+use crate::config::{CareFrom, ConsentCheck, MinorLabels, Route};
 use crate::net::client::{Answering, HttpClient};
 use crate::net::credential::{self, Credential};
 use crate::pep::respond::{Refused, UpstreamFault};
@@ -64,6 +65,8 @@ pub(in crate::pep) struct FhirUpstream {
     pub(super) care: CareRelations,
     /// What patients have forbidden.
     pub(super) consents: Consents,
+    /// When patients were born.
+    pub(super) births: Births,
 }
 
 /// A write that was decided on.
@@ -106,7 +109,7 @@ impl FhirUpstream {
     /// If its CA cannot be read, or its address or ours is no base URL.
     pub(in crate::pep) fn new(
         route: &Route,
-        (care, consent): (&CareFrom, &ConsentCheck),
+        (care, consent, minors): (&CareFrom, &ConsentCheck, MinorLabels),
         issuer: &str,
         spools: Arc<Spools>,
     ) -> anyhow::Result<Self> {
@@ -124,6 +127,7 @@ impl FhirUpstream {
             said: Mutex::default(),
             care: CareRelations::new(care.clone()),
             consents: Consents::new(consent.clone()),
+            births: Births::new(minors),
         })
     }
 
@@ -209,8 +213,8 @@ impl FhirUpstream {
             }
             (None, _) => {}
         }
-        let _written =
-            (self.care.writing([&change.interaction]), self.consents.writing([&change.interaction]));
+        let all = || [&change.interaction];
+        let _written = (self.care.writing(all()), self.consents.writing(all()), self.births.writing(all()));
         let answer = self.send(request).await?;
         Ok(permit.withhold(answer))
     }
@@ -245,7 +249,7 @@ impl FhirUpstream {
         }
         headers.insert("prefer", HeaderValue::from_static("return=representation"));
         let all = || permits.iter().map(|(_, permit)| &permit.action().interaction);
-        let _written = (self.care.writing(all()), self.consents.writing(all()));
+        let _written = (self.care.writing(all()), self.consents.writing(all()), self.births.writing(all()));
         let answer = self.send(request).await?;
         if answer.status != StatusCode::OK {
             return Err(NotDone::Refused(answer.status));

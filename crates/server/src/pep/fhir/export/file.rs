@@ -182,17 +182,22 @@ impl Sifting<'_, '_> {
         written.map_err(|error| Refused::Upstream(no_disk(&error)))
     }
 
-    /// Looks at what the patients of several records have forbidden, all at once.
+    /// Looks up what depends on the patients of several records, all at once: which are minors, and what they have forbidden.
     async fn look_ahead(&self, lines: &[Vec<u8>]) {
-        if !self.enforcer.looks_at_consents() {
+        if !self.enforcer.looks_at_patients() {
             return;
         }
-        for resource in lines.iter().filter_map(|line| record_in(line).ok()) {
-            if self.is_wanted(&resource) {
-                let _: Result<_, _> = clear_exported(self.exchange, self.enforcer, &resource).map(drop);
+        // What is asked second can depend on what was found first.
+        for _ in 0..2 {
+            for resource in lines.iter().filter_map(|line| record_in(line).ok()) {
+                if self.is_wanted(&resource) {
+                    let _: Result<_, _> = clear_exported(self.exchange, self.enforcer, &resource).map(drop);
+                }
+            }
+            if self.enforcer.catch_up().await == Known::AsBefore {
+                return;
             }
         }
-        let _: Known = self.enforcer.catch_up().await;
     }
 
     /// Decides on one record. A line that is none makes the whole file useless: nobody can tell what it was.

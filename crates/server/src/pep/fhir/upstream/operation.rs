@@ -45,7 +45,8 @@ impl FhirUpstream {
         permit: Permit<Call>,
     ) -> Result<Withheld<Answer>, UpstreamFault> {
         // What an operation writes, it alone knows.
-        let _written = (self.care.writing_anything(), self.consents.writing_anything());
+        let _written =
+            (self.care.writing_anything(), self.consents.writing_anything(), self.births.writing_anything());
         let answer = self.operated(permit.action()).await?;
         Ok(permit.withhold(answer))
     }

@@ -14,14 +14,21 @@ use super::{AuditIndex, Place};
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// So many records are added at once.
 const AT_ONCE: u64 = 16_384;
+/// A log that grows by more than this between two looks is that of a busy machine.
+const BUSY: u64 = 2_000;
+/// So many records are added between two looks at a busy machine: what they cost would be taken from requests.
+const PACE: u64 = 1_000;
 
 /// Brings new records into the index until `stopped` closes; `covered` tells how far it is. It yields to whatever answers
-/// requests: where the machine is busy, the index lags.
+/// requests: where the machine is busy, the index lags, and searches read from the log what it does not cover.
 pub(crate) fn follow(place: &Place, reader: &Reader, covered: &Arc<AtomicU64>, stopped: &mpsc::Receiver<()>) {
     let _ = rustix::process::setpriority_process(None, 19);
-    let mut index = None;
+    let (mut index, mut known) = (None, None);
     loop {
-        match catch_up(&mut index, place, reader, covered, stopped) {
+        let size = reader.checkpoint().map_or(0, |checkpoint| checkpoint.size());
+        let is_busy = known.replace(size).is_some_and(|known| size.saturating_sub(known) > BUSY);
+        let most = if is_busy { PACE } else { u64::MAX };
+        match catch_up(&mut index, place, reader, (covered, most), stopped) {
             Ok(()) => {}
             Err(error) if is_damaged(&error) => {
                 tracing::warn!(%error, "the audit index is made anew");
@@ -41,7 +48,7 @@ fn catch_up(
     open: &mut Option<AuditIndex>,
     place: &Place,
     reader: &Reader,
-    covered: &AtomicU64,
+    (covered, most): (&AtomicU64, u64),
     stopped: &mpsc::Receiver<()>,
 ) -> rusqlite::Result<()> {
     let index = match open {
@@ -56,12 +63,14 @@ fn catch_up(
             open.insert(opened)
         }
     };
+    let mut left = most;
     loop {
         let first = index.next()?;
         covered.store(first, Ordering::Relaxed);
         // What is under no checkpoint yet may still become something else: searches read it from the log.
         let Ok(size) = reader.checkpoint().map(|checkpoint| checkpoint.size()) else { return Ok(()) };
-        let end = size.min(first.saturating_add(AT_ONCE));
+        let end = size.min(first.saturating_add(AT_ONCE.min(left)));
+        left = left.saturating_sub(end.saturating_sub(first));
         if first >= end || matches!(stopped.try_recv(), Err(mpsc::TryRecvError::Disconnected)) {
             return Ok(());
         }

@@ -1,13 +1,11 @@
 //! Who saw a patient's record, and what one person did.
 
-use std::collections::BTreeMap;
-
 use chartgate_audit::reader::Filter;
 use chartgate_audit::record::Event;
 use chartgate_values::Phi;
 
 use super::Source;
-use super::table::{Column, Report, Section, headings};
+use super::table::{Column, Report, Section, Tally, headings};
 
 /// Who saw this patient's record, or tried to.
 pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<Report> {
@@ -36,15 +34,14 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
         Column::Why,
     ];
     let columns = source.columns(&usual);
-    let mut people: BTreeMap<String, u64> = BTreeMap::new();
+    let mut people = Tally::default();
     for entry in &found {
         let who = format!(
             "{}, {}",
             Column::Who.of(entry, &source.with.time_zone),
             Column::Outcome.of(entry, &source.with.time_zone)
         );
-        let count = people.entry(who).or_default();
-        *count = count.saturating_add(1);
+        people.add(who);
     }
     Ok(Report {
         title: format!("Accesses to the record of patient {patient}"),
@@ -54,7 +51,7 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
             .to_owned(),
         facts: vec![("Patient".to_owned(), patient.to_owned())],
         sections: vec![
-            Section::of_counts("By person", "Who, and with what outcome", people),
+            Section::of_counts("By person", "Who, and with what outcome", people.into_counts()),
             Section {
                 heading: "Accesses".to_owned(),
                 columns: headings(&columns, &source.with.time_zone),
@@ -89,19 +86,18 @@ pub(super) fn of_user(source: &Source<'_>, user: &str) -> anyhow::Result<Report>
         Column::From,
     ];
     let columns = source.columns(&usual);
-    let mut acts: BTreeMap<String, u64> = BTreeMap::new();
+    let mut acts = Tally::default();
     for entry in &found {
         let act =
             format!("{}, {}", entry.record.event.as_str(), Column::Outcome.of(entry, &source.with.time_zone));
-        let count = acts.entry(act).or_default();
-        *count = count.saturating_add(1);
+        acts.add(act);
     }
     Ok(Report {
         title: format!("What {user} did"),
         about: "Every sign-in, token and access of this person, and every attempt in their name.".to_owned(),
         facts: vec![("Person".to_owned(), user.to_owned())],
         sections: vec![
-            Section::of_counts("By kind of act", "Act, and outcome", acts),
+            Section::of_counts("By kind of act", "Act, and outcome", acts.into_counts()),
             Section {
                 heading: "Acts".to_owned(),
                 columns: headings(&columns, &source.with.time_zone),

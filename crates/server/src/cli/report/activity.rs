@@ -1,38 +1,10 @@
 //! Information system activity review. 45 CFR 164.308(a)(1)(ii)(D).
 
-use std::collections::BTreeMap;
-
 use chartgate_audit::reader::{Entry, Filter};
 use chartgate_audit::record::{ActorKind, Event, Outcome};
 
 use super::Source;
-use super::table::{Column, Report, Section, headings};
-
-/// How many names a table of counts has.
-const MOST: usize = 25;
-
-/// Counts by name.
-#[derive(Default)]
-struct Tally(BTreeMap<String, u64>);
-
-impl Tally {
-    fn add(&mut self, name: String) {
-        let count = self.0.entry(name).or_default();
-        *count = count.saturating_add(1);
-    }
-
-    /// The largest of them, and how many there are.
-    fn largest(self, heading: &str, what: &str) -> Section {
-        let mut all: Vec<_> = self.0.into_iter().collect();
-        all.sort_by(|(_, many), (_, more)| more.cmp(many));
-        let heading = match all.len() {
-            more if more > MOST => format!("{heading}: the {MOST} largest of {more}"),
-            _ => heading.to_owned(),
-        };
-        all.truncate(MOST);
-        Section::of_counts(&heading, what, all)
-    }
-}
+use super::table::{Column, Report, Section, Tally, headings};
 
 pub(super) fn all(source: &Source<'_>) -> anyhow::Result<Report> {
     let zone = &source.with.time_zone;
@@ -79,12 +51,12 @@ pub(super) fn all(source: &Source<'_>) -> anyhow::Result<Report> {
             .to_owned(),
         facts: vec![("Records".to_owned(), found.len().to_string())],
         sections: vec![
-            Section::of_counts_in_order("Requests by day", "Day", by_day.0),
+            Section::of_counts_in_order("Requests by day", "Day", by_day.into_counts()),
             by_person.largest("Accesses by person", "Person"),
             by_patient.largest("Accesses by patient", "Patient"),
             denied.largest("Refused or failed, by reason", "Reason"),
             failed.largest("Failed sign-ins", "Who, and from where"),
-            Section::of_counts("All records", "Kind of act", counts.0),
+            Section::of_counts("All records", "Kind of act", counts.into_counts()),
             Section {
                 heading: "Administration".to_owned(),
                 columns: headings(&columns, &source.with.time_zone),

@@ -1,5 +1,7 @@
 //! What a report is, whatever it is about: facts, and tables of records or of counts.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chartgate_audit::reader::Entry;
@@ -94,6 +96,37 @@ impl Section {
             bars: true,
             ..Self::default()
         }
+    }
+}
+
+/// How many names a table of counts has.
+const MOST: usize = 25;
+
+/// Counts by name.
+#[derive(Default)]
+pub(super) struct Tally(BTreeMap<String, u64>);
+
+impl Tally {
+    pub(super) fn add(&mut self, name: String) {
+        let count = self.0.entry(name).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// The largest of them, and how many there are.
+    pub(super) fn largest(self, heading: &str, what: &str) -> Section {
+        let mut all: Vec<_> = self.0.into_iter().collect();
+        all.sort_by(|(_, many), (_, more)| more.cmp(many));
+        let heading = match all.len() {
+            more if more > MOST => format!("{heading}: the {MOST} largest of {more}"),
+            _ => heading.to_owned(),
+        };
+        all.truncate(MOST);
+        Section::of_counts(&heading, what, all)
+    }
+
+    /// All of them, by name.
+    pub(super) fn into_counts(self) -> BTreeMap<String, u64> {
+        self.0
     }
 }
 

@@ -1,9 +1,8 @@
-//! Condenses HL7's `profiles-types.json` and `profiles-resources.json` of FHIR R4 into the table that `fhir::elements`
-//! reads:
+//! Condenses HL7's definitions of types into the table that `fhir::elements` reads, for one version of FHIR:
 //!
 //! ```text
-//! cargo run -p chartgate-protocol --example condense_elements -- profiles-types.json profiles-resources.json \
-//!     > crates/protocol/src/fhir/elements.tsv
+//! cargo run -p chartgate-protocol --example condense_elements -- 5.0.0 package/StructureDefinition-*.json \
+//!     > crates/protocol/src/fhir/definitions/r5/elements.tsv
 //! ```
 //!
 //! A line is a resource type, a data type or a part of one (`Observation.component`), and its elements, each with its
@@ -14,19 +13,10 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use anyhow::Context as _;
 use serde::Deserialize;
-use serde_json::Value;
 
-#[derive(Deserialize)]
-struct Bundle {
-    entry: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    resource: Value,
-}
+#[path = "condense/reading.rs"]
+mod reading;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,20 +53,15 @@ struct Type {
 
 fn main() -> anyhow::Result<()> {
     let mut table: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-    for path in std::env::args().skip(1) {
-        let bundle: Bundle = serde_json::from_slice(&std::fs::read(&path).context(path)?)?;
-        for resource in bundle.entry.into_iter().map(|entry| entry.resource) {
-            if resource.get("resourceType").and_then(Value::as_str) != Some("StructureDefinition") {
-                continue;
-            }
-            let definition: Definition = serde_json::from_value(resource)?;
-            let is_plain = definition.derivation == "specialization" && definition.fhir_version == "4.0.1";
-            let is_wanted = matches!(definition.kind.as_str(), "complex-type" | "resource")
-                && !OF_NOBODY.contains(&definition.r#type.as_str());
-            let Some(snapshot) = definition.snapshot.filter(|_| is_plain && is_wanted) else { continue };
-            for element in snapshot.element {
-                add(&mut table, &element);
-            }
+    let (version, definitions) = reading::definitions("StructureDefinition")?;
+    for definition in definitions {
+        let definition: Definition = serde_json::from_value(definition)?;
+        let is_plain = definition.derivation == "specialization" && definition.fhir_version == version;
+        let is_wanted = matches!(definition.kind.as_str(), "complex-type" | "resource")
+            && !OF_NOBODY.contains(&definition.r#type.as_str());
+        let Some(snapshot) = definition.snapshot.filter(|_| is_plain && is_wanted) else { continue };
+        for element in snapshot.element {
+            add(&mut table, &element);
         }
     }
     let mut out = std::io::stdout().lock();
@@ -96,7 +81,7 @@ fn add(table: &mut BTreeMap<String, Vec<(String, String)>>, element: &Element) {
     }
     let own = table.entry(part.to_owned()).or_default();
     if let Some(other) = &element.content_reference {
-        own.push((name.to_owned(), other.trim_start_matches('#').to_owned()));
+        own.push((name.to_owned(), other.rsplit('#').next().unwrap_or_default().to_owned()));
         return;
     }
     match name.strip_suffix("[x]") {
@@ -124,19 +109,24 @@ fn capital(name: &str) -> String {
 }
 
 /// What is about FHIR itself, and what is abstract.
-const OF_NOBODY: [&str; 35] = [
+const OF_NOBODY: [&str; 44] = [
     "ActivityDefinition",
+    "ActorDefinition",
+    "ArtifactAssessment",
     "Bundle",
+    "CanonicalResource",
     "CapabilityStatement",
     "ChargeItemDefinition",
     "CodeSystem",
     "CompartmentDefinition",
     "ConceptMap",
+    "ConditionDefinition",
     "DomainResource",
     "EffectEvidenceSynthesis",
     "ElementDefinition",
     "EventDefinition",
     "Evidence",
+    "EvidenceReport",
     "EvidenceVariable",
     "ExampleScenario",
     "GraphDefinition",
@@ -144,11 +134,13 @@ const OF_NOBODY: [&str; 35] = [
     "Library",
     "Measure",
     "MessageDefinition",
+    "MetadataResource",
     "NamingSystem",
     "OperationDefinition",
     "Parameters",
     "PlanDefinition",
     "Questionnaire",
+    "Requirements",
     "ResearchDefinition",
     "ResearchElementDefinition",
     "Resource",
@@ -156,7 +148,9 @@ const OF_NOBODY: [&str; 35] = [
     "SearchParameter",
     "StructureDefinition",
     "StructureMap",
+    "SubscriptionTopic",
     "TerminologyCapabilities",
+    "TestPlan",
     "TestReport",
     "TestScript",
     "ValueSet",

@@ -1,34 +1,28 @@
-//! Condenses HL7's `search-parameters.json` of FHIR R4 into the table that `fhir::r4` reads:
+//! Condenses HL7's search parameters into the table that `fhir::parameters` reads, for one version of FHIR:
 //!
 //! ```text
-//! cargo run -p chartgate-protocol --example condense_search_parameters -- search-parameters.json \
-//!     > crates/protocol/src/fhir/r4.tsv
+//! cargo run -p chartgate-protocol --example condense_search_parameters -- 5.0.0 package/SearchParameter-*.json \
+//!     > crates/protocol/src/fhir/definitions/r5/search_parameters.tsv
 //! ```
 //!
 //! A line is a type, a parameter, its kind, and for references the types that it may point to (`*` for any). A
 //! type without parameters of its own is a line by itself. Left out are composite and special parameters, which
-//! are not offered, parameters of all resources, which the code names, and whatever is not of version 4.0.1.
+//! are not offered, parameters of all resources, which the code names, and whatever is not of this version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
-use anyhow::Context as _;
 use serde::Deserialize;
 
-#[derive(Deserialize)]
-struct Bundle {
-    entry: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    resource: SearchParameter,
-}
+#[path = "condense/reading.rs"]
+mod reading;
 
 #[derive(Deserialize)]
 struct SearchParameter {
+    #[serde(default)]
     version: String,
     code: String,
+    #[serde(default)]
     base: Vec<String>,
     #[serde(rename = "type")]
     kind: String,
@@ -37,10 +31,10 @@ struct SearchParameter {
 }
 
 fn main() -> anyhow::Result<()> {
-    let path = std::env::args().nth(1).context("name the file `search-parameters.json` of FHIR R4")?;
-    let bundle: Bundle = serde_json::from_slice(&std::fs::read(path)?)?;
-    let parameters: Vec<_> =
-        bundle.entry.into_iter().map(|entry| entry.resource).filter(|p| p.version == "4.0.1").collect();
+    let (version, definitions) = reading::definitions("SearchParameter")?;
+    let mut parameters: Vec<SearchParameter> =
+        definitions.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
+    parameters.retain(|parameter| parameter.version == version);
 
     let mut types: BTreeMap<&str, BTreeMap<&str, String>> = BTreeMap::new();
     for parameter in &parameters {
@@ -74,4 +68,4 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// What no resource is of by itself.
-const ABSTRACT: [&str; 2] = ["DomainResource", "Resource"];
+const ABSTRACT: [&str; 4] = ["CanonicalResource", "DomainResource", "MetadataResource", "Resource"];

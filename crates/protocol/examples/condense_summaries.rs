@@ -1,8 +1,8 @@
-//! Condenses HL7's `profiles-resources.json` of FHIR R4 into the table that `fhir::shape` reads:
+//! Condenses HL7's definitions of resources into the table that `fhir::shape` reads, for one version of FHIR:
 //!
 //! ```text
-//! cargo run -p chartgate-protocol --example condense_summaries -- profiles-resources.json \
-//!     > crates/protocol/src/fhir/summaries.tsv
+//! cargo run -p chartgate-protocol --example condense_summaries -- 5.0.0 package/StructureDefinition-*.json \
+//!     > crates/protocol/src/fhir/definitions/r5/summaries.tsv
 //! ```
 //!
 //! A line is a resource type and its elements, those of a choice by the choice's name. Behind the name stands `!` where the
@@ -11,29 +11,23 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use anyhow::Context as _;
 use serde::Deserialize;
-use serde_json::Value;
 
-#[derive(Deserialize)]
-struct Bundle {
-    entry: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    resource: Value,
-}
+#[path = "condense/reading.rs"]
+mod reading;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Definition {
+    #[serde(default)]
     fhir_version: String,
     r#type: String,
     kind: String,
     #[serde(default)]
     derivation: String,
-    snapshot: Snapshot,
+    #[serde(default, rename = "abstract")]
+    is_abstract: bool,
+    snapshot: Option<Snapshot>,
 }
 
 #[derive(Deserialize)]
@@ -54,19 +48,17 @@ struct Element {
 }
 
 fn main() -> anyhow::Result<()> {
-    let path = std::env::args().nth(1).context("name the file `profiles-resources.json` of FHIR R4")?;
-    let bundle: Bundle = serde_json::from_slice(&std::fs::read(path)?)?;
+    let (version, definitions) = reading::definitions("StructureDefinition")?;
     let mut lines = BTreeMap::new();
-    for Entry { resource } in bundle.entry {
-        if resource.get("resourceType").and_then(Value::as_str) != Some("StructureDefinition") {
-            continue;
-        }
-        let definition: Definition = serde_json::from_value(resource)?;
-        if (definition.fhir_version.as_str(), definition.kind.as_str()) != ("4.0.1", "resource")
+    for definition in definitions {
+        let definition: Definition = serde_json::from_value(definition)?;
+        if (definition.fhir_version.as_str(), definition.kind.as_str()) != (version.as_str(), "resource")
             || definition.derivation != "specialization"
+            || definition.is_abstract
         {
             continue;
         }
+        let Some(snapshot) = definition.snapshot else { continue };
         let column = |element: &Element| {
             let (_, name) = element.path.split_once('.').filter(|(_, name)| !name.contains('.'))?;
             let name = name.trim_end_matches("[x]");
@@ -74,7 +66,7 @@ fn main() -> anyhow::Result<()> {
             let summary = if element.is_summary { "+" } else { "" };
             Some(format!("{name}{needed}{summary}"))
         };
-        let columns: Vec<_> = definition.snapshot.element.iter().filter_map(column).collect();
+        let columns: Vec<_> = snapshot.element.iter().filter_map(column).collect();
         lines.insert(definition.r#type, columns.join(" "));
     }
     let mut out = std::io::stdout().lock();

@@ -133,9 +133,10 @@ impl Gateway {
         let mut gates = Vec::new();
         for (index, route) in routes.iter().enumerate() {
             let upstream = match &route.kind {
-                RouteKind::Fhir { care, consent, minors, .. } => {
-                    let asked = (care, consent, *minors);
-                    Upstream::Fhir(Box::new(FhirUpstream::new(route, asked, &issuer, Arc::clone(&spools))?))
+                RouteKind::Fhir { version, care, consent, minors, .. } => {
+                    let asked = (&**care, consent, *minors);
+                    let spools = Arc::clone(&spools);
+                    Upstream::Fhir(Box::new(FhirUpstream::new(route, *version, asked, &issuer, spools)?))
                 }
                 RouteKind::Http { allow } => Upstream::Http(HttpUpstream::new(route, allow)?),
             };

@@ -3,17 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::version::FhirVersion;
+
 /// The base URL of a FHIR service, without a slash at its end.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BaseUrl(String);
 
-/// The two names of one service: what clients call it, and what the upstream calls itself.
+/// The two names of one service: what clients call it, and what the upstream calls itself; and which FHIR it speaks.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BaseUrls {
     /// What clients see.
     pub public: BaseUrl,
     /// What we call; it leaves no answer.
     pub upstream: BaseUrl,
+    /// The version of FHIR of its resources.
+    pub version: FhirVersion,
 }
 
 /// The text is no base URL.

@@ -15,6 +15,7 @@ use super::outcome::IssueType;
 use super::reference::Reference;
 use super::refusal::Refusal;
 use super::resource::MAX_DEPTH;
+use super::version::FhirVersion;
 use super::write::Pending;
 use crate::json::{JsonError, Object, WrongType};
 
@@ -166,11 +167,12 @@ impl<'a> Entry<'a> {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn interaction(&self) -> Result<Interaction, Refusal> {
+    pub fn interaction(&self, version: FhirVersion) -> Result<Interaction, Refusal> {
         let (path, query) = self.url.split_once('?').unwrap_or((&self.url, ""));
         // Relative to the base, and to nothing else: an absolute one, or one with steps in it, is no path of ours.
         let path = format!("/{path}");
         Interaction::parse(&Request {
+            version,
             method: &self.method,
             path: &path,
             query,

@@ -76,7 +76,7 @@ fn collect(value: &Node<'_>, bases: &BaseUrls, found: &mut BTreeSet<ResourceId>)
 #[must_use]
 pub fn search_for_pointers(binary: &ResourceId, bases: &BaseUrls) -> String {
     let mut form = Form::default();
-    let BaseUrls { public, upstream } = bases;
+    let BaseUrls { public, upstream, .. } = bases;
     form.push("location", &format!("Binary/{binary},{public}/Binary/{binary},{upstream}/Binary/{binary}"));
     form.push("_count", &MOST_POINTERS.to_string());
     form.behind(&format!("/{}", ResourceType::DOCUMENT_REFERENCE))
@@ -108,10 +108,15 @@ pub fn content_of(binary: &Resource<'_>) -> Result<Content, BadAnswer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fhir::version::FhirVersion;
     use crate::json::parse;
 
     fn bases() -> BaseUrls {
-        BaseUrls { public: "https://g/fhir".parse().unwrap(), upstream: "http://u/r4".parse().unwrap() }
+        BaseUrls {
+            public: "https://g/fhir".parse().unwrap(),
+            upstream: "http://u/r4".parse().unwrap(),
+            version: FhirVersion::R4,
+        }
     }
 
     #[test]

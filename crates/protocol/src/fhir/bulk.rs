@@ -11,6 +11,7 @@ use super::name::{ResourceId, ResourceType};
 use super::refusal::{Refusal, Unsupported};
 use super::resource::{BadAnswer, MAX_DEPTH};
 use super::search::{SearchError, ShownName, read_date};
+use super::version::FhirVersion;
 use crate::form::Form;
 use crate::json::Object;
 
@@ -57,6 +58,8 @@ pub struct ExportQuery {
 /// A request as far as it matters here.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
+    /// Which FHIR is spoken.
+    pub version: FhirVersion,
     /// The method.
     pub method: &'a str,
     /// What follows the base in the path, undecoded.
@@ -97,15 +100,15 @@ impl BulkRequest {
         match (request.method, place) {
             ("GET", Place::KickOff(of)) => {
                 is_asynchronous(request)?;
-                let query = ExportQuery::parse(&Form::parse_repeating(request.query)?)?;
+                let query = ExportQuery::parse(request.version, &Form::parse_repeating(request.query)?)?;
                 Ok(Self::KickOff(of?, query))
             }
             ("POST", Place::KickOff(of)) => {
                 is_asynchronous(request)?;
-                content::is_fhir_json(request.content_type)?;
+                content::is_fhir_json(request.content_type, request.version)?;
                 nothing_asked()?;
                 let form = parameters(request.body).ok_or(UnsupportedMediaType)?;
-                Ok(Self::KickOff(of?, ExportQuery::parse(&form)?))
+                Ok(Self::KickOff(of?, ExportQuery::parse(request.version, &form)?))
             }
             (_, Place::KickOff(_)) => Err(Refusal::Method { allow: "GET, POST" }),
             ("GET", Place::Job(id)) => nothing_asked().map(|()| Self::Status(id)),
@@ -119,7 +122,7 @@ impl BulkRequest {
 
 /// export.html#headers: an export is asynchronous, and the client has to say that it knows.
 fn is_asynchronous(request: &Request<'_>) -> Result<(), Refusal> {
-    content::acceptable(request.accept, None)?;
+    content::acceptable(request.accept, None, request.version)?;
     let mut preferences = request.prefer.iter().flat_map(|header| header.split([',', ';']));
     match preferences.any(|one| one.trim().eq_ignore_ascii_case("respond-async")) {
         true => Ok(()),
@@ -179,7 +182,7 @@ impl ExportQuery {
     ///
     /// # Errors
     /// [`SearchError`], by the first parameter that is refused.
-    pub fn parse(query: &Form) -> Result<Self, SearchError> {
+    pub fn parse(version: FhirVersion, query: &Form) -> Result<Self, SearchError> {
         let mut asked = Self::default();
         let mut format = None;
         for (name, value) in query.iter() {
@@ -202,7 +205,7 @@ impl ExportQuery {
                 }
                 "_type" => {
                     for text in value.split(',') {
-                        let one = text.parse().map_err(|_| SearchError::Value(shown()))?;
+                        let one = ResourceType::of(version, text).map_err(|_| SearchError::Value(shown()))?;
                         if !asked.types.contains(&one) {
                             asked.types.push(one);
                         }

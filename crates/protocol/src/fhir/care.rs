@@ -14,6 +14,7 @@ use super::base::BaseUrls;
 use super::name::{ResourceId, ResourceType};
 use super::period::{Date, Period};
 use super::reference::{Reference, Target};
+use super::version::FhirVersion;
 use crate::json::Node;
 
 /// What relations of care are made from.
@@ -32,6 +33,8 @@ pub enum Source {
 pub struct Margins {
     /// After the end of an Encounter.
     pub after_encounter: Duration,
+    /// After the start of an Encounter of which no end is said.
+    pub open_encounter: Duration,
     /// Before the start of an Appointment, and after its end.
     pub around_appointment: Duration,
 }
@@ -60,7 +63,23 @@ impl Source {
     }
 
     /// The states of an Encounter that is going on.
-    pub const UNDER_WAY: [&'static str; 4] = ["arrived", "triaged", "in-progress", "onleave"];
+    #[must_use]
+    pub fn under_way(version: FhirVersion) -> &'static [&'static str] {
+        match version {
+            FhirVersion::R4 | FhirVersion::R4B => &["arrived", "triaged", "in-progress", "onleave"],
+            FhirVersion::R5 => &["in-progress", "on-hold"],
+        }
+    }
+
+    /// The states of an Encounter that is over, as far as somebody was there.
+    #[must_use]
+    pub fn over(version: FhirVersion) -> &'static [&'static str] {
+        match version {
+            FhirVersion::R4 | FhirVersion::R4B => &["finished"],
+            FhirVersion::R5 => &["completed", "discharged"],
+        }
+    }
+
     /// The states of an Appointment that was agreed on.
     pub const AGREED: [&'static str; 4] = ["booked", "arrived", "checked-in", "fulfilled"];
 
@@ -78,7 +97,7 @@ impl Source {
         }
         let (carers, patients) = match self {
             Self::CareTeam => care_team(resource, now, bases)?,
-            Self::Encounter => encounter(resource, margins.after_encounter, now, bases)?,
+            Self::Encounter => encounter(resource, margins, now, bases)?,
             Self::Appointment => appointment(resource, margins.around_appointment, now, bases)?,
         };
         (!carers.is_empty() && !patients.is_empty()).then_some(Proven { carers, patients })
@@ -107,22 +126,42 @@ type Sides = (BTreeSet<Reference>, BTreeSet<ResourceId>);
 fn care_team(team: &Node<'_>, now: Timestamp, bases: &BaseUrls) -> Option<Sides> {
     let in_force = text(team, "status") == Some("active") && covers(team, Duration::ZERO, now);
     let subject = in_force.then(|| patient(team.get("subject")?, bases)).flatten()?;
-    let taking_part = participants(team).filter(|part| covers(part, Duration::ZERO, now));
+    let taking_part = participants(team).filter(|part| match bases.version {
+        FhirVersion::R4 | FhirVersion::R4B => covers(part, Duration::ZERO, now),
+        // A timing says when they come, and not whether they take part now.
+        FhirVersion::R5 => {
+            part.get("coverageTiming").is_none()
+                && Period::read(part.get("coveragePeriod")).is_ok_and(|own| own.covers(now, Duration::ZERO))
+        }
+    });
     let carers = taking_part.filter_map(|part| carer(part.get("member")?, bases)).collect();
     Some((carers, BTreeSet::from([subject])))
 }
 
-fn encounter(visit: &Node<'_>, after: Duration, now: Timestamp, bases: &BaseUrls) -> Option<Sides> {
+fn encounter(visit: &Node<'_>, margins: Margins, now: Timestamp, bases: &BaseUrls) -> Option<Sides> {
+    let (when, who) = match bases.version {
+        FhirVersion::R4 | FhirVersion::R4B => ("period", "individual"),
+        FhirVersion::R5 => ("actualPeriod", "actor"),
+    };
+    let after = margins.after_encounter;
     let status = text(visit, "status")?;
-    let ended = Period::read(visit.get("period")).ok()?.end;
-    // One that ended says when.
-    let in_force = Source::UNDER_WAY.contains(&status) || (status == "finished" && ended.is_some());
-    if !in_force || !covers(visit, after, now) {
+    let period = Period::read(visit.get(when)).ok()?;
+    let in_force = match &period.end {
+        Some(_) => [Source::under_way(bases.version), Source::over(bases.version)].concat().contains(&status),
+        // One that ended says when; one that was begun and forgotten is no care for ever.
+        None => {
+            let last_said = || Date::read(visit.get("meta")?.get("lastUpdated")).ok().flatten();
+            let since = period.start.or_else(last_said)?;
+            Source::under_way(bases.version).contains(&status)
+                && now <= since.latest.plus(margins.open_encounter)
+        }
+    };
+    if !in_force || !period.covers(now, after) {
         return None;
     }
     let subject = patient(visit.get("subject")?, bases)?;
     let taking_part = participants(visit).filter(|part| covers(part, after, now));
-    let carers = taking_part.filter_map(|part| carer(part.get("individual")?, bases)).collect();
+    let carers = taking_part.filter_map(|part| carer(part.get(who)?, bases)).collect();
     Some((carers, BTreeSet::from([subject])))
 }
 
@@ -133,7 +172,10 @@ fn appointment(meeting: &Node<'_>, around: Duration, now: Timestamp, bases: &Bas
     if !Source::AGREED.contains(&text(meeting, "status")?) || !is_near {
         return None;
     }
-    let coming = || participants(meeting).filter(|part| text(part, "status") == Some("accepted"));
+    // valueset-participantrequired.html: who is to be told of it takes no part.
+    let is_told = |part: &Node<'_>| text(part, "required") == Some("information-only");
+    let coming =
+        || participants(meeting).filter(|part| text(part, "status") == Some("accepted") && !is_told(part));
     let carers = coming().filter_map(|part| carer(part.get("actor")?, bases)).collect();
     // Whom it is about need not have answered; who has declined does not come.
     let expected = participants(meeting)

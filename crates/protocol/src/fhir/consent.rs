@@ -9,6 +9,7 @@ use super::base::BaseUrls;
 use super::name::{ResourceId, ResourceType};
 use super::reference::{Reference, Target};
 use super::resource::Resource;
+use super::version::FhirVersion;
 use crate::json::Node;
 
 mod condition;
@@ -62,7 +63,11 @@ impl Directive {
         if resource.reference().resource_type.as_str() != "Consent" {
             return None;
         }
-        let patient = match value.get("patient").and_then(|patient| patient.get("reference")?.as_str()) {
+        let whose = match bases.version {
+            FhirVersion::R4 | FhirVersion::R4B => "patient",
+            FhirVersion::R5 => "subject",
+        };
+        let patient = match value.get(whose).and_then(|patient| patient.get("reference")?.as_str()) {
             Some(text) => match Target::of(text, bases) {
                 Target::Record(record) if record.resource_type == ResourceType::PATIENT => {
                     Whose::Patient(record.id)
@@ -73,14 +78,27 @@ impl Directive {
         };
         let is_altered = value.get("modifierExtension").is_some() || value.get("implicitRules").is_some();
         let status = value.get("status").and_then(Node::as_str);
-        let content = match (status, scope(value.get("scope"))) {
+        let scope = match bases.version {
+            FhirVersion::R4 | FhirVersion::R4B => scope(value.get("scope")),
+            FhirVersion::R5 => scope_of_categories(value.get("category")),
+        };
+        let content = match (status, scope) {
             _ if is_altered => Content::NotUnderstood,
-            (Some("draft" | "proposed" | "rejected" | "inactive" | "entered-in-error"), _) => return None,
-            (_, Scope::Another) => return None,
-            (Some("active"), Scope::Privacy) => {
-                let rule = value.get("provision").map(|rule| Rule::read(rule, bases));
-                Content::Understood(base(value), rule)
+            (Some("draft" | "proposed" | "rejected" | "inactive" | "not-done" | "entered-in-error"), _) => {
+                return None;
             }
+            (_, Scope::Another) => return None,
+            (Some("active"), Scope::Privacy) => match bases.version {
+                FhirVersion::R4 | FhirVersion::R4B => {
+                    let rule = value.get("provision").map(|rule| Rule::read(rule, bases));
+                    Content::Understood(base(value), rule)
+                }
+                // Without a decision nobody knows what its provisions are exceptions to.
+                FhirVersion::R5 => match Rule::of_decision(value, bases) {
+                    Some(rule) => Content::Understood(Says::Nothing, Some(rule)),
+                    None => Content::NotUnderstood,
+                },
+            },
             (_, Scope::Privacy | Scope::Unknown) => Content::NotUnderstood,
         };
         Some(Self { reference: resource.reference().clone(), patient, content })
@@ -131,6 +149,14 @@ fn scope(scope: Option<&Node<'_>>) -> Scope {
     } else {
         Scope::Unknown
     }
+}
+
+/// R5 has no scope. A Consent of which no category says that it is of another kind is taken for one about privacy.
+fn scope_of_categories(categories: Option<&Node<'_>>) -> Scope {
+    let categories = categories.and_then(Node::as_array).unwrap_or_default();
+    let mut said = categories.iter().map(|category| scope(Some(category))).peekable();
+    let is_another = said.peek().is_some() && said.all(|scope| matches!(scope, Scope::Another));
+    if is_another { Scope::Another } else { Scope::Privacy }
 }
 
 const SCOPES: &str = "http://terminology.hl7.org/CodeSystem/consentscope";

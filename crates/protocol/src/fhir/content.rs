@@ -1,8 +1,10 @@
 //! Formats: JSON alone comes in and goes out. HL7 FHIR 4.0.1, http.html#mime-type, RFC 9110 sections 8.3 and 12.5.1.
 
-/// The client wants another format than JSON, or another version of FHIR than R4.
+use super::version::FhirVersion;
+
+/// The client wants another format than JSON, or another version of FHIR than the one that is spoken there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("only application/fhir+json of FHIR 4.0 is offered")]
+#[error("only application/fhir+json in the version of FHIR that is spoken here is offered")]
 pub struct NotAcceptable;
 
 /// The body is of another format than the one that is read there.
@@ -14,7 +16,12 @@ pub struct UnsupportedMediaType;
 ///
 /// # Errors
 /// [`NotAcceptable`].
-pub fn acceptable(accept: Option<&str>, format: Option<&str>) -> Result<(), NotAcceptable> {
+pub fn acceptable(
+    accept: Option<&str>,
+    format: Option<&str>,
+    version: FhirVersion,
+) -> Result<(), NotAcceptable> {
+    let is_offered = |range: &str| is_offered(range, version);
     let offered = match (format, accept) {
         (Some(format), _) => {
             let name = format.split(';').next().unwrap_or(format).trim_end();
@@ -41,10 +48,14 @@ pub enum Wanted {
 ///
 /// # Errors
 /// [`NotAcceptable`], where it names nothing but other forms of the resource.
-pub fn wanted_of_binary(accept: Option<&str>, format: Option<&str>) -> Result<Wanted, NotAcceptable> {
+pub fn wanted_of_binary(
+    accept: Option<&str>,
+    format: Option<&str>,
+    version: FhirVersion,
+) -> Result<Wanted, NotAcceptable> {
     let Some(accept) = accept.filter(|accept| format.is_none() && !accept.trim().is_empty()) else {
         return match format {
-            Some(_) => acceptable(accept, format).map(|()| Wanted::Resource),
+            Some(_) => acceptable(accept, format, version).map(|()| Wanted::Resource),
             None => Ok(Wanted::Content),
         };
     };
@@ -54,7 +65,7 @@ pub fn wanted_of_binary(accept: Option<&str>, format: Option<&str>) -> Result<Wa
             || matches!(name.as_str(), "application/fhir+xml" | "application/fhir+turtle")
     };
     let (of_resource, others): (Vec<_>, Vec<_>) = accept.split(',').partition(of_resource);
-    if of_resource.into_iter().any(is_offered) {
+    if of_resource.into_iter().any(|range| is_offered(range, version)) {
         return Ok(Wanted::Resource);
     }
     let positive = |range: &&str| {
@@ -127,46 +138,50 @@ impl std::fmt::Display for MediaType {
 ///
 /// # Errors
 /// [`UnsupportedMediaType`], also where nothing is said.
-pub fn is_fhir_json(content_type: Option<&str>) -> Result<(), UnsupportedMediaType> {
-    is_type(content_type, &JSON)
+pub fn is_fhir_json(content_type: Option<&str>, version: FhirVersion) -> Result<(), UnsupportedMediaType> {
+    is_type(content_type, &JSON, version)
 }
 
 /// Checks that a body is a JSON Patch. RFC 6902 section 6.
 ///
 /// # Errors
 /// [`UnsupportedMediaType`], also where nothing is said.
-pub fn is_json_patch(content_type: Option<&str>) -> Result<(), UnsupportedMediaType> {
-    is_type(content_type, &["application/json-patch+json"])
+pub fn is_json_patch(content_type: Option<&str>, version: FhirVersion) -> Result<(), UnsupportedMediaType> {
+    is_type(content_type, &["application/json-patch+json"], version)
 }
 
 /// Whether a patch may be one of FHIRPath: `Parameters` as FHIR JSON. fhirpatch.html.
-pub(super) fn may_be_parameters(content_type: Option<&str>) -> bool {
-    is_type(content_type, &["application/fhir+json"]).is_ok()
+pub(super) fn may_be_parameters(content_type: Option<&str>, version: FhirVersion) -> bool {
+    is_type(content_type, &["application/fhir+json"], version).is_ok()
 }
 
 /// Checks that a body is a form.
 ///
 /// # Errors
 /// [`UnsupportedMediaType`], also where nothing is said.
-pub fn is_form(content_type: Option<&str>) -> Result<(), UnsupportedMediaType> {
-    is_type(content_type, &["application/x-www-form-urlencoded"])
+pub fn is_form(content_type: Option<&str>, version: FhirVersion) -> Result<(), UnsupportedMediaType> {
+    is_type(content_type, &["application/x-www-form-urlencoded"], version)
 }
 
 const JSON: [&str; 2] = ["application/fhir+json", "application/json"];
 
-fn is_type(content_type: Option<&str>, names: &[&str]) -> Result<(), UnsupportedMediaType> {
+fn is_type(
+    content_type: Option<&str>,
+    names: &[&str],
+    version: FhirVersion,
+) -> Result<(), UnsupportedMediaType> {
     let (name, mut parameters) = media_type(content_type.ok_or(UnsupportedMediaType)?);
-    if names.contains(&name.as_str()) && parameters.all(is_harmless) {
+    if names.contains(&name.as_str()) && parameters.all(|parameter| is_harmless(parameter, version)) {
         return Ok(());
     }
     Err(UnsupportedMediaType)
 }
 
 /// Whether a media range covers what we offer.
-fn is_offered(range: &str) -> bool {
+fn is_offered(range: &str, version: FhirVersion) -> bool {
     let (name, mut parameters) = media_type(range);
     let covers = JSON.contains(&name.as_str()) || matches!(name.as_str(), "*/*" | "application/*");
-    covers && parameters.all(|parameter| is_harmless(parameter) || is_positive_weight(parameter))
+    covers && parameters.all(|parameter| is_harmless(parameter, version) || is_positive_weight(parameter))
 }
 
 /// A media type in lower case, and its parameters.
@@ -177,11 +192,12 @@ fn media_type(text: &str) -> (String, impl Iterator<Item = &str>) {
 }
 
 /// Whether a parameter says what is so anyway.
-fn is_harmless(parameter: &str) -> bool {
+fn is_harmless(parameter: &str, version: FhirVersion) -> bool {
     let Some((name, value)) = parameter.split_once('=') else { return false };
     let value = value.trim_matches('"');
     (name.eq_ignore_ascii_case("charset") && value.eq_ignore_ascii_case("utf-8"))
-        || (name.eq_ignore_ascii_case("fhirVersion") && matches!(value, "4.0" | "4.0.1"))
+        || (name.eq_ignore_ascii_case("fhirVersion")
+            && (value == version.as_str() || value == version.publication()))
 }
 
 /// RFC 9110 section 12.4.2: a weight of nought means never.
@@ -205,12 +221,22 @@ mod tests {
             "application/fhir+json; fhirVersion=4.0",
             "text/html, application/xml;q=0.9, */*;q=0.8",
         ] {
-            assert_eq!(acceptable(Some(accept), None), Ok(()), "{accept}");
+            assert_eq!(acceptable(Some(accept), None, FhirVersion::R4), Ok(()), "{accept}");
         }
         for format in ["json", "application/json", "application/fhir+json", "application/fhir json"] {
-            assert_eq!(acceptable(Some("text/html"), Some(format)), Ok(()), "{format}");
+            assert_eq!(acceptable(Some("text/html"), Some(format), FhirVersion::R4), Ok(()), "{format}");
         }
-        assert_eq!(acceptable(None, None), Ok(()));
+        assert_eq!(acceptable(None, None, FhirVersion::R4), Ok(()));
+    }
+
+    #[test]
+    fn a_version_is_acceptable_where_it_is_spoken() {
+        for (version, is_so) in FhirVersion::ALL.into_iter().zip([false, true, false]) {
+            let accept = acceptable(Some("application/fhir+json; fhirVersion=4.3"), None, version);
+            assert_eq!(accept.is_ok(), is_so, "{version}");
+            let sent = is_fhir_json(Some("application/fhir+json; fhirVersion=4.3.0"), version);
+            assert_eq!(sent.is_ok(), is_so, "{version}");
+        }
     }
 
     #[test]
@@ -223,16 +249,20 @@ mod tests {
             "application/jsonx",
             ",",
         ] {
-            assert_eq!(acceptable(Some(accept), None), Err(NotAcceptable), "{accept}");
+            assert_eq!(acceptable(Some(accept), None, FhirVersion::R4), Err(NotAcceptable), "{accept}");
         }
         for format in ["xml", "html", "", "JSONP", "application/fhir+xml", "ttl"] {
-            assert_eq!(acceptable(Some("application/json"), Some(format)), Err(NotAcceptable), "{format}");
+            assert_eq!(
+                acceptable(Some("application/json"), Some(format), FhirVersion::R4),
+                Err(NotAcceptable),
+                "{format}"
+            );
         }
     }
 
     #[test]
     fn a_binary_is_its_content_unless_the_resource_is_named() {
-        let wanted = wanted_of_binary;
+        let wanted = |accept, format| wanted_of_binary(accept, format, FhirVersion::R4);
         for accept in
             ["application/fhir+json", "application/json", "application/pdf, application/fhir+json;q=0.1"]
         {
@@ -265,22 +295,25 @@ mod tests {
 
     #[test]
     fn a_body_says_what_it_is() {
-        assert_eq!(is_fhir_json(Some("application/fhir+json;charset=\"utf-8\"")), Ok(()));
-        assert_eq!(is_form(Some("application/x-www-form-urlencoded")), Ok(()));
-        assert_eq!(is_json_patch(Some("application/json-patch+json; charset=utf-8")), Ok(()));
+        assert_eq!(is_fhir_json(Some("application/fhir+json;charset=\"utf-8\""), FhirVersion::R4), Ok(()));
+        assert_eq!(is_form(Some("application/x-www-form-urlencoded"), FhirVersion::R4), Ok(()));
+        assert_eq!(
+            is_json_patch(Some("application/json-patch+json; charset=utf-8"), FhirVersion::R4),
+            Ok(())
+        );
         for other in [
             None,
             Some("application/json"),
             Some("application/merge-patch+json"),
             Some("application/xml-patch+xml"),
         ] {
-            assert_eq!(is_json_patch(other), Err(UnsupportedMediaType), "{other:?}");
+            assert_eq!(is_json_patch(other, FhirVersion::R4), Err(UnsupportedMediaType), "{other:?}");
         }
         for other in
             [None, Some(""), Some("application/json-patch+json"), Some("application/json; charset=utf-16")]
         {
-            assert_eq!(is_fhir_json(other), Err(UnsupportedMediaType), "{other:?}");
+            assert_eq!(is_fhir_json(other, FhirVersion::R4), Err(UnsupportedMediaType), "{other:?}");
         }
-        assert_eq!(is_form(Some("application/json")), Err(UnsupportedMediaType));
+        assert_eq!(is_form(Some("application/json"), FhirVersion::R4), Err(UnsupportedMediaType));
     }
 }

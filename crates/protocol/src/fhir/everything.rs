@@ -2,6 +2,7 @@
 
 use super::name::ResourceType;
 use super::search::{SearchError, ShownName, read_count, read_date};
+use super::version::FhirVersion;
 use crate::form::Form;
 
 /// Which part of it is asked for.
@@ -19,7 +20,7 @@ impl EverythingQuery {
     ///
     /// # Errors
     /// [`SearchError`], by the first parameter that is refused.
-    pub fn parse(query: &Form) -> Result<Self, SearchError> {
+    pub fn parse(version: FhirVersion, query: &Form) -> Result<Self, SearchError> {
         let mut asked = Self::default();
         for (name, value) in query.iter() {
             let shown = || ShownName::of(name);
@@ -30,7 +31,10 @@ impl EverythingQuery {
                 "end" => asked.end = Some(read_date(asked.end.as_ref(), name, value)?),
                 "_since" => asked.since = Some(read_date(asked.since.as_ref(), name, value)?),
                 "_type" if asked.types.is_empty() => {
-                    let types = value.split(',').map(str::parse).collect::<Result<_, _>>();
+                    let types = value
+                        .split(',')
+                        .map(|name| ResourceType::of(version, name))
+                        .collect::<Result<_, _>>();
                     asked.types = types.map_err(|_| SearchError::Value(shown()))?;
                 }
                 "_type" => return Err(SearchError::Repeated(shown())),
@@ -72,7 +76,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<String, SearchError> {
-        EverythingQuery::parse(&Form::parse_repeating(text).unwrap()).map(|query| query.to_form().encode())
+        EverythingQuery::parse(FhirVersion::R4, &Form::parse_repeating(text).unwrap())
+            .map(|query| query.to_form().encode())
     }
 
     #[test]

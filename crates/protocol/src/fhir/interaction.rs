@@ -15,12 +15,15 @@ use super::history::{HistoryOf, HistoryQuery};
 use super::name::{ResourceId, ResourceType, VersionId};
 use super::refusal::{Refusal, Unsupported};
 use super::search::{Narrowed, SearchError, SearchQuery, ShownName};
+use super::version::FhirVersion;
 use crate::form::Form;
 use crate::smart::scope::Permission;
 
 /// A request as far as it matters here.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
+    /// Which FHIR is spoken.
+    pub version: FhirVersion,
     /// The method.
     pub method: &'a str,
     /// What follows the base in the path, undecoded: empty, or beginning with a slash.
@@ -164,7 +167,7 @@ impl Interaction {
     /// # Errors
     /// [`Refusal`], by the first cause.
     pub fn parse(request: &Request<'_>) -> Result<Self, Refusal> {
-        let place = Place::read(request.path)?;
+        let place = Place::read(request.path, request.version)?;
         // Of a read it asks for less, and the whole is given; of a write it asks for what is not offered.
         if request.method != "GET" && request.if_none_match.is_some() {
             return Err(Refusal::IfNoneMatch);
@@ -172,7 +175,7 @@ impl Interaction {
         let interaction = match (request.method, place) {
             ("GET", Place::Metadata) => Self::Capabilities,
             ("POST", Place::Root) => {
-                content::is_fhir_json(request.content_type)?;
+                content::is_fhir_json(request.content_type, request.version)?;
                 Self::Batch
             }
             ("GET", Place::Instance(ResourceType::BINARY, id)) => return Self::binary(request, id, None),
@@ -189,34 +192,37 @@ impl Interaction {
             ("GET", Place::Everything(patient)) => {
                 let query = Form::parse_repeating(request.query)?;
                 negotiate(request, &[&query])?;
-                return Ok(Self::Everything { patient, query: EverythingQuery::parse(&query)? });
+                return Ok(Self::Everything {
+                    patient,
+                    query: EverythingQuery::parse(request.version, &query)?,
+                });
             }
             ("GET", Place::Type(resource_type)) => {
                 return Self::search(resource_type, None, request, SearchMethod::Get);
             }
             ("POST", Place::Search(resource_type)) => {
-                content::is_form(request.content_type)?;
+                content::is_form(request.content_type, request.version)?;
                 return Self::search(resource_type, None, request, SearchMethod::Post);
             }
             ("GET", Place::Compartment(patient, resource_type)) => {
                 return Self::search(resource_type, Some(patient), request, SearchMethod::Get);
             }
             ("POST", Place::CompartmentSearch(patient, resource_type)) => {
-                content::is_form(request.content_type)?;
+                content::is_form(request.content_type, request.version)?;
                 return Self::search(resource_type, Some(patient), request, SearchMethod::Post);
             }
             ("POST", Place::Type(resource_type)) => {
-                content::is_fhir_json(request.content_type)?;
+                content::is_fhir_json(request.content_type, request.version)?;
                 match request.if_none_exist {
                     None => Self::Create { resource_type },
                     Some(criteria) => {
-                        let query = condition(resource_type, criteria)?;
+                        let query = condition(request.version, resource_type, criteria)?;
                         Self::Conditional { query, write: ConditionalWrite::Create }
                     }
                 }
             }
             ("PUT", Place::Instance(resource_type, id)) => {
-                content::is_fhir_json(request.content_type)?;
+                content::is_fhir_json(request.content_type, request.version)?;
                 Self::Update { resource_type, id, if_match: seen_version(request)? }
             }
             ("PATCH", Place::Instance(resource_type, id)) => {
@@ -239,7 +245,7 @@ impl Interaction {
     /// A read of content, which alone is negotiated otherwise. binary.html#rest.
     fn binary(request: &Request<'_>, id: ResourceId, version: Option<VersionId>) -> Result<Self, Refusal> {
         let query = Form::parse_repeating(request.query)?;
-        let wanted = content::wanted_of_binary(request.accept, format(&[&query])?)?;
+        let wanted = content::wanted_of_binary(request.accept, format(&[&query])?, request.version)?;
         nothing_but_format(&query)?;
         Ok(Self::Binary { id, version, wanted })
     }
@@ -268,14 +274,14 @@ impl Interaction {
     fn conditional(resource_type: ResourceType, request: &Request<'_>) -> Result<Self, Refusal> {
         let write = match request.method {
             "PUT" => {
-                content::is_fhir_json(request.content_type)?;
+                content::is_fhir_json(request.content_type, request.version)?;
                 ConditionalWrite::Update(seen_version(request)?)
             }
             "PATCH" => ConditionalWrite::Patch(patched_version(request)?),
             _ => ConditionalWrite::Delete(seen_version(request)?),
         };
         negotiate(request, &[&Form::parse_repeating(request.query)?])?;
-        Ok(Self::Conditional { query: condition(resource_type, request.query)?, write })
+        Ok(Self::Conditional { query: condition(request.version, resource_type, request.query)?, write })
     }
 
     /// A search; one within a patient's compartment is a search for what is that patient's.
@@ -292,7 +298,7 @@ impl Interaction {
             SearchMethod::Post => request.form.unwrap_or(&nothing),
         };
         negotiate(request, &[&url, body])?;
-        let query = SearchQuery::parse(resource_type, &url, body)?;
+        let query = SearchQuery::parse(request.version, resource_type, &url, body)?;
         let query = match compartment {
             None => query,
             Some(patient) => match query.narrowed_to_patients(&BTreeSet::from([patient])) {
@@ -419,7 +425,7 @@ impl Interaction {
 }
 
 fn negotiate(request: &Request<'_>, forms: &[&Form]) -> Result<(), Refusal> {
-    content::acceptable(request.accept, format(forms)?)?;
+    content::acceptable(request.accept, format(forms)?, request.version)?;
     Ok(())
 }
 
@@ -440,17 +446,22 @@ fn nothing_but_format(query: &Form) -> Result<(), Refusal> {
 }
 
 /// The criteria of a conditional write.
-fn condition(resource_type: ResourceType, criteria: &str) -> Result<SearchQuery, Refusal> {
-    let query = SearchQuery::parse(resource_type, &Form::parse_repeating(criteria)?, &Form::default())?;
+fn condition(
+    version: FhirVersion,
+    resource_type: ResourceType,
+    criteria: &str,
+) -> Result<SearchQuery, Refusal> {
+    let criteria = Form::parse_repeating(criteria)?;
+    let query = SearchQuery::parse(version, resource_type, &criteria, &Form::default())?;
     if query.is_condition() { Ok(query) } else { Err(Refusal::Condition) }
 }
 
 /// The version that a patch is for.
 fn patched_version(request: &Request<'_>) -> Result<VersionId, Refusal> {
-    if content::may_be_parameters(request.content_type) {
+    if content::may_be_parameters(request.content_type, request.version) {
         return Err(Unsupported::FhirPathPatch.into());
     }
-    content::is_json_patch(request.content_type)?;
+    content::is_json_patch(request.content_type, request.version)?;
     seen_version(request)?.ok_or(Refusal::IfMatchMissing)
 }
 

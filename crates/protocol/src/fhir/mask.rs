@@ -12,9 +12,11 @@ use std::str::FromStr;
 use serde_json::value::RawValue;
 
 use super::base::BaseUrls;
+use super::elements::Part;
 use super::name::ResourceType;
 use super::resource::Resource;
 use super::token::TokenParameter;
+use super::version::FhirVersion;
 use super::view::View;
 use crate::json::pointer::Pointer;
 
@@ -47,13 +49,14 @@ pub enum MalformedMask {
     /// None of the obligations that there are.
     #[error("`{0}` is none of `safe-harbor`, `dates-to-year`, `pseudonyms` and `remove: …`")]
     Unknown(String),
-    /// An element that R4 does not have, or that has to stay.
+    /// An element that no version of FHIR has, or that has to stay.
     #[error(transparent)]
     Element(#[from] NoElement),
 }
 
 /// The obligation cannot be carried out on this record, so it stays: a modifier extension would have to be removed, which
-/// changes what the rest says (extensibility.html#modifierExtension), or it is of a type of which too little is known.
+/// changes what the rest says (extensibility.html#modifierExtension), it is of a type of which too little is known,
+/// or what has to be removed is no element of the version of FHIR that it is in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the mask cannot be carried out on this record")]
 pub struct Unmaskable;
@@ -128,7 +131,7 @@ impl Mask {
     /// Whether records of this type may be searched or sorted by a parameter: what finds a record by an element tells of that
     /// element. Only what is known to look at one coded element, or at the patient, is let through.
     #[must_use]
-    pub fn lets_search(&self, resource_type: ResourceType, parameter: &str) -> bool {
+    pub fn lets_search(&self, version: FhirVersion, resource_type: ResourceType, parameter: &str) -> bool {
         let name = resource_type.as_str();
         if !self.concerns(name) {
             return true;
@@ -136,13 +139,14 @@ impl Mask {
         let element = match parameter {
             "_id" => "id",
             "patient" | "subject"
-                if super::membership::search_parameter(resource_type) == Some(parameter) =>
+                if super::membership::search_parameter(version, resource_type) == Some(parameter) =>
             {
                 parameter
             }
             _ => match TokenParameter::find(name, parameter) {
-                Some(parameter) => parameter.element(),
-                None => return false,
+                // What another version's parameter of this name looks at is not known.
+                Some(parameter) if Part::has(version, name, parameter.element()) => parameter.element(),
+                Some(_) | None => return false,
             },
         };
         let is_renamed = matches!(element, "id" | "patient" | "subject") && self.renames();
@@ -225,6 +229,12 @@ impl Masking<'_> {
     pub fn view<'a>(&self, record: &Resource<'a>) -> Result<View<'a>, Unmaskable> {
         if !self.mask.concerns_record(record) {
             return Ok(View::whole(record));
+        }
+        // An element that is called otherwise in this version would stay.
+        let version = self.bases.version;
+        let is_known = |name: &str| self.mask.removed_of(name).all(|path| path.is_in(version));
+        if !general::types_of(record.value()).all(is_known) {
+            return Err(Unmaskable);
         }
         let removed;
         let text = if self.mask.harbor && !self.mask.removed.is_empty() {

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::base::BaseUrls;
 use super::name::{ResourceId, ResourceType};
 use super::reference::Target;
+use super::version::FhirVersion;
 use crate::json::{Members, Node};
 
 mod mention;
@@ -41,7 +42,7 @@ pub enum Others {
 #[must_use]
 pub fn patients_of(resource: &Node<'_>, bases: &BaseUrls) -> Membership {
     let Some(resource_type) = resource_type(resource) else { return Membership::Unknown };
-    match Row::of(resource_type) {
+    match Row::of(bases.version, resource_type) {
         Row::Unknown => Membership::Unknown,
         Row::Nobody => Membership::Nobody,
         Row::Itself => match resource.get("id").and_then(Node::as_str).map(str::parse) {
@@ -88,25 +89,32 @@ pub enum Ownership {
 
 /// Whose the records of a type can be at all, whatever they say.
 #[must_use]
-pub fn ownership(resource_type: ResourceType) -> Ownership {
-    match Row::of(resource_type.as_str()) {
+pub fn ownership(version: FhirVersion, resource_type: ResourceType) -> Ownership {
+    match Row::of(version, resource_type.as_str()) {
         Row::Nobody => Ownership::Nobodys,
         Row::Itself | Row::Elements(_) => Ownership::Patients,
         Row::Unknown => Ownership::Unknown,
     }
 }
 
+/// Whose the records of a type can be in some version: where one says more than another, what it says.
+#[must_use]
+pub fn ownership_in_any(resource_type: ResourceType) -> Ownership {
+    let own = FhirVersion::ALL.map(|version| ownership(version, resource_type));
+    own.into_iter().find(|own| *own != Ownership::Unknown).unwrap_or(Ownership::Unknown)
+}
+
 /// The paths to the elements that say whose record one of a type is.
-pub(super) fn elements(resource_type: &str) -> &'static [&'static [&'static str]] {
-    match Row::of(resource_type) {
+pub(super) fn elements(version: FhirVersion, resource_type: &str) -> &'static [Vec<&'static str>] {
+    match Row::of(version, resource_type) {
         Row::Elements(paths) => paths,
         Row::Itself | Row::Nobody | Row::Unknown => &[],
     }
 }
 
 /// The search parameter by which exactly the records of a type that belong to a patient are found, if there is one.
-pub(super) fn search_parameter(resource_type: ResourceType) -> Option<&'static str> {
-    table::search_parameter(resource_type.as_str())
+pub(super) fn search_parameter(version: FhirVersion, resource_type: ResourceType) -> Option<&'static str> {
+    table::search_parameter(version, resource_type.as_str())
 }
 
 fn resource_type<'r>(resource: &'r Node<'_>) -> Option<&'r str> {

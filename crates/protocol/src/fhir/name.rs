@@ -5,15 +5,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::r4;
+use super::parameters;
+use super::version::FhirVersion;
 
-/// One of R4's resource types, abstract ones and `Parameters` aside: nobody stores those.
+/// A resource type of one of the versions of FHIR, abstract ones and `Parameters` aside: nobody stores those.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub struct ResourceType(&'static str);
 
-/// The text names no resource type of R4.
+/// The text names no resource type.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not a resource type of FHIR R4")]
+#[error("not a resource type of FHIR")]
 pub struct UnknownType;
 
 /// The logical id of a resource.
@@ -46,17 +47,32 @@ impl ResourceType {
         self.0
     }
 
-    /// All types, in alphabetical order.
-    pub fn all() -> impl Iterator<Item = Self> {
-        r4::types().map(Self)
+    /// All types of a version, in alphabetical order.
+    pub fn all(version: FhirVersion) -> impl Iterator<Item = Self> {
+        parameters::types(version).map(Self)
+    }
+
+    /// The type of this name in a version.
+    ///
+    /// # Errors
+    /// [`UnknownType`] if it has none.
+    pub fn of(version: FhirVersion, name: &str) -> Result<Self, UnknownType> {
+        parameters::type_name(version, name).map(Self).ok_or(UnknownType)
+    }
+
+    /// Whether a version has it.
+    #[must_use]
+    pub fn is_in(self, version: FhirVersion) -> bool {
+        parameters::type_name(version, self.0).is_some()
     }
 }
 
 impl FromStr for ResourceType {
     type Err = UnknownType;
 
+    /// A type that any version has.
     fn from_str(text: &str) -> Result<Self, UnknownType> {
-        r4::type_name(text).map(Self).ok_or(UnknownType)
+        FhirVersion::ALL.into_iter().find_map(|version| Self::of(version, text).ok()).ok_or(UnknownType)
     }
 }
 
@@ -162,11 +178,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_are_those_of_r4_in_their_own_spelling() {
-        assert_eq!(ResourceType::all().count(), 145);
+    fn types_are_those_of_each_version_in_their_own_spelling() {
+        let counts = FhirVersion::ALL.map(|version| ResourceType::all(version).count());
+        assert_eq!(counts, [145, 140, 158]);
+        for (name, versions) in
+            [("DeviceUseStatement", [true, true, false]), ("DeviceUsage", [false, false, true])]
+        {
+            let own = name.parse::<ResourceType>().unwrap();
+            assert_eq!(FhirVersion::ALL.map(|version| own.is_in(version)), versions);
+        }
         assert_eq!("Patient".parse::<ResourceType>().unwrap().as_str(), "Patient");
-        for text in
-            ["patient", "Patients", "", "Resource", "DomainResource", "SubscriptionStatus", "Patient "]
+        for text in ["patient", "Patients", "", "Resource", "DomainResource", "CanonicalResource", "Patient "]
         {
             assert_eq!(text.parse::<ResourceType>(), Err(UnknownType), "{text}");
         }

@@ -18,6 +18,7 @@ use super::reference::{Reference, Target};
 use super::refusal::Refusal;
 use super::resource::{BadAnswer, MAX_DEPTH, Resource};
 use super::search::{SearchError, ShownName};
+use super::version::FhirVersion;
 use super::view::View;
 use crate::form::Form;
 use crate::json::{self, Node, Object};
@@ -113,7 +114,7 @@ impl Input {
             input.query.push(name, value);
         }
         let Some((body, content_type)) = body else { return Ok(input) };
-        content::is_fhir_json(content_type)?;
+        content::is_fhir_json(content_type, bases.version)?;
         let malformed = || Refusal::from(UnsupportedMediaType);
         let text = json::check(body, MAX_DEPTH).map_err(|_| malformed())?;
         let value = json::parse(body, MAX_DEPTH).map_err(|_| malformed())?;
@@ -171,7 +172,9 @@ impl Input {
         if value.split(['/', '?', '#', '|']).any(|step| step.parse::<ResourceType>().is_ok()) {
             return None;
         }
-        if let (Some(resource_type), Ok(id)) = (called_after(name), value.parse::<ResourceId>()) {
+        if let (Some(resource_type), Ok(id)) =
+            (called_after(bases.version, name), value.parse::<ResourceId>())
+        {
             self.names.insert(Reference { resource_type, id });
         }
         Some(())
@@ -179,12 +182,12 @@ impl Input {
 }
 
 /// The type that a parameter is called after.
-fn called_after(name: &str) -> Option<ResourceType> {
+fn called_after(version: FhirVersion, name: &str) -> Option<ResourceType> {
     let bare = name.strip_suffix("Id").or_else(|| name.strip_suffix("_id")).unwrap_or(name);
     if bare == "subject" {
         return Some(ResourceType::PATIENT);
     }
-    ResourceType::all().find(|own| own.as_str().eq_ignore_ascii_case(bare))
+    ResourceType::all(version).find(|own| own.as_str().eq_ignore_ascii_case(bare))
 }
 
 /// What leaves of an operation's answer.

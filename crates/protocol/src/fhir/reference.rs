@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::base::BaseUrls;
 use super::name::{ResourceId, ResourceType, VersionId};
+use super::version::FhirVersion;
 use crate::json::Node;
 
 /// A record of this service, such as `Patient/123`.
@@ -53,7 +54,7 @@ impl<'a> Target<'a> {
             Some(_) => return Self::Unproven,
             None => relative,
         };
-        current.parse().map_or(Self::Unproven, Self::Record)
+        Reference::of(bases.version, current).map_or(Self::Unproven, Self::Record)
     }
 }
 
@@ -77,6 +78,20 @@ fn collect(value: &Node<'_>, bases: &BaseUrls, found: &mut BTreeSet<Reference>) 
         }
         Node::Array(items) => items.iter().for_each(|item| collect(item, bases, found)),
         Node::Null | Node::Bool(_) | Node::Number | Node::Text(_) => {}
+    }
+}
+
+impl Reference {
+    /// Reads one to a record of a type that a version has.
+    ///
+    /// # Errors
+    /// [`NotLocal`].
+    pub fn of(version: FhirVersion, text: &str) -> Result<Self, NotLocal> {
+        let (resource_type, id) = text.split_once('/').ok_or(NotLocal)?;
+        Ok(Self {
+            resource_type: ResourceType::of(version, resource_type).map_err(|_| NotLocal)?,
+            id: id.parse().map_err(|_| NotLocal)?,
+        })
     }
 }
 
@@ -120,6 +135,7 @@ mod tests {
         let bases = BaseUrls {
             public: "https://gate.test/fhir".parse().unwrap(),
             upstream: "http://hapi.internal:8080/fhir".parse().unwrap(),
+            version: FhirVersion::R4,
         };
         Target::of(text, &bases)
     }

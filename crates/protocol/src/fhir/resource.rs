@@ -153,6 +153,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fhir::version::FhirVersion;
 
     fn read(body: &str, version: Option<&str>) -> Result<String, BadAnswer> {
         let version = version.map(|version| version.parse().unwrap());
@@ -195,6 +196,7 @@ mod tests {
         let bases = BaseUrls {
             public: "https://g/fhir".parse().unwrap(),
             upstream: "http://u/fhir".parse().unwrap(),
+            version: FhirVersion::R4,
         };
         let told = |header| Location::parse(header, &bases).map(|location| location.public_url(&bases));
         for header in ["http://u/fhir/Patient/a/_history/1", "Patient/a/_history/1"] {

@@ -11,10 +11,11 @@ use chartgate_values::Phi;
 
 use super::membership;
 use super::name::{ResourceId, ResourceType};
-use super::r4::{self, Kind};
+use super::parameters::{self, Kind};
 use super::reference::Reference;
 use super::shape::Shape;
 use super::token::{TokenParameter, TokenValue, list};
+use super::version::FhirVersion;
 use crate::form::Form;
 
 mod chain;
@@ -31,6 +32,7 @@ pub(super) use value::is_date;
 /// A search that was understood as a whole.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SearchQuery {
+    version: FhirVersion,
     resource_type: ResourceType,
     criteria: Vec<Criterion>,
     includes: Vec<Include>,
@@ -84,12 +86,18 @@ impl SearchQuery {
     ///
     /// # Errors
     /// [`SearchError`], by the first parameter that is refused.
-    pub fn parse(resource_type: ResourceType, url: &Form, body: &Form) -> Result<Self, SearchError> {
+    pub fn parse(
+        version: FhirVersion,
+        resource_type: ResourceType,
+        url: &Form,
+        body: &Form,
+    ) -> Result<Self, SearchError> {
         let in_body: BTreeSet<_> = body.iter().map(|(name, _)| bare_name(name)).collect();
         if let Some((name, _)) = url.iter().find(|(name, _)| in_body.contains(bare_name(name))) {
             return Err(SearchError::InUrlAndBody(ShownName::of(name)));
         }
         let mut query = Self {
+            version,
             resource_type,
             criteria: Vec::new(),
             includes: Vec::new(),
@@ -105,9 +113,9 @@ impl SearchQuery {
                 "_count" => query.count = Some(read_count(query.count, value)?),
                 "_sort" => query.read_sort(value)?,
                 "_summary" | "_elements" => query.read_shape(name, value)?,
-                _ => match Include::read(name, value) {
+                _ => match Include::read(version, name, value) {
                     Some(include) => query.read_include(include?)?,
-                    None => query.criteria.push(Criterion::read(resource_type, name, value)?),
+                    None => query.criteria.push(Criterion::read(version, resource_type, name, value)?),
                 },
             }
         }
@@ -117,8 +125,18 @@ impl SearchQuery {
     /// A parameter that a type can be searched by, with the name of its kind. HL7 FHIR 4.0.1,
     /// valueset-search-param-type.html.
     #[must_use]
-    pub fn offers(resource_type: ResourceType, name: &str) -> Option<(&'static str, &'static str)> {
-        offered(resource_type, name).map(|(name, kind)| (name, kind.map_or("token", Kind::name)))
+    pub fn offers(
+        version: FhirVersion,
+        resource_type: ResourceType,
+        name: &str,
+    ) -> Option<(&'static str, &'static str)> {
+        offered(version, resource_type, name).map(|(name, kind)| (name, kind.map_or("token", Kind::name)))
+    }
+
+    /// Of which FHIR it is.
+    #[must_use]
+    pub fn version(&self) -> FhirVersion {
+        self.version
     }
 
     /// The type that is searched.
@@ -195,7 +213,7 @@ impl SearchQuery {
     /// to nobody, and for more patients than a form should hold: then pages of what comes back can tell of others.
     #[must_use]
     pub fn narrowed_to_patients(mut self, patients: &BTreeSet<ResourceId>) -> Narrowed {
-        let parameter = membership::search_parameter(self.resource_type);
+        let parameter = membership::search_parameter(self.version, self.resource_type);
         let Some(parameter) = parameter.filter(|_| (1..=MAX_NARROWING).contains(&patients.len())) else {
             return Narrowed::Open(self);
         };
@@ -268,7 +286,7 @@ impl SearchQuery {
         }
         let shape = match name {
             "_summary" => Shape::read_summary(value),
-            _ => Shape::read_elements(self.resource_type, value),
+            _ => Shape::read_elements(self.version, self.resource_type, value),
         };
         self.shape = shape.ok_or_else(|| SearchError::Value(ShownName::of(name)))?;
         Ok(())
@@ -286,8 +304,10 @@ impl SearchQuery {
         if !self.sort.is_empty() {
             return Err(SearchError::Repeated(ShownName::of("_sort")));
         }
-        self.sort =
-            value.split(',').map(|key| SortKey::read(self.resource_type, key)).collect::<Result<_, _>>()?;
+        self.sort = value
+            .split(',')
+            .map(|key| SortKey::read(self.version, self.resource_type, key))
+            .collect::<Result<_, _>>()?;
         Ok(())
     }
 }
@@ -316,15 +336,20 @@ impl Criterion {
         format!("{}{}{modifier}", self.chain.text, self.parameter)
     }
 
-    fn read(resource_type: ResourceType, field: &str, value: &str) -> Result<Self, SearchError> {
+    fn read(
+        version: FhirVersion,
+        resource_type: ResourceType,
+        field: &str,
+        value: &str,
+    ) -> Result<Self, SearchError> {
         let shown = || ShownName::of(field);
-        let (chain, resource_type, own) = Chain::read(resource_type, field)?;
+        let (chain, resource_type, own) = Chain::read(version, resource_type, field)?;
         let (name, modifier) = match own.split_once(':') {
             Some((name, modifier)) => (name, Some(modifier)),
             None => (own, None),
         };
         let (parameter, kind) =
-            offered(resource_type, name).ok_or_else(|| SearchError::Parameter(shown()))?;
+            offered(version, resource_type, name).ok_or_else(|| SearchError::Parameter(shown()))?;
         let modifier = match (modifier, kind) {
             (None, _) => Modifier::None,
             (Some("exact"), Some(Kind::String)) => Modifier::Exact,
@@ -341,21 +366,26 @@ impl Criterion {
 }
 
 /// A parameter that a type can be searched by, and its kind; `_id` has one of its own.
-fn offered(resource_type: ResourceType, name: &str) -> Option<(&'static str, Option<&'static Kind>)> {
+fn offered(
+    version: FhirVersion,
+    resource_type: ResourceType,
+    name: &str,
+) -> Option<(&'static str, Option<&'static Kind>)> {
     match name {
         "_id" => Some(("_id", None)),
         "_lastUpdated" => Some(("_lastUpdated", Some(&Kind::Date))),
-        _ => r4::parameter(resource_type.as_str(), name).map(|own| (own.name, Some(&own.kind))),
+        _ => parameters::parameter(version, resource_type.as_str(), name)
+            .map(|own| (own.name, Some(&own.kind))),
     }
 }
 
 impl SortKey {
-    fn read(resource_type: ResourceType, key: &str) -> Result<Self, SearchError> {
+    fn read(version: FhirVersion, resource_type: ResourceType, key: &str) -> Result<Self, SearchError> {
         let (order, name) = match key.strip_prefix('-') {
             Some(name) => (Order::Descending, name),
             None => (Order::Ascending, key),
         };
-        match offered(resource_type, name) {
+        match offered(version, resource_type, name) {
             None | Some((_, Some(Kind::Reference(_)))) => Err(SearchError::Value(ShownName::of("_sort"))),
             Some((parameter, _)) => Ok(Self { parameter, order }),
         }

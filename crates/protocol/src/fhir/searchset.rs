@@ -19,6 +19,7 @@ use super::name::ResourceType;
 use super::outcome::OperationOutcome;
 use super::reference::{Reference, references_in};
 use super::resource::{BadAnswer, MAX_DEPTH, Resource};
+use super::version::FhirVersion;
 use super::view::View;
 use crate::json::{self, Object};
 
@@ -221,13 +222,13 @@ impl Sought {
     }
 }
 
-/// Whether a resource is of a type that is nobody's.
+/// Whether a resource is of a type that is nobody's: the same ones in every version.
 fn is_nobodys(raw: &RawValue) -> bool {
     // Its text was checked with the bundle's.
     let resource_type = json::read::<Object<'_>>(raw.get())
         .ok()
         .and_then(|resource| resource.string("resourceType").ok()??.parse().ok());
-    resource_type.is_some_and(|resource_type| ownership(resource_type) == Ownership::Nobodys)
+    resource_type.is_some_and(|resource_type| ownership(FhirVersion::R4, resource_type) == Ownership::Nobodys)
 }
 
 /// The resource of an entry that is there for this reason; what says nothing was found.

@@ -5,13 +5,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 use super::elements::is_named;
 use super::mask::kept::Kept;
 use super::name::ResourceType;
+use super::version::{FhirVersion, PerVersion};
 use super::view::View;
 use crate::json::{Object, read};
 
@@ -48,8 +48,12 @@ impl Shape {
     }
 
     /// Reads `_elements`: names of elements of the type, those at its top.
-    pub(super) fn read_elements(resource_type: ResourceType, value: &str) -> Option<Self> {
-        let own = TABLE.get(resource_type.as_str())?;
+    pub(super) fn read_elements(
+        version: FhirVersion,
+        resource_type: ResourceType,
+        value: &str,
+    ) -> Option<Self> {
+        let own = TABLES.get(version).get(resource_type.as_str())?;
         let is_own = |name: &&str| own.iter().any(|element| element.name == *name);
         let names: Vec<_> = value.split(',').collect();
         names.iter().all(is_own).then(|| Self::Elements(names.into_iter().map(str::to_owned).collect()))
@@ -69,11 +73,16 @@ impl Shape {
 
     /// Leaves out of a view what is not wanted, and says so in `meta`. `None` if the view is no resource of the type.
     #[must_use]
-    pub fn apply<'a>(&self, view: View<'a>, resource_type: ResourceType) -> Option<View<'a>> {
+    pub fn apply<'a>(
+        &self,
+        view: View<'a>,
+        resource_type: ResourceType,
+        version: FhirVersion,
+    ) -> Option<View<'a>> {
         if *self == Self::Whole {
             return Some(view);
         }
-        let elements = TABLE.get(resource_type.as_str())?;
+        let elements = TABLES.get(version).get(resource_type.as_str())?;
         let is_wanted = |member: &str| {
             let member = member.strip_prefix('_').unwrap_or(member);
             let element = elements.iter().find(|element| is_named(element.name, member));
@@ -114,8 +123,16 @@ struct Element {
     is_summary: bool,
 }
 
-/// The table is data, condensed from HL7's own file by `examples/condense_summaries.rs`.
-static TABLE: LazyLock<BTreeMap<&'static str, Vec<Element>>> = LazyLock::new(|| {
+/// The table is data, one for each version: `definitions/README.md`.
+static TABLES: PerVersion<Table> = PerVersion::of(
+    || read_all(include_str!("definitions/r4/summaries.tsv")),
+    || read_all(include_str!("definitions/r4b/summaries.tsv")),
+    || read_all(include_str!("definitions/r5/summaries.tsv")),
+);
+
+type Table = BTreeMap<&'static str, Vec<Element>>;
+
+fn read_all(text: &'static str) -> Table {
     let element = |column: &'static str| Element {
         name: column.trim_end_matches(['!', '+']),
         is_needed: column.contains('!'),
@@ -125,8 +142,8 @@ static TABLE: LazyLock<BTreeMap<&'static str, Vec<Element>>> = LazyLock::new(|| 
         let (name, columns) = line.split_once('\t')?;
         Some((name, columns.split(' ').map(element).collect()))
     };
-    include_str!("summaries.tsv").lines().filter_map(line).collect()
-});
+    text.lines().filter_map(line).collect()
+}
 
 #[cfg(test)]
 mod tests {
@@ -140,7 +157,7 @@ mod tests {
         let text = record.to_string();
         let reference = "Observation/1".parse().unwrap();
         let resource = Resource::parse(text.as_bytes(), &reference, None).unwrap();
-        let view = shape.apply(View::whole(&resource), reference.resource_type).unwrap();
+        let view = shape.apply(View::whole(&resource), reference.resource_type, FhirVersion::R4).unwrap();
         assert!(!view.is_masked(), "nothing was kept from anybody");
         serde_json::from_str(view.text()).unwrap()
     }
@@ -160,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_wanted_leaves_and_what_a_resource_cannot_be_without() {
-        let read = |value| Shape::read_elements("Observation".parse().unwrap(), value);
+        let read = |value| Shape::read_elements(FhirVersion::R4, "Observation".parse().unwrap(), value);
         let by_elements = shaped(&read("subject,value").unwrap(), &observation());
         let needed = ["_status", "code", "id", "meta", "modifierExtension", "resourceType", "status"];
         let with = |more: &[&'static str]| {
@@ -182,7 +199,11 @@ mod tests {
     fn only_elements_of_the_type_can_be_wanted() {
         for value in ["", "nonsense", "subject,", "subject.reference", "valueQuantity", "Observation.subject"]
         {
-            assert_eq!(Shape::read_elements("Observation".parse().unwrap(), value), None, "{value}");
+            assert_eq!(
+                Shape::read_elements(FhirVersion::R4, "Observation".parse().unwrap(), value),
+                None,
+                "{value}"
+            );
         }
         for value in ["counts", "", "TRUE"] {
             assert_eq!(Shape::read_summary(value), None, "{value}");
@@ -191,8 +212,11 @@ mod tests {
 
     #[test]
     fn every_type_has_its_line() {
-        assert!(ResourceType::all().all(|own| TABLE.contains_key(own.as_str())));
-        let patient = &TABLE["Patient"];
+        for version in FhirVersion::ALL {
+            let table = TABLES.get(version);
+            assert!(ResourceType::all(version).all(|own| table.contains_key(own.as_str())), "{version}");
+        }
+        let patient = &TABLES.get(FhirVersion::R4)["Patient"];
         let flags = |name: &str| {
             patient.iter().find(|own| own.name == name).map(|own| (own.is_needed, own.is_summary)).unwrap()
         };

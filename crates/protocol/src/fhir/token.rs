@@ -88,7 +88,11 @@ impl TokenParameter {
             Shape::Concept => {
                 item.get("coding").and_then(Node::as_array).unwrap_or_default().iter().any(coding)
             }
-            Shape::Coding => coding(item),
+            // R5 has a CodeableConcept in some places where R4 has a Coding.
+            Shape::Coding => {
+                coding(item)
+                    || item.get("coding").and_then(Node::as_array).unwrap_or_default().iter().any(coding)
+            }
             Shape::Code(system) => item.as_str().is_some_and(|code| is_asked(Some(system), Some(code))),
         })
     }
@@ -240,6 +244,7 @@ static TABLE: &[TokenParameter] = &[
 mod tests {
     use super::*;
     use crate::fhir::search::SearchQuery;
+    use crate::fhir::version::FhirVersion;
     use crate::json;
 
     const LABORATORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category|laboratory";
@@ -253,7 +258,11 @@ mod tests {
     fn every_parameter_is_one_of_r4s_that_searches_take() {
         for own in TABLE {
             let resource_type = own.resource_type().unwrap();
-            assert_eq!(SearchQuery::offers(resource_type, own.name), Some((own.name, "token")), "{own:?}");
+            assert_eq!(
+                SearchQuery::offers(FhirVersion::R4, resource_type, own.name),
+                Some((own.name, "token")),
+                "{own:?}"
+            );
             assert_eq!(TokenParameter::find(own.resource_type, own.name), Some(own), "once: {own:?}");
         }
     }

@@ -7,6 +7,7 @@ use crate::fhir::content::MediaType;
 use crate::fhir::name::ResourceType;
 use crate::fhir::operation::{Input, OperationCall, release};
 use crate::fhir::resource::Resource;
+use crate::fhir::version::FhirVersion;
 use crate::fhir::view::View;
 
 /// Any bytes as a Binary. What it says it is can stand in a header, and is read back the same.
@@ -27,7 +28,7 @@ pub fn fuzz_fhir_content(data: &[u8]) {
 /// upstream's base, and lines are the same however they arrive.
 pub fn fuzz_fhir_bulk(data: &[u8]) {
     let Some(bases) = bases() else { return };
-    let types: Vec<ResourceType> = ResourceType::all().collect();
+    let types: Vec<ResourceType> = ResourceType::all(FhirVersion::R4).collect();
     let places = Manifest::parse(data, &types, &bases)
         .map(|manifest| manifest.files.into_iter().map(|file| file.place).collect::<Vec<_>>());
     let mut places = places.unwrap_or_default();

@@ -18,6 +18,7 @@ use crate::fhir::reference::references_in;
 use crate::fhir::resource::Resource;
 use crate::fhir::searchset::{Companions, Disposition, Searchset, Sought};
 use crate::fhir::token::TokenValue;
+use crate::fhir::version::FhirVersion;
 use crate::fhir::view::View;
 use crate::fhir::write::Draft;
 use crate::form::Form;
@@ -77,7 +78,9 @@ fn mine<'a>(resource: &Resource<'a>, bases: &BaseUrls) -> Disposition<'a, ()> {
 /// Any bytes as an upstream's answer to a search or read.
 pub fn fuzz_fhir_bundle(data: &[u8]) {
     let Some(bases) = bases() else { return };
-    for asked in ResourceType::all().filter(|asked| matches!(asked.as_str(), "Observation" | "Patient")) {
+    for asked in
+        ResourceType::all(FhirVersion::R4).filter(|asked| matches!(asked.as_str(), "Observation" | "Patient"))
+    {
         for companions in [Companions::None, Companions::Asked] {
             let Ok(searchset) = Searchset::parse(data, Sought::Type(asked, companions), &bases) else {
                 continue;
@@ -128,8 +131,11 @@ pub fn fuzz_fhir_batch(data: &[u8]) {
         let _ = transaction::answers(data, count);
     }
     let (Ok(batch), Some(bases)) = (Batch::parse(data), bases()) else { return };
-    let asked: Vec<_> =
-        batch.entries.iter().filter_map(|entry| Some((entry, entry.interaction().ok()?))).collect();
+    let asked: Vec<_> = batch
+        .entries
+        .iter()
+        .filter_map(|entry| Some((entry, entry.interaction(FhirVersion::R4).ok()?)))
+        .collect();
     for (_, interaction) in &asked {
         let url = interaction.upstream_path_and_query();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/?&=%".contains(&b);
@@ -222,20 +228,29 @@ fn names(node: &json::Node<'_>, text: &str) -> bool {
 }
 
 pub(super) fn bases() -> Option<BaseUrls> {
+    bases_of(FhirVersion::R4)
+}
+
+fn bases_of(version: FhirVersion) -> Option<BaseUrls> {
     let public = "https://gate.test/fhir".parse().ok()?;
     let upstream = "http://hapi:8080/fhir".parse().ok()?;
-    Some(BaseUrls { public, upstream })
+    Some(BaseUrls { public, upstream, version })
 }
 
 /// A resource of which is asked who cares for whom: whoever is said to stands in it.
 pub fn fuzz_fhir_care(data: &[u8]) {
     let Ok(resource) = json::parse(data, 64) else { return };
-    let Some(bases) = bases() else { return };
-    let named = references_in(&resource, &bases);
+    for bases in FhirVersion::ALL.into_iter().filter_map(bases_of) {
+        care(&resource, &bases);
+    }
+}
+
+fn care(resource: &json::Node<'_>, bases: &BaseUrls) {
+    let named = references_in(resource, bases);
     let month = Duration::from_hours(30 * 24);
-    let margins = Margins { after_encounter: month, around_appointment: month };
+    let margins = Margins { after_encounter: month, open_encounter: month, around_appointment: month };
     for source in Source::ALL {
-        let Some(proven) = source.proves(&resource, margins, super::now(), &bases) else { continue };
+        let Some(proven) = source.proves(resource, margins, super::now(), bases) else { continue };
         assert!(proven.carers.is_subset(&named), "carers stand in it");
         let patients: Vec<_> =
             named.iter().filter(|named| named.resource_type == ResourceType::PATIENT).collect();
@@ -244,19 +259,24 @@ pub fn fuzz_fhir_care(data: &[u8]) {
             "and patients"
         );
     }
-    if let Some(holder) = holder_of_role(&resource, super::now(), &bases) {
+    if let Some(holder) = holder_of_role(resource, super::now(), bases) {
         assert!(named.contains(&holder), "and holders");
     }
 }
 
 /// A Consent, asked of a record that is in it or of itself: what it says, it might.
 pub fn fuzz_fhir_consent(data: &[u8]) {
+    for bases in FhirVersion::ALL.into_iter().filter_map(bases_of) {
+        consent(data, &bases);
+    }
+}
+
+fn consent(data: &[u8], bases: &BaseUrls) {
     let Ok(value) = json::parse(data, 64) else { return };
-    let Some(bases) = bases() else { return };
     let id = value.get("id").and_then(json::Node::as_str).unwrap_or_default();
     let Ok(asked) = format!("Consent/{id}").parse() else { return };
     let Ok(resource) = Resource::parse(data, &asked, None) else { return };
-    let Some(directive) = Directive::read(&resource, &bases) else { return };
+    let Some(directive) = Directive::read(&resource, bases) else { return };
     let labels = labels_of(&value);
     let asker = Asker { who: Some(&asked), is_program: false, purpose: Some("TREAT"), organizations: None };
     for act in [Act::View, Act::Change] {

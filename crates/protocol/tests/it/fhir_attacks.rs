@@ -15,6 +15,7 @@ use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::search::Narrowed;
 use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset, Sought};
 use chartgate_protocol::fhir::shape::Shape;
+use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_protocol::fhir::view::View;
 use chartgate_protocol::fhir::write::Draft;
 use chartgate_protocol::form::Form;
@@ -26,6 +27,7 @@ fn bases() -> BaseUrls {
     BaseUrls {
         public: "https://gate.test/fhir".parse().unwrap(),
         upstream: "http://hapi:8080/fhir".parse().unwrap(),
+        version: FhirVersion::R4,
     }
 }
 
@@ -351,7 +353,8 @@ fn transaction_with_an_entry_for_another() {
             { "request": { "method": "GET", "url": url } }] })
         .to_string()
     };
-    let asked = |url: &str| Batch::parse(bundle(url).as_bytes()).unwrap().entries[0].interaction();
+    let asked =
+        |url: &str| Batch::parse(bundle(url).as_bytes()).unwrap().entries[0].interaction(FhirVersion::R4);
     // It is the question that it would be by itself, and is decided on as such.
     let alone = Interaction::parse(&Request { method: "GET", path: "/Patient/other", ..Request::default() });
     assert_eq!(asked("Patient/other"), alone);

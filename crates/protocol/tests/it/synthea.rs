@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chartgate_protocol::fhir::base::BaseUrls;
 use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
+use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_protocol::json::Node;
 use serde_json::Value;
 
@@ -13,6 +14,7 @@ fn bases() -> BaseUrls {
     BaseUrls {
         public: "https://gate.test/fhir".parse().unwrap(),
         upstream: "http://hapi:8080/fhir".parse().unwrap(),
+        version: FhirVersion::R4,
     }
 }
 

@@ -16,7 +16,7 @@ use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::Event;
-use chartgate_protocol::fhir::membership::{Ownership, ownership};
+use chartgate_protocol::fhir::membership::{Ownership, ownership_in_any};
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::scope::ScopeSet;
@@ -141,7 +141,7 @@ impl Administrator {
             return Ok(Step::Ends);
         }
         let own = caller.fhir_user.as_ref().and_then(|own| own.patient());
-        let relations: Vec<Relation> = match (ownership(resource_type), &patient) {
+        let relations: Vec<Relation> = match (ownership_in_any(resource_type), &patient) {
             (Ownership::Unknown, _) => {
                 to.say(format!("whose a {name} is cannot be told, so it is nobody's to see"));
                 return Ok(Step::Ends);

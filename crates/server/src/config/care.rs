@@ -41,6 +41,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 const QUARTER: Duration = Duration::from_mins(15);
 const DAY: Duration = Duration::from_hours(24);
 const WEEK: Duration = Duration::from_hours(7 * 24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
+const TEN_YEARS: Duration = Duration::from_hours(3650 * 24);
 const QUARTER_YEAR: Duration = Duration::from_hours(90 * 24);
 
 impl CareFrom {
@@ -76,6 +78,7 @@ impl CareFrom {
                     WEEK,
                     Duration::ZERO..=QUARTER_YEAR,
                 ),
+                open_encounter: section.duration(reading, "care_open_encounter", YEAR, DAY..=TEN_YEARS),
                 around_appointment: section.duration(
                     reading,
                     "care_around_appointment",

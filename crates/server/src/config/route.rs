@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chartgate_access::ids::Role;
 use chartgate_protocol::fhir::content::MediaType;
+use chartgate_protocol::fhir::version::FhirVersion;
 use http::{Method, Uri};
 
 use super::care::CareFrom;
@@ -53,14 +54,16 @@ pub(crate) struct SignInDemand {
 /// What kind of traffic a route carries.
 #[derive(Debug)]
 pub(crate) enum RouteKind {
-    /// FHIR R4.
+    /// FHIR's REST.
     Fhir {
+        /// Of which version.
+        version: FhirVersion,
         /// Whether PUT may create.
         update_create: UpdateCreate,
         /// As which media types the content of a Binary leaves by itself.
         content_types: Vec<String>,
         /// From what it is known who is in whose care.
-        care: CareFrom,
+        care: Box<CareFrom>,
         /// What becomes of bulk exports.
         exports: Exports,
         /// Which operations there are besides.
@@ -176,6 +179,7 @@ impl Route {
         let kind_line = section.line_of("kind");
         let kind = match section.required_text(reading, "kind").as_deref() {
             Some("fhir") => {
+                let version = fhir_version(reading, &mut section);
                 let choices = [UpdateCreate::Off, UpdateCreate::On];
                 let update_create = section.choice(reading, "update_create", choices);
                 let content_types = content_types(reading, &mut section);
@@ -184,11 +188,12 @@ impl Route {
                     life: section.duration(reading, "export_life", DAY, HOUR..=WEEK),
                     longest_file: section.size(reading, "max_export_file", LONGEST_FILE),
                 };
-                let care = CareFrom::read(reading, &mut section);
+                let care = Box::new(CareFrom::read(reading, &mut section));
                 let consent = ConsentCheck::read(reading, &mut section);
                 let minors = MinorLabels::read(reading, &mut section);
                 let operations = Operation::read_all(reading, &mut section);
                 Some(RouteKind::Fhir {
+                    version,
                     update_create,
                     content_types,
                     care,
@@ -241,6 +246,16 @@ impl Route {
             max_body,
         })
     }
+}
+
+/// Which FHIR the server behind speaks. It is not asked: a table has to be there before the first request.
+fn fhir_version(reading: &mut Reading<'_>, section: &mut Section) -> FhirVersion {
+    let line = section.line_of("fhir_version");
+    let Some(text) = section.text(reading, "fhir_version") else { return FhirVersion::default() };
+    text.parse().unwrap_or_else(|e| {
+        reading.error(line, section.key("fhir_version"), format!("`{text}` is {e}"));
+        FhirVersion::default()
+    })
 }
 
 /// As which media types content leaves by itself, and not within a resource.

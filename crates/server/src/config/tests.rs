@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use chartgate_protocol::fhir::version::FhirVersion;
 
 const GOOD: &str = r#"
 issuer = "https://gate.example.org"
@@ -53,6 +54,34 @@ fn emergency_access_lasts_an_hour_at_most_and_purposes_are_known_ones() {
     ] {
         let errors = with(wrong).map(drop).unwrap_err();
         assert!(errors.iter().any(|error| error.contains(key)), "{wrong}: {errors:?}");
+    }
+}
+
+#[test]
+fn a_route_says_which_fhir_it_is_and_one_that_is_not_known_is_an_error() {
+    let with = |version: &str| {
+        let route = format!(
+            "[[route]]\nname = \"v\"\nkind = \"fhir\"\npath = \"/v\"\nupstream = \"https://ehr.example/v\"\n{version}"
+        );
+        read(&format!("{GOOD}\n{route}"), &[]).map(|config| {
+            let route = config.routes.iter().find(|route| route.name == "v").unwrap();
+            match &route.kind {
+                RouteKind::Fhir { version, .. } => *version,
+                RouteKind::Http { .. } => panic!("a FHIR route"),
+            }
+        })
+    };
+    for (text, expected) in [
+        ("", FhirVersion::R4),
+        ("fhir_version = \"4.0\"", FhirVersion::R4),
+        ("fhir_version = \"4.3\"", FhirVersion::R4B),
+        ("fhir_version = \"5.0\"", FhirVersion::R5),
+    ] {
+        assert_eq!(with(text).unwrap(), expected, "{text}");
+    }
+    for wrong in ["\"4.0.1\"", "\"R5\"", "\"6.0\"", "5.0"] {
+        let errors = with(&format!("fhir_version = {wrong}")).unwrap_err();
+        assert!(errors.iter().any(|error| error.contains("fhir_version")), "{wrong}: {errors:?}");
     }
 }
 

@@ -15,6 +15,7 @@ use chartgate_protocol::fhir::labels::{Labels, labels_of};
 use chartgate_protocol::fhir::mask::{Mask, Pseudonyms};
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_protocol::json::Node;
 use chartgate_protocol::smart::scope::Permission;
 
@@ -37,6 +38,8 @@ pub(super) struct Enforcer<'a> {
     caller: &'a Caller,
     care: Arc<Care<'a>>,
     own: Option<PatientId>,
+    /// Of which FHIR the records are.
+    version: FhirVersion,
     open: Mutex<Open>,
 }
 
@@ -71,15 +74,16 @@ pub(super) enum RecordDenied {
 impl<'a> Enforcer<'a> {
     pub(super) fn new(sets: PolicySets, account: Arc<Account>, caller: &'a Caller, care: Care<'a>) -> Self {
         let own = caller.fhir_user.as_ref().and_then(|f| f.patient());
+        let version = care.version();
         let (advice, care) = (Advice::new(sets, &caller.facts), Arc::new(care));
-        Self { advice, account, caller, care, own, open: Mutex::default() }
+        Self { advice, account, caller, care, own, version, open: Mutex::default() }
     }
 
     /// The same for an entry of a batch, which has an account of its own.
     pub(super) fn entry(&self, account: Arc<Account>) -> Self {
-        let Self { advice, account: _, caller, care, own, open: _ } = self;
+        let Self { advice, account: _, caller, care, own, version, open: _ } = self;
         let (advice, care, own) = (advice.clone(), Arc::clone(care), own.clone());
-        Self { advice, account, caller, care, own, open: Mutex::default() }
+        Self { advice, account, caller, care, own, version: *version, open: Mutex::default() }
     }
 
     /// Asks whether some record of the type can be within reach.
@@ -92,7 +96,7 @@ impl<'a> Enforcer<'a> {
         resource_type: ResourceType,
         action: A,
     ) -> Result<Allowed<A>, TypeDenied> {
-        let ownership = ownership(resource_type);
+        let ownership = ownership(self.version, resource_type);
         self.in_reach_as(ownership, permission, resource_type, action)
     }
 
@@ -195,7 +199,7 @@ impl<'a> Enforcer<'a> {
 
     /// What policy keeps from the caller of one record of a type or another.
     pub(super) fn masks(&self, permission: Permission, resource_type: ResourceType) -> Vec<Arc<Mask>> {
-        let relations = self.relations_of(ownership(resource_type));
+        let relations = self.relations_of(ownership(self.version, resource_type));
         relations.filter_map(|relation| self.mask(permission, resource_type, relation)).collect()
     }
 
@@ -275,7 +279,7 @@ impl<'a> Enforcer<'a> {
     /// Whether the caller may find every record of a type, whole.
     pub(super) fn finds_all(&self, resource_type: ResourceType) -> bool {
         let permission = Permission::Search;
-        let all = match ownership(resource_type) {
+        let all = match ownership(self.version, resource_type) {
             Ownership::Nobodys => true,
             Ownership::Patients => {
                 self.is_policys(permission, resource_type)

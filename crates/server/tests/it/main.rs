@@ -176,4 +176,6 @@ mod upstream_manners;
 #[cfg(test)]
 mod verifier;
 #[cfg(test)]
+mod versions;
+#[cfg(test)]
 mod wire;

@@ -7,6 +7,7 @@ use super::*;
 use crate::fhir::base::BaseUrls;
 use crate::fhir::membership::{Membership, patients_of};
 use crate::fhir::resource::BadAnswer;
+use crate::fhir::version::FhirVersion;
 use crate::fhir::write::Draft;
 
 fn bundle(kind: &str, entries: &[Value]) -> String {
@@ -19,7 +20,7 @@ fn entry(method: &str, url: &str) -> Value {
 
 fn asked(entry: &Value) -> Result<Interaction, Refusal> {
     let body = bundle("batch", std::slice::from_ref(entry));
-    Batch::parse(body.as_bytes()).unwrap().entries[0].interaction()
+    Batch::parse(body.as_bytes()).unwrap().entries[0].interaction(FhirVersion::R4)
 }
 
 #[test]
@@ -103,13 +104,14 @@ fn a_patch_comes_as_a_binary() {
     let body = bundle("batch", &[patch]);
     let batch = Batch::parse(body.as_bytes()).unwrap();
     assert_eq!(&*batch.entries[0].content(), b"[]");
-    assert!(matches!(batch.entries[0].interaction(), Ok(Interaction::Patch { .. })));
+    assert!(matches!(batch.entries[0].interaction(FhirVersion::R4), Ok(Interaction::Patch { .. })));
 }
 
 fn pending_of(entries: &[Value]) -> Result<Pending, BatchError> {
     let body = bundle("transaction", entries);
     let batch = Batch::parse(body.as_bytes()).unwrap();
-    let interactions: Vec<_> = batch.entries.iter().map(|entry| entry.interaction().unwrap()).collect();
+    let interactions: Vec<_> =
+        batch.entries.iter().map(|entry| entry.interaction(FhirVersion::R4).unwrap()).collect();
     let plan = |(entry, asked)| (Entry::name(entry), Planned::Asked(asked));
     let entries: Vec<_> = batch.entries.iter().zip(&interactions).map(plan).collect();
     pending(&entries)
@@ -125,6 +127,7 @@ fn whose(draft: &Value, entries: &[Value]) -> Membership {
     let bases = BaseUrls {
         public: "https://gate.test/fhir".parse().unwrap(),
         upstream: "http://hapi:8080/fhir".parse().unwrap(),
+        version: FhirVersion::R4,
     };
     let draft = Draft::of_create(draft.to_string().as_bytes(), "Observation".parse().unwrap()).unwrap();
     let before = draft.text().to_owned();

@@ -2,9 +2,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fhir::version::FhirVersion;
 
 fn bases() -> BaseUrls {
-    BaseUrls { public: "https://g/fhir".parse().unwrap(), upstream: "http://u/r4".parse().unwrap() }
+    BaseUrls {
+        public: "https://g/fhir".parse().unwrap(),
+        upstream: "http://u/r4".parse().unwrap(),
+        version: FhirVersion::R4,
+    }
 }
 
 fn parse(method: &str, path: &str, query: &str) -> Result<BulkRequest, Refusal> {

@@ -2,14 +2,24 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fhir::version::FhirVersion;
 
 const HOUR: Duration = Duration::from_hours(1);
-const MARGINS: Margins = Margins { after_encounter: Duration::from_hours(48), around_appointment: HOUR };
+const MARGINS: Margins = Margins {
+    after_encounter: Duration::from_hours(48),
+    open_encounter: Duration::from_hours(365 * 24),
+    around_appointment: HOUR,
+};
 
 fn bases() -> BaseUrls {
+    bases_of(FhirVersion::R4)
+}
+
+fn bases_of(version: FhirVersion) -> BaseUrls {
     BaseUrls {
         public: "https://gate.test/fhir".parse().unwrap(),
         upstream: "http://hapi.internal:8080/fhir".parse().unwrap(),
+        version,
     }
 }
 
@@ -18,7 +28,11 @@ fn now() -> Timestamp {
 }
 
 fn proven(source: Source, resource: &Value) -> Option<(Vec<String>, Vec<String>)> {
-    let proven = source.proves(&Node::from(resource), MARGINS, now(), &bases())?;
+    proven_by(FhirVersion::R4, source, resource)
+}
+
+fn proven_by(version: FhirVersion, source: Source, resource: &Value) -> Option<(Vec<String>, Vec<String>)> {
+    let proven = source.proves(&Node::from(resource), MARGINS, now(), &bases_of(version))?;
     let carers = proven.carers.iter().map(ToString::to_string).collect();
     Some((carers, proven.patients.iter().map(ToString::to_string).collect()))
 }
@@ -56,6 +70,66 @@ fn with(mut resource: Value, pointer: &str, value: Value) -> Value {
         parent => parent[name] = value,
     }
     resource
+}
+
+#[test]
+fn an_encounter_of_which_no_end_is_said_holds_for_so_long_and_no_longer() {
+    let begun = |start: &str| proven(Source::Encounter, &with(visit(), "/period/start", json!(start)));
+    let expected = both("Practitioner/d", "p");
+    for (start, holds) in [
+        ("2025-11-26T12:00:00Z", true),
+        ("2025-11-26T11:59:59Z", false),
+        ("2025-11", true),
+        ("2025", true),
+        ("2024", false),
+    ] {
+        assert_eq!(begun(start).is_some(), holds, "{start}");
+    }
+    // Where it does not say when it began, it was there when it was last written.
+    let mut unsaid = visit();
+    unsaid.as_object_mut().unwrap().remove("period");
+    assert_eq!(proven(Source::Encounter, &unsaid), None);
+    unsaid["meta"] = json!({ "lastUpdated": "2026-03-01T00:00:00Z" });
+    assert_eq!(proven(Source::Encounter, &unsaid), expected);
+    unsaid["meta"] = json!({ "lastUpdated": "2025-03-01T00:00:00Z" });
+    assert_eq!(proven(Source::Encounter, &unsaid), None);
+}
+
+#[test]
+fn who_is_only_told_of_an_appointment_does_not_care() {
+    for (required, cares) in [("required", true), ("optional", true), ("information-only", false)] {
+        let meeting = with(meeting(), "/participant/0/required", json!(required));
+        assert_eq!(proven(Source::Appointment, &meeting).is_some(), cares, "{required}");
+    }
+}
+
+#[test]
+fn r5_says_the_same_by_other_names() {
+    let r5 = |source, resource: &Value| proven_by(FhirVersion::R5, source, resource);
+    let expected = both("Practitioner/d", "p");
+    let visit = json!({ "resourceType": "Encounter", "id": "e", "status": "in-progress", "subject": to("Patient/p"),
+        "class": [{ "coding": [{ "code": "AMB" }] }], "actualPeriod": { "start": "2026-11-25T08:00:00Z" },
+        "participant": [{ "actor": to("Practitioner/d") }] });
+    assert_eq!(r5(Source::Encounter, &visit), expected);
+    assert_eq!(proven_by(FhirVersion::R4B, Source::Encounter, &visit), None, "R4B has no such elements");
+    assert_eq!(r5(Source::Encounter, &self::visit()), None, "R4's say nothing in R5");
+    let over = with(visit.clone(), "/status", json!("completed"));
+    assert_eq!(r5(Source::Encounter, &over), None, "it does not say when");
+    assert_eq!(
+        r5(Source::Encounter, &with(over, "/actualPeriod/end", json!("2026-11-25T10:00:00Z"))),
+        expected
+    );
+    for status in ["planned", "finished", "arrived", "cancelled"] {
+        assert_eq!(r5(Source::Encounter, &with(visit.clone(), "/status", json!(status))), None, "{status}");
+    }
+    assert_eq!(r5(Source::Appointment, &meeting()), expected);
+    assert_eq!(r5(Source::CareTeam, &team()), expected);
+    let part = |name: &str, value: Value| {
+        r5(Source::CareTeam, &with(team(), &format!("/participant/0/{name}"), value))
+    };
+    assert_eq!(part("coveragePeriod", json!({ "start": "2026-01-01" })), expected);
+    assert_eq!(part("coveragePeriod", json!({ "end": "2026-01-01" })), None);
+    assert_eq!(part("coverageTiming", json!({})), None, "it does not say that they take part now");
 }
 
 #[test]

@@ -109,6 +109,10 @@ impl Condition {
                 }
             })
         };
+        let class = |class: &Node<'_>| {
+            let names_a_type = text(class, "system").is_some_and(|system| TYPES.contains(&system.as_str()));
+            names_a_type.then(|| text(class, "code").map(Self::Class))?
+        };
         let all = [
             period("period", Self::Now),
             list("actor", &|actor| named(actor.get("reference")?, bases).map(Self::Actor)),
@@ -117,11 +121,11 @@ impl Condition {
             }),
             list("securityLabel", &|label| text(label, "code").map(Self::Label)),
             list("purpose", &|purpose| text(purpose, "code").map(Self::Purpose)),
-            list("class", &|class| {
-                let names_a_type =
-                    text(class, "system").is_some_and(|system| TYPES.contains(&system.as_str()));
-                names_a_type.then(|| text(class, "code").map(Self::Class))?
-            }),
+            list("class", &class),
+            // R5 has two in its place: of a document's type too little is known here.
+            list("resourceType", &class),
+            list("documentType", &|_| None),
+            rule.get("expression").map(|_| vec![Self::Unreadable]),
             list("code", &|code| codes(code).map(Self::Code)),
             period("dataPeriod", Self::Data),
             list("data", &|data| {
@@ -130,6 +134,12 @@ impl Condition {
             }),
         ];
         all.into_iter().flatten().collect()
+    }
+
+    /// When a Consent as a whole is in force, by R5.
+    pub(super) fn period_of(consent: &Node<'_>) -> Option<Vec<Self>> {
+        let period = consent.get("period")?;
+        Some(vec![Period::read(Some(period)).map_or(Self::Unreadable, Self::Now)])
     }
 
     pub(super) fn holds(&self, asked: &Asked<'_>) -> Match {
@@ -309,7 +319,7 @@ const WHEN: [&str; 22] = [
     "start",
 ];
 
-/// Where codes of `class` are names of types.
+/// Where codes of `class` and `resourceType` are names of types.
 const TYPES: [&str; 2] = ["http://hl7.org/fhir/resource-types", "http://hl7.org/fhir/fhir-types"];
 
 fn told(holds: bool) -> Match {

@@ -43,6 +43,38 @@ impl Rule {
         Self { effect, conditions, exceptions }
     }
 
+    /// R5's rules: a decision for the time of the Consent, provisions that are exceptions to it, and exceptions to those, each
+    /// of the other effect. HL7 FHIR 5.0.0, consent-definitions.html#Consent.decision. `None` if there is no decision.
+    pub(super) fn of_decision(consent: &Node<'_>, bases: &BaseUrls) -> Option<Self> {
+        let effect = match consent.get("decision")?.as_str()? {
+            "deny" => Effect::Denies,
+            "permit" => Effect::Permits,
+            _ => return None,
+        };
+        let conditions = Condition::period_of(consent).into_iter().collect();
+        Some(Self { effect, conditions, exceptions: Self::excepted(consent, effect, bases) })
+    }
+
+    /// The provisions within something of this effect.
+    fn excepted(around: &Node<'_>, effect: Effect, bases: &BaseUrls) -> Vec<Self> {
+        let effect = match effect {
+            Effect::Denies => Effect::Permits,
+            Effect::Permits => Effect::Denies,
+            Effect::Unsaid | Effect::Unreadable => Effect::Unreadable,
+        };
+        let one = |rule: &Node<'_>| {
+            let is_altered = !matches!(rule, Node::Object(_)) || rule.get("modifierExtension").is_some();
+            let own = if is_altered { Effect::Unreadable } else { effect };
+            let conditions = if is_altered { Vec::new() } else { Condition::all_of(rule, bases) };
+            Self { effect: own, conditions, exceptions: Self::excepted(rule, own, bases) }
+        };
+        match around.get("provision") {
+            None => Vec::new(),
+            Some(Node::Array(rules)) => rules.iter().map(one).collect(),
+            Some(other) => vec![one(other)],
+        }
+    }
+
     /// What it says, where `otherwise` holds without it; `None` if it says nothing of what is asked.
     pub(super) fn says(&self, asked: &Asked<'_>, otherwise: Says) -> Option<Says> {
         let any = |alternatives: &Vec<Condition>| {

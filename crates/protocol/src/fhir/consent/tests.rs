@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fhir::labels::{Labels, labels_of};
+use crate::fhir::version::FhirVersion;
 
-fn bases() -> BaseUrls {
+fn bases_of(version: FhirVersion) -> BaseUrls {
     BaseUrls {
         public: "https://gate.test/fhir".parse().unwrap(),
         upstream: "http://hapi.internal:8080/fhir".parse().unwrap(),
+        version,
     }
 }
 
@@ -39,13 +41,21 @@ const DANA: Who<'static> =
     Who { who: Some("Practitioner/dana"), is_program: false, purpose: Some("TREAT"), organizations: None };
 
 fn directive(consent: &Value) -> Option<Directive> {
+    directive_by(FhirVersion::R4, consent)
+}
+
+fn directive_by(version: FhirVersion, consent: &Value) -> Option<Directive> {
     let text = consent.to_string();
     let asked = format!("Consent/{}", consent["id"].as_str().unwrap()).parse().unwrap();
-    Directive::read(&Resource::parse(text.as_bytes(), &asked, None).unwrap(), &bases())
+    Directive::read(&Resource::parse(text.as_bytes(), &asked, None).unwrap(), &bases_of(version))
 }
 
 fn ask(consent: &Value, who: &Who<'_>, act: Act, record: &Value) -> Says {
-    let Some(directive) = directive(consent) else { return Says::Nothing };
+    ask_of(directive(consent), who, act, record)
+}
+
+fn ask_of(directive: Option<Directive>, who: &Who<'_>, act: Act, record: &Value) -> Says {
+    let Some(directive) = directive else { return Says::Nothing };
     let reference = who.who.map(|who| who.parse().unwrap());
     let organizations: Option<BTreeSet<ResourceId>> =
         who.organizations.map(|all| all.iter().map(|id| id.parse().unwrap()).collect());
@@ -69,6 +79,77 @@ fn ask(consent: &Value, who: &Who<'_>, act: Act, record: &Value) -> Says {
 
 fn says(provision: Value) -> Says {
     ask(&consent(provision), &DANA, Act::View, &observation())
+}
+
+#[test]
+fn r5_decides_and_excepts_by_turns() {
+    let r5 =
+        |consent: &Value| ask_of(directive_by(FhirVersion::R5, consent), &DANA, Act::View, &observation());
+    let consent = |decision: &str, provision: Value| {
+        json!({ "resourceType": "Consent", "id": "c", "status": "active", "decision": decision,
+            "subject": { "reference": "Patient/p" }, "provision": provision })
+    };
+    let to = |who: &str| json!([{ "reference": { "reference": who } }]);
+    let dana = || json!({ "actor": to("Practitioner/dana") });
+    let other = || json!({ "actor": to("Practitioner/evan") });
+    assert_eq!(r5(&consent("deny", json!([]))), Says::Denied);
+    assert_eq!(r5(&consent("permit", json!([]))), Says::Nothing);
+    assert_eq!(r5(&consent("deny", json!([dana()]))), Says::Nothing, "excepted");
+    assert_eq!(r5(&consent("deny", json!([other()]))), Says::Denied);
+    assert_eq!(r5(&consent("permit", json!([other(), dana()]))), Says::Denied);
+    assert_eq!(r5(&consent("permit", json!([other()]))), Says::Nothing);
+    let nested = |inner: Value| json!([{ "actor": to("Practitioner/dana"), "provision": [inner] }]);
+    let observations =
+        json!({ "resourceType": [{ "system": "http://hl7.org/fhir/fhir-types", "code": "Observation" }] });
+    let conditions =
+        json!({ "resourceType": [{ "system": "http://hl7.org/fhir/fhir-types", "code": "Condition" }] });
+    assert_eq!(
+        r5(&consent("permit", nested(observations.clone()))),
+        Says::Nothing,
+        "excepted from the exception"
+    );
+    assert_eq!(r5(&consent("permit", nested(conditions.clone()))), Says::Denied);
+    assert_eq!(r5(&consent("deny", nested(observations))), Says::Denied);
+    assert_eq!(r5(&consent("deny", nested(conditions))), Says::Nothing);
+}
+
+#[test]
+fn what_cannot_be_read_of_r5_permits_nothing() {
+    let r5 =
+        |consent: &Value| ask_of(directive_by(FhirVersion::R5, consent), &DANA, Act::View, &observation());
+    let with = |name: &str, value: Value| {
+        let mut consent = json!({ "resourceType": "Consent", "id": "c", "status": "active", "decision": "deny",
+            "subject": { "reference": "Patient/p" } });
+        consent[name] = value;
+        r5(&consent)
+    };
+    assert_eq!(with("decision", json!(null)), Says::Unclear);
+    assert_eq!(with("decision", json!("perhaps")), Says::Unclear);
+    assert_eq!(with("status", json!("unknown")), Says::Unclear);
+    for status in ["draft", "inactive", "not-done", "entered-in-error"] {
+        assert_eq!(with("status", json!(status)), Says::Nothing, "{status}");
+    }
+    assert_eq!(with("period", json!({ "end": "2026-01-01" })), Says::Nothing, "it is over");
+    assert_eq!(with("period", json!({ "end": "2027-01-01" })), Says::Denied);
+    assert_eq!(with("period", json!("for ever")), Says::Unclear);
+    for unreadable in [
+        json!([{ "expression": { "language": "text/cql" } }]),
+        json!([{ "documentType": [{ "code": "x" }] }]),
+        json!([{ "resourceType": [{ "system": "urn:x", "code": "Observation" }] }]),
+        json!([{ "modifierExtension": [{}] }]),
+    ] {
+        assert_ne!(with("provision", unreadable.clone()), Says::Nothing, "{unreadable}");
+    }
+    let category = |code: &str| json!([{ "coding": [{ "system": SCOPES, "code": code }] }]);
+    assert_eq!(with("category", category("treatment")), Says::Nothing);
+    assert_eq!(with("category", category("patient-privacy")), Says::Denied);
+    assert_eq!(with("category", json!([{ "text": "?" }])), Says::Denied);
+    let whose = directive_by(
+        FhirVersion::R5,
+        &json!({ "resourceType": "Consent", "id": "c", "status": "active",
+        "decision": "deny", "patient": { "reference": "Patient/p" } }),
+    );
+    assert_eq!(whose.unwrap().patient, Whose::Unknown, "R4's element says nothing in R5");
 }
 
 #[test]

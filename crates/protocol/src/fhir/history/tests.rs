@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fhir::membership::{Membership, patients_of};
+use crate::fhir::version::FhirVersion;
 use crate::fhir::view::View;
 
 fn bases() -> BaseUrls {
     BaseUrls {
         public: "https://gate.test/fhir".parse().unwrap(),
         upstream: "http://hapi:8080/fhir".parse().unwrap(),
+        version: FhirVersion::R4,
     }
 }
 

@@ -4,6 +4,7 @@ use crate::fhir::history::HistoryOf;
 use crate::fhir::name::{ResourceId, ResourceType, VersionId};
 use crate::fhir::reference::Reference;
 use crate::fhir::refusal::{Refusal, Unsupported};
+use crate::fhir::version::FhirVersion;
 
 /// What a path points to.
 pub(super) enum Place {
@@ -20,7 +21,8 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) fn read(path: &str) -> Result<Self, Refusal> {
+    pub(super) fn read(path: &str, version: FhirVersion) -> Result<Self, Refusal> {
+        let of = |name: &str| ResourceType::of(version, name);
         let path = match path {
             "" | "/" => return Ok(Self::Root),
             _ => path.strip_prefix('/').ok_or(Refusal::Path)?,
@@ -41,22 +43,22 @@ impl Place {
             ["metadata"] => Ok(Self::Metadata),
             ["_search"] => Err(Unsupported::SystemSearch.into()),
             ["_history"] => Err(Unsupported::SystemHistory.into()),
-            [resource_type, "_history"] => Ok(Self::History(HistoryOf::Type(resource_type.parse()?))),
+            [resource_type, "_history"] => Ok(Self::History(HistoryOf::Type(of(resource_type)?))),
             [resource_type, id, "_history"] => {
-                let record = Reference { resource_type: resource_type.parse()?, id: id.parse()? };
+                let record = Reference { resource_type: of(resource_type)?, id: id.parse()? };
                 Ok(Self::History(HistoryOf::Record(record)))
             }
-            [resource_type] => Ok(Self::Type(resource_type.parse()?)),
-            [resource_type, "_search"] => Ok(Self::Search(resource_type.parse()?)),
-            [resource_type, id] => Ok(Self::Instance(resource_type.parse()?, id.parse()?)),
+            [resource_type] => Ok(Self::Type(of(resource_type)?)),
+            [resource_type, "_search"] => Ok(Self::Search(of(resource_type)?)),
+            [resource_type, id] => Ok(Self::Instance(of(resource_type)?, id.parse()?)),
             [resource_type, id, "_history", version] => {
-                Ok(Self::Version(resource_type.parse()?, id.parse()?, version.parse()?))
+                Ok(Self::Version(of(resource_type)?, id.parse()?, version.parse()?))
             }
             ["Patient", id, resource_type] if resource_type != "*" => {
-                Ok(Self::Compartment(id.parse()?, resource_type.parse()?))
+                Ok(Self::Compartment(id.parse()?, of(resource_type)?))
             }
             ["Patient", id, resource_type, "_search"] => {
-                Ok(Self::CompartmentSearch(id.parse()?, resource_type.parse()?))
+                Ok(Self::CompartmentSearch(id.parse()?, of(resource_type)?))
             }
             [_, _, _] | [_, _, _, "_search"] => Err(Unsupported::Compartment.into()),
             _ => Err(Refusal::Path),

@@ -43,9 +43,10 @@ impl<'m> General<'m> {
         let resource_type = object.string("resourceType").ok().flatten();
         let is_resource = resource_type.is_some();
         let (part, own): (_, Paths<'_>) = match &resource_type {
-            Some(name) => {
-                (Part::find(name), self.masking.mask.removed_of(name).map(|path| path.steps()).collect())
-            }
+            Some(name) => (
+                Part::find(self.masking.bases.version, name),
+                self.masking.mask.removed_of(name).map(|path| path.steps()).collect(),
+            ),
             None => (part, Vec::new()),
         };
         let mut members: Members<'a> = Vec::new();
@@ -92,7 +93,11 @@ impl<'m> General<'m> {
                 if is_identifier && self.pseudonyms {
                     return Some(self.identifier(&object));
                 }
-                Some(self.object(kind.and_then(Part::find), object, paths))
+                Some(self.object(
+                    kind.and_then(|kind| Part::find(self.masking.bases.version, kind)),
+                    object,
+                    paths,
+                ))
             }
             Some(b'[') => {
                 let items: Vec<&'a RawValue> = read(text).ok()?;

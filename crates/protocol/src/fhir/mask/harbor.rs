@@ -1,6 +1,6 @@
 //! Safe Harbor: 45 CFR 164.514(b)(2).
 //!
-//! By a list of what may stay, not of what has to go. An element stays if R4 has it, and as its data type lets it: codes,
+//! By a list of what may stay, not of what has to go. An element stays if its version of FHIR has it, and as its data type lets it: codes,
 //! numbers, quantities and truth values; of a date the year; of an address the state and as much of the ZIP code as (B)
 //! allows; of a reference the other name that its record has for this client. Whatever is text, a link, an identifier, a name, a
 //! contact, a picture, an extension or unknown is gone, for nobody can say what stands in it.
@@ -29,7 +29,7 @@ impl<'m> Harbor<'m> {
 
     pub(super) fn of_text<'a>(&self, text: &'a str) -> Result<Kept<'a>, Unmaskable> {
         let object: Object<'a> = read(text).map_err(|_| Unmaskable)?;
-        let resource_type = resource_type(&object)?;
+        let resource_type = self.resource_type(&object)?;
         let id = object.string("id").map_err(|_| Unmaskable)?.ok_or(Unmaskable)?;
         let record = format!("{}/{id}", resource_type.name()).parse().map_err(|_| Unmaskable)?;
         self.resource(&object, self.masking.pseudonyms.of_record(&record).id.to_string())
@@ -37,7 +37,7 @@ impl<'m> Harbor<'m> {
 
     /// A resource under another id.
     fn resource<'a>(&self, object: &Object<'a>, id: String) -> Result<Kept<'a>, Unmaskable> {
-        let part = resource_type(object)?;
+        let part = self.resource_type(object)?;
         let mut members: Members<'a> = vec![
             (Cow::Borrowed("resourceType"), Kept::Text(part.name().to_owned())),
             (Cow::Borrowed("id"), Kept::Text(id)),
@@ -125,16 +125,20 @@ impl<'m> Harbor<'m> {
             "Quantity" | "Duration" | "Count" | "Distance" | "Age" => quantity(kind, object),
             "Reference" => self.reference(object),
             "Address" => address(object),
-            "CodeableConcept" | "Period" | "Range" | "Ratio" | "Timing" | "Dosage" | "Money" => {
-                self.part(kind, object)?
-            }
+            "CodeableConcept" | "CodeableReference" | "Period" | "Range" | "Ratio" | "Timing" | "Dosage"
+            | "Money" => self.part(kind, object)?,
             _ if kind.contains('.') => self.part(kind, object)?,
             _ => None,
         })
     }
 
+    fn resource_type(&self, object: &Object<'_>) -> Result<Part, Unmaskable> {
+        let name = object.string("resourceType").ok().flatten().ok_or(Unmaskable)?;
+        Part::resources(self.masking.bases.version).find(|part| part.name() == name).ok_or(Unmaskable)
+    }
+
     fn part<'a>(&self, kind: &str, object: &Object<'a>) -> Result<Option<Kept<'a>>, Unmaskable> {
-        let Some(part) = Part::find(kind) else { return Ok(None) };
+        let Some(part) = Part::find(self.masking.bases.version, kind) else { return Ok(None) };
         self.members(part, object).map(Kept::object)
     }
 
@@ -160,11 +164,6 @@ fn goes(part: Part, name: &str) -> bool {
             | ("Person", "link")
             | ("Location", "position")
     )
-}
-
-fn resource_type(object: &Object<'_>) -> Result<Part, Unmaskable> {
-    let name = object.string("resourceType").ok().flatten().ok_or(Unmaskable)?;
-    Part::resources().find(|part| part.name() == name).ok_or(Unmaskable)
 }
 
 /// datatypes.html#code, no longer than codes are, and no date, record or address of somebody in its place.

@@ -1,10 +1,12 @@
 //! Which element a policy means: `Patient.address`, `Patient.contact.name`, or `*.note` of every type.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::fhir::elements::{Part, is_named};
 use crate::fhir::membership;
+use crate::fhir::version::FhirVersion;
 
 /// An element of a type, or of all.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
@@ -13,13 +15,15 @@ pub struct ElementPath {
     of: Option<String>,
     /// One at least.
     steps: Vec<String>,
+    /// The versions of FHIR that have it.
+    versions: BTreeSet<FhirVersion>,
 }
 
 /// The text names no element that can be removed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoElement {
-    /// No element of FHIR R4. A letter too few would leave everything in.
-    #[error("`{0}` is no element of FHIR R4, such as `Patient.address` or `*.note`")]
+    /// No element of any version of FHIR. A letter too few would leave everything in.
+    #[error("`{0}` is no element of FHIR, such as `Patient.address` or `*.note`")]
     Unknown(String),
     /// A record is no record without it.
     #[error("`{0}` cannot be removed: it says which record it is, or whose")]
@@ -30,6 +34,11 @@ impl ElementPath {
     /// Whether it speaks of this type.
     pub(super) fn is_of(&self, resource_type: &str) -> bool {
         self.of.as_deref().is_none_or(|own| own == resource_type)
+    }
+
+    /// Whether a version has it.
+    pub(super) fn is_in(&self, version: FhirVersion) -> bool {
+        self.versions.contains(&version)
     }
 
     /// The names that lead to it.
@@ -69,33 +78,43 @@ impl FromStr for ElementPath {
             }
             Some(_) => {}
         }
-        let parts: Vec<Part> = match &of {
-            None => Part::resources().collect(),
-            Some(name) => Part::resources().filter(|part| part.name() == name).collect(),
-        };
-        if parts.iter().any(|part| says_whose(part.name(), &steps)) {
+        if FhirVersion::ALL.into_iter().any(|version| says_whose(version, of.as_deref(), &steps)) {
             return Err(NoElement::Stays(text.to_owned()));
         }
-        let found = steps.iter().try_fold(parts, |parts, step| {
-            if matches!(step.as_str(), "extension" | "text") && !parts.is_empty() {
-                return Some(Part::find("Extension").into_iter().collect());
-            }
-            let kinds: Vec<&str> = parts.iter().flat_map(|part| part.inner(step)).collect();
-            let is_element = !kinds.is_empty();
-            is_element.then(|| kinds.into_iter().filter_map(Part::find).collect())
-        });
-        found.map(|_| Self { of, steps }).ok_or_else(unknown)
+        let is_element = |version: &FhirVersion| leads_somewhere(*version, of.as_deref(), &steps);
+        let versions: BTreeSet<_> = FhirVersion::ALL.into_iter().filter(is_element).collect();
+        if versions.is_empty() { Err(unknown()) } else { Ok(Self { of, steps, versions }) }
     }
+}
+
+/// The types that a path is of.
+fn types(version: FhirVersion, of: Option<&str>) -> impl Iterator<Item = Part> {
+    Part::resources(version).filter(move |part| of.is_none_or(|name| part.name() == name))
+}
+
+/// Whether a path is one in a version.
+fn leads_somewhere(version: FhirVersion, of: Option<&str>, steps: &[String]) -> bool {
+    let parts: Vec<Part> = types(version, of).collect();
+    let end = steps.iter().try_fold(parts, |parts, step| {
+        if matches!(step.as_str(), "extension" | "text") && !parts.is_empty() {
+            return Some(Part::find(version, "Extension").into_iter().collect());
+        }
+        let kinds: Vec<&str> = parts.iter().flat_map(|part| part.inner(step)).collect();
+        let is_element = !kinds.is_empty();
+        is_element.then(|| kinds.into_iter().filter_map(|kind| Part::find(version, kind)).collect())
+    });
+    end.is_some()
 }
 
 /// Whether the element holds a reference that says whose record it is. Ways that lead from a patient to their records would tell
 /// it all the same.
-fn says_whose(resource_type: &str, steps: &[String]) -> bool {
-    membership::elements(resource_type).iter().any(|path| {
+fn says_whose(version: FhirVersion, of: Option<&str>, steps: &[String]) -> bool {
+    let says = |path: &Vec<&str>| {
         let is_on_the_way = path.iter().zip(steps).all(|(name, step)| is_named(step, name));
         let within = steps.get(path.len()).map(String::as_str);
         is_on_the_way && matches!(within, None | Some("reference" | "type" | "identifier"))
-    })
+    };
+    types(version, of).any(|part| membership::elements(version, part.name()).iter().any(says))
 }
 
 impl fmt::Display for ElementPath {
@@ -109,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_element_that_r4_does_not_have_is_none() {
+    fn an_element_that_fhir_does_not_have_is_none() {
         for path in [
             "Patient.address",
             "Patient.contact.name",
@@ -154,6 +173,20 @@ mod tests {
             "*.patient",
         ] {
             assert_eq!(path.parse::<ElementPath>(), Err(NoElement::Stays(path.to_owned())), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_element_is_one_of_the_versions_that_have_it() {
+        for (path, expected) in [
+            ("Patient.address", [true, true, true]),
+            ("Encounter.classHistory", [true, true, false]),
+            ("Encounter.actualPeriod", [false, false, true]),
+            ("DeviceUsage.note", [false, false, true]),
+            ("*.note", [true, true, true]),
+        ] {
+            let read = path.parse::<ElementPath>().unwrap();
+            assert_eq!(FhirVersion::ALL.map(|version| read.is_in(version)), expected, "{path}");
         }
     }
 

@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fhir::reference::Reference;
+use crate::fhir::version::FhirVersion;
 
 static BASES: LazyLock<BaseUrls> = LazyLock::new(|| BaseUrls {
     public: "https://gate.test/fhir".parse().unwrap(),
     upstream: "http://hapi:8080/fhir".parse().unwrap(),
+    version: FhirVersion::R4,
 });
 
 fn mask(text: &str) -> Mask {
@@ -279,9 +281,30 @@ fn of_several_masks_the_least_holds_and_where_there_is_none_all() {
 }
 
 #[test]
+fn what_cannot_be_removed_in_a_version_keeps_the_whole_record() {
+    let encounter = json!({ "resourceType": "Encounter", "id": "e", "status": "planned", "classHistory": [{}],
+        "actualPeriod": { "start": "2026" } });
+    let text = encounter.to_string();
+    let resource = Resource::parse(text.as_bytes(), &"Encounter/e".parse().unwrap(), None).unwrap();
+    let seen = |mask: &str, version| {
+        let (mask, pseudonyms) = (self::mask(mask), names());
+        let bases = BaseUrls { version, ..BASES.clone() };
+        let masking = Masking { mask: &mask, pseudonyms: &pseudonyms, year: 2026, bases: &bases };
+        masking.view(&resource).map(|view| view.text().to_owned())
+    };
+    assert!(!seen("remove: Encounter.classHistory", FhirVersion::R4B).unwrap().contains("classHistory"));
+    assert_eq!(seen("remove: Encounter.classHistory", FhirVersion::R5), Err(Unmaskable));
+    assert!(!seen("remove: Encounter.actualPeriod", FhirVersion::R5).unwrap().contains("actualPeriod"));
+    assert_eq!(seen("remove: Encounter.actualPeriod", FhirVersion::R4), Err(Unmaskable));
+    // By the version's own elements: what it does not have is unknown, and goes.
+    assert!(seen("safe-harbor", FhirVersion::R5).unwrap().contains("actualPeriod"));
+    assert!(!seen("safe-harbor", FhirVersion::R4).unwrap().contains("actualPeriod"));
+}
+
+#[test]
 fn nothing_is_searched_by_that_is_not_seen() {
     let lets = |mask: &str, kind: &str, parameter: &str| {
-        self::mask(mask).lets_search(kind.parse().unwrap(), parameter)
+        self::mask(mask).lets_search(FhirVersion::R4, kind.parse().unwrap(), parameter)
     };
     for (mask, kind, parameter, expected) in [
         ("safe-harbor", "Observation", "code", true),

@@ -1,8 +1,12 @@
 //! The table: for each type, the elements that say whose record it is.
 //!
-//! It is R4's patient compartment, its search parameters resolved to elements, less `author`, `performer`,
-//! `asserter`, `recorder`, `informant` and `sender`: who wrote of a patient has no claim to what they wrote. A
-//! Patient is its own record; `Patient.link` makes nobody another's.
+//! It is the patient's compartment of each version, its search parameters resolved to elements, less those by which somebody
+//! wrote, said or did something: who wrote of a patient has no claim to what they wrote. A Patient is its own record;
+//! `Patient.link` makes nobody another's. Condensed by `examples/condense_compartment.rs`.
+
+use std::collections::BTreeMap;
+
+use crate::fhir::version::{FhirVersion, PerVersion};
 
 /// What the table says of a type.
 pub(super) enum Row {
@@ -11,101 +15,58 @@ pub(super) enum Row {
     /// The type belongs to nobody.
     Nobody,
     /// Paths to references, which name the patients.
-    Elements(&'static [&'static [&'static str]]),
+    Elements(&'static [Vec<&'static str>]),
     /// The type is not in the table.
     Unknown,
 }
 
 impl Row {
-    pub(super) fn of(resource_type: &str) -> Self {
-        let elements: &'static [&'static [&'static str]] = match resource_type {
-            "Patient" => return Self::Itself,
+    pub(super) fn of(version: FhirVersion, resource_type: &str) -> Self {
+        match resource_type {
+            "Patient" => Self::Itself,
             "HealthcareService" | "Location" | "Medication" | "Organization" | "Practitioner"
-            | "PractitionerRole" => {
-                return Self::Nobody;
-            }
-            "Account"
-            | "AdverseEvent"
-            | "Basic"
-            | "CarePlan"
-            | "ChargeItem"
-            | "ClinicalImpression"
-            | "Condition"
-            | "DeviceRequest"
-            | "DeviceUseStatement"
-            | "DiagnosticReport"
-            | "DocumentReference"
-            | "Encounter"
-            | "Flag"
-            | "Goal"
-            | "ImagingStudy"
-            | "MeasureReport"
-            | "Media"
-            | "MedicationAdministration"
-            | "MedicationRequest"
-            | "MedicationStatement"
-            | "Observation"
-            | "Procedure"
-            | "QuestionnaireResponse"
-            | "RiskAssessment"
-            | "ServiceRequest"
-            | "Specimen" => &[&["subject"]],
-            "AllergyIntolerance"
-            | "BodyStructure"
-            | "ClaimResponse"
-            | "Consent"
-            | "CoverageEligibilityRequest"
-            | "CoverageEligibilityResponse"
-            | "DetectedIssue"
-            | "EpisodeOfCare"
-            | "FamilyMemberHistory"
-            | "Immunization"
-            | "ImmunizationEvaluation"
-            | "ImmunizationRecommendation"
-            | "MolecularSequence"
-            | "NutritionOrder"
-            | "RelatedPerson"
-            | "SupplyDelivery"
-            | "VisionPrescription" => &[&["patient"]],
-            "Appointment" => &[&["participant", "actor"]],
-            "AppointmentResponse" | "Schedule" => &[&["actor"]],
-            "AuditEvent" => &[&["agent", "who"], &["entity", "what"]],
-            "CareTeam" => &[&["subject"], &["participant", "member"]],
-            "Claim" | "ExplanationOfBenefit" => &[&["patient"], &["payee", "party"]],
-            "Communication" => &[&["subject"], &["recipient"]],
-            "CommunicationRequest" => &[&["subject"], &["recipient"], &["requester"]],
-            "Composition" => &[&["subject"], &["attester", "party"]],
-            "Coverage" => &[&["policyHolder"], &["subscriber"], &["beneficiary"], &["payor"]],
-            "DocumentManifest" | "Invoice" => &[&["subject"], &["recipient"]],
-            "EnrollmentRequest" => &[&["candidate"]],
-            "Group" => &[&["member", "entity"]],
-            "List" => &[&["subject"], &["source"]],
-            "MedicationDispense" => &[&["subject"], &["receiver"]],
-            "Person" => &[&["link", "target"]],
-            "Provenance" => &[&["target"]],
-            "RequestGroup" => &[&["subject"], &["action", "participant"]],
-            "ResearchSubject" => &[&["individual"]],
-            "SupplyRequest" => &[&["deliverTo"]],
-            "Task" => &[&["for"], &["focus"]],
-            _ => return Self::Unknown,
-        };
-        Self::Elements(elements)
+            | "PractitionerRole" => Self::Nobody,
+            _ => match TABLES.get(version).get(resource_type) {
+                Some(line) => Self::Elements(&line.elements),
+                None => Self::Unknown,
+            },
+        }
     }
 }
 
 /// The parameter that finds exactly what a row names. None where one element of several would find too little.
-pub(super) fn search_parameter(resource_type: &str) -> Option<&'static str> {
-    match (resource_type, Row::of(resource_type)) {
-        (_, Row::Itself) => Some("_id"),
-        (_, Row::Nobody | Row::Unknown) => None,
-        ("AdverseEvent" | "SupplyRequest", _) => Some("subject"),
-        ("Group", _) => Some("member"),
-        ("Schedule", _) => Some("actor"),
-        // Each names its patient in this element always; the others add people and take none away.
-        ("Claim" | "Coverage" | "ExplanationOfBenefit", _) => Some("patient"),
-        // The parameter looks into both elements.
-        ("AuditEvent", _) => Some("patient"),
-        (_, Row::Elements([_])) => Some("patient"),
-        (_, Row::Elements(_)) => None,
+pub(super) fn search_parameter(version: FhirVersion, resource_type: &str) -> Option<&'static str> {
+    match Row::of(version, resource_type) {
+        Row::Itself => Some("_id"),
+        Row::Nobody | Row::Unknown => None,
+        Row::Elements(_) => TABLES.get(version).get(resource_type)?.found_by,
     }
+}
+
+struct Line {
+    found_by: Option<&'static str>,
+    elements: Vec<Vec<&'static str>>,
+}
+
+type Table = BTreeMap<&'static str, Line>;
+
+static TABLES: PerVersion<Table> =
+    PerVersion::of(|| read_all(TEXTS[0]), || read_all(TEXTS[1]), || read_all(TEXTS[2]));
+
+/// In the order of [`FhirVersion::ALL`].
+pub(super) const TEXTS: [&str; 3] = [
+    include_str!("../definitions/r4/compartment.tsv"),
+    include_str!("../definitions/r4b/compartment.tsv"),
+    include_str!("../definitions/r5/compartment.tsv"),
+];
+
+/// A line that were not understood would be a type of which nobody knows whose it is; a test holds that there is none.
+fn read_all(text: &'static str) -> Table {
+    let line = |line: &'static str| {
+        let mut columns = line.split('\t');
+        let (name, found_by, elements) = (columns.next()?, columns.next()?, columns.next()?);
+        let elements = elements.split(' ').map(|path| path.split('.').collect()).collect();
+        Some((name, Line { found_by: Some(found_by).filter(|name| *name != "-"), elements }))
+    };
+    text.lines().filter_map(line).collect()
 }

@@ -1,9 +1,14 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fhir::version::FhirVersion;
 
 fn bases() -> BaseUrls {
-    BaseUrls { public: "https://g/fhir".parse().unwrap(), upstream: "http://u/r4".parse().unwrap() }
+    BaseUrls {
+        public: "https://g/fhir".parse().unwrap(),
+        upstream: "http://u/r4".parse().unwrap(),
+        version: FhirVersion::R4,
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@
 
 use super::{SearchError, ShownName, offered};
 use crate::fhir::name::ResourceType;
-use crate::fhir::r4::{Kind, Targets};
+use crate::fhir::parameters::{Kind, Targets};
+use crate::fhir::version::FhirVersion;
 
 /// A way over references to the records that a criterion is about.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -24,11 +25,19 @@ impl Chain {
     ///
     /// # Errors
     /// [`SearchError`] if it begins as one and is none.
-    pub(super) fn read(from: ResourceType, field: &str) -> Result<(Self, ResourceType, &str), SearchError> {
+    pub(super) fn read(
+        version: FhirVersion,
+        from: ResourceType,
+        field: &str,
+    ) -> Result<(Self, ResourceType, &str), SearchError> {
         let mut chain = Self::default();
         let (mut at, mut rest) = (from, field);
         loop {
-            let step = if rest.starts_with("_has:") { reverse(at, rest) } else { forward(at, rest) };
+            let step = if rest.starts_with("_has:") {
+                reverse(version, at, rest)
+            } else {
+                forward(version, at, rest)
+            };
             let Some(step) = step else { return Ok((chain, at, rest)) };
             let (text, target, left) = step.ok_or_else(|| SearchError::Parameter(ShownName::of(field)))?;
             if chain.types.len() == MAX_STEPS {
@@ -45,17 +54,22 @@ impl Chain {
 type Step<'f> = Option<Option<(String, ResourceType, &'f str)>>;
 
 /// `performer:Practitioner.name`: to the records that are referred to.
-fn forward(from: ResourceType, field: &str) -> Step<'_> {
+fn forward(version: FhirVersion, from: ResourceType, field: &str) -> Step<'_> {
     let (step, rest) = field.split_once('.')?;
     let (name, target) = step.split_once(':').map_or((step, None), |(name, target)| (name, Some(target)));
-    Some(lead(from, name, target).map(|(name, target)| (format!("{name}:{target}."), target, rest)))
+    Some(lead(version, from, name, target).map(|(name, target)| (format!("{name}:{target}."), target, rest)))
 }
 
 /// The parameter as FHIR has it, and the one type that its references lead to.
-fn lead(from: ResourceType, name: &str, target: Option<&str>) -> Option<(&'static str, ResourceType)> {
-    let (name, Some(Kind::Reference(targets))) = offered(from, name)? else { return None };
+fn lead(
+    version: FhirVersion,
+    from: ResourceType,
+    name: &str,
+    target: Option<&str>,
+) -> Option<(&'static str, ResourceType)> {
+    let (name, Some(Kind::Reference(targets))) = offered(version, from, name)? else { return None };
     let target: ResourceType = match (target, targets) {
-        (Some(target), _) => target.parse().ok()?,
+        (Some(target), _) => ResourceType::of(version, target).ok()?,
         // Without a type, there has to be but one that can be meant.
         (None, Targets::Of(types)) => match types.as_slice() {
             [only] => only.parse().ok()?,
@@ -74,13 +88,13 @@ fn leads_to(targets: &Targets, target: ResourceType) -> bool {
 }
 
 /// `_has:Observation:patient:code`: to the records that refer.
-fn reverse(from: ResourceType, field: &str) -> Step<'_> {
+fn reverse(version: FhirVersion, from: ResourceType, field: &str) -> Step<'_> {
     let field = field.strip_prefix("_has:")?;
     let step = || {
         let (source, rest) = field.split_once(':')?;
         let (name, rest) = rest.split_once(':')?;
-        let source: ResourceType = source.parse().ok()?;
-        let (name, Some(Kind::Reference(targets))) = offered(source, name)? else { return None };
+        let source = ResourceType::of(version, source).ok()?;
+        let (name, Some(Kind::Reference(targets))) = offered(version, source, name)? else { return None };
         leads_to(targets, from).then(|| (format!("_has:{source}:{name}:"), source, rest))
     };
     Some(step())
@@ -91,7 +105,7 @@ mod tests {
     use super::*;
 
     fn read(from: &str, field: &str) -> Result<(String, Vec<&'static str>, String), SearchError> {
-        Chain::read(from.parse().unwrap(), field).map(|(chain, _, rest)| {
+        Chain::read(FhirVersion::R4, from.parse().unwrap(), field).map(|(chain, _, rest)| {
             (chain.text, chain.types.iter().map(|own| own.as_str()).collect(), rest.to_owned())
         })
     }

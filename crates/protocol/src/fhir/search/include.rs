@@ -7,7 +7,8 @@ use std::fmt;
 
 use super::{SearchError, ShownName, offered};
 use crate::fhir::name::ResourceType;
-use crate::fhir::r4::{Kind, Targets};
+use crate::fhir::parameters::{Kind, Targets};
+use crate::fhir::version::FhirVersion;
 
 /// One `_include` or `_revinclude`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,7 +50,7 @@ impl Include {
     ///
     /// # Errors
     /// [`SearchError`] if it is one that cannot be.
-    pub(super) fn read(field: &str, value: &str) -> Option<Result<Self, SearchError>> {
+    pub(super) fn read(version: FhirVersion, field: &str, value: &str) -> Option<Result<Self, SearchError>> {
         let (name, modifier) = field.split_once(':').map_or((field, None), |(name, m)| (name, Some(m)));
         let direction = match name {
             "_include" => Direction::Forward,
@@ -62,7 +63,7 @@ impl Include {
             Some("iterate" | "recurse") => Repeats::Yes,
             Some(_) => return Some(Err(SearchError::Modifier(ShownName::of(field)))),
         };
-        let path = Path::read(value).ok_or_else(|| SearchError::Value(ShownName::of(field)));
+        let path = Path::read(version, value).ok_or_else(|| SearchError::Value(ShownName::of(field)));
         Some(path.map(|path| Self { direction, repeats, path }))
     }
 
@@ -78,7 +79,7 @@ impl Include {
 }
 
 impl Path {
-    fn read(value: &str) -> Option<Self> {
+    fn read(version: FhirVersion, value: &str) -> Option<Self> {
         let mut parts = value.split(':');
         let (source, parameter, target) = (parts.next()?, parts.next(), parts.next());
         if parts.next().is_some() {
@@ -86,13 +87,16 @@ impl Path {
         }
         match (source, parameter) {
             ("*", None) => Some(Self::Any),
-            (source, Some("*")) if target.is_none() => Some(Self::AnyOf(source.parse().ok()?)),
+            (source, Some("*")) if target.is_none() => {
+                Some(Self::AnyOf(ResourceType::of(version, source).ok()?))
+            }
             (source, Some(parameter)) => {
-                let source = source.parse().ok()?;
-                let (parameter, Some(Kind::Reference(targets))) = offered(source, parameter)? else {
+                let source = ResourceType::of(version, source).ok()?;
+                let (parameter, Some(Kind::Reference(targets))) = offered(version, source, parameter)? else {
                     return None;
                 };
-                let target: Option<ResourceType> = target.map(str::parse).transpose().ok()?;
+                let target: Option<ResourceType> =
+                    target.map(|name| ResourceType::of(version, name)).transpose().ok()?;
                 let leads_to = |target: ResourceType| match targets {
                     Targets::Any => true,
                     Targets::Of(types) => types.contains(&target.as_str()),
@@ -131,11 +135,14 @@ mod tests {
             ("_include", "*"),
             ("_revinclude", "Observation:*"),
         ] {
-            let include = Include::read(field, value).unwrap().unwrap();
+            let include = Include::read(FhirVersion::R4, field, value).unwrap().unwrap();
             assert_eq!((include.field(), include.to_string().as_str()), (field, value));
         }
-        assert_eq!(Include::read("_include:recurse", "*").unwrap().unwrap().field(), "_include:iterate");
-        assert_eq!(Include::read("_id", "a"), None);
+        assert_eq!(
+            Include::read(FhirVersion::R4, "_include:recurse", "*").unwrap().unwrap().field(),
+            "_include:iterate"
+        );
+        assert_eq!(Include::read(FhirVersion::R4, "_id", "a"), None);
     }
 
     #[test]
@@ -153,8 +160,14 @@ mod tests {
             ("_include", "Observation:subject:Patient:x"),
             ("_include", "Observation:subject,Observation:performer"),
         ] {
-            assert!(matches!(Include::read(field, value), Some(Err(SearchError::Value(_)))), "{value}");
+            assert!(
+                matches!(Include::read(FhirVersion::R4, field, value), Some(Err(SearchError::Value(_)))),
+                "{value}"
+            );
         }
-        assert!(matches!(Include::read("_include:all", "*"), Some(Err(SearchError::Modifier(_)))));
+        assert!(matches!(
+            Include::read(FhirVersion::R4, "_include:all", "*"),
+            Some(Err(SearchError::Modifier(_)))
+        ));
     }
 }

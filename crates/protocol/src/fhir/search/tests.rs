@@ -1,8 +1,9 @@
 use super::*;
+use crate::fhir::version::FhirVersion;
 
 fn search(resource_type: &str, query: &str) -> Result<SearchQuery, SearchError> {
     let form = Form::parse_repeating(query).unwrap();
-    SearchQuery::parse(resource_type.parse().unwrap(), &form, &Form::default())
+    SearchQuery::parse(FhirVersion::R4, resource_type.parse().unwrap(), &form, &Form::default())
 }
 
 fn written(resource_type: &str, query: &str) -> String {
@@ -156,7 +157,7 @@ fn every_modifier_but_two_on_strings_is_refused() {
 fn a_parameter_in_the_url_and_in_the_body_is_refused() {
     let both = |url, body| {
         let read = |text| Form::parse_repeating(text).unwrap();
-        SearchQuery::parse("Observation".parse().unwrap(), &read(url), &read(body))
+        SearchQuery::parse(FhirVersion::R4, "Observation".parse().unwrap(), &read(url), &read(body))
     };
     for (url, body) in [("patient=me", "patient=other"), ("code=a", "code=a"), ("code=a", "code:in=a")] {
         assert!(matches!(both(url, body), Err(SearchError::InUrlAndBody(_))), "{url} {body}");
@@ -205,12 +206,35 @@ fn a_search_is_narrowed_by_the_parameter_that_finds_exactly_the_patients_own() {
 
 #[test]
 fn every_narrowed_search_is_one_that_could_have_been_asked_for() {
-    for resource_type in ResourceType::all() {
-        let plain = search(resource_type.as_str(), "").unwrap();
-        let (Narrowed::Within(narrowed) | Narrowed::Open(narrowed)) =
-            plain.narrowed_to_patients(&ids(&["a"]));
-        let again = SearchQuery::parse(resource_type, &narrowed.to_form(), &Form::default());
-        assert_eq!(again, Ok(narrowed), "{resource_type}");
+    for version in FhirVersion::ALL {
+        for resource_type in ResourceType::all(version) {
+            let read = |form| SearchQuery::parse(version, resource_type, form, &Form::default());
+            let nothing = Form::default();
+            let plain = read(&nothing).unwrap();
+            let (Narrowed::Within(narrowed) | Narrowed::Open(narrowed)) =
+                plain.narrowed_to_patients(&ids(&["a"]));
+            assert_eq!(read(&narrowed.to_form()), Ok(narrowed), "{version} {resource_type}");
+        }
+    }
+}
+
+#[test]
+fn a_search_is_by_the_parameters_of_its_version() {
+    let read = |version, query| {
+        let form = Form::parse_repeating(query).unwrap();
+        SearchQuery::parse(version, "Encounter".parse().unwrap(), &form, &Form::default()).is_ok()
+    };
+    for (query, expected) in [
+        ("date=2026", [true, true, true]),
+        ("location-period=2026", [true, true, false]),
+        ("date-start=2026", [false, false, true]),
+        ("length=5", [true, true, true]),
+        ("diagnosis=Condition/1", [true, true, false]),
+        ("diagnosis-reference=Condition/1", [false, false, true]),
+        ("_revinclude=DeviceUsage:patient", [false, false, true]),
+        ("_has:MedicationStatement:encounter:code=x", [false, false, true]),
+    ] {
+        assert_eq!(FhirVersion::ALL.map(|version| read(version, query)), expected, "{query}");
     }
 }
 

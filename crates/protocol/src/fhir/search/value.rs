@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::fhir::name::ResourceId;
-use crate::fhir::r4::{Kind, Targets};
+use crate::fhir::parameters::{Kind, Targets};
 use crate::fhir::reference::Reference;
 
 /// The values of one parameter, separated by commas on the wire.

@@ -5,21 +5,27 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fhir::membership::{Membership, Others, other_patients_named, patients_of};
+use crate::fhir::version::FhirVersion;
 
 fn bases() -> BaseUrls {
     BaseUrls {
         public: "https://gate.test/fhir".parse().unwrap(),
         upstream: "http://hapi:8080/fhir".parse().unwrap(),
+        version: FhirVersion::R4,
     }
 }
 
 const LINKS: Links<'static> = Links { own: "https://gate.test/fhir/Observation?code=x", next: None };
 
 /// Releases what belongs to patient `a` and names nobody else.
-fn for_a<'a>(resource: &Resource<'a>, _: Found) -> Disposition<'a, ()> {
-    let belongs = patients_of(resource.value(), &bases());
+fn for_a<'a>(resource: &Resource<'a>, found: Found) -> Disposition<'a, ()> {
+    for_a_by(&bases(), resource, found)
+}
+
+fn for_a_by<'a>(bases: &BaseUrls, resource: &Resource<'a>, _: Found) -> Disposition<'a, ()> {
+    let belongs = patients_of(resource.value(), bases);
     let own = Membership::Patients(BTreeSet::from(["a".parse().unwrap()]));
-    match other_patients_named(resource.value(), &belongs, &bases()) {
+    match other_patients_named(resource.value(), &belongs, bases) {
         Others::None if belongs == own => Disposition::Release(View::whole(resource), ()),
         Others::None | Others::Named => Disposition::Withhold,
     }
@@ -272,10 +278,12 @@ proptest! {
         let types = ["Observation", "Patient", "Basic"].map(|asked| asked.parse().unwrap());
         let of_type = |companions| types.map(|asked| Sought::Type(asked, companions));
         let all = [of_type(Companions::None), of_type(Companions::Asked)].concat();
-        for sought in all.into_iter().chain([Sought::Everything]) {
+        let all = all.into_iter().chain([Sought::Everything]);
+        for (sought, version) in all.flat_map(|sought| FhirVersion::ALL.map(|version| (sought, version))) {
             let body = bundle.to_string();
-            let searchset = Searchset::parse(body.as_bytes(), sought, &bases()).unwrap();
-            let released = searchset.release(LINKS, &bases(), for_a);
+            let bases = BaseUrls { version, ..bases() };
+            let searchset = Searchset::parse(body.as_bytes(), sought, &bases).unwrap();
+            let released = searchset.release(LINKS, &bases, |resource, found| for_a_by(&bases, resource, found));
             prop_assert!(!released.body.contains("marker-of-b"), "{sought:?}: {}", released.body);
             prop_assert_eq!(released.notes.len(), released.body.matches("marker-of-a").count());
             let all = [released.notes.len(), released.withheld, released.dropped];

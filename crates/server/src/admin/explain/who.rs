@@ -15,9 +15,10 @@ use chartgate_access::pdp::scope::{Reach, Which};
 use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::Event;
 use chartgate_protocol::fhir::labels::Labels;
-use chartgate_protocol::fhir::membership::{Ownership, ownership};
+use chartgate_protocol::fhir::membership::{Ownership, ownership_in_any};
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_protocol::oauth::client_metadata::GrantType;
 use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::smart::scope::Permission;
@@ -179,7 +180,9 @@ impl Looking<'_> {
         let mut types = BTreeMap::<By, Vec<String>>::new();
         let (mut asked, action) = (0_usize, RecordAction::Read);
         let minor = Labels::from(["minor".to_owned()]);
-        for kind in ResourceType::all().filter(|kind| ownership(*kind) == Ownership::Patients) {
+        let kinds: BTreeSet<ResourceType> =
+            FhirVersion::ALL.into_iter().flat_map(ResourceType::all).collect();
+        for kind in kinds.into_iter().filter(|kind| ownership_in_any(*kind) == Ownership::Patients) {
             asked = asked.saturating_add(1);
             let question =
                 Question::Record { action, resource_type: kind.as_str(), relation, labels: &NO_LABELS };

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use chartgate_access::ids::PatientId;
 use chartgate_protocol::fhir::name::ResourceId;
 use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_values::{Clock, Timestamp};
 
 use crate::pep::fhir::{Age, FhirUpstream, Looking, Relations, Restrictions};
@@ -39,6 +40,11 @@ pub(in crate::pep) enum Known {
 impl<'a> Care<'a> {
     pub(in crate::pep) fn new(table: Arc<BTreeSet<PatientId>>, asking: Asking<'a>) -> Self {
         Self { table, asking, found: OnceLock::new(), consents: RwLock::default(), ages: RwLock::default() }
+    }
+
+    /// Of which FHIR the records are.
+    pub(super) fn version(&self) -> FhirVersion {
+        self.asking.upstream.version()
     }
 
     pub(super) fn in_table(&self, patient: &PatientId) -> bool {

@@ -90,7 +90,7 @@ impl Enforcer<'_> {
         let is_plain = !named.is_empty() && named.iter().all(is_theirs);
         if is_plain
             || !self.care.is_open()
-            || ownership(resource_type) != Ownership::Patients
+            || ownership(self.version, resource_type) != Ownership::Patients
             || !self.is_policys(permission, resource_type)
             || !self.may(permission, resource_type, Relation::Panel)
             || self.may(permission, resource_type, Relation::Other)

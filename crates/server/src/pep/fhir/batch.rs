@@ -93,7 +93,7 @@ pub(super) async fn serve(
 fn begin<'e, 'b>(exchange: &Exchange<'e>, number: u32, entry: &'b Entry<'b>) -> Part<'e, Asked<'b>> {
     let mut own = exchange.entry(number, entry.method(), entry.query());
     own.record.action = None;
-    match entry.interaction() {
+    match entry.interaction(exchange.upstream.version()) {
         Ok(interaction) => {
             own.describe(&interaction);
             (own, Ok(Asked { entry, interaction, content: entry.content() }))

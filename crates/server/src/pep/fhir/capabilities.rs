@@ -6,6 +6,7 @@ use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::content;
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::search::SearchQuery;
+use chartgate_protocol::fhir::version::FhirVersion;
 use http::request::Parts as Head;
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
@@ -26,10 +27,16 @@ const PATCH: &str = "patch";
 pub(super) async fn serve(exchange: &mut Exchange<'_>, head: &Head) -> Answered {
     exchange.record.action = Some("capabilities".to_owned());
     let accept = head.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    content::acceptable(accept, None).map_err(|e| Refused::Request(e.into()))?;
+    content::acceptable(accept, None, exchange.upstream.version()).map_err(|e| Refused::Request(e.into()))?;
     let now = exchange.gateway.clock.now();
     let said = exchange.upstream.capabilities(now).await.map_err(Refused::Upstream)?;
     let theirs: Value = serde_json::from_slice(&said).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+    // Another version's elements would be read by the wrong tables.
+    let version = exchange.upstream.version();
+    if theirs.get("fhirVersion").and_then(Value::as_str).is_some_and(|own| !version.is_of(own)) {
+        tracing::error!(route = exchange.route.name, %version, "the server behind speaks another version of FHIR");
+        return Err(Refused::Upstream(UpstreamFault::Wrong));
+    }
     let ours = statement(exchange, &theirs);
     let mut response = Response::new(Body::from(ours.to_string()));
     let headers = response.headers_mut();
@@ -49,6 +56,7 @@ fn statement(exchange: &Exchange<'_>, theirs: &Value) -> Value {
 
 fn without_operations(exchange: &Exchange<'_>, theirs: &Value) -> Value {
     let issuer = &exchange.gateway.issuer;
+    let version = exchange.upstream.version();
     let rest = theirs.pointer("/rest/0/resource").and_then(Value::as_array);
     let system = theirs.pointer("/rest/0/interaction").and_then(Value::as_array).into_iter().flatten();
     let code = |interaction: &Value| interaction.get("code").and_then(Value::as_str).map(str::to_owned);
@@ -59,13 +67,14 @@ fn without_operations(exchange: &Exchange<'_>, theirs: &Value) -> Value {
         .chain(["batch".to_owned()])
         .map(|code| json!({ "code": code }))
         .collect();
-    let resources: Vec<Resource> = rest.into_iter().flatten().filter_map(resource).collect();
+    let resources: Vec<Resource> =
+        rest.into_iter().flatten().filter_map(|theirs| resource(version, theirs)).collect();
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
         "kind": "instance",
         "date": exchange.gateway.clock.now(),
-        "fhirVersion": theirs.get("fhirVersion").cloned().unwrap_or_else(|| json!("4.0.1")),
+        "fhirVersion": theirs.get("fhirVersion").cloned().unwrap_or_else(|| json!(version.publication())),
         "format": ["application/fhir+json"],
         "implementation": { "description": "FHIR behind Chartgate", "url": exchange.upstream.bases.public.to_string() },
         "rest": [{
@@ -122,8 +131,8 @@ struct Resource {
     parameters: Vec<Value>,
 }
 
-fn resource(theirs: &Value) -> Option<Resource> {
-    let resource_type: ResourceType = theirs.get("type")?.as_str()?.parse().ok()?;
+fn resource(version: FhirVersion, theirs: &Value) -> Option<Resource> {
+    let resource_type = ResourceType::of(version, theirs.get("type")?.as_str()?).ok()?;
     let listed = |name: &str| theirs.get(name).and_then(Value::as_array).into_iter().flatten();
     let mut codes: Vec<&str> = listed("interaction")
         .filter_map(|interaction| interaction.get("code")?.as_str())
@@ -140,7 +149,7 @@ fn resource(theirs: &Value) -> Option<Resource> {
     let conditional_delete = if by_condition("delete") { "single" } else { "not-supported" };
     let offered = codes.into_iter().map(|code| json!({ "code": code })).collect();
     let parameters = listed("searchParam")
-        .filter_map(|parameter| SearchQuery::offers(resource_type, parameter.get("name")?.as_str()?))
+        .filter_map(|parameter| SearchQuery::offers(version, resource_type, parameter.get("name")?.as_str()?))
         .map(|(name, kind)| json!({ "name": name, "type": kind }))
         .collect();
     Some(Resource {

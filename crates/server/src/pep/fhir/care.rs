@@ -273,8 +273,11 @@ impl FhirUpstream {
         match source {
             Source::CareTeam => vec![asked(&[("status", "active")])],
             Source::Encounter => vec![
-                asked(&[("status", &Source::UNDER_WAY.join(","))]),
-                asked(&[("status", "finished"), ("date", &from(margins.after_encounter))]),
+                asked(&[("status", &Source::under_way(self.version()).join(","))]),
+                asked(&[
+                    ("status", &Source::over(self.version()).join(",")),
+                    ("date", &from(margins.after_encounter)),
+                ]),
             ],
             // One that is longer than a day begins before its end is near.
             Source::Appointment => vec![asked(&[

@@ -24,7 +24,9 @@ pub(super) async fn serve(
     // What finds a record by when it was tells of that.
     let keeps =
         |of: ResourceType| enforcer.masks(Permission::Read, of).iter().any(|mask| mask.concerns(of.as_str()));
-    if let Some(name) = query.asks_when().filter(|_| ResourceType::all().any(keeps)) {
+    if let Some(name) =
+        query.asks_when().filter(|_| ResourceType::all(exchange.upstream.version()).any(keeps))
+    {
         return Err(Refused::Request(SearchError::Parameter(name).into()));
     }
     // A patient who may not be read is not there, by the same call and the same bytes.

@@ -39,6 +39,7 @@ pub(super) async fn serve(
     let prefer: Vec<&str> =
         head.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()).collect();
     let asked = BulkRequest::parse(&Bulk {
+        version: exchange.upstream.version(),
         method: head.method.as_str(),
         path: below,
         query: head.uri.query().unwrap_or_default(),

@@ -163,6 +163,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use chartgate_protocol::fhir::version::FhirVersion;
 
     #[test]
     fn a_birth_date_counts_for_the_patient_whom_it_stands_in() {
@@ -187,7 +188,11 @@ mod tests {
             .collect();
         let body = json!({ "resourceType": "Bundle", "type": "searchset", "entry": entries }).to_string();
         let base = |text: &str| text.parse().unwrap();
-        let bases = BaseUrls { public: base("https://gate/fhir"), upstream: base("http://ehr/fhir") };
+        let bases = BaseUrls {
+            public: base("https://gate/fhir"),
+            upstream: base("http://ehr/fhir"),
+            version: FhirVersion::R4,
+        };
         let asked = ["kid", "grown", "two", "none"].map(|id| id.parse().unwrap()).into();
         let found = births(body.as_bytes(), &asked, &bases);
         let of = |id: &str| found.get(&id.parse::<PatientId>().unwrap()).cloned().flatten();

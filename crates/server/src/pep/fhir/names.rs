@@ -13,6 +13,7 @@ use chartgate_protocol::fhir::labels::labels_of;
 use chartgate_protocol::fhir::membership::{Membership, patients_of};
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::searchset::{Companions, Disposition, Searchset, Sought};
+use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_protocol::json::Node;
 use chartgate_values::Phi;
 use http::StatusCode;
@@ -140,7 +141,11 @@ fn read_encounters(
         };
         // One with a label may be hidden from the person; here it is from everybody.
         if is_theirs && labels_of(resource.value()).is_empty() {
-            let began = resource.value().get("period").and_then(|period| period.get("start")?.as_str());
+            let period = match upstream.version() {
+                FhirVersion::R4 | FhirVersion::R4B => "period",
+                FhirVersion::R5 => "actualPeriod",
+            };
+            let began = resource.value().get(period).and_then(|period| period.get("start")?.as_str());
             let title = title(resource.value(), began);
             found.push((began.map(str::to_owned), Encounter { id: resource.reference().id.clone(), title }));
         }
@@ -157,7 +162,12 @@ fn title(encounter: &Node<'_>, began: Option<&str>) -> String {
         let first = types.first()?;
         text(first, "text").or_else(|| text(first.get("coding")?.as_array()?.first()?, "display"))
     });
-    let class = encounter.get("class").and_then(|class| match class.get("code").and_then(Node::as_str) {
+    // R5 has a list of concepts in the place of a coding.
+    let class = encounter.get("class").and_then(|class| match class.as_array() {
+        Some(classes) => classes.first()?.get("coding")?.as_array()?.first(),
+        None => Some(class),
+    });
+    let class = class.and_then(|class| match class.get("code").and_then(Node::as_str) {
         Some("AMB") => Some("outpatient visit".to_owned()),
         Some("IMP" | "ACUTE" | "NONAC") => Some("hospital stay".to_owned()),
         Some("EMER") => Some("emergency visit".to_owned()),

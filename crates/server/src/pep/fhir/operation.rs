@@ -53,7 +53,7 @@ pub(super) async fn serve(
     if !operation.methods.contains(&head.method) {
         return Err(Refused::Request(Refusal::Method { allow: allow(operation) }));
     }
-    content::acceptable(single(&head.headers, &header::ACCEPT), None)
+    content::acceptable(single(&head.headers, &header::ACCEPT), None, exchange.upstream.version())
         .map_err(|e| Refused::Request(e.into()))?;
     let query = head.uri.query().unwrap_or_default();
     let posted = (head.method == Method::POST && !body.is_empty())

@@ -301,7 +301,9 @@ impl Pages<'_> {
     ) -> Disposition<'r, Note> {
         match clear(exchange, self.enforcer, permission, resource) {
             Ok(Cleared { patients, policies, view }) => {
-                let Some(view) = shape.apply(view, resource.reference().resource_type) else {
+                let Some(view) =
+                    shape.apply(view, resource.reference().resource_type, exchange.upstream.version())
+                else {
                     return Disposition::Withhold;
                 };
                 let digest = Phi::new(mask::digest(view.text()));

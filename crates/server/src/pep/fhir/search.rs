@@ -16,6 +16,7 @@ use chartgate_protocol::fhir::paging::{Finds, Listing};
 use chartgate_protocol::fhir::search::{Narrowed, SearchError, SearchQuery};
 use chartgate_protocol::fhir::searchset::Companions;
 use chartgate_protocol::fhir::shape::Shape;
+use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_protocol::smart::scope::Permission;
 
 use super::pages::{self, Pages};
@@ -73,7 +74,7 @@ pub(super) fn narrow(
     let resource_type = query.resource_type();
     for mask in enforcer.masks(Permission::Search, resource_type) {
         // What finds a record by an element tells of that element.
-        if let Some(name) = query.beyond(|of, parameter| mask.lets_search(of, parameter)) {
+        if let Some(name) = query.beyond(|of, parameter| mask.lets_search(query.version(), of, parameter)) {
             return Err(Refused::Request(SearchError::Parameter(name).into()));
         }
     }
@@ -83,7 +84,8 @@ pub(super) fn narrow(
     }
     let only = enforcer.only_patients(Permission::Search, resource_type).map(|only| ids(&only));
     let named = query.patients_named();
-    let finds_nothing = only.as_ref().is_some_and(|only| finds_nothing(resource_type, only, &named));
+    let finds_nothing =
+        only.as_ref().is_some_and(|only| finds_nothing(query.version(), resource_type, only, &named));
     let constrained = enforcer.constrained(Permission::Search, resource_type);
     let query = match &constrained {
         Constrained::No | Constrained::InPart => query,
@@ -102,7 +104,8 @@ pub(super) fn narrow(
     // What an upstream finds by a constraint is for it to say, so what it found besides must not show.
     let finds = if constrained == Constrained::No { finds } else { Finds::OthersToo };
     // Nor may what is withheld for its labels, by a total or by a page with nothing on it.
-    let may_have_labels = ownership(resource_type) == Ownership::Patients && enforcer.withholds_by_label();
+    let is_somebodys = ownership(query.version(), resource_type) == Ownership::Patients;
+    let may_have_labels = is_somebodys && enforcer.withholds_by_label();
     let finds = if may_have_labels { Finds::OthersToo } else { finds };
     // A total that is missing would tell that something that came along was withheld.
     let finds = if query.brings_along() { Finds::OthersToo } else { finds };
@@ -115,11 +118,12 @@ fn ids(patients: &BTreeSet<PatientId>) -> BTreeSet<ResourceId> {
 
 /// Whether it is plain from the question that nothing within reach can be found: then nobody need be asked.
 fn finds_nothing(
+    version: FhirVersion,
     resource_type: ResourceType,
     only: &BTreeSet<ResourceId>,
     named: &BTreeSet<ResourceId>,
 ) -> bool {
-    match ownership(resource_type) {
+    match ownership(version, resource_type) {
         Ownership::Patients => only.is_empty() || (!named.is_empty() && named.is_disjoint(only)),
         Ownership::Nobodys | Ownership::Unknown => false,
     }

@@ -93,6 +93,7 @@ impl Exchange<'_> {
         let form = posted_form(head, below, &content)?;
         let header = |name: HeaderName| single(&head.headers, &name);
         let request = FhirRequest {
+            version: self.upstream.version(),
             method: head.method.as_str(),
             path: below,
             query: head.uri.query().unwrap_or_default(),

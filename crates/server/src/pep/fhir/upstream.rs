@@ -17,6 +17,7 @@ use chartgate_protocol::fhir::interaction::Interaction;
 use chartgate_protocol::fhir::name::{ResourceId, VersionId};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::search::SearchQuery;
+use chartgate_protocol::fhir::version::FhirVersion;
 
 use chartgate_protocol::form::Form;
 use chartgate_values::Timestamp;
@@ -109,6 +110,7 @@ impl FhirUpstream {
     /// If its CA cannot be read, or its address or ours is no base URL.
     pub(in crate::pep) fn new(
         route: &Route,
+        version: FhirVersion,
         (care, consent, minors): (&CareFrom, &ConsentCheck, MinorLabels),
         issuer: &str,
         spools: Arc<Spools>,
@@ -122,13 +124,18 @@ impl FhirUpstream {
             credential,
             max_answer: route.max_answer,
             spools,
-            bases: BaseUrls { public: public.parse()?, upstream: upstream.parse()? },
+            bases: BaseUrls { public: public.parse()?, upstream: upstream.parse()?, version },
             turns: (0..TURNS).map(|_| AsyncMutex::new(())).collect(),
             said: Mutex::default(),
             care: CareRelations::new(care.clone()),
             consents: Consents::new(consent.clone()),
             births: Births::new(minors),
         })
+    }
+
+    /// Of which FHIR its records are.
+    pub(in crate::pep) fn version(&self) -> FhirVersion {
+        self.bases.version
     }
 
     /// Carries a read or search out. What comes back is withheld until its record is durable.

@@ -83,8 +83,9 @@ async fn types(
     let said = exchange.upstream.capabilities(now).await.map_err(Refused::Upstream)?;
     let said: Value = serde_json::from_slice(&said).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
     let resources = said.pointer("/rest/0/resource").and_then(Value::as_array).into_iter().flatten();
-    let theirs = resources.filter_map(|one| one.get("type")?.as_str()?.parse::<ResourceType>().ok());
-    let of_it = |one: &ResourceType| match (of, ownership(*one)) {
+    let version = exchange.upstream.version();
+    let theirs = resources.filter_map(|one| ResourceType::of(version, one.get("type")?.as_str()?).ok());
+    let of_it = |one: &ResourceType| match (of, ownership(version, *one)) {
         (_, Ownership::Patients) | (ExportOf::System, Ownership::Nobodys) => true,
         (ExportOf::Patients | ExportOf::Group(_), Ownership::Nobodys) | (_, Ownership::Unknown) => false,
     };

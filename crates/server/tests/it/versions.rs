@@ -1,0 +1,145 @@
+//! A server of FHIR R5 behind a route that says so: its own types, elements and parameters count, and no others.
+
+use serde_json::{Value, json};
+
+use crate::browser::{App, USER_SCOPE};
+use crate::care::{configure, found};
+use crate::fakes::behind;
+use crate::gateway::Gateway;
+use crate::wire::{Answer, Call};
+
+fn to(reference: &str) -> Value {
+    json!({ "reference": reference })
+}
+
+async fn get(gateway: &Gateway, token: &str, what: &str) -> Answer {
+    Call::get(&format!("/fhir/{what}")).bearer(token).to(gateway).await
+}
+
+fn usage(id: &str, patient: &str) -> Value {
+    json!({ "resourceType": "DeviceUsage", "id": id, "status": "active", "patient": to(&format!("Patient/{patient}")),
+        "device": { "reference": to("Device/pump") } })
+}
+
+fn visit(id: &str, carer: &str, patient: &str) -> Value {
+    json!({ "resourceType": "Encounter", "id": id, "status": "in-progress", "class": [{ "text": "inpatient" }],
+        "subject": to(&format!("Patient/{patient}")), "actualPeriod": { "start": "2026-01-01" },
+        "participant": [{ "actor": to(carer) }] })
+}
+
+fn consent(id: &str, patient: &str, carer: &str) -> Value {
+    json!({ "resourceType": "Consent", "id": id, "status": "active", "decision": "permit",
+        "subject": to(&format!("Patient/{patient}")),
+        "provision": [{ "actor": [{ "reference": to(carer) }] }] })
+}
+
+fn transaction(entries: &[(&str, &str, Value)]) -> Value {
+    let entry = |(method, url, resource): &(&str, &str, Value)| json!({ "request": { "method": method, "url": url }, "resource": resource });
+    json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries.iter().map(entry).collect::<Vec<_>>() })
+}
+
+#[tokio::test]
+async fn a_route_of_r5_reads_r5_and_nothing_else() {
+    let gateway = &Gateway::demo("versions", &[]);
+    let port = behind::port(gateway);
+    let person = gateway.person("physician", &[]);
+    let me = format!("Practitioner/{}", person.name);
+    let [mine, forbids, other] = [10, 11, 12].map(|at| gateway.patients()[at]);
+    let mut as_in_r4 = visit("e-r4", &me, other);
+    as_in_r4["participant"] = json!([{ "individual": to(&me) }]);
+    as_in_r4["period"] = json!({ "start": "2026-01-01" });
+    for record in [
+        visit("e-mine", &me, mine),
+        visit("e-forbids", &me, forbids),
+        as_in_r4,
+        consent("c", forbids, &me),
+        usage("u-mine", mine),
+        usage("u-other", other),
+        json!({ "resourceType": "Consent", "id": "c-r4", "status": "active", "patient": to(&format!("Patient/{mine}")),
+            "scope": { "text": "of R4" }, "provision": { "type": "permit" } }),
+        json!({ "resourceType": "Contract", "id": "k-mine", "subject": [to(&format!("Patient/{mine}"))] }),
+        json!({ "resourceType": "Contract", "id": "k-both",
+            "subject": [to(&format!("Patient/{mine}")), to(&format!("Patient/{other}"))] }),
+    ] {
+        behind::put(gateway, port, &record).await;
+    }
+    let token = App::public(USER_SCOPE).tokens(gateway, &person).await.access;
+    // By R4, nothing puts anybody into their care, and there is no such type.
+    assert_eq!(get(gateway, &token, &format!("Patient/{mine}")).await.status, 404);
+    assert_eq!(get(gateway, &token, "DeviceUsage/u-mine").await.status, 404);
+    configure(gateway, |config| config.replace("care_from", "fhir_version = \"5.0\"\ncare_from")).await;
+
+    // Read: who is in care by R5's elements, and whose a record of R5 is.
+    let absent = get(gateway, &token, "Patient/no-such").await;
+    for (what, status) in [
+        (format!("Patient/{mine}"), 200),
+        (format!("Patient/{forbids}"), 200),
+        (format!("Patient/{other}"), 404),
+        ("DeviceUsage/u-mine".to_owned(), 200),
+        ("DeviceUsage/u-other".to_owned(), 404),
+        ("Contract/k-mine".to_owned(), 200),
+        ("Contract/k-both".to_owned(), 404),
+        (format!("Patient/{mine}/$everything"), 200),
+        (format!("Patient/{other}/$everything"), 404),
+    ] {
+        let answer = get(gateway, &token, &what).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        if status == 404 {
+            assert_eq!(answer.text(), absent.text(), "{what}");
+        }
+    }
+    // Search, in a patient's compartment too, and what there is not in R5.
+    assert_eq!(found(&get(gateway, &token, "DeviceUsage").await), ["u-mine"]);
+    assert_eq!(found(&get(gateway, &token, &format!("Patient/{mine}/DeviceUsage")).await), ["u-mine"]);
+    assert_eq!(found(&get(gateway, &token, &format!("DeviceUsage?patient={other}")).await), [""; 0]);
+    for refused in ["DeviceUseStatement?patient=x", "DeviceUseStatement/1", "Media/1"] {
+        assert_eq!(get(gateway, &token, refused).await.status, 404, "{refused}");
+    }
+    for refused in
+        ["Encounter?diagnosis=Condition/1", "Observation?_elements=valueX", "DeviceUsage?subject=x"]
+    {
+        assert_eq!(get(gateway, &token, refused).await.status, 400, "{refused}");
+    }
+    let accepting = |version: &str| {
+        let accept = format!("application/fhir+json; fhirVersion={version}");
+        Call::get(&format!("/fhir/Patient/{mine}")).bearer(&token).header("accept", &accept)
+    };
+    assert_eq!(accepting("5.0").to(gateway).await.status, 200);
+    assert_eq!(accepting("4.0").to(gateway).await.status, 406);
+
+    // Write: one by one, and as a transaction that does nothing where one entry may not be.
+    let write = |of: Value| Call::fhir("POST", "/fhir/DeviceUsage", &of).bearer(&token).to(gateway);
+    assert_eq!(write(usage("x", mine)).await.status, 201);
+    assert_eq!(write(usage("x", other)).await.status, 403);
+    let before = found(&get(gateway, &token, "DeviceUsage").await).len();
+    for (patients, status) in [([mine, mine], 200), ([mine, other], 403)] {
+        let entries = patients.map(|patient| ("POST", "DeviceUsage", usage("x", patient)));
+        let answer = Call::fhir("POST", "/fhir", &transaction(&entries)).bearer(&token).to(gateway).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    assert_eq!(found(&get(gateway, &token, "DeviceUsage").await).len(), before + 2);
+
+    // What patients have forbidden, by R5's Consent; R4's cannot be read here, so it keeps whom it may be about.
+    configure(gateway, |config| config.replace("care_from", "consent = \"enforce\"\ncare_from")).await;
+    let forbidden = get(gateway, &token, &format!("Patient/{forbids}")).await;
+    assert_eq!((forbidden.status, forbidden.text()), (404, absent.text()));
+    let last = gateway.audit(&["--user", &person.name, "--outcome", "deny"]).pop().unwrap();
+    assert_eq!(last["detail"]["consent"], "Consent/c");
+    assert_eq!(get(gateway, &token, &format!("Patient/{mine}")).await.status, 404);
+
+    // The sample server calls itself one of R4: then the route tells nobody that it is of R5.
+    assert_eq!(Call::get("/fhir/metadata").to(gateway).await.status, 502);
+}
+
+#[tokio::test]
+async fn a_route_of_r4b_reads_r4b() {
+    let gateway = &Gateway::demo("r4b", &[]);
+    let [patient, ..] = gateway.panel("dana")[..] else { panic!("dana has patients") };
+    configure(gateway, |config| config.replace("care_from", "fhir_version = \"4.3\"\ncare_from")).await;
+    let dana = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    assert_eq!(get(gateway, &dana, &format!("Patient/{patient}")).await.status, 200);
+    assert!(!found(&get(gateway, &dana, &format!("Observation?patient={patient}")).await).is_empty());
+    // R4 has this type, R4B has not.
+    assert_eq!(get(gateway, &dana, "EffectEvidenceSynthesis/1").await.status, 404);
+    assert_eq!(get(gateway, &dana, "SubscriptionTopic?status=active").await.status, 403, "a type of R4B");
+}

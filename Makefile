@@ -19,6 +19,7 @@ run: toolchain ## any command of chartgate: make run ARGS="config check"
 
 test: toolchain ## everything that must hold: tests, pages in Chromium, clients of others, policies, rules
 	@$(call need,chromium,chromium) && $(call need,node,nodejs) && $(call need,npm,npm) && $(call need,python3,python3)
+	@$(call need,rsyslogd,rsyslog rsyslog-gnutls)
 	@python3 -m ensurepip --version >/dev/null 2>&1 || $(call get,the venv of python3,python3-venv)
 	$(CARGO) test --workspace $(TEST_FLAGS)
 	$(CARGO) xtask policies

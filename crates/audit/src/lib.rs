@@ -5,7 +5,7 @@
 //! second the [`sequencer`] turns what is durable into the [`tile`]s of a Merkle [`tree`] under a signed
 //! [`checkpoint`]. [`open`](mod@open) finds all that again after a crash, [`reader`] reads it back, [`verify`](mod@verify)
 //! checks it offline and [`proof`] proves single entries. By what entries can be found again without reading all of them is
-//! [`index`].
+//! [`index`]; what of them goes out to tools of others, and how, is [`outward`].
 //!
 //! Nothing here does I/O: [`storage`] says what a disk must do, and the server does it.
 
@@ -17,6 +17,7 @@ pub mod journal;
 pub mod leaf;
 pub mod note;
 pub mod open;
+pub mod outward;
 pub mod proof;
 pub mod reader;
 pub mod record;

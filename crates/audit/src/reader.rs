@@ -12,7 +12,8 @@ use crate::note::VerifierKey;
 use crate::record::Record;
 use crate::sequencer::CHECKPOINT;
 use crate::storage::{Objects, Segments};
-use crate::tile::{TILE_SPAN, TileError, Width, read_entries};
+use crate::tile::{StoredNodes, TILE_SPAN, TileError, Width, read_entries};
+use crate::tree::{Hash, subtree_root};
 
 mod filter;
 mod print;
@@ -165,6 +166,20 @@ impl Reader {
     pub fn checkpoint(&self) -> Result<SignedCheckpoint, ReadError> {
         let note = self.objects.read(CHECKPOINT).map_err(ReadError::NoCheckpoint)?;
         Ok(SignedCheckpoint::open(&note, &self.key)?)
+    }
+
+    /// The root over the first `size` records, of which the last checkpoint must have as many.
+    ///
+    /// # Errors
+    /// [`ReadError`] if a tile cannot be read.
+    pub fn root_at(&self, size: u64) -> Result<Hash, ReadError> {
+        Ok(subtree_root(&mut StoredNodes::new(&*self.objects, size), 0..size)?)
+    }
+
+    /// The key of the log.
+    #[must_use]
+    pub fn key(&self) -> &VerifierKey {
+        &self.key
     }
 
     /// Those of the records from `index` on that `filter` admits, whatever its limit.

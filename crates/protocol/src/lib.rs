@@ -14,3 +14,4 @@ pub mod oauth;
 pub mod oidc;
 pub mod revocations;
 pub mod smart;
+pub mod webhook;

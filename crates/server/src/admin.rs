@@ -9,6 +9,7 @@ pub(crate) mod client;
 mod clients;
 mod emergency;
 mod explain;
+mod exports;
 mod invitations;
 mod keys;
 mod log;
@@ -34,6 +35,7 @@ pub(crate) use invitations::NewInvitation;
 pub(crate) use keys::Rotation;
 pub(crate) use users::NewUser;
 
+use crate::audit_index::LogReading;
 use crate::config::CommandLine;
 use crate::directory::LiveDirectory;
 use crate::live::approvals::{Approvals, Decision};
@@ -44,6 +46,7 @@ use crate::live::emergency::Emergencies;
 use crate::live::keys::{KeyError, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::trusted_issuers::LiveIssuers;
+use crate::outward::Exports;
 use crate::passwords::{HashError, Passwords};
 use crate::registration::{NewClient, Unregistrable};
 use crate::store::{Store, StoreError};
@@ -154,6 +157,13 @@ pub(crate) enum Command {
     },
     AuditExpire {
         only_say: bool,
+        /// Exports that need not have read what is ended.
+        unread_by: Vec<String>,
+    },
+    AuditExports,
+    AuditSkip {
+        name: String,
+        to: u64,
     },
 }
 
@@ -207,6 +217,8 @@ pub(crate) struct Administrator {
     pub(crate) data_keys: Arc<DataKeys>,
     /// How long what the log says of patients is kept.
     pub(crate) retention: Duration,
+    pub(crate) exports: Arc<Exports>,
+    pub(crate) reading: Arc<LogReading>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -260,7 +272,9 @@ impl Administrator {
             Command::AuditHold { reason } => self.hold_log(by, &reason).await,
             Command::AuditHolds => self.list_holds(),
             Command::AuditRelease { id } => self.release_log(by, id).await,
-            Command::AuditExpire { only_say } => self.expire_log(by, only_say).await,
+            Command::AuditExpire { only_say, unread_by } => self.expire_log(by, only_say, &unread_by).await,
+            Command::AuditExports => self.list_exports(),
+            Command::AuditSkip { name, to } => self.skip_export(by, &name, to).await,
         }
     }
 

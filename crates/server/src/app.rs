@@ -10,6 +10,7 @@ mod recovery;
 
 use std::sync::{Arc, Mutex};
 
+use chartgate_audit::outward::{Source, View};
 use chartgate_values::seal::MasterKey;
 use chartgate_values::{Clock, Secret};
 use tokio::sync::watch;
@@ -37,6 +38,7 @@ use crate::net::client::egress::Egress;
 use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
 use crate::notices::Notices;
+use crate::outward::{Destination, Exports, Runner, Surroundings};
 use crate::passwords::Passwords;
 use crate::pep::{Streams, Watched};
 use crate::secrets::Secrets;
@@ -65,6 +67,7 @@ pub(crate) struct App {
     status_lists: Arc<StatusLists>,
     pub(crate) back_channel_logout: Arc<BackChannelLogout>,
     pub(crate) notices: Arc<Notices>,
+    pub(crate) exports: Arc<Exports>,
     care: Arc<LiveCare>,
     directory: Arc<LiveDirectory>,
     passwords: Arc<Passwords>,
@@ -158,6 +161,7 @@ impl App {
             clock: Arc::clone(&clock),
             egress: Arc::clone(&egress),
         });
+        let exports = Arc::new(Exports::new(&config.audit.exports));
         let administrator = Arc::new(Administrator {
             issuer: config.issuer.clone(),
             timeouts: config.sessions,
@@ -176,6 +180,8 @@ impl App {
             journal: log.journal.clone(),
             data_keys: Arc::clone(&log.data_keys),
             retention: config.audit.retention,
+            exports: Arc::clone(&exports),
+            reading: Arc::clone(&log.reading),
             clock: Arc::clone(&clock),
         });
         let proofs =
@@ -193,6 +199,7 @@ impl App {
             status_lists,
             back_channel_logout,
             notices,
+            exports,
             keys,
             issuers,
             approvals,
@@ -229,6 +236,32 @@ impl App {
             streams: Arc::new(streams),
             spools: Arc::new(Spools::open(&self.config.data_dir, Arc::clone(&self.throttle))?),
         })
+    }
+
+    /// What hands the log on to tools of others.
+    ///
+    /// # Errors
+    /// If a CA, certificate or key cannot be read.
+    pub(crate) fn runners(&self) -> anyhow::Result<Vec<Runner>> {
+        let around = Surroundings {
+            reader: self.log.reading.reader.clone(),
+            log: self.log.reading.reader.key().to_string(),
+            store: Arc::clone(&self.store),
+            journal: self.log.journal.clone(),
+            clock: Arc::clone(&self.clock),
+        };
+        let host = self.config.authority().split(':').next().unwrap_or_default().to_owned();
+        let source = Source { origin: log_origin(&self.config), host, version: env!("CARGO_PKG_VERSION") };
+        let secret = self.master.secret_for("export pseudonyms")?;
+        let pairs = self.config.audit.exports.iter().zip(self.exports.iter());
+        pairs
+            .map(|(config, export)| {
+                let destination = Destination::new(config, &source, &self.clock)?;
+                let view = View::new(config.patients, &secret, &config.name);
+                let what = (config.from, config.events.clone().into());
+                Ok(Runner::new(Arc::clone(export), destination, view, what, around.clone()))
+            })
+            .collect()
     }
 
     /// What answers every request, by the reloadable part of this configuration.

@@ -8,6 +8,7 @@ mod care;
 mod consent;
 mod egress;
 mod emergency;
+mod export;
 mod keys;
 mod lifetimes;
 mod listen;
@@ -36,6 +37,9 @@ pub(crate) use care::{CareFrom, CareRoles, CareTable};
 pub(crate) use consent::ConsentCheck;
 pub(crate) use egress::Egress;
 pub(crate) use emergency::{Emergency, Mail};
+pub(crate) use export::{
+    Batches, Beginning, Closing, Export, HttpReceiver, OcsfReceiver, Receiver, SyslogReceiver,
+};
 pub(crate) use keys::MasterKeySource;
 pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, SigningKeys, Tokens};
 pub(crate) use listen::{Listen, Network};

@@ -21,6 +21,7 @@ mod log_tiles;
 mod login;
 mod net;
 mod notices;
+mod outward;
 mod pages;
 mod passwords;
 mod pep;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use chartgate_access::token::revocation::{CutOff, Target};
-use chartgate_audit::journal::Writability;
+use chartgate_audit::journal::{Journal, Writability};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
-use chartgate_values::Phi;
+use chartgate_values::{Clock, Phi};
 use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,6 +27,7 @@ use crate::net::listen::{Asks, Connections};
 use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
 use crate::net::{listen, reserve, tls};
+use crate::outward::Exports;
 use crate::registration::changes;
 use crate::store::StoreError;
 use reload::Current;
@@ -96,6 +97,7 @@ pub(crate) async fn run(
     let streams = Arc::clone(&lasting.streams);
     let current = Arc::new(Current::new(&app, lasting)?);
     let certificate = app.certificate()?;
+    let runners = app.runners()?;
 
     let in_force = Arc::clone(&current);
     let handle = move |peer, request| {
@@ -104,6 +106,7 @@ pub(crate) async fn run(
     };
     let connections = Arc::new(Connections::new(connection_limits(&app.config.listen)));
     let mut serving = Vec::new();
+    let mut exporting = Vec::new();
     if let Some(listener) = mtls {
         let tls = (tls::server_asking(Arc::clone(&certificate))?, Asks::ForCertificates);
         let (connections, handle) = (Arc::clone(&connections), handle.clone());
@@ -115,8 +118,14 @@ pub(crate) async fn run(
         tokio::spawn(listen::redirect(listener, app.config.issuer.clone(), stopped.clone()));
     }
     if let Some(listener) = metrics {
-        let indexed = Arc::clone(&app.log.indexed);
-        tokio::spawn(serve_metrics(listener, app.log.journal.clone(), indexed, Arc::clone(&app.throttle)));
+        let measured = Measured {
+            journal: app.log.journal.clone(),
+            indexed: Arc::clone(&app.log.indexed),
+            throttle: Arc::clone(&app.throttle),
+            exports: Arc::clone(&app.exports),
+            clock: Arc::clone(&app.clock),
+        };
+        tokio::spawn(serve_metrics(listener, measured));
     }
     let commands = socket::bind(&app.config.data_dir).context("the administration socket")?;
     tokio::spawn(socket::serve(commands, Arc::clone(&app.administrator), stopped.clone()));
@@ -125,6 +134,9 @@ pub(crate) async fn run(
     tokio::spawn(Arc::clone(&app.notices).run(stopped.clone()));
 
     record(&app, Event::Started, &[]).await?;
+    for runner in runners {
+        exporting.push(tokio::spawn(runner.run(stopped.clone())));
+    }
     tracing::info!(issuer = app.config.issuer, "serving");
     ready()?;
     until_stopped(&app, &current, &certificate).await?;
@@ -141,6 +153,9 @@ pub(crate) async fn run(
         tracing::warn!(%error, "session activity was not written");
     }
     record(&app, Event::Stopped, &[]).await?;
+    for runner in exporting {
+        let _ = runner.await;
+    }
     tokio::task::spawn_blocking(move || app.close()).await?;
     Ok(())
 }
@@ -354,13 +369,18 @@ async fn record(app: &App, event: Event, details: &[(&str, String)]) -> anyhow::
     Ok(())
 }
 
-/// `/metrics`, `/healthz`, `/readyz`, on a port of their own.
-async fn serve_metrics(
-    listener: TcpListener,
-    journal: chartgate_audit::journal::Journal,
+/// What metrics are about.
+struct Measured {
+    journal: Journal,
     indexed: Arc<AtomicU64>,
     throttle: Arc<Throttle>,
-) {
+    exports: Arc<Exports>,
+    clock: Arc<dyn Clock>,
+}
+
+/// `/metrics`, `/healthz`, `/readyz`, on a port of their own.
+async fn serve_metrics(listener: TcpListener, measured: Measured) {
+    let Measured { journal, indexed, throttle, exports, clock } = measured;
     let ready = journal.clone();
     let router = Router::new()
         .route("/healthz", axum::routing::get(|| async { "ok\n" }))
@@ -394,11 +414,12 @@ async fn serve_metrics(
                      chartgate_disk_reserve_touched {}\n\
                      # HELP chartgate_disk_reserve_refused_total Requests without a record of their own: the disk is kept for others.\n\
                      # TYPE chartgate_disk_reserve_refused_total counter\n\
-                     chartgate_disk_reserve_refused_total {}\n",
+                     chartgate_disk_reserve_refused_total {}\n{}",
                     journal.durable(),
                     indexed.load(Ordering::Relaxed),
                     u8::from(throttle.reserve.is_touched()),
                     throttle.reserve.total(),
+                    exports.metrics(clock.now()),
                 )
             }),
         );

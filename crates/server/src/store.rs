@@ -4,6 +4,7 @@
 //! the commit, which is durable (`synchronous = FULL`): so many writers share one sync, and what was answered
 //! survives a crash. Readers have connections of their own and never wait for the writer.
 
+pub(crate) mod audit_exports;
 pub(crate) mod backchannel_requests;
 pub(crate) mod care;
 pub(crate) mod checkpoint;

@@ -179,6 +179,14 @@ named! {
         ConfigReloaded = "config.reload",
         /// A new configuration was refused; the old one stays in force.
         ConfigRejected = "config.rejected",
+        /// The log is handed on to another tool from now on.
+        ExportBegun = "export.begin",
+        /// Another tool has not had what is older than it may be.
+        ExportBehind = "export.behind",
+        /// It has had all again.
+        ExportCaughtUp = "export.caught-up",
+        /// Records are not handed on that should have been.
+        ExportSkipped = "export.skip",
         /// The log was read.
         AuditRead = "audit.read",
         /// The gateway started.

@@ -60,7 +60,12 @@ impl Administrator {
     }
 
     /// Destroys the keys of the months whose retention is over, or says which those are.
-    pub(super) async fn expire_log(&self, by: Operator, only_say: bool) -> Result<Value, CommandError> {
+    pub(super) async fn expire_log(
+        &self,
+        by: Operator,
+        only_say: bool,
+        unread_by: &[String],
+    ) -> Result<Value, CommandError> {
         let months =
             self.data_keys.months().map_err(|e| CommandError::Invalid(format!("the log's keys: {e}")))?;
         let now = self.clock.now();
@@ -69,16 +74,17 @@ impl Administrator {
         let mut told = Vec::new();
         for month in due {
             if only_say {
-                told.push(json!({ "month": month.as_str(), "destroyed": false }));
+                let unread = self.unread(&month)?;
+                told.push(json!({ "month": month.as_str(), "destroyed": false, "unread_by": unread }));
                 continue;
             }
-            self.destroy(by, &month).await?;
+            self.destroy(by, &month, unread_by).await?;
             told.push(json!({ "month": month.as_str(), "destroyed": true }));
         }
         Ok(json!(told))
     }
 
-    async fn destroy(&self, by: Operator, month: &Month) -> Result<(), CommandError> {
+    async fn destroy(&self, by: Operator, month: &Month, unread_by: &[String]) -> Result<(), CommandError> {
         let mut record = self.record(by, Event::DataKeyShredded, month);
         let holds = self.store.read(|sql| sql.holds()).map_err(|e: StoreError| CommandError::Store(e))?;
         if let Some(hold) = holds.iter().find(|hold| hold.released_at.is_none()) {
@@ -90,6 +96,20 @@ impl Administrator {
                 "nothing is destroyed while hold {} is in force: {}",
                 hold.id, hold.reason
             )));
+        }
+        let unread = self.unread(month)?;
+        if let Some(name) = unread.iter().find(|name| !unread_by.contains(name)) {
+            record.outcome = Outcome::Deny;
+            record.decision.reason = Some("not-exported".to_owned());
+            note(&mut record, "name", name);
+            let _ = self.append(&record).await?;
+            return Err(CommandError::Invalid(format!(
+                "the export `{name}` has not had all of {month}: it would get what is left without its patients. \
+                 `--unread-by {name}` destroys it nevertheless"
+            )));
+        }
+        if !unread.is_empty() {
+            note(&mut record, "unread_by", unread.join(" "));
         }
         // That it is destroyed is on record before it is.
         let _ = self.append(&record).await?;

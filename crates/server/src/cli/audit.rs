@@ -75,6 +75,18 @@ pub(super) enum AuditWord {
         /// Only say which months those are.
         #[arg(long)]
         dry_run: bool,
+        /// Also what this export has not had yet; may be given several times.
+        #[arg(long)]
+        unread_by: Vec<String>,
+    },
+    /// Tools of others that get the log: how far they are, and what holds them up.
+    Exports,
+    /// Let an export go on at a record, past one that it does not get over. What is passed over is on record.
+    Skip {
+        name: String,
+        /// The index of the record that it gets next.
+        #[arg(long)]
+        to: u64,
     },
     /// Export the log (a later release).
     Export,
@@ -147,7 +159,11 @@ pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyho
         AuditWord::Hold { reason } => tell(config, Command::AuditHold { reason }, output),
         AuditWord::Holds => tell(config, Command::AuditHolds, output),
         AuditWord::Release { id } => tell(config, Command::AuditRelease { id }, output),
-        AuditWord::Expire { dry_run } => tell(config, Command::AuditExpire { only_say: dry_run }, output),
+        AuditWord::Expire { dry_run, unread_by } => {
+            tell(config, Command::AuditExpire { only_say: dry_run, unread_by }, output)
+        }
+        AuditWord::Exports => tell(config, Command::AuditExports, output),
+        AuditWord::Skip { name, to } => tell(config, Command::AuditSkip { name, to }, output),
         AuditWord::Export => bail!("`audit export` is not built yet"),
         AuditWord::Report(word) => report::carry_out(&word, config),
     }

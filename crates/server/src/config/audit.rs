@@ -1,8 +1,10 @@
 //! Where the log is and what an acknowledged record survives.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::export::{self, Export};
 use super::section::{Reading, Section};
 
 /// The log.
@@ -16,6 +18,8 @@ pub(crate) struct Audit {
     pub(crate) retention: Duration,
     /// While less disk than this is free, requests that did not show who makes them are turned away.
     pub(crate) reserve: u64,
+    /// Tools of others that get it.
+    pub(crate) exports: Arc<[Export]>,
 }
 
 /// What an acknowledged record survives.
@@ -43,8 +47,13 @@ impl Audit {
         let reserve = section.size(reading, "reserve", RESERVE);
         let retention =
             section.duration(reading, "retention", years(6), Duration::from_hours(1)..=years(100));
+        let sections = section.tables(reading, "export");
+        let exports: Vec<Export> =
+            sections.into_iter().filter_map(|section| Export::read(reading, section)).collect();
+        export::check_together(reading, &exports);
         section.finish(reading);
-        Self { dir, index: data_dir.join("audit-index.db"), durability, retention, reserve }
+        let exports = exports.into();
+        Self { dir, index: data_dir.join("audit-index.db"), durability, retention, reserve, exports }
     }
 }
 

@@ -30,7 +30,7 @@ impl Config {
             return Err(AnotherIssuer);
         }
         let (old, wanted) = (&self.tokens.signing, &new.tokens.signing);
-        let differs: [(&'static str, bool); 14] = [
+        let differs: [(&'static str, bool); 15] = [
             ("data_dir", self.data_dir != new.data_dir),
             ("listen", self.listen != new.listen),
             ("store.url", self.store != new.store),
@@ -42,6 +42,7 @@ impl Config {
             ("sessions", self.sessions != new.sessions),
             ("audit.dir", self.audit.dir != new.audit.dir),
             ("audit.durability", self.audit.durability != new.audit.durability),
+            ("audit.export", format!("{:?}", self.audit.exports) != format!("{:?}", new.audit.exports)),
             ("approvals", self.approvals != new.approvals),
             ("emergency", self.emergency != new.emergency),
             ("policy.dir", self.policy_dir != new.policy_dir),
@@ -63,6 +64,7 @@ impl Config {
                 durability: self.audit.durability,
                 retention: self.audit.retention,
                 reserve: new.audit.reserve,
+                exports: Arc::clone(&self.audit.exports),
             },
             policy_dir: self.policy_dir.clone(),
             shadow_dir: new.shadow_dir,

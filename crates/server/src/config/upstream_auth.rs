@@ -39,7 +39,14 @@ pub(crate) struct ClientCredentials {
 impl UpstreamAuth {
     /// Reads `upstream_auth` of a route.
     pub(super) fn read(reading: &mut Reading<'_>, section: &mut Section) -> Self {
-        let Some(mut auth) = section.optional_table(reading, "upstream_auth") else { return Self::None };
+        let table = section.optional_table(reading, "upstream_auth");
+        Self::of(reading, table)
+    }
+
+    /// Reads a table of this kind, if there is one.
+    pub(super) fn of(reading: &mut Reading<'_>, table: Option<Section>) -> Self {
+        let Some(mut auth) = table else { return Self::None };
+        let name = auth.key("").trim_end_matches('.').to_owned();
         let line = auth.line();
         let mut found = Vec::new();
         found.extend(auth.secret(reading, "bearer").map(Self::Bearer));
@@ -52,7 +59,7 @@ impl UpstreamAuth {
         auth.finish(reading);
         let first = found.pop();
         if !found.is_empty() {
-            reading.error(line, section.key("upstream_auth"), "has more than one kind of credential");
+            reading.error(line, name, "has more than one kind of credential");
         }
         first.unwrap_or(Self::None)
     }

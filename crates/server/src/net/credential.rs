@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
+use http::{HeaderValue, Uri};
+use std::path::Path;
 
 use super::client::{ClientError, HttpClient};
 pub(crate) use super::client_credentials::FetchError;
@@ -24,8 +25,19 @@ pub(crate) enum Credential {
 /// # Errors
 /// [`ClientError`] if a CA, certificate or key cannot be read, or an address cannot be called.
 pub(crate) fn prepare(route: &Route) -> Result<(HttpClient, Credential), ClientError> {
-    let (base, ca) = (&route.upstream, route.upstream_ca.as_deref());
-    let credential = match &route.upstream_auth {
+    prepare_for(&route.upstream, route.upstream_ca.as_deref(), &route.upstream_auth)
+}
+
+/// The same for any server.
+///
+/// # Errors
+/// As [`prepare`].
+pub(crate) fn prepare_for(
+    base: &Uri,
+    ca: Option<&Path>,
+    auth: &UpstreamAuth,
+) -> Result<(HttpClient, Credential), ClientError> {
+    let credential = match auth {
         UpstreamAuth::None => Credential::None,
         UpstreamAuth::ClientCertificate(files) => {
             return Ok((HttpClient::presenting(base, ca, files)?, Credential::None));

@@ -24,6 +24,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0017_emergency.sql"),
     include_str!("migrations/0018_exports.sql"),
     include_str!("migrations/0019_legal_holds.sql"),
+    include_str!("migrations/0020_audit_exports.sql"),
 ];
 
 /// Brings the schema up to date.

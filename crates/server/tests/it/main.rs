@@ -114,6 +114,10 @@ mod outside_fhir_server;
 #[cfg(test)]
 mod outside_verifiers;
 #[cfg(test)]
+mod outward_http;
+#[cfg(test)]
+mod outward_syslog;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod par;

@@ -1,0 +1,250 @@
+//! What of the log goes out to tools of others: which of it they may see, and how they want it said.
+//!
+//! An [`Entry`] becomes [`Shown`] by a [`View`], and only what is shown can be written: as our own JSON
+//! ([`Entry::to_exposed_json`]), or in the formats here. Nothing here does I/O.
+
+use aws_lc_rs::hmac;
+use chartgate_values::Phi;
+
+use crate::reader::Entry;
+use crate::record::{Event, Record};
+
+pub mod cef;
+pub mod dicom;
+mod object;
+pub mod ocsf;
+pub mod syslog;
+mod text;
+mod topic;
+mod words;
+
+/// How much a receiver learns of patients.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Patients {
+    /// How many there were, and of which types their records.
+    LeftOut,
+    /// The same patient is the same to this receiver; who it is nobody can tell without the gateway's key.
+    Pseudonyms,
+    /// All that the log says.
+    Ids,
+}
+
+/// The text names none of the three.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not one of left-out, pseudonyms, ids")]
+pub struct UnknownPatients;
+
+impl std::str::FromStr for Patients {
+    type Err = UnknownPatients;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPatients> {
+        match text {
+            "left-out" => Ok(Self::LeftOut),
+            "pseudonyms" => Ok(Self::Pseudonyms),
+            "ids" => Ok(Self::Ids),
+            _ => Err(UnknownPatients),
+        }
+    }
+}
+
+impl Patients {
+    /// The name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LeftOut => "left-out",
+            Self::Pseudonyms => "pseudonyms",
+            Self::Ids => "ids",
+        }
+    }
+}
+
+/// What one receiver sees of entries.
+#[derive(Clone)]
+pub struct View {
+    patients: Patients,
+    key: hmac::Key,
+}
+
+/// An entry as a receiver may see it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Shown(Entry);
+
+impl Shown {
+    /// What may be seen.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        &self.0
+    }
+
+    /// About how many bytes its lists and texts have: to bound what waits in memory.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let record = &self.0.record;
+        let lists = record.patients.iter().chain(&record.response.digests);
+        let texts = lists.chain(record.detail.values()).chain(&record.resource).chain(&record.request.query);
+        texts.map(|text| text.expose().len()).fold(1024, usize::saturating_add)
+    }
+}
+
+/// Particulars that name no patient and quote nobody, whatever the event.
+const HARMLESS: [&str; 38] = [
+    "algorithm",
+    "audience",
+    "auth_method",
+    "auth_methods",
+    "change",
+    "client",
+    "disposition",
+    "emergency",
+    "expires_at",
+    "export",
+    "file",
+    "former",
+    "grant_type",
+    "grant_types",
+    "grants",
+    "hold",
+    "how",
+    "index",
+    "invitation",
+    "kind",
+    "more_patients",
+    "name",
+    "needs_restart",
+    "next",
+    "patients",
+    "permission",
+    "policies",
+    "policy_set",
+    "profile",
+    "registered_by",
+    "reviewer",
+    "roles",
+    "roles_before",
+    "scope",
+    "shadow_set",
+    "user",
+    "uses",
+    "way",
+];
+
+/// Events that are about people who work with the gateway, programs and the gateway itself: what they are done to is no
+/// patient and no record.
+const OF_THE_GATEWAY: [&str; 10] =
+    ["audit", "client", "config", "enrolment", "export", "gateway", "key", "policy", "session", "user"];
+
+impl View {
+    /// What a receiver sees; `secret` makes its pseudonyms.
+    #[must_use]
+    pub fn new(patients: Patients, secret: &[u8; 32], receiver: &str) -> Self {
+        let parent = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let own = hmac::sign(&parent, receiver.as_bytes());
+        Self { patients, key: hmac::Key::new(hmac::HMAC_SHA256, own.as_ref()) }
+    }
+
+    /// The entry as far as it may be seen.
+    #[must_use]
+    pub fn show(&self, entry: Entry) -> Shown {
+        if self.patients == Patients::Ids {
+            return Shown(entry);
+        }
+        let Entry { index, mut record, sealed } = entry;
+        // Where patients look at their own records, their pseudonym would stand beside the name that they sign in with.
+        let fhir_user = record.actor.fhir_user.as_ref().map(|user| user.expose().as_str());
+        let is_patient = fhir_user.is_some_and(is_of_patient);
+        let patients = if is_patient { Patients::LeftOut } else { self.patients };
+        if is_patient {
+            record.source_ip = None;
+            record.actor.fhir_user = record.actor.fhir_user.map(|user| Phi::new(type_of(user.expose())));
+        }
+        if !is_of_the_gateway(record.event) {
+            record.resource =
+                record.resource.as_ref().map(|resource| Phi::new(self.resource(resource.expose(), patients)));
+        }
+        record.detail.retain(|name, _| HARMLESS.contains(&name.as_str()));
+        if !record.patients.is_empty() {
+            let count = record.patients.len().to_string();
+            record.detail.insert("patients".to_owned(), Phi::new(count));
+        }
+        record.patients = match patients {
+            Patients::LeftOut => Vec::new(),
+            Patients::Pseudonyms | Patients::Ids => {
+                record.patients.iter().map(|id| Phi::new(self.pseudonym("Patient", id.expose()))).collect()
+            }
+        };
+        record.request.query = None;
+        record.request.digest = None;
+        record.response.digests = Vec::new();
+        Shown(Entry { index, record, sealed })
+    }
+
+    /// `Observation/17/_history/2` as `Observation/p-…/_history/…`, or as `Observation` alone.
+    fn resource(&self, resource: &str, patients: Patients) -> String {
+        let (kind, rest) = resource.split_once('/').unwrap_or((resource, ""));
+        let is_type = kind.starts_with(|c: char| c.is_ascii_uppercase())
+            && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        match (is_type, patients) {
+            (true, Patients::LeftOut) => kind.to_owned(),
+            (true, Patients::Pseudonyms | Patients::Ids) => {
+                let segments = rest.split('/').filter(|segment| !segment.is_empty());
+                let told = segments.map(|segment| {
+                    let is_word = segment.starts_with(['$', '_'])
+                        && segment.bytes().skip(1).all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+                    if is_word { segment.to_owned() } else { self.pseudonym(kind, segment) }
+                });
+                std::iter::once(kind.to_owned()).chain(told).collect::<Vec<_>>().join("/")
+            }
+            (false, Patients::LeftOut) => "withheld".to_owned(),
+            (false, Patients::Pseudonyms | Patients::Ids) => self.pseudonym("", resource),
+        }
+    }
+
+    fn pseudonym(&self, kind: &str, id: &str) -> String {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(kind.as_bytes());
+        context.update(b"/");
+        context.update(id.as_bytes());
+        let digest = context.sign();
+        let digits = digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}"));
+        format!("p-{}", digits.collect::<String>())
+    }
+}
+
+fn is_of_the_gateway(event: Event) -> bool {
+    let noun = event.as_str().split('.').next().unwrap_or_default();
+    OF_THE_GATEWAY.contains(&noun)
+}
+
+fn is_of_patient(fhir_user: &str) -> bool {
+    ["Patient/", "RelatedPerson/"].iter().any(|kind| fhir_user.contains(kind))
+}
+
+fn type_of(reference: &str) -> String {
+    let kinds = ["Patient", "RelatedPerson"];
+    kinds.into_iter().rev().find(|kind| reference.contains(&format!("{kind}/"))).unwrap_or("").to_owned()
+}
+
+/// Where entries come from, as receivers are told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Source {
+    /// The log's origin.
+    pub origin: String,
+    /// The gateway's host.
+    pub host: String,
+    /// The program's version.
+    pub version: &'static str,
+}
+
+/// Text that a record may have.
+fn exposed(text: Option<&Phi<String>>) -> Option<&str> {
+    text.map(|text| text.expose().as_str())
+}
+
+/// Who acted, in one word: the person, else the client.
+fn who(record: &Record) -> &str {
+    record.actor.sub.as_deref().or(record.actor.client_id.as_deref()).unwrap_or("somebody unknown")
+}
+
+#[cfg(test)]
+mod tests;

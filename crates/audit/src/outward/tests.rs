@@ -1,0 +1,292 @@
+use chartgate_values::Timestamp;
+use proptest::prelude::*;
+
+use super::syslog::{Format, Syslog};
+use super::*;
+use crate::data_keys::Month;
+use crate::record::{Actor, ActorKind, Outcome};
+
+fn source() -> Source {
+    Source { origin: "gate.test/audit".to_owned(), host: "gate.test".to_owned(), version: "0.1.0" }
+}
+
+fn view(patients: Patients) -> View {
+    View::new(patients, &[7; 32], "siem")
+}
+
+fn syslog(format: Format) -> Syslog {
+    Syslog { format, enterprise: 32473, longest: 8192, source: source() }
+}
+
+/// A read by a nurse, with something in every place that may tell of a patient.
+fn read(mark: &str) -> Entry {
+    let mut record = Record::new(Event::Access, Outcome::Allow, Timestamp::from_unix(1_793_836_800));
+    let phi = |text: &str| Some(Phi::new(format!("{text}{mark}")));
+    record.actor = Actor {
+        sub: Some("nils".to_owned()),
+        client_id: Some("demo-app".to_owned()),
+        kind: ActorKind::Human,
+        fhir_user: Some(Phi::new("Practitioner/nils".to_owned())),
+        roles: vec!["nurse".to_owned()],
+    };
+    record.action = Some("read".to_owned());
+    record.resource = phi("Observation/");
+    record.patients = vec![Phi::new(mark.to_owned()), Phi::new(format!("{mark}-2"))];
+    record.request.query = phi("name=");
+    record.request.digest = phi("digest-");
+    record.response.digests = vec![Phi::new(mark.to_owned())];
+    record.response.status = Some(200);
+    record.source_ip = Some(Phi::new("10.1.2.3".parse().unwrap()));
+    for name in ["asked", "explanation", "note", "question", "consent", "care"] {
+        record.detail.insert(name.to_owned(), Phi::new(mark.to_owned()));
+    }
+    record.detail.insert("policy_set".to_owned(), Phi::new("abc".to_owned()));
+    Entry { index: 17, record, sealed: None }
+}
+
+fn all_formats(shown: &Shown) -> String {
+    let mut all = shown.entry().to_exposed_json();
+    all.push_str(&ocsf::event(shown, &source()).to_string());
+    for format in [Format::Rfc5424, Format::Cef, Format::Dicom] {
+        for frame in syslog(format).frames(shown) {
+            all.push_str(&String::from_utf8(frame).unwrap());
+        }
+    }
+    all
+}
+
+#[test]
+fn what_tells_of_patients_goes_out_only_where_it_is_asked_for() {
+    let mark = "marigold";
+    for patients in [Patients::LeftOut, Patients::Pseudonyms] {
+        let all = all_formats(&view(patients).show(read(mark)));
+        assert!(!all.contains(mark), "{patients:?}: {all}");
+        assert!(all.contains("nils") && all.contains("Observation") && all.contains("10.1.2.3"), "{all}");
+    }
+    let all = all_formats(&view(Patients::Ids).show(read(mark)));
+    assert!(all.contains("Observation/marigold") && all.contains("marigold-2"), "{all}");
+}
+
+#[test]
+fn a_pseudonym_is_the_same_for_a_receiver_and_another_for_another() {
+    let shown = view(Patients::Pseudonyms).show(read("a"));
+    let again = view(Patients::Pseudonyms).show(read("a"));
+    let other = View::new(Patients::Pseudonyms, &[7; 32], "lake").show(read("a"));
+    let elsewhere = View::new(Patients::Pseudonyms, &[8; 32], "siem").show(read("a"));
+    let patients = |shown: &Shown| shown.entry().record.patients.clone();
+    assert_eq!(patients(&shown), patients(&again));
+    assert_ne!(patients(&shown), patients(&other));
+    assert_ne!(patients(&shown), patients(&elsewhere));
+    assert_ne!(patients(&shown)[0], patients(&shown)[1]);
+    // Whose record it is and the record of that patient have one name.
+    let mut own = read("a");
+    own.record.resource = Some(Phi::new("Patient/a/_history/2".to_owned()));
+    let own = view(Patients::Pseudonyms).show(own);
+    let resource = own.entry().record.resource.as_ref().unwrap().expose().clone();
+    assert!(resource.starts_with(&format!("Patient/{}/_history/p-", patients(&shown)[0].expose())));
+}
+
+#[test]
+fn a_patients_pseudonym_never_stands_beside_the_name_they_sign_in_with() {
+    for user in ["Patient/a", "https://fhir.example/Patient/a", "RelatedPerson/x"] {
+        let mut entry = read("a");
+        entry.record.actor.fhir_user = Some(Phi::new(user.to_owned()));
+        let shown = view(Patients::Pseudonyms).show(entry);
+        let record = &shown.entry().record;
+        assert!(record.patients.is_empty() && record.source_ip.is_none(), "{record:?}");
+        assert_eq!(record.resource.as_ref().unwrap().expose(), "Observation");
+        assert!(!record.actor.fhir_user.as_ref().unwrap().expose().contains('/'));
+    }
+}
+
+#[test]
+fn paths_of_other_routes_are_not_told() {
+    let mut entry = read("a");
+    entry.record.resource = Some(Phi::new("/orders/marigold".to_owned()));
+    for patients in [Patients::LeftOut, Patients::Pseudonyms] {
+        let shown = view(patients).show(entry.clone());
+        assert!(!shown.entry().record.resource.as_ref().unwrap().expose().contains("orders"));
+    }
+}
+
+#[test]
+fn what_is_done_to_people_and_programs_is_told() {
+    let mut record = Record::new(Event::UserDisabled, Outcome::Allow, Timestamp::from_unix(0));
+    record.resource = Some(Phi::new("dana".to_owned()));
+    let shown = view(Patients::LeftOut).show(Entry { index: 0, record, sealed: None });
+    assert!(all_formats(&shown).contains(" dana: allow"));
+}
+
+#[test]
+fn an_entry_whose_key_is_gone_goes_out_as_what_is_left_of_it() {
+    let record = Record::new(Event::Access, Outcome::Deny, Timestamp::from_unix(0));
+    let sealed = Some("2026-11".parse::<Month>().unwrap());
+    let shown = view(Patients::Ids).show(Entry { index: 3, record, sealed });
+    for format in [Format::Rfc5424, Format::Dicom] {
+        let frame = String::from_utf8(syslog(format).frames(&shown).remove(0)).unwrap();
+        assert!(frame.contains("sealed"), "{frame}");
+    }
+}
+
+#[test]
+fn a_message_is_as_the_standard_has_it() {
+    let shown = view(Patients::LeftOut).show(read("a"));
+    let frame = String::from_utf8(syslog(Format::Rfc5424).frames(&shown).remove(0)).unwrap();
+    let message = frame.split_once(' ').unwrap().1;
+    assert!(
+        message.starts_with(
+            "<85>1 2026-11-05T00:00:00.000000Z gate.test chartgate - access [chartgate@32473 index=\"17\" "
+        ),
+        "{message}"
+    );
+    assert!(message.ends_with("] \u{feff}nils read Observation: allow"), "{message}");
+}
+
+#[test]
+fn a_message_ends_before_it_is_too_long_and_says_how_many_there_are() {
+    let mut entry = read("a");
+    entry.record.patients = (0..5000).map(|n| Phi::new(format!("patient-{n}"))).collect();
+    let shown = view(Patients::Ids).show(entry);
+    for format in [Format::Rfc5424, Format::Cef] {
+        let frames = syslog(format).frames(&shown);
+        assert_eq!(frames.len(), 1);
+        assert!(frames[0].len() < 8192, "{}", frames[0].len());
+        let text = String::from_utf8(frames[0].clone()).unwrap();
+        assert!(text.contains("patient-100"), "{text}");
+    }
+    // An auditor's repository gets all of them.
+    let frames = syslog(Format::Dicom).frames(&shown);
+    let all: String = frames.iter().map(|frame| String::from_utf8(frame.clone()).unwrap()).collect();
+    assert!((0..5000).all(|n| all.contains(&format!("ParticipantObjectID=\"patient-{n}\""))));
+    assert!(frames.iter().all(|frame| frame.len() < 16384));
+}
+
+/// Splits frames as a receiver does.
+fn unframe(mut bytes: &[u8]) -> Vec<String> {
+    let mut messages = Vec::new();
+    while !bytes.is_empty() {
+        let space = bytes.iter().position(|byte| *byte == b' ').unwrap();
+        let length: usize = std::str::from_utf8(&bytes[..space]).unwrap().parse().unwrap();
+        let rest = &bytes[space.saturating_add(1)..];
+        messages.push(String::from_utf8(rest[..length].to_vec()).unwrap());
+        bytes = &rest[length..];
+    }
+    messages
+}
+
+/// The value of a parameter, as RFC 5424 section 6.3.3 has it read.
+fn value_of(message: &str, name: &str) -> Option<String> {
+    let data = message.split_once(" [chartgate@32473").unwrap().1;
+    let mut rest = data;
+    while let Some(begun) = rest.strip_prefix(' ') {
+        let (found, text) = begun.split_once("=\"").unwrap();
+        let mut value = String::new();
+        let mut characters = text.char_indices();
+        let end = loop {
+            match characters.next().unwrap() {
+                (_, '\\') => value.push(characters.next().unwrap().1),
+                (at, '"') => break at,
+                (_, c) => value.push(c),
+            }
+        };
+        if found == name {
+            return Some(value);
+        }
+        rest = text.get(end.saturating_add(1)..).unwrap();
+    }
+    assert!(rest.starts_with(']'), "{rest}");
+    None
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_a_record_says_breaks_out_of_its_place(text in any::<String>(), more in "[\\\\\\]\"|=\n\r\u{0}-\u{1f}]{0,12}") {
+        let hostile = format!("{more}{text}{more}");
+        let mut entry = read(&hostile);
+        entry.record.actor.sub = Some(hostile.clone());
+        entry.record.action = Some(hostile.clone());
+        entry.record.decision.reason = Some(hostile.clone());
+        entry.record.detail.insert(hostile.clone(), Phi::new(hostile.clone()));
+        let shown = view(Patients::Ids).show(entry);
+        let wanted = text::printable(&hostile);
+        for format in [Format::Rfc5424, Format::Cef, Format::Dicom] {
+            let frames = syslog(format).frames(&shown);
+            let messages = unframe(&frames.concat());
+            prop_assert_eq!(messages.len(), frames.len());
+            for message in &messages {
+                prop_assert!(message.starts_with("<85>1 2026-11-05T00:00:00.000000Z gate.test chartgate - "));
+                prop_assert!(!message.chars().any(char::is_control));
+            }
+            match format {
+                Format::Rfc5424 => prop_assert_eq!(value_of(&messages[0], "sub"), Some(wanted.clone())),
+                Format::Cef => {
+                    let cef = messages[0].split_once(" - CEF:0|").unwrap().1;
+                    let fields = unescaped(cef, '|');
+                    prop_assert_eq!(fields.len(), 7);
+                    prop_assert_eq!(&fields[4], &wanted);
+                    let extension = &fields_raw(cef)[6];
+                    prop_assert_eq!(unescaped(extension, '=').len(), keys(extension).saturating_add(1));
+                }
+                Format::Dicom => {
+                    let xml = messages[0].split_once('\u{feff}').unwrap().1;
+                    prop_assert_eq!(attribute(xml, "UserID"), Some(wanted.clone().replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")));
+                }
+            }
+        }
+    }
+}
+
+/// The parts between separators that stand behind no backslash, unescaped.
+fn unescaped(text: &str, separator: char) -> Vec<String> {
+    let (mut parts, mut part) = (Vec::new(), String::new());
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' => part.extend(characters.next()),
+            c if c == separator && (separator != '|' || parts.len() < 6) => {
+                parts.push(std::mem::take(&mut part))
+            }
+            c => part.push(c),
+        }
+    }
+    parts.push(part);
+    parts
+}
+
+/// The seven parts of an event as they stand there.
+fn fields_raw(text: &str) -> Vec<String> {
+    let (mut parts, mut part) = (Vec::new(), String::new());
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' => {
+                part.push(c);
+                part.extend(characters.next());
+            }
+            '|' if parts.len() < 6 => parts.push(std::mem::take(&mut part)),
+            c => part.push(c),
+        }
+    }
+    parts.push(part);
+    parts
+}
+
+/// How many of our keys stand in an extension.
+fn keys(extension: &str) -> usize {
+    let bytes: Vec<char> = extension.chars().collect();
+    (0..bytes.len())
+        .filter(|at| {
+            bytes[*at] == '=' && {
+                let behind = bytes[..*at].iter().rev().take_while(|c| **c == '\\').count();
+                behind % 2 == 0
+            }
+        })
+        .count()
+}
+
+/// The first attribute of a name, unescaped.
+fn attribute(xml: &str, name: &str) -> Option<String> {
+    let text = xml.split_once(&format!(" {name}=\""))?.1.split_once('"')?.0;
+    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    Some(entities.iter().fold(text.to_owned(), |text, (entity, c)| text.replace(entity, c)))
+}

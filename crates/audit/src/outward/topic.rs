@@ -1,0 +1,127 @@
+//! What an event is about, for formats that sort events by kinds of their own.
+
+use crate::record::Event;
+
+/// What it is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Topic {
+    /// Records of patients.
+    Access,
+    /// A person comes.
+    SignIn,
+    /// A person goes, or is made to.
+    SignOut,
+    /// Tokens and what leads to them.
+    Token,
+    /// What a person lets a client do.
+    Consent,
+    /// Emergency access begins.
+    EmergencyBegins,
+    /// Emergency access ends, is looked at, or told of.
+    Emergency,
+    /// A person.
+    User,
+    /// A client.
+    Client,
+    /// Who cares for whom.
+    Care,
+    /// Keys, policies, the configuration.
+    Setting,
+    /// The log.
+    Log,
+    /// The gateway begins or ends.
+    Starts,
+    /// The gateway ends.
+    Stops,
+}
+
+impl Topic {
+    pub(super) fn of(event: Event) -> Self {
+        match event {
+            Event::Access
+            | Event::AccessIntent
+            | Event::AccessEnd
+            | Event::AccessThrottled
+            | Event::Batch => Self::Access,
+            Event::LoginSucceeded | Event::LoginFailed => Self::SignIn,
+            Event::Logout | Event::SessionEnded | Event::LogoutTold => Self::SignOut,
+            Event::RequestPushed
+            | Event::DeviceRequested
+            | Event::LaunchCreated
+            | Event::TokenIssued
+            | Event::TokenRefreshed
+            | Event::TokenReuse
+            | Event::TokenRevoked
+            | Event::RevocationsRead
+            | Event::TokenIntrospected
+            | Event::TokenDenied
+            | Event::ApprovalRequested
+            | Event::ApprovalGranted
+            | Event::ApprovalDenied => Self::Token,
+            Event::ConsentGranted | Event::ConsentDenied | Event::AppDisconnected => Self::Consent,
+            Event::EmergencyRequested | Event::EmergencyGranted => Self::EmergencyBegins,
+            Event::EmergencyEnded
+            | Event::EmergencyReviewed
+            | Event::EmergencyRead
+            | Event::EmergencyTold => Self::Emergency,
+            Event::EnrolmentIssued
+            | Event::EnrolmentUsed
+            | Event::UserAdded
+            | Event::UserChanged
+            | Event::UserDisabled
+            | Event::UserEnabled
+            | Event::PasswordSet
+            | Event::FactorsReset => Self::User,
+            Event::ClientAdded
+            | Event::ClientChanged
+            | Event::ClientRead
+            | Event::ClientRemoved
+            | Event::ClientInvited
+            | Event::ClientUninvited => Self::Client,
+            Event::CareChanged => Self::Care,
+            Event::KeyRotated
+            | Event::KeyCompromised
+            | Event::PolicyReloaded
+            | Event::PolicyRejected
+            | Event::ConfigReloaded
+            | Event::ConfigRejected => Self::Setting,
+            Event::HoldPlaced
+            | Event::HoldReleased
+            | Event::DataKeyShredded
+            | Event::AuditRead
+            | Event::ExportBegun
+            | Event::ExportBehind
+            | Event::ExportCaughtUp
+            | Event::ExportSkipped => Self::Log,
+            Event::Started | Event::Recovered => Self::Starts,
+            Event::Stopped => Self::Stops,
+        }
+    }
+}
+
+/// What is done to data.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Crud {
+    /// Made.
+    Create,
+    /// Read.
+    Read,
+    /// Changed.
+    Update,
+    /// Removed.
+    Delete,
+    /// Searched, or something else.
+    Execute,
+}
+
+impl Crud {
+    pub(super) fn of(action: Option<&str>) -> Self {
+        match action {
+            Some("create" | "POST") => Self::Create,
+            Some("read" | "vread" | "history" | "capabilities" | "GET" | "HEAD") => Self::Read,
+            Some("update" | "patch" | "PUT" | "PATCH") => Self::Update,
+            Some("delete" | "DELETE") => Self::Delete,
+            Some(_) | None => Self::Execute,
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Tools of others that get the log: which, how much of it, and from when on.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chartgate_audit::outward::Patients;
+use chartgate_audit::outward::syslog::Format;
+use chartgate_audit::record::Event;
+use chartgate_protocol::webhook::WebhookKey;
+use chartgate_values::Secret;
+use http::Uri;
+
+use super::section::{Reading, Section};
+use super::{Tls, UpstreamAuth};
+
+/// A tool that gets the log.
+#[derive(Debug)]
+pub(crate) struct Export {
+    /// For metrics, commands and the cursor; unique.
+    pub(crate) name: String,
+    pub(crate) receiver: Receiver,
+    /// The CA that signs its certificate, in place of the system's.
+    pub(crate) ca: Option<PathBuf>,
+    /// What we show it.
+    pub(crate) certificate: Option<Tls>,
+    pub(crate) patients: Patients,
+    pub(crate) from: Beginning,
+    /// How old a record that it has not had may be before somebody is told.
+    pub(crate) lag_alert: Duration,
+    /// Only these events; all, if none are listed.
+    pub(crate) events: Vec<Event>,
+}
+
+/// What kind of tool, and where.
+#[derive(Debug)]
+pub(crate) enum Receiver {
+    /// Syslog over TLS, RFC 5425.
+    Syslog(SyslogReceiver),
+    /// Events of OCSF over HTTPS.
+    Ocsf(Box<OcsfReceiver>),
+}
+
+/// A server that is posted to.
+#[derive(Debug)]
+pub(crate) struct HttpReceiver {
+    pub(crate) url: Uri,
+    pub(crate) auth: UpstreamAuth,
+}
+
+/// A receiver of OCSF events.
+#[derive(Debug)]
+pub(crate) struct OcsfReceiver {
+    pub(crate) http: HttpReceiver,
+    /// By which it knows that they are ours.
+    pub(crate) signing_secret: Option<Secret<String>>,
+    pub(crate) batches: Batches,
+}
+
+/// What a batch of events looks like.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Batches {
+    /// A JSON array.
+    Array,
+    /// An event a line.
+    Lines,
+}
+
+/// A syslog receiver.
+#[derive(Debug)]
+pub(crate) struct SyslogReceiver {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) format: Format,
+    /// RFC 5424 section 7.2.2.
+    pub(crate) enterprise: u32,
+    /// The longest message, in bytes.
+    pub(crate) longest: usize,
+    pub(crate) closing: Closing,
+}
+
+/// What shows that a syslog receiver has read everything.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Closing {
+    /// The end of its side of the connection.
+    End,
+    /// Its `close_notify`, which nobody else can send. RFC 5425 section 4.4.
+    Notified,
+}
+
+/// Where an export begins that has no cursor yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Beginning {
+    /// With the first record.
+    Start,
+    /// With what comes.
+    Now,
+}
+
+impl Receiver {
+    /// The name of its kind.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Syslog(_) => "syslog",
+            Self::Ocsf(_) => "ocsf",
+        }
+    }
+
+    /// Where it is, as people are told.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            Self::Syslog(to) => format!("{}:{}", to.host, to.port),
+            Self::Ocsf(to) => to.http.url.to_string(),
+        }
+    }
+}
+
+impl Export {
+    pub(super) fn read(reading: &mut Reading<'_>, mut section: Section) -> Option<Self> {
+        let line = section.line();
+        let name = section.required_text(reading, "name").filter(|name| {
+            let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            let good = plain && (1..=40).contains(&name.len());
+            if !good {
+                let problem = format!("`{name}` has to be 1 to 40 of a-z, 0-9 and -");
+                reading.error(line, section.key("name"), problem);
+            }
+            good
+        });
+        let kind_line = section.line_of("kind");
+        let receiver = match section.required_text(reading, "kind").as_deref() {
+            Some("syslog") => syslog(reading, &mut section).map(Receiver::Syslog),
+            Some("ocsf") => ocsf(reading, &mut section).map(Box::new).map(Receiver::Ocsf),
+            Some(other) => {
+                let problem = format!("`{other}` is not one of syslog, ocsf");
+                reading.error(kind_line, section.key("kind"), problem);
+                None
+            }
+            None => None,
+        };
+        let ca = section.path(reading, "ca");
+        if let Some(ca) = ca.as_ref().filter(|ca| !ca.is_file()) {
+            reading.error(line, section.key("ca"), format!("no file {}", ca.display()));
+        }
+        let certificate = section.optional_table(reading, "client_certificate");
+        let certificate = certificate.and_then(|table| Tls::read(reading, table));
+        let patients = section.parsed(reading, "patients").unwrap_or(Patients::Pseudonyms);
+        let from_line = section.line_of("from");
+        let from = match section.text(reading, "from").as_deref() {
+            None | Some("now") => Beginning::Now,
+            Some("start") => Beginning::Start,
+            Some(other) => {
+                reading.error(from_line, section.key("from"), format!("`{other}` is not one of now, start"));
+                Beginning::Now
+            }
+        };
+        let lag_alert = section.duration(reading, "lag_alert", ALERT, SHORTEST_ALERT..=LONGEST_ALERT);
+        let events_line = section.line_of("events");
+        let mut events = Vec::new();
+        for text in section.texts(reading, "events") {
+            match text.parse() {
+                Ok(event) => events.push(event),
+                Err(_) => {
+                    let problem = format!("`{text}` is no event of docs/audit-format.md");
+                    reading.error(events_line, section.key("events"), problem);
+                }
+            }
+        }
+        section.finish(reading);
+        Some(Self { name: name?, receiver: receiver?, ca, certificate, patients, from, lag_alert, events })
+    }
+}
+
+/// Names are given once.
+pub(super) fn check_together(reading: &mut Reading<'_>, exports: &[Export]) {
+    let mut known = std::collections::BTreeSet::new();
+    for export in exports {
+        if !known.insert(&export.name) {
+            reading.error(0, "audit.export", format!("two exports are called `{}`", export.name));
+        }
+    }
+}
+
+fn syslog(reading: &mut Reading<'_>, section: &mut Section) -> Option<SyslogReceiver> {
+    let line = section.line_of("address");
+    let address = section.required_text(reading, "address");
+    let found = address.and_then(|address| {
+        let found = host_and_port(&address);
+        if found.is_none() {
+            let problem = format!("`{address}` has to be HOST:PORT; TLS is always spoken");
+            reading.error(line, section.key("address"), problem);
+        }
+        found
+    });
+    let format = section.parsed(reading, "format").unwrap_or(Format::Rfc5424);
+    let enterprise = section.number(reading, "enterprise_id", EXAMPLE_ENTERPRISE, 1..=ENTERPRISES);
+    let longest = section.size(reading, "max_message", LONGEST_MESSAGE);
+    if !(SHORTEST_LIMIT..=LONGEST_LIMIT).contains(&longest) {
+        reading.error(section.line(), section.key("max_message"), "has to be from 2KiB to 1MiB");
+    }
+    let closing = section.choice(reading, "require_close_notify", [Closing::End, Closing::Notified]);
+    let (host, port) = found?;
+    Some(SyslogReceiver {
+        host,
+        port,
+        format,
+        enterprise: u32::try_from(enterprise).ok()?,
+        longest: usize::try_from(longest).ok()?,
+        closing,
+    })
+}
+
+fn ocsf(reading: &mut Reading<'_>, section: &mut Section) -> Option<OcsfReceiver> {
+    let http = http(reading, section);
+    let line = section.line_of("signing_secret");
+    let signing_secret = section.secret(reading, "signing_secret").filter(|secret| {
+        let weak = WebhookKey::parse(secret).err();
+        if let Some(weak) = weak {
+            reading.error(line, section.key("signing_secret"), weak.to_string());
+        }
+        weak.is_none()
+    });
+    let batch_line = section.line_of("batch");
+    let batches = match section.text(reading, "batch").as_deref() {
+        None | Some("array") => Batches::Array,
+        Some("lines") => Batches::Lines,
+        Some(other) => {
+            reading.error(batch_line, section.key("batch"), format!("`{other}` is not one of array, lines"));
+            Batches::Array
+        }
+    };
+    Some(OcsfReceiver { http: http?, signing_secret, batches })
+}
+
+/// Where a server is that is posted to, and as whom.
+fn http(reading: &mut Reading<'_>, section: &mut Section) -> Option<HttpReceiver> {
+    let line = section.line_of("url");
+    let text = section.required_text(reading, "url");
+    let table = section.optional_table(reading, "auth");
+    let auth = UpstreamAuth::of(reading, table);
+    let url: Uri = text.and_then(|text| {
+        let good = text.parse().ok().filter(is_safe);
+        if good.is_none() {
+            let problem = "has to be an https URL without a name, a query or a fragment; plain http to this machine alone";
+            reading.error(line, section.key("url"), problem);
+        }
+        good
+    })?;
+    Some(HttpReceiver { url, auth })
+}
+
+fn is_safe(url: &Uri) -> bool {
+    let loopback = matches!(url.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    let named = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    let scheme = url.scheme_str();
+    url.query().is_none() && !named && (scheme == Some("https") || (scheme == Some("http") && loopback))
+}
+
+fn host_and_port(address: &str) -> Option<(String, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.:".contains(&b);
+    let good = !host.is_empty() && host.bytes().all(plain);
+    Some((good.then(|| host.to_owned())?, port.parse().ok().filter(|port| *port > 0)?))
+}
+
+const ALERT: Duration = Duration::from_mins(15);
+const SHORTEST_ALERT: Duration = Duration::from_secs(1);
+const LONGEST_ALERT: Duration = Duration::from_hours(24 * 7);
+/// The number that RFC 5612 keeps for examples, as long as an installation has none of its own.
+const EXAMPLE_ENTERPRISE: usize = 32473;
+const ENTERPRISES: usize = u32::MAX as usize;
+const LONGEST_MESSAGE: u64 = 8 << 10;
+const SHORTEST_LIMIT: u64 = 2 << 10;
+const LONGEST_LIMIT: u64 = 1 << 20;

@@ -1,0 +1,381 @@
+//! What brings one receiver up with the log.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chartgate_audit::journal::Journal;
+use chartgate_audit::outward::{Shown, View};
+use chartgate_audit::reader::{Filter, ReadError, Reader};
+use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
+use chartgate_values::{Clock, Entropy, Phi, Timestamp};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::destination::FailureKind;
+use super::{Destination, Export, Failure, Standing};
+use crate::config::Beginning;
+use crate::entropy::SystemEntropy;
+use crate::store::audit_exports::ExportCursor;
+use crate::store::{Store, StoreError};
+
+/// How often it is looked whether there is more.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long after a failure it is tried again; twice as long after each one more.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// About how many bytes of entries wait in memory.
+const WEIGHT: usize = 4 << 20;
+
+/// What every runner works with.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) reader: Reader,
+    /// The verifier key of the log.
+    pub(crate) log: String,
+    pub(crate) store: Arc<Store>,
+    pub(crate) journal: Journal,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Brings one receiver up with the log.
+pub(crate) struct Runner {
+    pub(crate) export: Arc<Export>,
+    pub(crate) destination: Destination,
+    pub(crate) view: View,
+    pub(crate) from: Beginning,
+    pub(crate) events: Arc<[Event]>,
+    pub(crate) around: Surroundings,
+    progress: Progress,
+}
+
+/// How far it is, as far as nobody else has to know.
+#[derive(Default)]
+struct Progress {
+    /// The first record that it has not had for sure; none before it began.
+    durable: Option<u64>,
+    /// What it has had since, and when.
+    unsettled: VecDeque<(Instant, ExportCursor)>,
+    /// How many failures there were since the last success.
+    failures: u32,
+    /// So many entries are given at once: one, where it did not take many.
+    at_once: Option<u64>,
+}
+
+/// Whether there is more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    More,
+    CaughtUp,
+}
+
+/// Entries that were read.
+struct Batch {
+    shown: Vec<Shown>,
+    /// The first record behind them.
+    end: u64,
+    /// When the first record was made, whether it is for this receiver or not.
+    oldest: Option<Timestamp>,
+}
+
+impl Runner {
+    pub(crate) fn new(
+        export: Arc<Export>,
+        destination: Destination,
+        view: View,
+        (from, events): (Beginning, Arc<[Event]>),
+        around: Surroundings,
+    ) -> Self {
+        Self { export, destination, view, from, events, around, progress: Progress::default() }
+    }
+
+    /// Runs until the gateway goes down.
+    pub(crate) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        loop {
+            let step = tokio::select! {
+                _ = stopped.wait_for(|stopped| *stopped) => break,
+                step = self.step() => step,
+            };
+            let pause = match step {
+                Ok(Step::More) => Duration::ZERO,
+                Ok(Step::CaughtUp) => LOOK_EVERY,
+                Err(failure) => self.failed(&failure),
+            };
+            self.settle().await;
+            self.look_at_lag().await;
+            tokio::select! {
+                _ = stopped.wait_for(|stopped| *stopped) => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        // An orderly end: what was taken a moment ago is not sent again.
+        if let Some((_, cursor)) = self.progress.unsettled.pop_back() {
+            let _ = self.keep(cursor).await;
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step, Failure> {
+        let durable = match self.progress.durable {
+            Some(durable) => durable,
+            None => self.begin().await?,
+        };
+        let reader = self.around.reader.clone();
+        let checkpoint = reader.checkpoint().map_err(|_| Failure::away("log-unreadable"))?;
+        let position = {
+            let mut state = self.export.state();
+            if let Some(skip_to) = state.skip_to.take().filter(|skip_to| *skip_to > durable) {
+                self.progress.durable = Some(skip_to);
+                self.progress.unsettled.clear();
+                state.position = state.position.max(skip_to);
+            }
+            state.position = state.position.max(durable);
+            state.size = checkpoint.size();
+            state.position
+        };
+        let left = checkpoint.size().saturating_sub(position);
+        if left == 0 {
+            return Ok(Step::CaughtUp);
+        }
+        let at_once = self.progress.at_once.unwrap_or(self.destination.at_once());
+        let range = position..position.saturating_add(left.min(at_once));
+        let (view, events) = (self.view.clone(), Arc::clone(&self.events));
+        let read = tokio::task::spawn_blocking(move || read(&reader, &view, &events, range));
+        let batch = read.await.map_err(|_| Failure::away("log-unreadable"))?;
+        let batch = batch.map_err(|error| {
+            tracing::error!(%error, export = self.export.name, "what is to go out cannot be read");
+            Failure::away("log-unreadable")
+        })?;
+        self.export.state().oldest = batch.oldest;
+        if !batch.shown.is_empty() {
+            self.destination.deliver(&batch.shown).await?;
+        }
+        let cursor = ExportCursor {
+            name: self.export.name.clone(),
+            log: self.around.log.clone(),
+            next: batch.end,
+            size: checkpoint.size(),
+            root: checkpoint.checkpoint().root.to_hex(),
+        };
+        self.succeeded(cursor, batch.shown.len());
+        Ok(if batch.end < checkpoint.size() { Step::More } else { Step::CaughtUp })
+    }
+
+    /// Finds where it is, and puts on record that it goes on from there, before anything leaves.
+    async fn begin(&mut self) -> Result<u64, Failure> {
+        let name = self.export.name.clone();
+        let kept = self.around.store.read(|sql| sql.export_cursor(&name));
+        let kept = kept.map_err(|_: StoreError| Failure::away("store-unreadable"))?;
+        let checkpoint = self.around.reader.checkpoint().map_err(|_| Failure::away("log-unreadable"))?;
+        let next = match &kept {
+            Some(cursor) => match self.refusal(cursor, checkpoint.size()) {
+                None => cursor.next,
+                Some(code) => return Err(self.refused(code).await),
+            },
+            None if self.from == Beginning::Start => 0,
+            None => checkpoint.size(),
+        };
+        if kept.is_none() {
+            let cursor = ExportCursor {
+                name,
+                log: self.around.log.clone(),
+                next,
+                size: checkpoint.size(),
+                root: checkpoint.checkpoint().root.to_hex(),
+            };
+            self.keep(cursor).await.map_err(|_| Failure::away("store-unwritable"))?;
+        }
+        self.record(Event::ExportBegun, Outcome::Allow, None, next).await?;
+        self.progress.durable = Some(next);
+        let mut state = self.export.state();
+        (state.position, state.standing) = (next, Standing::Well);
+        Ok(next)
+    }
+
+    /// Why a cursor is not of this log; none if it is.
+    fn refusal(&self, cursor: &ExportCursor, size: u64) -> Option<&'static str> {
+        if cursor.log != self.around.log {
+            return Some("cursor-of-another-log");
+        }
+        if cursor.next > size || cursor.size > size {
+            return Some("cursor-beyond-the-log");
+        }
+        // A log that has no tree of that size never had a checkpoint of it either.
+        let root = self.around.reader.root_at(cursor.size);
+        let is_ours = root.is_ok_and(|root| root.to_hex() == cursor.root);
+        (!is_ours).then_some("cursor-of-another-history")
+    }
+
+    async fn refused(&self, code: &'static str) -> Failure {
+        let is_new = self.export.state().standing != Standing::Refused;
+        if is_new {
+            tracing::error!(
+                export = self.export.name,
+                why = code,
+                "nothing goes out: the cursor is not of this log"
+            );
+            if self.record(Event::ExportBehind, Outcome::Error, Some(code), 0).await.is_ok() {
+                self.export.state().standing = Standing::Refused;
+            }
+        }
+        Failure::away(code)
+    }
+
+    fn succeeded(&mut self, cursor: ExportCursor, count: usize) {
+        let mut state = self.export.state();
+        state.position = state.position.max(cursor.next);
+        state.delivered = state.delivered.saturating_add(u64::try_from(count).unwrap_or_default());
+        state.failure = None;
+        drop(state);
+        self.progress.unsettled.push_back((Instant::now(), cursor));
+        (self.progress.failures, self.progress.at_once) = (0, None);
+    }
+
+    /// What it may have lost is given to it again, after a pause.
+    fn failed(&mut self, failure: &Failure) -> Duration {
+        let mut state = self.export.state();
+        state.failures = state.failures.saturating_add(1);
+        let is_new = state.failure.as_ref() != Some(&failure.code);
+        state.failure = Some(failure.code.clone());
+        match failure.kind {
+            FailureKind::Away => {
+                state.position = self.progress.durable.unwrap_or(state.position);
+                self.progress.unsettled.clear();
+            }
+            // It is there, and has what it was given before.
+            FailureKind::Refused => self.progress.at_once = Some(1),
+        }
+        let position = state.position;
+        drop(state);
+        if is_new {
+            tracing::warn!(
+                export = self.export.name,
+                failure = failure.code,
+                next = position,
+                "an export does not get on"
+            );
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.progress.failures.min(16)).min(LONGEST_PAUSE);
+        self.progress.failures = self.progress.failures.saturating_add(1);
+        // Between half and all of it, so that not all gateways come at once.
+        let entropy: &mut dyn Entropy = &mut SystemEntropy;
+        let part = u32::from(entropy.bytes::<1>()[0]).saturating_add(256);
+        pause.saturating_mul(part).checked_div(512).unwrap_or(pause)
+    }
+
+    /// Moves the cursor over what the receiver has had for long enough.
+    async fn settle(&mut self) {
+        let time = self.destination.settles_in();
+        let mut settled = None;
+        while let Some((since, cursor)) = self.progress.unsettled.pop_front() {
+            if since.elapsed() < time {
+                self.progress.unsettled.push_front((since, cursor));
+                break;
+            }
+            settled = Some(cursor);
+        }
+        if let Some(cursor) = settled {
+            let next = cursor.next;
+            match self.keep(cursor).await {
+                Ok(()) => self.progress.durable = Some(next),
+                // Later ones are kept, or it is sent again.
+                Err(error) => tracing::warn!(%error, export = self.export.name, "a cursor was not kept"),
+            }
+        }
+    }
+
+    async fn keep(&self, cursor: ExportCursor) -> Result<(), StoreError> {
+        self.around.store.write(move |sql| sql.set_export_cursor(&cursor)).await
+    }
+
+    /// Tells once that it is behind, and once that it is not any more.
+    async fn look_at_lag(&self) {
+        let now = self.around.clock.now();
+        let (age, standing, failure, position) = {
+            let state = self.export.state();
+            (state.age(now), state.standing, state.failure.clone(), state.position)
+        };
+        let name = &self.export.name;
+        let (event, outcome, next) = match standing {
+            Standing::Well if age > self.export.lag_alert => {
+                (Event::ExportBehind, Outcome::Error, Standing::Behind)
+            }
+            Standing::Behind if age <= self.export.lag_alert => {
+                (Event::ExportCaughtUp, Outcome::Allow, Standing::Well)
+            }
+            Standing::Well | Standing::Behind | Standing::Refused => return,
+        };
+        let failure = failure.unwrap_or_else(|| "slow".to_owned());
+        match outcome {
+            Outcome::Allow => tracing::info!(export = name, "an export has caught up"),
+            Outcome::Deny | Outcome::Error => tracing::error!(
+                export = name,
+                lag_seconds = age.as_secs(),
+                failure,
+                next = position,
+                "an export is behind"
+            ),
+        }
+        let reason = (outcome == Outcome::Error).then_some(failure.as_str());
+        if self.record(event, outcome, reason, position).await.is_ok() {
+            self.export.state().standing = next;
+        }
+    }
+
+    async fn record(
+        &self,
+        event: Event,
+        outcome: Outcome,
+        reason: Option<&str>,
+        next: u64,
+    ) -> Result<(), Failure> {
+        let mut record = Record::new(event, outcome, self.around.clock.now());
+        record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
+        record.action = Some(event.as_str().to_owned());
+        record.resource = Some(Phi::new(self.export.name.clone()));
+        record.decision.reason = reason.map(str::to_owned);
+        for (name, value) in [
+            ("kind", self.export.kind.to_owned()),
+            ("to", self.export.place.clone()),
+            ("patients", self.export.patients.as_str().to_owned()),
+            ("next", next.to_string()),
+        ] {
+            record.detail.insert(name.to_owned(), Phi::new(value));
+        }
+        let recorded = self.around.journal.append(&record, ()).await;
+        recorded.map(drop).map_err(|error| {
+            tracing::error!(%error, "audit");
+            Failure::away("log-unwritable")
+        })
+    }
+}
+
+/// Reads the entries of a stretch, as far as they are not too many to hold, and as far as they can be read.
+fn read(
+    reader: &Reader,
+    view: &View,
+    events: &[Event],
+    range: std::ops::Range<u64>,
+) -> Result<Batch, ReadError> {
+    let mut batch = Batch { shown: Vec::new(), end: range.start, oldest: None };
+    let (last, mut weight) = (range.end, 0_usize);
+    for entry in reader.pick(range, &Filter::default()) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // What is before it goes out.
+            Err(_) if batch.oldest.is_some() => return Ok(batch),
+            Err(error) => return Err(error),
+        };
+        batch.oldest = batch.oldest.or(Some(entry.record.time));
+        batch.end = entry.index.saturating_add(1);
+        if events.is_empty() || events.contains(&entry.record.event) {
+            let shown = view.show(entry);
+            weight = weight.saturating_add(shown.weight());
+            batch.shown.push(shown);
+        }
+        if weight > WEIGHT {
+            return Ok(batch);
+        }
+    }
+    batch.end = last;
+    Ok(batch)
+}

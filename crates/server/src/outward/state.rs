@@ -1,0 +1,60 @@
+//! How far an export is, while the gateway runs.
+
+use std::time::Duration;
+
+use chartgate_values::Timestamp;
+
+/// How far it is.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// The first record that the receiver has not taken.
+    pub(super) position: u64,
+    /// How many records are under the checkpoint last seen.
+    pub(super) size: u64,
+    /// When the record at `position` was made.
+    pub(super) oldest: Option<Timestamp>,
+    pub(super) delivered: u64,
+    pub(super) failures: u64,
+    /// What went wrong since the last success: a stable code.
+    pub(super) failure: Option<String>,
+    pub(super) standing: Standing,
+    /// Where an operator lets it go on.
+    pub(super) skip_to: Option<u64>,
+}
+
+/// Whether somebody has to look.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Standing {
+    /// Nobody has to.
+    #[default]
+    Well,
+    /// It is behind for longer than it may.
+    Behind,
+    /// Its cursor is not of this log: nothing is sent.
+    Refused,
+}
+
+impl Standing {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Behind => "behind",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl State {
+    /// How many records the receiver has not had.
+    pub(super) fn lag(&self) -> u64 {
+        self.size.saturating_sub(self.position)
+    }
+
+    /// How old the oldest of them is.
+    pub(super) fn age(&self, now: Timestamp) -> Duration {
+        match self.oldest {
+            Some(oldest) if self.lag() > 0 => now.since(oldest),
+            Some(_) | None => Duration::ZERO,
+        }
+    }
+}

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import absent
 import fhir
 import latency
 import load
@@ -17,7 +18,7 @@ from report import Report, version
 from stage import Stage
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("reads", "fhir", "latency", "issuing", "audit", "jwt")
+PARTS = ("reads", "fhir", "absent", "latency", "issuing", "audit", "jwt")
 
 
 def arguments():
@@ -64,6 +65,8 @@ def measure(options, folder, servers):
     closed = reads.measure(stage, report) if "reads" in options.only else None
     if "fhir" in options.only:
         fhir.measure(stage, report)
+    if "absent" in options.only:
+        absent.measure(stage, report)
     if "latency" in options.only and has(oha := load.find_oha(), "oha"):
         latency.measure(stage, report, oha, closed)
     if issuing:

@@ -6,6 +6,7 @@ import re
 import secrets
 from pathlib import Path
 
+import absent
 import fhir
 from server import LOAD, PROXY, Server, free_port, run
 
@@ -42,7 +43,8 @@ def upstream(folder):
     text = json.dumps({**PATIENT, **filler})
     assert len(text) == SIZE
     (root / "fhir/Patient/bench").write_text(text)
-    for name, answer in fhir.files(PATIENT).items():
+    (root / "fhir/Observation").mkdir()
+    for name, answer in {**fhir.files(PATIENT), **absent.files()}.items():
         (root / name).write_text(answer)
     port = free_port()
     config = root / "nginx.conf"
@@ -57,7 +59,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096; root {root};
     types {{ }} default_type application/fhir+json;
-    location = /fhir/Observation {{ try_files /search.json =404; }}
+    location = /fhir/Observation {{ try_files /search-$arg_code.json /search.json =404; }}
     location ~ ^/fhir/Patient/bench/.everything$ {{ try_files /everything.json =404; }}
     location = /fhir {{ error_page 405 =200 /transaction.json; return 405; }}
   }}

@@ -147,7 +147,11 @@ enum Keep {
     AllButId,
 }
 
-fn no_conditional_reference(value: &Node<'_>) -> Result<(), WriteError> {
+/// A server resolves a reference by criteria among records that its caller may not see. http.html#transaction.
+///
+/// # Errors
+/// [`WriteError::ConditionalReference`] if there is one.
+pub fn no_conditional_reference(value: &Node<'_>) -> Result<(), WriteError> {
     match value {
         Node::Object(members) => {
             let reference = members.get("reference").and_then(Node::as_str);

@@ -145,6 +145,36 @@ async fn what_a_patient_has_forbidden_is_absent_for_whom_they_have_forbidden_it(
 }
 
 #[tokio::test]
+async fn a_server_that_looks_at_the_first_name_alone_is_asked_about_each() {
+    let gateway = &Gateway::demo("consent-lists", &[]);
+    let real = behind::port(gateway);
+    let mut panel = gateway.panel("dana");
+    panel.sort_unstable();
+    let between = Between::start(real, gateway.stranger_to("dana")).await;
+    for id in [panel[1], panel[3]] {
+        behind::put(gateway, real, &consent(&format!("c-{id}"), id, json!({ "type": "deny" }))).await;
+    }
+    enforced(gateway, "consent_cache = \"1s\"").await;
+    configure(gateway, |config| {
+        config.replace(&format!("http://127.0.0.1:{real}"), &format!("http://127.0.0.1:{}", between.port))
+    })
+    .await;
+    let dana = token_of(gateway, &gateway.demo_person("dana")).await;
+    let open: Vec<&str> = panel.iter().copied().filter(|id| ![panel[1], panel[3]].contains(id)).collect();
+    let asked = format!("_id={}&_count=100", panel.join(","));
+    let encounters = format!("Patient?{asked}");
+    for manner in [Manner::First, Manner::Honest, Manner::First] {
+        between.behave(manner);
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        if manner == Manner::First {
+            // One that was seen to take lists and stops doing so has changed under us: asked anew where the route is.
+            configure(gateway, |config| format!("{config}\n")).await;
+        }
+        assert_eq!(found(&get(gateway, &dana, &encounters).await), open, "{manner:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_consent_that_cannot_be_asked_for_is_one_that_might_forbid_it() {
     let gateway = &Gateway::demo("consent-manners", &[]);
     let real = behind::port(gateway);

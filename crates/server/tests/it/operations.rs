@@ -175,10 +175,20 @@ async fn what_is_put_in_or_comes_out_of_an_operation_is_within_reach_whatever_th
     assert_eq!(call("Patient/no-such/$keep", json!([])).to(gateway).await.status, 404);
     let stored = call(&keep, json!([{ "name": "thing", "resource": mine }])).to(gateway).await;
     assert_eq!((stored.status, &stored.json()["id"]), (200, &json!(me)), "{}", stored.text());
+    let mut labelled = observation("labelled", me);
+    labelled["meta"] = json!({ "security": [{ "code": "ETH" }] });
+    upstream.tell("/fhir/Observation/labelled", 200, &[], &labelled.to_string());
+    upstream.tell("/fhir/Observation/of-another", 200, &[], &observation("of-another", other).to_string());
     upstream.asked();
     for resource in [
         theirs,
         patient("new"),
+        json!({ "resourceType": "Observation", "subject": { "reference": format!("Patient/{me}") },
+            "performer": [{ "reference": "Practitioner?identifier=x" }] }),
+        json!({ "resourceType": "Observation", "subject": { "reference": format!("Patient/{me}") },
+            "extension": [{ "url": "urn:x", "valueAttachment": { "url": "Binary/not-mine" } }] }),
+        json!({ "resourceType": "Observation", "id": "labelled", "subject": { "reference": format!("Patient/{me}") } }),
+        observation("of-another", me),
         json!({ "resourceType": "Condition", "subject": { "reference": format!("Patient/{me}") } }),
     ] {
         let answer = call(&keep, json!([{ "name": "thing", "resource": resource }])).to(gateway).await;

@@ -172,13 +172,8 @@ impl Asker<'_> {
                 Some(own) => told(own.contains(&actor.id)),
                 None => Match::Maybe,
             },
-            ("Device", _) => {
-                if self.is_program {
-                    Match::Maybe
-                } else {
-                    Match::No
-                }
-            }
+            // Through which device somebody asks is not known, whether they are a person or a program.
+            ("Device", _) => Match::Maybe,
             ("Practitioner" | "PractitionerRole" | "Patient" | "RelatedPerson", _) if self.is_program => {
                 Match::No
             }
@@ -229,8 +224,10 @@ impl Record<'_> {
             let own = self.labels.iter().filter_map(|own| level(own)).max();
             return match own {
                 Some(own) => told(own >= asked),
-                // Nobody has said: it is as usual.
-                None => told(level("N").is_some_and(|usual| usual >= asked)),
+                // Nobody has said: it is as usual, or, where it is called sensitive, more than that.
+                None if level("N").is_some_and(|usual| usual >= asked) => Match::Yes,
+                None if self.labels.is_empty() => Match::No,
+                None => Match::Maybe,
             };
         }
         if self.labels.contains(label) {

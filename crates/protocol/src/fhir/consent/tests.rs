@@ -82,6 +82,21 @@ fn says(provision: Value) -> Says {
 }
 
 #[test]
+fn what_is_called_sensitive_without_a_level_may_be_of_a_higher_one() {
+    let restricted = consent(json!({ "type": "deny", "securityLabel": [{ "code": "R" }] }));
+    let usual = consent(json!({ "type": "deny", "securityLabel": [{ "code": "N" }] }));
+    let of = |security: Value| {
+        let mut record = observation();
+        record["meta"] = json!({ "security": security });
+        [&restricted, &usual].map(|consent| ask(consent, &DANA, Act::View, &record))
+    };
+    assert_eq!(of(json!([])), [Says::Nothing, Says::Denied]);
+    assert_eq!(of(json!([{ "code": "SUD" }])), [Says::Unclear, Says::Denied]);
+    assert_eq!(of(json!([{ "code": "SUD" }, { "code": "N" }])), [Says::Nothing, Says::Denied]);
+    assert_eq!(of(json!([{ "code": "V" }])), [Says::Denied, Says::Denied]);
+}
+
+#[test]
 fn r5_decides_and_excepts_by_turns() {
     let r5 =
         |consent: &Value| ask_of(directive_by(FhirVersion::R5, consent), &DANA, Act::View, &observation());
@@ -227,7 +242,8 @@ fn a_rule_denies_what_all_of_its_conditions_meet_and_might_deny_what_cannot_be_t
         ("actor", json!([to("PractitionerRole/r")]), Says::Unclear),
         ("actor", json!([to("Organization/clinic")]), Says::Unclear),
         ("actor", json!([to("CareTeam/t")]), Says::Unclear),
-        ("actor", json!([to("Device/d"), to("Patient/p"), to("RelatedPerson/r")]), Says::Nothing),
+        ("actor", json!([to("Patient/p"), to("RelatedPerson/r")]), Says::Nothing),
+        ("actor", json!([to("Device/d")]), Says::Unclear),
         ("actor", json!([to("https://other.test/Practitioner/nils")]), Says::Unclear),
         ("actor", json!([{ "role": code("x", "IRCP") }]), Says::Unclear),
         ("actor", json!("Practitioner/nils"), Says::Unclear),
@@ -242,7 +258,7 @@ fn a_rule_denies_what_all_of_its_conditions_meet_and_might_deny_what_cannot_be_t
         ("purpose", json!([{ "code": "MINE" }]), Says::Unclear),
         ("securityLabel", json!([{ "code": "SUD" }]), Says::Denied),
         ("securityLabel", json!([{ "code": "HIV" }]), Says::Nothing),
-        ("securityLabel", json!([{ "code": "R" }]), Says::Nothing),
+        ("securityLabel", json!([{ "code": "R" }]), Says::Unclear),
         ("securityLabel", json!([{ "code": "N" }]), Says::Denied),
         ("class", json!([type_of("Observation")]), Says::Denied),
         ("class", json!([type_of("Condition")]), Says::Nothing),

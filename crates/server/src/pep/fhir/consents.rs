@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chartgate_access::ids::PatientId;
@@ -16,6 +16,7 @@ use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::searchset::{Companions, Searchset, Sought};
 use chartgate_protocol::form::Form;
 use chartgate_values::{Clock, Timestamp};
+use futures_util::future::join_all;
 use http::StatusCode;
 use moka::sync::Cache;
 
@@ -29,6 +30,8 @@ pub(super) struct Consents {
     kept: Cache<PatientId, Arc<Restrictions>>,
     /// How many writes of Consents went by.
     writes: AtomicU64,
+    /// Whether the server was seen to find those of several patients at once.
+    takes_lists: AtomicBool,
 }
 
 /// What one patient has forbidden.
@@ -53,6 +56,8 @@ pub(in crate::pep) struct Said {
 const PATIENTS: u64 = 10_000;
 /// For so many patients is asked at once.
 const AT_ONCE: usize = 50;
+/// So many questions about one patient each are asked side by side.
+const SIDE_BY_SIDE: usize = 8;
 /// So many pages of one search are looked at.
 const PAGES: usize = 10;
 /// How many are asked for a page.
@@ -62,7 +67,12 @@ const NEGATIVE: Duration = Duration::from_secs(10);
 
 impl Consents {
     pub(super) fn new(check: ConsentCheck) -> Self {
-        Self { check, kept: Cache::new(PATIENTS), writes: AtomicU64::new(0) }
+        Self {
+            check,
+            kept: Cache::new(PATIENTS),
+            writes: AtomicU64::new(0),
+            takes_lists: AtomicBool::new(false),
+        }
     }
 
     /// The same for what may have written anything.
@@ -176,8 +186,7 @@ impl FhirUpstream {
         for some in unknown.chunks(AT_ONCE) {
             // Dated before it is asked.
             let (as_of, writes) = (clock.now(), self.consents.writes.load(Ordering::SeqCst));
-            let (directives, failed) = self.look_for_consents(some).await;
-            for patient in some {
+            for (patient, (directives, failed)) in self.look_for_each(some).await {
                 let is_theirs = |directive: &&Directive| match &directive.patient {
                     Whose::Patient(id) => id.as_str() == patient.as_str(),
                     // It may be anybody's of those for whom was asked.
@@ -189,11 +198,39 @@ impl FhirUpstream {
                     as_of,
                     writes,
                 });
-                self.consents.kept.insert((*patient).clone(), Arc::clone(&own));
-                found.insert((*patient).clone(), own);
+                self.consents.kept.insert(patient.clone(), Arc::clone(&own));
+                found.insert(patient.clone(), own);
             }
         }
         found
+    }
+
+    /// The Consents of each of some patients. They are asked for together where the server was seen to find those of several
+    /// (search.html#combining); one that looks at the first name alone, or at none, finds too little and says nothing.
+    async fn look_for_each<'p>(
+        &self,
+        patients: &[&'p PatientId],
+    ) -> Vec<(&'p PatientId, (Vec<Directive>, Option<String>))> {
+        let together = self.look_for_consents(patients).await;
+        let of = |patient: &PatientId| {
+            together
+                .0
+                .iter()
+                .any(|own| matches!(&own.patient, Whose::Patient(id) if id.as_str() == patient.as_str()))
+        };
+        if patients.iter().filter(|patient| of(patient)).count() > 1 {
+            self.consents.takes_lists.store(true, Ordering::SeqCst);
+        }
+        if patients.len() == 1 || together.1.is_some() || self.consents.takes_lists.load(Ordering::SeqCst) {
+            return patients.iter().map(|patient| (*patient, together.clone())).collect();
+        }
+        let mut all = Vec::new();
+        for some in patients.chunks(SIDE_BY_SIDE) {
+            let asked =
+                some.iter().map(|patient| async { (*patient, self.look_for_consents(&[patient]).await) });
+            all.extend(join_all(asked).await);
+        }
+        all
     }
 
     async fn look_for_consents(&self, patients: &[&PatientId]) -> (Vec<Directive>, Option<String>) {

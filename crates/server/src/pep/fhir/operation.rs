@@ -9,17 +9,22 @@ use std::collections::BTreeSet;
 use axum::body::Body;
 use bytes::Bytes;
 use chartgate_access::permit::{Allowed, Permit};
+use chartgate_protocol::fhir::binary::binaries_in;
 use chartgate_protocol::fhir::content;
+use chartgate_protocol::fhir::labels::labels_said;
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::operation::{Input, OperationCall, OperationOn, release};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::refusal::Refusal;
 use chartgate_protocol::fhir::resource::Resource;
+use chartgate_protocol::fhir::write::no_conditional_reference;
+use chartgate_protocol::json::Node;
 use chartgate_protocol::smart::scope::{Permission, Permissions};
 use chartgate_values::Phi;
 use http::request::Parts as Head;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
+use super::binary::may_point_to;
 use super::large;
 use super::mask::{self, Cleared, KeptOf, clear, decide, in_reach, kept_of};
 use super::session::{Answered, Exchange, single};
@@ -215,8 +220,45 @@ async fn put_in(
             let cleared = cleared.map_err(|_| refused())?;
             exchange.record.patients.extend(cleared.patients.into_iter().map(Phi::new));
         }
+        holds_as_written(exchange, enforcer, operation, *resource_type, content).await?;
     }
     Ok(())
+}
+
+/// What holds of a record that is written holds of one that an operation may store: it refers by no criteria, points to
+/// no content that its caller may not read, and where it is there already, takes no label away.
+async fn holds_as_written(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    operation: &Operation,
+    resource_type: ResourceType,
+    content: &Node<'_>,
+) -> Result<(), Refused> {
+    no_conditional_reference(content).map_err(|_| Refused::Content("content-out-of-reach"))?;
+    Box::pin(may_point_to(exchange, enforcer, binaries_in(content, &exchange.upstream.bases))).await?;
+    let Some(id) = content.get("id") else { return Ok(()) };
+    let refused = || Refused::Content("content-out-of-reach");
+    let id = id.as_str().and_then(|id| id.parse().ok()).ok_or_else(refused)?;
+    let record = Reference { resource_type, id };
+    let allowed =
+        in_reach(enforcer, Permission::Read, resource_type, Call::read(&record)).map_err(|_| refused())?;
+    let answer = exchange.upstream.operate(&allowed).await.map_err(Refused::Upstream)?;
+    match answer.inspect().status {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(()),
+        _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
+    }
+    let stored = Resource::parse(&answer.inspect().body, &record, None)
+        .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+    let mut whose = whose_whole(exchange, enforcer, operation, &stored);
+    while whose.is_none() && enforcer.look_up().await == Known::More {
+        whose = whose_whole(exchange, enforcer, operation, &stored);
+    }
+    whose.ok_or_else(refused)?;
+    match labels_said(stored.value()).is_subset(&labels_said(content)) {
+        true => Ok(()),
+        false => Err(Refused::Content("label-removed")),
+    }
 }
 
 /// Whether a record is one that the caller may read, whole, and do with what the list says of its type; whose it is.

@@ -25,6 +25,8 @@ pub(crate) enum Manner {
     Lying,
     /// It fails where it is asked who is in whose care, and what patients have forbidden.
     Failing,
+    /// Where it is asked what patients have forbidden, it takes the first value of each parameter.
+    First,
 }
 
 /// The server. It ends with its value.
@@ -83,6 +85,13 @@ struct Behind {
     calls: Arc<AtomicUsize>,
 }
 
+/// A form with the first value of each parameter.
+fn first_values(form: &[u8]) -> Bytes {
+    let first = |pair: &str| pair.split("%2C").next().unwrap_or_default().to_owned();
+    let text = std::str::from_utf8(form).unwrap();
+    Bytes::from(text.split('&').map(first).collect::<Vec<_>>().join("&"))
+}
+
 /// The types of which a liar knows records.
 const KINDS: [&str; 7] =
     ["Patient", "Observation", "Condition", "Encounter", "Coverage", "Practitioner", "CareTeam"];
@@ -99,6 +108,8 @@ impl Behind {
         if manner == Manner::Failing as u8 && asks_for_it {
             return Response::builder().status(500).body(Full::default()).unwrap();
         }
+        let is_first = manner == Manner::First as u8 && head.uri.path().ends_with("/Consent/_search");
+        let body = if is_first { first_values(&body) } else { body };
         let honest =
             self.call(&head, head.uri.path_and_query().unwrap().as_str(), head.method.clone(), body).await;
         let path = head.uri.path().trim_start_matches("/fhir").trim_matches('/').to_owned();

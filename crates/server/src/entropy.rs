@@ -1,9 +1,11 @@
 //! The one place that draws the system's randomness.
 
+use std::cell::RefCell;
+
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chartgate_values::{Entropy, Secret};
+use chartgate_values::{DrawnAhead, Entropy, Secret};
 
 /// The system's randomness, by the cryptographic library.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,20 @@ impl Entropy for SystemEntropy {
     fn fill(&mut self, buffer: &mut [u8]) {
         // INVARIANT: fails only where the system has no randomness at all; every secret would be guessable.
         aws_lc_rs::rand::fill(buffer).expect("the system has no randomness");
+    }
+}
+
+/// The same, drawn ahead on each thread: for names that are no secrets, of which every request needs one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NameEntropy;
+
+thread_local! {
+    static FOR_NAMES: RefCell<DrawnAhead<SystemEntropy>> = RefCell::new(DrawnAhead::from(SystemEntropy));
+}
+
+impl Entropy for NameEntropy {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        FOR_NAMES.with_borrow_mut(|ahead| ahead.fill(buffer));
     }
 }
 

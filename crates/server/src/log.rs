@@ -15,7 +15,7 @@ use chartgate_audit::reader::Reader;
 use chartgate_audit::sequencer::Sequencer;
 use chartgate_audit::storage::{CheckpointKeeper, Objects};
 use chartgate_values::seal::{MasterKey, SealError};
-use chartgate_values::{Clock, Secret};
+use chartgate_values::{Clock, DrawnAhead, Secret};
 use std::sync::mpsc;
 
 use crate::audit_index::{self, LogReading};
@@ -95,7 +95,7 @@ impl Log {
             keeper: Arc::new(Keeper(store)),
             signer,
             keys,
-            entropy: Box::new(SystemEntropy),
+            entropy: Box::new(DrawnAhead::from(SystemEntropy)),
             durability: match config.durability {
                 Durability::Fsync => journal::Durability::Fsync,
                 Durability::Os => journal::Durability::Os,

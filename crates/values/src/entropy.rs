@@ -1,5 +1,7 @@
 //! Randomness as an argument. Only the server's entropy module draws it from the system.
 
+use zeroize::Zeroizing;
+
 /// A source of bytes that nobody can predict.
 pub trait Entropy: Send {
     /// Fills the whole buffer.
@@ -12,6 +14,46 @@ impl dyn Entropy + '_ {
         let mut out = [0; N];
         self.fill(&mut out);
         out
+    }
+}
+
+/// Bytes of another source, of which many are drawn at once, because each draw costs what many bytes cost. What was given
+/// away is wiped here.
+pub struct DrawnAhead<E> {
+    source: E,
+    drawn: Zeroizing<[u8; DRAWN]>,
+    used: usize,
+}
+
+/// So many bytes are drawn at once.
+const DRAWN: usize = 512;
+
+impl<E> DrawnAhead<E> {
+    /// Draws from this source.
+    pub fn from(source: E) -> Self {
+        Self { source, drawn: Zeroizing::new([0; DRAWN]), used: DRAWN }
+    }
+}
+
+impl<E: Entropy> Entropy for DrawnAhead<E> {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        if buffer.len() > DRAWN {
+            return self.source.fill(buffer);
+        }
+        if buffer.len() > DRAWN.saturating_sub(self.used) {
+            self.source.fill(self.drawn.as_mut());
+            self.used = 0;
+        }
+        for (given, drawn) in buffer.iter_mut().zip(self.drawn.iter_mut().skip(self.used)) {
+            *given = std::mem::take(drawn);
+        }
+        self.used = self.used.saturating_add(buffer.len());
+    }
+}
+
+impl<E> std::fmt::Debug for DrawnAhead<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<drawn ahead>")
     }
 }
 
@@ -58,6 +100,20 @@ impl Entropy for SeededEntropy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_drawn_ahead_is_given_once() {
+        let (mut ahead, mut given) =
+            (DrawnAhead::from(SeededEntropy::new(7)), std::collections::BTreeSet::new());
+        for size in [12, 16, 300, 500, 512, 513, 16, 512].into_iter().cycle().take(200) {
+            let mut piece = vec![0; size];
+            ahead.fill(&mut piece);
+            for chunk in piece.chunks_exact(12) {
+                assert!(given.insert(chunk.to_vec()), "a piece of {size} repeats what was given");
+            }
+        }
+        assert!(ahead.drawn.iter().take(ahead.used).all(|byte| *byte == 0), "what was given stays behind");
+    }
 
     #[test]
     fn one_seed_gives_one_stream_however_it_is_drawn() {

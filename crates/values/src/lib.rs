@@ -8,7 +8,7 @@ pub mod seal;
 mod secret;
 mod timestamp;
 
-pub use entropy::{Entropy, SeededEntropy};
+pub use entropy::{DrawnAhead, Entropy, SeededEntropy};
 pub use phi::Phi;
 pub use secret::Secret;
 pub use timestamp::{Clock, ParseTimestampError, Timestamp};

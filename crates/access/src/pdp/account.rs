@@ -9,7 +9,9 @@ use chartgate_protocol::fhir::name::ResourceType;
 use serde::{Deserialize, Serialize};
 
 use super::caller::Facts;
-use super::decide::{Counsel, Decision, Denial, DenyReason, Pdp, Question, RecordAction, any_of};
+use super::decide::{
+    Counsel, Decision, Denial, DenyReason, LastCounsel, Pdp, Question, RecordAction, any_of,
+};
 use super::relation::Relation;
 
 /// The policies that decide, and those that are only asked what they would.
@@ -147,10 +149,10 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// For callers with these facts.
+    /// For callers with these facts, who took that counsel last.
     #[must_use]
-    pub fn new(sets: PolicySets, facts: &Facts) -> Self {
-        let counsel = sets.in_force.counsel(facts);
+    pub fn new(sets: PolicySets, facts: &Facts, last: &LastCounsel) -> Self {
+        let counsel = sets.in_force.counsel_again(facts, last);
         let shadow = sets.shadow.as_ref().map(|pdp| pdp.counsel(facts));
         Self { sets, counsel, shadow }
     }
@@ -280,11 +282,16 @@ impl Account {
     }
 
     /// What it comes to so far; `None` if the policies were asked nothing.
+    ///
+    /// That a type is within reach goes without saying where a record of it without labels is: whatever policies say yes to
+    /// the record say yes to the type.
     #[must_use]
     pub fn summary(&self) -> Option<Summary> {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (policy_set, shadow_set) = told.sets.clone()?;
-        Some(Summary { policy_set, shadow_set, said: told.said.clone(), was_cut: told.was_cut })
+        let tells_more = |one: &&Said| !told.said.iter().any(|other| one.goes_without(other));
+        let said = told.said.iter().filter(tells_more).cloned().collect();
+        Some(Summary { policy_set, shadow_set, said, was_cut: told.was_cut })
     }
 }
 
@@ -294,6 +301,21 @@ impl Said {
         let shadow =
             shadow.map(|decision| asked.answer(decision)).filter(|shadow| answer.change(shadow).is_some());
         Self { asked, answer, shadow }
+    }
+
+    /// Whether it follows from what was said to another question.
+    fn goes_without(&self, other: &Self) -> bool {
+        let (
+            Asked::Records { action, resource_type, relations, labels },
+            Asked::Records { action: a, resource_type: t, relations: r, labels: l },
+        ) = (&self.asked, &other.asked)
+        else {
+            return false;
+        };
+        let are_allowed = (self.answer.outcome, other.answer.outcome) == (Effect::Allow, Effect::Allow);
+        let is_of_the_type = relations.len() > 1 && labels.is_empty() && (action, resource_type) == (a, t);
+        let is_about_one = matches!(r.as_slice(), [one] if relations.contains(one)) && l.is_empty();
+        are_allowed && is_of_the_type && is_about_one
     }
 }
 

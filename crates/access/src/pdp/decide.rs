@@ -1,7 +1,7 @@
 //! Asking Cedar, and remembering what it said.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use cedar_policy::{AuthorizationError, Authorizer, Decision as CedarDecision};
 use chartgate_protocol::fhir::labels::Labels;
@@ -161,11 +161,17 @@ pub fn any_of(answers: impl IntoIterator<Item = Decision>) -> Decision {
 /// asked once.
 #[derive(Debug)]
 pub struct Counsel {
+    /// Of the policies.
+    revision: Arc<str>,
     facts: Facts,
     decided: RwLock<HashMap<RecordQuestion, Decision>>,
     /// The same of records that have labels.
     labelled: RwLock<HashMap<(RecordQuestion, Labels), Decision>>,
 }
+
+/// The counsel that a caller took last: who comes again has it at hand.
+#[derive(Debug, Default)]
+pub struct LastCounsel(Mutex<Option<Arc<Counsel>>>);
 
 /// What may be done to records of a type that stand so to the caller.
 type RecordQuestion = (RecordAction, ResourceType, Relation);
@@ -181,7 +187,7 @@ const REMEMBERED: u64 = 20_000;
 
 /// The decision point for one revision of the policies. A new revision is a new one, with nothing remembered.
 pub struct Pdp {
-    revision: String,
+    revision: Arc<str>,
     asks_for_labels: bool,
     policies: Policies,
     authorizer: Authorizer,
@@ -199,7 +205,8 @@ impl Pdp {
     #[must_use]
     pub fn new(policies: Policies, revision: String) -> Self {
         let (authorizer, counsels) = (Authorizer::new(), Cache::new(REMEMBERED));
-        Self { revision, asks_for_labels: policies.asks_for_labels(), policies, authorizer, counsels }
+        let (revision, asks_for_labels) = (revision.into(), policies.asks_for_labels());
+        Self { revision, asks_for_labels, policies, authorizer, counsels }
     }
 
     /// The name of the policies' text: another text has another.
@@ -221,6 +228,7 @@ impl Pdp {
             Some(counsel) => counsel,
             None => {
                 let counsel = Arc::new(Counsel {
+                    revision: Arc::clone(&self.revision),
                     facts: facts.clone(),
                     decided: RwLock::default(),
                     labelled: RwLock::default(),
@@ -228,6 +236,16 @@ impl Pdp {
                 self.counsels.insert(facts.clone(), Arc::clone(&counsel));
                 counsel
             }
+        }
+    }
+
+    /// The same, without looking for it where it is the last that the caller took.
+    #[must_use]
+    pub fn counsel_again(&self, facts: &Facts, last: &LastCounsel) -> Arc<Counsel> {
+        let mut last = last.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.as_ref().filter(|last| last.revision == self.revision && last.facts == *facts) {
+            Some(counsel) => Arc::clone(counsel),
+            None => Arc::clone(last.insert(self.counsel(facts))),
         }
     }
 

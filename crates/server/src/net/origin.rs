@@ -10,7 +10,7 @@ use http::HeaderMap;
 use super::door::Door;
 use super::listen::Peer;
 use crate::config::Network;
-use crate::entropy::SystemEntropy;
+use crate::entropy::NameEntropy;
 
 /// Where a request came from.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Origin {
                 }
             }
         }
-        Self { ip, request_id: Jti::random(&mut SystemEntropy).into(), door: peer.door }
+        Self { ip, request_id: Jti::random(&mut NameEntropy).into(), door: peer.door }
     }
 
     /// A record of something that this request did.

@@ -19,6 +19,7 @@ use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_protocol::json::Node;
 use chartgate_protocol::smart::scope::Permission;
 
+use crate::pep::authenticate::Authenticated;
 use crate::pep::fhir::Said;
 
 mod care;
@@ -72,10 +73,16 @@ pub(super) enum RecordDenied {
 }
 
 impl<'a> Enforcer<'a> {
-    pub(super) fn new(sets: PolicySets, account: Arc<Account>, caller: &'a Caller, care: Care<'a>) -> Self {
+    pub(super) fn new(
+        sets: PolicySets,
+        account: Arc<Account>,
+        authenticated: &'a Authenticated,
+        care: Care<'a>,
+    ) -> Self {
+        let Authenticated { caller, last_counsel, .. } = authenticated;
         let own = caller.fhir_user.as_ref().and_then(|f| f.patient());
         let version = care.version();
-        let (advice, care) = (Advice::new(sets, &caller.facts), Arc::new(care));
+        let (advice, care) = (Advice::new(sets, &caller.facts, last_counsel), Arc::new(care));
         Self { advice, account, caller, care, own, version, open: Mutex::default() }
     }
 

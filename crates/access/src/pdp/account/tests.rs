@@ -37,7 +37,7 @@ fn permit(id: &str, mask: &str, relation: &str) -> String {
 fn said(in_force: &str, shadow: Option<&str>, relations: &[Relation]) -> (Decision, Summary) {
     let sets =
         PolicySets { in_force: pdp("now", in_force), shadow: shadow.map(|policies| pdp("next", policies)) };
-    let (account, advice) = (Account::default(), Advice::new(sets, &facts()));
+    let (account, advice) = (Account::default(), Advice::new(sets, &facts(), &LastCounsel::default()));
     let observation = "Observation".parse().unwrap();
     let ask = || advice.ask(&account, RecordAction::Read, observation, relations, &NO_LABELS);
     let decision = ask();
@@ -94,7 +94,7 @@ fn endpoints_are_put_to_those_on_trial_as_well() {
 #[test]
 fn no_account_grows_without_end_and_one_that_was_cut_says_so() {
     let sets = PolicySets { in_force: pdp("now", ""), shadow: None };
-    let (account, advice) = (Account::default(), Advice::new(sets, &facts()));
+    let (account, advice) = (Account::default(), Advice::new(sets, &facts(), &LastCounsel::default()));
     for number in 0..=KEPT {
         let labels = Labels::from([format!("L{number}")]);
         let kind = "Observation".parse().unwrap();
@@ -119,12 +119,45 @@ proptest! {
         );
         let policies = format!("{}{forbid}", permit("p", "@mask(\"dates-to-year\")", permitted));
         let sets = PolicySets { in_force: pdp("now", &policies), shadow: Some(pdp("next", &forbid)) };
-        let (account, advice) = (Account::default(), Advice::new(sets.clone(), &facts()));
+        let (account, advice) = (Account::default(), Advice::new(sets.clone(), &facts(), &LastCounsel::default()));
         let _ = advice.ask(&account, action, "Condition".parse().unwrap(), &relations, &labels);
         let said = account.summary().unwrap().said;
         let read: Vec<Said> = serde_json::from_str(&serde_json::to_string(&said).unwrap()).unwrap();
         prop_assert_eq!(&read, &said);
         prop_assert_eq!(&read[0].asked.again(&sets.in_force, &facts()), &said[0].answer);
+    }
+
+    #[test]
+    fn what_goes_without_saying_would_be_said_by_any_policies(
+        first in prop::sample::subsequence(Relation::OF_PATIENTS.to_vec(), 1..=3),
+        second in prop::sample::subsequence(Relation::OF_PATIENTS.to_vec(), 0..=3),
+        forbidden in prop::option::of(prop::sample::select(vec!["panel", "own", "other"])),
+        stands in prop::sample::select(Relation::OF_PATIENTS.to_vec()),
+        labels in prop::collection::btree_set("[AB]", 0..2),
+    ) {
+        let permits = |relations: &[Relation]| -> String {
+            relations.iter().map(|r| permit(&format!("p-{}", r.as_str()), "", r.as_str())).collect()
+        };
+        let forbid = forbidden.map(|relation| permit("f", "", relation).replace("permit", "forbid"));
+        let (now, next) = (pdp("now", &permits(&first)), pdp("next", &format!("{}{}", permits(&second), forbid.unwrap_or_default())));
+        let (account, advice) = (
+            Account::default(),
+            Advice::new(PolicySets { in_force: now, shadow: None }, &facts(), &LastCounsel::default()),
+        );
+        let kind: ResourceType = "Condition".parse().unwrap();
+        let of_the_type = advice.ask(&account, RecordAction::Read, kind, Relation::OF_PATIENTS, &NO_LABELS);
+        let of_the_record = advice.ask(&account, RecordAction::Read, kind, &[stands], &labels);
+        let kept = account.summary().unwrap().said;
+        let both_allowed = [&of_the_type, &of_the_record].iter().all(|d| matches!(d, Decision::Allow(_)));
+        prop_assert_eq!(kept.len(), if both_allowed && labels.is_empty() { 1 } else { 2 });
+        let all = [Relation::OF_PATIENTS, &[stands]].map(|relations| Asked::Records {
+            action: RecordAction::Read,
+            resource_type: kind,
+            relations: relations.to_vec(),
+            labels: if relations.len() == 1 { labels.clone() } else { Labels::new() },
+        });
+        let denied = |asked: &Asked| asked.again(&next, &facts()).outcome == Effect::Deny;
+        prop_assert_eq!(all.iter().any(denied), kept.iter().any(|said| denied(&said.asked)));
     }
 
     #[test]

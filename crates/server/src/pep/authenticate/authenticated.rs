@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chartgate_access::emergency::is_eligible;
 use chartgate_access::ids::FhirUser;
 use chartgate_access::pdp::caller::{Caller, CallerKind, Details, Facts};
-use chartgate_access::pdp::decide::Pdp;
+use chartgate_access::pdp::decide::{LastCounsel, Pdp};
 use chartgate_access::purpose::Purposes;
 use chartgate_access::token::access_token;
 use chartgate_access::token::revocation::Traits;
@@ -23,6 +23,8 @@ use crate::live::trusted_issuers::{LiveIssuers, SKEW, TrustedIssuer};
 /// What a token proved.
 pub(in crate::pep) struct Authenticated {
     pub(in crate::pep) caller: Caller,
+    /// What the policies said to it so far.
+    pub(in crate::pep) last_counsel: LastCounsel,
     pub(super) traits: Traits,
     pub(super) expires: NumericDate,
     /// What it is bound to.
@@ -116,6 +118,7 @@ impl Authenticated {
                 patient: claims.patient.as_ref().map(|id| id.as_str().parse()).transpose().ok()?,
                 fhir_user,
             },
+            last_counsel: LastCounsel::default(),
             expires: claims.exp,
             cnf: claims.cnf.clone(),
             auth_time: claims.auth_time.map(NumericDate::timestamp),

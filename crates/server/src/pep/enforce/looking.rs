@@ -43,7 +43,8 @@ pub(super) struct Stands {
 }
 
 impl Enforcer<'_> {
-    /// Looks up what decisions since the last look were left open for; then they are taken anew.
+    /// Looks up what decisions since the last look were left open for; then they are taken anew. Each look in a box of its
+    /// own, for it is rare and what is common should be small.
     pub(in crate::pep) async fn catch_up(&self) -> Known {
         let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
         if open.care.is_empty() && open.ages.is_empty() && open.consents.is_empty() {
@@ -51,13 +52,13 @@ impl Enforcer<'_> {
         }
         if !open.care.is_empty() {
             // Another entry of the same batch may have looked meanwhile.
-            let _: Known = self.care.look_up(&open.care).await;
+            let _: Known = Box::pin(self.care.look_up(&open.care)).await;
         }
         if !open.ages.is_empty() {
-            self.care.look_at_ages(&open.ages).await;
+            Box::pin(self.care.look_at_ages(&open.ages)).await;
         }
         if !open.consents.is_empty() {
-            self.care.look_at_consents(&open.consents).await;
+            Box::pin(self.care.look_at_consents(&open.consents)).await;
         }
         Known::More
     }
@@ -72,7 +73,7 @@ impl Enforcer<'_> {
     pub(in crate::pep) async fn look_up(&self) -> Known {
         match self.catch_up().await {
             Known::More => Known::More,
-            Known::AsBefore => self.care.look_up(&BTreeSet::new()).await,
+            Known::AsBefore => Box::pin(self.care.look_up(&BTreeSet::new())).await,
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) async fn serve(
     let asked = Reference { resource_type, id };
     let now = match &version {
         None => Ok(()),
-        Some(_) => now::look(exchange, enforcer, Permission::Read, &asked).await?,
+        Some(_) => Box::pin(now::look(exchange, enforcer, Permission::Read, &asked)).await?,
     };
     // Asked for in any case, so that the upstream is called as often for what is not there.
     let withheld = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;

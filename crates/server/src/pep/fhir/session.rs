@@ -80,7 +80,7 @@ impl Exchange<'_> {
             body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
         let care = care::of(self.gateway, self.upstream, &authenticated.caller);
         let sets = self.gateway.policies.sets();
-        let enforcer = Enforcer::new(sets, Arc::clone(&self.account), &authenticated.caller, care);
+        let enforcer = Enforcer::new(sets, Arc::clone(&self.account), &authenticated, care);
         if let Some(link) = page {
             return Box::pin(pages::next_page(self, &authenticated, &enforcer, link)).await;
         }

@@ -5,6 +5,7 @@ use crate::checkpoint::SignedCheckpoint;
 use crate::journal::{BatchHeader, Point, SegmentHeader};
 use crate::leaf::Leaf;
 use crate::note::{Note, VerifierKey};
+use crate::outward::{audit_event, otlp};
 use crate::proof::TlogProof;
 use crate::tile::{TilePath, parse_bundle, push_entry};
 
@@ -13,6 +14,14 @@ pub fn leaf(bytes: &[u8]) {
     if let Ok(leaf) = Leaf::parse(bytes) {
         let _ = (leaf.blob(), leaf.sealed_in(), leaf.clear_record());
     }
+}
+
+/// What receivers of exports answer.
+pub fn export_answer(bytes: &[u8]) {
+    let rejected = otlp::rejected(bytes);
+    // Whoever says that all was taken says it of so many as there were.
+    let taken = (0..4).filter(|count| audit_event::all_taken(bytes, *count).is_ok()).count();
+    assert!(taken <= 1 && (rejected == 0 || !bytes.is_empty()));
 }
 
 /// A signed note.
@@ -85,7 +94,8 @@ mod tests {
 
     use super::*;
 
-    const TARGETS: &[fn(&[u8])] = &[leaf, note, checkpoint, proof, verifier_key, tile_path, bundle, segment];
+    const TARGETS: &[fn(&[u8])] =
+        &[leaf, note, checkpoint, proof, verifier_key, tile_path, bundle, segment, export_answer];
 
     proptest! {
         #[test]

@@ -9,10 +9,12 @@ use chartgate_values::Phi;
 use crate::reader::Entry;
 use crate::record::{Event, Record};
 
+pub mod audit_event;
 pub mod cef;
 pub mod dicom;
 mod object;
 pub mod ocsf;
+pub mod otlp;
 pub mod syslog;
 mod text;
 mod topic;

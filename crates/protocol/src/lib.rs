@@ -13,5 +13,6 @@ pub mod json;
 pub mod oauth;
 pub mod oidc;
 pub mod revocations;
+pub mod sigv4;
 pub mod smart;
 pub mod webhook;

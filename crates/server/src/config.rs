@@ -38,7 +38,8 @@ pub(crate) use consent::ConsentCheck;
 pub(crate) use egress::Egress;
 pub(crate) use emergency::{Emergency, Mail};
 pub(crate) use export::{
-    Batches, Beginning, Closing, Export, HttpReceiver, OcsfReceiver, Receiver, SyslogReceiver,
+    Batches, Beginning, Closing, Export, HttpReceiver, ObjectLock, OcsfReceiver, Receiver, S3Receiver,
+    SyslogReceiver,
 };
 pub(crate) use keys::MasterKeySource;
 pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, SigningKeys, Tokens};

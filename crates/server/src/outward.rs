@@ -7,9 +7,12 @@
 //! behind is a metric, a line for operators and a record.
 
 mod destination;
+mod fhir;
 mod http;
 mod ocsf;
+mod otlp;
 mod run;
+mod s3;
 mod state;
 mod syslog;
 

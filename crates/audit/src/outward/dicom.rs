@@ -79,7 +79,21 @@ fn event(xml: &mut Xml, record: &Record) {
         "EventIdentification",
         &[("EventActionCode", action), ("EventDateTime", &time), ("EventOutcomeIndicator", outcome)],
     );
-    let (code, name) = match Topic::of(record.event) {
+    let (code, name) = event_id(record);
+    xml.code("EventID", "DCM", code, name);
+    if let Some((code, name)) = event_type(record) {
+        xml.code("EventTypeCode", "DCM", code, name);
+    }
+    xml.code("EventTypeCode", "chartgate", record.event.as_str(), record.event.as_str());
+    if let Some(reason) = &record.decision.reason {
+        xml.text("EventOutcomeDescription", reason);
+    }
+    xml.end("EventIdentification");
+}
+
+/// What kind of event. DICOM CID 400.
+pub(super) fn event_id(record: &Record) -> (&'static str, &'static str) {
+    match Topic::of(record.event) {
         Topic::Access if matches!(Crud::of(record.action.as_deref()), Crud::Execute) => ("110112", "Query"),
         Topic::Access => ("110110", "Patient Record"),
         Topic::SignIn | Topic::SignOut => ("110114", "User Authentication"),
@@ -94,9 +108,12 @@ fn event(xml: &mut Xml, record: &Record) {
         | Topic::Care
         | Topic::Setting
         | Topic::Log => ("110113", "Security Alert"),
-    };
-    xml.code("EventID", "DCM", code, name);
-    let kind = match Topic::of(record.event) {
+    }
+}
+
+/// Which of its kind. DICOM CID 401.
+pub(super) fn event_type(record: &Record) -> Option<(&'static str, &'static str)> {
+    match Topic::of(record.event) {
         Topic::SignIn => Some(("110122", "Login")),
         Topic::SignOut => Some(("110123", "Logout")),
         Topic::Starts => Some(("110120", "Application Start")),
@@ -111,15 +128,7 @@ fn event(xml: &mut Xml, record: &Record) {
         | Topic::Client
         | Topic::Care
         | Topic::Log => None,
-    };
-    if let Some((code, name)) = kind {
-        xml.code("EventTypeCode", "DCM", code, name);
     }
-    xml.code("EventTypeCode", "chartgate", record.event.as_str(), record.event.as_str());
-    if let Some(reason) = &record.decision.reason {
-        xml.text("EventOutcomeDescription", reason);
-    }
-    xml.end("EventIdentification");
 }
 
 /// A.5.2.2: who acted, through which client, and we.

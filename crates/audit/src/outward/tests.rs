@@ -47,6 +47,8 @@ fn read(mark: &str) -> Entry {
 fn all_formats(shown: &Shown) -> String {
     let mut all = shown.entry().to_exposed_json();
     all.push_str(&ocsf::event(shown, &source()).to_string());
+    all.push_str(&otlp::request(std::slice::from_ref(shown), &source()).to_string());
+    all.push_str(&audit_event::batch(std::slice::from_ref(shown), &source()).0.to_string());
     for format in [Format::Rfc5424, Format::Cef, Format::Dicom] {
         for frame in syslog(format).frames(shown) {
             all.push_str(&String::from_utf8(frame).unwrap());
@@ -289,4 +291,63 @@ fn attribute(xml: &str, name: &str) -> Option<String> {
     let text = xml.split_once(&format!(" {name}=\""))?.1.split_once('"')?.0;
     let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
     Some(entities.iter().fold(text.to_owned(), |text, (entity, c)| text.replace(entity, c)))
+}
+
+#[test]
+fn a_batch_is_taken_if_each_of_its_entries_is() {
+    let answer = |statuses: &[&str]| {
+        let entries: Vec<_> =
+            statuses.iter().map(|status| serde_json::json!({ "response": { "status": status } })).collect();
+        serde_json::json!({ "resourceType": "Bundle", "type": "batch-response", "entry": entries })
+            .to_string()
+    };
+    let taken = |statuses: &[&str], count| audit_event::all_taken(answer(statuses).as_bytes(), count);
+    assert_eq!(taken(&["201 Created", "200"], 2), Ok(()));
+    assert_eq!(taken(&["201", "422 Unprocessable"], 2), Err(audit_event::NotTaken::Status(422)));
+    assert_eq!(taken(&["201"], 2), Err(audit_event::NotTaken::NoAnswer), "one is missing");
+    assert_eq!(taken(&["201", "yes"], 2), Err(audit_event::NotTaken::NoAnswer));
+    for none in ["", "{}", "[]", "<html>", "{\"resourceType\":\"OperationOutcome\"}"] {
+        assert_eq!(
+            audit_event::all_taken(none.as_bytes(), 0),
+            Err(audit_event::NotTaken::NoAnswer),
+            "{none}"
+        );
+    }
+}
+
+#[test]
+fn a_collector_that_rejects_some_says_how_many() {
+    for (answer, rejected) in [
+        ("{}", 0),
+        ("{\"partialSuccess\":{}}", 0),
+        ("{\"partialSuccess\":{\"errorMessage\":\"beware\"}}", 0),
+        ("{\"partialSuccess\":{\"rejectedLogRecords\":\"3\"}}", 3),
+        ("{\"partialSuccess\":{\"rejectedLogRecords\":3}}", 3),
+        ("{\"partialSuccess\":{\"rejectedLogRecords\":\"many\"}}", 1),
+        ("", 0),
+    ] {
+        assert_eq!(otlp::rejected(answer.as_bytes()), rejected, "{answer}");
+    }
+}
+
+#[test]
+fn an_audit_event_names_a_pattern_only_where_it_follows_it() {
+    let profile = |entry: Entry, patients| {
+        let events = audit_event::audit_events(&view(patients).show(entry), &source());
+        let profile = events[0]["meta"]["profile"][0].as_str().unwrap_or_default().to_owned();
+        (events.len(), profile.rsplit('.').next().unwrap_or_default().to_owned())
+    };
+    let read = || read("a");
+    assert_eq!(profile(read(), Patients::Ids), (2, "PatientRead".to_owned()));
+    assert_eq!(profile(read(), Patients::LeftOut), (1, "Read".to_owned()));
+    let mut search = read();
+    search.record.action = Some("search".to_owned());
+    assert_eq!(profile(search.clone(), Patients::Ids), (2, "PatientQuery".to_owned()));
+    assert_eq!(profile(search, Patients::Pseudonyms), (2, String::new()), "the query is not told");
+    let mut denied = read();
+    denied.record.outcome = Outcome::Deny;
+    assert_eq!(profile(denied, Patients::Ids), (2, String::new()));
+    // What is a pseudonym refers to nothing.
+    let events = audit_event::audit_events(&view(Patients::Pseudonyms).show(read()), &source());
+    assert!(!events[0].to_string().contains("\"reference\":\"Patient"), "{}", events[0]);
 }

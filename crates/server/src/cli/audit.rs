@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use chartgate_audit::checkpoint::SignedCheckpoint;
 use chartgate_audit::data_keys::DataKeys;
 use chartgate_audit::note::VerifierKey;
@@ -88,8 +88,14 @@ pub(super) enum AuditWord {
         #[arg(long)]
         to: u64,
     },
-    /// Export the log (a later release).
-    Export,
+    /// Print all records of a question, read from the log itself, a line of JSON each.
+    Export {
+        #[command(flatten)]
+        question: Box<Question>,
+        /// A table in place of it, for spreadsheets.
+        #[arg(long)]
+        csv: bool,
+    },
     /// Reports for auditors and patients, each line with its proof.
     #[command(subcommand)]
     Report(Box<ReportWord>),
@@ -144,6 +150,28 @@ pub(super) struct Question {
     scan: bool,
 }
 
+impl Question {
+    fn into_filter(self) -> Filter {
+        Filter {
+            user: self.user,
+            patient: self.patient.map(Phi::new),
+            client: self.client,
+            grant: self.grant,
+            event: self.event,
+            action: self.action,
+            resource: self.resource.map(Phi::new),
+            purpose: self.purpose,
+            policy: self.policy,
+            reason: self.reason,
+            emergency: self.emergency.map(Phi::new),
+            outcome: self.outcome,
+            since: self.since,
+            until: self.until,
+            limit: self.limit,
+        }
+    }
+}
+
 pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyhow::Result<ExitCode> {
     match word {
         AuditWord::Tail { lines, no_follow } => tail(config, lines, no_follow, output),
@@ -164,7 +192,7 @@ pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyho
         }
         AuditWord::Exports => tell(config, Command::AuditExports, output),
         AuditWord::Skip { name, to } => tell(config, Command::AuditSkip { name, to }, output),
-        AuditWord::Export => bail!("`audit export` is not built yet"),
+        AuditWord::Export { question, csv } => export(config, *question, csv),
         AuditWord::Report(word) => report::carry_out(&word, config),
     }
 }
@@ -177,30 +205,64 @@ fn tell(config: &Path, command: Command, output: Output) -> anyhow::Result<ExitC
 
 fn search(config: &Path, question: Question, output: Output) -> anyhow::Result<ExitCode> {
     let shown = format!("{question:?}");
-    let filter = Filter {
-        user: question.user,
-        patient: question.patient.map(Phi::new),
-        client: question.client,
-        grant: question.grant,
-        event: question.event,
-        action: question.action,
-        resource: question.resource.map(Phi::new),
-        purpose: question.purpose,
-        policy: question.policy,
-        reason: question.reason,
-        emergency: question.emergency.map(Phi::new),
-        outcome: question.outcome,
-        since: question.since,
-        until: question.until,
-        limit: question.limit,
-    };
+    let scan = question.scan;
+    let filter = question.into_filter();
     let log = open(config, "search", &shown)?;
-    let found = if question.scan { log.reader.search(&filter) } else { log.search(&filter) };
+    let found = if scan { log.reader.search(&filter) } else { log.search(&filter) };
     for entry in found {
         show(&entry?, output);
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// What stands in a line, whether somebody trusts the index or not.
+fn export(config: &Path, question: Question, csv: bool) -> anyhow::Result<ExitCode> {
+    let shown = format!("{question:?}");
+    let filter = question.into_filter();
+    let log = open(config, "export", &shown)?;
+    if csv {
+        print::line(report::csv_line(COLUMNS.iter().map(|(name, _)| *name)).trim_end_matches('\n'));
+    }
+    for entry in log.reader.search(&filter) {
+        let json = entry?.to_exposed_json();
+        if csv {
+            let value: serde_json::Value = serde_json::from_str(&json).unwrap_or_default();
+            let cells: Vec<String> = COLUMNS
+                .iter()
+                .map(|(_, pointer)| value.pointer(pointer).filter(|found| !found.is_null()))
+                .map(|found| found.map(print::plain).unwrap_or_default())
+                .collect();
+            print::line(report::csv_line(cells.iter().map(String::as_str)).trim_end_matches('\n'));
+        } else {
+            print::line(&json);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The columns of a table, and where they stand in a record.
+const COLUMNS: [(&str, &str); 20] = [
+    ("index", "/index"),
+    ("time", "/time"),
+    ("event", "/event"),
+    ("outcome", "/outcome"),
+    ("sub", "/actor/sub"),
+    ("client_id", "/actor/client_id"),
+    ("roles", "/actor/roles"),
+    ("action", "/action"),
+    ("resource", "/resource"),
+    ("patients", "/patients"),
+    ("purpose_of_use", "/purpose_of_use"),
+    ("policies", "/decision/policies"),
+    ("reason", "/decision/reason"),
+    ("ip", "/source/ip"),
+    ("route", "/route"),
+    ("status", "/response/status"),
+    ("count", "/response/count"),
+    ("withheld", "/withheld"),
+    ("session", "/session"),
+    ("request_id", "/request_id"),
+];
 
 fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow::Result<ExitCode> {
     let log = open(config, "tail", &format!("{lines}"))?;

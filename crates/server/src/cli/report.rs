@@ -21,6 +21,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::audit::{self, OpenLog};
 use super::print;
 use crate::clock::SystemClock;
+pub(super) use render::csv_line;
 
 mod access;
 mod activity;

@@ -38,6 +38,47 @@ pub(crate) enum Receiver {
     Syslog(SyslogReceiver),
     /// Events of OCSF over HTTPS.
     Ocsf(Box<OcsfReceiver>),
+    /// AuditEvents to a FHIR server.
+    Fhir(Box<HttpReceiver>),
+    /// Log records to an OpenTelemetry collector.
+    Otlp(Box<HttpReceiver>),
+    /// Storage that speaks S3.
+    S3(Box<S3Receiver>),
+}
+
+/// A bucket.
+#[derive(Debug)]
+pub(crate) struct S3Receiver {
+    /// Of the bucket.
+    pub(crate) url: Uri,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: Secret<String>,
+    /// What the names of objects begin with.
+    pub(crate) prefix: String,
+    /// How long the storage keeps an object from everybody.
+    pub(crate) lock: Option<(ObjectLock, Duration)>,
+    /// An object has so many records, or what came in so long.
+    pub(crate) segment: (u64, Duration),
+}
+
+/// Who may remove an object before its time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ObjectLock {
+    /// Nobody.
+    Compliance,
+    /// Whoever has a permission of its own for it.
+    Governance,
+}
+
+impl ObjectLock {
+    /// The name that S3 has for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Compliance => "COMPLIANCE",
+            Self::Governance => "GOVERNANCE",
+        }
+    }
 }
 
 /// A server that is posted to.
@@ -102,6 +143,9 @@ impl Receiver {
         match self {
             Self::Syslog(_) => "syslog",
             Self::Ocsf(_) => "ocsf",
+            Self::Fhir(_) => "fhir",
+            Self::Otlp(_) => "otlp",
+            Self::S3(_) => "s3",
         }
     }
 
@@ -110,6 +154,8 @@ impl Receiver {
         match self {
             Self::Syslog(to) => format!("{}:{}", to.host, to.port),
             Self::Ocsf(to) => to.http.url.to_string(),
+            Self::Fhir(to) | Self::Otlp(to) => to.url.to_string(),
+            Self::S3(to) => to.url.to_string(),
         }
     }
 }
@@ -130,8 +176,11 @@ impl Export {
         let receiver = match section.required_text(reading, "kind").as_deref() {
             Some("syslog") => syslog(reading, &mut section).map(Receiver::Syslog),
             Some("ocsf") => ocsf(reading, &mut section).map(Box::new).map(Receiver::Ocsf),
+            Some("fhir") => http(reading, &mut section).map(Box::new).map(Receiver::Fhir),
+            Some("otlp") => http(reading, &mut section).map(Box::new).map(Receiver::Otlp),
+            Some("s3") => s3(reading, &mut section).map(Box::new).map(Receiver::S3),
             Some(other) => {
-                let problem = format!("`{other}` is not one of syslog, ocsf");
+                let problem = format!("`{other}` is not one of syslog, ocsf, fhir, otlp, s3");
                 reading.error(kind_line, section.key("kind"), problem);
                 None
             }
@@ -154,6 +203,12 @@ impl Export {
             }
         };
         let lag_alert = section.duration(reading, "lag_alert", ALERT, SHORTEST_ALERT..=LONGEST_ALERT);
+        if let Some(Receiver::S3(to)) = &receiver
+            && to.segment.1 >= lag_alert
+        {
+            let problem = "has to be longer than `segment_time`: what is gathered is not late";
+            reading.error(line, section.key("lag_alert"), problem);
+        }
         let events_line = section.line_of("events");
         let mut events = Vec::new();
         for text in section.texts(reading, "events") {
@@ -233,19 +288,63 @@ fn ocsf(reading: &mut Reading<'_>, section: &mut Section) -> Option<OcsfReceiver
 
 /// Where a server is that is posted to, and as whom.
 fn http(reading: &mut Reading<'_>, section: &mut Section) -> Option<HttpReceiver> {
-    let line = section.line_of("url");
-    let text = section.required_text(reading, "url");
     let table = section.optional_table(reading, "auth");
     let auth = UpstreamAuth::of(reading, table);
-    let url: Uri = text.and_then(|text| {
-        let good = text.parse().ok().filter(is_safe);
-        if good.is_none() {
-            let problem = "has to be an https URL without a name, a query or a fragment; plain http to this machine alone";
-            reading.error(line, section.key("url"), problem);
-        }
-        good
-    })?;
+    let url = url(reading, section)?;
     Some(HttpReceiver { url, auth })
+}
+
+fn url(reading: &mut Reading<'_>, section: &mut Section) -> Option<Uri> {
+    let line = section.line_of("url");
+    let text = section.required_text(reading, "url")?;
+    let good = text.parse().ok().filter(is_safe);
+    if good.is_none() {
+        let problem =
+            "has to be an https URL without a name, a query or a fragment; plain http to this machine alone";
+        reading.error(line, section.key("url"), problem);
+    }
+    good
+}
+
+fn s3(reading: &mut Reading<'_>, section: &mut Section) -> Option<S3Receiver> {
+    let url = url(reading, section);
+    let region = section.text(reading, "region").unwrap_or_else(|| "us-east-1".to_owned());
+    let access_key_id = section.required_text(reading, "access_key_id");
+    if !section.has("secret_access_key") {
+        reading.error(section.line(), section.key("secret_access_key"), "is missing");
+    }
+    let secret_access_key = section.secret(reading, "secret_access_key");
+    let line = section.line_of("prefix");
+    let prefix = section.text(reading, "prefix").unwrap_or_else(|| "chartgate/".to_owned());
+    // What needs no encoding, so that all sign the same.
+    if !prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._/".contains(&b)) || prefix.starts_with('/') {
+        let problem =
+            format!("`{prefix}` has to be letters, digits, `-`, `.`, `_` and `/`, and no `/` first");
+        reading.error(line, section.key("prefix"), problem);
+    }
+    let lock_line = section.line_of("object_lock");
+    let lock = match section.text(reading, "object_lock").as_deref() {
+        None | Some("compliance") => Some(ObjectLock::Compliance),
+        Some("governance") => Some(ObjectLock::Governance),
+        Some("none") => None,
+        Some(other) => {
+            let problem = format!("`{other}` is not one of compliance, governance, none");
+            reading.error(lock_line, section.key("object_lock"), problem);
+            None
+        }
+    };
+    let retention = section.duration(reading, "lock_retention", SIX_YEARS, DAY..=HUNDRED_YEARS);
+    let records = section.number(reading, "segment_records", 4096, 1..=65_536);
+    let time = section.duration(reading, "segment_time", SEGMENT_TIME, SHORTEST_ALERT..=DAY);
+    Some(S3Receiver {
+        url: url?,
+        region,
+        access_key_id: access_key_id?,
+        secret_access_key: secret_access_key?,
+        prefix,
+        lock: lock.map(|lock| (lock, retention)),
+        segment: (u64::try_from(records).ok()?, time),
+    })
 }
 
 fn is_safe(url: &Uri) -> bool {
@@ -263,6 +362,11 @@ fn host_and_port(address: &str) -> Option<(String, u16)> {
     Some((good.then(|| host.to_owned())?, port.parse().ok().filter(|port| *port > 0)?))
 }
 
+const DAY: Duration = Duration::from_hours(24);
+/// As `y` counts them: 365.25 days.
+const SIX_YEARS: Duration = Duration::from_secs(6 * 31_557_600);
+const HUNDRED_YEARS: Duration = Duration::from_secs(100 * 31_557_600);
+const SEGMENT_TIME: Duration = Duration::from_mins(5);
 const ALERT: Duration = Duration::from_mins(15);
 const SHORTEST_ALERT: Duration = Duration::from_secs(1);
 const LONGEST_ALERT: Duration = Duration::from_hours(24 * 7);

@@ -6,7 +6,11 @@ use std::time::Duration;
 use chartgate_audit::outward::{Shown, Source};
 use chartgate_values::Clock;
 
+use super::fhir::FhirSender;
 use super::ocsf::OcsfSender;
+use super::otlp::OtlpSender;
+use super::run::Stretch;
+use super::s3::S3Sender;
 use super::syslog::SyslogSender;
 use crate::config;
 
@@ -16,6 +20,12 @@ pub(crate) enum Destination {
     Syslog(Box<SyslogSender>),
     /// Events of OCSF over HTTPS.
     Ocsf(Box<OcsfSender>),
+    /// AuditEvents to a FHIR server.
+    Fhir(Box<FhirSender>),
+    /// Log records to an OpenTelemetry collector.
+    Otlp(Box<OtlpSender>),
+    /// Objects in storage that speaks S3.
+    S3(Box<S3Sender>),
 }
 
 /// Why a receiver did not take what it was given.
@@ -41,6 +51,11 @@ impl Failure {
     pub(crate) fn away(code: impl Into<String>) -> Self {
         Self { code: code.into(), kind: FailureKind::Away }
     }
+
+    /// One of the entries is not taken.
+    pub(crate) fn refused(code: impl Into<String>) -> Self {
+        Self { code: code.into(), kind: FailureKind::Refused }
+    }
 }
 
 impl Destination {
@@ -61,6 +76,16 @@ impl Destination {
                 let sender = OcsfSender::new(to, export, source.clone(), Arc::clone(clock))?;
                 Ok(Self::Ocsf(Box::new(sender)))
             }
+            config::Receiver::Fhir(to) => {
+                Ok(Self::Fhir(Box::new(FhirSender::new(to, export, source.clone())?)))
+            }
+            config::Receiver::Otlp(to) => {
+                Ok(Self::Otlp(Box::new(OtlpSender::new(to, export, source.clone())?)))
+            }
+            config::Receiver::S3(to) => {
+                let sender = S3Sender::new(to, export, source.clone(), Arc::clone(clock))?;
+                Ok(Self::S3(Box::new(sender)))
+            }
         }
     }
 
@@ -68,10 +93,13 @@ impl Destination {
     ///
     /// # Errors
     /// [`Failure`]: then it may have had some.
-    pub(crate) async fn deliver(&mut self, entries: &[Shown]) -> Result<(), Failure> {
+    pub(crate) async fn deliver(&mut self, entries: &[Shown], stretch: &Stretch) -> Result<(), Failure> {
         match self {
             Self::Syslog(syslog) => syslog.deliver(entries).await,
             Self::Ocsf(ocsf) => ocsf.deliver(entries).await,
+            Self::Fhir(fhir) => fhir.deliver(entries).await,
+            Self::Otlp(otlp) => otlp.deliver(entries).await,
+            Self::S3(s3) => s3.deliver(entries, stretch).await,
         }
     }
 
@@ -80,7 +108,7 @@ impl Destination {
     pub(crate) const fn settles_in(&self) -> Duration {
         match self {
             Self::Syslog(_) => Duration::from_secs(10),
-            Self::Ocsf(_) => Duration::ZERO,
+            Self::Ocsf(_) | Self::Fhir(_) | Self::Otlp(_) | Self::S3(_) => Duration::ZERO,
         }
     }
 
@@ -88,7 +116,18 @@ impl Destination {
     pub(crate) const fn at_once(&self) -> u64 {
         match self {
             Self::Syslog(_) => 1024,
-            Self::Ocsf(_) => 256,
+            Self::Ocsf(_) | Self::Otlp(_) => 256,
+            // Each patient is an AuditEvent.
+            Self::Fhir(_) => 64,
+            Self::S3(s3) => s3.at_once(),
+        }
+    }
+
+    /// How long entries wait for others to come along.
+    pub(crate) const fn gathers_for(&self) -> Duration {
+        match self {
+            Self::S3(s3) => s3.gathers_for(),
+            Self::Syslog(_) | Self::Ocsf(_) | Self::Fhir(_) | Self::Otlp(_) => Duration::ZERO,
         }
     }
 }

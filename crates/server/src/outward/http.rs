@@ -7,7 +7,6 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 
 use super::Failure;
-use super::destination::FailureKind;
 use crate::config::{self, HttpReceiver, UpstreamAuth};
 use crate::net::body;
 use crate::net::client::{CallError, HttpClient};
@@ -28,6 +27,7 @@ pub(super) struct HttpSender {
 /// What it answered.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    pub(super) body: Bytes,
 }
 
 impl HttpSender {
@@ -77,8 +77,8 @@ impl HttpSender {
             self.credential.was_refused(credential.as_ref());
         }
         let body = body::take(answer.into_body(), LONGEST_ANSWER, ANSWER_TIME);
-        let _ = body.await.map_err(|_| Failure::away("broke-off"))?;
-        Ok(Answer { status })
+        let body = body.await.map_err(|_| Failure::away("broke-off"))?;
+        Ok(Answer { status, body })
     }
 }
 
@@ -89,13 +89,11 @@ impl Answer {
             return Ok(());
         }
         let code = format!("status-{}", self.status.as_u16());
-        let kind = match self.status {
-            StatusCode::BAD_REQUEST
-            | StatusCode::PAYLOAD_TOO_LARGE
-            | StatusCode::UNSUPPORTED_MEDIA_TYPE
-            | StatusCode::UNPROCESSABLE_ENTITY => FailureKind::Refused,
-            _ => FailureKind::Away,
-        };
-        Err(Failure { code, kind })
+        Err(if may_be_less(self.status.as_u16()) { Failure::refused(code) } else { Failure::away(code) })
     }
+}
+
+/// Whether a status says that what was sent is at fault: bad request, too large, another type, or content that cannot be used.
+pub(super) const fn may_be_less(status: u16) -> bool {
+    matches!(status, 400 | 413 | 415 | 422)
 }

@@ -58,7 +58,9 @@ struct Progress {
     unsettled: VecDeque<(Instant, ExportCursor)>,
     /// How many failures there were since the last success.
     failures: u32,
-    /// So many entries are given at once: one, where it did not take many.
+    /// How many entries it was given last.
+    given: u64,
+    /// So many entries are given at once, where it did not take as many as it may have.
     at_once: Option<u64>,
 }
 
@@ -67,6 +69,15 @@ struct Progress {
 enum Step {
     More,
     CaughtUp,
+}
+
+/// Which part of the log entries are of, whether all of it goes out or not.
+pub(crate) struct Stretch {
+    pub(crate) first: u64,
+    /// The first record behind it.
+    pub(crate) next: u64,
+    /// The checkpoint that it is under, signed.
+    pub(crate) checkpoint: String,
 }
 
 /// Entries that were read.
@@ -137,6 +148,20 @@ impl Runner {
             return Ok(Step::CaughtUp);
         }
         let at_once = self.progress.at_once.unwrap_or(self.destination.at_once());
+        let now = self.around.clock.now();
+        let gathers_for = self.destination.gathers_for();
+        if left < at_once && !gathers_for.is_zero() {
+            let first = tokio::task::spawn_blocking({
+                let reader = reader.clone();
+                move || reader.entry(position)
+            });
+            let first = first.await.map_err(|_| Failure::away("log-unreadable"))?;
+            let oldest = first.ok().flatten().map(|first| first.record.time);
+            self.export.state().oldest = oldest;
+            if oldest.is_some_and(|oldest| now.since(oldest) < gathers_for) {
+                return Ok(Step::CaughtUp);
+            }
+        }
         let range = position..position.saturating_add(left.min(at_once));
         let (view, events) = (self.view.clone(), Arc::clone(&self.events));
         let read = tokio::task::spawn_blocking(move || read(&reader, &view, &events, range));
@@ -147,7 +172,10 @@ impl Runner {
         })?;
         self.export.state().oldest = batch.oldest;
         if !batch.shown.is_empty() {
-            self.destination.deliver(&batch.shown).await?;
+            self.progress.given = batch.end.saturating_sub(position);
+            let note = checkpoint.note().to_owned();
+            let stretch = Stretch { first: position, next: batch.end, checkpoint: note };
+            self.destination.deliver(&batch.shown, &stretch).await?;
         }
         let cursor = ExportCursor {
             name: self.export.name.clone(),
@@ -227,7 +255,10 @@ impl Runner {
         state.failure = None;
         drop(state);
         self.progress.unsettled.push_back((Instant::now(), cursor));
-        (self.progress.failures, self.progress.at_once) = (0, None);
+        self.progress.failures = 0;
+        let most = self.destination.at_once();
+        self.progress.at_once =
+            self.progress.at_once.map(|few| few.saturating_mul(2)).filter(|few| *few < most);
     }
 
     /// What it may have lost is given to it again, after a pause.
@@ -241,8 +272,8 @@ impl Runner {
                 state.position = self.progress.durable.unwrap_or(state.position);
                 self.progress.unsettled.clear();
             }
-            // It is there, and has what it was given before.
-            FailureKind::Refused => self.progress.at_once = Some(1),
+            // It is there, and has what it was given before: fewer and fewer show which one it does not take.
+            FailureKind::Refused => self.progress.at_once = Some(self.progress.given.div_ceil(2)),
         }
         let position = state.position;
         drop(state);
@@ -255,7 +286,9 @@ impl Runner {
             );
         }
         let pause = FIRST_PAUSE.saturating_mul(1 << self.progress.failures.min(16)).min(LONGEST_PAUSE);
-        self.progress.failures = self.progress.failures.saturating_add(1);
+        if failure.kind == FailureKind::Away || self.progress.given <= 1 {
+            self.progress.failures = self.progress.failures.saturating_add(1);
+        }
         // Between half and all of it, so that not all gateways come at once.
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let part = u32::from(entropy.bytes::<1>()[0]).saturating_add(256);

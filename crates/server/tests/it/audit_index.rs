@@ -69,6 +69,16 @@ async fn the_index_finds_what_reading_the_whole_log_finds() {
     assert!(counts[0] > 20 && counts[1] > 6, "{counts:?}");
     assert_eq!((counts[4], counts[5], counts[8], counts[11]), (3, 2, 0, 0), "{counts:?}");
 
+    // All of a question at once, for outside use: read from the log itself, as lines of JSON or a table.
+    let lines = gateway.command(&["audit", "export", "--user", "dana"]);
+    let exported: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(exported, found(gateway, &["--user", "dana", "--scan"]));
+    let table = gateway.command(&["audit", "export", "--user", "dana", "--csv"]);
+    assert_eq!(table.lines().count(), exported.len().saturating_add(1), "a line each, and the heads");
+    assert!(table.starts_with("\"index\",\"time\",\"event\"") && table.contains(&mine), "{table}");
+    let reads = gateway.audit(&["--event", "audit.read"]);
+    assert!(reads.iter().any(|read| read["resource"] == "export"), "to export is to read");
+
     // Gone, and made anew; damaged, and made anew; an older one, and brought up to date.
     let path = index(gateway);
     let older = std::fs::read(&path).unwrap();

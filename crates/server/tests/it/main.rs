@@ -116,6 +116,8 @@ mod outside_verifiers;
 #[cfg(test)]
 mod outward_http;
 #[cfg(test)]
+mod outward_s3;
+#[cfg(test)]
 mod outward_syslog;
 #[cfg(test)]
 mod pages;

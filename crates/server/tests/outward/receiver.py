@@ -31,6 +31,8 @@ def ocsf(headers, body):
         raise Refused("signature")
     events = json.loads(body)
     for event in events:
+        if os.path.exists(os.path.join(FOLDER, "disliked-" + event["metadata"]["event_code"])):
+            raise Refused("disliked")
         validator(event["class_uid"]).validate(event)
         if event["type_uid"] != event["class_uid"] * 100 + event["activity_id"]:
             raise Refused("type_uid")
@@ -52,7 +54,96 @@ def validator(uid):
     return VALIDATORS[uid]
 
 
-KINDS = {"/ocsf": ocsf}
+def otlp(headers, body):
+    """Read by the Protocol Buffers of opentelemetry-proto, which refuse unknown members and wrong types."""
+    from google.protobuf import json_format
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+    request = json_format.Parse(body, ExportLogsServiceRequest())
+    kept = []
+    for resource in request.resource_logs:
+        names = {attribute.key for attribute in resource.resource.attributes}
+        if not {"service.name", "host.name"} <= names:
+            raise Refused("resource")
+        for scope in resource.scope_logs:
+            for record in scope.log_records:
+                attributes = {one.key: one.value for one in record.attributes}
+                if len(attributes) != len(record.attributes):
+                    raise Refused("an attribute twice")
+                if not record.time_unix_nano or not record.event_name.startswith("chartgate."):
+                    raise Refused("a record without time or name")
+                if record.severity_number not in (9, 13, 17) or not record.body.string_value:
+                    raise Refused("severity or body")
+                kept.append({"index": attributes["chartgate.index"].int_value, "event": record.event_name,
+                             "patients": [p.string_value for p in
+                                          attributes["chartgate.patients"].array_value.values]
+                             if "chartgate.patients" in attributes else []})
+    return kept
+
+
+def fhir(headers, body):
+    """AuditEvents by the models of fhir.resources, and those that name a pattern of IHE BALP by its table (AUDIT.md 3.1)."""
+    from fhir.resources.R4B.auditevent import AuditEvent
+
+    bundle = json.loads(body)
+    if bundle["resourceType"] != "Bundle" or bundle["type"] != "batch":
+        raise Refused("no batch")
+    kept = []
+    for entry in bundle["entry"]:
+        if entry["request"] != {"method": "POST", "url": "AuditEvent"}:
+            raise Refused("request")
+        event = entry["resource"]
+        AuditEvent.model_validate(event)
+        profile = event.get("meta", {}).get("profile", [""])[0].rsplit(".", 1)[-1]
+        if profile:
+            balp(event, profile)
+        index = next(e["what"]["identifier"] for e in event["entity"]
+                     if e.get("what", {}).get("identifier", {}).get("system", "").endswith("/audit"))
+        patients = [e["what"] for e in event["entity"] if e["type"]["code"] == "1"]
+        kept.append({"index": int(index["value"]), "profile": profile, "patients": patients,
+                     "outcome": event["outcome"]})
+    return kept
+
+
+# pattern: action, subtypes, type of the client's agent, of ours, of the person's
+BALP = {
+    "Create": ("C", {"create"}, "110153", "110152", {"AUT", "INF", "CST"}),
+    "Read": ("R", {"read", "vread"}, "110152", "110153", {"IRCP"}),
+    "Update": ("U", {"update", "patch"}, "110153", "110152", {"AUT", "INF", "CST"}),
+    "Delete": ("D", {"delete"}, "110150", None, {"AUT", "INF", "CST"}),
+    "Query": ("E", {"search", "search-type", "search-system"}, "110153", "110152", {"IRCP"}),
+}
+
+
+def balp(event, profile):
+    about_patient = profile.startswith("Patient")
+    action, subtypes, client, own, person = BALP[profile.removeprefix("Patient")]
+    codes = [agent["type"]["coding"][0]["code"] for agent in event["agent"]]
+    checks = {
+        "type": event["type"]["code"] == "rest",
+        "subtype": bool({subtype["code"] for subtype in event["subtype"]} & subtypes),
+        "action": event["action"] == action,
+        "outcome": event["outcome"] == "0",
+        "client": codes.count(client) == 1,
+        "server": own is None or codes.count(own) == 1,
+        "network": all("network" in agent for agent in event["agent"][:2]),
+        "person": all("network" not in agent and agent["requestor"] and
+                      agent["type"]["coding"][0]["code"] in person for agent in event["agent"][2:]),
+        "source": "observer" in event["source"],
+        "patient": (len([e for e in event["entity"] if e["type"]["code"] == "1"
+                         and e["role"]["code"] == "1"]) == 1) == about_patient,
+        "transaction": len([e for e in event["entity"] if e["type"]["code"] == "XrequestId"]) <= 1,
+    }
+    if profile.endswith("Query"):
+        checks["query"] = [e["role"]["code"] for e in event["entity"] if "query" in e] == ["24"]
+    else:
+        checks["data"] = [e for e in event["entity"] if e["type"]["code"] == "2" and "what" in e] != []
+    wrong = [name for name, holds in checks.items() if not holds]
+    if wrong:
+        raise Refused(f"{profile}: {wrong}")
+
+
+KINDS = {"/ocsf": ocsf, "/otlp": otlp, "/fhir": fhir}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -73,7 +164,7 @@ class Handler(BaseHTTPRequestHandler):
             received.write("".join(json.dumps(one) + "\n" for one in kept))
             received.flush()
             os.fsync(received.fileno())
-        self.answer(200, ANSWERS.get(kind.__name__, b""))
+        self.answer(200, ANSWERS.get(kind.__name__, lambda _: b"")(kept))
 
     def answer(self, status, body):
         self.send_response(status)
@@ -86,7 +177,11 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-ANSWERS = {}
+ANSWERS = {
+    "otlp": lambda _: b'{"partialSuccess":{}}',
+    "fhir": lambda kept: json.dumps({"resourceType": "Bundle", "type": "batch-response",
+                                     "entry": [{"response": {"status": "201 Created"}} for _ in kept]}).encode(),
+}
 
 server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

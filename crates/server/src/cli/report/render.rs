@@ -43,6 +43,13 @@ pub(super) fn csv(report: &Report) -> String {
     out
 }
 
+/// A line of a table. RFC 4180.
+pub(in crate::cli) fn csv_line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
+    let mut out = String::new();
+    line(&mut out, cells);
+    out
+}
+
 fn line<'a>(out: &mut String, cells: impl Iterator<Item = &'a str>) {
     for (at, cell) in cells.enumerate() {
         if at > 0 {

@@ -1,0 +1,272 @@
+//! FHIR R4 AuditEvents, by the patterns of IHE BALP, in a batch as ITI-20 (ATX: FHIR Feed) has it, and what a server answers.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::dicom;
+use super::object::Put as _;
+use super::topic::{Crud, Topic};
+use super::{Shown, Source, exposed, words};
+use crate::record::{Outcome, Record};
+
+const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
+const PROFILES: &str = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.";
+
+/// A batch that creates the AuditEvents of these entries, and how many they are.
+#[must_use]
+pub fn batch(entries: &[Shown], source: &Source) -> (Value, usize) {
+    let events: Vec<Value> = entries.iter().flat_map(|entry| audit_events(entry, source)).collect();
+    let count = events.len();
+    let entries: Vec<Value> = events
+        .into_iter()
+        .map(|event| json!({ "resource": event, "request": { "method": "POST", "url": "AuditEvent" } }))
+        .collect();
+    (json!({ "resourceType": "Bundle", "type": "batch", "entry": entries }), count)
+}
+
+/// The AuditEvents of an entry: one, or as BALP wants it one for each patient.
+#[must_use]
+pub fn audit_events(shown: &Shown, source: &Source) -> Vec<Value> {
+    let patients = &shown.entry().record.patients;
+    if patients.is_empty() {
+        return vec![audit_event(shown, source, None)];
+    }
+    patients.iter().map(|patient| audit_event(shown, source, Some(patient.expose()))).collect()
+}
+
+fn audit_event(shown: &Shown, source: &Source, patient: Option<&str>) -> Value {
+    let record = &shown.entry().record;
+    let crud = Crud::of(record.action.as_deref());
+    let is_access = Topic::of(record.event) == Topic::Access && record.action.is_some();
+    let action = match crud {
+        Crud::Create => "C",
+        Crud::Read => "R",
+        Crud::Update => "U",
+        Crud::Delete => "D",
+        Crud::Execute => "E",
+    };
+    let outcome = match record.outcome {
+        Outcome::Allow => "0",
+        Outcome::Deny => "4",
+        Outcome::Error => "8",
+    };
+    let (kind, subtype) = if is_access {
+        let kind =
+            coding("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "RESTful Operation");
+        (kind, interaction(record.action.as_deref()))
+    } else {
+        let (code, name) = dicom::event_id(record);
+        (coding(DCM, code, name), dicom::event_type(record).map(|(code, name)| coding(DCM, code, name)))
+    };
+    let own = coding("urn:chartgate:audit-event", record.event.as_str(), record.event.as_str());
+    let mut event = json!({
+        "resourceType": "AuditEvent",
+        "type": kind,
+        "subtype": subtype.into_iter().chain([own]).collect::<Vec<_>>(),
+        "action": action,
+        "recorded": record.time.to_string(),
+        "outcome": outcome,
+        "agent": agents(record, source, crud),
+        "source": { "site": source.host, "observer": { "identifier": { "value": source.origin }, "display": "Chartgate" } },
+        "entity": entities(shown, source, patient),
+    });
+    if let Some(profile) = profile(record, crud, patient).filter(|_| is_access) {
+        event.put("meta", json!({ "profile": [format!("{PROFILES}{profile}")] }));
+    }
+    event.put_some("outcomeDesc", record.decision.reason.as_ref().map(|reason| json!(reason)));
+    event.put_some("purposeOfEvent", purpose(record));
+    event
+}
+
+/// The pattern that an allowed act follows. They are for success alone.
+fn profile(record: &Record, crud: Crud, patient: Option<&str>) -> Option<String> {
+    let act = match crud {
+        _ if record.outcome != Outcome::Allow => return None,
+        Crud::Create => "Create",
+        Crud::Read => "Read",
+        Crud::Update => "Update",
+        Crud::Delete => "Delete",
+        Crud::Execute if record.action.as_deref() == Some("search") => "Query",
+        Crud::Execute => return None,
+    };
+    // A query's pattern wants the query, which not every receiver is told.
+    let is_told = act != "Query" || record.request.query.is_some();
+    is_told.then(|| format!("{}{act}", if patient.is_some() { "Patient" } else { "" }))
+}
+
+fn interaction(action: Option<&str>) -> Option<Value> {
+    let code = match action? {
+        "search" => "search-type",
+        "history" => "history-instance",
+        code @ ("read" | "vread" | "update" | "patch" | "delete" | "create" | "capabilities") => code,
+        _ => "operation",
+    };
+    Some(coding("http://hl7.org/fhir/restful-interaction", code, code))
+}
+
+/// The client, we, and the person. BALP names the end that records come from the source.
+fn agents(record: &Record, source: &Source, crud: Crud) -> Vec<Value> {
+    let (from, to) = (("110153", "Source Role ID"), ("110152", "Destination Role ID"));
+    let (client_role, own_role) = match crud {
+        Crud::Read => (to, from),
+        Crud::Create | Crud::Update | Crud::Execute => (from, to),
+        Crud::Delete => (("110150", "Application"), to),
+    };
+    let typed = |(code, name): (&str, &str)| json!({ "coding": [coding(DCM, code, name)] });
+    let client = record.actor.client_id.as_deref();
+    let mut caller = json!({
+        "type": typed(client_role),
+        "who": { "identifier": { "value": client.unwrap_or("unknown") } },
+        "requestor": record.actor.sub.is_none(),
+    });
+    let ip = record.source_ip.as_ref().map(|ip| json!({ "address": ip.expose().to_string(), "type": "2" }));
+    caller.put_some("network", ip);
+    let own = json!({
+        "type": typed(own_role),
+        "who": { "identifier": { "value": source.origin }, "display": "Chartgate" },
+        "requestor": false,
+        "network": { "address": source.host, "type": "1" },
+    });
+    let person = record.actor.sub.as_deref().map(|sub| {
+        let code = if matches!(crud, Crud::Read | Crud::Execute) {
+            ("IRCP", "information recipient")
+        } else {
+            ("AUT", "author (originator)")
+        };
+        let kind = coding("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", code.0, code.1);
+        let issuer = format!("https://{}", source.origin.split('/').next().unwrap_or_default());
+        let mut who = json!({ "identifier": { "system": issuer, "value": sub } });
+        let own = exposed(record.actor.fhir_user.as_ref()).filter(|user| is_reference(user));
+        who.put_some("reference", own.map(|user| json!(user)));
+        let mut person = json!({ "type": { "coding": [kind] }, "who": who, "requestor": true, "name": sub });
+        let roles: Vec<Value> = record.actor.roles.iter().map(|role| json!({ "text": role })).collect();
+        person.put_some("role", (!roles.is_empty()).then(|| Value::Array(roles)));
+        let token = record.jti.as_ref().map(|jti| json!([format!("urn:ietf:params:oauth:jti:{jti}")]));
+        person.put_some("policy", token);
+        person.put_some("purposeOfUse", purpose(record));
+        person
+    });
+    [caller, own].into_iter().chain(person).collect()
+}
+
+fn purpose(record: &Record) -> Option<Value> {
+    let code = record.purpose_of_use.as_deref()?;
+    let system = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+    Some(json!([{ "coding": [{ "system": system, "code": code }] }]))
+}
+
+fn entities(shown: &Shown, source: &Source, patient: Option<&str>) -> Vec<Value> {
+    let entry = shown.entry();
+    let record = &entry.record;
+    let kind = |code: &str, name: &str| {
+        coding("http://terminology.hl7.org/CodeSystem/audit-entity-type", code, name)
+    };
+    let role =
+        |code: &str, name: &str| coding("http://terminology.hl7.org/CodeSystem/object-role", code, name);
+    let mut entities = Vec::new();
+    if let Some(id) = &record.request_id {
+        let system = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType";
+        let kind = coding(system, "XrequestId", "X-Request-Id");
+        entities.push(json!({ "what": { "identifier": { "value": id } }, "type": kind }));
+    }
+    if let Some(resource) = exposed(record.resource.as_ref()) {
+        let what = told("urn:chartgate:resource", resource);
+        entities.push(
+            json!({ "what": what, "type": kind("2", "System Object"), "role": role("4", "Domain Resource") }),
+        );
+    }
+    if let Some(query) = exposed(record.request.query.as_ref()) {
+        let query = STANDARD.encode(query);
+        entities
+            .push(json!({ "type": kind("2", "System Object"), "role": role("24", "Query"), "query": query }));
+    }
+    if let Some(patient) = patient {
+        let what = told("urn:chartgate:patient", &format!("Patient/{patient}"));
+        entities.push(json!({ "what": what, "type": kind("1", "Person"), "role": role("1", "Patient") }));
+    }
+    // Where all this stands in our log, with what no other place is for.
+    let index = json!({ "identifier": { "system": format!("https://{}", source.origin), "value": entry.index.to_string() } });
+    let mut own = json!({ "what": index, "type": kind("4", "Other"), "description": words::sentence(shown) });
+    let sealed = entry.sealed.as_ref().map(|month| ("sealed", month.as_str()));
+    let policies = record.decision.policies.join(" ");
+    let policies = (!policies.is_empty()).then_some(("policies", policies.as_str()));
+    let particulars = record.detail.iter().map(|(name, value)| (name.as_str(), value.expose().as_str()));
+    let details: Vec<Value> = particulars
+        .chain(sealed)
+        .chain(policies)
+        .filter(|(_, value)| !value.trim().is_empty())
+        .map(|(name, value)| json!({ "type": name, "valueString": value }))
+        .collect();
+    own.put_some("detail", (!details.is_empty()).then(|| Value::Array(details)));
+    entities.push(own);
+    entities
+}
+
+/// A reference where it is one; what is a pseudonym refers to nothing.
+fn told(system: &str, text: &str) -> Value {
+    if is_reference(text) && !text.contains("/p-") {
+        return json!({ "reference": text });
+    }
+    json!({ "identifier": { "system": system, "value": text } })
+}
+
+/// `Type/id`, or that with a version. FHIR R4 section 2.3.0.1.
+fn is_reference(text: &str) -> bool {
+    let mut parts = text.split('/');
+    let kind = parts.next().unwrap_or_default();
+    let is_id = |part: Option<&str>| {
+        part.is_some_and(|part| {
+            (1..=64).contains(&part.len())
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+        })
+    };
+    let is_type =
+        kind.starts_with(|c: char| c.is_ascii_uppercase()) && kind.bytes().all(|b| b.is_ascii_alphabetic());
+    is_type
+        && is_id(parts.next())
+        && match parts.next() {
+            None => true,
+            Some("_history") => is_id(parts.next()) && parts.next().is_none(),
+            Some(_) => false,
+        }
+}
+
+fn coding(system: &str, code: &str, display: &str) -> Value {
+    json!({ "system": system, "code": code, "display": display })
+}
+
+/// A server's answer to a batch that does not say that all of it was taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotTaken {
+    /// It is no answer to a batch of so many.
+    NoAnswer,
+    /// One was not taken: the first such, with this status.
+    Status(u16),
+}
+
+/// Whether all of a batch of so many was taken. FHIR R4 section 3.1.0.11.2: an answer has an entry for each, in the same order.
+///
+/// # Errors
+/// [`NotTaken`].
+pub fn all_taken(answer: &[u8], count: usize) -> Result<(), NotTaken> {
+    let answer: Value = serde_json::from_slice(answer).map_err(|_| NotTaken::NoAnswer)?;
+    let is_bundle = answer.get("resourceType").and_then(Value::as_str) == Some("Bundle");
+    let entries =
+        answer.get("entry").and_then(Value::as_array).filter(|_| is_bundle).ok_or(NotTaken::NoAnswer)?;
+    if entries.len() != count {
+        return Err(NotTaken::NoAnswer);
+    }
+    for entry in entries {
+        let status =
+            entry.get("response").and_then(|response| response.get("status")).and_then(Value::as_str);
+        let digits = status
+            .and_then(|status| status.get(..3))
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        let status: u16 = digits.and_then(|digits| digits.parse().ok()).ok_or(NotTaken::NoAnswer)?;
+        if !(200..300).contains(&status) {
+            return Err(NotTaken::Status(status));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! Log records of OpenTelemetry, to a collector over HTTP. OTLP 1.x, JSON.
+
+use chartgate_audit::outward::{Shown, Source, otlp};
+use http::HeaderMap;
+
+use super::Failure;
+use super::http::HttpSender;
+use crate::config::{self, HttpReceiver};
+
+/// A collector.
+pub(crate) struct OtlpSender {
+    http: HttpSender,
+    source: Source,
+}
+
+impl OtlpSender {
+    pub(super) fn new(to: &HttpReceiver, export: &config::Export, source: Source) -> anyhow::Result<Self> {
+        Ok(Self { http: HttpSender::new(to, export)?, source })
+    }
+
+    pub(super) async fn deliver(&mut self, entries: &[Shown]) -> Result<(), Failure> {
+        let body = otlp::request(entries, &self.source).to_string().into_bytes();
+        let answer = self.http.post("application/json", HeaderMap::new(), body).await?;
+        answer.taken()?;
+        match otlp::rejected(&answer.body) {
+            0 => Ok(()),
+            _ => Err(Failure::refused("partly-rejected")),
+        }
+    }
+}

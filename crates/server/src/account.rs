@@ -17,15 +17,19 @@ const CUT: &str = "asked_truncated";
 const CARE: &str = "care";
 const CARE_FAILED: &str = "care_failed";
 const CONSENT: &str = "consent";
+const GROUNDS_CUT: &str = "grounds_truncated";
 
 /// Writes what the policies were asked into a record.
 pub(crate) fn tell(account: &Account, record: &mut Record) {
-    let Grounds { care, care_failed, consent } = account.grounds();
+    let Grounds { care, care_failed, consent, were_cut } = account.grounds();
     for (name, told) in [(CARE, care), (CARE_FAILED, care_failed), (CONSENT, consent)] {
         if !told.is_empty() {
             let told: Vec<String> = told.into_iter().collect();
             record.detail.insert(name.to_owned(), Phi::new(told.join(", ")));
         }
+    }
+    if were_cut {
+        record.detail.insert(GROUNDS_CUT.to_owned(), Phi::new("true".to_owned()));
     }
     let Some(Summary { policy_set, shadow_set, said, was_cut }) = account.summary() else { return };
     let mut put = |name: &str, value: String| record.detail.insert(name.to_owned(), Phi::new(value));

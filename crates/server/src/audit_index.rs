@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use chartgate_audit::data_keys::Month;
 use chartgate_audit::index::{IndexKey, Term};
 use chartgate_audit::note::VerifierKey;
 use chartgate_audit::reader::{Entry, Filter, ReadError, Reader};
@@ -24,13 +25,14 @@ const BLOCK: u64 = 1 << 16;
 /// How many records a span of time is of.
 const BUNDLE: u64 = 256;
 /// Of this layout; another is made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// The term of records that could not be read when they were added: they are looked at whatever is asked for.
 const UNREADABLE: [u8; 16] = [0xff; 16];
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS state (
-        one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, log TEXT NOT NULL, next INTEGER NOT NULL
+        one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, log TEXT NOT NULL, next INTEGER NOT NULL,
+        months TEXT NOT NULL
     ) STRICT;
     CREATE TABLE IF NOT EXISTS postings (
         term BLOB NOT NULL, block INTEGER NOT NULL, records BLOB NOT NULL, PRIMARY KEY (term, block)
@@ -104,8 +106,26 @@ impl AuditIndex {
     fn begin(&self, place: &Place) -> rusqlite::Result<()> {
         let work = self.connection.unchecked_transaction()?;
         work.execute_batch("DELETE FROM postings; DELETE FROM spans; DELETE FROM state;")?;
-        work.execute("INSERT INTO state VALUES (1, ?, ?, 0)", params![VERSION, place.log])?;
+        work.execute("INSERT INTO state VALUES (1, ?, ?, 0, '')", params![VERSION, place.log])?;
         work.commit()
+    }
+
+    /// Whether whatever it was made of can still be read, given the months whose keys are there: what a month's end took from
+    /// the log is to be gone from here as well.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) fn is_of_what_is_there(&self, months: &[Month]) -> rusqlite::Result<bool> {
+        let known: String = self.connection.query_row("SELECT months FROM state", [], |row| row.get(0))?;
+        let there: Vec<&str> = months.iter().map(Month::as_str).collect();
+        if !known.split_whitespace().all(|month| there.contains(&month)) {
+            return Ok(false);
+        }
+        let there = there.join(" ");
+        if there != known {
+            self.connection.execute("UPDATE state SET months = ?", [there])?;
+        }
+        Ok(true)
     }
 
     /// The first record that it does not cover.

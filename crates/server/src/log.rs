@@ -115,11 +115,11 @@ impl Log {
             .map_err(LogError::Thread)?;
         let indexed = Arc::new(AtomicU64::new(0));
         let (stop_index, stopped) = mpsc::channel();
-        let covered = Arc::clone(&indexed);
+        let (covered, index_keys) = (Arc::clone(&indexed), Arc::clone(&data_keys));
         let reading = Arc::new(LogReading { reader: reader.clone(), place: place.clone() });
         let indexes = thread::Builder::new()
             .name("audit-index".to_owned())
-            .spawn(move || audit_index::follow(&place, &reader, &covered, &stopped))
+            .spawn(move || audit_index::follow(&place, (&reader, &index_keys), &covered, &stopped))
             .map_err(LogError::Thread)?;
         let threads = vec![commits, sequences, indexes];
         Ok(Self { journal, recovered, reading, data_keys, indexed, stop, stop_index, threads })

@@ -122,6 +122,8 @@ pub struct Grounds {
     pub care_failed: BTreeSet<String>,
     /// The Consents that forbid it, or might, and why they could not be read.
     pub consent: BTreeSet<String>,
+    /// Whether there were more of either than are kept.
+    pub were_cut: bool,
 }
 
 /// What an account comes to.
@@ -251,28 +253,20 @@ impl Account {
 
     /// Notes by what a patient whose record is within reach is in the caller's care.
     pub fn relies_on(&self, relations: impl IntoIterator<Item = String>) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for relation in relations {
-            if told.grounds.care.len() < KEPT {
-                told.grounds.care.insert(relation);
-            }
-        }
+        let grounds = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).grounds;
+        grounds.were_cut |= keep(&mut grounds.care, relations);
     }
 
     /// Notes which look-ups failed that could have put somebody into the caller's care.
     pub fn lacks(&self, failed: impl IntoIterator<Item = String>) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.grounds.care_failed.extend(failed.into_iter().take(KEPT));
+        let grounds = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).grounds;
+        grounds.were_cut |= keep(&mut grounds.care_failed, failed);
     }
 
     /// Notes which Consents keep a record from the caller, whether or not policies heed them.
     pub fn is_kept_by(&self, consents: impl IntoIterator<Item = String>) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for consent in consents {
-            if told.grounds.consent.len() < KEPT {
-                told.grounds.consent.insert(consent);
-            }
-        }
+        let grounds = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).grounds;
+        grounds.were_cut |= keep(&mut grounds.consent, consents);
     }
 
     /// What it was founded on so far.
@@ -293,6 +287,20 @@ impl Account {
         let said = told.said.iter().filter(tells_more).cloned().collect();
         Some(Summary { policy_set, shadow_set, said, was_cut: told.was_cut })
     }
+}
+
+/// Keeps as many as are kept, and says whether there were more.
+fn keep(kept: &mut BTreeSet<String>, more: impl IntoIterator<Item = String>) -> bool {
+    let mut were_cut = false;
+    for one in more {
+        match kept.len() < KEPT {
+            true => {
+                kept.insert(one);
+            }
+            false => were_cut |= !kept.contains(&one),
+        }
+    }
+    were_cut
 }
 
 impl Said {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use chartgate_audit::data_keys::DataKeys;
 use chartgate_audit::reader::{Filter, ReadError, Reader};
 use rusqlite::ErrorCode;
 
@@ -21,14 +22,19 @@ const PACE: u64 = 1_000;
 
 /// Brings new records into the index until `stopped` closes; `covered` tells how far it is. It yields to whatever answers
 /// requests: where the machine is busy, the index lags, and searches read from the log what it does not cover.
-pub(crate) fn follow(place: &Place, reader: &Reader, covered: &Arc<AtomicU64>, stopped: &mpsc::Receiver<()>) {
+pub(crate) fn follow(
+    place: &Place,
+    (reader, keys): (&Reader, &DataKeys),
+    covered: &Arc<AtomicU64>,
+    stopped: &mpsc::Receiver<()>,
+) {
     let _ = rustix::process::setpriority_process(None, 19);
     let (mut index, mut known) = (None, None);
     loop {
         let size = reader.checkpoint().map_or(0, |checkpoint| checkpoint.size());
         let is_busy = known.replace(size).is_some_and(|known| size.saturating_sub(known) > BUSY);
         let most = if is_busy { PACE } else { u64::MAX };
-        match catch_up(&mut index, place, reader, (covered, most), stopped) {
+        match catch_up(&mut index, place, (reader, keys), (covered, most), stopped) {
             Ok(()) => {}
             Err(error) if is_damaged(&error) => {
                 tracing::warn!(%error, "the audit index is made anew");
@@ -44,25 +50,48 @@ pub(crate) fn follow(place: &Place, reader: &Reader, covered: &Arc<AtomicU64>, s
     }
 }
 
-fn catch_up(
-    open: &mut Option<AuditIndex>,
+/// The index of this log, begun anew where it goes on when the log has ended: then it was another's, or the log is an older
+/// copy.
+fn open(place: &Place, reader: &Reader) -> rusqlite::Result<AuditIndex> {
+    let index = AuditIndex::open(place)?;
+    let next = index.next()?;
+    if reader.checkpoint().is_ok_and(|checkpoint| checkpoint.size() < next) {
+        index.begin(place)?;
+    }
+    Ok(index)
+}
+
+/// The index, made anew if the key of a month was destroyed: nobody is to learn from it whose records were read then.
+fn of_what_is_there(
+    index: AuditIndex,
     place: &Place,
-    reader: &Reader,
+    (reader, keys): (&Reader, &DataKeys),
+) -> rusqlite::Result<AuditIndex> {
+    // What cannot be listed now is listed at the next look.
+    let Ok(months) = keys.months() else { return Ok(index) };
+    if index.is_of_what_is_there(&months)? {
+        return Ok(index);
+    }
+    tracing::info!("the audit index is made anew, for a month of the log has ended");
+    drop(index);
+    remove(place);
+    let index = open(place, reader)?;
+    index.is_of_what_is_there(&months)?;
+    Ok(index)
+}
+
+fn catch_up(
+    kept: &mut Option<AuditIndex>,
+    place: &Place,
+    (reader, keys): (&Reader, &DataKeys),
     (covered, most): (&AtomicU64, u64),
     stopped: &mpsc::Receiver<()>,
 ) -> rusqlite::Result<()> {
-    let index = match open {
+    let index = match kept.take() {
         Some(index) => index,
-        None => {
-            let opened = AuditIndex::open(place)?;
-            let next = opened.next()?;
-            // An index that goes on where the log has ended was another's, or the log is an older copy.
-            if reader.checkpoint().is_ok_and(|checkpoint| checkpoint.size() < next) {
-                opened.begin(place)?;
-            }
-            open.insert(opened)
-        }
+        None => open(place, reader)?,
     };
+    let index = kept.insert(of_what_is_there(index, place, (reader, keys))?);
     let mut left = most;
     loop {
         let first = index.next()?;

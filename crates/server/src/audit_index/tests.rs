@@ -77,6 +77,16 @@ fn it_holds_nothing_that_can_be_read() {
     }
 }
 
+#[test]
+fn what_a_month_that_ended_held_is_made_anew_without_it() {
+    let folder = Scratch::new();
+    let months = |all: &[&str]| -> Vec<Month> { all.iter().map(|month| month.parse().unwrap()).collect() };
+    let index = covering(folder.path(), &[entry(0, 1, 1)]);
+    assert_eq!(index.is_of_what_is_there(&months(&["2026-10"])), Ok(true));
+    assert_eq!(index.is_of_what_is_there(&months(&["2026-10", "2026-11"])), Ok(true), "a month came");
+    assert_eq!(index.is_of_what_is_there(&months(&["2026-11"])), Ok(false), "one has ended");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     /// The index leaves out nothing that a filter admits, also where blocks and bundles meet.

@@ -1,7 +1,9 @@
 //! What the log says of patients ends when its time is over, by command, on record, and never while somebody holds it.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
+use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::gateway::Gateway;
@@ -24,6 +26,9 @@ fn a_month_is_ended_when_its_time_is_over_and_nobody_holds_it() {
         let name = folder.join(format!("keys/{month}.json"));
         std::fs::copy(folder.join("keys").join(&now[0]), name).unwrap();
     }
+    let index = folder.with_file_name("audit-index.db");
+    assert_eq!(months_of(&index, 3)[..2], ["2019-12", "2020-02"]);
+    let before = born(&index);
     let expire =
         |more: &[&str]| gateway.try_command(&[&["audit", "expire", "--output", "json"], more].concat());
     let told: Value = serde_json::from_str(&expire(&["--dry-run"]).out).unwrap();
@@ -61,4 +66,25 @@ fn a_month_is_ended_when_its_time_is_over_and_nobody_holds_it() {
     let holds = gateway.command(&["audit", "holds", "--output", "json"]);
     assert!(holds.contains("case 17") && holds.contains("released_at"), "{holds}");
     assert!(gateway.command(&["audit", "verify"]).starts_with("verified: "));
+    // The index is another one: what it knew of those months is gone with them.
+    assert_eq!(months_of(&index, 1), [now[0].trim_end_matches(".json")]);
+    assert_ne!(born(&index), before);
+}
+
+fn born(path: &Path) -> SystemTime {
+    std::fs::metadata(path).unwrap().created().unwrap()
+}
+
+/// The months that an index was made of, once it has looked whether they are there still.
+fn months_of(index: &Path, count: usize) -> Vec<String> {
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(100));
+        let months = Connection::open(index)
+            .and_then(|index| index.query_row("SELECT months FROM state", [], |row| row.get::<_, String>(0)));
+        let months: Vec<String> = months.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+        if months.len() == count {
+            return months;
+        }
+    }
+    panic!("the index has not looked for ten seconds");
 }

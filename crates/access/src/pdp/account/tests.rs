@@ -103,6 +103,14 @@ fn no_account_grows_without_end_and_one_that_was_cut_says_so() {
     }
     assert_eq!(account.summary().unwrap().said.len(), KEPT);
     assert_eq!(Account::default().summary(), None, "nothing was asked");
+
+    let account = Account::default();
+    let names = |count: usize| (0..count).map(|number| format!("CareTeam/{number}"));
+    account.relies_on(names(KEPT));
+    account.relies_on(names(KEPT));
+    assert!(!account.grounds().were_cut, "all are kept, and none twice");
+    account.relies_on(["Encounter/1".to_owned()]);
+    assert_eq!((account.grounds().were_cut, account.grounds().care.len()), (true, KEPT));
 }
 
 proptest! {

@@ -24,6 +24,9 @@ use crate::pep::respond::{Refused, UpstreamFault};
 use crate::store::StoreError;
 use crate::store::exports::{ExportOwner, KeptExport};
 
+pub(super) use downloads::Downloads;
+
+mod downloads;
 mod file;
 mod kick_off;
 mod status;

@@ -27,6 +27,7 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 use super::care::CareRelations;
 use super::consents::Consents;
+use super::export::Downloads;
 use super::large;
 use super::minors::Births;
 use crate::config::{CareFrom, ConsentCheck, MinorLabels, Route};
@@ -60,6 +61,8 @@ pub(in crate::pep) struct FhirUpstream {
     pub(super) bases: BaseUrls,
     /// One at a time for each condition of a write, as far as two conditions fall apart.
     turns: Box<[AsyncMutex<()>]>,
+    /// Files of exports that are gone through.
+    pub(super) downloads: Downloads,
     /// What the server said of itself of late: anybody may ask, and must not make it work each time.
     said: Mutex<Option<(Timestamp, Bytes)>>,
     /// Who is in whose care by what it says.
@@ -126,6 +129,7 @@ impl FhirUpstream {
             spools,
             bases: BaseUrls { public: public.parse()?, upstream: upstream.parse()?, version },
             turns: (0..TURNS).map(|_| AsyncMutex::new(())).collect(),
+            downloads: Downloads::default(),
             said: Mutex::default(),
             care: CareRelations::new(care.clone()),
             consents: Consents::new(consent.clone()),

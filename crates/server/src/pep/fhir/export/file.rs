@@ -57,6 +57,8 @@ pub(super) async fn serve(
     };
     let allowed = exportable(enforcer, *resource_type, place.clone())?;
     exchange.record.decision.policies = allowed.policies().to_vec();
+    // Held until the file is spooled: what leaves then is paced by its reader, and costs nobody else.
+    let _download = exchange.upstream.downloads.begin(enforcer.client()).ok_or(Refused::Busy)?;
     let members = match &job.of {
         ExportOf::Group(id) => {
             let answer = group(exchange, enforcer, id).await?;

@@ -24,6 +24,7 @@ ASKED = [
     ("JWT check, EdDSA, / `jsonwebtoken`", "jwt/check EdDSA", 1.0, 1.1, MORE),
     ("JWT signing, RS256, / `jsonwebtoken`", "jwt/sign RS256", 2, 2.7, MORE),
     ("audit appends, 64 waiting, / the disk's own rate", "audit/disk", 0.5, 0.8, MORE),
+    ("search of a million records for one client's, ms", "search/what one client did", 1000, 100, LESS),
     ("memory, idle, MiB", "memory/idle", 40, 20, LESS),
     ("memory, at most under 64 connections, MiB", "memory/busy", 80, 40, LESS),
     ("start to first answer, ms", "start", 500, 100, LESS),

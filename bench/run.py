@@ -13,12 +13,13 @@ import latency
 import load
 import reads
 import resources
+import searching
 from issuing import Issuing
 from report import Report, version
 from stage import Stage
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("reads", "fhir", "absent", "latency", "issuing", "audit", "jwt")
+PARTS = ("reads", "fhir", "absent", "latency", "issuing", "searching", "audit", "jwt")
 
 
 def arguments():
@@ -32,6 +33,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     parser.add_argument("--tokens", type=int, default=1000)
     parser.add_argument("--many-tokens", type=int, default=100000, help="more than are remembered; 0 leaves this out")
+    parser.add_argument("--records", type=int, default=1000000, help="in the log that is searched")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="some parts")
     parser.add_argument("--out", type=Path, help="RESULTS.md, if all parts are measured")
     return parser.parse_args()
@@ -74,6 +76,8 @@ def measure(options, folder, servers):
             has(None, "oidc-provider")
         issuing.measure(report)
     resources.memory_and_start(stage, report)
+    if "searching" in options.only:
+        searching.measure(stage, report)
     for server in servers:
         server.stop()
     if "audit" in options.only and has(options.append_rate, "append_rate"):

@@ -76,6 +76,58 @@ impl SignedCheckpoint {
         Self { checkpoint, note }
     }
 
+    /// The same with the cosignatures of the witness `key` that `lines`, an answer of it, has; in the place of those of it
+    /// that were there. Lines of other keys are not taken over. C2SP tlog-witness, "add-checkpoint".
+    ///
+    /// # Errors
+    /// [`NoteError`] if there is none, or one does not verify.
+    pub fn cosigned(&self, lines: &[u8], key: &VerifierKey) -> Result<Self, NoteError> {
+        if !key.is_witness() {
+            return Err(NoteError::Unsigned);
+        }
+        let signed = [self.text().as_bytes(), b"\n", lines].concat();
+        let answered = Note::parse(&signed)?;
+        answered.verify(key)?;
+        let known: Vec<_> = Note::parse(self.note.as_bytes())?.lines_of(key).collect();
+        let mut note = self.text().to_owned();
+        note.push('\n');
+        let (_, before) = self.note.split_at(note.len().min(self.note.len()));
+        let kept = before.lines().filter(|line| !known.iter().any(|known| known == line)).map(str::to_owned);
+        for line in kept.chain(answered.lines_of(key)) {
+            note.push_str(&line);
+            note.push('\n');
+        }
+        Note::parse(note.as_bytes())?;
+        Ok(Self { checkpoint: self.checkpoint.clone(), note })
+    }
+
+    /// The same with the signatures of `key` alone.
+    pub(crate) fn signed_by_alone(&self, key: &VerifierKey) -> Result<Self, NoteError> {
+        let mut note = format!("{}\n", self.text());
+        for line in Note::parse(self.note.as_bytes())?.lines_of(key) {
+            note.push_str(&line);
+            note.push('\n');
+        }
+        Ok(Self { checkpoint: self.checkpoint.clone(), note })
+    }
+
+    /// When the witness `key` cosigned it, in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`NoteError`] if it did not, or not so that it verifies.
+    pub fn cosigned_at(&self, key: &VerifierKey) -> Result<u64, NoteError> {
+        Note::parse(self.note.as_bytes())?.cosigned_at(key)
+    }
+
+    /// What is signed: the note without its signatures, its final newline included.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        // INVARIANT: it was a note when it was read or made, so that the separator is there.
+        self.note
+            .rsplit_once("\n\n")
+            .map_or("", |(text, _)| self.note.get(..text.len().saturating_add(1)).unwrap_or(""))
+    }
+
     /// What it says.
     #[must_use]
     pub fn checkpoint(&self) -> &Checkpoint {

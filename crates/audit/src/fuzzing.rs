@@ -1,13 +1,18 @@
 //! Entry points for fuzzing: each takes whatever bytes come and must neither panic nor take long. What is read
 //! must be written as it was read.
 
+use chartgate_values::Secret;
+
 use crate::checkpoint::SignedCheckpoint;
 use crate::journal::{BatchHeader, Point, SegmentHeader};
 use crate::leaf::Leaf;
-use crate::note::{Note, VerifierKey};
+use crate::note::{LogSigner, Note, VerifierKey, WitnessSigner};
 use crate::outward::{audit_event, otlp};
 use crate::proof::TlogProof;
 use crate::tile::{TilePath, parse_bundle, push_entry};
+use crate::tree::Hash;
+use crate::witness::AddCheckpoint;
+use crate::witness::policy::Policy;
 
 /// A leaf.
 pub fn leaf(bytes: &[u8]) {
@@ -83,6 +88,37 @@ pub fn segment(bytes: &[u8]) {
     }
 }
 
+/// What a log asks of a witness.
+pub fn add_checkpoint(bytes: &[u8]) {
+    if let Ok(request) = AddCheckpoint::parse(bytes) {
+        assert_eq!(request.to_string().as_bytes(), bytes);
+    }
+}
+
+/// A policy, and its judgement of a checkpoint.
+pub fn witness_policy(bytes: &[u8]) {
+    if let (Ok(policy), Some(checkpoint)) = (Policy::parse(bytes), checkpoint_of_ours()) {
+        let verdict = policy.judge(&checkpoint);
+        assert!(verdict.witnesses.iter().all(|seen| seen.at.is_err()));
+    }
+}
+
+/// A witness's answer.
+pub fn cosignatures(bytes: &[u8]) {
+    let witness = WitnessSigner::from_seed("witness.test", &Secret::new([9; 32])).ok();
+    if let (Some(witness), Some(checkpoint)) = (witness, checkpoint_of_ours())
+        && let Ok(cosigned) = checkpoint.cosigned(bytes, witness.verifier_key())
+    {
+        assert!(cosigned.cosigned_at(witness.verifier_key()).is_ok());
+        assert_eq!(cosigned.text(), checkpoint.text());
+    }
+}
+
+fn checkpoint_of_ours() -> Option<SignedCheckpoint> {
+    let signer = LogSigner::from_seed("gate.test/audit", &Secret::new([7; 32])).ok()?;
+    Some(SignedCheckpoint::sign(&signer, 0, Hash::of_empty_tree()))
+}
+
 /// The key of the specification's example, whose private half nobody here has.
 fn key() -> Option<VerifierKey> {
     "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k".parse().ok()
@@ -94,8 +130,20 @@ mod tests {
 
     use super::*;
 
-    const TARGETS: &[fn(&[u8])] =
-        &[leaf, note, checkpoint, proof, verifier_key, tile_path, bundle, segment, export_answer];
+    const TARGETS: &[fn(&[u8])] = &[
+        leaf,
+        note,
+        checkpoint,
+        proof,
+        verifier_key,
+        tile_path,
+        bundle,
+        segment,
+        export_answer,
+        add_checkpoint,
+        witness_policy,
+        cosignatures,
+    ];
 
     proptest! {
         #[test]

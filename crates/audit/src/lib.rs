@@ -1,11 +1,12 @@
 //! The tamper-evident log. What it stores is described in `docs/audit-format.md`.
 //!
-//! A [`record::Record`] becomes a [`leaf`], whose parts that tell of patients are sealed under a key of
-//! [`data_keys`]. [`journal::Journal::append`] gives back a [`journal::Recorded`] once it is durable. About every
-//! second the [`sequencer`] turns what is durable into the [`tile`]s of a Merkle [`tree`] under a signed
-//! [`checkpoint`]. [`open`](mod@open) finds all that again after a crash, [`reader`] reads it back, [`verify`](mod@verify)
-//! checks it offline and [`proof`] proves single entries. By what entries can be found again without reading all of them is
-//! [`index`]; what of them goes out to tools of others, and how, is [`outward`].
+//! A [`record::Record`] becomes a [`leaf`], whose parts that tell of patients are sealed under a key of [`data_keys`].
+//! [`journal::Journal::append`] gives back a [`journal::Recorded`] once it is durable. About every second the
+//! [`sequencer`] turns what is durable into the [`tile`]s of a Merkle [`tree`] under a signed [`checkpoint`].
+//! [`open`](mod@open) finds all that again after a crash, [`reader`] reads it back, [`verify`](mod@verify) checks it
+//! offline and [`proof`] proves single entries. A [`witness`] elsewhere cosigns checkpoints. By what entries can be
+//! found again without reading all of them is [`index`]; what of them goes out to tools of others, and how, is
+//! [`outward`].
 //!
 //! Nothing here does I/O: [`storage`] says what a disk must do, and the server does it.
 
@@ -26,6 +27,7 @@ pub mod storage;
 pub mod tile;
 pub mod tree;
 pub mod verify;
+pub mod witness;
 
 #[cfg(test)]
 mod testing;

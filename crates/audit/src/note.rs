@@ -5,8 +5,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 mod key;
+mod witness;
 
 pub use key::{LogSigner, ParseVerifierKeyError, VerifierKey, WrongName};
+pub use witness::WitnessSigner;
 
 /// A note as it was read. Its text means nothing until [`verify`](Self::verify) has said so.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -62,6 +64,11 @@ impl Note {
             return Err(NoteError::TooLarge);
         }
         Ok(Self { text: format!("{text}\n"), signatures })
+    }
+
+    /// The text, which nothing vouches for yet.
+    pub(crate) fn unverified_text(&self) -> &str {
+        &self.text
     }
 
     /// The text if `key` has signed it. Lines of unknown keys are ignored, however they look; of the known key, at

@@ -22,6 +22,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::directory::{LiveDirectory, PatientDirectory};
 use crate::front_door::FrontDoor;
+use crate::journal_fs::ObjectFolder;
 use crate::live::approvals::{self, Approvals};
 use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
@@ -44,6 +45,7 @@ use crate::pep::{Streams, Watched};
 use crate::secrets::Secrets;
 use crate::spool::Spools;
 use crate::store::Store;
+use crate::witnesses::{self, Witnesses};
 pub(crate) use data_lock::{DataLock, LockError};
 
 /// Everything that runs, opened and recovered, but not listening yet.
@@ -68,6 +70,7 @@ pub(crate) struct App {
     pub(crate) back_channel_logout: Arc<BackChannelLogout>,
     pub(crate) notices: Arc<Notices>,
     pub(crate) exports: Arc<Exports>,
+    pub(crate) witnesses: Arc<Witnesses>,
     care: Arc<LiveCare>,
     directory: Arc<LiveDirectory>,
     passwords: Arc<Passwords>,
@@ -162,6 +165,7 @@ impl App {
             egress: Arc::clone(&egress),
         });
         let exports = Arc::new(Exports::new(&config.audit.exports));
+        let witnesses = Arc::new(Witnesses::new(&config.audit)?);
         let administrator = Arc::new(Administrator {
             issuer: config.issuer.clone(),
             timeouts: config.sessions,
@@ -200,6 +204,7 @@ impl App {
             back_channel_logout,
             notices,
             exports,
+            witnesses,
             keys,
             issuers,
             approvals,
@@ -262,6 +267,20 @@ impl App {
                 Ok(Runner::new(Arc::clone(export), destination, view, what, around.clone()))
             })
             .collect()
+    }
+
+    /// What asks the log's witnesses.
+    ///
+    /// # Errors
+    /// If the log's folder cannot be used.
+    pub(crate) fn witness_runner(&self) -> anyhow::Result<witnesses::Runner> {
+        Ok(witnesses::Runner {
+            witnesses: Arc::clone(&self.witnesses),
+            reader: self.log.reading.reader.clone(),
+            objects: Arc::new(ObjectFolder::open(&self.config.audit.dir)?),
+            journal: self.log.journal.clone(),
+            clock: Arc::clone(&self.clock),
+        })
     }
 
     /// What answers every request, by the reloadable part of this configuration.

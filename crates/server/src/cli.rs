@@ -11,6 +11,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod token;
+mod witness;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -89,6 +90,9 @@ enum Word {
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::AuditWord),
+    /// Being a witness of logs: on another host than the gateway's, such as the privacy officer's.
+    #[command(subcommand)]
+    Witness(witness::WitnessWord),
     /// Sign in at a terminal, through the browser.
     Login(login::LoginWords),
     /// The HIPAA evidence pack (a later release).
@@ -152,6 +156,7 @@ fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
             telemetry::quiet();
             audit::carry_out(word, &config, output)
         }
+        Word::Witness(word) => witness::carry_out(word),
         Word::Evidence { .. } => anyhow::bail!("`evidence` is not built yet"),
         Word::Connect { .. } => anyhow::bail!("`connect` is not built yet"),
         Word::Login(words) => {

@@ -24,6 +24,7 @@ mod succession;
 mod tests;
 mod trusted_issuer;
 mod upstream_auth;
+mod witness;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -31,6 +31,8 @@ mod serve;
 mod spool;
 mod store;
 mod telemetry;
+mod witness;
+mod witnesses;
 
 use std::process::ExitCode;
 

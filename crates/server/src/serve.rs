@@ -30,6 +30,7 @@ use crate::net::{listen, reserve, tls};
 use crate::outward::Exports;
 use crate::registration::changes;
 use crate::store::StoreError;
+use crate::witnesses::Witnesses;
 use reload::Current;
 
 /// How often the policy folder is looked at.
@@ -98,6 +99,7 @@ pub(crate) async fn run(
     let current = Arc::new(Current::new(&app, lasting)?);
     let certificate = app.certificate()?;
     let runners = app.runners()?;
+    let asks_witnesses = app.witness_runner()?;
 
     let in_force = Arc::clone(&current);
     let handle = move |peer, request| {
@@ -123,6 +125,7 @@ pub(crate) async fn run(
             indexed: Arc::clone(&app.log.indexed),
             throttle: Arc::clone(&app.throttle),
             exports: Arc::clone(&app.exports),
+            witnesses: Arc::clone(&app.witnesses),
             clock: Arc::clone(&app.clock),
         };
         tokio::spawn(serve_metrics(listener, measured));
@@ -137,6 +140,7 @@ pub(crate) async fn run(
     for runner in runners {
         exporting.push(tokio::spawn(runner.run(stopped.clone())));
     }
+    exporting.push(tokio::spawn(asks_witnesses.run(stopped.clone())));
     tracing::info!(issuer = app.config.issuer, "serving");
     ready()?;
     until_stopped(&app, &current, &certificate).await?;
@@ -375,12 +379,13 @@ struct Measured {
     indexed: Arc<AtomicU64>,
     throttle: Arc<Throttle>,
     exports: Arc<Exports>,
+    witnesses: Arc<Witnesses>,
     clock: Arc<dyn Clock>,
 }
 
 /// `/metrics`, `/healthz`, `/readyz`, on a port of their own.
 async fn serve_metrics(listener: TcpListener, measured: Measured) {
-    let Measured { journal, indexed, throttle, exports, clock } = measured;
+    let Measured { journal, indexed, throttle, exports, witnesses, clock } = measured;
     let ready = journal.clone();
     let router = Router::new()
         .route("/healthz", axum::routing::get(|| async { "ok\n" }))
@@ -414,12 +419,13 @@ async fn serve_metrics(listener: TcpListener, measured: Measured) {
                      chartgate_disk_reserve_touched {}\n\
                      # HELP chartgate_disk_reserve_refused_total Requests without a record of their own: the disk is kept for others.\n\
                      # TYPE chartgate_disk_reserve_refused_total counter\n\
-                     chartgate_disk_reserve_refused_total {}\n{}",
+                     chartgate_disk_reserve_refused_total {}\n{}{}",
                     journal.durable(),
                     indexed.load(Ordering::Relaxed),
                     u8::from(throttle.reserve.is_touched()),
                     throttle.reserve.total(),
                     exports.metrics(clock.now()),
+                    witnesses.metrics(),
                 )
             }),
         );

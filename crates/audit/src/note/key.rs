@@ -14,14 +14,14 @@ use crate::tree::Hash;
 /// The public key of a log or of a witness: a "vkey".
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VerifierKey {
-    name: String,
-    algorithm: Algorithm,
-    public: [u8; 32],
+    pub(super) name: String,
+    pub(super) algorithm: Algorithm,
+    pub(super) public: [u8; 32],
 }
 
 /// What is signed, by the signature type of C2SP signed-note.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Algorithm {
+pub(super) enum Algorithm {
     /// 0x01: the note's text.
     Ed25519,
     /// 0x04: the note's text behind a time, by a witness. C2SP tlog-cosignature.
@@ -61,6 +61,18 @@ impl VerifierKey {
         [a, b, c, d]
     }
 
+    /// Whether it is a witness's, which signs with a time.
+    #[must_use]
+    pub fn is_witness(&self) -> bool {
+        self.algorithm == Algorithm::CosignatureV1
+    }
+
+    /// Whether both wrap the same public key, under whatever name and for whatever use.
+    #[must_use]
+    pub fn wraps_same_key(&self, other: &Self) -> bool {
+        self.public == other.public
+    }
+
     pub(super) fn verify(&self, text: &str, signature: &[u8]) -> Result<(), NoteError> {
         let key = UnparsedPublicKey::new(&ED25519, &self.public);
         let verified = match self.algorithm {
@@ -68,7 +80,10 @@ impl VerifierKey {
             Algorithm::CosignatureV1 => {
                 let (time, signature) = signature.split_first_chunk::<8>().ok_or(NoteError::BadSignature)?;
                 let time = u64::from_be_bytes(*time);
-                key.verify(format!("cosignature/v1\ntime {time}\n{text}").as_bytes(), signature)
+                if i64::try_from(time).is_err() {
+                    return Err(NoteError::BadSignature);
+                }
+                key.verify(&cosigned_message(time, text), signature)
             }
         };
         verified.map_err(|_| NoteError::BadSignature)
@@ -82,6 +97,11 @@ impl fmt::Display for VerifierKey {
         key.extend_from_slice(&self.public);
         write!(f, "{}+{id:08x}+{}", self.name, STANDARD.encode(key))
     }
+}
+
+/// What a witness signs. C2SP tlog-cosignature, "Ed25519 signed message".
+pub(super) fn cosigned_message(time: u64, text: &str) -> Vec<u8> {
+    format!("cosignature/v1\ntime {time}\n{text}").into_bytes()
 }
 
 /// The text is no verifier key that we can use. C2SP signed-note, "Verifier keys".

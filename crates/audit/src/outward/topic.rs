@@ -92,7 +92,8 @@ impl Topic {
             | Event::ExportBegun
             | Event::ExportBehind
             | Event::ExportCaughtUp
-            | Event::ExportSkipped => Self::Log,
+            | Event::ExportSkipped
+            | Event::WitnessContradicted => Self::Log,
             Event::Started | Event::Recovered => Self::Starts,
             Event::Stopped => Self::Stops,
         }

@@ -187,6 +187,8 @@ named! {
         ExportCaughtUp = "export.caught-up",
         /// Records are not handed on that should have been.
         ExportSkipped = "export.skip",
+        /// A witness remembers another log than ours.
+        WitnessContradicted = "witness.contradict",
         /// The log was read.
         AuditRead = "audit.read",
         /// The gateway started.

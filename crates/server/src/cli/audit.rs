@@ -1,5 +1,7 @@
 //! `chartgate audit`: reading, verifying and proving the log.
 
+mod witnessed;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -51,6 +53,9 @@ pub(super) enum AuditWord {
         /// A checkpoint that was kept elsewhere, which the log has to extend.
         #[arg(long)]
         checkpoint: Option<PathBuf>,
+        /// A policy (C2SP tlog-policy): whose cosignatures the log has to have, and which log it has to be.
+        #[arg(long)]
+        policy: Option<PathBuf>,
     },
     /// Write a proof that a record stands in the log.
     Prove {
@@ -176,12 +181,12 @@ pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyho
     match word {
         AuditWord::Tail { lines, no_follow } => tail(config, lines, no_follow, output),
         AuditWord::Search(question) => search(config, *question, output),
-        AuditWord::Verify { dir, key, checkpoint } => {
+        AuditWord::Verify { dir, key, checkpoint, policy } => {
             let dir = match dir {
                 Some(dir) => dir,
                 None => super::load(config)?.audit.dir,
             };
-            check(&dir, key.as_deref(), checkpoint.as_deref())
+            check(&dir, key.as_deref(), checkpoint.as_deref(), policy.as_deref())
         }
         AuditWord::Prove { index, out } => prove(&super::load(config)?, index, out.as_deref()),
         AuditWord::Hold { reason } => tell(config, Command::AuditHold { reason }, output),
@@ -362,7 +367,12 @@ fn sentence(json: &str) -> String {
     parts.join("  ")
 }
 
-fn check(dir: &Path, key: Option<&str>, checkpoint: Option<&Path>) -> anyhow::Result<ExitCode> {
+fn check(
+    dir: &Path,
+    key: Option<&str>,
+    checkpoint: Option<&Path>,
+    policy: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     let key = verifier_key(dir, key)?;
     let known = match checkpoint {
         None => None,
@@ -373,6 +383,7 @@ fn check(dir: &Path, key: Option<&str>, checkpoint: Option<&Path>) -> anyhow::Re
             Some(opened.checkpoint().clone())
         }
     };
+    let question = policy.map(|policy| witnessed::question(dir, &key, policy)).transpose()?;
     let objects = ObjectFolder::of_copy(dir);
     match verify(&objects, &SegmentFolder::of_copy(dir), &key, known.as_ref()) {
         Ok(found) => {
@@ -383,7 +394,10 @@ fn check(dir: &Path, key: Option<&str>, checkpoint: Option<&Path>) -> anyhow::Re
                 found.uncovered,
                 if found.torn_bytes > 0 { ", and a batch that was being written" } else { "" }
             ));
-            Ok(ExitCode::SUCCESS)
+            match question {
+                None => Ok(ExitCode::SUCCESS),
+                Some(question) => witnessed::check(&question, found.checkpoint.size),
+            }
         }
         Err(error) => {
             eprintln!("chartgate: the log does not hold: {error}");
@@ -396,8 +410,10 @@ fn prove(config: &Config, index: u64, out: Option<&Path>) -> anyhow::Result<Exit
     let key = verifier_key(&config.audit.dir, None)?;
     let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::of_copy(&config.audit.dir));
     let segments = Arc::new(SegmentFolder::of_copy(&config.audit.dir));
-    let checkpoint = Reader::new(Arc::clone(&objects), segments, key, None).checkpoint()?;
-    let proof = TlogProof::prove(&*objects, index, checkpoint)?;
+    let checkpoint = Reader::new(Arc::clone(&objects), segments, key.clone(), None).checkpoint()?;
+    // What witnesses have cosigned convinces more people than what only we have signed.
+    let cosigned = witnessed::cosigned(&*objects, &key)?.filter(|cosigned| index < cosigned.size());
+    let proof = TlogProof::prove(&*objects, index, cosigned.unwrap_or(checkpoint))?;
     match out {
         None => print::line(proof.to_string().trim_end()),
         Some(path) => {

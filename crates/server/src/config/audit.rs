@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::export::{self, Export};
 use super::section::{Reading, Section};
+use super::witness::{self, Witness};
 
 /// The log.
 #[derive(Debug)]
@@ -20,6 +21,10 @@ pub(crate) struct Audit {
     pub(crate) reserve: u64,
     /// Tools of others that get it.
     pub(crate) exports: Arc<[Export]>,
+    /// Who cosigns it.
+    pub(crate) witnesses: Arc<[Witness]>,
+    /// How many of them have to, before a later checkpoint takes the place of one that as many have cosigned.
+    pub(crate) witness_quorum: usize,
 }
 
 /// What an acknowledged record survives.
@@ -51,9 +56,24 @@ impl Audit {
         let exports: Vec<Export> =
             sections.into_iter().filter_map(|section| Export::read(reading, section)).collect();
         export::check_together(reading, &exports);
+        let sections = section.tables(reading, "witness");
+        let witnesses: Vec<Witness> =
+            sections.into_iter().filter_map(|section| Witness::read(reading, section)).collect();
+        witness::check_together(reading, &witnesses);
+        let all = witnesses.len();
+        let witness_quorum = section.number(reading, "witness_quorum", all, all.min(1)..=all);
         section.finish(reading);
-        let exports = exports.into();
-        Self { dir, index: data_dir.join("audit-index.db"), durability, retention, reserve, exports }
+        let (exports, witnesses) = (exports.into(), witnesses.into());
+        Self {
+            dir,
+            index: data_dir.join("audit-index.db"),
+            durability,
+            retention,
+            reserve,
+            exports,
+            witnesses,
+            witness_quorum,
+        }
     }
 }
 

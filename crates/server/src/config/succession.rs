@@ -30,7 +30,7 @@ impl Config {
             return Err(AnotherIssuer);
         }
         let (old, wanted) = (&self.tokens.signing, &new.tokens.signing);
-        let differs: [(&'static str, bool); 15] = [
+        let differs: [(&'static str, bool); 17] = [
             ("data_dir", self.data_dir != new.data_dir),
             ("listen", self.listen != new.listen),
             ("store.url", self.store != new.store),
@@ -42,6 +42,8 @@ impl Config {
             ("sessions", self.sessions != new.sessions),
             ("audit.dir", self.audit.dir != new.audit.dir),
             ("audit.durability", self.audit.durability != new.audit.durability),
+            ("audit.witness", format!("{:?}", self.audit.witnesses) != format!("{:?}", new.audit.witnesses)),
+            ("audit.witness_quorum", self.audit.witness_quorum != new.audit.witness_quorum),
             ("audit.export", format!("{:?}", self.audit.exports) != format!("{:?}", new.audit.exports)),
             ("approvals", self.approvals != new.approvals),
             ("emergency", self.emergency != new.emergency),
@@ -65,6 +67,8 @@ impl Config {
                 retention: self.audit.retention,
                 reserve: new.audit.reserve,
                 exports: Arc::clone(&self.audit.exports),
+                witnesses: Arc::clone(&self.audit.witnesses),
+                witness_quorum: self.audit.witness_quorum,
             },
             policy_dir: self.policy_dir.clone(),
             shadow_dir: new.shadow_dir,

@@ -185,3 +185,5 @@ mod verifier;
 mod versions;
 #[cfg(test)]
 mod wire;
+#[cfg(test)]
+mod witnesses;

@@ -89,7 +89,7 @@ impl Drop for Rsyslog {
 }
 
 /// The text between two others.
-fn between<'t>(text: &'t str, before: &str, behind: &str) -> Option<&'t str> {
+pub(crate) fn between<'t>(text: &'t str, before: &str, behind: &str) -> Option<&'t str> {
     Some(text.split_once(before)?.1.split_once(behind)?.0)
 }
 
@@ -246,7 +246,7 @@ async fn whoever_is_killed_the_receiver_gets_every_record_in_order() {
     println!("{}", succeed(Command::new("python3").arg("-B").arg(script).arg(file)));
 }
 
-fn ask_metrics(address: &str, path: &str) -> String {
+pub(crate) fn ask_metrics(address: &str, path: &str) -> String {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();

@@ -1,0 +1,91 @@
+//! What witnesses have seen of a log.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use chartgate_audit::checkpoint::SignedCheckpoint;
+use chartgate_audit::note::{NoteError, VerifierKey};
+use chartgate_audit::reader::Reader;
+use chartgate_audit::storage::Objects;
+use chartgate_audit::witness::COSIGNED;
+use chartgate_audit::witness::policy::{Policy, Seen};
+use chartgate_values::Timestamp;
+
+use super::print;
+use crate::journal_fs::{ObjectFolder, SegmentFolder};
+
+/// The checkpoint that witnesses cosigned last; none if none ever did.
+pub(super) fn cosigned(objects: &dyn Objects, key: &VerifierKey) -> anyhow::Result<Option<SignedCheckpoint>> {
+    match objects.read(COSIGNED) {
+        Ok(note) => Ok(Some(SignedCheckpoint::open(&note, key).context(COSIGNED)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).context(COSIGNED),
+    }
+}
+
+/// What a policy is asked about.
+pub(super) struct Question {
+    shown: String,
+    policy: Policy,
+    checkpoint: SignedCheckpoint,
+    reader: Reader,
+}
+
+/// Reads a policy, and of the log what it is to judge: before the log is verified, which may grow meanwhile.
+pub(super) fn question(dir: &Path, key: &VerifierKey, policy: &Path) -> anyhow::Result<Question> {
+    let shown = policy.display().to_string();
+    let bytes = std::fs::read(policy).with_context(|| shown.clone())?;
+    let policy = Policy::parse(&bytes).with_context(|| shown.clone())?;
+    if !policy.logs().is_empty() && !policy.logs().contains(key) {
+        bail!("{shown} is not about this log, whose key is {key}");
+    }
+    let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::of_copy(dir));
+    let reader = Reader::new(Arc::clone(&objects), Arc::new(SegmentFolder::of_copy(dir)), key.clone(), None);
+    let checkpoint = match cosigned(&*objects, key)? {
+        Some(cosigned) => cosigned,
+        None => reader.checkpoint()?,
+    };
+    Ok(Question { shown, policy, checkpoint, reader })
+}
+
+/// Whether a log of `size` records, all of which hold, extends a checkpoint that the quorum has cosigned.
+pub(super) fn check(question: &Question, size: u64) -> anyhow::Result<ExitCode> {
+    let Question { shown, policy, checkpoint, reader } = question;
+    let refused = |why: &str| {
+        eprintln!("chartgate: {why}");
+        Ok(ExitCode::FAILURE)
+    };
+    let known = checkpoint.checkpoint();
+    if known.size > size {
+        return refused(&format!(
+            "the log has {size} entries, fewer than the {} that were cosigned",
+            known.size
+        ));
+    }
+    if reader.root_at(known.size)? != known.root {
+        return refused(&format!("the first {} entries are not those that were cosigned", known.size));
+    }
+    let verdict = policy.judge(checkpoint);
+    let witnesses: Vec<String> = verdict.witnesses.iter().map(told).collect();
+    let of = format!("{} of {size} records: {}", known.size, witnesses.join(", "));
+    if verdict.met {
+        print::line(&format!("witnessed: the quorum of {shown} has cosigned {of}"));
+        Ok(ExitCode::SUCCESS)
+    } else {
+        refused(&format!("the quorum of {shown} has not cosigned {of}"))
+    }
+}
+
+fn told(seen: &Seen) -> String {
+    match seen.at {
+        Ok(at) => {
+            let at = Timestamp::from_unix(i64::try_from(at).unwrap_or(i64::MAX));
+            format!("{} at {at}", seen.name)
+        }
+        Err(NoteError::BadSignature) => format!("{} with a signature that does not verify", seen.name),
+        Err(_) => format!("{} not", seen.name),
+    }
+}

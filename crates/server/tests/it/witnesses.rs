@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::fakes::secured::certificates;
 use crate::gateway::{Gateway, PROGRAM, Scratch, chartgate};
+use crate::outside_clients::{has, succeed};
 use crate::outward_syslog::{ask_metrics, between, until};
 use crate::routes::{SCOPE, free_ports, serve_in};
 
@@ -358,4 +359,58 @@ async fn a_log_that_was_put_back_is_noticed_by_its_witnesses_and_so_is_one_that_
         !verified.success && verified.err.contains("not those of the checkpoint that is known"),
         "{verified:?}"
     );
+}
+
+/// A witness that we did not write (PyPI `aics-witness`) cosigns our log, and a verifier that we did not write (`aics-tlog`)
+/// says that it did, and that a witness of ours did.
+#[tokio::test]
+async fn a_witness_and_a_verifier_that_others_wrote_agree_with_ours() {
+    if !has("aics-witness", &["--version"]) || !has("aics-tlog", &["--version"]) {
+        println!("skipped: needs aics-witness and aics-tlog of PyPI (Python 3.12) on the path");
+        return;
+    }
+    let scratch = Scratch::new("witness-of-others");
+    let [port, own_port] = free_ports();
+    let config = scratch.path().join("witness.json");
+    let aics = |words: &[&str]| {
+        let mut command = Command::new("aics-witness");
+        command.args(words).arg("--config").arg(&config);
+        command
+    };
+    let listen = format!("127.0.0.1:{port}");
+    let made = aics(&["init", "--name", "aics.witness.test", "--listen", &listen]).output().unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let key = made.split_whitespace().find(|word| word.starts_with("aics.witness.test+")).unwrap().to_owned();
+    let mut own = Witness::init(&scratch, "own", own_port, false);
+    let theirs = format!("[[audit.witness]]\nname = \"aics\"\nkey = \"{key}\"\nurl = \"http://{listen}\"\n");
+    let gateway = serve_in(scratch, "", &(theirs + &own.table()), SCOPE);
+    let audit = gateway.folder().join("data/audit");
+    let log = std::fs::read_to_string(audit.join("log.vkey")).unwrap().trim().to_owned();
+    let origin = log.split('+').next().unwrap();
+    succeed(&mut aics(&["add-log", "--origin", origin, "--vkey", &log]));
+    let served = aics(&["serve"]).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    own.start(&audit.join("log.vkey"));
+    let stand_in = Witness {
+        name: "aics",
+        key: key.clone(),
+        folder: gateway.folder().join("aics"),
+        port,
+        tls: false,
+        process: Some(served),
+    };
+    let cosigned = audit.join("checkpoint.cosigned");
+    for least in [1, 4] {
+        until("both cosigned", || {
+            let note = std::fs::read_to_string(&cosigned).unwrap_or_default();
+            size(&note) >= least && note.contains("aics.witness.test ") && note.contains("own.witness.test ")
+        })
+        .await;
+        let mut verify = Command::new("aics-tlog");
+        verify.args(["verify-checkpoint", "--log-key", &log, "--quorum", "2", "--max-age", "60", "--note"]);
+        succeed(verify.arg(&cosigned).args(["--witness-key", &key, "--witness-key", &own.key]));
+        for _ in 0..5 {
+            gateway.audit(&["--limit", "1"]);
+        }
+    }
+    drop(stand_in);
 }

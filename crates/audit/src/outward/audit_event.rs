@@ -13,26 +13,59 @@ use crate::record::{Outcome, Record};
 const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 const PROFILES: &str = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.";
 
-/// A batch that creates the AuditEvents of these entries, and how many they are.
-#[must_use]
-pub fn batch(entries: &[Shown], source: &Source) -> (Value, usize) {
-    let events: Vec<Value> = entries.iter().flat_map(|entry| audit_events(entry, source)).collect();
-    let count = events.len();
-    let entries: Vec<Value> = events
-        .into_iter()
-        .map(|event| json!({ "resource": event, "request": { "method": "POST", "url": "AuditEvent" } }))
-        .collect();
-    (json!({ "resourceType": "Bundle", "type": "batch", "entry": entries }), count)
+/// Where an AuditEvent stands: the index of its record, and how many of that record's are before it.
+pub type Place = (u64, usize);
+
+/// The most AuditEvents that a server gets at once.
+pub const MOST: usize = 200;
+/// A batch that is longer gets no more.
+const LONG: usize = 2 << 20;
+
+/// A batch that creates AuditEvents, as it is sent.
+#[derive(Debug)]
+pub struct Batch {
+    /// The Bundle.
+    pub body: Vec<u8>,
+    /// Where each of its AuditEvents stands. Never empty.
+    pub places: Vec<Place>,
 }
 
-/// The AuditEvents of an entry: one, or as BALP wants it one for each patient.
+/// The next AuditEvents of these entries from `from` on, at most `most` and not much more than can be held: a record can touch so
+/// many patients that all of its AuditEvents cannot. None if there are no more.
 #[must_use]
-pub fn audit_events(shown: &Shown, source: &Source) -> Vec<Value> {
-    let patients = &shown.entry().record.patients;
-    if patients.is_empty() {
-        return vec![audit_event(shown, source, None)];
+pub fn batch(entries: &[Shown], source: &Source, from: Place, most: usize) -> Option<Batch> {
+    let (first, before) = from;
+    let mut places = Vec::new();
+    let mut body = br#"{"resourceType":"Bundle","type":"batch","entry":["#.to_vec();
+    'full: for shown in entries.iter().filter(|shown| shown.entry().index >= first) {
+        let index = shown.entry().index;
+        let skipped = if index == first { before } else { 0 };
+        for (number, event) in audit_events(shown, source, skipped).enumerate() {
+            if places.len() >= most || body.len() > LONG {
+                break 'full;
+            }
+            let entry = json!({ "resource": event, "request": { "method": "POST", "url": "AuditEvent" } });
+            if !places.is_empty() {
+                body.push(b',');
+            }
+            body.extend_from_slice(entry.to_string().as_bytes());
+            places.push((index, skipped.saturating_add(number)));
+        }
     }
-    patients.iter().map(|patient| audit_event(shown, source, Some(patient.expose()))).collect()
+    body.extend_from_slice(b"]}");
+    (!places.is_empty()).then_some(Batch { body, places })
+}
+
+/// The AuditEvents of an entry but for the first few: one in all, or as BALP wants it one for each patient.
+pub fn audit_events<'a>(
+    shown: &'a Shown,
+    source: &'a Source,
+    skipped: usize,
+) -> impl Iterator<Item = Value> + 'a {
+    let patients = &shown.entry().record.patients;
+    let about = patients.iter().map(|patient| Some(patient.expose().as_str()));
+    let about = about.chain(patients.is_empty().then_some(None));
+    about.skip(skipped).map(|patient| audit_event(shown, source, patient))
 }
 
 fn audit_event(shown: &Shown, source: &Source, patient: Option<&str>) -> Value {
@@ -241,8 +274,15 @@ fn coding(system: &str, code: &str, display: &str) -> Value {
 pub enum NotTaken {
     /// It is no answer to a batch of so many.
     NoAnswer,
-    /// One was not taken: the first such, with this status.
-    Status(u16),
+    /// Some were not taken.
+    Some {
+        /// What is said of the first of them.
+        status: u16,
+        /// How many before it were taken.
+        leading: usize,
+        /// How many in all were taken.
+        taken: usize,
+    },
 }
 
 /// Whether all of a batch of so many was taken. FHIR R4 section 3.1.0.11.2: an answer has an entry for each, in the same order.
@@ -257,16 +297,20 @@ pub fn all_taken(answer: &[u8], count: usize) -> Result<(), NotTaken> {
     if entries.len() != count {
         return Err(NotTaken::NoAnswer);
     }
-    for entry in entries {
-        let status =
-            entry.get("response").and_then(|response| response.get("status")).and_then(Value::as_str);
-        let digits = status
-            .and_then(|status| status.get(..3))
-            .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
-        let status: u16 = digits.and_then(|digits| digits.parse().ok()).ok_or(NotTaken::NoAnswer)?;
-        if !(200..300).contains(&status) {
-            return Err(NotTaken::Status(status));
+    let statuses = entries.iter().map(|entry| {
+        let status = entry.get("response").and_then(|response| response.get("status"));
+        let digits = status.and_then(Value::as_str).and_then(|status| status.get(..3));
+        let digits = digits.filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        digits.and_then(|digits| digits.parse().ok()).ok_or(NotTaken::NoAnswer)
+    });
+    let statuses: Vec<u16> = statuses.collect::<Result<_, _>>()?;
+    let is_taken = |status: &u16| (200..300).contains(status);
+    let leading = statuses.iter().take_while(|status| is_taken(status)).count();
+    match statuses.get(leading) {
+        None => Ok(()),
+        Some(status) => {
+            let taken = statuses.iter().filter(|status| is_taken(status)).count();
+            Err(NotTaken::Some { status: *status, leading, taken })
         }
     }
-    Ok(())
 }

@@ -48,7 +48,8 @@ fn all_formats(shown: &Shown) -> String {
     let mut all = shown.entry().to_exposed_json();
     all.push_str(&ocsf::event(shown, &source()).to_string());
     all.push_str(&otlp::request(std::slice::from_ref(shown), &source()).to_string());
-    all.push_str(&audit_event::batch(std::slice::from_ref(shown), &source()).0.to_string());
+    let batch = audit_event::batch(std::slice::from_ref(shown), &source(), (0, 0), 200).unwrap();
+    all.push_str(&String::from_utf8(batch.body).unwrap());
     for format in [Format::Rfc5424, Format::Cef, Format::Dicom] {
         for frame in syslog(format).frames(shown) {
             all.push_str(&String::from_utf8(frame).unwrap());
@@ -211,6 +212,12 @@ proptest! {
         entry.record.detail.insert(hostile.clone(), Phi::new(hostile.clone()));
         let shown = view(Patients::Ids).show(entry);
         let wanted = text::printable(&hostile);
+        let mut plain = read("a");
+        plain.record.actor.sub = Some("dana".to_owned());
+        plain.record.action = Some("read".to_owned());
+        plain.record.decision.reason = Some("none".to_owned());
+        let plain = syslog(Format::Cef).frames(&view(Patients::Ids).show(plain)).concat();
+        let harmless = extension(&fields_raw(unframe(&plain)[0].split_once(" - CEF:0|").unwrap().1)[6]);
         for format in [Format::Rfc5424, Format::Cef, Format::Dicom] {
             let frames = syslog(format).frames(&shown);
             let messages = unframe(&frames.concat());
@@ -226,8 +233,12 @@ proptest! {
                     let fields = unescaped(cef, '|');
                     prop_assert_eq!(fields.len(), 7);
                     prop_assert_eq!(&fields[4], &wanted);
-                    let extension = &fields_raw(cef)[6];
-                    prop_assert_eq!(unescaped(extension, '=').len(), keys(extension).saturating_add(1));
+                    let extension = extension(&fields_raw(cef)[6]);
+                    let names = |of: &[(String, String)]| of.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+                    prop_assert_eq!(names(&extension), names(&harmless));
+                    let value = |name: &str| extension.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+                    prop_assert_eq!(value("suser"), Some(wanted.clone()));
+                    prop_assert_eq!(value("reason"), Some(wanted.clone()));
                 }
                 Format::Dicom => {
                     let xml = messages[0].split_once('\u{feff}').unwrap().1;
@@ -273,17 +284,28 @@ fn fields_raw(text: &str) -> Vec<String> {
     parts
 }
 
-/// How many of our keys stand in an extension.
-fn keys(extension: &str) -> usize {
-    let bytes: Vec<char> = extension.chars().collect();
-    (0..bytes.len())
-        .filter(|at| {
-            bytes[*at] == '=' && {
-                let behind = bytes[..*at].iter().rev().take_while(|c| **c == '\\').count();
-                behind % 2 == 0
+/// The keys and values of a CEF extension, unescaped: a `=` behind no backslash ends a key, which begins behind a space.
+fn extension(text: &str) -> Vec<(String, String)> {
+    let (mut pairs, mut part): (Vec<(String, String)>, _) = (Vec::new(), String::new());
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' => part.extend(characters.next()),
+            '=' => {
+                let read = std::mem::take(&mut part);
+                let (value, key) = read.rsplit_once(' ').unwrap_or(("", &read));
+                if let Some(last) = pairs.last_mut() {
+                    last.1 = value.to_owned();
+                }
+                pairs.push((key.to_owned(), String::new()));
             }
-        })
-        .count()
+            c => part.push(c),
+        }
+    }
+    if let Some(last) = pairs.last_mut() {
+        last.1 = part;
+    }
+    pairs
 }
 
 /// The first attribute of a name, unescaped.
@@ -303,7 +325,9 @@ fn a_batch_is_taken_if_each_of_its_entries_is() {
     };
     let taken = |statuses: &[&str], count| audit_event::all_taken(answer(statuses).as_bytes(), count);
     assert_eq!(taken(&["201 Created", "200"], 2), Ok(()));
-    assert_eq!(taken(&["201", "422 Unprocessable"], 2), Err(audit_event::NotTaken::Status(422)));
+    let some = |status, leading, taken| Err(audit_event::NotTaken::Some { status, leading, taken });
+    assert_eq!(taken(&["201", "422 Unprocessable"], 2), some(422, 1, 1));
+    assert_eq!(taken(&["503", "201", "422", "200"], 4), some(503, 0, 2));
     assert_eq!(taken(&["201"], 2), Err(audit_event::NotTaken::NoAnswer), "one is missing");
     assert_eq!(taken(&["201", "yes"], 2), Err(audit_event::NotTaken::NoAnswer));
     for none in ["", "{}", "[]", "<html>", "{\"resourceType\":\"OperationOutcome\"}"] {
@@ -313,6 +337,39 @@ fn a_batch_is_taken_if_each_of_its_entries_is() {
             "{none}"
         );
     }
+}
+
+#[test]
+fn audit_events_of_a_record_about_very_many_patients_come_in_bounded_batches() {
+    let mut many = read("a");
+    many.record.patients = (0..1001).map(|number| Phi::new(format!("p{number}"))).collect();
+    let first = many.index;
+    let mut after = read("b");
+    (after.index, after.record.patients) = (first + 1, Vec::new());
+    let shown = [many, after].map(|entry| view(Patients::Ids).show(entry));
+    let (mut from, mut places, mut sizes) = ((0, 0), Vec::new(), Vec::new());
+    while let Some(batch) = audit_event::batch(&shown, &source(), from, audit_event::MOST) {
+        let bundle: serde_json::Value = serde_json::from_slice(&batch.body).unwrap();
+        let entries = bundle["entry"].as_array().unwrap();
+        assert_eq!((bundle["type"].as_str(), entries.len()), (Some("batch"), batch.places.len()));
+        for (entry, (index, number)) in entries.iter().zip(&batch.places) {
+            let patient = format!("\"Patient/p{number}\"");
+            assert_eq!(entry.to_string().contains(&patient), *index == first, "{entry}");
+        }
+        sizes.push(batch.places.len());
+        let (index, number) = *batch.places.last().unwrap();
+        from = (index, number + 1);
+        places.extend(batch.places);
+    }
+    assert_eq!(sizes, [200, 200, 200, 200, 200, 2]);
+    let wanted: Vec<_> = (0..1001).map(|number| (first, number)).chain([(first + 1, 0)]).collect();
+    assert_eq!(places, wanted);
+    // Long ones are fewer at once.
+    let mut long = read("a");
+    long.record.resource = Some(Phi::new("x".repeat(1 << 20)));
+    let long = view(Patients::Ids).show(long);
+    let batch = audit_event::batch(std::slice::from_ref(&long), &source(), (0, 0), 200).unwrap();
+    assert!(batch.body.len() < 8 << 20, "{}", batch.body.len());
 }
 
 #[test]
@@ -333,7 +390,10 @@ fn a_collector_that_rejects_some_says_how_many() {
 #[test]
 fn an_audit_event_names_a_pattern_only_where_it_follows_it() {
     let profile = |entry: Entry, patients| {
-        let events = audit_event::audit_events(&view(patients).show(entry), &source());
+        let events = {
+            let shown = view(patients).show(entry);
+            audit_event::audit_events(&shown, &source(), 0).collect::<Vec<_>>()
+        };
         let profile = events[0]["meta"]["profile"][0].as_str().unwrap_or_default().to_owned();
         (events.len(), profile.rsplit('.').next().unwrap_or_default().to_owned())
     };
@@ -348,6 +408,7 @@ fn an_audit_event_names_a_pattern_only_where_it_follows_it() {
     denied.record.outcome = Outcome::Deny;
     assert_eq!(profile(denied, Patients::Ids), (2, String::new()));
     // What is a pseudonym refers to nothing.
-    let events = audit_event::audit_events(&view(Patients::Pseudonyms).show(read()), &source());
+    let shown = view(Patients::Pseudonyms).show(read());
+    let events: Vec<_> = audit_event::audit_events(&shown, &source(), 0).collect();
     assert!(!events[0].to_string().contains("\"reference\":\"Patient"), "{}", events[0]);
 }

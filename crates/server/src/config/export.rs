@@ -161,6 +161,16 @@ impl Receiver {
 }
 
 impl Export {
+    /// All that it does not print.
+    pub(super) fn secrets(&self) -> Vec<&Secret<String>> {
+        match &self.receiver {
+            Receiver::Syslog(_) => Vec::new(),
+            Receiver::Ocsf(to) => to.http.auth.secret().into_iter().chain(&to.signing_secret).collect(),
+            Receiver::Fhir(to) | Receiver::Otlp(to) => to.auth.secret().into_iter().collect(),
+            Receiver::S3(to) => vec![&to.secret_access_key],
+        }
+    }
+
     pub(super) fn read(reading: &mut Reading<'_>, mut section: Section) -> Option<Self> {
         let line = section.line();
         let name = section.required_text(reading, "name").filter(|name| {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Audit, Config, Tokens};
+use super::{Audit, Config, Export, Tokens};
 
 /// A new configuration, as far as it can be had without a restart.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Config {
             ("audit.durability", self.audit.durability != new.audit.durability),
             ("audit.witness", format!("{:?}", self.audit.witnesses) != format!("{:?}", new.audit.witnesses)),
             ("audit.witness_quorum", self.audit.witness_quorum != new.audit.witness_quorum),
-            ("audit.export", format!("{:?}", self.audit.exports) != format!("{:?}", new.audit.exports)),
+            ("audit.export", !are_same(&self.audit.exports, &new.audit.exports)),
             ("approvals", self.approvals != new.approvals),
             ("emergency", self.emergency != new.emergency),
             ("policy.dir", self.policy_dir != new.policy_dir),
@@ -83,4 +83,12 @@ impl Config {
         let needs_restart = differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect();
         Ok(Succession { config, needs_restart })
     }
+}
+
+/// Whether exports are the same, their secrets too, which are never printed.
+fn are_same(old: &[Export], new: &[Export]) -> bool {
+    let secrets = |exports: &[Export]| -> Vec<String> {
+        exports.iter().flat_map(Export::secrets).map(|secret| secret.expose().clone()).collect()
+    };
+    format!("{old:?}") == format!("{new:?}") && secrets(old) == secrets(new)
 }

@@ -192,3 +192,25 @@ fn what_is_not_toml_is_named_by_its_line() {
     let errors = read("issuer = \"https://a\"\n[tls\n", &[]).unwrap_err().join("\n");
     assert!(errors.contains("line 2: not TOML"), "{errors}");
 }
+
+#[test]
+fn a_rotated_secret_of_an_export_needs_a_restart() {
+    let with = |kind: &str, keys: &str| {
+        let export = format!(
+            "{GOOD}\n[[audit.export]]\nname = \"x\"\nkind = \"{kind}\"\nurl = \"https://x.example/b\"\n{keys}"
+        );
+        read(&export, &[]).unwrap()
+    };
+    let s3 = "region = \"r\"\naccess_key_id = \"AK\"\nsecret_access_key = ";
+    for (kind, keys) in [
+        ("ocsf", "signing_secret = \"the first secret of the two NUMBER\""),
+        ("ocsf", "auth = { bearer = \"the-first-token-NUMBER\" }"),
+        ("fhir", "auth = { basic = { username = \"u\", password = \"password-NUMBER\" } }"),
+        ("s3", &format!("{s3}\"secret-NUMBER\"")),
+    ] {
+        let number = |number: &str| with(kind, &keys.replace("NUMBER", number));
+        let needs = |old: Config, new: Config| old.succeeded_by(new).unwrap().needs_restart;
+        assert_eq!(needs(number("1"), number("1")), [""; 0], "{kind}");
+        assert_eq!(needs(number("1"), number("2")), ["audit.export"], "{kind}");
+    }
+}

@@ -27,6 +27,18 @@ pub(crate) enum UpstreamAuth {
     ClientCertificate(Tls),
 }
 
+impl UpstreamAuth {
+    /// What of it is not printed.
+    pub(super) const fn secret(&self) -> Option<&Secret<String>> {
+        match self {
+            Self::Bearer(secret)
+            | Self::Basic { password: secret, .. }
+            | Self::ClientCredentials(ClientCredentials { client_secret: secret, .. }) => Some(secret),
+            Self::None | Self::ClientCertificate(_) => None,
+        }
+    }
+}
+
 /// How a token is fetched. RFC 6749 section 4.4.
 #[derive(Debug)]
 pub(crate) struct ClientCredentials {

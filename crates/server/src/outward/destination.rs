@@ -93,7 +93,7 @@ impl Destination {
     ///
     /// # Errors
     /// [`Failure`]: then it may have had some.
-    pub(crate) async fn deliver(&mut self, entries: &[Shown], stretch: &Stretch) -> Result<(), Failure> {
+    pub(crate) async fn deliver(&mut self, entries: &Arc<[Shown]>, stretch: &Stretch) -> Result<(), Failure> {
         match self {
             Self::Syslog(syslog) => syslog.deliver(entries).await,
             Self::Ocsf(ocsf) => ocsf.deliver(entries).await,
@@ -117,7 +117,7 @@ impl Destination {
         match self {
             Self::Syslog(_) => 1024,
             Self::Ocsf(_) | Self::Otlp(_) => 256,
-            // Each patient is an AuditEvent.
+            // Each patient is an AuditEvent: their number is bounded where they are made.
             Self::Fhir(_) => 64,
             Self::S3(s3) => s3.at_once(),
         }

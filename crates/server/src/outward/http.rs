@@ -8,7 +8,7 @@ use http_body_util::Full;
 
 use super::Failure;
 use crate::config::{self, HttpReceiver, UpstreamAuth};
-use crate::net::body;
+use crate::net::body::{self, BodyError};
 use crate::net::client::{CallError, HttpClient};
 use crate::net::credential::{self, Credential};
 
@@ -27,7 +27,8 @@ pub(super) struct HttpSender {
 /// What it answered.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    pub(super) body: Bytes,
+    /// None that could be read, perhaps; the status counts all the same.
+    pub(super) body: Result<Bytes, Failure>,
 }
 
 impl HttpSender {
@@ -77,7 +78,11 @@ impl HttpSender {
             self.credential.was_refused(credential.as_ref());
         }
         let body = body::take(answer.into_body(), LONGEST_ANSWER, ANSWER_TIME);
-        let body = body.await.map_err(|_| Failure::away("broke-off"))?;
+        let body = body.await.map_err(|error| match error {
+            // Less of ours may get less of an answer.
+            BodyError::TooLong(_) => Failure::refused("answer-too-long"),
+            _ => Failure::away("broke-off"),
+        });
         Ok(Answer { status, body })
     }
 }

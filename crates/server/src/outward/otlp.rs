@@ -22,7 +22,7 @@ impl OtlpSender {
         let body = otlp::request(entries, &self.source).to_string().into_bytes();
         let answer = self.http.post("application/json", HeaderMap::new(), body).await?;
         answer.taken()?;
-        match otlp::rejected(&answer.body) {
+        match otlp::rejected(&answer.body?) {
             0 => Ok(()),
             _ => Err(Failure::refused("partly-rejected")),
         }

@@ -87,6 +87,8 @@ struct Batch {
     end: u64,
     /// When the first record was made, whether it is for this receiver or not.
     oldest: Option<Timestamp>,
+    /// When the last one was.
+    newest: Option<Timestamp>,
 }
 
 impl Runner {
@@ -119,10 +121,7 @@ impl Runner {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        // An orderly end: what was taken a moment ago is not sent again.
-        if let Some((_, cursor)) = self.progress.unsettled.pop_back() {
-            let _ = self.keep(cursor).await;
-        }
+        // What has not rested long enough is sent again after an orderly end too: the receiver may not have stored it.
     }
 
     async fn step(&mut self) -> Result<Step, Failure> {
@@ -145,6 +144,7 @@ impl Runner {
         };
         let left = checkpoint.size().saturating_sub(position);
         if left == 0 {
+            self.export.state().is_up(None);
             return Ok(Step::CaughtUp);
         }
         let at_once = self.progress.at_once.unwrap_or(self.destination.at_once());
@@ -157,7 +157,7 @@ impl Runner {
             });
             let first = first.await.map_err(|_| Failure::away("log-unreadable"))?;
             let oldest = first.ok().flatten().map(|first| first.record.time);
-            self.export.state().oldest = oldest;
+            self.export.state().found(oldest);
             if oldest.is_some_and(|oldest| now.since(oldest) < gathers_for) {
                 return Ok(Step::CaughtUp);
             }
@@ -170,12 +170,13 @@ impl Runner {
             tracing::error!(%error, export = self.export.name, "what is to go out cannot be read");
             Failure::away("log-unreadable")
         })?;
-        self.export.state().oldest = batch.oldest;
-        if !batch.shown.is_empty() {
+        self.export.state().found(batch.oldest);
+        let shown: Arc<[Shown]> = batch.shown.into();
+        if !shown.is_empty() {
             self.progress.given = batch.end.saturating_sub(position);
             let note = checkpoint.note().to_owned();
             let stretch = Stretch { first: position, next: batch.end, checkpoint: note };
-            self.destination.deliver(&batch.shown, &stretch).await?;
+            self.destination.deliver(&shown, &stretch).await?;
         }
         let cursor = ExportCursor {
             name: self.export.name.clone(),
@@ -184,7 +185,8 @@ impl Runner {
             size: checkpoint.size(),
             root: checkpoint.checkpoint().root.to_hex(),
         };
-        self.succeeded(cursor, batch.shown.len());
+        let newest = batch.newest.filter(|_| batch.end < checkpoint.size());
+        self.succeeded(cursor, shown.len(), newest);
         Ok(if batch.end < checkpoint.size() { Step::More } else { Step::CaughtUp })
     }
 
@@ -248,11 +250,13 @@ impl Runner {
         Failure::away(code)
     }
 
-    fn succeeded(&mut self, cursor: ExportCursor, count: usize) {
+    /// `newest` is when the last record before those that are left was made, if any are left.
+    fn succeeded(&mut self, cursor: ExportCursor, count: usize, newest: Option<Timestamp>) {
         let mut state = self.export.state();
         state.position = state.position.max(cursor.next);
         state.delivered = state.delivered.saturating_add(u64::try_from(count).unwrap_or_default());
         state.failure = None;
+        state.is_up(newest);
         drop(state);
         self.progress.unsettled.push_back((Instant::now(), cursor));
         self.progress.failures = 0;
@@ -263,8 +267,10 @@ impl Runner {
 
     /// What it may have lost is given to it again, after a pause.
     fn failed(&mut self, failure: &Failure) -> Duration {
+        let now = self.around.clock.now();
         let mut state = self.export.state();
         state.failures = state.failures.saturating_add(1);
+        state.failing_since = state.failing_since.or(Some(now));
         let is_new = state.failure.as_ref() != Some(&failure.code);
         state.failure = Some(failure.code.clone());
         match failure.kind {
@@ -389,7 +395,7 @@ fn read(
     events: &[Event],
     range: std::ops::Range<u64>,
 ) -> Result<Batch, ReadError> {
-    let mut batch = Batch { shown: Vec::new(), end: range.start, oldest: None };
+    let mut batch = Batch { shown: Vec::new(), end: range.start, oldest: None, newest: None };
     let (last, mut weight) = (range.end, 0_usize);
     for entry in reader.pick(range, &Filter::default()) {
         let entry = match entry {
@@ -399,6 +405,7 @@ fn read(
             Err(error) => return Err(error),
         };
         batch.oldest = batch.oldest.or(Some(entry.record.time));
+        batch.newest = Some(entry.record.time);
         batch.end = entry.index.saturating_add(1);
         if events.is_empty() || events.contains(&entry.record.event) {
             let shown = view.show(entry);

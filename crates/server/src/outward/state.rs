@@ -11,8 +11,10 @@ pub(super) struct State {
     pub(super) position: u64,
     /// How many records are under the checkpoint last seen.
     pub(super) size: u64,
-    /// When the record at `position` was made.
+    /// When the record at `position` was made, or the one before it.
     pub(super) oldest: Option<Timestamp>,
+    /// When the first failure since the last success was: the age of what cannot even be read.
+    pub(super) failing_since: Option<Timestamp>,
     pub(super) delivered: u64,
     pub(super) failures: u64,
     /// What went wrong since the last success: a stable code.
@@ -50,11 +52,19 @@ impl State {
         self.size.saturating_sub(self.position)
     }
 
+    /// The record at `position` was made then, if it could be read.
+    pub(super) fn found(&mut self, oldest: Option<Timestamp>) {
+        self.oldest = oldest.or(self.oldest);
+    }
+
+    /// It got on, and has had all that was made before then; everything, if none is left.
+    pub(super) fn is_up(&mut self, oldest: Option<Timestamp>) {
+        (self.oldest, self.failing_since) = (oldest, None);
+    }
+
     /// How old the oldest of them is.
     pub(super) fn age(&self, now: Timestamp) -> Duration {
-        match self.oldest {
-            Some(oldest) if self.lag() > 0 => now.since(oldest),
-            Some(_) | None => Duration::ZERO,
-        }
+        let oldest = self.oldest.filter(|_| self.lag() > 0).or(self.failing_since);
+        oldest.map(|oldest| now.since(oldest)).unwrap_or_default()
     }
 }

@@ -2,17 +2,19 @@
 //!
 //! The protocol acknowledges nothing. What shows that a receiver has read all is the end of its side of the connection after
 //! ours has ended: so each batch has a connection, whose handshake the session of the one before makes short. A receiver that
-//! dies with something unread resets the connection instead. What it has read and not stored is given to it again, for the
-//! cursor rests some seconds behind.
+//! dies with something unread resets the connection instead, and one that had closed before our bytes came does so when they
+//! come, a round trip later: so the connection has to stay without an error for some round trips after its end. What it has read
+//! and not stored is given to it again, for the cursor rests some seconds behind.
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use chartgate_audit::outward::syslog::Syslog;
 use chartgate_audit::outward::{Shown, Source};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -27,6 +29,9 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 const WRITE_TIME: Duration = Duration::from_secs(60);
 /// How long it may take to read what is on the way and to end its side.
 const CLOSE_TIME: Duration = Duration::from_secs(30);
+/// How long a connection has to stay without an error after its end.
+const SHORTEST_REST: Duration = Duration::from_millis(20);
+const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// A syslog receiver.
 pub(crate) struct SyslogSender {
@@ -57,24 +62,53 @@ impl SyslogSender {
 
     pub(super) async fn deliver(&mut self, entries: &[Shown]) -> Result<(), Failure> {
         let bytes: Vec<u8> = entries.iter().flat_map(|entry| self.messages.frames(entry)).flatten().collect();
-        let mut stream =
+        let (mut stream, trip) =
             timed(CONNECT_TIME, self.connect()).await.map_err(|error| failed("connect", &error))?;
         let written = async {
             stream.write_all(&bytes).await?;
+            stream.flush().await?;
+            // It ended before we did: not for having read all.
+            not_ended(&mut stream).await?;
             // `close_notify`, and the end of our side.
             stream.shutdown().await
         };
         timed(WRITE_TIME, written).await.map_err(|error| failed("write", &error))?;
-        timed(CLOSE_TIME, until_closed(&mut stream, self.closing))
-            .await
-            .map_err(|error| failed("close", &error))
+        let closed = async {
+            until_closed(&mut stream, self.closing).await?;
+            // The reset by a receiver that had closed before our bytes came is still on its way.
+            tokio::time::sleep(trip.saturating_mul(2).clamp(SHORTEST_REST, LONGEST_REST)).await;
+            stream.get_ref().0.take_error()?.map_or(Ok(()), Err)
+        };
+        timed(CLOSE_TIME, closed).await.map_err(|error| failed("close", &error))
     }
 
-    async fn connect(&self) -> io::Result<TlsStream<TcpStream>> {
+    /// A connection, and how long a round trip takes, at the most.
+    async fn connect(&self) -> io::Result<(TlsStream<TcpStream>, Duration)> {
+        let begun = Instant::now();
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let trip = begun.elapsed();
         tcp.set_nodelay(true)?;
-        self.connector.connect(self.name.clone(), tcp).await
+        Ok((self.connector.connect(self.name.clone(), tcp).await?, trip))
     }
+}
+
+/// Fails if the receiver's side has ended already, as far as we know. What it says is not for us.
+async fn not_ended(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
+    let mut unread = [0; 256];
+    std::future::poll_fn(|context| {
+        loop {
+            let mut buffer = ReadBuf::new(&mut unread);
+            match std::pin::Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+                Poll::Pending => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+    })
+    .await
 }
 
 /// Waits for the end of the receiver's side. What it says before, if anything, is not for us: RFC 5425 has no answers.

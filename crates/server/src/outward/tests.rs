@@ -34,3 +34,18 @@ fn metrics_tell_how_many_records_and_how_old_the_oldest_is() {
     assert!(text.contains("chartgate_export_lag_seconds{name=\"siem\"} 0\n"), "{text}");
     assert_eq!(Exports::default().metrics(Timestamp::from_unix(0)), "");
 }
+
+#[test]
+fn what_cannot_be_read_is_as_old_as_the_first_failure() {
+    let at = Timestamp::from_unix;
+    let mut state = State { size: 9, failing_since: Some(at(100)), ..State::default() };
+    assert_eq!(state.age(at(160)), Duration::from_secs(60), "nothing could be read since the start");
+    state.size = 0;
+    assert_eq!(state.age(at(160)), Duration::from_secs(60), "nor how much there is");
+    state = State { size: 9, oldest: Some(at(40)), failing_since: Some(at(100)), ..State::default() };
+    assert_eq!(state.age(at(160)), Duration::from_secs(120));
+    state.is_up(Some(at(150)));
+    assert_eq!(state.age(at(160)), Duration::from_secs(10), "what is left is no older");
+    state.is_up(None);
+    assert_eq!(state.age(at(160)), Duration::ZERO);
+}

@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use chartgate_values::Phi;
 
 use crate::reader::Entry;
-use crate::record::{Event, Record};
+use crate::record::{ActorKind, Event, Record};
 
 pub mod audit_event;
 pub mod cef;
@@ -152,14 +152,17 @@ impl View {
             return Shown(entry);
         }
         let Entry { index, mut record, sealed } = entry;
-        // Where patients look at their own records, their pseudonym would stand beside the name that they sign in with.
-        let fhir_user = record.actor.fhir_user.as_ref().map(|user| user.expose().as_str());
-        let is_patient = fhir_user.is_some_and(is_of_patient);
-        let patients = if is_patient { Patients::LeftOut } else { self.patients };
-        if is_patient {
-            record.source_ip = None;
-            record.actor.fhir_user = record.actor.fhir_user.map(|user| Phi::new(type_of(user.expose())));
-        }
+        // Where patients look at their own records, their pseudonym would stand beside the name that they sign in with. Of a
+        // person who is not known to be a practitioner it is taken to be so.
+        let patients = match may_be_a_patient(&record) {
+            true => {
+                record.source_ip = None;
+                let kind = record.actor.fhir_user.as_ref().map(|user| type_of(user.expose()).to_owned());
+                record.actor.fhir_user = kind.map(Phi::new);
+                Patients::LeftOut
+            }
+            false => self.patients,
+        };
         if !is_of_the_gateway(record.event) {
             record.resource =
                 record.resource.as_ref().map(|resource| Phi::new(self.resource(resource.expose(), patients)));
@@ -218,13 +221,19 @@ fn is_of_the_gateway(event: Event) -> bool {
     OF_THE_GATEWAY.contains(&noun)
 }
 
-fn is_of_patient(fhir_user: &str) -> bool {
-    ["Patient/", "RelatedPerson/"].iter().any(|kind| fhir_user.contains(kind))
+/// Whether a record names somebody who may be the patient that it is about.
+fn may_be_a_patient(record: &Record) -> bool {
+    let is_person = matches!(record.actor.kind, ActorKind::Human | ActorKind::Agent);
+    match &record.actor.fhir_user {
+        Some(user) => !matches!(type_of(user.expose()), "Practitioner" | "PractitionerRole"),
+        // A launch names whom it is for.
+        None => is_person || record.event == Event::LaunchCreated,
+    }
 }
 
-fn type_of(reference: &str) -> String {
-    let kinds = ["Patient", "RelatedPerson"];
-    kinds.into_iter().rev().find(|kind| reference.contains(&format!("{kind}/"))).unwrap_or("").to_owned()
+/// `Patient` of `https://gate.example/fhir/Patient/17`.
+fn type_of(reference: &str) -> &str {
+    reference.rsplit('/').nth(1).unwrap_or_default()
 }
 
 /// Where entries come from, as receivers are told.

@@ -104,9 +104,13 @@ fn elements_by_parameter<'p>(
 }
 
 /// `Account.subject.where(resolve() is Patient)` and `(Observation.value as Reference)` less what stands around the element.
-fn element(base: &str, way: &str) -> Option<String> {
-    let way = way.trim_start_matches('(').split([' ', ')']).next()?;
+fn element(base: &str, whole: &str) -> Option<String> {
+    let way = whole.trim_start_matches('(').split([' ', ')']).next()?;
     let path = way.strip_prefix(base)?.strip_prefix('.')?;
-    let path = path.split(".where(").next()?.split(".as(").next()?;
-    Some(path.split(".ofType(").next()?.to_owned())
+    let path = path.split(".where(").next()?;
+    let plain = path.split(".as(").next()?.split(".ofType(").next()?;
+    // Of a choice the one that refers: its name says so.
+    let is_choice =
+        [".as(Reference", ".ofType(Reference", " as Reference"].iter().any(|one| whole.contains(one));
+    Some(if is_choice { format!("{plain}Reference") } else { plain.to_owned() })
 }

@@ -6,6 +6,7 @@
 //! sent twice stands at the seam. A receiver that is away, or does not take a record, holds up itself alone; that it is
 //! behind is a metric, a line for operators and a record.
 
+mod cursor;
 mod destination;
 mod fhir;
 mod http;
@@ -24,6 +25,7 @@ use chartgate_values::Timestamp;
 use serde_json::{Value, json};
 
 use crate::config;
+pub(crate) use cursor::refusal;
 pub(crate) use destination::{Destination, Failure};
 pub(crate) use run::{Runner, Surroundings};
 use state::{Standing, State};

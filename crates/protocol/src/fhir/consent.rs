@@ -84,9 +84,7 @@ impl Directive {
         };
         let content = match (status, scope) {
             _ if is_altered => Content::NotUnderstood,
-            (Some("draft" | "proposed" | "rejected" | "inactive" | "not-done" | "entered-in-error"), _) => {
-                return None;
-            }
+            (Some(status), _) if is_out_of_force(bases.version, status) => return None,
             (_, Scope::Another) => return None,
             (Some("active"), Scope::Privacy) => match bases.version {
                 FhirVersion::R4 | FhirVersion::R4B => {
@@ -133,6 +131,16 @@ enum Scope {
 }
 
 /// valueset-consent-scope.html.
+/// Whether a status says that the Consent is not in force: by a code of its version.
+fn is_out_of_force(version: FhirVersion, status: &str) -> bool {
+    match (version, status) {
+        (_, "draft" | "inactive" | "entered-in-error")
+        | (FhirVersion::R4 | FhirVersion::R4B, "proposed" | "rejected")
+        | (FhirVersion::R5, "not-done") => true,
+        (FhirVersion::R4 | FhirVersion::R4B | FhirVersion::R5, _) => false,
+    }
+}
+
 fn scope(scope: Option<&Node<'_>>) -> Scope {
     let codings = scope.and_then(|scope| scope.get("coding")?.as_array()).unwrap_or_default();
     let codes = || {

@@ -232,7 +232,7 @@ impl Masking<'_> {
         }
         // An element that is called otherwise in this version would stay.
         let version = self.bases.version;
-        let is_known = |name: &str| self.mask.removed_of(name).all(|path| path.is_in(version));
+        let is_known = |name: &str| self.mask.removed_of(name).all(|path| path.is_understood(version, name));
         if !general::types_of(record.value()).all(is_known) {
             return Err(Unmaskable);
         }

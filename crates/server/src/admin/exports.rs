@@ -5,6 +5,7 @@ use chartgate_audit::record::Event;
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
+use crate::outward::refusal;
 use crate::store::StoreError;
 use crate::store::audit_exports::ExportCursor;
 
@@ -20,6 +21,11 @@ impl Administrator {
         for export in self.exports.iter() {
             // One that never began has had nothing, and is asked for nothing.
             let Some(cursor) = self.cursor(&export.name)? else { continue };
+            if self.refusal(&cursor)?.is_some() {
+                // What it has had of this log nobody knows.
+                unread.push(export.name.clone());
+                continue;
+            }
             let first = self.reading.reader.entry(cursor.next).map_err(|error| {
                 CommandError::Invalid(format!("the record that `{}` gets next: {error}", export.name))
             })?;
@@ -38,9 +44,9 @@ impl Administrator {
         let read = |error| CommandError::Invalid(format!("the log: {error}"));
         let checkpoint = self.reading.reader.checkpoint().map_err(read)?;
         let log = self.reading.reader.key().to_string();
-        let is_ours = cursor.log == log && cursor.next <= checkpoint.size();
-        if to > checkpoint.size() || (is_ours && to <= cursor.next) {
-            let (next, size) = (cursor.next, checkpoint.size());
+        let (next, size) = (cursor.next, checkpoint.size());
+        // One that is not of this log may go on anywhere in it.
+        if to > size || (self.refusal(&cursor)?.is_none() && to <= next) {
             return Err(CommandError::Invalid(format!(
                 "`{name}` gets {next} next, and the log has {size} records: it can go on between the two"
             )));
@@ -64,6 +70,12 @@ impl Administrator {
         replaced.await.map_err(CommandError::Store)?;
         export.skip_to(to);
         Ok(json!({ "name": name, "next": to }))
+    }
+
+    fn refusal(&self, cursor: &ExportCursor) -> Result<Option<&'static str>, CommandError> {
+        let reader = &self.reading.reader;
+        let read = |error| CommandError::Invalid(format!("the log: {error}"));
+        Ok(refusal(cursor, reader, reader.checkpoint().map_err(read)?.size()))
     }
 
     fn cursor(&self, name: &str) -> Result<Option<ExportCursor>, CommandError> {

@@ -12,6 +12,7 @@ use chartgate_values::{Clock, Entropy, Phi, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::cursor::refusal;
 use super::destination::FailureKind;
 use super::{Destination, Export, Failure, Standing};
 use crate::config::Beginning;
@@ -197,7 +198,7 @@ impl Runner {
         let kept = kept.map_err(|_: StoreError| Failure::away("store-unreadable"))?;
         let checkpoint = self.around.reader.checkpoint().map_err(|_| Failure::away("log-unreadable"))?;
         let next = match &kept {
-            Some(cursor) => match self.refusal(cursor, checkpoint.size()) {
+            Some(cursor) => match refusal(cursor, &self.around.reader, checkpoint.size()) {
                 None => cursor.next,
                 Some(code) => return Err(self.refused(code).await),
             },
@@ -219,20 +220,6 @@ impl Runner {
         let mut state = self.export.state();
         (state.position, state.standing) = (next, Standing::Well);
         Ok(next)
-    }
-
-    /// Why a cursor is not of this log; none if it is.
-    fn refusal(&self, cursor: &ExportCursor, size: u64) -> Option<&'static str> {
-        if cursor.log != self.around.log {
-            return Some("cursor-of-another-log");
-        }
-        if cursor.next > size || cursor.size > size {
-            return Some("cursor-beyond-the-log");
-        }
-        // A log that has no tree of that size never had a checkpoint of it either.
-        let root = self.around.reader.root_at(cursor.size);
-        let is_ours = root.is_ok_and(|root| root.to_hex() == cursor.root);
-        (!is_ours).then_some("cursor-of-another-history")
     }
 
     async fn refused(&self, code: &'static str) -> Failure {

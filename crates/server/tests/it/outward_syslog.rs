@@ -276,7 +276,7 @@ async fn an_export_that_does_not_get_on_is_passed_over_by_command_alone_and_a_mo
     // A month whose time is over is not ended unread: the clock cannot be put on, but a key of long ago can be there.
     let keys = gateway.folder().join("data/audit/keys");
     let now = std::fs::read_dir(&keys).unwrap().next().unwrap().unwrap().path();
-    std::fs::copy(now, keys.join("2019-12.json")).unwrap();
+    std::fs::copy(&now, keys.join("2019-12.json")).unwrap();
     let expired = gateway.command(&["audit", "expire", "--output", "json"]);
     assert!(expired.contains("2019-12"), "all records that it misses are younger: {expired}");
 
@@ -298,6 +298,15 @@ async fn an_export_that_does_not_get_on_is_passed_over_by_command_alone_and_a_mo
     let why: Vec<_> = (0..3).map(|at| told[at]["failure"].as_str().unwrap()).collect();
     assert_eq!(why, ["cursor-of-another-history", "cursor-of-another-log", "cursor-beyond-the-log"]);
     assert_eq!(gateway.audit(&["--event", "export.behind", "--reason", "cursor-beyond-the-log"]).len(), 1);
+    // What such a one has had of this log nobody knows: nothing is ended over its head.
+    std::fs::copy(keys.join(now.file_name().unwrap()), keys.join("2019-12.json")).unwrap();
+    let refused = gateway.try_command(&["audit", "expire"]);
+    assert!(!refused.success && refused.err.contains("--unread-by"), "{refused:?}");
+    assert!(keys.join("2019-12.json").exists());
+    assert!(skip(&gateway, "rfc5424", "0").success, "from the start, if that is what is wanted");
     assert!(skip(&gateway, "dicom", "4").success, "an operator can say where it goes on");
+    assert!(!gateway.try_command(&["audit", "expire", "--unread-by", "dicom"]).success, "one is unread yet");
+    let expired = gateway.command(&["audit", "expire", "--unread-by", "cef", "--output", "json"]);
+    assert!(expired.contains("2019-12"), "{expired}");
     until("it goes on", || exports(&gateway)[2]["standing"] != "refused").await;
 }

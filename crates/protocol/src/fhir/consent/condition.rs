@@ -111,7 +111,9 @@ impl Condition {
         };
         let class = |class: &Node<'_>| {
             let names_a_type = text(class, "system").is_some_and(|system| TYPES.contains(&system.as_str()));
-            names_a_type.then(|| text(class, "code").map(Self::Class))?
+            // What is no type of this version may stand for several.
+            let code = names_a_type.then(|| text(class, "code"))??;
+            ResourceType::of(bases.version, &code).is_ok().then_some(Self::Class(code))
         };
         let all = [
             period("period", Self::Now),
@@ -290,17 +292,20 @@ const KINDS: [(&str, &[&str]); 7] = [
     ("PUBHLTH", &["DISASTER", "THREAT"]),
 ];
 
-/// The elements by which records say of when they are.
-const WHEN: [&str; 22] = [
+/// The elements by which records say of when they are. When somebody wrote it down is not when it was.
+const WHEN: [&str; 25] = [
+    "actualPeriod",
     "authoredOn",
-    "created",
     "date",
     "dateTime",
     "effectiveDateTime",
     "effectiveInstant",
     "effectivePeriod",
     "end",
-    "issued",
+    "occurenceDateTime",
+    "occurencePeriod",
+    "occurredDateTime",
+    "occurredPeriod",
     "occurrenceDateTime",
     "occurrencePeriod",
     "onsetDateTime",
@@ -308,12 +313,12 @@ const WHEN: [&str; 22] = [
     "performedDateTime",
     "performedPeriod",
     "period",
-    "recorded",
-    "recordedDate",
     "sent",
     "servicedDate",
     "servicedPeriod",
     "start",
+    "whenHandedOver",
+    "whenPrepared",
 ];
 
 /// Where codes of `class` and `resourceType` are names of types.

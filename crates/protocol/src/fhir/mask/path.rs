@@ -1,6 +1,6 @@
 //! Which element a policy means: `Patient.address`, `Patient.contact.name`, or `*.note` of every type.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,8 +15,8 @@ pub struct ElementPath {
     of: Option<String>,
     /// One at least.
     steps: Vec<String>,
-    /// The versions of FHIR that have it.
-    versions: BTreeSet<FhirVersion>,
+    /// The types that have it, by the version of FHIR.
+    types: BTreeMap<FhirVersion, BTreeSet<&'static str>>,
 }
 
 /// The text names no element that can be removed.
@@ -36,9 +36,11 @@ impl ElementPath {
         self.of.as_deref().is_none_or(|own| own == resource_type)
     }
 
-    /// Whether a version has it.
-    pub(super) fn is_in(&self, version: FhirVersion) -> bool {
-        self.versions.contains(&version)
+    /// Whether it can be removed from records of a type in a version: it has it there, or has it nowhere. What another version's
+    /// has is called otherwise here, and would stay.
+    pub(super) fn is_understood(&self, version: FhirVersion, resource_type: &str) -> bool {
+        let has = |types: &BTreeSet<&str>| types.contains(resource_type);
+        self.types.get(&version).is_some_and(has) || !self.types.values().any(has)
     }
 
     /// The names that lead to it.
@@ -81,9 +83,12 @@ impl FromStr for ElementPath {
         if FhirVersion::ALL.into_iter().any(|version| says_whose(version, of.as_deref(), &steps)) {
             return Err(NoElement::Stays(text.to_owned()));
         }
-        let is_element = |version: &FhirVersion| leads_somewhere(*version, of.as_deref(), &steps);
-        let versions: BTreeSet<_> = FhirVersion::ALL.into_iter().filter(is_element).collect();
-        if versions.is_empty() { Err(unknown()) } else { Ok(Self { of, steps, versions }) }
+        let types = FhirVersion::ALL.map(|version| {
+            let has = |part: &Part| leads_somewhere(version, *part, &steps);
+            (version, types(version, of.as_deref()).filter(has).map(|part| part.name()).collect())
+        });
+        let types: BTreeMap<FhirVersion, BTreeSet<_>> = types.into();
+        if types.values().all(BTreeSet::is_empty) { Err(unknown()) } else { Ok(Self { of, steps, types }) }
     }
 }
 
@@ -92,10 +97,9 @@ fn types(version: FhirVersion, of: Option<&str>) -> impl Iterator<Item = Part> {
     Part::resources(version).filter(move |part| of.is_none_or(|name| part.name() == name))
 }
 
-/// Whether a path is one in a version.
-fn leads_somewhere(version: FhirVersion, of: Option<&str>, steps: &[String]) -> bool {
-    let parts: Vec<Part> = types(version, of).collect();
-    let end = steps.iter().try_fold(parts, |parts, step| {
+/// Whether a path is one of a type in a version.
+fn leads_somewhere(version: FhirVersion, of: Part, steps: &[String]) -> bool {
+    let end = steps.iter().try_fold(vec![of], |parts, step| {
         if matches!(step.as_str(), "extension" | "text") && !parts.is_empty() {
             return Some(Part::find(version, "Extension").into_iter().collect());
         }
@@ -177,16 +181,21 @@ mod tests {
     }
 
     #[test]
-    fn an_element_is_one_of_the_versions_that_have_it() {
-        for (path, expected) in [
-            ("Patient.address", [true, true, true]),
-            ("Encounter.classHistory", [true, true, false]),
-            ("Encounter.actualPeriod", [false, false, true]),
-            ("DeviceUsage.note", [false, false, true]),
-            ("*.note", [true, true, true]),
+    fn what_another_versions_type_has_is_not_understood() {
+        for (path, of, expected) in [
+            ("Patient.address", "Patient", [true, true, true]),
+            ("Encounter.classHistory", "Encounter", [true, true, false]),
+            ("Encounter.actualPeriod", "Encounter", [false, false, true]),
+            ("*.note", "Observation", [true, true, true]),
+            ("*.period", "Encounter", [true, true, false]),
+            ("*.period", "EpisodeOfCare", [true, true, true]),
+            ("*.period", "Patient", [true, true, true]),
+            ("*.reasonCode", "Encounter", [true, true, false]),
+            ("*.reasonCode", "Patient", [true, true, true]),
         ] {
             let read = path.parse::<ElementPath>().unwrap();
-            assert_eq!(FhirVersion::ALL.map(|version| read.is_in(version)), expected, "{path}");
+            let understood = FhirVersion::ALL.map(|version| read.is_understood(version, of));
+            assert_eq!(understood, expected, "{path} of {of}");
         }
     }
 

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fhir::elements::Part;
 use crate::fhir::version::FhirVersion;
 
 fn bases() -> BaseUrls {
@@ -90,6 +91,23 @@ fn every_element_of_a_versions_compartment_counts_but_for_those_who_wrote() {
             }
             for path in others.split_ascii_whitespace() {
                 assert_eq!(of(path), Membership::Unknown, "{version} {resource_type}.{path}");
+            }
+        }
+    }
+}
+
+/// A name that no record has would count for nobody: of a choice, JSON names the way that was chosen.
+#[test]
+fn every_element_of_a_compartment_is_one_that_refers() {
+    for version in FhirVersion::ALL {
+        for [resource_type, _, counted, others] in compartment(version) {
+            for path in counted.split(' ').chain(others.split_ascii_whitespace()) {
+                let mut kinds = vec![resource_type];
+                for name in path.split('.') {
+                    let parts = kinds.into_iter().filter_map(|kind| Part::find(version, kind));
+                    kinds = parts.filter_map(|part| part.kind(name)).collect();
+                }
+                assert_eq!(kinds, ["Reference"], "{version} {resource_type}.{path}");
             }
         }
     }

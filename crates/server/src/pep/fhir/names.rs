@@ -107,6 +107,7 @@ impl Picking<'_> {
         record.actor = Actor {
             sub: Some(self.user.name.to_string()),
             kind: ActorKind::Human,
+            fhir_user: self.user.fhir_user.as_ref().map(|own| Phi::new(own.to_string())),
             roles: self.user.roles.iter().map(ToString::to_string).collect(),
             ..Actor::default()
         };

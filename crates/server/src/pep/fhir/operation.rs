@@ -35,6 +35,8 @@ use crate::pep::respond::{Refused, UpstreamFault};
 
 /// The most records that one call names.
 const MOST_NAMED: usize = 32;
+/// The most that are put into one: what each names or replaces is looked at.
+const MOST_PUT_IN: usize = 100;
 const ALL: [Permission; 5] =
     [Permission::Create, Permission::Read, Permission::Update, Permission::Delete, Permission::Search];
 
@@ -197,7 +199,7 @@ async fn put_in(
     input: &Input,
 ) -> Result<(), Refused> {
     let refused = || Refused::Content("content-out-of-reach");
-    if input.names.len() > MOST_NAMED {
+    if input.names.len() > MOST_NAMED || input.resources.len() > MOST_PUT_IN {
         return Err(refused());
     }
     for record in &input.names {

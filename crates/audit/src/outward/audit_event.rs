@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::dicom;
 use super::object::Put as _;
-use super::topic::{Crud, Topic};
+use super::topic::{Crud, Topic, outcome_code};
 use super::{Shown, Source, exposed, words};
 use crate::record::{Outcome, Record};
 
@@ -72,18 +72,8 @@ fn audit_event(shown: &Shown, source: &Source, patient: Option<&str>) -> Value {
     let record = &shown.entry().record;
     let crud = Crud::of(record.action.as_deref());
     let is_access = Topic::of(record.event) == Topic::Access && record.action.is_some();
-    let action = match crud {
-        Crud::Create => "C",
-        Crud::Read => "R",
-        Crud::Update => "U",
-        Crud::Delete => "D",
-        Crud::Execute => "E",
-    };
-    let outcome = match record.outcome {
-        Outcome::Allow => "0",
-        Outcome::Deny => "4",
-        Outcome::Error => "8",
-    };
+    let action = crud.code();
+    let outcome = outcome_code(record.outcome);
     let (kind, subtype) = if is_access {
         let kind =
             coding("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "RESTful Operation");

@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::text::is_printable;
-use super::topic::{Crud, Topic};
+use super::topic::{Crud, Topic, outcome_code};
 use super::{Shown, Source, exposed, who};
-use crate::record::{Event, Outcome, Record};
+use crate::record::{Event, Record};
 
 /// So many patients are named in one message; for more there are more messages.
 const PATIENTS: usize = 24;
@@ -62,18 +62,8 @@ fn message(shown: &Shown, source: &Source, patients: &[&str]) -> String {
 
 /// A.5.2.1.
 fn event(xml: &mut Xml, record: &Record) {
-    let action = match Crud::of(record.action.as_deref()) {
-        Crud::Create => "C",
-        Crud::Read => "R",
-        Crud::Update => "U",
-        Crud::Delete => "D",
-        Crud::Execute => "E",
-    };
-    let outcome = match record.outcome {
-        Outcome::Allow => "0",
-        Outcome::Deny => "4",
-        Outcome::Error => "8",
-    };
+    let action = Crud::of(record.action.as_deref()).code();
+    let outcome = outcome_code(record.outcome);
     let time = record.time.to_string();
     xml.open(
         "EventIdentification",

@@ -1,6 +1,6 @@
 //! What an event is about, for formats that sort events by kinds of their own.
 
-use crate::record::Event;
+use crate::record::{Event, Outcome};
 
 /// What it is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -115,7 +115,27 @@ pub(super) enum Crud {
     Execute,
 }
 
+/// How it ended, by DICOM PS3.15 A.5 and FHIR's audit-event-outcome alike.
+pub(super) fn outcome_code(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Allow => "0",
+        Outcome::Deny => "4",
+        Outcome::Error => "8",
+    }
+}
+
 impl Crud {
+    /// Its letter, by DICOM PS3.15 A.5 and FHIR's audit-event-action alike.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Create => "C",
+            Self::Read => "R",
+            Self::Update => "U",
+            Self::Delete => "D",
+            Self::Execute => "E",
+        }
+    }
+
     pub(super) fn of(action: Option<&str>) -> Self {
         match action {
             Some("create" | "POST") => Self::Create,

@@ -173,15 +173,7 @@ impl Export {
 
     pub(super) fn read(reading: &mut Reading<'_>, mut section: Section) -> Option<Self> {
         let line = section.line();
-        let name = section.required_text(reading, "name").filter(|name| {
-            let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-            let good = plain && (1..=40).contains(&name.len());
-            if !good {
-                let problem = format!("`{name}` has to be 1 to 40 of a-z, 0-9 and -");
-                reading.error(line, section.key("name"), problem);
-            }
-            good
-        });
+        let name = section.plain_name(reading, "name");
         let kind_line = section.line_of("kind");
         let receiver = match section.required_text(reading, "kind").as_deref() {
             Some("syslog") => syslog(reading, &mut section).map(Receiver::Syslog),

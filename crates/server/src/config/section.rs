@@ -83,6 +83,19 @@ impl Section {
         }
     }
 
+    /// A name that has to be there, and that can stand in metrics and commands as it is: 1 to 40 of a-z, 0-9 and -.
+    pub(crate) fn plain_name(&mut self, reading: &mut Reading<'_>, key: &str) -> Option<String> {
+        self.required_text(reading, key).filter(|name| {
+            let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            let good = plain && (1..=40).contains(&name.len());
+            if !good {
+                let problem = format!("`{name}` has to be 1 to 40 of a-z, 0-9 and -");
+                reading.error(self.line, self.key(key), problem);
+            }
+            good
+        })
+    }
+
     /// A text that has to be there.
     pub(crate) fn required_text(&mut self, reading: &mut Reading<'_>, key: &str) -> Option<String> {
         if !self.table.contains_key(key) {

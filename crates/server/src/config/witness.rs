@@ -22,15 +22,7 @@ pub(crate) struct Witness {
 impl Witness {
     pub(super) fn read(reading: &mut Reading<'_>, mut section: Section) -> Option<Self> {
         let line = section.line();
-        let name = section.required_text(reading, "name").filter(|name| {
-            let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-            let good = plain && (1..=40).contains(&name.len());
-            if !good {
-                let problem = format!("`{name}` has to be 1 to 40 of a-z, 0-9 and -");
-                reading.error(line, section.key("name"), problem);
-            }
-            good
-        });
+        let name = section.plain_name(reading, "name");
         let key_line = section.line_of("key");
         let key = section.required_text(reading, "key").and_then(|text| {
             let key = text.parse().ok().filter(VerifierKey::is_witness);

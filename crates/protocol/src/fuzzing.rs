@@ -37,7 +37,7 @@ mod launch;
 mod oidc;
 
 pub use clients::fuzz_client_metadata;
-pub use content::{fuzz_fhir_bulk, fuzz_fhir_content, fuzz_fhir_operation};
+pub use content::{fuzz_fhir_bulk, fuzz_fhir_content, fuzz_fhir_entries, fuzz_fhir_operation};
 pub use fhir::{
     fuzz_fhir_batch, fuzz_fhir_bundle, fuzz_fhir_care, fuzz_fhir_consent, fuzz_fhir_mask, fuzz_fhir_patch,
     fuzz_fhir_url, fuzz_fhir_write, fuzz_smart_scope,

@@ -1,11 +1,12 @@
 //! Where large answers wait: files sealed under a key that exists in memory alone.
 //!
 //! A FHIR answer has to be parsed, and its text must be in memory for that. What is bounded is how much of such text
-//! there is at once. An answer beyond [`IN_MEMORY`] goes into a spool as it arrives, however slowly; it is taken into
-//! memory when there is [`Room`] for it, which all large answers share; what is left of it to be released goes into a
-//! spool again, where it waits for its record and for its client, however slowly that reads, and its room is free for
-//! others. So memory is bounded by [`IN_MEMORY`] for each request, and the room times what parsing and rewriting make of
-//! a text: its copy, and the largest of its resources as a tree.
+//! there is at once. An answer beyond [`IN_MEMORY`] goes into a spool as it arrives, however slowly. A page of a listing is
+//! gone through entry by entry from there. All else is taken into memory when there is [`Room`] for it, which all large
+//! answers share; what is left of it to be released goes into a spool again, where it waits for its record and for its
+//! client, however slowly that reads, and its room is free for others. So memory is bounded by [`IN_MEMORY`] for each
+//! request, and the room times what parsing and rewriting make of a text: its copy, and the largest of its resources as a
+//! tree.
 //!
 //! A spool's file has a key of its own, and no name as soon as it is open.
 //! CRASH: what stays on the disk is blocks of no file, sealed under a key that is gone; a file that was not unlinked yet
@@ -188,14 +189,22 @@ impl Spooled {
     /// What the disk says; also if it is not what was written.
     pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
         let mut text = Vec::with_capacity(usize::try_from(self.length).unwrap_or_default());
-        for number in 0..=self.length.div_euclid(PIECE as u64) {
+        for number in 0..self.pieces() {
             text.extend_from_slice(self.piece(number)?.expose());
         }
         Ok(text)
     }
 
-    /// One piece. The last may be empty.
-    fn piece(&self, number: u64) -> io::Result<chartgate_values::Secret<Vec<u8>>> {
+    /// In how many pieces it is.
+    pub(crate) fn pieces(&self) -> u64 {
+        self.length.div_euclid(PIECE as u64).saturating_add(1)
+    }
+
+    /// One piece. The last may be empty. Blocking.
+    ///
+    /// # Errors
+    /// What the disk says; also if it is not what was written.
+    pub(crate) fn piece(&self, number: u64) -> io::Result<chartgate_values::Secret<Vec<u8>>> {
         let left = self.length.saturating_sub(number.saturating_mul(PIECE as u64));
         let length = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
         let mut sealed = vec![0; length.saturating_add(OVERHEAD)];

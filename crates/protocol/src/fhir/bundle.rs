@@ -1,6 +1,5 @@
 //! What all bundles of an upstream have in common: taken apart, and put together anew. HL7 FHIR 4.0.1, bundle.html.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,6 +9,11 @@ use super::base::BaseUrls;
 use super::reference::Reference;
 use super::resource::BadAnswer;
 use crate::json::Object;
+
+pub mod split;
+pub(super) mod undoable;
+
+use undoable::Undoable;
 
 /// What the upstream calls its next page: what follows its base in the URL.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -32,7 +36,7 @@ pub struct Links<'a> {
 
 /// What leaves, and how much of it stayed.
 pub struct Released<N> {
-    /// The bundle as JSON.
+    /// The bundle as JSON; its end, where its beginning was taken away before.
     pub body: String,
     /// How many records were asked for and are in it.
     pub released: usize,
@@ -47,11 +51,13 @@ pub struct Released<N> {
 /// What leaves of one page of an upstream's or of several, written entry by entry before the links are known.
 pub struct Gathered<N> {
     text: Vec<u8>,
+    /// How much of the text was taken away.
+    taken: usize,
     entries: usize,
     pages: usize,
     total: Option<u64>,
     /// What came along so far: it comes once.
-    along: HashSet<Reference>,
+    along: Undoable<Reference>,
     /// How many records were asked for and are in it.
     pub released: usize,
     /// How many were withheld.
@@ -62,12 +68,12 @@ pub struct Gathered<N> {
 }
 
 /// How far something is gathered.
+#[derive(Clone, Copy, Debug)]
 pub struct Mark {
     text: usize,
     entries: usize,
     pages: usize,
     total: Option<u64>,
-    along: HashSet<Reference>,
     released: usize,
     withheld: usize,
     dropped: usize,
@@ -102,10 +108,11 @@ impl<N> Gathered<N> {
     pub(super) fn new(kind: &str) -> Self {
         Self {
             text: format!(r#"{{"resourceType":"Bundle","type":"{kind}""#).into_bytes(),
+            taken: 0,
             entries: 0,
             pages: 0,
             total: None,
-            along: HashSet::new(),
+            along: Undoable::default(),
             released: 0,
             withheld: 0,
             dropped: 0,
@@ -128,33 +135,35 @@ impl<N> Gathered<N> {
     /// How long it is so far, in bytes.
     #[must_use]
     pub fn length(&self) -> usize {
+        self.taken.saturating_add(self.text.len())
+    }
+
+    /// How much of it was not taken away yet, in bytes.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
         self.text.len()
     }
 
-    /// Where it is, to come back to.
-    #[must_use]
-    pub fn mark(&self) -> Mark {
-        let Self { ref text, entries, pages, total, ref along, released, withheld, dropped, ref notes } =
-            *self;
-        Mark {
-            text: text.len(),
-            entries,
-            pages,
-            total,
-            along: along.clone(),
-            released,
-            withheld,
-            dropped,
-            notes: notes.len(),
-        }
+    /// Takes away what is written so far, and what was noted of it. Nobody comes back to a mark from before.
+    pub fn take(&mut self) -> (Vec<u8>, Vec<N>) {
+        self.taken = self.length();
+        (std::mem::take(&mut self.text), std::mem::take(&mut self.notes))
     }
 
-    /// Comes back to where it was: nothing was written since.
+    /// Where it is, to come back to.
+    pub fn mark(&mut self) -> Mark {
+        self.along.mark();
+        let Self { ref text, entries, pages, total, released, withheld, dropped, ref notes, .. } = *self;
+        Mark { text: text.len(), entries, pages, total, released, withheld, dropped, notes: notes.len() }
+    }
+
+    /// Comes back to where it was marked last: nothing was written since.
     pub fn back_to(&mut self, mark: Mark) {
-        let Mark { text, entries, pages, total, along, released, withheld, dropped, notes } = mark;
+        let Mark { text, entries, pages, total, released, withheld, dropped, notes } = mark;
         self.text.truncate(text);
         self.notes.truncate(notes);
-        (self.entries, self.pages, self.total, self.along) = (entries, pages, total, along);
+        self.along.back();
+        (self.entries, self.pages, self.total) = (entries, pages, total);
         (self.released, self.withheld, self.dropped) = (released, withheld, dropped);
     }
 

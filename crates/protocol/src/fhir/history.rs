@@ -22,6 +22,10 @@ use super::searchset::Disposition;
 use crate::form::Form;
 use crate::json::Object;
 
+mod walk;
+
+pub use walk::Walk;
+
 /// Which versions are asked for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct HistoryQuery {

@@ -33,6 +33,9 @@ pub enum BadAnswer {
     /// bundle.html: no bundle, or one of another kind.
     #[error("the upstream's answer is another bundle than the one asked for")]
     OtherBundle,
+    /// bundle.html: what stands around the entries is more than any bundle needs.
+    #[error("the upstream's answer has too much around its entries")]
+    TooMuchAround,
     /// http.html#paging: to follow it would leave the upstream, to drop it would lose records without a word.
     #[error("the upstream's next page lies outside of its base URL")]
     NextPage,

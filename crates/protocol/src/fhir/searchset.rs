@@ -7,7 +7,7 @@
 //! what was withheld. What leaves may be gathered from several pages, so that how full a page is tells nothing either.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -22,6 +22,10 @@ use super::resource::{BadAnswer, MAX_DEPTH, Resource};
 use super::version::FhirVersion;
 use super::view::View;
 use crate::json::{self, Object};
+
+mod walk;
+
+pub use walk::{Step, Walk};
 
 /// One page of an upstream's answer, not decided on yet.
 pub struct Searchset<'a> {
@@ -113,7 +117,10 @@ impl<'a> Searchset<'a> {
         let (matches, companions): (Vec<_>, Vec<_>) = match sought {
             Sought::Type(_, Companions::None) => (found.collect(), Vec::new()),
             Sought::Type(_, Companions::Asked) => (found.collect(), along.collect()),
-            Sought::Everything => found.chain(along).partition(|raw| !is_nobodys(raw)),
+            Sought::Everything => {
+                let either = |entry| resource_of(entry, "match").or_else(|| resource_of(entry, "include"));
+                entries.iter().filter_map(either).partition(|raw| !is_nobodys(raw))
+            }
         };
         Ok(Self {
             sought,
@@ -301,12 +308,7 @@ impl<'a> Company<'a> {
         if self.companions.is_empty() {
             return;
         }
-        let seen = match view.is_masked() {
-            false => references_in(resource.value(), bases),
-            true => json::parse(view.text().as_bytes(), MAX_DEPTH)
-                .map(|masked| references_in(&masked, bases))
-                .unwrap_or_default(),
-        };
+        let seen = seen_in(resource, view, bases);
         let named = seen.iter().filter_map(|reference| self.by_name.remove(reference)).flatten();
         self.tied.extend(named.map(|at| (Tie::Others, at)));
         let referring = self.by_reference.remove(resource.reference()).into_iter().flatten();
@@ -325,6 +327,16 @@ impl<'a> Company<'a> {
     /// How many were tied to none.
     fn left(&self) -> usize {
         self.companions.iter().flatten().count().saturating_add(self.unreadable)
+    }
+}
+
+/// What the text that leaves of a record refers to.
+fn seen_in(resource: &Resource<'_>, view: &View<'_>, bases: &BaseUrls) -> BTreeSet<Reference> {
+    match view.is_masked() {
+        false => references_in(resource.value(), bases),
+        true => json::parse(view.text().as_bytes(), MAX_DEPTH)
+            .map(|masked| references_in(&masked, bases))
+            .unwrap_or_default(),
     }
 }
 

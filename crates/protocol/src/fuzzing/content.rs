@@ -3,12 +3,15 @@
 use super::fhir::bases;
 use crate::fhir::binary::{binaries_in, content_of, guard_of};
 use crate::fhir::bulk::{Lines, Manifest, UpstreamPlace, percentage, record_in};
+use crate::fhir::bundle::split::{ENTRY_DEPTH, Entries, Splitter};
 use crate::fhir::content::MediaType;
 use crate::fhir::name::ResourceType;
 use crate::fhir::operation::{Input, OperationCall, release};
 use crate::fhir::resource::Resource;
+use crate::fhir::searchset::{Searchset, Sought};
 use crate::fhir::version::FhirVersion;
 use crate::fhir::view::View;
+use crate::json;
 
 /// Any bytes as a Binary. What it says it is can stand in a header, and is read back the same.
 pub fn fuzz_fhir_content(data: &[u8]) {
@@ -46,6 +49,27 @@ pub fn fuzz_fhir_bulk(data: &[u8]) {
     assert!(whole == split(data, 1) && whole == split(data, 7), "lines are lines");
     for line in whole {
         let _ = record_in(&line).map(|record| record.reference().clone());
+    }
+}
+
+/// Any bytes as a bundle that arrives in pieces. Its entries are those of a reader of the whole, however it arrives.
+pub fn fuzz_fhir_entries(data: &[u8]) {
+    let Some(bases) = bases() else { return };
+    let apart = |size: usize| {
+        let (mut splitter, mut entries) = (Splitter::new(Entries::Given), Vec::new());
+        for piece in data.chunks(size) {
+            splitter.push(piece, |entry| entries.push(entry.to_vec())).ok()?;
+        }
+        let outline = splitter.end("searchset", &bases).ok()?;
+        let is_sound = entries.iter().all(|entry| json::Object::parse(entry, ENTRY_DEPTH).is_ok());
+        is_sound.then_some((entries, outline))
+    };
+    let whole = Searchset::parse(data, Sought::Everything, &bases).ok();
+    let split = apart(data.len().max(1));
+    assert!(split == apart(1) && split == apart(7), "entries are entries");
+    assert!(split.is_some() == whole.is_some(), "what is no bundle has a part that is none");
+    if let (Some((_, outline)), Some(whole)) = (split, whole) {
+        assert!(outline.next.as_ref() == whole.next(), "the next page is the same");
     }
 }
 

@@ -175,6 +175,7 @@ fn seeds_and_their_mutations_break_nothing_that_reads_fhir_requests() {
 #[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_fhir_answers() {
     run("fhir_bundle", super::fuzz_fhir_bundle);
+    run("fhir_entries", super::fuzz_fhir_entries);
 }
 
 #[test]

@@ -8,19 +8,23 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use crate::browser::App;
-use crate::fakes::large::{FOUND, LargeFhir, MARKER};
+use crate::fakes::large::{BROKEN, FOUND, LargeFhir, MARKER};
 use crate::gateway::Gateway;
 use crate::routes::serve_routes;
 use crate::wire::{Call, Connection};
 
-const SCOPE: &str = "openid fhirUser user/Observation.rs";
+const SCOPE: &str = "openid fhirUser user/*.rs";
 const MINE: &str = "pt-mine";
 
 /// A gateway before this server, and a physician's token.
 async fn serve(name: &str, upstream: &LargeFhir, audit: &str) -> (Gateway, String) {
+    serve_up_to("24MiB", name, upstream, audit).await
+}
+
+async fn serve_up_to(max_answer: &str, name: &str, upstream: &LargeFhir, audit: &str) -> (Gateway, String) {
     let route = format!(
-        "[audit]\n{audit}\n[[route]]\nname = \"ehr\"\nkind = \"fhir\"\npath = \"/fhir\"\nmax_answer = \"24MiB\"\n\
-         upstream = \"http://127.0.0.1:{}/fhir\"\n",
+        "[audit]\n{audit}\n[[route]]\nname = \"ehr\"\nkind = \"fhir\"\npath = \"/fhir\"\n\
+         max_answer = \"{max_answer}\"\nupstream = \"http://127.0.0.1:{}/fhir\"\n",
         upstream.port
     );
     let gateway = serve_routes(name, "", &route, SCOPE);
@@ -182,3 +186,57 @@ async fn while_the_disk_is_almost_full_long_answers_are_refused_and_short_ones_s
     let records = gateway.audit(&["--action", "read", "--outcome", "error"]);
     assert_eq!(records.last().unwrap()["decision"]["reason"], "no-room");
 }
+
+#[tokio::test]
+async fn a_long_answer_that_is_broken_anywhere_is_a_502_and_nothing_of_it_leaves() {
+    let upstream = LargeFhir::start(MINE, "pt-other").await;
+    let (gateway, token) = serve("large-broken", &upstream, "").await;
+    for resource_type in BROKEN {
+        let path = format!("/fhir/{resource_type}?patient={MINE}");
+        let answer = Call::get(&path).bearer(&token).to(&gateway).await;
+        assert_eq!(answer.status, 502, "{path}");
+        assert!(!answer.text().contains(MARKER), "{path}");
+    }
+    let records = gateway.audit(&["--action", "search"]);
+    assert_eq!(records.len(), BROKEN.len());
+    for record in &records {
+        assert_eq!((&record["outcome"], &record["response"]["count"]), (&"error".into(), &Value::Null));
+    }
+    assert!(spools(&gateway).is_empty());
+}
+
+/// What a process says of its memory, in KiB.
+fn memory(gateway: &Gateway, of: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(of)).unwrap();
+    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// How much memory a request takes at most beyond what the process had before, in KiB, and its answer.
+async fn taken(gateway: &Gateway, token: &str, path: &str) -> (u64, Value) {
+    std::fs::write(format!("/proc/{}/clear_refs", gateway.pid()), "5").unwrap();
+    let before = memory(gateway, "VmRSS");
+    let answer = Call::get(path).bearer(token).to(gateway).await;
+    assert_eq!(answer.status, 200, "{path}");
+    assert!(!answer.text().contains("pt-other"), "{path}");
+    let taken = memory(gateway, "VmHWM").saturating_sub(before);
+    println!("{path}: {} bytes took {taken} KiB beyond {before} KiB", answer.text().len());
+    (taken, answer.json())
+}
+
+#[tokio::test]
+async fn memory_stays_flat_however_long_an_answer_is() {
+    let upstream = LargeFhir::start(MINE, "pt-other").await;
+    let (gateway, token) = serve_up_to("64MiB", "large-flat", &upstream, "").await;
+    for path in ["/fhir/Condition", "/fhir/Procedure", "/fhir/Patient/pt-mine/$everything"] {
+        let path = if path.contains('$') { path.to_owned() } else { format!("{path}?patient={MINE}") };
+        let (taken, answer) = taken(&gateway, &token, &path).await;
+        let entries = answer["entry"].as_array().unwrap();
+        assert!(entries.iter().all(|entry| entry["resource"]["subject"]["reference"] == "Patient/pt-mine"
+            || entry["resource"]["resourceType"] == "Organization"));
+        assert!(taken < FLAT, "{path}: {taken} KiB");
+    }
+}
+
+/// So much memory a long answer may take, in KiB: a few pieces of spools, and what the record says of each entry.
+const FLAT: u64 = 24 << 10;

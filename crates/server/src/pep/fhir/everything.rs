@@ -38,6 +38,6 @@ pub(super) async fn serve(
     let listing = Listing::Everything(patient);
     let pages = Pages { authenticated, enforcer, listing, own, finds: Finds::OthersToo };
     let allowed = pages.in_reach(asked)?;
-    let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
+    let first = exchange.upstream.list(&allowed).await.map_err(Refused::Upstream)?;
     pages.release(exchange, first).await
 }

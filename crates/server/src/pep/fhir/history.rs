@@ -43,6 +43,6 @@ pub(super) async fn serve(
     let pages = Pages { authenticated, enforcer, listing, own, finds: Finds::OthersToo };
     let allowed = pages.in_reach(Interaction::History { of, query })?;
     exchange.record.decision.policies = allowed.policies().to_vec();
-    let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
+    let first = exchange.upstream.list(&allowed).await.map_err(Refused::Upstream)?;
     pages.release(exchange, first).await
 }

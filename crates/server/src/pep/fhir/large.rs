@@ -32,40 +32,50 @@ pub(super) async fn take<B>(
 where
     B: HttpBody<Data = Bytes> + Unpin,
 {
-    match content.size_hint().exact() {
-        Some(length) if length > limit => Err(UpstreamFault::TooLong),
-        Some(length) if length <= IN_MEMORY => Ok(body::take(content, IN_MEMORY, time).await?),
-        // In a box, for it is rare and what is common should be small.
-        Some(_) | None => Box::pin(take_large(spools, content, limit, time)).await,
-    }
-}
-
-async fn take_large<B>(
-    spools: &Arc<Spools>,
-    content: B,
-    limit: u64,
-    time: Duration,
-) -> Result<Bytes, UpstreamFault>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-{
-    let arrived = tokio::time::timeout(time, arrive(spools, content, limit)).await;
-    let spool = match arrived.map_err(|_| UpstreamFault::TooSlow)?? {
-        Arrived::Small(bytes) => return Ok(bytes),
-        Arrived::Large(spool) => spool,
+    let spooled = match arrive(spools, content, limit, time).await? {
+        Arrived::Whole(bytes) => return Ok(bytes),
+        Arrived::Spooled(spooled) => spooled,
     };
-    let spooled = blocking(move || spool.end()).await.map_err(|error| no_disk(&error))?;
     let room = spools.room(spooled.length()).await.ok_or(UpstreamFault::NoRoom)?;
     let text = blocking(move || spooled.read()).await.map_err(|error| no_disk(&error))?;
     Ok(Bytes::from_owner(Housed { text, _room: room }))
 }
 
-enum Arrived {
-    Small(Bytes),
-    Large(Spool),
+/// The answer of an upstream that has arrived.
+pub(super) enum Arrived {
+    /// It is in memory.
+    Whole(Bytes),
+    /// It is longer than that.
+    Spooled(Spooled),
 }
 
-async fn arrive<B>(spools: &Arc<Spools>, mut content: B, limit: u64) -> Result<Arrived, UpstreamFault>
+/// Lets the answer of an upstream arrive.
+///
+/// # Errors
+/// [`UpstreamFault`].
+pub(super) async fn arrive<B>(
+    spools: &Arc<Spools>,
+    content: B,
+    limit: u64,
+    time: Duration,
+) -> Result<Arrived, UpstreamFault>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    match content.size_hint().exact() {
+        Some(length) if length > limit => Err(UpstreamFault::TooLong),
+        Some(length) if length <= IN_MEMORY => {
+            Ok(Arrived::Whole(body::take(content, IN_MEMORY, time).await?))
+        }
+        // In a box, for it is rare and what is common should be small.
+        Some(_) | None => {
+            let arriving = Box::pin(arrive_large(spools, content, limit));
+            tokio::time::timeout(time, arriving).await.map_err(|_| UpstreamFault::TooSlow)?
+        }
+    }
+}
+
+async fn arrive_large<B>(spools: &Arc<Spools>, mut content: B, limit: u64) -> Result<Arrived, UpstreamFault>
 where
     B: HttpBody<Data = Bytes> + Unpin,
 {
@@ -90,10 +100,10 @@ where
         spool = Some(written.map_err(|error| no_disk(&error))?);
     }
     match spool {
-        None => Ok(Arrived::Small(begun.into())),
+        None => Ok(Arrived::Whole(begun.into())),
         Some(mut spool) => {
-            let written = blocking(move || spool.write(&begun).map(|()| spool)).await;
-            Ok(Arrived::Large(written.map_err(|error| no_disk(&error))?))
+            let spooled = blocking(move || spool.write(&begun).and_then(|()| spool.end())).await;
+            Ok(Arrived::Spooled(spooled.map_err(|error| no_disk(&error))?))
         }
     }
 }

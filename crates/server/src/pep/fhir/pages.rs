@@ -7,34 +7,36 @@
 
 use std::collections::BTreeSet;
 
-use axum::body::Body;
-use bytes::Bytes;
 use chartgate_access::permit::{Allowed, Withheld};
-use chartgate_protocol::fhir::bundle::{Gathered, Links, NextPage, Progress, Released, Wanted};
+use chartgate_protocol::fhir::bundle::split::Outline;
+use chartgate_protocol::fhir::bundle::{Gathered, Links, NextPage, Progress, Wanted};
 use chartgate_protocol::fhir::history::{History, HistoryOf};
-use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
-use chartgate_protocol::fhir::outcome::OperationOutcome;
+use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::paging::{Finds, Listing};
 use chartgate_protocol::fhir::reference::Reference;
-use chartgate_protocol::fhir::resource::Resource;
+use chartgate_protocol::fhir::resource::{BadAnswer, Resource};
 use chartgate_protocol::fhir::searchset::{Disposition, Found, Searchset, Sought};
 use chartgate_protocol::fhir::shape::Shape;
 use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::StatusCode;
 
-use super::large;
+use super::large::Arrived;
 use super::mask::{self, Cleared, clear};
 use super::now;
 use super::session::{Answered, Exchange};
-use super::upstream::Answer;
+use super::upstream::Listed;
 use crate::pep::authenticate::Authenticated;
 use crate::pep::enforce::{Enforcer, Known};
 use crate::pep::respond::{Refused, UpstreamFault};
-use crate::spool::IN_MEMORY;
 
 mod count;
+mod leaving;
 mod link;
+mod long;
+
+pub(super) use leaving::nothing;
+use leaving::{Leaving, Note};
 
 pub(super) use link::{next_page, page_link};
 
@@ -72,23 +74,9 @@ pub(super) struct Pages<'a> {
     pub(super) finds: Finds,
 }
 
-/// What the record tells of one record that was released.
-struct Note {
-    patients: Vec<String>,
-    policies: Vec<String>,
-    digest: Phi<String>,
-}
-
-impl Note {
-    /// Whether the record is this patient's, or nobody's.
-    fn is_of(&self, patient: &ResourceId) -> bool {
-        self.patients.is_empty() || self.patients.iter().any(|own| own == patient.as_str())
-    }
-}
-
 impl Pages<'_> {
     /// Releases a page with the link to the one after it, beginning with the upstream's first page.
-    pub(super) async fn release(&self, exchange: &mut Exchange<'_>, first: Withheld<Answer>) -> Answered {
+    pub(super) async fn release(&self, exchange: &mut Exchange<'_>, first: Withheld<Listed>) -> Answered {
         self.release_from(exchange, first, Place::START).await
     }
 
@@ -99,7 +87,7 @@ impl Pages<'_> {
     async fn release_from(
         &self,
         exchange: &mut Exchange<'_>,
-        first: Withheld<Answer>,
+        first: Withheld<Listed>,
         place: Place,
     ) -> Answered {
         if let Listing::History(HistoryOf::Record(record)) = &self.listing
@@ -108,16 +96,15 @@ impl Pages<'_> {
             return Err(kept.refused(exchange));
         }
         let Place { mut page, mut from, mut size } = place;
-        let mut gathered = match &self.listing {
+        let mut leaving = Leaving::new(match &self.listing {
             Listing::History(_) => Gathered::history(),
             Listing::Search(..) | Listing::Everything(_) => Gathered::searchset(),
-        };
+        });
         let mut came = self.looked_at(exchange, first).await?;
         let mut left = PAGES_AT_ONCE;
-        let mut source: Option<Withheld<Bytes>> = None;
         let next = loop {
-            let wanted = Wanted { from, room: room(size, &gathered) };
-            let Seen { found, progress, after } = self.gather(exchange, &came, wanted, &mut gathered).await?;
+            let wanted = Wanted { from, room: room(size, &leaving.gathered) };
+            let Seen { found, progress, after } = self.gather(exchange, &came, wanted, &mut leaving).await?;
             size = size.or(Some(found).filter(|found| *found > 0));
             if let (Progress::FullBefore(from), Some(page)) = (progress, &page) {
                 break Some((page.clone(), from));
@@ -126,37 +113,44 @@ impl Pages<'_> {
             if Some(&after) == page.as_ref() {
                 return Err(Refused::Upstream(UpstreamFault::Wrong));
             }
-            let is_enough = room(size, &gathered) == 0 && self.finds == Finds::WithinReach;
+            let is_enough = room(size, &leaving.gathered) == 0 && self.finds == Finds::WithinReach;
             // That there are so many pages without anything to release is told where something was.
-            if is_enough || left == 0 && gathered.released > 0 {
+            if is_enough || left == 0 && leaving.gathered.released > 0 {
                 break Some((after, 0));
             }
-            let ahead = self.fetch(exchange, after.clone(), &mut left).await?;
-            source = Some(longer(source, std::mem::replace(&mut came, ahead)));
+            came = self.fetch(exchange, after.clone(), &mut left).await?;
             (page, from) = (Some(after), 0);
         };
-        let source = longer(source, came);
-        let size = size.unwrap_or(gathered.released);
+        let size = size.unwrap_or(leaving.gathered.released);
         let link = next.map(|(page, from)| self.seal(exchange, page, from, size)).transpose()?;
-        let released = gathered.into_bundle(Links { own: &self.own, next: link.as_deref() });
         // The history of a record of which nothing may be seen is that of one that never was.
-        if released.released == 0 && matches!(self.listing, Listing::History(HistoryOf::Record(_))) {
+        if leaving.gathered.released == 0 && matches!(self.listing, Listing::History(HistoryOf::Record(_))) {
             return Err(Refused::NotFound);
         }
-        Ok(finish(exchange, released, source))
+        leaving.finish(exchange, Links { own: &self.own, next: link.as_deref() }, came.answer)
     }
 
     /// Looks at the records of a page as they are now, where it tells what they were.
-    async fn looked_at(&self, exchange: &Exchange<'_>, answer: Withheld<Answer>) -> Result<Page, Refused> {
+    async fn looked_at(&self, exchange: &Exchange<'_>, answer: Withheld<Listed>) -> Result<Page, Refused> {
+        let Listed { status, body } = answer.inspect();
+        let outline = match body {
+            Arrived::Spooled(spooled) if *status == StatusCode::OK => {
+                Some(long::outline(spooled, &self.listing, &exchange.upstream.bases)?)
+            }
+            Arrived::Spooled(_) | Arrived::Whole(_) => None,
+        };
         let mut hidden = BTreeSet::new();
         if let Listing::History(of @ HistoryOf::Type(_)) = &self.listing
-            && answer.inspect().status == StatusCode::OK
+            && *status == StatusCode::OK
         {
-            let history = History::parse(&answer.inspect().body, of, &exchange.upstream.bases);
-            let records = history.map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?.records();
+            let bases = &exchange.upstream.bases;
+            let records = match body {
+                Arrived::Whole(body) => History::parse(body, of, bases).map_err(wrong)?.records(),
+                Arrived::Spooled(spooled) => long::records(spooled, of, bases)?,
+            };
             hidden = now::out_of_reach(exchange, self.enforcer, self.permission(), records).await?;
         }
-        Ok(Page { answer, hidden })
+        Ok(Page { answer, outline, hidden })
     }
 
     /// Asks whether there can be records within reach.
@@ -193,7 +187,7 @@ impl Pages<'_> {
         *left = left.checked_sub(1).ok_or_else(exhausted)?;
         exchange.still_believed()?;
         let allowed = self.in_reach(page)?;
-        let answer = exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)?;
+        let answer = exchange.upstream.list_on(&allowed).await.map_err(Refused::Upstream)?;
         self.looked_at(exchange, answer).await
     }
 
@@ -204,28 +198,10 @@ impl Pages<'_> {
         exchange: &Exchange<'_>,
         page: &Page,
         wanted: Wanted,
-        gathered: &mut Gathered<Note>,
+        leaving: &mut Leaving,
     ) -> Result<Seen, Refused> {
-        loop {
-            let mark = gathered.mark();
-            let seen = self.gather_by_what_is_known(exchange, page, wanted, gathered)?;
-            if self.enforcer.catch_up().await == Known::AsBefore {
-                return Ok(seen);
-            }
-            gathered.back_to(mark);
-        }
-    }
-
-    /// Decides on each record of a page and writes what leaves and has room.
-    fn gather_by_what_is_known(
-        &self,
-        exchange: &Exchange<'_>,
-        page: &Page,
-        wanted: Wanted,
-        gathered: &mut Gathered<Note>,
-    ) -> Result<Seen, Refused> {
-        let answer = page.answer.inspect();
-        match answer.status {
+        let Listed { status, body } = page.answer.inspect();
+        match *status {
             StatusCode::OK => {}
             // The upstream did not take a parameter that FHIR has: say so rather than fail.
             StatusCode::BAD_REQUEST => return Err(Refused::Upstream(UpstreamFault::Rejected)),
@@ -234,26 +210,35 @@ impl Pages<'_> {
             }
             _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
         }
-        if answer.body.len() as u64 > IN_MEMORY {
-            // Long enough that others should not wait for it on this thread.
-            return tokio::task::block_in_place(|| self.gather_here(exchange, page, wanted, gathered));
+        let body = match (body, &page.outline) {
+            (Arrived::Whole(body), _) => body,
+            // In a box, for it is rare and what is common should be small.
+            (Arrived::Spooled(spooled), Some(outline)) => {
+                return Box::pin(self.gather_long(exchange, page, (spooled, outline), wanted, leaving)).await;
+            }
+            (Arrived::Spooled(_), None) => return Err(Refused::Upstream(UpstreamFault::Wrong)),
+        };
+        loop {
+            let mark = leaving.gathered.mark();
+            let seen = self.gather_here(exchange, (page, body), wanted, &mut leaving.gathered)?;
+            if self.enforcer.catch_up().await == Known::AsBefore {
+                return Ok(seen);
+            }
+            leaving.gathered.back_to(mark);
         }
-        self.gather_here(exchange, page, wanted, gathered)
     }
 
+    /// Decides on each record of a page and writes what leaves and has room.
     fn gather_here(
         &self,
         exchange: &Exchange<'_>,
-        page: &Page,
+        (page, body): (&Page, &[u8]),
         wanted: Wanted,
         gathered: &mut Gathered<Note>,
     ) -> Result<Seen, Refused> {
         let bases = &exchange.upstream.bases;
-        let body = &page.answer.inspect().body;
-        let wrong = |_| Refused::Upstream(UpstreamFault::Wrong);
-        let listed = self.permission();
         match &self.listing {
-            Listing::Search(resource_type, companions, shape) => {
+            Listing::Search(resource_type, companions, _) => {
                 let sought = Sought::Type(*resource_type, *companions);
                 let searchset = Searchset::parse(body, sought, bases).map_err(wrong)?;
                 let searchset = match self.finds {
@@ -262,33 +247,53 @@ impl Pages<'_> {
                     Finds::OthersToo => searchset.without_total(),
                 };
                 let (found, after) = (searchset.found(), searchset.next().cloned());
-                // What comes along is read, not found.
-                let progress = searchset.gather(gathered, wanted, bases, |resource, found| match found {
-                    Found::BySearch => self.disposition(exchange, listed, resource, shape),
-                    Found::Alongside => self.disposition(exchange, Permission::Read, resource, &Shape::Whole),
+                let progress = searchset.gather(gathered, wanted, bases, |resource, found| {
+                    self.decide(exchange, page, resource, found)
                 });
                 Ok(Seen { found, progress, after })
             }
-            Listing::Everything(patient) => {
+            Listing::Everything(_) => {
                 let searchset = Searchset::parse(body, Sought::Everything, bases).map_err(wrong)?;
                 let (found, after) = (searchset.found(), searchset.next().cloned());
-                let progress = searchset.without_total().gather(gathered, wanted, bases, |resource, _| {
-                    self.disposition(exchange, listed, resource, &Shape::Whole)
-                        .filter(|note| note.is_of(patient))
-                });
+                let progress =
+                    searchset.without_total().gather(gathered, wanted, bases, |resource, found| {
+                        self.decide(exchange, page, resource, found)
+                    });
                 Ok(Seen { found, progress, after })
             }
             Listing::History(of) => {
                 let history = History::parse(body, of, bases).map_err(wrong)?;
                 let (found, after) = (history.found(), history.next().cloned());
                 let progress = history.gather(gathered, wanted, bases, |resource| {
-                    if page.hidden.contains(resource.reference()) {
-                        return Disposition::Withhold;
-                    }
-                    self.disposition(exchange, listed, resource, &Shape::Whole)
+                    self.decide(exchange, page, resource, Found::BySearch)
                 });
                 Ok(Seen { found, progress, after })
             }
+        }
+    }
+
+    /// Decides on one record of a page.
+    fn decide<'r>(
+        &self,
+        exchange: &Exchange<'_>,
+        page: &Page,
+        resource: &Resource<'r>,
+        found: Found,
+    ) -> Disposition<'r, Note> {
+        let listed = self.permission();
+        match (&self.listing, found) {
+            (Listing::Search(_, _, shape), Found::BySearch) => {
+                self.disposition(exchange, listed, resource, shape)
+            }
+            // What comes along is read, not found.
+            (Listing::Search(..), Found::Alongside) => {
+                self.disposition(exchange, Permission::Read, resource, &Shape::Whole)
+            }
+            (Listing::Everything(patient), _) => {
+                self.disposition(exchange, listed, resource, &Shape::Whole).filter(|note| note.is_of(patient))
+            }
+            (Listing::History(_), _) if page.hidden.contains(resource.reference()) => Disposition::Withhold,
+            (Listing::History(_), _) => self.disposition(exchange, listed, resource, &Shape::Whole),
         }
     }
 
@@ -316,7 +321,9 @@ impl Pages<'_> {
 
 /// A page as it came.
 struct Page {
-    answer: Withheld<Answer>,
+    answer: Withheld<Listed>,
+    /// What stands around its entries, where it is gone through entry by entry.
+    outline: Option<Outline>,
     /// Records on it that are out of reach as they are now.
     hidden: BTreeSet<Reference>,
 }
@@ -352,55 +359,6 @@ fn room(size: Option<usize>, gathered: &Gathered<Note>) -> usize {
     size.map_or(usize::MAX, |size| size.saturating_sub(gathered.released))
 }
 
-/// The longer of two texts from which a page is gathered: the room of one is held, so that no request waits for a further one
-/// with many in its hands.
-fn longer(kept: Option<Withheld<Bytes>>, page: Page) -> Withheld<Bytes> {
-    let other = page.answer.map(|answer| answer.body);
-    match kept {
-        Some(kept) if kept.inspect().len() >= other.inspect().len() => kept,
-        Some(_) | None => other,
-    }
-}
-
-/// The answer to a search that can find nothing.
-pub(super) fn nothing(
-    exchange: &mut Exchange<'_>,
-    own: &str,
-    outcome: Option<&OperationOutcome>,
-    page: Withheld<Bytes>,
-) -> Answered {
-    Ok(finish(exchange, Released::nothing(own, outcome), page))
-}
-
-/// Notes what is released, and makes it the answer.
-fn finish(
-    exchange: &mut Exchange<'_>,
-    released: Released<Note>,
-    page: Withheld<Bytes>,
-) -> Withheld<Response<Body>> {
-    let Released { body, withheld, notes, .. } = released;
-    let record = &mut exchange.record;
-    record.response.count = u64::try_from(notes.len()).ok();
-    record.response.withheld = u64::try_from(withheld).ok();
-    record.response.bytes = u64::try_from(body.len()).ok();
-    // Whom the caller asked for by name stays on record, found or not.
-    let mut patients: BTreeSet<String> =
-        std::mem::take(&mut record.patients).into_iter().map(Phi::into_exposed).collect();
-    let mut policies = BTreeSet::new();
-    for note in notes {
-        patients.extend(note.patients);
-        policies.extend(note.policies);
-        record.response.digests.push(note.digest);
-    }
-    record.patients = patients.into_iter().map(Phi::new).collect();
-    if !policies.is_empty() {
-        record.decision.policies = policies.into_iter().collect();
-    }
-    page.map(|page| {
-        let mut response = Response::new(Body::from(body));
-        large::made_from(&mut response, &page);
-        let json = HeaderValue::from_static(mask::FHIR_JSON);
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-        response
-    })
+fn wrong(_: BadAnswer) -> Refused {
+    Refused::Upstream(UpstreamFault::Wrong)
 }

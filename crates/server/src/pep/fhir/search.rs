@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::scope::Constrained;
 use chartgate_protocol::fhir::interaction::{Interaction, SearchMethod};
@@ -47,9 +46,9 @@ pub(super) async fn serve(
         // For whoever asked for a patient by name, whether there is one or not.
         let hint = if named.is_empty() { None } else { exchange.hint() };
         let hint = hint.as_deref().map(OperationOutcome::emergency);
-        return pages::nothing(exchange, &pages.own, hint.as_ref(), allowed.withhold(Bytes::new()));
+        return pages::nothing(exchange, &pages.own, hint.as_ref(), allowed.withhold(()));
     }
-    let first = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
+    let first = exchange.upstream.list(&allowed).await.map_err(Refused::Upstream)?;
     if counts { pages.count(exchange, first).await } else { pages.release(exchange, first).await }
 }
 

@@ -37,9 +37,11 @@ use crate::pep::respond::{Refused, UpstreamFault};
 use crate::spool::Spools;
 
 mod export;
+mod listing;
 mod operation;
 
 pub(super) use export::Told;
+pub(super) use listing::Listed;
 pub(super) use operation::Call;
 
 /// How long what the server said of itself is good.
@@ -351,18 +353,28 @@ impl FhirUpstream {
         path: &str,
         form: Option<String>,
     ) -> Result<Answer, UpstreamFault> {
-        let mut request = Request::new(Full::from(form.clone().unwrap_or_default()));
+        self.send(self.question(method, path, form)?).await
+    }
+
+    fn question(
+        &self,
+        method: &str,
+        path: &str,
+        form: Option<String>,
+    ) -> Result<Request<Full<Bytes>>, UpstreamFault> {
+        let is_form = form.is_some();
+        let mut request = Request::new(Full::from(form.unwrap_or_default()));
         *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| UpstreamFault::Wrong)?;
         *request.uri_mut() = self.uri(path)?;
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/fhir+json"));
         // A lenient server drops what it does not know, and a search without its criteria finds everything.
         headers.insert("prefer", HeaderValue::from_static("handling=strict"));
-        if form.is_some() {
+        if is_form {
             let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(header::CONTENT_TYPE, urlencoded);
         }
-        self.send(request).await
+        Ok(request)
     }
 
     fn uri(&self, path_and_query: &str) -> Result<Uri, UpstreamFault> {

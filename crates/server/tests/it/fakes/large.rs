@@ -49,15 +49,49 @@ fn answer(request: &Request<Incoming>, patient: &str, other: &str) -> Response<F
     let path = request.uri().path();
     let last = path.rsplit('/').next().unwrap();
     let body = match last {
-        "Observation" | "_search" => bundle(patient, other),
-        "small" => observation("small", patient, 10),
-        "huge" => observation("huge", patient, 18 << 20),
-        "beyond" => observation("beyond", patient, 25 << 20),
+        "_search" if path.ends_with("/Condition/_search") => many("Condition", 10 << 20, patient, other),
+        "_search" if path.ends_with("/Procedure/_search") => many("Procedure", 50 << 20, patient, other),
+        "_search" if BROKEN.iter().any(|of| path.contains(of)) => return sent(broken(path, patient, other)),
+        "$everything" => many("Procedure", 50 << 20, patient, other),
+        "pt-mine" => json!({ "resourceType": "Patient", "id": "pt-mine" }).to_string(),
+        "Observation" | "_search" => bundle(patient, other).to_string(),
+        "small" => observation("small", patient, 10).to_string(),
+        "huge" => observation("huge", patient, 18 << 20).to_string(),
+        "beyond" => observation("beyond", patient, 25 << 20).to_string(),
         other => panic!("{other}"),
     };
+    sent(body.into_bytes())
+}
+
+fn sent(body: Vec<u8>) -> Response<Full<Bytes>> {
     let response =
         Response::builder().header("content-type", "application/fhir+json").header("etag", "W/\"1\"");
-    response.body(Full::from(body.to_string())).unwrap()
+    response.body(Full::from(body)).unwrap()
+}
+
+/// Types of which a long answer is broken near its end: each in its own way.
+pub(crate) const BROKEN: [&str; 6] =
+    ["AllergyIntolerance", "Encounter", "Immunization", "Goal", "CarePlan", "DiagnosticReport"];
+
+fn broken(path: &str, patient: &str, other: &str) -> Vec<u8> {
+    let resource_type = BROKEN.into_iter().find(|of| path.contains(of)).unwrap();
+    let mut whole = many(resource_type, 2 << 20, patient, other).into_bytes();
+    let (cut, end): (usize, &[u8]) = match resource_type {
+        // A second list of entries, under a name that is written otherwise.
+        "AllergyIntolerance" => (1, br#","\u0065ntry":[]}"#),
+        // An entry with a name twice.
+        "Encounter" => (3, br#","search":{}}]}"#),
+        // A string that is no text.
+        "Immunization" => (3, b",\"x\":\"\xff\"}]}"),
+        "Goal" => (1, b""),
+        // A list with nothing behind a comma.
+        "CarePlan" => (2, b",]}"),
+        // What kind of bundle it is twice.
+        _ => (1, br#","type":"searchset"}"#),
+    };
+    whole.truncate(whole.len().saturating_sub(cut));
+    whole.extend(end);
+    whole
 }
 
 fn observation(id: &str, patient: &str, length: usize) -> Value {
@@ -73,4 +107,25 @@ fn bundle(patient: &str, other: &str) -> Value {
     };
     let entries: Vec<Value> = (0..FOUND).map(entry).collect();
     json!({ "resourceType": "Bundle", "type": "searchset", "total": FOUND, "entry": entries })
+}
+
+/// A searchset of so many bytes, of short records. Every fourth is of another patient.
+fn many(resource_type: &str, length: usize, patient: &str, other: &str) -> String {
+    let mut text = r#"{"resourceType":"Bundle","type":"searchset","link":[],"entry":["#.to_owned();
+    let filler = MARKER.repeat(60);
+    text.push_str(
+        r#"{"resource":{"resourceType":"Organization","id":"clinic"},"search":{"mode":"include"}},"#,
+    );
+    for number in 0.. {
+        let of = if number % 4 == 3 { other } else { patient };
+        text.push_str(&format!(
+            r#"{{"resource":{{"resourceType":"{resource_type}","id":"r{number}","subject":{{"reference":"Patient/{of}"}},"performer":[{{"actor":{{"reference":"Organization/clinic"}}}}],"code":{{"text":"{filler}"}}}},"search":{{"mode":"match"}}}}"#
+        ));
+        if text.len() > length {
+            break;
+        }
+        text.push(',');
+    }
+    text.push_str("]}");
+    text
 }

@@ -55,7 +55,7 @@ pub(in crate::pep::fhir) async fn next_page(
     let pages = Pages { authenticated, enforcer, listing, own, finds };
     let allowed = pages.in_reach(page)?;
     exchange.record.decision.policies = allowed.policies().to_vec();
-    let first = exchange.upstream.fetch_page(&allowed).await.map_err(Refused::Upstream)?;
+    let first = exchange.upstream.list_on(&allowed).await.map_err(Refused::Upstream)?;
     let page = Some(allowed.action().clone());
     pages.release_from(exchange, first, Place { page, from, size: Some(size) }).await
 }

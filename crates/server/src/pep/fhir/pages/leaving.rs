@@ -1,0 +1,173 @@
+//! What leaves of an answer that comes page by page, and what the record tells of it.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use chartgate_access::permit::Withheld;
+use chartgate_protocol::fhir::bundle::{Gathered, Links, Released};
+use chartgate_protocol::fhir::name::ResourceId;
+use chartgate_protocol::fhir::outcome::OperationOutcome;
+use chartgate_values::Phi;
+use http::{HeaderValue, Response, header};
+
+use crate::pep::fhir::large::{no_disk, out_of_spool};
+use crate::pep::fhir::mask::FHIR_JSON;
+use crate::pep::fhir::session::{Answered, Exchange};
+use crate::pep::respond::Refused;
+use crate::spool::Spool;
+
+/// So much is written into a spool at once.
+const STEP: usize = 256 << 10;
+
+/// What the record tells of one record that was released.
+pub(super) struct Note {
+    pub(super) patients: Vec<String>,
+    pub(super) policies: Vec<String>,
+    pub(super) digest: Phi<String>,
+}
+
+impl Note {
+    /// Whether the record is this patient's, or nobody's.
+    pub(super) fn is_of(&self, patient: &ResourceId) -> bool {
+        self.patients.is_empty() || self.patients.iter().any(|own| own == patient.as_str())
+    }
+}
+
+/// What the record tells of all that was released.
+#[derive(Default)]
+pub(super) struct Told {
+    patients: BTreeSet<String>,
+    policies: BTreeSet<String>,
+    digests: Vec<Phi<String>>,
+}
+
+impl Extend<Note> for Told {
+    fn extend<I: IntoIterator<Item = Note>>(&mut self, notes: I) {
+        for Note { patients, policies, digest } in notes {
+            self.patients.extend(patients);
+            self.policies.extend(policies);
+            self.digests.push(digest);
+        }
+    }
+}
+
+impl Told {
+    /// The same with what another page had.
+    pub(super) fn and(&mut self, other: Self) {
+        self.patients.extend(other.patients);
+        self.policies.extend(other.policies);
+        self.digests.extend(other.digests);
+    }
+
+    /// Notes all of it but the digests, which are of what left.
+    pub(super) fn whose(self, exchange: &mut Exchange<'_>) -> Vec<Phi<String>> {
+        let Self { mut patients, policies, digests } = self;
+        let record = &mut exchange.record;
+        // Whom the caller asked for by name stays on record, found or not.
+        patients.extend(std::mem::take(&mut record.patients).into_iter().map(Phi::into_exposed));
+        record.patients = patients.into_iter().map(Phi::new).collect();
+        if !policies.is_empty() {
+            record.decision.policies = policies.into_iter().collect();
+        }
+        digests
+    }
+}
+
+/// A bundle that is being written. What is long goes into a spool as it is.
+pub(super) struct Leaving {
+    pub(super) gathered: Gathered<Note>,
+    told: Told,
+    spool: Option<Spool>,
+}
+
+impl Leaving {
+    pub(super) fn new(gathered: Gathered<Note>) -> Self {
+        Self { gathered, told: Told::default(), spool: None }
+    }
+
+    /// Puts what is written so far aside, if that is much. Blocking.
+    ///
+    /// # Errors
+    /// [`Refused::Upstream`] if there is no disk for it.
+    pub(super) fn put_aside(&mut self, exchange: &Exchange<'_>) -> Result<(), Refused> {
+        if self.gathered.waiting() < STEP {
+            return Ok(());
+        }
+        let (text, notes) = self.gathered.take();
+        self.told.extend(notes);
+        let failed = |error: std::io::Error| Refused::Upstream(no_disk(&error));
+        let mut spool = match self.spool.take() {
+            Some(spool) => spool,
+            None => exchange.gateway.spools.begin().map_err(failed)?,
+        };
+        spool.write(&text).map_err(failed)?;
+        self.spool = Some(spool);
+        Ok(())
+    }
+
+    /// Notes what is released, and makes it the answer.
+    ///
+    /// # Errors
+    /// [`Refused::Upstream`] if there is no disk for it.
+    pub(super) fn finish<T>(
+        self,
+        exchange: &mut Exchange<'_>,
+        links: Links<'_>,
+        page: Withheld<T>,
+    ) -> Answered {
+        let Self { gathered, told, spool } = self;
+        finish(exchange, gathered.into_bundle(links), (told, spool), page)
+    }
+
+    /// What it is so far, for whoever wants to know no more than how much.
+    pub(super) fn into_told(mut self) -> (usize, usize, Told) {
+        let (_, notes) = self.gathered.take();
+        self.told.extend(notes);
+        (self.gathered.released, self.gathered.withheld, self.told)
+    }
+}
+
+/// The answer to a search that can find nothing.
+pub(in crate::pep::fhir) fn nothing(
+    exchange: &mut Exchange<'_>,
+    own: &str,
+    outcome: Option<&OperationOutcome>,
+    page: Withheld<()>,
+) -> Answered {
+    finish(exchange, Released::nothing(own, outcome), (Told::default(), None), page)
+}
+
+/// Notes what is released, and makes it the answer.
+pub(super) fn finish<T>(
+    exchange: &mut Exchange<'_>,
+    released: Released<Note>,
+    (mut told, spool): (Told, Option<Spool>),
+    page: Withheld<T>,
+) -> Answered {
+    let Released { body, withheld, notes, .. } = released;
+    told.extend(notes);
+    let digests = told.whose(exchange);
+    let response = &mut exchange.record.response;
+    response.count = u64::try_from(digests.len()).ok();
+    response.withheld = u64::try_from(withheld).ok();
+    response.digests = digests;
+    let spooled = match spool {
+        None => None,
+        Some(mut spool) => {
+            let ended =
+                tokio::task::block_in_place(|| spool.write(body.as_bytes()).and_then(|()| spool.end()));
+            Some(ended.map_err(|error| Refused::Upstream(no_disk(&error)))?)
+        }
+    };
+    let length = spooled.as_ref().map_or(body.len() as u64, crate::spool::Spooled::length);
+    exchange.record.response.bytes = Some(length);
+    let guard = exchange.guard();
+    Ok(page.map(|_| {
+        let mut response = match spooled {
+            Some(spooled) => out_of_spool(spooled, guard),
+            None => Response::new(Body::from(body)),
+        };
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
+        response
+    }))
+}

@@ -19,22 +19,24 @@
 //! }
 //! ```
 
+use std::sync::Arc;
+
 use chartgate_audit::journal::Recorded;
 
 /// An action that the decision point allowed. Only [`crate::pdp`] makes one.
 ///
 /// ```compile_fail,E0451
-/// let _ = chartgate_access::permit::Allowed { action: "read", policies: Vec::new() };
+/// let _ = chartgate_access::permit::Allowed { action: "read", policies: [].into() };
 /// ```
 #[derive(Debug)]
 #[must_use = "an allowed action is recorded and carried out, or refused for another reason"]
 pub struct Allowed<A> {
     action: A,
-    policies: Vec<String>,
+    policies: Arc<[String]>,
 }
 
 impl<A> Allowed<A> {
-    pub(crate) fn new(action: A, policies: Vec<String>) -> Self {
+    pub(crate) fn new(action: A, policies: Arc<[String]>) -> Self {
         Self { action, policies }
     }
 

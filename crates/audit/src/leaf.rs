@@ -14,7 +14,7 @@ mod hidden;
 mod sealed;
 
 use clear::Clear;
-use hidden::Hidden;
+use hidden::{Hidden, ToHide};
 use sealed::{Envelope, Sealed, Version};
 
 /// The longest leaf, in bytes. What does not fit is sealed into a file of its own, which the leaf names.
@@ -164,10 +164,7 @@ pub(crate) fn encode(
 ) -> Result<EncodedLeaf, EncodeError> {
     let clear = Clear::of(record).ok_or(EncodeError::NumberTooLarge)?;
     let clear = clear.to_json().ok_or(EncodeError::TooLong)?;
-    let hidden = Hidden::of(record);
-    if hidden == Hidden::default() {
-        return finish(&clear, None, None);
-    }
+    let Some(hidden) = ToHide::of(record) else { return finish(&clear, None, None) };
     let plaintext = hidden.to_json().filter(|json| json.len() <= MAX_SEALED).ok_or(EncodeError::TooLong)?;
     let text = key.seal(entropy, &Hash::of(&[&clear]), &plaintext)?;
     let month = key.month().clone();

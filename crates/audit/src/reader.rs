@@ -271,7 +271,7 @@ impl<'a> Entries<'a> {
             Source::Tiles(_) => self.turn_to_journal(),
             Source::Journal(replay) => match replay.next(u64::MAX) {
                 Ok(Some(batch)) => {
-                    self.add((batch.first_index..).zip(batch.entries));
+                    self.add((batch.first_index..).zip(batch.entries().map(<[u8]>::to_vec)));
                     Ok(())
                 }
                 Ok(None) => match replay.end() {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 mod bundle;
 mod stored;
 
+pub(crate) use bundle::Entries;
 pub use bundle::{BundleError, MAX_ENTRY, parse_bundle, push_entry};
 pub use stored::{StoredNodes, TileError, read_entries, read_hashes};
 

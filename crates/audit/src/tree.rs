@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
+use aws_lc_rs::digest::{Context, SHA256, SHA256_OUTPUT_LEN, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -39,12 +39,16 @@ impl Hash {
     /// SHA-256 over the pieces, one after the other, with no prefix.
     #[must_use]
     pub fn of(pieces: &[&[u8]]) -> Self {
-        let mut context = Context::new(&SHA256);
-        for piece in pieces {
-            context.update(piece);
-        }
+        let hashed = match pieces {
+            [whole] => digest(&SHA256, whole),
+            pieces => {
+                let mut context = Context::new(&SHA256);
+                pieces.iter().for_each(|piece| context.update(piece));
+                context.finish()
+            }
+        };
         let mut bytes = [0; Self::LENGTH];
-        bytes.copy_from_slice(context.finish().as_ref());
+        bytes.copy_from_slice(hashed.as_ref());
         Self(bytes)
     }
 

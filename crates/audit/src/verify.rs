@@ -261,7 +261,7 @@ fn check_blob(objects: &dyn Objects, index: u64, entry: &[u8]) -> Result<(), Ver
 fn read_tail(objects: &dyn Objects, segments: &dyn Segments, size: u64) -> Result<(u64, u64), VerifyError> {
     let mut replay = Replay::resume(segments, Cursor::before(size))?;
     while let Some(batch) = replay.next(u64::MAX)? {
-        for (index, entry) in (batch.first_index..).zip(&batch.entries) {
+        for (index, entry) in (batch.first_index..).zip(batch.entries()) {
             if index >= size {
                 check_blob(objects, index, entry)?;
             }

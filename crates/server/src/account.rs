@@ -2,6 +2,7 @@
 //! section 2.4.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chartgate_access::ids::Role;
 use chartgate_access::pdp::account::{Account, Change, Grounds, Said, Summary};
@@ -92,7 +93,7 @@ impl Decided {
                 || record.decision.reason.as_deref().is_some_and(|reason| reason == "not-permitted");
             return Err(if by_policy { Untold::Old } else { Untold::NotAsked });
         };
-        let said: Option<Vec<Said>> = get(ASKED).and_then(|text| serde_json::from_str(&text).ok());
+        let said: Option<Vec<Arc<Said>>> = get(ASKED).and_then(|text| serde_json::from_str(&text).ok());
         let summary = Summary {
             policy_set,
             shadow_set: get(SHADOW_SET),
@@ -105,7 +106,7 @@ impl Decided {
     /// How the policies on trial would have changed what came of it.
     pub(crate) fn changes(&self) -> impl Iterator<Item = (&Said, Change)> {
         let change = |said: &Said| said.shadow.as_ref().and_then(|shadow| said.answer.change(shadow));
-        self.summary.said.iter().filter_map(move |said| Some((said, change(said)?)))
+        self.summary.said.iter().filter_map(move |said| Some((&**said, change(said)?)))
     }
 }
 

@@ -95,11 +95,14 @@ impl SealingKey {
     ) -> Result<Vec<u8>, SealError> {
         let nonce: [u8; NONCE_LEN] = entropy.bytes();
         let mut out = Vec::with_capacity(plaintext.len().saturating_add(OVERHEAD));
+        out.extend_from_slice(&nonce);
         out.extend_from_slice(plaintext);
-        self.0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place), &mut out)
+        let (_, text) = out.split_first_chunk_mut::<NONCE_LEN>().ok_or(SealError)?;
+        let tag = self
+            .0
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place), text)
             .map_err(|_| SealError)?;
-        out.splice(0..0, nonce);
+        out.extend_from_slice(tag.as_ref());
         Ok(out)
     }
 

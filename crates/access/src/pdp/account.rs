@@ -108,7 +108,7 @@ pub struct Account(Mutex<Told>);
 #[derive(Debug, Default)]
 struct Told {
     sets: Option<(String, Option<String>)>,
-    said: Vec<Said>,
+    said: Vec<Arc<Said>>,
     was_cut: bool,
     grounds: Grounds,
 }
@@ -134,7 +134,7 @@ pub struct Summary {
     /// That of those on trial.
     pub shadow_set: Option<String>,
     /// Every question once.
-    pub said: Vec<Said>,
+    pub said: Vec<Arc<Said>>,
     /// Whether there were more questions than are kept.
     pub was_cut: bool,
 }
@@ -204,9 +204,16 @@ impl Advice {
         account.note(&self.sets, is_same, || {
             let shadow = self.sets.shadow.as_ref().zip(self.shadow.as_ref());
             let shadow = shadow.map(|(pdp, counsel)| consult(pdp, counsel));
-            let (relations, labels) = (relations.to_vec(), labels.clone());
-            let asked = Asked::Records { action, resource_type, relations, labels };
-            Said::of(asked, &decision, shadow.as_ref())
+            let say = || {
+                let (relations, labels) = (relations.to_vec(), labels.clone());
+                let asked = Asked::Records { action, resource_type, relations, labels };
+                Said::of(asked, &decision, shadow.as_ref())
+            };
+            // Those on trial can change while those in force stand.
+            match labels.is_empty() && shadow.is_none() {
+                true => self.counsel.tell(|said| is_same(&said.asked), say),
+                false => Arc::new(say()),
+            }
         });
         decision
     }
@@ -228,7 +235,7 @@ impl PolicySets {
             || {
                 let shadow = self.shadow.as_ref().map(|pdp| pdp.decide(facts, &question));
                 let [route, method, path] = [route, method, path].map(str::to_owned);
-                Said::of(Asked::Endpoint { route, method, path }, &decision, shadow.as_ref())
+                Arc::new(Said::of(Asked::Endpoint { route, method, path }, &decision, shadow.as_ref()))
             },
         );
         decision
@@ -236,7 +243,7 @@ impl PolicySets {
 }
 
 impl Account {
-    fn note(&self, sets: &PolicySets, is_same: impl Fn(&Asked) -> bool, said: impl FnOnce() -> Said) {
+    fn note(&self, sets: &PolicySets, is_same: impl Fn(&Asked) -> bool, said: impl FnOnce() -> Arc<Said>) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if told.sets.is_none() {
             let shadow = sets.shadow.as_ref().map(|pdp| pdp.revision().to_owned());
@@ -283,7 +290,7 @@ impl Account {
     pub fn summary(&self) -> Option<Summary> {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (policy_set, shadow_set) = told.sets.clone()?;
-        let tells_more = |one: &&Said| !told.said.iter().any(|other| one.goes_without(other));
+        let tells_more = |one: &&Arc<Said>| !told.said.iter().any(|other| one.goes_without(other));
         let said = told.said.iter().filter(tells_more).cloned().collect();
         Some(Summary { policy_set, shadow_set, said, was_cut: told.was_cut })
     }

@@ -10,6 +10,7 @@ use chartgate_protocol::fhir::name::ResourceType;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
+use super::account::Said;
 use super::caller::Facts;
 use super::policy_set::Policies;
 use super::relation::Relation;
@@ -70,11 +71,11 @@ pub enum Decision {
 /// A yes, from which alone an [`Allowed`] action is made.
 ///
 /// ```compile_fail,E0451
-/// let _ = chartgate_access::pdp::decide::Allowance { policies: Vec::new(), mask: None };
+/// let _ = chartgate_access::pdp::decide::Allowance { policies: [].into(), mask: None };
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Allowance {
-    policies: Vec<String>,
+    policies: Arc<[String]>,
     mask: Option<Arc<Mask>>,
 }
 
@@ -167,11 +168,33 @@ pub struct Counsel {
     decided: RwLock<HashMap<RecordQuestion, Decision>>,
     /// The same of records that have labels.
     labelled: RwLock<HashMap<(RecordQuestion, Labels), Decision>>,
+    /// What records tell of questions about what has no labels, each told once.
+    told: RwLock<Vec<Arc<Said>>>,
 }
 
 /// The counsel that a caller took last: who comes again has it at hand.
 #[derive(Debug, Default)]
 pub struct LastCounsel(Mutex<Option<Arc<Counsel>>>);
+
+impl Counsel {
+    /// What records tell of a question about records without labels, put into words once.
+    pub(super) fn tell(&self, is_same: impl Fn(&Said) -> bool, say: impl FnOnce() -> Said) -> Arc<Said> {
+        let told = self.told.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(said) = told.iter().find(|said| is_same(said)) {
+            return Arc::clone(said);
+        }
+        drop(told);
+        let said = Arc::new(say());
+        let mut told = self.told.write().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < TOLD {
+            told.push(Arc::clone(&said));
+        }
+        said
+    }
+}
+
+/// So many are told for each caller: as many as are found faster than told.
+const TOLD: usize = 16;
 
 /// What may be done to records of a type that stand so to the caller.
 type RecordQuestion = (RecordAction, ResourceType, Relation);
@@ -232,6 +255,7 @@ impl Pdp {
                     facts: facts.clone(),
                     decided: RwLock::default(),
                     labelled: RwLock::default(),
+                    told: RwLock::default(),
                 });
                 self.counsels.insert(facts.clone(), Arc::clone(&counsel));
                 counsel
@@ -313,7 +337,7 @@ impl Pdp {
         match response.decision() {
             CedarDecision::Allow => {
                 let mask = self.policies.obligations.of(&policies);
-                Decision::Allow(Allowance { policies, mask })
+                Decision::Allow(Allowance { policies: policies.into(), mask })
             }
             CedarDecision::Deny if policies.is_empty() => {
                 Decision::Deny(Denial { policies, reason: DenyReason::NotPermitted })

@@ -1,7 +1,7 @@
 //! How segments are laid out: a header, then batches, each chained to all before it by a running hash.
 //! `docs/audit-format.md` describes the bytes.
 
-use crate::tile::{parse_bundle, push_entry};
+use crate::tile::{Entries, push_entry};
 use crate::tree::Hash;
 
 /// When a record counts as written.
@@ -111,12 +111,13 @@ impl BatchHeader {
         })
     }
 
-    /// The entries of `body` and where the journal stands behind them, if this is the batch that `point` waits
-    /// for and every byte is as it was written.
-    pub(crate) fn verify<'a>(&self, point: &Point, body: &'a [u8]) -> Option<(Point, Vec<&'a [u8]>)> {
-        let entries = parse_bundle(body).ok()?;
-        let expected = Self::of(point, entries.len(), body)?;
-        (expected == *self).then(|| (expected.behind(), entries))
+    /// Where the journal stands behind `body`, if this is the batch that `point` waits for and every byte is as it was
+    /// written.
+    pub(crate) fn verify(&self, point: &Point, body: &[u8]) -> Option<Point> {
+        let count =
+            Entries::of(body).try_fold(0_usize, |count, entry| entry.map(|_| count.saturating_add(1)));
+        let expected = Self::of(point, count.ok()?, body)?;
+        (expected == *self).then(|| expected.behind())
     }
 
     /// The header of the batch that comes at `point`.

@@ -4,6 +4,7 @@ use std::io;
 
 use super::frame::{BatchHeader, Durability, Point, SegmentHeader};
 use crate::storage::Segments;
+use crate::tile::Entries;
 
 /// A journal that cannot be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +71,15 @@ impl Cursor {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Batch {
     pub(crate) first_index: u64,
-    pub(crate) entries: Vec<Vec<u8>>,
+    body: Vec<u8>,
+}
+
+impl Batch {
+    /// Its entries.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        // INVARIANT: the body was verified, so it does not end within an entry.
+        Entries::of(&self.body).map_while(Result::ok)
+    }
 }
 
 /// How the journal ends.
@@ -157,10 +166,9 @@ impl<'a> Replay<'a> {
         let body_from = offset.saturating_add(BatchHeader::LENGTH as u64);
         let body_length = usize::try_from(header.length).unwrap_or(usize::MAX);
         let body = self.segments.read_at(segment, body_from, body_length)?;
-        let Some((behind, entries)) = header.verify(&point, &body) else { return Ok(None) };
-        let entries = entries.into_iter().map(<[u8]>::to_vec).collect();
+        let Some(behind) = header.verify(&point, &body) else { return Ok(None) };
         let length = (BatchHeader::LENGTH as u64).saturating_add(u64::from(header.length));
-        Ok(Some((Batch { first_index: point.next_index, entries }, behind, length)))
+        Ok(Some((Batch { first_index: point.next_index, body }, behind, length)))
     }
 
     /// Makes sure that the last batch was the last, quickly where nothing at all lies behind it.

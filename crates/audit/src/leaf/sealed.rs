@@ -57,19 +57,31 @@ impl Sealed {
 
     /// Adds the member to a leaf, in canonical form: no character of it needs an escape.
     pub(super) fn push_member(&self, leaf: &mut Vec<u8>) {
-        let mut push =
-            |pieces: [&str; 5]| pieces.iter().for_each(|piece| leaf.extend_from_slice(piece.as_bytes()));
+        let mut push = |piece: &str| leaf.extend_from_slice(piece.as_bytes());
         let month = self.month().as_str();
         match self {
             Self::Inline { text, .. } => {
-                let text = URL_SAFE_NO_PAD.encode(text);
-                push([r#","sealed":{"key":""#, month, r#"","text":""#, &text, r#""}"#]);
+                [r#","sealed":{"key":""#, month, r#"","text":""#].into_iter().for_each(push);
+                push_base64(text, leaf);
+                leaf.extend_from_slice(br#""}"#);
             }
             Self::Blob { hash, .. } => {
-                push([r#","sealed":{"blob":""#, &hash.to_hex(), r#"","key":""#, month, r#""}"#]);
+                [r#","sealed":{"blob":""#, &hash.to_hex(), r#"","key":""#, month, r#""}"#]
+                    .into_iter()
+                    .for_each(&mut push);
             }
         }
     }
+}
+
+/// Adds bytes as base64url, written in place.
+fn push_base64(bytes: &[u8], leaf: &mut Vec<u8>) {
+    let from = leaf.len();
+    leaf.resize(from.saturating_add(bytes.len().div_ceil(3).saturating_mul(4)), 0);
+    let place = leaf.get_mut(from..).unwrap_or_default();
+    // INVARIANT: three bytes give at most four characters, so they have room.
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, place).unwrap_or_default();
+    leaf.truncate(from.saturating_add(written));
 }
 
 #[derive(Deserialize)]

@@ -73,7 +73,7 @@ impl Growth {
     /// Adds the entries of a batch that are not in the tree yet. Stores full tiles once there are many.
     pub(crate) fn take(&mut self, batch: &Batch, objects: &dyn Objects) -> io::Result<()> {
         let known = usize::try_from(self.size().saturating_sub(batch.first_index)).unwrap_or(usize::MAX);
-        for entry in batch.entries.iter().skip(known) {
+        for entry in batch.entries().skip(known) {
             self.push(entry).map_err(io::Error::other)?;
         }
         if self.unstored_bytes >= MANY_BYTES {

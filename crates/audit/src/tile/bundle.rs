@@ -19,14 +19,36 @@ pub enum BundleError {
 /// # Errors
 /// [`BundleError::CutShort`] if the bytes end within an entry.
 pub fn parse_bundle(bundle: &[u8]) -> Result<Vec<&[u8]>, BundleError> {
-    let mut entries = Vec::new();
-    let mut rest = bundle;
-    while !rest.is_empty() {
-        let (entry, remainder) = split_entry(rest).ok_or(BundleError::CutShort(entries.len()))?;
-        entries.push(entry);
-        rest = remainder;
+    Entries::of(bundle).collect()
+}
+
+/// The entries of a bundle, one after the other; an error is the last.
+pub(crate) struct Entries<'a> {
+    rest: &'a [u8],
+    count: usize,
+}
+
+impl<'a> Entries<'a> {
+    pub(crate) fn of(bundle: &'a [u8]) -> Self {
+        Self { rest: bundle, count: 0 }
     }
-    Ok(entries)
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<&'a [u8], BundleError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let Some((entry, rest)) = split_entry(self.rest) else {
+            self.rest = &[];
+            return Some(Err(BundleError::CutShort(self.count)));
+        };
+        self.rest = rest;
+        self.count = self.count.saturating_add(1);
+        Some(Ok(entry))
+    }
 }
 
 fn split_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -92,8 +92,13 @@ impl Segments for SegmentFolder {
 
     fn read_at(&self, number: u64, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let file = self.open_to_read(number)?;
-        let left = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; length.min(left)];
+        // A length that was read from a damaged file is not believed.
+        let length = match length > LONGEST_BATCH {
+            true => length
+                .min(usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or(usize::MAX)),
+            false => length,
+        };
+        let mut bytes = vec![0; length];
         let mut filled = 0;
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match file.read_at(rest, offset.saturating_add(filled as u64)) {
@@ -124,5 +129,8 @@ impl Segment for SegmentFile {
         self.0.sync_data()
     }
 }
+
+/// A batch is hardly ever longer, in bytes.
+const LONGEST_BATCH: usize = 2 << 20;
 
 static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];

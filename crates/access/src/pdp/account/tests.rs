@@ -130,7 +130,7 @@ proptest! {
         let (account, advice) = (Account::default(), Advice::new(sets.clone(), &facts(), &LastCounsel::default()));
         let _ = advice.ask(&account, action, "Condition".parse().unwrap(), &relations, &labels);
         let said = account.summary().unwrap().said;
-        let read: Vec<Said> = serde_json::from_str(&serde_json::to_string(&said).unwrap()).unwrap();
+        let read: Vec<Arc<Said>> = serde_json::from_str(&serde_json::to_string(&said).unwrap()).unwrap();
         prop_assert_eq!(&read, &said);
         prop_assert_eq!(&read[0].asked.again(&sets.in_force, &facts()), &said[0].answer);
     }

@@ -44,7 +44,7 @@ fn nothing_is_allowed_that_no_policy_permits() {
 #[test]
 fn a_permit_holds_for_its_role_and_relation_and_names_itself() {
     let pdp = pdp(PANEL);
-    let allow = Decision::Allow(Allowance { policies: vec!["panel".into()], mask: None });
+    let allow = Decision::Allow(Allowance { policies: ["panel".into()].into(), mask: None });
     assert_eq!(pdp.decide(&facts(&["physician"]), &read(Relation::Panel)), allow);
     assert!(matches!(pdp.decide(&facts(&["physician"]), &read(Relation::Other)), Decision::Deny(_)));
     assert!(matches!(pdp.decide(&facts(&["nurse"]), &read(Relation::Panel)), Decision::Deny(_)));

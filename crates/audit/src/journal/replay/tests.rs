@@ -70,9 +70,9 @@ fn a_limit_is_never_passed() {
     write(&disk, 1, Point::beginning_at(0), &[2, 3]);
     let mut replay = Replay::resume(&disk, Cursor::before(0)).unwrap();
     assert!(replay.next(1).unwrap().is_none());
-    assert_eq!(replay.next(4).unwrap().unwrap().entries.len(), 2);
+    assert_eq!(replay.next(4).unwrap().unwrap().entries().count(), 2);
     assert!(replay.next(4).unwrap().is_none());
-    assert_eq!(replay.next(5).unwrap().unwrap().entries.len(), 3);
+    assert_eq!(replay.next(5).unwrap().unwrap().entries().count(), 3);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chartgate_access::pdp::account::{Answer, Change, Said};
 use chartgate_access::pdp::decide::Pdp;
@@ -133,7 +134,7 @@ impl Sets {
             let set = &decided.summary.policy_set;
             return Replayed::Cannot(format!("the policies that decided, {set}, are not at hand: --dir"));
         };
-        let again = |said: &Said| said.asked.again(&set.pdp, &decided.facts);
+        let again = |said: &Arc<Said>| said.asked.again(&set.pdp, &decided.facts);
         let answers = decided.summary.said.iter().map(again).collect();
         Replayed::Asked { set, answers, decided }
     }
@@ -188,10 +189,10 @@ impl Replayed<'_> {
     /// The questions whose answer comes to something else now.
     fn differences(&self) -> impl Iterator<Item = (&Said, &Answer, Change)> {
         let (said, answers) = match self {
-            Self::Cannot(_) => (&[] as &[Said], &[] as &[Answer]),
+            Self::Cannot(_) => (&[] as &[Arc<Said>], &[] as &[Answer]),
             Self::Asked { decided, answers, .. } => (decided.summary.said.as_slice(), answers.as_slice()),
         };
-        said.iter().zip(answers).filter_map(|(said, now)| Some((said, now, said.answer.change(now)?)))
+        said.iter().zip(answers).filter_map(|(said, now)| Some((&**said, now, said.answer.change(now)?)))
     }
 
     fn result(&self) -> &'static str {
@@ -206,7 +207,7 @@ impl Replayed<'_> {
         match self {
             Self::Cannot(why) => json!({ "index": entry.index, "result": self.result(), "why": why }),
             Self::Asked { set, decided, answers } => {
-                let question = |(said, now): (&Said, &Answer)| {
+                let question = |(said, now): (&Arc<Said>, &Answer)| {
                     json!({
                         "asked": said.asked, "then": said.answer, "now": now,
                         "change": said.answer.change(now).map(Change::as_str),

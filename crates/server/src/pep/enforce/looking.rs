@@ -186,6 +186,9 @@ impl Enforcer<'_> {
         resource_type: ResourceType,
         relations: &[Relation],
     ) -> Labels {
+        if !self.care.minors_are_labelled() {
+            return Labels::new();
+        }
         let minor = Labels::from([MINOR.to_owned()]);
         let action = record_action(permission);
         let opens = |labels: &Labels| {
@@ -194,7 +197,7 @@ impl Enforcer<'_> {
                 matches!(decision, Decision::Allow(_))
             })
         };
-        match self.care.minors_are_labelled() && !opens(&NO_LABELS) && opens(&minor) {
+        match !opens(&NO_LABELS) && opens(&minor) {
             true => minor,
             false => Labels::new(),
         }

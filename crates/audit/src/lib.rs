@@ -23,6 +23,7 @@ pub mod proof;
 pub mod reader;
 pub mod record;
 pub mod sequencer;
+pub mod statement;
 pub mod storage;
 pub mod tile;
 pub mod tree;

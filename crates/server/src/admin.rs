@@ -10,6 +10,7 @@ mod clients;
 mod emergency;
 mod explain;
 mod exports;
+pub(crate) mod in_force;
 mod invitations;
 mod keys;
 mod log;
@@ -43,6 +44,7 @@ use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::Emergencies;
+use crate::live::in_force::InForce;
 use crate::live::keys::{KeyError, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::trusted_issuers::LiveIssuers;
@@ -143,6 +145,8 @@ pub(crate) enum Command {
         auth_req_id: String,
         decision: Decision,
     },
+    /// What is in force.
+    InForce,
     /// Notes that the log is about to be read, and by which question.
     AuditRead {
         what: String,
@@ -198,6 +202,7 @@ pub(crate) enum CommandError {
 
 /// Carries commands out.
 pub(crate) struct Administrator {
+    pub(crate) in_force: Arc<InForce>,
     pub(crate) issuer: String,
     pub(crate) timeouts: Timeouts,
     pub(crate) store: Arc<Store>,
@@ -268,6 +273,7 @@ impl Administrator {
             Command::EmergencyEnd { id } => self.end_emergency(by, &id).await,
             Command::ApprovalList => self.list_approvals(),
             Command::ApprovalDecide { auth_req_id, decision } => self.decide(by, auth_req_id, decision).await,
+            Command::InForce => self.tell_in_force(),
             Command::AuditRead { what, question } => self.note_audit_read(by, &what, &question).await,
             Command::AuditHold { reason } => self.hold_log(by, &reason).await,
             Command::AuditHolds => self.list_holds(),

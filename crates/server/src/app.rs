@@ -28,6 +28,7 @@ use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::{self, Emergencies};
+use crate::live::in_force::InForce;
 use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::proofs::{Bases, Proofs};
@@ -57,6 +58,8 @@ pub(crate) struct App {
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
+    /// What a reload put in place of the former.
+    pub(crate) in_force: Arc<InForce>,
     pub(crate) administrator: Arc<Administrator>,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) keys: Arc<KeyRing>,
@@ -166,7 +169,10 @@ impl App {
         });
         let exports = Arc::new(Exports::new(&config.audit.exports));
         let witnesses = Arc::new(Witnesses::new(&config.audit)?);
+        let config = Arc::new(config);
+        let in_force = Arc::new(InForce::new(Arc::clone(&config)));
         let administrator = Arc::new(Administrator {
+            in_force: Arc::clone(&in_force),
             issuer: config.issuer.clone(),
             timeouts: config.sessions,
             store: Arc::clone(&store),
@@ -192,7 +198,8 @@ impl App {
             Arc::new(Proofs::new(Bases { main: config.issuer.clone(), mutual: config.mtls_base() })?);
         let app = Self {
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
-            config: Arc::new(config),
+            config,
+            in_force,
             clock,
             store,
             log,

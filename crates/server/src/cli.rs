@@ -1,6 +1,7 @@
 //! The command line: words in, one of our values out, and the printing of answers. CONTRACT.md section 1.
 
 mod audit;
+mod evidence;
 mod invitation;
 mod login;
 mod operate;
@@ -95,12 +96,8 @@ enum Word {
     Witness(witness::WitnessWord),
     /// Sign in at a terminal, through the browser.
     Login(login::LoginWords),
-    /// The HIPAA evidence pack (a later release).
-    Evidence {
-        /// Where to write it.
-        #[arg(long)]
-        out: Option<PathBuf>,
-    },
+    /// The HIPAA evidence pack: for each safeguard what is in force, what shows it, and what is missing.
+    Evidence(evidence::EvidenceWords),
     /// A database client through the gateway (a later release).
     Connect { words: Vec<String> },
 }
@@ -157,7 +154,10 @@ fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
             audit::carry_out(word, &config, output)
         }
         Word::Witness(word) => witness::carry_out(word),
-        Word::Evidence { .. } => anyhow::bail!("`evidence` is not built yet"),
+        Word::Evidence(words) => {
+            telemetry::quiet();
+            evidence::carry_out(&words, &config)
+        }
         Word::Connect { .. } => anyhow::bail!("`connect` is not built yet"),
         Word::Login(words) => {
             runtime()?.block_on(login::carry_out(words, &load(&config)?))?;

@@ -12,6 +12,7 @@ pub(crate) mod client_origins;
 pub(crate) mod cut_offs;
 pub(crate) mod emergency;
 pub(crate) mod hints;
+pub(crate) mod in_force;
 pub(crate) mod keys;
 pub(crate) mod policies;
 pub(crate) mod proofs;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use chartgate_values::Timestamp;
 
 /// Tries that cost nothing but themselves.
-const FREE: u32 = 5;
+pub const FREE: u32 = 5;
 /// Consecutive failures after which the secret has to be set anew.
-const LIMIT: u32 = 100;
+pub const LIMIT: u32 = 100;
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(900);
 

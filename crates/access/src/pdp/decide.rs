@@ -238,6 +238,12 @@ impl Pdp {
         &self.revision
     }
 
+    /// The ids of the policies, in their order.
+    #[must_use]
+    pub fn policy_ids(&self) -> Vec<String> {
+        self.policies.ids().into_iter().collect()
+    }
+
     /// A policy as Cedar writes it.
     #[must_use]
     pub fn policy_text(&self, id: &str) -> Option<String> {

@@ -424,7 +424,7 @@ fn prove(config: &Config, index: u64, out: Option<&Path>) -> anyhow::Result<Exit
 }
 
 /// The key that is given, as text or file, or the one in the log's folder.
-fn verifier_key(dir: &Path, given: Option<&str>) -> anyhow::Result<VerifierKey> {
+pub(super) fn verifier_key(dir: &Path, given: Option<&str>) -> anyhow::Result<VerifierKey> {
     let text = match given {
         Some(text) if text.parse::<VerifierKey>().is_ok() => text.to_owned(),
         Some(file) => std::fs::read_to_string(file)

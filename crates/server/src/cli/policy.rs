@@ -9,7 +9,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use chartgate_access::ids::{ClientId, PatientId, Subject};
-use chartgate_access::pdp::decide::Pdp;
 use chartgate_access::pdp::policy_set::{Policies, PolicyError};
 use chartgate_access::pdp::policy_test::Outcome;
 use chartgate_audit::record::{ActorKind, Record};
@@ -180,24 +179,43 @@ fn policies_in(dir: &Path) -> anyhow::Result<Policies> {
     Policies::read(&folder.schema, &folder.policies).map_err(|errors| all(&errors))
 }
 
-fn test(config: &Config) -> anyhow::Result<ExitCode> {
-    let pdp = Pdp::new(policies_in(&config.policy_dir)?, "test".to_owned());
-    let (mut passed, mut questions, mut failed) = (0_usize, 0_usize, 0_usize);
-    for (file, tests) in read_tests(&config.policy_dir).map_err(|errors| all(&errors))? {
+/// What came of the tests of policies.
+#[derive(Default)]
+pub(super) struct TestRun {
+    /// Of the policies that were tested.
+    pub(super) revision: String,
+    pub(super) passed: usize,
+    questions: usize,
+    pub(super) failed: usize,
+    /// What failed, and why.
+    told: Vec<String>,
+}
+
+/// Runs the tests of the policies in a folder.
+pub(super) fn run_tests(dir: &Path) -> anyhow::Result<TestRun> {
+    let (pdp, _) = read(dir).and_then(|folder| folder.pdp()).map_err(|errors| all(&errors))?;
+    let mut run = TestRun { revision: pdp.revision().to_owned(), ..TestRun::default() };
+    for (file, tests) in read_tests(dir).map_err(|errors| all(&errors))? {
         for test in &tests.tests {
             match test.run(&pdp) {
                 Outcome::Passed(asked) => {
-                    passed = passed.saturating_add(1);
-                    questions = questions.saturating_add(asked);
+                    run.passed = run.passed.saturating_add(1);
+                    run.questions = run.questions.saturating_add(asked);
                 }
                 Outcome::Failed(why) => {
-                    failed = failed.saturating_add(1);
-                    print::line(&format!("FAILED {file}: {}", test.name));
-                    why.iter().for_each(|line| print::line(&format!("    {line}")));
+                    run.failed = run.failed.saturating_add(1);
+                    run.told.push(format!("FAILED {file}: {}", test.name));
+                    run.told.extend(why.iter().map(|line| format!("    {line}")));
                 }
             }
         }
     }
+    Ok(run)
+}
+
+fn test(config: &Config) -> anyhow::Result<ExitCode> {
+    let TestRun { revision: _, passed, questions, failed, told } = run_tests(&config.policy_dir)?;
+    told.iter().for_each(|line| print::line(line));
     print::line(&format!("{passed} policy tests passed ({questions} questions), {failed} failed"));
     if passed == 0 {
         anyhow::bail!("there are no policy tests in {}", config.policy_dir.join("tests").display());

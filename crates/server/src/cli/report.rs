@@ -31,8 +31,8 @@ mod render;
 mod table;
 mod zone;
 
-use table::{Column, Report, Row};
-use zone::Zone;
+pub(super) use table::{Column, Row};
+pub(super) use zone::Zone;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReportWord {
@@ -128,8 +128,7 @@ impl Source<'_> {
 
     /// A record as a row.
     fn row(&self, entry: &Entry, columns: &[Column]) -> Row {
-        let cell = |column: &Column| column.of(entry, &self.with.time_zone);
-        Row { index: Some(entry.index), cells: columns.iter().map(cell).collect(), ..Row::default() }
+        Row::of_record(entry, columns, &self.with.time_zone)
     }
 }
 
@@ -150,7 +149,7 @@ pub(super) fn carry_out(word: &ReportWord, config: &Path) -> anyhow::Result<Exit
         ReportWord::BreakGlass { .. } => emergency::all(&source)?,
         ReportWord::Activity { .. } => activity::all(&source)?,
     };
-    let checkpoint = prove(&log, &mut report)?;
+    let checkpoint = prove(&log, &mut report.rows_mut().collect::<Vec<_>>())?;
     report.facts.push(("Log".to_owned(), checkpoint.checkpoint().origin.clone()));
     report.facts.push(("Made".to_owned(), with.time_zone.show(SystemClock.now())));
     report
@@ -173,14 +172,18 @@ pub(super) fn carry_out(word: &ReportWord, config: &Path) -> anyhow::Result<Exit
     match &with.out {
         None => print::line(text.trim_end()),
         Some(path) => {
-            // It is full of what nobody else on this machine is to read.
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
-            let file = options.open(path).with_context(|| format!("{}", path.display()));
-            file?.write_all(text.as_bytes()).with_context(|| format!("{}", path.display()))?;
+            write_for_its_owner(path, &text)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what nobody else on this machine is to read.
+pub(super) fn write_for_its_owner(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let file = options.open(path).with_context(|| format!("{}", path.display()));
+    file?.write_all(text.as_bytes()).with_context(|| format!("{}", path.display()))
 }
 
 /// The months of the time that is asked for of which there is no key: destroyed, or none was needed.
@@ -204,9 +207,9 @@ fn months_without_key(log: &OpenLog, with: &With) -> anyhow::Result<Vec<String>>
 /// How long a report waits for its newest records to come under a checkpoint.
 const COVERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Puts entry and proof to each row, all under one checkpoint.
-fn prove(log: &OpenLog, report: &mut Report) -> anyhow::Result<SignedCheckpoint> {
-    let last = report.rows().filter_map(|row| row.index).max();
+/// Puts entry and proof to each row that is a record, all under one checkpoint.
+pub(super) fn prove(log: &OpenLog, rows: &mut [&mut Row]) -> anyhow::Result<SignedCheckpoint> {
+    let last = rows.iter().filter_map(|row| row.index).max();
     let deadline = SystemClock.now().plus(COVERED_WITHIN);
     let checkpoint = loop {
         let checkpoint = log.reader.checkpoint()?;
@@ -219,7 +222,7 @@ fn prove(log: &OpenLog, report: &mut Report) -> anyhow::Result<SignedCheckpoint>
         std::thread::sleep(Duration::from_millis(200));
     };
     let mut bundle: Option<(u64, Vec<Vec<u8>>)> = None;
-    for row in report.rows_mut() {
+    for row in rows {
         let Some(index) = row.index else { continue };
         let (number, at) = (index / TILE_SPAN, usize::try_from(index % TILE_SPAN)?);
         if bundle.as_ref().is_none_or(|(kept, _)| *kept != number) {

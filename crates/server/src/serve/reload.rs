@@ -88,6 +88,7 @@ impl Current {
         let front = app.front_door(&config, &self.lasting).map_err(|error| vec![format!("{error:#}")])?;
         *self.running.write().unwrap_or_else(PoisonError::into_inner) =
             Running { config: Arc::clone(&config), front: Arc::new(front) };
+        app.in_force.replace(Arc::clone(&config));
         app.policies.try_out(config.shadow_dir.as_deref());
         Ok(succession.needs_restart)
     }

@@ -52,6 +52,8 @@ mod encounters;
 #[cfg(test)]
 mod encrypted_tokens;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod exchange;
 #[cfg(test)]
 mod explain;

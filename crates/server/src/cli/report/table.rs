@@ -33,31 +33,33 @@ pub(super) struct Section {
 
 /// A line of a table.
 #[derive(Default)]
-pub(super) struct Row {
-    pub(super) cells: Vec<String>,
+pub(in crate::cli) struct Row {
+    pub(in crate::cli) cells: Vec<String>,
     /// The record that it is, if it is one.
-    pub(super) index: Option<u64>,
+    pub(in crate::cli) index: Option<u64>,
     /// The log's entry, in base64.
-    pub(super) entry: Option<String>,
+    pub(in crate::cli) entry: Option<String>,
     /// That it stands in the log: C2SP tlog-proof.
-    pub(super) proof: Option<String>,
+    pub(in crate::cli) proof: Option<String>,
     /// How long its bar is, in hundredths of the longest.
     pub(super) bar: u64,
 }
 
 impl Row {
+    /// A record.
+    pub(in crate::cli) fn of_record(entry: &Entry, columns: &[Column], zone: &Zone) -> Self {
+        let cells = columns.iter().map(|column| column.of(entry, zone)).collect();
+        Self { index: Some(entry.index), cells, ..Self::default() }
+    }
+
     /// The entry as text.
-    pub(super) fn shown_entry(&self) -> String {
+    pub(in crate::cli) fn shown_entry(&self) -> String {
         let entry = self.entry.as_ref().and_then(|entry| STANDARD.decode(entry).ok()).unwrap_or_default();
         String::from_utf8_lossy(&entry).into_owned()
     }
 }
 
 impl Report {
-    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.sections.iter().flat_map(|section| &section.rows)
-    }
-
     pub(super) fn rows_mut(&mut self) -> impl Iterator<Item = &mut Row> {
         self.sections.iter_mut().flat_map(|section| &mut section.rows)
     }
@@ -132,7 +134,7 @@ impl Tally {
 
 /// What a table of records can tell of each.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(super) enum Column {
+pub(in crate::cli) enum Column {
     Time,
     Who,
     Roles,
@@ -175,7 +177,7 @@ impl Column {
     }
 
     /// What it says of a record.
-    pub(super) fn of(self, entry: &Entry, zone: &Zone) -> String {
+    pub(in crate::cli) fn of(self, entry: &Entry, zone: &Zone) -> String {
         let record = &entry.record;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         match self {

@@ -7,14 +7,14 @@ use chartgate_values::Timestamp;
 
 /// UTC, or so many minutes east of it.
 #[derive(Clone, Debug)]
-pub(super) struct Zone {
+pub(in crate::cli) struct Zone {
     name: String,
     minutes: i64,
 }
 
 impl Zone {
     /// A time as people read it, with its zone.
-    pub(super) fn show(&self, time: Timestamp) -> String {
+    pub(in crate::cli) fn show(&self, time: Timestamp) -> String {
         format!("{} {}", self.clock(time), self.name)
     }
 

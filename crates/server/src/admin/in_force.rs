@@ -1,0 +1,299 @@
+//! What is in force in the running gateway, as far as an auditor has to know: settings as they were loaded or reloaded, not as
+//! a file has them by now. No secret and nothing of a patient is in it.
+
+use chartgate_access::client::Client;
+use chartgate_access::principal::{User, UserState};
+use chartgate_values::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Administrator, CommandError};
+use crate::config::{
+    CareTable, CommandLine, Config, ConsentCheck, Durability, Dynamic, MasterKeySource, MinorLabels,
+    Receiver, Route, RouteKind, TokenForm, UpstreamAuth,
+};
+
+/// What is in force. Times are seconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) version: String,
+    pub(crate) issuer: String,
+    pub(crate) listen: Listening,
+    pub(crate) sessions: Sessions,
+    pub(crate) tokens: Tokens,
+    pub(crate) keys: Value,
+    pub(crate) master_key: MasterKey,
+    pub(crate) log: Log,
+    pub(crate) policies: Policies,
+    pub(crate) routes: Vec<RouteInForce>,
+    pub(crate) trusted_issuers: Vec<String>,
+    pub(crate) emergency: Emergency,
+    /// Whether the command line may answer approvals for people.
+    pub(crate) approvals_by_command_line: bool,
+    pub(crate) registration_by_anybody: bool,
+    pub(crate) people: Vec<Person>,
+    pub(crate) programs: Vec<Program>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Listening {
+    pub(crate) https: String,
+    pub(crate) mtls: Option<String>,
+    /// Plain HTTP, which answers with redirects alone.
+    pub(crate) redirects: Option<String>,
+    pub(crate) trusted_proxies: usize,
+    pub(crate) certificate: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Sessions {
+    pub(crate) idle: u64,
+    pub(crate) absolute: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Tokens {
+    pub(crate) access: u64,
+    pub(crate) refresh: u64,
+    pub(crate) offline: u64,
+    pub(crate) key_rotation: u64,
+    pub(crate) algorithms: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MasterKey {
+    /// In a file within the data folder.
+    BesideTheData,
+    /// In a file elsewhere.
+    InAFile,
+    InTheEnvironment,
+    /// From a program: a key service's client.
+    FromAProgram,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Log {
+    pub(crate) records: u64,
+    pub(crate) is_synced: bool,
+    pub(crate) retention: u64,
+    pub(crate) holds: usize,
+    pub(crate) exports: Vec<ExportInForce>,
+    pub(crate) witnesses: Vec<String>,
+    pub(crate) quorum: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ExportInForce {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    /// How its objects are kept from being altered, where the receiver does that.
+    pub(crate) lock: Option<String>,
+    pub(crate) told: Value,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Policies {
+    pub(crate) revision: String,
+    pub(crate) ids: Vec<String>,
+    pub(crate) on_trial: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RouteInForce {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) path: String,
+    /// Scheme and host of the upstream.
+    pub(crate) upstream: String,
+    pub(crate) is_encrypted: bool,
+    /// How the upstream knows that it is the gateway.
+    pub(crate) credential: Option<String>,
+    pub(crate) encrypted_tokens: bool,
+    /// How long ago a person may have signed in.
+    pub(crate) sign_in_max_age: Option<u64>,
+    pub(crate) acr_values: Vec<String>,
+    /// From what it is known who is in whose care.
+    pub(crate) care_from: Vec<String>,
+    pub(crate) heeds_consents: bool,
+    pub(crate) labels_minors: bool,
+    /// Of an `http` route: rules that any good token passes.
+    pub(crate) open_rules: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Emergency {
+    pub(crate) duration: u64,
+    pub(crate) unreviewed: usize,
+    pub(crate) review_within: u64,
+    /// How privacy officers are told at once.
+    pub(crate) ways: Vec<String>,
+    pub(crate) waiting: usize,
+    /// When the one began that has waited longest.
+    pub(crate) waiting_since: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) is_enabled: bool,
+    pub(crate) roles: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Program {
+    pub(crate) id: String,
+    pub(crate) kind: Value,
+    pub(crate) shows_itself_by: Value,
+    pub(crate) is_self_registered: bool,
+}
+
+impl Administrator {
+    /// What is in force.
+    pub(super) fn tell_in_force(&self) -> Result<Value, CommandError> {
+        let config = self.in_force.config();
+        let waiting = self.emergencies.list()?.into_iter().filter(|used| used.review.is_none());
+        let waiting: Vec<Timestamp> = waiting.map(|used| used.began_at).collect();
+        let limits = &config.emergency.limits;
+        let pdp = self.policies.sets();
+        let settings = Settings {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            issuer: config.issuer.clone(),
+            listen: Listening {
+                https: config.listen.https.to_string(),
+                mtls: config.listen.mtls.map(|address| address.to_string()),
+                redirects: config.listen.http.map(|address| address.to_string()),
+                trusted_proxies: config.listen.trusted_proxies.len(),
+                certificate: config.tls.certificate.display().to_string(),
+            },
+            sessions: Sessions {
+                idle: config.sessions.idle.as_secs(),
+                absolute: config.sessions.absolute.as_secs(),
+            },
+            tokens: Tokens {
+                access: config.tokens.access_token_ttl.as_secs(),
+                refresh: config.tokens.refresh_token_ttl.as_secs(),
+                offline: config.tokens.offline_token_ttl.as_secs(),
+                key_rotation: config.tokens.signing.rotation.as_secs(),
+                algorithms: config.tokens.signing.all().map(|algorithm| algorithm.to_string()).collect(),
+            },
+            keys: self.list_keys(),
+            master_key: master_key(&config),
+            log: self.log(&config)?,
+            policies: Policies {
+                revision: pdp.in_force.revision().to_owned(),
+                ids: pdp.in_force.policy_ids(),
+                on_trial: pdp.shadow.as_ref().map(|shadow| shadow.revision().to_owned()),
+            },
+            routes: config.routes.iter().map(route).collect(),
+            trusted_issuers: config.trusted_issuers.iter().map(|one| one.issuer.clone()).collect(),
+            emergency: Emergency {
+                duration: limits.duration.as_secs(),
+                unreviewed: limits.unreviewed,
+                review_within: limits.review_within.as_secs(),
+                ways: self.emergencies.ways().into_iter().map(str::to_owned).collect(),
+                waiting: waiting.len(),
+                waiting_since: waiting.into_iter().min(),
+            },
+            approvals_by_command_line: config.approvals.command_line == CommandLine::Answers,
+            registration_by_anybody: config.registration.dynamic == Dynamic::Open,
+            people: self.people()?,
+            programs: self.programs()?,
+        };
+        Ok(json!(settings))
+    }
+
+    fn log(&self, config: &Config) -> Result<Log, CommandError> {
+        let holds = self.store.read(|sql| sql.holds())?;
+        let now = self.clock.now();
+        let exports = config.audit.exports.iter().map(|export| ExportInForce {
+            name: export.name.clone(),
+            kind: export.receiver.kind().to_owned(),
+            lock: match &export.receiver {
+                Receiver::S3(receiver) => receiver.lock.map(|(lock, _)| lock.as_str().to_owned()),
+                _ => None,
+            },
+            told: self.exports.get(&export.name).map(|export| export.told(now)).unwrap_or_default(),
+        });
+        Ok(Log {
+            records: self.journal.durable(),
+            is_synced: config.audit.durability == Durability::Fsync,
+            retention: config.audit.retention.as_secs(),
+            holds: holds.iter().filter(|hold| hold.released_at.is_none()).count(),
+            exports: exports.collect(),
+            witnesses: config.audit.witnesses.iter().map(|witness| witness.name.clone()).collect(),
+            quorum: config.audit.witness_quorum,
+        })
+    }
+
+    fn people(&self) -> Result<Vec<Person>, CommandError> {
+        let users = self.store.read(|sql| sql.users())?;
+        let person = |user: &User| Person {
+            name: user.name.to_string(),
+            is_enabled: user.state == UserState::Enabled,
+            roles: user.roles.iter().map(ToString::to_string).collect(),
+        };
+        Ok(users.iter().map(person).collect())
+    }
+
+    fn programs(&self) -> Result<Vec<Program>, CommandError> {
+        let clients = self.store.read(|sql| sql.clients())?;
+        let program = |client: &Client| Program {
+            id: client.client_id.to_string(),
+            kind: json!(client.kind),
+            shows_itself_by: json!(client.token_endpoint_auth_method),
+            is_self_registered: client.is_self_registered(),
+        };
+        Ok(clients.iter().map(program).collect())
+    }
+}
+
+fn master_key(config: &Config) -> MasterKey {
+    match &config.master_key {
+        MasterKeySource::File(path) if path.starts_with(&config.data_dir) => MasterKey::BesideTheData,
+        MasterKeySource::File(_) => MasterKey::InAFile,
+        MasterKeySource::Environment(_) => MasterKey::InTheEnvironment,
+        MasterKeySource::Command(_) => MasterKey::FromAProgram,
+    }
+}
+
+fn route(route: &Route) -> RouteInForce {
+    let (kind, care_from, heeds_consents, labels_minors, open_rules) = match &route.kind {
+        RouteKind::Fhir { version, care, consent, minors, .. } => {
+            let table = (care.table == CareTable::Counts).then(|| "the care table".to_owned());
+            let sources = care.sources.iter().map(ToString::to_string);
+            let heeds = matches!(consent, ConsentCheck::Enforced { .. });
+            let labels = matches!(minors, MinorLabels::Under(_));
+            (format!("FHIR {version}"), table.into_iter().chain(sources).collect(), heeds, labels, Vec::new())
+        }
+        RouteKind::Http { allow } => {
+            let open = allow.iter().filter(|rule| rule.scope.is_none() && rule.roles.is_empty());
+            ("HTTP".to_owned(), Vec::new(), false, false, open.map(|rule| rule.path.clone()).collect())
+        }
+    };
+    let credential = match &route.upstream_auth {
+        UpstreamAuth::None => None,
+        UpstreamAuth::Bearer(_) => Some("a token"),
+        UpstreamAuth::Basic { .. } => Some("a password"),
+        UpstreamAuth::ClientCredentials(_) => Some("tokens that it fetches"),
+        UpstreamAuth::ClientCertificate(_) => Some("a certificate"),
+    };
+    let host = route.upstream.authority().map(ToString::to_string).unwrap_or_default();
+    let scheme = route.upstream.scheme_str().unwrap_or_default();
+    RouteInForce {
+        name: route.name.clone(),
+        kind,
+        path: route.path.clone(),
+        upstream: format!("{scheme}://{host}"),
+        is_encrypted: scheme == "https",
+        credential: credential.map(str::to_owned),
+        encrypted_tokens: route.tokens == TokenForm::Encrypted,
+        sign_in_max_age: route.sign_in.max_age.map(|age| age.as_secs()),
+        acr_values: route.sign_in.acr_values.clone(),
+        care_from,
+        heeds_consents,
+        labels_minors,
+        open_rules,
+    }
+}

@@ -1,0 +1,124 @@
+//! What the log shows of a time, in one reading of it.
+
+use std::collections::BTreeMap;
+
+use chartgate_audit::reader::Entry;
+use chartgate_audit::record::{ActorKind, Event, Outcome, Record};
+
+/// So many records of a kind are shown, the newest.
+const SHOWN: usize = 3;
+
+/// Records of one kind: how many, and the newest of them.
+#[derive(Clone, Default)]
+pub(super) struct Kind {
+    pub(super) count: u64,
+    pub(super) newest: Vec<Entry>,
+}
+
+impl Kind {
+    fn add(&mut self, entry: &Entry) {
+        self.count = self.count.saturating_add(1);
+        self.newest.push(entry.clone());
+        if self.newest.len() > SHOWN {
+            self.newest.remove(0);
+        }
+    }
+}
+
+/// What was seen.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) records: u64,
+    pub(super) by_event: BTreeMap<&'static str, Kind>,
+    pub(super) allowed: Kind,
+    pub(super) refused: Kind,
+    pub(super) failed: Kind,
+    /// Allowed accesses by people who administer the gateway.
+    pub(super) by_administrators: Kind,
+    /// Allowed accesses of which some part was kept from the caller.
+    pub(super) masked: Kind,
+    /// The same of searches of which some was withheld.
+    pub(super) withheld: Kind,
+    pub(super) without_purpose: Kind,
+    /// Allowed accesses whose record has a digest of what was given.
+    pub(super) with_digest: Kind,
+    pub(super) purposes: BTreeMap<String, u64>,
+    /// Sign-ins by how: the methods of `amr`.
+    pub(super) sign_ins: BTreeMap<String, Kind>,
+    pub(super) refusals: BTreeMap<String, u64>,
+    /// Failed sign-ins by why.
+    pub(super) failures: BTreeMap<String, u64>,
+    /// Ends of sessions by why.
+    pub(super) ends: BTreeMap<String, u64>,
+    /// Readings of the log for a report, as activity review wants them.
+    pub(super) reviews: Kind,
+}
+
+static NOTHING: Kind = Kind { count: 0, newest: Vec::new() };
+
+impl Seen {
+    pub(super) fn add(&mut self, entry: &Entry) {
+        let record = &entry.record;
+        self.records = self.records.saturating_add(1);
+        self.by_event.entry(record.event.as_str()).or_default().add(entry);
+        match (record.event, record.outcome) {
+            (Event::Access, Outcome::Allow) => self.add_access(entry),
+            (Event::Access, Outcome::Deny) => {
+                self.refused.add(entry);
+                count(&mut self.refusals, reason(record));
+            }
+            (Event::Access, Outcome::Error) => self.failed.add(entry),
+            (Event::LoginSucceeded, _) => {
+                self.sign_ins.entry(record.amr.join(" + ")).or_default().add(entry);
+            }
+            (Event::LoginFailed, _) => count(&mut self.failures, reason(record)),
+            (Event::SessionEnded, _) => count(&mut self.ends, reason(record)),
+            (Event::AuditRead, _) if is(record, "report") => self.reviews.add(entry),
+            _ => {}
+        }
+    }
+
+    fn add_access(&mut self, entry: &Entry) {
+        let record = &entry.record;
+        self.allowed.add(entry);
+        if record.actor.kind == ActorKind::Human
+            && record.actor.roles.iter().any(|role| role == ADMINISTRATOR)
+        {
+            self.by_administrators.add(entry);
+        }
+        if !record.decision.obligations.is_empty() {
+            self.masked.add(entry);
+        }
+        if record.response.withheld.is_some_and(|withheld| withheld > 0) {
+            self.withheld.add(entry);
+        }
+        if !record.response.digests.is_empty() {
+            self.with_digest.add(entry);
+        }
+        match &record.purpose_of_use {
+            Some(purpose) => count(&mut self.purposes, purpose.clone()),
+            None => self.without_purpose.add(entry),
+        }
+    }
+
+    /// The records of a kind of event.
+    pub(super) fn of(&self, event: Event) -> &Kind {
+        self.by_event.get(event.as_str()).unwrap_or(&NOTHING)
+    }
+}
+
+/// The role of those who administer the gateway.
+pub(super) const ADMINISTRATOR: &str = "administrator";
+
+fn is(record: &Record, resource: &str) -> bool {
+    record.resource.as_ref().is_some_and(|what| what.expose() == resource)
+}
+
+fn reason(record: &Record) -> String {
+    record.decision.reason.clone().unwrap_or_else(|| "no reason on record".to_owned())
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, name: String) {
+    let count = counts.entry(name).or_default();
+    *count = count.saturating_add(1);
+}

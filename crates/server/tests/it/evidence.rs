@@ -1,0 +1,154 @@
+//! The evidence pack, as an auditor gets it: made from what is in force and from the log, and as it was signed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chartgate_audit::note::VerifierKey;
+use chartgate_audit::proof::TlogProof;
+use serde_json::Value;
+
+use crate::browser::{App, USER_SCOPE};
+use crate::gateway::{Gateway, Scratch, chartgate};
+use crate::outward_syslog::until;
+use crate::routes::{SCOPE, serve_in};
+use crate::wire::Call;
+
+fn pack(gateway: &Gateway, name: &str) -> Value {
+    let folder = gateway.folder().join(name);
+    gateway.command(&["evidence", "--out", folder.to_str().unwrap()]);
+    serde_json::from_slice(&std::fs::read(folder.join("evidence.json")).unwrap()).unwrap()
+}
+
+fn safeguard<'a>(pack: &'a Value, id: &str) -> &'a Value {
+    pack["safeguards"].as_array().unwrap().iter().find(|own| own["id"] == id).unwrap()
+}
+
+/// Whether a safeguard lacks something that is told in these words.
+fn lacks(pack: &Value, id: &str, words: &str) -> bool {
+    let missing = safeguard(pack, id)["missing"].as_array().unwrap();
+    missing.iter().any(|sentence| sentence.as_str().unwrap().contains(words))
+}
+
+fn count(pack: &Value, id: &str, what: &str) -> u64 {
+    let shows = safeguard(pack, id)["shows"].as_array().unwrap();
+    let shown = shows.iter().find(|own| own["what"] == what).unwrap_or_else(|| panic!("{what} of {id}"));
+    shown["count"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_pack_shows_what_the_log_has_with_proofs_and_is_as_it_was_signed() {
+    let gateway = &Gateway::demo("evidence", &[]);
+    let (mine, theirs) = (gateway.panel("dana")[0], gateway.stranger_to("dana"));
+    let dana = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    for patient in [mine, theirs, mine] {
+        Call::get(&format!("/fhir/Patient/{patient}")).bearer(&dana).to(gateway).await;
+    }
+    let before = pack(gateway, "before");
+    assert!(lacks(&before, "C14", "No report was made"), "nobody has looked yet");
+    gateway.command(&["audit", "report", "activity"]);
+    gateway.command(&["user", "disable", "dana"]);
+    let pack = pack(gateway, "pack");
+
+    let of = |question: &[&str]| gateway.audit(question).len() as u64;
+    assert_eq!(count(&pack, "C01", "Accesses allowed"), of(&["--event", "access", "--outcome", "allow"]));
+    assert_eq!(count(&pack, "C01", "Accesses refused"), of(&["--event", "access", "--outcome", "deny"]));
+    assert_eq!(count(&pack, "C02", "Sign-ins"), 1);
+    assert!(lacks(&pack, "C12", "1 of 1 sign-ins were by one factor alone"));
+    assert_eq!((count(&before, "C15", "People shut out"), count(&pack, "C15", "People shut out")), (0, 1));
+    assert!(!lacks(&pack, "C14", "No report was made"));
+    assert!(lacks(&pack, "C10", "No witness") && lacks(&pack, "C09", "lies in the data folder"));
+
+    // Each record that is shown stands in the log.
+    let audit = gateway.ready["audit_dir"].as_str().unwrap();
+    let key_file = format!("{audit}/log.vkey");
+    let key: VerifierKey = std::fs::read_to_string(&key_file).unwrap().trim().parse().unwrap();
+    let mut proven = 0_usize;
+    for shown in
+        pack["safeguards"].as_array().unwrap().iter().flat_map(|own| own["shows"].as_array().unwrap())
+    {
+        let newest = shown["newest"].as_array().unwrap();
+        assert!(newest.len() as u64 <= shown["count"].as_u64().unwrap());
+        for row in newest {
+            let proof = TlogProof::parse(row["proof"].as_str().unwrap().as_bytes(), &key).unwrap();
+            proof.verify(&STANDARD.decode(row["entry"].as_str().unwrap()).unwrap()).unwrap();
+            assert_eq!(proof.index(), row["record"].as_u64().unwrap());
+            proven += 1;
+        }
+    }
+    assert!(proven > 10, "{proven}");
+
+    // With the public key alone it is seen that nobody changed it.
+    let folder = gateway.folder().join("pack");
+    let folder = folder.to_str().unwrap();
+    let check = || chartgate(&["evidence", "--check", folder, "--key", &key_file]);
+    let good = check();
+    assert!(good.success && good.out.contains("signed it, made "), "{good:?}");
+    for name in ["evidence.html", "evidence.json", "evidence.note"] {
+        let path = format!("{folder}/{name}");
+        let own = std::fs::read(&path).unwrap();
+        let mut altered = own.clone();
+        altered[40] ^= 1;
+        std::fs::write(&path, altered).unwrap();
+        let bad = check();
+        assert!(!bad.success && bad.err.contains(name), "{bad:?}");
+        std::fs::write(&path, own).unwrap();
+    }
+    assert!(check().success);
+    let records = gateway.audit(&["--event", "audit.read"]);
+    assert!(records.iter().any(|record| record["resource"] == "evidence"), "to make one is to read the log");
+}
+
+/// Nothing in it is a constant: another setting says something else, once it is in force.
+#[tokio::test]
+async fn a_setting_that_is_changed_shows_once_it_is_in_force() {
+    let route = |rule: &str| {
+        format!(
+            r#"[audit]
+retention = "7y"
+[[route]]
+name = "orders"
+kind = "http"
+path = "/orders"
+upstream = "http://127.0.0.1:9"
+upstream_auth = {{ bearer = {{ file = "upstream-secret" }} }}
+[[route.allow]]
+methods = ["GET"]
+path = "/orders/{{id}}"
+{rule}"#
+        )
+    };
+    let strict = route("roles = [\"billing\"]");
+    let mut gateway = serve_in(Scratch::new("evidence-settings"), "", &strict, SCOPE);
+    let first = pack(&gateway, "first");
+    assert!(!lacks(&first, "C01", "open to every good token") && !lacks(&first, "C07", "orders (http"));
+    assert!(!lacks(&first, "C23", "shorter than six years") && !lacks(&first, "C10", "`os`"));
+    assert!(!lacks(&first, "C05", "idle"));
+
+    // What stands in the file is not in force before it was taken over.
+    let file = gateway.folder().join("chartgate.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let open = text.replace("roles = [\"billing\"]", "").replace("upstream_auth", "# upstream_auth");
+    std::fs::write(&file, &open).unwrap();
+    assert!(!lacks(&pack(&gateway, "unread"), "C01", "open to every good token"));
+    gateway.hang_up();
+    until("it is in force", || gateway.output().contains("the new configuration is in force")).await;
+    let second = pack(&gateway, "second");
+    assert!(lacks(&second, "C01", "orders: /orders/{id} is open to every good token"));
+    assert!(lacks(&second, "C07", "gets nothing by which it knows the gateway"));
+    assert_eq!(count(&second, "C21", "Changes of the configuration"), 2, "and of the certificate");
+
+    // What needs a restart shows after one.
+    let weak = open.replace("7y\"", "5y\"\ndurability = \"os\"\n[sessions]\nidle_timeout = \"2h\"");
+    std::fs::write(&file, weak).unwrap();
+    gateway.terminate();
+    gateway.start();
+    let third = pack(&gateway, "third");
+    assert!(lacks(&third, "C23", "5 years, shorter than six years") && lacks(&third, "C10", "`os`"));
+    assert!(lacks(&third, "C05", "idle for 2 hours"));
+
+    // Policies that are not those in force are told, and tests that fail.
+    let tests = gateway.folder().join("policies/tests");
+    for entry in std::fs::read_dir(&tests).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    assert!(lacks(&pack(&gateway, "untested"), "C01", "have no tests"));
+}

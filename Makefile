@@ -6,7 +6,7 @@ FUZZ_SECONDS ?= 60
 TOOLS := $(CURDIR)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lint fmt docs bench fuzz
+.PHONY: help demo run test check lint fmt docs dist bench fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -41,17 +41,20 @@ docs: toolchain ## the pages made from code, and the API's documentation
 	UPDATE_PAGES=1 $(CARGO) test --quiet --package chartgate-server --bin chartgate pages_from_code
 	$(CARGO) doc --workspace --no-deps --document-private-items
 
-bench: toolchain ## side by side with nginx, HAProxy and oidc-provider; writes bench/RESULTS.md
+bench: dist ## side by side with nginx, HAProxy and oidc-provider; writes bench/RESULTS.md
 	@$(call need,nginx,nginx-light) && $(call need,haproxy,haproxy) && $(call need,wrk,wrk) && $(call need,python3,python3)
 	@$(call need,npm,npm)
 	@[ bench/oidc_provider/node_modules/.package-lock.json -nt bench/oidc_provider/package-lock.json ] || \
 	    npm ci --prefix bench/oidc_provider --ignore-scripts --no-audit --no-fund --silent
 	@command -v $(TOOLS)/bin/oha >/dev/null || { echo "building oha into .tools"; \
 	    $(CARGO) install --quiet --locked --root $(TOOLS) --version 1.16.0 oha; }
-	$(CARGO) build --profile dist --package chartgate-server
 	$(CARGO) build --profile dist --package chartgate-audit --example append_rate
 	$(CARGO) build --release --manifest-path bench/jwt/Cargo.toml
 	python3 bench/run.py $(ARGS)
+
+dist: toolchain ## what ships, target/dist/chartgate: built, used for a while, built again by what that showed
+	@$(call need,python3,python3)
+	$(CARGO) xtask dist
 
 fuzz: toolchain ## every fuzz target for FUZZ_SECONDS (60)
 	@command -v $(TOOLS)/bin/cargo-fuzz >/dev/null || { echo "building cargo-fuzz into .tools"; \

@@ -42,7 +42,7 @@ def arguments():
 def main():
     options = arguments()
     if not options.binary.is_file():
-        sys.exit(f"there is no {options.binary}: cargo build --profile dist")
+        sys.exit(f"there is no {options.binary}: make dist")
     with tempfile.TemporaryDirectory(prefix="chartgate-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)

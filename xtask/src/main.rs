@@ -1,6 +1,7 @@
 //! Logic behind the make targets.
 
 mod check;
+mod dist;
 mod policies;
 
 use std::io::Write as _;
@@ -10,9 +11,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let done = match std::env::args().nth(1).as_deref() {
         Some("check") => rules(),
+        Some("dist") => dist::build(root()),
         Some("policies") => policies::check(root()),
         Some(_) | None => {
-            eprintln!("usage: cargo xtask check | policies");
+            eprintln!("usage: cargo xtask check | dist | policies");
             return ExitCode::from(2);
         }
     };

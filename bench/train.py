@@ -1,0 +1,98 @@
+"""Uses a demo as gateways are used, so that `cargo xtask dist` learns what is done often. Needs Python alone."""
+
+import base64
+import http.client
+import itertools
+import json
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+SECONDS = 30
+THREADS = 8
+SCOPE = "system/*.rs"
+# A round of one connection: mostly reads, some searches, now and then a token.
+READS, SEARCHES, ROUNDS_A_TOKEN = 40, 2, 5
+
+
+class Program:
+    """One connection of the demo's `demo-service`."""
+
+    def __init__(self, ready, tls):
+        self.ready = ready
+        client = next(one for one in ready["clients"] if one["client_id"] == "demo-service")
+        secret = f"{client['client_id']}:{client['client_secret']}".encode()
+        self.basic = {"Authorization": "Basic " + base64.b64encode(secret).decode()}
+        where = urlsplit(ready["issuer"])
+        self.connection = http.client.HTTPSConnection(where.hostname, where.port, context=tls, timeout=30)
+        said = self.ask("GET", "/.well-known/oauth-authorization-server")
+        self.paths = {name: urlsplit(said[f"{name}_endpoint"]).path for name in ("token", "introspection")}
+
+    def ask(self, method, path, body=None, headers=None):
+        self.connection.request(method, path, body, headers or {})
+        answer = self.connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{method} {path}: {answer.status} {content[:200]!r}")
+        return json.loads(content)
+
+    def form(self, name, **fields):
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self.ask("POST", self.paths[name], urlencode(fields), self.basic | kind)
+
+    def round(self, patients):
+        token = self.form("token", grant_type="client_credentials", scope=SCOPE)["access_token"]
+        if not self.form("introspection", token=token)["active"]:
+            raise RuntimeError("a fresh token is not active")
+        bearer = {"Authorization": f"Bearer {token}", "Accept": "application/fhir+json"}
+        for _ in range(ROUNDS_A_TOKEN):
+            for patient in itertools.islice(patients, READS):
+                self.ask("GET", f"/fhir/Patient/{patient}", headers=bearer)
+            for patient in itertools.islice(patients, SEARCHES):
+                self.ask("GET", f"/fhir/Observation?patient={patient}&_count=50", headers=bearer)
+
+
+def use(ready, tls, until, asked):
+    program = Program(ready, tls)
+    patients = itertools.cycle(ready["patients"])
+    while time.monotonic() < until:
+        program.round(patients)
+        asked.append((READS + SEARCHES) * ROUNDS_A_TOKEN)
+
+
+def main():
+    binary = Path(sys.argv[1]).resolve()
+    with tempfile.TemporaryDirectory(prefix="chartgate-train-") as name:
+        file = Path(name) / "ready.json"
+        words = [binary, "demo", "--dir", Path(name) / "demo", "--listen", "127.0.0.1:0", "--ready-file", file]
+        demo = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while not file.is_file():
+                if demo.poll() is not None:
+                    sys.exit("the demo does not start")
+                time.sleep(0.1)
+            ready = json.loads(file.read_text())
+            tls = ssl.create_default_context(cafile=ready["ca_file"])
+            until, asked = time.monotonic() + SECONDS, []
+            users = [threading.Thread(target=use, args=(ready, tls, until, asked)) for _ in range(THREADS)]
+            for user in users:
+                user.start()
+            for user in users:
+                user.join()
+        finally:
+            demo.send_signal(signal.SIGINT)
+            demo.wait(60)
+    # Whoever failed has said so and asked nothing more.
+    if len(asked) < THREADS:
+        sys.exit("it was hardly used")
+    print(f"{sum(asked)} requests")
+
+
+if __name__ == "__main__":
+    main()

@@ -96,6 +96,15 @@ id!(
     is_fhir_id
 );
 id!(
+    /// What says who is in whose care, in the care table.
+    CareSource,
+    "source",
+    "1 to 32 of a-z, 0-9, `-`, starting with a letter",
+    |t| t.len() <= 32
+        && t.starts_with(|c: char| c.is_ascii_lowercase())
+        && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+);
+id!(
     /// A relative FHIR reference to a person's own resource, such as `Practitioner/dana`.
     FhirUser,
     "fhir user",

@@ -22,7 +22,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chartgate_access::emergency::Disposition;
-use chartgate_access::ids::{ClientId, EmergencyId, IdError, PatientId, Role, SessionId, Subject};
+use chartgate_access::ids::{
+    CareSource, ClientId, EmergencyId, IdError, PatientId, Role, SessionId, Subject,
+};
 use chartgate_access::session::Timeouts;
 use chartgate_audit::data_keys::DataKeys;
 use chartgate_audit::journal::{AppendError, Journal, Recorded};
@@ -100,6 +102,10 @@ pub(crate) enum Command {
         id: String,
     },
     CareAdd {
+        pairs: Vec<(Subject, PatientId)>,
+    },
+    CareImport {
+        source: CareSource,
         pairs: Vec<(Subject, PatientId)>,
     },
     CareRemove {
@@ -255,6 +261,7 @@ impl Administrator {
             Command::ClientInvites => self.list_invitations(),
             Command::ClientUninvite { id } => self.uninvite(by, id).await,
             Command::CareAdd { pairs } => self.add_care(by, pairs).await,
+            Command::CareImport { source, pairs } => self.import_care(by, source, pairs).await,
             Command::CareRemove { subject, patient } => self.remove_care(by, subject, patient).await,
             Command::CareList { subject } => self.list_care(&subject),
             Command::KeyList => Ok(self.list_keys()),

@@ -53,6 +53,12 @@ impl FrontDoor {
         }
     }
 
+    /// Asks the servers behind FHIR routes which version of FHIR they are of. Nobody waits for it.
+    pub(crate) fn look_at_versions(&self) {
+        let gateway = Arc::clone(&self.gateway);
+        tokio::spawn(async move { gateway.look_at_versions().await });
+    }
+
     /// Answers a request.
     pub(crate) async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
         let mut response = match plain(&request) {

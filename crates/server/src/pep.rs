@@ -185,6 +185,16 @@ impl Gateway {
         }
     }
 
+    /// Asks the servers behind FHIR routes which version of FHIR they are of.
+    pub(crate) async fn look_at_versions(&self) {
+        let now = self.clock.now();
+        let looks = self.gates.iter().filter_map(|gate| match &gate.upstream {
+            Upstream::Fhir(upstream) => Some(upstream.look_at_version(now)),
+            Upstream::Http(_) => None,
+        });
+        futures_util::future::join_all(looks.collect::<Vec<_>>()).await;
+    }
+
     /// Answers a request to a route.
     pub(crate) async fn handle(&self, origin: &Origin, request: Request<Incoming>) -> Response<Body> {
         let Some(gate) = self.gate(request.uri().path()) else {

@@ -40,6 +40,9 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// How often activity is written and old cut-offs are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
+/// How often servers behind FHIR routes are asked which version they are of.
+const ASK_EVERY: Duration = Duration::from_secs(60);
+
 /// How long streams have, once connections are drained, to get their last record.
 const STREAMS_TIME: Duration = Duration::from_secs(5);
 
@@ -181,12 +184,14 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut measure = tokio::time::interval(MEASURE_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);
+    let mut ask = tokio::time::interval(ASK_EVERY);
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = next(&mut hangup) => current.reload(app, certificate).await,
             _ = look.tick() => look_at_policies(app).await,
+            _ = ask.tick() => current.front().look_at_versions(),
             _ = measure.tick() => look_at_disk(app, &current.config()).await,
             _ = tidy.tick() => {
                 match app.sessions.flush().await {

@@ -1,17 +1,20 @@
 //! The care table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chartgate_access::ids::{PatientId, Subject};
+use chartgate_access::ids::{CareSource, PatientId, Subject};
 use chartgate_audit::record::Event;
 use chartgate_values::Phi;
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
-use crate::live::care::CareChange;
+use crate::live::care::{CareChange, Difference};
 
 /// A record names at most this many patients; a larger import makes several.
 const PATIENTS_A_RECORD: usize = 500;
+
+/// Pairs of one person each.
+type BySubject<'p> = BTreeMap<&'p Subject, Vec<&'p PatientId>>;
 
 impl Administrator {
     pub(super) async fn add_care(
@@ -19,22 +22,49 @@ impl Administrator {
         by: Operator,
         pairs: Vec<(Subject, PatientId)>,
     ) -> Result<Value, CommandError> {
-        let mut by_subject = BTreeMap::<&Subject, Vec<&PatientId>>::new();
-        for (subject, patient) in &pairs {
-            by_subject.entry(subject).or_default().push(patient);
-        }
-        for subject in by_subject.keys() {
-            self.find_person(subject)?;
-        }
-        for (subject, patients) in by_subject {
-            for some in patients.chunks(PATIENTS_A_RECORD) {
-                self.record_care(by, subject, some, "add").await?;
-            }
-        }
-        let added = pairs.len();
-        let changes = pairs.into_iter().map(|(subject, patient)| CareChange::Add(subject, patient)).collect();
-        self.care.change(changes).await?;
+        let by_subject = by_subject(&pairs);
+        by_subject.keys().try_for_each(|subject| self.find_person(subject))?;
+        let turn = self.care.turn().await;
+        self.record_all(by, by_subject, "add", None).await?;
+        let (added, source) = (pairs.len(), command_line()?);
+        let add = |(subject, patient)| CareChange::Add(subject, patient, source.clone());
+        self.care.change(&turn, pairs.into_iter().map(add).collect()).await?;
         Ok(json!({ "added": added }))
+    }
+
+    /// Takes a file for all that a source says: what it said before and says no more is taken back, in one step with what is
+    /// new. What other sources say stays.
+    pub(super) async fn import_care(
+        &self,
+        by: Operator,
+        source: CareSource,
+        pairs: Vec<(Subject, PatientId)>,
+    ) -> Result<Value, CommandError> {
+        if source == command_line()? {
+            return Err(CommandError::Invalid(format!(
+                "`{source}` is what `care add` says: call it otherwise"
+            )));
+        }
+        let says: BTreeSet<_> = pairs.into_iter().collect();
+        by_subject(&says).keys().try_for_each(|subject| self.find_person(subject))?;
+        let turn = self.care.turn().await;
+        let Difference { added, removed } = self.care.difference(&turn, &source, &says)?;
+        let counts = [("added", added.len()), ("removed", removed.len()), ("rows", says.len())];
+        let mut record = self.record(by, Event::CareChanged, &source);
+        note(&mut record, "change", "import");
+        note(&mut record, "source", source.as_str());
+        for (name, count) in counts {
+            note(&mut record, name, count);
+        }
+        let _ = self.append(&record).await?;
+        self.record_all(by, by_subject(&added), "add", Some(&source)).await?;
+        let add = |(subject, patient)| CareChange::Add(subject, patient, source.clone());
+        let take_back = |(subject, patient)| CareChange::TakeBack(subject, patient, source.clone());
+        let changes = added.into_iter().map(add).chain(removed.iter().cloned().map(take_back)).collect();
+        self.care.change(&turn, changes).await?;
+        self.record_all(by, by_subject(&removed), "remove", Some(&source)).await?;
+        let counts = counts.map(|(name, count)| (name.to_owned(), Value::from(count)));
+        Ok(Value::Object(counts.into_iter().chain([("source".to_owned(), json!(source))]).collect()))
     }
 
     pub(super) async fn remove_care(
@@ -44,14 +74,31 @@ impl Administrator {
         patient: PatientId,
     ) -> Result<Value, CommandError> {
         self.find_person(&subject)?;
-        self.care.change(vec![CareChange::Remove(subject.clone(), patient.clone())]).await?;
-        self.record_care(by, &subject, &[&patient], "remove").await?;
+        let turn = self.care.turn().await;
+        self.care.change(&turn, vec![CareChange::Remove(subject.clone(), patient.clone())]).await?;
+        self.record_care(by, &subject, &[&patient], ("remove", None)).await?;
         self.list_care(&subject)
     }
 
     pub(super) fn list_care(&self, subject: &Subject) -> Result<Value, CommandError> {
         self.find_person(subject)?;
-        Ok(json!({ "subject": subject, "patients": &*self.care.of(subject) }))
+        let sources = self.care.by_source(subject)?;
+        Ok(json!({ "subject": subject, "patients": &*self.care.of(subject), "sources": sources }))
+    }
+
+    async fn record_all(
+        &self,
+        by: Operator,
+        by_subject: BySubject<'_>,
+        change: &str,
+        source: Option<&CareSource>,
+    ) -> Result<(), CommandError> {
+        for (subject, patients) in by_subject {
+            for some in patients.chunks(PATIENTS_A_RECORD) {
+                self.record_care(by, subject, some, (change, source)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses who can be nobody: of people whom a trusted issuer knows we know nothing but their name.
@@ -64,12 +111,30 @@ impl Administrator {
         by: Operator,
         subject: &Subject,
         patients: &[&PatientId],
-        change: &str,
+        (change, source): (&str, Option<&CareSource>),
     ) -> Result<(), CommandError> {
         let mut record = self.record(by, Event::CareChanged, subject);
         record.patients = patients.iter().map(|patient| Phi::new(patient.to_string())).collect();
         note(&mut record, "change", change);
+        if let Some(source) = source {
+            note(&mut record, "source", source.as_str());
+        }
         let _ = self.append(&record).await?;
         Ok(())
     }
 }
+
+fn by_subject<'p>(pairs: impl IntoIterator<Item = &'p (Subject, PatientId)>) -> BySubject<'p> {
+    let mut all = BySubject::new();
+    for (subject, patient) in pairs {
+        all.entry(subject).or_default().push(patient);
+    }
+    all
+}
+
+/// The source of what is said by hand.
+fn command_line() -> Result<CareSource, CommandError> {
+    Ok(COMMAND_LINE.parse::<CareSource>()?)
+}
+
+const COMMAND_LINE: &str = "command";

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use chartgate_access::emergency::Disposition;
-use chartgate_access::ids::{ClientId, EmergencyId, FhirUser, PatientId, Role, SessionId, Subject};
+use chartgate_access::ids::{
+    CareSource, ClientId, EmergencyId, FhirUser, PatientId, Role, SessionId, Subject,
+};
 use clap::Subcommand;
 
 use super::invitation::Invitation;
@@ -110,12 +112,18 @@ pub(super) enum ClientWord {
 pub(super) enum CareWord {
     /// Put a patient into somebody's care.
     Add { subject: Subject, patient: PatientId },
-    /// Take a patient out of somebody's care.
+    /// Take a patient out of somebody's care, whatever source put them there.
     Remove { subject: Subject, patient: PatientId },
-    /// The patients in somebody's care.
+    /// The patients in somebody's care, and which sources say so.
     List { subject: Subject },
     /// Add pairs from a file: a line each, name and patient with a comma between.
-    Import { file: PathBuf },
+    Import {
+        file: PathBuf,
+        /// The file is all that this source says: what it said before and says no more is taken back. Rows of other sources
+        /// stay.
+        #[arg(long, value_name = "NAME")]
+        source: Option<CareSource>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -270,13 +278,17 @@ fn care(word: CareWord) -> anyhow::Result<Command> {
         CareWord::Add { subject, patient } => Command::CareAdd { pairs: vec![(subject, patient)] },
         CareWord::Remove { subject, patient } => Command::CareRemove { subject, patient },
         CareWord::List { subject } => Command::CareList { subject },
-        CareWord::Import { file } => {
+        CareWord::Import { file, source } => {
             let text = read(&file)?;
             let lines = (1_usize..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
             let pairs = lines.map(|(number, line)| {
                 pair(line).with_context(|| format!("{}, line {number}", file.display()))
             });
-            Command::CareAdd { pairs: pairs.collect::<anyhow::Result<_>>()? }
+            let pairs = pairs.collect::<anyhow::Result<_>>()?;
+            match source {
+                Some(source) => Command::CareImport { source, pairs },
+                None => Command::CareAdd { pairs },
+            }
         }
     })
 }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use chartgate_access::ids::{PatientId, Subject};
+use chartgate_access::ids::{CareSource, PatientId, Subject};
 use chartgate_values::{Clock, Timestamp};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 use crate::store::{Sql, Store, StoreError};
 
@@ -13,13 +14,28 @@ pub(crate) struct LiveCare {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     table: RwLock<BTreeMap<Subject, Arc<BTreeSet<PatientId>>>>,
+    /// One change at a time, so that memory gets them in the order in which they were committed.
+    turn: AsyncMutex<()>,
 }
 
 /// A change of the table.
 #[derive(Clone, Debug)]
 pub(crate) enum CareChange {
-    Add(Subject, PatientId),
+    /// A source says so.
+    Add(Subject, PatientId, CareSource),
+    /// A source says so no more.
+    TakeBack(Subject, PatientId, CareSource),
+    /// Whatever sources say.
     Remove(Subject, PatientId),
+}
+
+/// Leave to change the table.
+pub(crate) struct Turn<'a>(#[expect(dead_code, reason = "holds the turn while it lives")] MutexGuard<'a, ()>);
+
+/// What a source says that it did not say before, and the other way round.
+pub(crate) struct Difference {
+    pub(crate) added: BTreeSet<(Subject, PatientId)>,
+    pub(crate) removed: BTreeSet<(Subject, PatientId)>,
 }
 
 impl LiveCare {
@@ -30,7 +46,7 @@ impl LiveCare {
     pub(crate) fn load(store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let table = store.read(|sql| sql.all_care())?;
         let table = table.into_iter().map(|(subject, patients)| (subject, Arc::new(patients))).collect();
-        Ok(Self { store, clock, table: RwLock::new(table) })
+        Ok(Self { store, clock, table: RwLock::new(table), turn: AsyncMutex::default() })
     }
 
     /// The patients in somebody's care.
@@ -46,34 +62,75 @@ impl LiveCare {
         carers.map(|(subject, _)| subject.clone()).collect()
     }
 
-    /// Commits changes, then puts them in force.
+    /// The patients in somebody's care, by source.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn by_source(
+        &self,
+        subject: &Subject,
+    ) -> Result<BTreeMap<CareSource, BTreeSet<PatientId>>, StoreError> {
+        self.store.read(|sql| sql.care_of(subject))
+    }
+
+    /// Waits until nobody else changes the table.
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        Turn(self.turn.lock().await)
+    }
+
+    /// What would change if all that a source says were this.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn difference(
+        &self,
+        _: &Turn<'_>,
+        source: &CareSource,
+        says: &BTreeSet<(Subject, PatientId)>,
+    ) -> Result<Difference, StoreError> {
+        let said = self.store.read(|sql| sql.care_by(source))?;
+        let [added, removed] =
+            [(says, &said), (&said, says)].map(|(one, other)| one.difference(other).cloned().collect());
+        Ok(Difference { added, removed })
+    }
+
+    /// Commits changes, all or none, then puts them in force.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing changed.
-    pub(crate) async fn change(&self, changes: Vec<CareChange>) -> Result<(), StoreError> {
+    pub(crate) async fn change(&self, _: &Turn<'_>, changes: Vec<CareChange>) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let written = changes.clone();
-        self.store.write(move |sql| written.iter().try_for_each(|change| apply(sql, change, now))).await?;
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        for change in changes {
-            match change {
-                CareChange::Add(subject, patient) => {
-                    Arc::make_mut(table.entry(subject).or_default()).insert(patient);
-                }
-                CareChange::Remove(subject, patient) => {
-                    if let Some(patients) = table.get_mut(&subject) {
-                        Arc::make_mut(patients).remove(&patient);
-                    }
-                }
+        let found = self.store.write(move |sql| {
+            let mut subjects = BTreeSet::new();
+            for change in changes {
+                apply(sql, &change, now)?;
+                subjects.insert(change.subject());
             }
-        }
+            let mut found = Vec::with_capacity(subjects.len());
+            for subject in subjects {
+                let patients: BTreeSet<PatientId> = sql.care_of(&subject)?.into_values().flatten().collect();
+                found.push((subject, Arc::new(patients)));
+            }
+            Ok::<_, StoreError>(found)
+        });
+        let found = found.await?;
+        self.table.write().unwrap_or_else(PoisonError::into_inner).extend(found);
         Ok(())
+    }
+}
+
+impl CareChange {
+    fn subject(self) -> Subject {
+        match self {
+            Self::Add(subject, ..) | Self::TakeBack(subject, ..) | Self::Remove(subject, _) => subject,
+        }
     }
 }
 
 fn apply(sql: &Sql<'_>, change: &CareChange, now: Timestamp) -> Result<(), StoreError> {
     match change {
-        CareChange::Add(subject, patient) => sql.add_care(subject, patient, now),
+        CareChange::Add(subject, patient, source) => sql.add_care(subject, patient, source, now),
+        CareChange::TakeBack(subject, patient, source) => sql.take_care_back(subject, patient, source),
         CareChange::Remove(subject, patient) => sql.remove_care(subject, patient),
     }
 }

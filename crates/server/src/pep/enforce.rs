@@ -175,10 +175,12 @@ impl<'a> Enforcer<'a> {
             let denial = Denial { policies: Vec::new(), reason: DenyReason::PolicyError };
             return Err(RecordDenied::Policy(denial));
         }
-        self.label_minors(permission, resource_type, (belongs, relation), &mut labels)?;
+        let ages = self.ages(permission, resource_type, (belongs, relation), &mut labels)?;
         let action = record_action(permission);
+        // How old its patient is says nothing of how sensitive a record is, so Consents see the record's own labels.
         let record = Record { resource_type, content, labels: &labels };
-        let said = self.consented(permission, record, belongs, relation)?;
+        let said = self.consented(permission, record, (belongs, relation), &ages)?;
+        labels.extend(ages);
         let label = said.as_ref().and_then(Said::label);
         labels.extend(label.map(str::to_owned));
         self.account.is_kept_by(said.iter().flat_map(|said| said.by.iter().cloned()));

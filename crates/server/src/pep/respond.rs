@@ -94,6 +94,8 @@ pub(super) enum UpstreamFault {
     NoRoom,
     #[error("cannot be called: the gateway has no credential for it now")]
     NoCredential,
+    #[error("is of another version of FHIR than this route, so nothing of it can be read")]
+    OtherVersion,
 }
 
 impl From<CallError> for UpstreamFault {
@@ -201,6 +203,7 @@ impl Refused {
                     UpstreamFault::Rejected => "upstream-rejected",
                     UpstreamFault::NoRoom => "no-room",
                     UpstreamFault::NoCredential => "no-upstream-credential",
+                    UpstreamFault::OtherVersion => "upstream-other-version",
                 },
             ),
             Self::Busy => (Vec::new(), "busy"),
@@ -305,6 +308,7 @@ impl Refused {
                     UpstreamFault::TooSlow => (StatusCode::GATEWAY_TIMEOUT, IssueType::Transient),
                     UpstreamFault::Rejected => (StatusCode::UNPROCESSABLE_ENTITY, IssueType::Invalid),
                     UpstreamFault::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient),
+                    UpstreamFault::OtherVersion => (StatusCode::BAD_GATEWAY, IssueType::Exception),
                     UpstreamFault::Unreachable
                     | UpstreamFault::TooLong
                     | UpstreamFault::Wrong

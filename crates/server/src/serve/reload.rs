@@ -54,6 +54,7 @@ impl Current {
                     tracing::warn!(key, "the new value needs a restart");
                 }
                 tracing::info!("the new configuration is in force");
+                self.front().look_at_versions();
                 let mut details = vec![("what", "configuration".to_owned())];
                 if !needs_restart.is_empty() {
                     details.push(("needs_restart", needs_restart.join(" ")));

@@ -399,6 +399,66 @@ async fn a_panel_that_changes_is_in_force_at_the_next_request() {
     assert_eq!(found(&get(gateway, &token, "Patient?_sort=_id").await.json()), [first, second]);
 }
 
+#[tokio::test]
+async fn a_source_says_all_that_it_says_at_once_and_takes_back_its_own_alone() {
+    let gateway = &Gateway::demo("care-sources", &[]);
+    let [a, b, c] = [0, 15, 20].map(|at| gateway.patients()[at]);
+    let (one, other) = (gateway.person("physician", &[a]), gateway.person("nurse", &[]));
+    let import = |source: &str, pairs: &[(&str, &str)]| {
+        let lines: String = pairs.iter().map(|(name, patient)| format!("{name},{patient}\n")).collect();
+        let file = gateway.scratch().write("rows.csv", lines);
+        let words = ["--output", "json", "care", "import", "--source", source, file.to_str().unwrap()];
+        gateway.try_command(&words)
+    };
+    let said = |source: &str, pairs: &[(&str, &str)]| {
+        let done = import(source, pairs);
+        assert!(done.success, "{}", done.err);
+        let said: Value = serde_json::from_str(&done.out).unwrap();
+        [&said["added"], &said["removed"]].map(|count| count.as_u64().unwrap())
+    };
+    let (me, them) = (one.name.as_str(), other.name.as_str());
+    let token = App::public(USER_SCOPE).tokens(gateway, &one).await.access;
+    let seen = async |expected: [u16; 3]| {
+        for (patient, status) in [a, b, c].into_iter().zip(expected) {
+            assert_eq!(get(gateway, &token, &format!("Patient/{patient}")).await.status, status, "{patient}");
+        }
+    };
+    assert_eq!(said("ward", &[(me, a), (me, b), (them, b)]), [3, 0]);
+    assert_eq!(said("ward", &[(me, a), (me, b), (them, b)]), [0, 0]);
+    assert_eq!(said("rota", &[(me, b), (me, c)]), [2, 0]);
+    seen([200, 200, 200]).await;
+    // What another source says as well, or somebody by hand, stays.
+    assert_eq!(said("ward", &[(them, c)]), [1, 3]);
+    seen([200, 200, 200]).await;
+    assert_eq!(said("rota", &[(me, c)]), [0, 1]);
+    seen([200, 404, 200]).await;
+    let listed = gateway.command(&["care", "list", me]);
+    for said in ["command", "rota", a, c] {
+        assert!(listed.contains(said), "{listed}");
+    }
+    assert!(!listed.contains("ward") && !listed.contains(b), "{listed}");
+    // Nothing of a file with somebody whom nobody knows, and nothing under the name of what is said by hand.
+    assert!(!import("rota", &[("nobody-at-all", a), (me, a)]).success);
+    assert!(!import("command", &[(me, b)]).success);
+    assert!(!import("Rota", &[(me, b)]).success);
+    seen([200, 404, 200]).await;
+    assert_eq!(said("rota", &[]), [0, 1]);
+    seen([200, 404, 404]).await;
+
+    let records = gateway.audit(&["--event", "care.change"]);
+    let imports: Vec<_> = records.iter().filter(|record| record["detail"]["change"] == "import").collect();
+    assert_eq!(imports.len(), 6);
+    let detail =
+        |record: &Value| ["source", "added", "removed", "rows"].map(|name| record["detail"][name].clone());
+    assert_eq!(detail(imports[3]), ["ward", "1", "3", "1"].map(Value::from));
+    let taken: Vec<_> = records
+        .iter()
+        .filter(|record| record["detail"]["change"] == "remove" && record["detail"]["source"] == "ward")
+        .map(|record| record["patients"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(taken.iter().sum::<usize>(), 3, "each row is on record");
+}
+
 /// Every resource of a search, page by page, and the link to the second page.
 pub(crate) async fn walk(gateway: &Gateway, token: &str, search: &str) -> (Vec<Value>, Option<String>) {
     let (mut all, mut second) = (Vec::new(), None);

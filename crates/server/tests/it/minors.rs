@@ -92,3 +92,35 @@ async fn a_proxy_sees_their_child_and_nothing_confidential_and_nobody_who_is_of_
     let record = gateway.audit(&["--outcome", "deny"]).pop().unwrap();
     assert_eq!(record["decision"]["policies"], json!(["proxy-minors-only"]), "{record}");
 }
+
+#[tokio::test]
+async fn that_its_patient_is_a_minor_makes_a_record_no_more_sensitive_to_consents() {
+    let gateway = &Gateway::demo("minors-consents", &[]);
+    let real = behind::port(gateway);
+    let shot = |id: &str, security: Value| {
+        json!({ "resourceType": "Immunization", "id": id, "status": "completed", "meta": { "security": security },
+            "patient": { "reference": "Patient/kid" }, "occurrenceDateTime": "2024" })
+    };
+    let confidentiality = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality";
+    let records = [
+        json!({ "resourceType": "Patient", "id": "kid", "birthDate": "2020" }),
+        shot("plain", json!([])),
+        shot("sensitive", json!([{ "code": "HIV" }])),
+        json!({ "resourceType": "Consent", "id": "c", "status": "active", "patient": { "reference": "Patient/kid" },
+            "scope": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy" }] },
+            "provision": { "type": "deny", "securityLabel": [{ "system": confidentiality, "code": "R" }] } }),
+    ];
+    for record in records {
+        behind::put(gateway, real, &record).await;
+    }
+    let physician = token_of(gateway, &gateway.person("physician", &["kid"])).await;
+    configure(gateway, |config| {
+        config.replace("care_from", "minors = \"label\"\nconsent = \"enforce\"\ncare_from")
+    })
+    .await;
+    // One has no label of its own; of the other it is said that it is sensitive, and not how much.
+    for (what, status) in [("Immunization/plain", 200), ("Immunization/sensitive", 404)] {
+        let answer = get(gateway, &physician, what).await;
+        assert_eq!(answer.status, status, "{what} {}", answer.text());
+    }
+}

@@ -195,6 +195,27 @@ async fn what_is_put_in_or_comes_out_of_an_operation_is_within_reach_whatever_th
         assert_eq!(answer.status, 403, "{resource}");
     }
     assert!(upstream.asked().iter().all(|asked| !asked.contains("$keep")), "none was sent");
+    // Whose record would have been replaced is told of what is refused as well.
+    let records = gateway.audit(&["--user", "dana", "--action", "$keep"]);
+    let told = |at: usize| records[records.len() - at]["patients"].as_array().unwrap().clone();
+    assert_eq!(told(2), [json!(me), json!(other)], "a record of another's that is there");
+    assert_eq!(told(7), [json!(me), json!(other)], "a record that would be another's");
+    // What is an edit of another version than the one that is there is none of it.
+    let versioned = |version: &str| {
+        let mut resource = observation("versioned", me);
+        resource["meta"] = json!({ "versionId": version });
+        resource
+    };
+    upstream.tell("/fhir/Observation/versioned", 200, &[], &versioned("4").to_string());
+    for (resource, status) in
+        [(versioned("3"), 412), (versioned("4"), 200), (observation("versioned", me), 200)]
+    {
+        let answer = call(&keep, json!([{ "name": "thing", "resource": resource }])).to(gateway).await;
+        assert_eq!(answer.status, status, "{resource} {}", answer.text());
+        let record = gateway.audit(&["--user", "dana", "--action", "$keep"]).pop().unwrap();
+        let replaces = json!("Observation/versioned/_history/4");
+        assert_eq!(record["detail"]["replaces"], if status == 200 { replaces } else { Value::Null });
+    }
     let records = gateway.audit(&["--user", "dana", "--action", "$keep"]);
     let intent = records.iter().position(|record| record["event"] == "access.intent").unwrap();
     assert_eq!(records[intent]["request_id"], records[intent + 1]["request_id"], "the intent came first");

@@ -1,10 +1,13 @@
 //! A server of FHIR R5 behind a route that says so: its own types, elements and parameters count, and no others.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::browser::{App, USER_SCOPE};
 use crate::care::{configure, found};
 use crate::fakes::behind;
+use crate::fakes::between::{Between, Manner};
 use crate::gateway::Gateway;
 use crate::wire::{Answer, Call};
 
@@ -67,7 +70,13 @@ async fn a_route_of_r5_reads_r5_and_nothing_else() {
     // By R4, nothing puts anybody into their care, and there is no such type.
     assert_eq!(get(gateway, &token, &format!("Patient/{mine}")).await.status, 404);
     assert_eq!(get(gateway, &token, "DeviceUsage/u-mine").await.status, 404);
-    configure(gateway, |config| config.replace("care_from", "fhir_version = \"5.0\"\ncare_from")).await;
+    let between = Between::start(port, other).await;
+    between.behave(Manner::OfR5);
+    configure(gateway, |config| {
+        let config = config.replace("care_from", "fhir_version = \"5.0\"\ncare_from");
+        config.replace(&format!("http://127.0.0.1:{port}"), &format!("http://127.0.0.1:{}", between.port))
+    })
+    .await;
 
     // Read: who is in care by R5's elements, and whose a record of R5 is.
     let absent = get(gateway, &token, "Patient/no-such").await;
@@ -127,19 +136,66 @@ async fn a_route_of_r5_reads_r5_and_nothing_else() {
     assert_eq!(last["detail"]["consent"], "Consent/c");
     assert_eq!(get(gateway, &token, &format!("Patient/{mine}")).await.status, 404);
 
-    // The sample server calls itself one of R4: then the route tells nobody that it is of R5.
-    assert_eq!(Call::get("/fhir/metadata").to(gateway).await.status, 502);
+    let said = Call::get("/fhir/metadata").to(gateway).await;
+    assert_eq!((said.status, &said.json()["fhirVersion"]), (200, &json!("5.0.0")));
 }
 
 #[tokio::test]
 async fn a_route_of_r4b_reads_r4b() {
     let gateway = &Gateway::demo("r4b", &[]);
     let [patient, ..] = gateway.panel("dana")[..] else { panic!("dana has patients") };
-    configure(gateway, |config| config.replace("care_from", "fhir_version = \"4.3\"\ncare_from")).await;
+    let port = behind::port(gateway);
+    let between = Between::start(port, patient).await;
+    between.behave(Manner::OfR4b);
+    configure(gateway, |config| {
+        let config = config.replace("care_from", "fhir_version = \"4.3\"\ncare_from");
+        config.replace(&format!("http://127.0.0.1:{port}"), &format!("http://127.0.0.1:{}", between.port))
+    })
+    .await;
     let dana = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
     assert_eq!(get(gateway, &dana, &format!("Patient/{patient}")).await.status, 200);
     assert!(!found(&get(gateway, &dana, &format!("Observation?patient={patient}")).await).is_empty());
     // R4 has this type, R4B has not.
     assert_eq!(get(gateway, &dana, "EffectEvidenceSynthesis/1").await.status, 404);
     assert_eq!(get(gateway, &dana, "SubscriptionTopic?status=active").await.status, 403, "a type of R4B");
+}
+
+#[tokio::test]
+async fn a_server_that_becomes_one_of_another_version_is_asked_for_nothing_until_it_says_otherwise() {
+    let gateway = &Gateway::demo("upgraded", &[]);
+    let [patient, ..] = gateway.panel("dana")[..] else { panic!("dana has patients") };
+    let port = behind::port(gateway);
+    let between = Between::start(port, patient).await;
+    let own = format!("http://127.0.0.1:{}", between.port);
+    configure(gateway, |config| config.replace(&format!("http://127.0.0.1:{port}"), &own)).await;
+    let dana = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let asked =
+        [format!("Patient/{patient}"), format!("Observation?patient={patient}"), "metadata".to_owned()];
+    for (manner, status) in [(Manner::Honest, 200), (Manner::OfR5, 502), (Manner::Honest, 200)] {
+        between.behave(manner);
+        // It is asked anew, as it is every minute.
+        configure(gateway, |config| config).await;
+        let begun = Instant::now();
+        while get(gateway, &dana, &asked[0]).await.status != status {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{manner:?} is not noticed");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        between.calls();
+        for what in &asked {
+            let answer = get(gateway, &dana, what).await;
+            assert_eq!(answer.status, status, "{manner:?} {what} {}", answer.text());
+            if status == 502 {
+                assert!(answer.text().contains("another version of FHIR"), "{}", answer.text());
+            }
+        }
+        let draft = json!({ "resourceType": "Patient", "id": patient });
+        if status == 502 {
+            let path = format!("/fhir/Patient/{patient}");
+            let refused = Call::fhir("PUT", &path, &draft).bearer(&dana).to(gateway).await;
+            assert_eq!(refused.status, 502, "{}", refused.text());
+            assert_eq!(between.calls(), 0, "it is asked for nothing");
+            let record = gateway.audit(&["--user", "dana", "--outcome", "error"]).pop().unwrap();
+            assert_eq!(record["decision"]["reason"], "upstream-other-version");
+        }
+    }
 }

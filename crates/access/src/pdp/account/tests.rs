@@ -113,6 +113,33 @@ fn no_account_grows_without_end_and_one_that_was_cut_says_so() {
     assert_eq!((account.grounds().were_cut, account.grounds().care.len()), (true, KEPT));
 }
 
+#[test]
+fn whoever_comes_again_hears_the_policies_that_are_in_force_by_then() {
+    let last = LastCounsel::default();
+    let (before, after) = (pdp("before", &permit("p", "", "panel")), pdp("after", ""));
+    let says = |pdp: &Arc<Pdp>, facts: &Facts| {
+        let advice = Advice::new(PolicySets { in_force: Arc::clone(pdp), shadow: None }, facts, &last);
+        let observation = "Observation".parse().unwrap();
+        let decision =
+            advice.ask(&Account::default(), RecordAction::Read, observation, &[Relation::Panel], &NO_LABELS);
+        matches!(decision, Decision::Allow(_))
+    };
+    let first = before.counsel_again(&facts(), &last);
+    assert!(Arc::ptr_eq(&first, &before.counsel_again(&facts(), &last)), "the same is at hand");
+    for (pdp, expected) in
+        [(&before, true), (&before, true), (&after, false), (&after, false), (&before, true)]
+    {
+        assert_eq!(says(pdp, &facts()), expected, "{}", pdp.revision());
+    }
+    // Nor does somebody else hear what was said to who came last.
+    let only_dana = pdp(
+        "dana",
+        "@id(\"d\") permit (principal in Chartgate::Role::\"physician\", action, resource is Chartgate::Record);",
+    );
+    let other = Facts { roles: BTreeSet::from(["nurse".parse().unwrap()]), ..facts() };
+    assert_eq!([&facts(), &other, &facts()].map(|facts| says(&only_dana, facts)), [true, false, true]);
+}
+
 proptest! {
     #[test]
     fn what_a_record_keeps_reads_back_as_it_was_and_asks_the_same(

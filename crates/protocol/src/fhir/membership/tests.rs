@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -94,6 +96,100 @@ fn every_element_of_a_versions_compartment_counts_but_for_those_who_wrote() {
             }
         }
     }
+}
+
+/// R4's compartment by hand, from the page of its CompartmentDefinition and the definitions of its search parameters, less
+/// author, performer, asserter, recorder, informant and sender. Not made by what makes the table.
+const R4_BY_HAND: &str = "\
+Account subject
+AdverseEvent subject
+AllergyIntolerance patient
+Appointment participant.actor
+AppointmentResponse actor
+AuditEvent agent.who entity.what
+Basic subject
+BodyStructure patient
+CarePlan subject
+CareTeam subject participant.member
+ChargeItem subject
+Claim patient payee.party
+ClaimResponse patient
+ClinicalImpression subject
+Communication subject recipient
+CommunicationRequest subject recipient requester
+Composition subject attester.party
+Condition subject
+Consent patient
+Coverage policyHolder subscriber beneficiary payor
+CoverageEligibilityRequest patient
+CoverageEligibilityResponse patient
+DetectedIssue patient
+DeviceRequest subject
+DeviceUseStatement subject
+DiagnosticReport subject
+DocumentManifest subject recipient
+DocumentReference subject
+Encounter subject
+EnrollmentRequest candidate
+EpisodeOfCare patient
+ExplanationOfBenefit patient payee.party
+FamilyMemberHistory patient
+Flag subject
+Goal subject
+Group member.entity
+ImagingStudy subject
+Immunization patient
+ImmunizationEvaluation patient
+ImmunizationRecommendation patient
+Invoice subject recipient
+List subject source
+MeasureReport subject
+Media subject
+MedicationAdministration subject
+MedicationDispense subject receiver
+MedicationRequest subject
+MedicationStatement subject
+MolecularSequence patient
+NutritionOrder patient
+Observation subject
+Person link.target
+Procedure subject
+Provenance target
+QuestionnaireResponse subject
+RelatedPerson patient
+RequestGroup subject action.participant
+ResearchSubject individual
+RiskAssessment subject
+Schedule actor
+ServiceRequest subject
+Specimen subject
+SupplyDelivery patient
+SupplyRequest deliverTo
+Task for focus
+VisionPrescription patient";
+
+#[test]
+fn the_table_of_r4_is_the_one_that_was_written_by_hand() {
+    let by_hand: BTreeMap<&str, BTreeSet<&str>> = R4_BY_HAND
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(resource_type, elements)| (resource_type, elements.split(' ').collect()))
+        .collect();
+    for resource_type in ResourceType::all(FhirVersion::R4) {
+        let name = resource_type.as_str();
+        let counted: BTreeSet<&str> = match table::Row::of(FhirVersion::R4, name) {
+            table::Row::Elements(elements) => {
+                let paths = elements.iter().map(|path| path.join("."));
+                let of_it = by_hand.get(name).into_iter().flatten().copied();
+                let counted: BTreeSet<String> = paths.collect();
+                assert_eq!(counted.len(), of_it.clone().count(), "{name}: {counted:?}");
+                of_it.filter(|path| counted.contains(*path)).collect()
+            }
+            table::Row::Itself | table::Row::Nobody | table::Row::Unknown => BTreeSet::new(),
+        };
+        assert_eq!(counted, by_hand.get(name).cloned().unwrap_or_default(), "{name}");
+    }
+    assert_eq!(by_hand.len(), 66);
 }
 
 /// A name that no record has would count for nobody: of a choice, JSON names the way that was chosen.

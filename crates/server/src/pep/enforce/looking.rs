@@ -129,29 +129,27 @@ impl Enforcer<'_> {
         note(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Adds what the ages of a record's patients are to its labels. No record says so itself, for what a label opens nobody
-    /// is to give to it.
+    /// The labels that the ages of a record's patients give it. No record says so itself, for what a label opens nobody is to
+    /// give to it: what it says of it is taken away.
     ///
     /// # Errors
     /// [`RecordDenied::Open`] if they have to be looked at first.
-    pub(super) fn label_minors(
+    pub(super) fn ages(
         &self,
         permission: Permission,
         resource_type: ResourceType,
         (belongs, relation): (&Belongs, Relation),
         labels: &mut Labels,
-    ) -> Result<(), RecordDenied> {
+    ) -> Result<Labels, RecordDenied> {
         labels.remove(MINOR);
         labels.remove(MINOR_UNKNOWN);
+        let mut found = Labels::new();
         if !self.care.minors_are_labelled() {
-            return Ok(());
+            return Ok(found);
         }
         let patients = match belongs {
-            Belongs::ToNobody => return Ok(()),
-            Belongs::Unknown => {
-                labels.insert(MINOR_UNKNOWN.to_owned());
-                return Ok(());
-            }
+            Belongs::ToNobody => return Ok(found),
+            Belongs::Unknown => return Ok(Labels::from([MINOR_UNKNOWN.to_owned()])),
             Belongs::To(patients) => patients,
         };
         let Some(ages) = self.care.ages_of(patients) else {
@@ -166,16 +164,16 @@ impl Enforcer<'_> {
                 self.leave_open(|open| open.ages.extend(patients.iter().cloned()));
                 return Err(RecordDenied::Open);
             }
-            return Ok(());
+            return Ok(found);
         };
         if ages.contains(&Age::Minor) {
-            labels.insert(MINOR.to_owned());
+            found.insert(MINOR.to_owned());
         }
         // Of a minor and of somebody else: it cannot be told which of the two it is about.
         if ages.contains(&Age::Unknown) || (ages.contains(&Age::Minor) && ages.contains(&Age::Adult)) {
-            labels.insert(MINOR_UNKNOWN.to_owned());
+            found.insert(MINOR_UNKNOWN.to_owned());
         }
-        Ok(())
+        Ok(found)
     }
 
     /// The labels that a record of a type can have at best, when policies are asked about the type: none, or where that of a
@@ -203,7 +201,8 @@ impl Enforcer<'_> {
         }
     }
 
-    /// What the Consents of a record's patients say; `None` if that is of no account.
+    /// What the Consents of a record's patients say; `None` if that is of no account. Policies see the labels of its patients'
+    /// ages besides its own.
     ///
     /// # Errors
     /// [`RecordDenied::Open`] if it has to be looked at first.
@@ -211,8 +210,8 @@ impl Enforcer<'_> {
         &self,
         permission: Permission,
         record: Record<'_>,
-        belongs: &Belongs,
-        relation: Relation,
+        (belongs, relation): (&Belongs, Relation),
+        ages: &Labels,
     ) -> Result<Option<Said>, RecordDenied> {
         let Some(organizations) = self.care.consents_are_looked_at() else { return Ok(None) };
         let patients = match belongs {
@@ -225,7 +224,8 @@ impl Enforcer<'_> {
         };
         let Some(all) = self.care.consents_of(patients) else {
             let action = record_action(permission);
-            return match self.advice.would(action, record.resource_type, relation, record.labels) {
+            let labels: Labels = record.labels.union(ages).cloned().collect();
+            return match self.advice.would(action, record.resource_type, relation, &labels) {
                 // What is out of reach anyway needs no look, and takes no other calls than what is not there.
                 Decision::Deny(_) => Ok(None),
                 Decision::Allow(_) => {

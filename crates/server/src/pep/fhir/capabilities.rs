@@ -31,12 +31,6 @@ pub(super) async fn serve(exchange: &mut Exchange<'_>, head: &Head) -> Answered 
     let now = exchange.gateway.clock.now();
     let said = exchange.upstream.capabilities(now).await.map_err(Refused::Upstream)?;
     let theirs: Value = serde_json::from_slice(&said).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-    // Another version's elements would be read by the wrong tables.
-    let version = exchange.upstream.version();
-    if theirs.get("fhirVersion").and_then(Value::as_str).is_some_and(|own| !version.is_of(own)) {
-        tracing::error!(route = exchange.route.name, %version, "the server behind speaks another version of FHIR");
-        return Err(Refused::Upstream(UpstreamFault::Wrong));
-    }
     let ours = statement(exchange, &theirs);
     let mut response = Response::new(Body::from(ours.to_string()));
     let headers = response.headers_mut();

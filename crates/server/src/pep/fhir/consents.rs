@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chartgate_access::ids::PatientId;
@@ -20,7 +20,7 @@ use futures_util::future::join_all;
 use http::StatusCode;
 use moka::sync::Cache;
 
-use super::upstream::FhirUpstream;
+use super::upstream::{FhirUpstream, SAID_LIFE};
 use crate::config::ConsentCheck;
 use crate::pep::respond::UpstreamFault;
 
@@ -30,8 +30,8 @@ pub(super) struct Consents {
     kept: Cache<PatientId, Arc<Restrictions>>,
     /// How many writes of Consents went by.
     writes: AtomicU64,
-    /// Whether the server was seen to find those of several patients at once.
-    takes_lists: AtomicBool,
+    /// When the server was last seen to find those of several patients at once, in seconds; it may be another one by now.
+    took_lists: AtomicI64,
 }
 
 /// What one patient has forbidden.
@@ -62,6 +62,8 @@ const SIDE_BY_SIDE: usize = 8;
 const PAGES: usize = 10;
 /// How many are asked for a page.
 const A_PAGE: &str = "200";
+/// That the server finds those of several at once is believed so long.
+const LISTS_LIFE: Duration = SAID_LIFE;
 /// That they could not be read is believed so long.
 const NEGATIVE: Duration = Duration::from_secs(10);
 
@@ -71,7 +73,7 @@ impl Consents {
             check,
             kept: Cache::new(PATIENTS),
             writes: AtomicU64::new(0),
-            takes_lists: AtomicBool::new(false),
+            took_lists: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -87,6 +89,12 @@ impl Consents {
     ) -> Option<Written<'_>> {
         let is_one = |write: &Interaction| write.written_type().is_some_and(|of| of.as_str() == "Consent");
         writes.into_iter().any(is_one).then_some(Written(&self.writes))
+    }
+
+    /// Whether the server finds those of several patients at once, as it was seen to within the last minute.
+    fn takes_lists(&self, now: Timestamp) -> bool {
+        let seen = Timestamp::from_unix(self.took_lists.load(Ordering::SeqCst));
+        seen <= now && now < seen.plus(LISTS_LIFE)
     }
 
     fn known(&self, patient: &PatientId, now: Timestamp) -> Option<Arc<Restrictions>> {
@@ -186,7 +194,7 @@ impl FhirUpstream {
         for some in unknown.chunks(AT_ONCE) {
             // Dated before it is asked.
             let (as_of, writes) = (clock.now(), self.consents.writes.load(Ordering::SeqCst));
-            for (patient, (directives, failed)) in self.look_for_each(some).await {
+            for (patient, (directives, failed)) in self.look_for_each(some, as_of).await {
                 let is_theirs = |directive: &&Directive| match &directive.patient {
                     Whose::Patient(id) => id.as_str() == patient.as_str(),
                     // It may be anybody's of those for whom was asked.
@@ -210,6 +218,7 @@ impl FhirUpstream {
     async fn look_for_each<'p>(
         &self,
         patients: &[&'p PatientId],
+        now: Timestamp,
     ) -> Vec<(&'p PatientId, (Vec<Directive>, Option<String>))> {
         let together = self.look_for_consents(patients).await;
         let of = |patient: &PatientId| {
@@ -219,9 +228,9 @@ impl FhirUpstream {
                 .any(|own| matches!(&own.patient, Whose::Patient(id) if id.as_str() == patient.as_str()))
         };
         if patients.iter().filter(|patient| of(patient)).count() > 1 {
-            self.consents.takes_lists.store(true, Ordering::SeqCst);
+            self.consents.took_lists.store(now.as_unix(), Ordering::SeqCst);
         }
-        if patients.len() == 1 || together.1.is_some() || self.consents.takes_lists.load(Ordering::SeqCst) {
+        if patients.len() == 1 || together.1.is_some() || self.consents.takes_lists(now) {
             return patients.iter().map(|patient| (*patient, together.clone())).collect();
         }
         let mut all = Vec::new();

@@ -12,7 +12,8 @@ use chartgate_access::permit::{Allowed, Permit};
 use chartgate_protocol::fhir::binary::binaries_in;
 use chartgate_protocol::fhir::content;
 use chartgate_protocol::fhir::labels::labels_said;
-use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::fhir::membership::{Membership, patients_of};
+use chartgate_protocol::fhir::name::{ResourceType, VersionId};
 use chartgate_protocol::fhir::operation::{Input, OperationCall, OperationOn, release};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::refusal::Refusal;
@@ -204,8 +205,9 @@ async fn put_in(
     }
     for record in &input.names {
         let found = may(exchange, enforcer, operation, record).await?.ok_or_else(refused)?;
-        exchange.record.patients.extend(found.into_iter().map(Phi::new));
+        note(exchange, found);
     }
+    let mut replaced: Vec<String> = Vec::new();
     for (resource_type, content) in &input.resources {
         let mut stored = listed_for(operation, *resource_type)
             .filter(|one| matches!(one, Permission::Create | Permission::Update))
@@ -219,26 +221,48 @@ async fn put_in(
             while enforcer.catch_up().await == Known::More {
                 cleared = decide(exchange, enforcer, permission, *resource_type, content);
             }
-            let cleared = cleared.map_err(|_| refused())?;
-            exchange.record.patients.extend(cleared.patients.into_iter().map(Phi::new));
+            // Whose it would be is told of what is refused as well.
+            let (patients, is_cleared) = match cleared {
+                Ok(cleared) => (cleared.patients, true),
+                Err(kept) => (kept.patients, false),
+            };
+            note(exchange, patients);
+            if !is_cleared {
+                return Err(refused());
+            }
         }
-        holds_as_written(exchange, enforcer, operation, *resource_type, content).await?;
+        replaced.extend(holds_as_written(exchange, enforcer, operation, *resource_type, content).await?);
+    }
+    if !replaced.is_empty() {
+        exchange.record.detail.insert("replaces".to_owned(), Phi::new(replaced.join(" ")));
     }
     Ok(())
 }
 
+/// Notes whose records an operation is about, each once.
+fn note(exchange: &mut Exchange<'_>, patients: impl IntoIterator<Item = String>) {
+    let noted = &mut exchange.record.patients;
+    for patient in patients {
+        if noted.iter().all(|own| own.expose() != &patient) {
+            noted.push(Phi::new(patient));
+        }
+    }
+}
+
 /// What holds of a record that is written holds of one that an operation may store: it refers by no criteria, points to
-/// no content that its caller may not read, and where it is there already, takes no label away.
+/// no content that its caller may not read, and where it is there already, takes no label away, and is an edit of the very
+/// version that is there, if it says of which. Gives the version that was looked at, for the record: an operation cannot be
+/// told to replace that one alone.
 async fn holds_as_written(
-    exchange: &Exchange<'_>,
+    exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     operation: &Operation,
     resource_type: ResourceType,
     content: &Node<'_>,
-) -> Result<(), Refused> {
+) -> Result<Option<String>, Refused> {
     no_conditional_reference(content).map_err(|_| Refused::Content("content-out-of-reach"))?;
     Box::pin(may_point_to(exchange, enforcer, binaries_in(content, &exchange.upstream.bases))).await?;
-    let Some(id) = content.get("id") else { return Ok(()) };
+    let Some(id) = content.get("id") else { return Ok(None) };
     let refused = || Refused::Content("content-out-of-reach");
     let id = id.as_str().and_then(|id| id.parse().ok()).ok_or_else(refused)?;
     let record = Reference { resource_type, id };
@@ -247,18 +271,26 @@ async fn holds_as_written(
     let answer = exchange.upstream.operate(&allowed).await.map_err(Refused::Upstream)?;
     match answer.inspect().status {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(()),
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
     let stored = Resource::parse(&answer.inspect().body, &record, None)
         .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
+    let bases = &exchange.upstream.bases;
+    if let Membership::Patients(whose) = patients_of(stored.value(), bases) {
+        note(exchange, whose.iter().map(ToString::to_string));
+    }
     let mut whose = whose_whole(exchange, enforcer, operation, &stored);
     while whose.is_none() && enforcer.look_up().await == Known::More {
         whose = whose_whole(exchange, enforcer, operation, &stored);
     }
     whose.ok_or_else(refused)?;
+    let theirs = content.get("meta").and_then(|meta| meta.get("versionId"));
+    if theirs.is_some_and(|theirs| theirs.as_str() != stored.version().as_ref().map(VersionId::as_str)) {
+        return Err(Refused::Version);
+    }
     match labels_said(stored.value()).is_subset(&labels_said(content)) {
-        true => Ok(()),
+        true => Ok(stored.version().map(|version| format!("{record}/_history/{version}"))),
         false => Err(Refused::Content("label-removed")),
     }
 }

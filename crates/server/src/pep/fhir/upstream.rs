@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +20,6 @@ use chartgate_protocol::fhir::search::SearchQuery;
 use chartgate_protocol::fhir::version::FhirVersion;
 
 use chartgate_protocol::form::Form;
-use chartgate_values::Timestamp;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
@@ -39,13 +38,14 @@ use crate::spool::Spools;
 mod export;
 mod listing;
 mod operation;
+mod said;
 
 pub(super) use export::Told;
 pub(super) use listing::Listed;
 pub(super) use operation::Call;
+pub(super) use said::SAID_LIFE;
+use said::Said;
 
-/// How long what the server said of itself is good.
-const SAID_LIFE: Duration = Duration::from_secs(60);
 /// So many writes by different conditions are under way at once.
 const TURNS: usize = 64;
 /// How long a write waits for others by conditions like its own.
@@ -65,8 +65,8 @@ pub(in crate::pep) struct FhirUpstream {
     turns: Box<[AsyncMutex<()>]>,
     /// Files of exports that are gone through.
     pub(super) downloads: Downloads,
-    /// What the server said of itself of late: anybody may ask, and must not make it work each time.
-    said: Mutex<Option<(Timestamp, Bytes)>>,
+    /// What the server says of itself.
+    said: Said,
     /// Who is in whose care by what it says.
     pub(super) care: CareRelations,
     /// What patients have forbidden.
@@ -132,7 +132,7 @@ impl FhirUpstream {
             bases: BaseUrls { public: public.parse()?, upstream: upstream.parse()?, version },
             turns: (0..TURNS).map(|_| AsyncMutex::new(())).collect(),
             downloads: Downloads::default(),
-            said: Mutex::default(),
+            said: Said::default(),
             care: CareRelations::new(care.clone()),
             consents: Consents::new(consent.clone()),
             births: Births::new(minors),
@@ -327,26 +327,6 @@ impl FhirUpstream {
         self.call("POST", "/Encounter/_search", Some(form.encode())).await
     }
 
-    /// What the server says that it can do, as it said it within the last minute: the one question that touches no
-    /// record.
-    ///
-    /// # Errors
-    /// [`UpstreamFault`].
-    pub(super) async fn capabilities(&self, now: Timestamp) -> Result<Bytes, UpstreamFault> {
-        let known = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((_, said)) = known.filter(|(at, _)| now < at.plus(SAID_LIFE)) {
-            return Ok(said);
-        }
-        let answer = self.call("GET", "/metadata", None).await?;
-        if answer.status != StatusCode::OK {
-            return Err(UpstreamFault::Failed);
-        }
-        // A copy: what is kept does not hold the room of a large answer.
-        let said = Bytes::copy_from_slice(&answer.body);
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, said.clone()));
-        Ok(said)
-    }
-
     pub(super) async fn call(
         &self,
         method: &str,
@@ -396,7 +376,12 @@ impl FhirUpstream {
         })
     }
 
-    async fn respond(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Answering>, UpstreamFault> {
+    async fn respond(&self, request: Request<Full<Bytes>>) -> Result<Response<Answering>, UpstreamFault> {
+        self.said.is_of_this_version()?;
+        self.reach(request).await
+    }
+
+    async fn reach(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Answering>, UpstreamFault> {
         let credential = self.credential.header().await?;
         if let Some(credential) = credential.clone() {
             request.headers_mut().insert(header::AUTHORIZATION, credential);

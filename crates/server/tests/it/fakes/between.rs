@@ -27,6 +27,10 @@ pub(crate) enum Manner {
     Failing,
     /// Where it is asked what patients have forbidden, it takes the first value of each parameter.
     First,
+    /// As the server behind it, but that it calls itself one of R4B,
+    OfR4b,
+    /// or of R5.
+    OfR5,
 }
 
 /// The server. It ends with its value.
@@ -98,7 +102,10 @@ const KINDS: [&str; 7] =
 
 impl Behind {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
+        // What it says of itself it is asked now and then, whatever else happens.
+        if !request.uri().path().ends_with("/metadata") {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+        }
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let manner = self.manner.load(Ordering::SeqCst);
@@ -122,6 +129,13 @@ impl Behind {
         } else {
             manner == Manner::Heedless as u8 && lists
         };
+        let called = [(Manner::OfR4b, "4.3.0"), (Manner::OfR5, "5.0.0")];
+        if let Some((_, version)) = called.iter().find(|(own, _)| *own as u8 == manner && path == "metadata")
+        {
+            let said = honest.into_body().collect().await.unwrap().to_bytes();
+            let said = String::from_utf8(said.to_vec()).unwrap().replace("4.0.1", version);
+            return Response::new(Full::from(said));
+        }
         if !lies || path == "metadata" {
             return honest;
         }

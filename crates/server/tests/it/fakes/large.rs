@@ -55,6 +55,7 @@ fn answer(request: &Request<Incoming>, patient: &str, other: &str) -> Response<F
         "$everything" => many("Procedure", 50 << 20, patient, other),
         "pt-mine" => json!({ "resourceType": "Patient", "id": "pt-mine" }).to_string(),
         "Observation" | "_search" => bundle(patient, other).to_string(),
+        "metadata" => "{}".to_owned(),
         "small" => observation("small", patient, 10).to_string(),
         "huge" => observation("huge", patient, 18 << 20).to_string(),
         "beyond" => observation("beyond", patient, 25 << 20).to_string(),

@@ -1,0 +1,143 @@
+//! What the FHIR server behind a route says of itself, and whether it is of the version whose tables the route reads by.
+//!
+//! One that calls itself another version is asked for nothing more until it says otherwise: its records would be read by the
+//! wrong tables (ADR 31). It is asked when the configuration comes into force, every minute, and when somebody asks for
+//! `/metadata`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chartgate_protocol::fhir::version::FhirVersion;
+use chartgate_values::Timestamp;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{BODY_TIME, FhirUpstream};
+use crate::pep::fhir::large;
+use crate::pep::respond::UpstreamFault;
+
+/// How long what the server said of itself is good.
+pub(in crate::pep::fhir) const SAID_LIFE: Duration = Duration::from_secs(60);
+
+/// What the server said of itself of late: anybody may ask, and must not make it work each time.
+#[derive(Default)]
+pub(super) struct Said {
+    kept: Mutex<Option<(Timestamp, Bytes)>>,
+    /// It calls itself another version of FHIR.
+    is_another: AtomicBool,
+}
+
+impl Said {
+    /// # Errors
+    /// [`UpstreamFault::OtherVersion`] if that is what it last said.
+    pub(super) fn is_of_this_version(&self) -> Result<(), UpstreamFault> {
+        match self.is_another.load(Ordering::Relaxed) {
+            true => Err(UpstreamFault::OtherVersion),
+            false => Ok(()),
+        }
+    }
+
+    fn within(&self, now: Timestamp) -> Option<Bytes> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(at, _)| now < at.plus(SAID_LIFE)).map(|(_, said)| said.clone())
+    }
+
+    /// Keeps what it says; whether it has changed its version in it.
+    fn keep(&self, now: Timestamp, said: &Bytes, version: FhirVersion) -> Changed {
+        let of = serde_json::from_slice::<Value>(said).ok();
+        let of = of.as_ref().and_then(|said| said.get("fhirVersion")?.as_str());
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Bytes::clone(said)));
+        // What it does not say it does not change.
+        let Some(of) = of else { return Changed::Nothing };
+        let is_another = !version.is_of(of);
+        match (self.is_another.swap(is_another, Ordering::Relaxed), is_another) {
+            (false, true) => Changed::ToAnother,
+            (true, false) => Changed::ToThis,
+            (true, true) | (false, false) => Changed::Nothing,
+        }
+    }
+}
+
+/// What became of a server's version.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Changed {
+    Nothing,
+    ToAnother,
+    ToThis,
+}
+
+impl FhirUpstream {
+    /// What the server says that it can do, as it said it within the last minute: the one question that touches no
+    /// record.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`], also where it calls itself another version of FHIR.
+    pub(in crate::pep::fhir) async fn capabilities(&self, now: Timestamp) -> Result<Bytes, UpstreamFault> {
+        let said = match self.said.within(now) {
+            Some(said) => said,
+            None => self.ask_for_capabilities(now).await?,
+        };
+        self.said.is_of_this_version()?;
+        Ok(said)
+    }
+
+    /// Asks the server which version it is of, whatever it said before.
+    pub(in crate::pep) async fn look_at_version(&self, now: Timestamp) {
+        if let Err(fault) = self.ask_for_capabilities(now).await {
+            tracing::debug!(%fault, "the server behind does not say which version of FHIR it is of");
+        }
+    }
+
+    async fn ask_for_capabilities(&self, now: Timestamp) -> Result<Bytes, UpstreamFault> {
+        let (head, content) = self.reach(self.question("GET", "/metadata", None)?).await?.into_parts();
+        let body = large::take(&self.spools, content, self.max_answer, BODY_TIME).await?;
+        if head.status != StatusCode::OK {
+            return Err(UpstreamFault::Failed);
+        }
+        // A copy: what is kept does not hold the room of a large answer.
+        let (said, version) = (Bytes::copy_from_slice(&body), self.version());
+        let route = self.bases.public.to_string();
+        match self.said.keep(now, &said, version) {
+            Changed::Nothing => {}
+            Changed::ToAnother => {
+                tracing::error!(route, %version, "the server behind speaks another version of FHIR: all is refused");
+            }
+            Changed::ToThis => {
+                tracing::info!(route, %version, "the server behind speaks this version of FHIR again")
+            }
+        }
+        Ok(said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_of_another_version_is_refused_until_it_says_otherwise() {
+        let said = Said::default();
+        let now = Timestamp::from_unix(1_000);
+        let says = |text: &'static str| said.keep(now, &Bytes::from(text), FhirVersion::R4);
+        assert_eq!(says(r#"{"fhirVersion":"4.0.1"}"#), Changed::Nothing);
+        assert_eq!(said.is_of_this_version(), Ok(()));
+        assert_eq!(says(r#"{"fhirVersion":"5.0.0"}"#), Changed::ToAnother);
+        for silent in ["{}", "no JSON", r#"{"fhirVersion":4}"#, r#"{"fhirVersion":"5.0.0"}"#] {
+            assert_eq!(says(silent), Changed::Nothing, "{silent}");
+            assert_eq!(said.is_of_this_version(), Err(UpstreamFault::OtherVersion), "{silent}");
+        }
+        assert_eq!(says(r#"{"fhirVersion":"4.0.0"}"#), Changed::ToThis);
+        assert_eq!(said.is_of_this_version(), Ok(()));
+    }
+
+    #[test]
+    fn what_was_said_is_good_for_a_minute_and_no_longer() {
+        let said = Said::default();
+        let at = Timestamp::from_unix;
+        let _ = said.keep(at(1_000), &Bytes::from("{}"), FhirVersion::R4);
+        assert!(said.within(at(1_059)).is_some());
+        assert!(said.within(at(1_060)).is_none());
+    }
+}

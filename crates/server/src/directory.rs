@@ -7,9 +7,12 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chartgate_access::ids::{FhirUser, PatientId, Subject};
+use chartgate_access::pdp::caller::Caller;
 use chartgate_access::principal::User;
-use chartgate_protocol::fhir::name::ResourceId;
+use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::reference::Reference;
+use chartgate_protocol::fhir::version::FhirVersion;
+use chartgate_protocol::smart::scope::Permission;
 
 use crate::net::origin::Origin;
 
@@ -42,6 +45,12 @@ pub(crate) trait PatientDirectory: Send + Sync {
         wanted: Option<&'a PatientId>,
     ) -> ByRoute<'a, InCare>;
 
+    /// The FHIR routes, and of which version each is.
+    fn routes(&self) -> Vec<(&str, FhirVersion)>;
+
+    /// What the Consents of a patient say of a request that nobody has made, on each route on which they are looked at.
+    fn forbidden<'a>(&'a self, patient: &'a PatientId, supposing: Supposing<'a>) -> ByRoute<'a, Forbidden>;
+
     /// In whose care a patient is, on each route.
     fn carers_of<'a>(&'a self, patient: &'a PatientId) -> ByRoute<'a, Carers>;
 }
@@ -53,6 +62,26 @@ pub(crate) struct InCare {
     pub(crate) by: BTreeMap<PatientId, String>,
     /// Which look-ups failed.
     pub(crate) failed: BTreeSet<String>,
+}
+
+/// A request that nobody has made, about records of a type of which nothing more is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Supposing<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) permission: Permission,
+    pub(crate) resource_type: ResourceType,
+    pub(crate) id: Option<&'a str>,
+}
+
+/// What a patient's Consents say of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Forbidden {
+    /// What policies see of it.
+    pub(crate) label: Option<&'static str>,
+    /// By which of them, or why they could not be read.
+    pub(crate) by: BTreeSet<String>,
+    /// Whether there are any that might say more, by what stands in a record.
+    pub(crate) may_say_more: bool,
 }
 
 /// Those in whose care a patient is.

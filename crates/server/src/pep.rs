@@ -19,6 +19,7 @@ use chartgate_access::ids::PatientId;
 use chartgate_access::principal::User;
 use chartgate_access::purpose::Purposes;
 use chartgate_audit::journal::Journal;
+use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_values::Clock;
 use chartgate_values::seal::SealingKey;
 use hyper::body::Incoming;
@@ -26,7 +27,9 @@ use hyper::{Request, Response};
 use zeroize::Zeroizing;
 
 use crate::config::{Route, RouteKind};
-use crate::directory::{ByRoute, Carers, Encounters, InCare, Names, PatientDirectory, Somebody};
+use crate::directory::{
+    ByRoute, Carers, Encounters, Forbidden, InCare, Names, PatientDirectory, Somebody, Supposing,
+};
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
@@ -270,6 +273,21 @@ impl PatientDirectory for Gateway {
         wanted: Option<&'a PatientId>,
     ) -> ByRoute<'a, InCare> {
         Box::pin(self.in_care(audience, somebody, wanted))
+    }
+
+    fn routes(&self) -> Vec<(&str, FhirVersion)> {
+        self.fhir_routes(None).map(|(route, upstream)| (route.name.as_str(), upstream.version())).collect()
+    }
+
+    fn forbidden<'a>(&'a self, patient: &'a PatientId, supposing: Supposing<'a>) -> ByRoute<'a, Forbidden> {
+        Box::pin(async move {
+            let mut found = Vec::new();
+            for (route, upstream) in self.fhir_routes(None) {
+                let said = upstream.forbidden(patient, supposing, &*self.clock).await;
+                found.extend(said.map(|said| (route.name.as_str(), said)));
+            }
+            found
+        })
     }
 
     fn carers_of<'a>(&'a self, patient: &'a PatientId) -> ByRoute<'a, Carers> {

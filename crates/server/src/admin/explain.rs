@@ -11,13 +11,15 @@ use chartgate_access::client::Client;
 use chartgate_access::emergency::is_eligible;
 use chartgate_access::ids::{ClientId, PatientId, Subject};
 use chartgate_access::pdp::caller::{Caller, CallerKind, Details, Facts};
-use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, NO_LABELS, Pdp, Question, RecordAction};
+use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, Pdp, Question, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
 use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::Event;
-use chartgate_protocol::fhir::membership::{Ownership, ownership_in_any};
+use chartgate_protocol::fhir::labels::Labels;
+use chartgate_protocol::fhir::membership::{Ownership, ownership, ownership_in_any};
 use chartgate_protocol::fhir::name::ResourceType;
+use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::Permission;
@@ -26,7 +28,7 @@ use serde_json::{Value, json};
 
 pub(crate) use who::Whose;
 
-use crate::directory::InCare;
+use crate::directory::{Forbidden, InCare, Supposing};
 
 use super::{Administrator, CommandError, Operator, note};
 
@@ -47,6 +49,9 @@ pub(crate) struct Supposed {
     /// For what.
     #[serde(default)]
     pub(crate) purpose: Option<String>,
+    /// On this FHIR route alone.
+    #[serde(default)]
+    pub(crate) route: Option<String>,
 }
 
 /// What came of it, in sentences.
@@ -55,8 +60,16 @@ struct Explanation {
     policies: BTreeSet<String>,
 }
 
-/// Who is in somebody's care, by the names of the routes.
-type ByRoute = Vec<(String, InCare)>;
+/// What was looked at, by the names of the routes.
+#[derive(Default)]
+struct Looked {
+    /// The FHIR routes, and of which version each is.
+    routes: Vec<(String, FhirVersion)>,
+    /// Who is in the person's care.
+    in_care: Vec<(String, InCare)>,
+    /// What the patient has forbidden, of each thing that is to be done.
+    consents: Vec<(String, Permission, Forbidden)>,
+}
 
 /// Whether the next step is taken.
 enum Step {
@@ -76,8 +89,8 @@ impl Administrator {
         let _ = self.append(&record).await?;
         let pdp = self.policies.current();
         let mut explanation = Explanation { because: Vec::new(), policies: BTreeSet::new() };
-        let in_care = self.in_care(&supposed).await?;
-        let allowed = match self.ask(&pdp, &supposed, &in_care, &mut explanation)? {
+        let looked = self.look(&supposed).await?;
+        let allowed = match self.ask(&pdp, &supposed, &looked, &mut explanation)? {
             Step::Goes => "allow",
             Step::Ends => "deny",
         };
@@ -91,44 +104,69 @@ impl Administrator {
         }))
     }
 
-    /// Who is in the care of the person, on each FHIR route.
-    async fn in_care(&self, supposed: &Supposed) -> Result<ByRoute, CommandError> {
-        let Some(name) = &supposed.user else { return Ok(ByRoute::default()) };
-        let (user, directory) = (self.find_user(name)?, self.directory.current());
-        let Some(directory) = directory else { return Ok(ByRoute::default()) };
-        let somebody = (&user.name, user.fhir_user.as_ref());
+    /// Looks, on each FHIR route that is meant, who is in the care of the person, and what the patient has forbidden.
+    async fn look(&self, supposed: &Supposed) -> Result<Looked, CommandError> {
+        let Some(directory) = self.directory.current() else { return Ok(Looked::default()) };
+        let is_meant = |name: &str| supposed.route.as_deref().is_none_or(|route| route == name);
+        let mut looked = Looked::default();
+        let routes = directory.routes().into_iter().filter(|(name, _)| is_meant(name));
+        looked.routes = routes.map(|(name, version)| (name.to_owned(), version)).collect();
+        if let Some(route) = supposed.route.as_ref().filter(|_| looked.routes.is_empty()) {
+            return Err(CommandError::Invalid(format!("there is no FHIR route `{route}`")));
+        }
+        let (user, client) = (self.user_of(supposed)?, self.find_client(&supposed.client)?);
         let patient = patient_of(supposed);
-        let found = directory.in_care(None, somebody, patient.as_ref()).await;
-        Ok(found.into_iter().map(|(route, in_care)| (route.to_owned(), in_care)).collect())
+        if let Some(user) = &user {
+            let found =
+                directory.in_care(None, (&user.name, user.fhir_user.as_ref()), patient.as_ref()).await;
+            let found = found.into_iter().filter(|(name, _)| is_meant(name));
+            looked.in_care = found.map(|(route, in_care)| (route.to_owned(), in_care)).collect();
+        }
+        let (name, id) = type_and_id(&supposed.resource);
+        let (Some(patient), Ok(resource_type)) = (patient, name.parse::<ResourceType>()) else {
+            return Ok(looked);
+        };
+        let scope = client.grantable(supposed.scope.as_ref().unwrap_or(&client.scope));
+        let mut caller = caller(&client, user.as_ref(), &scope, Some(&patient));
+        caller.facts.purpose_of_use = purpose(supposed.purpose.as_deref())?.map(|p| p.to_string());
+        let parts =
+            if supposed.action == "patch" { &["read", "update"][..] } else { &[supposed.action.as_str()] };
+        for part in parts {
+            let (_, permission) = action(part)?;
+            let supposing = Supposing { caller: &caller, permission, resource_type, id };
+            let found = directory.forbidden(&patient, supposing).await;
+            let found = found.into_iter().filter(|(name, _)| is_meant(name));
+            looked.consents.extend(found.map(|(name, said)| (name.to_owned(), permission, said)));
+        }
+        Ok(looked)
+    }
+
+    fn user_of(&self, supposed: &Supposed) -> Result<Option<User>, CommandError> {
+        supposed.user.as_ref().map(|name| self.find_user(name)).transpose()
     }
 
     fn ask(
         &self,
         pdp: &Pdp,
         supposed: &Supposed,
-        in_care: &ByRoute,
+        looked: &Looked,
         to: &mut Explanation,
     ) -> Result<Step, CommandError> {
         if supposed.action == "patch" {
             for part in ["read", "update"] {
                 to.say(format!("a patch takes {part}:"));
                 let supposed = Supposed { action: part.to_owned(), ..supposed.clone() };
-                if let Step::Ends = self.ask(pdp, &supposed, in_care, to)? {
+                if let Step::Ends = self.ask(pdp, &supposed, looked, to)? {
                     return Ok(Step::Ends);
                 }
             }
             return Ok(Step::Goes);
         }
-        let name = match supposed.resource.split_once('/') {
-            Some((name, _)) => name,
-            None => supposed.resource.as_str(),
-        };
-        let resource_type: ResourceType = name
-            .parse()
-            .map_err(|_| CommandError::Invalid(format!("`{name}` is no FHIR R4 resource type")))?;
+        let (name, _) = type_and_id(&supposed.resource);
+        let (resource_type, ownership) = to.resource_type(looked, name)?;
         let (action, permission) = action(&supposed.action)?;
         let client = self.find_client(&supposed.client)?;
-        let user = supposed.user.as_ref().map(|name| self.find_user(name)).transpose()?;
+        let user = self.user_of(supposed)?;
         if let Some(user) = user.as_ref().filter(|user| user.state == UserState::Disabled) {
             to.say(format!("{} is disabled: no token of theirs is believed", user.name));
             return Ok(Step::Ends);
@@ -141,7 +179,8 @@ impl Administrator {
             return Ok(Step::Ends);
         }
         let own = caller.fhir_user.as_ref().and_then(|own| own.patient());
-        let relations: Vec<Relation> = match (ownership_in_any(resource_type), &patient) {
+        let mut labels = Labels::new();
+        let relations: Vec<Relation> = match (ownership, &patient) {
             (Ownership::Unknown, _) => {
                 to.say(format!("whose a {name} is cannot be told, so it is nobody's to see"));
                 return Ok(Step::Ends);
@@ -157,10 +196,11 @@ impl Administrator {
                     return Ok(Step::Ends);
                 }
                 let relation = Relation::find(&belongs, own.as_ref(), |patient| {
-                    in_care.iter().any(|(_, in_care)| in_care.by.contains_key(patient))
+                    looked.in_care.iter().any(|(_, in_care)| in_care.by.contains_key(patient))
                 });
                 to.say(stands(relation, patient, &caller.facts.subject));
-                to.care(in_care, relation, patient);
+                to.care(&looked.in_care, relation, patient);
+                labels = to.consents(looked, permission, patient);
                 let purpose = PurposeOfUse::EMERGENCY_TREATMENT;
                 let views = matches!(permission, Permission::Read | Permission::Search);
                 if relation == Relation::Other && views && is_eligible(pdp, &caller.facts, purpose) {
@@ -178,7 +218,7 @@ impl Administrator {
         };
         let mut step = Step::Ends;
         for relation in relations {
-            let question = Question::Record { action, resource_type: name, relation, labels: &NO_LABELS };
+            let question = Question::Record { action, resource_type: name, relation, labels: &labels };
             if let Step::Goes = to.policy(pdp, &caller.facts, &question, relation) {
                 step = Step::Goes;
             }
@@ -193,7 +233,7 @@ impl Explanation {
     }
 
     /// Says by what a patient is in care, or why it cannot be told.
-    fn care(&mut self, in_care: &ByRoute, relation: Relation, patient: &PatientId) {
+    fn care(&mut self, in_care: &[(String, InCare)], relation: Relation, patient: &PatientId) {
         for (route, in_care) in in_care {
             match in_care.by.get(patient) {
                 Some(by) if relation == Relation::Panel => self.say(match by.as_str() {
@@ -210,6 +250,58 @@ impl Explanation {
                 self.say(format!("on the route `{route}` a look-up of who is in care failed: {failed}"));
             }
         }
+    }
+
+    /// What a name means on the routes, and whose such records are there.
+    fn resource_type(
+        &mut self,
+        looked: &Looked,
+        name: &str,
+    ) -> Result<(ResourceType, Ownership), CommandError> {
+        let unknown = |versions: &str| {
+            CommandError::Invalid(format!("`{name}` is no resource type of FHIR {versions}"))
+        };
+        let resource_type: ResourceType = name.parse().map_err(|_| unknown("R4, R4B or R5"))?;
+        if looked.routes.is_empty() {
+            return Ok((resource_type, ownership_in_any(resource_type)));
+        }
+        let mut known = Vec::new();
+        for (route, version) in &looked.routes {
+            match ResourceType::of(*version, name) {
+                Ok(_) => known.push(ownership(*version, resource_type)),
+                Err(_) if looked.routes.len() > 1 => {
+                    self.say(format!("on the route `{route}`, of FHIR {version}, there is no {name}"));
+                }
+                Err(_) => {}
+            }
+        }
+        let versions: BTreeSet<String> =
+            looked.routes.iter().map(|(_, version)| version.to_string()).collect();
+        let versions: Vec<String> = versions.into_iter().collect();
+        let first = known.first().copied().ok_or_else(|| unknown(&versions.join(" or ")))?;
+        // The same everywhere, or that of patients where it is on any route.
+        let is_patients = known.contains(&Ownership::Patients);
+        Ok((resource_type, if is_patients { Ownership::Patients } else { first }))
+    }
+
+    /// Says what the patient has forbidden, as far as it can be told without the record, and what policies see of that.
+    fn consents(&mut self, looked: &Looked, permission: Permission, patient: &PatientId) -> Labels {
+        let mut labels = Labels::new();
+        for (route, _, said) in looked.consents.iter().filter(|(_, of, _)| *of == permission) {
+            let by: Vec<&str> = said.by.iter().map(String::as_str).collect();
+            let by = by.join(", ");
+            match said.label {
+                Some(label) => {
+                    self.say(format!("on the route `{route}` {by} gives it the label {label}"));
+                    labels.insert(label.to_owned());
+                }
+                None if said.may_say_more => self.say(format!(
+                    "on the route `{route}` {patient} has Consents that may forbid it by what stands in the record"
+                )),
+                None => self.say(format!("on the route `{route}` no Consent of {patient} forbids it")),
+            }
+        }
+        labels
     }
 
     fn scopes(
@@ -266,6 +358,14 @@ impl Explanation {
                 Step::Ends
             }
         }
+    }
+}
+
+/// `Observation` of `Observation/ID`, and `ID`.
+fn type_and_id(resource: &str) -> (&str, Option<&str>) {
+    match resource.split_once('/') {
+        Some((name, rest)) => (name, rest.split('/').next().filter(|id| !id.is_empty())),
+        None => (resource, None),
     }
 }
 

@@ -63,6 +63,9 @@ pub(super) struct Request {
     /// The purpose of use, such as TREAT; without it, none.
     #[arg(long)]
     purpose: Option<String>,
+    /// A FHIR route: its version's types, its care and its Consents alone; without it, those of all.
+    #[arg(long, value_name = "NAME")]
+    route: Option<String>,
 }
 
 pub(super) fn carry_out(word: PolicyWord, file: &Path, output: Output) -> anyhow::Result<ExitCode> {
@@ -96,6 +99,7 @@ fn explain(file: &Path, request: Request, output: Output) -> anyhow::Result<Exit
             patient: Some(patient),
             scope: None,
             purpose,
+            route: None,
         } => {
             return who::tell(file, Whose { patient, purpose }, output);
         }
@@ -116,6 +120,7 @@ fn explain(file: &Path, request: Request, output: Output) -> anyhow::Result<Exit
             patient: request.patient,
             scope: request.scope,
             purpose: request.purpose,
+            route: request.route,
         },
     };
     let command = Command::PolicyExplain(Box::new(supposed));
@@ -152,6 +157,7 @@ fn as_supposed(record: &Record) -> Option<Supposed> {
         patient,
         scope: None,
         purpose: record.purpose_of_use.clone(),
+        route: record.route.clone(),
     })
 }
 

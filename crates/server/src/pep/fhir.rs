@@ -22,7 +22,7 @@ mod upstream;
 mod write;
 
 pub(super) use care::{Looking, Relations};
-pub(super) use consents::{Restrictions, Said};
+pub(super) use consents::{Restrictions, Said, act, asker};
 pub(super) use minors::Age;
 pub(super) use names::{Picking, encounters, names};
 pub(super) use session::handle;

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::browser::{App, USER_SCOPE};
+use crate::care::configure;
+use crate::fakes::behind;
 use crate::gateway::Gateway;
 use crate::shared;
 use crate::wire::Call;
@@ -145,4 +147,64 @@ fn whoever_could_see_a_patient_is_named_with_the_policies_and_masks_by_which() {
     }
     let asked = gateway.audit(&["--patient", patient, "--action", "audit.read"]);
     assert!(asked.iter().any(|record| record["detail"]["question"] == format!("who could see {patient}")));
+}
+
+#[tokio::test]
+async fn what_a_patient_has_forbidden_and_which_types_there_are_is_explained_as_the_route_has_it() {
+    let gateway = &Gateway::demo("explain-consents", &[]);
+    let port = behind::port(gateway);
+    let [forbids, other] = [4, 5].map(|at| gateway.panel("dana")[at]);
+    let consent = json!({ "resourceType": "Consent", "id": "no", "status": "active",
+        "scope": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy" }] },
+        "patient": { "reference": format!("Patient/{forbids}") },
+        "provision": { "type": "deny", "class": [{ "system": "http://hl7.org/fhir/resource-types", "code": "Observation" }] } });
+    behind::put(gateway, port, &consent).await;
+    let ask = |resource: &str, patient: &str, more: &[&str]| {
+        let words = [
+            "--user",
+            "dana",
+            "--client",
+            "demo-app",
+            "--action",
+            "read",
+            "--resource",
+            resource,
+            "--patient",
+            patient,
+        ];
+        explain(gateway, &[&words[..], more].concat())
+    };
+    assert!(ask("Observation/x", forbids, &[]).1, "nobody looks at Consents");
+    configure(gateway, |config| config.replace("care_from", "consent = \"enforce\"\ncare_from")).await;
+    let (denied, success) = ask("Observation/x", forbids, &[]);
+    assert!(!success && says(&denied, "Consent/no gives it the label consent:deny"), "{denied}");
+    assert_eq!(denied["policies"][0]["id"], "consent-denies", "{denied}");
+    let (allowed, success) = ask("Condition/x", forbids, &["--route", "fhir"]);
+    assert!(success && says(&allowed, "may forbid it by what stands in the record"), "{allowed}");
+    let (allowed, success) = ask("Observation/x", other, &[]);
+    assert!(success && says(&allowed, &format!("no Consent of {other} forbids it")), "{allowed}");
+    // A type of R5 is none on a route of R4.
+    let of = |resource: &str, more: &[&str]| {
+        let words = [
+            "policy",
+            "explain",
+            "--user",
+            "dana",
+            "--client",
+            "demo-app",
+            "--action",
+            "read",
+            "--patient",
+            other,
+        ];
+        gateway.try_command(&[&words[..], &["--resource", resource], more].concat())
+    };
+    assert!(
+        of("DeviceUsage/x", &[]).err.contains("no resource type of FHIR"),
+        "{:?}",
+        of("DeviceUsage/x", &[])
+    );
+    assert!(of("Observation/x", &["--route", "nowhere"]).err.contains("no FHIR route `nowhere`"));
+    configure(gateway, |config| config.replace("care_from", "fhir_version = \"5.0\"\ncare_from")).await;
+    assert!(of("DeviceUsage/x", &[]).out.contains("in the care of dana"), "{:?}", of("DeviceUsage/x", &[]));
 }

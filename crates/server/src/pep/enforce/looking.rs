@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use chartgate_access::ids::PatientId;
-use chartgate_access::pdp::caller::CallerKind;
 use chartgate_access::pdp::decide::{Decision, NO_LABELS};
 use chartgate_access::pdp::relation::{Belongs, Relation};
-use chartgate_protocol::fhir::consent::{Act, Asked, Asker, Record, Says};
+use chartgate_protocol::fhir::consent::{Asked, Record, Says};
 use chartgate_protocol::fhir::labels::Labels;
 use chartgate_protocol::fhir::membership::{Ownership, ownership};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
@@ -17,7 +16,7 @@ use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::smart::scope::Permission;
 
 use super::{Enforcer, Known, RecordDenied, record_action};
-use crate::pep::fhir::{Age, Said};
+use crate::pep::fhir::{Age, Said, act, asker};
 
 /// Of a patient who is a minor.
 const MINOR: &str = "minor";
@@ -234,20 +233,10 @@ impl Enforcer<'_> {
                 }
             };
         };
-        let facts = &self.caller.facts;
         let who: Option<Reference> =
             self.caller.fhir_user.as_ref().and_then(|user| user.as_str().parse().ok());
-        let asker = Asker {
-            who: who.as_ref(),
-            is_program: facts.kind == CallerKind::Workload,
-            purpose: facts.purpose_of_use.as_deref(),
-            organizations,
-        };
-        let act = match permission {
-            Permission::Read | Permission::Search => Act::View,
-            Permission::Create | Permission::Update | Permission::Delete => Act::Change,
-        };
-        let asked = Asked { asker, act, record, now: self.care.now() };
+        let asker = asker(self.caller, who.as_ref(), organizations);
+        let asked = Asked { asker, act: act(permission), record, now: self.care.now() };
         Ok(all.iter().map(|own| own.say(&asked)).reduce(Said::and))
     }
 }

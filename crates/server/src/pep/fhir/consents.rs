@@ -9,12 +9,17 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chartgate_access::ids::PatientId;
+use chartgate_access::pdp::caller::{Caller, CallerKind};
 use chartgate_protocol::fhir::bundle::NextPage;
-use chartgate_protocol::fhir::consent::{Asked, Directive, Says, Whose};
+use chartgate_protocol::fhir::consent::{Act, Asked, Asker, Directive, Record, Says, Whose};
 use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::labels::Labels;
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
+use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::searchset::{Companions, Searchset, Sought};
 use chartgate_protocol::form::Form;
+use chartgate_protocol::json::Node;
+use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::{Clock, Timestamp};
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -22,6 +27,7 @@ use moka::sync::Cache;
 
 use super::upstream::{FhirUpstream, SAID_LIFE};
 use crate::config::ConsentCheck;
+use crate::directory::{Forbidden, Supposing};
 use crate::pep::respond::UpstreamFault;
 
 /// What is known of Consents, and whether they are asked for.
@@ -168,7 +174,57 @@ impl Said {
     }
 }
 
+/// Who asks, as Consents know them.
+pub(in crate::pep) fn asker<'a>(
+    caller: &'a Caller,
+    who: Option<&'a Reference>,
+    organizations: Option<&'a BTreeSet<ResourceId>>,
+) -> Asker<'a> {
+    let facts = &caller.facts;
+    Asker {
+        who,
+        is_program: facts.kind == CallerKind::Workload,
+        purpose: facts.purpose_of_use.as_deref(),
+        organizations,
+    }
+}
+
+/// What is done, as Consents know it.
+pub(in crate::pep) fn act(permission: Permission) -> Act {
+    match permission {
+        Permission::Read | Permission::Search => Act::View,
+        Permission::Create | Permission::Update | Permission::Delete => Act::Change,
+    }
+}
+
 impl FhirUpstream {
+    /// What the Consents of a patient say of a request that nobody has made, as far as it can be told without a record; `None`
+    /// where they are not looked at.
+    pub(in crate::pep) async fn forbidden(
+        &self,
+        patient: &PatientId,
+        supposing: Supposing<'_>,
+        clock: &dyn Clock,
+    ) -> Option<Forbidden> {
+        let organizations = self.consents_are_looked_at()?;
+        let Supposing { caller, permission, resource_type, id } = supposing;
+        let own = self.consents_of(&BTreeSet::from([patient.clone()]), clock).await.remove(patient)?;
+        let who: Option<Reference> = caller.fhir_user.as_ref().and_then(|user| user.as_str().parse().ok());
+        let mut content = serde_json::json!({ "resourceType": resource_type.as_str() });
+        if let Some((id, content)) = id.zip(content.as_object_mut()) {
+            content.insert("id".to_owned(), id.into());
+        }
+        let (content, labels) = (Node::from(&content), Labels::new());
+        let asked = Asked {
+            asker: asker(caller, who.as_ref(), organizations),
+            act: act(permission),
+            record: Record { resource_type, content: &content, labels: &labels },
+            now: clock.now(),
+        };
+        let said = own.say(&asked);
+        Some(Forbidden { label: said.label(), may_say_more: own.restrict(), by: said.by })
+    }
+
     /// The Organizations of which everybody here is, if Consents are looked at, and if that is known.
     pub(in crate::pep) fn consents_are_looked_at(&self) -> Option<Option<&BTreeSet<ResourceId>>> {
         match &self.consents.check {

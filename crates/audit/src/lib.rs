@@ -6,7 +6,7 @@
 //! [`open`](mod@open) finds all that again after a crash, [`reader`] reads it back, [`verify`](mod@verify) checks it
 //! offline and [`proof`] proves single entries. A [`witness`] elsewhere cosigns checkpoints. By what entries can be
 //! found again without reading all of them is [`index`]; what of them goes out to tools of others, and how, is
-//! [`outward`].
+//! [`outward`]; what of them somebody should look at is found by [`watch`].
 //!
 //! Nothing here does I/O: [`storage`] says what a disk must do, and the server does it.
 
@@ -28,6 +28,7 @@ pub mod storage;
 pub mod tile;
 pub mod tree;
 pub mod verify;
+pub mod watch;
 pub mod witness;
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ impl Shown {
 }
 
 /// Particulars that name no patient and quote nobody, whatever the event.
-const HARMLESS: [&str; 38] = [
+const HARMLESS: [&str; 40] = [
     "algorithm",
     "audience",
     "auth_method",
@@ -102,6 +102,7 @@ const HARMLESS: [&str; 38] = [
     "expires_at",
     "export",
     "file",
+    "finding",
     "former",
     "grant_type",
     "grant_types",
@@ -120,6 +121,7 @@ const HARMLESS: [&str; 38] = [
     "policies",
     "policy_set",
     "profile",
+    "reached",
     "registered_by",
     "reviewer",
     "roles",

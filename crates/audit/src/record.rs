@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use chartgate_values::{Phi, Timestamp};
 
-mod names;
+pub(crate) mod names;
 
 pub use names::{ActorKind, Event, Outcome, UnknownName};
 

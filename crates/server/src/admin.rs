@@ -17,6 +17,7 @@ mod log;
 mod sessions;
 pub(crate) mod socket;
 mod users;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,8 @@ use chartgate_access::session::Timeouts;
 use chartgate_audit::data_keys::DataKeys;
 use chartgate_audit::journal::{AppendError, Journal, Recorded};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
-use chartgate_values::{Clock, Phi};
+use chartgate_audit::watch::{Disposition as FindingDisposition, FindingId};
+use chartgate_values::{Clock, Phi, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -47,6 +49,7 @@ use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::Emergencies;
 use crate::live::in_force::InForce;
+use crate::live::findings::Facts;
 use crate::live::keys::{KeyError, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::trusted_issuers::LiveIssuers;
@@ -54,6 +57,7 @@ use crate::outward::Exports;
 use crate::passwords::{HashError, Passwords};
 use crate::registration::{NewClient, Unregistrable};
 use crate::store::{Store, StoreError};
+use crate::watch::Watcher;
 
 /// A command, as it travels over the socket. It has no `Debug`, for it may hold a password or token.
 #[derive(Serialize, Deserialize)]
@@ -77,6 +81,11 @@ pub(crate) enum Command {
     UserRoles {
         name: Subject,
         roles: Vec<Role>,
+    },
+    /// What is known of a person besides, to watch for what they should not look at.
+    UserKnow {
+        name: Subject,
+        facts: Facts,
     },
     UserApps {
         name: Subject,
@@ -145,6 +154,20 @@ pub(crate) enum Command {
     },
     EmergencyEnd {
         id: EmergencyId,
+    },
+    WatchList,
+    WatchShow {
+        id: FindingId,
+    },
+    WatchClose {
+        id: FindingId,
+        reviewer: Subject,
+        disposition: FindingDisposition,
+        note: String,
+    },
+    /// Applies the rules of today to what was done since then.
+    WatchRun {
+        since: Timestamp,
     },
     ApprovalList,
     ApprovalDecide {
@@ -217,6 +240,7 @@ pub(crate) struct Administrator {
     pub(crate) approvals: Arc<Approvals>,
     pub(crate) apps: Arc<Apps>,
     pub(crate) emergencies: Arc<Emergencies>,
+    pub(crate) watcher: Arc<Watcher>,
     /// Whether it may answer for people.
     pub(crate) command_line: CommandLine,
     pub(crate) care: Arc<LiveCare>,
@@ -250,6 +274,7 @@ impl Administrator {
             Command::UserEnable { name } => self.enable_user(by, name).await,
             Command::UserSetPassword { name, password } => self.set_password(by, name, password).await,
             Command::UserRoles { name, roles } => self.set_roles(by, name, roles).await,
+            Command::UserKnow { name, facts } => self.know_user(by, name, facts).await,
             Command::UserApps { name } => self.list_apps(&name),
             Command::UserDisconnect { name, client } => self.disconnect(by, name, client).await,
             Command::ClientAdd(client) => self.add_client(by, *client).await,
@@ -278,6 +303,12 @@ impl Administrator {
                 self.review_emergency(by, &id, &reviewer, disposition, &note).await
             }
             Command::EmergencyEnd { id } => self.end_emergency(by, &id).await,
+            Command::WatchList => self.list_findings(by).await,
+            Command::WatchShow { id } => self.show_finding(by, &id).await,
+            Command::WatchClose { id, reviewer, disposition, note } => {
+                self.close_finding(by, &id, &reviewer, disposition, &note).await
+            }
+            Command::WatchRun { since } => self.run_watch(by, since).await,
             Command::ApprovalList => self.list_approvals(),
             Command::ApprovalDecide { auth_req_id, decision } => self.decide(by, auth_req_id, decision).await,
             Command::InForce => self.tell_in_force(),

@@ -29,6 +29,7 @@ use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::{self, Emergencies};
 use crate::live::in_force::InForce;
+use crate::live::findings::{self, Findings};
 use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::proofs::{Bases, Proofs};
@@ -46,6 +47,7 @@ use crate::pep::{Streams, Watched};
 use crate::secrets::Secrets;
 use crate::spool::Spools;
 use crate::store::Store;
+use crate::watch::{self as watching, Watcher};
 use crate::witnesses::{self, Witnesses};
 pub(crate) use data_lock::{DataLock, LockError};
 
@@ -74,6 +76,7 @@ pub(crate) struct App {
     pub(crate) notices: Arc<Notices>,
     pub(crate) exports: Arc<Exports>,
     pub(crate) witnesses: Arc<Witnesses>,
+    pub(crate) watcher: Arc<Watcher>,
     care: Arc<LiveCare>,
     directory: Arc<LiveDirectory>,
     passwords: Arc<Passwords>,
@@ -140,6 +143,21 @@ impl App {
             seal: secrets.master.derive(emergency::PURPOSE)?,
             clock: Arc::clone(&clock),
         });
+        let findings = Arc::new(Findings {
+            store: Arc::clone(&store),
+            seal: secrets.master.derive(findings::PURPOSE)?,
+            ways: emergencies.ways(),
+            clock: Arc::clone(&clock),
+        });
+        let watcher = Arc::new(Watcher::new(watching::Parts {
+            rules: config.watch.clone(),
+            reading: Arc::clone(&log.reading),
+            store: Arc::clone(&store),
+            journal: log.journal.clone(),
+            findings: Arc::clone(&findings),
+            directory: Arc::clone(&directory),
+            clock: Arc::clone(&clock),
+        }));
         let issuers = Arc::new(LiveIssuers::default());
         issuers.replace(Arc::new(TrustedIssuers::new(&config.trusted_issuers)?));
         let status_lists = Arc::new(StatusLists {
@@ -166,6 +184,7 @@ impl App {
             journal: log.journal.clone(),
             clock: Arc::clone(&clock),
             egress: Arc::clone(&egress),
+            told: Mutex::default(),
         });
         let exports = Arc::new(Exports::new(&config.audit.exports));
         let witnesses = Arc::new(Witnesses::new(&config.audit)?);
@@ -181,6 +200,7 @@ impl App {
             approvals: Arc::clone(&approvals),
             apps: Arc::clone(&apps),
             emergencies: Arc::clone(&emergencies),
+            watcher: Arc::clone(&watcher),
             command_line: config.approvals.command_line,
             policies: Arc::clone(&policies),
             care: Arc::clone(&care),
@@ -212,6 +232,7 @@ impl App {
             notices,
             exports,
             witnesses,
+            watcher,
             keys,
             issuers,
             approvals,

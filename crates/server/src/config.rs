@@ -24,6 +24,7 @@ mod succession;
 mod tests;
 mod trusted_issuer;
 mod upstream_auth;
+mod watch;
 mod witness;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
+use chartgate_audit::watch::Rules;
 
 pub(crate) use approvals::{Approvals, CommandLine};
 pub(crate) use audit::{Audit, Durability};
@@ -84,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) trusted_issuers: Vec<TrustedIssuer>,
     pub(crate) approvals: Approvals,
     pub(crate) emergency: Emergency,
+    /// What of the log somebody should look at.
+    pub(crate) watch: Rules,
     /// Why who may look at records.
     pub(crate) purposes: Arc<Purposes>,
     /// Clients that register themselves.
@@ -160,6 +164,8 @@ impl Config {
         let approvals = Approvals::read(reading, section);
         let section = root.table(reading, "emergency");
         let emergency = Emergency::read(reading, section);
+        let section = root.table(reading, "watch");
+        let watch = watch::read(reading, section);
         let section = root.table(reading, "purpose_of_use");
         let purposes = Arc::new(purpose_of_use::read(reading, section));
         let section = root.table(reading, "registration");
@@ -205,6 +211,7 @@ impl Config {
             trusted_issuers,
             approvals,
             emergency,
+            watch,
             purposes,
             registration,
             egress,

@@ -13,6 +13,7 @@ use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_protocol::smart::scope::Permission;
+use chartgate_values::Phi;
 
 use crate::net::origin::Origin;
 
@@ -53,7 +54,18 @@ pub(crate) trait PatientDirectory: Send + Sync {
 
     /// In whose care a patient is, on each route.
     fn carers_of<'a>(&'a self, patient: &'a PatientId) -> ByRoute<'a, Carers>;
+
+    /// The family names of these patients, as the FHIR server of this route has them; nobody's, if it is no FHIR route. For
+    /// whoever watches the log, who has put on record that they are asked for.
+    fn family_names<'a>(
+        &'a self,
+        route: &'a str,
+        patients: &'a BTreeSet<PatientId>,
+    ) -> Pin<Box<dyn Future<Output = Result<FamilyNames, String>> + Send + 'a>>;
 }
+
+/// Family names, by patient; why there are none, in words that name nobody.
+pub(crate) type FamilyNames = BTreeMap<PatientId, Vec<Phi<String>>>;
 
 /// The patients in somebody's care.
 #[derive(Clone, Debug, Default)]

@@ -13,6 +13,7 @@ use crate::admin::{Administrator, Command, NewUser, Operator};
 use crate::app::{App, DataLock, log_origin};
 use crate::cli::print;
 use crate::config::Config;
+use crate::live::findings::Facts;
 use crate::registration::NewClient;
 use crate::secrets::Secrets;
 
@@ -79,6 +80,7 @@ async fn first_administrator(administrator: &Administrator) -> anyhow::Result<Va
         fhir_user: None,
         email: None,
         password: None,
+        facts: Facts::default(),
     };
     Ok(administrator.carry_out(by, Command::UserAdd(admin)).await?)
 }

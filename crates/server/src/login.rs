@@ -9,6 +9,7 @@ mod emergency;
 mod encounter;
 mod end_session;
 mod enrol;
+mod findings;
 mod form;
 mod own_emergencies;
 mod patient;
@@ -36,6 +37,7 @@ use crate::directory::PatientDirectory;
 use crate::live::apps::Apps;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::Emergencies;
+use crate::live::findings::Findings;
 use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
@@ -53,6 +55,7 @@ pub(crate) struct Login {
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) purposes: Arc<Purposes>,
     pub(crate) emergencies: Arc<Emergencies>,
+    pub(crate) findings: Arc<Findings>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) sessions: Arc<LiveSessions>,
@@ -91,6 +94,8 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/emergency", get(own_emergencies::page).post(own_emergencies::end))
         .route("/emergency/reviews", get(reviews::list))
         .route("/emergency/review", get(reviews::page).post(reviews::submit))
+        .route("/watch/findings", get(findings::list))
+        .route("/watch/finding", get(findings::page).post(findings::submit))
         .route("/login/enrol", get(enrol::page).post(enrol::submit))
         .route("/device", get(device::page).post(device::submit))
         .route("/account", get(account::page))

@@ -31,6 +31,7 @@ mod serve;
 mod spool;
 mod store;
 mod telemetry;
+mod watch;
 mod witness;
 mod witnesses;
 

@@ -1,33 +1,25 @@
-//! Telling privacy officers of emergency access: a program by a Security Event Token (RFC 8417, RFC 8935), a person by a
-//! message. Neither says whose record was opened, or why.
+//! Telling privacy officers of emergency access, and of findings in the log: a program by a Security Event Token (RFC 8417, RFC
+//! 8935), a person by a message. Neither says whose record was opened, or why.
 //!
 //! Whom to tell is written with the grant, so that nobody is forgotten, and care does not wait for it. That somebody was told
 //! is recorded once they were; so are the first attempt that fails, and giving up. What fails is tried again, ever less often.
 //!
 //! CRASH: who was told, and is still noted, is told again.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+mod deliver;
+mod findings;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use chartgate_access::ids::Jti;
 use chartgate_audit::journal::Journal;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
-use chartgate_protocol::jose::jws;
-use chartgate_protocol::oauth::https_uri::HttpsUri;
-use chartgate_protocol::oauth::security_event::{
-    EmergencyAccessBegan, SECURITY_EVENT_TYPE, SecurityEventClaims,
-};
-use chartgate_values::{Clock, Phi};
-use http::{Request, header};
-use http_body_util::Full;
+use chartgate_protocol::oauth::security_event::{EmergencyAccessBegan, SecurityEvent};
+use chartgate_values::{Clock, Phi, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::Mail;
-use crate::entropy::SystemEntropy;
 use crate::live::emergency::{Emergencies, MAIL, WEBHOOK};
 use crate::live::keys::KeyRing;
 use crate::net::client::egress::Egress;
@@ -44,8 +36,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1800);
 /// How often it is tried: for some two days in all.
 const ATTEMPTS: u32 = 108;
-/// How long a program may take over a message.
-const MAIL_TIME: Duration = Duration::from_secs(30);
 
 /// Tells privacy officers.
 pub(crate) struct Notices {
@@ -56,6 +46,8 @@ pub(crate) struct Notices {
     pub(crate) journal: Journal,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) egress: Arc<Egress>,
+    /// When it was told of findings last, by each way.
+    pub(crate) told: Mutex<BTreeMap<String, Timestamp>>,
 }
 
 impl Notices {
@@ -78,6 +70,7 @@ impl Notices {
                 telling.spawn(async move { own.settle(notice).await });
             }
             while telling.join_next().await.is_some() {}
+            self.tell_of_findings().await;
         }
     }
 
@@ -104,8 +97,7 @@ impl Notices {
                     attempts,
                     "a privacy officer was not told of emergency access"
                 );
-                let pause = FIRST_PAUSE.saturating_mul(1 << notice.attempts.min(16)).min(LONGEST_PAUSE);
-                let again = (attempts < ATTEMPTS).then(|| now.plus(pause));
+                let again = again_at(notice.attempts, now);
                 let is_told_of = notice.attempts == 0 || again.is_none();
                 if is_told_of && !self.is_recorded(&used, &notice, Outcome::Error, Some(&failure)).await {
                     return;
@@ -121,65 +113,29 @@ impl Notices {
 
     async fn tell(&self, used: &EmergencyUse, way: &str) -> Result<(), String> {
         let config = &self.emergencies.config;
+        let link = format!("{}/emergency/review?id={}", self.issuer, used.id);
         match (way, &config.webhook, &config.mail) {
-            (WEBHOOK, Some(address), _) => self.push(used, address).await,
-            (MAIL, _, Some(mail)) => self.send(used, mail).await,
+            (WEBHOOK, Some(address), _) => {
+                let event = EmergencyAccessBegan {
+                    id: used.id.to_string(),
+                    user: used.subject.to_string(),
+                    until: used.until.into(),
+                    link,
+                };
+                self.push(SecurityEvent::EmergencyAccess(event), used.began_at, address).await
+            }
+            (MAIL, _, Some(mail)) => {
+                // The user's name is letters, digits and `._-@`; nothing here can begin another header.
+                let subject = format!("Emergency access by {}", used.subject);
+                let text = format!(
+                    "{user} opened a record in an emergency at {at}.\n\nIt waits for your review:\n{link}\n",
+                    user = used.subject,
+                    at = pages::minutes(used.began_at),
+                );
+                deliver::send(mail, &subject, &text).await
+            }
             (_, _, _) => Err("not-configured".to_owned()),
         }
-    }
-
-    fn link(&self, used: &EmergencyUse) -> String {
-        format!("{}/emergency/review?id={}", self.issuer, used.id)
-    }
-
-    async fn push(&self, used: &EmergencyUse, address: &HttpsUri) -> Result<(), String> {
-        let event = EmergencyAccessBegan {
-            id: used.id.to_string(),
-            user: used.subject.to_string(),
-            until: used.until.into(),
-            link: self.link(used),
-        };
-        let claims = SecurityEventClaims::new(
-            self.issuer.clone(),
-            address.as_str().to_owned(),
-            Jti::random(&mut SystemEntropy).to_string(),
-            (self.clock.now(), used.began_at),
-            event,
-        );
-        let ring = self.keys.current();
-        let token = jws::sign(ring.asked_for(None).ok_or("no-key")?, SECURITY_EVENT_TYPE, &claims)
-            .map_err(|_| "signing-failed")?;
-        let request = Request::post(address.as_str())
-            .header(header::CONTENT_TYPE, format!("application/{SECURITY_EVENT_TYPE}"))
-            .header(header::ACCEPT, "application/json")
-            .body(Full::new(Bytes::from(token)))
-            .map_err(|_| "bad-address")?;
-        match self.egress.send(request).await {
-            Ok(answer) if answer.status.is_success() => Ok(()),
-            Ok(answer) => Err(format!("status-{}", answer.status.as_u16())),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    async fn send(&self, used: &EmergencyUse, mail: &Mail) -> Result<(), String> {
-        let Mail { command, to, from } = mail;
-        let (program, words) = command.split_first().ok_or("not-configured")?;
-        // The user's name is letters, digits and `._-@`; nothing here can begin another header.
-        let text = format!(
-            "From: {from}\nTo: {to}\nSubject: Emergency access by {user}\nAuto-Submitted: auto-generated\n\
-             MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n\
-             {user} opened a record in an emergency at {at}.\n\nIt waits for your review:\n{link}\n",
-            user = used.subject,
-            at = pages::minutes(used.began_at),
-            link = self.link(used),
-        );
-        // The gateway's own surroundings have the master key and more; a mail program needs none of it.
-        let mut command = Command::new(program);
-        command.args(words).env_clear();
-        let kept = ["PATH", "LANG"].map(|name| std::env::var_os(name).map(|value| (name, value)));
-        command.envs(kept.into_iter().flatten());
-        let sent = tokio::task::spawn_blocking(move || hand_over(command, &text)).await;
-        sent.map_err(|_| "the mail program failed")?.map_err(str::to_owned)
     }
 
     async fn is_recorded(
@@ -210,28 +166,8 @@ impl Notices {
     }
 }
 
-/// Gives a program a message on its standard input, and waits until it has taken it.
-fn hand_over(mut command: Command, text: &str) -> Result<(), &'static str> {
-    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
-    let mut child = spawned.map_err(|_| "the mail program cannot be run")?;
-    // INVARIANT: the message is shorter than a pipe holds, so that a program that reads nothing blocks nobody.
-    let written = child.stdin.take().map(|mut input| input.write_all(text.as_bytes()));
-    let (step, mut waited) = (Duration::from_millis(20), Duration::ZERO);
-    let ended = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break Some(status.success()),
-            Ok(None) if waited < MAIL_TIME => std::thread::sleep(step),
-            Ok(None) | Err(_) => break None,
-        }
-        waited = waited.saturating_add(step);
-    };
-    if ended.is_none() {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-    match (written, ended) {
-        (Some(Ok(())), Some(true)) => Ok(()),
-        (_, None) => Err("the mail program took too long"),
-        (_, Some(_)) => Err("the mail program failed"),
-    }
+/// When it is tried again, after so many attempts and one more; not, if it was tried often enough.
+fn again_at(attempts: u32, now: Timestamp) -> Option<Timestamp> {
+    let pause = FIRST_PAUSE.saturating_mul(1 << attempts.min(16)).min(LONGEST_PAUSE);
+    (attempts.saturating_add(1) < ATTEMPTS).then(|| now.plus(pause))
 }

@@ -12,6 +12,8 @@ mod http;
 mod respond;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -28,7 +30,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Route, RouteKind};
 use crate::directory::{
-    ByRoute, Carers, Encounters, Forbidden, InCare, Names, PatientDirectory, Somebody, Supposing,
+    ByRoute, Carers, Encounters, FamilyNames, Forbidden, InCare, Names, PatientDirectory, Somebody, Supposing,
 };
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
@@ -292,5 +294,18 @@ impl PatientDirectory for Gateway {
 
     fn carers_of<'a>(&'a self, patient: &'a PatientId) -> ByRoute<'a, Carers> {
         Box::pin(self.carers_of(patient))
+    }
+
+    fn family_names<'a>(
+        &'a self,
+        route: &'a str,
+        patients: &'a BTreeSet<PatientId>,
+    ) -> Pin<Box<dyn Future<Output = Result<FamilyNames, String>> + Send + 'a>> {
+        Box::pin(async move {
+            match self.fhir_routes(None).find(|(own, _)| own.name == route) {
+                Some((_, upstream)) => upstream.family_names(patients).await,
+                None => Ok(FamilyNames::new()),
+            }
+        })
     }
 }

@@ -30,6 +30,7 @@ use crate::net::{listen, reserve, tls};
 use crate::outward::Exports;
 use crate::registration::changes;
 use crate::store::StoreError;
+use crate::watch::Watcher;
 use crate::witnesses::Witnesses;
 use reload::Current;
 
@@ -129,6 +130,7 @@ pub(crate) async fn run(
             throttle: Arc::clone(&app.throttle),
             exports: Arc::clone(&app.exports),
             witnesses: Arc::clone(&app.witnesses),
+            watcher: Arc::clone(&app.watcher),
             clock: Arc::clone(&app.clock),
         };
         tokio::spawn(serve_metrics(listener, measured));
@@ -144,6 +146,7 @@ pub(crate) async fn run(
         exporting.push(tokio::spawn(runner.run(stopped.clone())));
     }
     exporting.push(tokio::spawn(asks_witnesses.run(stopped.clone())));
+    let watching = app.watcher.start(&stopped).context("the watcher's threads")?;
     tracing::info!(issuer = app.config.issuer, "serving");
     ready()?;
     until_stopped(&app, &current, &certificate).await?;
@@ -163,6 +166,9 @@ pub(crate) async fn run(
     for runner in exporting {
         let _ = runner.await;
     }
+    let watched =
+        tokio::task::spawn_blocking(move || watching.into_iter().for_each(|lane| drop(lane.join())));
+    watched.await?;
     tokio::task::spawn_blocking(move || app.close()).await?;
     Ok(())
 }
@@ -385,12 +391,13 @@ struct Measured {
     throttle: Arc<Throttle>,
     exports: Arc<Exports>,
     witnesses: Arc<Witnesses>,
+    watcher: Arc<Watcher>,
     clock: Arc<dyn Clock>,
 }
 
 /// `/metrics`, `/healthz`, `/readyz`, on a port of their own.
 async fn serve_metrics(listener: TcpListener, measured: Measured) {
-    let Measured { journal, indexed, throttle, exports, witnesses, clock } = measured;
+    let Measured { journal, indexed, throttle, exports, witnesses, watcher, clock } = measured;
     let ready = journal.clone();
     let router = Router::new()
         .route("/healthz", axum::routing::get(|| async { "ok\n" }))
@@ -424,13 +431,14 @@ async fn serve_metrics(listener: TcpListener, measured: Measured) {
                      chartgate_disk_reserve_touched {}\n\
                      # HELP chartgate_disk_reserve_refused_total Requests without a record of their own: the disk is kept for others.\n\
                      # TYPE chartgate_disk_reserve_refused_total counter\n\
-                     chartgate_disk_reserve_refused_total {}\n{}{}",
+                     chartgate_disk_reserve_refused_total {}\n{}{}{}",
                     journal.durable(),
                     indexed.load(Ordering::Relaxed),
                     u8::from(throttle.reserve.is_touched()),
                     throttle.reserve.total(),
                     exports.metrics(clock.now()),
                     witnesses.metrics(),
+                    watcher.metrics(clock.now()),
                 )
             }),
         );

@@ -39,6 +39,7 @@ pub(crate) mod subjects;
 mod tidy;
 pub(crate) mod used_assertions;
 pub(crate) mod users;
+pub(crate) mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};

@@ -93,7 +93,14 @@ impl Topic {
             | Event::ExportBehind
             | Event::ExportCaughtUp
             | Event::ExportSkipped
-            | Event::WitnessContradicted => Self::Log,
+            | Event::WitnessContradicted
+            | Event::WatchBegun
+            | Event::WatchRun
+            | Event::WatchFinding
+            | Event::WatchNames
+            | Event::WatchTold
+            | Event::WatchRead
+            | Event::WatchClosed => Self::Log,
             Event::Started | Event::Recovered => Self::Starts,
             Event::Stopped => Self::Stops,
         }

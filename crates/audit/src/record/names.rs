@@ -64,6 +64,8 @@ macro_rules! named {
     };
 }
 
+pub(crate) use named;
+
 named! {
     /// What kind of act a record is about.
     Event {
@@ -189,6 +191,20 @@ named! {
         ExportSkipped = "export.skip",
         /// A witness remembers another log than ours.
         WitnessContradicted = "witness.contradict",
+        /// Watching began, or goes on by other rules.
+        WatchBegun = "watch.begin",
+        /// The rules of today were applied to what is on record already.
+        WatchRun = "watch.run",
+        /// Somebody should look at what was done.
+        WatchFinding = "watch.finding",
+        /// Family names of patients were asked for, to compare them.
+        WatchNames = "watch.names",
+        /// A privacy officer is told of findings, or was told in vain.
+        WatchTold = "watch.tell",
+        /// Findings were looked at.
+        WatchRead = "watch.read",
+        /// Somebody said what they make of a finding.
+        WatchClosed = "watch.close",
         /// The log was read.
         AuditRead = "audit.read",
         /// The gateway started.

@@ -1,6 +1,9 @@
-//! What a privacy officer's program is told of emergency access: a Security Event Token (RFC 8417), pushed by RFC 8935.
+//! What a privacy officer's program is told of emergency access, and of findings in the log: a Security Event Token (RFC 8417),
+//! pushed by RFC 8935.
 //!
-//! It says who, when and where to look; whose record and why, it does not.
+//! It says who or how many, when and where to look; whose record and why, it does not.
+
+use std::collections::BTreeMap;
 
 use chartgate_values::Timestamp;
 use serde::Serialize;
@@ -19,13 +22,27 @@ pub struct SecurityEventClaims {
     iat: NumericDate,
     /// When it happened.
     toe: NumericDate,
-    events: Events,
+    events: SecurityEvent,
 }
 
+/// What happened, under its name.
 #[derive(Clone, Debug, Serialize)]
-struct Events {
+pub enum SecurityEvent {
+    /// A use of emergency access began.
     #[serde(rename = "urn:chartgate:event:emergency-access")]
-    emergency_access: EmergencyAccessBegan,
+    EmergencyAccess(EmergencyAccessBegan),
+    /// There are findings.
+    #[serde(rename = "urn:chartgate:event:findings")]
+    Findings(FindingsMade),
+}
+
+/// Somebody should look at something.
+#[derive(Clone, Debug, Serialize)]
+pub struct FindingsMade {
+    /// How many findings there are, by rule.
+    pub findings: BTreeMap<String, usize>,
+    /// Where they are.
+    pub link: String,
 }
 
 /// A use of emergency access began.
@@ -49,9 +66,8 @@ impl SecurityEventClaims {
         aud: String,
         jti: String,
         (now, began): (Timestamp, Timestamp),
-        event: EmergencyAccessBegan,
+        events: SecurityEvent,
     ) -> Self {
-        let events = Events { emergency_access: event };
         Self { iss, aud, jti, iat: now.into(), toe: began.into(), events }
     }
 }

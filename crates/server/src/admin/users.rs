@@ -6,13 +6,14 @@ use std::time::Duration;
 use chartgate_access::ids::{ClientId, FhirUser, Role, Subject};
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
-use chartgate_audit::record::Event;
-use chartgate_values::Timestamp;
+use chartgate_audit::record::{Event, Record};
+use chartgate_values::{Phi, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
 use crate::entropy::{digest_of, opaque_secret};
+use crate::live::findings::Facts;
 use crate::passwords::check_strength;
 use crate::store::StoreError;
 use crate::store::users::Added;
@@ -29,6 +30,9 @@ pub(crate) struct NewUser {
     pub(crate) fhir_user: Option<FhirUser>,
     pub(crate) email: Option<String>,
     pub(crate) password: Option<String>,
+    /// What is known of them besides.
+    #[serde(default)]
+    pub(crate) facts: Facts,
 }
 
 impl Administrator {
@@ -57,8 +61,11 @@ impl Administrator {
             email: new.email,
             created_at: now,
         };
+        let sealed = self.watcher.findings.sealed_facts(&user.name, &new.facts);
+        let sealed = sealed.map_err(|e| CommandError::Invalid(e.to_string()))?;
         let mut record = self.record(by, Event::UserAdded, &user.name);
         note(&mut record, "roles", list(&user.roles));
+        tell(&mut record, &new.facts);
         let _ = self.append(&record).await?;
         let link = hash.is_none().then(opaque_secret);
         let digest = link.as_ref().map(|secret| digest_of(secret.expose()));
@@ -69,6 +76,7 @@ impl Administrator {
                 if sql.add_user(&added)? == Added::NameTaken {
                     return Ok(Added::NameTaken);
                 }
+                sql.set_watched_person(&added.name, sealed.as_deref())?;
                 if let Some(hash) = &hash {
                     sql.set_password_hash(&added.name, Some(hash))?;
                 }
@@ -106,6 +114,9 @@ impl Administrator {
         if let Value::Object(members) = &mut shown {
             members.insert("open_sessions".to_owned(), open.into());
             members.insert("patients".to_owned(), care.into());
+            let Facts { family_name, own_record } = self.watcher.findings.facts_of(name)?;
+            members.insert("family_name".to_owned(), json!(family_name));
+            members.insert("own_record".to_owned(), json!(own_record));
         }
         Ok(shown)
     }
@@ -242,6 +253,17 @@ impl Administrator {
     pub(super) fn find_user(&self, name: &Subject) -> Result<User, CommandError> {
         let unknown = || CommandError::Unknown { kind: "user", name: name.to_string() };
         self.store.read(|sql| sql.user(name))?.ok_or_else(unknown)
+    }
+}
+
+/// Says in a record what is known of a person besides.
+pub(super) fn tell(record: &mut Record, facts: &Facts) {
+    if let Some(family_name) = &facts.family_name {
+        note(record, "family_name", family_name);
+    }
+    if let Some(own_record) = &facts.own_record {
+        record.patients = vec![Phi::new(own_record.to_string())];
+        note(record, "own_record", own_record);
     }
 }
 

@@ -101,6 +101,7 @@ impl App {
             policies: Arc::clone(&self.policies),
             purposes: Arc::clone(&config.purposes),
             emergencies: Arc::clone(&self.emergencies),
+            findings: Arc::clone(&self.watcher.findings),
             keys: Arc::clone(&self.keys),
             cut_offs: Arc::clone(&self.cut_offs),
             passwords: Arc::clone(&self.passwords),

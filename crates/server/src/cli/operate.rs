@@ -7,6 +7,8 @@ use chartgate_access::emergency::Disposition;
 use chartgate_access::ids::{
     CareSource, ClientId, EmergencyId, FhirUser, PatientId, Role, SessionId, Subject,
 };
+use chartgate_audit::watch::{Disposition as WatchDisposition, FindingId};
+use chartgate_values::Timestamp;
 use clap::Subcommand;
 
 use super::invitation::Invitation;
@@ -16,6 +18,7 @@ use crate::admin::client::give;
 use crate::admin::{Command, NewUser, Rotation};
 use crate::config::Config;
 use crate::live::approvals::Decision;
+use crate::live::findings::Facts;
 
 /// Nouns that an administrator has power over.
 #[derive(Debug, Subcommand)]
@@ -41,6 +44,9 @@ pub(super) enum Operate {
     /// Uses of emergency access, and their review.
     #[command(subcommand)]
     Emergency(EmergencyWord),
+    /// What of the log somebody should look at.
+    #[command(subcommand)]
+    Watch(WatchWord),
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +65,14 @@ pub(super) enum UserWord {
         /// A file with the password in its first line.
         #[arg(long)]
         password_file: Option<PathBuf>,
+        #[command(flatten)]
+        facts: KnownFacts,
+    },
+    /// Note what is known of a person besides, in place of what was: to find what they should not look at.
+    Know {
+        name: Subject,
+        #[command(flatten)]
+        facts: KnownFacts,
     },
     /// Everybody.
     List,
@@ -86,6 +100,23 @@ pub(super) enum UserWord {
         #[arg(long = "role")]
         roles: Vec<Role>,
     },
+}
+
+/// What is known of a person besides.
+#[derive(Debug, clap::Args)]
+pub(super) struct KnownFacts {
+    /// Their family name: access to patients who have it is found.
+    #[arg(long)]
+    family_name: Option<String>,
+    /// The id of the patient who they are themselves: access to that record by what they may for others is found.
+    #[arg(long)]
+    own_record: Option<PatientId>,
+}
+
+impl From<KnownFacts> for Facts {
+    fn from(known: KnownFacts) -> Self {
+        Self { family_name: known.family_name, own_record: known.own_record }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -188,6 +219,33 @@ pub(super) enum EmergencyWord {
     End { id: EmergencyId },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum WatchWord {
+    /// All findings that are open, oldest first, then those that were closed last.
+    List,
+    /// One finding: whose act it was, about whom, and the records that show it.
+    Show { id: FindingId },
+    /// Note what a privacy officer makes of one, in their place; only where `[approvals] command_line = true`.
+    Close {
+        id: FindingId,
+        /// The privacy officer.
+        #[arg(long)]
+        reviewer: Subject,
+        /// appropriate, mistake, violation or not-determined.
+        #[arg(long)]
+        disposition: WatchDisposition,
+        /// Why, in words.
+        #[arg(long)]
+        note: String,
+    },
+    /// Apply the rules of today to what was done before.
+    Run {
+        /// Since this time (RFC 3339).
+        #[arg(long)]
+        since: Timestamp,
+    },
+}
+
 /// Gives the command and prints the answer.
 pub(super) async fn carry_out(config: Config, operate: Operate, output: Output) -> anyhow::Result<()> {
     // A registered client is printed as JSON: scripts read its secret.
@@ -231,6 +289,12 @@ fn command(operate: Operate, config: &Config) -> anyhow::Result<Command> {
             Command::EmergencyReview { id, reviewer, disposition, note }
         }
         Operate::Emergency(EmergencyWord::End { id }) => Command::EmergencyEnd { id },
+        Operate::Watch(WatchWord::List) => Command::WatchList,
+        Operate::Watch(WatchWord::Show { id }) => Command::WatchShow { id },
+        Operate::Watch(WatchWord::Close { id, reviewer, disposition, note }) => {
+            Command::WatchClose { id, reviewer, disposition, note }
+        }
+        Operate::Watch(WatchWord::Run { since }) => Command::WatchRun { since },
         Operate::Session(SessionWord::List { user }) => Command::SessionList { user },
         Operate::Session(SessionWord::End { id }) => Command::SessionEnd { id },
     })
@@ -238,13 +302,15 @@ fn command(operate: Operate, config: &Config) -> anyhow::Result<Command> {
 
 fn user(word: UserWord) -> anyhow::Result<Command> {
     Ok(match word {
-        UserWord::Add { name, roles, fhir_user, email, password_file } => Command::UserAdd(NewUser {
+        UserWord::Add { name, roles, fhir_user, email, password_file, facts } => Command::UserAdd(NewUser {
             name,
             roles: roles.into_iter().collect(),
             fhir_user,
             email,
             password: password_file.as_deref().map(first_line).transpose()?,
+            facts: facts.into(),
         }),
+        UserWord::Know { name, facts } => Command::UserKnow { name, facts: facts.into() },
         UserWord::List => Command::UserList,
         UserWord::Show { name } => Command::UserShow { name },
         UserWord::Apps { name } => Command::UserApps { name },

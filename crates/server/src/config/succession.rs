@@ -1,6 +1,6 @@
 //! What of a new configuration comes into force while we run.
 //!
-//! Routes with all that belongs to them, the lifetimes of tokens, the certificate's files and the reserve of disk do. Of
+//! Routes with all that belongs to them, the lifetimes of tokens, the certificate's files, the rules of watching and the reserve of disk do. Of
 //! everything else the old value stays until a restart, and is named.
 
 use std::sync::Arc;
@@ -75,6 +75,7 @@ impl Config {
             routes: Arc::clone(&new.routes),
             approvals: self.approvals,
             emergency: self.emergency.clone(),
+            watch: new.watch,
             purposes: new.purposes,
             registration: new.registration,
             egress: new.egress,

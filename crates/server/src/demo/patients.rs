@@ -112,7 +112,9 @@ fn care() -> Vec<Value> {
 fn patient(dice: &mut Dice, number: u32, all: &mut Vec<Value>) {
     let id = format!("pt-{}", 1001_u32.saturating_add(number));
     let (given, gender) = *dice.pick(&GIVEN);
-    let family = *dice.pick(&FAMILY);
+    let drawn = *dice.pick(&FAMILY);
+    // One of Cleo's patients has her name.
+    let family = if number == 20 { "Marchetti" } else { drawn };
     let born = format!("{}-{:02}-{:02}", dice.between(1938, 2018), dice.between(1, 12), dice.between(1, 28));
     all.push(json!({
         "resourceType": "Patient", "id": id, "active": true,

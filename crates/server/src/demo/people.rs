@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::admin::{Administrator, Command, NewUser, Operator};
 use crate::entropy::opaque_secret;
 use crate::install::terminal_client;
+use crate::live::findings::Facts;
 use crate::registration::NewClient;
 
 /// A person of the demo.
@@ -18,6 +19,7 @@ pub(super) struct Person {
     pub(super) name: &'static str,
     role: &'static str,
     fhir_user: Option<String>,
+    facts: Facts,
     /// Their panel; `None` where the role sees every patient, or none.
     pub(super) panel: Option<Vec<String>>,
 }
@@ -28,7 +30,17 @@ pub(super) fn people(patients: &[String]) -> Vec<Person> {
     let third = patients.len().div_ceil(3).max(1);
     let panel = |from: usize| patients.iter().skip(from).take(third).cloned().collect::<Vec<_>>();
     let pat = patients.first().map(|id| format!("Patient/{id}"));
-    let person = |name, role, fhir_user: Option<String>, panel| Person { name, role, fhir_user, panel };
+    let person = |name, role, fhir_user: Option<String>, panel| {
+        let facts = match name {
+            "cleo" => Facts { family_name: Some("Marchetti".to_owned()), ..Facts::default() },
+            "bea" => Facts {
+                own_record: from_last(patients, 2).and_then(|id| id.parse().ok()),
+                ..Facts::default()
+            },
+            _ => Facts::default(),
+        };
+        Person { name, role, fhir_user, facts, panel }
+    };
     let practitioner = |name: &str| Some(format!("Practitioner/{name}"));
     vec![
         person("ada", "administrator", None, None),
@@ -41,6 +53,15 @@ pub(super) fn people(patients: &[String]) -> Vec<Person> {
         person("remy", "researcher", None, None),
         person("pat", "patient", pat, Some(patients.first().cloned().into_iter().collect())),
     ]
+}
+
+/// Whom the demo watches: a patient who attracts the curious, and one whom nobody has a reason to look for.
+pub(super) fn watched(patients: &[String]) -> [(&'static str, Option<&String>); 2] {
+    [("vip", from_last(patients, 5)), ("canary", from_last(patients, 1))]
+}
+
+fn from_last(patients: &[String], place: usize) -> Option<&String> {
+    patients.len().checked_sub(place).and_then(|at| patients.get(at))
 }
 
 /// Adds everybody, and gives what scripts need to know of them.
@@ -61,6 +82,7 @@ pub(super) async fn add_people(
                     fhir_user: person.fhir_user.as_deref().map(str::parse).transpose()?,
                     email: Some(format!("{}@clinic.example", person.name)),
                     password: Some(password.clone()),
+                    facts: person.facts.clone(),
                 }),
             )
             .await?;

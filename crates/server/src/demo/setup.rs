@@ -37,6 +37,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let config = install::read(&file)?;
     let lock = DataLock::take(&config.data_dir).context("is another demo running on this folder?")?;
     let records = records(&dir, options.data.as_deref(), &*clock)?;
+    let config = if is_new { watch(&dir, &file, &records.patients())? } else { config };
     serve_sample(&dir, &config, Arc::clone(&records), clock).await?;
     if is_new {
         install::keys(&config)?;
@@ -74,6 +75,9 @@ async fn prepare(dir: &Path, file: &Path, listen: SocketAddr) -> anyhow::Result<
     let issuer = format!("https://{host}:{}", https.port());
     certificates::self_signed(dir, &format!("{host}:{}", https.port()))?;
     write_new(&dir.join("secrets/fhir-upstream"), opaque_secret().expose().as_bytes())?;
+    for (list, _) in people::watched(&[]) {
+        write_new(&dir.join(format!("secrets/watched-{list}")), b"")?;
+    }
     let mut text = String::from("# Made by `chartgate demo`.\n");
     write!(
         text,
@@ -94,6 +98,21 @@ command_line = true
 [policy]
 dir = "policies"
 
+[watch.bulk_reads]
+patients = 20
+
+[watch.vip]
+patients_file = "secrets/watched-vip"
+
+[watch.canary]
+patients_file = "secrets/watched-canary"
+
+[[watch.off_hours]]
+roles     = ["billing"]
+from      = "07:00"
+until     = "19:00"
+time_zone = "UTC"
+
 [[route]]
 name          = "fhir"
 kind          = "fhir"
@@ -105,6 +124,16 @@ care_from     = ["table", "care-team", "encounter", "appointment"]
         base = fhir_server::BASE
     )?;
     std::fs::write(file, text).with_context(|| format!("{}", file.display()))
+}
+
+/// Writes whom the demo watches, and reads the configuration again with them.
+fn watch(dir: &Path, file: &Path, patients: &[String]) -> anyhow::Result<Config> {
+    for (list, patient) in people::watched(patients) {
+        let path = dir.join(format!("secrets/watched-{list}"));
+        let text = patient.map(|id| format!("{id}\n")).unwrap_or_default();
+        std::fs::write(&path, text).with_context(|| format!("{}", path.display()))?;
+    }
+    install::read(file)
 }
 
 /// A free port, where none is named. Below those that systems give to outgoing connections, for it is kept, and one of

@@ -57,27 +57,30 @@ struct ReviewPage {
     hidden: String,
 }
 
-struct Choice {
-    code: &'static str,
-    words: &'static str,
+pub(super) struct Choice {
+    pub(super) code: &'static str,
+    pub(super) words: &'static str,
 }
 
-/// An access by it.
-struct Access {
-    time: String,
-    shown: String,
-    what: String,
+/// An access by it, or a try to sign in.
+pub(super) struct Access {
+    pub(super) time: String,
+    pub(super) shown: String,
+    pub(super) what: String,
     /// If it gave nothing, why.
-    ended: &'static str,
+    pub(super) ended: &'static str,
 }
 
 impl Access {
-    fn of(record: &Record) -> Self {
+    pub(super) fn of(record: &Record) -> Self {
         let resource = record.resource.as_ref().map_or("", |resource| resource.expose());
         Self {
             time: record.time.to_string(),
             shown: pages::seconds(record.time),
-            what: format!("{} {resource}", record.action.as_deref().unwrap_or_default()),
+            what: match (record.event, &record.source_ip) {
+                (Event::LoginFailed, Some(address)) => format!("sign-in from {}", address.expose()),
+                (_, _) => format!("{} {resource}", record.action.as_deref().unwrap_or_default()),
+            },
             ended: match record.outcome {
                 Outcome::Allow => "",
                 Outcome::Deny => "refused",
@@ -183,7 +186,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     if let Err(cause) = login.emergencies.may_review(&used, &officer.user) {
         record.outcome = Outcome::Deny;
         record.decision.reason = Some(reason(&cause).to_owned());
-        let answer = pages::message(StatusCode::FORBIDDEN, "Not reviewed", &sentence(&cause));
+        let answer = pages::message(StatusCode::FORBIDDEN, "Not reviewed", &capital(&cause));
         return release(&login, &record, answer).await;
     }
     // What is decided is on record before it is in force.
@@ -194,7 +197,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     match login.emergencies.review(&used, &officer.user, disposition, note).await {
         Ok(()) => Withheld::release(recorded),
         Err(NotReviewed::Store(error)) => unavailable(&error),
-        Err(cause) => pages::message(StatusCode::CONFLICT, "Not reviewed", &sentence(&cause)),
+        Err(cause) => pages::message(StatusCode::CONFLICT, "Not reviewed", &capital(&cause)),
     }
 }
 
@@ -233,7 +236,7 @@ async fn show(
             .collect(),
         longest: LONGEST_NOTE,
         problem: problem.or_else(|| match may {
-            Err(NotReviewed::OwnUse) => Some(sentence(&NotReviewed::OwnUse)),
+            Err(NotReviewed::OwnUse) => Some(capital(&NotReviewed::OwnUse)),
             Ok(()) | Err(_) => None,
         }),
         hidden: visit.browser.hidden(&[("id", id.as_str())]),
@@ -262,13 +265,23 @@ fn id(visit: &Visit) -> Option<EmergencyId> {
 
 /// Who is signed in, if they are a privacy officer; or the page in place of that.
 async fn officer(login: &Login, visit: &Visit, sign_in: &str) -> Result<Present, Box<Response>> {
+    officer_for(login, visit, sign_in, Event::EmergencyRead).await
+}
+
+/// The same, for what is recorded as this.
+pub(super) async fn officer_for(
+    login: &Login,
+    visit: &Visit,
+    sign_in: &str,
+    event: Event,
+) -> Result<Present, Box<Response>> {
     let present = Present::of(login, &visit.headers).map_err(|e| unavailable(&e))?;
     let present = present.ok_or_else(|| see_other(sign_in))?;
     if is_reviewer(&present.user) {
         return Ok(present);
     }
-    let text = "Only privacy officers review emergency access.";
-    let mut record = record(login, visit, &present, Event::EmergencyRead);
+    let text = "This page is for privacy officers.";
+    let mut record = record(login, visit, &present, event);
     record.outcome = Outcome::Deny;
     record.decision.reason = Some(reason(&NotReviewed::NotAReviewer).to_owned());
     let answer = pages::message(StatusCode::FORBIDDEN, "Not for your role", text);
@@ -285,7 +298,7 @@ fn about(login: &Login, visit: &Visit, officer: &Present, used: &EmergencyUse, e
     record
 }
 
-fn record(login: &Login, visit: &Visit, officer: &Present, event: Event) -> Record {
+pub(super) fn record(login: &Login, visit: &Visit, officer: &Present, event: Event) -> Record {
     let mut record = visit.origin.record(event, Outcome::Allow, login.clock.now());
     record.action = Some(event.as_str().to_owned());
     record.actor = person(&officer.user);
@@ -293,7 +306,7 @@ fn record(login: &Login, visit: &Visit, officer: &Present, event: Event) -> Reco
     record
 }
 
-async fn release(login: &Login, record: &Record, answer: Response) -> Response {
+pub(super) async fn release(login: &Login, record: &Record, answer: Response) -> Response {
     match login.journal.append(record, Withheld::new(answer)).await {
         Ok(recorded) => Withheld::release(recorded),
         Err(error) => unavailable(&error),
@@ -310,7 +323,7 @@ fn reason(cause: &NotReviewed) -> &'static str {
 }
 
 /// A cause as a sentence for people.
-fn sentence(cause: &NotReviewed) -> String {
+pub(super) fn capital(cause: &impl std::fmt::Display) -> String {
     let text = cause.to_string();
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());

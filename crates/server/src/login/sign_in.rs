@@ -13,6 +13,7 @@ use chartgate_access::principal::{User, UserState};
 use chartgate_access::session::Session;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
+use chartgate_audit::watch::FindingId;
 use chartgate_protocol::form::Form;
 use chartgate_values::{Phi, Timestamp};
 use http::{HeaderMap, StatusCode, header};
@@ -59,6 +60,10 @@ enum Then<'a> {
     Reviews,
     /// One of them.
     Review(&'a str, EmergencyId),
+    /// What the log shows that somebody should look at.
+    Findings,
+    /// One of that.
+    Finding(&'a str, FindingId),
     /// Nothing in particular.
     Account,
 }
@@ -71,10 +76,16 @@ impl<'a> Then<'a> {
             (None, Some("apps")) => Self::Apps,
             (None, Some("emergency")) => Self::Emergency,
             (None, Some("reviews")) => Self::Reviews,
-            (None, Some(other)) => match other.strip_prefix("review-").and_then(|id| id.parse().ok()) {
-                Some(id) => Self::Review(other, id),
-                None => Self::Account,
-            },
+            (None, Some("findings")) => Self::Findings,
+            (None, Some(other)) => {
+                let review = other.strip_prefix("review-").and_then(|id| id.parse().ok());
+                let finding = other.strip_prefix("finding-").and_then(|id| id.parse().ok());
+                match (review, finding) {
+                    (Some(id), _) => Self::Review(other, id),
+                    (None, Some(id)) => Self::Finding(other, id),
+                    (None, None) => Self::Account,
+                }
+            }
             (None, None) => Self::Account,
         }
     }
@@ -86,7 +97,8 @@ impl<'a> Then<'a> {
             Self::Apps => Some(("then", "apps")),
             Self::Emergency => Some(("then", "emergency")),
             Self::Reviews => Some(("then", "reviews")),
-            Self::Review(then, _) => Some(("then", then)),
+            Self::Findings => Some(("then", "findings")),
+            Self::Review(then, _) | Self::Finding(then, _) => Some(("then", then)),
             Self::Account => None,
         }
     }
@@ -98,6 +110,8 @@ impl<'a> Then<'a> {
             Self::Apps => "/account/apps".to_owned(),
             Self::Emergency => "/emergency".to_owned(),
             Self::Reviews => "/emergency/reviews".to_owned(),
+            Self::Findings => "/watch/findings".to_owned(),
+            Self::Finding(_, id) => format!("/watch/finding?id={id}"),
             Self::Review(_, id) => format!("/emergency/review?id={id}"),
             Self::Account => "/account".to_owned(),
         }

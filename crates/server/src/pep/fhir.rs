@@ -7,6 +7,7 @@ mod care;
 mod consents;
 mod everything;
 mod export;
+mod family_names;
 mod history;
 mod large;
 mod mask;

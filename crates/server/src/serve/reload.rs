@@ -90,6 +90,7 @@ impl Current {
         *self.running.write().unwrap_or_else(PoisonError::into_inner) =
             Running { config: Arc::clone(&config), front: Arc::new(front) };
         app.in_force.replace(Arc::clone(&config));
+        app.watcher.set_rules(&config.watch);
         app.policies.try_out(config.shadow_dir.as_deref());
         Ok(succession.needs_restart)
     }

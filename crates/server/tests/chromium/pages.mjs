@@ -389,6 +389,29 @@ for (const viewport of [WIDE, NARROW]) {
       await page.getByText("Nothing waits for review.").waitFor();
       await each("Emergency access", "reviews-none");
     });
+
+  await test(`a finding is closed without scripts and a mouse, on pages that are accessible and fit (${size})`,
+    { viewport, javaScriptEnabled: false }, async (page) => {
+      const each = async (heading, name) => {
+        await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+        await fits(page);
+        await picture(page, name);
+      };
+      await page.goto(`${ready.issuer}/watch/findings`);
+      await signIn(page, "pia");
+      await each("Findings", "findings");
+      await page.getByRole("link", { name: /^A canary record: person-/ }).first().focus();
+      await page.keyboard.press("Enter");
+      await each("A canary record", "finding");
+      await page.getByLabel("A violation", { exact: true }).focus();
+      await page.keyboard.press("Space");
+      await page.keyboard.press("Tab");
+      await type(page, "looked for a colleague");
+      await page.keyboard.press("Tab");
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Closed", level: 2 }).waitFor();
+      await each("Findings", "findings-closed");
+    });
 }
 
 await test("pages are in no frame and no cache, and their cookies are out of reach of scripts", {}, async (page, context) => {

@@ -203,7 +203,7 @@ async fn a_part_2_record_opens_in_a_medical_emergency_for_those_who_treat_the_pa
 }
 
 /// A demo that tells a program and a person of emergency access.
-async fn telling(name: &str) -> (Gateway, Secured, std::path::PathBuf) {
+pub(crate) async fn telling(name: &str) -> (Gateway, Secured, std::path::PathBuf) {
     let scratch = Scratch::new(name);
     certificates(scratch.path());
     let server = Secured::start(scratch.path(), Certificates::NotWanted).await;

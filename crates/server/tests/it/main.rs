@@ -186,6 +186,8 @@ mod verifier;
 #[cfg(test)]
 mod versions;
 #[cfg(test)]
+mod watching;
+#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod witnesses;

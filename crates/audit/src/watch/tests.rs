@@ -1,0 +1,278 @@
+#![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::record::Actor;
+
+const START: i64 = 1_795_700_000;
+
+fn phi(text: &str) -> Phi<String> {
+    Phi::new(text.to_owned())
+}
+
+fn access(index: u64, seconds: i64, who: &str, patients: &[&str]) -> Entry {
+    let mut record = Record::new(Event::Access, Outcome::Allow, Timestamp::from_unix(START + seconds));
+    record.actor = Actor { sub: Some(who.to_owned()), roles: vec!["nurse".to_owned()], ..Actor::default() };
+    record.route = Some("fhir".to_owned());
+    record.patients = patients.iter().map(|patient| phi(patient)).collect();
+    Entry { index, record, sealed: None }
+}
+
+fn failure(index: u64, seconds: i64, who: Option<&str>, host: u8) -> Entry {
+    let mut record = Record::new(Event::LoginFailed, Outcome::Deny, Timestamp::from_unix(START + seconds));
+    record.actor.sub = who.map(str::to_owned);
+    record.source_ip = Some(Phi::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, host))));
+    Entry { index, record, sealed: None }
+}
+
+fn hour() -> Duration {
+    Duration::from_hours(1)
+}
+
+fn listed(patient: &str) -> Option<Listed> {
+    Some(Listed { patients: BTreeSet::from([phi(patient)]), again_after: hour() })
+}
+
+fn once_an_hour() -> Option<Repeated> {
+    Some(Repeated { again_after: hour(), patients_at_most: 3 })
+}
+
+/// Sees all of them, and knows what it finds.
+fn found(watch: &mut Watch, entries: &[Entry], people: &People, names: &Names) -> Vec<Finding> {
+    let mut all = Vec::new();
+    for entry in entries {
+        for finding in watch.see(entry, people, names) {
+            watch.know(&finding);
+            all.push(finding);
+        }
+    }
+    all
+}
+
+fn of(rules: Rules, entries: &[Entry]) -> Vec<String> {
+    let found = found(&mut Watch::new(rules, Lane::Acts), entries, &People::new(), &Names::new());
+    found.into_iter().map(|finding| finding.id.to_string()).collect()
+}
+
+fn bulk(patients: usize) -> Rules {
+    let except = BTreeSet::from(["exporter".to_owned()]);
+    Rules { bulk_reads: Some(BulkReads { patients, within: hour(), except }), ..Rules::default() }
+}
+
+#[test]
+fn bulk_reads_are_different_patients_of_one_person_within_the_time() {
+    let three = [access(1, 0, "dana", &["a", "b"]), access(2, 3599, "dana", &["c"])];
+    assert_eq!(of(bulk(3), &three), ["bulk-read-0-2"]);
+    assert!(of(bulk(4), &three).is_empty());
+    assert!(of(bulk(3), &[access(1, 0, "dana", &["a", "b"]), access(2, 3600, "dana", &["c"])]).is_empty());
+    assert!(of(bulk(3), &[access(1, 0, "dana", &["a", "b"]), access(2, 1, "nils", &["c"])]).is_empty());
+    assert!(of(bulk(3), &[access(1, 0, "dana", &["a", "b", "a"]), access(2, 1, "dana", &["b"])]).is_empty());
+    assert!(of(bulk(3), &[access(1, 0, "exporter", &["a", "b", "c"])]).is_empty());
+    let mut refused = access(1, 0, "dana", &["a", "b", "c"]);
+    refused.record.outcome = Outcome::Deny;
+    assert!(of(bulk(3), &[refused]).is_empty());
+}
+
+#[test]
+fn a_finding_stands_for_what_they_do_until_its_time_is_over() {
+    let reads = |index, seconds| access(index, seconds, "dana", &["a", "b", "c"]);
+    let entries = [reads(1, 0), reads(2, 1800), reads(3, 3599), reads(4, 3600), reads(5, 7199)];
+    assert_eq!(of(bulk(3), &entries), ["bulk-read-0-1", "bulk-read-0-4"]);
+    let canary = Rules { canary: listed("c"), ..Rules::default() };
+    assert_eq!(of(canary.clone(), &entries), ["canary-0-1", "canary-0-4"]);
+    let another = [reads(1, 0), access(2, 1, "nils", &["c"])];
+    assert_eq!(of(canary, &another), ["canary-0-1", "canary-0-2"]);
+}
+
+#[test]
+fn a_canary_sings_whatever_became_of_it() {
+    let rules = || Rules { canary: listed("c"), vip: listed("v"), ..Rules::default() };
+    let mut refused = access(1, 0, "dana", &[]);
+    (refused.record.outcome, refused.record.resource) = (Outcome::Deny, Some(phi("Patient/c")));
+    assert_eq!(of(rules(), &[refused.clone()]), ["canary-0-1"]);
+    refused.record.actor = Actor::default();
+    assert_eq!(of(rules(), &[refused]), ["canary-0-1"], "by nobody known");
+    assert_eq!(of(rules(), &[access(1, 0, "dana", &["c", "v"])]), ["canary-0-1", "vip-0-1"]);
+    assert!(of(rules(), &[access(1, 0, "dana", &["other"])]).is_empty());
+    let mut own = access(1, 0, "vera", &["v"]);
+    (own.record.actor.fhir_user, own.record.actor.roles) =
+        (Some(phi("Patient/v")), vec!["patient".to_owned()]);
+    assert!(of(rules(), &[own.clone()]).is_empty(), "a patient sees their own record");
+    own.record.actor.roles.push("nurse".to_owned());
+    assert_eq!(of(rules(), &[own]), ["vip-0-1"], "but not as a nurse");
+}
+
+#[test]
+fn off_hours_are_by_role_and_any_shift_will_do() {
+    let shift = |roles: &[&str], from: &str, until: &str| Hours {
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        days: Days::of_work(),
+        from: from.parse().unwrap(),
+        until: until.parse().unwrap(),
+        offset: "UTC".parse().unwrap(),
+        again_after: hour(),
+    };
+    let at = |time: &str| {
+        let mut entry = access(1, 0, "nils", &["a"]);
+        entry.record.time = time.parse().unwrap();
+        entry
+    };
+    let rules = |off_hours| Rules { off_hours, ..Rules::default() };
+    let day = || shift(&["nurse"], "07:00", "19:00");
+    assert_eq!(of(rules(vec![day()]), &[at("2026-11-26T06:59:59Z")]), ["off-hours-0-1"]);
+    assert!(of(rules(vec![day()]), &[at("2026-11-26T07:00:00Z")]).is_empty());
+    let night = shift(&["nurse"], "19:00", "07:00");
+    assert!(of(rules(vec![day(), night]), &[at("2026-11-26T06:59:59Z")]).is_empty());
+    assert!(of(rules(vec![shift(&["billing"], "07:00", "19:00")]), &[at("2026-11-26T06:00:00Z")]).is_empty());
+    assert_eq!(
+        of(rules(vec![shift(&[], "07:00", "19:00")]), &[at("2026-11-26T06:00:00Z")]),
+        ["off-hours-0-1"]
+    );
+}
+
+#[test]
+fn ones_own_record_is_for_patients_and_not_for_employees() {
+    let rules = Rules { self_access: once_an_hour(), ..Rules::default() };
+    let known = Known { own_record: Some(phi("n")), ..Known::default() };
+    let people = People::from([("nils".to_owned(), known)]);
+    let see = |entry: Entry| {
+        let found = found(&mut Watch::new(rules.clone(), Lane::Acts), &[entry], &people, &Names::new());
+        found.into_iter().map(|finding| finding.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(see(access(1, 0, "nils", &["a", "n"])), ["self-access-0-1"]);
+    assert!(see(access(1, 0, "nils", &["a"])).is_empty());
+    assert!(see(access(1, 0, "dana", &["n"])).is_empty());
+    let mut by_name = access(1, 0, "dana", &["d"]);
+    by_name.record.actor.fhir_user = Some(phi("Patient/d"));
+    assert_eq!(see(by_name.clone()), ["self-access-0-1"]);
+    by_name.record.actor.roles = vec!["patient".to_owned()];
+    assert!(see(by_name).is_empty());
+}
+
+#[test]
+fn the_same_family_name_is_found_where_both_are_known() {
+    let rules = Rules { same_surname: once_an_hour(), ..Rules::default() };
+    let name = |text: &str| FamilyName::new(text).unwrap();
+    let known = Known { family_name: Some(name("Costa")), own_record: Some(phi("n")) };
+    let people = People::from([("nils".to_owned(), known)]);
+    let names = Names::from([
+        (("fhir".to_owned(), phi("a")), vec![name("COSTA")]),
+        (("fhir".to_owned(), phi("n")), vec![name("Costa")]),
+        (("fhir".to_owned(), phi("b")), vec![name("Demir"), name("Ito")]),
+        (("fhir".to_owned(), phi("m")), vec![name("Demir"), name("Díaz-Costa")]),
+    ]);
+    let see = |entry: &Entry| {
+        let found =
+            found(&mut Watch::new(rules.clone(), Lane::Names), std::slice::from_ref(entry), &people, &names);
+        found.into_iter().flat_map(|finding| finding.patients).map(Phi::into_exposed).collect::<Vec<_>>()
+    };
+    assert_eq!(see(&access(1, 0, "nils", &["a", "n", "b"])), ["a"], "and not their own");
+    assert_eq!(see(&access(1, 0, "nils", &["m"])), ["m"]);
+    assert!(see(&access(1, 0, "nils", &["b"])).is_empty());
+    assert!(see(&access(1, 0, "dana", &["a"])).is_empty(), "whose name is not known");
+    assert!(see(&access(1, 0, "nils", &["a", "b", "n", "m"])).is_empty(), "a list");
+    let watch = Watch::new(rules.clone(), Lane::Names);
+    let wanted = watch.wants(&access(1, 0, "nils", &["a", "n"]).record, &people);
+    assert_eq!(wanted, [("fhir".to_owned(), phi("a"))], "nobody is asked for in vain");
+    let acts = Watch::new(rules.clone(), Lane::Acts);
+    assert!(acts.wants(&access(1, 0, "nils", &["a"]).record, &people).is_empty(), "acts wait for no names");
+}
+
+#[test]
+fn failed_sign_ins_count_by_account_by_address_and_spread() {
+    let limits =
+        FailedSignIns { within: hour(), per_account: 3, per_address: 4, accounts_per_address: 3, in_all: 6 };
+    let rules = || Rules { failed_sign_ins: Some(limits), ..Rules::default() };
+    let all = |failures: &[(Option<&str>, u8)]| {
+        let entries: Vec<Entry> = (0..)
+            .zip(failures)
+            .map(|(n, (who, host))| failure(n, i64::try_from(n).unwrap(), *who, *host))
+            .collect();
+        of(rules(), &entries)
+    };
+    assert_eq!(all(&[(Some("x"), 1), (Some("x"), 2), (Some("x"), 3)]), ["failed-sign-ins-1-2"]);
+    assert!(all(&[(Some("x"), 1), (Some("x"), 2)]).is_empty());
+    assert_eq!(all(&[(None, 1), (Some("x"), 1), (None, 1), (None, 1)]), ["failed-sign-ins-2-3"]);
+    assert!(all(&[(None, 1), (Some("x"), 1), (None, 1), (None, 2)]).is_empty());
+    assert_eq!(all(&[(Some("x"), 1), (Some("y"), 1), (Some("z"), 1)]), ["failed-sign-ins-3-2"]);
+    assert!(all(&[(Some("x"), 1), (Some("y"), 1), (Some("x"), 1)]).is_empty());
+    let spread: Vec<(Option<&str>, u8)> = (1..=6).map(|host| (None, host)).collect();
+    assert_eq!(all(&spread), ["failed-sign-ins-0-5"], "from everywhere");
+    assert!(all(&spread[..5]).is_empty());
+}
+
+#[test]
+fn a_finding_is_what_its_record_says() {
+    let entry = access(7, 0, "dana", &["a", "b", "c"]);
+    let finding =
+        found(&mut Watch::new(bulk(3), Lane::Acts), &[entry], &People::new(), &Names::new()).remove(0);
+    let record = finding.record(Timestamp::from_unix(START + 9));
+    assert_eq!(Finding::of_record(&record), Ok(finding.clone()));
+    assert_eq!(finding.records, [7]);
+    assert_eq!((finding.user.as_deref(), finding.reached), (Some("dana"), Some(3)));
+    for missing in ["finding", "until", "of", "records"] {
+        let mut less = record.clone();
+        less.detail.remove(missing);
+        assert_eq!(Finding::of_record(&less), Err(NotAFinding), "{missing}");
+    }
+    let shown = format!("{finding:?}");
+    assert!(shown.contains("<phi>") && !shown.contains("\"a\""), "{shown}");
+    for id in ["bulk-read-0-7", "failed-sign-ins-3-0", "vip-0-12"] {
+        assert_eq!(id.parse::<FindingId>().unwrap().as_str(), id);
+    }
+    for id in ["", "vip", "vip-0-", "vip-4-1", "vip-0-01", "vip-0-+1", "other-0-1", "vip-0-1 "] {
+        assert!(id.parse::<FindingId>().is_err(), "{id}");
+    }
+}
+
+proptest! {
+    /// Whoever is stopped anywhere, is shown what it has seen, and goes on, finds what it would have found.
+    #[test]
+    fn it_goes_on_as_if_it_had_never_stopped(
+        acts in prop::collection::vec((0_usize..3, prop::collection::btree_set(0_usize..6, 1..4), 0_i64..2500), 1..60),
+        stop in 0_usize..60,
+    ) {
+        let (who, whom) = (["dana", "nils", "cleo"], ["a", "b", "c", "d", "e", "f"]);
+        let rules = || Rules { canary: listed("f"), ..bulk(4) };
+        let (none, nobody) = (People::new(), Names::new());
+        // The log as it is with what is found, each finding behind the record that showed it.
+        let (mut log, mut watch, mut now) = (Vec::<Entry>::new(), Watch::new(rules(), Lane::Acts), 0);
+        for (actor, patients, later) in acts {
+            now += later;
+            let patients: Vec<&str> = patients.into_iter().map(|at| whom[at]).collect();
+            let entry = access(u64::try_from(log.len()).unwrap(), now, who[actor], &patients);
+            let found = found(&mut watch, std::slice::from_ref(&entry), &none, &nobody);
+            log.push(entry);
+            for finding in found {
+                let index = u64::try_from(log.len()).unwrap();
+                log.push(Entry { index, record: finding.record(Timestamp::from_unix(START + now)), sealed: None });
+            }
+        }
+        let stop = stop.min(log.len());
+        let looks_back = Watch::new(rules(), Lane::Acts).looks_back();
+        let next = log.get(stop).map_or(Timestamp::from_unix(START + now), |entry| entry.record.time);
+        let shown: Vec<&Entry> =
+            log[..stop].iter().filter(|entry| entry.record.time >= next.minus(looks_back)).collect();
+        let acts: Vec<Entry> =
+            log[stop..].iter().filter(|entry| entry.record.event == Event::Access).cloned().collect();
+        let found_behind = |known: &[Entry]| {
+            let mut watch = Watch::new(rules(), Lane::Acts);
+            for entry in shown.iter().copied().chain(known.iter().filter(|e| e.record.event == Event::WatchFinding)) {
+                let _ = watch.see(entry, &none, &nobody);
+            }
+            found(&mut watch, &acts, &none, &nobody).into_iter().map(|finding| finding.id).collect::<Vec<_>>()
+        };
+        // Its place is behind what it has found: it finds the rest, and that alone.
+        let told: Vec<FindingId> =
+            log[stop..].iter().filter_map(|e| Finding::of_record(&e.record).ok()).map(|f| f.id).collect();
+        let by = |id: &FindingId| id.as_str().rsplit('-').next().unwrap().parse::<usize>().unwrap();
+        if told.iter().all(|id| by(id) >= stop) {
+            prop_assert_eq!(found_behind(&[]), told);
+        }
+        // Its place is before what it has found and put on record: nothing is found again.
+        prop_assert_eq!(found_behind(&log[stop..]), Vec::new());
+    }
+}

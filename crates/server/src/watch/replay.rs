@@ -1,0 +1,87 @@
+//! What has to be seen again before a lane goes on: what there is a finding for already, and what the rules count.
+
+use std::ops::Range;
+
+use chartgate_audit::reader::{Entry, Filter, ReadError, Reader};
+use chartgate_audit::record::Event;
+use chartgate_audit::watch::Finding;
+use chartgate_values::Timestamp;
+
+use crate::audit_index::LogReading;
+
+/// The findings that are on record, of what was done since then: those too that no checkpoint covers yet.
+pub(super) fn findings_since(reading: &LogReading, since: Timestamp) -> Result<Vec<Finding>, ReadError> {
+    // A finding is on record after what it is about.
+    let filter = Filter { event: Some(Event::WatchFinding), since: Some(since), ..Filter::default() };
+    let found = reading.find(&filter)?;
+    Ok(found.iter().filter_map(|entry| Finding::of_record(&entry.record).ok()).collect())
+}
+
+/// The findings that are on record from a place in the log on.
+pub(super) fn findings_from(reading: &LogReading, first: u64) -> Result<Vec<Finding>, ReadError> {
+    let filter = Filter { event: Some(Event::WatchFinding), ..Filter::default() };
+    let mut found = Vec::new();
+    for entry in reading.reader.matching(first, filter) {
+        match entry {
+            Ok(entry) => found.extend(Finding::of_record(&entry.record).ok()),
+            Err(error) => skip(error)?,
+        }
+    }
+    Ok(found)
+}
+
+/// Where the records since a time begin, of those before `end`: times are in the order of the log, but for a clock that was
+/// put back, which costs some of what is counted and finds nothing that is not there.
+pub(super) fn first_since(reader: &Reader, since: Timestamp, end: u64) -> Result<u64, ReadError> {
+    let (mut low, mut high) = (0, end);
+    while low < high {
+        let middle = low.saturating_add(high.saturating_sub(low) / 2);
+        let is_before = match reader.entry(middle) {
+            Ok(entry) => entry.is_none_or(|entry| entry.record.time < since),
+            Err(ReadError::Leaf { .. } | ReadError::Unseal { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if is_before {
+            low = middle.saturating_add(1);
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
+}
+
+/// When the last record before a place was made, or else now.
+pub(super) fn time_before(reader: &Reader, next: u64, now: Timestamp) -> Timestamp {
+    let last = next.checked_sub(1).and_then(|last| reader.entry(last).ok().flatten());
+    last.map_or(now, |entry| entry.record.time.min(now))
+}
+
+/// The records of a stretch, as far as they can be read. What cannot be read by itself is passed over, as it is by whoever
+/// searches.
+pub(super) fn read(reader: &Reader, range: Range<u64>) -> Result<Vec<Entry>, ReadError> {
+    let mut read = Vec::new();
+    for entry in reader.pick(range, &Filter::default()) {
+        match entry {
+            Ok(entry) => read.push(entry),
+            Err(error) => skip(error)?,
+        }
+    }
+    Ok(read)
+}
+
+fn skip(error: ReadError) -> Result<(), ReadError> {
+    match error {
+        ReadError::Leaf { .. } | ReadError::Unseal { .. } => {
+            tracing::error!(%error, "a record was not watched");
+            Ok(())
+        }
+        other => Err(other),
+    }
+}
+
+/// The stretches into which a longer one is divided, so that not all of it is in memory at once.
+pub(super) fn pieces(range: Range<u64>, length: u64) -> impl Iterator<Item = Range<u64>> {
+    let Range { start, end } = range;
+    let step = usize::try_from(length).unwrap_or(usize::MAX).max(1);
+    (start..end).step_by(step).map(move |first| first..first.saturating_add(length).min(end))
+}

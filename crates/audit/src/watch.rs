@@ -160,6 +160,9 @@ impl Watch {
     fn see_access(&mut self, entry: &Entry, people: &People) -> Vec<Finding> {
         let record = &entry.record;
         let mut found = Vec::new();
+        if is_choosing(record) {
+            return found;
+        }
         for (rule, listed) in [(Rule::Canary, self.rules.canary.clone()), (Rule::Vip, self.rules.vip.clone())]
         {
             let Some(listed) = listed else { continue };
@@ -338,8 +341,20 @@ fn actor(record: &Record) -> Option<String> {
 
 /// Whether a record is of an access that gave something of patients.
 fn is_released(record: &Record) -> bool {
-    record.event == Event::Access && record.outcome == Outcome::Allow && !record.patients.is_empty()
+    record.event == Event::Access
+        && record.outcome == Outcome::Allow
+        && !record.patients.is_empty()
+        && !is_choosing(record)
 }
+
+/// Whether somebody was shown their own patients to choose one: what they read then counts, and whom they did not choose they
+/// did not look for.
+fn is_choosing(record: &Record) -> bool {
+    record.decision.reason.as_deref().is_some_and(|reason| PICKERS.contains(&reason))
+}
+
+/// How accesses of the pages are called on which somebody chooses.
+const PICKERS: [&str; 2] = ["patient-picker", "encounter-picker"];
 
 /// Whether a patient acts on their own record as one.
 fn is_their_own(record: &Record, patient: &Phi<String>) -> bool {

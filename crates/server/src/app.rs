@@ -28,8 +28,8 @@ use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::{self, Emergencies};
+use crate::live::findings::{self, Findings, KnownPeople};
 use crate::live::in_force::InForce;
-use crate::live::findings::{self, Findings};
 use crate::live::keys::{self, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::proofs::{Bases, Proofs};
@@ -148,6 +148,7 @@ impl App {
             seal: secrets.master.derive(findings::PURPOSE)?,
             ways: emergencies.ways(),
             clock: Arc::clone(&clock),
+            known: KnownPeople::default(),
         });
         let watcher = Arc::new(Watcher::new(watching::Parts {
             rules: config.watch.clone(),

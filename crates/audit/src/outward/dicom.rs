@@ -97,6 +97,7 @@ pub(super) fn event_id(record: &Record) -> (&'static str, &'static str) {
         | Topic::Client
         | Topic::Care
         | Topic::Setting
+        | Topic::Finding
         | Topic::Log => ("110113", "Security Alert"),
     }
 }
@@ -117,6 +118,7 @@ pub(super) fn event_type(record: &Record) -> Option<(&'static str, &'static str)
         | Topic::Emergency
         | Topic::Client
         | Topic::Care
+        | Topic::Finding
         | Topic::Log => None,
     }
 }

@@ -17,10 +17,10 @@ pub fn event(shown: &Shown, source: &Source) -> Value {
     let record = &entry.record;
     let (class, activity, particular) = class(record, source);
     let Class { category, class, name } = class;
-    let (severity, severity_name) = match record.outcome {
-        Outcome::Allow => (1, "Informational"),
-        Outcome::Deny => (3, "Medium"),
-        Outcome::Error => (4, "High"),
+    let (severity, severity_name) = match (record.event, record.outcome) {
+        (Event::WatchFinding, _) | (_, Outcome::Error) => (4, "High"),
+        (_, Outcome::Deny) => (3, "Medium"),
+        (_, Outcome::Allow) => (1, "Informational"),
     };
     let (status, status_name) = match record.outcome {
         Outcome::Allow => (1, "Success"),
@@ -130,6 +130,13 @@ fn class(record: &Record, source: &Source) -> (Class, u8, Value) {
         Topic::Care => (iam(3004, "Entity Management"), 3, entity("care")),
         Topic::Setting => (iam(3004, "Entity Management"), entity_activity(record.event), entity("setting")),
         Topic::Log => (iam(3004, "Entity Management"), entity_activity(record.event), entity("audit log")),
+        Topic::Finding => {
+            let class = Class { category: 2, class: 2004, name: "Detection Finding" };
+            let activity = if record.event == Event::WatchFinding { 1 } else { 3 };
+            let title = record.decision.reason.as_deref().unwrap_or("finding");
+            let uid = record.detail.get("finding").map_or(title, |id| id.expose().as_str());
+            (class, activity, json!({ "finding_info": { "title": title, "uid": uid } }))
+        }
         Topic::Starts | Topic::Stops => {
             let activity = if Topic::of(record.event) == Topic::Starts { 3 } else { 4 };
             let app = json!({ "name": "Chartgate", "vendor_name": "Chartgate", "version": source.version });

@@ -29,6 +29,8 @@ pub(super) enum Topic {
     Setting,
     /// The log.
     Log,
+    /// What somebody should look at.
+    Finding,
     /// The gateway begins or ends.
     Starts,
     /// The gateway ends.
@@ -96,11 +98,10 @@ impl Topic {
             | Event::WitnessContradicted
             | Event::WatchBegun
             | Event::WatchRun
-            | Event::WatchFinding
             | Event::WatchNames
             | Event::WatchTold
-            | Event::WatchRead
-            | Event::WatchClosed => Self::Log,
+            | Event::WatchRead => Self::Log,
+            Event::WatchFinding | Event::WatchClosed => Self::Finding,
             Event::Started | Event::Recovered => Self::Starts,
             Event::Stopped => Self::Stops,
         }

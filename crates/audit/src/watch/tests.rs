@@ -77,6 +77,16 @@ fn bulk_reads_are_different_patients_of_one_person_within_the_time() {
 }
 
 #[test]
+fn whoever_chooses_among_their_patients_has_read_none_of_them() {
+    let rules = || Rules { canary: listed("c"), ..bulk(3) };
+    let mut choosing = access(1, 0, "dana", &["a", "b", "c"]);
+    choosing.record.decision.reason = Some("patient-picker".to_owned());
+    assert!(of(rules(), &[choosing.clone()]).is_empty());
+    choosing.record.decision.reason = None;
+    assert_eq!(of(rules(), &[choosing]), ["canary-0-1", "bulk-read-0-1"]);
+}
+
+#[test]
 fn a_finding_stands_for_what_they_do_until_its_time_is_over() {
     let reads = |index, seconds| access(index, seconds, "dana", &["a", "b", "c"]);
     let entries = [reads(1, 0), reads(2, 1800), reads(3, 3599), reads(4, 3600), reads(5, 7199)];

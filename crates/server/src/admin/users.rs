@@ -86,6 +86,7 @@ impl Administrator {
                 Ok::<_, StoreError>(Added::Yes)
             })
             .await?;
+        self.watcher.findings.people_changed();
         if outcome == Added::NameTaken {
             return Err(CommandError::NameTaken(user.name.to_string()));
         }

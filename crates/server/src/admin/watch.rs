@@ -103,6 +103,7 @@ impl Administrator {
         let of = name.clone();
         let kept = self.store.write(move |sql| sql.set_watched_person(&of, sealed.as_deref()));
         kept.await.map_err(CommandError::Store)?;
+        self.watcher.findings.people_changed();
         self.show_user(&name)
     }
 

@@ -86,6 +86,39 @@ fn a_route_says_which_fhir_it_is_and_one_that_is_not_known_is_an_error() {
 }
 
 #[test]
+fn what_is_watched_needs_numbers_times_and_ids_that_are_such() {
+    let with = |watch: &str| read(&format!("{GOOD}\n{watch}"), &[]);
+    let hours = |more: &str| {
+        format!("[[watch.off_hours]]\nfrom = \"07:00\"\nuntil = \"19:00\"\ntime_zone = \"+02:00\"\n{more}")
+    };
+    let rules = with(&hours("days = [\"sat\", \"sun\"]\nroles = [\"nurse\"]")).unwrap().watch;
+    assert_eq!(rules.off_hours.len(), 1);
+    assert_eq!(rules.bulk_reads.map(|rule| rule.patients), Some(50));
+    assert!(rules.failed_sign_ins.is_some() && rules.vip.is_none() && rules.canary.is_none());
+    let off = with("[watch.bulk_reads]\noff = true\n[watch.canary]\npatients = [\"a\", \"b\", \"a\"]")
+        .unwrap()
+        .watch;
+    assert_eq!((off.bulk_reads, off.canary.map(|rule| rule.patients.len())), (None, Some(2)));
+    for (text, key) in [
+        ("[watch.bulk_reads]\npatients = 1".to_owned(), "watch.bulk_reads.patients"),
+        ("[watch.bulk_reads]\nwithin = \"2d\"".to_owned(), "watch.bulk_reads.within"),
+        (hours("days = [\"Monday\"]"), "watch.off_hours[1].days"),
+        (hours("again_after = \"1s\""), "watch.off_hours[1].again_after"),
+        ("[[watch.off_hours]]\nfrom = \"7\"".to_owned(), "watch.off_hours[1].from"),
+        ("[[watch.off_hours]]\nfrom = \"07:00\"".to_owned(), "watch.off_hours[1].time_zone"),
+        ("[watch.vip]\npatients = [\"a b\"]".to_owned(), "watch.vip.patients"),
+        ("[watch.vip]\npatients_file = \"none\"".to_owned(), "watch.vip.patients_file"),
+        ("[watch.self_access]\npatients_at_most = 3".to_owned(), "watch.self_access.patients_at_most"),
+        ("[watch.failed_sign_ins]\nin_all = 1".to_owned(), "watch.failed_sign_ins.in_all"),
+        ("[watch.unusual]\nx = 1".to_owned(), "watch.unusual"),
+    ] {
+        let errors = with(&text).unwrap_err();
+        assert!(errors.iter().any(|error| error.contains(key)), "{key}: {errors:?}");
+        assert!(!errors.join(" ").contains("a b"), "{errors:?}");
+    }
+}
+
+#[test]
 fn docs_config_md_states_the_defaults() {
     let page = include_str!("../../../../docs/config.md");
     let documented = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();

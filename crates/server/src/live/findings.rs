@@ -1,6 +1,7 @@
 //! Findings as the server knows them: the queue, what is made of each, and what is known of people to find them.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chartgate_access::ids::{PatientId, Subject};
 use chartgate_access::principal::{User, UserState};
@@ -27,6 +28,15 @@ pub(crate) struct Findings {
     /// The ways in which privacy officers are told.
     pub(crate) ways: Vec<&'static str>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) known: KnownPeople,
+}
+
+/// What is known of people, as it was read last.
+#[derive(Default)]
+pub(crate) struct KnownPeople {
+    /// How often it was changed.
+    changes: AtomicU64,
+    read: Mutex<Option<(u64, Arc<People>)>>,
 }
 
 /// What an administrator says of a person, to find what they should not look at.
@@ -169,7 +179,26 @@ impl Findings {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn people(&self) -> Result<People, StoreError> {
+    pub(crate) fn people(&self) -> Result<Arc<People>, StoreError> {
+        let changes = self.known.changes.load(Ordering::SeqCst);
+        let read = self.known.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((as_of, people)) = read
+            && as_of == changes
+        {
+            return Ok(people);
+        }
+        let people = Arc::new(self.read_people()?);
+        *self.known.read.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((changes, Arc::clone(&people)));
+        Ok(people)
+    }
+
+    /// What is known of people has changed.
+    pub(crate) fn people_changed(&self) {
+        self.known.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn read_people(&self) -> Result<People, StoreError> {
         let kept = self.store.read(|sql| sql.watched_people())?;
         let known = kept.into_iter().filter_map(|(name, sealed)| {
             let facts = self.opened(&name, &sealed);

@@ -237,10 +237,9 @@ async fn begin(watcher: &Watcher, lane: Lane, rules: Arc<Rules>, runs: u64) -> R
     let mut watch = Watch::new((*rules).clone(), lane);
     let then = replay::time_before(reader, next, watcher.clock.now());
     let mut known = replay::findings_since(&watcher.reading, then.minus(watch.looks_back()))?;
-    known.iter().for_each(|finding| watch.know(finding));
     // The last of them may be on record and not in the queue.
-    let behind = replay::findings_from(&watcher.reading, next)?;
-    known.extend(behind);
+    known.extend(replay::findings_from(&watcher.reading, next)?);
+    known.iter().for_each(|finding| watch.know(finding));
     let kept: Result<Vec<_>, _> = known.iter().map(|finding| watcher.findings.to_keep(finding)).collect();
     keep(watcher, kept?, None).await?;
     let people = watcher.findings.people()?;

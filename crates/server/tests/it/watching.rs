@@ -9,7 +9,10 @@ use chartgate_protocol::jose::{Algorithm, KeySet, jws};
 use http::StatusCode;
 
 use crate::browser::{App, Browser, form_of};
+use crate::care::configure;
 use crate::emergency::telling;
+use crate::fakes::behind;
+use crate::fakes::between::{Between, Manner};
 use crate::gateway::{Gateway, Person, Scratch};
 use crate::outward_syslog::ask_metrics;
 use crate::wire::{Answer, Call};
@@ -412,4 +415,32 @@ async fn rules_of_today_are_applied_to_what_was_done_before_on_demand() {
     until_seen(&gateway).await;
     assert_eq!(findings(&gateway).len(), 1);
     assert_eq!(gateway.audit(&["--event", "watch.finding"]).len(), 1);
+}
+
+#[tokio::test]
+async fn while_the_fhir_server_tells_no_names_that_rule_waits_and_no_other_does() {
+    let gateway = &Gateway::demo("watch-names", &[]);
+    let real = behind::port(gateway);
+    let between = Between::start(real, "pt-1001").await;
+    between.behave(Manner::Nameless);
+    configure(gateway, |config| {
+        config.replace(&format!("http://127.0.0.1:{real}"), &format!("http://127.0.0.1:{}", between.port))
+    })
+    .await;
+    let token = App::public("openid user/*.rs").tokens(gateway, &gateway.demo_person("cleo")).await.access;
+    for patient in ["pt-1021", "pt-1020"] {
+        assert_eq!(get(gateway, &token, &format!("/fhir/Patient/{patient}")).await.status, 200);
+    }
+    assert_eq!(until_found(gateway, "vip", 1).await.len(), 1);
+    until("it is told", || {
+        (metric(&metrics(gateway), "chartgate_watch_stuck{lane=\"names\"}") == 1).then_some(())
+    })
+    .await;
+    let metrics = metrics(gateway);
+    assert_eq!(metric(&metrics, "chartgate_watch_stuck{lane=\"acts\"}"), 0);
+    assert!(metric(&metrics, "chartgate_watch_lag_records{lane=\"names\"}") > 0, "{metrics}");
+    assert_eq!(of(&findings(gateway), "same-surname").len(), 0);
+    between.behave(Manner::Honest);
+    let found = until_found(gateway, "same-surname", 1).await;
+    assert_eq!(shown(gateway, &found[0])["patients"], json!(["pt-1021"]));
 }

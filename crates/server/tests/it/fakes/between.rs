@@ -31,6 +31,8 @@ pub(crate) enum Manner {
     OfR4b,
     /// or of R5.
     OfR5,
+    /// It fails where it is asked for several patients.
+    Nameless,
 }
 
 /// The server. It ends with its value.
@@ -113,6 +115,9 @@ impl Behind {
             .iter()
             .any(|kind| head.uri.path().ends_with(&format!("/{kind}/_search")));
         if manner == Manner::Failing as u8 && asks_for_it {
+            return Response::builder().status(500).body(Full::default()).unwrap();
+        }
+        if manner == Manner::Nameless as u8 && head.uri.path().ends_with("/Patient/_search") {
             return Response::builder().status(500).body(Full::default()).unwrap();
         }
         let is_first = manner == Manner::First as u8 && head.uri.path().ends_with("/Consent/_search");

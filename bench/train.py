@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 SECONDS = 30
+START = 60
 THREADS = 8
 SCOPE = "system/*.rs"
 # A round of one connection: mostly reads, some searches, now and then a token.
@@ -66,32 +67,43 @@ def use(ready, tls, until, asked):
         asked.append((READS + SEARCHES) * ROUNDS_A_TOKEN)
 
 
+def ready_of(demo, file):
+    until = time.monotonic() + START
+    while not file.is_file():
+        if demo.poll() is not None or time.monotonic() > until:
+            sys.exit("the demo does not start")
+        time.sleep(0.1)
+    return json.loads(file.read_text())
+
+
 def main():
     binary = Path(sys.argv[1]).resolve()
+    asked = [[] for _ in range(THREADS)]
     with tempfile.TemporaryDirectory(prefix="chartgate-train-") as name:
         file = Path(name) / "ready.json"
         words = [binary, "demo", "--dir", Path(name) / "demo", "--listen", "127.0.0.1:0", "--ready-file", file]
         demo = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            while not file.is_file():
-                if demo.poll() is not None:
-                    sys.exit("the demo does not start")
-                time.sleep(0.1)
-            ready = json.loads(file.read_text())
+            ready = ready_of(demo, file)
             tls = ssl.create_default_context(cafile=ready["ca_file"])
-            until, asked = time.monotonic() + SECONDS, []
-            users = [threading.Thread(target=use, args=(ready, tls, until, asked)) for _ in range(THREADS)]
+            until = time.monotonic() + SECONDS
+            users = [threading.Thread(target=use, args=(ready, tls, until, own)) for own in asked]
             for user in users:
                 user.start()
             for user in users:
                 user.join()
-        finally:
+            # What it counted it writes when it ends by itself.
             demo.send_signal(signal.SIGINT)
-            demo.wait(60)
+            if demo.wait(60) != 0:
+                sys.exit("the demo did not end well")
+        finally:
+            if demo.poll() is None:
+                demo.kill()
+                demo.wait()
     # Whoever failed has said so and asked nothing more.
-    if len(asked) < THREADS:
+    if not all(asked):
         sys.exit("it was hardly used")
-    print(f"{sum(asked)} requests")
+    print(f"{sum(sum(own) for own in asked)} requests")
 
 
 if __name__ == "__main__":

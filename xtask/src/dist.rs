@@ -9,6 +9,7 @@ use anyhow::Context as _;
 /// Builds `target/dist/chartgate`.
 pub(crate) fn build(root: &Path) -> anyhow::Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = std::path::absolute(target)?;
     let (sysroot, host) = compiler()?;
     let counts = target.join("counts");
     if counts.exists() {
@@ -39,9 +40,21 @@ fn cargo(root: &Path, into: &Path, host: &str, profile: &str, place: &Path) -> a
     let mut build = Command::new(cargo);
     build.current_dir(root).args(["build", "--profile", "dist", "--package", "chartgate-server"]);
     build.args(["--target", host, "--target-dir"]).arg(into);
-    build.env("RUSTFLAGS", format!("-Cprofile-{profile}={}", place.display()));
+    build.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags(profile, place));
     run(&mut build)?;
     Ok(into.join(host).join("dist/chartgate"))
+}
+
+/// The flags of whoever calls, and ours behind them.
+fn flags(profile: &str, place: &Path) -> String {
+    const BETWEEN: &str = "\u{1f}";
+    let own = match (std::env::var("CARGO_ENCODED_RUSTFLAGS"), std::env::var("RUSTFLAGS")) {
+        (Ok(encoded), _) => encoded,
+        (Err(_), Ok(plain)) => plain.split_whitespace().collect::<Vec<_>>().join(BETWEEN),
+        (Err(_), Err(_)) => String::new(),
+    };
+    let ours = format!("-Cprofile-{profile}={}", place.display());
+    if own.is_empty() { ours } else { [own, ours].join(BETWEEN) }
 }
 
 /// Where the compiler's own files are, and for which machine it compiles.

@@ -102,6 +102,7 @@ pub(crate) async fn run(
     let streams = Arc::clone(&lasting.streams);
     let current = Arc::new(Current::new(&app, lasting)?);
     let certificate = app.certificate()?;
+    app.in_force.shows(&certificate);
     let runners = app.runners()?;
     let asks_witnesses = app.witness_runner()?;
 

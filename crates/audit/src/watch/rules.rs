@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chartgate_values::Phi;
 
-use super::Hours;
+use super::{Hours, Rule};
 use crate::record::Record;
 
 /// The rules in force. What is not there is not looked for.
@@ -25,6 +25,26 @@ pub struct Rules {
     pub failed_sign_ins: Option<FailedSignIns>,
     /// A record that nobody has a reason to look for.
     pub canary: Option<Listed>,
+}
+
+impl Rules {
+    /// Those that there are.
+    #[must_use]
+    pub fn in_force(&self) -> Vec<Rule> {
+        let Self { bulk_reads, off_hours, same_surname, vip, self_access, failed_sign_ins, canary } = self;
+        [
+            (Rule::BulkRead, bulk_reads.is_some()),
+            (Rule::OffHours, !off_hours.is_empty()),
+            (Rule::SameSurname, same_surname.is_some()),
+            (Rule::Vip, vip.is_some()),
+            (Rule::SelfAccess, self_access.is_some()),
+            (Rule::FailedSignIns, failed_sign_ins.is_some()),
+            (Rule::Canary, canary.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(rule, is_in_force)| is_in_force.then_some(rule))
+        .collect()
+    }
 }
 
 /// Many patients in a short time.

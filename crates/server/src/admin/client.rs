@@ -24,6 +24,21 @@ pub(crate) async fn give(config: Config, command: Command) -> anyhow::Result<Val
     }
 }
 
+/// Gives a command to the running gateway, and to nobody in its place.
+///
+/// # Errors
+/// If none runs; else as [`give`].
+pub(crate) async fn ask_running(config: &Config, command: &Command) -> anyhow::Result<Value> {
+    match DataLock::take(&config.data_dir) {
+        Ok(_) => bail!(
+            "no gateway runs on {}: what is in force is asked of a running one",
+            config.data_dir.display()
+        ),
+        Err(LockError::Held) => over_socket(&config.data_dir, command).await,
+        Err(error @ LockError::File(_)) => Err(error.into()),
+    }
+}
+
 async fn alone(config: Config, lock: DataLock, command: Command) -> anyhow::Result<Value> {
     let app = tokio::task::spawn_blocking(move || App::open(config, lock)).await??;
     let operator = Operator { uid: own_uid()? };

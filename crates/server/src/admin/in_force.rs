@@ -1,6 +1,8 @@
 //! What is in force in the running gateway, as far as an auditor has to know: settings as they were loaded or reloaded, not as
 //! a file has them by now. No secret and nothing of a patient is in it.
 
+use std::path::PathBuf;
+
 use chartgate_access::client::Client;
 use chartgate_access::principal::{User, UserState};
 use chartgate_values::Timestamp;
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Administrator, CommandError};
 use crate::config::{
     CareTable, CommandLine, Config, ConsentCheck, Durability, Dynamic, MasterKeySource, MinorLabels,
-    Receiver, Route, RouteKind, TokenForm, UpstreamAuth,
+    Receiver, Route, RouteKind, TokenForm, UpstreamAuth, Writes,
 };
 
 /// What is in force. Times are seconds.
@@ -32,6 +34,7 @@ pub(crate) struct Settings {
     /// Whether the command line may answer approvals for people.
     pub(crate) approvals_by_command_line: bool,
     pub(crate) registration_by_anybody: bool,
+    pub(crate) watch: Watch,
     pub(crate) people: Vec<Person>,
     pub(crate) programs: Vec<Program>,
 }
@@ -43,7 +46,8 @@ pub(crate) struct Listening {
     /// Plain HTTP, which answers with redirects alone.
     pub(crate) redirects: Option<String>,
     pub(crate) trusted_proxies: usize,
-    pub(crate) certificate: String,
+    /// When the certificate that is shown is over.
+    pub(crate) certificate_ends: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,6 +99,8 @@ pub(crate) struct ExportInForce {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Policies {
+    /// The folder that they were read from.
+    pub(crate) folder: PathBuf,
     pub(crate) revision: String,
     pub(crate) ids: Vec<String>,
     pub(crate) on_trial: Option<String>,
@@ -118,6 +124,8 @@ pub(crate) struct RouteInForce {
     pub(crate) care_from: Vec<String>,
     pub(crate) heeds_consents: bool,
     pub(crate) labels_minors: bool,
+    /// Of a FHIR route: listed operations that write.
+    pub(crate) writing_operations: Vec<String>,
     /// Of an `http` route: rules that any good token passes.
     pub(crate) open_rules: Vec<String>,
 }
@@ -132,6 +140,16 @@ pub(crate) struct Emergency {
     pub(crate) waiting: usize,
     /// When the one began that has waited longest.
     pub(crate) waiting_since: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Watch {
+    /// The rules that are looked by.
+    pub(crate) rules: Vec<String>,
+    /// Findings that nobody has closed.
+    pub(crate) open: usize,
+    /// When the first of them was made.
+    pub(crate) open_since: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -165,7 +183,7 @@ impl Administrator {
                 mtls: config.listen.mtls.map(|address| address.to_string()),
                 redirects: config.listen.http.map(|address| address.to_string()),
                 trusted_proxies: config.listen.trusted_proxies.len(),
-                certificate: config.tls.certificate.display().to_string(),
+                certificate_ends: self.in_force.certificate_ends(),
             },
             sessions: Sessions {
                 idle: config.sessions.idle.as_secs(),
@@ -182,6 +200,7 @@ impl Administrator {
             master_key: master_key(&config),
             log: self.log(&config)?,
             policies: Policies {
+                folder: config.policy_dir.clone(),
                 revision: pdp.in_force.revision().to_owned(),
                 ids: pdp.in_force.policy_ids(),
                 on_trial: pdp.shadow.as_ref().map(|shadow| shadow.revision().to_owned()),
@@ -198,6 +217,7 @@ impl Administrator {
             },
             approvals_by_command_line: config.approvals.command_line == CommandLine::Answers,
             registration_by_anybody: config.registration.dynamic == Dynamic::Open,
+            watch: self.watch()?,
             people: self.people()?,
             programs: self.programs()?,
         };
@@ -225,6 +245,13 @@ impl Administrator {
             witnesses: config.audit.witnesses.iter().map(|witness| witness.name.clone()).collect(),
             quorum: config.audit.witness_quorum,
         })
+    }
+
+    fn watch(&self) -> Result<Watch, CommandError> {
+        let open = self.watcher.findings.list()?.into_iter().filter(|finding| finding.closed.is_none());
+        let open: Vec<Timestamp> = open.map(|finding| finding.at).collect();
+        let rules = self.watcher.rules().in_force().into_iter().map(|rule| rule.as_str().to_owned());
+        Ok(Watch { rules: rules.collect(), open: open.len(), open_since: open.into_iter().min() })
     }
 
     fn people(&self) -> Result<Vec<Person>, CommandError> {
@@ -259,17 +286,24 @@ fn master_key(config: &Config) -> MasterKey {
 }
 
 fn route(route: &Route) -> RouteInForce {
-    let (kind, care_from, heeds_consents, labels_minors, open_rules) = match &route.kind {
+    let (kind, care_from, heeds_consents, labels_minors) = match &route.kind {
         RouteKind::Fhir { version, care, consent, minors, .. } => {
             let table = (care.table == CareTable::Counts).then(|| "the care table".to_owned());
             let sources = care.sources.iter().map(ToString::to_string);
             let heeds = matches!(consent, ConsentCheck::Enforced { .. });
             let labels = matches!(minors, MinorLabels::Under(_));
-            (format!("FHIR {version}"), table.into_iter().chain(sources).collect(), heeds, labels, Vec::new())
+            (format!("FHIR {version}"), table.into_iter().chain(sources).collect(), heeds, labels)
+        }
+        RouteKind::Http { .. } => ("HTTP".to_owned(), Vec::new(), false, false),
+    };
+    let (writing_operations, open_rules) = match &route.kind {
+        RouteKind::Fhir { operations, .. } => {
+            let writing = operations.iter().filter(|operation| operation.writes == Writes::Yes);
+            (writing.map(|operation| operation.name.clone()).collect(), Vec::new())
         }
         RouteKind::Http { allow } => {
             let open = allow.iter().filter(|rule| rule.scope.is_none() && rule.roles.is_empty());
-            ("HTTP".to_owned(), Vec::new(), false, false, open.map(|rule| rule.path.clone()).collect())
+            (Vec::new(), open.map(|rule| rule.path.clone()).collect())
         }
     };
     let credential = match &route.upstream_auth {
@@ -294,6 +328,7 @@ fn route(route: &Route) -> RouteInForce {
         care_from,
         heeds_consents,
         labels_minors,
+        writing_operations,
         open_rules,
     }
 }

@@ -2,6 +2,7 @@
 //! as JSON, with a statement of both that the log's key has signed.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,16 +15,14 @@ use chartgate_audit::statement;
 use chartgate_audit::tree::Hash;
 use chartgate_values::{Clock as _, Timestamp};
 use clap::Args;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
 use super::audit::{self, OpenLog};
 use super::policy::{TestRun, run_tests};
 use super::print;
-use super::report::{Column, Row, Zone, prove, write_for_its_owner};
+use super::report::{Column, Row, Zone, checkpoint_over, prove, write_for_its_owner};
 use crate::admin::Command;
-use crate::admin::client::give;
+use crate::admin::client::ask_running;
 use crate::admin::in_force::Settings;
 use crate::app::log_origin;
 use crate::clock::SystemClock;
@@ -161,8 +160,8 @@ const JSON: &str = "evidence.json";
 const NOTE: &str = "evidence.note";
 /// What the signed statement says that it is.
 const KIND: &str = "chartgate-evidence/v1";
-const COLUMNS: [Column; 6] =
-    [Column::Time, Column::Who, Column::Event, Column::Resource, Column::Outcome, Column::Why];
+/// Nothing of a patient: a pack is handed to others.
+const COLUMNS: [Column; 5] = [Column::Time, Column::Who, Column::Event, Column::Outcome, Column::Why];
 
 pub(super) fn carry_out(words: &EvidenceWords, config: &Path) -> anyhow::Result<ExitCode> {
     match (&words.check, &words.out) {
@@ -173,22 +172,29 @@ pub(super) fn carry_out(words: &EvidenceWords, config: &Path) -> anyhow::Result<
 }
 
 fn make(words: &EvidenceWords, out: &Path, file: &Path) -> anyhow::Result<ExitCode> {
-    let log = audit::open(file, "evidence", &format!("{words:?}"))?;
     let config = super::load(file)?;
-    let told = super::runtime()?.block_on(give(super::load(file)?, Command::InForce))?;
+    let told = super::runtime()?.block_on(ask_running(&config, &Command::InForce))?;
     let settings: Settings = serde_json::from_value(told)?;
+    let log = audit::open(file, "evidence", &format!("{words:?}"))?;
     let now = SystemClock.now();
+    // What is counted is under a checkpoint (to read the log was one record more), and comes from the log itself: the index
+    // beside it proves nothing.
+    let counted = checkpoint_over(&log, Some(settings.log.records))?.size();
     let filter = Filter { since: words.since, until: words.until, ..Filter::default() };
     let mut seen = Seen::default();
-    for entry in log.search(&filter) {
-        seen.add(&entry?);
+    for entry in log.reader.search(&filter) {
+        let entry = entry?;
+        if entry.index < counted {
+            seen.add(&entry);
+        }
     }
+    let tests = run_tests(&settings.policies.folder);
     let known = Known {
         settings: &settings,
         seen: &seen,
         now,
-        certificate_ends: certificate_ends(Path::new(&settings.listen.certificate)),
-        tests: &run_tests(&config.policy_dir).unwrap_or_default(),
+        end: words.until.map_or(now, |until| until.min(now)),
+        tests: tests.as_ref().ok(),
     };
     let mut safeguards = safeguards::all(&known);
     let checkpoint = prove_all(&log, &mut safeguards, &words.time_zone)?;
@@ -199,7 +205,7 @@ fn make(words: &EvidenceWords, out: &Path, file: &Path) -> anyhow::Result<ExitCo
         ("Made", zone.show(now)),
         ("From", words.since.map_or("the beginning".to_owned(), |time| zone.show(time))),
         ("Until", words.until.map_or("now".to_owned(), |time| zone.show(time))),
-        ("Records of this time", seen.records.to_string()),
+        ("Counted", format!("{} records of this time, of the {counted} under a checkpoint", seen.records)),
         ("Safeguards", missing(&safeguards)),
     ];
     let page = Page { facts: &facts, safeguards: &safeguards, checkpoint: checkpoint.note() }.render()?;
@@ -214,7 +220,8 @@ fn make(words: &EvidenceWords, out: &Path, file: &Path) -> anyhow::Result<ExitCo
         .chain(files.iter().map(|(name, text)| named_hash(name, text.as_bytes())));
     let signer = LogSigner::from_seed(&log_origin(&config), &Secrets::load(&config)?.log_seed)?;
     let note = statement::sign(&signer, KIND, &lines.collect::<Vec<_>>())?;
-    std::fs::create_dir_all(out).with_context(|| format!("{}", out.display()))?;
+    let mut folder = std::fs::DirBuilder::new();
+    folder.recursive(true).mode(0o700).create(out).with_context(|| format!("{}", out.display()))?;
     for (name, text) in files.iter().map(|(name, text)| (*name, text)).chain([(NOTE, &note)]) {
         write_for_its_owner(&out.join(name), text)?;
     }
@@ -237,13 +244,6 @@ fn prove_all(log: &OpenLog, safeguards: &mut [Safeguard], zone: &Zone) -> anyhow
     }
     let mut rows: Vec<&mut Row> = shows.into_iter().flat_map(|shown| &mut shown.rows).collect();
     prove(log, &mut rows)
-}
-
-/// When our certificate is over; none if it cannot be read.
-fn certificate_ends(file: &Path) -> Option<Timestamp> {
-    let der = CertificateDer::pem_file_iter(file).ok()?.next()?.ok()?;
-    let (_, certificate) = x509_parser::parse_x509_certificate(&der).ok()?;
-    Some(Timestamp::from_micros(certificate.validity().not_after.timestamp().checked_mul(1_000_000)?))
 }
 
 fn named_hash(name: &str, bytes: &[u8]) -> String {

@@ -180,10 +180,17 @@ pub(super) fn carry_out(word: &ReportWord, config: &Path) -> anyhow::Result<Exit
 
 /// Writes what nobody else on this machine is to read.
 pub(super) fn write_for_its_owner(path: &Path, text: &str) -> anyhow::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return std::fs::write(path, text).with_context(|| format!("{}", path.display()));
+    }
+    // A file that is there may be anybody's to read, or lead elsewhere: a new one takes its place.
+    let name = path.file_name().with_context(|| format!("{} is no file", path.display()))?;
+    let new = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let file = options.open(path).with_context(|| format!("{}", path.display()));
-    file?.write_all(text.as_bytes()).with_context(|| format!("{}", path.display()))
+    options.write(true).create_new(true).mode(0o600);
+    let written = options.open(&new).and_then(|mut file| file.write_all(text.as_bytes()));
+    let put = written.and_then(|()| std::fs::rename(&new, path));
+    put.inspect_err(|_| drop(std::fs::remove_file(&new))).with_context(|| format!("{}", path.display()))
 }
 
 /// The months of the time that is asked for of which there is no key: destroyed, or none was needed.
@@ -207,20 +214,25 @@ fn months_without_key(log: &OpenLog, with: &With) -> anyhow::Result<Vec<String>>
 /// How long a report waits for its newest records to come under a checkpoint.
 const COVERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Puts entry and proof to each row that is a record, all under one checkpoint.
-pub(super) fn prove(log: &OpenLog, rows: &mut [&mut Row]) -> anyhow::Result<SignedCheckpoint> {
-    let last = rows.iter().filter_map(|row| row.index).max();
+/// A checkpoint that this record is under.
+pub(super) fn checkpoint_over(log: &OpenLog, last: Option<u64>) -> anyhow::Result<SignedCheckpoint> {
     let deadline = SystemClock.now().plus(COVERED_WITHIN);
-    let checkpoint = loop {
+    loop {
         let checkpoint = log.reader.checkpoint()?;
         if last.is_none_or(|last| last < checkpoint.size()) {
-            break checkpoint;
+            return Ok(checkpoint);
         }
         if SystemClock.now() >= deadline {
             bail!("the newest records do not come under a checkpoint: is the gateway running?");
         }
         std::thread::sleep(Duration::from_millis(200));
-    };
+    }
+}
+
+/// Puts entry and proof to each row that is a record, all under one checkpoint.
+pub(super) fn prove(log: &OpenLog, rows: &mut [&mut Row]) -> anyhow::Result<SignedCheckpoint> {
+    let last = rows.iter().filter_map(|row| row.index).max();
+    let checkpoint = checkpoint_over(log, last)?;
     let mut bundle: Option<(u64, Vec<Vec<u8>>)> = None;
     for row in rows {
         let Some(index) = row.index else { continue };

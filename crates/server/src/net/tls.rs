@@ -67,6 +67,13 @@ impl Certificate {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
+
+    /// When the one in force is over; none if that cannot be read.
+    pub(crate) fn ends(&self) -> Option<Timestamp> {
+        let own = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        let (_, certificate) = x509_parser::parse_x509_certificate(own.end_entity_cert().ok()?).ok()?;
+        Some(Timestamp::from_micros(certificate.validity().not_after.timestamp().checked_mul(1_000_000)?))
+    }
 }
 
 impl ResolvesServerCert for Certificate {

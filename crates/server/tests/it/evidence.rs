@@ -76,6 +76,13 @@ async fn a_pack_shows_what_the_log_has_with_proofs_and_is_as_it_was_signed() {
     }
     assert!(proven > 10, "{proven}");
 
+    // It is handed to others: of whom a record is stands in the sealed part of its entry alone.
+    for name in ["evidence.html", "evidence.json"] {
+        let text = std::fs::read_to_string(gateway.folder().join("pack").join(name)).unwrap();
+        let told = gateway.patients().into_iter().find(|patient| text.contains(*patient));
+        assert_eq!(told, None, "{name}");
+    }
+
     // With the public key alone it is seen that nobody changed it.
     let folder = gateway.folder().join("pack");
     let folder = folder.to_str().unwrap();
@@ -145,10 +152,21 @@ path = "/orders/{{id}}"
     assert!(lacks(&third, "C23", "5 years, shorter than six years") && lacks(&third, "C10", "`os`"));
     assert!(lacks(&third, "C05", "idle for 2 hours"));
 
+    // What is not running has nothing in force.
+    gateway.terminate();
+    let out = gateway.folder().join("nothing");
+    let none = gateway.try_command(&["evidence", "--out", out.to_str().unwrap()]);
+    assert!(!none.success && none.err.contains("no gateway runs") && !out.exists(), "{none:?}");
+    gateway.start();
+
     // Policies that are not those in force are told, and tests that fail.
     let tests = gateway.folder().join("policies/tests");
     for entry in std::fs::read_dir(&tests).unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
     assert!(lacks(&pack(&gateway, "untested"), "C01", "have no tests"));
+    std::fs::write(gateway.folder().join("policies/broken.cedar"), "permit (").unwrap();
+    assert!(lacks(&pack(&gateway, "broken"), "C01", "no test was run"));
+    let watched = safeguard(&first, "C14")["in_force"].to_string();
+    assert!(watched.contains("Watched for: ") && !watched.contains("canary"), "{watched}");
 }

@@ -17,10 +17,10 @@ pub(super) struct Known<'a> {
     pub(super) settings: &'a Settings,
     pub(super) seen: &'a Seen,
     pub(super) now: Timestamp,
-    /// When our certificate is over.
-    pub(super) certificate_ends: Option<Timestamp>,
-    /// What came of the policies' own tests.
-    pub(super) tests: &'a TestRun,
+    /// The end of the time that the log was looked at for.
+    pub(super) end: Timestamp,
+    /// What came of the policies' own tests; none if they cannot be read.
+    pub(super) tests: Option<&'a TestRun>,
 }
 
 /// All of them.
@@ -73,16 +73,22 @@ fn access_control(known: &Known<'_>) -> Safeguard {
     for route in &settings.routes {
         tell.force(format!("{} stands behind the gateway at {}, as {}.", route.name, route.path, route.kind));
     }
-    tell.force(format!("{} tests of the policies pass, {} fail.", tests.passed, tests.failed));
     tell.show("Accesses allowed", &seen.allowed);
     tell.show("Accesses refused", &seen.refused);
     tell.count("Refused, by reason", &seen.refusals);
-    tell.miss_if(tests.failed > 0, format!("{} tests of the policies fail.", tests.failed));
-    tell.miss_if(tests.passed == 0, "The policies have no tests.".to_owned());
-    tell.miss_if(
-        tests.revision != policies.revision,
-        format!("The policies in the folder ({}) are not those in force.", tests.revision),
-    );
+    match tests {
+        None => tell
+            .miss("The policies in the folder, or their tests, cannot be read: no test was run.".to_owned()),
+        Some(tests) => {
+            tell.force(format!("{} tests of the policies pass, {} fail.", tests.passed, tests.failed));
+            tell.miss_if(tests.failed > 0, format!("{} tests of the policies fail.", tests.failed));
+            tell.miss_if(tests.passed == 0, "The policies have no tests.".to_owned());
+            tell.miss_if(
+                tests.revision != policies.revision,
+                format!("The policies in the folder ({}) are not those in force.", tests.revision),
+            );
+        }
+    }
     for route in &settings.routes {
         for rule in &route.open_rules {
             tell.miss(format!(
@@ -301,9 +307,22 @@ fn audit_controls(known: &Known<'_>) -> Safeguard {
 }
 
 fn integrity(known: &Known<'_>) -> Safeguard {
-    let Known { seen, .. } = known;
+    let Known { settings, seen, .. } = known;
     let mut tell = Safeguard::new("C11", "164.312(c)(1), (c)(2)", "standard", "Integrity");
-    tell.force("A write replaces only the version that it was decided on.".to_owned());
+    for route in &settings.routes {
+        match (route.kind.starts_with("FHIR"), route.writing_operations.as_slice()) {
+            (true, []) => tell.force(format!(
+                "A write to {} replaces only the version that it was decided on.",
+                route.name
+            )),
+            (true, operations) => tell.miss(format!(
+                "{} lists operations that write ({}), which cannot be told which version they replace.",
+                route.name,
+                operations.join(", ")
+            )),
+            (false, _) => tell.miss(format!("What is written to {} is its own to keep apart.", route.name)),
+        }
+    }
     tell.show("Accesses on record with a digest of what was given", &seen.with_digest);
     tell.show("Writes that were decided on before they were sent", seen.of(Event::AccessIntent));
     tell.miss("Whether a record was changed past the gateway is not looked at.".to_owned());
@@ -345,7 +364,7 @@ fn authentication(known: &Known<'_>) -> Safeguard {
 }
 
 fn transmission(known: &Known<'_>) -> Safeguard {
-    let Known { settings, now, certificate_ends, .. } = known;
+    let Known { settings, now, .. } = known;
     let listen = &settings.listen;
     let mut tell = Safeguard::new("C13", "164.312(e)(1), (e)(2)", "standard", "Transmission security");
     tell.force(format!("TLS 1.2 and 1.3 alone, at {}.", listen.https));
@@ -355,11 +374,11 @@ fn transmission(known: &Known<'_>) -> Safeguard {
     if let Some(redirects) = &listen.redirects {
         tell.force(format!("Plain HTTP at {redirects} is answered by redirects alone."));
     }
-    match certificate_ends {
-        Some(ends) if ends <= now => tell.miss(format!("The certificate has been over since {ends}.")),
-        Some(ends) if *ends <= now.plus(SOON) => tell.miss(format!("The certificate is over soon: {ends}.")),
+    match listen.certificate_ends {
+        Some(ends) if ends <= *now => tell.miss(format!("The certificate has been over since {ends}.")),
+        Some(ends) if ends <= now.plus(SOON) => tell.miss(format!("The certificate is over soon: {ends}.")),
         Some(ends) => tell.force(format!("The certificate is good until {ends}.")),
-        None => tell.miss(format!("The certificate {} cannot be read.", listen.certificate)),
+        None => tell.miss("Until when the certificate is good cannot be read.".to_owned()),
     }
     for route in &settings.routes {
         match route.is_encrypted {
@@ -372,17 +391,31 @@ fn transmission(known: &Known<'_>) -> Safeguard {
 }
 
 fn activity_review(known: &Known<'_>) -> Safeguard {
-    let Known { seen, now, .. } = known;
+    let Known { settings, seen, now, end, .. } = known;
+    let watch = &settings.watch;
     let mut tell = Safeguard::new("C14", "164.308(a)(1)(ii)(D)", "required", "Activity review");
     tell.show("Reports made from the log", &seen.reviews);
     let last = seen.reviews.newest.last().map(|entry| entry.record.time);
     match last {
         None => tell.miss("No report was made from the log in this time.".to_owned()),
-        Some(last) if last.plus(REVIEWED_WITHIN) < *now => {
-            tell.miss(format!("The last report was made more than a week ago: {last}."));
+        Some(last) if last.plus(REVIEWED_WITHIN) < *end => {
+            tell.miss(format!(
+                "The last report of this time was made more than a week before its end: {last}."
+            ));
         }
         Some(last) => tell.force(format!("The last report was made {last}.")),
     }
+    match watch.rules.as_slice() {
+        [] => tell.miss("Nothing is watched for (`[watch]`).".to_owned()),
+        rules => tell.force(format!("Watched for: {}.", rules.join(", "))),
+    }
+    tell.force(format!("{} findings wait for somebody to close them.", watch.open));
+    tell.miss_if(
+        watch.open_since.is_some_and(|since| since.plus(REVIEWED_WITHIN) < *now),
+        "A finding has waited for more than a week.".to_owned(),
+    );
+    tell.show("Findings", seen.of(Event::WatchFinding));
+    tell.show("Findings closed", seen.of(Event::WatchClosed));
     tell
 }
 

@@ -243,3 +243,46 @@ fn a_log_is_read_and_verified_while_it_is_written() {
         journal.close();
     });
 }
+
+/// Records are kept for years and versions come and go: what was written is verified, opened and told as it was then.
+#[test]
+fn what_an_earlier_version_wrote_is_verified_opened_and_told_as_then() {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/old");
+    let folders = fs::read_dir(all).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let mut versions = 0_usize;
+    for folder in folders {
+        versions += 1;
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+        let objects = Arc::new(ObjectFolder::of_copy(&folder.join("audit")));
+        let segments = Arc::new(SegmentFolder::of_copy(&folder.join("audit")));
+        let key: VerifierKey = read("audit/log.vkey").trim().parse().unwrap();
+        let verified = verify(&*objects, &*segments, &key, None).unwrap();
+        assert_eq!(verified.uncovered, 0, "all of it is under its checkpoint");
+
+        let hex = read("master.key");
+        let byte = |at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
+        let master = MasterKey::from_bytes(std::array::from_fn(byte));
+        let keys = Arc::new(DataKeys::new(objects.clone(), &master).unwrap());
+        let reader = Reader::new(objects, segments, key, Some(keys));
+        let now: Vec<_> = reader.entries(0).collect::<Result<_, _>>().unwrap();
+        let then: Vec<serde_json::Value> =
+            read("records.ndjson").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(then.len() > 40 && then.len() <= now.len(), "{} of {}", then.len(), now.len());
+        for (then, now) in then.iter().zip(&now) {
+            assert_eq!(now.sealed, None, "its sealed part opens");
+            let told: serde_json::Value = serde_json::from_str(&now.to_exposed_json()).unwrap();
+            is_told_still(then, &told);
+        }
+    }
+    assert!(versions > 0);
+}
+
+/// Later versions may tell more of a record, and nothing else.
+fn is_told_still(then: &serde_json::Value, now: &serde_json::Value) {
+    match then {
+        serde_json::Value::Object(members) => {
+            members.iter().for_each(|(name, value)| is_told_still(value, &now[name]));
+        }
+        then => assert_eq!(then, now),
+    }
+}

@@ -66,6 +66,22 @@ pub(crate) struct AuditIndex {
     key: IndexKey,
 }
 
+/// What is to be added: where records are, and of which times, but not the records.
+#[derive(Default)]
+pub(crate) struct Additions {
+    postings: HashMap<([u8; 16], u64), RoaringBitmap>,
+    spans: BTreeMap<u64, (i64, i64)>,
+}
+
+impl Additions {
+    /// Notes a record that cannot be read: it may be anybody's, and of any time.
+    pub(crate) fn note_unreadable(&mut self, index: u64) {
+        let of_block = self.postings.entry((UNREADABLE, index / BLOCK)).or_default();
+        of_block.insert(place_in_block(index));
+        self.spans.insert(index / BUNDLE, (i64::MIN, i64::MAX));
+    }
+}
+
 impl AuditIndex {
     /// Opens it to be written, anew if it is missing or another's.
     ///
@@ -136,30 +152,25 @@ impl AuditIndex {
         self.connection.query_row("SELECT next FROM state", [], |row| row.get::<_, i64>(0)).map(unsigned)
     }
 
-    /// Adds records, and where such are that cannot be read; from then on it covers all before `next`.
+    /// Notes where a record is to be found.
+    pub(crate) fn note(&self, entry: &Entry, into: &mut Additions) {
+        for term in self.key.terms_of(&entry.record) {
+            into.postings
+                .entry((*term.as_bytes(), entry.index / BLOCK))
+                .or_default()
+                .insert(place_in_block(entry.index));
+        }
+        let time = entry.record.time.as_micros();
+        let span = into.spans.entry(entry.index / BUNDLE).or_insert((time, time));
+        *span = (span.0.min(time), span.1.max(time));
+    }
+
+    /// Adds what was noted; from then on it covers all before `next`.
     ///
     /// # Errors
     /// What the database says; then nothing was added.
-    pub(crate) fn add(&mut self, entries: &[Entry], unreadable: &[u64], next: u64) -> rusqlite::Result<()> {
-        let mut postings: HashMap<([u8; 16], u64), RoaringBitmap> = HashMap::new();
-        let mut spans: BTreeMap<u64, (i64, i64)> = BTreeMap::new();
-        for index in unreadable {
-            let of_block = postings.entry((UNREADABLE, index / BLOCK)).or_default();
-            of_block.insert(place_in_block(*index));
-            // It may be of any time.
-            spans.insert(index / BUNDLE, (i64::MIN, i64::MAX));
-        }
-        for entry in entries {
-            for term in self.key.terms_of(&entry.record) {
-                postings
-                    .entry((*term.as_bytes(), entry.index / BLOCK))
-                    .or_default()
-                    .insert(place_in_block(entry.index));
-            }
-            let time = entry.record.time.as_micros();
-            let span = spans.entry(entry.index / BUNDLE).or_insert((time, time));
-            *span = (span.0.min(time), span.1.max(time));
-        }
+    pub(crate) fn add(&mut self, additions: Additions, next: u64) -> rusqlite::Result<()> {
+        let Additions { postings, spans } = additions;
         let work = self.connection.transaction()?;
         {
             let mut read =

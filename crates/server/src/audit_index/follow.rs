@@ -9,7 +9,7 @@ use chartgate_audit::data_keys::DataKeys;
 use chartgate_audit::reader::{Filter, ReadError, Reader};
 use rusqlite::ErrorCode;
 
-use super::{AuditIndex, Place};
+use super::{Additions, AuditIndex, Place};
 
 /// How often it looks for new records.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
@@ -103,18 +103,18 @@ fn catch_up(
         if first >= end || matches!(stopped.try_recv(), Err(mpsc::TryRecvError::Disconnected)) {
             return Ok(());
         }
-        let (mut read, mut unreadable) = (Vec::new(), Vec::new());
+        let mut additions = Additions::default();
         for entry in reader.pick(first..end, &Filter::default()) {
             match entry {
-                Ok(entry) => read.push(entry),
+                Ok(entry) => index.note(&entry, &mut additions),
                 Err(ReadError::Leaf { index, .. } | ReadError::Unseal { index, .. }) => {
-                    unreadable.push(index)
+                    additions.note_unreadable(index);
                 }
                 // The log's own threads say what is wrong with it.
                 Err(_) => return Ok(()),
             }
         }
-        index.add(&read, &unreadable, end)?;
+        index.add(additions, end)?;
     }
 }
 

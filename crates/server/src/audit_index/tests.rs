@@ -49,7 +49,9 @@ fn covering(folder: &Path, entries: &[Entry]) -> AuditIndex {
     let mut index = AuditIndex::open(&place(folder, 1)).unwrap();
     for part in entries.chunks(300) {
         let next = part.last().unwrap().index.saturating_add(1);
-        index.add(part, &[], next).unwrap();
+        let mut additions = Additions::default();
+        part.iter().for_each(|entry| index.note(entry, &mut additions));
+        index.add(additions, next).unwrap();
     }
     index
 }

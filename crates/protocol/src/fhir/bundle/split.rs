@@ -171,7 +171,10 @@ impl Splitter {
     pub fn end(self, kind: &str, bases: &BaseUrls) -> Result<Outline, BadAnswer> {
         let around = Object::parse(&self.around, MAX_DEPTH)?;
         is_of_kind(&around, kind)?;
-        let _none = list(&around, "entry")?;
+        // A list that was not cut out would be dropped without a word.
+        if !list(&around, "entry")?.is_empty() {
+            return Err(BadAnswer::OtherBundle);
+        }
         Ok(Outline {
             total: around.read("total").ok().flatten(),
             next: next_page(&around, bases)?,

@@ -13,7 +13,7 @@ use crate::json::Object;
 pub mod split;
 pub(super) mod undoable;
 
-use undoable::Undoable;
+use undoable::{Short, Undoable};
 
 /// What the upstream calls its next page: what follows its base in the URL.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -51,13 +51,15 @@ pub struct Released<N> {
 /// What leaves of one page of an upstream's or of several, written entry by entry before the links are known.
 pub struct Gathered<N> {
     text: Vec<u8>,
+    /// Whether records are counted and not written.
+    counts: bool,
     /// How much of the text was taken away.
     taken: usize,
     entries: usize,
     pages: usize,
     total: Option<u64>,
     /// What came along so far: it comes once.
-    along: Undoable<Reference>,
+    along: Undoable<Short>,
     /// How many records were asked for and are in it.
     pub released: usize,
     /// How many were withheld.
@@ -108,6 +110,7 @@ impl<N> Gathered<N> {
     pub(super) fn new(kind: &str) -> Self {
         Self {
             text: format!(r#"{{"resourceType":"Bundle","type":"{kind}""#).into_bytes(),
+            counts: false,
             taken: 0,
             entries: 0,
             pages: 0,
@@ -124,6 +127,12 @@ impl<N> Gathered<N> {
     #[must_use]
     pub fn searchset() -> Self {
         Self::new("searchset")
+    }
+
+    /// Nothing yet of how many a search found: none of them is written.
+    #[must_use]
+    pub fn count() -> Self {
+        Self { counts: true, ..Self::new("searchset") }
     }
 
     /// Nothing yet of a history.
@@ -175,11 +184,14 @@ impl<N> Gathered<N> {
 
     /// Whether this comes along for the first time.
     pub(super) fn comes_along(&mut self, record: &Reference) -> bool {
-        self.along.insert(record.clone())
+        self.along.insert(Short::of(record))
     }
 
-    /// Writes one more entry.
+    /// Writes one more entry, unless they are counted.
     pub(super) fn push(&mut self, entry: &impl Serialize) {
+        if self.counts {
+            return;
+        }
         self.text.extend_from_slice(if self.entries == 0 { br#","entry":["# } else { b"," });
         // INVARIANT: strings and text that was JSON before are always written, and memory takes them.
         let _ = serde_json::to_writer(&mut self.text, entry);

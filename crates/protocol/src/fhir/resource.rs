@@ -36,6 +36,9 @@ pub enum BadAnswer {
     /// bundle.html: what stands around the entries is more than any bundle needs.
     #[error("the upstream's answer has too much around its entries")]
     TooMuchAround,
+    /// search.html#include: what comes along cannot be told from so much.
+    #[error("the upstream's answer refers to more than can be remembered")]
+    TooManyReferences,
     /// http.html#paging: to follow it would leave the upstream, to drop it would lose records without a word.
     #[error("the upstream's next page lies outside of its base URL")]
     NextPage,

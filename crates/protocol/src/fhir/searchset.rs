@@ -200,11 +200,12 @@ impl<'a> Searchset<'a> {
                 }
             }
         }
-        while let Some((tie, raw, resource)) = company.next() {
+        while let Some((tie, at, raw, resource)) = company.next() {
             match decide(&resource, Found::Alongside) {
-                // By what it refers to would be told what is kept of it.
+                // By what it refers to would be told what is kept of it. Another that leaves may name it yet.
                 Disposition::Release(view, _) if tie == Tie::Own && view.is_masked() => {
-                    gathered.withheld = gathered.withheld.saturating_add(1);
+                    drop(view);
+                    company.stays(at, raw, resource);
                 }
                 Disposition::Withhold => gathered.withheld = gathered.withheld.saturating_add(1),
                 Disposition::Release(view, note) => {
@@ -315,12 +316,19 @@ impl<'a> Company<'a> {
         self.tied.extend(referring.map(|at| (Tie::Own, at)));
     }
 
-    fn next(&mut self) -> Option<(Tie, &'a RawValue, Resource<'a>)> {
+    fn next(&mut self) -> Option<(Tie, usize, &'a RawValue, Resource<'a>)> {
         loop {
             let (tie, at) = self.tied.pop_front()?;
             if let Some((raw, resource)) = self.companions.get_mut(at).and_then(Option::take) {
-                return Some((tie, raw, resource));
+                return Some((tie, at, raw, resource));
             }
+        }
+    }
+
+    /// One stays as long as nothing else ties it.
+    fn stays(&mut self, at: usize, raw: &'a RawValue, resource: Resource<'a>) {
+        if let Some(own) = self.companions.get_mut(at) {
+            *own = Some((raw, resource));
         }
     }
 

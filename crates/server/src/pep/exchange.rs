@@ -215,6 +215,11 @@ impl<'a, U> Exchange<'a, U> {
     /// A refusal, once its record is durable.
     pub(super) async fn refuse(&mut self, refused: &Refused) -> Response<Body> {
         let (policies, reason) = refused.reason();
+        // What was noted of an answer that does not leave after all; of a batch, the entries that were asked for stay.
+        let is_batch = self.record.event == Event::Batch;
+        let response = &mut self.record.response;
+        (response.count, response.bytes) = (response.count.filter(|_| is_batch), None);
+        response.digests.clear();
         self.record.outcome = refused.outcome();
         self.record.decision.reason = Some(reason.to_owned());
         if !policies.is_empty() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::browser::App;
 use crate::fakes::large::{BROKEN, FOUND, LargeFhir, MARKER};
@@ -235,6 +235,14 @@ async fn memory_stays_flat_however_long_an_answer_is() {
         assert!(entries.iter().all(|entry| entry["resource"]["subject"]["reference"] == "Patient/pt-mine"
             || entry["resource"]["resourceType"] == "Organization"));
         assert!(taken < FLAT, "{path}: {taken} KiB");
+        if !path.contains('$') {
+            let (_, counted) = self::taken(&gateway, &token, &format!("{path}&_summary=count")).await;
+            assert_eq!(counted["total"], entries.len(), "{path}");
+            let record = gateway.audit(&["--action", "search"]).pop().unwrap();
+            let (told, patients) = (&record["response"], &record["patients"]);
+            assert_eq!((&told["count"], &told["digests"]), (&counted["total"], &Value::Null), "{path}");
+            assert_eq!(patients, &json!([MINE]), "{path}");
+        }
     }
 }
 

@@ -3,6 +3,22 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::fhir::reference::Reference;
+
+/// What stands for a reference where many are remembered: the first half of its SHA-256.
+#[derive(Clone, Copy, Eq, PartialEq, Hash)]
+pub(in crate::fhir) struct Short([u8; 16]);
+
+impl Short {
+    pub(in crate::fhir) fn of(reference: &Reference) -> Self {
+        let whole = digest(&SHA256, reference.to_string().as_bytes());
+        // INVARIANT: SHA-256 is longer.
+        Self(whole.as_ref().first_chunk().copied().unwrap_or_default())
+    }
+}
+
 /// A set with a mark.
 pub(in crate::fhir) struct Undoable<T> {
     all: HashSet<T>,

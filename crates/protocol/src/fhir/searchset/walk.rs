@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 use super::{Companions, Disposition, Found, Sought, Tie, is_nobodys, push, resource_of, seen_in};
 use crate::fhir::base::BaseUrls;
 use crate::fhir::bundle::split::{ENTRY_DEPTH, Outline};
-use crate::fhir::bundle::undoable::Undoable;
+use crate::fhir::bundle::undoable::{Short, Undoable};
 use crate::fhir::bundle::{Gathered, Progress, Wanted};
-use crate::fhir::reference::{Reference, references_in};
+use crate::fhir::reference::references_in;
 use crate::fhir::resource::{BadAnswer, Resource};
 use crate::fhir::view::View;
 use crate::json::Object;
@@ -21,9 +21,11 @@ pub struct Walk {
     wanted: Wanted,
     step: Step,
     /// What leaves so far,
-    left: Undoable<Reference>,
+    left: Undoable<Short>,
     /// and what stands in it.
-    named: Undoable<Reference>,
+    named: Undoable<Short>,
+    /// How many of both there may be.
+    most: usize,
     /// Which of those that come along were decided on.
     decided: Undoable<usize>,
 }
@@ -49,6 +51,8 @@ enum Role<'a> {
 
 /// So often are the entries gone through for what comes along. What is tied by a longer way, against their order, stays.
 const MOST_ROUNDS: usize = 8;
+/// So many records that leave and references in them are remembered for what comes along: some 20 MiB.
+const MOST_NAMES: usize = 500_000;
 
 impl Walk {
     /// Begins with a page.
@@ -56,7 +60,7 @@ impl Walk {
         gathered.begin_page(outline.total.filter(|_| outline.next.is_none()));
         let step = Step { round: 0, found: 0, along: 0, room: wanted.room, full_before: None, came: 0 };
         let (left, named, decided) = Default::default();
-        Self { sought, wanted, step, left, named, decided }
+        Self { sought, wanted, step, left, named, most: MOST_NAMES, decided }
     }
 
     /// How many were found.
@@ -90,7 +94,7 @@ impl Walk {
     /// Takes the next entry: decides on its record and writes what leaves.
     ///
     /// # Errors
-    /// [`BadAnswer`] if it is none.
+    /// [`BadAnswer`] if it is none, or if what may come along depends on too much.
     pub fn entry<'a, N>(
         &mut self,
         text: &'a [u8],
@@ -100,14 +104,14 @@ impl Walk {
     ) -> Result<(), BadAnswer> {
         let entry = Object::parse(text, ENTRY_DEPTH)?;
         match (self.role(&entry), self.step.round) {
-            (Role::Found(raw), 0) => self.find(raw, gathered, bases, decide),
+            (Role::Found(raw), 0) => self.find(raw, gathered, bases, decide)?,
             (Role::Along(_), 0) => self.step.along = self.step.along.saturating_add(1),
             (Role::Nothing, 0) => gathered.dropped = gathered.dropped.saturating_add(1),
             (Role::Along(raw), _) => {
                 let at = self.step.along;
                 self.step.along = at.saturating_add(1);
                 if !self.decided.contains(&at) {
-                    self.come_along(at, raw, gathered, bases, decide);
+                    self.come_along(at, raw, gathered, bases, decide)?;
                 }
             }
             (Role::Found(_) | Role::Nothing, _) => {}
@@ -149,15 +153,15 @@ impl Walk {
         gathered: &mut Gathered<N>,
         bases: &BaseUrls,
         mut decide: impl FnMut(&Resource<'a>, Found) -> Disposition<'a, N>,
-    ) {
+    ) -> Result<(), BadAnswer> {
         let at = self.step.found;
         self.step.found = at.saturating_add(1);
         if at < self.wanted.from || self.step.full_before.is_some() {
-            return;
+            return Ok(());
         }
         let Some(resource) = Resource::read(raw).filter(|resource| self.sought.is(resource)) else {
             gathered.dropped = gathered.dropped.saturating_add(1);
-            return;
+            return Ok(());
         };
         match decide(&resource, Found::BySearch) {
             Disposition::Withhold => gathered.withheld = gathered.withheld.saturating_add(1),
@@ -165,10 +169,11 @@ impl Walk {
             Disposition::Release(view, note) => {
                 self.step.room = self.step.room.saturating_sub(1);
                 gathered.released = gathered.released.saturating_add(1);
-                self.leaves(&resource, &view, bases);
+                self.leaves(&resource, &view, bases)?;
                 push(gathered, raw, &resource, (view, note), "match", bases);
             }
         }
+        Ok(())
     }
 
     fn come_along<'a, N>(
@@ -178,40 +183,55 @@ impl Walk {
         gathered: &mut Gathered<N>,
         bases: &BaseUrls,
         mut decide: impl FnMut(&Resource<'a>, Found) -> Disposition<'a, N>,
-    ) {
-        let Some(resource) = Resource::read(raw) else { return };
-        let refers = || references_in(resource.value(), bases).iter().any(|to| self.left.contains(to));
-        let tie = match self.named.contains(resource.reference()) {
+    ) -> Result<(), BadAnswer> {
+        let Some(resource) = Resource::read(raw) else { return Ok(()) };
+        let refers =
+            || references_in(resource.value(), bases).iter().any(|to| self.left.contains(&Short::of(to)));
+        let tie = match self.named.contains(&Short::of(resource.reference())) {
             true => Tie::Others,
             false if refers() => Tie::Own,
-            false => return,
+            false => return Ok(()),
         };
-        self.decided.insert(at);
         match decide(&resource, Found::Alongside) {
-            // By what it refers to would be told what is kept of it.
-            Disposition::Release(view, _) if tie == Tie::Own && view.is_masked() => {
-                gathered.withheld = gathered.withheld.saturating_add(1);
-            }
+            // By what it refers to would be told what is kept of it. Another that leaves may name it yet.
+            Disposition::Release(view, _) if tie == Tie::Own && view.is_masked() => return Ok(()),
             Disposition::Withhold => gathered.withheld = gathered.withheld.saturating_add(1),
             Disposition::Release(view, note) => {
                 self.step.came = self.step.came.saturating_add(1);
-                self.leaves(&resource, &view, bases);
+                self.leaves(&resource, &view, bases)?;
                 if gathered.comes_along(resource.reference()) {
                     push(gathered, raw, &resource, (view, note), "include", bases);
                 }
             }
         }
+        self.decided.insert(at);
+        Ok(())
     }
 
     /// One leaves: what stands in its text, and what refers to it, may come along.
-    fn leaves(&mut self, resource: &Resource<'_>, view: &View<'_>, bases: &BaseUrls) {
+    ///
+    /// # Errors
+    /// [`BadAnswer::TooManyReferences`].
+    fn leaves(
+        &mut self,
+        resource: &Resource<'_>,
+        view: &View<'_>,
+        bases: &BaseUrls,
+    ) -> Result<(), BadAnswer> {
         if matches!(self.sought, Sought::Type(_, Companions::None)) {
-            return;
+            return Ok(());
         }
         for reference in seen_in(resource, view, bases) {
-            self.named.insert(reference);
+            self.named.insert(Short::of(&reference));
+            self.is_bounded()?;
         }
-        self.left.insert(resource.reference().clone());
+        self.left.insert(Short::of(resource.reference()));
+        self.is_bounded()
+    }
+
+    fn is_bounded(&self) -> Result<(), BadAnswer> {
+        let remembered = self.named.len().saturating_add(self.left.len());
+        if remembered > self.most { Err(BadAnswer::TooManyReferences) } else { Ok(()) }
     }
 }
 

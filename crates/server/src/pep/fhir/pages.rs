@@ -144,9 +144,13 @@ impl Pages<'_> {
             && *status == StatusCode::OK
         {
             let bases = &exchange.upstream.bases;
-            let records = match body {
-                Arrived::Whole(body) => History::parse(body, of, bases).map_err(wrong)?.records(),
-                Arrived::Spooled(spooled) => long::records(spooled, of, bases)?,
+            let records = match (body, &outline) {
+                (Arrived::Whole(body), _) => History::parse(body, of, bases).map_err(wrong)?.records(),
+                (Arrived::Spooled(spooled), Some(outline)) => {
+                    let _room = long::room(exchange, outline).await?;
+                    long::records(spooled, of, bases)?
+                }
+                (Arrived::Spooled(_), None) => return Err(Refused::Upstream(UpstreamFault::Wrong)),
             };
             hidden = now::out_of_reach(exchange, self.enforcer, self.permission(), records).await?;
         }
@@ -359,6 +363,9 @@ fn room(size: Option<usize>, gathered: &Gathered<Note>) -> usize {
     size.map_or(usize::MAX, |size| size.saturating_sub(gathered.released))
 }
 
-fn wrong(_: BadAnswer) -> Refused {
-    Refused::Upstream(UpstreamFault::Wrong)
+fn wrong(bad: BadAnswer) -> Refused {
+    Refused::Upstream(match bad {
+        BadAnswer::TooManyReferences => UpstreamFault::TooLong,
+        _ => UpstreamFault::Wrong,
+    })
 }

@@ -19,7 +19,7 @@ fn bases() -> BaseUrls {
 
 const LINKS: Links<'static> = Links { own: "https://gate.test/fhir/Observation?code=x", next: None };
 
-/// Releases what is patient `a`'s, and of what is nobody's all but one.
+/// Releases what is patient `a`'s, and of what is nobody's all but one; of some what they are part of is kept.
 fn decide<'a>(resource: &Resource<'a>, _: Found) -> Disposition<'a, String> {
     let name = resource.reference().to_string();
     let may = match patients_of(resource.value(), &bases()) {
@@ -27,7 +27,18 @@ fn decide<'a>(resource: &Resource<'a>, _: Found) -> Disposition<'a, String> {
         Membership::Nobody => !name.ends_with("/t"),
         Membership::Unknown => false,
     };
-    if may { Disposition::Release(View::whole(resource), name) } else { Disposition::Withhold }
+    let is_masked = name.ends_with("/q") || name.ends_with("/r") || name == "Observation/1";
+    match (may, is_masked) {
+        (false, _) => Disposition::Withhold,
+        (true, false) => Disposition::Release(View::whole(resource), name),
+        (true, true) => {
+            let mut shown: Value = serde_json::from_str(resource.text()).unwrap();
+            for kept in ["partOf", "practitioner"] {
+                shown.as_object_mut().unwrap().remove(kept);
+            }
+            Disposition::Release(View::masked(serde_json::value::to_raw_value(&shown).unwrap(), None), name)
+        }
+    }
 }
 
 /// What leaves: the records that were found in their order, those that come along in any, and what is told of it.
@@ -151,6 +162,68 @@ fn what_is_tied_by_too_long_a_way_against_the_order_stays() {
     };
     assert_eq!((chain(3), chain(MOST_ROUNDS)), (3, MOST_ROUNDS));
     assert!(chain(MOST_ROUNDS * 3) < MOST_ROUNDS * 3);
+}
+
+/// Two that are found, and one of which something is kept, that refers to the first and to which the second refers.
+fn masked_between() -> [Value; 3] {
+    let observation = |id: &str, by: Value| {
+        json!({ "resource": { "resourceType": "Observation", "id": id, "subject": { "reference": "Patient/a" },
+            "performer": by } })
+    };
+    [
+        observation("0", json!([])),
+        observation("2", json!([{ "reference": "PractitionerRole/q" }])),
+        json!({ "search": { "mode": "include" }, "resource": { "resourceType": "PractitionerRole", "id": "q",
+            "practitioner": { "reference": "Observation/0" } } }),
+    ]
+}
+
+#[test]
+fn what_is_masked_comes_along_where_one_that_leaves_names_it_and_not_by_what_it_refers_to() {
+    let sought = Sought::Type("Observation".parse().unwrap(), Companions::Asked);
+    let [first, second, masked] = masked_between();
+    for (entries, comes) in [
+        (vec![first.clone(), second.clone(), masked.clone()], 1),
+        (vec![masked.clone(), second, first.clone()], 1),
+        (vec![first, masked], 0),
+    ] {
+        let bundle = json!({ "resourceType": "Bundle", "type": "searchset", "entry": entries });
+        let whole = at_once(&bundle.to_string(), sought, Wanted::ALL);
+        assert_eq!((whole.1.len(), whole.3[1]), (comes, 1 - comes), "{bundle}");
+        assert_eq!(one_by_one(&entries, None, sought, Wanted::ALL, &[0]), whole);
+    }
+}
+
+#[test]
+fn more_references_than_are_remembered_are_a_bad_answer() {
+    let texts = masked_between().map(|entry| entry.to_string());
+    let through = |companions, most| {
+        let mut gathered = Gathered::<String>::searchset();
+        let sought = Sought::Type("Observation".parse().unwrap(), companions);
+        let outline = Outline { total: None, next: None, longest: 0 };
+        let mut walk = Walk::begin(sought, Wanted::ALL, &outline, &mut gathered);
+        walk.most = most;
+        texts.iter().try_for_each(|text| walk.entry(text.as_bytes(), &mut gathered, &bases(), decide))
+    };
+    // Both that are found, their patient and who performed the second.
+    assert_eq!(through(Companions::Asked, 4), Ok(()));
+    assert_eq!(through(Companions::Asked, 3), Err(BadAnswer::TooManyReferences));
+    assert_eq!(through(Companions::None, 0), Ok(()), "nothing comes along, so nothing is remembered");
+}
+
+#[test]
+fn what_is_counted_is_not_written() {
+    let entries = masked_between().map(|entry| entry.to_string());
+    let mut gathered = Gathered::<String>::count();
+    let empty = gathered.length();
+    let sought = Sought::Type("Observation".parse().unwrap(), Companions::Asked);
+    let outline = Outline { total: None, next: None, longest: 0 };
+    let mut walk = Walk::begin(sought, Wanted::ALL, &outline, &mut gathered);
+    for text in &entries {
+        walk.entry(text.as_bytes(), &mut gathered, &bases(), decide).unwrap();
+    }
+    assert_eq!((gathered.released, gathered.length()), (2, empty));
+    assert_eq!(gathered.take().1, ["Observation/0", "Observation/2"]);
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Note {
 
 /// What the record tells of all that was released.
 #[derive(Default)]
-pub(super) struct Told {
+struct Told {
     patients: BTreeSet<String>,
     policies: BTreeSet<String>,
     digests: Vec<Phi<String>>,
@@ -52,15 +52,16 @@ impl Extend<Note> for Told {
 }
 
 impl Told {
-    /// The same with what another page had.
-    pub(super) fn and(&mut self, other: Self) {
-        self.patients.extend(other.patients);
-        self.policies.extend(other.policies);
-        self.digests.extend(other.digests);
+    /// The same with what was counted and does not leave, so that it has no digest.
+    fn count(&mut self, notes: Vec<Note>) {
+        for Note { patients, policies, digest: _ } in notes {
+            self.patients.extend(patients);
+            self.policies.extend(policies);
+        }
     }
 
     /// Notes all of it but the digests, which are of what left.
-    pub(super) fn whose(self, exchange: &mut Exchange<'_>) -> Vec<Phi<String>> {
+    fn whose(self, exchange: &mut Exchange<'_>) -> Vec<Phi<String>> {
         let Self { mut patients, policies, digests } = self;
         let record = &mut exchange.record;
         // Whom the caller asked for by name stays on record, found or not.
@@ -78,11 +79,18 @@ pub(super) struct Leaving {
     pub(super) gathered: Gathered<Note>,
     told: Told,
     spool: Option<Spool>,
+    /// Whether it is counted and not written.
+    counts: bool,
 }
 
 impl Leaving {
     pub(super) fn new(gathered: Gathered<Note>) -> Self {
-        Self { gathered, told: Told::default(), spool: None }
+        Self { gathered, told: Told::default(), spool: None, counts: false }
+    }
+
+    /// What is counted alone: no text of it is kept, and no digest.
+    pub(super) fn count() -> Self {
+        Self { counts: true, ..Self::new(Gathered::count()) }
     }
 
     /// Puts what is written so far aside, if that is much. Blocking.
@@ -90,6 +98,11 @@ impl Leaving {
     /// # Errors
     /// [`Refused::Upstream`] if there is no disk for it.
     pub(super) fn put_aside(&mut self, exchange: &Exchange<'_>) -> Result<(), Refused> {
+        if self.counts {
+            let (_, notes) = self.gathered.take();
+            self.told.count(notes);
+            return Ok(());
+        }
         if self.gathered.waiting() < STEP {
             return Ok(());
         }
@@ -115,15 +128,26 @@ impl Leaving {
         links: Links<'_>,
         page: Withheld<T>,
     ) -> Answered {
-        let Self { gathered, told, spool } = self;
+        let Self { gathered, told, spool, .. } = self;
         finish(exchange, gathered.into_bundle(links), (told, spool), page)
     }
 
-    /// What it is so far, for whoever wants to know no more than how much.
-    pub(super) fn into_told(mut self) -> (usize, usize, Told) {
-        let (_, notes) = self.gathered.take();
-        self.told.extend(notes);
-        (self.gathered.released, self.gathered.withheld, self.told)
+    /// Notes whose the records are that were counted, and makes their number the answer.
+    pub(super) fn finish_count<T>(
+        self,
+        exchange: &mut Exchange<'_>,
+        own: &str,
+        page: Withheld<T>,
+    ) -> Answered {
+        let Self { mut gathered, mut told, .. } = self;
+        let (_, notes) = gathered.take();
+        told.count(notes);
+        let total = u64::try_from(gathered.released).unwrap_or(u64::MAX);
+        let answer = finish(exchange, Gathered::searchset().into_count(own, total), (told, None), page)?;
+        let response = &mut exchange.record.response;
+        response.count = Some(total);
+        response.withheld = u64::try_from(gathered.withheld).ok();
+        Ok(answer)
     }
 }
 
@@ -138,7 +162,7 @@ pub(in crate::pep::fhir) fn nothing(
 }
 
 /// Notes what is released, and makes it the answer.
-pub(super) fn finish<T>(
+fn finish<T>(
     exchange: &mut Exchange<'_>,
     released: Released<Note>,
     (mut told, spool): (Told, Option<Spool>),
@@ -146,11 +170,7 @@ pub(super) fn finish<T>(
 ) -> Answered {
     let Released { body, withheld, notes, .. } = released;
     told.extend(notes);
-    let digests = told.whose(exchange);
-    let response = &mut exchange.record.response;
-    response.count = u64::try_from(digests.len()).ok();
-    response.withheld = u64::try_from(withheld).ok();
-    response.digests = digests;
+    // Nothing of it is noted before it is sure to be there.
     let spooled = match spool {
         None => None,
         Some(mut spool) => {
@@ -160,7 +180,12 @@ pub(super) fn finish<T>(
         }
     };
     let length = spooled.as_ref().map_or(body.len() as u64, crate::spool::Spooled::length);
-    exchange.record.response.bytes = Some(length);
+    let digests = told.whose(exchange);
+    let response = &mut exchange.record.response;
+    response.count = u64::try_from(digests.len()).ok();
+    response.withheld = u64::try_from(withheld).ok();
+    response.digests = digests;
+    response.bytes = Some(length);
     let guard = exchange.guard();
     Ok(page.map(|_| {
         let mut response = match spooled {

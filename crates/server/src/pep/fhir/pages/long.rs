@@ -21,7 +21,7 @@ use crate::pep::enforce::Known;
 use crate::pep::fhir::large::no_disk;
 use crate::pep::fhir::session::Exchange;
 use crate::pep::respond::{Refused, UpstreamFault};
-use crate::spool::{IN_MEMORY, Spooled};
+use crate::spool::{IN_MEMORY, Room, Spooled};
 
 /// What stands around the entries of a page.
 ///
@@ -41,7 +41,21 @@ pub(super) fn outline(spooled: &Spooled, listing: &Listing, bases: &BaseUrls) ->
     })
 }
 
-/// The records of which a history tells.
+/// Room for the longest entry of a page, if it is long itself: while entries are read, and not while anything else is
+/// asked for that needs room too.
+///
+/// # Errors
+/// [`Refused::Upstream`] if there is none.
+pub(super) async fn room(exchange: &Exchange<'_>, outline: &Outline) -> Result<Option<Room>, Refused> {
+    let longest = outline.longest as u64;
+    if longest <= IN_MEMORY {
+        return Ok(None);
+    }
+    let room = exchange.gateway.spools.room(longest).await;
+    room.map(Some).ok_or(Refused::Upstream(UpstreamFault::NoRoom))
+}
+
+/// The records of which a history tells. There has to be room for its longest entry.
 ///
 /// # Errors
 /// [`Refused::Upstream`].
@@ -72,12 +86,7 @@ impl Pages<'_> {
         wanted: Wanted,
         leaving: &mut Leaving,
     ) -> Result<Seen, Refused> {
-        let no_room = || Refused::Upstream(UpstreamFault::NoRoom);
-        let longest = outline.longest as u64;
-        let _room = match longest > IN_MEMORY {
-            true => Some(exchange.gateway.spools.room(longest).await.ok_or_else(no_room)?),
-            false => None,
-        };
+        let _room = room(exchange, outline).await?;
         let mut walk = self.walk(wanted, outline, &mut leaving.gathered);
         loop {
             let mut reading = Reading::new(spooled);

@@ -23,6 +23,7 @@ use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::smart::scope::Permission;
+use chartgate_values::Phi;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -80,12 +81,23 @@ enum Step {
 impl Administrator {
     /// Says what would come of a request, and why.
     pub(super) async fn explain(&self, by: Operator, supposed: Supposed) -> Result<Value, CommandError> {
+        let purpose = purpose(supposed.purpose.as_deref())?;
         let mut record = self.record(by, Event::AuditRead, "policies");
         note(
             &mut record,
             "question",
             format!("{} {} by {}", supposed.action, supposed.resource, supposed.client),
         );
+        if let Some(user) = &supposed.user {
+            note(&mut record, "user", user);
+        }
+        if let Some(route) = &supposed.route {
+            note(&mut record, "route", route);
+        }
+        // What the patient has forbidden is looked at.
+        record.patients =
+            patient_of(&supposed).map(|patient| Phi::new(patient.to_string())).into_iter().collect();
+        record.purpose_of_use = purpose.map(|purpose| purpose.to_string());
         let _ = self.append(&record).await?;
         let pdp = self.policies.current();
         let mut explanation = Explanation { because: Vec::new(), policies: BTreeSet::new() };

@@ -45,6 +45,13 @@ fn a_supposed_request_is_explained_by_scope_panel_and_policy() {
     assert!(success && both["decision"] == "allow", "{both}");
     let of = ["--action", "search", "--resource", "Observation", "--patient", gateway.panel("dana")[0]];
     assert_eq!(ask(&of).0["decision"], "allow");
+    let own_id = gateway.panel("dana")[0];
+    let all = [&of[..], &["--purpose", "TREAT", "--route", "fhir"]].concat();
+    assert_eq!(ask(&all).0["decision"], "allow");
+    let asked = gateway.audit(&["--action", "audit.read"]);
+    let record = asked.iter().rfind(|record| record["detail"]["route"] == "fhir").unwrap();
+    assert_eq!(record["patients"], json!([own_id]), "{record}");
+    assert_eq!((&record["detail"]["user"], &record["purpose_of_use"]), (&json!("dana"), &json!("TREAT")));
     let unsaid = ["--action", "read", "--resource", "Observation/x"];
     assert!(says(&ask(&unsaid).0, "was not said"));
     let (service, _) =

@@ -20,7 +20,7 @@ use crate::authorization_server::Followers;
 use crate::authorization_server::back_channel_logout::BackChannelLogout;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::directory::{LiveDirectory, PatientDirectory};
+use crate::directory::LiveDirectory;
 use crate::front_door::FrontDoor;
 use crate::journal_fs::ObjectFolder;
 use crate::live::approvals::{self, Approvals};
@@ -65,7 +65,7 @@ pub(crate) struct App {
     pub(crate) administrator: Arc<Administrator>,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) keys: Arc<KeyRing>,
-    issuers: Arc<LiveIssuers>,
+    pub(crate) issuers: Arc<LiveIssuers>,
     approvals: Arc<Approvals>,
     apps: Arc<Apps>,
     emergencies: Arc<Emergencies>,
@@ -78,7 +78,7 @@ pub(crate) struct App {
     pub(crate) witnesses: Arc<Witnesses>,
     pub(crate) watcher: Arc<Watcher>,
     care: Arc<LiveCare>,
-    directory: Arc<LiveDirectory>,
+    pub(crate) directory: Arc<LiveDirectory>,
     passwords: Arc<Passwords>,
     master: MasterKey,
     _lock: DataLock,
@@ -312,7 +312,7 @@ impl App {
         })
     }
 
-    /// What answers every request, by the reloadable part of this configuration.
+    /// What answers every request, by the reloadable part of this configuration, once it comes into force.
     ///
     /// # Errors
     /// If a route cannot be prepared: a CA that cannot be read.
@@ -321,9 +321,7 @@ impl App {
         let issuers = Arc::new(TrustedIssuers::new(&config.trusted_issuers)?);
         let gateway = Arc::new(self.gateway(config, Arc::clone(&issuers), lasting)?);
         let own = self.own_endpoints(config, lasting, Arc::clone(&gateway))?;
-        self.issuers.replace(issuers);
-        self.directory.replace(Arc::clone(&gateway) as Arc<dyn PatientDirectory>);
-        Ok(FrontDoor::new(self, config.registration.clone(), gateway, own))
+        Ok(FrontDoor::new(self, config.registration.clone(), gateway, issuers, own))
     }
 
     /// Our certificate.

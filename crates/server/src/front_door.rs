@@ -4,6 +4,7 @@
 mod cross_origin;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -16,7 +17,9 @@ use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::config::{Network, Registration};
+use crate::directory::PatientDirectory;
 use crate::live::client_origins::ClientOrigins;
+use crate::live::trusted_issuers::TrustedIssuers;
 use crate::net::body::{self, BodyError};
 use crate::net::listen::Peer;
 use crate::net::origin::Origin;
@@ -26,10 +29,13 @@ use cross_origin::{Called, Callers, CrossOrigin};
 
 /// Bodies of our own endpoints are short forms, each with its own limit; beyond this they are not even read.
 const LONGEST_FORM: u64 = 1 << 20;
+/// So long a new configuration waits for what servers behind say of themselves.
+const LOOK_TIME: Duration = Duration::from_secs(5);
 
 /// The front door.
 pub(crate) struct FrontDoor {
     gateway: Arc<Gateway>,
+    issuers: Arc<TrustedIssuers>,
     own: Router,
     origins: ClientOrigins,
     registration: Registration,
@@ -40,9 +46,16 @@ pub(crate) struct FrontDoor {
 }
 
 impl FrontDoor {
-    pub(crate) fn new(app: &App, registration: Registration, gateway: Arc<Gateway>, own: Router) -> Self {
+    pub(crate) fn new(
+        app: &App,
+        registration: Registration,
+        gateway: Arc<Gateway>,
+        issuers: Arc<TrustedIssuers>,
+        own: Router,
+    ) -> Self {
         Self {
             gateway,
+            issuers,
             own,
             origins: ClientOrigins::new(Arc::clone(&app.store)),
             registration,
@@ -57,6 +70,21 @@ impl FrontDoor {
     pub(crate) fn look_at_versions(&self) {
         let gateway = Arc::clone(&self.gateway);
         tokio::spawn(async move { gateway.look_at_versions().await });
+    }
+
+    /// Learns what the one before it knows of the servers behind FHIR routes, and asks them which version they are of. A
+    /// server that does not answer in time is asked without anybody waiting for it.
+    pub(crate) async fn follow(&self, old: &Self) {
+        self.gateway.follow(&old.gateway);
+        if tokio::time::timeout(LOOK_TIME, self.gateway.look_at_versions()).await.is_err() {
+            self.look_at_versions();
+        }
+    }
+
+    /// Puts what others of this process ask of it in force.
+    pub(crate) fn come_into_force(&self, app: &App) {
+        app.issuers.replace(Arc::clone(&self.issuers));
+        app.directory.replace(Arc::clone(&self.gateway) as Arc<dyn PatientDirectory>);
     }
 
     /// Answers a request.

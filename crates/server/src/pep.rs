@@ -200,6 +200,15 @@ impl Gateway {
         futures_util::future::join_all(looks.collect::<Vec<_>>()).await;
     }
 
+    /// Begins with what another one knows of the same servers behind FHIR routes.
+    pub(crate) fn follow(&self, old: &Self) {
+        for (_, upstream) in self.fhir_routes(None) {
+            for (_, before) in old.fhir_routes(None) {
+                upstream.follow(before);
+            }
+        }
+    }
+
     /// Answers a request to a route.
     pub(crate) async fn handle(&self, origin: &Origin, request: Request<Incoming>) -> Response<Body> {
         let Some(gate) = self.gate(request.uri().path()) else {

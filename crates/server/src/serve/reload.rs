@@ -33,6 +33,7 @@ impl Current {
     pub(crate) fn new(app: &App, lasting: Lasting) -> anyhow::Result<Self> {
         let config = Arc::clone(&app.config);
         let front = Arc::new(app.front_door(&config, &lasting)?);
+        front.come_into_force(app);
         Ok(Self { lasting, running: RwLock::new(Running { config, front }) })
     }
 
@@ -48,13 +49,12 @@ impl Current {
 
     /// Reads everything again.
     pub(crate) async fn reload(&self, app: &App, certificate: &Certificate) {
-        match self.configuration(app) {
+        match self.configuration(app).await {
             Ok(needs_restart) => {
                 for key in &needs_restart {
                     tracing::warn!(key, "the new value needs a restart");
                 }
                 tracing::info!("the new configuration is in force");
-                self.front().look_at_versions();
                 let mut details = vec![("what", "configuration".to_owned())];
                 if !needs_restart.is_empty() {
                     details.push(("needs_restart", needs_restart.join(" ")));
@@ -80,13 +80,15 @@ impl Current {
     }
 
     /// Puts what can be had of a new configuration in force; says what needs a restart, or everything that is wrong.
-    fn configuration(&self, app: &App) -> Result<Vec<&'static str>, Vec<String>> {
+    async fn configuration(&self, app: &App) -> Result<Vec<&'static str>, Vec<String>> {
         let old = self.config();
         let new = Config::load(&old.file)
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let succession = old.succeeded_by(new).map_err(|error| vec![error.to_string()])?;
         let config = Arc::new(succession.config);
         let front = app.front_door(&config, &self.lasting).map_err(|error| vec![format!("{error:#}")])?;
+        front.follow(&self.front()).await;
+        front.come_into_force(app);
         *self.running.write().unwrap_or_else(PoisonError::into_inner) =
             Running { config: Arc::clone(&config), front: Arc::new(front) };
         app.in_force.replace(Arc::clone(&config));

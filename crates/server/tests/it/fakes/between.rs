@@ -29,8 +29,10 @@ pub(crate) enum Manner {
     First,
     /// As the server behind it, but that it calls itself one of R4B,
     OfR4b,
-    /// or of R5.
+    /// or of R5,
     OfR5,
+    /// or that it does not say of which.
+    Mute,
     /// It fails where it is asked for several patients.
     Nameless,
 }
@@ -134,11 +136,15 @@ impl Behind {
         } else {
             manner == Manner::Heedless as u8 && lists
         };
-        let called = [(Manner::OfR4b, "4.3.0"), (Manner::OfR5, "5.0.0")];
-        if let Some((_, version)) = called.iter().find(|(own, _)| *own as u8 == manner && path == "metadata")
-        {
+        let called = [
+            (Manner::OfR4b, "4.0.1", "4.3.0"),
+            (Manner::OfR5, "4.0.1", "5.0.0"),
+            (Manner::Mute, "fhirVersion", "unsaid"),
+        ];
+        let called = called.iter().find(|(own, ..)| *own as u8 == manner && path == "metadata");
+        if let Some((_, name, version)) = called {
             let said = honest.into_body().collect().await.unwrap().to_bytes();
-            let said = String::from_utf8(said.to_vec()).unwrap().replace("4.0.1", version);
+            let said = String::from_utf8(said.to_vec()).unwrap().replace(name, version);
             return Response::new(Full::from(said));
         }
         if !lies || path == "metadata" {

@@ -1,8 +1,8 @@
 //! What the FHIR server behind a route says of itself, and whether it is of the version whose tables the route reads by.
 //!
 //! One that calls itself another version is asked for nothing more until it says otherwise: its records would be read by the
-//! wrong tables (ADR 31). It is asked when the configuration comes into force, every minute, and when somebody asks for
-//! `/metadata`.
+//! wrong tables (ADR 31). It is asked before a new configuration comes into force, every minute, and when somebody asks for
+//! `/metadata`; what it said last holds under the new configuration too.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,8 +25,12 @@ pub(in crate::pep::fhir) const SAID_LIFE: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Said {
     kept: Mutex<Option<(Timestamp, Bytes)>>,
-    /// It calls itself another version of FHIR.
+    /// As which version of FHIR it calls itself.
+    called: Mutex<Option<String>>,
+    /// That is another one.
     is_another: AtomicBool,
+    /// That it has not said was told.
+    is_missed: AtomicBool,
 }
 
 impl Said {
@@ -37,6 +41,19 @@ impl Said {
             true => Err(UpstreamFault::OtherVersion),
             false => Ok(()),
         }
+    }
+
+    /// Begins with what the same server said under another configuration.
+    fn follow(&self, old: &Self, version: FhirVersion) {
+        let called = old.called.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.is_another.store(called.as_ref().is_some_and(|of| !version.is_of(of)), Ordering::Relaxed);
+        *self.called.lock().unwrap_or_else(PoisonError::into_inner) = called;
+    }
+
+    /// Whether it never said its version, and that was not told yet.
+    fn is_to_be_missed(&self) -> bool {
+        let called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
+        called.is_none() && !self.is_missed.swap(true, Ordering::Relaxed)
     }
 
     fn within(&self, now: Timestamp) -> Option<Bytes> {
@@ -51,6 +68,7 @@ impl Said {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Bytes::clone(said)));
         // What it does not say it does not change.
         let Some(of) = of else { return Changed::Nothing };
+        *self.called.lock().unwrap_or_else(PoisonError::into_inner) = Some(of.to_owned());
         let is_another = !version.is_of(of);
         match (self.is_another.swap(is_another, Ordering::Relaxed), is_another) {
             (false, true) => Changed::ToAnother,
@@ -85,8 +103,20 @@ impl FhirUpstream {
 
     /// Asks the server which version it is of, whatever it said before.
     pub(in crate::pep) async fn look_at_version(&self, now: Timestamp) {
-        if let Err(fault) = self.ask_for_capabilities(now).await {
-            tracing::debug!(%fault, "the server behind does not say which version of FHIR it is of");
+        let fault = self.ask_for_capabilities(now).await.err();
+        let why = || fault.map(|fault| fault.to_string()).unwrap_or_default();
+        if self.said.is_to_be_missed() {
+            let (route, version) = (self.bases.public.to_string(), self.version());
+            tracing::warn!(route, %version, why = why(), "the server behind has not said its version of FHIR: it is believed to be of the route's");
+        } else if fault.is_some() {
+            tracing::debug!(why = why(), "the server behind does not say which version of FHIR it is of");
+        }
+    }
+
+    /// Begins with what another knows of the same server.
+    pub(in crate::pep) fn follow(&self, old: &Self) {
+        if self.bases.upstream == old.bases.upstream {
+            self.said.follow(&old.said, self.version());
         }
     }
 
@@ -130,6 +160,24 @@ mod tests {
         }
         assert_eq!(says(r#"{"fhirVersion":"4.0.0"}"#), Changed::ToThis);
         assert_eq!(said.is_of_this_version(), Ok(()));
+    }
+
+    #[test]
+    fn what_was_said_holds_under_another_configuration() {
+        let old = Said::default();
+        assert!(old.is_to_be_missed() && !old.is_to_be_missed(), "it is told once");
+        let _ = old.keep(
+            Timestamp::from_unix(1_000),
+            &Bytes::from(r#"{"fhirVersion":"5.0.0"}"#),
+            FhirVersion::R4,
+        );
+        for (version, is_of_this) in [(FhirVersion::R4, false), (FhirVersion::R5, true)] {
+            let new = Said::default();
+            new.follow(&old, version);
+            assert_eq!(new.is_of_this_version().is_ok(), is_of_this, "{version}");
+            assert!(!new.is_to_be_missed());
+            assert!(new.within(Timestamp::from_unix(1_000)).is_none(), "it is asked anew");
+        }
     }
 
     #[test]

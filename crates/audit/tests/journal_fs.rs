@@ -260,7 +260,7 @@ fn what_an_earlier_version_wrote_is_verified_opened_and_told_as_then() {
         assert_eq!(verified.uncovered, 0, "all of it is under its checkpoint");
 
         let hex = read("master.key");
-        let byte = |at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
+        let byte = |at: usize| u8::from_str_radix(hex.get(2 * at..2 * at + 2).unwrap(), 16).unwrap();
         let master = MasterKey::from_bytes(std::array::from_fn(byte));
         let keys = Arc::new(DataKeys::new(objects.clone(), &master).unwrap());
         let reader = Reader::new(objects, segments, key, Some(keys));

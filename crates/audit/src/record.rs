@@ -96,6 +96,9 @@ impl Record {
     }
 }
 
+/// In `detail`: of which of the record's patients, who were asked for by name, nothing was found; with spaces between.
+pub const NOTHING_OF: &str = "nothing_of";
+
 /// Who acted. By default, someone unknown.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Actor {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use chartgate_values::{Phi, Timestamp};
 
 use crate::reader::Entry;
-use crate::record::{Event, Outcome, Record};
+use crate::record::{Event, NOTHING_OF, Outcome, Record};
 
 mod finding;
 mod hours;
@@ -173,8 +173,7 @@ impl Watch {
         let Some(actor) = actor(record).filter(|_| is_released(record)) else { return found };
         if let Some(rule) = &self.rules.self_access {
             let again_after = rule.again_after;
-            let own: Vec<_> =
-                record.patients.iter().filter(|p| is_self_access(record, p, people)).cloned().collect();
+            let own: Vec<_> = given(record).filter(|p| is_self_access(record, p, people)).cloned().collect();
             found.extend(self.about_patients(entry, Rule::SelfAccess, again_after, own));
         }
         if let Some(again_after) = self.rules.is_off_hours(record) {
@@ -189,7 +188,7 @@ impl Watch {
         let (most, within) = (rule.patients, rule.within);
         let window = self.read.entry(actor.to_owned()).or_insert_with(|| Window::new(most, within));
         let mut reached = None;
-        for patient in &entry.record.patients {
+        for patient in given(&entry.record) {
             reached = window.add(patient.clone(), entry.record.time, entry.index).or(reached);
         }
         let reached = reached?;
@@ -263,15 +262,13 @@ impl Watch {
         let rule = self.rules.same_surname.as_ref()?;
         if record.event != Event::Access
             || !is_released(record)
-            || record.patients.len() > rule.patients_at_most
+            || given(record).count() > rule.patients_at_most
         {
             return None;
         }
         let known = people.get(record.actor.sub.as_ref()?)?;
         let own = known.family_name.as_ref()?;
-        let others = record
-            .patients
-            .iter()
+        let others = given(record)
             .filter(|patient| known.own_record.as_ref() != Some(*patient) && !is_their_own(record, patient));
         Some((own, others.cloned().collect()))
     }
@@ -343,8 +340,15 @@ fn actor(record: &Record) -> Option<String> {
 fn is_released(record: &Record) -> bool {
     record.event == Event::Access
         && record.outcome == Outcome::Allow
-        && !record.patients.is_empty()
+        && given(record).next().is_some()
         && !is_choosing(record)
+}
+
+/// The patients of whom an access gave something: not those who were asked for by name and of whom nothing was found.
+fn given(record: &Record) -> impl Iterator<Item = &Phi<String>> {
+    let nothing_of = record.detail.get(NOTHING_OF).map(|named| named.expose().as_str()).unwrap_or_default();
+    let nothing_of: BTreeSet<&str> = nothing_of.split(' ').collect();
+    record.patients.iter().filter(move |patient| !nothing_of.contains(patient.expose().as_str()))
 }
 
 /// Whether somebody was shown their own patients to choose one: what they read then counts, and whom they did not choose they

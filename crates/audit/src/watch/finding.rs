@@ -171,8 +171,10 @@ impl Finding {
         match self.rule {
             Rule::BulkRead | Rule::OffHours | Rule::FailedSignIns => vec![self.of.clone()],
             Rule::SameSurname | Rule::Vip | Rule::SelfAccess | Rule::Canary => {
+                // That somebody was refused says nothing of what they are given later.
+                let refused = if self.outcome == Outcome::Allow { "" } else { ", refused" };
                 let each = self.patients.iter();
-                each.map(|patient| Phi::new(format!("{} on {}", self.of.expose(), patient.expose())))
+                each.map(|patient| Phi::new(format!("{} on {}{refused}", self.of.expose(), patient.expose())))
                     .collect()
             }
         }

@@ -116,6 +116,29 @@ fn a_canary_sings_whatever_became_of_it() {
 }
 
 #[test]
+fn what_is_given_is_found_though_it_was_refused_before() {
+    let rules = || Rules { canary: listed("c"), ..Rules::default() };
+    let mut refused = access(1, 0, "dana", &[]);
+    (refused.record.outcome, refused.record.resource) = (Outcome::Deny, Some(phi("Patient/c")));
+    let again = Entry { index: 2, ..refused.clone() };
+    let given = [access(3, 2, "dana", &["c"]), access(4, 3, "dana", &["c"])];
+    let [first, second] = given;
+    assert_eq!(of(rules(), &[refused, again, first, second]), ["canary-0-1", "canary-0-3"]);
+}
+
+#[test]
+fn who_was_asked_for_by_name_and_not_found_is_nobodys_reading() {
+    let mut padded = access(1, 0, "dana", &["a", "x1", "x2", "x3"]);
+    padded.record.detail.insert(NOTHING_OF.to_owned(), phi("x1 x2 x3"));
+    assert!(of(bulk(2), &[padded.clone()]).is_empty());
+    assert_eq!(given(&padded.record).collect::<Vec<_>>(), [&phi("a")]);
+    padded.record.detail.insert(NOTHING_OF.to_owned(), phi("a x1 x2 x3"));
+    assert!(!is_released(&padded.record));
+    padded.record.detail.clear();
+    assert_eq!(of(bulk(2), &[padded]), ["bulk-read-0-1"]);
+}
+
+#[test]
 fn off_hours_are_by_role_and_any_shift_will_do() {
     let shift = |roles: &[&str], from: &str, until: &str| Hours {
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),

@@ -248,10 +248,9 @@ impl Administrator {
     }
 
     fn watch(&self) -> Result<Watch, CommandError> {
-        let open = self.watcher.findings.list()?.into_iter().filter(|finding| finding.closed.is_none());
-        let open: Vec<Timestamp> = open.map(|finding| finding.at).collect();
+        let (open, open_since) = self.watcher.findings.open()?;
         let rules = self.watcher.rules().in_force().into_iter().map(|rule| rule.as_str().to_owned());
-        Ok(Watch { rules: rules.collect(), open: open.len(), open_since: open.into_iter().min() })
+        Ok(Watch { rules: rules.collect(), open, open_since })
     }
 
     fn people(&self) -> Result<Vec<Person>, CommandError> {

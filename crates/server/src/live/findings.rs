@@ -106,6 +106,17 @@ impl Findings {
         self.store.read(|sql| sql.findings(SHOWN))
     }
 
+    /// How many are open, and when the first of them was met.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn open(&self) -> Result<(usize, Option<Timestamp>), StoreError> {
+        let open = self.store.read(|sql| sql.open_findings())?;
+        // Those that are open come first, the oldest before the others.
+        let first = self.store.read(|sql| sql.findings(1))?.into_iter().find(|kept| kept.closed.is_none());
+        Ok((open, first.map(|kept| kept.at)))
+    }
+
     /// One of them, and who was told of it.
     ///
     /// # Errors

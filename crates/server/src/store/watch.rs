@@ -61,7 +61,10 @@ impl Sql<'_> {
             Value::from(new.finding.as_slice()),
         ];
         if self.execute(text, &values)? == 0 {
-            return Ok(());
+            // One of the same name and another time is of another log: this one is not lost over it, nor taken for it.
+            let is_same = self.finding(&new.id)?.is_some_and(|kept| kept.at == new.at);
+            let other = StoreError::Inconsistent { table: "watch_findings", column: "id" };
+            return if is_same { Ok(()) } else { Err(other) };
         }
         for way in ways {
             let text = "INSERT INTO watch_notices (finding, way, attempts, due_at) VALUES (?1, ?2, 0, ?3)";

@@ -13,8 +13,15 @@ use crate::audit_index::LogReading;
 pub(super) fn findings_since(reading: &LogReading, since: Timestamp) -> Result<Vec<Finding>, ReadError> {
     // A finding is on record after what it is about.
     let filter = Filter { event: Some(Event::WatchFinding), since: Some(since), ..Filter::default() };
-    let found = reading.find(&filter)?;
-    Ok(found.iter().filter_map(|entry| Finding::of_record(&entry.record).ok()).collect())
+    match reading.find(&filter) {
+        Ok(found) => Ok(found.iter().filter_map(|entry| Finding::of_record(&entry.record).ok()).collect()),
+        // One that cannot be read does not hide the others.
+        Err(ReadError::Leaf { .. } | ReadError::Unseal { .. }) => {
+            let end = reading.reader.checkpoint()?.size();
+            findings_from(reading, first_since(&reading.reader, since, end)?)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The findings that are on record from a place in the log on.

@@ -12,8 +12,9 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
     let all = source.find(Filter { patient: Some(Phi::new(patient.to_owned())), ..Filter::default() })?;
     let (found, others): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|entry| entry.record.event == Event::Access);
-    let others: Vec<_> =
-        others.into_iter().filter(|entry| entry.record.event != Event::AccessIntent).collect();
+    // That somebody is watched, or looked into, is not for whoever asks for this.
+    let is_told = |event: Event| event != Event::AccessIntent && !event.as_str().starts_with("watch.");
+    let others: Vec<_> = others.into_iter().filter(|entry| is_told(entry.record.event)).collect();
     let about = source.columns(&[
         Column::Time,
         Column::Who,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use chartgate_access::permit::Withheld;
+use chartgate_audit::record::NOTHING_OF;
 use chartgate_protocol::fhir::bundle::{Gathered, Links, Released};
 use chartgate_protocol::fhir::name::ResourceId;
 use chartgate_protocol::fhir::outcome::OperationOutcome;
@@ -64,8 +65,14 @@ impl Told {
     fn whose(self, exchange: &mut Exchange<'_>) -> Vec<Phi<String>> {
         let Self { mut patients, policies, digests } = self;
         let record = &mut exchange.record;
-        // Whom the caller asked for by name stays on record, found or not.
-        patients.extend(std::mem::take(&mut record.patients).into_iter().map(Phi::into_exposed));
+        // Whom the caller asked for by name stays on record, found or not; of whom nothing was found is told apart.
+        let named: BTreeSet<String> =
+            std::mem::take(&mut record.patients).into_iter().map(Phi::into_exposed).collect();
+        let not_found: Vec<&str> = named.difference(&patients).map(String::as_str).collect();
+        if !not_found.is_empty() {
+            record.detail.insert(NOTHING_OF.to_owned(), Phi::new(not_found.join(" ")));
+        }
+        patients.extend(named);
         record.patients = patients.into_iter().map(Phi::new).collect();
         if !policies.is_empty() {
             record.decision.policies = policies.into_iter().collect();

@@ -1,0 +1,138 @@
+//! Administrative and physical safeguards, and their documentation. 45 CFR 164.308, 164.310, 164.316.
+
+use std::time::Duration;
+
+use chartgate_audit::record::Event;
+
+use super::{Known, YEAR, span};
+use crate::cli::evidence::Safeguard;
+
+/// How long a report or a finding may wait for somebody.
+const REVIEWED_WITHIN: Duration = Duration::from_hours(7 * 24);
+
+pub(super) fn activity_review(known: &Known<'_>) -> Safeguard {
+    let Known { settings, seen, now, end, .. } = known;
+    let watch = &settings.watch;
+    let mut tell = Safeguard::new("C14", "164.308(a)(1)(ii)(D)", "required", "Activity review");
+    tell.show("Reports made from the log", &seen.reviews);
+    let last = seen.reviews.newest.last().map(|entry| entry.record.time);
+    match last {
+        None => tell.miss("No report was made from the log in this time.".to_owned()),
+        Some(last) if last.plus(REVIEWED_WITHIN) < *end => {
+            tell.miss(format!(
+                "The last report of this time was made more than a week before its end: {last}."
+            ));
+        }
+        Some(last) => tell.force(format!("The last report was made {last}.")),
+    }
+    match watch.rules.as_slice() {
+        [] => tell.miss("Nothing is watched for (`[watch]`).".to_owned()),
+        rules => tell.force(format!("Watched for: {}.", rules.join(", "))),
+    }
+    tell.force(format!("{} findings wait for somebody to close them.", watch.open));
+    tell.miss_if(
+        watch.open_since.is_some_and(|since| since.plus(REVIEWED_WITHIN) < *now),
+        "A finding has waited for more than a week.".to_owned(),
+    );
+    tell.show("Findings", seen.of(Event::WatchFinding));
+    tell.show("Findings closed", seen.of(Event::WatchClosed));
+    tell
+}
+
+pub(super) fn termination(known: &Known<'_>) -> Safeguard {
+    let Known { settings, seen, .. } = known;
+    let mut tell = Safeguard::new("C15", "164.308(a)(3)(ii)(C)", "addressable", "Termination of access");
+    let gone = settings.people.iter().filter(|person| !person.is_enabled).count();
+    tell.force(format!("{gone} people are shut out; the request after that is refused already."));
+    tell.show("People shut out", seen.of(Event::UserDisabled));
+    tell.show("Sessions ended", seen.of(Event::SessionEnded));
+    tell.show("Tokens revoked", seen.of(Event::TokenRevoked));
+    tell.show("Programs removed", seen.of(Event::ClientRemoved));
+    tell.miss("Nothing tells the gateway that somebody has left: it has to be told.".to_owned());
+    tell
+}
+
+pub(super) fn authorization(known: &Known<'_>) -> Safeguard {
+    let Known { settings, seen, .. } = known;
+    let mut tell =
+        Safeguard::new("C16", "164.308(a)(4)(ii)(B), (C)", "addressable", "Authorization of access");
+    for route in settings.routes.iter().filter(|route| !route.care_from.is_empty()) {
+        tell.force(format!(
+            "On {} it is known who cares for whom from {}.",
+            route.name,
+            route.care_from.join(", ")
+        ));
+    }
+    tell.miss_if(
+        settings.registration_by_anybody,
+        "Anybody may register a program (`registration.dynamic`).".to_owned(),
+    );
+    tell.show("People added", seen.of(Event::UserAdded));
+    tell.show("Changes of roles and accounts", seen.of(Event::UserChanged));
+    tell.show("Changes of who cares for whom", seen.of(Event::CareChanged));
+    tell.show("Programs registered", seen.of(Event::ClientAdded));
+    tell.miss("Grants are not put before somebody at intervals, and none ends by itself.".to_owned());
+    tell
+}
+
+pub(super) fn incidents(known: &Known<'_>) -> Safeguard {
+    let Known { seen, .. } = known;
+    let mut tell = Safeguard::new("C18", "164.308(a)(6)(ii)", "required", "Response to incidents");
+    tell.show("Refresh tokens used twice", seen.of(Event::TokenReuse));
+    tell.show("Keys given up", seen.of(Event::KeyCompromised));
+    tell.show("Witnesses that remember another log", seen.of(Event::WitnessContradicted));
+    tell.miss("What has to be done about an incident, and by when, is yours to write down.".to_owned());
+    tell
+}
+
+pub(super) fn contingency(known: &Known<'_>) -> Safeguard {
+    let Known { seen, .. } = known;
+    let mut tell = Safeguard::new("C19", "164.308(a)(7)(ii)(A)-(E)", "required", "Contingency");
+    tell.show("Starts", seen.of(Event::Started));
+    tell.show("Starts after a crash, with what was recovered", seen.of(Event::Recovered));
+    tell.miss(
+        "The gateway makes no backups by itself, and no drill of restoring one is on record.".to_owned(),
+    );
+    tell
+}
+
+pub(super) fn evaluation(known: &Known<'_>) -> Safeguard {
+    let Known { settings, seen, .. } = known;
+    let mut tell = Safeguard::new("C21", "164.308(a)(8)", "required", "Evaluation after changes");
+    tell.force(format!("Version {} runs.", settings.version));
+    if let Some(revision) = &settings.policies.on_trial {
+        tell.force(format!(
+            "Policies of revision {revision} are on trial: what they would decide is recorded."
+        ));
+    }
+    tell.show("Changes of policies", seen.of(Event::PolicyReloaded));
+    tell.show("Changes of policies that were refused", seen.of(Event::PolicyRejected));
+    tell.show("Changes of the configuration", seen.of(Event::ConfigReloaded));
+    tell.show("Changes of the configuration that were refused", seen.of(Event::ConfigRejected));
+    tell
+}
+
+pub(super) fn disposal(known: &Known<'_>) -> Safeguard {
+    let mut tell = Safeguard::new("C22", "164.310(d)(2)(i)", "required", "Disposal");
+    tell.show("Months whose key was destroyed", known.seen.of(Event::DataKeyShredded));
+    tell.miss("Media are yours.".to_owned());
+    tell
+}
+
+pub(super) fn six_years(known: &Known<'_>) -> Safeguard {
+    let Known { settings, seen, .. } = known;
+    let log = &settings.log;
+    let mut tell = Safeguard::new("C23", "164.316(b)(2)(i)", "required", "Six years of documentation");
+    tell.force(format!(
+        "What the log says of patients is kept for {}; {} legal holds are in force.",
+        span(log.retention),
+        log.holds
+    ));
+    tell.miss_if(
+        log.retention < 6 * YEAR,
+        format!("`audit.retention` is {}, shorter than six years.", span(log.retention)),
+    );
+    tell.show("Legal holds placed", seen.of(Event::HoldPlaced));
+    tell.show("Legal holds released", seen.of(Event::HoldReleased));
+    tell
+}

@@ -112,7 +112,8 @@ fn a_self_signed_certificate_is_known_by_the_key_set_of_its_client() {
         let refused = registered.check(&ClientCertificate::parse(&other).unwrap());
         assert_eq!(refused, Err(WrongCertificate::NotRegistered), "the same key, another certificate");
         assert!(set(&key(algorithm), &[&encoded]).is_empty(), "the certificate of another key");
-        let url_safe = crate::base64url::encode(&der);
+        // Another alphabet, also where this certificate happens to need none of the letters in which the two differ.
+        let url_safe = format!("{}-_", crate::base64url::encode(&der));
         for x5c in [&[][..], &["x"], &[&url_safe], &[&STANDARD.encode(&other), &encoded]] {
             let known = set(&own, x5c).check(&ClientCertificate::parse(&der).unwrap());
             assert_eq!(known, Err(WrongCertificate::NotRegistered), "the first of the chain counts");

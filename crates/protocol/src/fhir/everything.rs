@@ -1,6 +1,7 @@
 //! All that there is of a patient. HL7 FHIR 4.0.1, patient-operation-everything.html.
 
 use super::name::ResourceType;
+use super::paging::at_least;
 use super::search::{SearchError, ShownName, read_count, read_date};
 use super::version::FhirVersion;
 use crate::form::Form;
@@ -42,6 +43,18 @@ impl EverythingQuery {
             }
         }
         Ok(asked)
+    }
+
+    /// How many records a page may have, if that is asked for.
+    #[must_use]
+    pub fn count(&self) -> Option<u16> {
+        self.count
+    }
+
+    /// The same by pages of our own size, of which those that were asked for are cut.
+    #[must_use]
+    pub fn by_whole_pages(self) -> Self {
+        Self { count: self.count.map(at_least), ..self }
     }
 
     /// The parameter by which it asks when something was, if it does.

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use super::base::BaseUrls;
 use super::bundle::{self, Gathered, Links, NextPage, Progress, Released, Wanted};
 use super::name::{ResourceType, VersionId};
+use super::paging::at_least;
 use super::reference::{NotLocal, Reference};
 use super::resource::{BadAnswer, MAX_DEPTH, Resource};
 use super::search::{SearchError, ShownName, is_date, read_count, read_date};
@@ -57,6 +58,18 @@ impl HistoryQuery {
     #[must_use]
     pub fn newest(count: u16) -> Self {
         Self { count: Some(count), ..Self::default() }
+    }
+
+    /// How many records a page may have, if that is asked for.
+    #[must_use]
+    pub fn count(&self) -> Option<u16> {
+        self.count
+    }
+
+    /// The same by pages of our own size, of which those that were asked for are cut.
+    #[must_use]
+    pub fn by_whole_pages(self) -> Self {
+        Self { count: self.count.map(at_least), ..self }
     }
 
     /// The parameter by which it asks when something was done, if it does.

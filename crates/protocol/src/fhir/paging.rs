@@ -2,6 +2,9 @@
 //!
 //! The upstream's own link would lead around the gateway, so the client gets this under seal instead. It is good for
 //! whom it was given to, under what they were allowed then, and not for long; the page is decided on afresh.
+//!
+//! The upstream's pages have a size of our own ([`PAGE`]), and the caller's are cut out of them: a link tells how far one
+//! was gone through, and how the first one can be asked for again, for which the upstream has no name.
 
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,10 @@ use super::searchset::Companions;
 use super::shape::Shape;
 use crate::json;
 
+mod filling;
+
+pub use filling::{Filling, PAGE, PAGES_AT_ONCE, Place, Seen, Stuck, Turn, at_least};
+
 /// What is sealed into a link.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,16 +28,33 @@ pub struct PageLink {
     pub holder: Holder,
     /// What is gone through page by page.
     pub listing: Listing,
-    /// What the upstream calls the page.
-    pub page: NextPage,
+    /// How the first of the upstream's pages is asked for, if it can be asked for again.
+    pub asked: Option<Asked>,
+    /// What the upstream calls the page; none is the first.
+    pub page: Option<NextPage>,
     /// How many of its records were gone through already.
     pub from: usize,
-    /// How many records a page has: as many as the upstream's first one had.
+    /// How many records a page has: as many as were asked for, or as the upstream's first one had.
     pub size: usize,
     /// Whether the search finds only what its holder may see.
     pub finds: Finds,
     /// The first moment at which it is no longer good.
     pub expires_at: Timestamp,
+}
+
+/// A question whose answer comes page by page.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// What follows the upstream's base in its URL.
+    Url(NextPage),
+    /// A search that was posted, for it names a panel or is a secret of its caller's.
+    Posted {
+        /// As the caller asked it: it is narrowed anew.
+        search: String,
+        /// A digest of it as it went upstream: narrowed to others, it would have other pages.
+        sent: String,
+    },
 }
 
 /// What is gone through page by page.
@@ -85,17 +109,23 @@ pub enum PageLinkError {
     Expired,
 }
 
-/// The text's length is a multiple of this.
+/// The text's length is a multiple of this,
 const STEP: usize = 256;
+/// and so is the length of what tells where in the upstream's pages it leads, whether it has a name there or not.
+const PLACE_STEP: usize = 1024;
 
 impl PageLink {
-    /// The text that is sealed, of a length that says nothing of how far the upstream was gone through.
+    /// The text that is sealed, of a length that says nothing of how far the upstream was gone through: nor whether its
+    /// first page was left behind, or is all that there is.
     #[must_use]
     pub fn to_json(&self) -> String {
         // INVARIANT: strings alone are always written.
-        let mut text = serde_json::to_string(self).unwrap_or_default();
-        let padding = STEP.saturating_sub(text.len().checked_rem(STEP).unwrap_or_default());
-        text.extend(std::iter::repeat_n(' ', padding));
+        let written = |link: &Self| serde_json::to_string(link).unwrap_or_default();
+        let mut text = written(self);
+        let elsewhere = written(&Self { page: None, from: 0, ..self.clone() }).len();
+        let place = text.len().saturating_sub(elsewhere);
+        let length = above(elsewhere, STEP).saturating_add(above(place, PLACE_STEP));
+        text.extend(std::iter::repeat_n(' ', length.saturating_sub(text.len())));
         text
     }
 
@@ -116,6 +146,12 @@ impl PageLink {
     }
 }
 
+/// The next multiple of a step.
+fn above(length: usize, step: usize) -> usize {
+    let over = length.checked_rem(step).unwrap_or_default();
+    length.saturating_add(step.saturating_sub(over))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +167,8 @@ mod tests {
                 policy_revision: text("7"),
             },
             listing: Listing::Search("Observation".parse().unwrap(), Companions::None, Shape::Whole),
-            page: "?_getpages=x&_getpagesoffset=20".parse().unwrap(),
+            asked: Some(Asked::Posted { search: text("code=x&_count=3"), sent: text("digest") }),
+            page: Some("?_getpages=x&_getpagesoffset=20".parse().unwrap()),
             from: 3,
             size: 20,
             finds: Finds::WithinReach,
@@ -145,6 +182,18 @@ mod tests {
             |now| PageLink::open(link().to_json().as_bytes(), &link().holder, Timestamp::from_unix(now));
         assert_eq!(open(999), Ok(link()));
         assert_eq!(open(1_000), Err(PageLinkError::Expired));
+    }
+
+    #[test]
+    fn how_long_a_link_is_tells_nothing_of_where_it_leads() {
+        let length = link().to_json().len();
+        for page in [None, Some("?a"), Some("?_getpages=0b0ab1b8-9e3c-4d7a-8f0e-3f8c7f1f2a11&_offset=12000")]
+        {
+            for from in [0, 9, 49, 999] {
+                let other = PageLink { page: page.map(|page| page.parse().unwrap()), from, ..link() };
+                assert_eq!(other.to_json().len(), length, "{page:?} {from}");
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use chartgate_values::Phi;
 
 use super::membership;
 use super::name::{ResourceId, ResourceType};
+use super::paging::at_least;
 use super::parameters::{self, Kind};
 use super::reference::Reference;
 use super::shape::Shape;
@@ -230,6 +231,18 @@ impl SearchQuery {
     #[must_use]
     pub fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    /// How many records a page may have, if that is asked for.
+    #[must_use]
+    pub fn count(&self) -> Option<u16> {
+        self.count
+    }
+
+    /// The same by pages of our own size, of which those that were asked for are cut.
+    #[must_use]
+    pub fn by_whole_pages(self) -> Self {
+        Self { count: self.count.map(at_least), ..self }
     }
 
     /// The search as the client asked it, written anew.

@@ -416,7 +416,8 @@ fn next_page_of_another_client() {
     let link = PageLink {
         holder: holder("demo-web"),
         listing: Listing::Search("Observation".parse().unwrap(), Companions::None, Shape::Whole),
-        page: "?_getpages=x".parse().unwrap(),
+        asked: None,
+        page: Some("?_getpages=x".parse().unwrap()),
         from: 0,
         size: 20,
         finds: Finds::WithinReach,

@@ -122,6 +122,8 @@ mod outward_s3;
 #[cfg(test)]
 mod outward_syslog;
 #[cfg(test)]
+mod page_sizes;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod par;

@@ -7,7 +7,7 @@ use chartgate_protocol::fhir::paging::{Finds, Listing};
 use chartgate_protocol::fhir::search::SearchError;
 use chartgate_protocol::smart::scope::Permission;
 
-use super::pages::Pages;
+use super::pages::{Cut, Pages};
 use super::read;
 use super::session::{Answered, Exchange};
 use crate::pep::authenticate::Authenticated;
@@ -33,10 +33,13 @@ pub(super) async fn serve(
     let looked = Interaction::Read { resource_type: ResourceType::PATIENT, id: patient.clone() };
     read::serve(exchange, enforcer, looked).await.map(drop)?;
     exchange.record.response = Default::default();
-    let asked = Interaction::Everything { patient: patient.clone(), query };
-    let own = format!("{}{}", exchange.upstream.bases.public, asked.upstream_path_and_query());
+    let own =
+        query.to_form().behind(&format!("{}/Patient/{patient}/$everything", exchange.upstream.bases.public));
+    let count = query.count();
+    let asked = Interaction::Everything { patient: patient.clone(), query: query.by_whole_pages() };
+    let cut = Cut::of(count, &asked, None)?;
     let listing = Listing::Everything(patient);
-    let pages = Pages { authenticated, enforcer, listing, own, finds: Finds::OthersToo };
+    let pages = Pages { authenticated, enforcer, listing, own, finds: Finds::OthersToo, cut };
     let allowed = pages.in_reach(asked)?;
     let first = exchange.upstream.list(&allowed).await.map_err(Refused::Upstream)?;
     pages.release(exchange, first).await

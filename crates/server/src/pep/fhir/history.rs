@@ -9,7 +9,7 @@ use chartgate_protocol::fhir::paging::{Finds, Listing};
 use chartgate_protocol::fhir::search::SearchError;
 use chartgate_protocol::smart::scope::Permission;
 
-use super::pages::Pages;
+use super::pages::{Cut, Pages};
 use super::session::{Answered, Exchange};
 use crate::pep::authenticate::Authenticated;
 use crate::pep::enforce::{Enforcer, TypeDenied};
@@ -40,8 +40,11 @@ pub(super) async fn serve(
     }
     let own = query.to_form().behind(&format!("{}/{of}/_history", exchange.upstream.bases.public));
     let listing = Listing::History(of.clone());
-    let pages = Pages { authenticated, enforcer, listing, own, finds: Finds::OthersToo };
-    let allowed = pages.in_reach(Interaction::History { of, query })?;
+    let count = query.count();
+    let asked = Interaction::History { of, query: query.by_whole_pages() };
+    let cut = Cut::of(count, &asked, None)?;
+    let pages = Pages { authenticated, enforcer, listing, own, finds: Finds::OthersToo, cut };
+    let allowed = pages.in_reach(asked)?;
     exchange.record.decision.policies = allowed.policies().to_vec();
     let first = exchange.upstream.list(&allowed).await.map_err(Refused::Upstream)?;
     pages.release(exchange, first).await

@@ -2,17 +2,18 @@
 //!
 //! What comes is decided on record by record. Where some is withheld, the page is filled from the upstream's next ones, and
 //! a next page is offered only if there is something on it: neither how full a page is nor a link tells that there are
-//! records that nobody may see. The way on is given to the client under seal, good for this caller under these scopes and
+//! records that nobody may see. The upstream's pages are not as small as the caller asks, who would else learn by how many
+//! of them are looked at that a few are hidden: the caller's are cut out of them. The way on is given to the client under seal, good for this caller under these scopes and
 //! policies for a quarter of an hour.
 
 use std::collections::BTreeSet;
 
 use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_protocol::fhir::bundle::split::Outline;
-use chartgate_protocol::fhir::bundle::{Gathered, Links, NextPage, Progress, Wanted};
+use chartgate_protocol::fhir::bundle::{Gathered, Links, NextPage, Wanted};
 use chartgate_protocol::fhir::history::{History, HistoryOf};
 use chartgate_protocol::fhir::name::ResourceType;
-use chartgate_protocol::fhir::paging::{Finds, Listing};
+use chartgate_protocol::fhir::paging::{Filling, Finds, Listing, Place, Seen, Stuck, Turn};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::resource::{BadAnswer, Resource};
 use chartgate_protocol::fhir::searchset::{Disposition, Found, Searchset, Sought};
@@ -31,19 +32,16 @@ use crate::pep::enforce::{Enforcer, Known};
 use crate::pep::respond::{Refused, UpstreamFault};
 
 mod count;
+mod cut;
 mod leaving;
 mod link;
 mod long;
 
+pub(super) use cut::Cut;
 pub(super) use leaving::nothing;
 use leaving::{Leaving, Note};
 
 pub(super) use link::{next_page, page_link};
-
-/// How many further pages are looked at for one request.
-pub(super) const PAGES_AT_ONCE: u32 = 50;
-/// A page that is longer than this, in bytes, is not filled up.
-const LONG: usize = 4 << 20;
 
 /// What records call it.
 fn action(listing: &Listing) -> &'static str {
@@ -72,6 +70,7 @@ pub(super) struct Pages<'a> {
     /// The page's own address, for the client.
     pub(super) own: String,
     pub(super) finds: Finds,
+    pub(super) cut: Cut,
 }
 
 impl Pages<'_> {
@@ -95,34 +94,23 @@ impl Pages<'_> {
         {
             return Err(kept.refused(exchange));
         }
-        let Place { mut page, mut from, mut size } = place;
+        let mut filling = Filling::begin(place, self.cut.most, self.finds);
         let mut leaving = Leaving::new(match &self.listing {
             Listing::History(_) => Gathered::history(),
             Listing::Search(..) | Listing::Everything(_) => Gathered::searchset(),
         });
         let mut came = self.looked_at(exchange, first).await?;
-        let mut left = PAGES_AT_ONCE;
         let next = loop {
-            let wanted = Wanted { from, room: room(size, &leaving.gathered) };
-            let Seen { found, progress, after } = self.gather(exchange, &came, wanted, &mut leaving).await?;
-            size = size.or(Some(found).filter(|found| *found > 0));
-            if let (Progress::FullBefore(from), Some(page)) = (progress, &page) {
-                break Some((page.clone(), from));
+            let wanted = filling.wanted(&leaving.gathered);
+            let seen = self.gather(exchange, &came, wanted, &mut leaving).await?;
+            match filling.seen(seen, &leaving.gathered) {
+                Ok(Turn::On(page)) => came = self.fetch(exchange, page).await?,
+                Ok(Turn::Complete(next)) => break next,
+                Err(Stuck::Loops) => return Err(Refused::Upstream(UpstreamFault::Wrong)),
+                Err(Stuck::Exhausted) => return Err(self.exhausted()),
             }
-            let Some(after) = after else { break None };
-            if Some(&after) == page.as_ref() {
-                return Err(Refused::Upstream(UpstreamFault::Wrong));
-            }
-            let is_enough = room(size, &leaving.gathered) == 0 && self.finds == Finds::WithinReach;
-            // That there are so many pages without anything to release is told where something was.
-            if is_enough || left == 0 && leaving.gathered.released > 0 {
-                break Some((after, 0));
-            }
-            came = self.fetch(exchange, after.clone(), &mut left).await?;
-            (page, from) = (Some(after), 0);
         };
-        let size = size.unwrap_or(leaving.gathered.released);
-        let link = next.map(|(page, from)| self.seal(exchange, page, from, size)).transpose()?;
+        let link = next.map(|place| self.seal(exchange, place)).transpose()?;
         // The history of a record of which nothing may be seen is that of one that never was.
         if leaving.gathered.released == 0 && matches!(self.listing, Listing::History(HistoryOf::Record(_))) {
             return Err(Refused::NotFound);
@@ -180,15 +168,18 @@ impl Pages<'_> {
         }
     }
 
-    async fn fetch(&self, exchange: &Exchange<'_>, page: NextPage, left: &mut u32) -> Result<Page, Refused> {
-        // That there are so many versions of a record is not told of one of which none may be seen.
-        let exhausted = || match &self.listing {
+    /// What is said where nothing may leave of as many pages as are looked at.
+    fn exhausted(&self) -> Refused {
+        match &self.listing {
+            // That there are so many versions of a record is not told of one of which none may be seen.
             Listing::History(HistoryOf::Record(_)) => Refused::NotFound,
             Listing::Search(..) | Listing::History(HistoryOf::Type(_)) | Listing::Everything(_) => {
                 Refused::TooWide
             }
-        };
-        *left = left.checked_sub(1).ok_or_else(exhausted)?;
+        }
+    }
+
+    async fn fetch(&self, exchange: &Exchange<'_>, page: NextPage) -> Result<Page, Refused> {
         exchange.still_believed()?;
         let allowed = self.in_reach(page)?;
         let answer = exchange.upstream.list_on(&allowed).await.map_err(Refused::Upstream)?;
@@ -330,37 +321,6 @@ struct Page {
     outline: Option<Outline>,
     /// Records on it that are out of reach as they are now.
     hidden: BTreeSet<Reference>,
-}
-
-/// A page that was gone through.
-struct Seen {
-    /// How many records it has that were asked for.
-    found: usize,
-    progress: Progress,
-    /// What comes after it.
-    after: Option<NextPage>,
-}
-
-/// Where a page begins that leaves.
-struct Place {
-    /// In which of the upstream's; none is what the question itself finds.
-    page: Option<NextPage>,
-    /// How many of its records were gone through already.
-    from: usize,
-    /// How many records a page has, once that is known.
-    size: Option<usize>,
-}
-
-impl Place {
-    const START: Self = Self { page: None, from: 0, size: None };
-}
-
-/// For how many more there is room.
-fn room(size: Option<usize>, gathered: &Gathered<Note>) -> usize {
-    if gathered.length() > LONG {
-        return 0;
-    }
-    size.map_or(usize::MAX, |size| size.saturating_sub(gathered.released))
 }
 
 fn wrong(bad: BadAnswer) -> Refused {

@@ -16,9 +16,10 @@ use chartgate_protocol::fhir::search::{Narrowed, SearchError, SearchQuery};
 use chartgate_protocol::fhir::searchset::Companions;
 use chartgate_protocol::fhir::shape::Shape;
 use chartgate_protocol::fhir::version::FhirVersion;
+use chartgate_protocol::form::Form;
 use chartgate_protocol::smart::scope::Permission;
 
-use super::pages::{self, Pages};
+use super::pages::{self, Cut, Pages};
 use super::session::{Answered, Exchange};
 use crate::pep::authenticate::Authenticated;
 use crate::pep::enforce::Enforcer;
@@ -35,12 +36,15 @@ pub(super) async fn serve(
     let own = own_url(exchange, &query);
     let named = query.patients_named();
     enforcer.look_up_for(Permission::Search, resource_type, &named).await;
+    let asked = query.clone();
     let Narrow { query, method, finds, finds_nothing } = narrow(enforcer, query, method)?;
     let companions = if query.brings_along() { Companions::Asked } else { Companions::None };
     let counts = *query.shape() == Shape::Count;
     let listing = Listing::Search(resource_type, companions, query.shape().clone());
-    let pages = Pages { authenticated, enforcer, listing, own, finds };
-    let allowed = pages.in_reach(Interaction::Search { query, method })?;
+    let sent = Interaction::Search { query: query.by_whole_pages(), method };
+    let cut = if counts { Cut::NONE } else { Cut::of(asked.count(), &sent, Some(&asked))? };
+    let pages = Pages { authenticated, enforcer, listing, own, finds, cut };
+    let allowed = pages.in_reach(sent)?;
     exchange.record.decision.policies = allowed.policies().to_vec();
     if finds_nothing {
         // For whoever asked for a patient by name, whether there is one or not.
@@ -50,6 +54,33 @@ pub(super) async fn serve(
     }
     let first = exchange.upstream.list(&allowed).await.map_err(Refused::Upstream)?;
     if counts { pages.count(exchange, first).await } else { pages.release(exchange, first).await }
+}
+
+/// A posted search as it goes upstream once more, and what it finds.
+pub(super) struct Again {
+    pub(super) asked: Interaction,
+    pub(super) finds: Finds,
+}
+
+/// Reads a search out of a link and narrows it as it is narrowed now.
+///
+/// # Errors
+/// [`Refused::PageLink`] if it finds nothing any more.
+pub(super) async fn again(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    resource_type: ResourceType,
+    asked: &str,
+) -> Result<Again, Refused> {
+    let form = Form::parse_repeating(asked).map_err(|_| Refused::PageLink)?;
+    let query = SearchQuery::parse(exchange.upstream.version(), resource_type, &Form::default(), &form)
+        .map_err(|_| Refused::PageLink)?;
+    enforcer.look_up_for(Permission::Search, resource_type, &query.patients_named()).await;
+    let Narrow { query, method, finds, finds_nothing } = narrow(enforcer, query, SearchMethod::Post)?;
+    if finds_nothing {
+        return Err(Refused::PageLink);
+    }
+    Ok(Again { asked: Interaction::Search { query: query.by_whole_pages(), method }, finds })
 }
 
 /// A search as it goes upstream for a caller.

@@ -122,11 +122,23 @@ fn entry() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A record that is there twice says the same twice: else it may leave as either.
+fn of_one_mind(mut entries: Vec<Value>) -> Vec<Value> {
+    let mut known = std::collections::BTreeMap::new();
+    for entry in &mut entries {
+        let resource = &entry["resource"];
+        if let (Some(of), Some(id)) = (resource["resourceType"].as_str(), resource["id"].as_str()) {
+            entry["resource"] = known.entry(format!("{of}/{id}")).or_insert_with(|| resource.clone()).clone();
+        }
+    }
+    entries
+}
+
 proptest! {
     /// However long an answer is, the same leaves of it.
     #[test]
     fn what_leaves_entry_by_entry_is_what_leaves_at_once(
-        entries in prop::collection::vec(entry(), 0..24), from in 0_usize..3, room in prop_oneof![0_usize..5, Just(usize::MAX)],
+        entries in prop::collection::vec(entry(), 0..24).prop_map(of_one_mind), from in 0_usize..3, room in prop_oneof![0_usize..5, Just(usize::MAX)],
         total in prop::option::of(0_u64..6), again in prop::collection::vec(0_usize..2, 1..5), sought in 0_usize..3,
     ) {
         let observation = "Observation".parse().unwrap();

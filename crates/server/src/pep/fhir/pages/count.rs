@@ -2,9 +2,10 @@
 
 use chartgate_access::permit::Withheld;
 use chartgate_protocol::fhir::bundle::Wanted;
+use chartgate_protocol::fhir::paging::{PAGES_AT_ONCE, Seen};
 
+use super::Pages;
 use super::leaving::Leaving;
-use super::{PAGES_AT_ONCE, Pages, Seen};
 use crate::pep::fhir::session::{Answered, Exchange};
 use crate::pep::fhir::upstream::Listed;
 
@@ -22,7 +23,8 @@ impl Pages<'_> {
             let Seen { after, .. } = self.gather(exchange, &page, Wanted::ALL, &mut leaving).await?;
             leaving.put_aside(exchange)?;
             let Some(after) = after else { break };
-            page = self.fetch(exchange, after, &mut left).await?;
+            left = left.checked_sub(1).ok_or_else(|| self.exhausted())?;
+            page = self.fetch(exchange, after).await?;
         }
         leaving.finish_count(exchange, &self.own, page.answer)
     }

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chartgate_protocol::fhir::bundle::NextPage;
-use chartgate_protocol::fhir::paging::{Holder, Listing, PageLink};
+use chartgate_protocol::fhir::paging::{Holder, Listing, PageLink, Place};
 use chartgate_values::Phi;
 use http::Method;
 use http::request::Parts as Head;
 
-use super::{Pages, Place, action, address};
+use super::{Cut, Pages, action, address};
 use crate::entropy::{SystemEntropy, digest_of};
 use crate::pep::authenticate::Authenticated;
 use crate::pep::enforce::Enforcer;
@@ -42,7 +41,7 @@ pub(in crate::pep::fhir) async fn next_page(
         .ok()
         .and_then(|sealed| exchange.gateway.paging.open(exchange.route.name.as_bytes(), &sealed).ok())
         .and_then(|text| PageLink::open(text.expose(), &holder, exchange.gateway.clock.now()).ok());
-    let Some(PageLink { listing, page, from, size, finds, .. }) = opened else {
+    let Some(PageLink { listing, asked, page, from, size, finds, .. }) = opened else {
         return Err(Refused::PageLink);
     };
     let own = format!("{}?{PAGE}{sealed}", address(exchange, &listing));
@@ -52,29 +51,21 @@ pub(in crate::pep::fhir) async fn next_page(
         Listing::History(of) => format!("{of}/_history"),
         Listing::Everything(patient) => format!("Patient/{patient}/$everything"),
     }));
-    let pages = Pages { authenticated, enforcer, listing, own, finds };
-    let allowed = pages.in_reach(page)?;
-    exchange.record.decision.policies = allowed.policies().to_vec();
-    let first = exchange.upstream.list_on(&allowed).await.map_err(Refused::Upstream)?;
-    let page = Some(allowed.action().clone());
+    let pages = Pages { authenticated, enforcer, listing, own, finds, cut: Cut { most: None, asked } };
+    let first = pages.turned_to(exchange, page.as_ref()).await?;
     pages.release_from(exchange, first, Place { page, from, size: Some(size) }).await
 }
 
 impl Pages<'_> {
     /// The link to a page.
-    pub(super) fn seal(
-        &self,
-        exchange: &Exchange<'_>,
-        page: NextPage,
-        from: usize,
-        size: usize,
-    ) -> Result<String, Refused> {
+    pub(super) fn seal(&self, exchange: &Exchange<'_>, to: Place) -> Result<String, Refused> {
         let link = PageLink {
             holder: holder(exchange, self.authenticated),
             listing: self.listing.clone(),
-            page,
-            from,
-            size,
+            asked: self.cut.asked.clone(),
+            page: to.page,
+            from: to.from,
+            size: to.size.unwrap_or(usize::MAX),
             finds: self.finds,
             expires_at: exchange.gateway.clock.now().plus(PAGE_LIFE),
         };

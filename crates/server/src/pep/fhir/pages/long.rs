@@ -10,13 +10,13 @@ use chartgate_protocol::fhir::base::BaseUrls;
 use chartgate_protocol::fhir::bundle::split::{Entries, Outline, Splitter};
 use chartgate_protocol::fhir::bundle::{Gathered, Progress, Wanted};
 use chartgate_protocol::fhir::history::{self, HistoryOf};
-use chartgate_protocol::fhir::paging::{Finds, Listing};
+use chartgate_protocol::fhir::paging::{Finds, Listing, Seen};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::resource::BadAnswer;
 use chartgate_protocol::fhir::searchset::{self, Found, Sought};
 use tokio::task::block_in_place;
 
-use super::{Leaving, Note, Page, Pages, Seen, wrong};
+use super::{Leaving, Note, Page, Pages, wrong};
 use crate::pep::enforce::Known;
 use crate::pep::fhir::large::no_disk;
 use crate::pep::fhir::session::Exchange;

@@ -116,6 +116,9 @@ pub(crate) enum Command {
     CareImport {
         source: CareSource,
         pairs: Vec<(Subject, PatientId)>,
+        /// Whether there may be none.
+        #[serde(default)]
+        allow_empty: bool,
     },
     CareRemove {
         subject: Subject,
@@ -286,7 +289,9 @@ impl Administrator {
             Command::ClientInvites => self.list_invitations(),
             Command::ClientUninvite { id } => self.uninvite(by, id).await,
             Command::CareAdd { pairs } => self.add_care(by, pairs).await,
-            Command::CareImport { source, pairs } => self.import_care(by, source, pairs).await,
+            Command::CareImport { source, pairs, allow_empty } => {
+                self.import_care(by, source, care::Said { pairs, may_be_nothing: allow_empty }).await
+            }
             Command::CareRemove { subject, patient } => self.remove_care(by, subject, patient).await,
             Command::CareList { subject } => self.list_care(&subject),
             Command::KeyList => Ok(self.list_keys()),

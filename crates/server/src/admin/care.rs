@@ -16,6 +16,13 @@ const PATIENTS_A_RECORD: usize = 500;
 /// Pairs of one person each.
 type BySubject<'p> = BTreeMap<&'p Subject, Vec<&'p PatientId>>;
 
+/// What a source says of who is in whose care.
+pub(super) struct Said {
+    pub(super) pairs: Vec<(Subject, PatientId)>,
+    /// Whether somebody meant it that this may be nothing.
+    pub(super) may_be_nothing: bool,
+}
+
 impl Administrator {
     pub(super) async fn add_care(
         &self,
@@ -38,11 +45,17 @@ impl Administrator {
         &self,
         by: Operator,
         source: CareSource,
-        pairs: Vec<(Subject, PatientId)>,
+        Said { pairs, may_be_nothing }: Said,
     ) -> Result<Value, CommandError> {
         if source == command_line()? {
             return Err(CommandError::Invalid(format!(
                 "`{source}` is what `care add` says: call it otherwise"
+            )));
+        }
+        // An empty file is what a night's export leaves that has failed.
+        if pairs.is_empty() && !may_be_nothing {
+            return Err(CommandError::Invalid(format!(
+                "no rows: this would take back all that `{source}` says; with --allow-empty it does"
             )));
         }
         let says: BTreeSet<_> = pairs.into_iter().collect();
@@ -57,12 +70,13 @@ impl Administrator {
             note(&mut record, name, count);
         }
         let _ = self.append(&record).await?;
+        // CRASH: what is on record and was not done is done when the file is imported again, which has to be anyway.
         self.record_all(by, by_subject(&added), "add", Some(&source)).await?;
+        self.record_all(by, by_subject(&removed), "remove", Some(&source)).await?;
         let add = |(subject, patient)| CareChange::Add(subject, patient, source.clone());
         let take_back = |(subject, patient)| CareChange::TakeBack(subject, patient, source.clone());
-        let changes = added.into_iter().map(add).chain(removed.iter().cloned().map(take_back)).collect();
+        let changes = added.into_iter().map(add).chain(removed.into_iter().map(take_back)).collect();
         self.care.change(&turn, changes).await?;
-        self.record_all(by, by_subject(&removed), "remove", Some(&source)).await?;
         let counts = counts.map(|(name, count)| (name.to_owned(), Value::from(count)));
         Ok(Value::Object(counts.into_iter().chain([("source".to_owned(), json!(source))]).collect()))
     }

@@ -154,6 +154,9 @@ pub(super) enum CareWord {
         /// stay.
         #[arg(long, value_name = "NAME")]
         source: Option<CareSource>,
+        /// The file may be empty, and all that this source said is taken back.
+        #[arg(long, requires = "source")]
+        allow_empty: bool,
     },
 }
 
@@ -344,7 +347,7 @@ fn care(word: CareWord) -> anyhow::Result<Command> {
         CareWord::Add { subject, patient } => Command::CareAdd { pairs: vec![(subject, patient)] },
         CareWord::Remove { subject, patient } => Command::CareRemove { subject, patient },
         CareWord::List { subject } => Command::CareList { subject },
-        CareWord::Import { file, source } => {
+        CareWord::Import { file, source, allow_empty } => {
             let text = read(&file)?;
             let lines = (1_usize..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
             let pairs = lines.map(|(number, line)| {
@@ -352,7 +355,7 @@ fn care(word: CareWord) -> anyhow::Result<Command> {
             });
             let pairs = pairs.collect::<anyhow::Result<_>>()?;
             match source {
-                Some(source) => Command::CareImport { source, pairs },
+                Some(source) => Command::CareImport { source, pairs, allow_empty },
                 None => Command::CareAdd { pairs },
             }
         }

@@ -400,6 +400,34 @@ async fn a_panel_that_changes_is_in_force_at_the_next_request() {
 }
 
 #[tokio::test]
+async fn what_an_import_takes_back_is_on_record_before_it_is_taken_back() {
+    let gateway = &Gateway::demo("care-intent", &[]);
+    let patient = gateway.patients()[0];
+    let person = gateway.person("physician", &[]);
+    let import = |patients: &[&str]| {
+        let lines: String = patients.iter().map(|patient| format!("{},{patient}\n", person.name)).collect();
+        let file = gateway.scratch().write("ward.csv", lines);
+        gateway.try_command(&["care", "import", "--source", "ward", file.to_str().unwrap()])
+    };
+    assert!(import(&[patient, gateway.patients()[1]]).success);
+    let taken = || {
+        let records = gateway.audit(&["--event", "care.change"]);
+        records.iter().filter(|record| record["detail"]["change"] == "remove").count()
+    };
+    // Somebody else holds the table, so that it cannot be changed.
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let failed = import(&[patient]);
+    assert!(!failed.success, "{}", failed.out);
+    database.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(taken(), 1, "what was to be done is on record");
+    assert!(gateway.command(&["care", "list", &person.name]).contains(gateway.patients()[1]));
+    assert!(import(&[patient]).success);
+    assert_eq!(taken(), 2);
+    assert!(!gateway.command(&["care", "list", &person.name]).contains(gateway.patients()[1]));
+}
+
+#[tokio::test]
 async fn a_source_says_all_that_it_says_at_once_and_takes_back_its_own_alone() {
     let gateway = &Gateway::demo("care-sources", &[]);
     let [a, b, c] = [0, 15, 20].map(|at| gateway.patients()[at]);
@@ -442,7 +470,16 @@ async fn a_source_says_all_that_it_says_at_once_and_takes_back_its_own_alone() {
     assert!(!import("command", &[(me, b)]).success);
     assert!(!import("Rota", &[(me, b)]).success);
     seen([200, 404, 200]).await;
-    assert_eq!(said("rota", &[]), [0, 1]);
+    // A night's file that came out empty takes nothing back, unless somebody says that it shall.
+    let empty = import("rota", &[]);
+    assert!(!empty.success && empty.err.contains("--allow-empty"), "{}", empty.err);
+    seen([200, 404, 200]).await;
+    let file = gateway.scratch().write("none.csv", "\n");
+    let file = file.to_str().unwrap();
+    assert!(!gateway.try_command(&["care", "import", "--allow-empty", file]).success, "of which source?");
+    let words = ["--output", "json", "care", "import", "--source", "rota", "--allow-empty", file];
+    let done: Value = serde_json::from_str(&gateway.command(&words)).unwrap();
+    assert_eq!([&done["added"], &done["removed"]], [0, 1]);
     seen([200, 404, 404]).await;
 
     let records = gateway.audit(&["--event", "care.change"]);

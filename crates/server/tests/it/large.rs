@@ -153,6 +153,16 @@ async fn an_answer_beyond_the_routes_limit_is_a_502_and_nothing_of_it_leaves() {
 }
 
 #[tokio::test]
+async fn a_history_of_more_records_than_are_looked_at_is_a_502() {
+    let upstream = LargeFhir::start(MINE, "pt-other").await;
+    let (gateway, token) = serve("many-records", &upstream, "").await;
+    let answer = Call::get("/fhir/Basic/_history").bearer(&token).to(&gateway).await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    let records = gateway.audit(&["--action", "history"]);
+    assert_eq!(records.last().unwrap()["decision"]["reason"], "upstream-too-long");
+}
+
+#[tokio::test]
 async fn a_crash_while_a_long_answer_waits_leaves_no_spool_behind() {
     let upstream = LargeFhir::start(MINE, "pt-other").await;
     let (mut gateway, token) = serve("large-crash", &upstream, "").await;

@@ -23,6 +23,8 @@ use crate::pep::respond::{Refused, UpstreamFault};
 const LAST: u16 = 5;
 /// How many records are looked at at once.
 const AT_ONCE: usize = 8;
+/// How many wait for that.
+const IN_LINE: usize = 256;
 
 /// Whether a record is within reach as it is now. One that is no more is, for its former versions are decided on.
 ///
@@ -92,7 +94,18 @@ pub(super) async fn out_of_reach(
         };
         looked.boxed()
     };
-    let all: Vec<_> = records.into_iter().map(one).collect();
-    let found: Vec<Result<Option<Reference>, Refused>> = stream::iter(all).buffered(AT_ONCE).collect().await;
-    found.into_iter().filter_map(Result::transpose).collect()
+    let mut records = records.into_iter();
+    let mut hidden = BTreeSet::new();
+    loop {
+        // A few at a time, for a look is larger than a name.
+        let some: Vec<_> = records.by_ref().take(IN_LINE).map(one).collect();
+        if some.is_empty() {
+            return Ok(hidden);
+        }
+        exchange.still_believed()?;
+        let found: Vec<Result<_, Refused>> = stream::iter(some).buffered(AT_ONCE).collect().await;
+        for one in found {
+            hidden.extend(one?);
+        }
+    }
 }

@@ -55,7 +55,8 @@ fn answer(request: &Request<Incoming>, patient: &str, other: &str) -> Response<F
         "$everything" => many("Procedure", 50 << 20, patient, other),
         "pt-mine" => json!({ "resourceType": "Patient", "id": "pt-mine" }).to_string(),
         "Observation" | "_search" => bundle(patient, other).to_string(),
-        "metadata" => "{}".to_owned(),
+        "metadata" => json!({ "resourceType": "CapabilityStatement", "fhirVersion": "4.0.1" }).to_string(),
+        "_history" => versions(100_001),
         "small" => observation("small", patient, 10).to_string(),
         "huge" => observation("huge", patient, 18 << 20).to_string(),
         "beyond" => observation("beyond", patient, 25 << 20).to_string(),
@@ -108,6 +109,17 @@ fn bundle(patient: &str, other: &str) -> Value {
     };
     let entries: Vec<Value> = (0..FOUND).map(entry).collect();
     json!({ "resourceType": "Bundle", "type": "searchset", "total": FOUND, "entry": entries })
+}
+
+/// A history of so many records, each created once.
+fn versions(records: usize) -> String {
+    let version = |number: usize| {
+        format!(
+            r#"{{"resource":{{"resourceType":"Basic","id":"b{number}"}},"request":{{"method":"POST","url":"Basic"}}}}"#
+        )
+    };
+    let all: Vec<String> = (0..records).map(version).collect();
+    format!(r#"{{"resourceType":"Bundle","type":"history","entry":[{}]}}"#, all.join(","))
 }
 
 /// A searchset of so many bytes, of short records. Every fourth is of another patient.

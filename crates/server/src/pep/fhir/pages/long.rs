@@ -55,6 +55,9 @@ pub(super) async fn room(exchange: &Exchange<'_>, outline: &Outline) -> Result<O
     room.map(Some).ok_or(Refused::Upstream(UpstreamFault::NoRoom))
 }
 
+/// So many records a page of a history may tell of: each is looked at, and they are named in memory, in some 10 MiB.
+const MOST_RECORDS: usize = 100_000;
+
 /// The records of which a history tells. There has to be room for its longest entry.
 ///
 /// # Errors
@@ -70,6 +73,9 @@ pub(super) fn records(
         while let Some(batch) = reading.next()? {
             for entry in batch.iter() {
                 records.extend(history::Walk::record(entry, of, bases).map_err(wrong)?);
+            }
+            if records.len() > MOST_RECORDS {
+                return Err(Refused::Upstream(UpstreamFault::TooLong));
             }
         }
         Ok(records)

@@ -380,11 +380,30 @@ pub(super) fn check_together(reading: &mut Reading<'_>, routes: &[Route]) {
             if other.name == route.name {
                 reading.error(0, format!("route.{}.name", route.name), "is used by two routes");
             }
+            if let (Some(own), Some(others)) = (asked_for_care(route), asked_for_care(other))
+                && own != others
+            {
+                let problem = format!(
+                    "asks another server than route `{}` does: a person is known by one id, which may be somebody else's there",
+                    other.name
+                );
+                reading.error(0, format!("route.{}.care_from", route.name), problem);
+            }
             if overlap(&route.path, &other.path) || overlap(&other.path, &route.path) {
                 let problem =
                     format!("`{}` overlaps with `{}` of route `{}`", route.path, other.path, other.name);
                 reading.error(0, format!("route.{}.path", route.name), problem);
             }
         }
+    }
+}
+
+/// The server that is asked who is in whose care on a route, if one is.
+fn asked_for_care(route: &Route) -> Option<String> {
+    match &route.kind {
+        RouteKind::Fhir { care, .. } if !care.sources.is_empty() => {
+            Some(route.upstream.to_string().trim_end_matches('/').to_owned())
+        }
+        RouteKind::Fhir { .. } | RouteKind::Http { .. } => None,
     }
 }

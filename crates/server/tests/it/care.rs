@@ -283,3 +283,30 @@ async fn no_answer_makes_a_relation_that_no_resource_proves_and_a_failure_makes_
     }
     assert_eq!(counts, [(404, 5); 3], "the record, a team, two of visits, an appointment");
 }
+
+#[test]
+fn one_persons_id_is_not_looked_for_on_two_servers() {
+    let gateway = crate::shared::demo();
+    let own = std::fs::read_to_string(gateway.config()).unwrap();
+    let check = |upstream: &str, care: &str| {
+        let more = format!(
+            "{own}\n[[route]]\nname = \"other\"\nkind = \"fhir\"\npath = \"/other\"\nupstream = \"{upstream}\"\n{care}\n"
+        );
+        let file = gateway.folder().join("two-servers.toml");
+        std::fs::write(&file, more).unwrap();
+        crate::gateway::chartgate(&["config", "check", "--config", file.to_str().unwrap()])
+    };
+    let (elsewhere, same) =
+        ("https://ehr.example/r4", format!("http://127.0.0.1:{}/fhir/", behind::port(gateway)));
+    let refused = check(elsewhere, "care_from = [\"encounter\"]");
+    assert!(!refused.success && refused.err.contains("care_from"), "{}", refused.err);
+    assert!(refused.err.contains("asks another server than route `other`"), "{}", refused.err);
+    for (upstream, care) in [
+        (elsewhere, ""),
+        (elsewhere, "care_from = [\"table\"]"),
+        (same.as_str(), "care_from = [\"encounter\"]"),
+    ] {
+        let done = check(upstream, care);
+        assert!(done.success, "{upstream} {care}: {}", done.err);
+    }
+}

@@ -43,6 +43,9 @@ def upstream(folder):
     text = json.dumps({**PATIENT, **filler})
     assert len(text) == SIZE
     (root / "fhir/Patient/bench").write_text(text)
+    # Nothing is read of a server that does not say its version.
+    said = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"}
+    (root / "fhir/metadata").write_text(json.dumps(said))
     (root / "fhir/Observation").mkdir()
     for name, answer in {**fhir.files(PATIENT), **absent.files()}.items():
         (root / name).write_text(answer)

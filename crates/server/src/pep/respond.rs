@@ -96,6 +96,8 @@ pub(super) enum UpstreamFault {
     NoCredential,
     #[error("is of another version of FHIR than this route, so nothing of it can be read")]
     OtherVersion,
+    #[error("has not said of which version of FHIR it is, so nothing of it can be read")]
+    NoVersion,
 }
 
 impl From<CallError> for UpstreamFault {
@@ -204,6 +206,7 @@ impl Refused {
                     UpstreamFault::NoRoom => "no-room",
                     UpstreamFault::NoCredential => "no-upstream-credential",
                     UpstreamFault::OtherVersion => "upstream-other-version",
+                    UpstreamFault::NoVersion => "upstream-no-version",
                 },
             ),
             Self::Busy => (Vec::new(), "busy"),
@@ -308,7 +311,9 @@ impl Refused {
                     UpstreamFault::TooSlow => (StatusCode::GATEWAY_TIMEOUT, IssueType::Transient),
                     UpstreamFault::Rejected => (StatusCode::UNPROCESSABLE_ENTITY, IssueType::Invalid),
                     UpstreamFault::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, IssueType::Transient),
-                    UpstreamFault::OtherVersion => (StatusCode::BAD_GATEWAY, IssueType::Exception),
+                    UpstreamFault::OtherVersion | UpstreamFault::NoVersion => {
+                        (StatusCode::BAD_GATEWAY, IssueType::Exception)
+                    }
                     UpstreamFault::Unreachable
                     | UpstreamFault::TooLong
                     | UpstreamFault::Wrong

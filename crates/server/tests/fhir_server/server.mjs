@@ -53,6 +53,8 @@ const server = createServer((request, response) => {
     let url = request.url.replace(/^\/fhir\/?/, '');
     // Criteria are understood in the URL alone, so that a posted search is asked as another.
     if (isForm) url = url.replace('/_search', '') + (url.includes('?') ? '&' : '?') + text;
+    // Its router has none of its own.
+    if (url === 'metadata') return send(request, response, core.allOk, { resourceType: 'CapabilityStatement', fhirVersion: '4.0.1' }, url);
     try {
       const body = text && !isForm ? JSON.parse(text) : undefined;
       const [outcome, resource] = await ask(isForm ? 'GET' : request.method, url, body, request.headers);

@@ -7,6 +7,7 @@ use crate::care::{configure, found};
 use crate::fakes::behind;
 use crate::fakes::between::{Between, Manner};
 use crate::gateway::Gateway;
+use crate::routes::serve_routes;
 use crate::wire::{Answer, Call};
 
 fn to(reference: &str) -> Value {
@@ -198,4 +199,47 @@ async fn a_server_that_becomes_one_of_another_version_is_asked_for_nothing_until
             assert_eq!(record["decision"]["reason"], "upstream-other-version");
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_is_read_only_once_it_has_said_its_version() {
+    let clinic = &Gateway::demo("unsaid", &[]);
+    let [patient, ..] = clinic.panel("dana")[..] else { panic!("dana has patients") };
+    let between = Between::start(behind::port(clinic), patient).await;
+    let secret = clinic.folder().join("secrets/fhir-upstream");
+    let route = format!(
+        "[[route]]\nname = \"ehr\"\nkind = \"fhir\"\npath = \"/fhir\"\nupstream = \"http://127.0.0.1:{}/fhir\"\n\
+         upstream_auth = {{ bearer = {{ file = \"{}\" }} }}\n",
+        between.port,
+        secret.display()
+    );
+    let scope = "openid fhirUser user/*.rs";
+    let path = format!("/fhir/Patient/{patient}");
+    let begin = async |name: &str, manner: Manner| {
+        between.behave(manner);
+        let gateway = serve_routes(name, "", &route, scope);
+        let physician = gateway.person("physician", &[patient]);
+        let app = App { client: "till", secret: None, scope, patient: None, route: "/fhir" };
+        let token = app.tokens(&gateway, &physician).await.access;
+        (gateway, token)
+    };
+    let (gateway, token) = begin("unsaid-first", Manner::Mute).await;
+    between.calls();
+    let refused = Call::get(&path).bearer(&token).to(&gateway).await;
+    assert!(refused.status == 502 && refused.text().contains("has not said"), "{}", refused.text());
+    assert_eq!(between.calls(), 0, "it is asked for no record");
+    let record = gateway.audit(&["--action", "read"]).pop().unwrap();
+    assert_eq!(record["decision"]["reason"], "upstream-no-version");
+    // Once it says it, the next request finds out. What it said holds when it falls silent.
+    for manner in [Manner::Honest, Manner::Mute] {
+        between.behave(manner);
+        let found = Call::get(&path).bearer(&token).to(&gateway).await;
+        assert_eq!(found.status, 200, "{manner:?} {}", found.text());
+    }
+
+    let (gateway, token) = begin("unsaid-other", Manner::OfR5).await;
+    between.calls();
+    let refused = Call::get(&path).bearer(&token).to(&gateway).await;
+    assert!(refused.status == 502 && refused.text().contains("another version"), "{}", refused.text());
+    assert_eq!(between.calls(), 0, "the first request waits for its first word");
 }

@@ -377,7 +377,7 @@ impl FhirUpstream {
     }
 
     async fn respond(&self, request: Request<Full<Bytes>>) -> Result<Response<Answering>, UpstreamFault> {
-        self.said.is_of_this_version()?;
+        self.is_of_this_version().await?;
         self.reach(request).await
     }
 

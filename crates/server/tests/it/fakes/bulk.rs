@@ -55,7 +55,10 @@ impl BulkFhir {
                 });
             }
         });
-        Self { port, told, asked, _connections: connections }
+        let server = Self { port, told, asked, _connections: connections };
+        let said = r#"{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1"}"#;
+        server.tell("/fhir/metadata", 200, &[], said);
+        server
     }
 
     /// Says what is answered at a path.

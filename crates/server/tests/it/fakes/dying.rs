@@ -41,6 +41,10 @@ impl DyingFhir {
 async fn answer(request: Request<Incoming>, patient: &str) -> Result<Response<Full<Bytes>>, std::io::Error> {
     let id = request.uri().path().rsplit('/').next().unwrap().to_owned();
     match (request.method(), id.as_str()) {
+        (&Method::GET, "metadata") => {
+            let said = json!({ "resourceType": "CapabilityStatement", "fhirVersion": "4.0.1" });
+            Ok(Response::new(Full::from(said.to_string())))
+        }
         (&Method::GET, _) => {
             let record = json!({ "resourceType": "Observation", "id": id, "meta": { "versionId": "1" },
                 "status": "final", "code": { "text": "x" }, "subject": { "reference": format!("Patient/{patient}") } });

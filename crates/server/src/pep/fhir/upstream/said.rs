@@ -1,10 +1,11 @@
 //! What the FHIR server behind a route says of itself, and whether it is of the version whose tables the route reads by.
 //!
-//! One that calls itself another version is asked for nothing more until it says otherwise: its records would be read by the
-//! wrong tables (ADR 31). It is asked before a new configuration comes into force, every minute, and when somebody asks for
-//! `/metadata`; what it said last holds under the new configuration too.
+//! One that calls itself another version, or has not said its own, is asked for nothing more until it says otherwise: its
+//! records would be read by the wrong tables (ADR 31). It is asked before a new configuration comes into force, every minute,
+//! when somebody asks for `/metadata`, and before the first question of all; what it said last holds under the new
+//! configuration too.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_values::Timestamp;
 use http::StatusCode;
 use serde_json::Value;
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::{BODY_TIME, FhirUpstream};
 use crate::pep::fhir::large;
@@ -27,33 +29,43 @@ pub(super) struct Said {
     kept: Mutex<Option<(Timestamp, Bytes)>>,
     /// As which version of FHIR it calls itself.
     called: Mutex<Option<String>>,
+    /// That it has said one.
+    is_known: AtomicBool,
     /// That is another one.
     is_another: AtomicBool,
+    /// How often it was asked because it had not said any, one at a time, and why it did not say one then.
+    looks: AtomicU64,
+    looking: AsyncMutex<Option<UpstreamFault>>,
     /// That it has not said was told.
     is_missed: AtomicBool,
 }
 
 impl Said {
     /// # Errors
-    /// [`UpstreamFault::OtherVersion`] if that is what it last said.
-    pub(super) fn is_of_this_version(&self) -> Result<(), UpstreamFault> {
-        match self.is_another.load(Ordering::Relaxed) {
-            true => Err(UpstreamFault::OtherVersion),
-            false => Ok(()),
+    /// [`UpstreamFault::OtherVersion`] if that is what it last said, [`UpstreamFault::NoVersion`] if it said none.
+    fn is_of_this_version(&self) -> Result<(), UpstreamFault> {
+        match (self.is_known(), self.is_another.load(Ordering::Relaxed)) {
+            (false, _) => Err(UpstreamFault::NoVersion),
+            (true, true) => Err(UpstreamFault::OtherVersion),
+            (true, false) => Ok(()),
         }
+    }
+
+    fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::Acquire)
     }
 
     /// Begins with what the same server said under another configuration.
     fn follow(&self, old: &Self, version: FhirVersion) {
         let called = old.called.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.is_another.store(called.as_ref().is_some_and(|of| !version.is_of(of)), Ordering::Relaxed);
+        self.is_known.store(called.is_some(), Ordering::Release);
         *self.called.lock().unwrap_or_else(PoisonError::into_inner) = called;
     }
 
     /// Whether it never said its version, and that was not told yet.
     fn is_to_be_missed(&self) -> bool {
-        let called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
-        called.is_none() && !self.is_missed.swap(true, Ordering::Relaxed)
+        !self.is_known() && !self.is_missed.swap(true, Ordering::Relaxed)
     }
 
     fn within(&self, now: Timestamp) -> Option<Bytes> {
@@ -61,16 +73,22 @@ impl Said {
         kept.as_ref().filter(|(at, _)| now < at.plus(SAID_LIFE)).map(|(_, said)| said.clone())
     }
 
-    /// Keeps what it says; whether it has changed its version in it.
-    fn keep(&self, now: Timestamp, said: &Bytes, version: FhirVersion) -> Changed {
+    /// Keeps what it says, to say it again.
+    fn keep(&self, now: Timestamp, said: &Bytes) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Bytes::clone(said)));
+    }
+
+    /// Notes its version; whether it has changed.
+    fn note(&self, said: &Bytes, version: FhirVersion) -> Changed {
         let of = serde_json::from_slice::<Value>(said).ok();
         let of = of.as_ref().and_then(|said| said.get("fhirVersion")?.as_str());
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Bytes::clone(said)));
         // What it does not say it does not change.
         let Some(of) = of else { return Changed::Nothing };
         *self.called.lock().unwrap_or_else(PoisonError::into_inner) = Some(of.to_owned());
         let is_another = !version.is_of(of);
-        match (self.is_another.swap(is_another, Ordering::Relaxed), is_another) {
+        let was_another = self.is_another.swap(is_another, Ordering::Relaxed);
+        self.is_known.store(true, Ordering::Release);
+        match (was_another, is_another) {
             (false, true) => Changed::ToAnother,
             (true, false) => Changed::ToThis,
             (true, true) | (false, false) => Changed::Nothing,
@@ -101,13 +119,39 @@ impl FhirUpstream {
         Ok(said)
     }
 
+    /// Finds that the server is of the route's version. Where it has not said any yet it is asked, once for all who wait.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`].
+    pub(super) async fn is_of_this_version(&self) -> Result<(), UpstreamFault> {
+        if !self.said.is_known() {
+            // In a box, for it is rare and what is common should be small.
+            Box::pin(self.look_first()).await?;
+        }
+        self.said.is_of_this_version()
+    }
+
+    async fn look_first(&self) -> Result<(), UpstreamFault> {
+        let before = self.said.looks.load(Ordering::Relaxed);
+        let mut failed = self.said.looking.lock().await;
+        if self.said.is_known() {
+            return Ok(());
+        }
+        // What somebody else has found while one waited is found.
+        if self.said.looks.load(Ordering::Relaxed) == before {
+            *failed = self.ask().await.err();
+            self.said.looks.fetch_add(1, Ordering::Relaxed);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
     /// Asks the server which version it is of, whatever it said before.
     pub(in crate::pep) async fn look_at_version(&self, now: Timestamp) {
         let fault = self.ask_for_capabilities(now).await.err();
         let why = || fault.map(|fault| fault.to_string()).unwrap_or_default();
         if self.said.is_to_be_missed() {
             let (route, version) = (self.bases.public.to_string(), self.version());
-            tracing::warn!(route, %version, why = why(), "the server behind has not said its version of FHIR: it is believed to be of the route's");
+            tracing::warn!(route, %version, why = why(), "the server behind has not said its version of FHIR: nothing of it is read until it has");
         } else if fault.is_some() {
             tracing::debug!(why = why(), "the server behind does not say which version of FHIR it is of");
         }
@@ -121,6 +165,12 @@ impl FhirUpstream {
     }
 
     async fn ask_for_capabilities(&self, now: Timestamp) -> Result<Bytes, UpstreamFault> {
+        let said = self.ask().await?;
+        self.said.keep(now, &said);
+        Ok(said)
+    }
+
+    async fn ask(&self) -> Result<Bytes, UpstreamFault> {
         let (head, content) = self.reach(self.question("GET", "/metadata", None)?).await?.into_parts();
         let body = large::take(&self.spools, content, self.max_answer, BODY_TIME).await?;
         if head.status != StatusCode::OK {
@@ -129,7 +179,7 @@ impl FhirUpstream {
         // A copy: what is kept does not hold the room of a large answer.
         let (said, version) = (Bytes::copy_from_slice(&body), self.version());
         let route = self.bases.public.to_string();
-        match self.said.keep(now, &said, version) {
+        match self.said.note(&said, version) {
             Changed::Nothing => {}
             Changed::ToAnother => {
                 tracing::error!(route, %version, "the server behind speaks another version of FHIR: all is refused");
@@ -149,8 +199,11 @@ mod tests {
     #[test]
     fn a_server_of_another_version_is_refused_until_it_says_otherwise() {
         let said = Said::default();
-        let now = Timestamp::from_unix(1_000);
-        let says = |text: &'static str| said.keep(now, &Bytes::from(text), FhirVersion::R4);
+        let says = |text: &'static str| said.note(&Bytes::from(text), FhirVersion::R4);
+        for silent in ["{}", "no JSON", r#"{"fhirVersion":4}"#] {
+            assert_eq!(says(silent), Changed::Nothing, "{silent}");
+            assert_eq!(said.is_of_this_version(), Err(UpstreamFault::NoVersion), "{silent}");
+        }
         assert_eq!(says(r#"{"fhirVersion":"4.0.1"}"#), Changed::Nothing);
         assert_eq!(said.is_of_this_version(), Ok(()));
         assert_eq!(says(r#"{"fhirVersion":"5.0.0"}"#), Changed::ToAnother);
@@ -166,11 +219,9 @@ mod tests {
     fn what_was_said_holds_under_another_configuration() {
         let old = Said::default();
         assert!(old.is_to_be_missed() && !old.is_to_be_missed(), "it is told once");
-        let _ = old.keep(
-            Timestamp::from_unix(1_000),
-            &Bytes::from(r#"{"fhirVersion":"5.0.0"}"#),
-            FhirVersion::R4,
-        );
+        let says = Bytes::from(r#"{"fhirVersion":"5.0.0"}"#);
+        old.keep(Timestamp::from_unix(1_000), &says);
+        let _ = old.note(&says, FhirVersion::R4);
         for (version, is_of_this) in [(FhirVersion::R4, false), (FhirVersion::R5, true)] {
             let new = Said::default();
             new.follow(&old, version);
@@ -184,7 +235,7 @@ mod tests {
     fn what_was_said_is_good_for_a_minute_and_no_longer() {
         let said = Said::default();
         let at = Timestamp::from_unix;
-        let _ = said.keep(at(1_000), &Bytes::from("{}"), FhirVersion::R4);
+        said.keep(at(1_000), &Bytes::from("{}"));
         assert!(said.within(at(1_059)).is_some());
         assert!(said.within(at(1_060)).is_none());
     }

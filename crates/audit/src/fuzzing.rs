@@ -3,6 +3,7 @@
 
 use chartgate_values::Secret;
 
+use crate::backup::{BackupPath, Label, Manifest};
 use crate::checkpoint::SignedCheckpoint;
 use crate::journal::{BatchHeader, Point, SegmentHeader};
 use crate::leaf::Leaf;
@@ -114,6 +115,34 @@ pub fn cosignatures(bytes: &[u8]) {
     }
 }
 
+/// The manifest of a backup, and a path in one.
+pub fn backup_manifest(bytes: &[u8]) {
+    if let Ok(manifest) = Manifest::parse(bytes) {
+        assert_eq!(manifest.to_string().as_bytes(), bytes);
+        assert!(manifest.files.keys().all(leads_nowhere_else));
+    }
+    if let Some(Ok(path)) = std::str::from_utf8(bytes).ok().map(str::parse::<BackupPath>) {
+        assert!(leads_nowhere_else(&path));
+    }
+}
+
+fn leads_nowhere_else(path: &BackupPath) -> bool {
+    let path = std::path::Path::new(path.as_str());
+    path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
+}
+
+/// What a backup says of itself.
+pub fn backup_label(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    if let Some(label) = Label::parse(&lines) {
+        assert_eq!(label.lines(), lines);
+    }
+    if let Some(key) = key() {
+        let _ = Label::open(bytes, &key);
+    }
+}
+
 fn checkpoint_of_ours() -> Option<SignedCheckpoint> {
     let signer = LogSigner::from_seed("gate.test/audit", &Secret::new([7; 32])).ok()?;
     Some(SignedCheckpoint::sign(&signer, 0, Hash::of_empty_tree()))
@@ -143,6 +172,8 @@ mod tests {
         add_checkpoint,
         witness_policy,
         cosignatures,
+        backup_manifest,
+        backup_label,
     ];
 
     proptest! {

@@ -24,7 +24,7 @@ pub use frame::Durability;
 pub use replay::JournalError;
 
 pub(crate) use frame::{BatchHeader, Point, SegmentHeader};
-pub(crate) use intents::{Mark, OpenIntents, store_open_intents, stored_open_intents};
+pub(crate) use intents::{Mark, OPEN_INTENTS, OpenIntents, store_open_intents, stored_open_intents};
 pub(crate) use replay::{Batch, Cursor, Replay};
 pub(crate) use shared::Shared;
 

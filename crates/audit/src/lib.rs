@@ -6,10 +6,11 @@
 //! [`open`](mod@open) finds all that again after a crash, [`reader`] reads it back, [`verify`](mod@verify) checks it
 //! offline and [`proof`] proves single entries. A [`witness`] elsewhere cosigns checkpoints. By what entries can be
 //! found again without reading all of them is [`index`]; what of them goes out to tools of others, and how, is
-//! [`outward`]; what of them somebody should look at is found by [`watch`].
+//! [`outward`]; what of them somebody should look at is found by [`watch`]; what a [`backup`] of it is and says.
 //!
 //! Nothing here does I/O: [`storage`] says what a disk must do, and the server does it.
 
+pub mod backup;
 pub mod checkpoint;
 pub mod data_keys;
 pub mod fuzzing;

@@ -4,6 +4,7 @@
 //! takes the folder's lock and carries the command out itself ([`client`]). Both come here.
 
 mod approvals;
+mod backup;
 mod care;
 pub(crate) mod client;
 mod clients;
@@ -19,6 +20,7 @@ pub(crate) mod socket;
 mod users;
 mod watch;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use chartgate_access::ids::{
 use chartgate_access::session::Timeouts;
 use chartgate_audit::data_keys::DataKeys;
 use chartgate_audit::journal::{AppendError, Journal, Recorded};
+use chartgate_audit::note::LogSigner;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_audit::watch::{Disposition as FindingDisposition, FindingId};
 use chartgate_values::{Clock, Phi, Timestamp};
@@ -41,6 +44,7 @@ pub(crate) use keys::Rotation;
 pub(crate) use users::NewUser;
 
 use crate::audit_index::LogReading;
+use crate::backup::drill::Drilled;
 use crate::config::CommandLine;
 use crate::directory::LiveDirectory;
 use crate::live::approvals::{Approvals, Decision};
@@ -179,6 +183,15 @@ pub(crate) enum Command {
     },
     /// What is in force.
     InForce,
+    /// Makes a backup in this folder.
+    BackupMake {
+        out: PathBuf,
+    },
+    /// Notes what came of trying one out.
+    BackupDrilled {
+        from: PathBuf,
+        drilled: Result<Drilled, String>,
+    },
     /// Notes that the log is about to be read, and by which question.
     AuditRead {
         what: String,
@@ -253,6 +266,8 @@ pub(crate) struct Administrator {
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) journal: Journal,
     pub(crate) data_keys: Arc<DataKeys>,
+    /// The log's key, for what it vouches for besides its checkpoints.
+    pub(crate) signer: Arc<LogSigner>,
     /// How long what the log says of patients is kept.
     pub(crate) retention: Duration,
     pub(crate) exports: Arc<Exports>,
@@ -317,6 +332,8 @@ impl Administrator {
             Command::ApprovalList => self.list_approvals(),
             Command::ApprovalDecide { auth_req_id, decision } => self.decide(by, auth_req_id, decision).await,
             Command::InForce => self.tell_in_force(),
+            Command::BackupMake { out } => self.back_up(by, out).await,
+            Command::BackupDrilled { from, drilled } => self.note_drill(by, &from, drilled).await,
             Command::AuditRead { what, question } => self.note_audit_read(by, &what, &question).await,
             Command::AuditHold { reason } => self.hold_log(by, &reason).await,
             Command::AuditHolds => self.list_holds(),

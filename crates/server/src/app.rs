@@ -10,6 +10,7 @@ mod recovery;
 
 use std::sync::{Arc, Mutex};
 
+use chartgate_audit::note::LogSigner;
 use chartgate_audit::outward::{Source, View};
 use chartgate_values::seal::MasterKey;
 use chartgate_values::{Clock, Secret};
@@ -210,6 +211,7 @@ impl App {
             passwords: Arc::clone(&passwords),
             journal: log.journal.clone(),
             data_keys: Arc::clone(&log.data_keys),
+            signer: Arc::new(LogSigner::from_seed(&log_origin(&config), &secrets.log_seed)?),
             retention: config.audit.retention,
             exports: Arc::clone(&exports),
             reading: Arc::clone(&log.reading),
@@ -247,6 +249,7 @@ impl App {
             master: secrets.master,
             _lock: lock,
         };
+        app.record_restores()?;
         app.record_recovery()?;
         Ok(app)
     }

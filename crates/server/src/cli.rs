@@ -1,6 +1,7 @@
 //! The command line: words in, one of our values out, and the printing of answers. CONTRACT.md section 1.
 
 mod audit;
+mod backup;
 mod evidence;
 mod invitation;
 mod login;
@@ -98,6 +99,10 @@ enum Word {
     Login(login::LoginWords),
     /// The HIPAA evidence pack: for each safeguard what is in force, what shows it, and what is missing.
     Evidence(evidence::EvidenceWords),
+    /// Make a backup of the gateway, running or not, and try one out.
+    Backup(backup::BackupWords),
+    /// Restore a backup into a new folder. What was issued before ends: everybody signs in again.
+    Restore(backup::RestoreWords),
     /// A database client through the gateway (a later release).
     Connect { words: Vec<String> },
 }
@@ -157,6 +162,14 @@ fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
         Word::Evidence(words) => {
             telemetry::quiet();
             evidence::carry_out(&words, &config)
+        }
+        Word::Backup(words) => {
+            telemetry::quiet();
+            backup::carry_out(words, &config, output)
+        }
+        Word::Restore(words) => {
+            telemetry::quiet();
+            backup::restore_it(&words, output)
         }
         Word::Connect { .. } => anyhow::bail!("`connect` is not built yet"),
         Word::Login(words) => {

@@ -94,6 +94,10 @@ pub(crate) struct Config {
     pub(crate) registration: Registration,
     /// Where calls may go that others asked for.
     pub(crate) egress: Egress,
+    /// Every path that it names, with the key.
+    pub(crate) paths: Vec<(String, PathBuf)>,
+    /// The environment's variables that it was read from.
+    pub(crate) variables: Vec<String>,
 }
 
 /// Our certificate, the chain with it, and its key, in PEM.
@@ -126,11 +130,21 @@ impl Config {
         let mut tree = source::parse(text)?;
         let lookup = |name: &str| environment.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
         source::overlay(&mut tree, environment.iter().cloned());
-        let mut reading = Reading { folder, environment: &lookup, errors: Vec::new() };
+        let mut reading = Reading {
+            folder,
+            environment: &lookup,
+            errors: Vec::new(),
+            paths: Vec::new(),
+            variables: environment
+                .iter()
+                .filter(|(name, _)| source::is_key(name))
+                .map(|(n, _)| n.clone())
+                .collect(),
+        };
         let config = Self::read_tree(&mut reading, Section::root(tree));
-        let mut errors = reading.errors;
+        let Reading { mut errors, paths, variables, .. } = reading;
         match config {
-            Some(config) if errors.is_empty() => Ok(config),
+            Some(config) if errors.is_empty() => Ok(Self { paths, variables, ..config }),
             Some(_) | None => {
                 errors.sort_by_key(|e| e.line);
                 Err(errors)
@@ -216,6 +230,8 @@ impl Config {
             registration,
             egress,
             file: PathBuf::new(),
+            paths: Vec::new(),
+            variables: Vec::new(),
         })
     }
 

@@ -6,6 +6,7 @@ mod app;
 mod audit_index;
 mod authorization_response;
 mod authorization_server;
+mod backup;
 mod cli;
 mod clock;
 mod config;

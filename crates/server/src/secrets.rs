@@ -77,8 +77,16 @@ impl Secrets {
     /// # Errors
     /// [`SecretsError`].
     pub(crate) fn load(config: &Config) -> Result<Self, SecretsError> {
+        Self::load_from(config, &config.data_dir)
+    }
+
+    /// Reads those that lie in another folder, such as one that was restored, with the master key of this installation.
+    ///
+    /// # Errors
+    /// [`SecretsError`].
+    pub(crate) fn load_from(config: &Config, data_dir: &Path) -> Result<Self, SecretsError> {
         let master = config.master_key.master_key()?;
-        let (data_dir, origin) = (&config.data_dir, log_origin(config));
+        let origin = log_origin(config);
         let path = data_dir.join(LOG_SEED);
         let seal = master.derive(LOG_PURPOSE).map_err(|SealError| SecretsError::Sealed(path.clone()))?;
         let opened = seal

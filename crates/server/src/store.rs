@@ -32,6 +32,7 @@ pub(crate) mod pushed_requests;
 pub(crate) mod refresh_tokens;
 pub(crate) mod registered;
 pub(crate) mod registrations;
+pub(crate) mod restores;
 pub(crate) mod sessions;
 mod sql;
 pub(crate) mod status_lists;
@@ -77,6 +78,12 @@ pub(crate) enum StoreError {
     /// The transaction that this write was in could not be committed.
     #[error("commit failed: {0}")]
     Commit(String),
+    /// A file name that the database does not take.
+    #[error("the file's name is not UTF-8")]
+    Name,
+    /// Its pages, indexes or references do not fit together.
+    #[error("the database is damaged")]
+    Damaged,
     /// The writer is gone: the process is going down.
     #[error("store is closed")]
     Closed,
@@ -173,12 +180,36 @@ impl Store {
         result
     }
 
+    /// Writes what is committed now into a database file of its own, of which nothing was there: a snapshot, without what was
+    /// deleted, while others go on reading and writing.
+    ///
+    /// # Errors
+    /// [`StoreError`]. There may be a part of the file then.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let name = path.to_str().ok_or(StoreError::Name)?;
+        // INVARIANT: this connection is not lent to other readers, so that the long read holds up nobody.
+        self.reader()?.execute("VACUUM INTO ?1", [name])?;
+        Ok(())
+    }
+
+    /// Whether every page, index and reference of the database is as it should be.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let reader = self.reader()?;
+        let found: String = reader.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        let dangling = reader.prepare("PRAGMA foreign_key_check")?.exists([])?;
+        if found == "ok" && !dangling { Ok(()) } else { Err(StoreError::Damaged) }
+    }
+
     /// Waits until everything submitted so far is written, and stops the writer.
     pub(crate) fn close(&self) {
         drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn reader(&self) -> Result<Connection, rusqlite::Error> {

@@ -76,6 +76,7 @@ pub struct CutOffs {
     grants: HashMap<GrantId, Timestamp>,
     keys: HashMap<String, Timestamp>,
     tokens: HashMap<Jti, Timestamp>,
+    everything: Option<Timestamp>,
 }
 
 /// The longest that tokens live: cut-offs are kept as long.
@@ -108,6 +109,9 @@ pub enum Revoked {
     /// By itself.
     #[error("the token was revoked")]
     Token,
+    /// With everything that was issued before what runs was restored from a backup.
+    #[error("all tokens from before the restore were revoked")]
+    Restore,
 }
 
 impl Revoked {
@@ -121,6 +125,7 @@ impl Revoked {
             Self::Grant => "revoked-grant",
             Self::Key => "revoked-key",
             Self::Token => "revoked-token",
+            Self::Restore => "revoked-restore",
         }
     }
 }
@@ -172,6 +177,11 @@ impl CutOffs {
         }
     }
 
+    /// From now on nothing is believed that was issued up to this second, by whomever: cut-offs were lost.
+    pub fn add_everything(&mut self, up_to: Timestamp) {
+        self.everything = self.everything.max(Some(up_to));
+    }
+
     /// Takes a cut-off of a subject back, for whom one without end was made.
     pub fn lift(&mut self, subject: &Subject) {
         self.subjects.remove(subject);
@@ -183,6 +193,9 @@ impl CutOffs {
     /// [`Revoked`], by the widest cause.
     pub fn check(&self, token: &Traits) -> Result<(), Revoked> {
         let is_cut = |at: Option<&Timestamp>| at.is_some_and(|at| token.issued_at <= *at);
+        if is_cut(self.everything.as_ref()) {
+            return Err(Revoked::Restore);
+        }
         if is_cut(self.subjects.get(&token.subject)) {
             return Err(Revoked::Subject);
         }
@@ -208,7 +221,7 @@ impl CutOffs {
     /// How long issuing has to wait so that a token that looks like this one would be believed.
     #[must_use]
     pub fn wait_before_issuing(&self, targets: &[Target], now: Timestamp) -> Duration {
-        match targets.iter().filter_map(|target| self.at(target)).max() {
+        match targets.iter().filter_map(|target| self.at(target)).chain(self.everything).max() {
             Some(at) if now.floor_to_second() <= at => at.plus(Duration::from_secs(1)).since(now),
             Some(_) | None => Duration::ZERO,
         }
@@ -294,6 +307,17 @@ mod tests {
             let after = if cause == Revoked::Key { Err(cause) } else { Ok(()) };
             assert_eq!(cut_offs.check(&token(1001)), after);
         }
+    }
+
+    #[test]
+    fn after_a_restore_nothing_from_before_is_believed_and_nothing_is_issued_in_its_second() {
+        let mut cut_offs = CutOffs::default();
+        cut_offs.add_everything(Timestamp::from_unix(1000));
+        cut_offs.add_everything(Timestamp::from_unix(900));
+        assert_eq!(cut_offs.check(&token(1000)), Err(Revoked::Restore));
+        assert_eq!(cut_offs.check(&token(1001)), Ok(()));
+        let wait = |now| cut_offs.wait_before_issuing(&[], Timestamp::from_unix(now));
+        assert_eq!((wait(1000), wait(1001)), (Duration::from_secs(1), Duration::ZERO));
     }
 
     #[test]

@@ -69,16 +69,17 @@ impl OpenIntents {
     }
 }
 
-const PATH: &str = "open-intents";
+/// Where it is remembered how far there is no open intent.
+pub(crate) const OPEN_INTENTS: &str = "open-intents";
 
 /// Remembers that no intent before record `from` lacks its outcome.
 pub(crate) fn store_open_intents(objects: &dyn Objects, from: u64) -> io::Result<()> {
-    objects.put(&[Object { path: PATH.to_owned(), bytes: format!("{from}\n").into_bytes() }])
+    objects.put(&[Object { path: OPEN_INTENTS.to_owned(), bytes: format!("{from}\n").into_bytes() }])
 }
 
 /// From which record on to look for intents without outcome. From the first, where nothing usable is stored.
 pub(crate) fn stored_open_intents(objects: &dyn Objects) -> io::Result<u64> {
-    match objects.read(PATH) {
+    match objects.read(OPEN_INTENTS) {
         Ok(bytes) => {
             let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
             Ok(text.and_then(parse_decimal).unwrap_or(0))

@@ -149,7 +149,7 @@ fn class(record: &Record, source: &Source) -> (Class, u8, Value) {
 fn entity_activity(event: Event) -> u8 {
     match event {
         Event::ClientAdded | Event::HoldPlaced | Event::ClientInvited => 1,
-        Event::ClientRead | Event::AuditRead => 2,
+        Event::ClientRead | Event::AuditRead | Event::BackupBegun => 2,
         Event::ClientChanged | Event::KeyRotated | Event::PolicyReloaded | Event::ConfigReloaded => 3,
         Event::ClientRemoved | Event::HoldReleased | Event::DataKeyShredded | Event::ClientUninvited => 4,
         Event::ExportBegun => 10,

@@ -91,6 +91,10 @@ impl Topic {
             | Event::HoldReleased
             | Event::DataKeyShredded
             | Event::AuditRead
+            | Event::BackupBegun
+            | Event::BackupMade
+            | Event::BackupDrilled
+            | Event::BackupRestored
             | Event::ExportBegun
             | Event::ExportBehind
             | Event::ExportCaughtUp

@@ -205,6 +205,14 @@ named! {
         WatchRead = "watch.read",
         /// Somebody said what they make of a finding.
         WatchClosed = "watch.close",
+        /// A backup is begun: what is copied from here on leaves the data folder.
+        BackupBegun = "backup.begin",
+        /// It is whole, or failed.
+        BackupMade = "backup.make",
+        /// A backup was restored aside, to see that it can be, and how long that takes.
+        BackupDrilled = "backup.drill",
+        /// What runs was restored from a backup, and what was issued before is at an end.
+        BackupRestored = "backup.restore",
         /// The log was read.
         AuditRead = "audit.read",
         /// The gateway started.

@@ -95,7 +95,7 @@ fn agree(log: &Log) -> Result<(Growth, SignedCheckpoint), SettleError> {
         }
         (Some(kept), Some(published)) if published.size() > kept.size() => {
             let growth = load_under(objects, &published)?;
-            check_extends(objects, &kept)?;
+            check_extends(objects, &kept, published.size())?;
             advance(Some(&kept), &published)?;
             Ok((growth, published))
         }
@@ -107,7 +107,7 @@ fn agree(log: &Log) -> Result<(Growth, SignedCheckpoint), SettleError> {
                 other => other,
             };
             let growth = load_under(objects, &kept).map_err(older)?;
-            check_extends(objects, &published)?;
+            check_extends(objects, &published, kept.size())?;
             if kept != published {
                 publish_note(objects, &kept).map_err(SettleError::Published)?;
             }
@@ -138,8 +138,11 @@ fn load_under(objects: &dyn Objects, checkpoint: &SignedCheckpoint) -> Result<Gr
     Ok(growth)
 }
 
-fn check_extends(objects: &dyn Objects, older: &SignedCheckpoint) -> Result<(), SettleError> {
+/// Whether the tiles of a tree of `size` entries extend an older checkpoint, whose own partial tiles need not be there: a copy
+/// has those of its newest checkpoint alone.
+fn check_extends(objects: &dyn Objects, older: &SignedCheckpoint, size: u64) -> Result<(), SettleError> {
+    let mut nodes = StoredNodes::new(objects, size);
     let size = older.size();
-    let root = subtree_root(&mut StoredNodes::new(objects, size), 0..size)?;
+    let root = subtree_root(&mut nodes, 0..size)?;
     if root == older.checkpoint().root { Ok(()) } else { Err(SettleError::Inconsistent(size)) }
 }

@@ -48,10 +48,17 @@ fn page() -> String {
 
 fn describe(command: &Command, above: &str, out: &mut String) {
     let name = format!("{above} {}", command.get_name());
-    if command.has_subcommands() {
-        command.get_subcommands().for_each(|below| describe(below, &name, out));
-        return;
+    if !command.has_subcommands() {
+        return describe_one(command, &name, out);
     }
+    // One that does something by itself as well.
+    if command.get_arguments().any(said) {
+        describe_one(command, &name, out);
+    }
+    command.get_subcommands().for_each(|below| describe(below, &name, out));
+}
+
+fn describe_one(command: &Command, name: &str, out: &mut String) {
     let places: String = command.get_positionals().map(|arg| format!(" {}", place(arg))).collect();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     out.push_str(&format!("\n## `{name}{places}`\n{about}.\n"));

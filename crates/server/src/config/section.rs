@@ -17,6 +17,10 @@ pub(crate) struct Reading<'r> {
     pub(crate) environment: &'r dyn Fn(&str) -> Option<String>,
     /// Everything wrong so far.
     pub(crate) errors: Vec<ConfigError>,
+    /// Every path that a key has named, with that key.
+    pub(crate) paths: Vec<(String, PathBuf)>,
+    /// Every variable from which a key has its secret.
+    pub(crate) variables: Vec<String>,
 }
 
 /// A table that is being read.
@@ -168,7 +172,9 @@ impl Section {
 
     /// A path, relative to the file's folder.
     pub(crate) fn path(&mut self, reading: &mut Reading<'_>, key: &str) -> Option<PathBuf> {
-        self.text(reading, key).map(|text| reading.folder.join(text))
+        let path = self.text(reading, key).map(|text| reading.folder.join(text))?;
+        reading.paths.push((self.key(key), path.clone()));
+        Some(path)
     }
 
     /// A duration such as `15m`, within bounds, or the default.
@@ -263,6 +269,7 @@ impl Section {
         };
         let file = from.path(reading, "file");
         let variable = from.text(reading, "env");
+        reading.variables.extend(variable.clone());
         from.finish(reading);
         let found = match (file, variable) {
             (Some(file), None) => std::fs::read_to_string(&file)

@@ -73,11 +73,20 @@ pub(crate) fn overlay(
     environment: impl Iterator<Item = (String, String)>,
 ) {
     for (name, value) in environment {
-        let Some(path) = name.strip_prefix(PREFIX).filter(|path| !NOT_KEYS.contains(path)) else { continue };
+        let Some(path) = key_of(&name) else { continue };
         let path = path.to_ascii_lowercase();
         let keys: Vec<&str> = path.split("__").collect();
         set(tree, &keys, environment_value(&value));
     }
+}
+
+/// Whether a variable sets a key.
+pub(crate) fn is_key(name: &str) -> bool {
+    key_of(name).is_some()
+}
+
+fn key_of(name: &str) -> Option<&str> {
+    name.strip_prefix(PREFIX).filter(|path| !NOT_KEYS.contains(path))
 }
 
 const PREFIX: &str = "CHARTGATE_";

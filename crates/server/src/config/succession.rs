@@ -80,6 +80,8 @@ impl Config {
             registration: new.registration,
             egress: new.egress,
             trusted_issuers: new.trusted_issuers,
+            paths: new.paths,
+            variables: new.variables,
         };
         let needs_restart = differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect();
         Ok(Succession { config, needs_restart })

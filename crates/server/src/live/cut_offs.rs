@@ -52,7 +52,12 @@ impl LiveCutOffs {
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn load(store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let table = RwLock::new(store.read(|sql| sql.cut_offs())?);
+        let (mut table, restored_at) =
+            store.read(|sql| Ok::<_, StoreError>((sql.cut_offs()?, sql.last_restore()?)))?;
+        if let Some(at) = restored_at {
+            table.add_everything(at);
+        }
+        let table = RwLock::new(table);
         let feed = RwLock::new(Feed::new(opaque_secret().expose().clone()));
         Ok(Self { store, clock, table, feed, changed: watch::Sender::new(()) })
     }

@@ -27,6 +27,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0020_audit_exports.sql"),
     include_str!("migrations/0021_care_sources.sql"),
     include_str!("migrations/0022_watch.sql"),
+    include_str!("migrations/0023_restores.sql"),
 ];
 
 /// Brings the schema up to date.

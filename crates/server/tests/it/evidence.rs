@@ -12,7 +12,7 @@ use crate::outward_syslog::until;
 use crate::routes::{SCOPE, serve_in};
 use crate::wire::Call;
 
-fn pack(gateway: &Gateway, name: &str) -> Value {
+pub(crate) fn pack(gateway: &Gateway, name: &str) -> Value {
     let folder = gateway.folder().join(name);
     gateway.command(&["evidence", "--out", folder.to_str().unwrap()]);
     serde_json::from_slice(&std::fs::read(folder.join("evidence.json")).unwrap()).unwrap()
@@ -23,12 +23,12 @@ fn safeguard<'a>(pack: &'a Value, id: &str) -> &'a Value {
 }
 
 /// Whether a safeguard lacks something that is told in these words.
-fn lacks(pack: &Value, id: &str, words: &str) -> bool {
+pub(crate) fn lacks(pack: &Value, id: &str, words: &str) -> bool {
     let missing = safeguard(pack, id)["missing"].as_array().unwrap();
     missing.iter().any(|sentence| sentence.as_str().unwrap().contains(words))
 }
 
-fn count(pack: &Value, id: &str, what: &str) -> u64 {
+pub(crate) fn count(pack: &Value, id: &str, what: &str) -> u64 {
     let shows = safeguard(pack, id)["shows"].as_array().unwrap();
     let shown = shows.iter().find(|own| own["what"] == what).unwrap_or_else(|| panic!("{what} of {id}"));
     shown["count"].as_u64().unwrap()

@@ -10,6 +10,8 @@ mod audit_index;
 #[cfg(test)]
 mod back_channel_logout;
 #[cfg(test)]
+mod backups;
+#[cfg(test)]
 mod binary;
 #[cfg(test)]
 mod browser;

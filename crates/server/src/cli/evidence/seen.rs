@@ -52,6 +52,12 @@ pub(super) struct Seen {
     pub(super) ends: BTreeMap<String, u64>,
     /// Readings of the log for a report, as activity review wants them.
     pub(super) reviews: Kind,
+    /// Backups that were made whole.
+    pub(super) backups: Kind,
+    /// Backups that were tried out and would do.
+    pub(super) drills: Kind,
+    /// Backups and drills that failed.
+    pub(super) without_backup: Kind,
 }
 
 static NOTHING: Kind = Kind { count: 0, newest: Vec::new() };
@@ -74,6 +80,9 @@ impl Seen {
             (Event::LoginFailed, _) => count(&mut self.failures, reason(record)),
             (Event::SessionEnded, _) => count(&mut self.ends, reason(record)),
             (Event::AuditRead, _) if is(record, "report") => self.reviews.add(entry),
+            (Event::BackupMade, Outcome::Allow) => self.backups.add(entry),
+            (Event::BackupDrilled, Outcome::Allow) => self.drills.add(entry),
+            (Event::BackupMade | Event::BackupDrilled, _) => self.without_backup.add(entry),
             _ => {}
         }
     }

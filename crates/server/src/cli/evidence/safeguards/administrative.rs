@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use chartgate_audit::record::Event;
+use chartgate_audit::record::{Event, Record};
 
 use super::{Known, YEAR, span};
 use crate::cli::evidence::Safeguard;
 
+/// How old the last backup may be.
+const BACKED_UP_WITHIN: Duration = Duration::from_hours(24);
+/// And the last that was tried out.
+const DRILLED_WITHIN: Duration = Duration::from_hours(92 * 24);
 /// How long a report or a finding may wait for somebody.
 const REVIEWED_WITHIN: Duration = Duration::from_hours(7 * 24);
 
@@ -86,14 +90,51 @@ pub(super) fn incidents(known: &Known<'_>) -> Safeguard {
 }
 
 pub(super) fn contingency(known: &Known<'_>) -> Safeguard {
-    let Known { seen, .. } = known;
+    let Known { seen, end, .. } = known;
     let mut tell = Safeguard::new("C19", "164.308(a)(7)(ii)(A)-(E)", "required", "Contingency");
     tell.show("Starts", seen.of(Event::Started));
     tell.show("Starts after a crash, with what was recovered", seen.of(Event::Recovered));
+    match seen.backups.newest.last().map(|entry| &entry.record) {
+        None => tell.miss("No backup was made in this time (`chartgate backup`).".to_owned()),
+        Some(last) => {
+            let size = particular(last, "size");
+            tell.force(format!("The last backup was made {}, with {size} records of the log.", last.time));
+            tell.miss_if(
+                last.time.plus(BACKED_UP_WITHIN) < *end,
+                "The last backup was made more than a day before the end of this time.".to_owned(),
+            );
+        }
+    }
+    match seen.drills.newest.last().map(|entry| &entry.record) {
+        None => tell.miss("No backup was tried out in this time (`chartgate backup drill`).".to_owned()),
+        Some(last) => {
+            tell.force(format!(
+                "The last backup was tried out {}: restored in {} ms; {} records were made after it, and would have been lost.",
+                last.time,
+                particular(last, "milliseconds"),
+                particular(last, "after")
+            ));
+            tell.miss_if(
+                last.time.plus(DRILLED_WITHIN) < *end,
+                "The last drill was more than 92 days before the end of this time.".to_owned(),
+            );
+        }
+    }
+    tell.show("Backups made", &seen.backups);
+    tell.show("Backups tried out", &seen.drills);
+    tell.show("Backups and drills that failed", &seen.without_backup);
+    tell.show("Starts from a backup", seen.of(Event::BackupRestored));
     tell.miss(
-        "The gateway makes no backups by itself, and no drill of restoring one is on record.".to_owned(),
+        "When backups are made, where they are kept, and where the master key is kept apart from them, is yours to \
+         see to."
+            .to_owned(),
     );
     tell
+}
+
+/// A particular of an administrative act.
+fn particular<'a>(record: &'a Record, name: &str) -> &'a str {
+    record.detail.get(name).map_or("an unknown number of", |value| value.expose())
 }
 
 pub(super) fn evaluation(known: &Known<'_>) -> Safeguard {

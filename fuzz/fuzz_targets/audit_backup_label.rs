@@ -1,0 +1,5 @@
+//! `cargo +nightly fuzz run audit_backup_label`
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chartgate_audit::fuzzing::backup_label(data));

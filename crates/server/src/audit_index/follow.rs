@@ -14,7 +14,7 @@ use super::{Additions, AuditIndex, Place};
 /// How often it looks for new records.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// So many records are added at once.
-const AT_ONCE: u64 = 16_384;
+const AT_ONCE: u64 = 4_096;
 /// A log that grows by more than this between two looks is that of a busy machine.
 const BUSY: u64 = 2_000;
 /// So many records are added between two looks at a busy machine: what they cost would be taken from requests.

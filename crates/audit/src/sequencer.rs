@@ -189,3 +189,6 @@ const INTENTS_STRIDE: u64 = 256;
 
 /// How long before a month its key is made.
 const KEY_AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ use chartgate_values::seal::{MasterKey, SealError};
 use chartgate_values::{Clock, DrawnAhead, Secret};
 use std::sync::mpsc;
 
+use crate::app::{DataLock, LockError};
 use crate::audit_index::{self, LogReading};
 use crate::config::{Audit, Durability};
 use crate::entropy::SystemEntropy;
@@ -40,6 +41,7 @@ pub(crate) struct Log {
     stop: mpsc::Sender<()>,
     stop_index: mpsc::Sender<()>,
     threads: Vec<JoinHandle<()>>,
+    _lock: DataLock,
 }
 
 /// Why there is no log.
@@ -52,6 +54,14 @@ pub(crate) enum LogError {
         dir: String,
         /// What the disk says.
         source: io::Error,
+    },
+    /// Somebody else works on it, from a data folder of its own.
+    #[error("the log's folder {dir}: {source}")]
+    Lock {
+        /// Which.
+        dir: String,
+        /// Who has it, or why it cannot be had.
+        source: LockError,
     },
     /// The master key does not open what it should, or the library refuses.
     #[error("the log's keys: {0}")]
@@ -79,6 +89,10 @@ impl Log {
     ) -> Result<Self, LogError> {
         let folder = |source| LogError::Folder { dir: config.dir.display().to_string(), source };
         std::fs::create_dir_all(&config.dir).map_err(folder)?;
+        // The data folder's lock does not keep a second one away whose configuration names the same log: one that was restored
+        // or copied.
+        let lock = DataLock::take_log(&config.dir)
+            .map_err(|source| LogError::Lock { dir: config.dir.display().to_string(), source })?;
         let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::open(&config.dir).map_err(folder)?);
         let segments = Arc::new(SegmentFolder::open(&config.dir).map_err(folder)?);
         let keys = DataKeys::new(Arc::clone(&objects), master).map_err(|e| LogError::Keys(e.to_string()))?;
@@ -122,7 +136,7 @@ impl Log {
             .spawn(move || audit_index::follow(&place, (&reader, &index_keys), &covered, &stopped))
             .map_err(LogError::Thread)?;
         let threads = vec![commits, sequences, indexes];
-        Ok(Self { journal, recovered, reading, data_keys, indexed, stop, stop_index, threads })
+        Ok(Self { journal, recovered, reading, data_keys, indexed, stop, stop_index, threads, _lock: lock })
     }
 
     /// Writes what waits, brings it under a last checkpoint, and ends the threads.

@@ -1,6 +1,5 @@
 use super::*;
 use crate::record::{Event, Outcome};
-use crate::storage::memory::Fault;
 use crate::testing::{Bench, record};
 
 #[test]
@@ -173,27 +172,6 @@ fn a_keeper_that_lost_everything_adopts_the_log() {
     let mut log = fresh.open().unwrap();
     assert_eq!(log.append(&record(1)), 1);
     assert_eq!(log.sequencer.sequence_once(bench.now()).unwrap().checkpoint.size(), 2);
-}
-
-#[test]
-fn a_sequencer_that_failed_goes_on_when_the_disk_does() {
-    for step in 0..20 {
-        for fault in [Fault::Lost, Fault::DoneButReportedLost] {
-            let bench = Bench::new();
-            let mut log = bench.open().unwrap();
-            for n in 0..300 {
-                log.append(&record(n));
-            }
-            bench.disk.break_once(step, fault);
-            let _ = log.sequencer.sequence_once(bench.now());
-            bench.disk.mend();
-            let sequenced = log.sequencer.sequence_once(bench.now()).unwrap();
-            assert_eq!(sequenced.checkpoint.size(), 300, "step {step} {fault:?}");
-            log.append(&record(300));
-            assert_eq!(log.sequencer.sequence_once(bench.now()).unwrap().checkpoint.size(), 301);
-            assert_eq!(bench.requests(301), (0..301).collect::<Vec<_>>(), "step {step} {fault:?}");
-        }
-    }
 }
 
 #[test]

@@ -107,6 +107,14 @@ impl MemoryDisk {
         }
     }
 
+    /// The paths of everything on it, segments as `journal/<number>`.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        let state = self.state();
+        let segments = state.segments.keys().map(|number| format!("journal/{number}"));
+        state.objects.keys().cloned().chain(segments).collect()
+    }
+
     /// Another disk with the same content and no faults.
     #[must_use]
     pub fn copy(&self) -> Self {

@@ -1,3 +1,5 @@
+mod files;
+
 use chartgate_values::Phi;
 use serde_json::Value;
 

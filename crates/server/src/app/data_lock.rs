@@ -1,4 +1,4 @@
-//! One process at a time works on a data folder.
+//! One process at a time works on a data folder, and on a log's.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
@@ -10,7 +10,7 @@ pub(crate) struct DataLock(#[expect(dead_code, reason = "holds the lock while it
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
     /// Somebody else works on it.
-    #[error("the data folder is in use")]
+    #[error("the folder is in use by another process")]
     Held,
     /// The disk.
     #[error("{0}")]
@@ -23,9 +23,20 @@ impl DataLock {
     /// # Errors
     /// [`LockError`].
     pub(crate) fn take(data_dir: &Path) -> Result<Self, LockError> {
-        let path = data_dir.join("lock");
+        Self::take_file(&data_dir.join("lock"))
+    }
+
+    /// Takes the folder of a log, which may be named by the configurations of several data folders.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub(crate) fn take_log(dir: &Path) -> Result<Self, LockError> {
+        Self::take_file(&dir.join("log.lock"))
+    }
+
+    fn take_file(path: &Path) -> Result<Self, LockError> {
         let error = |e: std::io::Error| LockError::File(format!("{}: {e}", path.display()));
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(error)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(error)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(LockError::Held),

@@ -170,7 +170,10 @@ async fn a_backup_of_a_gateway_at_work_is_restored_and_nothing_from_before_is_be
     assert!(lost > 10, "{lost}");
     let user: Value =
         serde_json::from_str(&gateway.command(&["user", "show", "nils", "--output", "json"])).unwrap();
-    assert_eq!(user["state"], "enabled", "as the restore said: who was shut out since has to be shut out again");
+    assert_eq!(
+        user["state"], "enabled",
+        "as the restore said: who was shut out since has to be shut out again"
+    );
     assert!(gateway.command(&["audit", "verify"]).starts_with("verified: "));
     gateway.kill_and_restart();
     assert_eq!(gateway.audit(&["--event", "backup.restore"]).len(), 1, "it is said once");

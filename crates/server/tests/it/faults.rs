@@ -1,13 +1,15 @@
 //! What goes wrong: processes killed, logs that cannot be written, configurations and policies with errors.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::browser::{App, USER_SCOPE};
-use crate::gateway::{Gateway, KILLS, Scratch, UNSIGNALLED, chartgate};
+use crate::gateway::{Done, Gateway, KILLS, PROGRAM, Scratch, UNSIGNALLED, chartgate};
+use crate::routes::{SCOPE, free_ports, serve_in};
 use crate::wire::{Call, Connection, fresh_address};
 
 /// Answers that clients got: what to find in the log for each.
@@ -296,4 +298,90 @@ async fn policies_that_do_not_hold_are_refused_and_recorded_and_the_old_ones_sta
     assert_eq!(own.to(&gateway).await.status, 200);
     let tests = gateway.command(&["policy", "test"]);
     assert!(!tests.is_empty());
+}
+
+/// Runs `serve` on a folder behind words of a shell that change which disk it is on, in a namespace of its own: what it says
+/// as it refuses. None where such a namespace is not allowed.
+fn serve_on(before: &str, folder: &Path, disk: &Path) -> Option<Done> {
+    std::fs::create_dir_all(disk).unwrap();
+    let text = format!("{before} || exit 77; exec \"$3\" serve --config \"$2/chartgate.toml\"");
+    let output = Command::new("timeout")
+        .args(["60", "unshare", "--user", "--map-root-user", "--mount", "sh", "-c", &text, "sh"])
+        .args([folder, disk, Path::new(PROGRAM)])
+        .output()
+        .ok()?;
+    let said = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let code = output.status.code();
+    let is_allowed = code != Some(77) && code.is_some() && !output.stderr.starts_with(b"unshare: ");
+    is_allowed.then(|| Done {
+        success: code == Some(0),
+        code,
+        out: said(output.stdout),
+        err: said(output.stderr),
+    })
+}
+
+#[test]
+fn a_disk_that_is_full_or_read_only_refuses_the_start_says_so_and_harms_nothing() {
+    let mut gateway = serve_in(Scratch::new("no-disk"), "", "", SCOPE);
+    for _ in 0..3 {
+        gateway.audit(&["--limit", "1"]);
+    }
+    gateway.kill();
+    let folder = gateway.folder().to_owned();
+    let audit = folder.join("data/audit");
+    let verify = || chartgate(&["audit", "verify", "--dir", audit.to_str().unwrap()]);
+    let before = verify();
+    assert!(before.success, "{before:?}");
+    let read_only = "mount --bind \"$1\" \"$2\" && mount -o remount,bind,ro \"$2\"";
+    let full = "mount -t tmpfs -o size=64m none \"$2\" && cp -a \"$1\"/. \"$2\" && (cat /dev/zero >\"$2/filler\" 2>/dev/null; true)";
+    for (words, says) in [(read_only, "Read-only file system"), (full, "No space left on device")] {
+        let Some(refused) = serve_on(words, &folder, &folder.with_extension("disk")) else {
+            println!("skipped: namespaces of one's own are not allowed here");
+            return;
+        };
+        let told = format!("{}{}", refused.out, refused.err);
+        // SQLite has its own words for both.
+        let of_the_store = told.contains("readonly database")
+            || told.contains("disk is full")
+            || told.contains("unable to open");
+        assert!(refused.code == Some(1) && (told.contains(says) || of_the_store), "{says}: {refused:?}");
+        assert_eq!(verify().out, before.out, "nothing is gone");
+    }
+    gateway.start();
+    assert!(gateway.command(&["audit", "verify"]).starts_with("verified: "));
+}
+
+#[test]
+fn a_log_has_one_writer_whatever_data_folder_names_it() {
+    let gateway = serve_in(Scratch::new("two-on-one-log"), "", "", SCOPE);
+    gateway.audit(&["--limit", "1"]);
+    let folder = gateway.folder();
+    let copied =
+        Command::new("cp").arg("-a").args([folder.join("data"), folder.join("copy")]).status().unwrap();
+    assert!(copied.success());
+    let own = std::fs::read_to_string(folder.join("chartgate.toml")).unwrap();
+    let [https, metrics] = free_ports();
+    let own = own.replace("data_dir = \"data\"", "data_dir = \"copy\"");
+    let other: String = own
+        .lines()
+        .map(|line| match line.split(' ').next() {
+            Some("https") => format!("https = \"127.0.0.1:{https}\"\n"),
+            Some("metrics") => format!("metrics = \"127.0.0.1:{metrics}\"\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let other = other + "\n[audit]\ndir = \"data/audit\"\n";
+    let file = folder.join("other.toml");
+    std::fs::write(&file, other).unwrap();
+    let never = folder.join("never");
+    for words in [&["serve"][..], &["user", "list"], &["backup", "--out", never.to_str().unwrap()]] {
+        let second = chartgate(&[&["--config", file.to_str().unwrap()][..], words].concat());
+        assert!(
+            second.code == Some(1) && second.err.contains("in use by another process"),
+            "{words:?}: {second:?}"
+        );
+    }
+    gateway.audit(&["--limit", "1"]);
+    assert!(gateway.command(&["audit", "verify"]).starts_with("verified: "));
 }

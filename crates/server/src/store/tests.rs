@@ -13,6 +13,8 @@ use chartgate_values::Timestamp;
 
 use super::emergency::{EmergencyUse, Review};
 use super::pending::Took;
+use super::restores::Restore;
+use super::used_assertions::FirstUse;
 use super::users::Added;
 use super::*;
 use crate::registration::{NewClient, settle};
@@ -321,4 +323,32 @@ fn an_export_is_its_clients_until_it_expires_and_so_many_run_at_once() {
         write(&scratch.store, move |sql| sql.take_export("4", &owner, NOW)).unwrap()
     };
     assert!(take("b").is_none() && take("a").is_some() && take("a").is_none());
+}
+
+#[tokio::test]
+async fn after_a_restore_no_assertion_is_good_that_may_have_been_used_before_it() {
+    let scratch = Scratch::new("restored-assertions");
+    let at = |seconds| Timestamp::from_unix(10_000).plus(std::time::Duration::from_secs(seconds));
+    let use_one = |jti: &'static str, until: Timestamp| {
+        scratch.store.write(move |sql| sql.use_assertion(&"app".parse().unwrap(), jti, until))
+    };
+    assert_eq!(use_one("a", at(200)).await.unwrap(), FirstUse::Yes);
+    let restore = Restore {
+        backup: "0".repeat(64),
+        made_at: NOW,
+        size: 1,
+        known: None,
+        by: "local:0".to_owned(),
+        at: at(0),
+    };
+    scratch.store.write(move |sql| sql.begin_anew(&restore)).await.unwrap();
+    // One of these was used between the backup and the restore, and nobody here knows which.
+    for (jti, until, first) in [
+        ("b", at(0), FirstUse::No),
+        ("c", at(360), FirstUse::No),
+        ("d", at(361), FirstUse::Yes),
+        ("d", at(361), FirstUse::No),
+    ] {
+        assert_eq!(use_one(jti, until).await.unwrap(), first, "{jti}");
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chartgate_protocol::jose::claims::AccessTokenClaims;
 use chartgate_protocol::oauth::authorization_details::{Action, AuthorizationDetail};
 use chartgate_protocol::smart::scope::{Permission, SmartScope};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::ids::{ClientId, EmergencyId, FhirUser, PatientId, Role, Subject};
@@ -73,14 +74,14 @@ pub struct Emergency {
 }
 
 /// Records of patients that a token names, of these types and for these acts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RecordsOf {
     permissions: Vec<Permission>,
     types: Types,
     patients: BTreeSet<PatientId>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 enum Types {
     All,
     These(BTreeSet<String>),

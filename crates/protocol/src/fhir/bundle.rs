@@ -11,8 +11,10 @@ use super::resource::BadAnswer;
 use crate::json::Object;
 
 pub mod split;
+pub(super) mod taking;
 pub(super) mod undoable;
 
+pub use taking::{Progress, Wanted};
 use undoable::{Short, Undoable};
 
 /// What the upstream calls its next page: what follows its base in the URL.
@@ -53,13 +55,13 @@ pub struct Gathered<N> {
     text: Vec<u8>,
     /// Whether records are counted and not written.
     counts: bool,
-    /// How much of the text was taken away.
-    taken: usize,
     entries: usize,
     pages: usize,
     total: Option<u64>,
     /// What came along so far: it comes once.
     along: Undoable<Short>,
+    /// How many bytes there are of the records that were asked for.
+    asked_for: usize,
     /// How many records were asked for and are in it.
     pub released: usize,
     /// How many were withheld.
@@ -76,33 +78,11 @@ pub struct Mark {
     entries: usize,
     pages: usize,
     total: Option<u64>,
+    asked_for: usize,
     released: usize,
     withheld: usize,
     dropped: usize,
     notes: usize,
-}
-
-/// Which of the records of a page are wanted: what may leave from one on, as far as there is room.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    /// How many come before them.
-    pub from: usize,
-    /// How many there is room for.
-    pub room: usize,
-}
-
-impl Wanted {
-    /// All of them.
-    pub const ALL: Self = Self { from: 0, room: usize::MAX };
-}
-
-/// How far a page was gone through.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Progress {
-    /// To its end.
-    AllSeen,
-    /// To one that may leave and for which there is no room: so many come before it.
-    FullBefore(usize),
 }
 
 impl<N> Gathered<N> {
@@ -111,11 +91,11 @@ impl<N> Gathered<N> {
         Self {
             text: format!(r#"{{"resourceType":"Bundle","type":"{kind}""#).into_bytes(),
             counts: false,
-            taken: 0,
             entries: 0,
             pages: 0,
             total: None,
             along: Undoable::default(),
+            asked_for: 0,
             released: 0,
             withheld: 0,
             dropped: 0,
@@ -141,10 +121,10 @@ impl<N> Gathered<N> {
         Self::new("history")
     }
 
-    /// How long it is so far, in bytes.
+    /// How many bytes there are so far of the records that were asked for.
     #[must_use]
-    pub fn length(&self) -> usize {
-        self.taken.saturating_add(self.text.len())
+    pub fn asked_for(&self) -> usize {
+        self.asked_for
     }
 
     /// How much of it was not taken away yet, in bytes.
@@ -155,25 +135,26 @@ impl<N> Gathered<N> {
 
     /// Takes away what is written so far, and what was noted of it. Nobody comes back to a mark from before.
     pub fn take(&mut self) -> (Vec<u8>, Vec<N>) {
-        self.taken = self.length();
         (std::mem::take(&mut self.text), std::mem::take(&mut self.notes))
     }
 
     /// Where it is, to come back to.
     pub fn mark(&mut self) -> Mark {
         self.along.mark();
-        let Self { ref text, entries, pages, total, released, withheld, dropped, ref notes, .. } = *self;
-        Mark { text: text.len(), entries, pages, total, released, withheld, dropped, notes: notes.len() }
+        let Self { entries, pages, total, asked_for, released, withheld, dropped, .. } = *self;
+        let (text, notes) = (self.text.len(), self.notes.len());
+        Mark { text, entries, pages, total, asked_for, released, withheld, dropped, notes }
     }
 
     /// Comes back to where it was marked last: nothing was written since.
     pub fn back_to(&mut self, mark: Mark) {
-        let Mark { text, entries, pages, total, released, withheld, dropped, notes } = mark;
+        let Mark { text, entries, pages, total, asked_for, released, withheld, dropped, notes } = mark;
         self.text.truncate(text);
         self.notes.truncate(notes);
         self.along.back();
         (self.entries, self.pages, self.total) = (entries, pages, total);
-        (self.released, self.withheld, self.dropped) = (released, withheld, dropped);
+        (self.asked_for, self.released) = (asked_for, released);
+        (self.withheld, self.dropped) = (withheld, dropped);
     }
 
     /// Begins with a further page. A total is of one page that is all there is.
@@ -187,15 +168,30 @@ impl<N> Gathered<N> {
         self.along.insert(Short::of(record))
     }
 
-    /// Writes one more entry, unless they are counted.
-    pub(super) fn push(&mut self, entry: &impl Serialize) {
+    /// Writes one more entry, of a record that was asked for: how long it is.
+    pub(super) fn push_asked_for(&mut self, entry: &impl Serialize) -> usize {
+        let length = self.push(entry);
+        self.released = self.released.saturating_add(1);
+        self.asked_for = self.asked_for.saturating_add(length);
+        length
+    }
+
+    /// Notes that one stays.
+    pub(super) fn stays(&mut self, number: usize) {
+        self.withheld = self.withheld.saturating_add(number);
+    }
+
+    /// Writes one more entry, unless they are counted: how long it is.
+    pub(super) fn push(&mut self, entry: &impl Serialize) -> usize {
         if self.counts {
-            return;
+            return 0;
         }
         self.text.extend_from_slice(if self.entries == 0 { br#","entry":["# } else { b"," });
+        let before = self.text.len();
         // INVARIANT: strings and text that was JSON before are always written, and memory takes them.
         let _ = serde_json::to_writer(&mut self.text, entry);
         self.entries = self.entries.saturating_add(1);
+        self.text.len().saturating_sub(before)
     }
 
     /// The bundle, with its links.

@@ -54,7 +54,7 @@ impl EverythingQuery {
     /// The same by pages of our own size, of which those that were asked for are cut.
     #[must_use]
     pub fn by_whole_pages(self) -> Self {
-        Self { count: self.count.map(at_least), ..self }
+        Self { count: Some(at_least(self.count)), ..self }
     }
 
     /// The parameter by which it asks when something was, if it does.

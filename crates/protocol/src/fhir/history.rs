@@ -23,8 +23,10 @@ use super::searchset::Disposition;
 use crate::form::Form;
 use crate::json::Object;
 
+mod going;
 mod walk;
 
+use going::Going;
 pub use walk::Walk;
 
 /// Which versions are asked for.
@@ -69,7 +71,7 @@ impl HistoryQuery {
     /// The same by pages of our own size, of which those that were asked for are cut.
     #[must_use]
     pub fn by_whole_pages(self) -> Self {
-        Self { count: self.count.map(at_least), ..self }
+        Self { count: Some(at_least(self.count)), ..self }
     }
 
     /// The parameter by which it asks when something was done, if it does.
@@ -216,6 +218,13 @@ impl<'a> History<'a> {
         })
     }
 
+    /// The same of its newest versions alone, so many.
+    #[must_use]
+    pub fn first(mut self, most: usize) -> Self {
+        self.versions.truncate(most);
+        self
+    }
+
     /// The records of which it tells.
     #[must_use]
     pub fn records(&self) -> BTreeSet<Reference> {
@@ -250,56 +259,16 @@ impl<'a> History<'a> {
     ) -> Progress {
         gathered.begin_page(None);
         gathered.dropped = gathered.dropped.saturating_add(self.dropped);
-        let mut leaving = Vec::new();
-        // From the oldest on, so that what a deletion ended was decided on before it.
-        let mut before: Option<(&Reference, Shown)> = None;
-        for (at, version) in self.versions.iter().enumerate().rev() {
-            let shown = match version {
-                Version::Deleted(record, _) => match &before {
-                    Some((own, Shown::Whole)) if *own == record => {
-                        leaving.push((at, version.entry(None, bases), None));
-                        Shown::Nothing
-                    }
-                    Some(_) | None => Shown::Withheld,
-                },
-                Version::Stored(resource, _, raw) => match decide(resource) {
-                    Disposition::Withhold => Shown::Withheld,
-                    // Its address would say which record it is.
-                    Disposition::Release(view, _) if view.renamed().is_some() => Shown::Withheld,
-                    Disposition::Release(view, note) => {
-                        let is_whole = !view.is_masked();
-                        leaving.push((at, version.entry(Some(view.into_raw(raw)), bases), Some(note)));
-                        if is_whole { Shown::Whole } else { Shown::InPart }
-                    }
-                },
-            };
-            if shown == Shown::Withheld && at >= wanted.from {
-                gathered.withheld = gathered.withheld.saturating_add(1);
+        let mut going = Going::begin(wanted);
+        for version in self.versions {
+            if going.is_over() {
+                break;
             }
-            before = Some((version.record(), shown));
+            going.version(&version, gathered, bases, &mut decide);
         }
-        let mut room = wanted.room;
-        for (at, entry, note) in leaving.into_iter().rev().filter(|(at, ..)| *at >= wanted.from) {
-            if room == 0 {
-                return Progress::FullBefore(at);
-            }
-            room = room.saturating_sub(1);
-            gathered.released = gathered.released.saturating_add(1);
-            gathered.push(&entry);
-            gathered.notes.extend(note);
-        }
-        Progress::AllSeen
+        going.end(gathered);
+        going.progress()
     }
-}
-
-/// What leaves of a version.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Shown {
-    Whole,
-    InPart,
-    /// That there is nothing more of it.
-    Nothing,
-    Withheld,
 }
 
 impl<'a> Version<'a> {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 mod place;
 
 use place::{Place, not_offered};
+use serde::{Deserialize, Serialize};
 
 use super::content::{self, Wanted};
 use super::everything::EverythingQuery;
@@ -153,7 +154,8 @@ pub enum ConditionalWrite {
 
 /// How a search is sent: upstream as it came, so that a client that keeps its criteria out of URLs has them kept
 /// out everywhere.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SearchMethod {
     /// In the URL.
     Get,

@@ -3,14 +3,15 @@
 //! The upstream's own link would lead around the gateway, so the client gets this under seal instead. It is good for
 //! whom it was given to, under what they were allowed then, and not for long; the page is decided on afresh.
 //!
-//! The upstream's pages have a size of our own ([`PAGE`]), and the caller's are cut out of them: a link tells how far one
-//! was gone through, and how the first one can be asked for again, for which the upstream has no name.
+//! The upstream's pages have a size of our own ([`PAGE`]), and the caller's are cut out of them: a link tells how much of
+//! one left already, and how the first one can be asked for again, for which the upstream has no name.
 
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::bundle::NextPage;
 use super::history::HistoryOf;
+use super::interaction::SearchMethod;
 use super::name::{ResourceId, ResourceType};
 use super::searchset::Companions;
 use super::shape::Shape;
@@ -18,7 +19,7 @@ use crate::json;
 
 mod filling;
 
-pub use filling::{Filling, PAGE, PAGES_AT_ONCE, Place, Seen, Stuck, Turn, at_least};
+pub use filling::{Filling, LONG, Most, Next, PAGE, PAGES_AT_ONCE, Place, Seen, Stuck, Turn, at_least};
 
 /// What is sealed into a link.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -32,8 +33,8 @@ pub struct PageLink {
     pub asked: Option<Asked>,
     /// What the upstream calls the page; none is the first.
     pub page: Option<NextPage>,
-    /// How many of its records were gone through already.
-    pub from: usize,
+    /// How many of its records left before, of those that may leave. How many stay does not count, for it may change.
+    pub past: usize,
     /// How many records a page has: as many as were asked for, or as the upstream's first one had.
     pub size: usize,
     /// Whether the search finds only what its holder may see.
@@ -48,10 +49,12 @@ pub struct PageLink {
 pub enum Asked {
     /// What follows the upstream's base in its URL.
     Url(NextPage),
-    /// A search that was posted, for it names a panel or is a secret of its caller's.
-    Posted {
-        /// As the caller asked it: it is narrowed anew.
+    /// A search.
+    Search {
+        /// As the caller asked it: it is narrowed anew, whichever of its pages is asked for.
         search: String,
+        /// How it was asked.
+        method: SearchMethod,
         /// A digest of it as it went upstream: narrowed to others, it would have other pages.
         sent: String,
     },
@@ -89,8 +92,8 @@ pub struct Holder {
     pub subject: String,
     /// The client of the token.
     pub client_id: String,
-    /// A digest over the token's scope, its patient in context, its emergency and its purpose.
-    pub scope_digest: String,
+    /// A digest over all else that the token says of what its holder may, and over where the route leads.
+    pub authority_digest: String,
     /// The revision of the policies.
     pub policy_revision: String,
 }
@@ -122,7 +125,7 @@ impl PageLink {
         // INVARIANT: strings alone are always written.
         let written = |link: &Self| serde_json::to_string(link).unwrap_or_default();
         let mut text = written(self);
-        let elsewhere = written(&Self { page: None, from: 0, ..self.clone() }).len();
+        let elsewhere = written(&Self { page: None, past: 0, ..self.clone() }).len();
         let place = text.len().saturating_sub(elsewhere);
         let length = above(elsewhere, STEP).saturating_add(above(place, PLACE_STEP));
         text.extend(std::iter::repeat_n(' ', length.saturating_sub(text.len())));
@@ -163,13 +166,17 @@ mod tests {
                 route: text("ehr"),
                 subject: text("dana"),
                 client_id: text("demo-web"),
-                scope_digest: text("digest"),
+                authority_digest: text("digest"),
                 policy_revision: text("7"),
             },
             listing: Listing::Search("Observation".parse().unwrap(), Companions::None, Shape::Whole),
-            asked: Some(Asked::Posted { search: text("code=x&_count=3"), sent: text("digest") }),
+            asked: Some(Asked::Search {
+                search: text("code=x&_count=3"),
+                method: SearchMethod::Post,
+                sent: text("digest"),
+            }),
             page: Some("?_getpages=x&_getpagesoffset=20".parse().unwrap()),
-            from: 3,
+            past: 3,
             size: 20,
             finds: Finds::WithinReach,
             expires_at: Timestamp::from_unix(1_000),
@@ -189,9 +196,9 @@ mod tests {
         let length = link().to_json().len();
         for page in [None, Some("?a"), Some("?_getpages=0b0ab1b8-9e3c-4d7a-8f0e-3f8c7f1f2a11&_offset=12000")]
         {
-            for from in [0, 9, 49, 999] {
-                let other = PageLink { page: page.map(|page| page.parse().unwrap()), from, ..link() };
-                assert_eq!(other.to_json().len(), length, "{page:?} {from}");
+            for past in [0, 9, 49, 999] {
+                let other = PageLink { page: page.map(|page| page.parse().unwrap()), past, ..link() };
+                assert_eq!(other.to_json().len(), length, "{page:?} {past}");
             }
         }
     }
@@ -202,7 +209,7 @@ mod tests {
             |holder| holder.route.push('x'),
             |holder| holder.subject.push('x'),
             |holder| holder.client_id.push('x'),
-            |holder| holder.scope_digest.push('x'),
+            |holder| holder.authority_digest.push('x'),
             |holder| holder.policy_revision.push('x'),
         ];
         for change in changes {

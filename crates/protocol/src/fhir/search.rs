@@ -242,7 +242,7 @@ impl SearchQuery {
     /// The same by pages of our own size, of which those that were asked for are cut.
     #[must_use]
     pub fn by_whole_pages(self) -> Self {
-        Self { count: self.count.map(at_least), ..self }
+        Self { count: Some(at_least(self.count)), ..self }
     }
 
     /// The search as the client asked it, written anew.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::base::BaseUrls;
+use super::bundle::taking::{Taking, Turn};
 use super::bundle::{self, Gathered, Links, NextPage, Progress, Released, Wanted};
 use super::membership::{Ownership, ownership};
 use super::name::ResourceType;
@@ -179,24 +180,22 @@ impl<'a> Searchset<'a> {
         gathered.begin_page(self.total.filter(|_| self.next.is_none()));
         gathered.dropped = gathered.dropped.saturating_add(self.dropped);
         let mut company = Company::new(&self.companions, bases);
-        let mut room = wanted.room;
-        let mut progress = Progress::AllSeen;
-        for (at, raw) in self.matches.into_iter().enumerate().skip(wanted.from) {
+        let mut taking = Taking::begin(wanted);
+        for raw in self.matches {
             let Some(resource) = Resource::read(raw).filter(|resource| self.sought.is(resource)) else {
                 gathered.dropped = gathered.dropped.saturating_add(1);
                 continue;
             };
-            match decide(&resource, Found::BySearch) {
-                Disposition::Withhold => gathered.withheld = gathered.withheld.saturating_add(1),
-                Disposition::Release(..) if room == 0 => {
-                    progress = Progress::FullBefore(at);
-                    break;
-                }
-                Disposition::Release(view, note) => {
-                    room = room.saturating_sub(1);
-                    gathered.released = gathered.released.saturating_add(1);
+            let Disposition::Release(view, note) = decide(&resource, Found::BySearch) else {
+                gathered.stays(taking.stays());
+                continue;
+            };
+            match taking.one() {
+                Turn::Past => {}
+                Turn::NoRoom => break,
+                Turn::Leaves => {
                     company.tie_to(&resource, &view, bases);
-                    push(gathered, raw, &resource, (view, note), "match", bases);
+                    taking.wrote(push(gathered, raw, &resource, (view, note), Found::BySearch, bases));
                 }
             }
         }
@@ -207,17 +206,21 @@ impl<'a> Searchset<'a> {
                     drop(view);
                     company.stays(at, raw, resource);
                 }
-                Disposition::Withhold => gathered.withheld = gathered.withheld.saturating_add(1),
+                Disposition::Withhold => gathered.stays(1),
                 Disposition::Release(view, note) => {
                     company.tie_to(&resource, &view, bases);
                     if gathered.comes_along(resource.reference()) {
-                        push(gathered, raw, &resource, (view, note), "include", bases);
+                        push(gathered, raw, &resource, (view, note), Found::Alongside, bases);
                     }
                 }
             }
         }
-        gathered.withheld = gathered.withheld.saturating_add(company.left());
-        progress
+        gathered.stays(taking.ahead());
+        // What came along with records of another page that is cut out of this one is no business of this page's.
+        if taking.is_whole() {
+            gathered.stays(company.left());
+        }
+        taking.progress()
     }
 }
 
@@ -246,27 +249,46 @@ fn resource_of<'a>(entry: &Object<'a>, mode: &str) -> Option<&'a RawValue> {
         Some(search) => search.string("mode").ok()?,
         None => None,
     };
-    if said.as_deref().unwrap_or("match") != mode {
-        return None;
-    }
-    entry.read("resource").ok().flatten()
+    let raw = entry.read("resource").ok().flatten()?;
+    let is = match said.as_deref() {
+        Some(said) => said,
+        None if is_outcome(raw) => "outcome",
+        None => "match",
+    };
+    (is == mode).then_some(raw)
 }
 
-/// Writes an entry.
+/// Whether it is the upstream's own words, which no search finds.
+fn is_outcome(raw: &RawValue) -> bool {
+    let resource = json::read::<Object<'_>>(raw.get()).ok();
+    resource.is_some_and(
+        |resource| matches!(resource.string("resourceType"), Ok(Some(of)) if of == "OperationOutcome"),
+    )
+}
+
+/// Writes an entry: how long it is.
 fn push<'a, N>(
     gathered: &mut Gathered<N>,
     raw: &'a RawValue,
     resource: &Resource<'a>,
     (view, note): (View<'a>, N),
-    mode: &'static str,
+    found: Found,
     bases: &BaseUrls,
-) {
-    gathered.push(&Entry {
+) -> usize {
+    let mode = match found {
+        Found::BySearch => "match",
+        Found::Alongside => "include",
+    };
+    let entry = Entry {
         full_url: Some(format!("{}/{}", bases.public, view.renamed().unwrap_or(resource.reference()))),
         resource: view.into_raw(raw),
         search: Search { mode },
-    });
+    };
     gathered.notes.push(note);
+    match found {
+        Found::BySearch => gathered.push_asked_for(&entry),
+        Found::Alongside => gathered.push(&entry),
+    }
 }
 
 /// Whose reference ties a record to one that leaves.

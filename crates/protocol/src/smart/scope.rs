@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 use crate::json::Node;
 
 mod constraint;
@@ -21,7 +23,7 @@ pub enum Level {
 }
 
 /// What may be done: create, read, update, delete, search.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize)]
 pub enum Permission {
     /// Type-level create.
     Create,

@@ -410,7 +410,7 @@ fn next_page_of_another_client() {
         route: "ehr".into(),
         subject: "dana".into(),
         client_id: client_id.into(),
-        scope_digest: "x".into(),
+        authority_digest: "x".into(),
         policy_revision: "1".into(),
     };
     let link = PageLink {
@@ -418,7 +418,7 @@ fn next_page_of_another_client() {
         listing: Listing::Search("Observation".parse().unwrap(), Companions::None, Shape::Whole),
         asked: None,
         page: Some("?_getpages=x".parse().unwrap()),
-        from: 0,
+        past: 0,
         size: 20,
         finds: Finds::WithinReach,
         expires_at: Timestamp::from_unix(10),

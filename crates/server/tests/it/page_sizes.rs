@@ -103,6 +103,88 @@ async fn no_size_of_a_page_makes_a_few_hidden_records_tell() {
     }
 }
 
+/// The ids on a page, and the link to the next.
+async fn turn(gateway: &Gateway, token: &str, path: &str) -> (Vec<String>, Option<String>) {
+    let answer = get(gateway, token, path).await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    let bundle = answer.json();
+    let id =
+        |entry: &Value| entry["resource"]["id"].as_str().or(entry["fullUrl"].as_str()).unwrap().to_owned();
+    let ids = bundle["entry"].as_array().into_iter().flatten().map(id).collect();
+    (ids, next_of(gateway, &bundle))
+}
+
+/// All links of a listing by single records, with what each leads to.
+async fn links(gateway: &Gateway, token: &str, question: &str) -> Vec<(String, Vec<String>)> {
+    let (mut all, mut next) = (Vec::new(), Some(format!("/fhir/{question}&_count=1")));
+    while let Some(path) = next {
+        let (ids, after) = turn(gateway, token, &path).await;
+        all.push((path, ids));
+        assert!(all.len() < 60, "{question} does not end");
+        next = after;
+    }
+    all
+}
+
+#[tokio::test]
+async fn hidden_records_that_come_and_go_between_two_pages_do_not_show() {
+    let gateway = &Gateway::demo("come-and-go", &[]);
+    let patient = gateway.panel("dana")[0];
+    let special = gateway.person("physician", &[patient]);
+    gateway.command(&["user", "roles", &special.name, "--role", "physician", "--role", "special-care"]);
+    let theirs = token_of(gateway, &special).await;
+    let dana = token_of(gateway, &gateway.demo_person("dana")).await;
+    let on = |day: u8, is_hidden: bool| {
+        let mut record = observation(patient, is_hidden);
+        record["effectiveDateTime"] = json!(format!("2024-03-{day:02}"));
+        record
+    };
+    let first = make(gateway, &dana, &on(20, false)).await;
+    let hidden = make(gateway, &theirs, &on(15, true)).await;
+    for day in [10, 5] {
+        make(gateway, &dana, &on(day, false)).await;
+    }
+    let first = get(gateway, &dana, &format!("/fhir/Observation/{first}")).await.json();
+    let since = first["meta"]["lastUpdated"].as_str().unwrap().replace('+', "%2B");
+    let questions = [
+        "Observation?code=http://example.org/tests|marigold&_sort=-date".to_owned(),
+        format!("Observation/_history?_since={since}"),
+    ];
+    let mut before = Vec::new();
+    for question in &questions {
+        let links = links(gateway, &dana, question).await;
+        assert_eq!(links.len(), 3, "{question}: {links:?}");
+        before.push(links);
+    }
+    let is_as_before = async |when: &str| {
+        for (question, links_before) in questions.iter().zip(&before) {
+            // By the links that were given before, and from each of them on.
+            for (at, (path, ids)) in links_before.iter().enumerate() {
+                let (again, mut next) = turn(gateway, &dana, path).await;
+                assert_eq!(&again, ids, "{question} {when}");
+                for (_, expected) in links_before.iter().skip(at.saturating_add(1)) {
+                    let (ids, after) = turn(gateway, &dana, &next.unwrap()).await;
+                    assert_eq!(&ids, expected, "{question} {when}, on from {at}");
+                    next = after;
+                }
+                assert_eq!(next, None, "{question} {when}");
+            }
+        }
+    };
+    is_as_before("and nothing changed").await;
+    // At the head, between, and behind.
+    let mut new = Vec::new();
+    for day in [25, 7, 1] {
+        new.push(make(gateway, &theirs, &on(day, true)).await);
+        is_as_before("and a hidden one came").await;
+    }
+    for id in std::iter::once(&hidden).chain(&new) {
+        let gone = Call::new("DELETE", &format!("/fhir/Observation/{id}")).bearer(&theirs).to(gateway).await;
+        assert!(matches!(gone.status, 200 | 204), "{}", gone.text());
+        is_as_before("and a hidden one went").await;
+    }
+}
+
 #[tokio::test]
 async fn links_of_one_listing_are_of_one_length() {
     let gateway = &Gateway::demo("link-length", &[]);

@@ -1,7 +1,7 @@
 //! A history gone through entry by entry, for one that is too long to be in memory whole. What leaves is what would leave of
 //! one that is.
 
-use super::{HistoryOf, Shown, Version};
+use super::{Going, HistoryOf, Version};
 use crate::fhir::base::BaseUrls;
 use crate::fhir::bundle::split::ENTRY_DEPTH;
 use crate::fhir::bundle::{Gathered, Progress, Wanted};
@@ -14,19 +14,15 @@ use crate::json::Object;
 #[derive(Clone)]
 pub struct Walk {
     of: HistoryOf,
-    from: usize,
-    room: usize,
+    going: Going,
     found: usize,
-    full_before: Option<usize>,
-    /// A deletion, and its place. Whether it leaves is for the version to say that it ended.
-    deleted: Option<(usize, Reference, Option<String>)>,
 }
 
 impl Walk {
     /// Begins with a page.
     pub fn begin<N>(of: HistoryOf, wanted: Wanted, gathered: &mut Gathered<N>) -> Self {
         gathered.begin_page(None);
-        Self { of, from: wanted.from, room: wanted.room, found: 0, full_before: None, deleted: None }
+        Self { of, going: Going::begin(wanted), found: 0 }
     }
 
     /// The record of which an entry tells, if it tells of one that was asked for.
@@ -48,7 +44,7 @@ impl Walk {
     /// How far the page was gone through.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.full_before.map_or(Progress::AllSeen, Progress::FullBefore)
+        self.going.progress()
     }
 
     /// Takes the next entry: decides on its version and writes what leaves.
@@ -60,7 +56,7 @@ impl Walk {
         text: &'a [u8],
         gathered: &mut Gathered<N>,
         bases: &BaseUrls,
-        mut decide: impl FnMut(&Resource<'a>) -> Disposition<'a, N>,
+        decide: impl FnMut(&Resource<'a>) -> Disposition<'a, N>,
     ) -> Result<(), BadAnswer> {
         let entry = Object::parse(text, ENTRY_DEPTH)?;
         let Some(version) = Version::read(&entry, bases).filter(|version| self.of.covers(version.record()))
@@ -68,76 +64,16 @@ impl Walk {
             gathered.dropped = gathered.dropped.saturating_add(1);
             return Ok(());
         };
-        let at = self.found;
-        self.found = at.saturating_add(1);
-        if at < self.from || self.full_before.is_some() {
-            return Ok(());
-        }
-        let Version::Stored(resource, _, raw) = &version else {
-            self.deletion_stays(gathered);
-            if let Version::Deleted(record, when) = version {
-                self.deleted = Some((at, record, when));
-            }
-            return Ok(());
-        };
-        let (shown, leaving) = match decide(resource) {
-            // Its address would say which record it is.
-            Disposition::Release(view, _) if view.renamed().is_some() => (Shown::Withheld, None),
-            Disposition::Release(view, note) => {
-                let shown = if view.is_masked() { Shown::InPart } else { Shown::Whole };
-                (shown, Some((view, note)))
-            }
-            Disposition::Withhold => (Shown::Withheld, None),
-        };
-        match self.deleted.take() {
-            Some((place, record, when)) if shown == Shown::Whole && record == *resource.reference() => {
-                if self.is_room(place) {
-                    gathered.released = gathered.released.saturating_add(1);
-                    gathered.push(&Version::Deleted(record, when).entry(None, bases));
-                }
-            }
-            deleted => {
-                self.deleted = deleted;
-                self.deletion_stays(gathered);
-            }
-        }
-        match leaving {
-            None => gathered.withheld = gathered.withheld.saturating_add(1),
-            Some((view, note)) => {
-                if self.is_room(at) {
-                    gathered.released = gathered.released.saturating_add(1);
-                    gathered.push(&version.entry(Some(view.into_raw(raw)), bases));
-                    gathered.notes.push(note);
-                }
-            }
+        self.found = self.found.saturating_add(1);
+        if !self.going.is_over() {
+            self.going.version(&version, gathered, bases, decide);
         }
         Ok(())
     }
 
     /// Ends it.
     pub fn end<N>(&mut self, gathered: &mut Gathered<N>) {
-        self.deletion_stays(gathered);
-    }
-
-    fn deletion_stays<N>(&mut self, gathered: &mut Gathered<N>) {
-        if self.deleted.take().is_some() {
-            gathered.withheld = gathered.withheld.saturating_add(1);
-        }
-    }
-
-    /// Whether there is room for what is at this place.
-    fn is_room(&mut self, at: usize) -> bool {
-        match (self.full_before, self.room.checked_sub(1)) {
-            (None, Some(room)) => {
-                self.room = room;
-                true
-            }
-            (None, None) => {
-                self.full_before = Some(at);
-                false
-            }
-            (Some(_), _) => false,
-        }
+        self.going.end(gathered);
     }
 }
 

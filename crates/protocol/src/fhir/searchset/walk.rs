@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::{Companions, Disposition, Found, Sought, Tie, is_nobodys, push, resource_of, seen_in};
 use crate::fhir::base::BaseUrls;
 use crate::fhir::bundle::split::{ENTRY_DEPTH, Outline};
+use crate::fhir::bundle::taking::{Taking, Turn};
 use crate::fhir::bundle::undoable::{Short, Undoable};
 use crate::fhir::bundle::{Gathered, Progress, Wanted};
 use crate::fhir::reference::references_in;
@@ -18,7 +19,6 @@ use crate::json::Object;
 /// One page that is gone through.
 pub struct Walk {
     sought: Sought,
-    wanted: Wanted,
     step: Step,
     /// What leaves so far,
     left: Undoable<Short>,
@@ -36,8 +36,7 @@ pub struct Step {
     round: usize,
     found: usize,
     along: usize,
-    room: usize,
-    full_before: Option<usize>,
+    taking: Taking,
     /// How many were released of those that come along, in this round.
     came: usize,
 }
@@ -58,9 +57,9 @@ impl Walk {
     /// Begins with a page.
     pub fn begin<N>(sought: Sought, wanted: Wanted, outline: &Outline, gathered: &mut Gathered<N>) -> Self {
         gathered.begin_page(outline.total.filter(|_| outline.next.is_none()));
-        let step = Step { round: 0, found: 0, along: 0, room: wanted.room, full_before: None, came: 0 };
+        let step = Step { round: 0, found: 0, along: 0, taking: Taking::begin(wanted), came: 0 };
         let (left, named, decided) = Default::default();
-        Self { sought, wanted, step, left, named, most: MOST_NAMES, decided }
+        Self { sought, step, left, named, most: MOST_NAMES, decided }
     }
 
     /// How many were found.
@@ -72,7 +71,7 @@ impl Walk {
     /// How far the page was gone through.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.step.full_before.map_or(Progress::AllSeen, Progress::FullBefore)
+        self.step.taking.progress()
     }
 
     /// Where it is, to come back to.
@@ -121,11 +120,15 @@ impl Walk {
 
     /// Ends a round: whether the entries have to be gone through once more.
     pub fn goes_on<N>(&mut self, gathered: &mut Gathered<N>) -> bool {
-        let Step { round, along, came, .. } = self.step;
+        let Step { round, along, taking, came, .. } = self.step;
         let is_tied = if round == 0 { self.left.len() > 0 } else { came > 0 };
         let waiting = along.saturating_sub(self.decided.len());
         if waiting == 0 || !is_tied || round >= MOST_ROUNDS {
-            gathered.withheld = gathered.withheld.saturating_add(waiting);
+            gathered.stays(taking.ahead());
+            // What came along with records of another page that is cut out of this one is no business of this page's.
+            if taking.is_whole() {
+                gathered.stays(waiting);
+            }
             return false;
         }
         self.step = Step { round: round.saturating_add(1), along: 0, came: 0, ..self.step };
@@ -154,24 +157,22 @@ impl Walk {
         bases: &BaseUrls,
         mut decide: impl FnMut(&Resource<'a>, Found) -> Disposition<'a, N>,
     ) -> Result<(), BadAnswer> {
-        let at = self.step.found;
-        self.step.found = at.saturating_add(1);
-        if at < self.wanted.from || self.step.full_before.is_some() {
+        self.step.found = self.step.found.saturating_add(1);
+        if self.step.taking.is_over() {
             return Ok(());
         }
         let Some(resource) = Resource::read(raw).filter(|resource| self.sought.is(resource)) else {
             gathered.dropped = gathered.dropped.saturating_add(1);
             return Ok(());
         };
-        match decide(&resource, Found::BySearch) {
-            Disposition::Withhold => gathered.withheld = gathered.withheld.saturating_add(1),
-            Disposition::Release(..) if self.step.room == 0 => self.step.full_before = Some(at),
-            Disposition::Release(view, note) => {
-                self.step.room = self.step.room.saturating_sub(1);
-                gathered.released = gathered.released.saturating_add(1);
-                self.leaves(&resource, &view, bases)?;
-                push(gathered, raw, &resource, (view, note), "match", bases);
-            }
+        let Disposition::Release(view, note) = decide(&resource, Found::BySearch) else {
+            gathered.stays(self.step.taking.stays());
+            return Ok(());
+        };
+        if self.step.taking.one() == Turn::Leaves {
+            self.leaves(&resource, &view, bases)?;
+            let length = push(gathered, raw, &resource, (view, note), Found::BySearch, bases);
+            self.step.taking.wrote(length);
         }
         Ok(())
     }
@@ -195,12 +196,12 @@ impl Walk {
         match decide(&resource, Found::Alongside) {
             // By what it refers to would be told what is kept of it. Another that leaves may name it yet.
             Disposition::Release(view, _) if tie == Tie::Own && view.is_masked() => return Ok(()),
-            Disposition::Withhold => gathered.withheld = gathered.withheld.saturating_add(1),
+            Disposition::Withhold => gathered.stays(1),
             Disposition::Release(view, note) => {
                 self.step.came = self.step.came.saturating_add(1);
                 self.leaves(&resource, &view, bases)?;
                 if gathered.comes_along(resource.reference()) {
-                    push(gathered, raw, &resource, (view, note), "include", bases);
+                    push(gathered, raw, &resource, (view, note), Found::Alongside, bases);
                 }
             }
         }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_protocol::fhir::bundle::split::Outline;
-use chartgate_protocol::fhir::bundle::{Gathered, Links, NextPage, Wanted};
+use chartgate_protocol::fhir::bundle::{Gathered, Links, NextPage, Progress, Wanted};
 use chartgate_protocol::fhir::history::{History, HistoryOf};
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::paging::{Filling, Finds, Listing, Place, Seen, Stuck, Turn};
@@ -39,7 +39,7 @@ mod long;
 
 pub(super) use cut::Cut;
 pub(super) use leaving::nothing;
-use leaving::{Leaving, Note};
+use leaving::{Leaving, Note, Waiting};
 
 pub(super) use link::{next_page, page_link};
 
@@ -81,8 +81,9 @@ impl Pages<'_> {
 
     /// Releases a page with the link to the one after it.
     ///
-    /// It is as full as the upstream's first was, from as many pages as that takes. Where others' records are found too,
-    /// it ends before one that may leave, so that a link leads to something: else it would tell that they exist.
+    /// It is as full as was asked for, or as the upstream's first was, from as many pages as that takes. Where others'
+    /// records are found too, it ends before one that may leave, so that a link leads to something: else it would tell that
+    /// they exist.
     async fn release_from(
         &self,
         exchange: &mut Exchange<'_>,
@@ -94,7 +95,7 @@ impl Pages<'_> {
         {
             return Err(kept.refused(exchange));
         }
-        let mut filling = Filling::begin(place, self.cut.most, self.finds);
+        let mut filling = Filling::begin(place, self.cut.most(), self.finds);
         let mut leaving = Leaving::new(match &self.listing {
             Listing::History(_) => Gathered::history(),
             Listing::Search(..) | Listing::Everything(_) => Gathered::searchset(),
@@ -102,7 +103,8 @@ impl Pages<'_> {
         let mut came = self.looked_at(exchange, first).await?;
         let next = loop {
             let wanted = filling.wanted(&leaving.gathered);
-            let seen = self.gather(exchange, &came, wanted, &mut leaving).await?;
+            let seen = self.gather(exchange, &mut came, wanted, &mut leaving).await?;
+            leaving.put_aside(exchange, Waiting::OfManyPages)?;
             match filling.seen(seen, &leaving.gathered) {
                 Ok(Turn::On(page)) => came = self.fetch(exchange, page).await?,
                 Ok(Turn::Complete(next)) => break next,
@@ -118,7 +120,8 @@ impl Pages<'_> {
         leaving.finish(exchange, Links { own: &self.own, next: link.as_deref() }, came.answer)
     }
 
-    /// Looks at the records of a page as they are now, where it tells what they were.
+    /// Looks at what stands around the entries of a long page, and at the records of which it tells as they are now, where it
+    /// tells what they were. Of a short page they are looked at as it is gone through.
     async fn looked_at(&self, exchange: &Exchange<'_>, answer: Withheld<Listed>) -> Result<Page, Refused> {
         let Listed { status, body } = answer.inspect();
         let outline = match body {
@@ -127,22 +130,30 @@ impl Pages<'_> {
             }
             Arrived::Spooled(_) | Arrived::Whole(_) => None,
         };
-        let mut hidden = BTreeSet::new();
-        if let Listing::History(of @ HistoryOf::Type(_)) = &self.listing
-            && *status == StatusCode::OK
+        let mut looked = Looked::default();
+        if let (Listing::History(of @ HistoryOf::Type(_)), Arrived::Spooled(spooled), Some(outline)) =
+            (&self.listing, body, &outline)
         {
-            let bases = &exchange.upstream.bases;
-            let records = match (body, &outline) {
-                (Arrived::Whole(body), _) => History::parse(body, of, bases).map_err(wrong)?.records(),
-                (Arrived::Spooled(spooled), Some(outline)) => {
-                    let _room = long::room(exchange, outline).await?;
-                    long::records(spooled, of, bases)?
-                }
-                (Arrived::Spooled(_), None) => return Err(Refused::Upstream(UpstreamFault::Wrong)),
-            };
-            hidden = now::out_of_reach(exchange, self.enforcer, self.permission(), records).await?;
+            let room = long::room(exchange, outline).await?;
+            let records = long::records(spooled, of, &exchange.upstream.bases)?;
+            drop(room);
+            self.look_at(exchange, records, &mut looked).await?;
         }
-        Ok(Page { answer, outline, hidden })
+        Ok(Page { answer, outline, looked })
+    }
+
+    /// Looks at records as they are now, each once a page.
+    async fn look_at(
+        &self,
+        exchange: &Exchange<'_>,
+        records: BTreeSet<Reference>,
+        looked: &mut Looked,
+    ) -> Result<(), Refused> {
+        let new: BTreeSet<_> = records.difference(&looked.at).cloned().collect();
+        looked.at.extend(new.iter().cloned());
+        let found = now::out_of_reach(exchange, self.enforcer, self.permission(), new).await?;
+        looked.hidden.extend(found);
+        Ok(())
     }
 
     /// Asks whether there can be records within reach.
@@ -191,11 +202,12 @@ impl Pages<'_> {
     async fn gather(
         &self,
         exchange: &Exchange<'_>,
-        page: &Page,
+        page: &mut Page,
         wanted: Wanted,
         leaving: &mut Leaving,
     ) -> Result<Seen, Refused> {
-        let Listed { status, body } = page.answer.inspect();
+        let Page { answer, outline, looked } = page;
+        let Listed { status, body } = answer.inspect();
         match *status {
             StatusCode::OK => {}
             // The upstream did not take a parameter that FHIR has: say so rather than fail.
@@ -205,21 +217,33 @@ impl Pages<'_> {
             }
             _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
         }
-        let body = match (body, &page.outline) {
-            (Arrived::Whole(body), _) => body,
+        let body = match (body, outline) {
+            (Arrived::Whole(body), _) => &**body,
             // In a box, for it is rare and what is common should be small.
             (Arrived::Spooled(spooled), Some(outline)) => {
-                return Box::pin(self.gather_long(exchange, page, (spooled, outline), wanted, leaving)).await;
+                let long = self.gather_long(exchange, looked, (spooled, outline), wanted, leaving);
+                return Box::pin(long).await;
             }
             (Arrived::Spooled(_), None) => return Err(Refused::Upstream(UpstreamFault::Wrong)),
         };
+        let mut newest = newest_for(&self.listing, wanted);
         loop {
+            if let Listing::History(of @ HistoryOf::Type(_)) = &self.listing {
+                let history = History::parse(body, of, &exchange.upstream.bases).map_err(wrong)?;
+                self.look_at(exchange, history.first(newest).records(), looked).await?;
+            }
             let mark = leaving.gathered.mark();
-            let seen = self.gather_here(exchange, (page, body), wanted, &mut leaving.gathered)?;
-            if self.enforcer.catch_up().await == Known::AsBefore {
+            let here = (&*looked, body, newest);
+            let seen = self.gather_here(exchange, here, wanted, &mut leaving.gathered)?;
+            let is_as_before = self.enforcer.catch_up().await == Known::AsBefore;
+            let is_too_few = newest < seen.found && matches!(seen.progress, Progress::AllSeen(_));
+            if is_as_before && !is_too_few {
                 return Ok(seen);
             }
             leaving.gathered.back_to(mark);
+            if is_too_few {
+                newest = newest.saturating_mul(2);
+            }
         }
     }
 
@@ -227,7 +251,7 @@ impl Pages<'_> {
     fn gather_here(
         &self,
         exchange: &Exchange<'_>,
-        (page, body): (&Page, &[u8]),
+        (looked, body, newest): (&Looked, &[u8], usize),
         wanted: Wanted,
         gathered: &mut Gathered<Note>,
     ) -> Result<Seen, Refused> {
@@ -243,7 +267,7 @@ impl Pages<'_> {
                 };
                 let (found, after) = (searchset.found(), searchset.next().cloned());
                 let progress = searchset.gather(gathered, wanted, bases, |resource, found| {
-                    self.decide(exchange, page, resource, found)
+                    self.decide(exchange, looked, resource, found)
                 });
                 Ok(Seen { found, progress, after })
             }
@@ -252,15 +276,15 @@ impl Pages<'_> {
                 let (found, after) = (searchset.found(), searchset.next().cloned());
                 let progress =
                     searchset.without_total().gather(gathered, wanted, bases, |resource, found| {
-                        self.decide(exchange, page, resource, found)
+                        self.decide(exchange, looked, resource, found)
                     });
                 Ok(Seen { found, progress, after })
             }
             Listing::History(of) => {
                 let history = History::parse(body, of, bases).map_err(wrong)?;
                 let (found, after) = (history.found(), history.next().cloned());
-                let progress = history.gather(gathered, wanted, bases, |resource| {
-                    self.decide(exchange, page, resource, Found::BySearch)
+                let progress = history.first(newest).gather(gathered, wanted, bases, |resource| {
+                    self.decide(exchange, looked, resource, Found::BySearch)
                 });
                 Ok(Seen { found, progress, after })
             }
@@ -271,7 +295,7 @@ impl Pages<'_> {
     fn decide<'r>(
         &self,
         exchange: &Exchange<'_>,
-        page: &Page,
+        looked: &Looked,
         resource: &Resource<'r>,
         found: Found,
     ) -> Disposition<'r, Note> {
@@ -287,7 +311,7 @@ impl Pages<'_> {
             (Listing::Everything(patient), _) => {
                 self.disposition(exchange, listed, resource, &Shape::Whole).filter(|note| note.is_of(patient))
             }
-            (Listing::History(_), _) if page.hidden.contains(resource.reference()) => Disposition::Withhold,
+            (Listing::History(_), _) if looked.hidden.contains(resource.reference()) => Disposition::Withhold,
             (Listing::History(_), _) => self.disposition(exchange, listed, resource, &Shape::Whole),
         }
     }
@@ -319,8 +343,24 @@ struct Page {
     answer: Withheld<Listed>,
     /// What stands around its entries, where it is gone through entry by entry.
     outline: Option<Outline>,
-    /// Records on it that are out of reach as they are now.
+    looked: Looked,
+}
+
+/// Records on a page that were looked at as they are now.
+#[derive(Default)]
+struct Looked {
+    at: BTreeSet<Reference>,
+    /// Those that are out of reach.
     hidden: BTreeSet<Reference>,
+}
+
+/// So many of a history's newest versions are gone through for what is wanted of it: more, if they do not fill a page.
+fn newest_for(listing: &Listing, wanted: Wanted) -> usize {
+    match listing {
+        // The records of each are looked at, and the one for which there is no room tells that there is one.
+        Listing::History(HistoryOf::Type(_)) => wanted.past.saturating_add(wanted.room).saturating_add(1),
+        Listing::History(HistoryOf::Record(_)) | Listing::Search(..) | Listing::Everything(_) => usize::MAX,
+    }
 }
 
 fn wrong(bad: BadAnswer) -> Refused {

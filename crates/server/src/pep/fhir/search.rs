@@ -37,12 +37,13 @@ pub(super) async fn serve(
     let named = query.patients_named();
     enforcer.look_up_for(Permission::Search, resource_type, &named).await;
     let asked = query.clone();
+    let by = method;
     let Narrow { query, method, finds, finds_nothing } = narrow(enforcer, query, method)?;
     let companions = if query.brings_along() { Companions::Asked } else { Companions::None };
     let counts = *query.shape() == Shape::Count;
     let listing = Listing::Search(resource_type, companions, query.shape().clone());
     let sent = Interaction::Search { query: query.by_whole_pages(), method };
-    let cut = if counts { Cut::NONE } else { Cut::of(asked.count(), &sent, Some(&asked))? };
+    let cut = if counts { Cut::NONE } else { Cut::of(asked.count(), &sent, Some((&asked, by)))? };
     let pages = Pages { authenticated, enforcer, listing, own, finds, cut };
     let allowed = pages.in_reach(sent)?;
     exchange.record.decision.policies = allowed.policies().to_vec();
@@ -56,7 +57,7 @@ pub(super) async fn serve(
     if counts { pages.count(exchange, first).await } else { pages.release(exchange, first).await }
 }
 
-/// A posted search as it goes upstream once more, and what it finds.
+/// A search as it goes upstream once more, and what it finds.
 pub(super) struct Again {
     pub(super) asked: Interaction,
     pub(super) finds: Finds,
@@ -69,14 +70,14 @@ pub(super) struct Again {
 pub(super) async fn again(
     exchange: &Exchange<'_>,
     enforcer: &Enforcer<'_>,
-    resource_type: ResourceType,
+    (resource_type, method): (ResourceType, SearchMethod),
     asked: &str,
 ) -> Result<Again, Refused> {
     let form = Form::parse_repeating(asked).map_err(|_| Refused::PageLink)?;
     let query = SearchQuery::parse(exchange.upstream.version(), resource_type, &Form::default(), &form)
         .map_err(|_| Refused::PageLink)?;
     enforcer.look_up_for(Permission::Search, resource_type, &query.patients_named()).await;
-    let Narrow { query, method, finds, finds_nothing } = narrow(enforcer, query, SearchMethod::Post)?;
+    let Narrow { query, method, finds, finds_nothing } = narrow(enforcer, query, method)?;
     if finds_nothing {
         return Err(Refused::PageLink);
     }

@@ -25,12 +25,12 @@ fn decide<'a>(resource: &Resource<'a>) -> Disposition<'a, String> {
     }
 }
 
-type Left = (String, Vec<String>, usize, Progress, usize);
+type Left = (String, Vec<String>, [usize; 2], Progress, usize);
 
 fn left(gathered: Gathered<String>, progress: Progress, found: usize) -> Left {
     let links = Links { own: "https://gate.test/fhir/Observation/_history", next: None };
-    let Released { body, released, notes, .. } = gathered.into_bundle(links);
-    (body, notes, released, progress, found)
+    let Released { body, released, withheld, notes, .. } = gathered.into_bundle(links);
+    (body, notes, [released, withheld], progress, found)
 }
 
 fn entry() -> impl Strategy<Value = Value> {
@@ -49,10 +49,10 @@ proptest! {
     /// However long a history is, the same leaves of it.
     #[test]
     fn what_leaves_version_by_version_is_what_leaves_at_once(
-        entries in prop::collection::vec(entry(), 0..16), from in 0_usize..3, room in prop_oneof![0_usize..5, Just(usize::MAX)],
+        entries in prop::collection::vec(entry(), 0..16), past in 0_usize..3, bytes in prop_oneof![0_usize..900, Just(usize::MAX)], room in prop_oneof![0_usize..5, Just(usize::MAX)],
         of in "Observation(/1)?", again in any::<bool>(),
     ) {
-        let (of, wanted): (HistoryOf, _) = (of.parse().unwrap(), Wanted { from, room });
+        let (of, wanted): (HistoryOf, _) = (of.parse().unwrap(), Wanted { past, room, bytes });
         let bundle = json!({ "resourceType": "Bundle", "type": "history", "entry": entries }).to_string();
         let history = History::parse(bundle.as_bytes(), &of, &bases()).unwrap();
         let (found, records) = (history.found(), history.records());

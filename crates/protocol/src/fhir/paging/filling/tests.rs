@@ -32,12 +32,16 @@ enum Record {
     Hidden,
 }
 
+/// One record, and how long what it says is.
+type One = (usize, Record, usize);
+
 /// An upstream's answer, page by page.
-struct Pages(Vec<Vec<(usize, Record)>>);
+#[derive(Clone)]
+struct Pages(Vec<Vec<One>>);
 
 impl Pages {
     /// As an upstream cuts it.
-    fn cut(records: &[(usize, Record)], size: usize) -> Self {
+    fn cut(records: &[One], size: usize) -> Self {
         Self(if records.is_empty() {
             vec![vec![]]
         } else {
@@ -45,11 +49,12 @@ impl Pages {
         })
     }
 
-    fn bundle(&self, number: usize, kind: Kind) -> String {
-        let entry = |(id, record): &(usize, Record)| {
+    /// A page of the answer that the upstream calls this.
+    fn bundle(&self, (answer, number): Name, kind: Kind) -> String {
+        let entry = |(id, record, length): &One| {
             let subject = if *record == Record::Own { "Patient/a" } else { "Patient/b" };
             let resource = json!({ "resourceType": "Observation", "id": format!("o{id}"), "meta": { "versionId": "1" },
-                "subject": { "reference": subject } });
+                "subject": { "reference": subject }, "status": "x".repeat(*length) });
             match kind {
                 Kind::Searchset => json!({ "resource": resource }),
                 Kind::History => {
@@ -60,7 +65,7 @@ impl Pages {
         let entries: Vec<Value> = self.0[number].iter().map(entry).collect();
         let after = number.saturating_add(1);
         let next = (after < self.0.len())
-            .then(|| json!({ "relation": "next", "url": format!("http://hapi:8080/fhir?page={after}") }));
+            .then(|| json!({ "relation": "next", "url": format!("http://hapi:8080/fhir?{answer}={after}") }));
         let kind = match kind {
             Kind::Searchset => "searchset",
             Kind::History => "history",
@@ -68,6 +73,14 @@ impl Pages {
         let links: Vec<Value> = next.into_iter().collect();
         json!({ "resourceType": "Bundle", "type": kind, "link": links, "entry": entries }).to_string()
     }
+}
+
+/// Which answer of the upstream's, and which page of that.
+type Name = (usize, usize);
+
+fn name(page: &NextPage) -> Name {
+    let (answer, number) = page.as_str().trim_start_matches('?').split_once('=').unwrap();
+    (answer.parse().unwrap(), number.parse().unwrap())
 }
 
 /// Releases what belongs to patient `a`.
@@ -98,14 +111,30 @@ fn seen(body: &str, kind: Kind, wanted: Wanted, gathered: &mut Gathered<String>)
     }
 }
 
-/// Goes from link to link and returns what leaves, page by page.
-fn leaving(pages: &Pages, kind: Kind, most: Option<u16>, finds: Finds) -> Result<Vec<Vec<String>>, Stuck> {
-    let number = |page: &Option<NextPage>| {
-        page.as_ref().map_or(0, |page| page.as_str().rsplit('=').next().unwrap().parse().unwrap())
-    };
-    let (mut all, mut place, mut most) = (Vec::new(), Place::START, most);
-    loop {
-        let mut at = number(&place.page);
+/// An upstream that is asked, and whose answers stay as they are from then on.
+struct Upstream<F> {
+    ask: F,
+    answers: Vec<Pages>,
+}
+
+impl<F: FnMut() -> Pages> Upstream<F> {
+    fn page(&mut self, page: Option<&NextPage>, kind: Kind) -> String {
+        let at = page.map(name).unwrap_or_else(|| {
+            self.answers.push((self.ask)());
+            (self.answers.len().saturating_sub(1), 0)
+        });
+        self.answers[at.0].bundle(at, kind)
+    }
+
+    /// What leaves where a page begins, and where the next one does.
+    fn turn(
+        &mut self,
+        place: Place,
+        kind: Kind,
+        most: Most,
+        finds: Finds,
+    ) -> Result<(Vec<String>, usize, Option<Next>), Stuck> {
+        let mut page = place.page.clone();
         let mut filling = Filling::begin(place, most, finds);
         let mut gathered = match kind {
             Kind::Searchset => Gathered::searchset(),
@@ -113,29 +142,56 @@ fn leaving(pages: &Pages, kind: Kind, most: Option<u16>, finds: Finds) -> Result
         };
         let next = loop {
             let wanted = filling.wanted(&gathered);
-            let seen = seen(&pages.bundle(at, kind), kind, wanted, &mut gathered);
+            let seen = seen(&self.page(page.as_ref(), kind), kind, wanted, &mut gathered);
             match filling.seen(seen, &gathered)? {
-                Turn::On(page) => at = number(&Some(page)),
+                Turn::On(after) => page = Some(after),
                 Turn::Complete(next) => break next,
             }
         };
-        let notes = gathered.into_bundle(Links { own: "", next: None }).notes;
+        let released = gathered.into_bundle(Links { own: "", next: None });
+        Ok((released.notes, released.withheld, next))
+    }
+}
+
+/// Goes from link to link, each of them twice, and returns what leaves, page by page, and how many are withheld in all.
+fn listed(
+    ask: impl FnMut() -> Pages,
+    kind: Kind,
+    mut most: Most,
+    finds: Finds,
+) -> Result<(Vec<Vec<String>>, usize), Stuck> {
+    let mut upstream = Upstream { ask, answers: Vec::new() };
+    let (mut all, mut withheld, mut place) = (Vec::new(), 0_usize, Place::START);
+    loop {
+        let (notes, stay, next) = upstream.turn(place.clone(), kind, most, finds)?;
+        if place != Place::START {
+            assert_eq!(upstream.turn(place, kind, most, finds)?.0, notes, "the same link leads to the same");
+        }
         all.push(notes);
+        withheld = withheld.saturating_add(stay);
         // A link says how many records a page has.
-        most = None;
+        most.records = None;
         match next {
             Some(next) => {
-                assert!(next.size.is_some_and(|size| size > 0), "{next:?}");
-                place = next;
+                assert!(next.size > 0, "{next:?}");
+                place = next.into();
             }
-            None => return Ok(all),
+            None => return Ok((all, withheld)),
         }
     }
 }
 
-fn records() -> impl Strategy<Value = Vec<(usize, Record)>> {
+/// The same of an upstream that always answers the same.
+fn leaving(pages: &Pages, kind: Kind, records: Option<u16>, finds: Finds) -> Result<Vec<Vec<String>>, Stuck> {
+    let most = Most { records, bytes: LONG };
+    Ok(listed(|| pages.clone(), kind, most, finds)?.0)
+}
+
+fn records() -> impl Strategy<Value = Vec<One>> {
     let record = prop_oneof![Just(Record::Own), Just(Record::Hidden)];
-    prop::collection::vec(record, 0..160).prop_map(|records| records.into_iter().enumerate().collect())
+    let numbered = |(id, (record, length))| (id, record, length);
+    prop::collection::vec((record, 0..300_usize), 0..130)
+        .prop_map(move |records| records.into_iter().enumerate().map(numbered).collect())
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
@@ -143,11 +199,17 @@ fn kinds() -> impl Strategy<Value = Kind> {
 }
 
 /// What may leave of some records.
-fn own(records: &[(usize, Record)]) -> Vec<(usize, Record)> {
-    records.iter().copied().filter(|(_, record)| *record == Record::Own).collect()
+fn own(records: &[One]) -> Vec<One> {
+    records.iter().copied().filter(|(_, record, _)| *record == Record::Own).collect()
+}
+
+fn ids(records: &[One]) -> Vec<String> {
+    records.iter().map(|(id, ..)| format!("o{id}")).collect()
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// What is withheld leaves no trace: the same pages leave as if it were not there, whatever is asked for, and whether
     /// the upstream gives as many, caps its pages or does not care.
     #[test]
@@ -155,7 +217,7 @@ proptest! {
         records in records(), kind in kinds(), count in prop::option::of(1..140_u16), cap in 1..140_usize, listens: bool,
     ) {
         let size = match count {
-            Some(count) if listens => usize::from(at_least(count)).min(cap),
+            Some(count) if listens => usize::from(at_least(Some(count))).min(cap),
             Some(_) | None => cap,
         };
         let of = |records: &[_]| leaving(&Pages::cut(records, size), kind, count, Finds::OthersToo).unwrap();
@@ -163,9 +225,40 @@ proptest! {
         prop_assert_eq!(&left, &of(&own(&records)));
         let most = count.map_or(usize::MAX, usize::from);
         prop_assert!(left.iter().all(|page| page.len() <= most), "{left:?}");
-        let expected: Vec<String> = own(&records).iter().map(|(id, _)| format!("o{id}")).collect();
-        prop_assert_eq!(left.concat(), expected, "each once and in order");
+        prop_assert_eq!(left.concat(), ids(&own(&records)), "each once and in order");
         prop_assert!(left.len() == 1 || left.iter().all(|page| !page.is_empty()), "a link leads to something: {left:?}");
+    }
+
+    /// The same where pages end for their length, with what is withheld counted once; without a number a page is as the
+    /// upstream's first.
+    #[test]
+    fn pages_that_end_for_their_length_tell_nothing_of_the_hidden_records_either(
+        records in records(), kind in kinds(), count in prop::option::of(1..60_u16), bytes in 300..6_000_usize, size in 40..80_usize,
+    ) {
+        let most = Most { records: count, bytes };
+        let of = |records: &[_]| listed(|| Pages::cut(records, size), kind, most, Finds::OthersToo).unwrap();
+        let (left, withheld) = of(&records);
+        prop_assert_eq!(&left, &of(&own(&records)).0);
+        prop_assert_eq!(left.concat(), ids(&own(&records)));
+        prop_assert_eq!(withheld.saturating_add(own(&records).len()), records.len());
+    }
+
+    /// Hidden records come and go between two links: nothing that may be seen is repeated or skipped, and the same pages leave.
+    #[test]
+    fn what_becomes_of_hidden_records_between_two_pages_does_not_show(
+        records in records(), kind in kinds(), count in 1..60_u16, bytes in prop_oneof![500..6_000_usize, Just(LONG)],
+        cap in 60..120_usize, changes in prop::collection::vec(any::<u8>(), 1..6),
+    ) {
+        let most = Most { records: Some(count), bytes };
+        let mut times = changes.iter().cycle();
+        let now = || {
+            let is_there = times.next().unwrap();
+            let there: Vec<One> = records.iter().copied().filter(|(id, record, _)| *record == Record::Own || is_there >> (id % 8) & 1 == 1).collect();
+            Pages::cut(&there, cap)
+        };
+        let (left, _) = listed(now, kind, most, Finds::OthersToo).unwrap();
+        let (expected, _) = listed(|| Pages::cut(&own(&records), cap), kind, most, Finds::OthersToo).unwrap();
+        prop_assert_eq!(left, expected);
     }
 
     /// An upstream whose pages are now long, now short or empty: each is filled up from the next.
@@ -174,11 +267,11 @@ proptest! {
         pages in prop::collection::vec(prop::collection::vec(prop_oneof![Just(Record::Own), Just(Record::Hidden)], 0..6), 1..8),
         kind in kinds(), count in prop::option::of(1..8_u16),
     ) {
-        let mut ids = 0_usize..;
-        let pages = Pages(pages.into_iter().map(|page| page.into_iter().map(|record| (ids.next().unwrap(), record)).collect()).collect());
+        let mut numbers = 0_usize..;
+        let pages = Pages(pages.into_iter().map(|page| page.into_iter().map(|record| (numbers.next().unwrap(), record, 0)).collect()).collect());
         let first = pages.0.iter().map(Vec::len).find(|length| *length > 0).unwrap_or(1);
         let size = count.map_or(first, |count| first.min(count.into()));
-        let own: Vec<String> = own(&pages.0.concat()).iter().map(|(id, _)| format!("o{id}")).collect();
+        let own = ids(&own(&pages.0.concat()));
         let expected: Vec<Vec<String>> = own.chunks(size).map(<[_]>::to_vec).collect();
         let left = leaving(&pages, kind, count, Finds::OthersToo).unwrap();
         prop_assert_eq!(left, if expected.is_empty() { vec![vec![]] } else { expected });
@@ -187,8 +280,8 @@ proptest! {
     /// Where nothing else is found there is no look ahead, and nothing is lost either.
     #[test]
     fn what_is_all_within_reach_is_cut_in_the_same_way(number in 0..160_usize, kind in kinds(), count in 1..140_u16, cap in 1..140_usize) {
-        let records: Vec<_> = (0..number).map(|id| (id, Record::Own)).collect();
-        let size = usize::from(at_least(count)).min(cap);
+        let records: Vec<_> = (0..number).map(|id| (id, Record::Own, 0)).collect();
+        let size = usize::from(at_least(Some(count))).min(cap);
         let left = leaving(&Pages::cut(&records, size), kind, Some(count), Finds::WithinReach).unwrap();
         prop_assert!(left.iter().all(|page| page.len() <= usize::from(count)));
         prop_assert_eq!(left.concat(), (0..number).map(|id| format!("o{id}")).collect::<Vec<_>>());
@@ -201,11 +294,11 @@ fn no_count_makes_the_bound_tell_of_few_hidden_records() {
     // One's own, so many of others', and one's own.
     let records = |hidden: usize| {
         let last = hidden + 1;
-        let record = |id| (id, if id == 0 || id == last { Record::Own } else { Record::Hidden });
+        let record = |id| (id, if id == 0 || id == last { Record::Own } else { Record::Hidden }, 0);
         (0..=last).map(record).collect::<Vec<_>>()
     };
     let of = |records: &[_], count: u16| {
-        let size = usize::from(at_least(count));
+        let size = usize::from(at_least(Some(count)));
         leaving(&Pages::cut(records, size), Kind::Searchset, Some(count), Finds::OthersToo)
     };
     for count in [1, 2, PAGE] {
@@ -217,7 +310,7 @@ fn no_count_makes_the_bound_tell_of_few_hidden_records() {
         // Beyond it, it tells: by a link to a page that is not full.
         assert_eq!(shown(bound + 2 * usize::from(PAGE)).len(), 2, "{count}");
     }
-    let hidden = |number: usize| (0..number).map(|id| (id, Record::Hidden)).collect::<Vec<_>>();
+    let hidden = |number: usize| (0..number).map(|id| (id, Record::Hidden, 0)).collect::<Vec<_>>();
     assert_eq!(of(&hidden(bound + usize::from(PAGE)), 1), Ok(vec![vec![]]));
     assert_eq!(of(&hidden(bound + usize::from(PAGE) + 1), 1), Err(Stuck::Exhausted));
 }
@@ -225,8 +318,8 @@ fn no_count_makes_the_bound_tell_of_few_hidden_records() {
 #[test]
 fn a_page_that_is_its_own_next_one_is_noticed() {
     let page: NextPage = "?page=1".parse().unwrap();
-    let mut filling = Filling::begin(Place::START, Some(1), Finds::OthersToo);
-    let seen = || Seen { found: 1, progress: Progress::AllSeen, after: Some(page.clone()) };
+    let mut filling = Filling::begin(Place::START, Most { records: Some(1), bytes: LONG }, Finds::OthersToo);
+    let seen = || Seen { found: 1, progress: Progress::AllSeen(0), after: Some(page.clone()) };
     let gathered = Gathered::<()>::searchset();
     assert!(matches!(filling.seen(seen(), &gathered), Ok(Turn::On(_))));
     assert!(matches!(filling.seen(seen(), &gathered), Err(Stuck::Loops)));

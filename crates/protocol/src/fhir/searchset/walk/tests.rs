@@ -138,7 +138,7 @@ proptest! {
     /// However long an answer is, the same leaves of it.
     #[test]
     fn what_leaves_entry_by_entry_is_what_leaves_at_once(
-        entries in prop::collection::vec(entry(), 0..24).prop_map(of_one_mind), from in 0_usize..3, room in prop_oneof![0_usize..5, Just(usize::MAX)],
+        entries in prop::collection::vec(entry(), 0..24).prop_map(of_one_mind), past in 0_usize..3, bytes in prop_oneof![0_usize..900, Just(usize::MAX)], room in prop_oneof![0_usize..5, Just(usize::MAX)],
         total in prop::option::of(0_u64..6), again in prop::collection::vec(0_usize..2, 1..5), sought in 0_usize..3,
     ) {
         let observation = "Observation".parse().unwrap();
@@ -148,7 +148,7 @@ proptest! {
         if let Some(total) = total {
             bundle["total"] = json!(total);
         }
-        let wanted = Wanted { from, room };
+        let wanted = Wanted { past, room, bytes };
         prop_assert_eq!(
             one_by_one(&entries, total, sought, wanted, &again),
             at_once(&bundle.to_string(), sought, wanted)
@@ -227,14 +227,14 @@ fn more_references_than_are_remembered_are_a_bad_answer() {
 fn what_is_counted_is_not_written() {
     let entries = masked_between().map(|entry| entry.to_string());
     let mut gathered = Gathered::<String>::count();
-    let empty = gathered.length();
+    let empty = gathered.waiting();
     let sought = Sought::Type("Observation".parse().unwrap(), Companions::Asked);
     let outline = Outline { total: None, next: None, longest: 0 };
     let mut walk = Walk::begin(sought, Wanted::ALL, &outline, &mut gathered);
     for text in &entries {
         walk.entry(text.as_bytes(), &mut gathered, &bases(), decide).unwrap();
     }
-    assert_eq!((gathered.released, gathered.length()), (2, empty));
+    assert_eq!((gathered.released, gathered.waiting()), (2, empty));
     assert_eq!(gathered.take().1, ["Observation/0", "Observation/2"]);
 }
 
@@ -243,7 +243,7 @@ fn an_entry_that_is_none_is_a_bad_answer() {
     let mut gathered = Gathered::<String>::searchset();
     let sought = Sought::Type("Observation".parse().unwrap(), Companions::None);
     let outline = Outline { total: None, next: None, longest: 0 };
-    let mut walk = Walk::begin(sought, Wanted { from: 0, room: 0 }, &outline, &mut gathered);
+    let mut walk = Walk::begin(sought, Wanted { room: 0, ..Wanted::ALL }, &outline, &mut gathered);
     for text in ["1", "{", r#"{"a":1,"a":1}"#] {
         assert!(walk.entry(text.as_bytes(), &mut gathered, &bases(), decide).is_err(), "{text}");
     }

@@ -5,7 +5,7 @@ use chartgate_protocol::fhir::bundle::Wanted;
 use chartgate_protocol::fhir::paging::{PAGES_AT_ONCE, Seen};
 
 use super::Pages;
-use super::leaving::Leaving;
+use super::leaving::{Leaving, Waiting};
 use crate::pep::fhir::session::{Answered, Exchange};
 use crate::pep::fhir::upstream::Listed;
 
@@ -20,8 +20,8 @@ impl Pages<'_> {
         let mut page = self.looked_at(exchange, first).await?;
         let mut leaving = Leaving::count();
         loop {
-            let Seen { after, .. } = self.gather(exchange, &page, Wanted::ALL, &mut leaving).await?;
-            leaving.put_aside(exchange)?;
+            let Seen { after, .. } = self.gather(exchange, &mut page, Wanted::ALL, &mut leaving).await?;
+            leaving.put_aside(exchange, Waiting::OfManyPages)?;
             let Some(after) = after else { break };
             left = left.checked_sub(1).ok_or_else(|| self.exhausted())?;
             page = self.fetch(exchange, after).await?;

@@ -10,6 +10,7 @@ use chartgate_protocol::fhir::name::ResourceId;
 use chartgate_protocol::fhir::outcome::OperationOutcome;
 use chartgate_values::Phi;
 use http::{HeaderValue, Response, header};
+use tokio::task::block_in_place;
 
 use crate::pep::fhir::large::{no_disk, out_of_spool};
 use crate::pep::fhir::mask::FHIR_JSON;
@@ -17,8 +18,24 @@ use crate::pep::fhir::session::{Answered, Exchange};
 use crate::pep::respond::Refused;
 use crate::spool::Spool;
 
-/// So much is written into a spool at once.
-const STEP: usize = 256 << 10;
+/// What is written so far and was not put aside yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waiting {
+    /// As much as is written into a spool at once, where what comes lies in one itself.
+    OfALongPage,
+    /// What leaves of several pages that are short themselves.
+    OfManyPages,
+}
+
+impl Waiting {
+    /// So much may wait.
+    fn most(self) -> usize {
+        match self {
+            Self::OfALongPage => 256 << 10,
+            Self::OfManyPages => 4 << 20,
+        }
+    }
+}
 
 /// What the record tells of one record that was released.
 pub(super) struct Note {
@@ -100,28 +117,28 @@ impl Leaving {
         Self { counts: true, ..Self::new(Gathered::count()) }
     }
 
-    /// Puts what is written so far aside, if that is much. Blocking.
+    /// Puts what is written so far aside, if that is much.
     ///
     /// # Errors
     /// [`Refused::Upstream`] if there is no disk for it.
-    pub(super) fn put_aside(&mut self, exchange: &Exchange<'_>) -> Result<(), Refused> {
+    pub(super) fn put_aside(&mut self, exchange: &Exchange<'_>, waiting: Waiting) -> Result<(), Refused> {
         if self.counts {
             let (_, notes) = self.gathered.take();
             self.told.count(notes);
             return Ok(());
         }
-        if self.gathered.waiting() < STEP {
+        if self.gathered.waiting() < waiting.most() {
             return Ok(());
         }
         let (text, notes) = self.gathered.take();
         self.told.extend(notes);
         let failed = |error: std::io::Error| Refused::Upstream(no_disk(&error));
-        let mut spool = match self.spool.take() {
-            Some(spool) => spool,
-            None => exchange.gateway.spools.begin().map_err(failed)?,
-        };
-        spool.write(&text).map_err(failed)?;
-        self.spool = Some(spool);
+        let spool = self.spool.take();
+        let written = block_in_place(|| {
+            let mut spool = spool.map_or_else(|| exchange.gateway.spools.begin(), Ok)?;
+            spool.write(&text).map(|()| spool)
+        });
+        self.spool = Some(written.map_err(failed)?);
         Ok(())
     }
 
@@ -181,8 +198,7 @@ fn finish<T>(
     let spooled = match spool {
         None => None,
         Some(mut spool) => {
-            let ended =
-                tokio::task::block_in_place(|| spool.write(body.as_bytes()).and_then(|()| spool.end()));
+            let ended = block_in_place(|| spool.write(body.as_bytes()).and_then(|()| spool.end()));
             Some(ended.map_err(|error| Refused::Upstream(no_disk(&error)))?)
         }
     };

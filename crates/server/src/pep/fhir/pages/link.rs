@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chartgate_protocol::fhir::paging::{Holder, Listing, PageLink, Place};
+use chartgate_access::pdp::caller::Caller;
+use chartgate_protocol::fhir::paging::{Holder, Listing, Next, PageLink, Place};
 use chartgate_values::Phi;
 use http::Method;
 use http::request::Parts as Head;
+use serde_json::json;
 
 use super::{Cut, Pages, action, address};
 use crate::entropy::{SystemEntropy, digest_of};
@@ -41,7 +43,7 @@ pub(in crate::pep::fhir) async fn next_page(
         .ok()
         .and_then(|sealed| exchange.gateway.paging.open(exchange.route.name.as_bytes(), &sealed).ok())
         .and_then(|text| PageLink::open(text.expose(), &holder, exchange.gateway.clock.now()).ok());
-    let Some(PageLink { listing, asked, page, from, size, finds, .. }) = opened else {
+    let Some(PageLink { listing, asked, page, past, size, finds, .. }) = opened else {
         return Err(Refused::PageLink);
     };
     let own = format!("{}?{PAGE}{sealed}", address(exchange, &listing));
@@ -51,21 +53,21 @@ pub(in crate::pep::fhir) async fn next_page(
         Listing::History(of) => format!("{of}/_history"),
         Listing::Everything(patient) => format!("Patient/{patient}/$everything"),
     }));
-    let pages = Pages { authenticated, enforcer, listing, own, finds, cut: Cut { most: None, asked } };
+    let pages = Pages { authenticated, enforcer, listing, own, finds, cut: Cut { count: None, asked } };
     let first = pages.turned_to(exchange, page.as_ref()).await?;
-    pages.release_from(exchange, first, Place { page, from, size: Some(size) }).await
+    pages.release_from(exchange, first, Place { page, past, size: Some(size) }).await
 }
 
 impl Pages<'_> {
     /// The link to a page.
-    pub(super) fn seal(&self, exchange: &Exchange<'_>, to: Place) -> Result<String, Refused> {
+    pub(super) fn seal(&self, exchange: &Exchange<'_>, to: Next) -> Result<String, Refused> {
         let link = PageLink {
             holder: holder(exchange, self.authenticated),
             listing: self.listing.clone(),
             asked: self.cut.asked.clone(),
             page: to.page,
-            from: to.from,
-            size: to.size.unwrap_or(usize::MAX),
+            past: to.past,
+            size: to.size,
             finds: self.finds,
             expires_at: exchange.gateway.clock.now().plus(PAGE_LIFE),
         };
@@ -81,16 +83,24 @@ impl Pages<'_> {
 
 /// For whom and under what a page is given.
 fn holder(exchange: &Exchange<'_>, authenticated: &Authenticated) -> Holder {
-    let caller = &authenticated.caller;
-    let scopes: Vec<&str> = caller.scopes.iter().map(String::as_str).collect();
-    let context = caller.patient.as_ref().map_or("", |id| id.as_str());
-    let emergency = caller.details.emergency.as_ref().map_or("", |emergency| emergency.id.as_str());
-    let purpose = caller.facts.purpose_of_use.as_deref().unwrap_or_default();
+    let Caller { facts, smart: _, scopes, details, patient, fhir_user } = &authenticated.caller;
+    let authority = json!({
+        "scopes": scopes,
+        "patient": patient,
+        "fhir_user": fhir_user.as_ref().map(ToString::to_string),
+        "roles": facts.roles,
+        "acr": facts.acr,
+        "amr": facts.amr,
+        "purpose_of_use": facts.purpose_of_use,
+        "records": details.records,
+        "emergency": details.emergency.as_ref().map(|emergency| emergency.id.as_str()),
+        "upstream": exchange.upstream.bases.upstream.to_string(),
+    });
     Holder {
         route: exchange.route.name.clone(),
-        subject: caller.facts.subject.to_string(),
-        client_id: caller.facts.client_id.to_string(),
-        scope_digest: digest_of(format!("{} {context} {emergency} {purpose}", scopes.join(" "))),
+        subject: facts.subject.to_string(),
+        client_id: facts.client_id.to_string(),
+        authority_digest: digest_of(authority.to_string()),
         policy_revision: exchange.gateway.policies.current().revision().to_owned(),
     }
 }

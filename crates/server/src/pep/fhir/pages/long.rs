@@ -16,7 +16,7 @@ use chartgate_protocol::fhir::resource::BadAnswer;
 use chartgate_protocol::fhir::searchset::{self, Found, Sought};
 use tokio::task::block_in_place;
 
-use super::{Leaving, Note, Page, Pages, wrong};
+use super::{Leaving, Looked, Note, Pages, Waiting, wrong};
 use crate::pep::enforce::Known;
 use crate::pep::fhir::large::no_disk;
 use crate::pep::fhir::session::Exchange;
@@ -87,7 +87,7 @@ impl Pages<'_> {
     pub(super) async fn gather_long(
         &self,
         exchange: &Exchange<'_>,
-        page: &Page,
+        looked: &Looked,
         (spooled, outline): (&Spooled, &Outline),
         wanted: Wanted,
         leaving: &mut Leaving,
@@ -98,8 +98,8 @@ impl Pages<'_> {
             let mut reading = Reading::new(spooled);
             while let Some(batch) = block_in_place(|| reading.next())? {
                 exchange.still_believed()?;
-                self.gather_some(exchange, page, &batch, (&mut walk, leaving)).await?;
-                block_in_place(|| leaving.put_aside(exchange))?;
+                self.gather_some(exchange, looked, &batch, (&mut walk, leaving)).await?;
+                leaving.put_aside(exchange, Waiting::OfALongPage)?;
             }
             if !walk.goes_on(&mut leaving.gathered) {
                 return Ok(walk.seen(outline));
@@ -111,7 +111,7 @@ impl Pages<'_> {
     async fn gather_some(
         &self,
         exchange: &Exchange<'_>,
-        page: &Page,
+        looked: &Looked,
         batch: &Batch,
         (walk, leaving): (&mut Walk, &mut Leaving),
     ) -> Result<(), Refused> {
@@ -119,7 +119,8 @@ impl Pages<'_> {
             let (mark, step) = (leaving.gathered.mark(), walk.mark());
             block_in_place(|| {
                 let mut entries = batch.iter();
-                entries.try_for_each(|entry| self.entry(exchange, page, entry, (walk, &mut leaving.gathered)))
+                entries
+                    .try_for_each(|entry| self.entry(exchange, looked, entry, (walk, &mut leaving.gathered)))
             })
             .map_err(wrong)?;
             if self.enforcer.catch_up().await == Known::AsBefore {
@@ -133,17 +134,17 @@ impl Pages<'_> {
     fn entry(
         &self,
         exchange: &Exchange<'_>,
-        page: &Page,
+        looked: &Looked,
         entry: &[u8],
         (walk, gathered): (&mut Walk, &mut Gathered<Note>),
     ) -> Result<(), BadAnswer> {
         let bases = &exchange.upstream.bases;
         match walk {
             Walk::Searchset(walk) => walk.entry(entry, gathered, bases, |resource, found| {
-                self.decide(exchange, page, resource, found)
+                self.decide(exchange, looked, resource, found)
             }),
             Walk::History(walk) => walk.entry(entry, gathered, bases, |resource| {
-                self.decide(exchange, page, resource, Found::BySearch)
+                self.decide(exchange, looked, resource, Found::BySearch)
             }),
         }
     }

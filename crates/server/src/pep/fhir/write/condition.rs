@@ -115,7 +115,8 @@ async fn met(
     enforcer.look_up_for(Permission::Search, resource_type, &query.patients_named()).await;
     // Posted, so that the criteria stand in no URL.
     let Narrow { query, finds_nothing, .. } = narrow(enforcer, query, SearchMethod::Post)?;
-    let asked = Interaction::Search { query, method: SearchMethod::Post };
+    // By pages that are not small, so that how many are looked at tells of no few that stay.
+    let asked = Interaction::Search { query: query.by_whole_pages(), method: SearchMethod::Post };
     let allowed = in_reach(enforcer, Permission::Search, resource_type, asked)?;
     if finds_nothing {
         return Ok(Met::None);

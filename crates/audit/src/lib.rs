@@ -6,7 +6,8 @@
 //! [`open`](mod@open) finds all that again after a crash, [`reader`] reads it back, [`verify`](mod@verify) checks it
 //! offline and [`proof`] proves single entries. A [`witness`] elsewhere cosigns checkpoints. By what entries can be
 //! found again without reading all of them is [`index`]; what of them goes out to tools of others, and how, is
-//! [`outward`]; what of them somebody should look at is found by [`watch`]; what a [`backup`] of it is and says.
+//! [`outward`]; what of them somebody should look at is found by [`watch`]; what a [`backup`] of it is and says; a
+//! [`mirror`] elsewhere has a copy of it.
 //!
 //! Nothing here does I/O: [`storage`] says what a disk must do, and the server does it.
 
@@ -17,6 +18,7 @@ pub mod fuzzing;
 pub mod index;
 pub mod journal;
 pub mod leaf;
+pub mod mirror;
 pub mod note;
 pub mod open;
 pub mod outward;

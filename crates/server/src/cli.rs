@@ -5,6 +5,7 @@ mod backup;
 mod evidence;
 mod invitation;
 mod login;
+mod mirror;
 mod operate;
 mod policy;
 pub(crate) mod print;
@@ -95,6 +96,8 @@ enum Word {
     /// Being a witness of logs: on another host than the gateway's, such as the privacy officer's.
     #[command(subcommand)]
     Witness(witness::WitnessWord),
+    /// Keep a copy of a log, which says nothing of patients: on another host than the gateway's.
+    Mirror(mirror::MirrorWords),
     /// Sign in at a terminal, through the browser.
     Login(login::LoginWords),
     /// The HIPAA evidence pack: for each safeguard what is in force, what shows it, and what is missing.
@@ -159,6 +162,7 @@ fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
             audit::carry_out(word, &config, output)
         }
         Word::Witness(word) => witness::carry_out(word),
+        Word::Mirror(words) => mirror::carry_out(words, output),
         Word::Evidence(words) => {
             telemetry::quiet();
             evidence::carry_out(&words, &config)

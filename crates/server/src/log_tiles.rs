@@ -1,4 +1,5 @@
-//! The log over HTTPS, for monitors and auditors: `/audit/checkpoint` and `/audit/tile/…`. C2SP tlog-tiles.
+//! The log over HTTPS, for monitors, mirrors and auditors: `/audit/checkpoint` and `/audit/tile/…`. C2SP tlog-tiles. Besides,
+//! `/audit/blob/…`: the files with sealed parts that entries name.
 //!
 //! Only to holders of an audit role, by a token for the issuer itself. Entries go out as they stand in the log, their
 //! protected parts sealed.
@@ -16,6 +17,7 @@ use chartgate_audit::journal::Journal;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use chartgate_audit::storage::Objects as _;
 use chartgate_audit::tile::TilePath;
+use chartgate_audit::tree::Hash;
 use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_protocol::oauth::dpop::CredentialsError;
 use chartgate_values::{Clock, Phi, Timestamp};
@@ -40,11 +42,12 @@ pub(crate) struct LogTiles {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// Both endpoints.
+/// Its endpoints.
 pub(crate) fn router(tiles: Arc<LogTiles>) -> Router {
     Router::new()
         .route("/audit/checkpoint", get(checkpoint))
         .route("/audit/tile/{*path}", get(tile))
+        .route("/audit/blob/{hash}", get(blob))
         .with_state(tiles)
 }
 
@@ -68,6 +71,21 @@ async fn tile(
         return StatusCode::NOT_FOUND.into_response();
     }
     serve(&tiles, &origin, &headers, path, "application/octet-stream").await
+}
+
+async fn blob(
+    State(tiles): State<Arc<LogTiles>>,
+    Extension(origin): Extension<Origin>,
+    Path(hash): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    // Only a hash's one spelling is looked up on disk.
+    match Hash::from_hex(&hash) {
+        Ok(own) if own.to_hex() == hash => {
+            serve(&tiles, &origin, &headers, format!("blob/{hash}"), "application/octet-stream").await
+        }
+        Ok(_) | Err(_) => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn serve(

@@ -20,6 +20,7 @@ mod live;
 mod log;
 mod log_tiles;
 mod login;
+mod mirror;
 mod net;
 mod notices;
 mod outward;

@@ -3,7 +3,7 @@
 pub(crate) mod access_token;
 pub(crate) mod body;
 pub(crate) mod client;
-mod client_credentials;
+pub(crate) mod client_credentials;
 pub(crate) mod connections;
 pub(crate) mod cookie;
 pub(crate) mod credential;

@@ -70,10 +70,19 @@ impl Growth {
         self.edge.root()
     }
 
-    /// Adds the entries of a batch that are not in the tree yet. Stores full tiles once there are many.
+    /// Adds the entries of a batch that are not in the tree yet.
     pub(crate) fn take(&mut self, batch: &Batch, objects: &dyn Objects) -> io::Result<()> {
         let known = usize::try_from(self.size().saturating_sub(batch.first_index)).unwrap_or(usize::MAX);
-        for entry in batch.entries().skip(known) {
+        self.add(batch.entries().skip(known), objects)
+    }
+
+    /// Adds entries. Stores full tiles once there are many.
+    pub(crate) fn add<'a>(
+        &mut self,
+        entries: impl IntoIterator<Item = &'a [u8]>,
+        objects: &dyn Objects,
+    ) -> io::Result<()> {
+        for entry in entries {
             self.push(entry).map_err(io::Error::other)?;
         }
         if self.unstored_bytes >= MANY_BYTES {

@@ -59,7 +59,7 @@ pub(super) fn carry_out(word: WitnessWord) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn key(given: &str) -> anyhow::Result<VerifierKey> {
+pub(super) fn key(given: &str) -> anyhow::Result<VerifierKey> {
     if let Ok(key) = given.parse() {
         return Ok(key);
     }

@@ -104,6 +104,8 @@ mod matrix;
 #[cfg(test)]
 mod minors;
 #[cfg(test)]
+mod mirrors;
+#[cfg(test)]
 mod mtls;
 #[cfg(test)]
 mod openid_conformance;

@@ -1,0 +1,215 @@
+//! A copy of a log on another host, brought up by what the log serves (C2SP tlog-tiles). It has entries as they stand in
+//! the log, their protected parts sealed, and no key that opens them.
+//!
+//! Of what the log serves only entries, blobs and checkpoints are taken: tiles are made from the entries here, and the
+//! root over them has to be the one that the log has signed for. As they are made on top of those that are here, the new
+//! log extends the copy, or nothing of it is signed for here.
+
+use std::io;
+
+use crate::checkpoint::{CheckpointError, SignedCheckpoint};
+use crate::leaf::Leaf;
+use crate::note::VerifierKey;
+use crate::open::VERIFIER_KEY;
+use crate::sequencer::{CHECKPOINT, Growth};
+use crate::storage::{Object, Objects};
+use crate::tile::{BundleError, Content, TILE_SPAN, TileError, TilePath, Width, parse_bundle};
+use crate::tree::Hash;
+
+/// Reads what a log serves, by its path below the log's address. Blocking.
+pub type Source<'a> = &'a dyn Fn(&str) -> io::Result<Vec<u8>>;
+
+/// Where a copy stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mirrored {
+    /// The checkpoint that it is under now.
+    pub checkpoint: SignedCheckpoint,
+    /// How many entries came with it.
+    pub new: u64,
+}
+
+/// A copy that was not brought up.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// The log cannot be read. It may be later.
+    #[error("cannot read `{path}` of the log: {source}")]
+    Log {
+        /// What was asked for.
+        path: String,
+        /// Why it did not come.
+        source: io::Error,
+    },
+    /// What the log serves is no entry bundle of the length that its name says.
+    #[error("`{path}` of the log is no entry bundle: {source}")]
+    Bundle {
+        /// Its path.
+        path: TilePath,
+        /// What is wrong.
+        source: BundleError,
+    },
+    /// C2SP tlog-tiles: a bundle has as many entries as its path says.
+    #[error("`{0}` of the log does not hold as many entries as its name says")]
+    WrongLength(TilePath),
+    /// A blob is not the one that an entry names.
+    #[error("`{0}` of the log is not the file that an entry names")]
+    Blob(String),
+    /// The log's checkpoint is not signed by its key, or is none.
+    #[error("the log's checkpoint does not hold: {0}")]
+    Checkpoint(#[source] CheckpointError),
+    /// The log is older than the copy.
+    #[error("the log has {log} records, and {here} of it are here: it was put back")]
+    RolledBack {
+        /// What the log says.
+        log: u64,
+        /// What is here.
+        here: u64,
+    },
+    /// The log is not the one that was copied, or what it serves is not what it signs for.
+    #[error("the first {0} records of the log are not those that it has signed for on top of what is here")]
+    Forked(u64),
+    /// The folder is a copy of another log.
+    #[error("the folder holds a copy of the log with the key `{0}`")]
+    OtherLog(String),
+    /// What is here does not fit together.
+    #[error("the copy is damaged: {0}")]
+    Damaged(String),
+    /// The disk.
+    #[error("cannot keep the copy: {0}")]
+    Disk(#[from] io::Error),
+}
+
+impl MirrorError {
+    /// Whether the log contradicts what is here: nothing that waiting mends, and somebody has to look at it.
+    #[must_use]
+    pub fn is_contradiction(&self) -> bool {
+        match self {
+            Self::Checkpoint(_) | Self::RolledBack { .. } | Self::Forked(_) | Self::Blob(_) => true,
+            Self::Log { .. }
+            | Self::Bundle { .. }
+            | Self::WrongLength(_)
+            | Self::OtherLog(_)
+            | Self::Damaged(_)
+            | Self::Disk(_) => false,
+        }
+    }
+}
+
+/// Takes a folder for copies of the log with this key: an empty one, or one that is its copy.
+///
+/// # Errors
+/// [`MirrorError::OtherLog`], or what the disk says.
+pub fn claim(objects: &dyn Objects, key: &VerifierKey) -> Result<(), MirrorError> {
+    let own = format!("{key}\n");
+    match objects.read(VERIFIER_KEY) {
+        Ok(there) if there == own.as_bytes() => Ok(()),
+        Ok(there) => Err(MirrorError::OtherLog(String::from_utf8_lossy(&there).trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(objects.put(&[Object { path: VERIFIER_KEY.to_owned(), bytes: own.into_bytes() }])?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Brings a copy up to the log's newest checkpoint. What fails leaves it under the checkpoint that it was under.
+///
+/// # Errors
+/// [`MirrorError`].
+pub fn bring_up(objects: &dyn Objects, key: &VerifierKey, log: Source<'_>) -> Result<Mirrored, MirrorError> {
+    let here = stored(objects, key)?;
+    let from = here.as_ref().map_or(0, SignedCheckpoint::size);
+    let note = read(log, CHECKPOINT.to_owned())?;
+    let checkpoint = SignedCheckpoint::open(&note, key).map_err(MirrorError::Checkpoint)?;
+    let (size, root) = (checkpoint.size(), checkpoint.checkpoint().root);
+    if size < from {
+        return Err(MirrorError::RolledBack { log: size, here: from });
+    }
+    let mut growth = load(objects, from, here.as_ref())?;
+    while growth.size() < size {
+        let bundle = growth.size() / TILE_SPAN;
+        let entries = entries(log, bundle, size)?;
+        let known = usize::try_from(growth.size() % TILE_SPAN).unwrap_or(usize::MAX);
+        let new = entries.get(known..).filter(|new| !new.is_empty());
+        let new = new.ok_or(MirrorError::Forked(size))?;
+        for entry in new {
+            keep_blob(objects, log, entry)?;
+        }
+        growth.add(new.iter().map(Vec::as_slice), objects)?;
+    }
+    if growth.root() != root {
+        return Err(MirrorError::Forked(size));
+    }
+    // CRASH: tiles beyond the checkpoint promise nothing, and are written again from where it stands.
+    growth.store(objects)?;
+    if here.as_ref() != Some(&checkpoint) {
+        objects
+            .put(&[Object { path: CHECKPOINT.to_owned(), bytes: checkpoint.note().as_bytes().to_vec() }])?;
+    }
+    for folder in growth.take_outgrown() {
+        objects.remove(&folder)?;
+    }
+    Ok(Mirrored { checkpoint, new: size.saturating_sub(from) })
+}
+
+/// The checkpoint that the copy is under, if there is any copy yet.
+fn stored(objects: &dyn Objects, key: &VerifierKey) -> Result<Option<SignedCheckpoint>, MirrorError> {
+    match objects.read(CHECKPOINT) {
+        Ok(note) => SignedCheckpoint::open(&note, key)
+            .map(Some)
+            .map_err(|error| MirrorError::Damaged(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn load(objects: &dyn Objects, size: u64, under: Option<&SignedCheckpoint>) -> Result<Growth, MirrorError> {
+    let damaged = |error: TileError| MirrorError::Damaged(error.to_string());
+    let growth = Growth::load(objects, size).map_err(damaged)?;
+    let fits = |growth: &Growth| under.is_none_or(|under| growth.root() == under.checkpoint().root);
+    let growth = growth.filter(fits);
+    let growth =
+        growth.ok_or_else(|| MirrorError::Damaged(format!("its tiles are not those of {size} records")))?;
+    growth.discard_unsigned(objects)?;
+    Ok(growth)
+}
+
+/// The entries of a bundle as far as a log of `size` has them. A bundle that has become full meanwhile serves for a part of
+/// it.
+fn entries(log: Source<'_>, bundle: u64, size: u64) -> Result<Vec<Vec<u8>>, MirrorError> {
+    let left = size.saturating_sub(bundle.saturating_mul(TILE_SPAN)).min(TILE_SPAN);
+    let width = usize::try_from(left).ok().and_then(Width::of).ok_or(MirrorError::Forked(size))?;
+    let path = TilePath::new(Content::Entries, bundle, width);
+    let (path, bytes) = match read(log, path.to_string()) {
+        Err(MirrorError::Log { source, .. })
+            if source.kind() == io::ErrorKind::NotFound && width != Width::Full =>
+        {
+            (path.full(), read(log, path.full().to_string())?)
+        }
+        read => (path, read?),
+    };
+    let entries = parse_bundle(&bytes).map_err(|source| MirrorError::Bundle { path, source })?;
+    if entries.len() != path.width().count() {
+        return Err(MirrorError::WrongLength(path));
+    }
+    Ok(entries.into_iter().take(width.count()).map(<[u8]>::to_vec).collect())
+}
+
+/// Keeps the file that an entry names for its sealed part, before the entry.
+fn keep_blob(objects: &dyn Objects, log: Source<'_>, entry: &[u8]) -> Result<(), MirrorError> {
+    // The tree does not care what an entry is, and neither does a copy where it is no leaf.
+    let Some((path, hash)) = Leaf::parse(entry).ok().and_then(|leaf| leaf.blob()) else { return Ok(()) };
+    if objects.read(&path).is_ok_and(|bytes| Hash::of(&[&bytes]) == hash) {
+        return Ok(());
+    }
+    let bytes = read(log, path.clone())?;
+    if Hash::of(&[&bytes]) != hash {
+        return Err(MirrorError::Blob(path));
+    }
+    Ok(objects.put(&[Object { path, bytes }])?)
+}
+
+fn read(log: Source<'_>, path: String) -> Result<Vec<u8>, MirrorError> {
+    log(&path).map_err(|source| MirrorError::Log { path, source })
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::time::Duration;
 
-use chartgate_values::{Phi, Timestamp};
+use chartgate_values::{Phi, Timestamp, network_of};
 
 use crate::reader::Entry;
 use crate::record::{Event, NOTHING_OF, Outcome, Record};
@@ -204,7 +204,8 @@ impl Watch {
         let Some(rule) = self.rules.failed_sign_ins else { return Vec::new() };
         let record = &entry.record;
         let account = record.actor.sub.clone();
-        let address = record.source_ip.as_ref().map(|ip| Phi::new(ip.expose().to_string()));
+        // Of IPv6 its network, which says so by its end.
+        let address = record.source_ip.as_ref().map(|ip| Phi::new(network_of(*ip.expose()).to_string()));
         let mut found = Vec::new();
         let counted = [
             account.clone().map(|account| (Failing::Account(account), rule.per_account)),

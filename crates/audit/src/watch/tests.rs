@@ -238,6 +238,25 @@ fn failed_sign_ins_count_by_account_by_address_and_spread() {
 }
 
 #[test]
+fn the_addresses_of_one_ipv6_network_are_one() {
+    let limits =
+        FailedSignIns { within: hour(), per_account: 9, per_address: 3, accounts_per_address: 9, in_all: 9 };
+    let from = |addresses: &[&str]| {
+        let entries: Vec<Entry> = (0..)
+            .zip(addresses)
+            .map(|(n, address)| {
+                let mut entry = failure(n, i64::try_from(n).unwrap(), None, 1);
+                entry.record.source_ip = Some(Phi::new(address.parse().unwrap()));
+                entry
+            })
+            .collect();
+        of(Rules { failed_sign_ins: Some(limits), ..Rules::default() }, &entries)
+    };
+    assert_eq!(from(&["2001:db8::1", "2001:db8::2:1", "2001:db8::3"]), ["failed-sign-ins-2-2"]);
+    assert!(from(&["2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1"]).is_empty());
+}
+
+#[test]
 fn a_finding_is_what_its_record_says() {
     let entry = access(7, 0, "dana", &["a", "b", "c"]);
     let finding =

@@ -12,12 +12,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chartgate_values::network_of;
 use hyper::body::{Body, Frame, SizeHint};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::throttle::network_of;
 use crate::config::Network;
 
 /// Connections at the same time, whatever the machine allows.

@@ -56,19 +56,25 @@ pub(super) fn unique_people(known: &Known<'_>) -> Safeguard {
     let mut tell = Safeguard::new("C02", "164.312(a)(2)(i)", "required", "Unique user identification");
     let enabled = settings.people.iter().filter(|person| person.is_enabled).count();
     tell.force(format!(
-        "{enabled} people may sign in and {} may not, each under a name that nobody else has or gets.",
+        "People who may sign in: {enabled}; who may not: {}; each under a name that nobody else has or gets.",
         settings.people.len().saturating_sub(enabled)
     ));
-    tell.force(format!("{} programs are registered, each under a name of its own.", settings.programs.len()));
+    tell.force(format!(
+        "Programs that are registered: {}, each under a name of its own.",
+        settings.programs.len()
+    ));
     let secrets = settings.programs.iter().filter(|one| has_secret(&one.shows_itself_by)).count();
     tell.miss_if(
         secrets > 0,
         format!(
-            "{secrets} programs show who they are by a secret that they share with the gateway, not by a key of their own."
+            "Programs that show who they are by a secret that they share with the gateway, not by a key of their own: {secrets}."
         ),
     );
     let itself = settings.programs.iter().filter(|one| one.is_self_registered).count();
-    tell.miss_if(itself > 0, format!("{itself} programs registered themselves; nobody here looked at them."));
+    tell.miss_if(
+        itself > 0,
+        format!("Programs that registered themselves, at which nobody here looked: {itself}."),
+    );
     tell.miss("That two people share one account is not looked for.".to_owned());
     tell.show("Sign-ins", seen.of(Event::LoginSucceeded));
     tell

@@ -6,6 +6,7 @@
 //! log extends the copy, or nothing of it is signed for here.
 
 use std::io;
+use std::ops::Range;
 
 use crate::checkpoint::{CheckpointError, SignedCheckpoint};
 use crate::leaf::Leaf;
@@ -13,7 +14,7 @@ use crate::note::VerifierKey;
 use crate::open::VERIFIER_KEY;
 use crate::sequencer::{CHECKPOINT, Growth};
 use crate::storage::{Object, Objects};
-use crate::tile::{BundleError, Content, TILE_SPAN, TileError, TilePath, Width, parse_bundle};
+use crate::tile::{BundleError, Content, TILE_SPAN, TileError, TilePath, Width, parse_bundle, read_entries};
 use crate::tree::Hash;
 
 /// Reads what a log serves, by its path below the log's address. Blocking.
@@ -70,6 +71,9 @@ pub enum MirrorError {
     /// The folder is a copy of another log.
     #[error("the folder holds a copy of the log with the key `{0}`")]
     OtherLog(String),
+    /// The folder has the log itself, with its keys, or a copy that was made of all of it.
+    #[error("the folder holds a log with its keys, not a copy that says nothing")]
+    Itself,
     /// What is here does not fit together.
     #[error("the copy is damaged: {0}")]
     Damaged(String),
@@ -88,18 +92,37 @@ impl MirrorError {
             | Self::Bundle { .. }
             | Self::WrongLength(_)
             | Self::OtherLog(_)
+            | Self::Itself
             | Self::Damaged(_)
             | Self::Disk(_) => false,
         }
     }
+
+    /// Whether the next look may go better by itself.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Log { .. } | Self::Bundle { .. } | Self::WrongLength(_) | Self::Disk(_) => true,
+            Self::Checkpoint(_)
+            | Self::RolledBack { .. }
+            | Self::Forked(_)
+            | Self::Blob(_)
+            | Self::Damaged(_)
+            | Self::Itself
+            | Self::OtherLog(_) => false,
+        }
+    }
 }
 
-/// Takes a folder for copies of the log with this key: an empty one, or one that is its copy.
+/// Takes a folder for copies of the log with this key: one without a log, or one that is its copy.
 ///
 /// # Errors
-/// [`MirrorError::OtherLog`], or what the disk says.
+/// [`MirrorError::OtherLog`] or [`MirrorError::Itself`], or what the disk says.
 pub fn claim(objects: &dyn Objects, key: &VerifierKey) -> Result<(), MirrorError> {
     let own = format!("{key}\n");
+    if !objects.list(KEYS)?.is_empty() {
+        return Err(MirrorError::Itself);
+    }
     match objects.read(VERIFIER_KEY) {
         Ok(there) if there == own.as_bytes() => Ok(()),
         Ok(there) => Err(MirrorError::OtherLog(String::from_utf8_lossy(&there).trim().to_owned())),
@@ -127,12 +150,9 @@ pub fn bring_up(objects: &dyn Objects, key: &VerifierKey, log: Source<'_>) -> Re
     while growth.size() < size {
         let bundle = growth.size() / TILE_SPAN;
         let entries = entries(log, bundle, size)?;
-        let known = usize::try_from(growth.size() % TILE_SPAN).unwrap_or(usize::MAX);
-        let new = entries.get(known..).filter(|new| !new.is_empty());
+        // The root would tell too, but only once all was read that the log says it has.
+        let new = growth.behind(&entries).filter(|new| !new.is_empty());
         let new = new.ok_or(MirrorError::Forked(size))?;
-        for entry in new {
-            keep_blob(objects, log, entry)?;
-        }
         growth.add(new.iter().map(Vec::as_slice), objects)?;
     }
     if growth.root() != root {
@@ -140,6 +160,7 @@ pub fn bring_up(objects: &dyn Objects, key: &VerifierKey, log: Source<'_>) -> Re
     }
     // CRASH: tiles beyond the checkpoint promise nothing, and are written again from where it stands.
     growth.store(objects)?;
+    keep_blobs(objects, log, from..size)?;
     if here.as_ref() != Some(&checkpoint) {
         objects
             .put(&[Object { path: CHECKPOINT.to_owned(), bytes: checkpoint.note().as_bytes().to_vec() }])?;
@@ -193,7 +214,26 @@ fn entries(log: Source<'_>, bundle: u64, size: u64) -> Result<Vec<Vec<u8>>, Mirr
     Ok(entries.into_iter().take(width.count()).map(<[u8]>::to_vec).collect())
 }
 
-/// Keeps the file that an entry names for its sealed part, before the entry.
+/// Keeps the files that entries name for their sealed parts, before there is a checkpoint over them. The entries are those
+/// that the log has signed for: of others nobody could say how many files they name.
+fn keep_blobs(objects: &dyn Objects, log: Source<'_>, new: Range<u64>) -> Result<(), MirrorError> {
+    let damaged = |error: TileError| MirrorError::Damaged(error.to_string());
+    let mut next = new.start;
+    while next < new.end {
+        let bundle = next / TILE_SPAN;
+        let first = bundle.saturating_mul(TILE_SPAN);
+        let left = new.end.saturating_sub(first).min(TILE_SPAN);
+        let Some(width) = usize::try_from(left).ok().and_then(Width::of) else { break };
+        let known = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
+        for entry in read_entries(objects, bundle, width).map_err(damaged)?.iter().skip(known) {
+            keep_blob(objects, log, entry)?;
+        }
+        next = first.saturating_add(left);
+    }
+    Ok(())
+}
+
+/// Keeps the file that an entry names for its sealed part.
 fn keep_blob(objects: &dyn Objects, log: Source<'_>, entry: &[u8]) -> Result<(), MirrorError> {
     // The tree does not care what an entry is, and neither does a copy where it is no leaf.
     let Some((path, hash)) = Leaf::parse(entry).ok().and_then(|leaf| leaf.blob()) else { return Ok(()) };
@@ -210,6 +250,9 @@ fn keep_blob(objects: &dyn Objects, log: Source<'_>, entry: &[u8]) -> Result<(),
 fn read(log: Source<'_>, path: String) -> Result<Vec<u8>, MirrorError> {
     log(&path).map_err(|source| MirrorError::Log { path, source })
 }
+
+/// Where a log has the keys that open it.
+const KEYS: &str = "keys";
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! Only to holders of an audit role, by a token for the issuer itself. Entries go out as they stand in the log, their
 //! protected parts sealed.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -80,12 +81,10 @@ async fn blob(
     headers: HeaderMap,
 ) -> Response {
     // Only a hash's one spelling is looked up on disk.
-    match Hash::from_hex(&hash) {
-        Ok(own) if own.to_hex() == hash => {
-            serve(&tiles, &origin, &headers, format!("blob/{hash}"), "application/octet-stream").await
-        }
-        Ok(_) | Err(_) => StatusCode::NOT_FOUND.into_response(),
+    if Hash::from_hex(&hash).is_err() {
+        return StatusCode::NOT_FOUND.into_response();
     }
+    serve(&tiles, &origin, &headers, format!("blob/{hash}"), "application/octet-stream").await
 }
 
 async fn serve(
@@ -127,7 +126,11 @@ async fn serve(
                     ];
                     (headers, bytes).into_response()
                 }
-                Ok(Err(_)) | Err(_) => StatusCode::NOT_FOUND.into_response(),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    StatusCode::NOT_FOUND.into_response()
+                }
+                // What the disk does not give is not gone.
+                Ok(Err(_)) | Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
             };
             if let Some(nonce) = next_nonce {
                 answer.headers_mut().insert(DPOP_NONCE, nonce);

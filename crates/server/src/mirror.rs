@@ -11,11 +11,11 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use chartgate_audit::mirror::{MirrorError, Mirrored, bring_up, claim};
 use chartgate_audit::note::VerifierKey;
+use chartgate_audit::storage::{Object, Objects as _};
 use chartgate_values::Secret;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::DataLock;
 use crate::config::ClientCredentials;
@@ -27,6 +27,8 @@ use crate::net::client_credentials::FetchedToken;
 /// The longest file that is taken: a bundle has 256 entries of at most 32 KiB and their lengths, a blob 16 MiB and what
 /// sealing adds.
 const LONGEST: u64 = 17 << 20;
+/// What the log was found to contradict: while the file is there nothing is asked, so that a timer does not ask for ever.
+const CONTRADICTION: &str = "contradiction";
 /// How long one may take.
 const BODY_TIME: Duration = Duration::from_secs(120);
 
@@ -55,34 +57,40 @@ struct Served {
     token: FetchedToken,
 }
 
-/// Brings the copy up once, or again and again until a signal. `told` hears how each time went that went well.
+/// Brings the copy up once, or again and again. `told` hears how each time went that went well.
 ///
 /// # Errors
 /// Why it could not start, or, whatever was asked for, that the log contradicts the copy: somebody has to look at both. The
 /// only time, that it did not go well.
 pub(crate) async fn run(options: Options, told: impl Fn(&Mirrored)) -> anyhow::Result<()> {
-    let Options { dir, key, every, .. } = &options;
+    let Options { dir, from, key, every, .. } = &options;
+    if from.scheme_str() != Some("https") {
+        bail!("--from `{from}`: a gateway is asked over https alone");
+    }
     let folder = ObjectFolder::open(dir).with_context(|| format!("{}", dir.display()))?;
-    let _lock = DataLock::take(dir).with_context(|| format!("{}", dir.display()))?;
+    // The one that the log itself would have, were this its folder.
+    let _lock = DataLock::take_log(dir).with_context(|| format!("{}", dir.display()))?;
     claim(&folder, key)?;
+    if let Ok(said) = folder.read(CONTRADICTION) {
+        let (said, path) = (String::from_utf8_lossy(&said), dir.join(CONTRADICTION));
+        bail!("{}: {}; remove the file once somebody has looked", path.display(), said.trim());
+    }
     let served = Arc::new(Served::new(&options)?);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    // However this is ended, the copy stands: no signal is waited for.
     loop {
         match once(&served, dir, key).await? {
             Ok(mirrored) => told(&mirrored),
             Err(error) if error.is_contradiction() => {
-                bail!("the log contradicts the copy in {}: {error}", dir.display())
+                let said = format!("the log contradicts the copy: {error}");
+                folder
+                    .put(&[Object { path: CONTRADICTION.to_owned(), bytes: format!("{said}\n").into() }])?;
+                bail!("{}: {said}", dir.display())
             }
-            Err(error) if every.is_none() => return Err(error.into()),
+            Err(error) if every.is_none() || !error.may_pass() => return Err(error.into()),
             Err(error) => tracing::warn!(%error, "the copy was not brought up to date"),
         }
         let Some(every) = every else { return Ok(()) };
-        tokio::select! {
-            () = tokio::time::sleep(*every) => {}
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-        }
+        tokio::time::sleep(*every).await;
     }
 }
 

@@ -158,8 +158,11 @@ impl Shared {
         }
         // Whoever is about to append may do so first, if they wait for this very processor: then one batch, and one
         // change of threads, serves them all. Where nobody is, this returns at once.
+        let is_company = queue.waiting.len() >= COMPANY;
         drop(queue);
-        std::thread::yield_now();
+        if !is_company {
+            std::thread::yield_now();
+        }
         let mut queue = lock(&self.queue);
         let mut bytes = 0_usize;
         let fits = |waiting: &&Waiting| {

@@ -74,6 +74,42 @@ fn what_an_entry_names_comes_before_it() {
 }
 
 #[test]
+fn what_nobody_has_signed_for_names_no_files() {
+    let (bench, mut log) = log_of(3);
+    let mut long = record(3);
+    long.request.query = Some(chartgate_values::Phi::new("q".repeat(40_000)));
+    log.append(&long);
+    write(&bench, &mut log, 4..300);
+    let copy = MemoryDisk::new();
+    let breaks_off = |path: &str| match path {
+        "tile/entries/001.p/44" => Err(io::ErrorKind::BrokenPipe.into()),
+        path => bench.disk.read(path),
+    };
+    let refused = bring_up(&copy, &bench.key(), &breaks_off).unwrap_err();
+    assert!(matches!(refused, MirrorError::Log { .. }), "{refused}");
+    assert!(copy.list("blob").unwrap().is_empty() && copy.read(CHECKPOINT).is_err());
+    assert_eq!(mirror(&bench, &copy).unwrap().new, 300);
+}
+
+#[test]
+fn a_fork_is_noticed_by_what_is_here_already_and_a_log_is_no_copy_of_itself() {
+    let (bench, _log) = log_of(300);
+    let copy = MemoryDisk::new();
+    mirror(&bench, &copy).unwrap();
+    let (forked, mut other) = log_of(0);
+    write(&forked, &mut other, 5_000..7_000);
+    let asked = std::cell::RefCell::new(Vec::new());
+    let watched = |path: &str| {
+        asked.borrow_mut().push(path.to_owned());
+        forked.disk.read(path)
+    };
+    let refused = bring_up(&copy, &bench.key(), &watched).unwrap_err();
+    assert!(matches!(refused, MirrorError::Forked(2_000)), "{refused}");
+    assert_eq!(asked.into_inner(), [CHECKPOINT, "tile/entries/001"]);
+    assert!(matches!(claim(&bench.disk, &bench.key()), Err(MirrorError::Itself)));
+}
+
+#[test]
 fn a_log_that_was_put_back_or_forked_is_not_followed() {
     let (bench, mut log) = log_of(300);
     let older = Bench { disk: bench.disk.copy(), ..Bench::new() };

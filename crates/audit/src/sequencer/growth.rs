@@ -4,7 +4,7 @@ use std::io;
 
 use crate::journal::Batch;
 use crate::storage::{Object, Objects};
-use crate::tile::{BundleError, Content, TILE_SPAN, TILE_WIDTH, TileError, TilePath, Width};
+use crate::tile::{BundleError, Content, Entries, TILE_SPAN, TILE_WIDTH, TileError, TilePath, Width};
 use crate::tile::{push_entry, read_entries, read_hashes};
 use crate::tree::{Edge, FullTile, Hash};
 
@@ -74,6 +74,19 @@ impl Growth {
     pub(crate) fn take(&mut self, batch: &Batch, objects: &dyn Objects) -> io::Result<()> {
         let known = usize::try_from(self.size().saturating_sub(batch.first_index)).unwrap_or(usize::MAX);
         self.add(batch.entries().skip(known), objects)
+    }
+
+    /// What comes behind the entries that are here, of the bundle that is not full; none if it does not begin with those.
+    pub(crate) fn behind<'a>(&self, bundle: &'a [Vec<u8>]) -> Option<&'a [Vec<u8>]> {
+        let mut rest = bundle;
+        for own in Entries::of(&self.bundle).map_while(Result::ok) {
+            let (first, behind) = rest.split_first()?;
+            if first != own {
+                return None;
+            }
+            rest = behind;
+        }
+        Some(rest)
     }
 
     /// Adds entries. Stores full tiles once there are many.

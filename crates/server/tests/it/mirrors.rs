@@ -211,6 +211,11 @@ async fn a_mirror_that_runs_follows_and_stops_where_the_log_was_put_back() {
     let said = std::fs::read_to_string(&said).unwrap();
     assert!(!ended.success() && said.contains("contradicts"), "{said}");
     assert!(officer.verify().success, "what is there stays as it was");
+    let refused = officer.mirror(&[]);
+    assert!(!refused.success && refused.err.contains("once somebody has looked"), "{refused:?}");
+    let plain = officer.words.iter().map(|word| word.replacen("https://", "http://", 1)).collect();
+    let refused = Officer { scratch: Scratch::new("mirrors-plain"), words: plain }.mirror(&[]);
+    assert!(!refused.success && refused.err.contains("https alone"), "{refused:?}");
 }
 
 fn copy_folder(from: &Path, to: &Path) {

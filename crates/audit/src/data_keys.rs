@@ -1,7 +1,7 @@
 //! The keys that seal what entries say of patients: one a month, wrapped under the master key.
 //!
 //! Destroying a month's key file makes that month's sealed parts unreadable for good, in the log and in every copy
-//! of it, while all hashes stay as they are.
+//! of it but backups that have the file, while all hashes stay as they are.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -96,6 +96,8 @@ pub enum CutClaim {
     Kid,
     /// Their own name.
     Jti,
+    /// Who issued them: all of ours, after a restore.
+    Iss,
 }
 
 impl CutOffEntry {

@@ -208,6 +208,9 @@ pub(crate) enum Command {
         only_say: bool,
         /// Exports that need not have read what is ended.
         unread_by: Vec<String>,
+        /// Whether the holds stand again that a restore lost.
+        #[serde(default)]
+        holds_stand: bool,
     },
     AuditExports,
     AuditSkip {
@@ -338,7 +341,9 @@ impl Administrator {
             Command::AuditHold { reason } => self.hold_log(by, &reason).await,
             Command::AuditHolds => self.list_holds(),
             Command::AuditRelease { id } => self.release_log(by, id).await,
-            Command::AuditExpire { only_say, unread_by } => self.expire_log(by, only_say, &unread_by).await,
+            Command::AuditExpire { only_say, unread_by, holds_stand } => {
+                self.expire_log(by, only_say, &log::Waived { unread_by, holds_stand }).await
+            }
             Command::AuditExports => self.list_exports(),
             Command::AuditSkip { name, to } => self.skip_export(by, &name, to).await,
         }

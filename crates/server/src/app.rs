@@ -101,6 +101,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let secrets = Secrets::load(&config)?;
         let store = Arc::new(Store::open(&config.store)?);
+        recovery::begin_anew(&store, clock.as_ref())?;
         let policies = Arc::new(LivePolicies::load(&config.policy_dir).map_err(|errors| all(&errors))?);
         policies.try_out(config.shadow_dir.as_deref());
         let log = Log::start(

@@ -5,11 +5,13 @@
 //! sealed, and the master key is not there.
 
 pub(crate) mod drill;
+pub(crate) mod elsewhere;
 mod folder;
 pub(crate) mod make;
 mod needs;
 mod received;
 pub(crate) mod restore;
+pub(crate) mod since;
 
 use std::path::Path;
 

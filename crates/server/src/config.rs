@@ -14,6 +14,7 @@ mod lifetimes;
 mod listen;
 mod minors;
 mod operation;
+mod places;
 mod purpose_of_use;
 mod registration;
 mod route;
@@ -49,6 +50,7 @@ pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, SigningKeys, Tokens};
 pub(crate) use listen::{Listen, Network};
 pub(crate) use minors::MinorLabels;
 pub(crate) use operation::{Operation, Writes};
+pub(crate) use places::Places;
 pub(crate) use registration::{DocumentHosts, Dynamic, Registration};
 pub(crate) use route::{Exports, HttpRule, Route, RouteKind, SignInDemand, TokenForm, UpdateCreate};
 use section::{Reading, Section};
@@ -113,16 +115,8 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, in the order of the file.
     pub(crate) fn load(file: &Path) -> Result<Self, Vec<ConfigError>> {
-        let text = std::fs::read_to_string(file).map_err(|e| {
-            let problem = format!("cannot read {}: {e}", file.display());
-            vec![ConfigError { line: 0, key: String::new(), problem }]
-        })?;
-        let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let variables: Vec<(String, String)> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        let read = Self::read(&text, &folder, &variables)?;
+        let Opened { text, folder, environment } = open(file)?;
+        let read = Self::read(&text, &folder, &environment)?;
         Ok(Self { file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), ..read })
     }
 
@@ -154,7 +148,7 @@ impl Config {
 
     fn read_tree(reading: &mut Reading<'_>, mut root: Section) -> Option<Self> {
         let issuer = issuer(reading, &mut root);
-        let data_dir = root.path(reading, "data_dir").unwrap_or_else(|| reading.folder.join("data"));
+        let data_dir = places::data_dir(reading, &mut root);
         let section = root.table(reading, "listen");
         let listen = Listen::read(reading, section);
         let mut section = root.table(reading, "tls");
@@ -170,10 +164,8 @@ impl Config {
         let sessions = lifetimes::sessions(reading, section);
         let section = root.table(reading, "audit");
         let audit = Audit::read(reading, section, &data_dir);
-        let mut policy = root.table(reading, "policy");
-        let policy_dir = policy.path(reading, "dir").unwrap_or_else(|| reading.folder.join("policies"));
-        let shadow_dir = policy.path(reading, "shadow");
-        policy.finish(reading);
+        let section = root.table(reading, "policy");
+        let (policy_dir, shadow_dir) = places::policies(reading, section);
         let section = root.table(reading, "approvals");
         let approvals = Approvals::read(reading, section);
         let section = root.table(reading, "emergency");
@@ -259,6 +251,27 @@ impl Config {
     pub(crate) fn authority(&self) -> &str {
         self.issuer.strip_prefix("https://").unwrap_or(&self.issuer)
     }
+}
+
+/// A file that is to be read.
+struct Opened {
+    text: String,
+    /// Where its paths start.
+    folder: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+fn open(file: &Path) -> Result<Opened, Vec<ConfigError>> {
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        let problem = format!("cannot read {}: {e}", file.display());
+        vec![ConfigError { line: 0, key: String::new(), problem }]
+    })?;
+    let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    Ok(Opened { text, folder, environment })
 }
 
 fn issuer(reading: &mut Reading<'_>, root: &mut Section) -> Option<String> {

@@ -51,6 +51,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use registered::Remembered;
+use restores::Mark;
 pub(crate) use sql::Sql;
 
 /// Why the store did not do it.
@@ -181,15 +182,19 @@ impl Store {
     }
 
     /// Writes what is committed now into a database file of its own, of which nothing was there: a snapshot, without what was
-    /// deleted, while others go on reading and writing.
+    /// deleted, while others go on reading and writing. It says of itself that it is a backup's copy before it has its name.
     ///
     /// # Errors
     /// [`StoreError`]. There may be a part of the file then.
-    pub(crate) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn copy_to(&self, path: &Path, mark: &Mark) -> Result<(), StoreError> {
         let name = path.to_str().ok_or(StoreError::Name)?;
         // INVARIANT: this connection is not lent to other readers, so that the long read holds up nobody.
         self.reader()?.execute("VACUUM INTO ?1", [name])?;
-        Ok(())
+        let copy = Connection::open(path)?;
+        copy.pragma_update(None, "journal_mode", "DELETE")?;
+        copy.pragma_update(None, "synchronous", "FULL")?;
+        Sql::new(&copy).mark_as_backup(mark)?;
+        copy.close().map_err(|(_, error)| error.into())
     }
 
     /// Whether every page, index and reference of the database is as it should be.

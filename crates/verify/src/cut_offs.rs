@@ -34,7 +34,8 @@ impl CutOffs {
         let is_cut = |claim, value: &str| {
             self.0.get(&claim).and_then(|known| known.get(value)).is_some_and(|entry| entry.cuts(issued_at))
         };
-        is_cut(CutClaim::Sub, token.sub.as_str())
+        is_cut(CutClaim::Iss, token.iss.as_str())
+            || is_cut(CutClaim::Sub, token.sub.as_str())
             || is_cut(CutClaim::ClientId, token.client_id.as_str())
             || is_cut(CutClaim::Jti, token.jti.as_str())
             || is_cut(CutClaim::Kid, kid)

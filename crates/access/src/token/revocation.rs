@@ -227,7 +227,13 @@ impl CutOffs {
         }
     }
 
-    /// All of them.
+    /// Up to when everything was cut off, by whomever it was issued.
+    #[must_use]
+    pub fn everything(&self) -> Option<Timestamp> {
+        self.everything
+    }
+
+    /// All others.
     pub fn all(&self) -> impl Iterator<Item = CutOff> {
         let up_to = |(target, at): (Target, &Timestamp)| CutOff::UpTo { target, not_before: *at };
         let subjects = self.subjects.iter().map(|(id, at)| (Target::Subject(id.clone()), at));

@@ -40,6 +40,8 @@ pub struct Label {
     pub made: Timestamp,
     /// Which version made it.
     pub version: String,
+    /// The record of the log that it was begun with: of what is on record from there on, the store in it may know nothing.
+    pub begun: u64,
     /// How many records of the log are in it.
     pub size: u64,
     /// The root over them.
@@ -94,6 +96,7 @@ impl Label {
         let mut lines = vec![
             format!("made {}", self.made),
             format!("version {}", self.version),
+            format!("begun {}", self.begun),
             format!("checkpoint {} {}", self.size, self.root.to_hex()),
             format!("manifest {} {length}", digest.to_hex()),
         ];
@@ -107,6 +110,7 @@ impl Label {
         let mut word = |name: &str| rest.next_if(|line| is_of(line, name)).and_then(|line| value(line, name));
         let made: Timestamp = word("made")?.parse().ok()?;
         let version = word("version")?.to_owned();
+        let begun = parse_decimal(word("begun")?)?;
         let (size, root) = word("checkpoint")?.split_once(' ')?;
         let (digest, length) = word("manifest")?.split_once(' ')?;
         let mut places: Vec<(Place, BackupPath)> = Vec::new();
@@ -125,6 +129,7 @@ impl Label {
         let label = Self {
             made,
             version,
+            begun,
             size: parse_decimal(size)?,
             root: Hash::from_hex(root).ok()?,
             manifest: Content { digest: Hash::from_hex(digest).ok()?, length: parse_decimal(length)? },

@@ -21,6 +21,7 @@ fn label() -> Label {
     Label {
         made: Timestamp::from_unix(1_793_836_800),
         version: "0.1.0".into(),
+        begun: 290,
         size: 300,
         root: Hash::of_entry(b"a"),
         manifest: Content { digest: Hash::of_entry(b"b"), length: 17 },
@@ -105,23 +106,25 @@ fn a_label_is_read_as_it_was_signed_and_as_nothing_else() {
     assert_eq!(Label::parse(&lines).unwrap(), label());
     for (line, other) in [
         (0, "made yesterday"),
-        (2, "checkpoint 0300 aa"),
-        (4, "place store ../chartgate.db"),
-        (4, "place store data/other.db"),
-        (4, "place elsewhere a"),
-        (6, "wants something"),
+        (2, "begun 0290"),
+        (2, "version 0.1.0"),
+        (3, "checkpoint 0300 aa"),
+        (5, "place store ../chartgate.db"),
+        (5, "place store data/other.db"),
+        (5, "place elsewhere a"),
+        (7, "wants something"),
     ] {
         let mut altered = lines.clone();
         altered[line] = other.to_owned();
         assert_eq!(Label::parse(&altered), None, "{other}");
     }
-    for gone in 0..4 {
+    for gone in 0..5 {
         let mut shorter = lines.clone();
         shorter.remove(gone);
         assert_eq!(Label::parse(&shorter), None);
     }
     let mut disordered = lines.clone();
-    disordered.swap(5, 6);
+    disordered.swap(6, 7);
     assert_eq!(Label::parse(&disordered), None);
 }
 

@@ -27,6 +27,7 @@ impl Administrator {
                 journal: &journal,
                 reader: &reading.reader,
                 signer: &signer,
+                begun,
             };
             make(&source, &out, now)
         });

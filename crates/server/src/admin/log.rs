@@ -9,6 +9,14 @@ use crate::entropy::opaque_secret;
 use crate::store::StoreError;
 use crate::store::legal_holds::LegalHold;
 
+/// What need not stand in the way of ending a part of the log.
+pub(super) struct Waived {
+    /// Exports that have not read it.
+    pub(super) unread_by: Vec<String>,
+    /// That it was restored: the holds that were placed since the backup stand again.
+    pub(super) holds_stand: bool,
+}
+
 /// How long the reason of a hold may be, in characters.
 const LONGEST_REASON: usize = 500;
 
@@ -64,7 +72,7 @@ impl Administrator {
         &self,
         by: Operator,
         only_say: bool,
-        unread_by: &[String],
+        waived: &Waived,
     ) -> Result<Value, CommandError> {
         let months =
             self.data_keys.months().map_err(|e| CommandError::Invalid(format!("the log's keys: {e}")))?;
@@ -78,13 +86,13 @@ impl Administrator {
                 told.push(json!({ "month": month.as_str(), "destroyed": false, "unread_by": unread }));
                 continue;
             }
-            self.destroy(by, &month, unread_by).await?;
+            self.destroy(by, &month, waived).await?;
             told.push(json!({ "month": month.as_str(), "destroyed": true }));
         }
         Ok(json!(told))
     }
 
-    async fn destroy(&self, by: Operator, month: &Month, unread_by: &[String]) -> Result<(), CommandError> {
+    async fn destroy(&self, by: Operator, month: &Month, waived: &Waived) -> Result<(), CommandError> {
         let mut record = self.record(by, Event::DataKeyShredded, month);
         let holds = self.store.read(|sql| sql.holds()).map_err(|e: StoreError| CommandError::Store(e))?;
         if let Some(hold) = holds.iter().find(|hold| hold.released_at.is_none()) {
@@ -97,8 +105,23 @@ impl Administrator {
                 hold.id, hold.reason
             )));
         }
+        // After a restore holds may be lacking that were placed since the backup.
+        let restored = self.store.read(|sql| sql.restored_without_holds()).map_err(CommandError::Store)?;
+        match restored {
+            Some(at) if waived.holds_stand => note(&mut record, "holds_stand_since", at),
+            Some(at) => {
+                record.outcome = Outcome::Deny;
+                record.decision.reason = Some("restored".to_owned());
+                let _ = self.append(&record).await?;
+                return Err(CommandError::Invalid(format!(
+                    "this was restored from a backup ({at}): holds that were placed since that was made are not here. Place \
+                     them again (`audit hold`), then say so with --holds-stand"
+                )));
+            }
+            None => {}
+        }
         let unread = self.unread(month)?;
-        if let Some(name) = unread.iter().find(|name| !unread_by.contains(name)) {
+        if let Some(name) = unread.iter().find(|name| !waived.unread_by.contains(name)) {
             record.outcome = Outcome::Deny;
             record.decision.reason = Some("not-exported".to_owned());
             note(&mut record, "name", name);
@@ -113,6 +136,11 @@ impl Administrator {
         }
         // That it is destroyed is on record before it is.
         let _ = self.append(&record).await?;
+        if restored.is_some() {
+            let now = self.clock.now();
+            let said = self.store.write(move |sql| sql.holds_stand(now)).await;
+            said.map_err(|e: StoreError| CommandError::Store(e))?;
+        }
         self.data_keys.shred(month).map_err(|e| CommandError::Invalid(format!("the key of {month}: {e}")))
     }
 }

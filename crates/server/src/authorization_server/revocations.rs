@@ -148,12 +148,19 @@ async fn follow(
 }
 
 fn sign(server: &AuthorizationServer, news: News) -> Result<String, OAuthError> {
+    let now = server.clock.now();
+    let restored = news.everything.filter(|at| at.plus(LONGEST_ACCESS_TOKEN) >= now).map(|at| CutOffEntry {
+        claim: CutClaim::Iss,
+        value: server.issuer.clone(),
+        issued_until: Some(at.as_unix()),
+        forget_at: forget_at(at),
+    });
     let claims = Revocations {
         iss: server.issuer.clone(),
-        iat: server.clock.now().into(),
+        iat: now.into(),
         position: news.position,
         reset: news.reset,
-        cut_offs: news.cut_offs.iter().map(entry).collect(),
+        cut_offs: news.cut_offs.iter().map(entry).chain(restored).collect(),
     };
     jws::sign(&server.keys.current().signing, REVOCATIONS_TYPE, &claims).map_err(|error| {
         tracing::error!(%error, "signing");
@@ -173,8 +180,15 @@ fn entry(cut_off: &CutOff) -> CutOffEntry {
         },
         CutOff::Token { jti, .. } => (CutClaim::Jti, jti.to_string(), None),
     };
-    let forget_at = cut_off.over_at(LONGEST_ACCESS_TOKEN).plus(Duration::from_secs(1)).as_unix();
-    CutOffEntry { claim, value, issued_until, forget_at }
+    CutOffEntry { claim, value, issued_until, forget_at: over_at(cut_off.over_at(LONGEST_ACCESS_TOKEN)) }
+}
+
+fn forget_at(cut_at: Timestamp) -> i64 {
+    over_at(cut_at.plus(LONGEST_ACCESS_TOKEN))
+}
+
+fn over_at(last: Timestamp) -> i64 {
+    last.plus(Duration::from_secs(1)).as_unix()
 }
 
 impl From<OAuthError> for Refusal {

@@ -25,6 +25,7 @@ use super::received::CHUNK;
 use super::{LOG, LOG_KEY, MANIFEST, NOTE, STORE, below, parts};
 use crate::config::Config;
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
+use crate::store::restores::Mark;
 use crate::store::{Store, StoreError};
 
 /// What a backup is made of.
@@ -34,6 +35,8 @@ pub(crate) struct Source<'a> {
     pub(crate) journal: &'a Journal,
     pub(crate) reader: &'a Reader,
     pub(crate) signer: &'a LogSigner,
+    /// The record that says that it is begun.
+    pub(crate) begun: u64,
 }
 
 /// A backup that was made.
@@ -55,7 +58,8 @@ pub(crate) fn make(source: &Source<'_>, out: &Path, now: Timestamp) -> anyhow::R
     let config = source.config;
     let mut copy = Copy { folder: NewFolder::begin(out)?, manifest: Manifest::default() };
     let kept = source.store.read(|sql| sql.log_checkpoint()).map_err(|e: StoreError| e)?;
-    copy.store(source.store).context("the store")?;
+    let mark = Mark { made_at: now, begun: source.begun, put_back: None };
+    copy.store(source.store, &mark).context("the store")?;
 
     let objects = ObjectFolder::of_copy(&config.audit.dir);
     let marks = read_marks(&objects)?;
@@ -86,6 +90,7 @@ pub(crate) fn make(source: &Source<'_>, out: &Path, now: Timestamp) -> anyhow::R
     let label = Label {
         made: now,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        begun: source.begun,
         size: checkpoint.size(),
         root: checkpoint.checkpoint().root,
         manifest: Content { digest: Hash::of(&[]), length: 0 },
@@ -158,13 +163,16 @@ impl Copy {
         Ok(())
     }
 
-    /// A snapshot of the store.
-    fn store(&mut self, store: &Store) -> anyhow::Result<()> {
+    /// A snapshot of the store, which says of itself that it is one.
+    fn store(&mut self, store: &Store, mark: &Mark) -> anyhow::Result<()> {
         let path: BackupPath = STORE.parse()?;
+        let unmarked: BackupPath = format!("{STORE}.unmarked").parse()?;
         // An empty file is there first, so that nobody else can read the database while it is written.
-        drop(self.folder.create(&path)?);
-        let file = self.folder.place().join(STORE);
-        store.copy_to(&file)?;
+        drop(self.folder.create(&unmarked)?);
+        let (file, place) = (self.folder.place().join(STORE), self.folder.place().join(unmarked.as_str()));
+        store.copy_to(&place, mark)?;
+        // CRASH: under the name by which a gateway would find it there is only what says that it is a copy.
+        fs::rename(&place, &file)?;
         let content = Digesting::of(&mut fs::File::open(&file)?)?;
         self.manifest.files.insert(path, content);
         Ok(())

@@ -2,6 +2,7 @@
 
 use chartgate_audit::backup::Place;
 
+use super::elsewhere::fixed;
 use super::{below, parts};
 use crate::config::{Config, MasterKeySource};
 
@@ -16,10 +17,17 @@ pub(super) fn needs(config: &Config) -> Vec<String> {
     }
     let variables = config.variables.iter().map(|name| format!("the environment variable `{name}`"));
     needs.extend(variables);
+    let fixed = fixed(&config.file);
     for (place, path, elsewhere) in parts(config) {
-        if place != Place::Config && below(config, path).is_err() {
+        let own = below(config, path);
+        let place_of_old = match &own {
+            Err(_) if place != Place::Config => Some(elsewhere),
+            Ok(own) if fixed.contains(&place) => Some(own.as_str()),
+            Ok(_) | Err(_) => None,
+        };
+        if let Some(new) = place_of_old {
             needs.push(format!(
-                "another place in the configuration: {} lay outside its folder, and is restored as {elsewhere}",
+                "another place in the configuration: it names {}, which is restored as {new}",
                 path.display()
             ));
         }

@@ -1,8 +1,8 @@
 //! Restoring a backup into a folder that is not there yet.
 //!
 //! No key that opens anything is needed, and no gateway: files are held against what was signed, the log is verified, and the
-//! store is told that it was restored. What it had issued is at an end before the folder has its name
-//! (`crate::store::restores`), and the first start puts on record that it was.
+//! store, which says of itself that it is a backup's copy, is told what is known of that. Its first start ends what it had
+//! issued and puts that on record (`crate::store::restores`).
 
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,13 @@ use chartgate_audit::tree::{Hash, subtree_root};
 use chartgate_audit::verify::verify;
 use chartgate_values::Timestamp;
 
+use super::elsewhere::{Elsewhere, elsewhere};
 use super::folder::NewFolder;
 use super::received::Received;
+use super::since::{Since, since};
 use super::{LOG, STORE};
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
-use crate::store::restores::{Ended, Restore};
+use crate::store::restores::{Mark, PutBack};
 use crate::store::{Store, StoreError};
 
 /// What is to be restored.
@@ -43,7 +45,10 @@ pub(crate) struct Restored {
     pub(crate) key: VerifierKey,
     /// The configuration file.
     pub(crate) config: PathBuf,
-    pub(crate) ended: Ended,
+    /// Parts for which it would look elsewhere than where they are.
+    pub(crate) elsewhere: Elsewhere,
+    /// What was done by administrators since it was begun, as far as its log knows: its store may not.
+    pub(crate) since: Vec<Since>,
     /// How many records the log is known to have had.
     pub(crate) known: Option<u64>,
 }
@@ -54,6 +59,13 @@ pub(crate) struct Restored {
 /// Why not, by the name of what does not hold. Nothing is left of it then.
 pub(crate) fn restore(wanted: &Wanted<'_>, now: Timestamp) -> anyhow::Result<Restored> {
     let received = Received::open(wanted.from, wanted.key.clone())?;
+    if now < received.label.made {
+        bail!(
+            "the backup is of {}, and the clock of this machine says {now}: set it first",
+            received.label.made
+        );
+    }
+    check_places(&received.label)?;
     let known = wanted.checkpoint.map(|path| known_checkpoint(path, &received.key)).transpose()?;
     let folder = NewFolder::begin(wanted.dir)?;
     for path in received.manifest.files.keys() {
@@ -61,11 +73,26 @@ pub(crate) fn restore(wanted: &Wanted<'_>, now: Timestamp) -> anyhow::Result<Res
         let mut file = folder.create(&to).with_context(|| format!("{to}, restored from {path}"))?;
         received.copy(path, &mut file)?;
     }
-    let ended = settle(&folder, &received, wanted, known.as_ref(), now)?;
-    let config = wanted.dir.join(required(&received.label, Place::Config)?.as_str());
+    let since = settle(&folder, &received, wanted, known.as_ref())?;
+    let dir = std::path::absolute(wanted.dir)?;
+    let config = dir.join(required(&received.label, Place::Config)?.as_str());
     folder.finish().with_context(|| format!("{}", wanted.dir.display()))?;
+    // Read where it will be read from: it may name its own folder as a whole.
+    let elsewhere = elsewhere(&config, &dir, &received.label);
     let known = known.map(|known| known.size);
-    Ok(Restored { id: received.id(), label: received.label, key: received.key, config, ended, known })
+    let Received { label, key, .. } = received;
+    let id = label.manifest.digest;
+    Ok(Restored { id, label, key, config, elsewhere, since, known })
+}
+
+/// No two parts belong in one place.
+fn check_places(label: &Label) -> anyhow::Result<()> {
+    for (place, path) in &label.places {
+        if let Some((other, _)) = label.places.iter().find(|(other, own)| other != place && own == path) {
+            bail!("the backup says that its {place} and its {other} both belong at {path}");
+        }
+    }
+    Ok(())
 }
 
 /// Where a file of the backup is restored to.
@@ -96,14 +123,14 @@ fn known_checkpoint(path: &Path, key: &VerifierKey) -> anyhow::Result<Checkpoint
     Ok(SignedCheckpoint::open(&note, key).with_context(shown)?.checkpoint().clone())
 }
 
-/// Holds log and store against each other and against what was signed, and ends what the store had issued.
+/// Holds log and store against each other and against what was signed, and tells the store what is known of it. Gives what was
+/// done since the backup was begun.
 fn settle(
     folder: &NewFolder,
     received: &Received,
     wanted: &Wanted<'_>,
     known: Option<&Checkpoint>,
-    now: Timestamp,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<Vec<Since>> {
     let (label, key) = (&received.label, &received.key);
     let place = |place| Ok::<_, anyhow::Error>(folder.place().join(required(label, place)?.as_str()));
     let objects = ObjectFolder::of_copy(&place(Place::Log)?);
@@ -121,18 +148,17 @@ fn settle(
         if let Some(known) = known {
             extends(&objects, label.size, known)?;
         }
-        let restore = Restore {
+        let put_back = PutBack {
             backup: received.id().to_hex(),
-            made_at: label.made,
             size: label.size,
             known: known.map(|known| known.size),
             by: wanted.by.clone(),
-            at: now,
         };
-        store.write_blocking(move |sql| sql.begin_anew(&restore)).map_err(|e: StoreError| e.into())
+        let mark = Mark { made_at: label.made, begun: label.begun, put_back: Some(put_back) };
+        store.write_blocking(move |sql| sql.mark_as_backup(&mark)).map_err(|e: StoreError| e.into())
     })();
     store.close();
-    settled
+    settled.and_then(|()| since(&place(Place::Log)?, key, label.begun))
 }
 
 /// Whether a log of `size` records extends a checkpoint, where it is not the older of the two.

@@ -83,6 +83,9 @@ pub(super) enum AuditWord {
         /// Also what this export has not had yet; may be given several times.
         #[arg(long)]
         unread_by: Vec<String>,
+        /// After a restore: the holds that were placed since the backup stand again.
+        #[arg(long)]
+        holds_stand: bool,
     },
     /// Tools of others that get the log: how far they are, and what holds them up.
     Exports,
@@ -192,8 +195,8 @@ pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyho
         AuditWord::Hold { reason } => tell(config, Command::AuditHold { reason }, output),
         AuditWord::Holds => tell(config, Command::AuditHolds, output),
         AuditWord::Release { id } => tell(config, Command::AuditRelease { id }, output),
-        AuditWord::Expire { dry_run, unread_by } => {
-            tell(config, Command::AuditExpire { only_say: dry_run, unread_by }, output)
+        AuditWord::Expire { dry_run, unread_by, holds_stand } => {
+            tell(config, Command::AuditExpire { only_say: dry_run, unread_by, holds_stand }, output)
         }
         AuditWord::Exports => tell(config, Command::AuditExports, output),
         AuditWord::Skip { name, to } => tell(config, Command::AuditSkip { name, to }, output),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use chartgate_audit::backup::Place;
 use chartgate_values::Clock as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -14,7 +15,9 @@ use super::print::{self, Output};
 use crate::admin::Command;
 use crate::admin::client::{give, own_uid};
 use crate::backup::drill::{Drilled, drill};
+use crate::backup::elsewhere::Elsewhere;
 use crate::backup::restore::{Restored, Wanted, restore};
+use crate::backup::since::Since;
 use crate::clock::SystemClock;
 use crate::config::Config;
 
@@ -49,9 +52,12 @@ pub(super) struct RestoreWords {
     /// The folder that is made of it; it must not be there.
     #[arg(long)]
     dir: PathBuf,
-    /// The log's public key, or a file with it, as it is known elsewhere; without it, the one that lies in the backup.
-    #[arg(long)]
+    /// The log's public key, or a file with it, as it is known elsewhere.
+    #[arg(long, required_unless_present = "trust_the_key_inside")]
     key: Option<String>,
+    /// Believe the key that lies in the backup: whoever wrote the backup may have put it there.
+    #[arg(long, conflicts_with = "key")]
+    trust_the_key_inside: bool,
     /// The newest checkpoint of the log that is known elsewhere, such as a witness's: says how much is lost.
     #[arg(long)]
     checkpoint: Option<PathBuf>,
@@ -158,17 +164,24 @@ fn own_uid_now() -> anyhow::Result<u32> {
 }
 
 fn to_json(restored: &Restored) -> Value {
-    let Restored { id, label, key, config, ended, known } = restored;
+    let Restored { id, label, key, config, elsewhere, since, known } = restored;
+    let (elsewhere, unreadable) = match elsewhere {
+        Elsewhere::Known(parts) => {
+            let shown = |(place, path, own): &(Place, PathBuf, PathBuf)| json!({ "part": place, "configured": path.display().to_string(), "is": own.display().to_string() });
+            (parts.iter().map(shown).collect(), None)
+        }
+        Elsewhere::Unknown(why) => (Vec::new(), Some(why)),
+    };
     json!({
         "backup": id.to_hex(), "made": label.made, "version": label.version, "signed_by": key.to_string(),
         "records": label.size, "records_known": known, "config": config.display().to_string(),
-        "ended": { "sessions": ended.sessions, "grants": ended.grants, "keys": ended.keys, "links": ended.links },
-        "needs": label.needs,
+        "begun": label.begun, "since": since, "needs": label.needs, "elsewhere": elsewhere,
+        "config_unreadable": unreadable,
     })
 }
 
 fn tell_restored(restored: &Restored, words: &RestoreWords) {
-    let Restored { id, label, key, config, ended, known } = restored;
+    let Restored { id, label, key, config, elsewhere, since, known } = restored;
     print::line(&format!("{}: backup {} of {}", words.dir.display(), id.to_hex(), label.made));
     if words.key.is_none() {
         print::line(&format!("It is signed by the key that lies in it. Compare: {key}"));
@@ -184,15 +197,57 @@ fn tell_restored(restored: &Restored, words: &RestoreWords) {
             "What came after it is lost here; a witness, exports or readers of the log may have it.",
         ),
     }
-    print::line(&format!(
-        "Ended: {} sessions, {} grants, {} one-time links and invitations, and {} keys with all that they signed. \
-         Everybody signs in again.",
-        ended.sessions, ended.grants, ended.links, ended.keys
-    ));
     print::line(
-        "As they were when the backup was made: who is shut out, passwords, client secrets, roles, who cares for whom. \
-         Do again what was taken away since.",
+        "Its first start ends every session, grant, one-time link and invitation, and the signing keys with all that they \
+         signed, and puts that on record. Everybody signs in again.",
     );
+    print::line(&format!(
+        "As they were when the backup was begun, which is record {} of the log: who is shut out, passwords, client secrets, \
+         roles, who cares for whom, holds on the log. Do again what was taken away from there on.",
+        label.begun
+    ));
+    tell_since(since);
     tell_needs(label.needs.iter().map(String::as_str));
-    print::line(&format!("Then: chartgate serve --config {}", config.display()));
+    tell_next(elsewhere, config);
+}
+
+fn tell_since(since: &[Since]) {
+    if since.is_empty() {
+        return;
+    }
+    print::line(
+        "The log in it knows of these, and what was restored may not. Look at each (`chartgate audit search --since TIME`):",
+    );
+    for Since { index, event, time, by } in since.iter().take(SHOWN) {
+        let by = by.as_deref().unwrap_or("somebody");
+        print::line(&format!("  {index} {time} {event} by {by}"));
+    }
+    if let Some(more) = since.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        print::line(&format!("  and {more} more; --output json lists all"));
+    }
+}
+
+/// How many acts are listed for a reader.
+const SHOWN: usize = 50;
+
+/// What to start, unless that would be something else than what was restored.
+fn tell_next(elsewhere: &Elsewhere, config: &Path) {
+    match elsewhere {
+        Elsewhere::Known(parts) if parts.is_empty() => {
+            print::line(&format!("Then: chartgate serve --config {}", config.display()));
+        }
+        Elsewhere::Known(parts) => {
+            print::line(&format!(
+                "Do not start it yet: {}, or the environment, names other places, and what lies there would run:",
+                config.display()
+            ));
+            for (place, path, own) in parts {
+                print::line(&format!("  {place}: {}, restored as {}", path.display(), own.display()));
+            }
+        }
+        Elsewhere::Unknown(why) => print::line(&format!(
+            "Do not start it yet: {} cannot be read, so it is not known what would run: {why}",
+            config.display()
+        )),
+    }
 }

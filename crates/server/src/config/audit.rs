@@ -38,7 +38,7 @@ pub(crate) enum Durability {
 
 impl Audit {
     pub(super) fn read(reading: &mut Reading<'_>, mut section: Section, data_dir: &Path) -> Self {
-        let dir = section.path(reading, "dir").unwrap_or_else(|| data_dir.join("audit"));
+        let dir = dir(reading, &mut section, data_dir);
         let line = section.line_of("durability");
         let durability = match section.text(reading, "durability").as_deref() {
             None | Some("fsync") => Durability::Fsync,
@@ -75,6 +75,11 @@ impl Audit {
             witness_quorum,
         }
     }
+}
+
+/// Where the log is.
+pub(super) fn dir(reading: &mut Reading<'_>, section: &mut Section, data_dir: &Path) -> PathBuf {
+    section.path(reading, "dir").unwrap_or_else(|| data_dir.join("audit"))
 }
 
 /// Some dozen segments of the journal.

@@ -38,6 +38,8 @@ pub(crate) struct News {
     /// Whether these are all, in place of whatever it knew.
     pub(crate) reset: bool,
     pub(crate) cut_offs: Vec<CutOff>,
+    /// Whatever was issued up to then is cut off.
+    pub(crate) everything: Option<Timestamp>,
 }
 
 impl News {
@@ -173,8 +175,11 @@ impl LiveCutOffs {
         let position = feed.position();
         let is_ours = |cut_off: &CutOff| !cut_off.is_foreign();
         match after.and_then(|after| feed.after(after)) {
-            Some(cut_offs) => News { position, reset: false, cut_offs },
-            None => News { position, reset: true, cut_offs: table.all().filter(is_ours).collect() },
+            Some(cut_offs) => News { position, reset: false, cut_offs, everything: None },
+            None => {
+                let cut_offs = table.all().filter(is_ours).collect();
+                News { position, reset: true, cut_offs, everything: table.everything() }
+            }
         }
     }
 

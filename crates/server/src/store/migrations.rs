@@ -28,6 +28,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0021_care_sources.sql"),
     include_str!("migrations/0022_watch.sql"),
     include_str!("migrations/0023_restores.sql"),
+    include_str!("migrations/0024_backup_mark.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -13,7 +13,7 @@ use chartgate_values::Timestamp;
 
 use super::emergency::{EmergencyUse, Review};
 use super::pending::Took;
-use super::restores::Restore;
+use super::restores::Mark;
 use super::used_assertions::FirstUse;
 use super::users::Added;
 use super::*;
@@ -333,15 +333,8 @@ async fn after_a_restore_no_assertion_is_good_that_may_have_been_used_before_it(
         scratch.store.write(move |sql| sql.use_assertion(&"app".parse().unwrap(), jti, until))
     };
     assert_eq!(use_one("a", at(200)).await.unwrap(), FirstUse::Yes);
-    let restore = Restore {
-        backup: "0".repeat(64),
-        made_at: NOW,
-        size: 1,
-        known: None,
-        by: "local:0".to_owned(),
-        at: at(0),
-    };
-    scratch.store.write(move |sql| sql.begin_anew(&restore)).await.unwrap();
+    let mark = Mark { made_at: NOW, begun: 1, put_back: None };
+    scratch.store.write(move |sql| sql.begin_anew(&mark, at(0))).await.unwrap();
     // One of these was used between the backup and the restore, and nobody here knows which.
     for (jti, until, first) in [
         ("b", at(0), FirstUse::No),

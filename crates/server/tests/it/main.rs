@@ -12,6 +12,8 @@ mod back_channel_logout;
 #[cfg(test)]
 mod backups;
 #[cfg(test)]
+mod backups_begun_anew;
+#[cfg(test)]
 mod binary;
 #[cfg(test)]
 mod browser;

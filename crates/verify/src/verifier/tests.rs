@@ -121,6 +121,7 @@ async fn each_kind_of_cut_off_reaches_its_tokens_alone_and_a_reset_forgets_the_r
         (CutClaim::GrantId, "g-1"),
         (CutClaim::Kid, kid.as_str()),
         (CutClaim::Jti, "j-1"),
+        (CutClaim::Iss, ISSUER),
     ] {
         assert_eq!(lab.check(&bearer, None).await, Ok("dana".to_owned()), "{claim:?}");
         lab.told(feed(false, vec![entry(claim, "another", None), entry(claim, value, Some(now - 11))]));

@@ -120,6 +120,15 @@ impl Config {
         Ok(Self { file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), ..read })
     }
 
+    /// The same, as if the file lay in another folder, where what it names is there.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn load_as_if_in(file: &Path, folder: &Path) -> Result<Self, Vec<ConfigError>> {
+        let Opened { text, environment, .. } = open(file)?;
+        Self::read(&text, folder, &environment)
+    }
+
     fn read(text: &str, folder: &Path, environment: &[(String, String)]) -> Result<Self, Vec<ConfigError>> {
         let mut tree = source::parse(text)?;
         let lookup = |name: &str| environment.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());

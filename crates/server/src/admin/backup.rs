@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chartgate_audit::reader::Filter;
 use chartgate_audit::record::{Event, Outcome};
+use chartgate_values::Phi;
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
@@ -57,6 +59,20 @@ impl Administrator {
         }))
     }
 
+    /// Whether a backup of this name and size was made, or is what runs here.
+    async fn is_on_record(&self, drilled: &Drilled) -> Result<bool, CommandError> {
+        let (reading, size) = (Arc::clone(&self.reading), drilled.size.to_string());
+        let resource = Some(Phi::new(drilled.id.clone()));
+        let filter = Filter { resource, outcome: Some(Outcome::Allow), ..Filter::default() };
+        let found = tokio::task::spawn_blocking(move || reading.find(&filter)).await;
+        let found = found.map_err(|e| CommandError::Invalid(e.to_string()))?;
+        let found = found.map_err(|e| CommandError::Invalid(format!("the log cannot be read: {e}")))?;
+        Ok(found.iter().any(|entry| {
+            matches!(entry.record.event, Event::BackupMade | Event::BackupRestored)
+                && entry.record.detail.get("size").is_some_and(|own| *own.expose() == size)
+        }))
+    }
+
     /// Notes what came of trying a backup out.
     pub(super) async fn note_drill(
         &self,
@@ -64,6 +80,14 @@ impl Administrator {
         from: &Path,
         drilled: Result<Drilled, String>,
     ) -> Result<Value, CommandError> {
+        if let Ok(drilled) = &drilled
+            && !self.is_on_record(drilled).await?
+        {
+            return Err(CommandError::Invalid(format!(
+                "the log knows of no backup {} of {} records",
+                drilled.id, drilled.size
+            )));
+        }
         let mut record = match &drilled {
             Ok(drilled) => self.record(by, Event::BackupDrilled, &drilled.id),
             Err(_) => self.record(by, Event::BackupDrilled, from.display()),

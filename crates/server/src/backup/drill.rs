@@ -1,5 +1,8 @@
-//! Trying a backup out: it is restored aside as it would be in need, its keys are tried, and what would be lost is counted.
+//! Trying a backup out: it is restored aside as it would be in need, all that is sealed in it is opened, its configuration and
+//! policies are read, and what would be lost is counted.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,16 +11,19 @@ use chartgate_audit::backup::Place;
 use chartgate_audit::checkpoint::Checkpoint;
 use chartgate_audit::data_keys::DataKeys;
 use chartgate_audit::note::VerifierKey;
-use chartgate_audit::reader::Reader;
+use chartgate_audit::reader::{Entry, Reader};
+use chartgate_audit::record::{Event, Outcome};
 use chartgate_audit::storage::Objects;
-use chartgate_values::{Clock, Timestamp};
+use chartgate_values::{Clock, Phi, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::restore::{Restored, Wanted, extends, restore};
 use crate::config::Config;
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
+use crate::live::keys::{PURPOSE, check_sealed};
 use crate::live::policies;
 use crate::secrets::Secrets;
+use crate::store::{Store, StoreError};
 
 /// What came of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -84,20 +90,52 @@ fn key(live: &ObjectFolder) -> anyhow::Result<VerifierKey> {
     Ok(std::str::from_utf8(&text)?.trim().parse()?)
 }
 
-/// Whether the keys in a restored folder open, and its policies can be put in force.
+/// Whether what was restored would run: its configuration, its keys, all that is sealed in its log, its policies.
 fn try_out(config: &Config, dir: &Path, restored: &Restored) -> anyhow::Result<()> {
     let place =
         |place| restored.label.place(place).map(|path| dir.join(path.as_str())).context("a place is missing");
+    // What it names and what is not in the backup is looked for where it is now.
+    let folder = config.file.parent().unwrap_or(Path::new("/"));
+    let read = Config::load_as_if_in(&place(Place::Config)?, folder).map(drop);
+    read.map_err(|errors| all("the backup's configuration cannot be used", &errors))?;
     let secrets = Secrets::load_from(config, &place(Place::Keys)?)
         .context("the backup's keys cannot be opened: it would be of no use")?;
-    let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::of_copy(&place(Place::Log)?));
-    let keys = DataKeys::new(objects, &secrets.master)?;
+    let store = Store::open(&place(Place::Store)?).context("the store")?;
+    let stored = store.read(|sql| sql.keys()).map_err(|e: StoreError| e);
+    store.close();
+    check_sealed(&secrets.master.derive(PURPOSE)?, &stored?)?;
+    open_log(&place(Place::Log)?, &restored.key, &secrets)?;
+    let found = policies::read(&place(Place::Policies)?).and_then(|folder| folder.pdp().map(drop));
+    found.map_err(|errors| all("the backup's policies cannot be put in force", &errors))
+}
+
+/// Whether every key of the log and every record opens, but for months of which a record says that they were ended.
+fn open_log(log: &Path, key: &VerifierKey, secrets: &Secrets) -> anyhow::Result<()> {
+    let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::of_copy(log));
+    let keys = Arc::new(DataKeys::new(Arc::clone(&objects), &secrets.master)?);
     for month in keys.months()? {
         keys.for_opening(&month)?;
     }
-    let found = policies::read(&place(Place::Policies)?).and_then(|folder| folder.pdp().map(drop));
-    found.map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("the backup's policies cannot be put in force: {}", lines.join("; "))
-    })
+    let reader = Reader::new(objects, Arc::new(SegmentFolder::of_copy(log)), key.clone(), Some(keys));
+    let (mut lacking, mut ended) = (BTreeSet::new(), BTreeSet::new());
+    let mut may_have_ended_any = false;
+    for entry in reader.entries(0) {
+        let Entry { record, sealed, .. } = entry.context("the backup's log cannot be opened")?;
+        let is_end = record.event == Event::DataKeyShredded && record.outcome == Outcome::Allow;
+        // Which month was ended is sealed itself, in a month that may have been ended since.
+        may_have_ended_any |= is_end && sealed.is_some();
+        ended.extend(record.resource.filter(|_| is_end).map(Phi::into_exposed));
+        lacking.extend(sealed);
+    }
+    match lacking.iter().find(|month| !ended.contains(month.as_str())) {
+        Some(month) if !may_have_ended_any => {
+            bail!("the key of {month} is not in the backup, and no record says that it was destroyed")
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn all(what: &str, errors: &[impl fmt::Display]) -> anyhow::Error {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("{what}: {}", lines.join("; "))
 }

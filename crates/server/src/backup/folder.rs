@@ -59,8 +59,12 @@ impl NewFolder {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         fs::rename(&self.hidden, &self.path)?;
-        self.hidden = PathBuf::new();
-        self.path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+        let synced = self.path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all());
+        // What is said not to be there must not have its name. If even that fails, it keeps it, whole.
+        if synced.is_ok() || fs::rename(&self.path, &self.hidden).is_err() {
+            self.hidden = PathBuf::new();
+        }
+        synced
     }
 }
 

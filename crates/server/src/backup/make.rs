@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use super::received::CHUNK;
 use super::{LOG, LOG_KEY, MANIFEST, NOTE, STORE, below, parts};
 use crate::config::Config;
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
+use crate::net::reserve;
 use crate::store::restores::Mark;
 use crate::store::{Store, StoreError};
 
@@ -56,6 +58,7 @@ pub(crate) struct Made {
 /// Why there is none. Nothing is left of it then.
 pub(crate) fn make(source: &Source<'_>, out: &Path, now: Timestamp) -> anyhow::Result<Made> {
     let config = source.config;
+    check_room(config, out)?;
     let mut copy = Copy { folder: NewFolder::begin(out)?, manifest: Manifest::default() };
     let kept = source.store.read(|sql| sql.log_checkpoint()).map_err(|e: StoreError| e)?;
     let mark = Mark { made_at: now, begun: source.begun, put_back: None };
@@ -98,6 +101,36 @@ pub(crate) fn make(source: &Source<'_>, out: &Path, now: Timestamp) -> anyhow::R
         needs: needs.clone(),
     };
     copy.seal(label, source.signer)
+}
+
+/// Whether the disk that it goes to has room for it: on that of the log and the store, besides what is reserved for them.
+fn check_room(config: &Config, out: &Path) -> anyhow::Result<()> {
+    let parent = out.parent().unwrap_or(out);
+    let shown = || format!("{}", parent.display());
+    let is_ours = fs::metadata(parent).with_context(shown)?.dev() == fs::metadata(&config.data_dir)?.dev();
+    let reserve = if is_ours { config.audit.reserve } else { 0 };
+    let needed = fs::metadata(&config.store)?.len().saturating_add(size_of(&config.audit.dir)?);
+    let free = reserve::free(parent).with_context(shown)?;
+    if free < needed.saturating_add(reserve) {
+        bail!("{}: {free} bytes are free, and {needed} are needed, besides a reserve of {reserve}", shown());
+    }
+    Ok(())
+}
+
+fn size_of(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0_u64;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // A file may go meanwhile: partial tiles do.
+        let size = match entry.metadata() {
+            Ok(about) if about.is_dir() => size_of(&entry.path())?,
+            Ok(about) => about.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        bytes = bytes.saturating_add(size);
+    }
+    Ok(bytes)
 }
 
 /// The newest checkpoint, once it covers all that was durable.

@@ -133,7 +133,7 @@ fn tell_drill(drilled: &Drilled) -> (String, Value) {
     let took = Duration::from_millis(*milliseconds);
     let text = format!(
         "backup {id} of {made} holds, its keys open and its checkpoint over {size} records is the log's own\n\
-         restored and tried in {took:?} (recovery time)\n\
+         restored and tried in {took:?} (time to restore, from this medium on this machine)\n\
          {after} records came after it, and would be lost (recovery point)"
     );
     let json = json!({

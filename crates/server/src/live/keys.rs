@@ -19,7 +19,7 @@ use crate::config::{LONGEST_ACCESS_TOKEN, SigningKeys};
 use crate::entropy::SystemEntropy;
 use crate::store::keys::{Purpose, StoredKey};
 use crate::store::{Store, StoreError};
-pub(crate) use ring::Ring;
+pub(crate) use ring::{Ring, check_sealed};
 
 /// How tokens are encrypted that we alone read.
 pub(crate) const OWN_CONTENT: ContentEncryption = ContentEncryption::A256Gcm;

@@ -92,6 +92,10 @@ async fn a_backup_that_was_copied_by_hand_begins_anew_and_says_so() {
     let fresh = App::public(USER_SCOPE).tokens(&gateway, &dana).await.access;
     assert!(issued(&fresh) > all["issued_until"].as_i64().unwrap(), "{all}");
     assert_eq!(read(&fresh).to(&gateway).await.status, 200);
+    // Its name is not in this history: nobody can say that it was tried out.
+    let drill = gateway.try_command(&["backup", "drill", "--from", text(&out)]);
+    assert!(!drill.success, "{drill:?}");
+    assert_eq!(gateway.audit(&["--event", "backup.drill", "--outcome", "allow"]).len(), 0);
     gateway.kill_and_restart();
     assert_eq!(gateway.audit(&["--event", "backup.restore"]).len(), 1, "it is said once");
     assert_eq!(read(&fresh).to(&gateway).await.status, 200, "and ends nothing that came after it");
@@ -302,4 +306,43 @@ async fn what_the_log_of_a_backup_knows_and_its_store_does_not_is_listed_to_be_d
         return;
     }
     panic!("nobody could be shut out while a backup was made");
+}
+
+#[test]
+fn a_drill_fails_for_what_would_fail_at_need() {
+    let gateway = serve_in(Scratch::new("backups-drilled"), "", "", SCOPE);
+    let drill =
+        |name: &str| gateway.try_command(&["backup", "drill", "--from", text(&gateway.folder().join(name))]);
+    // A month's key that is not there, and was not destroyed by anybody that the log knows of.
+    let keys = gateway.folder().join("data/audit/keys");
+    let aside = gateway.folder().join("aside");
+    let month = std::fs::read_dir(&keys).unwrap().next().unwrap().unwrap().path();
+    std::fs::rename(&month, &aside).unwrap();
+    back_up(&gateway, &gateway.folder().join("keyless"));
+    std::fs::rename(&aside, &month).unwrap();
+    let failed = drill("keyless");
+    assert!(!failed.success && failed.err.contains("is not in the backup, and no record says"), "{failed:?}");
+
+    // A configuration that cannot be read, whatever is in force.
+    let own = std::fs::read_to_string(gateway.config()).unwrap();
+    let good = gateway.scratch().write("good.toml", &own);
+    std::fs::write(gateway.config(), format!("{own}\n[nothing]\nknown = 1\n")).unwrap();
+    let out = gateway.folder().join("unreadable");
+    let made = chartgate(&["--config", text(&good), "backup", "--out", text(&out)]);
+    assert!(made.success, "{made:?}");
+    std::fs::write(gateway.config(), &own).unwrap();
+    let failed = drill("unreadable");
+    assert!(
+        !failed.success && failed.err.contains("the backup's configuration cannot be used"),
+        "{failed:?}"
+    );
+
+    // A private key in the store that was altered.
+    let altered = "UPDATE keys SET private_key = randomblob(length(private_key)) WHERE active_at IS NULL";
+    let store = Database::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    assert!(store.execute(altered, []).unwrap() > 0);
+    back_up(&gateway, &gateway.folder().join("altered"));
+    let failed = drill("altered");
+    assert!(!failed.success && failed.err.contains("does not open under this master key"), "{failed:?}");
+    assert_eq!(gateway.audit(&["--event", "backup.drill", "--outcome", "error"]).len(), 3);
 }

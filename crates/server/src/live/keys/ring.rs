@@ -164,6 +164,14 @@ impl KeyDates {
     }
 }
 
+/// Whether every private key that is kept opens under this master key.
+///
+/// # Errors
+/// [`KeyError::Sealed`] by the first that does not.
+pub(crate) fn check_sealed(seal: &SealingKey, stored: &[StoredKey]) -> Result<(), KeyError> {
+    stored.iter().filter(|row| row.sealed.is_some()).try_for_each(|row| open(seal, row).map(drop))
+}
+
 fn open(seal: &SealingKey, row: &StoredKey) -> Result<Secret<Vec<u8>>, KeyError> {
     let sealed = || KeyError::Sealed(row.kid.clone());
     seal.open(row.kid.as_bytes(), row.sealed.as_deref().ok_or_else(sealed)?).map_err(|_| sealed())

@@ -103,6 +103,22 @@ mod tests {
     }
 
     #[test]
+    fn whole_pages_are_of_fifty_or_more_also_where_no_number_is_asked_for() {
+        for (asked, sent) in [("", 50), ("_count=1", 50), ("_count=51", 51)] {
+            let form = Form::parse_repeating(asked).unwrap();
+            let expected = format!("_count={sent}");
+            let everything = EverythingQuery::parse(FhirVersion::R4, &form).unwrap().by_whole_pages();
+            assert_eq!(everything.to_form().encode(), expected, "{asked}");
+            let history = crate::fhir::history::HistoryQuery::parse(&form).unwrap().by_whole_pages();
+            assert_eq!(history.to_form().encode(), expected, "{asked}");
+            let of = "Observation".parse().unwrap();
+            let search =
+                crate::fhir::search::SearchQuery::parse(FhirVersion::R4, of, &form, &Form::default());
+            assert_eq!(search.unwrap().by_whole_pages().to_form().encode(), expected, "{asked}");
+        }
+    }
+
+    #[test]
     fn what_is_no_part_of_it_is_refused() {
         for text in ["_typeFilter=Observation%3Fcode%3Dx", "patient=other", "_include=*", "code=x"] {
             assert!(matches!(read(text), Err(SearchError::Parameter(_))), "{text}");

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chartgate_access::ids::{CareSource, PatientId, Subject};
-use chartgate_audit::record::Event;
+use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::Phi;
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
-use crate::live::care::{CareChange, Difference};
+use crate::live::care::{CareChange, Difference, Turn};
 
 /// A record names at most this many patients; a larger import makes several.
 const PATIENTS_A_RECORD: usize = 500;
@@ -61,24 +61,45 @@ impl Administrator {
         let says: BTreeSet<_> = pairs.into_iter().collect();
         by_subject(&says).keys().try_for_each(|subject| self.find_person(subject))?;
         let turn = self.care.turn().await;
-        let Difference { added, removed } = self.care.difference(&turn, &source, &says)?;
+        let difference = self.care.difference(&turn, &source, &says)?;
+        let Difference { added, removed } = &difference;
         let counts = [("added", added.len()), ("removed", removed.len()), ("rows", says.len())];
-        let mut record = self.record(by, Event::CareChanged, &source);
-        note(&mut record, "change", "import");
-        note(&mut record, "source", source.as_str());
-        for (name, count) in counts {
-            note(&mut record, name, count);
+        let record = |change: &str| {
+            let mut record = self.record(by, Event::CareChanged, &source);
+            note(&mut record, "change", change);
+            note(&mut record, "source", source.as_str());
+            counts.iter().for_each(|(name, count)| note(&mut record, name, count));
+            record
+        };
+        let begun = self.append(&record("import")).await?.index();
+        // CRASH: what is on record and has no outcome may have been done or not; the same file makes it so.
+        let done = self.import_now(by, &turn, &source, difference).await;
+        let mut outcome = record("imported");
+        note(&mut outcome, "begun", begun);
+        if done.is_err() {
+            outcome.outcome = Outcome::Error;
+            outcome.decision.reason = Some("failed".to_owned());
         }
-        let _ = self.append(&record).await?;
-        // CRASH: what is on record and was not done is done when the file is imported again, which has to be anyway.
-        self.record_all(by, by_subject(&added), "add", Some(&source)).await?;
-        self.record_all(by, by_subject(&removed), "remove", Some(&source)).await?;
+        let _ = self.append(&outcome).await?;
+        done?;
+        let counts = counts.map(|(name, count)| (name.to_owned(), Value::from(count)));
+        Ok(Value::Object(counts.into_iter().chain([("source".to_owned(), json!(source))]).collect()))
+    }
+
+    /// Has on record whose care is added and taken back, and does it.
+    async fn import_now(
+        &self,
+        by: Operator,
+        turn: &Turn<'_>,
+        source: &CareSource,
+        Difference { added, removed }: Difference,
+    ) -> Result<(), CommandError> {
+        self.record_all(by, by_subject(&added), "add", Some(source)).await?;
+        self.record_all(by, by_subject(&removed), "remove", Some(source)).await?;
         let add = |(subject, patient)| CareChange::Add(subject, patient, source.clone());
         let take_back = |(subject, patient)| CareChange::TakeBack(subject, patient, source.clone());
         let changes = added.into_iter().map(add).chain(removed.into_iter().map(take_back)).collect();
-        self.care.change(&turn, changes).await?;
-        let counts = counts.map(|(name, count)| (name.to_owned(), Value::from(count)));
-        Ok(Value::Object(counts.into_iter().chain([("source".to_owned(), json!(source))]).collect()))
+        Ok(self.care.change(turn, changes).await?)
     }
 
     pub(super) async fn remove_care(

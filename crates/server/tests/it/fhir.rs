@@ -421,9 +421,16 @@ async fn what_an_import_takes_back_is_on_record_before_it_is_taken_back() {
     assert!(!failed.success, "{}", failed.out);
     database.execute_batch("ROLLBACK").unwrap();
     assert_eq!(taken(), 1, "what was to be done is on record");
+    let outcomes = || -> Vec<Value> {
+        let records = gateway.audit(&["--event", "care.change"]);
+        let ended = records.iter().filter(|record| record["detail"]["change"] == "imported");
+        ended.map(|record| record["outcome"].clone()).collect()
+    };
+    assert_eq!(outcomes(), ["success", "error"], "and that it was not done");
     assert!(gateway.command(&["care", "list", &person.name]).contains(gateway.patients()[1]));
     assert!(import(&[patient]).success);
     assert_eq!(taken(), 2);
+    assert_eq!(outcomes(), ["success", "error", "success"]);
     assert!(!gateway.command(&["care", "list", &person.name]).contains(gateway.patients()[1]));
 }
 

@@ -3,6 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::browser::{App, USER_SCOPE};
+use crate::fakes::behind;
+use crate::fakes::between::Between;
+use crate::faults::until_recorded;
 use crate::gateway::{Gateway, Person};
 use crate::wire::{Answer, Call};
 
@@ -226,6 +229,75 @@ async fn a_link_into_a_first_page_is_good_while_the_same_patients_are_in_care() 
     assert_eq!(refused.status, 403, "{}", refused.text());
     gateway.command(&["care", "remove", &person.name, third]);
     assert_eq!(get(gateway, &token, &link).await.status, 200);
+
+    // So it is beyond the first page: where that ends makes no difference.
+    for _ in 0..55 {
+        make(gateway, &token, &observation(mine, false)).await;
+    }
+    let question = "/fhir/Observation?code=http://example.org/tests|marigold&_count=50";
+    let first = get(gateway, &token, question).await.json();
+    let link = next_of(gateway, &first).unwrap();
+    let second = get(gateway, &token, &link).await;
+    assert_eq!((second.status, second.json()["entry"].as_array().unwrap().len()), (200, 5));
+    gateway.command(&["care", "add", &person.name, third]);
+    let refused = get(gateway, &token, &link).await;
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    gateway.command(&["care", "remove", &person.name, third]);
+    // Nor is it good under another role, though all else is the same.
+    gateway.command(&["user", "roles", &person.name, "--role", "physician", "--role", "special-care"]);
+    let other = token_of(gateway, &person).await;
+    assert_eq!(get(gateway, &other, &link).await.status, 403);
+    assert_eq!(get(gateway, &other, question).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_small_page_of_a_types_history_looks_at_few_records() {
+    let gateway = &Gateway::demo("few-looks", &[]);
+    let real = behind::port(gateway);
+    let between = Between::start(real, gateway.stranger_to("dana")).await;
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    let moved = config.replace(&format!("127.0.0.1:{real}"), &format!("127.0.0.1:{}", between.port));
+    std::fs::write(gateway.config(), moved).unwrap();
+    gateway.hang_up();
+    until_recorded(gateway, "config.reload", 1).await;
+    let patient = gateway.panel("dana")[0];
+    let dana = token_of(gateway, &gateway.demo_person("dana")).await;
+    for _ in 0..30 {
+        make(gateway, &dana, &observation(patient, false)).await;
+    }
+    let looked = async |count: usize| {
+        let path = format!("/fhir/Observation/_history?_count={count}");
+        // Once before, so that what is remembered of patients is asked for both times or neither.
+        turn(gateway, &dana, &path).await;
+        between.calls();
+        let (ids, _) = turn(gateway, &dana, &path).await;
+        assert_eq!(ids.len(), count);
+        between.calls()
+    };
+    let (one, twenty) = (looked(1).await, looked(20).await);
+    // The history itself, what is on the page, and the one that there is no room for.
+    assert!(one <= 3 && twenty >= 20, "{one} {twenty}");
+
+    // The search of a conditional write is by large pages too: as many calls where a few are hidden as where none are.
+    let special = gateway.person("physician", &[patient]);
+    gateway.command(&["user", "roles", &special.name, "--role", "physician", "--role", "special-care"]);
+    let theirs = token_of(gateway, &special).await;
+    let mut hidden = observation(patient, true);
+    hidden["code"]["coding"][0]["code"] = json!("hidden");
+    for _ in 0..45 {
+        make(gateway, &theirs, &hidden).await;
+    }
+    let made_unless = async |code: &str| {
+        let call = Call::fhir("POST", "/fhir/Observation", &observation(patient, false)).bearer(&dana);
+        let call = call.header("if-none-exist", &format!("code=http://example.org/tests|{code}"));
+        between.calls();
+        let made = call.to(gateway).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        between.calls()
+    };
+    made_unless("nothing").await;
+    let none = made_unless("nothing").await;
+    assert_eq!(made_unless("hidden").await, none);
 }
 
 #[tokio::test]

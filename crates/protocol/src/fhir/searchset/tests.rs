@@ -130,6 +130,17 @@ fn a_total_is_told_only_where_one_page_is_all_there_is() {
 }
 
 #[test]
+fn the_upstreams_own_words_are_nothing_that_a_search_found_whether_it_says_so_or_not() {
+    let words = json!({"resourceType": "OperationOutcome", "id": "a"});
+    let bundle = json!({"resourceType": "Bundle", "type": "searchset", "entry": [
+        {"resource": observation("1", "a")}, {"resource": words}, {"resource": words, "search": {"mode": "outcome"}},
+    ]});
+    let sought = Sought::Type("Observation".parse().unwrap(), Companions::None);
+    let text = bundle.to_string();
+    assert_eq!(Searchset::parse(text.as_bytes(), sought, &bases()).unwrap().found(), 1);
+}
+
+#[test]
 fn entries_that_the_search_did_not_find_are_dropped() {
     let patient = json!({"resourceType": "Patient", "id": "a"});
     let (bundle, released) = filtered(

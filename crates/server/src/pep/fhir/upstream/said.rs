@@ -6,7 +6,7 @@
 //! configuration too.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,12 +27,10 @@ pub(in crate::pep::fhir) const SAID_LIFE: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Said {
     kept: Mutex<Option<(Timestamp, Bytes)>>,
-    /// As which version of FHIR it calls itself.
-    called: Mutex<Option<String>>,
-    /// That it has said one.
-    is_known: AtomicBool,
-    /// That is another one.
-    is_another: AtomicBool,
+    /// As which version of FHIR it calls itself, once it has said one.
+    version: RwLock<Option<Version>>,
+    /// How often it was asked what it is.
+    begun: AtomicU64,
     /// How often it was asked because it had not said any, one at a time, and why it did not say one then.
     looks: AtomicU64,
     looking: AsyncMutex<Option<UpstreamFault>>,
@@ -40,27 +38,53 @@ pub(super) struct Said {
     is_missed: AtomicBool,
 }
 
+/// What it said of its version.
+struct Version {
+    called: String,
+    is: Is,
+    /// By which of the looks at it, in the order in which they began.
+    look: Look,
+}
+
+/// Whether it is the version of the route.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Is {
+    This,
+    Another,
+}
+
+/// A look at what it is. Of two at once, what the later one saw counts, whichever ends first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Look(u64);
+
 impl Said {
     /// # Errors
     /// [`UpstreamFault::OtherVersion`] if that is what it last said, [`UpstreamFault::NoVersion`] if it said none.
     fn is_of_this_version(&self) -> Result<(), UpstreamFault> {
-        match (self.is_known(), self.is_another.load(Ordering::Relaxed)) {
-            (false, _) => Err(UpstreamFault::NoVersion),
-            (true, true) => Err(UpstreamFault::OtherVersion),
-            (true, false) => Ok(()),
+        let version = self.version.read().unwrap_or_else(PoisonError::into_inner);
+        match version.as_ref().map(|version| version.is) {
+            None => Err(UpstreamFault::NoVersion),
+            Some(Is::Another) => Err(UpstreamFault::OtherVersion),
+            Some(Is::This) => Ok(()),
         }
     }
 
     fn is_known(&self) -> bool {
-        self.is_known.load(Ordering::Acquire)
+        self.version.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Begins a look.
+    fn look(&self) -> Look {
+        // What another look at the same server under another configuration said counts less than any.
+        Look(self.begun.fetch_add(1, Ordering::Relaxed).saturating_add(1))
     }
 
     /// Begins with what the same server said under another configuration.
     fn follow(&self, old: &Self, version: FhirVersion) {
-        let called = old.called.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.is_another.store(called.as_ref().is_some_and(|of| !version.is_of(of)), Ordering::Relaxed);
-        self.is_known.store(called.is_some(), Ordering::Release);
-        *self.called.lock().unwrap_or_else(PoisonError::into_inner) = called;
+        let old = old.version.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(called) = old.as_ref().map(|old| old.called.clone()) else { return };
+        drop(old);
+        let _ = self.take(called, version, Look(0));
     }
 
     /// Whether it never said its version, and that was not told yet.
@@ -78,20 +102,31 @@ impl Said {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Bytes::clone(said)));
     }
 
-    /// Notes its version; whether it has changed.
-    fn note(&self, said: &Bytes, version: FhirVersion) -> Changed {
-        let of = serde_json::from_slice::<Value>(said).ok();
-        let of = of.as_ref().and_then(|said| said.get("fhirVersion")?.as_str());
+    /// Notes its version, as a look saw it; whether it has changed.
+    fn note(&self, said: &Bytes, version: FhirVersion, look: Look) -> Changed {
+        let said = serde_json::from_slice::<Value>(said).ok();
+        let is_its_own =
+            |said: &Value| said.get("resourceType").and_then(Value::as_str) == Some("CapabilityStatement");
+        let said = said.filter(is_its_own);
         // What it does not say it does not change.
-        let Some(of) = of else { return Changed::Nothing };
-        *self.called.lock().unwrap_or_else(PoisonError::into_inner) = Some(of.to_owned());
-        let is_another = !version.is_of(of);
-        let was_another = self.is_another.swap(is_another, Ordering::Relaxed);
-        self.is_known.store(true, Ordering::Release);
-        match (was_another, is_another) {
-            (false, true) => Changed::ToAnother,
-            (true, false) => Changed::ToThis,
-            (true, true) | (false, false) => Changed::Nothing,
+        match said.as_ref().and_then(|said| said.get("fhirVersion")?.as_str()) {
+            Some(of) => self.take(of.to_owned(), version, look),
+            None => Changed::Nothing,
+        }
+    }
+
+    fn take(&self, called: String, version: FhirVersion, look: Look) -> Changed {
+        let is = if version.is_of(&called) { Is::This } else { Is::Another };
+        let mut known = self.version.write().unwrap_or_else(PoisonError::into_inner);
+        let before = known.as_ref().map(|before| (before.look, before.is));
+        if before.is_some_and(|(later, _)| later > look) {
+            return Changed::Nothing;
+        }
+        *known = Some(Version { called, is, look });
+        match (before.map(|(_, is)| is), is) {
+            (None | Some(Is::This), Is::Another) => Changed::ToAnother,
+            (Some(Is::Another), Is::This) => Changed::ToThis,
+            (None | Some(Is::This), Is::This) | (Some(Is::Another), Is::Another) => Changed::Nothing,
         }
     }
 }
@@ -171,6 +206,7 @@ impl FhirUpstream {
     }
 
     async fn ask(&self) -> Result<Bytes, UpstreamFault> {
+        let look = self.said.look();
         let (head, content) = self.reach(self.question("GET", "/metadata", None)?).await?.into_parts();
         let body = large::take(&self.spools, content, self.max_answer, BODY_TIME).await?;
         if head.status != StatusCode::OK {
@@ -179,7 +215,7 @@ impl FhirUpstream {
         // A copy: what is kept does not hold the room of a large answer.
         let (said, version) = (Bytes::copy_from_slice(&body), self.version());
         let route = self.bases.public.to_string();
-        match self.said.note(&said, version) {
+        match self.said.note(&said, version, look) {
             Changed::Nothing => {}
             Changed::ToAnother => {
                 tracing::error!(route, %version, "the server behind speaks another version of FHIR: all is refused");
@@ -199,19 +235,27 @@ mod tests {
     #[test]
     fn a_server_of_another_version_is_refused_until_it_says_otherwise() {
         let said = Said::default();
-        let says = |text: &'static str| said.note(&Bytes::from(text), FhirVersion::R4);
-        for silent in ["{}", "no JSON", r#"{"fhirVersion":4}"#] {
+        let says = |text: &'static str| said.note(&Bytes::from(text), FhirVersion::R4, said.look());
+        for silent in [
+            "{}",
+            "no JSON",
+            r#"{"resourceType":"CapabilityStatement","fhirVersion":4}"#,
+            r#"{"fhirVersion":"4.0.1"}"#,
+        ] {
             assert_eq!(says(silent), Changed::Nothing, "{silent}");
             assert_eq!(said.is_of_this_version(), Err(UpstreamFault::NoVersion), "{silent}");
         }
-        assert_eq!(says(r#"{"fhirVersion":"4.0.1"}"#), Changed::Nothing);
+        assert_eq!(says(r#"{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1"}"#), Changed::Nothing);
         assert_eq!(said.is_of_this_version(), Ok(()));
-        assert_eq!(says(r#"{"fhirVersion":"5.0.0"}"#), Changed::ToAnother);
+        assert_eq!(
+            says(r#"{"resourceType":"CapabilityStatement","fhirVersion":"5.0.0"}"#),
+            Changed::ToAnother
+        );
         for silent in ["{}", "no JSON", r#"{"fhirVersion":4}"#, r#"{"fhirVersion":"5.0.0"}"#] {
             assert_eq!(says(silent), Changed::Nothing, "{silent}");
             assert_eq!(said.is_of_this_version(), Err(UpstreamFault::OtherVersion), "{silent}");
         }
-        assert_eq!(says(r#"{"fhirVersion":"4.0.0"}"#), Changed::ToThis);
+        assert_eq!(says(r#"{"resourceType":"CapabilityStatement","fhirVersion":"4.0.0"}"#), Changed::ToThis);
         assert_eq!(said.is_of_this_version(), Ok(()));
     }
 
@@ -219,9 +263,9 @@ mod tests {
     fn what_was_said_holds_under_another_configuration() {
         let old = Said::default();
         assert!(old.is_to_be_missed() && !old.is_to_be_missed(), "it is told once");
-        let says = Bytes::from(r#"{"fhirVersion":"5.0.0"}"#);
+        let says = Bytes::from(r#"{"resourceType":"CapabilityStatement","fhirVersion":"5.0.0"}"#);
         old.keep(Timestamp::from_unix(1_000), &says);
-        let _ = old.note(&says, FhirVersion::R4);
+        let _ = old.note(&says, FhirVersion::R4, old.look());
         for (version, is_of_this) in [(FhirVersion::R4, false), (FhirVersion::R5, true)] {
             let new = Said::default();
             new.follow(&old, version);
@@ -229,6 +273,20 @@ mod tests {
             assert!(!new.is_to_be_missed());
             assert!(new.within(Timestamp::from_unix(1_000)).is_none(), "it is asked anew");
         }
+    }
+
+    #[test]
+    fn of_two_looks_at_once_what_the_later_one_saw_counts() {
+        let said = Said::default();
+        let (first, second) = (said.look(), said.look());
+        let says = |of: &str, look| {
+            let text = format!(r#"{{"resourceType":"CapabilityStatement","fhirVersion":"{of}"}}"#);
+            said.note(&Bytes::from(text), FhirVersion::R4, look)
+        };
+        assert_eq!(says("5.0.0", second), Changed::ToAnother);
+        assert_eq!(says("4.0.1", first), Changed::Nothing, "it ended late");
+        assert_eq!(said.is_of_this_version(), Err(UpstreamFault::OtherVersion));
+        assert_eq!(says("4.0.1", said.look()), Changed::ToThis);
     }
 
     #[test]

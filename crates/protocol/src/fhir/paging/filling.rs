@@ -14,7 +14,7 @@ pub const PAGE: u16 = 50;
 /// How many further pages are looked at for one request.
 pub const PAGES_AT_ONCE: u32 = 50;
 /// The records that were asked for of one page are so many bytes, and one record more. What leaves alone counts.
-pub const LONG: usize = 4 << 20;
+pub const LONG: usize = 64 << 20;
 
 /// The size of the upstream's pages for one that was asked for, or for none.
 #[must_use]

@@ -35,6 +35,7 @@ mod content;
 mod fhir;
 mod launch;
 mod oidc;
+mod sign_in;
 
 pub use clients::fuzz_client_metadata;
 pub use content::{fuzz_fhir_bulk, fuzz_fhir_content, fuzz_fhir_entries, fuzz_fhir_operation};
@@ -44,6 +45,7 @@ pub use fhir::{
 };
 pub use launch::fuzz_launch_request;
 pub use oidc::fuzz_claims_request;
+pub use sign_in::fuzz_sign_in_code;
 
 /// Any text as a token: taken apart, verified, and its payload judged as if the signature were good.
 pub fn fuzz_jws(data: &[u8]) {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use self::launch::Launch;
 use crate::emergency::EmergencyGrant;
 use crate::ids::{ClientId, GrantId, PatientId, SessionId, Subject};
+use crate::login::assurance::Assurance;
 
 /// The scope that lets a grant outlive its session. OpenID Connect Core section 11.
 pub const OFFLINE_ACCESS: &str = "offline_access";
@@ -64,6 +65,9 @@ pub struct Grant {
     pub began_at: Option<Timestamp>,
     /// How.
     pub amr: Vec<String>,
+    /// How strongly, where that was here.
+    #[serde(default)]
+    pub assurance: Assurance,
 }
 
 impl Grant {

@@ -136,6 +136,13 @@ id!(
     is_opaque
 );
 id!(
+    /// One second factor of a person's.
+    FactorId,
+    "factor",
+    "an id of ours",
+    is_opaque
+);
+id!(
     /// One access token. RFC 7519 section 4.1.7. Or one of a trusted issuer's, as [`Subject`] has it.
     Jti,
     "token id",
@@ -280,6 +287,13 @@ impl GrantId {
 }
 
 impl EmergencyId {
+    /// A fresh one.
+    pub fn random(entropy: &mut dyn Entropy) -> Self {
+        Self(random_id(entropy))
+    }
+}
+
+impl FactorId {
     /// A fresh one.
     pub fn random(entropy: &mut dyn Entropy) -> Self {
         Self(random_id(entropy))

@@ -1,5 +1,6 @@
 //! Signing in: which step comes next, and how often it may be tried.
 
+pub mod assurance;
 pub mod kinds;
 pub mod logout;
 pub mod steps;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chartgate_values::Timestamp;
 
 use crate::ids::{SessionId, Subject};
+use crate::login::assurance::Assurance;
 
 /// How long sessions live.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,6 +64,12 @@ impl Session {
             return Err(SessionOver::Idle);
         }
         Ok(())
+    }
+
+    /// How strongly the person signed in.
+    #[must_use]
+    pub fn assurance(&self) -> Assurance {
+        Assurance::of(&self.amr)
     }
 
     /// When the session ends at the latest.

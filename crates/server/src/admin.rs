@@ -52,6 +52,7 @@ use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::Emergencies;
+use crate::live::factors::Factors;
 use crate::live::findings::Facts;
 use crate::live::in_force::InForce;
 use crate::live::keys::{KeyError, KeyRing};
@@ -81,6 +82,9 @@ pub(crate) enum Command {
     UserSetPassword {
         name: Subject,
         password: Option<String>,
+    },
+    UserResetMfa {
+        name: Subject,
     },
     UserRoles {
         name: Subject,
@@ -259,6 +263,7 @@ pub(crate) struct Administrator {
     pub(crate) approvals: Arc<Approvals>,
     pub(crate) apps: Arc<Apps>,
     pub(crate) emergencies: Arc<Emergencies>,
+    pub(crate) factors: Arc<Factors>,
     pub(crate) watcher: Arc<Watcher>,
     /// Whether it may answer for people.
     pub(crate) command_line: CommandLine,
@@ -294,6 +299,7 @@ impl Administrator {
             Command::UserDisable { name } => self.disable_user(by, name).await,
             Command::UserEnable { name } => self.enable_user(by, name).await,
             Command::UserSetPassword { name, password } => self.set_password(by, name, password).await,
+            Command::UserResetMfa { name } => self.reset_factors(by, name).await,
             Command::UserRoles { name, roles } => self.set_roles(by, name, roles).await,
             Command::UserKnow { name, facts } => self.know_user(by, name, facts).await,
             Command::UserApps { name } => self.list_apps(&name),

@@ -29,6 +29,7 @@ use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::{self, Emergencies};
+use crate::live::factors::{self, Factors};
 use crate::live::findings::{self, Findings, KnownPeople};
 use crate::live::in_force::InForce;
 use crate::live::keys::{self, KeyRing};
@@ -70,6 +71,7 @@ pub(crate) struct App {
     approvals: Arc<Approvals>,
     apps: Arc<Apps>,
     emergencies: Arc<Emergencies>,
+    factors: Arc<Factors>,
     egress: Arc<Egress>,
     proofs: Arc<Proofs>,
     status_lists: Arc<StatusLists>,
@@ -145,6 +147,8 @@ impl App {
             seal: secrets.master.derive(emergency::PURPOSE)?,
             clock: Arc::clone(&clock),
         });
+        let factors =
+            Arc::new(Factors { store: Arc::clone(&store), seal: secrets.master.derive(factors::PURPOSE)? });
         let findings = Arc::new(Findings {
             store: Arc::clone(&store),
             seal: secrets.master.derive(findings::PURPOSE)?,
@@ -203,6 +207,7 @@ impl App {
             approvals: Arc::clone(&approvals),
             apps: Arc::clone(&apps),
             emergencies: Arc::clone(&emergencies),
+            factors: Arc::clone(&factors),
             watcher: Arc::clone(&watcher),
             command_line: config.approvals.command_line,
             policies: Arc::clone(&policies),
@@ -242,6 +247,7 @@ impl App {
             approvals,
             apps,
             emergencies,
+            factors,
             egress,
             proofs,
             care,

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post};
+use chartgate_access::login::assurance::Required;
 use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
@@ -61,6 +62,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) issuer: String,
     pub(crate) tokens: Tokens,
     pub(crate) timeouts: Timeouts,
+    pub(crate) second_factors: Arc<Required>,
     pub(crate) routes: Arc<[Route]>,
     pub(crate) store: Arc<Store>,
     pub(crate) apps: Arc<Apps>,

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chartgate_access::ids::Subject;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
@@ -67,6 +68,9 @@ enum Word {
         /// Load this folder of FHIR R4 bundles in place of the invented patients.
         #[arg(long)]
         data: Option<PathBuf>,
+        /// Give this person an authenticator application, whose secret the ready file tells; may be repeated.
+        #[arg(long = "second-factor", value_name = "NAME")]
+        second_factors: Vec<Subject>,
     },
     /// Start a deployment: configuration, keys, policies, the first administrator.
     Init {
@@ -131,9 +135,10 @@ pub(crate) fn run() -> ExitCode {
 fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
     let Words { config, output, command } = words;
     match command {
-        Word::Demo { dir, listen, ready_file, data } => {
+        Word::Demo { dir, listen, ready_file, data, second_factors } => {
             telemetry::start();
-            runtime()?.block_on(demo::run(demo::Options { dir, listen, ready_file, data }))?;
+            let options = demo::Options { dir, listen, ready_file, data, second_factors };
+            runtime()?.block_on(demo::run(options))?;
             Ok(ExitCode::SUCCESS)
         }
         Word::Init { dir, issuer } => crate::install::init(&dir, &issuer).map(|()| ExitCode::SUCCESS),

@@ -19,6 +19,7 @@ mod purpose_of_use;
 mod registration;
 mod route;
 mod section;
+mod sign_in;
 mod source;
 mod succession;
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod witness;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chartgate_access::login::assurance::Required;
 use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::watch::Rules;
@@ -78,6 +80,8 @@ pub(crate) struct Config {
     pub(crate) master_key: MasterKeySource,
     /// How long sessions live.
     pub(crate) sessions: Timeouts,
+    /// Who has to have a second factor.
+    pub(crate) second_factors: Arc<Required>,
     pub(crate) audit: Audit,
     /// Schema, policies and their tests.
     pub(crate) policy_dir: PathBuf,
@@ -171,6 +175,8 @@ impl Config {
         let master_key = MasterKeySource::read(reading, section, &data_dir);
         let section = root.table(reading, "sessions");
         let sessions = lifetimes::sessions(reading, section);
+        let section = root.table(reading, "sign_in");
+        let second_factors = Arc::new(sign_in::read(reading, section));
         let section = root.table(reading, "audit");
         let audit = Audit::read(reading, section, &data_dir);
         let section = root.table(reading, "policy");
@@ -219,6 +225,7 @@ impl Config {
             tokens,
             master_key: master_key?,
             sessions,
+            second_factors,
             audit,
             policy_dir,
             shadow_dir,

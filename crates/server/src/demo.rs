@@ -20,6 +20,8 @@ mod stored;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chartgate_access::ids::Subject;
+
 pub(crate) use certificates::self_signed;
 pub(crate) use setup::run;
 
@@ -34,4 +36,6 @@ pub(crate) struct Options {
     pub(crate) ready_file: Option<PathBuf>,
     /// FHIR R4 bundles to load in place of the invented patients.
     pub(crate) data: Option<PathBuf>,
+    /// Who gets an authenticator application, the first time.
+    pub(crate) second_factors: Vec<Subject>,
 }

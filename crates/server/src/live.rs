@@ -11,6 +11,7 @@ pub(crate) mod client_keys;
 pub(crate) mod client_origins;
 pub(crate) mod cut_offs;
 pub(crate) mod emergency;
+pub(crate) mod factors;
 pub(crate) mod findings;
 pub(crate) mod hints;
 pub(crate) mod in_force;

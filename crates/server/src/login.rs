@@ -3,18 +3,23 @@
 
 mod account;
 mod apps;
+mod authenticate;
 mod consent;
 mod device;
 mod emergency;
 mod encounter;
 mod end_session;
 mod enrol;
+mod enrol_factor;
+mod factors;
 mod findings;
 mod form;
 mod own_emergencies;
 mod patient;
 mod reviews;
+mod second_factor;
 mod sign_in;
+mod then;
 mod wishes;
 
 use std::sync::Arc;
@@ -24,6 +29,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::response::Response;
 use axum::routing::{get, post};
 use chartgate_access::grant::authorization_code::PendingAuthorization;
+use chartgate_access::login::assurance::Required;
 use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
@@ -37,6 +43,7 @@ use crate::directory::PatientDirectory;
 use crate::live::apps::Apps;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::Emergencies;
+use crate::live::factors::Factors;
 use crate::live::findings::Findings;
 use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
@@ -50,6 +57,8 @@ use crate::store::Store;
 pub(crate) struct Login {
     pub(crate) issuer: String,
     pub(crate) timeouts: Timeouts,
+    pub(crate) second_factors: Arc<Required>,
+    pub(crate) factors: Arc<Factors>,
     pub(crate) store: Arc<Store>,
     pub(crate) apps: Arc<Apps>,
     pub(crate) policies: Arc<LivePolicies>,
@@ -87,6 +96,8 @@ const MAX_FORM: usize = 16 << 10;
 pub(crate) fn router(login: Arc<Login>) -> Router {
     Router::new()
         .route("/login", get(sign_in::page).post(sign_in::submit))
+        .route("/login/code", get(second_factor::page).post(second_factor::submit))
+        .route("/login/factor", get(enrol_factor::page).post(enrol_factor::submit))
         .route("/login/patient", get(patient::page).post(patient::submit))
         .route("/login/encounter", get(encounter::page).post(encounter::submit))
         .route("/login/consent", get(consent::page).post(consent::submit))
@@ -99,6 +110,7 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/login/enrol", get(enrol::page).post(enrol::submit))
         .route("/device", get(device::page).post(device::submit))
         .route("/account", get(account::page))
+        .route("/account/factors", get(factors::page).post(factors::submit))
         .route("/account/apps", get(apps::page).post(apps::disconnect))
         .route("/logout", post(account::sign_out))
         .route("/end-session", get(end_session::by_query).post(end_session::by_form))

@@ -19,6 +19,7 @@ use super::launch::Launch;
 use crate::client::Client;
 use crate::emergency::{Declared, EmergencyGrant};
 use crate::ids::{ClientId, GrantId, PatientId, Subject};
+use crate::login::assurance::Assurance;
 use crate::login::steps::Approved;
 
 /// How long a code may wait for its client.
@@ -52,6 +53,9 @@ pub struct PendingAuthorization {
     pub dpop_jkt: Option<Thumbprint>,
     /// A sign-in before this point will not do (`prompt=login`, `max_age`).
     pub signed_in_since: Option<Timestamp>,
+    /// A weaker sign-in will not do either (`acr_values`, an essential `acr`).
+    #[serde(default)]
+    pub assurance: Assurance,
     /// Ask for consent even if it was given before.
     pub ask_again: AskAgain,
     /// Whether anybody may be asked anything.
@@ -268,7 +272,7 @@ impl PendingAuthorization {
         emergency_for: Duration,
         now: Timestamp,
     ) -> Approval {
-        let Approved { subject, session, auth_time, amr, scope, patient, encounter } = approved;
+        let Approved { subject, session, auth_time, amr, assurance, scope, patient, encounter } = approved;
         let emergency = self.emergency.map(|declared| {
             for detail in &mut self.authorization_details {
                 if let AuthorizationDetail::EmergencyAccess(access) = detail {
@@ -298,6 +302,7 @@ impl PendingAuthorization {
             auth_time: Some(auth_time),
             began_at: None,
             amr,
+            assurance,
         };
         match self.reply_to {
             ReplyTo::Redirect(reply) => {
@@ -374,6 +379,7 @@ mod tests {
                 auth_time: Some(Timestamp::from_unix(1000)),
                 began_at: None,
                 amr: vec!["pwd".into()],
+                assurance: Assurance::OneFactor,
             },
             redirect_uri: "https://a/cb".into(),
             code_challenge: CodeChallenge::of(VERIFIER),

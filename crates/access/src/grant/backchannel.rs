@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Grant;
 use super::polling::{Answer, Poll, PollError, Polled};
 use crate::ids::{ClientId, GrantId, Subject};
+use crate::login::assurance::Assurance;
 use crate::login::steps;
 use crate::principal::User;
 
@@ -126,6 +127,7 @@ impl BackchannelRequest {
             auth_time: None,
             began_at: Some(now),
             amr: Vec::new(),
+            assurance: Assurance::OneFactor,
         }
     }
 }

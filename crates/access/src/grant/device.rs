@@ -97,6 +97,7 @@ mod tests {
             auth_time: Some(Timestamp::from_unix(1000)),
             began_at: None,
             amr: Vec::new(),
+            assurance: crate::login::assurance::Assurance::OneFactor,
         })
     }
 

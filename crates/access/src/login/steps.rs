@@ -13,6 +13,7 @@ use crate::grant::authorization_code::{
 };
 use crate::grant::launch::{LAUNCH, LAUNCH_ENCOUNTER};
 use crate::ids::{FhirUser, PatientId, SessionId, Subject};
+use crate::login::assurance::Assurance;
 use crate::principal::User;
 use crate::session::{Session, Timeouts};
 
@@ -48,6 +49,8 @@ pub struct Approved {
     pub auth_time: Timestamp,
     /// Signed in how.
     pub amr: Vec<String>,
+    /// How strongly.
+    pub assurance: Assurance,
     /// What was granted in the end.
     pub scope: ScopeSet,
     /// Whose record the client shall see, where its scope needs one.
@@ -63,6 +66,8 @@ pub struct SignedIn<'a> {
     pub user: &'a User,
     /// Their session.
     pub session: &'a Session,
+    /// How strongly they have to sign in, whoever asks.
+    pub needed: Assurance,
 }
 
 /// The next step of a pending request.
@@ -75,9 +80,14 @@ pub fn next(
     timeouts: Timeouts,
     now: Timestamp,
 ) -> Step {
-    let Some(SignedIn { user, session }) = signed_in else { return Step::SignIn };
+    let Some(SignedIn { user, session, needed }) = signed_in else { return Step::SignIn };
     let too_old = pending.signed_in_since.is_some_and(|since| session.auth_time < since);
     if too_old || session.check(timeouts, now).is_err() || session.subject != user.name {
+        return Step::SignIn;
+    }
+    // RFC 9470 section 4: who signed in less strongly than is asked for does so again. ATTACKS A05: the session says how
+    // strongly, and it is asked here, before anything is approved.
+    if session.assurance() < needed.max(pending.assurance) {
         return Step::SignIn;
     }
     // A launch is for whoever sat before the EHR.
@@ -90,7 +100,7 @@ pub fn next(
         return Step::SignIn;
     }
     if let Some(asked) = emergency::asked(&pending.authorization_details) {
-        return emergency_step(pending, asked, SignedIn { user, session });
+        return emergency_step(pending, asked, SignedIn { user, session, needed });
     }
     let scope = sayable_of(user, pending, &grantable_by_a_person(&pending.scope));
     let picked = patient_of(pending, user).filter(|_| needs_patient(&scope));
@@ -129,6 +139,7 @@ pub fn next(
         session: session.id.clone(),
         auth_time: session.auth_time,
         amr: session.amr.clone(),
+        assurance: session.assurance(),
         scope,
         patient,
         encounter,
@@ -144,6 +155,7 @@ fn emergency_step(pending: &PendingAuthorization, asked: &EmergencyAccess, by: S
         session: by.session.id.clone(),
         auth_time: declared.at,
         amr: by.session.amr.clone(),
+        assurance: by.session.assurance(),
         scope: emergency::scope_beside(&pending.scope),
         patient: Some(patient),
         encounter: None,

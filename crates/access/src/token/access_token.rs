@@ -64,6 +64,7 @@ impl Mint<'_> {
             sid: grant.session.as_ref().map(|id| claim("sid", id.as_str())).transpose()?,
             grant_id: Some(claim("grant_id", grant.id.as_str())?),
             roles,
+            acr: acr(grant)?,
             amr: grant.amr.iter().map(|method| claim("amr", method)).collect::<Result<_, _>>()?,
             auth_time: grant.auth_time.map(NumericDate::from),
             fhir_user: user.fhir_user.as_ref().map(|f| claim("fhirUser", f.as_str())).transpose()?,
@@ -134,7 +135,7 @@ impl Mint<'_> {
             iat: self.now.into(),
             auth_time: grant.auth_time.map(NumericDate::from),
             nonce: grant.nonce.clone(),
-            acr: None,
+            acr: acr(grant)?,
             amr: grant.amr.iter().map(|method| claim("amr", method)).collect::<Result<_, _>>()?,
             azp: Some(claim("azp", grant.client_id.as_str())?),
             sid: grant.session.as_ref().map(|id| claim("sid", id.as_str())).transpose()?,
@@ -182,6 +183,11 @@ impl Mint<'_> {
 fn details(granted: &[AuthorizationDetail]) -> Result<Vec<Map<String, Value>>, NotAClaim> {
     let written = |detail| serde_json::to_value(detail).and_then(serde_json::from_value);
     granted.iter().map(written).collect::<Result<_, _>>().map_err(|_| NotAClaim("authorization_details"))
+}
+
+/// How strongly the person signed in, where that was here.
+fn acr(grant: &Grant) -> Result<Option<Identifier>, NotAClaim> {
+    grant.assurance.acr().map(|acr| claim("acr", acr)).transpose()
 }
 
 fn claim(name: &'static str, text: &str) -> Result<Identifier, NotAClaim> {

@@ -73,6 +73,9 @@ impl Topic {
             | Event::UserDisabled
             | Event::UserEnabled
             | Event::PasswordSet
+            | Event::FactorAdded
+            | Event::FactorRemoved
+            | Event::RecoveryCodesMade
             | Event::FactorsReset => Self::User,
             Event::ClientAdded
             | Event::ClientChanged

@@ -147,6 +147,12 @@ named! {
         UserEnabled = "user.enable",
         /// A person's password was set.
         PasswordSet = "user.set-password",
+        /// A person enrolled a second factor.
+        FactorAdded = "factor.add",
+        /// A person removed one.
+        FactorRemoved = "factor.remove",
+        /// A person got new recovery codes.
+        RecoveryCodesMade = "factor.recovery-codes",
         /// A person's second factors were removed.
         FactorsReset = "user.reset-mfa",
         /// A client was registered.

@@ -64,6 +64,8 @@ pub struct AuthorizationRequest {
     pub prompt: Prompt,
     /// The oldest sign-in that will do, in seconds.
     pub max_age: Option<u32>,
+    /// Values of `acr` of which one is wished for.
+    pub acr_values: Vec<String>,
     /// A name to fill in.
     pub login_hint: Option<String>,
     /// An ID token of the person that the answer has to be about.
@@ -189,7 +191,7 @@ impl AuthorizationRequest {
         if form.get("request_uri").is_some() {
             return Err(RequestError::RequestUri);
         }
-        for name in ["state", "nonce", "launch", "login_hint", "aud", "resource"] {
+        for name in ["state", "nonce", "launch", "login_hint", "aud", "resource", "acr_values"] {
             if form.get(name).is_some_and(|value| value.len() > MAX_OPAQUE) {
                 return Err(RequestError::TooLong);
             }
@@ -221,6 +223,7 @@ impl AuthorizationRequest {
             launch,
             prompt: prompt(form.get("prompt"))?,
             max_age: form.get("max_age").map(str::parse).transpose().map_err(|_| RequestError::MaxAge)?,
+            acr_values: form.get("acr_values").unwrap_or_default().split(' ').map(str::to_owned).collect(),
             login_hint: text("login_hint"),
             id_token_hint: text("id_token_hint").map(Secret::new),
             claims,

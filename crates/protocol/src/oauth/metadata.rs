@@ -94,6 +94,8 @@ pub struct ServerMetadata {
     pub request_object_encryption_alg_values_supported: Vec<&'static str>,
     /// With what.
     pub request_object_encryption_enc_values_supported: Vec<&'static str>,
+    /// Values of `acr` that ID tokens may have.
+    pub acr_values_supported: &'static [&'static str],
     /// Claims that ID tokens and userinfo may have.
     pub claims_supported: &'static [&'static str],
     /// OpenID Connect Core section 5.5.

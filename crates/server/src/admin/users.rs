@@ -7,12 +7,13 @@ use chartgate_access::ids::{ClientId, FhirUser, Role, Subject};
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Record};
-use chartgate_values::{Phi, Timestamp};
+use chartgate_protocol::totp::{Step, TotpSecret};
+use chartgate_values::{Phi, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
-use crate::entropy::{digest_of, opaque_secret};
+use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::live::findings::Facts;
 use crate::passwords::check_strength;
 use crate::store::StoreError;
@@ -115,6 +116,8 @@ impl Administrator {
         if let Value::Object(members) = &mut shown {
             members.insert("open_sessions".to_owned(), open.into());
             members.insert("patients".to_owned(), care.into());
+            let factors = self.store.read(|sql| sql.factors(name))?;
+            members.insert("second_factors".to_owned(), factors.len().into());
             let Facts { family_name, own_record } = self.watcher.findings.facts_of(name)?;
             members.insert("family_name".to_owned(), json!(family_name));
             members.insert("own_record".to_owned(), json!(own_record));
@@ -203,6 +206,41 @@ impl Administrator {
             members.insert("enrolment_link".to_owned(), self.link(secret.expose()).into());
         }
         Ok(shown)
+    }
+
+    /// Removes a person's second factors and recovery codes, and ends what they have open: whoever enrols next does so with
+    /// the password, so that reset and password are best given anew together.
+    pub(super) async fn reset_factors(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
+        self.find_user(&name)?;
+        let _ = self.append(&self.record(by, Event::FactorsReset, &name)).await?;
+        let subject = name.clone();
+        let removed = self
+            .cut_offs
+            .cut(move |sql, now| {
+                let removed = sql.reset_factors(&subject, now)?;
+                sql.end_all_sessions(&subject, now)?;
+                let target = Target::Subject(subject);
+                Ok::<_, StoreError>((removed, vec![CutOff::UpTo { target, not_before: now }]))
+            })
+            .await?;
+        Ok(json!({ "name": name, "removed": removed }))
+    }
+
+    /// Gives a person an authenticator application and says its secret, as the demo does. Nobody's secret is told otherwise:
+    /// there is no command for it.
+    pub(crate) async fn give_authenticator(
+        &self,
+        by: Operator,
+        name: Subject,
+    ) -> Result<Secret<String>, CommandError> {
+        let _ = self.append(&self.record(by, Event::FactorAdded, &name)).await?;
+        let (secret, now) = (TotpSecret::generate(&mut SystemEntropy), self.clock.now());
+        // No code was shown for it: every step from now on is unused.
+        let before = Step::at(Timestamp::EPOCH);
+        let factor = self.factors.confirmed(&name, "", &secret, before, now);
+        let factor = factor.map_err(|e| CommandError::Invalid(e.to_string()))?;
+        self.store.write(move |sql| sql.add_factor(&name, &factor)).await?;
+        Ok(secret.base32())
     }
 
     /// Gives a person other roles. Tokens that claim the old ones are cut off; the session goes on.

@@ -258,7 +258,11 @@ fn look(
         }
         let session = session_cookie.as_ref().map(|c| sql.session_by_cookie(c)).transpose()?.flatten();
         let user = session.as_ref().map(|s| sql.user(&s.subject)).transpose()?.flatten();
-        let signed_in = user.as_ref().zip(session.as_ref()).map(|(user, session)| SignedIn { user, session });
+        let signed_in = user.as_ref().zip(session.as_ref()).map(|(user, session)| SignedIn {
+            user,
+            session,
+            needed: server.second_factors.of(user),
+        });
         let before = match &user {
             Some(user) => sql.consent(&user.name, &client.client_id)?,
             None => ScopeSet::default(),

@@ -201,6 +201,7 @@ pub(super) fn describe_grant(record: &mut Record, grant: &Grant) {
     record.session = grant.session.as_ref().map(ToString::to_string);
     record.grant = Some(grant.id.to_string());
     record.patients = grant.patient.iter().map(|patient| Phi::new(patient.to_string())).collect();
+    record.acr = grant.assurance.acr().map(str::to_owned);
     record.amr = grant.amr.clone();
     record.auth_time = grant.auth_time;
     record.purpose_of_use = grant.purpose_of_use.map(|purpose| purpose.to_string());

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use chartgate_access::emergency::Disposition;
 use chartgate_access::ids::{
     CareSource, ClientId, EmergencyId, FhirUser, PatientId, Role, SessionId, Subject,
@@ -324,7 +324,7 @@ fn user(word: UserWord) -> anyhow::Result<Command> {
             let password = password_file.as_deref().map(first_line).transpose()?;
             Command::UserSetPassword { name, password }
         }
-        UserWord::ResetMfa { .. } => bail!("second factors are not built yet"),
+        UserWord::ResetMfa { name } => Command::UserResetMfa { name },
         UserWord::Roles { name, roles } => Command::UserRoles { name, roles },
     })
 }

@@ -1,6 +1,6 @@
 //! What of a new configuration comes into force while we run.
 //!
-//! Routes with all that belongs to them, the lifetimes of tokens, the certificate's files, the rules of watching and the reserve of disk do. Of
+//! Routes with all that belongs to them, the lifetimes of tokens, the certificate's files, the rules of watching, who has to have a second factor and the reserve of disk do. Of
 //! everything else the old value stays until a restart, and is named.
 
 use std::sync::Arc;
@@ -60,6 +60,7 @@ impl Config {
             tokens: Tokens { signing: self.tokens.signing.clone(), ..new.tokens },
             master_key: self.master_key.clone(),
             sessions: self.sessions,
+            second_factors: new.second_factors,
             audit: Audit {
                 dir: self.audit.dir.clone(),
                 index: self.audit.index.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, Consent, GrantType};
-use chartgate_access::ids::Role;
+use chartgate_access::ids::{Role, Subject};
 use chartgate_protocol::jose::{Algorithm, SigningKey};
 use chartgate_protocol::oauth::authorization_details::DetailType;
 use serde_json::{Value, json};
@@ -68,6 +68,7 @@ fn from_last(patients: &[String], place: usize) -> Option<&String> {
 pub(super) async fn add_people(
     administrator: &Administrator,
     people: &[Person],
+    second_factors: &[Subject],
 ) -> anyhow::Result<Vec<Value>> {
     let mut shown = Vec::new();
     for person in people {
@@ -90,6 +91,10 @@ pub(super) async fn add_people(
         if let Value::Object(members) = &mut entry {
             if let Some(fhir_user) = &person.fhir_user {
                 members.insert("fhir_user".to_owned(), fhir_user.as_str().into());
+            }
+            if second_factors.iter().any(|name| name.as_str() == person.name) {
+                let secret = administrator.give_authenticator(OWNER, person.name.parse()?).await?;
+                members.insert("totp_secret".to_owned(), secret.expose().as_str().into());
             }
             if let Some(panel) = &person.panel {
                 members.insert("patients".to_owned(), panel.clone().into());

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use chartgate_access::ids::Subject;
 use chartgate_values::{Clock, Entropy, Secret};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -50,7 +51,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         serde_json::from_str(&std::fs::read_to_string(&known)?)?
     } else {
         let patients = records.patients();
-        let users = people::add_people(&app.administrator, &people::people(&patients)).await?;
+        let people = people::people(&patients);
+        let is_known = |name: &&Subject| people.iter().any(|person| person.name == name.as_str());
+        if let Some(stranger) = options.second_factors.iter().find(|name| !is_known(name)) {
+            bail!("nobody of the demo is called `{stranger}`");
+        }
+        let users = people::add_people(&app.administrator, &people, &options.second_factors).await?;
         let clients = people::add_clients(&app.administrator).await?;
         let cast = json!({ "users": users, "clients": clients, "patients": patients });
         write_new(&known, cast.to_string().as_bytes())?;

@@ -1,6 +1,7 @@
 //! Who is signed in, and signing out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
@@ -12,12 +13,16 @@ use chartgate_audit::record::{Event, Outcome};
 use http::{StatusCode, header};
 
 use super::Login;
+use super::factors::{ChangeShown, changes};
 use super::form::{Present, Submission, Visit, see_other, unavailable};
 use super::sign_in::person;
 use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
+
+/// Changes to how somebody signs in stand on their page for this long.
+const TELL_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -26,6 +31,7 @@ struct Account<'a> {
     roles: String,
     since: String,
     since_shown: String,
+    changes: Vec<ChangeShown>,
     hidden: String,
 }
 
@@ -36,10 +42,17 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         Err(error) => return unavailable(&error),
     };
     let roles: Vec<&str> = present.user.roles.iter().map(|role| role.as_str()).collect();
+    // Whoever did it sees it too; whoever did not is told when they come next (NIST SP 800-63B-4 section 4.6).
+    let since = login.clock.now().minus(TELL_FOR);
+    let changes = match changes(&login, &present.user.name, Some(since)) {
+        Ok(changes) => changes,
+        Err(error) => return unavailable(&error),
+    };
     let page = Account {
         username: present.user.name.as_str(),
         roles: if roles.is_empty() { "none".to_owned() } else { roles.join(", ") },
         since_shown: pages::minutes(present.session.auth_time),
+        changes,
         since: present.session.auth_time.to_string(),
         hidden: visit.browser.hidden(&[]),
     };

@@ -11,6 +11,7 @@ use axum::response::Response;
 use chartgate_access::grant::authorization_code::{
     AskAgain, ConsentGiven, DeviceReply, EncounterPick, Pages, PendingAuthorization, ReplyTo,
 };
+use chartgate_access::login::assurance::Assurance;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::oauth::device::UserCode;
@@ -123,6 +124,7 @@ async fn look_up(
                 audience: device.audience,
                 dpop_jkt: device.dpop_jkt,
                 signed_in_since: None,
+                assurance: Assurance::OneFactor,
                 ask_again: AskAgain::Consent,
                 pages: Pages::Allowed,
                 login_hint: None,

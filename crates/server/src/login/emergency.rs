@@ -17,9 +17,10 @@ use http::StatusCode;
 
 use super::Login;
 use super::account::end_session;
+use super::authenticate::{self, Again, CodeAsked, Shown};
 use super::consent::deny;
 use super::form::{Asked, Submission, Visit, see_other, stale, unavailable};
-use super::sign_in::{self, Again, person};
+use super::sign_in::person;
 use crate::entropy::SystemEntropy;
 use crate::pages;
 use crate::store::StoreError;
@@ -149,7 +150,8 @@ async fn authenticate_again(
     access: &EmergencyAccess,
 ) -> Result<(), Response> {
     let password = visit.form.get("password").unwrap_or_default();
-    let came = sign_in::check_again(login, &visit.origin, &asked.present, password).await;
+    let shown = Shown { password, code: CodeAsked::No };
+    let came = authenticate::again(login, &visit.origin, &asked.present, shown).await;
     let (code, answer) = match came.map_err(|error| unavailable(&error))? {
         Again::Right => return Ok(()),
         Again::Refused(reason) => {

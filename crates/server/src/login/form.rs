@@ -171,7 +171,10 @@ impl Present {
         let present = login.store.read(|sql| {
             let Some(session) = sql.session_by_cookie(&digest)? else { return Ok(None) };
             let Some(user) = sql.user(&session.subject)? else { return Ok(None) };
-            let good = user.state == UserState::Enabled && session.check(login.timeouts, now).is_ok();
+            // Whoever has to have a second factor is nobody without (ATTACKS A05).
+            let is_strong = session.assurance() >= login.second_factors.of(&user);
+            let good =
+                user.state == UserState::Enabled && session.check(login.timeouts, now).is_ok() && is_strong;
             Ok::<_, StoreError>(good.then_some(Self { user, session }))
         })?;
         // A page that is looked at is activity.

@@ -29,6 +29,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0022_watch.sql"),
     include_str!("migrations/0023_restores.sql"),
     include_str!("migrations/0024_backup_mark.sql"),
+    include_str!("migrations/0025_second_factors.sql"),
 ];
 
 /// Brings the schema up to date.

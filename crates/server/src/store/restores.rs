@@ -54,19 +54,23 @@ pub(crate) struct Ended {
 }
 
 /// What was issued and not ended, a statement each.
-const ENDED: [&str; 3] = [
+const ENDED: [&str; 5] = [
     "UPDATE codes SET consumed_at = ?1 WHERE consumed_at IS NULL",
     "UPDATE refresh_tokens SET revoked_at = ?1 WHERE revoked_at IS NULL",
+    "UPDATE recovery_codes SET used_at = ?1 WHERE used_at IS NULL",
+    // What a phone may have shown by now, and its next code, which is good already (RFC 6238: steps of 30 seconds).
+    "UPDATE second_factors SET last_step = ?1 / 30000000 + 1 WHERE last_step < ?1 / 30000000 + 1",
     "UPDATE emergency_uses SET ended_at = ?1 WHERE ended_at IS NULL AND until_at > ?1",
 ];
 /// What somebody was in the middle of; what may have been withdrawn since; and lists that cannot know of the tokens that were
 /// issued and revoked since, whose places say that they are good: a list that is not there says nothing.
-const FORGOTTEN: [&str; 9] = [
+const FORGOTTEN: [&str; 10] = [
     "DELETE FROM pending_authorizations",
     "DELETE FROM pushed_requests",
     "DELETE FROM device_authorizations",
     "DELETE FROM logout_requests",
     "DELETE FROM launches",
+    "DELETE FROM half_sign_ins",
     "DELETE FROM backchannel_requests",
     "DELETE FROM consents",
     "DELETE FROM status_list_tokens",

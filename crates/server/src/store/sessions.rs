@@ -83,6 +83,8 @@ impl Sql<'_> {
         }
         let values = [of.as_str().into(), now.into()];
         self.spoil_codes(of, now)?;
+        // What was half done with the old password or factor is void as well.
+        self.void_half_sign_ins(of)?;
         self.execute("UPDATE sessions SET ended_at = ?2 WHERE subject = ?1 AND ended_at IS NULL", &values)?;
         let text = "UPDATE grants SET revoked_at = ?2 WHERE subject = ?1 AND revoked_at IS NULL";
         self.execute(text, &values).map(drop)

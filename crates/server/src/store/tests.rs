@@ -5,15 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chartgate_access::client::{Client, ClientKind, ClientOptions};
 use chartgate_access::emergency::{Disposition, Limits};
 use chartgate_access::grant::authorization_code::PendingAuthorization;
-use chartgate_access::ids::ClientId;
+use std::str::FromStr as _;
+
+use chartgate_access::ids::{ClientId, Subject};
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_protocol::oauth::authorization_details::EmergencyReason;
 use chartgate_values::Timestamp;
 
 use super::emergency::{EmergencyUse, Review};
+use super::half_sign_ins::{HALF_LIFE, HalfSignIn, Stage};
 use super::pending::Took;
 use super::restores::Mark;
+use super::second_factors::{FactorChange, FactorKind, RecoveryCount, StoredFactor, Used};
 use super::used_assertions::FirstUse;
 use super::users::Added;
 use super::*;
@@ -344,4 +348,155 @@ async fn after_a_restore_no_assertion_is_good_that_may_have_been_used_before_it(
     ] {
         assert_eq!(use_one(jti, until).await.unwrap(), first, "{jti}");
     }
+}
+
+fn factor(name: &str) -> StoredFactor {
+    StoredFactor {
+        id: format!("{name:a<22}").parse().unwrap(),
+        kind: FactorKind::Totp,
+        label: "phone".to_owned(),
+        secret: vec![1, 2, 3],
+        last_step: 10,
+        added_at: NOW,
+        last_used_at: None,
+    }
+}
+
+/// How many of fifty that do the same at once are the first.
+async fn of_fifty(
+    store: &Arc<Store>,
+    act: impl Fn(&Sql<'_>) -> Result<Used, StoreError> + Clone + Send + 'static,
+) -> usize {
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let (store, act) = (Arc::clone(store), act.clone());
+            tokio::spawn(async move { store.write(move |sql| act(sql)).await })
+        })
+        .collect();
+    let mut came = Vec::new();
+    for task in tasks {
+        came.push(task.await.unwrap().unwrap());
+    }
+    came.iter().filter(|used| **used == Used::Now).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a04_of_fifty_parallel_uses_of_a_step_or_a_recovery_code_one_wins() {
+    let scratch = Scratch::new("factors");
+    let (store, dana) = (&scratch.store, Subject::from_str("dana").unwrap());
+    let name = dana.clone();
+    store
+        .write(move |sql| {
+            sql.add_factor(&name, &factor("one"))?;
+            sql.set_recovery_codes(&name, &["first".to_owned(), "second".to_owned()], NOW)
+        })
+        .await
+        .unwrap();
+    let id = factor("one").id;
+    let step = |step: i64, whose: &str| {
+        let (whose, id) = (Subject::from_str(whose).unwrap(), id.clone());
+        move |sql: &Sql<'_>| sql.use_step(&whose, &id, step, NOW)
+    };
+    for (number, whose, winners) in
+        [(10, "dana", 0), (12, "nils", 0), (12, "dana", 1), (12, "dana", 0), (11, "dana", 0), (13, "dana", 1)]
+    {
+        assert_eq!(of_fifty(store, step(number, whose)).await, winners, "{number} {whose}");
+    }
+    let code = |whose: &str, digest: &'static str| {
+        let whose = Subject::from_str(whose).unwrap();
+        move |sql: &Sql<'_>| sql.use_recovery_code(&whose, digest, NOW)
+    };
+    for (whose, digest, winners) in
+        [("nils", "first", 0), ("dana", "first", 1), ("dana", "first", 0), ("dana", "third", 0)]
+    {
+        assert_eq!(of_fifty(store, code(whose, digest)).await, winners, "{digest} {whose}");
+    }
+    let count = store.read(|sql| sql.recovery_codes(&dana)).unwrap();
+    assert_eq!(count, RecoveryCount { left: 1, made: 2 });
+}
+
+#[tokio::test]
+async fn a05_a_half_sign_in_is_one_browsers_ends_in_time_and_is_void_once_anything_changes() {
+    let scratch = Scratch::new("halves");
+    let (store, dana) = (&scratch.store, Subject::from_str("dana").unwrap());
+    let begin = |digest: &'static str| {
+        let half = HalfSignIn { subject: dana.clone(), stage: Stage::Enrol(vec![1]) };
+        store.write(move |sql| sql.add_half_sign_in(digest, "browser", &half, NOW))
+    };
+    let find = |digest: &str, browser: &str, now| {
+        store.read(|sql| sql.half_sign_in(digest, browser, now)).unwrap().map(|half| half.subject)
+    };
+    begin("a").await.unwrap();
+    let over = NOW.plus(HALF_LIFE);
+    assert_eq!(find("a", "browser", over.minus(Duration::from_secs(1))), Some(dana.clone()));
+    assert_eq!(find("a", "browser", over), None);
+    assert_eq!(find("a", "other", NOW), None);
+    assert_eq!(store.write(move |sql| sql.take_half_sign_in("a", over)).await.unwrap(), None);
+    assert_eq!(store.write(|sql| sql.take_half_sign_in("a", NOW)).await.unwrap(), Some(dana.clone()));
+    assert_eq!(store.write(|sql| sql.take_half_sign_in("a", NOW)).await.unwrap(), None);
+    for void in [
+        |sql: &Sql<'_>, of: &Subject| sql.end_all_sessions(of, NOW),
+        |sql: &Sql<'_>, of: &Subject| sql.reset_factors(of, NOW).map(drop),
+        |sql: &Sql<'_>, of: &Subject| sql.void_half_sign_ins(of),
+    ] {
+        begin("b").await.unwrap();
+        let of = dana.clone();
+        store.write(move |sql| void(sql, &of)).await.unwrap();
+        assert_eq!(find("b", "browser", NOW), None);
+    }
+}
+
+#[tokio::test]
+async fn recovery_codes_go_with_the_last_factor_and_a_stranger_removes_nothing() {
+    let scratch = Scratch::new("removal");
+    let (store, dana) = (&scratch.store, Subject::from_str("dana").unwrap());
+    let name = dana.clone();
+    let changes = store
+        .write(move |sql| {
+            let (one, two) = (factor("one"), factor("two"));
+            sql.add_factor(&name, &one)?;
+            sql.add_factor(&name, &two)?;
+            sql.set_recovery_codes(&name, &["first".to_owned()], NOW)?;
+            assert_eq!(sql.remove_factor(&Subject::from_str("nils").unwrap(), &one.id, NOW)?, Used::Before);
+            assert_eq!(sql.remove_factor(&name, &one.id, NOW)?, Used::Now);
+            assert_eq!(sql.remove_factor(&name, &one.id, NOW)?, Used::Before);
+            assert_eq!(sql.recovery_codes(&name)?.left, 1);
+            assert_eq!(sql.remove_factor(&name, &two.id, NOW)?, Used::Now);
+            assert_eq!(sql.recovery_codes(&name)?, RecoveryCount::default());
+            sql.factor_changes(&name, NOW)
+        })
+        .await
+        .unwrap();
+    let told: Vec<FactorChange> = changes.into_iter().map(|(_, change)| change).collect();
+    use FactorChange::{Added, RecoveryCodesMade, Removed};
+    assert_eq!(told, [Added, Added, RecoveryCodesMade, Removed, Removed]);
+}
+
+#[tokio::test]
+async fn a04_after_a_restore_no_code_is_good_that_may_have_been_used_before_it() {
+    let scratch = Scratch::new("restored-factors");
+    let (store, dana) = (&scratch.store, Subject::from_str("dana").unwrap());
+    // In step 100, of which the next one's code is good already.
+    let at = Timestamp::from_unix(3029);
+    let mark = Mark { made_at: NOW, begun: 1, put_back: None };
+    let name = dana.clone();
+    let used = store
+        .write(move |sql| {
+            sql.add_factor(&name, &factor("one"))?;
+            sql.set_recovery_codes(&name, &["first".to_owned()], NOW)?;
+            let half = HalfSignIn { subject: name.clone(), stage: Stage::Prove };
+            sql.add_half_sign_in("a", "browser", &half, at)?;
+            sql.begin_anew(&mark, at)?;
+            assert!(sql.half_sign_in("a", "browser", at)?.is_none());
+            let id = factor("one").id;
+            Ok::<_, StoreError>([
+                sql.use_recovery_code(&name, "first", at)?,
+                sql.use_step(&name, &id, 101, at)?,
+                sql.use_step(&name, &id, 102, at)?,
+            ])
+        })
+        .await
+        .unwrap();
+    assert_eq!(used, [Used::Before, Used::Before, Used::Now]);
+    assert_eq!(store.read(|sql| sql.recovery_codes(&dana)).unwrap(), RecoveryCount { left: 0, made: 1 });
 }

@@ -25,6 +25,8 @@ impl Sql<'_> {
         self.forget_codes(now)?;
         self.forget_assertions(now)?;
         self.forget_login_failures(now)?;
+        self.forget_half_sign_ins(now)?;
+        self.forget_factor_changes(now)?;
         let before = now.minus(KEEP);
         self.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", &[before.into()])?;
         // A grant without refresh tokens can issue nothing more; its access tokens live an hour at the most.

@@ -3,9 +3,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const [readyFile, program, shots] = process.argv.slice(2);
@@ -412,6 +414,111 @@ for (const viewport of [WIDE, NARROW]) {
       await page.getByRole("heading", { name: "Closed", level: 2 }).waitFor();
       await each("Findings", "findings-closed");
     });
+}
+
+/** Somebody new, who has a password and nothing else. */
+function newPerson() {
+  const [name, password] = [`phone-${randomBytes(4).toString("hex")}`, "lantern gravel orbit mustard"];
+  const file = join(mkdtempSync(join(tmpdir(), "chartgate-")), "password");
+  writeFileSync(file, password);
+  chartgate("user", "add", name, "--role", "nurse", "--password-file", file);
+  return { name, password };
+}
+
+/** What an authenticator application shows that was given this key, so many steps from now. RFC 6238. */
+function shown(key, steps) {
+  const bits = [...key.replaceAll(" ", "")]
+    .map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const secret = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30000) + steps));
+  const tag = createHmac("sha1", secret).update(counter).digest();
+  const number = tag.readUInt32BE(tag[19] & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
+}
+
+for (const viewport of [WIDE, NARROW]) {
+  const size = `${viewport.width} px`;
+
+  await test(`a phone is enrolled and signed in with, without scripts and a mouse (${size})`,
+    { viewport, javaScriptEnabled: false }, async (page) => {
+      const { name, password } = newPerson();
+      await page.goto(`${ready.issuer}/login?then=factors`);
+      await page.locator("#username:focus").waitFor();
+      await type(page, name);
+      await page.keyboard.press("Tab");
+      await type(page, password);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "How you sign in" }).waitFor();
+      await page.getByLabel("Your password, once more").focus();
+      await type(page, password);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Add an authenticator application" }).waitFor();
+      const key = await page.locator(".key").textContent();
+      await page.getByLabel("Code").focus();
+      await type(page, shown(key, -1));
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Your recovery codes" }).waitFor();
+      assert.equal(await page.locator(".codes li").count(), 10);
+      await page.context().clearCookies();
+      await page.goto(`${ready.issuer}/login`);
+      await page.locator("#username:focus").waitFor();
+      await type(page, name);
+      await page.keyboard.press("Tab");
+      await type(page, password);
+      await page.keyboard.press("Enter");
+      // The cursor is where typing begins: the code, enter.
+      await page.locator("#code:focus").waitFor();
+      await type(page, shown(key, 0));
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: `Signed in as ${name}` }).waitFor();
+    });
+
+  await test(`the pages of second factors are accessible and fit (${size})`, { viewport }, async (page) => {
+    const { name, password } = newPerson();
+    const look = async (heading, shot) => {
+      await page.getByRole("heading", { name: heading, exact: true }).waitFor();
+      await accessible(page);
+      await fits(page);
+      await picture(page, shot);
+    };
+    await page.goto(`${ready.issuer}/login?then=factors`);
+    await page.getByLabel("Name").fill(name);
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await look("How you sign in", "factors-none");
+    await page.getByLabel("Your password, once more").fill(password);
+    await page.getByRole("button", { name: "Add an authenticator application" }).click();
+    await look("Add an authenticator application", "factors-add");
+    const key = await page.locator(".key").textContent();
+    await page.getByLabel("Code").fill("000000");
+    await page.getByRole("button", { name: "Add it" }).click();
+    assert.match(await page.getByRole("alert").textContent(), /not the code/);
+    await page.getByLabel("Code").fill(shown(key, -1));
+    await page.getByLabel("A name for it").fill("Phone & tablet <b>");
+    await page.getByRole("button", { name: "Add it" }).click();
+    await look("Your recovery codes", "factors-recovery");
+    const [code] = await page.locator(".codes code").allTextContents();
+    await page.getByRole("link", { name: "I have them, go on" }).click();
+    await look("How you sign in", "factors-one");
+    await page.getByText("Phone & tablet <b>", { exact: true }).waitFor();
+    await page.context().clearCookies();
+    await page.goto(`${ready.issuer}/login`);
+    await page.getByLabel("Name").fill(name);
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await look("Your code", "factors-code");
+    await page.getByLabel("Code").fill("0000000");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("alert").waitFor();
+    await look("Your code", "factors-code-wrong");
+    await page.getByLabel("Code").fill(code);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await look(`Signed in as ${name}`, "factors-account");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.goto(`${ready.issuer}/account/factors`);
+    await look("How you sign in", "factors-dark");
+  });
 }
 
 await test("pages are in no frame and no cache, and their cookies are out of reach of scripts", {}, async (page, context) => {

@@ -166,6 +166,8 @@ mod revocations;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod second_factors;
+#[cfg(test)]
 mod shadow;
 #[cfg(test)]
 mod shared;

@@ -9,6 +9,7 @@ use chartgate_access::client::GrantType;
 use chartgate_access::grant::backchannel::grantable_without_pages;
 use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
 use chartgate_access::ids::{ClientId, GrantId, Subject};
+use chartgate_access::login::assurance::Assurance;
 use chartgate_access::principal::User;
 use chartgate_protocol::jose::Claimed;
 use chartgate_protocol::jose::bearer_assertion::{BearerAssertion, BearerAssertionVerifier};
@@ -64,6 +65,7 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         // Who was shut out and let in again has to sign in again there too.
         began_at: Some(assertion.auth_time.unwrap_or(assertion.issued_at).timestamp()),
         amr: assertion.amr.iter().map(ToString::to_string).collect(),
+        assurance: Assurance::OneFactor,
     };
     let mut issued = issue_for_person(asking, grant, GrantType::JwtBearer, First::Of).await?;
     issued.record.detail.insert("asserted_by".to_owned(), Phi::new(issuer.name().to_owned()));

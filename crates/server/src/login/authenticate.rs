@@ -1,0 +1,236 @@
+//! Whether somebody is who they say: passwords and codes, and how often they may be tried. NIST SP 800-63B-4 sections 3.1.1 and
+//! 3.2.2; ATTACKS A01 to A04.
+//!
+//! Whether a name is unknown, a person disabled or a password wrong, the answer, its time and its count are the same. Codes
+//! count where passwords do: whoever knows a password has as few tries at the code as whoever knows nothing.
+
+use axum::response::Response;
+use chartgate_access::ids::Subject;
+use chartgate_access::permit::Withheld;
+use chartgate_access::principal::{User, UserState};
+use chartgate_audit::record::{Event, Outcome};
+
+use super::Login;
+use super::form::{Present, unavailable};
+use super::sign_in::person;
+use crate::live::factors::{FactorError, Proof};
+use crate::net::origin::Origin;
+use crate::passwords::Verdict;
+use crate::store::StoreError;
+use crate::store::second_factors::Used;
+
+/// Wrong passwords or codes after which a session is over in which they were asked for again; none of them has to wait.
+const TRIES_IN_SESSION: u32 = 5;
+const BUSY: &str = "Too many people are signing in just now. Try again in a moment.";
+const TOO_OFTEN: &str =
+    "Too many attempts. Wait a little, then try again; if it goes on, ask your administrator.";
+
+/// What came of a name and a password.
+pub(super) enum Attempt {
+    /// They fit. The failures before are kept under this name, until all that is asked for was right.
+    Good(User, String),
+    Refused(Reason, Option<User>),
+}
+
+/// What came of a code.
+pub(super) enum CodeAttempt {
+    /// It is the person's, unless it was used before. The failures before are kept under this name.
+    Good(Proof, String),
+    Refused(Reason),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Reason {
+    Throttled,
+    Busy,
+    UnknownUser,
+    WrongPassword,
+    Disabled,
+    WrongCode,
+}
+
+impl Reason {
+    /// What people are told besides that it was wrong.
+    pub(super) fn words(self) -> Option<&'static str> {
+        match self {
+            Self::Throttled => Some(TOO_OFTEN),
+            Self::Busy => Some(BUSY),
+            Self::UnknownUser | Self::WrongPassword | Self::Disabled | Self::WrongCode => None,
+        }
+    }
+
+    /// The stable code for the record.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Busy => "busy",
+            Self::UnknownUser => "unknown-user",
+            Self::WrongPassword => "wrong-password",
+            Self::Disabled => "user-disabled",
+            Self::WrongCode => "wrong-code",
+        }
+    }
+}
+
+/// Looks at a name and a password.
+pub(super) async fn password(
+    login: &Login,
+    origin: &Origin,
+    typed: &str,
+    password: &str,
+) -> Result<Attempt, StoreError> {
+    let canonical: String = typed.trim().to_lowercase().chars().take(64).collect();
+    // Counted whether or not it is somebody's name, under a name that gives nothing away: it may be a password.
+    let counter = login.passwords.blind(&canonical);
+    verify(login, origin, counter, canonical.parse().ok(), password).await
+}
+
+/// Looks at a code of whoever showed their password. It is counted with the passwords, and is not used up yet.
+pub(super) async fn code(
+    login: &Login,
+    origin: &Origin,
+    user: &User,
+    typed: &str,
+) -> Result<CodeAttempt, FactorError> {
+    let now = login.clock.now();
+    login.throttle.count(origin.ip);
+    let counter = login.passwords.blind(user.name.as_str());
+    let counted = counter.clone();
+    let failures = login.store.write(move |sql| sql.begin_login(&counted, now)).await?;
+    if failures.check(now).is_err() {
+        return Ok(CodeAttempt::Refused(Reason::Throttled));
+    }
+    let proof = login.factors.read(&user.name, typed, now)?;
+    Ok(match proof {
+        _ if user.state != UserState::Enabled => CodeAttempt::Refused(Reason::Disabled),
+        Some(proof) => CodeAttempt::Good(proof, counter),
+        None => CodeAttempt::Refused(Reason::WrongCode),
+    })
+}
+
+/// What somebody who is signed in shows once more.
+pub(super) struct Shown<'a> {
+    pub(super) password: &'a str,
+    pub(super) code: CodeAsked<'a>,
+}
+
+/// Whether that has to be a second factor too.
+#[derive(Clone, Copy)]
+pub(super) enum CodeAsked<'a> {
+    No,
+    Typed(&'a str),
+}
+
+/// What came of it.
+pub(super) enum Again {
+    Right,
+    Refused(Reason),
+    /// So many were wrong that the session cannot be believed any more.
+    Spent,
+}
+
+/// Asks somebody for their password once more, and for a code. Counted by session: a stranger, who can fill the counter of a
+/// name from anywhere, must not keep a clinician from what they need, and whoever sits at their session has few tries.
+pub(super) async fn again(
+    login: &Login,
+    origin: &Origin,
+    present: &Present,
+    shown: Shown<'_>,
+) -> Result<Again, FactorError> {
+    let (name, session) = (&present.user.name, &present.session.id);
+    let counter = login.passwords.blind(&format!("{name} in the session {session}"));
+    let counted = counter.clone();
+    let reason = match verify(login, origin, counter, Some(name.clone()), shown.password).await? {
+        Attempt::Good(_, counter) => {
+            let proof = match shown.code {
+                CodeAsked::No => None,
+                CodeAsked::Typed(typed) => Some(login.factors.read(name, typed, login.clock.now())?),
+            };
+            match proof {
+                Some(None) => Reason::WrongCode,
+                other => match settle(login, name, other.flatten(), counter).await? {
+                    Used::Now => return Ok(Again::Right),
+                    Used::Before => Reason::WrongCode,
+                },
+            }
+        }
+        Attempt::Refused(reason, _) => reason,
+    };
+    let failures = login.store.read(|sql| sql.login_failures(&counted))?;
+    Ok(if failures.count >= TRIES_IN_SESSION { Again::Spent } else { Again::Refused(reason) })
+}
+
+/// Uses a code up, if there is one, and forgets the failures before.
+async fn settle(
+    login: &Login,
+    name: &Subject,
+    proof: Option<Proof>,
+    counter: String,
+) -> Result<Used, StoreError> {
+    let (name, now) = (name.clone(), login.clock.now());
+    login
+        .store
+        .write(move |sql| {
+            let used = proof.map_or(Ok(Used::Now), |proof| proof.use_up(sql, &name, now))?;
+            if used == Used::Now {
+                sql.clear_login_failures(&counter)?;
+            }
+            Ok(used)
+        })
+        .await
+}
+
+async fn verify(
+    login: &Login,
+    origin: &Origin,
+    counter: String,
+    name: Option<Subject>,
+    password: &str,
+) -> Result<Attempt, StoreError> {
+    let now = login.clock.now();
+    login.throttle.count(origin.ip);
+    let counted = counter.clone();
+    let failures = login.store.write(move |sql| sql.begin_login(&counted, now)).await?;
+    let (user, hash) = login.store.read(|sql| {
+        let Some(name) = &name else { return Ok::<_, StoreError>((None, None)) };
+        Ok((sql.user(name)?, sql.password_hash(name)?))
+    })?;
+    if failures.check(now).is_err() {
+        return Ok(Attempt::Refused(Reason::Throttled, user));
+    }
+    // A hash is computed in any case, so that time tells nothing.
+    let verdict = login.passwords.verify(password, hash.as_deref()).await;
+    let (reason, user) = match (user, verdict) {
+        (Some(user), Verdict::Right) if user.state == UserState::Enabled => {
+            return Ok(Attempt::Good(user, counter));
+        }
+        (user, Verdict::Busy) => (Reason::Busy, user),
+        (Some(user), Verdict::Right) => (Reason::Disabled, Some(user)),
+        (Some(user), Verdict::Wrong) => (Reason::WrongPassword, Some(user)),
+        (None, Verdict::Right | Verdict::Wrong) => (Reason::UnknownUser, None),
+    };
+    Ok(Attempt::Refused(reason, user))
+}
+
+/// Records a failed sign-in. A name that is nobody's is not written down: it may be a password in the wrong field.
+pub(super) async fn refuse(
+    login: &Login,
+    origin: &Origin,
+    reason: Reason,
+    user: Option<&User>,
+    answer: impl FnOnce() -> Response,
+) -> Response {
+    if let Err(kept) = login.throttle.reserve.admit_stranger() {
+        return unavailable(&kept);
+    }
+    let mut record = origin.record(Event::LoginFailed, Outcome::Deny, login.clock.now());
+    record.action = Some("login".to_owned());
+    record.decision.reason = Some(reason.code().to_owned());
+    if let Some(user) = user {
+        record.actor = person(user);
+    }
+    match login.journal.append(&record, Withheld::new(answer())).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
+    }
+}

@@ -1,0 +1,94 @@
+//! Where signing in leads: what waits for it is named in the address of its pages, and nothing else is gone to.
+
+use axum::response::Response;
+use chartgate_access::ids::EmergencyId;
+use chartgate_audit::watch::FindingId;
+use chartgate_protocol::form::Form;
+
+use super::Login;
+use super::form::{Visit, stale, unavailable};
+
+/// What the person goes on with once they are signed in.
+pub(super) enum Then<'a> {
+    /// An application's request.
+    Request(&'a str),
+    /// The code of a device.
+    Device,
+    /// Their applications.
+    Apps,
+    /// What they sign in with.
+    Factors,
+    /// Emergency access.
+    Emergency,
+    /// Its reviews.
+    Reviews,
+    /// One of them.
+    Review(&'a str, EmergencyId),
+    /// What the log shows that somebody should look at.
+    Findings,
+    /// One of that.
+    Finding(&'a str, FindingId),
+    /// Nothing in particular.
+    Account,
+}
+
+impl<'a> Then<'a> {
+    pub(super) fn of(form: &'a Form) -> Self {
+        match (form.get("request"), form.get("then")) {
+            (Some(handle), _) => Self::Request(handle),
+            (None, Some("device")) => Self::Device,
+            (None, Some("apps")) => Self::Apps,
+            (None, Some("factors")) => Self::Factors,
+            (None, Some("emergency")) => Self::Emergency,
+            (None, Some("reviews")) => Self::Reviews,
+            (None, Some("findings")) => Self::Findings,
+            (None, Some(other)) => {
+                let review = other.strip_prefix("review-").and_then(|id| id.parse().ok());
+                let finding = other.strip_prefix("finding-").and_then(|id| id.parse().ok());
+                match (review, finding) {
+                    (Some(id), _) => Self::Review(other, id),
+                    (None, Some(id)) => Self::Finding(other, id),
+                    (None, None) => Self::Account,
+                }
+            }
+            (None, None) => Self::Account,
+        }
+    }
+
+    pub(super) fn hidden(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Request(handle) => Some(("request", handle)),
+            Self::Device => Some(("then", "device")),
+            Self::Apps => Some(("then", "apps")),
+            Self::Factors => Some(("then", "factors")),
+            Self::Emergency => Some(("then", "emergency")),
+            Self::Reviews => Some(("then", "reviews")),
+            Self::Findings => Some(("then", "findings")),
+            Self::Review(then, _) | Self::Finding(then, _) => Some(("then", then)),
+            Self::Account => None,
+        }
+    }
+
+    pub(super) fn target(&self) -> String {
+        match self {
+            Self::Request(handle) => format!("/authorize/continue?request={handle}"),
+            Self::Device => "/device".to_owned(),
+            Self::Apps => "/account/apps".to_owned(),
+            Self::Factors => "/account/factors".to_owned(),
+            Self::Emergency => "/emergency".to_owned(),
+            Self::Reviews => "/emergency/reviews".to_owned(),
+            Self::Findings => "/watch/findings".to_owned(),
+            Self::Finding(_, id) => format!("/watch/finding?id={id}"),
+            Self::Review(_, id) => format!("/emergency/review?id={id}"),
+            Self::Account => "/account".to_owned(),
+        }
+    }
+
+    /// Where a form that leads there may lead to in the end, beside ourselves; or that what waited is over.
+    pub(super) fn form_target(&self, login: &Login, visit: &Visit) -> Result<Option<String>, Box<Response>> {
+        let Self::Request(handle) = self else { return Ok(None) };
+        let begun = visit.browser.pending(login, handle).map_err(|error| unavailable(&error))?;
+        let begun = begun.ok_or_else(stale)?;
+        Ok(begun.pending.reply_to.form_target().map(str::to_owned))
+    }
+}

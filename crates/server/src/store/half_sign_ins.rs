@@ -1,0 +1,96 @@
+//! Sign-ins that are half done: the password is, the second factor is not. Kept as digests, each for one browser.
+
+use std::time::Duration;
+
+use chartgate_access::ids::Subject;
+use chartgate_values::Timestamp;
+
+use super::{Sql, StoreError};
+
+/// How long somebody may take to find their phone.
+pub(crate) const HALF_LIFE: Duration = Duration::from_secs(600);
+
+/// A sign-in of which the password is done.
+#[derive(Clone, Debug)]
+pub(crate) struct HalfSignIn {
+    /// Whose.
+    pub(crate) subject: Subject,
+    /// What it waits for.
+    pub(crate) stage: Stage,
+}
+
+/// What a half sign-in waits for: that alone can be done with it.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// The second factor.
+    Prove,
+    /// That one is enrolled: the secret that is offered for it, sealed.
+    Enrol(Vec<u8>),
+}
+
+impl Sql<'_> {
+    /// Keeps a half sign-in for a browser.
+    pub(crate) fn add_half_sign_in(
+        &self,
+        digest: &str,
+        browser: &str,
+        half: &HalfSignIn,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (stage, offered) = match &half.stage {
+            Stage::Prove => ("prove", None),
+            Stage::Enrol(offered) => ("enrol", Some(offered.as_slice())),
+        };
+        let text = "INSERT INTO half_sign_ins (digest, browser, user_name, stage, offered, expires_at) \
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let values = [
+            digest.into(),
+            browser.into(),
+            half.subject.as_str().into(),
+            stage.into(),
+            offered.into(),
+            now.plus(HALF_LIFE).into(),
+        ];
+        self.execute(text, &values).map(drop)
+    }
+
+    /// The half sign-in that a browser goes on with.
+    pub(crate) fn half_sign_in(
+        &self,
+        digest: &str,
+        browser: &str,
+        now: Timestamp,
+    ) -> Result<Option<HalfSignIn>, StoreError> {
+        let text = "SELECT user_name, stage, offered FROM half_sign_ins \
+                    WHERE digest = ?1 AND browser = ?2 AND expires_at > ?3";
+        self.first("half_sign_ins", text, &[digest.into(), browser.into(), now.into()], |row| {
+            let (stage, offered): (String, Option<Vec<u8>>) = (row.get("stage")?, row.get("offered")?);
+            let stage = match (stage.as_str(), offered) {
+                ("prove", None) => Stage::Prove,
+                ("enrol", Some(offered)) => Stage::Enrol(offered),
+                _ => return Err(row.inconsistent("stage")),
+            };
+            Ok(HalfSignIn { subject: row.parse("user_name")?, stage })
+        })
+    }
+
+    /// Uses a half sign-in up: the one who gets the name is the only one.
+    pub(crate) fn take_half_sign_in(
+        &self,
+        digest: &str,
+        now: Timestamp,
+    ) -> Result<Option<Subject>, StoreError> {
+        let text = "DELETE FROM half_sign_ins WHERE digest = ?1 AND expires_at > ?2 RETURNING user_name";
+        self.first("half_sign_ins", text, &[digest.into(), now.into()], |row| row.parse("user_name"))
+    }
+
+    /// Makes all that a person began void: what they sign in with has changed.
+    pub(crate) fn void_half_sign_ins(&self, of: &Subject) -> Result<(), StoreError> {
+        self.execute("DELETE FROM half_sign_ins WHERE user_name = ?1", &[of.as_str().into()]).map(drop)
+    }
+
+    /// Forgets those that nobody went on with.
+    pub(super) fn forget_half_sign_ins(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.execute("DELETE FROM half_sign_ins WHERE expires_at < ?1", &[now.into()]).map(drop)
+    }
+}

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use chartgate_values::Secret;
 use clap::Args;
 use http::Uri;
 use serde_json::json;
 
+use super::operate;
 use super::print::{self, Output};
 use crate::mirror::{self, Options};
 use crate::telemetry;
@@ -43,15 +43,14 @@ pub(super) struct MirrorWords {
 }
 
 pub(super) fn carry_out(words: MirrorWords, output: Output) -> anyhow::Result<ExitCode> {
-    let secret = std::fs::read_to_string(&words.client_secret_file)
-        .with_context(|| format!("{}", words.client_secret_file.display()))?;
+    let client_secret = Secret::new(operate::first_line(&words.client_secret_file)?);
     let options = Options {
         dir: words.dir,
         from: words.from,
         key: super::witness::key(&words.log)?,
         ca: words.ca,
         client_id: words.client_id,
-        client_secret: Secret::new(secret.trim_end().to_owned()),
+        client_secret,
         every: (!words.once).then(|| Duration::from_secs(words.every)),
     };
     if words.once {

@@ -371,6 +371,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))
 }
 
-fn first_line(path: &Path) -> anyhow::Result<String> {
+/// What a file says that holds a secret in its first line.
+pub(super) fn first_line(path: &Path) -> anyhow::Result<String> {
     Ok(read(path)?.lines().next().unwrap_or_default().to_owned())
 }

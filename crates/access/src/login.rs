@@ -3,5 +3,6 @@
 pub mod assurance;
 pub mod kinds;
 pub mod logout;
+pub mod provider;
 pub mod steps;
 pub mod throttle;

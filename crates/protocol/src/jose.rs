@@ -14,6 +14,7 @@
 //! - [`Claimed`]: what a token says of itself, for choosing whose keys to verify it with.
 //! - [`foreign_token`]: access tokens of issuers that are not us.
 //! - [`bearer_assertion`]: what an issuer says of a person, in place of their own approval.
+//! - [`provider_token`]: by what another provider says who signed in there.
 //! - [`KeyProof`]: a token that brings its own key, and [`Thumbprint`], the name of that key.
 //! - [`inspect`]: verdicts on many tokens, a JSON object a line.
 
@@ -34,6 +35,7 @@ mod key_proof;
 mod key_set;
 mod private_jwk;
 mod protected_token;
+pub mod provider_token;
 mod registered_claims;
 mod rejection;
 mod signing_key;

@@ -4,3 +4,4 @@ pub mod back_channel_logout;
 pub mod ciba;
 pub mod claims_request;
 pub mod logout;
+pub mod provider;

@@ -15,6 +15,7 @@ pub(crate) mod in_force;
 mod invitations;
 mod keys;
 mod log;
+mod provider_links;
 mod sessions;
 pub(crate) mod socket;
 mod users;
@@ -85,6 +86,15 @@ pub(crate) enum Command {
     },
     UserResetMfa {
         name: Subject,
+    },
+    UserLink {
+        name: Subject,
+        provider: String,
+        subject: String,
+    },
+    UserUnlink {
+        name: Subject,
+        provider: String,
     },
     UserRoles {
         name: Subject,
@@ -300,6 +310,10 @@ impl Administrator {
             Command::UserEnable { name } => self.enable_user(by, name).await,
             Command::UserSetPassword { name, password } => self.set_password(by, name, password).await,
             Command::UserResetMfa { name } => self.reset_factors(by, name).await,
+            Command::UserLink { name, provider, subject } => {
+                self.link_user(by, name, (provider, subject)).await
+            }
+            Command::UserUnlink { name, provider } => self.unlink_user(by, name, provider).await,
             Command::UserRoles { name, roles } => self.set_roles(by, name, roles).await,
             Command::UserKnow { name, facts } => self.know_user(by, name, facts).await,
             Command::UserApps { name } => self.list_apps(&name),

@@ -9,6 +9,7 @@ mod consent;
 mod egress;
 mod emergency;
 mod export;
+mod identity_provider;
 mod keys;
 mod lifetimes;
 mod listen;
@@ -47,6 +48,7 @@ pub(crate) use export::{
     Batches, Beginning, Closing, Export, HttpReceiver, ObjectLock, OcsfReceiver, Receiver, S3Receiver,
     SyslogReceiver,
 };
+pub(crate) use identity_provider::IdentityProvider;
 pub(crate) use keys::MasterKeySource;
 pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, SigningKeys, Tokens};
 pub(crate) use listen::{Listen, Network};
@@ -90,6 +92,8 @@ pub(crate) struct Config {
     pub(crate) routes: Arc<[Route]>,
     /// Whose tokens are believed beside our own.
     pub(crate) trusted_issuers: Vec<TrustedIssuer>,
+    /// Where people may sign in beside us.
+    pub(crate) identity_providers: Arc<[Arc<IdentityProvider>]>,
     pub(crate) approvals: Approvals,
     pub(crate) emergency: Emergency,
     /// What of the log somebody should look at.
@@ -209,6 +213,12 @@ impl Config {
         let trusted_issuers: Vec<TrustedIssuer> =
             sections.into_iter().filter_map(|section| TrustedIssuer::read(reading, section, &base)).collect();
         trusted_issuer::check_together(reading, &trusted_issuers);
+        let sections = root.tables(reading, "identity_provider");
+        let identity_providers: Vec<IdentityProvider> = sections
+            .into_iter()
+            .filter_map(|section| IdentityProvider::read(reading, section, &base))
+            .collect();
+        identity_provider::check_together(reading, &identity_providers);
         for (later, example) in [("database", "name")] {
             for section in root.tables(reading, later) {
                 reading.error(section.line_of(example), format!("[[{later}]]"), "is not built yet");
@@ -231,6 +241,7 @@ impl Config {
             shadow_dir,
             routes: routes.into(),
             trusted_issuers,
+            identity_providers: identity_providers.into_iter().map(Arc::new).collect(),
             approvals,
             emergency,
             watch,

@@ -14,6 +14,7 @@ pub(crate) mod emergency;
 pub(crate) mod factors;
 pub(crate) mod findings;
 pub(crate) mod hints;
+pub(crate) mod identity_providers;
 pub(crate) mod in_force;
 pub(crate) mod keys;
 pub(crate) mod policies;

@@ -2,6 +2,7 @@
 //! password; signing out.
 
 mod account;
+mod admission;
 mod apps;
 mod authenticate;
 mod consent;
@@ -16,6 +17,7 @@ mod findings;
 mod form;
 mod own_emergencies;
 mod patient;
+mod provider;
 mod reviews;
 mod second_factor;
 mod sign_in;
@@ -45,6 +47,7 @@ use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::Emergencies;
 use crate::live::factors::Factors;
 use crate::live::findings::Findings;
+use crate::live::identity_providers::Providers;
 use crate::live::keys::KeyRing;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
@@ -59,6 +62,7 @@ pub(crate) struct Login {
     pub(crate) timeouts: Timeouts,
     pub(crate) second_factors: Arc<Required>,
     pub(crate) factors: Arc<Factors>,
+    pub(crate) providers: Arc<Providers>,
     pub(crate) store: Arc<Store>,
     pub(crate) apps: Arc<Apps>,
     pub(crate) policies: Arc<LivePolicies>,
@@ -96,6 +100,8 @@ const MAX_FORM: usize = 16 << 10;
 pub(crate) fn router(login: Arc<Login>) -> Router {
     Router::new()
         .route("/login", get(sign_in::page).post(sign_in::submit))
+        .route("/login/with/{name}", get(provider::leave))
+        .route("/login/with/{name}/back", get(provider::back))
         .route("/login/code", get(second_factor::page).post(second_factor::submit))
         .route("/login/factor", get(enrol_factor::page).post(enrol_factor::submit))
         .route("/login/patient", get(patient::page).post(patient::submit))

@@ -29,6 +29,7 @@ pub(crate) mod logout_notices;
 pub(crate) mod logout_requests;
 mod migrations;
 pub(crate) mod pending;
+pub(crate) mod provider_links;
 pub(crate) mod pushed_requests;
 pub(crate) mod refresh_tokens;
 pub(crate) mod registered;

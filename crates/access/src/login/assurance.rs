@@ -18,7 +18,7 @@ pub const PASSWORD: &str = "pwd";
 /// RFC 8176: a code that is good once.
 const ONE_TIME: &str = "otp";
 /// RFC 8176: several factors.
-const SEVERAL: &str = "mfa";
+pub(crate) const SEVERAL: &str = "mfa";
 
 /// How strong a sign-in is.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]

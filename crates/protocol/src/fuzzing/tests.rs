@@ -292,6 +292,17 @@ fn seeds_and_their_mutations_break_nothing_that_reads_what_is_asked_for_by_name(
 }
 
 #[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_what_providers_say() {
+    run("identity_provider", super::fuzz_identity_provider);
+    let read = |seed: &str| std::fs::read(seeds("identity_provider").join(seed)).unwrap();
+    assert!(
+        crate::oidc::provider::ProviderMetadata::parse(&read("metadata"), "https://login.example.org")
+            .is_ok()
+    );
+    assert!(crate::oidc::provider::id_token_of(&read("answer")).is_ok());
+}
+
+#[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_requests_to_launch() {
     run("launch_request", super::fuzz_launch_request);
     let read = |seed: &str| {

@@ -165,10 +165,18 @@ fn unescape(part: &str) -> Result<String, NotAClaimPath> {
 impl ClaimPath {
     /// The text at the end of the way, if there is one.
     pub(super) fn text(&self, claims: &Object<'_>) -> Option<String> {
+        self.follow(claims, |value| value.as_str().map(str::to_owned))
+    }
+
+    /// The text or the list of texts there, if there is one.
+    pub(super) fn texts(&self, claims: &Object<'_>) -> Option<Vec<String>> {
+        self.follow(claims, |value| Some(texts(value)?.into_iter().map(str::to_owned).collect()))
+    }
+
+    fn follow<T>(&self, claims: &Object<'_>, read: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
         let (first, rest) = self.0.split_first()?;
         let value: Value = claims.read(first).ok()??;
-        let found = rest.iter().try_fold(&value, |value, name| value.as_object()?.get(name))?;
-        found.as_str().map(str::to_owned)
+        read(rest.iter().try_fold(&value, |value, name| value.as_object()?.get(name))?)
     }
 
     fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {

@@ -114,6 +114,9 @@ pub enum Rejection {
     /// shown.
     #[error("possession of the bound key was not proved")]
     Confirmation,
+    /// OpenID Connect Core section 3.1.3.7: it answers what nobody here asked.
+    #[error("token answers another request")]
+    Nonce,
     /// RFC 8725 section 3.11: an ID token where an access token belongs.
     #[error("an ID token is no access token")]
     IdToken,
@@ -158,6 +161,7 @@ impl Rejection {
             Self::ClaimCharacters(_) => "claim-chars",
             Self::Scope => "scope-syntax",
             Self::Confirmation => "cnf",
+            Self::Nonce => "nonce",
         }
     }
 

@@ -118,6 +118,7 @@ impl Administrator {
             members.insert("patients".to_owned(), care.into());
             let factors = self.store.read(|sql| sql.factors(name))?;
             members.insert("second_factors".to_owned(), factors.len().into());
+            members.insert("provider_accounts".to_owned(), self.links_of(name)?);
             let Facts { family_name, own_record } = self.watcher.findings.facts_of(name)?;
             members.insert("family_name".to_owned(), json!(family_name));
             members.insert("own_record".to_owned(), json!(own_record));

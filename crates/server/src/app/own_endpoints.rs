@@ -8,6 +8,7 @@ use super::{App, Lasting};
 use crate::authorization_server::{self, AuthorizationServer};
 use crate::config::Config;
 use crate::live::client_keys::ClientKeys;
+use crate::live::identity_providers::Providers;
 use crate::live::proven::Proven;
 use crate::live::tokens::{ASKED_ABOUT, OwnTokens};
 use crate::log_tiles::{self, LogTiles};
@@ -29,7 +30,7 @@ impl App {
         let own_tokens = self.own_tokens(config);
         let server = self.authorization_server(config, lasting, Arc::clone(&own_tokens))?;
         Ok(authorization_server::router(Arc::new(server))
-            .merge(login::router(Arc::new(self.login(config, directory))))
+            .merge(login::router(Arc::new(self.login(config, directory)?)))
             .merge(log_tiles::router(Arc::new(self.log_tiles(config, own_tokens)))))
     }
 
@@ -93,13 +94,14 @@ impl App {
         })
     }
 
-    fn login(&self, config: &Config, directory: Arc<Gateway>) -> Login {
-        Login {
+    fn login(&self, config: &Config, directory: Arc<Gateway>) -> anyhow::Result<Login> {
+        Ok(Login {
             issuer: config.issuer.clone(),
             apps: Arc::clone(&self.apps),
             timeouts: config.sessions,
             second_factors: Arc::clone(&config.second_factors),
             factors: Arc::clone(&self.factors),
+            providers: Arc::new(Providers::new(&config.identity_providers)?),
             store: Arc::clone(&self.store),
             policies: Arc::clone(&self.policies),
             purposes: Arc::clone(&config.purposes),
@@ -114,7 +116,7 @@ impl App {
             log: Arc::clone(&self.log.reading),
             throttle: Arc::clone(&self.throttle),
             clock: Arc::clone(&self.clock),
-        }
+        })
     }
 
     fn log_tiles(&self, config: &Config, own_tokens: Arc<OwnTokens>) -> LogTiles {

@@ -94,6 +94,23 @@ pub(super) enum UserWord {
     Disconnect { name: Subject, client: ClientId },
     /// Remove a person's second factors.
     ResetMfa { name: Subject },
+    /// Let a person sign in with an account at an identity provider.
+    Link {
+        name: Subject,
+        /// The provider, as the configuration names it.
+        #[arg(long)]
+        provider: String,
+        /// What the provider calls them: `sub` of its ID tokens. A failed sign-in has it in its record.
+        #[arg(long)]
+        subject: String,
+    },
+    /// Take a person's accounts at an identity provider away: all that they have open ends at once.
+    Unlink {
+        name: Subject,
+        /// The provider, as the configuration names it, or its issuer.
+        #[arg(long)]
+        provider: String,
+    },
     /// Give a person these roles in place of those that they have.
     Roles {
         name: Subject,
@@ -325,6 +342,8 @@ fn user(word: UserWord) -> anyhow::Result<Command> {
             Command::UserSetPassword { name, password }
         }
         UserWord::ResetMfa { name } => Command::UserResetMfa { name },
+        UserWord::Link { name, provider, subject } => Command::UserLink { name, provider, subject },
+        UserWord::Unlink { name, provider } => Command::UserUnlink { name, provider },
         UserWord::Roles { name, roles } => Command::UserRoles { name, roles },
     })
 }

@@ -81,6 +81,7 @@ impl Config {
             registration: new.registration,
             egress: new.egress,
             trusted_issuers: new.trusted_issuers,
+            identity_providers: new.identity_providers,
             paths: new.paths,
             variables: new.variables,
         };

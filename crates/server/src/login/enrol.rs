@@ -12,6 +12,7 @@ use http::StatusCode;
 
 use super::Login;
 use super::form::{Browser, Submission, Visit, stale, unavailable};
+use super::provider::Way;
 use crate::entropy::digest_of;
 use crate::pages;
 use crate::passwords::check_strength;
@@ -22,6 +23,7 @@ use crate::store::StoreError;
 struct Enrol<'a> {
     username: &'a str,
     problem: Option<&'a str>,
+    ways: Vec<Way>,
     hidden: String,
 }
 
@@ -37,7 +39,12 @@ fn show(login: &Login, browser: &Browser, token: &str, problem: Option<&str>) ->
         Ok(None) => return stale(),
         Err(error) => return unavailable(&error),
     };
-    let page = Enrol { username: name.as_str(), problem, hidden: browser.hidden(&[("token", token)]) };
+    let page = Enrol {
+        username: name.as_str(),
+        problem,
+        ways: Way::all(login, Some(("token", token))),
+        hidden: browser.hidden(&[("token", token)]),
+    };
     browser.show(StatusCode::OK, &page, None)
 }
 

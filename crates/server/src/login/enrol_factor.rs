@@ -175,6 +175,7 @@ async fn confirm(
         user,
         amr: SecondFactor::AuthenticatorApp.amr(),
         factor: Some(SecondFactor::AuthenticatorApp),
+        elsewhere: None,
     };
     let (name, digest) = (user.name.clone(), offer.half.digest.clone());
     let (digests, counter) =

@@ -45,6 +45,19 @@ impl Browser {
         digest_of(&self.secret)
     }
 
+    /// What this browser's sign-in at a provider is proven with, which no address ever shows. RFC 7636 section 4.1.
+    pub(super) fn verifier(&self, state: &str) -> String {
+        digest_of(format!("verifier {state} {}", self.secret))
+    }
+
+    /// Gives the browser its name with an answer that is no page, if it has none yet.
+    pub(super) fn remembered(&self, mut answer: Response) -> Response {
+        if let Some(cookie) = &self.set_cookie {
+            answer.headers_mut().append(header::SET_COOKIE, cookie.clone());
+        }
+        answer
+    }
+
     /// What forms of this browser carry against forgery (ATTACKS O31).
     fn csrf(&self) -> String {
         digest_of(format!("csrf {}", self.secret))
@@ -69,11 +82,7 @@ impl Browser {
         page: &impl Template,
         form_target: Option<&str>,
     ) -> Response {
-        let mut response = pages::render(status, page, form_target);
-        if let Some(cookie) = &self.set_cookie {
-            response.headers_mut().append(header::SET_COOKIE, cookie.clone());
-        }
-        response
+        self.remembered(pages::render(status, page, form_target))
     }
 
     /// Reads a form that this browser was given.

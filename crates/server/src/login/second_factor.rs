@@ -114,7 +114,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(CodeAttempt::Refused(reason)) => reason,
         Ok(CodeAttempt::Good(proof, counter)) => {
             let factor = proof.factor();
-            let begin = Begin { user: &half.user, amr: factor.amr(), factor: Some(factor) };
+            let begin = Begin { user: &half.user, amr: factor.amr(), factor: Some(factor), elsewhere: None };
             let (name, digest, now) = (half.user.name.clone(), half.digest.clone(), login.clock.now());
             let use_up = move |sql: &Sql<'_>, _| {
                 if proof.use_up(sql, &name, now)? == Used::Before

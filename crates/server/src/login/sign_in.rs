@@ -17,6 +17,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::authenticate::{self, Attempt, Reason, refuse};
 use super::form::{Submission, Visit, see_other, stale, unavailable};
+use super::provider::Way;
 use super::then::Then;
 use super::{Login, enrol_factor, second_factor};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
@@ -27,6 +28,7 @@ use crate::store::{Sql, StoreError};
 #[template(path = "sign_in.html")]
 struct SignIn<'a> {
     application: Option<&'a str>,
+    ways: Vec<Way>,
     problem: Option<&'a str>,
     username: &'a str,
     hidden: String,
@@ -49,6 +51,7 @@ fn show(login: &Login, visit: &Visit, problem: Option<(&str, &str)>, status: Sta
     let hint = begun.as_ref().and_then(|begun| begun.pending.login_hint.as_deref()).unwrap_or_default();
     let page = SignIn {
         application: begun.as_ref().map(|begun| begun.client.client_id.as_str()),
+        ways: Way::all(login, then.hidden()),
         problem: problem.map(|(text, _)| text),
         username: problem.map_or(hint, |(_, username)| username),
         hidden: browser.hidden(then.hidden().as_slice()),
@@ -96,7 +99,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         AfterPassword::Prove => second_factor::ask(&login, &visit, &user).await,
         AfterPassword::Enrol => enrol_factor::ask(&login, &visit, &user).await,
         AfterPassword::Session => {
-            let begin = Begin { user: &user, amr: vec![PASSWORD.to_owned()], factor: None };
+            let begin = Begin { user: &user, amr: vec![PASSWORD.to_owned()], factor: None, elsewhere: None };
             let clear = move |sql: &Sql<'_>, _| sql.clear_login_failures(&counter).map(|()| Some(Vec::new()));
             match start_session(&login, &visit, begin, clear).await {
                 Ok(Some(cookie)) => with_cookie(see_other(&Then::of(form).target()), cookie),
@@ -118,6 +121,13 @@ pub(super) struct Begin<'a> {
     pub(super) user: &'a User,
     pub(super) amr: Vec<String>,
     pub(super) factor: Option<SecondFactor>,
+    pub(super) elsewhere: Option<Elsewhere<'a>>,
+}
+
+/// Where they showed who they are, if not here.
+pub(super) struct Elsewhere<'a> {
+    pub(super) provider: &'a str,
+    pub(super) auth_time: Timestamp,
 }
 
 /// Starts a session under a new id (ATTACKS O32), and ends the one that the browser had, with its tokens. `act` belongs to
@@ -133,11 +143,12 @@ where
     A: FnOnce(&Sql<'_>, Timestamp) -> Result<Option<Vec<CutOff>>, StoreError> + Send + 'static,
 {
     let now: Timestamp = login.clock.now();
+    let auth_time = begin.elsewhere.as_ref().map_or(now, |elsewhere| elsewhere.auth_time);
     let secret = opaque_secret();
     let session = Session {
         id: SessionId::random(&mut SystemEntropy),
         subject: begin.user.name.clone(),
-        auth_time: now,
+        auth_time,
         last_seen: now,
         ended_at: None,
         amr: begin.amr,
@@ -148,9 +159,12 @@ where
     record.session = Some(session.id.to_string());
     record.acr = session.assurance().acr().map(str::to_owned);
     record.amr = session.amr.clone();
-    record.auth_time = Some(now);
+    record.auth_time = Some(auth_time);
     if let Some(factor) = begin.factor {
         record.detail.insert("factor".to_owned(), Phi::new(factor.code().to_owned()));
+    }
+    if let Some(elsewhere) = begin.elsewhere {
+        record.detail.insert("provider".to_owned(), Phi::new(elsewhere.provider.to_owned()));
     }
     let (digest, former) =
         (digest_of(secret.expose()), cookie::read(&visit.headers, cookie::SESSION).map(digest_of));

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chartgate_protocol::form::{Form, percent_encode};
+use chartgate_protocol::form::Form;
 use chartgate_values::Secret;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::body::{self, BodyError};
 use super::client::{CallError, HttpClient};
-use super::credential::{basic, sensitive};
+use super::credential::{client_secret, sensitive};
 use crate::config::ClientCredentials;
 
 /// The longest answer of a token endpoint.
@@ -85,12 +85,6 @@ struct TokenAnswer {
 
 impl FetchedToken {
     pub(crate) fn new(how: &ClientCredentials, client: HttpClient) -> Self {
-        // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
-        // SPEC: a space as `%20`, which servers that decode forms and servers that decode URLs both understand.
-        let mut pair = Zeroizing::new(String::new());
-        percent_encode(&how.client_id, &mut pair);
-        pair.push(':');
-        percent_encode(how.client_secret.expose(), &mut pair);
         let mut form = Form::default();
         form.push("grant_type", "client_credentials");
         if let Some(scope) = &how.scope {
@@ -99,7 +93,7 @@ impl FetchedToken {
         Self {
             client,
             token_url: how.token_url.clone(),
-            authorization: sensitive(&Zeroizing::new(basic(&pair))),
+            authorization: client_secret(&how.client_id, &how.client_secret),
             form: form.encode(),
             current: RwLock::default(),
             fetching: Mutex::default(),

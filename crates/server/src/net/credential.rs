@@ -2,8 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chartgate_protocol::form::percent_encode;
+use chartgate_values::Secret;
 use http::{HeaderValue, Uri};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 use super::client::{ClientError, HttpClient};
 pub(crate) use super::client_credentials::FetchError;
@@ -53,8 +56,18 @@ pub(crate) fn prepare_for(
     Ok((HttpClient::new(base, ca)?, credential))
 }
 
+/// `client_secret_basic`. RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+pub(crate) fn client_secret(client_id: &str, secret: &Secret<String>) -> Option<HeaderValue> {
+    // SPEC: a space as `%20`, which servers that decode forms and servers that decode URLs both understand.
+    let mut pair = Zeroizing::new(String::new());
+    percent_encode(client_id, &mut pair);
+    pair.push(':');
+    percent_encode(secret.expose(), &mut pair);
+    sensitive(&Zeroizing::new(basic(&pair)))
+}
+
 /// RFC 7617 section 2.
-pub(super) fn basic(pair: &str) -> String {
+fn basic(pair: &str) -> String {
     format!("Basic {}", STANDARD.encode(pair))
 }
 

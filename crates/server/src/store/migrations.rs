@@ -30,6 +30,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0023_restores.sql"),
     include_str!("migrations/0024_backup_mark.sql"),
     include_str!("migrations/0025_second_factors.sql"),
+    include_str!("migrations/0026_identity_providers.sql"),
 ];
 
 /// Brings the schema up to date.

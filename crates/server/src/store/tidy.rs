@@ -26,6 +26,7 @@ impl Sql<'_> {
         self.forget_assertions(now)?;
         self.forget_login_failures(now)?;
         self.forget_half_sign_ins(now)?;
+        self.forget_provider_sign_ins(now)?;
         self.forget_factor_changes(now)?;
         let before = now.minus(KEEP);
         self.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", &[before.into()])?;

@@ -84,6 +84,8 @@ mod hang_ups;
 #[cfg(test)]
 mod held_connections;
 #[cfg(test)]
+mod identity_providers;
+#[cfg(test)]
 mod introspection;
 #[cfg(test)]
 mod jwt_attacks;

@@ -1,0 +1,242 @@
+//! Identity providers at which people sign in: what they say of themselves, and redeeming their codes.
+//! OpenID Connect Discovery 1.0 section 4, OpenID Connect Core section 3.1.3.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chartgate_protocol::form::Form;
+use chartgate_protocol::jose::provider_token::{ProviderTokenVerifier, SignedInThere};
+use chartgate_protocol::jose::{Claimed, Rejection};
+use chartgate_protocol::oauth::https_uri::HttpsUri;
+use chartgate_protocol::oidc::provider::{
+    MetadataError, NoIdToken, ProviderMetadata, SecretPlace, id_token_of,
+};
+use chartgate_values::Timestamp;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::remote_keys::RemoteKeys;
+use super::trusted_issuers::SKEW;
+use crate::config;
+use crate::net::body::{self, BodyError};
+use crate::net::client::{CallError, ClientError, HttpClient};
+use crate::net::credential::client_secret;
+
+/// How old what a provider says of itself may be.
+const FRESH_FOR: Duration = Duration::from_hours(1);
+/// How long it is believed where the provider cannot be asked again.
+const BELIEVED_FOR: Duration = Duration::from_hours(24);
+/// The shortest time between two tries.
+const TRY_AFTER: Duration = Duration::from_secs(10);
+/// The longest metadata or answer.
+const LONGEST: u64 = 256 << 10;
+/// How long its body may take.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// All of them, as the configuration names them.
+pub(crate) struct Providers(Vec<Arc<Provider>>);
+
+/// One of them.
+pub(crate) struct Provider {
+    pub(crate) config: Arc<config::IdentityProvider>,
+    client: HttpClient,
+    metadata_uri: Uri,
+    asked: Mutex<Asked>,
+}
+
+#[derive(Default)]
+struct Asked {
+    found: Option<(Arc<Endpoints>, Instant)>,
+    tried: Option<Instant>,
+}
+
+/// What a provider said of itself, and the ways there.
+pub(crate) struct Endpoints {
+    pub(crate) metadata: ProviderMetadata,
+    token: HttpClient,
+    token_uri: Uri,
+    keys: RemoteKeys,
+}
+
+/// What a sign-in was begun with, and the code that came of it.
+pub(crate) struct Redeemed<'a> {
+    pub(crate) code: &'a str,
+    pub(crate) verifier: &'a str,
+    pub(crate) nonce: &'a str,
+    pub(crate) redirect_uri: &'a str,
+}
+
+/// Why nobody signed in there, as far as we are concerned.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProviderError {
+    /// Its address or its CA.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// It cannot be reached.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// Its answer breaks off, or is too long.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// It was asked a moment ago, in vain.
+    #[error("it could not be reached a moment ago")]
+    Lately,
+    /// It does not answer as it should.
+    #[error("status {0}")]
+    Status(StatusCode),
+    /// What it says of itself.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// An endpoint has no address that can be called.
+    #[error("an endpoint has no good address")]
+    Endpoint,
+    /// Our secret there cannot stand in a header.
+    #[error("the client's secret cannot be sent")]
+    Secret,
+    /// Its answer to the code.
+    #[error(transparent)]
+    Answer(#[from] NoIdToken),
+    /// Its token.
+    #[error("its ID token: {0}")]
+    Token(#[from] Rejection),
+}
+
+impl Providers {
+    /// Prepares all that a configuration names. None of them is asked for anything yet.
+    ///
+    /// # Errors
+    /// If a CA cannot be read.
+    pub(crate) fn new(configured: &[Arc<config::IdentityProvider>]) -> Result<Self, ProviderError> {
+        configured.iter().map(|one| Provider::new(one).map(Arc::new)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// All, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.0.iter()
+    }
+
+    /// The one of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.0.iter().find(|provider| provider.config.name == name)
+    }
+}
+
+impl Provider {
+    fn new(config: &Arc<config::IdentityProvider>) -> Result<Self, ProviderError> {
+        let issuer = config.issuer.as_str();
+        let uri = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let metadata_uri: Uri = uri.parse().map_err(|_| ProviderError::Endpoint)?;
+        let client = HttpClient::new(&metadata_uri, config.ca.as_deref())?;
+        Ok(Self { config: Arc::clone(config), client, metadata_uri, asked: Mutex::default() })
+    }
+
+    /// What the provider says of itself, asked for again where that is old.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub(crate) async fn endpoints(&self) -> Result<Arc<Endpoints>, ProviderError> {
+        let mut asked = self.asked.lock().await;
+        let held = asked.found.as_ref().map(|(found, since)| (Arc::clone(found), since.elapsed()));
+        if let Some((found, age)) = &held
+            && *age < FRESH_FOR
+        {
+            return Ok(Arc::clone(found));
+        }
+        let attempt = if asked.tried.is_some_and(|tried| tried.elapsed() < TRY_AFTER) {
+            Err(ProviderError::Lately)
+        } else {
+            asked.tried = Some(Instant::now());
+            self.ask().await
+        };
+        match (attempt, held) {
+            (Ok(found), _) => {
+                asked.found = Some((Arc::clone(&found), Instant::now()));
+                asked.tried = None;
+                Ok(found)
+            }
+            (Err(_), Some((found, age))) if age < BELIEVED_FOR => Ok(found),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    async fn ask(&self) -> Result<Arc<Endpoints>, ProviderError> {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = self.metadata_uri.clone();
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let said = take(&self.client, request).await?;
+        let metadata = ProviderMetadata::parse(&said, self.config.issuer.as_str())?;
+        let ca = self.config.ca.as_deref();
+        let uri = |endpoint: &HttpsUri| endpoint.as_str().parse::<Uri>().map_err(|_| ProviderError::Endpoint);
+        let (token_uri, keys_uri) = (uri(&metadata.token_endpoint)?, uri(&metadata.jwks_uri)?);
+        let token = HttpClient::new(&token_uri, ca)?;
+        let keys = RemoteKeys::of_operators(HttpClient::new(&keys_uri, ca)?, keys_uri);
+        Ok(Arc::new(Endpoints { metadata, token, token_uri, keys }))
+    }
+
+    /// Redeems a code, and says who signed in.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub(crate) async fn redeem(
+        &self,
+        code: &Redeemed<'_>,
+        now: Timestamp,
+    ) -> Result<SignedInThere, ProviderError> {
+        let endpoints = self.endpoints().await?;
+        let answer = take(&endpoints.token, self.token_request(&endpoints, code)?).await?;
+        let token = id_token_of(&answer)?;
+        let verifier = ProviderTokenVerifier {
+            issuer: self.config.issuer.as_str(),
+            client_id: &self.config.client_id,
+            nonce: code.nonce,
+            groups: self.config.groups.as_ref().map(|(path, _)| path),
+            name: Some(&self.config.names),
+            skew: SKEW,
+        };
+        let kid = Claimed::read(&token)?.kid.ok_or(Rejection::MissingKid)?;
+        let keys = endpoints.keys.for_kid(&kid).await;
+        Ok(verifier.verify(&token, &keys, now)?)
+    }
+
+    fn token_request(
+        &self,
+        endpoints: &Endpoints,
+        code: &Redeemed<'_>,
+    ) -> Result<Request<Full<Bytes>>, ProviderError> {
+        let (id, secret) = (self.config.client_id.as_str(), &self.config.client_secret);
+        let mut form = Form::default();
+        form.push("grant_type", "authorization_code");
+        form.push("code", code.code);
+        form.push("redirect_uri", code.redirect_uri);
+        form.push("code_verifier", code.verifier);
+        let authorization = match endpoints.metadata.secret {
+            SecretPlace::Header => Some(client_secret(id, secret).ok_or(ProviderError::Secret)?),
+            SecretPlace::Form => {
+                form.push("client_id", id);
+                form.push("client_secret", secret.expose());
+                None
+            }
+        };
+        let mut request = Request::new(Full::from(Bytes::from(form.encode())));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = endpoints.token_uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
+        Ok(request)
+    }
+}
+
+async fn take(client: &HttpClient, request: Request<Full<Bytes>>) -> Result<Bytes, ProviderError> {
+    let (head, content) = client.call(request).await?.into_parts();
+    let said = body::take(content, LONGEST, BODY_TIME).await?;
+    match head.status {
+        StatusCode::OK => Ok(said),
+        other => Err(ProviderError::Status(other)),
+    }
+}

@@ -1,0 +1,306 @@
+//! Who somebody is here that signed in at an identity provider: whoever that account was linked to, whoever links it by their
+//! one-time link, or somebody new where the configuration lets them in. ATTACKS A10.
+//!
+//! Whether an account is nobody's, its person shut out, or a name taken, the answer is the same.
+
+use std::collections::BTreeSet;
+
+use axum::response::Response;
+use chartgate_access::ids::{Role, Subject};
+use chartgate_access::login::provider::{Newcomers, name_for, roles_of};
+use chartgate_access::permit::Withheld;
+use chartgate_access::principal::{User, UserState};
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_protocol::jose::provider_token::SignedInThere;
+use chartgate_values::{Phi, Timestamp};
+use http::StatusCode;
+
+use super::Login;
+use super::form::{Visit, stale, unavailable};
+use super::provider::NoSignIn;
+use super::sign_in::person;
+use crate::live::identity_providers::Provider;
+use crate::pages;
+use crate::store::provider_links::Linked;
+use crate::store::users::Added;
+use crate::store::{Sql, StoreError};
+
+/// What has to be written before somebody is in.
+#[derive(Clone, Debug)]
+enum Change {
+    /// Nothing.
+    None,
+    /// The account becomes theirs, by the one-time link with this digest.
+    Link(String),
+    /// They are new.
+    Add,
+    /// Their provider says that they have other roles than before.
+    Roles(BTreeSet<Role>),
+}
+
+/// Why an account opens nothing here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum NotAdmitted {
+    /// It is nobody's.
+    Unlinked,
+    /// Its person may not sign in.
+    Disabled,
+    /// It is somebody else's than the link.
+    SomebodyElses,
+    /// The name that they would have belongs or belonged to somebody, or is none.
+    NoName,
+}
+
+impl NotAdmitted {
+    /// The stable code for the record.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Unlinked => "account-unlinked",
+            Self::Disabled => "user-disabled",
+            Self::SomebodyElses => "account-of-another",
+            Self::NoName => "name-taken",
+        }
+    }
+}
+
+/// Finds out who it is, and writes what has to be written for that.
+pub(super) async fn admit(
+    login: &Login,
+    visit: &Visit,
+    provider: &Provider,
+    there: &SignedInThere,
+    enrolment: Option<&str>,
+) -> Result<User, Box<Response>> {
+    let now = login.clock.now();
+    let who = login.store.read(|sql| whom(sql, provider, there, enrolment, now));
+    let (user, change) = match who.map_err(|error| unavailable(&error))? {
+        Some(Ok(found)) => found,
+        Some(Err((cause, user))) => {
+            let refused = refuse_person(login, visit, provider, there, (cause, user.as_ref())).await;
+            return Err(Box::new(refused));
+        }
+        None => return Err(Box::new(stale())),
+    };
+    let record = record_of(visit, provider, there, (&user, &change), now);
+    let (issuer, subject) = (provider.config.issuer.to_string(), there.sub.as_str().to_owned());
+    let person = user.clone();
+    let written =
+        login.cut_offs.cut(move |sql, at| write(sql, (&issuer, &subject), (&person, change), at)).await;
+    match written {
+        Ok(()) => {}
+        Err(NotWritten::TooLate) => return Err(Box::new(stale())),
+        Err(NotWritten::Store(error)) => return Err(Box::new(unavailable(&error))),
+    }
+    let Some(record) = record else { return Ok(user) };
+    let recorded = login.journal.append(&record, user).await.map_err(|error| unavailable(&error))?;
+    Ok(recorded.into_inner())
+}
+
+type Found = Result<(User, Change), (NotAdmitted, Option<User>)>;
+
+/// Who it is, or why nobody; nothing where the one-time link is none.
+fn whom(
+    sql: &Sql<'_>,
+    provider: &Provider,
+    there: &SignedInThere,
+    enrolment: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<Found>, StoreError> {
+    let config = &provider.config;
+    let invited = match enrolment {
+        Some(digest) => match sql.enrolment(digest, now)? {
+            Some(name) => Some((name, digest.to_owned())),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    let linked = sql.linked_user(config.issuer.as_str(), there.sub.as_str())?;
+    let roles =
+        config.groups.as_ref().map(|(_, groups)| roles_of(groups, there.groups.iter().map(String::as_str)));
+    let (name, change) = match (linked, invited) {
+        (Some(name), Some((invited, _))) if name != invited => {
+            return Ok(Some(Err((NotAdmitted::SomebodyElses, sql.user(&name)?))));
+        }
+        (Some(name), _) => (name, Change::None),
+        (None, Some((name, digest))) => (name, Change::Link(digest)),
+        (None, None) => return newcomer(sql, provider, there, roles.unwrap_or_default(), now).map(Some),
+    };
+    let Some(user) = sql.user(&name)? else { return Ok(Some(Err((NotAdmitted::Unlinked, None)))) };
+    if user.state != UserState::Enabled {
+        return Ok(Some(Err((NotAdmitted::Disabled, Some(user)))));
+    }
+    Ok(Some(Ok(match (change, roles) {
+        (Change::None, Some(roles)) if roles != user.roles => {
+            let former = user.roles.clone();
+            (User { roles, ..user }, Change::Roles(former))
+        }
+        (change, _) => (user, change),
+    })))
+}
+
+/// Somebody whom nobody here knows.
+fn newcomer(
+    sql: &Sql<'_>,
+    provider: &Provider,
+    there: &SignedInThere,
+    roles: BTreeSet<Role>,
+    now: Timestamp,
+) -> Result<Found, StoreError> {
+    if provider.config.newcomers == Newcomers::Refused {
+        return Ok(Err((NotAdmitted::Unlinked, None)));
+    }
+    let name: Option<Subject> = there.name.as_deref().and_then(name_for);
+    let Some(name) = name else { return Ok(Err((NotAdmitted::NoName, None))) };
+    // Never by name: an account of somebody else's may have been given theirs.
+    if sql.user(&name)?.is_some() {
+        return Ok(Err((NotAdmitted::NoName, None)));
+    }
+    let state = UserState::Enabled;
+    let user = User { name, state, roles, fhir_user: None, email: None, created_at: now };
+    Ok(Ok((user, Change::Add)))
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+enum NotWritten {
+    /// Somebody was quicker.
+    #[error("somebody was quicker")]
+    TooLate,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Writes it, if it can still be written, and says what is cut off with it.
+fn write(
+    sql: &Sql<'_>,
+    account: (&str, &str),
+    (user, change): (&User, Change),
+    now: Timestamp,
+) -> Result<((), Vec<CutOff>), NotWritten> {
+    let link = || match sql.link_provider(account, &user.name, now)? {
+        Linked::Yes => Ok(()),
+        Linked::Taken => Err(NotWritten::TooLate),
+    };
+    let mut cut = Vec::new();
+    match change {
+        Change::None => {}
+        Change::Link(digest) => {
+            if sql.use_enrolment(&digest, now)?.as_ref() != Some(&user.name) {
+                return Err(NotWritten::TooLate);
+            }
+            link()?;
+        }
+        Change::Add => {
+            if sql.add_user(user)? == Added::NameTaken {
+                return Err(NotWritten::TooLate);
+            }
+            link()?;
+        }
+        Change::Roles(former) => {
+            sql.set_user_roles(&user.name, &user.roles)?;
+            // What was given to roles that they have no more ends; what they gained only makes new tokens say more.
+            if !former.is_subset(&user.roles) {
+                cut.push(CutOff::UpTo { target: Target::Subject(user.name.clone()), not_before: now });
+            }
+        }
+    }
+    sql.provider_link_used(account, now)?;
+    Ok(((), cut))
+}
+
+/// The record of what is written, if it is worth one.
+fn record_of(
+    visit: &Visit,
+    provider: &Provider,
+    there: &SignedInThere,
+    (user, change): (&User, &Change),
+    now: Timestamp,
+) -> Option<Record> {
+    let event = match change {
+        Change::None => return None,
+        Change::Link(_) => Event::EnrolmentUsed,
+        Change::Add => Event::UserAdded,
+        Change::Roles(_) => Event::UserChanged,
+    };
+    let mut record = visit.origin.record(event, Outcome::Allow, now);
+    record.action = Some(event.as_str().to_owned());
+    record.actor = person(user);
+    tell(&mut record, provider, Some(there));
+    record.resource = Some(Phi::new(user.name.to_string()));
+    if let Change::Roles(former) = change {
+        record.detail.insert("roles_before".to_owned(), list(former));
+    }
+    if matches!(change, Change::Add | Change::Roles(_)) {
+        record.detail.insert("roles".to_owned(), list(&user.roles));
+    }
+    Some(record)
+}
+
+fn list(roles: &BTreeSet<Role>) -> Phi<String> {
+    let roles: Vec<&str> = roles.iter().map(Role::as_str).collect();
+    Phi::new(roles.join(" "))
+}
+
+fn tell(record: &mut Record, provider: &Provider, there: Option<&SignedInThere>) {
+    record.detail.insert("provider".to_owned(), Phi::new(provider.config.name.clone()));
+    if let Some(there) = there {
+        record.detail.insert("provider_subject".to_owned(), Phi::new(there.sub.as_str().to_owned()));
+    }
+}
+
+/// Nobody signed in there, as far as we can tell.
+pub(super) async fn refuse_sign_in(
+    login: &Login,
+    visit: &Visit,
+    provider: &Provider,
+    cause: &NoSignIn,
+) -> Response {
+    let name = &provider.config.name;
+    tracing::warn!(provider = %name, %cause, "nobody signed in");
+    let mut record = visit.origin.record(Event::LoginFailed, Outcome::Deny, login.clock.now());
+    record.decision.reason = Some(cause.code().to_owned());
+    tell(&mut record, provider, None);
+    let text = "It did not tell us who you are, or not lately enough. Go back and try again; if it goes on, ask your administrator.";
+    refuse(
+        login,
+        visit,
+        record,
+        (StatusCode::OK, &format!("Not signed in by {}", provider.config.title), text),
+    )
+    .await
+}
+
+/// Somebody signed in there who is not let in here.
+async fn refuse_person(
+    login: &Login,
+    visit: &Visit,
+    provider: &Provider,
+    there: &SignedInThere,
+    (cause, user): (NotAdmitted, Option<&User>),
+) -> Response {
+    let mut record = visit.origin.record(Event::LoginFailed, Outcome::Deny, login.clock.now());
+    record.decision.reason = Some(cause.code().to_owned());
+    record.actor = user.map(person).unwrap_or_default();
+    tell(&mut record, provider, Some(there));
+    let title = format!("Your account at {} opens nothing here", provider.config.title);
+    let text = "Your administrator can give you access. Nothing of you was kept but that you came.";
+    refuse(login, visit, record, (StatusCode::FORBIDDEN, &title, text)).await
+}
+
+async fn refuse(
+    login: &Login,
+    visit: &Visit,
+    mut record: Record,
+    (status, title, text): (StatusCode, &str, &str),
+) -> Response {
+    if let Err(kept) = login.throttle.reserve.admit_stranger() {
+        return unavailable(&kept);
+    }
+    record.action = Some("login".to_owned());
+    let answer = visit.browser.remembered(pages::message(status, title, text));
+    match login.journal.append(&record, Withheld::new(answer)).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
+    }
+}

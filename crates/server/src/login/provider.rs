@@ -1,0 +1,288 @@
+//! Signing in with an account at an identity provider: going there, and coming back. OpenID Connect Core section 3.1,
+//! RFC 9700 section 4.4, RFC 9207; ATTACKS A10.
+//!
+//! What goes there is one browser's, for one provider, good once and for ten minutes. What the provider says is believed of who
+//! signed in there, and of how strongly where the configuration says so; who that is here says [`super::admission`].
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use chartgate_access::login::assurance::{AfterPassword, Assurance, Required, after_password};
+use chartgate_access::login::provider::methods;
+use chartgate_access::principal::User;
+use chartgate_protocol::form::Form;
+use chartgate_protocol::jose::claims::Identifier;
+use chartgate_protocol::jose::provider_token::SignedInThere;
+use chartgate_protocol::oidc::provider::Answers;
+
+use super::form::{Visit, see_other, stale, unavailable};
+use super::sign_in::{Begin, Elsewhere, start_session, with_cookie};
+use super::then::Then;
+use super::{Login, admission, enrol_factor, second_factor};
+use crate::entropy::{digest_of, opaque_secret};
+use crate::live::identity_providers::{Endpoints, Provider, ProviderError, Redeemed};
+use crate::live::trusted_issuers::SKEW;
+use crate::store::provider_links::{Effort, ProviderSignIn};
+use crate::store::{Sql, StoreError};
+
+/// A way to sign in with an account elsewhere, as pages show it.
+pub(super) struct Way {
+    pub(super) title: String,
+    pub(super) address: String,
+}
+
+impl Way {
+    /// All that there are, each going on with this.
+    pub(super) fn all(login: &Login, with: Option<(&str, &str)>) -> Vec<Self> {
+        let mut query = Form::default();
+        if let Some((name, value)) = with {
+            query.push(name, value);
+        }
+        let way = |provider: &Arc<Provider>| Self {
+            title: provider.config.title.clone(),
+            address: query.behind(&format!("/login/with/{}", provider.config.name)),
+        };
+        login.providers.iter().map(way).collect()
+    }
+}
+
+/// Why nobody is signed in, as far as the provider is concerned.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoSignIn {
+    #[error("it signed nobody in")]
+    Refused,
+    #[error("the answer is another one's, or does not say whose")]
+    MixedUp,
+    #[error("the sign-in there is older than was asked for")]
+    NotLately,
+    #[error(transparent)]
+    Failed(#[from] ProviderError),
+}
+
+impl NoSignIn {
+    /// The stable code for the record.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Refused => "provider-refused",
+            Self::MixedUp => "provider-mixed-up",
+            Self::NotLately => "provider-not-lately",
+            Self::Failed(_) => "provider-failed",
+        }
+    }
+}
+
+/// Sends somebody to a provider.
+pub(super) async fn leave(
+    State(login): State<Arc<Login>>,
+    Path(name): Path<String>,
+    visit: Visit,
+) -> Response {
+    let Some(provider) = login.providers.named(&name) else { return stale() };
+    let everybody = *login.second_factors == Required::Everybody;
+    let effort = if everybody { Effort::TwoFactors } else { Effort::AsUsual };
+    go(&login, provider, &visit, effort).await
+}
+
+/// Keeps what was begun, and sends the browser there.
+async fn go(login: &Login, provider: &Provider, visit: &Visit, effort: Effort) -> Response {
+    login.throttle.count(visit.origin.ip);
+    if let Err(kept) = login.throttle.reserve.admit_stranger() {
+        return unavailable(&kept);
+    }
+    let then = Then::of(&visit.form);
+    let pending =
+        match visit.form.get("request").map(|handle| visit.browser.pending(login, handle)).transpose() {
+            Ok(Some(None)) => return stale(),
+            Ok(begun) => begun.flatten().map(|begun| begun.pending),
+            Err(error) => return unavailable(&error),
+        };
+    let asked = pending.as_ref().map(|pending| pending.assurance).unwrap_or_default();
+    let effort = if asked > Assurance::OneFactor { Effort::TwoFactors } else { effort };
+    let endpoints = match provider.endpoints().await {
+        Ok(endpoints) => endpoints,
+        Err(error) => return admission::refuse_sign_in(login, visit, provider, &error.into()).await,
+    };
+    let state = opaque_secret();
+    let begun = ProviderSignIn {
+        issuer: provider.config.issuer.to_string(),
+        effort,
+        then: then.hidden().map(|(name, value)| (name.to_owned(), value.to_owned())),
+        enrolment: visit.form.get("token").map(digest_of),
+    };
+    let wanted = Wanted {
+        state: state.expose(),
+        effort,
+        lately: pending.as_ref().is_some_and(|pending| pending.signed_in_since.is_some()),
+        hint: pending.as_ref().and_then(|pending| pending.login_hint.as_deref()),
+    };
+    let target = wanted.address(login, provider, visit, &endpoints);
+    let (digest, browser, now) = (digest_of(state.expose()), visit.browser.digest(), login.clock.now());
+    let kept = login.store.write(move |sql| sql.add_provider_sign_in(&digest, &browser, &begun, now)).await;
+    match kept {
+        Ok(()) => visit.browser.remembered(see_other(&target)),
+        Err::<_, StoreError>(error) => unavailable(&error),
+    }
+}
+
+/// What is asked of a provider.
+struct Wanted<'a> {
+    state: &'a str,
+    effort: Effort,
+    lately: bool,
+    hint: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    /// The address of the authorization request. OpenID Connect Core section 3.1.2.1, RFC 7636 section 4.3.
+    fn address(&self, login: &Login, provider: &Provider, visit: &Visit, endpoints: &Endpoints) -> String {
+        let config = &provider.config;
+        let mut query = Form::default();
+        query.push("response_type", "code");
+        query.push("client_id", &config.client_id);
+        query.push("redirect_uri", &way_back(login, provider));
+        query.push("scope", &config.scopes.join(" "));
+        query.push("state", self.state);
+        query.push("nonce", &nonce(self.state));
+        query.push("code_challenge", &digest_of(visit.browser.verifier(self.state)));
+        query.push("code_challenge_method", "S256");
+        // No session here outlives what the configuration says, counted from when somebody showed who they are.
+        query.push("max_age", &login.timeouts.absolute.as_secs().to_string());
+        let acr_values: Vec<&str> = config.two_factors.acr.iter().map(String::as_str).collect();
+        if self.effort == Effort::TwoFactors && !acr_values.is_empty() {
+            query.push("acr_values", &acr_values.join(" "));
+        }
+        if self.lately {
+            query.push("prompt", "login");
+        }
+        if let Some(hint) = self.hint {
+            query.push("login_hint", hint);
+        }
+        let endpoint = endpoints.metadata.authorization_endpoint.as_str();
+        let separator = if endpoint.contains('?') { '&' } else { '?' };
+        format!("{endpoint}{separator}{}", query.encode())
+    }
+}
+
+/// Where a provider sends people back to: one address for each, so that no answer is taken for another's (RFC 9700 section 4.4.2).
+fn way_back(login: &Login, provider: &Provider) -> String {
+    format!("{}/login/with/{}/back", login.issuer, provider.config.name)
+}
+
+fn nonce(state: &str) -> String {
+    digest_of(format!("nonce {state}"))
+}
+
+/// Takes up a sign-in that comes back.
+pub(super) async fn back(
+    State(login): State<Arc<Login>>,
+    Path(name): Path<String>,
+    visit: Visit,
+) -> Response {
+    let Some(provider) = login.providers.named(&name) else { return stale() };
+    login.throttle.count(visit.origin.ip);
+    let Some(state) = visit.form.get("state") else { return stale() };
+    let (digest, browser, now) = (digest_of(state), visit.browser.digest(), login.clock.now());
+    let taken = login.store.write(move |sql| sql.take_provider_sign_in(&digest, &browser, now)).await;
+    let begun = match taken {
+        Ok(Some(begun)) if begun.issuer == provider.config.issuer.as_str() => begun,
+        Ok(_) => return stale(),
+        Err::<_, StoreError>(error) => return unavailable(&error),
+    };
+    let there = answer(&login, provider, &visit, state).await;
+    // From here on the visit is about what the person goes on with.
+    let mut form = Form::default();
+    if let Some((name, value)) = &begun.then {
+        form.push(name, value);
+    }
+    let visit = Visit { form, ..visit };
+    let there = match there {
+        Ok(there) => there,
+        Err(cause) => return admission::refuse_sign_in(&login, &visit, provider, &cause).await,
+    };
+    match admission::admit(&login, &visit, provider, &there, begun.enrolment.as_deref()).await {
+        Ok(user) => go_on(&login, &visit, provider, &begun, &there, &user).await,
+        Err(response) => *response,
+    }
+}
+
+/// Who signed in there. The answer's parameters count for nothing beyond that.
+async fn answer(
+    login: &Login,
+    provider: &Provider,
+    visit: &Visit,
+    state: &str,
+) -> Result<SignedInThere, NoSignIn> {
+    let (form, now) = (&visit.form, login.clock.now());
+    let endpoints = provider.endpoints().await?;
+    match (form.get("iss"), endpoints.metadata.answers) {
+        (Some(iss), _) if iss == provider.config.issuer.as_str() => {}
+        (None, Answers::MayNotSay) => {}
+        (Some(_), _) | (None, Answers::NameTheirIssuer) => return Err(NoSignIn::MixedUp),
+    }
+    let code = form.get("code").filter(|_| form.get("error").is_none()).ok_or(NoSignIn::Refused)?;
+    let redeemed = Redeemed {
+        code,
+        verifier: &visit.browser.verifier(state),
+        nonce: &nonce(state),
+        redirect_uri: &way_back(login, provider),
+    };
+    Ok(provider.redeem(&redeemed, now).await?)
+}
+
+/// Begins the session, or asks for what is missing of it.
+async fn go_on(
+    login: &Login,
+    visit: &Visit,
+    provider: &Provider,
+    begun: &ProviderSignIn,
+    there: &SignedInThere,
+    user: &User,
+) -> Response {
+    let pending =
+        match visit.form.get("request").map(|handle| visit.browser.pending(login, handle)).transpose() {
+            Ok(Some(None)) => return stale(),
+            Ok(pending) => pending.flatten().map(|begun| begun.pending),
+            Err(error) => return unavailable(&error),
+        };
+    let needed = pending.as_ref().map(|pending| pending.assurance).unwrap_or_default();
+    let needed = needed.max(login.second_factors.of(user));
+    let (acr, amr) = (there.acr.as_ref().map(Identifier::as_str), there.amr.iter().map(Identifier::as_str));
+    let shown = provider.config.two_factors.assurance(acr, amr);
+    if shown < needed && begun.effort == Effort::AsUsual && !provider.config.two_factors.acr.is_empty() {
+        return go(login, provider, visit, Effort::TwoFactors).await;
+    }
+    let now = login.clock.now();
+    // Where the provider does not say when, it is the moment at which it told us; then nothing older was asked for.
+    let since = pending.and_then(|pending| pending.signed_in_since);
+    let auth_time = match (there.auth_time, since) {
+        // It speaks in whole seconds, and of its own clock.
+        (Some(time), Some(since)) if (since.minus(SKEW)..since).contains(&time.timestamp()) => since,
+        (Some(time), _) => time.timestamp().min(now),
+        (None, None) => now,
+        (None, Some(_)) => {
+            return admission::refuse_sign_in(login, visit, provider, &NoSignIn::NotLately).await;
+        }
+    };
+    if since.is_some_and(|since| auth_time < since) || now >= auth_time.plus(login.timeouts.absolute) {
+        return admission::refuse_sign_in(login, visit, provider, &NoSignIn::NotLately).await;
+    }
+    let next = match login.factors.holds(&user.name) {
+        _ if shown >= Assurance::TwoFactors => AfterPassword::Session,
+        Ok(holds) => after_password(holds, needed),
+        Err(error) => return unavailable(&error),
+    };
+    match next {
+        AfterPassword::Prove => second_factor::ask(login, visit, user).await,
+        AfterPassword::Enrol => enrol_factor::ask(login, visit, user).await,
+        AfterPassword::Session => {
+            let elsewhere = Elsewhere { provider: &provider.config.name, auth_time };
+            let begin = Begin { user, amr: methods(shown), factor: None, elsewhere: Some(elsewhere) };
+            match start_session(login, visit, begin, |_: &Sql<'_>, _| Ok(Some(Vec::new()))).await {
+                Ok(Some(cookie)) => with_cookie(see_other(&Then::of(&visit.form).target()), cookie),
+                Ok(None) => stale(),
+                Err(response) => response,
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Signing in with an account at an identity provider: row A10 of the corpus. The providers are oidc-provider, from npm, over
+//! TLS; the people are `tests/providers/people.mjs`.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Lines};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::gateway::{Gateway, PROGRAM};
+use crate::outside_clients::{has, succeed};
+use crate::routes::free_ports;
+use crate::wire::Call;
+
+/// A provider that runs until this goes, with what it says: it ends where nobody hears it.
+struct Running(Child, #[expect(dead_code, reason = "held open")] Lines<BufReader<ChildStdout>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/providers")
+}
+
+/// Starts a provider, and waits until it listens.
+fn provider(gateway: &Gateway, (name, port): (&str, u16), secret_method: &str, groups: &Path) -> Running {
+    let tls = gateway.config().strip_suffix("chartgate.toml").unwrap().to_owned() + "tls/";
+    let config = json!({
+        "port": port,
+        "tls": { "cert": format!("{tls}cert.pem"), "key": format!("{tls}key.pem") },
+        "redirect_uri": format!("{}/login/with/{name}/back", gateway.issuer),
+        "groups": groups,
+        "secret_method": secret_method,
+    });
+    let config = gateway.scratch().write(&format!("{name}.json"), config.to_string());
+    let mut child = Command::new("node")
+        .arg(folder().join("provider.mjs"))
+        .arg(config)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(told.next().unwrap().unwrap(), "ready");
+    Running(child, told)
+}
+
+/// Puts both providers into the configuration, and waits until the sign-in page offers them.
+async fn configure(gateway: &Gateway, [clinic, campus]: [u16; 2]) {
+    let common = "client_id = \"chartgate\"\nclient_secret = \"a secret with : and / in it\"\nca = \"tls/ca.pem\"\n\
+                  scopes = [\"openid\", \"profile\"]\n";
+    let tables = format!(
+        "\n[[identity_provider]]\nname = \"clinic\"\ntitle = \"Clinic account\"\nissuer = \"https://127.0.0.1:{clinic}\"\n\
+         {common}\
+         [[identity_provider]]\nname = \"campus\"\ntitle = \"Campus account\"\nissuer = \"https://127.0.0.1:{campus}\"\n\
+         {common}two_factors = {{ acr = [\"https://login.example/two-factors\"] }}\n\
+         groups = \"groups\"\nroles = {{ Clinicians = \"physician\" }}\nadd_newcomers = true\n"
+    );
+    let text = std::fs::read_to_string(gateway.config()).unwrap();
+    std::fs::write(gateway.config(), text + &tables).unwrap();
+    gateway.hang_up();
+    let begun = Instant::now();
+    while !Call::get("/login").to(gateway).await.text().contains("Continue with Campus account") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", gateway.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a10_people_of_a_provider_that_nobody_here_wrote_sign_in_as_who_they_are_and_nobody_else() {
+    if !["node", "npm"].iter().all(|program| has(program, &["--version"])) {
+        println!("skipped: needs node and npm; `make test` installs them");
+        return;
+    }
+    succeed(
+        Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder()),
+    );
+    let gateway = Gateway::demo("identity-providers", &[]);
+    let groups = gateway.scratch().write("groups.json", "{}");
+    let ports = free_ports();
+    let _clinic = provider(&gateway, ("clinic", ports[0]), "client_secret_basic", &groups);
+    let _campus = provider(&gateway, ("campus", ports[1]), "client_secret_post", &groups);
+    configure(&gateway, ports).await;
+    let config = gateway.scratch().write("people.json", json!({ "groups": groups }).to_string());
+    let people = Command::new("node")
+        .arg(folder().join("people.mjs"))
+        .arg(gateway.scratch().path().join("ready.json"))
+        .arg(PROGRAM)
+        .arg(config)
+        .env("NODE_EXTRA_CA_CERTS", gateway.ca_file())
+        .output()
+        .unwrap();
+    let (told, wrong) = (String::from_utf8(people.stdout).unwrap(), String::from_utf8_lossy(&people.stderr));
+    assert!(people.status.success(), "{told}{wrong}\n{}", gateway.output());
+    let script = include_str!("../providers/people.mjs");
+    let promised: BTreeSet<&str> =
+        script.lines().filter_map(|line| line.trim().strip_prefix("ok(\"")?.strip_suffix("\");")).collect();
+    let kept: BTreeSet<&str> = told.lines().filter_map(|line| line.strip_prefix("ok ")).collect();
+    assert_eq!((kept.len(), &kept), (9, &promised));
+    what_is_on_record(&gateway);
+}
+
+/// Who it was, by which account, and why not.
+fn what_is_on_record(gateway: &Gateway) {
+    let reasons = |record: &Value| record["decision"]["reason"].as_str().unwrap_or_default().to_owned();
+    let failed: BTreeSet<String> =
+        gateway.audit(&["--event", "login.failed"]).iter().map(reasons).collect();
+    for reason in [
+        "account-unlinked",
+        "account-of-another",
+        "user-disabled",
+        "name-taken",
+        "provider-mixed-up",
+        "provider-refused",
+        "provider-failed",
+    ] {
+        assert!(failed.contains(reason), "{reason}: {failed:?}");
+    }
+    let unlinked = gateway.audit(&["--event", "login.failed"]);
+    let unlinked = unlinked.iter().find(|record| reasons(record) == "account-unlinked").unwrap();
+    assert_eq!(unlinked["detail"]["provider_subject"], "d-4711", "so that an administrator can link it");
+    let logins = gateway.audit(&["--event", "login"]);
+    let strong = logins.iter().find(|record| record["acr"] == "https://refeds.org/profile/mfa").unwrap();
+    assert_eq!((&strong["amr"], &strong["detail"]["provider"]), (&json!(["mfa"]), &json!("campus")));
+    assert!(logins.iter().all(|record| record["detail"]["provider"].is_string()), "nobody had a password");
+    let written = gateway.output();
+    for secret in ["a secret with", "d-4711", "made-up"] {
+        assert!(!written.contains(secret), "{secret}: {written}");
+    }
+}

@@ -1,0 +1,178 @@
+// People who sign in at an identity provider: what opens here and what does not. A line for each that went as it should.
+// `node people.mjs READY_FILE CHARTGATE CONFIG`, a JSON file: { groups: FILE }; the providers are called clinic and campus.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+
+const [readyFile, program, configFile] = process.argv.slice(2);
+const ready = JSON.parse(readFileSync(readyFile, "utf8"));
+const config = JSON.parse(readFileSync(configFile, "utf8"));
+const { issuer } = ready;
+const STRONG = "https://login.example/two-factors";
+
+function chartgate(...words) {
+  return execFileSync(program, ["--config", ready.config_file, "--output", "json", ...words], { encoding: "utf8" });
+}
+
+/** Who is in which groups at the campus. */
+const groups = (members) => writeFileSync(config.groups, JSON.stringify(members));
+
+/** A browser: cookies for each place, and redirects followed one by one. */
+class Browser {
+  #jars = new Map();
+
+  async get(address) {
+    const { host } = new URL(address);
+    const jar = this.#jars.get(host) ?? new Map();
+    this.#jars.set(host, jar);
+    const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
+    const answer = await fetch(address, { redirect: "manual", headers: cookie ? { cookie } : {} });
+    for (const set of answer.headers.getSetCookie()) {
+      const [, name, value] = /^([^=]+)=([^;]*)/.exec(set);
+      if (value) jar.set(name, value);
+      else jar.delete(name);
+    }
+    return answer;
+  }
+
+  /** Goes where redirects lead until there is a page, or an address for which `stop` says so. */
+  async follow(address, stop = () => false) {
+    for (let at = address; ;) {
+      if (stop(at)) return { at };
+      const answer = await this.get(at);
+      const location = answer.headers.get("location");
+      if (!location) return { at, status: answer.status, text: await answer.text() };
+      at = new URL(location, at).href;
+    }
+  }
+
+  /** Leaves for a provider from a page that offers it; gives what the provider was asked, and its page. */
+  async leave(page, title) {
+    const link = new RegExp(`href="([^"]+)">Continue with ${title}<`).exec(page.text);
+    assert(link, `no way to ${title}: ${page.text}`);
+    const there = await this.follow(new URL(link[1].replaceAll("&#38;", "&").replaceAll("&amp;", "&"), issuer).href);
+    assert.equal(there.status, 200, there.text);
+    return { ...JSON.parse(there.text), at: there.at };
+  }
+
+  /** Signs in there, and comes back. */
+  async signIn(there, name, { acr, amr, stop } = {}) {
+    const address = new URL(there.at);
+    address.searchParams.set("name", name);
+    if (acr) address.searchParams.set("acr", acr);
+    if (amr) address.searchParams.set("amr", amr);
+    return this.follow(address.href, stop);
+  }
+
+  /** All of it, from our sign-in page. */
+  async enter(title, name, how) {
+    const there = await this.leave(await this.follow(`${issuer}/login`), title);
+    return this.signIn(there, name, how);
+  }
+}
+
+const isIn = (page, name) => assert.match(page.text, new RegExp(`<h1>Signed in as ${name}</h1>`));
+const isOut = (page, status, title) => {
+  assert.equal(page.status, status, page.text);
+  assert.match(page.text, new RegExp(`<h1>${title}</h1>`));
+};
+const isBack = (address) => address.startsWith(`${issuer}/login/with/`) && address.includes("/back?");
+const UNKNOWN = "Your account at Clinic account opens nothing here";
+const STALE = "This page is no longer open";
+const show = (name) => JSON.parse(chartgate("user", "show", name));
+const ok = (what) => console.log(`ok ${what}`);
+
+groups({});
+{
+  const refused = await new Browser().enter("Clinic account", "d-4711");
+  isOut(refused, 403, UNKNOWN);
+  // Never by name: `dana` is somebody here.
+  isOut(await new Browser().enter("Clinic account", "dana"), 403, UNKNOWN);
+  ok("an account that is nobody's opens nothing");
+}
+{
+  chartgate("user", "link", "dana", "--provider", "clinic", "--subject", "d-4711");
+  const browser = new Browser();
+  isIn(await browser.enter("Clinic account", "d-4711"), "dana");
+  isIn(await browser.follow(`${issuer}/account`), "dana");
+  assert.equal(show("dana").provider_accounts[0].subject, "d-4711");
+  ok("an account that an administrator linked opens what its person has");
+}
+{
+  const browser = new Browser();
+  const { at } = await browser.enter("Clinic account", "d-4711", { stop: isBack });
+  isOut(await new Browser().follow(at), 400, STALE);
+  const other = new URL(at);
+  other.pathname = other.pathname.replace("clinic", "campus");
+  isOut(await browser.follow(other.href), 400, STALE);
+  isOut(await browser.follow(at), 400, STALE);
+  ok("an answer is good in its browser, at its address, once");
+}
+{
+  for (const change of [(query) => query.set("iss", "https://login.example.org"), (query) => query.delete("iss"),
+    (query) => query.set("code", "made-up"), (query) => query.set("error", "server_error")]) {
+    const browser = new Browser();
+    const { at } = await browser.enter("Clinic account", "d-4711", { stop: isBack });
+    const changed = new URL(at);
+    change(changed.searchParams);
+    isOut(await browser.follow(changed.href), 200, "Not signed in by Clinic account");
+    assert.equal((await browser.follow(`${issuer}/account`)).at, `${issuer}/login`);
+  }
+  isOut(await new Browser().enter("Clinic account", "nobody"), 200, "Not signed in by Clinic account");
+  ok("an answer of another, without its issuer, altered or a refusal signs nobody in");
+}
+{
+  const link = JSON.parse(chartgate("user", "add", "erin", "--role", "nurse")).enrolment_link;
+  const browser = new Browser();
+  const there = await browser.leave(await browser.follow(link), "Clinic account");
+  isIn(await browser.signIn(there, "e-1"), "erin");
+  isIn(await new Browser().enter("Clinic account", "e-1"), "erin");
+  assert.equal((await browser.follow(link)).status, 400, "the link was used");
+  const second = JSON.parse(chartgate("user", "add", "finn", "--role", "nurse")).enrolment_link;
+  const others = new Browser();
+  const again = await others.leave(await others.follow(second), "Clinic account");
+  isOut(await others.signIn(again, "e-1"), 403, UNKNOWN);
+  assert.deepEqual(show("finn").provider_accounts, []);
+  ok("a one-time link is a way to link an account that is nobody's");
+}
+{
+  chartgate("user", "disable", "erin");
+  isOut(await new Browser().enter("Clinic account", "e-1"), 403, UNKNOWN);
+  chartgate("user", "enable", "erin");
+  isIn(await new Browser().enter("Clinic account", "e-1"), "erin");
+  chartgate("user", "unlink", "erin", "--provider", "clinic");
+  isOut(await new Browser().enter("Clinic account", "e-1"), 403, UNKNOWN);
+  ok("whoever is shut out or unlinked gets the answer of an unknown account");
+}
+{
+  groups({ "Noor@campus.example": ["Clinicians", "Everybody"] });
+  isIn(await new Browser().enter("Campus account", "Noor@campus.example"), "noor@campus.example");
+  assert.deepEqual(show("noor@campus.example").roles, ["physician"]);
+  groups({ "Noor@campus.example": ["Everybody"] });
+  isIn(await new Browser().enter("Campus account", "Noor@campus.example"), "noor@campus.example");
+  assert.deepEqual(show("noor@campus.example").roles, []);
+  const names = await new Browser().enter("Campus account", "dana");
+  isOut(names, 403, "Your account at Campus account opens nothing here");
+  ok("groups are roles, newcomers are added, and nobody gets a name that is somebody's");
+}
+{
+  const browser = new Browser();
+  const query = new URLSearchParams({
+    response_type: "code", client_id: "demo-app", redirect_uri: "http://127.0.0.1:9999/callback", scope: "openid",
+    code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", code_challenge_method: "S256", state: "s",
+    acr_values: "https://refeds.org/profile/mfa", prompt: "login",
+  });
+  const page = await browser.follow(`${issuer}/authorize?${query}`);
+  const there = await browser.leave(page, "Campus account");
+  assert.equal(there.params.acr_values, STRONG, "two factors are asked for there");
+  assert.equal(there.params.prompt, "login", "and anew");
+  const stop = (address) => address.startsWith("http://127.0.0.1:9999/callback") || address.includes("/login/consent");
+  const back = await browser.signIn(there, "Noor@campus.example", { acr: STRONG, stop });
+  assert(stop(back.at), back.text);
+  ok("two factors there are two here where the configuration says so");
+  const weak = new Browser();
+  const asked = await weak.leave(await weak.follow(`${issuer}/authorize?${query}`), "Campus account");
+  const enrol = await weak.signIn(asked, "Noor@campus.example", { amr: "pwd" });
+  assert.match(enrol.at, /\/login\/factor/, "else one is enrolled here");
+  ok("less there is made up for here");
+}

@@ -1,0 +1,65 @@
+// An identity provider that nobody here wrote, for people who sign in there: oidc-provider with its own adapter in memory.
+// Its page is ours: who comes is who the address says, as strongly as it says. `node provider.mjs CONFIG`, a JSON file:
+// { port, tls: { cert, key }, redirect_uri, groups: FILE, secret_method }; prints `ready` once it listens.
+import { readFileSync } from "node:fs";
+import https from "node:https";
+import { generateKeyPairSync } from "node:crypto";
+
+import { Provider } from "oidc-provider";
+
+const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const issuer = `https://127.0.0.1:${config.port}`;
+const key = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" });
+
+const provider = new Provider(issuer, {
+  acrValues: ["https://login.example/two-factors"],
+  claims: { openid: ["sub", "acr", "amr"], profile: ["preferred_username", "groups"], auth_time: null },
+  clientAuthMethods: [config.secret_method],
+  clients: [{
+    client_id: "chartgate",
+    client_secret: "a secret with : and / in it",
+    grant_types: ["authorization_code"],
+    redirect_uris: [config.redirect_uri],
+    response_types: ["code"],
+    token_endpoint_auth_method: config.secret_method,
+  }],
+  conformIdTokenClaims: false,
+  cookies: { keys: ["for this run alone"] },
+  features: { devInteractions: { enabled: false } },
+  findAccount: (_, id) => ({
+    accountId: id,
+    claims: () => ({
+      sub: id,
+      preferred_username: id,
+      groups: JSON.parse(readFileSync(config.groups, "utf8"))[id] ?? [],
+    }),
+  }),
+  interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
+  jwks: { keys: [{ ...key, alg: "RS256", use: "sig", kid: "k" }] },
+  loadExistingGrant: async (context) => {
+    const { client, session } = context.oidc;
+    const grant = new context.oidc.provider.Grant({ clientId: client.clientId, accountId: session.accountId });
+    grant.addOIDCScope("openid profile");
+    await grant.save();
+    return grant;
+  },
+  pkce: { required: () => true },
+  scopes: ["openid", "profile"],
+});
+
+const answer = provider.callback();
+https.createServer({ cert: readFileSync(config.tls.cert), key: readFileSync(config.tls.key) }, async (request, response) => {
+  const url = new URL(request.url, issuer);
+  if (!url.pathname.startsWith("/interaction/")) return answer(request, response);
+  const said = url.searchParams;
+  // What was asked, for the test to look at; then the sign-in itself.
+  if (!said.has("name")) {
+    const { params, prompt } = await provider.interactionDetails(request, response);
+    response.setHeader("content-type", "application/json");
+    return response.end(JSON.stringify({ params, prompt: prompt.name, reasons: prompt.reasons }));
+  }
+  const result = said.get("name") === "nobody"
+    ? { error: "access_denied", error_description: "said no" }
+    : { login: { accountId: said.get("name"), remember: false, acr: said.get("acr") ?? undefined, amr: said.get("amr")?.split(" ") } };
+  return provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
+}).listen(config.port, "127.0.0.1", () => console.log("ready"));

@@ -32,6 +32,8 @@ pub struct Session {
     pub ended_at: Option<Timestamp>,
     /// How the person signed in. RFC 8176.
     pub amr: Vec<String>,
+    /// What they signed in with, in our own words: `Firefox on Windows`.
+    pub agent: Option<String>,
 }
 
 /// Why a session is over.
@@ -94,6 +96,7 @@ mod tests {
             last_seen: Timestamp::from_unix(1000),
             ended_at: None,
             amr: vec!["pwd".into()],
+            agent: None,
         }
     }
 

@@ -1,8 +1,10 @@
 //! Pages and steps of signing in: who you are, whose record and which visit, whether the application may; setting a
 //! password; signing out.
 
+mod accesses;
 mod account;
 mod admission;
+mod agent;
 mod apps;
 mod authenticate;
 mod consent;
@@ -20,6 +22,7 @@ mod patient;
 mod provider;
 mod reviews;
 mod second_factor;
+mod sessions;
 mod sign_in;
 mod then;
 mod wishes;
@@ -117,6 +120,8 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/device", get(device::page).post(device::submit))
         .route("/account", get(account::page))
         .route("/account/factors", get(factors::page).post(factors::submit))
+        .route("/account/sessions", get(sessions::page).post(sessions::submit))
+        .route("/account/accesses", get(accesses::page))
         .route("/account/apps", get(apps::page).post(apps::disconnect))
         .route("/logout", post(account::sign_out))
         .route("/end-session", get(end_session::by_query).post(end_session::by_form))

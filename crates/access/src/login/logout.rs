@@ -77,6 +77,7 @@ mod tests {
             last_seen: Timestamp::from_unix(1000),
             ended_at: None,
             amr: Vec::new(),
+            agent: None,
         }
     }
 

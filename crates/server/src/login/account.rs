@@ -66,8 +66,13 @@ pub(super) async fn sign_out(State(login): State<Arc<Login>>, Submission(visit):
         Ok(None) => return see_other("/login"),
         Err(error) => return unavailable(&error),
     };
+    end_this(&login, &visit, &present).await
+}
+
+/// Ends the session of this very browser.
+pub(super) async fn end_this(login: &Login, visit: &Visit, present: &Present) -> Response {
     let answer = pages::message(StatusCode::OK, "Signed out", "You can close this page.");
-    end_session(&login, &visit.origin, &present, None, answer).await
+    end_session(login, &visit.origin, present, None, answer).await
 }
 
 /// Ends a session with all its tokens, everywhere, and gives the answer once that is recorded. `by` is the application

@@ -67,6 +67,8 @@ pub(super) struct Access {
     pub(super) time: String,
     pub(super) shown: String,
     pub(super) what: String,
+    /// The application by which, if there is one.
+    pub(super) through: String,
     /// If it gave nothing, why.
     pub(super) ended: &'static str,
 }
@@ -77,8 +79,11 @@ impl Access {
         Self {
             time: record.time.to_string(),
             shown: pages::seconds(record.time),
+            through: record.actor.client_id.clone().unwrap_or_default(),
             what: match (record.event, &record.source_ip) {
-                (Event::LoginFailed, Some(address)) => format!("sign-in from {}", address.expose()),
+                (Event::LoginFailed | Event::LoginSucceeded, Some(address)) => {
+                    format!("sign-in from {}", address.expose())
+                }
                 (_, _) => format!("{} {resource}", record.action.as_deref().unwrap_or_default()),
             },
             ended: match record.outcome {

@@ -15,6 +15,7 @@ use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use chartgate_values::{Phi, Timestamp};
 use http::{HeaderValue, StatusCode, header};
 
+use super::agent::agent_of;
 use super::authenticate::{self, Attempt, Reason, refuse};
 use super::form::{Submission, Visit, see_other, stale, unavailable};
 use super::provider::Way;
@@ -152,6 +153,7 @@ where
         last_seen: now,
         ended_at: None,
         amr: begin.amr,
+        agent: agent_of(&visit.headers),
     };
     let mut record = visit.origin.record(Event::LoginSucceeded, Outcome::Allow, now);
     record.action = Some("login".to_owned());

@@ -18,6 +18,10 @@ pub(super) enum Then<'a> {
     Apps,
     /// What they sign in with.
     Factors,
+    /// Where they are signed in.
+    Sessions,
+    /// What was done as them.
+    Accesses,
     /// Emergency access.
     Emergency,
     /// Its reviews.
@@ -39,6 +43,8 @@ impl<'a> Then<'a> {
             (None, Some("device")) => Self::Device,
             (None, Some("apps")) => Self::Apps,
             (None, Some("factors")) => Self::Factors,
+            (None, Some("sessions")) => Self::Sessions,
+            (None, Some("accesses")) => Self::Accesses,
             (None, Some("emergency")) => Self::Emergency,
             (None, Some("reviews")) => Self::Reviews,
             (None, Some("findings")) => Self::Findings,
@@ -61,6 +67,8 @@ impl<'a> Then<'a> {
             Self::Device => Some(("then", "device")),
             Self::Apps => Some(("then", "apps")),
             Self::Factors => Some(("then", "factors")),
+            Self::Sessions => Some(("then", "sessions")),
+            Self::Accesses => Some(("then", "accesses")),
             Self::Emergency => Some(("then", "emergency")),
             Self::Reviews => Some(("then", "reviews")),
             Self::Findings => Some(("then", "findings")),
@@ -75,6 +83,8 @@ impl<'a> Then<'a> {
             Self::Device => "/device".to_owned(),
             Self::Apps => "/account/apps".to_owned(),
             Self::Factors => "/account/factors".to_owned(),
+            Self::Sessions => "/account/sessions".to_owned(),
+            Self::Accesses => "/account/accesses".to_owned(),
             Self::Emergency => "/emergency".to_owned(),
             Self::Reviews => "/emergency/reviews".to_owned(),
             Self::Findings => "/watch/findings".to_owned(),

@@ -31,6 +31,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0024_backup_mark.sql"),
     include_str!("migrations/0025_second_factors.sql"),
     include_str!("migrations/0026_identity_providers.sql"),
+    include_str!("migrations/0027_session_agents.sql"),
 ];
 
 /// Brings the schema up to date.

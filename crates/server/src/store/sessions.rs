@@ -7,15 +7,15 @@ use chartgate_values::Timestamp;
 use super::sql::{Row, Value, json};
 use super::{Sql, StoreError};
 
-const COLUMNS: &str = "id, subject, auth_time, last_seen, ended_at, amr";
+const COLUMNS: &str = "id, subject, auth_time, last_seen, ended_at, amr, agent";
 
 impl Sql<'_> {
     /// Keeps a new session under the digest of its cookie.
     pub(crate) fn add_session(&self, session: &Session, cookie_digest: &str) -> Result<(), StoreError> {
         let amr = json(&session.amr, "sessions")?;
         self.execute(
-            "INSERT INTO sessions (id, cookie_digest, subject, auth_time, last_seen, amr) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO sessions (id, cookie_digest, subject, auth_time, last_seen, amr, agent) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             &[
                 session.id.as_str().into(),
                 cookie_digest.into(),
@@ -23,6 +23,7 @@ impl Sql<'_> {
                 session.auth_time.into(),
                 session.last_seen.into(),
                 Value::from(&amr),
+                session.agent.as_ref().into(),
             ],
         )
         .map(drop)
@@ -99,5 +100,6 @@ fn read(row: &Row<'_, '_>) -> Result<Session, StoreError> {
         last_seen: row.time("last_seen")?,
         ended_at: row.time_optional("ended_at")?,
         amr: row.json("amr")?,
+        agent: row.get("agent")?,
     })
 }

@@ -297,6 +297,11 @@ for (const viewport of [WIDE, NARROW]) {
       await page.getByRole("button", { name: "Take access away" }).click();
       await page.getByText("No application has access in your name.").waitFor();
       await each("Applications with access", "apps-none");
+      await page.goto(`${ready.issuer}/account/accesses`);
+      await each("What was done as you", "accesses");
+      await page.goto(`${ready.issuer}/account/sessions`);
+      await page.getByRole("heading", { name: "Here: Chrome on Linux" }).waitFor();
+      await each("Where you are signed in", "sessions");
       await page.goto(`${ready.issuer}/end-session`);
       await each("Sign out?", "end-session");
       await page.getByRole("button", { name: "Sign out" }).click();

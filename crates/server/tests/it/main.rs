@@ -130,6 +130,8 @@ mod outward_s3;
 #[cfg(test)]
 mod outward_syslog;
 #[cfg(test)]
+mod own_account;
+#[cfg(test)]
 mod page_sizes;
 #[cfg(test)]
 mod pages;

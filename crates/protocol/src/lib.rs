@@ -17,4 +17,5 @@ pub mod revocations;
 pub mod sigv4;
 pub mod smart;
 pub mod totp;
+pub mod webauthn;
 pub mod webhook;

@@ -3,6 +3,7 @@
 //! Nothing here reads the world. The clock and the entropy source are traits; the server implements them once.
 
 mod entropy;
+pub mod mac;
 mod network;
 mod phi;
 pub mod seal;

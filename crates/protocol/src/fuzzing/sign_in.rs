@@ -1,7 +1,8 @@
-//! What people type to sign in.
+//! What people type to sign in, and what their browsers bring.
 
 use crate::recovery_code::RecoveryCode;
 use crate::totp::Code;
+use crate::webauthn::{Assertion, ClientData, CoseKey, Evidence, RelyingParty};
 
 /// Any text as a code: an authenticator application's, a recovery code, or neither; never both.
 pub fn fuzz_sign_in_code(data: &[u8]) {
@@ -19,4 +20,31 @@ pub fn fuzz_sign_in_code(data: &[u8]) {
             "what is read has one spelling"
         );
     }
+}
+
+/// Any text as what a browser brings of a passkey, any bytes as a key and as what was signed: nothing is signed by a key that
+/// nobody has.
+pub fn fuzz_passkey(data: &[u8]) {
+    if let Ok(key) = CoseKey::from_bytes(data) {
+        assert!(key.to_bytes() == data, "a key has one form");
+    }
+    let _ = ClientData::parse(data);
+    let (party, key) = (
+        RelyingParty { id: "gate.example".to_owned(), origin: "https://gate.example".to_owned() },
+        CoseKey::Es256 { x: [1; 32], y: [2; 32] },
+    );
+    let taken = |evidence: &Evidence| evidence.verify(&key, &party, b"challenge").is_ok();
+    if let Ok(assertion) =
+        std::str::from_utf8(data).map_err(drop).and_then(|text| Assertion::parse(text).map_err(drop))
+    {
+        assert!(!assertion.credential_id.is_empty(), "it names a credential");
+        assert!(!taken(&assertion.evidence), "not signed");
+    }
+    let (authenticator_data, rest) = data.split_at(data.len().min(40));
+    let evidence = Evidence {
+        authenticator_data: authenticator_data.to_vec(),
+        client_data: rest.to_vec(),
+        signature: rest.to_vec(),
+    };
+    assert!(!taken(&evidence), "not signed");
 }

@@ -33,6 +33,7 @@ use crate::live::factors::{self, Factors};
 use crate::live::findings::{self, Findings, KnownPeople};
 use crate::live::in_force::InForce;
 use crate::live::keys::{self, KeyRing};
+use crate::live::passkeys::{self, Passkeys};
 use crate::live::policies::LivePolicies;
 use crate::live::proofs::{Bases, Proofs};
 use crate::live::sessions::LiveSessions;
@@ -72,6 +73,7 @@ pub(crate) struct App {
     apps: Arc<Apps>,
     emergencies: Arc<Emergencies>,
     factors: Arc<Factors>,
+    passkeys: Arc<Passkeys>,
     egress: Arc<Egress>,
     proofs: Arc<Proofs>,
     status_lists: Arc<StatusLists>,
@@ -149,6 +151,8 @@ impl App {
         });
         let factors =
             Arc::new(Factors { store: Arc::clone(&store), seal: secrets.master.derive(factors::PURPOSE)? });
+        let marks = secrets.master.marking(passkeys::PURPOSE)?;
+        let passkeys = Arc::new(Passkeys::new(Arc::clone(&store), marks, &config.issuer));
         let findings = Arc::new(Findings {
             store: Arc::clone(&store),
             seal: secrets.master.derive(findings::PURPOSE)?,
@@ -248,6 +252,7 @@ impl App {
             apps,
             emergencies,
             factors,
+            passkeys,
             egress,
             proofs,
             care,

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post};
-use chartgate_access::login::assurance::Required;
+use chartgate_access::login::assurance::{Offered, Required};
 use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
@@ -63,6 +63,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) tokens: Tokens,
     pub(crate) timeouts: Timeouts,
     pub(crate) second_factors: Arc<Required>,
+    pub(crate) offered: Offered,
     pub(crate) routes: Arc<[Route]>,
     pub(crate) store: Arc<Store>,
     pub(crate) apps: Arc<Apps>,

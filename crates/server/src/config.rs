@@ -33,7 +33,7 @@ mod witness;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chartgate_access::login::assurance::Required;
+use chartgate_access::login::assurance::{Offered, Required};
 use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::watch::Rules;
@@ -84,6 +84,7 @@ pub(crate) struct Config {
     pub(crate) sessions: Timeouts,
     /// Who has to have a second factor.
     pub(crate) second_factors: Arc<Required>,
+    pub(crate) offered: Offered,
     pub(crate) audit: Audit,
     /// Schema, policies and their tests.
     pub(crate) policy_dir: PathBuf,
@@ -180,7 +181,8 @@ impl Config {
         let section = root.table(reading, "sessions");
         let sessions = lifetimes::sessions(reading, section);
         let section = root.table(reading, "sign_in");
-        let second_factors = Arc::new(sign_in::read(reading, section));
+        let (required, offered) = sign_in::read(reading, section, issuer.as_deref().unwrap_or_default());
+        let second_factors = Arc::new(required);
         let section = root.table(reading, "audit");
         let audit = Audit::read(reading, section, &data_dir);
         let section = root.table(reading, "policy");
@@ -236,6 +238,7 @@ impl Config {
             master_key: master_key?,
             sessions,
             second_factors,
+            offered,
             audit,
             policy_dir,
             shadow_dir,

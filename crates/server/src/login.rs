@@ -17,7 +17,9 @@ mod enrol_factor;
 mod factors;
 mod findings;
 mod form;
+mod new_passkey;
 mod own_emergencies;
+mod passkey;
 mod patient;
 mod provider;
 mod reviews;
@@ -34,7 +36,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::response::Response;
 use axum::routing::{get, post};
 use chartgate_access::grant::authorization_code::PendingAuthorization;
-use chartgate_access::login::assurance::Required;
+use chartgate_access::login::assurance::{Offered, Required};
 use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
@@ -52,6 +54,7 @@ use crate::live::factors::Factors;
 use crate::live::findings::Findings;
 use crate::live::identity_providers::Providers;
 use crate::live::keys::KeyRing;
+use crate::live::passkeys::Passkeys;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
 use crate::net::throttle::Throttle;
@@ -64,7 +67,9 @@ pub(crate) struct Login {
     pub(crate) issuer: String,
     pub(crate) timeouts: Timeouts,
     pub(crate) second_factors: Arc<Required>,
+    pub(crate) offered: Offered,
     pub(crate) factors: Arc<Factors>,
+    pub(crate) passkeys: Arc<Passkeys>,
     pub(crate) providers: Arc<Providers>,
     pub(crate) store: Arc<Store>,
     pub(crate) apps: Arc<Apps>,
@@ -106,6 +111,8 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/login/with/{name}", get(provider::leave))
         .route("/login/with/{name}/back", get(provider::back))
         .route("/login/code", get(second_factor::page).post(second_factor::submit))
+        .route("/login/passkey", post(passkey::submit))
+        .route("/login/new-passkey", get(new_passkey::page).post(new_passkey::submit))
         .route("/login/factor", get(enrol_factor::page).post(enrol_factor::submit))
         .route("/login/patient", get(patient::page).post(patient::submit))
         .route("/login/encounter", get(encounter::page).post(encounter::submit))
@@ -127,6 +134,7 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/end-session", get(end_session::by_query).post(end_session::by_form))
         .route("/end-session/continue", get(end_session::proceed).post(end_session::decide))
         .route("/assets/chartgate.css", get(pages::stylesheet))
+        .route("/assets/passkeys.js", get(pages::passkeys_script))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .with_state(login)
 }

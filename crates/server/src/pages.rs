@@ -8,6 +8,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 /// The one stylesheet.
 pub(crate) const STYLESHEET: &str = include_str!("../assets/chartgate.css");
 
+/// The one script, of pages with passkeys.
+pub(crate) const PASSKEYS_SCRIPT: &str = include_str!("../assets/passkeys.js");
+
+/// Whether a page brings a script. It is a file of ours: nothing in a page itself ever runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Scripts {
+    None,
+    OurOwn,
+}
+
 /// A page with a heading and a sentence.
 #[derive(Template)]
 #[template(path = "message.html")]
@@ -24,6 +34,16 @@ pub(crate) fn message(status: StatusCode, title: &str, text: &str) -> Response {
 /// A page, with headers that keep it out of frames and caches. `form_target` is the one other place that its form may
 /// lead to by a redirect: browsers hold `form-action` against redirects too.
 pub(crate) fn render(status: StatusCode, page: &impl Template, form_target: Option<&str>) -> Response {
+    render_with(status, page, form_target, Scripts::None)
+}
+
+/// The same, with or without our script.
+pub(crate) fn render_with(
+    status: StatusCode,
+    page: &impl Template,
+    form_target: Option<&str>,
+    scripts: Scripts,
+) -> Response {
     let html = match page.render() {
         Ok(html) => html,
         Err(error) => {
@@ -32,7 +52,7 @@ pub(crate) fn render(status: StatusCode, page: &impl Template, form_target: Opti
         }
     };
     let mut response = (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response();
-    secure(response.headers_mut(), form_target);
+    secure(response.headers_mut(), form_target, scripts);
     response
 }
 
@@ -50,12 +70,21 @@ pub(crate) fn seconds(time: Timestamp) -> String {
 
 /// The stylesheet's answer.
 pub(crate) async fn stylesheet() -> Response {
+    asset("text/css; charset=utf-8", STYLESHEET)
+}
+
+/// The script's.
+pub(crate) async fn passkeys_script() -> Response {
+    asset("text/javascript; charset=utf-8", PASSKEYS_SCRIPT)
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8")),
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    (headers, STYLESHEET).into_response()
+    (headers, text).into_response()
 }
 
 /// The scheme, host and port of a URI, as Content-Security-Policy names places; a scheme alone for an app's own.
@@ -69,9 +98,13 @@ pub(crate) fn origin_of(uri: &str) -> String {
     }
 }
 
-fn secure(headers: &mut HeaderMap, form_target: Option<&str>) {
+fn secure(headers: &mut HeaderMap, form_target: Option<&str>, scripts: Scripts) {
     let policy = format!(
-        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'{}{}",
+        "default-src 'none'; style-src 'self'; {}base-uri 'none'; frame-ancestors 'none'; form-action 'self'{}{}",
+        match scripts {
+            Scripts::None => "",
+            Scripts::OurOwn => "script-src 'self'; ",
+        },
         if form_target.is_some() { " " } else { "" },
         form_target.map(origin_of).unwrap_or_default()
     );

@@ -28,6 +28,7 @@ pub(crate) mod login_failures;
 pub(crate) mod logout_notices;
 pub(crate) mod logout_requests;
 mod migrations;
+pub(crate) mod passkeys;
 pub(crate) mod pending;
 pub(crate) mod provider_links;
 pub(crate) mod pushed_requests;

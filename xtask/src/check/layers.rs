@@ -30,6 +30,10 @@ const DOES_IO: [&str; 8] =
 const NOT_BUILT: [&str; 7] =
     ["ring", "openssl-sys", "native-tls", "boring-sys", "async-std", "rsa", "aws-lc-fips-sys"];
 
+/// What webauthn-rs brings, into the server alone (docs/adr/0040): it verifies by the one, and has no use for the other, which is
+/// beside ours. `deny.toml` says under what.
+const OF_WEBAUTHN: [&str; 2] = ["rsa v0.10.", "argon2 v0.5."];
+
 /// Of these there must be one version: two would be two implementations, or two process-wide providers.
 const ONE_VERSION: [&str; 8] =
     ["aws-lc-rs", "aws-lc-sys", "rustls", "rustls-webpki", "rustls-pki-types", "subtle", "zeroize", "argon2"];
@@ -97,11 +101,19 @@ impl Layers {
     pub(super) fn crypto(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         let packages: BTreeSet<&String> = self.built_with.values().flatten().collect();
-        for found in packages.iter().filter(|package| NOT_BUILT.contains(&name_of(package))) {
+        let comes_with_webauthn = |built: &str| OF_WEBAUTHN.iter().any(|own| built.starts_with(own));
+        for (of, built) in self.built_with.iter().filter(|(of, _)| *of != SERVER) {
+            for found in built.iter().filter(|built| comes_with_webauthn(built)) {
+                wrong.push(format!("{of} is built with {found}"));
+            }
+        }
+        let is_wrong = |built: &&&String| NOT_BUILT.contains(&name_of(built)) && !comes_with_webauthn(built);
+        for found in packages.iter().filter(is_wrong) {
             wrong.push(format!("{found} is built: see `cargo tree -i {}`", name_of(found)));
         }
         for name in ONE_VERSION {
-            let versions = packages.iter().filter(|package| name_of(package) == name).count();
+            let own = |package: &&&String| name_of(package) == name && !comes_with_webauthn(package);
+            let versions = packages.iter().filter(own).count();
             if versions != 1 {
                 wrong.push(format!("{versions} versions of {name}, not one"));
             }
@@ -176,6 +188,22 @@ mod tests {
         assert!(wrong.contains(&"ring v0.17.0 is built: see `cargo tree -i ring`".to_owned()));
         assert!(wrong.contains(&"2 versions of subtle, not one".to_owned()));
         assert!(wrong.contains(&"0 versions of aws-lc-rs, not one".to_owned()));
+    }
+
+    #[test]
+    fn what_comes_with_webauthn_comes_into_the_server_alone() {
+        let wrong = |of: &str, tree: &str| {
+            let crates: [(&str, &[&str], &str); 1] = [(of, &[], tree)];
+            workspace(&crates).crypto().join(", ")
+        };
+        let tree = "rsa v0.10.0-rc.19\nargon2 v0.6.0\nargon2 v0.5.3\n";
+        let server = wrong(SERVER, tree);
+        assert!(!server.contains("rsa") && !server.contains("argon2"), "{server}");
+        assert!(
+            wrong("chartgate-protocol", tree).contains("chartgate-protocol is built with rsa v0.10.0-rc.19")
+        );
+        assert!(wrong(SERVER, "rsa v0.9.8\n").contains("rsa v0.9.8 is built"));
+        assert!(wrong(SERVER, "argon2 v0.6.0\nargon2 v0.7.0\n").contains("2 versions of argon2"));
     }
 
     #[test]

@@ -56,6 +56,9 @@ pub struct PendingAuthorization {
     /// A weaker sign-in will not do either (`acr_values`, an essential `acr`).
     #[serde(default)]
     pub assurance: Assurance,
+    /// And what a stronger one is called in tokens: the strongest word that the request knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<Assurance>,
     /// Ask for consent even if it was given before.
     pub ask_again: AskAgain,
     /// Whether anybody may be asked anything.

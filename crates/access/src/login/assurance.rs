@@ -1,8 +1,7 @@
 //! How strongly a person has signed in, how strongly they have to, and what comes after their password. NIST SP 800-63B-4
-//! section 2; RFC 8176; RFC 9470.
+//! section 2; RFC 8176; RFC 9470; OpenID Connect Extended Authentication Profile ACR Values.
 //!
-//! What is here knows factors by what they prove, so that further ones stand beside these: a passkey is one more
-//! [`SecondFactor`], with its own methods.
+//! The order of [`Assurance`] is the order: what asks for less is met by more, and nobody compares `acr` in another way.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +12,20 @@ use crate::principal::User;
 
 /// The `acr` of a sign-in with two distinct factors: the profile that federations know it by.
 pub const TWO_FACTORS_ACR: &str = "https://refeds.org/profile/mfa";
+/// The `acr` of one that cannot be phished. That it is two factors as well is our doing: we take no passkey whose authenticator
+/// did not verify who was there.
+pub const PHISHING_RESISTANT_ACR: &str = "phr";
 /// RFC 8176: a password.
 pub const PASSWORD: &str = "pwd";
 /// RFC 8176: a code that is good once.
 const ONE_TIME: &str = "otp";
 /// RFC 8176: several factors.
 pub(crate) const SEVERAL: &str = "mfa";
+/// Extended Authentication Profile section 4: a key, of which nobody says whether hardware keeps it. Without attestation nobody
+/// knows, so it is neither `hwk` nor `swk`.
+const POSSESSION: &str = "pop";
+/// RFC 8176: somebody was there.
+const PRESENCE: &str = "user";
 
 /// How strong a sign-in is.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -29,6 +36,8 @@ pub enum Assurance {
     OneFactor,
     /// And something that the person has.
     TwoFactors,
+    /// Two factors, of which one is a key that signs for this place alone.
+    PhishingResistant,
 }
 
 /// What a person showed beside their password.
@@ -38,42 +47,80 @@ pub enum SecondFactor {
     AuthenticatorApp,
     /// One of the codes that they keep for when they cannot.
     RecoveryCode,
+    /// A passkey, whose authenticator verified who was there.
+    Passkey,
 }
 
-/// Whether a person has a second factor.
+/// What a person has beside their password.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Holds {
-    /// None.
+    /// Nothing.
     Nothing,
-    /// At least one.
-    ASecondFactor,
+    /// An application whose codes can be given away.
+    Codes,
+    /// A passkey, whatever else.
+    APasskey,
 }
 
-/// Who has to have one. Whoever has one is asked for it in any case.
+/// How strongly who has to sign in. Whoever has a second factor is asked for it in any case.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Required {
+pub struct Required {
+    /// Who has to have a second factor.
+    pub two_factors: Whom,
+    /// Who has to have one that cannot be phished.
+    pub phishing_resistant: Whom,
+}
+
+/// People, by their roles.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Whom {
     /// Everybody.
     Everybody,
     /// Whoever has one of these roles.
     OfRoles(BTreeSet<Role>),
 }
 
-/// What comes after a right password.
+/// What is offered beside passwords and applications.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum AfterPassword {
+pub enum Offered {
+    /// Passkeys.
+    Passkeys,
+    /// Nothing.
+    CodesAlone,
+}
+
+/// What a request wants of the sign-in, by the values of `acr` that it names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Asked {
+    /// Less will not do.
+    pub at_least: Assurance,
+    /// Nothing stronger is named: whoever asks knows no other word, so what is stronger is called this.
+    pub called: Assurance,
+}
+
+/// What comes after a right password, or after a right code.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Next {
     /// A session.
     Session,
     /// The second factor.
     Prove,
     /// Enrolling one, and nothing else (ATTACKS A05).
     Enrol,
+    /// Enrolling a passkey, and nothing else.
+    EnrolAPasskey,
 }
 
 impl Assurance {
     /// Of a sign-in by these methods.
     #[must_use]
     pub fn of(amr: &[String]) -> Self {
-        if amr.iter().any(|method| method == SEVERAL) { Self::TwoFactors } else { Self::OneFactor }
+        let has = |wanted| amr.iter().any(|method| method == wanted);
+        match (has(SEVERAL), has(POSSESSION)) {
+            (true, true) => Self::PhishingResistant,
+            (true, false) => Self::TwoFactors,
+            (false, _) => Self::OneFactor,
+        }
     }
 
     /// What tokens call it. A password alone is called nothing.
@@ -82,18 +129,44 @@ impl Assurance {
         match self {
             Self::OneFactor => None,
             Self::TwoFactors => Some(TWO_FACTORS_ACR),
+            Self::PhishingResistant => Some(PHISHING_RESISTANT_ACR),
         }
     }
 
-    /// What satisfies one of these values of `acr`, if anything of ours does.
+    /// What a value of `acr` means here, if it means anything.
     #[must_use]
-    pub fn asked_by<'a>(mut acr_values: impl Iterator<Item = &'a str>) -> Option<Self> {
-        acr_values.any(|value| value == TWO_FACTORS_ACR).then_some(Self::TwoFactors)
+    pub fn named(acr: &str) -> Option<Self> {
+        [Self::TwoFactors, Self::PhishingResistant].into_iter().find(|one| one.acr() == Some(acr))
+    }
+
+    /// Whether it is as strong as one of these values of `acr` says.
+    #[must_use]
+    pub fn meets_one_of(self, acr_values: &[String]) -> bool {
+        acr_values.iter().filter_map(|acr| Self::named(acr)).any(|wanted| self >= wanted)
+    }
+}
+
+impl Offered {
+    /// The values of `acr` that a sign-in can have.
+    #[must_use]
+    pub fn acr_values(self) -> &'static [&'static str] {
+        match self {
+            Self::Passkeys => &[TWO_FACTORS_ACR, PHISHING_RESISTANT_ACR],
+            Self::CodesAlone => &[TWO_FACTORS_ACR],
+        }
+    }
+
+    /// What these values of `acr` ask for, if a sign-in can have one of them.
+    #[must_use]
+    pub fn asked_by<'a>(self, acr_values: impl Iterator<Item = &'a str>) -> Option<Asked> {
+        let offered = acr_values.filter(|acr| self.acr_values().contains(acr));
+        let named: BTreeSet<Assurance> = offered.filter_map(Assurance::named).collect();
+        Some(Asked { at_least: *named.first()?, called: *named.last()? })
     }
 }
 
 impl SecondFactor {
-    /// The methods of a sign-in with it. RFC 8176 knows no word for a recovery code of its own: it is a password that is
+    /// The methods of a sign-in with it, after a password. RFC 8176 knows no word for a recovery code of its own: it is a password that is
     /// good once (RFC 4949).
     #[must_use]
     pub fn amr(self) -> Vec<String> {
@@ -101,6 +174,7 @@ impl SecondFactor {
             Self::AuthenticatorApp | Self::RecoveryCode => {
                 [PASSWORD, ONE_TIME, SEVERAL].map(str::to_owned).into()
             }
+            Self::Passkey => [PASSWORD, POSSESSION, PRESENCE, SEVERAL].map(str::to_owned).into(),
         }
     }
 
@@ -110,77 +184,66 @@ impl SecondFactor {
         match self {
             Self::AuthenticatorApp => "authenticator-app",
             Self::RecoveryCode => "recovery-code",
+            Self::Passkey => "passkey",
         }
     }
+}
+
+/// The methods of a sign-in with a passkey alone: something that the person has, and what its authenticator knows them by.
+#[must_use]
+pub fn passkey_alone() -> Vec<String> {
+    [POSSESSION, PRESENCE, SEVERAL].map(str::to_owned).into()
 }
 
 impl Required {
     /// How strongly a person has to sign in, whatever they want to do.
     #[must_use]
     pub fn of(&self, user: &User) -> Assurance {
-        let is_required = match self {
+        match (self.phishing_resistant.includes(user), self.two_factors.includes(user)) {
+            (true, _) => Assurance::PhishingResistant,
+            (false, true) => Assurance::TwoFactors,
+            (false, false) => Assurance::OneFactor,
+        }
+    }
+}
+
+impl Whom {
+    /// Nobody.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::OfRoles(BTreeSet::new())
+    }
+
+    fn includes(&self, user: &User) -> bool {
+        match self {
             Self::Everybody => true,
             Self::OfRoles(roles) => !roles.is_disjoint(&user.roles),
-        };
-        if is_required { Assurance::TwoFactors } else { Assurance::OneFactor }
+        }
     }
 }
 
 /// What comes after a right password, for who has this and needs that.
 #[must_use]
-pub fn after_password(holds: Holds, needed: Assurance) -> AfterPassword {
+pub fn after_password(holds: Holds, needed: Assurance) -> Next {
     match (holds, needed) {
-        (Holds::ASecondFactor, _) => AfterPassword::Prove,
-        (Holds::Nothing, Assurance::TwoFactors) => AfterPassword::Enrol,
-        (Holds::Nothing, Assurance::OneFactor) => AfterPassword::Session,
+        (Holds::Codes | Holds::APasskey, _) => Next::Prove,
+        (Holds::Nothing, Assurance::PhishingResistant) => Next::EnrolAPasskey,
+        (Holds::Nothing, Assurance::TwoFactors) => Next::Enrol,
+        (Holds::Nothing, Assurance::OneFactor) => Next::Session,
+    }
+}
+
+/// What comes after a right code. Where a passkey is needed a code opens nothing; whoever has none yet may enrol one with it, as
+/// they could with less before they had anything. Whoever has one shows it: else a code that was given away would be enough to
+/// enrol another.
+#[must_use]
+pub fn after_code(holds: Holds, needed: Assurance) -> Next {
+    match (holds, needed) {
+        (_, Assurance::OneFactor | Assurance::TwoFactors) => Next::Session,
+        (Holds::Nothing | Holds::Codes, Assurance::PhishingResistant) => Next::EnrolAPasskey,
+        (Holds::APasskey, Assurance::PhishingResistant) => Next::Prove,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use chartgate_values::Timestamp;
-
-    use super::*;
-    use crate::principal::UserState;
-
-    #[test]
-    fn a05_whoever_has_a_factor_shows_it_and_whoever_lacks_one_that_is_needed_enrols() {
-        use Assurance::{OneFactor, TwoFactors};
-        for (holds, needed, next) in [
-            (Holds::Nothing, OneFactor, AfterPassword::Session),
-            (Holds::Nothing, TwoFactors, AfterPassword::Enrol),
-            (Holds::ASecondFactor, OneFactor, AfterPassword::Prove),
-            (Holds::ASecondFactor, TwoFactors, AfterPassword::Prove),
-        ] {
-            assert_eq!(after_password(holds, needed), next);
-        }
-        assert!(OneFactor < TwoFactors);
-    }
-
-    #[test]
-    fn methods_say_how_strong_a_sign_in_was() {
-        assert_eq!(Assurance::of(&["pwd".to_owned()]).acr(), None);
-        for factor in [SecondFactor::AuthenticatorApp, SecondFactor::RecoveryCode] {
-            assert_eq!(factor.amr(), ["pwd", "otp", "mfa"]);
-            assert_eq!(Assurance::of(&factor.amr()).acr(), Some(TWO_FACTORS_ACR));
-        }
-        assert_eq!(Assurance::asked_by(["gold", TWO_FACTORS_ACR].into_iter()), Some(Assurance::TwoFactors));
-        assert_eq!(Assurance::asked_by(["gold", "1"].into_iter()), None);
-    }
-
-    #[test]
-    fn a_role_of_many_is_enough_to_need_one() {
-        let user = |roles: &[&str]| User {
-            name: "dana".parse().unwrap(),
-            state: UserState::Enabled,
-            roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
-            fhir_user: None,
-            email: None,
-            created_at: Timestamp::EPOCH,
-        };
-        let officers = Required::OfRoles(["privacy-officer".parse().unwrap()].into());
-        assert_eq!(officers.of(&user(&["physician", "privacy-officer"])), Assurance::TwoFactors);
-        assert_eq!(officers.of(&user(&["physician"])), Assurance::OneFactor);
-        assert_eq!(Required::Everybody.of(&user(&[])), Assurance::TwoFactors);
-    }
-}
+mod tests;

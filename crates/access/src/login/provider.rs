@@ -49,7 +49,8 @@ impl TwoFactorsThere {
 pub fn methods(assurance: Assurance) -> Vec<String> {
     match assurance {
         Assurance::OneFactor => Vec::new(),
-        Assurance::TwoFactors => vec![SEVERAL.to_owned()],
+        // That it cannot be phished is not its to say here.
+        Assurance::TwoFactors | Assurance::PhishingResistant => vec![SEVERAL.to_owned()],
     }
 }
 

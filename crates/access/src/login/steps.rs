@@ -49,7 +49,7 @@ pub struct Approved {
     pub auth_time: Timestamp,
     /// Signed in how.
     pub amr: Vec<String>,
-    /// How strongly.
+    /// How strongly, as tokens call it.
     pub assurance: Assurance,
     /// What was granted in the end.
     pub scope: ScopeSet,
@@ -139,11 +139,18 @@ pub fn next(
         session: session.id.clone(),
         auth_time: session.auth_time,
         amr: session.amr.clone(),
-        assurance: session.assurance(),
+        assurance: called(pending, session),
         scope,
         patient,
         encounter,
     })
+}
+
+/// What tokens call the sign-in. Whoever asks for a value of `acr` compares texts (OpenID Connect Core section 5.5.1.1, RFC
+/// 9470 section 4): they get the strongest that they named, even where the person showed more.
+fn called(pending: &PendingAuthorization, session: &Session) -> Assurance {
+    let own = session.assurance();
+    pending.called.map_or(own, |called| own.min(called))
 }
 
 /// Emergency access has a page of its own, which is its consent as well. What somebody declared there counts for them alone.
@@ -155,7 +162,7 @@ fn emergency_step(pending: &PendingAuthorization, asked: &EmergencyAccess, by: S
         session: by.session.id.clone(),
         auth_time: declared.at,
         amr: by.session.amr.clone(),
-        assurance: by.session.assurance(),
+        assurance: called(pending, by.session),
         scope: emergency::scope_beside(&pending.scope),
         patient: Some(patient),
         encounter: None,

@@ -75,6 +75,8 @@ impl Topic {
             | Event::PasswordSet
             | Event::FactorAdded
             | Event::FactorRemoved
+            | Event::FactorRenamed
+            | Event::FactorSuspected
             | Event::RecoveryCodesMade
             | Event::FactorsReset => Self::User,
             Event::ClientAdded

@@ -151,6 +151,10 @@ named! {
         FactorAdded = "factor.add",
         /// A person removed one.
         FactorRemoved = "factor.remove",
+        /// A person calls one something else.
+        FactorRenamed = "factor.rename",
+        /// A passkey was put out of use: its counter went back, so there may be two of it.
+        FactorSuspected = "factor.clone-suspected",
         /// A person got new recovery codes.
         RecoveryCodesMade = "factor.recovery-codes",
         /// A person's second factors were removed.

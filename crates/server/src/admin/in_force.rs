@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use chartgate_access::client::Client;
+use chartgate_access::login::assurance::{Offered, Whom};
 use chartgate_access::principal::{User, UserState};
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) issuer: String,
     pub(crate) listen: Listening,
     pub(crate) sessions: Sessions,
+    pub(crate) sign_in: SignIn,
     pub(crate) tokens: Tokens,
     pub(crate) keys: Value,
     pub(crate) master_key: MasterKey,
@@ -54,6 +56,14 @@ pub(crate) struct Listening {
 pub(crate) struct Sessions {
     pub(crate) idle: u64,
     pub(crate) absolute: u64,
+}
+
+/// Who has to sign in how: roles, or everybody.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SignIn {
+    pub(crate) second_factor: Vec<String>,
+    pub(crate) passkey: Vec<String>,
+    pub(crate) passkeys_offered: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -189,6 +199,11 @@ impl Administrator {
                 idle: config.sessions.idle.as_secs(),
                 absolute: config.sessions.absolute.as_secs(),
             },
+            sign_in: SignIn {
+                second_factor: whom(&config.second_factors.two_factors),
+                passkey: whom(&config.second_factors.phishing_resistant),
+                passkeys_offered: config.offered == Offered::Passkeys,
+            },
             tokens: Tokens {
                 access: config.tokens.access_token_ttl.as_secs(),
                 refresh: config.tokens.refresh_token_ttl.as_secs(),
@@ -272,6 +287,13 @@ impl Administrator {
             is_self_registered: client.is_self_registered(),
         };
         Ok(clients.iter().map(program).collect())
+    }
+}
+
+fn whom(whom: &Whom) -> Vec<String> {
+    match whom {
+        Whom::Everybody => vec!["everybody".to_owned()],
+        Whom::OfRoles(roles) => roles.iter().map(ToString::to_string).collect(),
     }
 }
 

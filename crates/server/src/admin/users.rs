@@ -116,8 +116,10 @@ impl Administrator {
         if let Value::Object(members) = &mut shown {
             members.insert("open_sessions".to_owned(), open.into());
             members.insert("patients".to_owned(), care.into());
-            let factors = self.store.read(|sql| sql.factors(name))?;
-            members.insert("second_factors".to_owned(), factors.len().into());
+            let (applications, passkeys) =
+                self.store.read(|sql| Ok::<_, StoreError>((sql.factors(name)?, sql.passkeys(name)?)))?;
+            members.insert("second_factors".to_owned(), applications.len().into());
+            members.insert("passkeys".to_owned(), passkeys.len().into());
             members.insert("provider_accounts".to_owned(), self.links_of(name)?);
             let Facts { family_name, own_record } = self.watcher.findings.facts_of(name)?;
             members.insert("family_name".to_owned(), json!(family_name));

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chartgate_access::key_life::KEY_SET_MAX_AGE;
-use chartgate_access::login::assurance::TWO_FACTORS_ACR;
 use chartgate_protocol::jose::{Algorithm, ContentEncryption, KeyManagement};
 use chartgate_protocol::oauth::authorization_details::DetailType;
 use chartgate_protocol::oauth::introspection::INTROSPECTION_SCOPE;
@@ -127,7 +126,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         userinfo_encryption_enc_values_supported: contents(),
         introspection_encryption_alg_values_supported: managements(),
         introspection_encryption_enc_values_supported: contents(),
-        acr_values_supported: &[TWO_FACTORS_ACR],
+        acr_values_supported: server.offered.acr_values(),
         claims_supported: &[
             "iss",
             "sub",

@@ -61,6 +61,7 @@ impl Config {
             master_key: self.master_key.clone(),
             sessions: self.sessions,
             second_factors: new.second_factors,
+            offered: new.offered,
             audit: Audit {
                 dir: self.audit.dir.clone(),
                 index: self.audit.index.clone(),

@@ -53,13 +53,12 @@ pub(crate) struct NewRecoveryCodes {
 }
 
 impl Factors {
-    /// Whether a person has any.
+    /// What a person has.
     ///
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn holds(&self, of: &Subject) -> Result<Holds, StoreError> {
-        let factors = self.store.read(|sql| sql.factors(of))?;
-        Ok(if factors.is_empty() { Holds::Nothing } else { Holds::ASecondFactor })
+        self.store.read(|sql| holds(sql, of))
     }
 
     /// What a typed code proves, if anything. Whether it was used before shows when it is used up.
@@ -171,6 +170,15 @@ impl Proof {
             Self::Recovery(digest) => sql.use_recovery_code(of, digest, now),
         }
     }
+}
+
+/// What a person has. A passkey that is out of use counts: who has nothing else has not less to show than before.
+pub(crate) fn holds(sql: &Sql<'_>, of: &Subject) -> Result<Holds, StoreError> {
+    Ok(match (sql.passkeys(of)?.is_empty(), sql.factors(of)?.is_empty()) {
+        (false, _) => Holds::APasskey,
+        (true, false) => Holds::Codes,
+        (true, true) => Holds::Nothing,
+    })
 }
 
 fn place(of: &Subject, id: &FactorId) -> String {

@@ -1,15 +1,19 @@
-//! Whether somebody is who they say: passwords and codes, and how often they may be tried. NIST SP 800-63B-4 sections 3.1.1 and
+//! Whether somebody is who they say: passwords, codes and passkeys, and how often they may be tried. NIST SP 800-63B-4 sections 3.1.1 and
 //! 3.2.2; ATTACKS A01 to A04.
 //!
 //! Whether a name is unknown, a person disabled or a password wrong, the answer, its time and its count are the same. Codes
 //! count where passwords do: whoever knows a password has as few tries at the code as whoever knows nothing.
+
+mod passkey;
 
 use axum::response::Response;
 use chartgate_access::ids::Subject;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::{Event, Outcome};
+use http::StatusCode;
 
+pub(super) use self::passkey::{PasskeyAttempt, Wanted, again_by_passkey, passkey};
 use super::Login;
 use super::form::{Present, unavailable};
 use super::sign_in::person;
@@ -47,6 +51,8 @@ pub(super) enum Reason {
     WrongPassword,
     Disabled,
     WrongCode,
+    /// With the stable code of what is wrong with it.
+    Passkey(&'static str),
 }
 
 impl Reason {
@@ -55,7 +61,20 @@ impl Reason {
         match self {
             Self::Throttled => Some(TOO_OFTEN),
             Self::Busy => Some(BUSY),
-            Self::UnknownUser | Self::WrongPassword | Self::Disabled | Self::WrongCode => None,
+            Self::UnknownUser | Self::WrongPassword | Self::Disabled | Self::WrongCode | Self::Passkey(_) => {
+                None
+            }
+        }
+    }
+
+    /// The status of the page that says so: what was wrong with what was shown tells nothing.
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UnknownUser | Self::WrongPassword | Self::Disabled | Self::WrongCode | Self::Passkey(_) => {
+                StatusCode::OK
+            }
         }
     }
 
@@ -68,6 +87,7 @@ impl Reason {
             Self::WrongPassword => "wrong-password",
             Self::Disabled => "user-disabled",
             Self::WrongCode => "wrong-code",
+            Self::Passkey(code) => code,
         }
     }
 }
@@ -137,8 +157,8 @@ pub(super) async fn again(
     present: &Present,
     shown: Shown<'_>,
 ) -> Result<Again, FactorError> {
-    let (name, session) = (&present.user.name, &present.session.id);
-    let counter = login.passwords.blind(&format!("{name} in the session {session}"));
+    let name = &present.user.name;
+    let counter = counter_in_session(login, present);
     let counted = counter.clone();
     let reason = match verify(login, origin, counter, Some(name.clone()), shown.password).await? {
         Attempt::Good(_, counter) => {
@@ -156,8 +176,17 @@ pub(super) async fn again(
         }
         Attempt::Refused(reason, _) => reason,
     };
-    let failures = login.store.read(|sql| sql.login_failures(&counted))?;
+    Ok(again_refused(login, &counted, reason)?)
+}
+
+fn again_refused(login: &Login, counted: &str, reason: Reason) -> Result<Again, StoreError> {
+    let failures = login.store.read(|sql| sql.login_failures(counted))?;
     Ok(if failures.count >= TRIES_IN_SESSION { Again::Spent } else { Again::Refused(reason) })
+}
+
+/// Under which name somebody's tries in their own session are counted.
+fn counter_in_session(login: &Login, present: &Present) -> String {
+    login.passwords.blind(&format!("{} in the session {}", present.user.name, present.session.id))
 }
 
 /// Uses a code up, if there is one, and forgets the failures before.

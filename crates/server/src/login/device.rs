@@ -125,6 +125,7 @@ async fn look_up(
                 dpop_jkt: device.dpop_jkt,
                 signed_in_since: None,
                 assurance: Assurance::OneFactor,
+                called: None,
                 ask_again: AskAgain::Consent,
                 pages: Pages::Allowed,
                 login_hint: None,

@@ -10,7 +10,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::Subject;
-use chartgate_access::login::assurance::{Holds, SecondFactor};
+use chartgate_access::login::assurance::{Holds, Offered, SecondFactor};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -40,6 +40,8 @@ struct EnrolPage<'a> {
     picture: String,
     secret: String,
     problem: Option<&'a str>,
+    /// Where a passkey can be added instead.
+    instead: Option<String>,
     hidden: String,
 }
 
@@ -115,9 +117,15 @@ fn show(login: &Login, visit: &Visit, offer: &Offer, problem: Option<&str>) -> R
         picture,
         secret: groups.join(" "),
         problem,
+        instead: (login.offered == Offered::Passkeys).then(|| instead(half, &then)),
         hidden: visit.browser.hidden(&fields),
     };
     visit.browser.show(StatusCode::OK, &page, target.as_deref())
+}
+
+fn instead(half: &Half, then: &Then<'_>) -> String {
+    let more = then.hidden().map(|(name, value)| format!("&{name}={value}")).unwrap_or_default();
+    format!("/login/new-passkey?sign_in={}{more}", half.handle)
 }
 
 /// A picture of a text, to stand in a page.

@@ -1,5 +1,7 @@
-//! The page where a person sees what they sign in with, and changes it: with their password once more, and with a code where
-//! they have a second factor (ATTACKS A07). NIST SP 800-63B-4 sections 4.1 and 4.6.
+//! The page where a person sees what they sign in with, and changes it: with what they have, once more (ATTACKS A07). NIST SP
+//! 800-63B-4 sections 4.1 and 4.6.
+
+mod changes;
 
 use std::sync::Arc;
 
@@ -7,33 +9,36 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::{FactorId, Subject};
-use chartgate_access::login::assurance::Assurance;
-use chartgate_access::permit::Withheld;
-use chartgate_audit::record::{Event, Outcome, Record};
-use chartgate_values::{Phi, Timestamp};
+use chartgate_access::login::assurance::{Assurance, Offered};
+use chartgate_audit::record::Event;
+use chartgate_values::Timestamp;
 use http::StatusCode;
 
-use super::Login;
-use super::account::end_session;
-use super::authenticate::{self, Again, CodeAsked, Shown};
-use super::enrol_factor::{self, RecoveryPage};
+use self::changes::{authenticate_again, make_recovery_codes, remove, rename};
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
-use super::sign_in::person;
 use super::then::Then;
-use crate::live::factors::{Factors, MOST};
+use super::{Login, enrol_factor, new_passkey, passkey};
+use crate::live::factors::MOST;
+use crate::live::passkeys::Ceremony;
 use crate::pages;
-use crate::store::StoreError;
-use crate::store::second_factors::{FactorChange, RecoveryCount, StoredFactor, Used};
+use crate::store::passkeys::{Backup, StoredPasskey};
+use crate::store::second_factors::{FactorChange, RecoveryCount, StoredFactor};
+use crate::store::{Sql, StoreError};
 
 #[derive(Template)]
 #[template(path = "factors.html")]
 struct FactorsPage<'a> {
     username: &'a str,
-    factors: Vec<FactorShown>,
+    applications: Vec<FactorShown>,
+    passkeys: Vec<PasskeyShown>,
     left: u32,
     made: u32,
     changes: Vec<ChangeShown>,
     problem: Option<&'a str>,
+    /// Whether passkeys are offered.
+    is_offered: bool,
+    /// What the browser is asked in place of password and code.
+    confirm: Option<String>,
     hidden: String,
 }
 
@@ -45,6 +50,16 @@ struct FactorShown {
     used_shown: Option<String>,
 }
 
+struct PasskeyShown {
+    id: String,
+    label: String,
+    kind: &'static str,
+    added: String,
+    added_shown: String,
+    used_shown: Option<String>,
+    suspected_shown: Option<String>,
+}
+
 /// A change, as its person is told of it.
 pub(super) struct ChangeShown {
     pub(super) at: String,
@@ -54,8 +69,8 @@ pub(super) struct ChangeShown {
 
 /// Sign in, then come back.
 const SIGN_IN: &str = "/login?then=factors";
-const WRONG: &str = "The password or the code is not right, or the code was used already.";
 const LAST: &str = "You have to have a second factor: add another one before you remove the last.";
+const LAST_PASSKEY: &str = "You have to have a passkey: add another one before you remove the last.";
 const FULL: &str = "You have as many as there can be: remove one first.";
 
 /// What was changed of late.
@@ -73,6 +88,11 @@ pub(super) fn changes(
         words: match change {
             FactorChange::Added => "an authenticator application was added.",
             FactorChange::Removed => "an authenticator application was removed.",
+            FactorChange::PasskeyAdded => "a passkey was added.",
+            FactorChange::PasskeyRemoved => "a passkey was removed.",
+            FactorChange::PasskeySuspected => {
+                "a passkey was put out of use: there may be a copy of it that is not yours."
+            }
             FactorChange::RecoveryCodesMade => "new recovery codes were made.",
             FactorChange::RecoveryCodeUsed => "a recovery code was used to sign in, or to change this.",
             FactorChange::Reset => "an administrator removed your second factors.",
@@ -90,56 +110,122 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
 }
 
 fn show(login: &Login, visit: &Visit, present: &Present, problem: Option<&str>) -> Response {
+    match shown(login, visit, present, problem) {
+        Ok(page) => visit.browser.show_with_script(StatusCode::OK, &page, None),
+        Err(error) => unavailable(&error),
+    }
+}
+
+fn shown<'a>(
+    login: &Login,
+    visit: &Visit,
+    present: &'a Present,
+    problem: Option<&'a str>,
+) -> Result<FactorsPage<'a>, StoreError> {
     let name = &present.user.name;
-    let read = login.store.read(|sql| Ok::<_, StoreError>((sql.factors(name)?, sql.recovery_codes(name)?)));
-    let (factors, RecoveryCount { left, made }) = match read {
-        Ok(read) => read,
-        Err(error) => return unavailable(&error),
-    };
-    let changes = match changes(login, name, None) {
-        Ok(changes) => changes,
-        Err(error) => return unavailable(&error),
-    };
-    let shown = |factor: StoredFactor| FactorShown {
-        id: factor.id.to_string(),
-        label: factor.label,
-        added: factor.added_at.to_string(),
-        added_shown: pages::minutes(factor.added_at),
-        used_shown: factor.last_used_at.map(pages::minutes),
-    };
-    let page = FactorsPage {
+    let (has, RecoveryCount { left, made }) =
+        login.store.read(|sql| Ok::<_, StoreError>((Has::of(sql, name)?, sql.recovery_codes(name)?)))?;
+    Ok(FactorsPage {
         username: name.as_str(),
-        factors: factors.into_iter().map(shown).collect(),
+        applications: has.applications.into_iter().map(FactorShown::of).collect(),
+        passkeys: has.passkeys.into_iter().map(PasskeyShown::of).collect(),
         left,
         made,
-        changes,
+        changes: changes(login, name, None)?,
         problem,
+        is_offered: login.offered == Offered::Passkeys,
+        confirm: passkey::for_one(login, Ceremony::Change { session: &present.session.id }, name)?,
         hidden: visit.browser.hidden(&[]),
-    };
-    visit.browser.show(StatusCode::OK, &page, None)
+    })
+}
+
+impl FactorShown {
+    fn of(factor: StoredFactor) -> Self {
+        Self {
+            id: factor.id.to_string(),
+            label: factor.label,
+            added: factor.added_at.to_string(),
+            added_shown: pages::minutes(factor.added_at),
+            used_shown: factor.last_used_at.map(pages::minutes),
+        }
+    }
+}
+
+impl PasskeyShown {
+    fn of(passkey: StoredPasskey) -> Self {
+        Self {
+            id: passkey.id.to_string(),
+            label: passkey.label,
+            kind: match passkey.backup {
+                Backup::DeviceBound => "on one device",
+                Backup::Eligible => "on one device, and not backed up yet",
+                Backup::BackedUp => "on all devices of your account with its maker",
+            },
+            added: passkey.added_at.to_string(),
+            added_shown: pages::minutes(passkey.added_at),
+            used_shown: passkey.last_used_at.map(pages::minutes),
+            suspected_shown: passkey.suspected_at.map(pages::minutes),
+        }
+    }
+}
+
+/// What somebody has.
+struct Has {
+    applications: Vec<StoredFactor>,
+    passkeys: Vec<StoredPasskey>,
+}
+
+impl Has {
+    fn of(sql: &Sql<'_>, name: &Subject) -> Result<Self, StoreError> {
+        Ok(Self { applications: sql.factors(name)?, passkeys: sql.passkeys(name)? })
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.applications.is_empty() && self.passkeys.is_empty()
+    }
+
+    /// What would be missing without this one, for somebody who has to sign in so strongly.
+    fn missing_without(&self, id: &FactorId, needed: Assurance) -> Option<&'static str> {
+        let good = |passkey: &&StoredPasskey| passkey.suspected_at.is_none() && passkey.id != *id;
+        let passkeys = self.passkeys.iter().filter(good).count();
+        let applications = self.applications.iter().filter(|application| application.id != *id).count();
+        match needed {
+            Assurance::PhishingResistant if passkeys == 0 => Some(LAST_PASSKEY),
+            Assurance::TwoFactors if passkeys == 0 && applications == 0 => Some(LAST),
+            Assurance::OneFactor | Assurance::TwoFactors | Assurance::PhishingResistant => None,
+        }
+    }
 }
 
 /// What somebody wants changed.
 enum Wish {
     Add,
+    AddPasskey,
     Recovery,
     Remove(FactorId),
+    Rename(FactorId),
 }
 
 impl Wish {
     fn read(text: &str) -> Option<Self> {
         match text {
             "add" => Some(Self::Add),
+            "add-passkey" => Some(Self::AddPasskey),
             "recovery" => Some(Self::Recovery),
-            other => other.strip_prefix("remove-")?.parse().ok().map(Self::Remove),
+            other => match other.split_once('-')? {
+                ("remove", id) => id.parse().ok().map(Self::Remove),
+                ("rename", id) => id.parse().ok().map(Self::Rename),
+                _ => None,
+            },
         }
     }
 
     fn event(&self) -> Event {
         match self {
-            Self::Add => Event::FactorAdded,
+            Self::Add | Self::AddPasskey => Event::FactorAdded,
             Self::Recovery => Event::RecoveryCodesMade,
             Self::Remove(_) => Event::FactorRemoved,
+            Self::Rename(_) => Event::FactorRenamed,
         }
     }
 }
@@ -151,111 +237,34 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(error) => return unavailable(&error),
     };
     let Some(wish) = visit.form.get("change").and_then(Wish::read) else { return stale() };
-    let factors = match login.store.read(|sql| sql.factors(&present.user.name)) {
-        Ok(factors) => factors,
+    let has = match login.store.read(|sql| Has::of(sql, &present.user.name)) {
+        Ok(has) => has,
         Err(error) => return unavailable(&error),
     };
-    let is_needed = login.second_factors.of(&present.user) == Assurance::TwoFactors;
-    match &wish {
-        Wish::Add if factors.len() >= MOST => return show(&login, &visit, &present, Some(FULL)),
-        Wish::Remove(_) if is_needed && factors.len() <= 1 => {
-            return show(&login, &visit, &present, Some(LAST));
-        }
-        // Without a factor there is nothing that these would be of.
-        Wish::Recovery | Wish::Remove(_) if factors.is_empty() => return stale(),
-        Wish::Add | Wish::Recovery | Wish::Remove(_) => {}
+    let needed = login.second_factors.of(&present.user);
+    let missing = match &wish {
+        Wish::Remove(id) => has.missing_without(id, needed),
+        Wish::Add | Wish::AddPasskey | Wish::Recovery | Wish::Rename(_) => None,
+    };
+    if missing.is_some() {
+        return show(&login, &visit, &present, missing);
     }
-    if let Err(response) = authenticate_again(&login, &visit, &present, &wish, factors.is_empty()).await {
+    match &wish {
+        Wish::Add if has.applications.len() >= MOST => return show(&login, &visit, &present, Some(FULL)),
+        Wish::AddPasskey if has.passkeys.len() >= MOST => return show(&login, &visit, &present, Some(FULL)),
+        Wish::AddPasskey if login.offered == Offered::CodesAlone => return stale(),
+        // Without a factor there is nothing that these would be of.
+        Wish::Recovery | Wish::Remove(_) if has.is_nothing() => return stale(),
+        Wish::Add | Wish::AddPasskey | Wish::Recovery | Wish::Remove(_) | Wish::Rename(_) => {}
+    }
+    if let Err(response) = authenticate_again(&login, &visit, &present, &wish, &has).await {
         return *response;
     }
     match wish {
         Wish::Add => enrol_factor::offer(&login, &visit, &present.user, &Then::Factors).await,
+        Wish::AddPasskey => new_passkey::ask(&login, &visit, &present.user, &Then::Factors).await,
         Wish::Recovery => make_recovery_codes(&login, &visit, &present).await,
-        Wish::Remove(id) => remove(&login, &visit, &present, id, is_needed).await,
-    }
-}
-
-/// A session says who signed in, not who sits there now.
-async fn authenticate_again(
-    login: &Login,
-    visit: &Visit,
-    present: &Present,
-    wish: &Wish,
-    has_none: bool,
-) -> Result<(), Box<Response>> {
-    let typed = |name| visit.form.get(name).unwrap_or_default();
-    let code = if has_none { CodeAsked::No } else { CodeAsked::Typed(typed("code")) };
-    let shown = Shown { password: typed("password"), code };
-    let came = authenticate::again(login, &visit.origin, present, shown).await;
-    let (reason, answer) = match came.map_err(|error| unavailable(&error))? {
-        Again::Right => return Ok(()),
-        Again::Refused(reason) => {
-            (reason.code(), show(login, visit, present, Some(reason.words().unwrap_or(WRONG))))
-        }
-        Again::Spent => {
-            let text = "The password or the code was wrong too often. Sign in again.";
-            let answer = pages::message(StatusCode::FORBIDDEN, "Signed out", text);
-            ("too-many-failures", end_session(login, &visit.origin, present, None, answer).await)
-        }
-    };
-    let mut record = record(login, visit, present, wish.event(), Outcome::Deny);
-    record.decision.reason = Some(reason.to_owned());
-    Err(Box::new(recorded(login, &record, answer).await))
-}
-
-async fn make_recovery_codes(login: &Login, visit: &Visit, present: &Present) -> Response {
-    let name = present.user.name.clone();
-    let (codes, now) = (Factors::new_recovery_codes(&name), login.clock.now());
-    let digests = codes.digests.clone();
-    let kept = login.store.write(move |sql| sql.set_recovery_codes(&name, &digests, now)).await;
-    if let Err::<(), StoreError>(error) = kept {
-        return unavailable(&error);
-    }
-    let page = RecoveryPage {
-        username: present.user.name.as_str(),
-        codes: &codes.shown,
-        target: Then::Factors.target(),
-    };
-    let answer = visit.browser.show(StatusCode::OK, &page, None);
-    let mut record = record(login, visit, present, Event::RecoveryCodesMade, Outcome::Allow);
-    record.detail.insert("recovery_codes".to_owned(), Phi::new(codes.digests.len().to_string()));
-    recorded(login, &record, answer).await
-}
-
-async fn remove(login: &Login, visit: &Visit, present: &Present, id: FactorId, is_needed: bool) -> Response {
-    let (name, now) = (present.user.name.clone(), login.clock.now());
-    let removed_id = id.clone();
-    let removed = login
-        .store
-        .write(move |sql| {
-            // Asked here again: of two that are removed at once, one is the last.
-            if is_needed && sql.factors(&name)?.len() <= 1 {
-                return Ok(Used::Before);
-            }
-            sql.remove_factor(&name, &removed_id, now)
-        })
-        .await;
-    match removed {
-        Ok(Used::Now) => {}
-        Ok(Used::Before) => return stale(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
-    }
-    let mut record = record(login, visit, present, Event::FactorRemoved, Outcome::Allow);
-    record.resource = Some(Phi::new(id.to_string()));
-    recorded(login, &record, see_other("/account/factors")).await
-}
-
-fn record(login: &Login, visit: &Visit, present: &Present, event: Event, outcome: Outcome) -> Record {
-    let mut record = visit.origin.record(event, outcome, login.clock.now());
-    record.action = Some(event.as_str().to_owned());
-    record.actor = person(&present.user);
-    record.session = Some(present.session.id.to_string());
-    record
-}
-
-async fn recorded(login: &Login, record: &Record, answer: Response) -> Response {
-    match login.journal.append(record, Withheld::new(answer)).await {
-        Ok(recorded) => Withheld::release(recorded),
-        Err(error) => unavailable(&error),
+        Wish::Remove(id) => remove(&login, &visit, &present, id, needed).await,
+        Wish::Rename(id) => rename(&login, &visit, &present, id).await,
     }
 }

@@ -17,7 +17,7 @@ use super::Login;
 use crate::entropy::{digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
-use crate::pages;
+use crate::pages::{self, Scripts};
 use crate::store::StoreError;
 
 /// A browser as its cookie names it.
@@ -83,6 +83,16 @@ impl Browser {
         form_target: Option<&str>,
     ) -> Response {
         self.remembered(pages::render(status, page, form_target))
+    }
+
+    /// The same for a page with passkeys.
+    pub(super) fn show_with_script(
+        &self,
+        status: StatusCode,
+        page: &impl Template,
+        form_target: Option<&str>,
+    ) -> Response {
+        self.remembered(pages::render_with(status, page, form_target, Scripts::OurOwn))
     }
 
     /// Reads a form that this browser was given.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use chartgate_access::login::assurance::{AfterPassword, Assurance, Required, after_password};
+use chartgate_access::login::assurance::{Assurance, Next, Whom, after_code, after_password};
 use chartgate_access::login::provider::methods;
 use chartgate_access::principal::User;
 use chartgate_protocol::form::Form;
@@ -19,7 +19,7 @@ use chartgate_protocol::oidc::provider::Answers;
 use super::form::{Visit, see_other, stale, unavailable};
 use super::sign_in::{Begin, Elsewhere, start_session, with_cookie};
 use super::then::Then;
-use super::{Login, admission, enrol_factor, second_factor};
+use super::{Login, admission, enrol_factor, new_passkey, second_factor};
 use crate::entropy::{digest_of, opaque_secret};
 use crate::live::identity_providers::{Endpoints, Provider, ProviderError, Redeemed};
 use crate::live::trusted_issuers::SKEW;
@@ -79,7 +79,7 @@ pub(super) async fn leave(
     visit: Visit,
 ) -> Response {
     let Some(provider) = login.providers.named(&name) else { return stale() };
-    let everybody = *login.second_factors == Required::Everybody;
+    let everybody = login.second_factors.two_factors == Whom::Everybody;
     let effort = if everybody { Effort::TwoFactors } else { Effort::AsUsual };
     go(&login, provider, &visit, effort).await
 }
@@ -268,14 +268,16 @@ async fn go_on(
         return admission::refuse_sign_in(login, visit, provider, &NoSignIn::NotLately).await;
     }
     let next = match login.factors.holds(&user.name) {
-        _ if shown >= Assurance::TwoFactors => AfterPassword::Session,
+        // Two factors there are as good as a code here.
+        Ok(holds) if shown >= Assurance::TwoFactors => after_code(holds, needed),
         Ok(holds) => after_password(holds, needed),
         Err(error) => return unavailable(&error),
     };
     match next {
-        AfterPassword::Prove => second_factor::ask(login, visit, user).await,
-        AfterPassword::Enrol => enrol_factor::ask(login, visit, user).await,
-        AfterPassword::Session => {
+        Next::Prove => second_factor::ask(login, visit, user).await,
+        Next::Enrol => enrol_factor::ask(login, visit, user).await,
+        Next::EnrolAPasskey => new_passkey::ask(login, visit, user, &Then::of(&visit.form)).await,
+        Next::Session => {
             let elsewhere = Elsewhere { provider: &provider.config.name, auth_time };
             let begin = Begin { user, amr: methods(shown), factor: None, elsewhere: Some(elsewhere) };
             match start_session(login, visit, begin, |_: &Sql<'_>, _| Ok(Some(Vec::new()))).await {

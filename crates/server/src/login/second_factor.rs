@@ -1,4 +1,4 @@
-//! The page after the password: a code of an authenticator application, or a recovery code. ATTACKS A03 to A05.
+//! The page after the password: a passkey, a code of an authenticator application, or a recovery code. ATTACKS A03 to A05.
 //!
 //! Until it is right there is no session: what the browser has is a half sign-in, of which nothing comes but this page. A wrong
 //! code, one that was used and one that never was get the same answer.
@@ -8,16 +8,18 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use chartgate_access::login::assurance::{Next, after_code};
 use chartgate_access::principal::User;
 use http::StatusCode;
 
-use super::Login;
 use super::authenticate::{self, CodeAttempt, Reason, refuse};
 use super::form::{Submission, Visit, see_other, stale, unavailable};
-use super::sign_in::{Begin, start_session, with_cookie};
+use super::sign_in::{Begin, needed, start_session, with_cookie};
 use super::then::Then;
+use super::{Login, new_passkey, passkey};
 use crate::entropy::{digest_of, opaque_secret};
-use crate::live::factors::FactorError;
+use crate::live::factors::{FactorError, Proof, holds};
+use crate::live::passkeys::Ceremony;
 use crate::store::half_sign_ins::{HalfSignIn, Stage};
 use crate::store::second_factors::Used;
 use crate::store::{Sql, StoreError};
@@ -27,11 +29,19 @@ use crate::store::{Sql, StoreError};
 struct CodePage<'a> {
     username: &'a str,
     problem: Option<&'a str>,
+    /// Whether a passkey was added just now, and is to be shown for the first time.
+    is_new: bool,
+    takes_code: bool,
+    has_app: bool,
+    /// What the browser is asked, where the person has a passkey.
+    passkey: Option<String>,
     hidden: String,
 }
 
 const WRONG: &str =
     "That code is not right, or was used already. Wait for the next one that your application shows.";
+
+const NOT_ENOUGH: &str = "Here a code is not enough: use your passkey.";
 
 /// A half sign-in that a browser goes on with.
 pub(super) struct Half {
@@ -56,26 +66,34 @@ impl Half {
     }
 }
 
-/// Keeps a half sign-in for a browser, and sends it on to the page of its stage.
+/// Keeps a half sign-in for a browser, and says where it goes on: the page of its stage.
+pub(super) async fn begin_half(
+    login: &Login,
+    visit: &Visit,
+    then: &Then<'_>,
+    new: impl FnOnce(&str) -> Result<(HalfSignIn, &'static str), FactorError>,
+) -> Result<String, Box<Response>> {
+    let handle = opaque_secret();
+    let digest = digest_of(handle.expose());
+    let (half, page) = new(&digest).map_err(|error| unavailable(&error))?;
+    let (browser, now) = (visit.browser.digest(), login.clock.now());
+    let kept = login.store.write(move |sql| sql.add_half_sign_in(&digest, &browser, &half, now)).await;
+    kept.map_err(|error: StoreError| unavailable(&error))?;
+    let more = then.hidden().map(|(name, value)| format!("&{name}={value}")).unwrap_or_default();
+    Ok(format!("{page}?sign_in={}{more}", handle.expose()))
+}
+
+/// The same, and sends the browser there.
 pub(super) async fn go_on_with(
     login: &Login,
     visit: &Visit,
     then: &Then<'_>,
     new: impl FnOnce(&str) -> Result<(HalfSignIn, &'static str), FactorError>,
 ) -> Response {
-    let handle = opaque_secret();
-    let digest = digest_of(handle.expose());
-    let (half, page) = match new(&digest) {
-        Ok(new) => new,
-        Err(error) => return unavailable(&error),
-    };
-    let (browser, now) = (visit.browser.digest(), login.clock.now());
-    let kept = login.store.write(move |sql| sql.add_half_sign_in(&digest, &browser, &half, now)).await;
-    if let Err::<(), StoreError>(error) = kept {
-        return unavailable(&error);
+    match begin_half(login, visit, then, new).await {
+        Ok(address) => see_other(&address),
+        Err(response) => *response,
     }
-    let more = then.hidden().map(|(name, value)| format!("&{name}={value}")).unwrap_or_default();
-    see_other(&format!("{page}?sign_in={}{more}", handle.expose()))
 }
 
 /// Asks whoever showed their password for the second factor.
@@ -92,15 +110,54 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     }
 }
 
-fn show(login: &Login, visit: &Visit, half: &Half, problem: Option<&str>, status: StatusCode) -> Response {
-    let then = Then::of(&visit.form);
-    let target = match then.form_target(login, visit) {
-        Ok(target) => target,
+/// Shows the page, perhaps with what was wrong.
+pub(super) fn show(
+    login: &Login,
+    visit: &Visit,
+    half: &Half,
+    problem: Option<&str>,
+    status: StatusCode,
+) -> Response {
+    let (then, name) = (Then::of(&visit.form), &half.user.name);
+    let begun = match then.begun(login, visit) {
+        Ok(begun) => begun,
         Err(response) => return *response,
     };
-    let fields: Vec<_> = std::iter::once(("sign_in", half.handle.as_str())).chain(then.hidden()).collect();
-    let page = CodePage { username: half.user.name.as_str(), problem, hidden: visit.browser.hidden(&fields) };
-    visit.browser.show(status, &page, target.as_deref())
+    let read = login.store.read(|sql| {
+        Ok::<_, StoreError>((
+            holds(sql, name)?,
+            !sql.factors(name)?.is_empty(),
+            sql.recovery_codes(name)?.left,
+        ))
+    });
+    let passkey = passkey::for_one(login, Ceremony::SecondFactor { half: &half.digest }, name);
+    let ((holds, has_app, codes_left), passkey) = match read.and_then(|read| Ok((read, passkey?))) {
+        Ok(read) => read,
+        Err(error) => return unavailable(&error),
+    };
+    let is_new = visit.form.get("added").is_some();
+    let added = is_new.then_some(("added", "passkey"));
+    let fields: Vec<_> =
+        std::iter::once(("sign_in", half.handle.as_str())).chain(then.hidden()).chain(added).collect();
+    let is_enough = after_code(holds, needed(login, begun.as_ref(), &half.user)) != Next::Prove;
+    let page = CodePage {
+        username: name.as_str(),
+        problem,
+        is_new,
+        takes_code: is_enough && !is_new && (has_app || codes_left > 0),
+        has_app,
+        passkey,
+        hidden: visit.browser.hidden(&fields),
+    };
+    let target = begun.as_ref().and_then(|begun| begun.pending.reply_to.form_target());
+    visit.browser.show_with_script(status, &page, target)
+}
+
+/// What comes after a right code.
+fn next(login: &Login, visit: &Visit, half: &Half) -> Result<Next, Box<Response>> {
+    let begun = Then::of(&visit.form).begun(login, visit)?;
+    let holds = login.factors.holds(&half.user.name).map_err(|error| unavailable(&error))?;
+    Ok(after_code(holds, needed(login, begun.as_ref(), &half.user)))
 }
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
@@ -109,26 +166,23 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(_) => return stale(),
         Err(response) => return *response,
     };
+    let next = match next(&login, &visit, &half) {
+        Ok(Next::Prove) => return show(&login, &visit, &half, Some(NOT_ENOUGH), StatusCode::OK),
+        Ok(next) => next,
+        Err(response) => return *response,
+    };
     let typed = visit.form.get("code").unwrap_or_default();
     let reason = match authenticate::code(&login, &visit.origin, &half.user, typed).await {
         Ok(CodeAttempt::Refused(reason)) => reason,
         Ok(CodeAttempt::Good(proof, counter)) => {
-            let factor = proof.factor();
-            let begin = Begin { user: &half.user, amr: factor.amr(), factor: Some(factor), elsewhere: None };
-            let (name, digest, now) = (half.user.name.clone(), half.digest.clone(), login.clock.now());
-            let use_up = move |sql: &Sql<'_>, _| {
-                if proof.use_up(sql, &name, now)? == Used::Before
-                    || sql.take_half_sign_in(&digest, now)?.is_none()
-                {
-                    return Ok(None);
+            let came = match next {
+                Next::EnrolAPasskey => enrol_a_passkey(&login, &visit, &half, proof).await,
+                Next::Session | Next::Prove | Next::Enrol => {
+                    begin(&login, &visit, &half, proof, counter).await
                 }
-                sql.clear_login_failures(&counter)?;
-                Ok(Some(Vec::new()))
             };
-            match start_session(&login, &visit, begin, use_up).await {
-                Ok(Some(cookie)) => {
-                    return with_cookie(see_other(&Then::of(&visit.form).target()), cookie);
-                }
+            match came {
+                Ok(Some(answer)) => return answer,
                 Ok(None) => Reason::WrongCode,
                 Err(response) => return response,
             }
@@ -136,9 +190,50 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(error) => return unavailable(&error),
     };
     refuse(&login, &visit.origin, reason, Some(&half.user), || {
-        let status =
-            if matches!(reason, Reason::Throttled) { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::OK };
-        show(&login, &visit, &half, Some(reason.words().unwrap_or(WRONG)), status)
+        show(&login, &visit, &half, Some(reason.words().unwrap_or(WRONG)), reason.status())
     })
     .await
+}
+
+/// A session, unless the code was used before.
+async fn begin(
+    login: &Login,
+    visit: &Visit,
+    half: &Half,
+    proof: Proof,
+    counter: String,
+) -> Result<Option<Response>, Response> {
+    let factor = proof.factor();
+    let begin = Begin { user: &half.user, amr: factor.amr(), factor: Some(factor), elsewhere: None };
+    let (name, digest, now) = (half.user.name.clone(), half.digest.clone(), login.clock.now());
+    let use_up = move |sql: &Sql<'_>, _| {
+        if proof.use_up(sql, &name, now)? == Used::Before || sql.take_half_sign_in(&digest, now)?.is_none() {
+            return Ok(None);
+        }
+        sql.clear_login_failures(&counter)?;
+        Ok(Some(Vec::new()))
+    };
+    let cookie = start_session(login, visit, begin, use_up).await?;
+    Ok(cookie.map(|cookie| with_cookie(see_other(&Then::of(&visit.form).target()), cookie)))
+}
+
+/// No session: a passkey has to be enrolled first, and the code was the proof for that. The failures before are kept until it
+/// is.
+async fn enrol_a_passkey(
+    login: &Login,
+    visit: &Visit,
+    half: &Half,
+    proof: Proof,
+) -> Result<Option<Response>, Response> {
+    let (name, digest, now) = (half.user.name.clone(), half.digest.clone(), login.clock.now());
+    let used = login.store.write(move |sql| {
+        let used = proof.use_up(sql, &name, now)?;
+        let taken = sql.take_half_sign_in(&digest, now)?;
+        Ok(used == Used::Now && taken.is_some())
+    });
+    match used.await {
+        Ok(true) => Ok(Some(new_passkey::ask(login, visit, &half.user, &Then::of(&visit.form)).await)),
+        Ok(false) => Ok(None),
+        Err::<_, StoreError>(error) => Err(unavailable(&error)),
+    }
 }

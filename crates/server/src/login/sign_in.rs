@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::SessionId;
-use chartgate_access::login::assurance::{AfterPassword, PASSWORD, SecondFactor, after_password};
+use chartgate_access::login::assurance::{Assurance, Next, PASSWORD, SecondFactor, after_password};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_access::session::Session;
@@ -16,11 +16,11 @@ use chartgate_values::{Phi, Timestamp};
 use http::{HeaderValue, StatusCode, header};
 
 use super::agent::agent_of;
-use super::authenticate::{self, Attempt, Reason, refuse};
-use super::form::{Submission, Visit, see_other, stale, unavailable};
+use super::authenticate::{self, Attempt, refuse};
+use super::form::{Begun, Submission, Visit, see_other, stale, unavailable};
 use super::provider::Way;
 use super::then::Then;
-use super::{Login, enrol_factor, second_factor};
+use super::{Login, enrol_factor, new_passkey, passkey, second_factor};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::store::{Sql, StoreError};
@@ -32,6 +32,8 @@ struct SignIn<'a> {
     ways: Vec<Way>,
     problem: Option<&'a str>,
     username: &'a str,
+    /// What the browser is asked, where passkeys are offered.
+    passkey: Option<String>,
     hidden: String,
 }
 
@@ -41,7 +43,13 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     show(&login, &visit, None, StatusCode::OK)
 }
 
-fn show(login: &Login, visit: &Visit, problem: Option<(&str, &str)>, status: StatusCode) -> Response {
+/// Shows the page, perhaps with what was wrong and the name that was typed.
+pub(super) fn show(
+    login: &Login,
+    visit: &Visit,
+    problem: Option<(&str, &str)>,
+    status: StatusCode,
+) -> Response {
     let (browser, then) = (&visit.browser, Then::of(&visit.form));
     let handle = visit.form.get("request");
     let begun = match handle.map(|handle| browser.pending(login, handle)).transpose() {
@@ -55,10 +63,11 @@ fn show(login: &Login, visit: &Visit, problem: Option<(&str, &str)>, status: Sta
         ways: Way::all(login, then.hidden()),
         problem: problem.map(|(text, _)| text),
         username: problem.map_or(hint, |(_, username)| username),
+        passkey: passkey::for_anybody(login, visit),
         hidden: browser.hidden(then.hidden().as_slice()),
     };
     let target = begun.as_ref().and_then(|begun| begun.pending.reply_to.form_target());
-    browser.show(status, &page, target)
+    browser.show_with_script(status, &page, target)
 }
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
@@ -78,28 +87,21 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Attempt::Good(user, counter) => (user, counter),
         Attempt::Refused(reason, user) => {
             return refuse(&login, origin, reason, user.as_ref(), || {
-                let status = match reason {
-                    Reason::Throttled => StatusCode::TOO_MANY_REQUESTS,
-                    Reason::Busy => StatusCode::SERVICE_UNAVAILABLE,
-                    Reason::UnknownUser | Reason::WrongPassword | Reason::Disabled | Reason::WrongCode => {
-                        StatusCode::OK
-                    }
-                };
-                show(&login, &visit, Some((reason.words().unwrap_or(WRONG), typed)), status)
+                show(&login, &visit, Some((reason.words().unwrap_or(WRONG), typed)), reason.status())
             })
             .await;
         }
     };
-    let asked = begun.map(|begun| begun.pending.assurance).unwrap_or_default();
-    let needed = asked.max(login.second_factors.of(&user));
+    let needed = needed(&login, begun.as_ref(), &user);
     let next = match login.factors.holds(&user.name) {
         Ok(holds) => after_password(holds, needed),
         Err(error) => return unavailable(&error),
     };
     match next {
-        AfterPassword::Prove => second_factor::ask(&login, &visit, &user).await,
-        AfterPassword::Enrol => enrol_factor::ask(&login, &visit, &user).await,
-        AfterPassword::Session => {
+        Next::Prove => second_factor::ask(&login, &visit, &user).await,
+        Next::Enrol => enrol_factor::ask(&login, &visit, &user).await,
+        Next::EnrolAPasskey => new_passkey::ask(&login, &visit, &user, &Then::of(form)).await,
+        Next::Session => {
             let begin = Begin { user: &user, amr: vec![PASSWORD.to_owned()], factor: None, elsewhere: None };
             let clear = move |sql: &Sql<'_>, _| sql.clear_login_failures(&counter).map(|()| Some(Vec::new()));
             match start_session(&login, &visit, begin, clear).await {
@@ -109,6 +111,12 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
             }
         }
     }
+}
+
+/// How strongly somebody has to sign in, for what waits and for whom they are.
+pub(super) fn needed(login: &Login, begun: Option<&Begun>, user: &User) -> Assurance {
+    let asked = begun.map(|begun| begun.pending.assurance).unwrap_or_default();
+    asked.max(login.second_factors.of(user))
 }
 
 /// An answer that gives the browser its session.

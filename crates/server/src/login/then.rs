@@ -6,7 +6,7 @@ use chartgate_audit::watch::FindingId;
 use chartgate_protocol::form::Form;
 
 use super::Login;
-use super::form::{Visit, stale, unavailable};
+use super::form::{Begun, Visit, stale, unavailable};
 
 /// What the person goes on with once they are signed in.
 pub(super) enum Then<'a> {
@@ -96,9 +96,14 @@ impl<'a> Then<'a> {
 
     /// Where a form that leads there may lead to in the end, beside ourselves; or that what waited is over.
     pub(super) fn form_target(&self, login: &Login, visit: &Visit) -> Result<Option<String>, Box<Response>> {
+        let begun = self.begun(login, visit)?;
+        Ok(begun.and_then(|begun| begun.pending.reply_to.form_target().map(str::to_owned)))
+    }
+
+    /// The request that waits, if it is one; or that it is over.
+    pub(super) fn begun(&self, login: &Login, visit: &Visit) -> Result<Option<Begun>, Box<Response>> {
         let Self::Request(handle) = self else { return Ok(None) };
         let begun = visit.browser.pending(login, handle).map_err(|error| unavailable(&error))?;
-        let begun = begun.ok_or_else(stale)?;
-        Ok(begun.pending.reply_to.form_target().map(str::to_owned))
+        Ok(Some(begun.ok_or_else(stale)?))
     }
 }

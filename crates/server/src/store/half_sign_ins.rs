@@ -26,6 +26,8 @@ pub(crate) enum Stage {
     Prove,
     /// That one is enrolled: the secret that is offered for it, sealed.
     Enrol(Vec<u8>),
+    /// That a passkey is, and nothing else will do.
+    EnrolAPasskey,
 }
 
 impl Sql<'_> {
@@ -40,6 +42,7 @@ impl Sql<'_> {
         let (stage, offered) = match &half.stage {
             Stage::Prove => ("prove", None),
             Stage::Enrol(offered) => ("enrol", Some(offered.as_slice())),
+            Stage::EnrolAPasskey => ("enrol-passkey", None),
         };
         let text = "INSERT INTO half_sign_ins (digest, browser, user_name, stage, offered, expires_at) \
                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -68,6 +71,7 @@ impl Sql<'_> {
             let stage = match (stage.as_str(), offered) {
                 ("prove", None) => Stage::Prove,
                 ("enrol", Some(offered)) => Stage::Enrol(offered),
+                ("enrol-passkey", None) => Stage::EnrolAPasskey,
                 _ => return Err(row.inconsistent("stage")),
             };
             Ok(HalfSignIn { subject: row.parse("user_name")?, stage })

@@ -32,6 +32,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0025_second_factors.sql"),
     include_str!("migrations/0026_identity_providers.sql"),
     include_str!("migrations/0027_session_agents.sql"),
+    include_str!("migrations/0028_passkeys.sql"),
 ];
 
 /// Brings the schema up to date.

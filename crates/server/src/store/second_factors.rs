@@ -11,8 +11,8 @@ use super::{Sql, StoreError};
 /// Changes are told for this long.
 const TELL_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// What kind of factor. A further kind is a further name here, with what it proves in
-/// `chartgate_access::login::assurance::SecondFactor`.
+/// What kind of factor. A further kind that has a secret is a further name here, with what it proves in
+/// `chartgate_access::login::assurance::SecondFactor`. Passkeys have none, and a table of their own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum FactorKind {
     /// An authenticator application.
@@ -57,6 +57,10 @@ pub(crate) enum FactorChange {
     RecoveryCodesMade,
     RecoveryCodeUsed,
     Reset,
+    PasskeyAdded,
+    PasskeyRemoved,
+    /// Its counter went back: somebody else may have it too.
+    PasskeySuspected,
 }
 
 impl FactorKind {
@@ -68,8 +72,16 @@ impl FactorKind {
 }
 
 impl FactorChange {
-    const ALL: [Self; 5] =
-        [Self::Added, Self::Removed, Self::RecoveryCodesMade, Self::RecoveryCodeUsed, Self::Reset];
+    const ALL: [Self; 8] = [
+        Self::Added,
+        Self::Removed,
+        Self::RecoveryCodesMade,
+        Self::RecoveryCodeUsed,
+        Self::Reset,
+        Self::PasskeyAdded,
+        Self::PasskeyRemoved,
+        Self::PasskeySuspected,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -78,12 +90,15 @@ impl FactorChange {
             Self::RecoveryCodesMade => "recovery-codes",
             Self::RecoveryCodeUsed => "recovery-code-used",
             Self::Reset => "reset",
+            Self::PasskeyAdded => "passkey-added",
+            Self::PasskeyRemoved => "passkey-removed",
+            Self::PasskeySuspected => "passkey-suspected",
         }
     }
 }
 
 impl Used {
-    fn of(rows: usize) -> Self {
+    pub(super) fn of(rows: usize) -> Self {
         if rows == 1 { Self::Now } else { Self::Before }
     }
 }
@@ -181,7 +196,7 @@ impl Sql<'_> {
         Ok(found.unwrap_or_default())
     }
 
-    /// Removes a person's factor; with the last one their recovery codes.
+    /// Removes a person's application; with the last factor their recovery codes.
     pub(crate) fn remove_factor(
         &self,
         of: &Subject,
@@ -193,23 +208,30 @@ impl Sql<'_> {
         if removed == Used::Now {
             self.note_factor_change(of, FactorChange::Removed, now)?;
         }
-        if self.factors(of)?.is_empty() {
+        self.forget_codes_of_nothing(of)?;
+        Ok(removed)
+    }
+
+    /// Recovery codes are in place of a factor: with the last one they go.
+    pub(super) fn forget_codes_of_nothing(&self, of: &Subject) -> Result<(), StoreError> {
+        if self.factors(of)?.is_empty() && self.passkeys(of)?.is_empty() {
             self.execute("DELETE FROM recovery_codes WHERE user_name = ?1", &[of.as_str().into()])?;
         }
-        Ok(removed)
+        Ok(())
     }
 
     /// Removes all factors of a person, with their recovery codes; says how many factors there were.
     pub(crate) fn reset_factors(&self, of: &Subject, now: Timestamp) -> Result<usize, StoreError> {
-        let removed =
+        let applications =
             self.execute("DELETE FROM second_factors WHERE user_name = ?1", &[of.as_str().into()])?;
+        let passkeys = self.execute("DELETE FROM passkeys WHERE user_name = ?1", &[of.as_str().into()])?;
         self.execute("DELETE FROM recovery_codes WHERE user_name = ?1", &[of.as_str().into()])?;
         self.void_half_sign_ins(of)?;
         self.note_factor_change(of, FactorChange::Reset, now)?;
-        Ok(removed)
+        Ok(applications.saturating_add(passkeys))
     }
 
-    fn note_factor_change(
+    pub(super) fn note_factor_change(
         &self,
         of: &Subject,
         change: FactorChange,

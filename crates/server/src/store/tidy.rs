@@ -28,6 +28,7 @@ impl Sql<'_> {
         self.forget_half_sign_ins(now)?;
         self.forget_provider_sign_ins(now)?;
         self.forget_factor_changes(now)?;
+        self.forget_challenges(now)?;
         let before = now.minus(KEEP);
         self.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", &[before.into()])?;
         // A grant without refresh tokens can issue nothing more; its access tokens live an hour at the most.

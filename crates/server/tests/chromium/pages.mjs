@@ -94,7 +94,7 @@ async function type(page, text) {
 async function signIn(page, name) {
   await page.getByLabel("Name").fill(name);
   await page.getByLabel("Password").fill(user(name).password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
 }
 
 function chartgate(...words) {
@@ -154,14 +154,14 @@ for (const viewport of [WIDE, NARROW]) {
     await picture(page, "sign-in");
     await page.getByLabel("Name").fill("dana");
     await page.getByLabel("Password").fill("not her password");
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
     assert.equal(await page.getByRole("alert").textContent(), "That name and password do not fit together.");
     assert.equal(await page.getByLabel("Name").inputValue(), "dana", "what was typed is still there");
     assert.equal(await page.getByLabel("Password").inputValue(), "");
     await accessible(page);
     await picture(page, "sign-in-refused");
     await page.getByLabel("Password").fill(user("dana").password);
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await page.getByRole("heading", { name: "Choose a patient" }).waitFor();
     const listed = await page.getByRole("radio").count();
     assert.equal(listed, user("dana").patients.length, "the picker lists the panel and nobody else");
@@ -230,7 +230,7 @@ for (const viewport of [WIDE, NARROW]) {
     await page.goto(`${ready.issuer}/login`);
     await page.getByLabel("Name").fill(name);
     await page.getByLabel("Password").fill(password);
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await page.getByRole("heading", { name: `Signed in as ${name}` }).waitFor();
   });
 }
@@ -490,7 +490,7 @@ for (const viewport of [WIDE, NARROW]) {
     await page.goto(`${ready.issuer}/login?then=factors`);
     await page.getByLabel("Name").fill(name);
     await page.getByLabel("Password").fill(password);
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await look("How you sign in", "factors-none");
     await page.getByLabel("Your password, once more").fill(password);
     await page.getByRole("button", { name: "Add an authenticator application" }).click();
@@ -511,18 +511,196 @@ for (const viewport of [WIDE, NARROW]) {
     await page.goto(`${ready.issuer}/login`);
     await page.getByLabel("Name").fill(name);
     await page.getByLabel("Password").fill(password);
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await look("Your code", "factors-code");
     await page.getByLabel("Code").fill("0000000");
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await page.getByRole("alert").waitFor();
     await look("Your code", "factors-code-wrong");
     await page.getByLabel("Code").fill(code);
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await look(`Signed in as ${name}`, "factors-account");
     await page.emulateMedia({ colorScheme: "dark" });
     await page.goto(`${ready.issuer}/account/factors`);
     await look("How you sign in", "factors-dark");
+  });
+}
+
+/** An authenticator as browsers know them, that presses its own button. It verifies its user unless it is told not to. */
+async function authenticator(context, page, more = {}) {
+  const devtools = await context.newCDPSession(page);
+  await devtools.send("WebAuthn.enable");
+  const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true,
+    isUserVerified: true, automaticPresenceSimulation: true, ...more };
+  const { authenticatorId } = await devtools.send("WebAuthn.addVirtualAuthenticator", { options });
+  const send = (method, fields = {}) => devtools.send(`WebAuthn.${method}`, { authenticatorId, ...fields });
+  return {
+    verifies: (isUserVerified) => send("setUserVerified", { isUserVerified }),
+    answers: (enabled) => send("setAutomaticPresenceSimulation", { enabled }),
+    all: async () => (await send("getCredentials")).credentials,
+    forgets: (credentialId) => send("removeCredential", { credentialId }),
+    takes: (credential) => send("addCredential", { credential }),
+  };
+}
+
+/** Somebody new with a passkey, signed in by it, on the page that says how. */
+async function withPasskey(page, label) {
+  const person = newPerson();
+  await page.goto(`${ready.issuer}/login?then=factors`);
+  await page.getByLabel("Name").fill(person.name);
+  await page.getByLabel("Password").fill(person.password);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await page.getByLabel("Your password, once more").fill(person.password);
+  await page.getByRole("button", { name: "Add a passkey" }).click();
+  await page.getByLabel("A name for it").fill(label);
+  await page.getByRole("button", { name: "Add a passkey" }).click();
+  await page.getByRole("link", { name: "I have them, go on" }).click();
+  await page.getByRole("button", { name: "Use your passkey" }).click();
+  await page.getByText(label, { exact: true }).waitFor();
+  return person;
+}
+
+await test("a passkey signs in alone, after the password, and where the name is typed", {}, async (page, context) => {
+  const key = await authenticator(context, page);
+  const { name, password } = await withPasskey(page, "My laptop");
+  const [credential] = await key.all();
+  assert.ok(credential.isResidentCredential && credential.userHandle.length > 0);
+  assert.equal(Buffer.from(credential.userHandle, "base64").includes(name), false, "its handle says nobody's name");
+  const signedIn = () => page.getByRole("heading", { name: `Signed in as ${name}` }).waitFor();
+  // The browser offers it where the name is typed; this authenticator takes it at once.
+  await context.clearCookies();
+  await page.goto(`${ready.issuer}/login`);
+  await signedIn();
+  // By the button, with the name field left alone.
+  await key.answers(false);
+  await context.clearCookies();
+  await page.goto(`${ready.issuer}/login`);
+  assert.equal(await page.locator("#username").getAttribute("autocomplete"), "username webauthn");
+  await key.answers(true);
+  await page.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await signedIn();
+  // After the password.
+  await key.answers(false);
+  await context.clearCookies();
+  await page.goto(`${ready.issuer}/login`);
+  await page.getByLabel("Name").fill(name);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await key.answers(true);
+  await page.getByRole("button", { name: "Use your passkey" }).click();
+  await signedIn();
+});
+
+await test("an application that wants phr has its person step up with a passkey", {}, async (page, context) => {
+  const key = await authenticator(context, page);
+  const { name, password } = await withPasskey(page, "My laptop");
+  await key.answers(false);
+  await context.clearCookies();
+  const wanting = authorizeUrl("openid", "demo-app", { acr_values: "phr", prompt: "consent" });
+  await page.goto(`${ready.issuer}/login`);
+  await page.getByLabel("Name").fill(name);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await page.getByRole("heading", { name: "Your passkey" }).waitFor();
+  await page.goto(wanting);
+  await page.getByText("to continue to").waitFor();
+  await key.answers(true);
+  await page.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await page.getByRole("heading", { name: "Allow access?" }).waitFor();
+  const answer = await arrives(page, () => page.getByRole("button", { name: "Allow", exact: true }).click());
+  assert.ok(answer.get("code"), answer.toString());
+});
+
+await test("a passkey that does not verify its user, was removed, or was copied signs nobody in", {},
+  async (page, context) => {
+    const key = await authenticator(context, page);
+    const { name } = await withPasskey(page, "My laptop");
+    const [credential] = await key.all();
+    const atSignIn = async () => {
+      await key.answers(false);
+      await context.clearCookies();
+      await page.goto(`${ready.issuer}/login`);
+      await page.getByRole("button", { name: "Sign in with a passkey" }).waitFor();
+      await key.answers(true);
+      await page.getByRole("button", { name: "Sign in with a passkey" }).click();
+    };
+    await key.verifies(false);
+    await atSignIn();
+    await page.getByText("Nothing was signed").waitFor();
+    await key.verifies(true);
+    // A copy that has signed less often: its counter has been passed.
+    await atSignIn();
+    await page.getByRole("heading", { name: `Signed in as ${name}` }).waitFor();
+    await key.forgets(credential.credentialId);
+    await key.takes({ ...credential, signCount: 1 });
+    await atSignIn();
+    await page.getByText("That passkey did not sign you in.").waitFor();
+    await atSignIn();
+    await page.getByText("That passkey did not sign you in.").waitFor();
+    assert.match(chartgate("audit", "search", "--user", name, "--event", "factor.clone-suspected"), /factor\.clone-suspected/);
+    chartgate("user", "reset-mfa", name);
+    await atSignIn();
+    await page.getByText("That passkey did not sign you in.").waitFor();
+  });
+
+for (const viewport of [WIDE, NARROW]) {
+  const size = `${viewport.width} px`;
+
+  await test(`the pages of passkeys are accessible and fit (${size})`, { viewport }, async (page, context) => {
+    const key = await authenticator(context, page);
+    const { name, password } = newPerson();
+    const look = async (heading, shot) => {
+      await page.getByRole("heading", { name: heading, exact: true, level: 1 }).waitFor();
+      await accessible(page);
+      await fits(page);
+      await picture(page, shot);
+    };
+    await page.goto(`${ready.issuer}/login?then=factors`);
+    await page.getByRole("button", { name: "Sign in with a passkey" }).waitFor();
+    await look("Sign in", "passkeys-sign-in");
+    await page.getByLabel("Name").fill(name);
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await look("How you sign in", "passkeys-none");
+    await page.getByLabel("Your password, once more").fill(password);
+    await page.getByRole("button", { name: "Add a passkey" }).click();
+    await look("Add a passkey", "passkeys-add");
+    await key.verifies(false);
+    await page.getByRole("button", { name: "Add a passkey" }).click();
+    await page.getByText("Nothing was signed").waitFor();
+    await look("Add a passkey", "passkeys-add-nothing");
+    await key.verifies(true);
+    await page.getByLabel("A name for it").fill("Phone & tablet <b>");
+    await page.getByRole("button", { name: "Add a passkey" }).click();
+    await look("Your recovery codes", "passkeys-recovery");
+    await page.getByRole("link", { name: "I have them, go on" }).click();
+    await look("Your passkey", "passkeys-first");
+    await page.getByRole("button", { name: "Use your passkey" }).click();
+    await look("How you sign in", "passkeys-one");
+    await page.getByText("Phone & tablet <b>", { exact: true }).waitFor();
+    // By keyboard: rename it.
+    await page.locator("summary").focus();
+    await page.keyboard.press("Enter");
+    await page.getByLabel("A name for it").fill("At home");
+    await look("How you sign in", "passkeys-rename");
+    await page.getByLabel("A name for it").press("Enter");
+    await page.getByRole("heading", { name: "At home" }).waitFor();
+    await page.getByRole("button", { name: "Confirm with a passkey" }).click();
+    await page.getByText("It is you. Now choose what to change.").waitFor();
+    await look("How you sign in", "passkeys-confirmed");
+    await page.getByRole("button", { name: "Add a passkey" }).click();
+    await page.getByRole("button", { name: "Add a passkey" }).click();
+    await page.getByText("There is a passkey of yours here already.").waitFor();
+    await look("Add a passkey", "passkeys-known");
+    await context.clearCookies();
+    await key.answers(false);
+    await page.goto(`${ready.issuer}/login`);
+    await page.getByLabel("Name").fill(name);
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await look("Your passkey", "passkeys-after-password");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await look("Your passkey", "passkeys-dark");
   });
 }
 
@@ -534,7 +712,7 @@ await test("pages are in no frame and no cache, and their cookies are out of rea
   assert.equal(headers["referrer-policy"], "no-referrer");
   await page.getByLabel("Name").fill("nils");
   await page.getByLabel("Password").fill(user("nils").password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByRole("heading", { name: "Allow access?" }).waitFor();
   const cookies = await context.cookies();
   assert.deepEqual(cookies.map((cookie) => cookie.name).sort(), ["__Host-browser", "__Host-session"]);

@@ -109,8 +109,7 @@ async fn a10_people_of_a_provider_that_nobody_here_wrote_sign_in_as_who_they_are
 /// Who it was, by which account, and why not.
 fn what_is_on_record(gateway: &Gateway) {
     let reasons = |record: &Value| record["decision"]["reason"].as_str().unwrap_or_default().to_owned();
-    let failed: BTreeSet<String> =
-        gateway.audit(&["--event", "login.failed"]).iter().map(reasons).collect();
+    let failed: BTreeSet<String> = gateway.audit(&["--event", "login.failed"]).iter().map(reasons).collect();
     for reason in [
         "account-unlinked",
         "account-of-another",

@@ -140,6 +140,8 @@ mod par;
 #[cfg(test)]
 mod parallel;
 #[cfg(test)]
+mod passkeys;
+#[cfg(test)]
 mod passwords;
 #[cfg(test)]
 mod patch;

@@ -105,10 +105,7 @@ async fn a_person_sees_what_was_done_as_them_and_that_they_looked_is_on_record()
     }
     let page = browser.get(&gateway, "/account/accesses").await;
     let text = page.text();
-    assert!(
-        text.contains(&format!("read Patient/{own}")) && text.contains("sign-in from 127.0."),
-        "{text}"
-    );
+    assert!(text.contains(&format!("read Patient/{own}")) && text.contains("sign-in from 127.0."), "{text}");
     assert!(text.contains("(refused)"), "{text}");
     let looked = gateway.audit(&["--event", "audit.read", "--user", &dana.name]);
     let [record] = &looked[..] else { panic!("{looked:?}") };

@@ -10,7 +10,6 @@ use chartgate_access::grant::authorization_code::{
 };
 use chartgate_access::grant::launch::Launch;
 use chartgate_access::ids::Subject;
-use chartgate_access::login::assurance::Assurance;
 use chartgate_access::login::steps;
 use chartgate_protocol::form::Form;
 use chartgate_protocol::jose::ExpectedAudience;
@@ -80,11 +79,12 @@ pub(in crate::authorization_server) async fn check(
     let now = server.clock.now();
     // What is demanded can be met or not (OpenID Connect Core section 5.5.1.1); what is wished for is met where it can be
     // (section 3.1.2.1, RFC 9470 section 4).
-    let demanded = Assurance::asked_by(request.demands.acr_values.iter().map(String::as_str));
+    let demanded = server.offered.asked_by(request.demands.acr_values.iter().map(String::as_str));
     if demanded.is_none() && !request.demands.acr_values.is_empty() {
         return refuse(ErrorCode::UnmetAuthenticationRequirements, "no sign-in has an acr that is demanded");
     }
-    let wished = Assurance::asked_by(request.acr_values.iter().map(String::as_str));
+    let wished = server.offered.asked_by(request.acr_values.iter().map(String::as_str));
+    let asked = demanded.or(wished);
     let signed_in_since = match (request.prompt, request.max_age) {
         (Prompt::Login, _) => Some(now),
         (_, Some(age)) => Some(now.minus(Duration::from_secs(u64::from(age)))),
@@ -112,7 +112,8 @@ pub(in crate::authorization_server) async fn check(
         audience,
         dpop_jkt: request.dpop_jkt,
         signed_in_since,
-        assurance: demanded.or(wished).unwrap_or_default(),
+        assurance: asked.map(|asked| asked.at_least).unwrap_or_default(),
+        called: asked.map(|asked| asked.called),
         ask_again: if request.prompt == Prompt::Consent { AskAgain::Consent } else { AskAgain::No },
         pages: if request.prompt == Prompt::None { Pages::Forbidden } else { Pages::Allowed },
         login_hint: request.login_hint.or_else(|| about.as_ref().map(ToString::to_string)),

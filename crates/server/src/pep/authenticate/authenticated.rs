@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chartgate_access::emergency::is_eligible;
 use chartgate_access::ids::FhirUser;
+use chartgate_access::login::assurance::Assurance;
 use chartgate_access::pdp::caller::{Caller, CallerKind, Details, Facts};
 use chartgate_access::pdp::decide::{LastCounsel, Pdp};
 use chartgate_access::purpose::Purposes;
@@ -155,9 +156,13 @@ impl Authenticated {
     pub(super) fn meets(&self, demand: &SignInDemand, now: Timestamp) -> Result<(), NotAuthenticated> {
         let facts = &self.caller.facts;
         let recent = |age| self.auth_time.is_some_and(|at| at <= now.plus(SKEW) && now <= at.plus(age));
-        let named = |acr: &String| demand.acr_values.contains(acr);
+        // What another issuer calls a sign-in means what it means there: it has to be called the same. Of ours, more is enough.
+        let is_strong = |acr: &String| {
+            let own = Assurance::named(acr).filter(|_| self.issuer.is_none());
+            demand.acr_values.contains(acr) || own.is_some_and(|own| own.meets_one_of(&demand.acr_values))
+        };
         let met = demand.max_age.is_none_or(recent)
-            && (demand.acr_values.is_empty() || facts.acr.as_ref().is_some_and(named));
+            && (demand.acr_values.is_empty() || facts.acr.as_ref().is_some_and(is_strong));
         match facts.kind {
             CallerKind::Workload => Ok(()),
             CallerKind::Person if met => Ok(()),

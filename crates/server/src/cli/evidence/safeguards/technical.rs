@@ -5,7 +5,7 @@ use std::time::Duration;
 use chartgate_audit::record::Event;
 
 use super::{HOUR, Known, span};
-use crate::admin::in_force::{MasterKey, Person, RouteInForce};
+use crate::admin::in_force::{MasterKey, Person, RouteInForce, SignIn};
 use crate::cli::evidence::Safeguard;
 use crate::cli::evidence::seen::{ADMINISTRATOR, Kind};
 
@@ -301,6 +301,7 @@ pub(super) fn authentication(known: &Known<'_>) -> Safeguard {
         tell.show(&format!("Sign-ins by {methods}"), kind);
     }
     tell.miss_if(one > 0, format!("{one} of {all} sign-ins were by one factor alone."));
+    tell_sign_in(&mut tell, &settings.sign_in);
     for route in &settings.routes {
         let RouteInForce { name, sign_in_max_age, acr_values, .. } = route;
         if let Some(age) = sign_in_max_age {
@@ -318,6 +319,29 @@ pub(super) fn authentication(known: &Known<'_>) -> Safeguard {
         "Approvals can be answered at the command line (`approvals.command_line`): whoever has the machine answers for others.".to_owned(),
     );
     tell
+}
+
+/// Who has to sign in how.
+fn tell_sign_in(tell: &mut Safeguard, sign_in: &SignIn) {
+    if !sign_in.second_factor.is_empty() {
+        let whom = sign_in.second_factor.join(", ");
+        tell.force(format!("A second factor has to be had, and is asked for, by: {whom}."));
+    }
+    if !sign_in.passkey.is_empty() {
+        let whom = sign_in.passkey.join(", ");
+        tell.force(format!(
+            "A passkey, which cannot be phished, has to be had, and is asked for, by: {whom}."
+        ));
+    }
+    if sign_in.passkeys_offered {
+        tell.force("Passkeys are offered to everybody, each with its user verified.".to_owned());
+    } else {
+        tell.miss("No factor that resists phishing is offered (`sign_in.passkeys`).".to_owned());
+    }
+    tell.miss_if(
+        sign_in.second_factor.is_empty() && sign_in.passkey.is_empty(),
+        "Nobody has to have a second factor (`sign_in.second_factor`).".to_owned(),
+    );
 }
 
 pub(super) fn transmission(known: &Known<'_>) -> Safeguard {

@@ -1,0 +1,109 @@
+use chartgate_values::Timestamp;
+
+use super::*;
+use crate::principal::UserState;
+
+fn user(roles: &[&str]) -> User {
+    User {
+        name: "dana".parse().unwrap(),
+        state: UserState::Enabled,
+        roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
+        fhir_user: None,
+        email: None,
+        created_at: Timestamp::EPOCH,
+    }
+}
+
+#[test]
+fn a05_whoever_has_a_factor_shows_it_and_whoever_lacks_one_that_is_needed_enrols() {
+    use Assurance::{OneFactor, PhishingResistant, TwoFactors};
+    for (holds, needed, next) in [
+        (Holds::Nothing, OneFactor, Next::Session),
+        (Holds::Nothing, TwoFactors, Next::Enrol),
+        (Holds::Nothing, PhishingResistant, Next::EnrolAPasskey),
+        (Holds::Codes, OneFactor, Next::Prove),
+        (Holds::Codes, TwoFactors, Next::Prove),
+        (Holds::Codes, PhishingResistant, Next::Prove),
+        (Holds::APasskey, OneFactor, Next::Prove),
+        (Holds::APasskey, TwoFactors, Next::Prove),
+        (Holds::APasskey, PhishingResistant, Next::Prove),
+    ] {
+        assert_eq!(after_password(holds, needed), next, "{holds:?} {needed:?}");
+    }
+}
+
+#[test]
+fn a05_a_code_opens_nothing_that_needs_a_passkey_and_enrols_no_second_one() {
+    use Assurance::{OneFactor, PhishingResistant, TwoFactors};
+    for (holds, needed, next) in [
+        (Holds::Codes, OneFactor, Next::Session),
+        (Holds::Codes, TwoFactors, Next::Session),
+        (Holds::Codes, PhishingResistant, Next::EnrolAPasskey),
+        (Holds::APasskey, TwoFactors, Next::Session),
+        (Holds::APasskey, PhishingResistant, Next::Prove),
+    ] {
+        assert_eq!(after_code(holds, needed), next, "{holds:?} {needed:?}");
+    }
+}
+
+#[test]
+fn methods_say_how_strong_a_sign_in_was() {
+    assert_eq!(Assurance::of(&["pwd".to_owned()]).acr(), None);
+    for factor in [SecondFactor::AuthenticatorApp, SecondFactor::RecoveryCode] {
+        assert_eq!(factor.amr(), ["pwd", "otp", "mfa"]);
+        assert_eq!(Assurance::of(&factor.amr()).acr(), Some(TWO_FACTORS_ACR));
+    }
+    assert_eq!(SecondFactor::Passkey.amr(), ["pwd", "pop", "user", "mfa"]);
+    assert_eq!(passkey_alone(), ["pop", "user", "mfa"]);
+    for amr in [SecondFactor::Passkey.amr(), passkey_alone()] {
+        assert_eq!(Assurance::of(&amr).acr(), Some(PHISHING_RESISTANT_ACR));
+    }
+    // A key without anybody who was verified is one factor.
+    assert_eq!(Assurance::of(&["pop".to_owned(), "user".to_owned()]), Assurance::OneFactor);
+}
+
+#[test]
+fn what_is_stronger_meets_what_asks_for_less_and_never_the_other_way_round() {
+    let levels = [Assurance::OneFactor, Assurance::TwoFactors, Assurance::PhishingResistant];
+    assert!(levels.is_sorted());
+    for (place, level) in levels.into_iter().enumerate() {
+        for (wanted, acr) in [(1, TWO_FACTORS_ACR), (2, PHISHING_RESISTANT_ACR)] {
+            assert_eq!(level.meets_one_of(&[acr.to_owned()]), place >= wanted, "{level:?} {acr}");
+        }
+        // phrh is more than anybody here knows.
+        for unknown in ["phrh", "gold", ""] {
+            assert!(!level.meets_one_of(&[unknown.to_owned()]), "{level:?} {unknown}");
+        }
+        assert!(!level.meets_one_of(&[]));
+    }
+}
+
+#[test]
+fn a_request_gets_what_it_names_and_hears_a_word_that_it_named() {
+    use Assurance::{PhishingResistant, TwoFactors};
+    let (mfa, phr) = (TWO_FACTORS_ACR, PHISHING_RESISTANT_ACR);
+    for (offered, named, asked) in [
+        (Offered::Passkeys, vec![mfa], Some((TwoFactors, TwoFactors))),
+        (Offered::Passkeys, vec![phr], Some((PhishingResistant, PhishingResistant))),
+        (Offered::Passkeys, vec![phr, "gold", mfa], Some((TwoFactors, PhishingResistant))),
+        (Offered::Passkeys, vec!["gold", "1"], None),
+        (Offered::CodesAlone, vec![phr, mfa], Some((TwoFactors, TwoFactors))),
+        (Offered::CodesAlone, vec![phr], None),
+    ] {
+        let found = offered.asked_by(named.iter().copied());
+        assert_eq!(found.map(|found| (found.at_least, found.called)), asked, "{offered:?} {named:?}");
+    }
+}
+
+#[test]
+fn a_role_of_many_is_enough_to_need_one() {
+    let roles = |names: &[&str]| Whom::OfRoles(names.iter().map(|name| name.parse().unwrap()).collect());
+    let required =
+        Required { two_factors: roles(&["privacy-officer"]), phishing_resistant: roles(&["administrator"]) };
+    assert_eq!(required.of(&user(&["physician", "privacy-officer"])), Assurance::TwoFactors);
+    assert_eq!(required.of(&user(&["administrator", "privacy-officer"])), Assurance::PhishingResistant);
+    assert_eq!(required.of(&user(&["administrator"])), Assurance::PhishingResistant);
+    assert_eq!(required.of(&user(&["physician"])), Assurance::OneFactor);
+    let everybody = Required { two_factors: Whom::Everybody, phishing_resistant: Whom::nobody() };
+    assert_eq!(everybody.of(&user(&[])), Assurance::TwoFactors);
+}

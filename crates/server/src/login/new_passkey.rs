@@ -1,0 +1,177 @@
+//! Adding a passkey. Web Authentication Level 3 section 7.1; NIST SP 800-63B-4 section 4.1; ATTACKS A05, A07, A08.
+//!
+//! It begins, as with an application, with a proof that is minutes old. Nobody has signed anything when a passkey was made: so
+//! what comes after it is no session, but the page that asks for it. Every session of the person's ends.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use chartgate_access::login::assurance::{Holds, Offered, SecondFactor};
+use chartgate_access::permit::Withheld;
+use chartgate_access::principal::{User, UserState};
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_values::Phi;
+use http::StatusCode;
+
+use super::Login;
+use super::enrol_factor::{RecoveryPage, end_open_sessions};
+use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
+use super::second_factor::{Half, begin_half, go_on_with};
+use super::sign_in::person;
+use super::then::Then;
+use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
+use crate::live::passkeys::Ceremony;
+use crate::store::StoreError;
+use crate::store::half_sign_ins::{HalfSignIn, Stage};
+use crate::store::passkeys::{Added, StoredPasskey};
+
+#[derive(Template)]
+#[template(path = "new_passkey.html")]
+struct NewPasskey<'a> {
+    username: &'a str,
+    is_required: bool,
+    /// Whether nothing else will do.
+    is_alone: bool,
+    options: String,
+    problem: Option<&'a str>,
+    hidden: String,
+}
+
+const WRONG: &str = "That passkey could not be added. Try again, or try another device.";
+
+/// Lets whoever showed enough add a passkey, and do nothing else until they have.
+pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, then: &Then<'_>) -> Response {
+    let half = HalfSignIn { subject: user.name.clone(), stage: Stage::EnrolAPasskey };
+    go_on_with(login, visit, then, |_| Ok((half, "/login/new-passkey"))).await
+}
+
+/// The half sign-in in which a passkey may be added.
+fn half(login: &Login, visit: &Visit) -> Result<Half, Box<Response>> {
+    let half = Half::of(login, visit)?;
+    match &half.stage {
+        _ if login.offered == Offered::CodesAlone || half.user.state != UserState::Enabled => {
+            Err(Box::new(stale()))
+        }
+        Stage::Enrol(_) | Stage::EnrolAPasskey => Ok(half),
+        Stage::Prove => Err(Box::new(stale())),
+    }
+}
+
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    match half(&login, &visit) {
+        Ok(half) => show(&login, &visit, &half, None),
+        Err(response) => *response,
+    }
+}
+
+fn show(login: &Login, visit: &Visit, half: &Half, problem: Option<&str>) -> Response {
+    let (then, name) = (Then::of(&visit.form), &half.user.name);
+    let target = match then.form_target(login, visit) {
+        Ok(target) => target,
+        Err(response) => return *response,
+    };
+    let read = login.store.read(|sql| sql.passkeys(name));
+    let (has, present) = match read.and_then(|has| Ok((has, Present::of(login, &visit.headers)?))) {
+        Ok(read) => read,
+        Err(error) => return unavailable(&error),
+    };
+    let fields: Vec<_> = std::iter::once(("sign_in", half.handle.as_str())).chain(then.hidden()).collect();
+    let ceremony = Ceremony::Enrol { half: &half.digest };
+    let page = NewPasskey {
+        username: name.as_str(),
+        is_required: present.is_none_or(|present| present.user.name != *name),
+        is_alone: matches!(half.stage, Stage::EnrolAPasskey),
+        options: login.passkeys.creation(ceremony, name, &has, login.clock.now()),
+        problem,
+        hidden: visit.browser.hidden(&fields),
+    };
+    visit.browser.show_with_script(StatusCode::OK, &page, target.as_deref())
+}
+
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let half = match half(&login, &visit) {
+        Ok(half) => half,
+        Err(response) => return *response,
+    };
+    login.throttle.count(visit.origin.ip);
+    let typed = |name| visit.form.get(name).unwrap_or_default();
+    let (name, now) = (&half.user.name, login.clock.now());
+    let ceremony = Ceremony::Enrol { half: &half.digest };
+    let made = login.passkeys.registered(typed("credential"), ceremony, name, typed("label"), now);
+    let passkey = match made {
+        Ok(passkey) => passkey,
+        Err(refused) => {
+            tracing::info!(cause = refused.code(), "passkey");
+            return show(&login, &visit, &half, Some(WRONG));
+        }
+    };
+    let codes = match login.factors.holds(name) {
+        // Codes that somebody has in their drawer stay good.
+        Ok(Holds::Codes | Holds::APasskey) => None,
+        Ok(Holds::Nothing) => Some(Factors::new_recovery_codes(name)),
+        Err(error) => return unavailable(&error),
+    };
+    match keep(&login, &visit, &half, passkey, codes.as_ref()).await {
+        Ok(answer) => answer,
+        Err(response) => *response,
+    }
+}
+
+/// Keeps the passkey; what its person has open ends, and they are asked for it.
+async fn keep(
+    login: &Login,
+    visit: &Visit,
+    half: &Half,
+    passkey: StoredPasskey,
+    codes: Option<&NewRecoveryCodes>,
+) -> Result<Response, Box<Response>> {
+    let (user, now) = (&half.user, login.clock.now());
+    let mut record = visit.origin.record(Event::FactorAdded, Outcome::Allow, now);
+    record.action = Some(Event::FactorAdded.as_str().to_owned());
+    record.actor = person(user);
+    record.resource = Some(Phi::new(passkey.id.to_string()));
+    let mut note = |name: &str, text: String| record.detail.insert(name.to_owned(), Phi::new(text));
+    note("factor", SecondFactor::Passkey.code().to_owned());
+    note("passkey", passkey.backup.code().to_owned());
+    if let Some(codes) = codes {
+        note("recovery_codes", codes.digests.len().to_string());
+    }
+    let (name, digest) = (user.name.clone(), half.digest.clone());
+    let digests = codes.map(|codes| codes.digests.clone());
+    let kept = login.cut_offs.cut(move |sql, at| {
+        if sql.take_half_sign_in(&digest, now)?.is_none() || sql.passkeys(&name)?.len() >= MOST {
+            return Ok((Added::Before, Vec::new()));
+        }
+        // Whoever else is about to enrol with less than this is not any more.
+        sql.void_half_sign_ins(&name)?;
+        if sql.add_passkey(&passkey)? == Added::Before {
+            return Ok((Added::Before, Vec::new()));
+        }
+        if let Some(digests) = digests {
+            sql.set_recovery_codes(&name, &digests, now)?;
+        }
+        Ok((Added::Now, end_open_sessions(sql, &name, at)?))
+    });
+    match kept.await {
+        Ok(Added::Now) => {}
+        // A passkey is one person's, once; browsers make no second one.
+        Ok(Added::Before) => return Err(Box::new(stale())),
+        Err::<_, StoreError>(error) => return Err(Box::new(unavailable(&error))),
+    }
+    let next = HalfSignIn { subject: user.name.clone(), stage: Stage::Prove };
+    let target = begin_half(login, visit, &Then::of(&visit.form), |_| Ok((next, "/login/code"))).await?;
+    let target = format!("{target}&added=passkey");
+    let answer = match codes {
+        Some(codes) => {
+            let page = RecoveryPage { username: user.name.as_str(), codes: &codes.shown, target };
+            visit.browser.show(StatusCode::OK, &page, None)
+        }
+        None => see_other(&target),
+    };
+    match login.journal.append(&record, Withheld::new(answer)).await {
+        Ok(recorded) => Ok(Withheld::release(recorded)),
+        Err(error) => Err(Box::new(unavailable(&error))),
+    }
+}

@@ -1,0 +1,120 @@
+//! Signing in with a passkey: alone, for it is two factors, or after the password. Web Authentication Level 3 section 7.2;
+//! ATTACKS A01, A05, A08, O32.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use chartgate_access::ids::Subject;
+use chartgate_access::login::assurance::{Offered, SecondFactor, passkey_alone};
+use chartgate_access::token::revocation::CutOff;
+use chartgate_values::Timestamp;
+
+use super::Login;
+use super::authenticate::{self, PasskeyAttempt, Reason, Wanted, refuse};
+use super::form::{Submission, Visit, see_other, stale, unavailable};
+use super::second_factor::{self, Half};
+use super::sign_in::{self, Begin, start_session, with_cookie};
+use super::then::Then;
+use crate::live::passkeys::{Ceremony, Shown};
+use crate::store::half_sign_ins::Stage;
+use crate::store::second_factors::Used;
+use crate::store::{Sql, StoreError};
+
+const WRONG: &str = "That passkey did not sign you in. Try again, or sign in another way.";
+
+/// What a page asks the browser for whoever signs in there, where passkeys are offered.
+pub(super) fn for_anybody(login: &Login, visit: &Visit) -> Option<String> {
+    if login.offered == Offered::CodesAlone {
+        return None;
+    }
+    let browser = visit.browser.digest();
+    Some(login.passkeys.request(Ceremony::SignIn { browser: &browser }, &[], login.clock.now()))
+}
+
+/// The same for one of the passkeys that are somebody's, if they have any that is good for something.
+pub(super) fn for_one(
+    login: &Login,
+    ceremony: Ceremony<'_>,
+    of: &Subject,
+) -> Result<Option<String>, StoreError> {
+    if login.offered == Offered::CodesAlone {
+        return Ok(None);
+    }
+    let mut passkeys = login.store.read(|sql| sql.passkeys(of))?;
+    passkeys.retain(|passkey| passkey.suspected_at.is_none());
+    if passkeys.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(login.passkeys.request(ceremony, &passkeys, login.clock.now())))
+}
+
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    if login.offered == Offered::CodesAlone {
+        return stale();
+    }
+    let half = match visit.form.get("sign_in").map(|_| Half::of(&login, &visit)).transpose() {
+        Ok(None) => None,
+        Ok(Some(half @ Half { stage: Stage::Prove, .. })) => Some(half),
+        Ok(Some(_)) => return stale(),
+        Err(response) => return *response,
+    };
+    let browser = visit.browser.digest();
+    let wanted = match &half {
+        Some(half) => {
+            Wanted { of: Some(&half.user), ceremony: Ceremony::SecondFactor { half: &half.digest } }
+        }
+        None => Wanted { of: None, ceremony: Ceremony::SignIn { browser: &browser } },
+    };
+    let brought = visit.form.get("credential").unwrap_or_default();
+    let (reason, user) = match authenticate::passkey(&login, &visit.origin, wanted, brought).await {
+        Ok(PasskeyAttempt::Good(good, counter)) => {
+            let (user, shown) = *good;
+            let begin = Begin {
+                user: &user,
+                amr: if half.is_some() { SecondFactor::Passkey.amr() } else { passkey_alone() },
+                factor: Some(SecondFactor::Passkey),
+                elsewhere: None,
+            };
+            let (digest, now) = (half.as_ref().map(|half| half.digest.clone()), login.clock.now());
+            let act = move |sql: &Sql<'_>, _| spend(sql, &shown, digest.as_deref(), &counter, now);
+            match start_session(&login, &visit, begin, act).await {
+                Ok(Some(cookie)) => {
+                    return with_cookie(see_other(&Then::of(&visit.form).target()), cookie);
+                }
+                Ok(None) => (Reason::Passkey("passkey-used"), Some(user)),
+                Err(response) => return response,
+            }
+        }
+        Ok(PasskeyAttempt::Refused(reason, user)) => (reason, user),
+        Err(error) => return unavailable(&error),
+    };
+    refuse(&login, &visit.origin, reason, user.as_ref(), || {
+        let problem = reason.words().unwrap_or(WRONG);
+        match &half {
+            Some(half) => second_factor::show(&login, &visit, half, Some(problem), reason.status()),
+            None => sign_in::show(&login, &visit, Some((problem, "")), reason.status()),
+        }
+    })
+    .await
+}
+
+/// What belongs to the session that begins: the passkey and its challenge are used up, and the half sign-in.
+fn spend(
+    sql: &Sql<'_>,
+    shown: &Shown,
+    half: Option<&str>,
+    counter: &str,
+    now: Timestamp,
+) -> Result<Option<Vec<CutOff>>, StoreError> {
+    if shown.use_up(sql, now)? == Used::Before {
+        return Ok(None);
+    }
+    if let Some(digest) = half
+        && sql.take_half_sign_in(digest, now)?.is_none()
+    {
+        return Ok(None);
+    }
+    sql.clear_login_failures(counter)?;
+    Ok(Some(Vec::new()))
+}

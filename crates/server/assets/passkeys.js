@@ -45,7 +45,10 @@
     return JSON.stringify({ id, rawId: id, type: credential.type, response: out, clientExtensionResults: {} });
   }
 
-  const CANCELLED = "Nothing was signed: it was cancelled, took too long, or there is no passkey for this place here.";
+  const CANCELLED = {
+    get: "Nothing was signed: it was cancelled, took too long, or there is no passkey for this place here.",
+    create: "Nothing was added: it was cancelled, took too long, or this device could not see that it is you.",
+  };
   const KNOWN = "There is a passkey of yours here already.";
 
   let waiting = null; // For what the browser offers where the name is typed: it does one thing at a time.
@@ -84,7 +87,8 @@
       try {
         brought(await ask(part));
       } catch (error) {
-        told.textContent = error.name === "InvalidStateError" ? KNOWN : CANCELLED;
+        const cancelled = CANCELLED[part.dataset.passkey] ?? CANCELLED.get;
+        told.textContent = error.name === "InvalidStateError" ? KNOWN : cancelled;
         told.hidden = false;
         button.disabled = false;
       }

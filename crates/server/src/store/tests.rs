@@ -15,6 +15,7 @@ use chartgate_values::Timestamp;
 
 use super::emergency::{EmergencyUse, Review};
 use super::half_sign_ins::{HALF_LIFE, HalfSignIn, Stage};
+use super::passkeys::{Backup, StoredPasskey, Use};
 use super::pending::Took;
 use super::restores::Mark;
 use super::second_factors::{FactorChange, FactorKind, RecoveryCount, StoredFactor, Used};
@@ -499,4 +500,69 @@ async fn a04_after_a_restore_no_code_is_good_that_may_have_been_used_before_it()
         .unwrap();
     assert_eq!(used, [Used::Before, Used::Before, Used::Now]);
     assert_eq!(store.read(|sql| sql.recovery_codes(&dana)).unwrap(), RecoveryCount { left: 0, made: 1 });
+}
+
+fn passkey(of: &str, sign_count: u32) -> StoredPasskey {
+    StoredPasskey {
+        id: format!("{of:a<22}").parse().unwrap(),
+        of: of.parse().unwrap(),
+        credential_id: of.as_bytes().to_vec(),
+        label: "laptop".to_owned(),
+        public_key: vec![1, 2, 3],
+        sign_count,
+        backup: Backup::DeviceBound,
+        transports: vec!["usb".to_owned()],
+        added_at: NOW,
+        last_used_at: None,
+        suspected_at: None,
+    }
+}
+
+#[tokio::test]
+async fn a08_a_counter_and_a_challenge_are_used_by_one_of_many() {
+    let scratch = Scratch::new("passkeys");
+    let (store, one) = (&scratch.store, passkey("dana", 7));
+    let (added, id, dana) = (one.clone(), one.id.clone(), one.of.clone());
+    let again = StoredPasskey { of: "bea".parse().unwrap(), id: passkey("bea", 0).id, ..one.clone() };
+    let came =
+        store.write(move |sql| Ok::<_, StoreError>([sql.add_passkey(&added)?, sql.add_passkey(&again)?]));
+    assert_eq!(
+        came.await.unwrap(),
+        [passkeys::Added::Now, passkeys::Added::Before],
+        "what is somebody's is nobody else's"
+    );
+    assert_eq!(store.read(|sql| sql.passkey(b"dana")).unwrap(), Some(one));
+    let by = |sign_count| Use { sign_count, backup: Backup::DeviceBound, at: NOW };
+    let (name, own) = (dana.clone(), id.clone());
+    assert_eq!(of_fifty(store, move |sql| sql.use_passkey(&own, &name, by(8))).await, 1);
+    let until = NOW.plus(std::time::Duration::from_secs(600));
+    assert_eq!(of_fifty(store, move |sql| sql.use_challenge("digest", until)).await, 1);
+    let used = store.write(move |sql| {
+        let used =
+            [sql.use_passkey(&id, &dana, by(7))?, sql.use_passkey(&id, &"bea".parse().unwrap(), by(9))?];
+        let suspected = [sql.suspect_passkey(&id, &dana, NOW)?, sql.suspect_passkey(&id, &dana, NOW)?];
+        Ok::<_, StoreError>((used, suspected, sql.use_passkey(&id, &dana, by(9))?))
+    });
+    let (used, suspected, after) = used.await.unwrap();
+    assert_eq!((used, suspected), ([Used::Before, Used::Before], [Used::Now, Used::Before]));
+    assert_eq!(after, Used::Before, "it is out of use");
+}
+
+#[tokio::test]
+async fn a08_after_a_restore_passkeys_are_good_and_challenges_from_before_it_are_not() {
+    let scratch = Scratch::new("restored-passkeys");
+    let at = |seconds| Timestamp::from_unix(10_000).plus(std::time::Duration::from_secs(seconds));
+    let mark = Mark { made_at: NOW, begun: 1, put_back: None };
+    let used = scratch.store.write(move |sql| {
+        let one = passkey("dana", 0);
+        let _ = sql.add_passkey(&one)?;
+        sql.begin_anew(&mark, at(0))?;
+        let by = Use { sign_count: 0, backup: Backup::DeviceBound, at: at(1) };
+        Ok::<_, StoreError>([
+            sql.use_challenge("a", at(600))?,
+            sql.use_challenge("b", at(601))?,
+            sql.use_passkey(&one.id, &one.of, by)?,
+        ])
+    });
+    assert_eq!(used.await.unwrap(), [Used::Before, Used::Now, Used::Now]);
 }

@@ -667,7 +667,7 @@ for (const viewport of [WIDE, NARROW]) {
     await look("Add a passkey", "passkeys-add");
     await key.verifies(false);
     await page.getByRole("button", { name: "Add a passkey" }).click();
-    await page.getByText("Nothing was signed").waitFor();
+    await page.getByText("Nothing was added").waitFor();
     await look("Add a passkey", "passkeys-add-nothing");
     await key.verifies(true);
     await page.getByLabel("A name for it").fill("Phone & tablet <b>");

@@ -557,12 +557,15 @@ async fn who_asks_for_phr_gets_a_passkey_and_who_asks_for_less_hears_the_word_th
     assert!(unmet.header("location").contains("unmet_authentication_requirements"));
 }
 
-/// Changes the configuration: administrators need a passkey, one route wants one and the other two factors.
-async fn require(gateway: &Gateway, in_force: impl AsyncFn() -> bool) {
+/// Changes the configuration: privacy officers need a passkey, and every route wants one of these.
+async fn require(gateway: &Gateway, acr: &str, in_force: impl AsyncFn() -> bool) {
     let text = std::fs::read_to_string(gateway.config()).unwrap();
-    let route = "[[route]]\nacr_values = [\"phr\"]\n".to_owned();
+    let (before, wanted) = text.split_once("\n[sign_in]").unwrap_or((&text, ""));
+    assert!(wanted.lines().count() < 3, "only what was added here");
+    let routes: Vec<&str> = before.lines().filter(|line| !line.starts_with("acr_values")).collect();
+    let routes = routes.join("\n").replace("[[route]]\n", &format!("[[route]]\nacr_values = [\"{acr}\"]\n"));
     let roles = "[sign_in]\nphishing_resistant_roles = [\"privacy-officer\"]\n";
-    std::fs::write(gateway.config(), format!("{}\n{roles}", text.replace("[[route]]\n", &route))).unwrap();
+    std::fs::write(gateway.config(), format!("{routes}\n{roles}")).unwrap();
     gateway.hang_up();
     let begun = Instant::now();
     while !in_force().await {
@@ -577,8 +580,9 @@ async fn a05_where_a_passkey_is_needed_less_opens_nothing_and_one_is_enrolled_fi
     let (pia, nils) = (gateway.demo_person("pia"), gateway.demo_person("nils"));
     let (mut at_pia, mut at_nils) = (Browser::default(), Browser::default());
     assert!(is_signed_in(&at_pia.sign_in(gateway, &pia).await));
-    let plain = App::public(USER_SCOPE).tokens_in(gateway, &mut at_nils, &nils).await;
-    require(gateway, async || at_pia.clone().get(gateway, "/account").await.status == 303).await;
+    let plain = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await;
+    assert!(is_signed_in(&at_nils.sign_in(gateway, &nils).await));
+    require(gateway, "phr", async || at_pia.clone().get(gateway, "/account").await.status == 303).await;
 
     let page = at_pia.sign_in(gateway, &pia).await;
     assert!(page.text().contains("needs a passkey, and you have none yet"), "{}", page.text());
@@ -623,4 +627,12 @@ async fn a05_where_a_passkey_is_needed_less_opens_nothing_and_one_is_enrolled_fi
     let tokens = app.exchange_call(form.get("code").unwrap()).to(gateway).await.json();
     let access = tokens["access_token"].as_str().unwrap();
     assert_eq!(read(access).to(gateway).await.status, 200);
+    // What is more than a route wants is enough, and less is not.
+    let challenge = async || read(&plain.access).to(gateway).await.header("www-authenticate").to_owned();
+    require(gateway, TWO_FACTORS, async || challenge().await.contains(TWO_FACTORS)).await;
+    assert_eq!(part(access, 1)["acr"], "phr");
+    assert_eq!(read(access).to(gateway).await.status, 200);
+    assert_eq!(read(&plain.access).to(gateway).await.status, 401);
+    require(gateway, "phrh", async || challenge().await.contains("\"phrh\"")).await;
+    assert_eq!(read(access).to(gateway).await.status, 401, "more than anybody here can show");
 }

@@ -87,7 +87,8 @@ export class Person {
   async #submit(page, filled) {
     const action = /<form method="post" action="([^"]*)"/.exec(page.text)?.[1];
     if (!action) throw new Error(`a page without a form: ${page.status} ${page.text}`);
-    const hidden = [...page.text.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)].map((m) => [m[1], m[2]]);
+    const [form] = page.text.split("</form>");
+    const hidden = [...form.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)].map((m) => [m[1], m[2]]);
     const body = new URLSearchParams([...hidden, ...Object.entries(filled)]);
     return this.open(new URL(action, ready.issuer), { method: "POST", body });
   }

@@ -78,7 +78,8 @@ class Person:
             if until and until in page.text:
                 return page
             action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
-            hidden = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', page.text)
+            form = page.text.split("</form>")[0]
+            hidden = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form)
             fields = {name: html.unescape(value) for name, value in hidden}
             page = self.open(urljoin(ISSUER, action), fields | self.answer(page.text, code))
         raise AssertionError("the pages do not end")

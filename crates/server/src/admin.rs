@@ -9,6 +9,7 @@ mod care;
 pub(crate) mod client;
 mod clients;
 mod emergency;
+mod enrolment_links;
 mod explain;
 mod exports;
 pub(crate) mod in_force;
@@ -39,6 +40,7 @@ use chartgate_values::{Clock, Phi, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(crate) use enrolment_links::LinkBy;
 pub(crate) use explain::{Supposed, Whose};
 pub(crate) use invitations::NewInvitation;
 pub(crate) use keys::Rotation;
@@ -59,6 +61,7 @@ use crate::live::in_force::InForce;
 use crate::live::keys::{KeyError, KeyRing};
 use crate::live::policies::LivePolicies;
 use crate::live::trusted_issuers::LiveIssuers;
+use crate::net::mail::Mailer;
 use crate::outward::Exports;
 use crate::passwords::{HashError, Passwords};
 use crate::registration::{NewClient, Unregistrable};
@@ -83,6 +86,8 @@ pub(crate) enum Command {
     UserSetPassword {
         name: Subject,
         password: Option<String>,
+        #[serde(default)]
+        link: LinkBy,
     },
     UserResetMfa {
         name: Subject,
@@ -273,6 +278,7 @@ pub(crate) struct Administrator {
     pub(crate) approvals: Arc<Approvals>,
     pub(crate) apps: Arc<Apps>,
     pub(crate) emergencies: Arc<Emergencies>,
+    pub(crate) mailer: Option<Arc<Mailer>>,
     pub(crate) factors: Arc<Factors>,
     pub(crate) watcher: Arc<Watcher>,
     /// Whether it may answer for people.
@@ -308,7 +314,9 @@ impl Administrator {
             Command::UserShow { name } => self.show_user(&name),
             Command::UserDisable { name } => self.disable_user(by, name).await,
             Command::UserEnable { name } => self.enable_user(by, name).await,
-            Command::UserSetPassword { name, password } => self.set_password(by, name, password).await,
+            Command::UserSetPassword { name, password, link } => {
+                self.set_password(by, name, (password, link)).await
+            }
             Command::UserResetMfa { name } => self.reset_factors(by, name).await,
             Command::UserLink { name, provider, subject } => {
                 self.link_user(by, name, (provider, subject)).await

@@ -41,6 +41,7 @@ use crate::live::status_lists::StatusLists;
 use crate::live::trusted_issuers::{LiveIssuers, TrustedIssuers};
 use crate::log::Log;
 use crate::net::client::egress::Egress;
+use crate::net::mail;
 use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
 use crate::notices::Notices;
@@ -187,6 +188,7 @@ impl App {
             clock: Arc::clone(&clock),
             egress: Arc::clone(&egress),
         });
+        let mailer = mail::mailer(config.mail.as_deref())?;
         let notices = Arc::new(Notices {
             issuer: config.issuer.clone(),
             emergencies: Arc::clone(&emergencies),
@@ -195,6 +197,7 @@ impl App {
             journal: log.journal.clone(),
             clock: Arc::clone(&clock),
             egress: Arc::clone(&egress),
+            mailer: mailer.clone(),
             told: Mutex::default(),
         });
         let exports = Arc::new(Exports::new(&config.audit.exports));
@@ -212,6 +215,7 @@ impl App {
             apps: Arc::clone(&apps),
             emergencies: Arc::clone(&emergencies),
             factors: Arc::clone(&factors),
+            mailer,
             watcher: Arc::clone(&watcher),
             command_line: config.approvals.command_line,
             policies: Arc::clone(&policies),

@@ -13,6 +13,7 @@ mod identity_provider;
 mod keys;
 mod lifetimes;
 mod listen;
+mod mail_server;
 mod minors;
 mod operation;
 mod places;
@@ -52,6 +53,7 @@ pub(crate) use identity_provider::IdentityProvider;
 pub(crate) use keys::MasterKeySource;
 pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, SigningKeys, Tokens};
 pub(crate) use listen::{Listen, Network};
+pub(crate) use mail_server::{MailEncryption, MailServer};
 pub(crate) use minors::MinorLabels;
 pub(crate) use operation::{Operation, Writes};
 pub(crate) use places::Places;
@@ -97,6 +99,8 @@ pub(crate) struct Config {
     pub(crate) identity_providers: Arc<[Arc<IdentityProvider>]>,
     pub(crate) approvals: Approvals,
     pub(crate) emergency: Emergency,
+    /// Where our e-mail is handed over, if there is any.
+    pub(crate) mail: Option<Arc<MailServer>>,
     /// What of the log somebody should look at.
     pub(crate) watch: Rules,
     /// Why who may look at records.
@@ -191,6 +195,8 @@ impl Config {
         let approvals = Approvals::read(reading, section);
         let section = root.table(reading, "emergency");
         let emergency = Emergency::read(reading, section);
+        let section = root.optional_table(reading, "mail");
+        let mail = MailServer::read(reading, section).map(Arc::new);
         let section = root.table(reading, "watch");
         let watch = watch::read(reading, section);
         let section = root.table(reading, "purpose_of_use");
@@ -247,6 +253,7 @@ impl Config {
             identity_providers: identity_providers.into_iter().map(Arc::new).collect(),
             approvals,
             emergency,
+            mail,
             watch,
             purposes,
             registration,

@@ -9,7 +9,7 @@ use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, Consent, G
 use chartgate_protocol::oauth::authorization_details::DetailType;
 use serde_json::Value;
 
-use crate::admin::{Administrator, Command, NewUser, Operator};
+use crate::admin::{Administrator, Command, LinkBy, NewUser, Operator};
 use crate::app::{App, DataLock, log_origin};
 use crate::cli::print;
 use crate::config::Config;
@@ -81,6 +81,7 @@ async fn first_administrator(administrator: &Administrator) -> anyhow::Result<Va
         email: None,
         password: None,
         facts: Facts::default(),
+        link: LinkBy::Hand,
     };
     Ok(administrator.carry_out(by, Command::UserAdd(admin)).await?)
 }

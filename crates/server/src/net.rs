@@ -10,6 +10,7 @@ pub(crate) mod credential;
 pub(crate) mod door;
 pub(crate) mod flow;
 pub(crate) mod listen;
+pub(crate) mod mail;
 pub(crate) mod origin;
 pub(crate) mod path;
 pub(crate) mod reserve;

@@ -1,4 +1,4 @@
-//! Telling privacy officers of emergency access, and of findings in the log: a program by a Security Event Token (RFC 8417, RFC
+//! Telling people: of changes to how they sign in ([`people`]), and privacy officers of emergency access, and of findings in the log: a program by a Security Event Token (RFC 8417, RFC
 //! 8935), a person by a message. Neither says whose record was opened, or why.
 //!
 //! Whom to tell is written with the grant, so that nobody is forgotten, and care does not wait for it. That somebody was told
@@ -8,6 +8,7 @@
 
 mod deliver;
 mod findings;
+mod people;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use crate::live::emergency::{Emergencies, MAIL, WEBHOOK};
 use crate::live::keys::KeyRing;
 use crate::net::client::egress::Egress;
+use crate::net::mail::Mailer;
 use crate::pages;
 use crate::store::emergency::{EmergencyNotice, EmergencyUse};
 use crate::store::{Store, StoreError};
@@ -46,6 +48,8 @@ pub(crate) struct Notices {
     pub(crate) journal: Journal,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) egress: Arc<Egress>,
+    /// By whom people are told, if by anybody.
+    pub(crate) mailer: Option<Arc<Mailer>>,
     /// When it was told of findings last, by each way.
     pub(crate) told: Mutex<BTreeMap<String, Timestamp>>,
 }
@@ -71,6 +75,7 @@ impl Notices {
             }
             while telling.join_next().await.is_some() {}
             self.tell_of_findings().await;
+            self.tell_people().await;
         }
     }
 

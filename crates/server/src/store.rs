@@ -42,6 +42,7 @@ mod sql;
 pub(crate) mod status_lists;
 pub(crate) mod subjects;
 mod tidy;
+pub(crate) mod told_changes;
 pub(crate) mod used_assertions;
 pub(crate) mod users;
 pub(crate) mod watch;

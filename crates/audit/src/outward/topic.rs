@@ -78,7 +78,8 @@ impl Topic {
             | Event::FactorRenamed
             | Event::FactorSuspected
             | Event::RecoveryCodesMade
-            | Event::FactorsReset => Self::User,
+            | Event::FactorsReset
+            | Event::PersonTold => Self::User,
             Event::ClientAdded
             | Event::ClientChanged
             | Event::ClientRead

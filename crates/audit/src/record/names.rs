@@ -159,6 +159,8 @@ named! {
         RecoveryCodesMade = "factor.recovery-codes",
         /// A person's second factors were removed.
         FactorsReset = "user.reset-mfa",
+        /// A person was told of a change to how they sign in, or was told in vain.
+        PersonTold = "user.tell",
         /// A client was registered.
         ClientAdded = "client.add",
         /// A client's registration was changed.

@@ -6,8 +6,9 @@ use chartgate_audit::record::Event;
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
-use crate::store::StoreError;
 use crate::store::provider_links::{Linked, ProviderLink};
+use crate::store::second_factors::FactorChange;
+use crate::store::{Sql, StoreError};
 
 /// The longest `sub` of a provider: OpenID Connect Core section 2.
 const LONGEST_SUB: usize = 255;
@@ -33,7 +34,14 @@ impl Administrator {
         note(&mut record, "provider_subject", &subject);
         let _ = self.append(&record).await?;
         let (now, of) = (self.clock.now(), name.clone());
-        let linked = self.store.write(move |sql| sql.link_provider((&issuer, &subject), &of, now)).await?;
+        let link = move |sql: &Sql<'_>| {
+            let linked = sql.link_provider((&issuer, &subject), &of, now)?;
+            if linked == Linked::Yes {
+                sql.note_factor_change(&of, FactorChange::AccountLinked, now)?;
+            }
+            Ok::<_, StoreError>(linked)
+        };
+        let linked = self.store.write(link).await?;
         match linked {
             Linked::Yes => self.show_user(&name),
             Linked::Taken => Err(CommandError::Invalid("that account was linked just now".to_owned())),

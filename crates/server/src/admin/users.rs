@@ -12,11 +12,13 @@ use chartgate_values::{Phi, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::enrolment_links::LinkBy;
 use super::{Administrator, CommandError, Operator, note};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::live::findings::Facts;
 use crate::passwords::check_strength;
 use crate::store::StoreError;
+use crate::store::second_factors::FactorChange;
 use crate::store::users::Added;
 
 /// How long a one-time link is good.
@@ -34,6 +36,9 @@ pub(crate) struct NewUser {
     /// What is known of them besides.
     #[serde(default)]
     pub(crate) facts: Facts,
+    /// How they get their one-time link.
+    #[serde(default)]
+    pub(crate) link: LinkBy,
 }
 
 impl Administrator {
@@ -92,14 +97,10 @@ impl Administrator {
             return Err(CommandError::NameTaken(user.name.to_string()));
         }
         let mut shown = show(&user);
-        if let (Some(secret), Value::Object(members)) = (link, &mut shown) {
-            members.insert("enrolment_link".to_owned(), self.link(secret.expose()).into());
+        if let Some(secret) = link {
+            self.hand_over(by, (&user, new.link), &secret, &mut shown).await?;
         }
         Ok(shown)
-    }
-
-    fn link(&self, secret: &str) -> String {
-        format!("{}/login/enrol?token={secret}", self.issuer)
     }
 
     pub(super) fn list_users(&self) -> Result<Value, CommandError> {
@@ -174,7 +175,7 @@ impl Administrator {
         &self,
         by: Operator,
         name: Subject,
-        password: Option<String>,
+        (password, by_what): (Option<String>, LinkBy),
     ) -> Result<Value, CommandError> {
         let user = self.find_user(&name)?;
         let hash = match &password {
@@ -199,14 +200,17 @@ impl Administrator {
                 }
                 // A link takes the place of the old password at once, not only when it is used.
                 sql.set_password_hash(&name, hash.as_deref())?;
+                if hash.is_some() {
+                    sql.note_factor_change(&name, FactorChange::PasswordSet, now)?;
+                }
                 sql.end_all_sessions(&name, now)?;
                 let target = Target::Subject(name);
                 Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
             })
             .await?;
         let mut shown = show(&user);
-        if let (Some(secret), Value::Object(members)) = (link, &mut shown) {
-            members.insert("enrolment_link".to_owned(), self.link(secret.expose()).into());
+        if let Some(secret) = link {
+            self.hand_over(by, (&user, by_what), &secret, &mut shown).await?;
         }
         Ok(shown)
     }

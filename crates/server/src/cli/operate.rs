@@ -15,7 +15,7 @@ use super::invitation::Invitation;
 use super::print::{self, Output};
 use super::registration::Registration;
 use crate::admin::client::give;
-use crate::admin::{Command, NewUser, Rotation};
+use crate::admin::{Command, LinkBy, NewUser, Rotation};
 use crate::config::Config;
 use crate::live::approvals::Decision;
 use crate::live::findings::Facts;
@@ -65,6 +65,9 @@ pub(super) enum UserWord {
         /// A file with the password in its first line.
         #[arg(long)]
         password_file: Option<PathBuf>,
+        /// Send the one-time link to their e-mail address, in place of printing it.
+        #[arg(long, conflicts_with = "password_file", requires = "email")]
+        send_link: bool,
         #[command(flatten)]
         facts: KnownFacts,
     },
@@ -87,6 +90,9 @@ pub(super) enum UserWord {
         name: Subject,
         #[arg(long)]
         password_file: Option<PathBuf>,
+        /// Send the one-time link to their e-mail address, in place of printing it.
+        #[arg(long, conflicts_with = "password_file")]
+        send_link: bool,
     },
     /// What applications hold in a person's name.
     Apps { name: Subject },
@@ -322,14 +328,17 @@ fn command(operate: Operate, config: &Config) -> anyhow::Result<Command> {
 
 fn user(word: UserWord) -> anyhow::Result<Command> {
     Ok(match word {
-        UserWord::Add { name, roles, fhir_user, email, password_file, facts } => Command::UserAdd(NewUser {
-            name,
-            roles: roles.into_iter().collect(),
-            fhir_user,
-            email,
-            password: password_file.as_deref().map(first_line).transpose()?,
-            facts: facts.into(),
-        }),
+        UserWord::Add { name, roles, fhir_user, email, password_file, send_link, facts } => {
+            Command::UserAdd(NewUser {
+                name,
+                roles: roles.into_iter().collect(),
+                fhir_user,
+                email,
+                password: password_file.as_deref().map(first_line).transpose()?,
+                facts: facts.into(),
+                link: link(send_link),
+            })
+        }
         UserWord::Know { name, facts } => Command::UserKnow { name, facts: facts.into() },
         UserWord::List => Command::UserList,
         UserWord::Show { name } => Command::UserShow { name },
@@ -337,15 +346,19 @@ fn user(word: UserWord) -> anyhow::Result<Command> {
         UserWord::Disconnect { name, client } => Command::UserDisconnect { name, client },
         UserWord::Disable { name } => Command::UserDisable { name },
         UserWord::Enable { name } => Command::UserEnable { name },
-        UserWord::SetPassword { name, password_file } => {
+        UserWord::SetPassword { name, password_file, send_link } => {
             let password = password_file.as_deref().map(first_line).transpose()?;
-            Command::UserSetPassword { name, password }
+            Command::UserSetPassword { name, password, link: link(send_link) }
         }
         UserWord::ResetMfa { name } => Command::UserResetMfa { name },
         UserWord::Link { name, provider, subject } => Command::UserLink { name, provider, subject },
         UserWord::Unlink { name, provider } => Command::UserUnlink { name, provider },
         UserWord::Roles { name, roles } => Command::UserRoles { name, roles },
     })
+}
+
+fn link(send: bool) -> LinkBy {
+    if send { LinkBy::Mail } else { LinkBy::Hand }
 }
 
 fn client(word: ClientWord, config: &Config) -> anyhow::Result<Command> {

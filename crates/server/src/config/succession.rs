@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Audit, Config, Export, Tokens};
+use super::{Audit, Config, Export, MailServer, Tokens};
 
 /// A new configuration, as far as it can be had without a restart.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Config {
             return Err(AnotherIssuer);
         }
         let (old, wanted) = (&self.tokens.signing, &new.tokens.signing);
-        let differs: [(&'static str, bool); 17] = [
+        let differs: [(&'static str, bool); 18] = [
             ("data_dir", self.data_dir != new.data_dir),
             ("listen", self.listen != new.listen),
             ("store.url", self.store != new.store),
@@ -47,6 +47,7 @@ impl Config {
             ("audit.export", !are_same(&self.audit.exports, &new.audit.exports)),
             ("approvals", self.approvals != new.approvals),
             ("emergency", self.emergency != new.emergency),
+            ("mail", !is_same_server(self.mail.as_deref(), new.mail.as_deref())),
             ("policy.dir", self.policy_dir != new.policy_dir),
         ];
         let config = Self {
@@ -77,6 +78,7 @@ impl Config {
             routes: Arc::clone(&new.routes),
             approvals: self.approvals,
             emergency: self.emergency.clone(),
+            mail: self.mail.clone(),
             watch: new.watch,
             purposes: new.purposes,
             registration: new.registration,
@@ -89,6 +91,12 @@ impl Config {
         let needs_restart = differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect();
         Ok(Succession { config, needs_restart })
     }
+}
+
+/// Whether a server for e-mail is the same, its password too, which is never printed.
+fn is_same_server(old: Option<&MailServer>, new: Option<&MailServer>) -> bool {
+    let password = |server: &MailServer| server.login.as_ref().map(|(_, password)| password.expose().clone());
+    format!("{old:?}") == format!("{new:?}") && old.and_then(password) == new.and_then(password)
 }
 
 /// Whether exports are the same, their secrets too, which are never printed.

@@ -8,7 +8,7 @@ use chartgate_protocol::jose::{Algorithm, SigningKey};
 use chartgate_protocol::oauth::authorization_details::DetailType;
 use serde_json::{Value, json};
 
-use crate::admin::{Administrator, Command, NewUser, Operator};
+use crate::admin::{Administrator, Command, LinkBy, NewUser, Operator};
 use crate::entropy::opaque_secret;
 use crate::install::terminal_client;
 use crate::live::findings::Facts;
@@ -84,6 +84,7 @@ pub(super) async fn add_people(
                     email: Some(format!("{}@clinic.example", person.name)),
                     password: Some(password.clone()),
                     facts: person.facts.clone(),
+                    link: LinkBy::Hand,
                 }),
             )
             .await?;

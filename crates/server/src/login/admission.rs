@@ -23,6 +23,7 @@ use super::sign_in::person;
 use crate::live::identity_providers::Provider;
 use crate::pages;
 use crate::store::provider_links::Linked;
+use crate::store::second_factors::FactorChange;
 use crate::store::users::Added;
 use crate::store::{Sql, StoreError};
 
@@ -190,6 +191,7 @@ fn write(
                 return Err(NotWritten::TooLate);
             }
             link()?;
+            sql.note_factor_change(&user.name, FactorChange::AccountLinked, now)?;
         }
         Change::Add => {
             if sql.add_user(user)? == Added::NameTaken {

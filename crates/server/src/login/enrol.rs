@@ -17,6 +17,7 @@ use crate::entropy::digest_of;
 use crate::pages;
 use crate::passwords::check_strength;
 use crate::store::StoreError;
+use crate::store::second_factors::FactorChange;
 
 #[derive(Template)]
 #[template(path = "enrol.html")]
@@ -69,6 +70,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         .cut(move |sql, at| {
             let Some(name) = sql.use_enrolment(&digest, now)? else { return Ok((None, Vec::new())) };
             sql.set_password_hash(&name, Some(&hash))?;
+            sql.note_factor_change(&name, FactorChange::PasswordSet, at)?;
             sql.clear_login_failures(&passwords.blind(name.as_str()))?;
             // A new password ends what the old one opened.
             sql.end_all_sessions(&name, at)?;

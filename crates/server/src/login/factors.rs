@@ -22,7 +22,7 @@ use crate::live::factors::MOST;
 use crate::live::passkeys::Ceremony;
 use crate::pages;
 use crate::store::passkeys::{Backup, StoredPasskey};
-use crate::store::second_factors::{FactorChange, RecoveryCount, StoredFactor};
+use crate::store::second_factors::{RecoveryCount, StoredFactor};
 use crate::store::{Sql, StoreError};
 
 #[derive(Template)]
@@ -85,18 +85,7 @@ pub(super) fn changes(
     let shown = all.into_iter().filter(|(at, _)| is_new(*at)).map(|(at, change)| ChangeShown {
         at: at.to_string(),
         at_shown: pages::minutes(at),
-        words: match change {
-            FactorChange::Added => "an authenticator application was added.",
-            FactorChange::Removed => "an authenticator application was removed.",
-            FactorChange::PasskeyAdded => "a passkey was added.",
-            FactorChange::PasskeyRemoved => "a passkey was removed.",
-            FactorChange::PasskeySuspected => {
-                "a passkey was put out of use: there may be a copy of it that is not yours."
-            }
-            FactorChange::RecoveryCodesMade => "new recovery codes were made.",
-            FactorChange::RecoveryCodeUsed => "a recovery code was used to sign in, or to change this.",
-            FactorChange::Reset => "an administrator removed your second factors.",
-        },
+        words: change.words(),
     });
     Ok(shown.collect())
 }

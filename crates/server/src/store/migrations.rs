@@ -33,6 +33,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0026_identity_providers.sql"),
     include_str!("migrations/0027_session_agents.sql"),
     include_str!("migrations/0028_passkeys.sql"),
+    include_str!("migrations/0029_told_changes.sql"),
 ];
 
 /// Brings the schema up to date.

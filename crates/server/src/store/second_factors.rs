@@ -61,6 +61,8 @@ pub(crate) enum FactorChange {
     PasskeyRemoved,
     /// Its counter went back: somebody else may have it too.
     PasskeySuspected,
+    PasswordSet,
+    AccountLinked,
 }
 
 impl FactorKind {
@@ -72,7 +74,7 @@ impl FactorKind {
 }
 
 impl FactorChange {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Added,
         Self::Removed,
         Self::RecoveryCodesMade,
@@ -81,9 +83,35 @@ impl FactorChange {
         Self::PasskeyAdded,
         Self::PasskeyRemoved,
         Self::PasskeySuspected,
+        Self::PasswordSet,
+        Self::AccountLinked,
     ];
 
-    fn name(self) -> &'static str {
+    /// The one of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|change| change.name() == name)
+    }
+
+    /// What its person is told.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Added => "an authenticator application was added.",
+            Self::Removed => "an authenticator application was removed.",
+            Self::RecoveryCodesMade => "new recovery codes were made.",
+            Self::RecoveryCodeUsed => "a recovery code was used to sign in, or to change this.",
+            Self::Reset => "an administrator removed your second factors.",
+            Self::PasskeyAdded => "a passkey was added.",
+            Self::PasskeyRemoved => "a passkey was removed.",
+            Self::PasskeySuspected => {
+                "a passkey was put out of use: there may be a copy of it that is not yours."
+            }
+            Self::PasswordSet => "a new password was set.",
+            Self::AccountLinked => "an account at an identity provider was linked, which signs in as you.",
+        }
+    }
+
+    /// The stable code for store and record.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Added => "added",
             Self::Removed => "removed",
@@ -93,6 +121,8 @@ impl FactorChange {
             Self::PasskeyAdded => "passkey-added",
             Self::PasskeyRemoved => "passkey-removed",
             Self::PasskeySuspected => "passkey-suspected",
+            Self::PasswordSet => "password-set",
+            Self::AccountLinked => "account-linked",
         }
     }
 }
@@ -231,13 +261,13 @@ impl Sql<'_> {
         Ok(applications.saturating_add(passkeys))
     }
 
-    pub(super) fn note_factor_change(
+    pub(crate) fn note_factor_change(
         &self,
         of: &Subject,
         change: FactorChange,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let text = "INSERT INTO factor_changes (user_name, at, change) VALUES (?1, ?2, ?3)";
+        let text = "INSERT INTO factor_changes (user_name, at, change, due_at) VALUES (?1, ?2, ?3, ?2)";
         self.execute(text, &[of.as_str().into(), now.into(), change.name().into()]).map(drop)
     }
 
@@ -252,7 +282,7 @@ impl Sql<'_> {
         let values = [of.as_str().into(), now.minus(TELL_FOR).into()];
         self.query("factor_changes", text, &values, |row| {
             let name: String = row.get("change")?;
-            let change = FactorChange::ALL.into_iter().find(|change| change.name() == name);
+            let change = FactorChange::named(&name);
             Ok((row.time("at")?, change.ok_or_else(|| row.inconsistent("change"))?))
         })
     }

@@ -102,6 +102,8 @@ mod localhost;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
+mod mail;
+#[cfg(test)]
 mod masks;
 #[cfg(test)]
 mod matrix;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{Role, Subject};
-use crate::login::assurance::{Assurance, SEVERAL};
+use crate::login::assurance::{Assurance, PASSWORD, SEVERAL, SecondFactor};
 
 /// What a provider says of a sign-in by which two factors are believed. By default nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -54,6 +54,13 @@ pub fn methods(assurance: Assurance) -> Vec<String> {
     }
 }
 
+/// The methods of a session for which a factor was shown here after a sign-in at a provider: those of the factor after a
+/// password, without that password.
+#[must_use]
+pub fn methods_with(factor: SecondFactor) -> Vec<String> {
+    factor.amr().into_iter().filter(|method| method != PASSWORD).collect()
+}
+
 /// The roles of somebody who is in these groups there.
 #[must_use]
 pub fn roles_of<'a>(groups: &Groups, of: impl Iterator<Item = &'a str>) -> BTreeSet<Role> {
@@ -63,7 +70,8 @@ pub fn roles_of<'a>(groups: &Groups, of: impl Iterator<Item = &'a str>) -> BTree
 /// The name of somebody who is added, from what they are called there, if it can be one.
 #[must_use]
 pub fn name_for(called: &str) -> Option<Subject> {
-    let name: Subject = called.trim().to_lowercase().parse().ok()?;
+    // ASCII alone: beyond it, small letters of others look like, or become, ours.
+    let name: Subject = called.trim().to_ascii_lowercase().parse().ok()?;
     (!name.is_foreign()).then_some(name)
 }
 
@@ -88,6 +96,8 @@ mod tests {
         for strength in [Assurance::OneFactor, Assurance::TwoFactors] {
             assert_eq!(Assurance::of(&methods(strength)), strength, "no more and no less");
         }
+        assert_eq!(methods_with(SecondFactor::AuthenticatorApp), ["otp", "mfa"], "nobody had a password");
+        assert_eq!(Assurance::of(&methods_with(SecondFactor::Passkey)), Assurance::PhishingResistant);
     }
 
     #[test]
@@ -100,7 +110,7 @@ mod tests {
     #[test]
     fn a10_a_name_is_taken_where_it_can_be_one_of_ours() {
         assert_eq!(name_for(" Dana@Clinic.example ").unwrap().as_str(), "dana@clinic.example");
-        for bad in ["", "https://login.example#dana", "dana rao", "d\u{430}na"] {
+        for bad in ["", "https://login.example#dana", "dana rao", "d\u{430}na", "\u{212a}im"] {
             assert_eq!(name_for(bad), None, "{bad}");
         }
     }

@@ -80,12 +80,17 @@ impl ProviderTokenVerifier<'_> {
         if auth_time.is_some_and(|time| time.is_after(now.plus(self.skew))) {
             return Err(Rejection::NotYet);
         }
+        // A provider that says nothing of them may have left them out: that is not the same as none.
+        let groups = match self.groups {
+            Some(path) => path.texts(claims).ok_or(Rejection::MissingClaim("groups"))?,
+            None => Vec::new(),
+        };
         Ok(SignedInThere {
             sub,
             auth_time,
             acr: optional(claims, "acr")?,
             amr: optional(claims, "amr")?.unwrap_or_default(),
-            groups: self.groups.and_then(|path| path.texts(claims)).unwrap_or_default(),
+            groups,
             name: self.name.and_then(|path| path.text(claims)),
         })
     }
@@ -150,7 +155,7 @@ mod tests {
             (more.amr.len(), more.acr.unwrap().as_str(), more.groups),
             (2, "2", vec!["One".to_owned()])
         );
-        assert_eq!(outcome(&json!({"groups": [1]})).unwrap().groups, [""; 0], "what are no names are none");
+        assert_eq!(outcome(&json!({"groups": []})).unwrap().groups, [""; 0]);
         let two = outcome(&json!({"aud": ["gate", "other"], "azp": "gate"}));
         assert!(two.is_ok());
     }
@@ -171,6 +176,8 @@ mod tests {
             (json!({"sub": "x".repeat(256)}), Rejection::ClaimCharacters("sub")),
             (json!({"auth_time": NOW + 60}), Rejection::NotYet),
             (json!({"amr": "mfa"}), Rejection::ClaimType("amr")),
+            (json!({"groups": null}), Rejection::MissingClaim("groups")),
+            (json!({"groups": ["Clinicians", 1]}), Rejection::MissingClaim("groups")),
         ] {
             assert_eq!(outcome(&changes), Err(cause), "{changes}");
         }

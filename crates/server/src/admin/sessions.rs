@@ -31,10 +31,11 @@ impl Administrator {
         }
         let unknown = || CommandError::Unknown { kind: "session", name: id.to_string() };
         let session = self.store.read(|sql| sql.session(&id))?.ok_or_else(unknown)?;
-        let ended = id.clone();
+        let (ended, name) = (id.clone(), session.subject.clone());
         self.cut_offs
             .cut(move |sql, now| {
                 sql.end_session(&ended, now)?;
+                sql.void_half_sign_ins(&name)?;
                 let target = Target::Session(ended);
                 Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
             })

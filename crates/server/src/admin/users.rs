@@ -209,6 +209,10 @@ impl Administrator {
             })
             .await?;
         let mut shown = show(&user);
+        if let Value::Object(members) = &mut shown {
+            // They open the account as before.
+            members.insert("provider_accounts".to_owned(), self.links_of(&user.name)?);
+        }
         if let Some(secret) = link {
             self.hand_over(by, (&user, by_what), &secret, &mut shown).await?;
         }

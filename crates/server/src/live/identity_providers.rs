@@ -1,7 +1,7 @@
 //! Identity providers at which people sign in: what they say of themselves, and redeeming their codes.
 //! OpenID Connect Discovery 1.0 section 4, OpenID Connect Core section 3.1.3.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +32,8 @@ const FRESH_FOR: Duration = Duration::from_hours(1);
 const BELIEVED_FOR: Duration = Duration::from_hours(24);
 /// The shortest time between two tries.
 const TRY_AFTER: Duration = Duration::from_secs(10);
+/// How long it may take to say it.
+const ASK_TIME: Duration = Duration::from_secs(5);
 /// The longest metadata or answer.
 const LONGEST: u64 = 256 << 10;
 /// How long its body may take.
@@ -45,13 +47,9 @@ pub(crate) struct Provider {
     pub(crate) config: Arc<config::IdentityProvider>,
     client: HttpClient,
     metadata_uri: Uri,
-    asked: Mutex<Asked>,
-}
-
-#[derive(Default)]
-struct Asked {
-    found: Option<(Arc<Endpoints>, Instant)>,
-    tried: Option<Instant>,
+    found: RwLock<Option<(Arc<Endpoints>, Instant)>>,
+    /// Held by the one that asks: when it was asked last.
+    tried: Mutex<Option<Instant>>,
 }
 
 /// What a provider said of itself, and the ways there.
@@ -59,7 +57,7 @@ pub(crate) struct Endpoints {
     pub(crate) metadata: ProviderMetadata,
     token: HttpClient,
     token_uri: Uri,
-    keys: RemoteKeys,
+    keys: Arc<RemoteKeys>,
 }
 
 /// What a sign-in was begun with, and the code that came of it.
@@ -131,39 +129,51 @@ impl Provider {
         let uri = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let metadata_uri: Uri = uri.parse().map_err(|_| ProviderError::Endpoint)?;
         let client = HttpClient::new(&metadata_uri, config.ca.as_deref())?;
-        Ok(Self { config: Arc::clone(config), client, metadata_uri, asked: Mutex::default() })
+        Ok(Self {
+            config: Arc::clone(config),
+            client,
+            metadata_uri,
+            found: RwLock::default(),
+            tried: Mutex::default(),
+        })
     }
 
-    /// What the provider says of itself, asked for again where that is old.
+    /// What the provider says of itself, asked for again where that is old. One asks, and waits five seconds at most; others
+    /// go on with what is still believed, or without.
     ///
     /// # Errors
     /// [`ProviderError`].
     pub(crate) async fn endpoints(&self) -> Result<Arc<Endpoints>, ProviderError> {
-        let mut asked = self.asked.lock().await;
-        let held = asked.found.as_ref().map(|(found, since)| (Arc::clone(found), since.elapsed()));
-        if let Some((found, age)) = &held
-            && *age < FRESH_FOR
+        let held = self.found.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let (found, age) = match held {
+            Some((found, since)) => (Some(found), since.elapsed()),
+            None => (None, Duration::MAX),
+        };
+        if let Some(found) = &found
+            && age < FRESH_FOR
         {
             return Ok(Arc::clone(found));
         }
-        let attempt = if asked.tried.is_some_and(|tried| tried.elapsed() < TRY_AFTER) {
-            Err(ProviderError::Lately)
-        } else {
-            asked.tried = Some(Instant::now());
-            self.ask().await
-        };
-        match (attempt, held) {
-            (Ok(found), _) => {
-                asked.found = Some((Arc::clone(&found), Instant::now()));
-                asked.tried = None;
-                Ok(found)
+        let asked = match self.tried.try_lock() {
+            Ok(mut tried) if tried.is_none_or(|tried: Instant| tried.elapsed() >= TRY_AFTER) => {
+                let asked = tokio::time::timeout(ASK_TIME, self.ask(found.as_deref())).await;
+                *tried = Some(Instant::now());
+                asked.unwrap_or(Err(ProviderError::Call(CallError::TooSlow)))
             }
-            (Err(_), Some((found, age))) if age < BELIEVED_FOR => Ok(found),
+            Ok(_) | Err(_) => Err(ProviderError::Lately),
+        };
+        match (asked, found) {
+            (Ok(new), _) => {
+                let mut held = self.found.write().unwrap_or_else(PoisonError::into_inner);
+                *held = Some((Arc::clone(&new), Instant::now()));
+                Ok(new)
+            }
+            (Err(_), Some(found)) if age < BELIEVED_FOR => Ok(found),
             (Err(error), _) => Err(error),
         }
     }
 
-    async fn ask(&self) -> Result<Arc<Endpoints>, ProviderError> {
+    async fn ask(&self, former: Option<&Endpoints>) -> Result<Arc<Endpoints>, ProviderError> {
         let mut request = Request::new(Full::default());
         *request.uri_mut() = self.metadata_uri.clone();
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -173,7 +183,11 @@ impl Provider {
         let uri = |endpoint: &HttpsUri| endpoint.as_str().parse::<Uri>().map_err(|_| ProviderError::Endpoint);
         let (token_uri, keys_uri) = (uri(&metadata.token_endpoint)?, uri(&metadata.jwks_uri)?);
         let token = HttpClient::new(&token_uri, ca)?;
-        let keys = RemoteKeys::of_operators(HttpClient::new(&keys_uri, ca)?, keys_uri);
+        let keys = match former {
+            // What they say for how long its keys are believed holds on.
+            Some(former) if former.metadata.jwks_uri == metadata.jwks_uri => Arc::clone(&former.keys),
+            Some(_) | None => Arc::new(RemoteKeys::of_operators(HttpClient::new(&keys_uri, ca)?, keys_uri)),
+        };
         Ok(Arc::new(Endpoints { metadata, token, token_uri, keys }))
     }
 
@@ -183,11 +197,11 @@ impl Provider {
     /// [`ProviderError`].
     pub(crate) async fn redeem(
         &self,
+        endpoints: &Endpoints,
         code: &Redeemed<'_>,
         now: Timestamp,
     ) -> Result<SignedInThere, ProviderError> {
-        let endpoints = self.endpoints().await?;
-        let answer = take(&endpoints.token, self.token_request(&endpoints, code)?).await?;
+        let answer = take(&endpoints.token, self.token_request(endpoints, code)?).await?;
         let token = id_token_of(&answer)?;
         let verifier = ProviderTokenVerifier {
             issuer: self.config.issuer.as_str(),

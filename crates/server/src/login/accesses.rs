@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::Subject;
 use chartgate_access::permit::Withheld;
-use chartgate_audit::reader::Filter;
+use chartgate_audit::reader::{Entry, Filter};
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::Phi;
 use http::StatusCode;
@@ -40,13 +40,15 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         Ok(None) => return see_other(SIGN_IN),
         Err(error) => return unavailable(&error),
     };
-    let mut found = match of(&login, &present.user.name).await {
+    let found = match of(&login, &present.user.name).await {
         Ok(found) => found,
         Err(error) => return unavailable(&error),
     };
+    // Each kind by itself: who tries passwords pushes no access off the page.
+    let more = found.iter().any(|kind| kind.len() > MOST);
+    let mut found: Vec<Record> =
+        found.into_iter().flat_map(|kind| kind.into_iter().rev().take(MOST)).collect();
     found.sort_by_key(|record| std::cmp::Reverse(record.time));
-    let more = found.len() > MOST;
-    found.truncate(MOST);
     let page = AccessesPage { accesses: found.iter().map(Access::of).collect(), more };
     // Whose records they were is told here, so that it was is on record.
     let whose: BTreeSet<&str> =
@@ -64,7 +66,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
 }
 
 /// What a person did lately, of each kind the newest, and one more than there is room for.
-async fn of(login: &Login, name: &Subject) -> anyhow::Result<Vec<Record>> {
+async fn of(login: &Login, name: &Subject) -> anyhow::Result<Vec<Vec<Record>>> {
     let since = Some(login.clock.now().minus(LATELY));
     let (user, log) = (Some(name.to_string()), Arc::clone(&login.log));
     let found = tokio::task::spawn_blocking(move || {
@@ -81,5 +83,6 @@ async fn of(login: &Login, name: &Subject) -> anyhow::Result<Vec<Record>> {
         });
         found.into_iter().collect::<Result<Vec<_>, _>>()
     });
-    Ok(found.await??.into_iter().flatten().map(|entry| entry.record).collect())
+    let records = |kind: Vec<Entry>| kind.into_iter().map(|entry| entry.record).collect();
+    Ok(found.await??.into_iter().map(records).collect())
 }

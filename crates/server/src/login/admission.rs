@@ -29,15 +29,28 @@ use crate::store::{Sql, StoreError};
 
 /// What has to be written before somebody is in.
 #[derive(Clone, Debug)]
-enum Change {
-    /// Nothing.
-    None,
-    /// The account becomes theirs, by the one-time link with this digest.
-    Link(String),
-    /// They are new.
-    Add,
-    /// Their provider says that they have other roles than before.
-    Roles(BTreeSet<Role>),
+struct Change {
+    link: Link,
+    /// The person as they were, if they were.
+    former: Option<User>,
+}
+
+/// What becomes of the account.
+#[derive(Clone, Debug)]
+enum Link {
+    /// It is theirs.
+    Stands,
+    /// It becomes theirs, by the one-time link with this digest.
+    ByInvitation(String),
+    /// It becomes theirs with their being added.
+    OfNewcomer,
+}
+
+impl Change {
+    /// The roles that they had, if they have others now.
+    fn former_roles(&self, user: &User) -> Option<&BTreeSet<Role>> {
+        self.former.as_ref().map(|former| &former.roles).filter(|roles| **roles != user.roles)
+    }
 }
 
 /// Why an account opens nothing here.
@@ -83,19 +96,23 @@ pub(super) async fn admit(
         }
         None => return Err(Box::new(stale())),
     };
-    let record = record_of(visit, provider, there, (&user, &change), now);
+    let records = records_of(visit, provider, there, (&user, &change), now);
     let (issuer, subject) = (provider.config.issuer.to_string(), there.sub.as_str().to_owned());
     let person = user.clone();
     let written =
-        login.cut_offs.cut(move |sql, at| write(sql, (&issuer, &subject), (&person, change), at)).await;
+        login.cut_offs.cut(move |sql, at| write(sql, (&issuer, &subject), (&person, &change), at)).await;
     match written {
         Ok(()) => {}
         Err(NotWritten::TooLate) => return Err(Box::new(stale())),
+        Err(NotWritten::NotAdmitted(cause)) => {
+            return Err(Box::new(refuse_person(login, visit, provider, there, (cause, None)).await));
+        }
         Err(NotWritten::Store(error)) => return Err(Box::new(unavailable(&error))),
     }
-    let Some(record) = record else { return Ok(user) };
-    let recorded = login.journal.append(&record, user).await.map_err(|error| unavailable(&error))?;
-    Ok(recorded.into_inner())
+    for record in &records {
+        let _ = login.journal.append(record, ()).await.map_err(|error| unavailable(&error))?;
+    }
+    Ok(user)
 }
 
 type Found = Result<(User, Change), (NotAdmitted, Option<User>)>;
@@ -119,25 +136,21 @@ fn whom(
     let linked = sql.linked_user(config.issuer.as_str(), there.sub.as_str())?;
     let roles =
         config.groups.as_ref().map(|(_, groups)| roles_of(groups, there.groups.iter().map(String::as_str)));
-    let (name, change) = match (linked, invited) {
+    let (name, link) = match (linked, invited) {
         (Some(name), Some((invited, _))) if name != invited => {
             return Ok(Some(Err((NotAdmitted::SomebodyElses, sql.user(&name)?))));
         }
-        (Some(name), _) => (name, Change::None),
-        (None, Some((name, digest))) => (name, Change::Link(digest)),
+        (Some(name), _) => (name, Link::Stands),
+        (None, Some((name, digest))) => (name, Link::ByInvitation(digest)),
         (None, None) => return newcomer(sql, provider, there, roles.unwrap_or_default(), now).map(Some),
     };
-    let Some(user) = sql.user(&name)? else { return Ok(Some(Err((NotAdmitted::Unlinked, None)))) };
-    if user.state != UserState::Enabled {
-        return Ok(Some(Err((NotAdmitted::Disabled, Some(user)))));
+    let Some(former) = sql.user(&name)? else { return Ok(Some(Err((NotAdmitted::Unlinked, None)))) };
+    if former.state != UserState::Enabled {
+        return Ok(Some(Err((NotAdmitted::Disabled, Some(former)))));
     }
-    Ok(Some(Ok(match (change, roles) {
-        (Change::None, Some(roles)) if roles != user.roles => {
-            let former = user.roles.clone();
-            (User { roles, ..user }, Change::Roles(former))
-        }
-        (change, _) => (user, change),
-    })))
+    let roles = roles.unwrap_or_else(|| former.roles.clone());
+    let user = User { roles, ..former.clone() };
+    Ok(Some(Ok((user, Change { link, former: Some(former) }))))
 }
 
 /// Somebody whom nobody here knows.
@@ -159,7 +172,7 @@ fn newcomer(
     }
     let state = UserState::Enabled;
     let user = User { name, state, roles, fhir_user: None, email: None, created_at: now };
-    Ok(Ok((user, Change::Add)))
+    Ok(Ok((user, Change { link: Link::OfNewcomer, former: None })))
 }
 
 /// Why nothing was written.
@@ -168,6 +181,9 @@ enum NotWritten {
     /// Somebody was quicker.
     #[error("somebody was quicker")]
     TooLate,
+    /// And so they do not get in.
+    #[error("{}", .0.code())]
+    NotAdmitted(NotAdmitted),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -176,67 +192,80 @@ enum NotWritten {
 fn write(
     sql: &Sql<'_>,
     account: (&str, &str),
-    (user, change): (&User, Change),
+    (user, change): (&User, &Change),
     now: Timestamp,
 ) -> Result<((), Vec<CutOff>), NotWritten> {
+    if let Some(former) = &change.former
+        && sql.user(&user.name)?.as_ref() != Some(former)
+    {
+        return Err(NotWritten::TooLate);
+    }
     let link = || match sql.link_provider(account, &user.name, now)? {
         Linked::Yes => Ok(()),
-        Linked::Taken => Err(NotWritten::TooLate),
+        Linked::Taken => Err(NotWritten::NotAdmitted(NotAdmitted::SomebodyElses)),
     };
-    let mut cut = Vec::new();
-    match change {
-        Change::None => {}
-        Change::Link(digest) => {
-            if sql.use_enrolment(&digest, now)?.as_ref() != Some(&user.name) {
+    match &change.link {
+        // It may have been taken away meanwhile.
+        Link::Stands if sql.linked_user(account.0, account.1)?.as_ref() == Some(&user.name) => {}
+        Link::Stands => return Err(NotWritten::NotAdmitted(NotAdmitted::Unlinked)),
+        Link::ByInvitation(digest) => {
+            if sql.use_enrolment(digest, now)?.as_ref() != Some(&user.name) {
                 return Err(NotWritten::TooLate);
             }
             link()?;
             sql.note_factor_change(&user.name, FactorChange::AccountLinked, now)?;
         }
-        Change::Add => {
+        Link::OfNewcomer => {
             if sql.add_user(user)? == Added::NameTaken {
-                return Err(NotWritten::TooLate);
+                return Err(NotWritten::NotAdmitted(NotAdmitted::NoName));
             }
             link()?;
         }
-        Change::Roles(former) => {
-            sql.set_user_roles(&user.name, &user.roles)?;
-            // What was given to roles that they have no more ends; what they gained only makes new tokens say more.
-            if !former.is_subset(&user.roles) {
-                cut.push(CutOff::UpTo { target: Target::Subject(user.name.clone()), not_before: now });
-            }
+    }
+    let mut cut = Vec::new();
+    if let Some(former) = change.former_roles(user) {
+        sql.set_user_roles(&user.name, &user.roles)?;
+        // What was given to roles that they have no more ends; what they gained only makes new tokens say more.
+        if !former.is_subset(&user.roles) {
+            cut.push(CutOff::UpTo { target: Target::Subject(user.name.clone()), not_before: now });
         }
     }
     sql.provider_link_used(account, now)?;
     Ok(((), cut))
 }
 
-/// The record of what is written, if it is worth one.
-fn record_of(
+/// The records of what is written: of the account, and of roles that are others than before.
+fn records_of(
     visit: &Visit,
     provider: &Provider,
     there: &SignedInThere,
     (user, change): (&User, &Change),
     now: Timestamp,
-) -> Option<Record> {
-    let event = match change {
-        Change::None => return None,
-        Change::Link(_) => Event::EnrolmentUsed,
-        Change::Add => Event::UserAdded,
-        Change::Roles(_) => Event::UserChanged,
+) -> Vec<Record> {
+    let record = |event: Event| {
+        let mut record = visit.origin.record(event, Outcome::Allow, now);
+        record.action = Some(event.as_str().to_owned());
+        record.actor = person(user);
+        record.resource = Some(Phi::new(user.name.to_string()));
+        tell(&mut record, provider, Some(there));
+        record
     };
-    let mut record = visit.origin.record(event, Outcome::Allow, now);
-    record.action = Some(event.as_str().to_owned());
-    record.actor = person(user);
-    tell(&mut record, provider, Some(there));
-    record.resource = Some(Phi::new(user.name.to_string()));
-    if let Change::Roles(former) = change {
+    let linked = match change.link {
+        Link::Stands => None,
+        Link::ByInvitation(_) => Some(record(Event::EnrolmentUsed)),
+        Link::OfNewcomer => {
+            let mut record = record(Event::UserAdded);
+            record.detail.insert("roles".to_owned(), list(&user.roles));
+            Some(record)
+        }
+    };
+    let changed = change.former_roles(user).map(|former| {
+        let mut record = record(Event::UserChanged);
         record.detail.insert("roles_before".to_owned(), list(former));
-    }
-    if matches!(change, Change::Add | Change::Roles(_)) {
         record.detail.insert("roles".to_owned(), list(&user.roles));
-    }
-    Some(record)
+        record
+    });
+    linked.into_iter().chain(changed).collect()
 }
 
 fn list(roles: &BTreeSet<Role>) -> Phi<String> {
@@ -256,13 +285,13 @@ pub(super) async fn refuse_sign_in(
     login: &Login,
     visit: &Visit,
     provider: &Provider,
-    cause: &NoSignIn,
+    (cause, there): (&NoSignIn, Option<&SignedInThere>),
 ) -> Response {
     let name = &provider.config.name;
     tracing::warn!(provider = %name, %cause, "nobody signed in");
     let mut record = visit.origin.record(Event::LoginFailed, Outcome::Deny, login.clock.now());
     record.decision.reason = Some(cause.code().to_owned());
-    tell(&mut record, provider, None);
+    tell(&mut record, provider, there);
     let text = "It did not tell us who you are, or not lately enough. Go back and try again; if it goes on, ask your administrator.";
     refuse(
         login,

@@ -43,7 +43,7 @@ fn show(login: &Login, browser: &Browser, token: &str, problem: Option<&str>) ->
     let page = Enrol {
         username: name.as_str(),
         problem,
-        ways: Way::all(login, Some(("token", token))),
+        ways: Way::all(login, browser, Some(("token", token))),
         hidden: browser.hidden(&[("token", token)]),
     };
     browser.show(StatusCode::OK, &page, None)

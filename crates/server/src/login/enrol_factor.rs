@@ -28,7 +28,7 @@ use super::second_factor::{Half, go_on_with};
 use super::sign_in::{Begin, person, start_session, with_cookie};
 use super::then::Then;
 use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
-use crate::store::half_sign_ins::{HalfSignIn, Stage};
+use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::second_factors::StoredFactor;
 use crate::store::{Sql, StoreError};
 
@@ -57,15 +57,20 @@ const WRONG: &str =
     "That is not the code that the application shows for this picture. Its clock has to be right.";
 
 /// Lets whoever showed enough enrol an application, and do nothing else until they have.
-pub(super) async fn ask(login: &Login, visit: &Visit, user: &User) -> Response {
-    offer(login, visit, user, &Then::of(&visit.form)).await
+pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, first: First) -> Response {
+    offer(login, visit, (user, first), &Then::of(&visit.form)).await
 }
 
 /// The same, to go on elsewhere afterwards.
-pub(super) async fn offer(login: &Login, visit: &Visit, user: &User, then: &Then<'_>) -> Response {
+pub(super) async fn offer(
+    login: &Login,
+    visit: &Visit,
+    (user, first): (&User, First),
+    then: &Then<'_>,
+) -> Response {
     go_on_with(login, visit, then, |digest| {
         let offered = login.factors.offer(&user.name, digest)?;
-        let half = HalfSignIn { subject: user.name.clone(), stage: Stage::Enrol(offered) };
+        let half = HalfSignIn { subject: user.name.clone(), first, stage: Stage::Enrol(offered) };
         Ok((half, "/login/factor"))
     })
     .await
@@ -179,12 +184,7 @@ async fn confirm(
     if let Some(codes) = codes {
         record.detail.insert("recovery_codes".to_owned(), Phi::new(codes.digests.len().to_string()));
     }
-    let begin = Begin {
-        user,
-        amr: SecondFactor::AuthenticatorApp.amr(),
-        factor: Some(SecondFactor::AuthenticatorApp),
-        elsewhere: None,
-    };
+    let begin = Begin::with_factor(user, &offer.half.first, SecondFactor::AuthenticatorApp);
     let (name, digest) = (user.name.clone(), offer.half.digest.clone());
     let (digests, counter) =
         (codes.map(|codes| codes.digests.clone()), login.passwords.blind(user.name.as_str()));

@@ -21,7 +21,9 @@ use super::{Login, enrol_factor, new_passkey, passkey};
 use crate::live::factors::MOST;
 use crate::live::passkeys::Ceremony;
 use crate::pages;
+use crate::store::half_sign_ins::First;
 use crate::store::passkeys::{Backup, StoredPasskey};
+use crate::store::provider_links::ProviderLink;
 use crate::store::second_factors::{RecoveryCount, StoredFactor};
 use crate::store::{Sql, StoreError};
 
@@ -31,6 +33,7 @@ struct FactorsPage<'a> {
     username: &'a str,
     applications: Vec<FactorShown>,
     passkeys: Vec<PasskeyShown>,
+    accounts: Vec<AccountShown>,
     left: u32,
     made: u32,
     changes: Vec<ChangeShown>,
@@ -48,6 +51,13 @@ struct FactorShown {
     added: String,
     added_shown: String,
     used_shown: Option<String>,
+}
+
+/// An account at an identity provider.
+struct AccountShown {
+    title: String,
+    since: String,
+    since_shown: String,
 }
 
 struct PasskeyShown {
@@ -112,12 +122,14 @@ fn shown<'a>(
     problem: Option<&'a str>,
 ) -> Result<FactorsPage<'a>, StoreError> {
     let name = &present.user.name;
-    let (has, RecoveryCount { left, made }) =
-        login.store.read(|sql| Ok::<_, StoreError>((Has::of(sql, name)?, sql.recovery_codes(name)?)))?;
+    let (has, RecoveryCount { left, made }, links) = login.store.read(|sql| {
+        Ok::<_, StoreError>((Has::of(sql, name)?, sql.recovery_codes(name)?, sql.provider_links(name)?))
+    })?;
     Ok(FactorsPage {
         username: name.as_str(),
         applications: has.applications.into_iter().map(FactorShown::of).collect(),
         passkeys: has.passkeys.into_iter().map(PasskeyShown::of).collect(),
+        accounts: links.iter().map(|link| AccountShown::of(login, link)).collect(),
         left,
         made,
         changes: changes(login, name, None)?,
@@ -136,6 +148,17 @@ impl FactorShown {
             added: factor.added_at.to_string(),
             added_shown: pages::minutes(factor.added_at),
             used_shown: factor.last_used_at.map(pages::minutes),
+        }
+    }
+}
+
+impl AccountShown {
+    fn of(login: &Login, link: &ProviderLink) -> Self {
+        let known = login.providers.iter().find(|one| one.config.issuer.as_str() == link.issuer);
+        Self {
+            title: known.map_or_else(|| link.issuer.clone(), |one| one.config.title.clone()),
+            since: link.linked_at.to_string(),
+            since_shown: pages::minutes(link.linked_at),
         }
     }
 }
@@ -250,8 +273,12 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         return *response;
     }
     match wish {
-        Wish::Add => enrol_factor::offer(&login, &visit, &present.user, &Then::Factors).await,
-        Wish::AddPasskey => new_passkey::ask(&login, &visit, &present.user, &Then::Factors).await,
+        Wish::Add => {
+            enrol_factor::offer(&login, &visit, (&present.user, First::Password), &Then::Factors).await
+        }
+        Wish::AddPasskey => {
+            new_passkey::ask(&login, &visit, (&present.user, First::Password), &Then::Factors).await
+        }
         Wish::Recovery => make_recovery_codes(&login, &visit, &present).await,
         Wish::Remove(id) => remove(&login, &visit, &present, id, needed).await,
         Wish::Rename(id) => rename(&login, &visit, &present, id).await,

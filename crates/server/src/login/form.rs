@@ -50,6 +50,11 @@ impl Browser {
         digest_of(format!("verifier {state} {}", self.secret))
     }
 
+    /// What links of our pages to a provider carry: nobody else leads this browser there.
+    pub(super) fn leave(&self) -> String {
+        digest_of(format!("leave {}", self.secret))
+    }
+
     /// Gives the browser its name with an answer that is no page, if it has none yet.
     pub(super) fn remembered(&self, mut answer: Response) -> Response {
         if let Some(cookie) = &self.set_cookie {

@@ -24,7 +24,7 @@ use super::then::Then;
 use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
 use crate::live::passkeys::Ceremony;
 use crate::store::StoreError;
-use crate::store::half_sign_ins::{HalfSignIn, Stage};
+use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::passkeys::{Added, StoredPasskey};
 
 #[derive(Template)]
@@ -42,8 +42,13 @@ struct NewPasskey<'a> {
 const WRONG: &str = "That passkey could not be added. Try again, or try another device.";
 
 /// Lets whoever showed enough add a passkey, and do nothing else until they have.
-pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, then: &Then<'_>) -> Response {
-    let half = HalfSignIn { subject: user.name.clone(), stage: Stage::EnrolAPasskey };
+pub(super) async fn ask(
+    login: &Login,
+    visit: &Visit,
+    (user, first): (&User, First),
+    then: &Then<'_>,
+) -> Response {
+    let half = HalfSignIn { subject: user.name.clone(), first, stage: Stage::EnrolAPasskey };
     go_on_with(login, visit, then, |_| Ok((half, "/login/new-passkey"))).await
 }
 
@@ -160,7 +165,7 @@ async fn keep(
         Ok(Added::Before) => return Err(Box::new(stale())),
         Err::<_, StoreError>(error) => return Err(Box::new(unavailable(&error))),
     }
-    let next = HalfSignIn { subject: user.name.clone(), stage: Stage::Prove };
+    let next = HalfSignIn { subject: user.name.clone(), first: half.first.clone(), stage: Stage::Prove };
     let target = begin_half(login, visit, &Then::of(&visit.form), |_| Ok((next, "/login/code"))).await?;
     let target = format!("{target}&added=passkey");
     let answer = match codes {

@@ -70,11 +70,14 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let (reason, user) = match authenticate::passkey(&login, &visit.origin, wanted, brought).await {
         Ok(PasskeyAttempt::Good(good, counter)) => {
             let (user, shown) = *good;
-            let begin = Begin {
-                user: &user,
-                amr: if half.is_some() { SecondFactor::Passkey.amr() } else { passkey_alone() },
-                factor: Some(SecondFactor::Passkey),
-                elsewhere: None,
+            let begin = match &half {
+                Some(half) => Begin::with_factor(&user, &half.first, SecondFactor::Passkey),
+                None => Begin {
+                    user: &user,
+                    amr: passkey_alone(),
+                    factor: Some(SecondFactor::Passkey),
+                    elsewhere: None,
+                },
             };
             let (digest, now) = (half.as_ref().map(|half| half.digest.clone()), login.clock.now());
             let act = move |sql: &Sql<'_>, _| spend(sql, &shown, digest.as_deref(), &counter, now);

@@ -8,21 +8,24 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
+use chartgate_access::grant::authorization_code::PendingAuthorization;
 use chartgate_access::login::assurance::{Assurance, Next, Whom, after_code, after_password};
 use chartgate_access::login::provider::methods;
-use chartgate_access::principal::User;
+use chartgate_access::principal::{User, UserState};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::jose::claims::Identifier;
 use chartgate_protocol::jose::provider_token::SignedInThere;
 use chartgate_protocol::oidc::provider::Answers;
+use chartgate_values::Timestamp;
 
-use super::form::{Visit, see_other, stale, unavailable};
+use super::form::{Browser, Visit, see_other, stale, unavailable};
 use super::sign_in::{Begin, Elsewhere, start_session, with_cookie};
 use super::then::Then;
 use super::{Login, admission, enrol_factor, new_passkey, second_factor};
 use crate::entropy::{digest_of, opaque_secret};
 use crate::live::identity_providers::{Endpoints, Provider, ProviderError, Redeemed};
 use crate::live::trusted_issuers::SKEW;
+use crate::store::half_sign_ins::First;
 use crate::store::provider_links::{Effort, ProviderSignIn};
 use crate::store::{Sql, StoreError};
 
@@ -33,9 +36,10 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// All that there are, each going on with this.
-    pub(super) fn all(login: &Login, with: Option<(&str, &str)>) -> Vec<Self> {
+    /// All that there are, for this browser, each going on with this.
+    pub(super) fn all(login: &Login, browser: &Browser, with: Option<(&str, &str)>) -> Vec<Self> {
         let mut query = Form::default();
+        query.push("go", &browser.leave());
         if let Some((name, value)) = with {
             query.push(name, value);
         }
@@ -79,6 +83,10 @@ pub(super) async fn leave(
     visit: Visit,
 ) -> Response {
     let Some(provider) = login.providers.named(&name) else { return stale() };
+    // Led here by a page of ours: nobody else's link ends a session, or links an account to whom they like.
+    if visit.form.get("go") != Some(visit.browser.leave().as_str()) {
+        return see_other(&Then::of(&visit.form).sign_in());
+    }
     let everybody = login.second_factors.two_factors == Whom::Everybody;
     let effort = if everybody { Effort::TwoFactors } else { Effort::AsUsual };
     go(&login, provider, &visit, effort).await
@@ -91,17 +99,15 @@ async fn go(login: &Login, provider: &Provider, visit: &Visit, effort: Effort) -
         return unavailable(&kept);
     }
     let then = Then::of(&visit.form);
-    let pending =
-        match visit.form.get("request").map(|handle| visit.browser.pending(login, handle)).transpose() {
-            Ok(Some(None)) => return stale(),
-            Ok(begun) => begun.flatten().map(|begun| begun.pending),
-            Err(error) => return unavailable(&error),
-        };
+    let pending = match pending(login, visit) {
+        Ok(pending) => pending,
+        Err(response) => return *response,
+    };
     let asked = pending.as_ref().map(|pending| pending.assurance).unwrap_or_default();
     let effort = if asked > Assurance::OneFactor { Effort::TwoFactors } else { effort };
     let endpoints = match provider.endpoints().await {
         Ok(endpoints) => endpoints,
-        Err(error) => return admission::refuse_sign_in(login, visit, provider, &error.into()).await,
+        Err(error) => return admission::refuse_sign_in(login, visit, provider, (&error.into(), None)).await,
     };
     let state = opaque_secret();
     let begun = ProviderSignIn {
@@ -183,6 +189,12 @@ pub(super) async fn back(
     login.throttle.count(visit.origin.ip);
     let Some(state) = visit.form.get("state") else { return stale() };
     let (digest, browser, now) = (digest_of(state), visit.browser.digest(), login.clock.now());
+    // Whoever makes one up makes us write nothing.
+    match login.store.read(|sql| sql.is_provider_sign_in(&digest, &browser, now)) {
+        Ok(true) => {}
+        Ok(false) => return stale(),
+        Err::<_, StoreError>(error) => return unavailable(&error),
+    }
     let taken = login.store.write(move |sql| sql.take_provider_sign_in(&digest, &browser, now)).await;
     let begun = match taken {
         Ok(Some(begun)) if begun.issuer == provider.config.issuer.as_str() => begun,
@@ -198,12 +210,49 @@ pub(super) async fn back(
     let visit = Visit { form, ..visit };
     let there = match there {
         Ok(there) => there,
-        Err(cause) => return admission::refuse_sign_in(&login, &visit, provider, &cause).await,
+        Err(cause) => return admission::refuse_sign_in(&login, &visit, provider, (&cause, None)).await,
+    };
+    let pending = match pending(&login, &visit) {
+        Ok(pending) => pending,
+        Err(response) => return *response,
+    };
+    let Some(auth_time) = auth_time(&login, pending.as_ref(), &there) else {
+        let cause = NoSignIn::NotLately;
+        return admission::refuse_sign_in(&login, &visit, provider, (&cause, Some(&there))).await;
     };
     match admission::admit(&login, &visit, provider, &there, begun.enrolment.as_deref()).await {
-        Ok(user) => go_on(&login, &visit, provider, &begun, &there, &user).await,
+        Ok(user) => {
+            let came = Came { provider, begun: &begun, there: &there, auth_time };
+            go_on(&login, &visit, pending.as_ref(), &came, &user).await
+        }
         Err(response) => *response,
     }
+}
+
+/// The request that waits, if one does.
+fn pending(login: &Login, visit: &Visit) -> Result<Option<PendingAuthorization>, Box<Response>> {
+    let Some(handle) = visit.form.get("request") else { return Ok(None) };
+    let begun = visit.browser.pending(login, handle).map_err(|error| unavailable(&error))?;
+    Ok(Some(begun.ok_or_else(stale)?.pending))
+}
+
+/// When they showed who they are; none if that is not as lately as it has to be. Where the provider does not say, it is the
+/// moment at which it told us, and nothing may have been asked for.
+fn auth_time(
+    login: &Login,
+    pending: Option<&PendingAuthorization>,
+    there: &SignedInThere,
+) -> Option<Timestamp> {
+    let (now, since) = (login.clock.now(), pending.and_then(|pending| pending.signed_in_since));
+    let auth_time = match (there.auth_time, since) {
+        // It speaks in whole seconds, and of its own clock.
+        (Some(time), Some(since)) if (since.minus(SKEW)..since).contains(&time.timestamp()) => since,
+        (Some(time), _) => time.timestamp().min(now),
+        (None, None) => now,
+        (None, Some(_)) => return None,
+    };
+    let is_late = since.is_some_and(|since| auth_time < since);
+    (!is_late && now < auth_time.plus(login.timeouts.absolute)).then_some(auth_time)
 }
 
 /// Who signed in there. The answer's parameters count for nothing beyond that.
@@ -227,45 +276,33 @@ async fn answer(
         nonce: &nonce(state),
         redirect_uri: &way_back(login, provider),
     };
-    Ok(provider.redeem(&redeemed, now).await?)
+    Ok(provider.redeem(&endpoints, &redeemed, now).await?)
+}
+
+/// A sign-in that came back.
+struct Came<'a> {
+    provider: &'a Provider,
+    begun: &'a ProviderSignIn,
+    there: &'a SignedInThere,
+    auth_time: Timestamp,
 }
 
 /// Begins the session, or asks for what is missing of it.
 async fn go_on(
     login: &Login,
     visit: &Visit,
-    provider: &Provider,
-    begun: &ProviderSignIn,
-    there: &SignedInThere,
+    pending: Option<&PendingAuthorization>,
+    came: &Came<'_>,
     user: &User,
 ) -> Response {
-    let pending =
-        match visit.form.get("request").map(|handle| visit.browser.pending(login, handle)).transpose() {
-            Ok(Some(None)) => return stale(),
-            Ok(pending) => pending.flatten().map(|begun| begun.pending),
-            Err(error) => return unavailable(&error),
-        };
-    let needed = pending.as_ref().map(|pending| pending.assurance).unwrap_or_default();
-    let needed = needed.max(login.second_factors.of(user));
+    let Came { provider, begun, there, auth_time } = came;
+    let config = &provider.config;
+    let asked = pending.map(|pending| pending.assurance).unwrap_or_default();
+    let needed = asked.max(login.second_factors.of(user));
     let (acr, amr) = (there.acr.as_ref().map(Identifier::as_str), there.amr.iter().map(Identifier::as_str));
-    let shown = provider.config.two_factors.assurance(acr, amr);
-    if shown < needed && begun.effort == Effort::AsUsual && !provider.config.two_factors.acr.is_empty() {
+    let shown = config.two_factors.assurance(acr, amr);
+    if shown < needed && begun.effort == Effort::AsUsual && !config.two_factors.acr.is_empty() {
         return go(login, provider, visit, Effort::TwoFactors).await;
-    }
-    let now = login.clock.now();
-    // Where the provider does not say when, it is the moment at which it told us; then nothing older was asked for.
-    let since = pending.and_then(|pending| pending.signed_in_since);
-    let auth_time = match (there.auth_time, since) {
-        // It speaks in whole seconds, and of its own clock.
-        (Some(time), Some(since)) if (since.minus(SKEW)..since).contains(&time.timestamp()) => since,
-        (Some(time), _) => time.timestamp().min(now),
-        (None, None) => now,
-        (None, Some(_)) => {
-            return admission::refuse_sign_in(login, visit, provider, &NoSignIn::NotLately).await;
-        }
-    };
-    if since.is_some_and(|since| auth_time < since) || now >= auth_time.plus(login.timeouts.absolute) {
-        return admission::refuse_sign_in(login, visit, provider, &NoSignIn::NotLately).await;
     }
     let next = match login.factors.holds(&user.name) {
         // Two factors there are as good as a code here.
@@ -273,14 +310,23 @@ async fn go_on(
         Ok(holds) => after_password(holds, needed),
         Err(error) => return unavailable(&error),
     };
+    let first = First::Elsewhere { provider: config.name.clone(), auth_time: *auth_time };
     match next {
-        Next::Prove => second_factor::ask(login, visit, user).await,
-        Next::Enrol => enrol_factor::ask(login, visit, user).await,
-        Next::EnrolAPasskey => new_passkey::ask(login, visit, user, &Then::of(&visit.form)).await,
+        Next::Prove => second_factor::ask(login, visit, user, first).await,
+        Next::Enrol => enrol_factor::ask(login, visit, user, first).await,
+        Next::EnrolAPasskey => new_passkey::ask(login, visit, (user, first), &Then::of(&visit.form)).await,
         Next::Session => {
-            let elsewhere = Elsewhere { provider: &provider.config.name, auth_time };
+            let elsewhere = Elsewhere { provider: &config.name, auth_time: *auth_time };
             let begin = Begin { user, amr: methods(shown), factor: None, elsewhere: Some(elsewhere) };
-            match start_session(login, visit, begin, |_: &Sql<'_>, _| Ok(Some(Vec::new()))).await {
+            let (issuer, subject) = (config.issuer.to_string(), there.sub.as_str().to_owned());
+            let name = user.name.clone();
+            // Whoever was unlinked or shut out meanwhile does not get in.
+            let still = move |sql: &Sql<'_>, _| {
+                let is_theirs = sql.linked_user(&issuer, &subject)?.as_ref() == Some(&name);
+                let is_let_in = sql.user(&name)?.is_some_and(|user| user.state == UserState::Enabled);
+                Ok((is_theirs && is_let_in).then(Vec::new))
+            };
+            match start_session(login, visit, begin, still).await {
                 Ok(Some(cookie)) => with_cookie(see_other(&Then::of(&visit.form).target()), cookie),
                 Ok(None) => stale(),
                 Err(response) => response,

@@ -20,7 +20,7 @@ use super::{Login, new_passkey, passkey};
 use crate::entropy::{digest_of, opaque_secret};
 use crate::live::factors::{FactorError, Proof, holds};
 use crate::live::passkeys::Ceremony;
-use crate::store::half_sign_ins::{HalfSignIn, Stage};
+use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::second_factors::Used;
 use crate::store::{Sql, StoreError};
 
@@ -48,6 +48,7 @@ pub(super) struct Half {
     pub(super) handle: String,
     pub(super) digest: String,
     pub(super) user: User,
+    pub(super) first: First,
     pub(super) stage: Stage,
 }
 
@@ -58,11 +59,11 @@ impl Half {
         let (digest, browser, now) = (digest_of(handle), visit.browser.digest(), login.clock.now());
         let found = login.store.read(|sql| {
             let Some(half) = sql.half_sign_in(&digest, &browser, now)? else { return Ok(None) };
-            Ok(sql.user(&half.subject)?.map(|user| (user, half.stage)))
+            Ok(sql.user(&half.subject)?.map(|user| (user, half.first, half.stage)))
         });
         let found = found.map_err(|error: StoreError| unavailable(&error))?;
-        let (user, stage) = found.ok_or_else(stale)?;
-        Ok(Self { handle: handle.to_owned(), digest, user, stage })
+        let (user, first, stage) = found.ok_or_else(stale)?;
+        Ok(Self { handle: handle.to_owned(), digest, user, first, stage })
     }
 }
 
@@ -96,9 +97,9 @@ pub(super) async fn go_on_with(
     }
 }
 
-/// Asks whoever showed their password for the second factor.
-pub(super) async fn ask(login: &Login, visit: &Visit, user: &User) -> Response {
-    let half = HalfSignIn { subject: user.name.clone(), stage: Stage::Prove };
+/// Asks whoever showed this first for the second factor.
+pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, first: First) -> Response {
+    let half = HalfSignIn { subject: user.name.clone(), first, stage: Stage::Prove };
     go_on_with(login, visit, &Then::of(&visit.form), |_| Ok((half, "/login/code"))).await
 }
 
@@ -204,7 +205,7 @@ async fn begin(
     counter: String,
 ) -> Result<Option<Response>, Response> {
     let factor = proof.factor();
-    let begin = Begin { user: &half.user, amr: factor.amr(), factor: Some(factor), elsewhere: None };
+    let begin = Begin::with_factor(&half.user, &half.first, factor);
     let (name, digest, now) = (half.user.name.clone(), half.digest.clone(), login.clock.now());
     let use_up = move |sql: &Sql<'_>, _| {
         if proof.use_up(sql, &name, now)? == Used::Before || sql.take_half_sign_in(&digest, now)?.is_none() {
@@ -232,7 +233,9 @@ async fn enrol_a_passkey(
         Ok(used == Used::Now && taken.is_some())
     });
     match used.await {
-        Ok(true) => Ok(Some(new_passkey::ask(login, visit, &half.user, &Then::of(&visit.form)).await)),
+        Ok(true) => Ok(Some(
+            new_passkey::ask(login, visit, (&half.user, half.first.clone()), &Then::of(&visit.form)).await,
+        )),
         Ok(false) => Ok(None),
         Err::<_, StoreError>(error) => Err(unavailable(&error)),
     }

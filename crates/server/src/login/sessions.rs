@@ -114,11 +114,13 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
             .collect(),
         Err(error) => return unavailable(&error),
     };
-    let ended = ending.clone();
+    let (ended, name) = (ending.clone(), present.user.name.clone());
     let cut = login
         .cut_offs
         .cut(move |sql, now| {
             let mut cut = Vec::new();
+            // Whoever is half way in with what they had there is not any more.
+            sql.void_half_sign_ins(&name)?;
             for id in ending {
                 sql.end_session(&id, now)?;
                 cut.push(CutOff::UpTo { target: Target::Session(id), not_before: now });

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::SessionId;
 use chartgate_access::login::assurance::{Assurance, Next, PASSWORD, SecondFactor, after_password};
+use chartgate_access::login::provider::methods_with;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_access::session::Session;
@@ -23,6 +24,7 @@ use super::then::Then;
 use super::{Login, enrol_factor, new_passkey, passkey, second_factor};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
+use crate::store::half_sign_ins::First;
 use crate::store::{Sql, StoreError};
 
 #[derive(Template)]
@@ -60,7 +62,7 @@ pub(super) fn show(
     let hint = begun.as_ref().and_then(|begun| begun.pending.login_hint.as_deref()).unwrap_or_default();
     let page = SignIn {
         application: begun.as_ref().map(|begun| begun.client.client_id.as_str()),
-        ways: Way::all(login, then.hidden()),
+        ways: Way::all(login, browser, then.hidden()),
         problem: problem.map(|(text, _)| text),
         username: problem.map_or(hint, |(_, username)| username),
         passkey: passkey::for_anybody(login, visit),
@@ -98,9 +100,11 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(error) => return unavailable(&error),
     };
     match next {
-        Next::Prove => second_factor::ask(&login, &visit, &user).await,
-        Next::Enrol => enrol_factor::ask(&login, &visit, &user).await,
-        Next::EnrolAPasskey => new_passkey::ask(&login, &visit, &user, &Then::of(form)).await,
+        Next::Prove => second_factor::ask(&login, &visit, &user, First::Password).await,
+        Next::Enrol => enrol_factor::ask(&login, &visit, &user, First::Password).await,
+        Next::EnrolAPasskey => {
+            new_passkey::ask(&login, &visit, (&user, First::Password), &Then::of(form)).await
+        }
         Next::Session => {
             let begin = Begin { user: &user, amr: vec![PASSWORD.to_owned()], factor: None, elsewhere: None };
             let clear = move |sql: &Sql<'_>, _| sql.clear_login_failures(&counter).map(|()| Some(Vec::new()));
@@ -131,6 +135,19 @@ pub(super) struct Begin<'a> {
     pub(super) amr: Vec<String>,
     pub(super) factor: Option<SecondFactor>,
     pub(super) elsewhere: Option<Elsewhere<'a>>,
+}
+
+impl<'a> Begin<'a> {
+    /// With a factor that was shown after this.
+    pub(super) fn with_factor(user: &'a User, first: &'a First, factor: SecondFactor) -> Self {
+        let (amr, elsewhere) = match first {
+            First::Password => (factor.amr(), None),
+            First::Elsewhere { provider, auth_time } => {
+                (methods_with(factor), Some(Elsewhere { provider, auth_time: *auth_time }))
+            }
+        };
+        Self { user, amr, factor: Some(factor), elsewhere }
+    }
 }
 
 /// Where they showed who they are, if not here.

@@ -77,6 +77,14 @@ impl<'a> Then<'a> {
         }
     }
 
+    /// The page to sign in on, to go on with this.
+    pub(super) fn sign_in(&self) -> String {
+        match self.hidden() {
+            Some((name, value)) => format!("/login?{name}={value}"),
+            None => "/login".to_owned(),
+        }
+    }
+
     pub(super) fn target(&self) -> String {
         match self {
             Self::Request(handle) => format!("/authorize/continue?request={handle}"),

@@ -1,4 +1,4 @@
-//! Sign-ins that are half done: the password is, the second factor is not. Kept as digests, each for one browser.
+//! Sign-ins that are half done: the password is, or a sign-in elsewhere, the second factor is not. Kept as digests, each for one browser.
 
 use std::time::Duration;
 
@@ -10,13 +10,24 @@ use super::{Sql, StoreError};
 /// How long somebody may take to find their phone.
 pub(crate) const HALF_LIFE: Duration = Duration::from_secs(600);
 
-/// A sign-in of which the password is done.
+/// A sign-in of which the first half is done.
 #[derive(Clone, Debug)]
 pub(crate) struct HalfSignIn {
     /// Whose.
     pub(crate) subject: Subject,
+    /// What they showed for it.
+    pub(crate) first: First,
     /// What it waits for.
     pub(crate) stage: Stage,
+}
+
+/// What somebody showed before the second factor.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum First {
+    /// Their password.
+    Password,
+    /// An account at this identity provider, at which they signed in at this time.
+    Elsewhere { provider: String, auth_time: Timestamp },
 }
 
 /// What a half sign-in waits for: that alone can be done with it.
@@ -44,8 +55,13 @@ impl Sql<'_> {
             Stage::Enrol(offered) => ("enrol", Some(offered.as_slice())),
             Stage::EnrolAPasskey => ("enrol-passkey", None),
         };
-        let text = "INSERT INTO half_sign_ins (digest, browser, user_name, stage, offered, expires_at) \
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let text = "INSERT INTO half_sign_ins \
+                    (digest, browser, user_name, stage, offered, expires_at, provider, auth_time) \
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let (provider, auth_time) = match &half.first {
+            First::Password => (None, None),
+            First::Elsewhere { provider, auth_time } => (Some(provider), Some(*auth_time)),
+        };
         let values = [
             digest.into(),
             browser.into(),
@@ -53,6 +69,8 @@ impl Sql<'_> {
             stage.into(),
             offered.into(),
             now.plus(HALF_LIFE).into(),
+            provider.into(),
+            auth_time.into(),
         ];
         self.execute(text, &values).map(drop)
     }
@@ -64,7 +82,7 @@ impl Sql<'_> {
         browser: &str,
         now: Timestamp,
     ) -> Result<Option<HalfSignIn>, StoreError> {
-        let text = "SELECT user_name, stage, offered FROM half_sign_ins \
+        let text = "SELECT user_name, stage, offered, provider, auth_time FROM half_sign_ins \
                     WHERE digest = ?1 AND browser = ?2 AND expires_at > ?3";
         self.first("half_sign_ins", text, &[digest.into(), browser.into(), now.into()], |row| {
             let (stage, offered): (String, Option<Vec<u8>>) = (row.get("stage")?, row.get("offered")?);
@@ -74,7 +92,12 @@ impl Sql<'_> {
                 ("enrol-passkey", None) => Stage::EnrolAPasskey,
                 _ => return Err(row.inconsistent("stage")),
             };
-            Ok(HalfSignIn { subject: row.parse("user_name")?, stage })
+            let first = match (row.get("provider")?, row.time_optional("auth_time")?) {
+                (Some(provider), Some(auth_time)) => First::Elsewhere { provider, auth_time },
+                (None, None) => First::Password,
+                _ => return Err(row.inconsistent("provider")),
+            };
+            Ok(HalfSignIn { subject: row.parse("user_name")?, first, stage })
         })
     }
 

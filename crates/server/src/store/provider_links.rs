@@ -77,6 +77,19 @@ impl Sql<'_> {
         self.execute(text, &values).map(drop)
     }
 
+    /// Whether there is such a sign-in, for this browser.
+    pub(crate) fn is_provider_sign_in(
+        &self,
+        digest: &str,
+        browser: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let text = "SELECT issuer FROM provider_sign_ins \
+                    WHERE digest = ?1 AND browser = ?2 AND expires_at > ?3";
+        let values = [digest.into(), browser.into(), now.into()];
+        Ok(self.first("provider_sign_ins", text, &values, |row| row.get::<String>("issuer"))?.is_some())
+    }
+
     /// Takes up a sign-in that comes back, in its browser and once.
     pub(crate) fn take_provider_sign_in(
         &self,

@@ -261,12 +261,25 @@ impl Sql<'_> {
         Ok(applications.saturating_add(passkeys))
     }
 
+    /// Notes a change that its person is told of. Whoever is half way in with what they had before is not any more.
     pub(crate) fn note_factor_change(
         &self,
         of: &Subject,
         change: FactorChange,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        match change {
+            // These are of a sign-in that is under way.
+            FactorChange::RecoveryCodeUsed | FactorChange::PasskeySuspected => {}
+            FactorChange::Added
+            | FactorChange::Removed
+            | FactorChange::RecoveryCodesMade
+            | FactorChange::Reset
+            | FactorChange::PasskeyAdded
+            | FactorChange::PasskeyRemoved
+            | FactorChange::PasswordSet
+            | FactorChange::AccountLinked => self.void_half_sign_ins(of)?,
+        }
         let text = "INSERT INTO factor_changes (user_name, at, change, due_at) VALUES (?1, ?2, ?3, ?2)";
         self.execute(text, &[of.as_str().into(), now.into(), change.name().into()]).map(drop)
     }

@@ -102,7 +102,7 @@ async fn a10_people_of_a_provider_that_nobody_here_wrote_sign_in_as_who_they_are
     let promised: BTreeSet<&str> =
         script.lines().filter_map(|line| line.trim().strip_prefix("ok(\"")?.strip_suffix("\");")).collect();
     let kept: BTreeSet<&str> = told.lines().filter_map(|line| line.strip_prefix("ok ")).collect();
-    assert_eq!((kept.len(), &kept), (9, &promised));
+    assert_eq!((kept.len(), &kept), (10, &promised));
     what_is_on_record(&gateway);
 }
 
@@ -128,6 +128,8 @@ fn what_is_on_record(gateway: &Gateway) {
     let strong = logins.iter().find(|record| record["acr"] == "https://refeds.org/profile/mfa").unwrap();
     assert_eq!((&strong["amr"], &strong["detail"]["provider"]), (&json!(["mfa"]), &json!("campus")));
     assert!(logins.iter().all(|record| record["detail"]["provider"].is_string()), "nobody had a password");
+    let made_up = logins.iter().find(|record| record["detail"]["factor"] == "authenticator-app").unwrap();
+    assert_eq!(made_up["amr"], json!(["otp", "mfa"]), "and no record says that somebody had");
     let written = gateway.output();
     for secret in ["a secret with", "d-4711", "made-up"] {
         assert!(!written.contains(secret), "{secret}: {written}");

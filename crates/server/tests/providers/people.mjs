@@ -2,6 +2,7 @@
 // `node people.mjs READY_FILE CHARTGATE CONFIG`, a JSON file: { groups: FILE }; the providers are called clinic and campus.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 
 const [readyFile, program, configFile] = process.argv.slice(2);
@@ -21,12 +22,12 @@ const groups = (members) => writeFileSync(config.groups, JSON.stringify(members)
 class Browser {
   #jars = new Map();
 
-  async get(address) {
+  async get(address, init = {}) {
     const { host } = new URL(address);
     const jar = this.#jars.get(host) ?? new Map();
     this.#jars.set(host, jar);
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
-    const answer = await fetch(address, { redirect: "manual", headers: cookie ? { cookie } : {} });
+    const answer = await fetch(address, { ...init, redirect: "manual", headers: cookie ? { cookie } : {} });
     for (const set of answer.headers.getSetCookie()) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(set);
       if (value) jar.set(name, value);
@@ -44,6 +45,18 @@ class Browser {
       if (!location) return { at, status: answer.status, text: await answer.text() };
       at = new URL(location, at).href;
     }
+  }
+
+  /** Sends the form of a page with its hidden fields, and goes on. */
+  async submit(page, filled) {
+    const action = /<form method="post" action="([^"]+)"/.exec(page.text)[1];
+    const form = page.text.split("</form>")[0];
+    const fields = new URLSearchParams(filled);
+    for (const [, name, value] of form.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)) fields.set(name, value);
+    const answer = await this.get(new URL(action, page.at).href, { method: "POST", body: fields });
+    const location = answer.headers.get("location");
+    if (location) return this.follow(new URL(location, page.at).href);
+    return { at: answer.url, status: answer.status, text: await answer.text() };
   }
 
   /** Leaves for a provider from a page that offers it; gives what the provider was asked, and its page. */
@@ -69,6 +82,18 @@ class Browser {
     const there = await this.leave(await this.follow(`${issuer}/login`), title);
     return this.signIn(there, name, how);
   }
+}
+
+/** RFC 6238: the code of this moment. */
+function totp(base32) {
+  const bits = [...base32.replace(/[ =]/g, "")].map((letter) =>
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const digest = createHmac("sha1", key).update(step).digest();
+  const number = digest.readUInt32BE(digest[19] & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
 }
 
 const isIn = (page, name) => assert.match(page.text, new RegExp(`<h1>Signed in as ${name}</h1>`));
@@ -106,6 +131,11 @@ groups({});
   other.pathname = other.pathname.replace("clinic", "campus");
   isOut(await browser.follow(other.href), 400, STALE);
   isOut(await browser.follow(at), 400, STALE);
+  const anew = new Browser();
+  const good = await anew.enter("Clinic account", "d-4711", { stop: isBack });
+  isIn(await anew.follow(good.at), "dana");
+  isOut(await anew.follow(good.at), 400, STALE);
+  isIn(await anew.follow(`${issuer}/account`), "dana");
   ok("an answer is good in its browser, at its address, once");
 }
 {
@@ -134,6 +164,18 @@ groups({});
   isOut(await others.signIn(again, "e-1"), 403, UNKNOWN);
   assert.deepEqual(show("finn").provider_accounts, []);
   ok("a one-time link is a way to link an account that is nobody's");
+}
+{
+  const link = JSON.parse(chartgate("user", "add", "gus", "--role", "nurse")).enrolment_link;
+  const token = new URL(link).searchParams.get("token");
+  const dana = new Browser();
+  isIn(await dana.enter("Clinic account", "d-4711"), "dana");
+  for (const led of [`?token=${token}`, "", `?token=${token}&go=made-up`]) {
+    const page = await dana.follow(`${issuer}/login/with/clinic${led}`);
+    isOut(page, 200, "Sign in");
+    isIn(await dana.follow(`${issuer}/account`), "dana");
+  }
+  ok("nobody is led to a provider by another's link");
 }
 {
   chartgate("user", "disable", "erin");
@@ -174,5 +216,11 @@ groups({});
   const asked = await weak.leave(await weak.follow(`${issuer}/authorize?${query}`), "Campus account");
   const enrol = await weak.signIn(asked, "Noor@campus.example", { amr: "pwd" });
   assert.match(enrol.at, /\/login\/factor/, "else one is enrolled here");
+  const key = /class="key">([^<]+)</.exec(enrol.text)[1];
+  const codes = await weak.submit(enrol, { code: totp(key), label: "phone" });
+  assert.match(codes.text, /Your recovery codes/);
+  isIn(await weak.follow(`${issuer}/account`), "noor@campus.example");
+  const next = await new Browser().enter("Campus account", "Noor@campus.example");
+  assert.match(next.at, /\/login\/code/, "and asked for from then on");
   ok("less there is made up for here");
 }

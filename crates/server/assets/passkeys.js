@@ -8,10 +8,14 @@
 //   data-passkey="create"   make one, and send the form
 //   data-passkey="confirm"  sign with one in place of the fields with `data-instead`; the form is sent by its own buttons
 //   data-conditional        offer passkeys where the name is typed, too
+//   data-unsupported        shown where the browser has no passkeys
 "use strict";
 
 (() => {
-  if (!window.PublicKeyCredential) return;
+  if (!window.PublicKeyCredential) {
+    for (const told of document.querySelectorAll("[data-unsupported]")) told.hidden = false;
+    return;
+  }
 
   const bytes = (text) =>
     Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));

@@ -611,6 +611,20 @@ await test("an application that wants phr has its person step up with a passkey"
   assert.ok(answer.get("code"), answer.toString());
 });
 
+await test("a browser without passkeys is told so, and signs in by what it has", {}, async (page) => {
+  await page.addInitScript(() => { delete window.PublicKeyCredential; });
+  const { name, password } = newPerson();
+  await page.goto(`${ready.issuer}/login?then=factors`);
+  await page.getByLabel("Name").fill(name);
+  await page.getByLabel("Password").fill(password);
+  assert.equal(await page.getByRole("button", { name: "Sign in with a passkey" }).isVisible(), false);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await page.getByLabel("Your password, once more").fill(password);
+  await page.getByRole("button", { name: "Add a passkey" }).click();
+  await page.getByText("This browser has no passkeys.").waitFor();
+  await accessible(page);
+});
+
 await test("a passkey that does not verify its user, was removed, or was copied signs nobody in", {},
   async (page, context) => {
     const key = await authenticator(context, page);

@@ -17,5 +17,6 @@ pub mod revocations;
 pub mod sigv4;
 pub mod smart;
 pub mod totp;
+pub mod web_push;
 pub mod webauthn;
 pub mod webhook;

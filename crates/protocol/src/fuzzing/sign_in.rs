@@ -2,6 +2,7 @@
 
 use crate::recovery_code::RecoveryCode;
 use crate::totp::Code;
+use crate::web_push::Subscription;
 use crate::webauthn::{Assertion, ClientData, CoseKey, Evidence, RelyingParty};
 
 /// Any text as a code: an authenticator application's, a recovery code, or neither; never both.
@@ -47,4 +48,13 @@ pub fn fuzz_passkey(data: &[u8]) {
         signature: rest.to_vec(),
     };
     assert!(!taken(&evidence), "not signed");
+}
+
+/// Any bytes as a push subscription: what is read is kept in one spelling, and leads to a host.
+pub fn fuzz_push_subscription(data: &[u8]) {
+    let Ok(read) = Subscription::parse(data) else { return };
+    let again = Subscription::parse(read.to_json().as_bytes());
+    assert!(again.is_ok_and(|again| again.to_json() == read.to_json()), "what is kept is read again");
+    assert!(read.origin().len() > "https://".len(), "there is a host");
+    assert!(read.endpoint().as_str().starts_with(read.origin()), "it is the endpoint's");
 }

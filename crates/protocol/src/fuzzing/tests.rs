@@ -324,6 +324,11 @@ fn seeds_and_their_mutations_break_nothing_that_reads_codes_of_sign_ins() {
 }
 
 #[test]
+fn push_subscription_seeds() {
+    run("push_subscription", super::fuzz_push_subscription);
+}
+
+#[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_scopes() {
     run("smart_scope", super::fuzz_smart_scope);
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here opens a socket or a file, reads a clock or draws randomness: what it needs of these it is given.
 
+pub mod approval;
 pub mod client;
 pub mod emergency;
 pub mod grant;

@@ -6,3 +6,4 @@ pub mod logout;
 pub mod provider;
 pub mod steps;
 pub mod throttle;
+pub mod wishes;

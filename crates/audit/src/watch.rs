@@ -138,6 +138,9 @@ impl Watch {
                 Vec::new()
             }
             (Lane::Acts, Event::LoginFailed) => self.see_failure(entry),
+            (Lane::Acts, Event::ApprovalReported | Event::ApprovalRequested) => {
+                self.see_unwanted(entry).into_iter().collect()
+            }
             (Lane::Acts, Event::Access | Event::EmergencyRequested | Event::EmergencyGranted) => {
                 self.see_access(entry, people)
             }
@@ -241,6 +244,18 @@ impl Watch {
         found
     }
 
+    /// Somebody says that they should not have been asked, or was asked so often that nobody asks them for a while.
+    fn see_unwanted(&self, entry: &Entry) -> Option<Finding> {
+        let again_after = self.rules.unwanted_approvals?;
+        let detail = |name: &str| entry.record.detail.get(name).map(|value| value.expose().as_str());
+        let is_unwanted = entry.record.event == Event::ApprovalReported
+            || detail(FLOOD).is_some_and(|why| BLOCKED.contains(&why));
+        let of = detail("user").filter(|_| is_unwanted).map(|user| format!("questions to {user}"))?;
+        let about = self.about(entry, Rule::UnwantedApproval, again_after, &of, (vec![entry.index], None))?;
+        // Who was asked did nothing.
+        Some(Finding { user: None, ..about })
+    }
+
     fn see_names(&mut self, entry: &Entry, people: &People, names: &Names) -> Option<Finding> {
         let again_after = self.rules.same_surname?.again_after;
         let record = &entry.record;
@@ -328,6 +343,11 @@ impl Watch {
         });
     }
 }
+
+/// In `detail` of a question that was not put: why the person is not asked.
+const FLOOD: &str = "flood";
+/// Why nobody asks them for a while.
+const BLOCKED: [&str; 2] = ["too-many-unanswered", "too-many-denied"];
 
 /// How findings call those who did not show who they are.
 const NOBODY: &str = "nobody known";

@@ -34,6 +34,7 @@ use crate::live::findings::{self, Findings, KnownPeople};
 use crate::live::in_force::InForce;
 use crate::live::keys::{self, KeyRing};
 use crate::live::passkeys::{self, Passkeys};
+use crate::live::phones::{self, Phones};
 use crate::live::policies::LivePolicies;
 use crate::live::proofs::{Bases, Proofs};
 use crate::live::sessions::LiveSessions;
@@ -70,7 +71,8 @@ pub(crate) struct App {
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) issuers: Arc<LiveIssuers>,
-    approvals: Arc<Approvals>,
+    pub(crate) approvals: Arc<Approvals>,
+    phones: Arc<Phones>,
     apps: Arc<Apps>,
     emergencies: Arc<Emergencies>,
     factors: Arc<Factors>,
@@ -130,12 +132,21 @@ impl App {
         let pepper = Secret::new(secrets.master.secret_for("password pepper")?.to_vec());
         let passwords = Arc::new(Passwords::new(pepper)?);
         let egress = Arc::new(Egress::new(&config.egress)?);
-        let approvals = Arc::new(Approvals::new(
+        let phones = Arc::new(Phones::load(
             Arc::clone(&store),
             Arc::clone(&egress),
-            secrets.master.derive(approvals::PURPOSE)?,
+            secrets.master.derive(phones::PURPOSE)?,
+            config.push.clone(),
             Arc::clone(&clock),
-        ));
+        )?);
+        let approvals = Arc::new(Approvals::new(approvals::Parts {
+            store: Arc::clone(&store),
+            egress: Arc::clone(&egress),
+            phones: Arc::clone(&phones),
+            seal: secrets.master.derive(approvals::PURPOSE)?,
+            journal: log.journal.clone(),
+            clock: Arc::clone(&clock),
+        }));
         let apps = Arc::new(Apps {
             store: Arc::clone(&store),
             cut_offs: Arc::clone(&cut_offs),
@@ -253,6 +264,7 @@ impl App {
             keys,
             issuers,
             approvals,
+            phones,
             apps,
             emergencies,
             factors,

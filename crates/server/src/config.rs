@@ -18,6 +18,7 @@ mod minors;
 mod operation;
 mod places;
 mod purpose_of_use;
+mod push;
 mod registration;
 mod route;
 mod section;
@@ -57,6 +58,7 @@ pub(crate) use mail_server::{MailEncryption, MailServer};
 pub(crate) use minors::MinorLabels;
 pub(crate) use operation::{Operation, Writes};
 pub(crate) use places::Places;
+pub(crate) use push::Push;
 pub(crate) use registration::{DocumentHosts, Dynamic, Registration};
 pub(crate) use route::{Exports, HttpRule, Route, RouteKind, SignInDemand, TokenForm, UpdateCreate};
 use section::{Reading, Section};
@@ -98,6 +100,8 @@ pub(crate) struct Config {
     /// Where people may sign in beside us.
     pub(crate) identity_providers: Arc<[Arc<IdentityProvider>]>,
     pub(crate) approvals: Approvals,
+    /// Messages that wake people's phones.
+    pub(crate) push: Push,
     pub(crate) emergency: Emergency,
     /// Where our e-mail is handed over, if there is any.
     pub(crate) mail: Option<Arc<MailServer>>,
@@ -206,6 +210,8 @@ impl Config {
         let section = root.table(reading, "egress");
         let egress = Egress::read(reading, section);
         let base = issuer.clone().unwrap_or_default();
+        let section = root.table(reading, "push");
+        let push = Push::read(reading, section, &base);
         let sections = root.tables(reading, "route");
         let routes: Vec<Route> =
             sections.into_iter().filter_map(|section| Route::read(reading, section, &base)).collect();
@@ -252,6 +258,7 @@ impl Config {
             trusted_issuers,
             identity_providers: identity_providers.into_iter().map(Arc::new).collect(),
             approvals,
+            push,
             emergency,
             mail,
             watch,

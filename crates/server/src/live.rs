@@ -18,6 +18,7 @@ pub(crate) mod identity_providers;
 pub(crate) mod in_force;
 pub(crate) mod keys;
 pub(crate) mod passkeys;
+pub(crate) mod phones;
 pub(crate) mod policies;
 pub(crate) mod proofs;
 pub(crate) mod proven;

@@ -5,7 +5,10 @@ mod accesses;
 mod account;
 mod admission;
 mod agent;
+mod app_files;
+mod approve;
 mod apps;
+mod ask_phone;
 mod authenticate;
 mod consent;
 mod device;
@@ -21,13 +24,13 @@ mod new_passkey;
 mod own_emergencies;
 mod passkey;
 mod patient;
+mod phones;
 mod provider;
 mod reviews;
 mod second_factor;
 mod sessions;
 mod sign_in;
 mod then;
-mod wishes;
 
 use std::sync::Arc;
 
@@ -47,6 +50,7 @@ use http::StatusCode;
 use crate::audit_index::LogReading;
 use crate::authorization_response::Answering;
 use crate::directory::PatientDirectory;
+use crate::live::approvals::Approvals;
 use crate::live::apps::Apps;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::Emergencies;
@@ -55,6 +59,7 @@ use crate::live::findings::Findings;
 use crate::live::identity_providers::Providers;
 use crate::live::keys::KeyRing;
 use crate::live::passkeys::Passkeys;
+use crate::live::phones::Phones;
 use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
 use crate::net::throttle::Throttle;
@@ -75,6 +80,8 @@ pub(crate) struct Login {
     pub(crate) apps: Arc<Apps>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) purposes: Arc<Purposes>,
+    pub(crate) approvals: Arc<Approvals>,
+    pub(crate) phones: Arc<Phones>,
     pub(crate) emergencies: Arc<Emergencies>,
     pub(crate) findings: Arc<Findings>,
     pub(crate) keys: Arc<KeyRing>,
@@ -113,6 +120,8 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/login/code", get(second_factor::page).post(second_factor::submit))
         .route("/login/passkey", post(passkey::submit))
         .route("/login/new-passkey", get(new_passkey::page).post(new_passkey::submit))
+        .route("/login/phone", get(ask_phone::page).post(ask_phone::submit))
+        .route("/login/phone/state", get(ask_phone::state))
         .route("/login/factor", get(enrol_factor::page).post(enrol_factor::submit))
         .route("/login/patient", get(patient::page).post(patient::submit))
         .route("/login/encounter", get(encounter::page).post(encounter::submit))
@@ -130,6 +139,11 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/account/sessions", get(sessions::page).post(sessions::submit))
         .route("/account/accesses", get(accesses::page))
         .route("/account/apps", get(apps::page).post(apps::disconnect))
+        .route("/approve", get(approve::list))
+        .route("/approve/state", get(approve::state))
+        .route("/approve/question", get(approve::page).post(approve::submit))
+        .route("/approve/phone", get(phones::page).post(phones::submit))
+        .merge(app_files::router())
         .route("/logout", post(account::sign_out))
         .route("/end-session", get(end_session::by_query).post(end_session::by_form))
         .route("/end-session/continue", get(end_session::proceed).post(end_session::decide))

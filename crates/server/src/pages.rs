@@ -1,7 +1,7 @@
 //! Pages for people: the frame that all share, and the headers that go with them.
 
 use askama::Template;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use chartgate_values::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -16,6 +16,8 @@ pub(crate) const PASSKEYS_SCRIPT: &str = include_str!("../assets/passkeys.js");
 pub(crate) enum Scripts {
     None,
     OurOwn,
+    /// And is one of those that a phone keeps as an application, with a worker, a manifest and icons.
+    App,
 }
 
 /// A page with a heading and a sentence.
@@ -78,13 +80,14 @@ pub(crate) async fn passkeys_script() -> Response {
     asset("text/javascript; charset=utf-8", PASSKEYS_SCRIPT)
 }
 
-fn asset(kind: &'static str, text: &'static str) -> Response {
+/// A file that everybody may have.
+pub(crate) fn asset(kind: &'static str, content: impl IntoResponse) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    (headers, text).into_response()
+    (headers, content).into_response()
 }
 
 /// The scheme, host and port of a URI, as Content-Security-Policy names places; a scheme alone for an app's own.
@@ -104,6 +107,9 @@ fn secure(headers: &mut HeaderMap, form_target: Option<&str>, scripts: Scripts) 
         match scripts {
             Scripts::None => "",
             Scripts::OurOwn => "script-src 'self'; ",
+            Scripts::App => {
+                "script-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; img-src 'self'; "
+            }
         },
         if form_target.is_some() { " " } else { "" },
         form_target.map(origin_of).unwrap_or_default()

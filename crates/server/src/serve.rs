@@ -141,6 +141,7 @@ pub(crate) async fn run(
 
     tokio::spawn(Arc::clone(&app.back_channel_logout).run(stopped.clone()));
     tokio::spawn(Arc::clone(&app.notices).run(stopped.clone()));
+    tokio::spawn(Arc::clone(&app.approvals).run(stopped.clone()));
 
     record(&app, Event::Started, &[]).await?;
     for runner in runners {

@@ -1,5 +1,6 @@
 //! Asking a person who sits elsewhere, behind their browser. OpenID Connect CIBA Core; ATTACKS O19, O20.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chartgate_protocol::jose::Thumbprint;
@@ -20,10 +21,6 @@ use crate::principal::User;
 pub const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// How long at least: a question that is gone at once can be put again and again.
 pub const SHORTEST_WAIT: Duration = Duration::from_secs(30);
-/// How long a client that was told no does not ask that person again, from its question on.
-pub const PAUSE_AFTER_NO: Duration = Duration::from_mins(5);
-/// How many requests may wait for one person: more are a flood, whoever sends them.
-pub const MOST_WAITING: usize = 3;
 
 /// A client's question to a person, as the store keeps it under its `auth_req_id`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -45,6 +42,9 @@ pub struct BackchannelRequest {
     pub dpop_jkt: Option<Thumbprint>,
     /// The client's own secret for being told of the answer, sealed.
     pub notification_token: Option<Vec<u8>>,
+    /// From where it asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_from: Option<IpAddr>,
     /// When it asked.
     pub asked_at: Timestamp,
     /// When the question ends.
@@ -79,20 +79,6 @@ impl BackchannelRequest {
         }
         let (polled, poll) = self.polled.poll(now);
         (Self { polled, ..self }, poll)
-    }
-
-    /// Whether its person would be flooded by it, after what they were asked `before`: another of the same client waits, or
-    /// as many of all clients as may; or they have just said no to this client. ATTACKS O20.
-    #[must_use]
-    pub fn floods(&self, before: &[Self]) -> bool {
-        let now = self.asked_at;
-        let waiting = || before.iter().filter(|other| other.check_waiting(now).is_ok());
-        let refused =
-            |other: &Self| other.polled.answer == Answer::Denied && now < other.asked_at.plus(PAUSE_AFTER_NO);
-        let own = |other: &&Self| other.client_id == self.client_id;
-        waiting().count() >= MOST_WAITING
-            || waiting().any(|other| own(&other))
-            || before.iter().filter(own).any(refused)
     }
 
     /// Whether it waits for an answer.
@@ -162,6 +148,7 @@ mod tests {
             binding_message: None,
             dpop_jkt: None,
             notification_token: None,
+            asked_from: None,
             asked_at: Timestamp::from_unix(1000),
             expires_at: Timestamp::from_unix(1300),
             polled: Polled { answer, ..Polled::default() },
@@ -207,24 +194,6 @@ mod tests {
         assert_eq!(request(Answer::Waiting).check_waiting(at(1299)), Ok(()));
         assert_eq!(request(Answer::Waiting).check_waiting(at(1300)), Err(NotToBeAnswered::Expired));
         assert_eq!(request(Answer::Denied).check_waiting(at(1001)), Err(NotToBeAnswered::Answered));
-    }
-
-    #[test]
-    fn o20_a_person_is_asked_once_a_client_three_times_in_all_and_not_again_after_a_no() {
-        let of = |client: &str, answer, at| BackchannelRequest {
-            client_id: client.parse().unwrap(),
-            asked_at: Timestamp::from_unix(at),
-            expires_at: Timestamp::from_unix(at + 300),
-            ..request(answer)
-        };
-        let fresh = of("desk", Answer::Waiting, 2000);
-        assert!(!fresh.floods(&[]));
-        assert!(!fresh.floods(&[of("a", Answer::Waiting, 1990), of("b", Answer::Waiting, 1990)]));
-        assert!(!fresh.floods(&[of("desk", Answer::Waiting, 1600)]), "it is over");
-        assert!(fresh.floods(&[of("desk", Answer::Waiting, 1990)]));
-        assert!(fresh.floods(&["a", "b", "c"].map(|client| of(client, Answer::Waiting, 1990))));
-        assert!(fresh.floods(&[of("desk", Answer::Denied, 1701)]), "they said no");
-        assert!(!fresh.floods(&[of("desk", Answer::Denied, 1700), of("other", Answer::Denied, 1990)]));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) const SEVERAL: &str = "mfa";
 const POSSESSION: &str = "pop";
 /// RFC 8176: somebody was there.
 const PRESENCE: &str = "user";
+/// RFC 8176: over more than one channel.
+const CHANNELS: &str = "mca";
 
 /// How strong a sign-in is.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -49,6 +51,8 @@ pub enum SecondFactor {
     RecoveryCode,
     /// A passkey, whose authenticator verified who was there.
     Passkey,
+    /// Their yes on a phone, with the number that the screen shows where they sign in.
+    Phone,
 }
 
 /// What a person has beside their password.
@@ -175,6 +179,9 @@ impl SecondFactor {
                 [PASSWORD, ONE_TIME, SEVERAL].map(str::to_owned).into()
             }
             Self::Passkey => [PASSWORD, POSSESSION, PRESENCE, SEVERAL].map(str::to_owned).into(),
+            // Whoever shows the number on to its person gets their yes as well: though a passkey signs that on the phone, this is
+            // no more than two factors.
+            Self::Phone => [PASSWORD, CHANNELS, SEVERAL].map(str::to_owned).into(),
         }
     }
 
@@ -185,6 +192,7 @@ impl SecondFactor {
             Self::AuthenticatorApp => "authenticator-app",
             Self::RecoveryCode => "recovery-code",
             Self::Passkey => "passkey",
+            Self::Phone => "phone",
         }
     }
 }

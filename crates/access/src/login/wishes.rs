@@ -10,7 +10,8 @@ use chartgate_protocol::smart::categories::Category;
 use chartgate_protocol::smart::scope::{Constraint, Level, Permission, SmartScope, TypePattern};
 
 /// Scopes in words.
-pub(super) fn wishes(scope: &ScopeSet) -> Vec<String> {
+#[must_use]
+pub fn wishes(scope: &ScopeSet) -> Vec<String> {
     let mut wishes = Vec::new();
     for wish in scope.iter().filter_map(wish) {
         if !wishes.contains(&wish) {
@@ -36,7 +37,8 @@ fn wish(token: &str) -> Option<String> {
 }
 
 /// What is asked for in detail, with whose records it is.
-pub(super) fn detailed_wish(detail: &AuthorizationDetail) -> String {
+#[must_use]
+pub fn detailed_wish(detail: &AuthorizationDetail) -> String {
     let records = match detail {
         AuthorizationDetail::FhirRecords(records) => records,
         AuthorizationDetail::EmergencyAccess(access) => {
@@ -53,7 +55,8 @@ pub(super) fn detailed_wish(detail: &AuthorizationDetail) -> String {
 const EMAIL: &str = "Know your e-mail address";
 
 /// What is asked for by name.
-pub(super) fn asked_wishes(claims: &ClaimsRequest) -> Vec<String> {
+#[must_use]
+pub fn asked_wishes(claims: &ClaimsRequest) -> Vec<String> {
     let all = claims.id_token.union(&claims.userinfo);
     all.map(|claim| match claim {
         AskedClaim::Email => EMAIL.to_owned(),
@@ -119,7 +122,8 @@ fn constraint(constraint: &Constraint) -> String {
 }
 
 /// A value in words, where it is a category that we have words for.
-pub(super) fn kind(parameter: &TokenParameter, value: &TokenValue) -> String {
+#[must_use]
+pub fn kind(parameter: &TokenParameter, value: &TokenValue) -> String {
     let categories = parameter.resource_type().into_iter().flat_map(|own| Category::of(own.as_str()));
     let known = categories
         .filter(|_| parameter.name() == "category")

@@ -59,7 +59,9 @@ impl Topic {
             | Event::TokenDenied
             | Event::ApprovalRequested
             | Event::ApprovalGranted
-            | Event::ApprovalDenied => Self::Token,
+            | Event::ApprovalDenied
+            | Event::ApprovalReported
+            | Event::ApprovalLapsed => Self::Token,
             Event::ConsentGranted | Event::ConsentDenied | Event::AppDisconnected => Self::Consent,
             Event::EmergencyRequested | Event::EmergencyGranted => Self::EmergencyBegins,
             Event::EmergencyEnded

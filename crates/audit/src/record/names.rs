@@ -133,6 +133,10 @@ named! {
         ApprovalGranted = "approval.approve",
         /// They refused.
         ApprovalDenied = "approval.deny",
+        /// They refused, and say that they should not have been asked.
+        ApprovalReported = "approval.report",
+        /// They did not answer in time.
+        ApprovalLapsed = "approval.expire",
         /// A one-time link to enrol was made.
         EnrolmentIssued = "enrolment.issue",
         /// It was used.

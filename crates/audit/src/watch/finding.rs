@@ -27,6 +27,8 @@ named! {
         FailedSignIns = "failed-sign-ins",
         /// A record that nobody has a reason to look for.
         Canary = "canary",
+        /// Somebody was asked to approve what they did not expect.
+        UnwantedApproval = "unwanted-approval",
     }
 }
 
@@ -56,6 +58,7 @@ impl Rule {
             Self::SelfAccess => "Their own record",
             Self::FailedSignIns => "Failed sign-ins",
             Self::Canary => "A canary record",
+            Self::UnwantedApproval => "Asked to approve what they did not expect",
         }
     }
 }
@@ -169,7 +172,9 @@ impl Finding {
     /// What there is no second one of before [`Finding::until`].
     pub(super) fn subjects(&self) -> Vec<Phi<String>> {
         match self.rule {
-            Rule::BulkRead | Rule::OffHours | Rule::FailedSignIns => vec![self.of.clone()],
+            Rule::BulkRead | Rule::OffHours | Rule::FailedSignIns | Rule::UnwantedApproval => {
+                vec![self.of.clone()]
+            }
             Rule::SameSurname | Rule::Vip | Rule::SelfAccess | Rule::Canary => {
                 // That somebody was refused says nothing of what they are given later.
                 let refused = if self.outcome == Outcome::Allow { "" } else { ", refused" };

@@ -25,13 +25,24 @@ pub struct Rules {
     pub failed_sign_ins: Option<FailedSignIns>,
     /// A record that nobody has a reason to look for.
     pub canary: Option<Listed>,
+    /// Somebody was asked to approve what they did not expect: how long after one finding about a person there is no other.
+    pub unwanted_approvals: Option<Duration>,
 }
 
 impl Rules {
     /// Those that there are.
     #[must_use]
     pub fn in_force(&self) -> Vec<Rule> {
-        let Self { bulk_reads, off_hours, same_surname, vip, self_access, failed_sign_ins, canary } = self;
+        let Self {
+            bulk_reads,
+            off_hours,
+            same_surname,
+            vip,
+            self_access,
+            failed_sign_ins,
+            canary,
+            unwanted_approvals,
+        } = self;
         [
             (Rule::BulkRead, bulk_reads.is_some()),
             (Rule::OffHours, !off_hours.is_empty()),
@@ -40,6 +51,7 @@ impl Rules {
             (Rule::SelfAccess, self_access.is_some()),
             (Rule::FailedSignIns, failed_sign_ins.is_some()),
             (Rule::Canary, canary.is_some()),
+            (Rule::UnwantedApproval, unwanted_approvals.is_some()),
         ]
         .into_iter()
         .filter_map(|(rule, is_in_force)| is_in_force.then_some(rule))
@@ -102,6 +114,7 @@ impl Rules {
             self.self_access.map(|rule| rule.again_after),
             self.failed_sign_ins.map(|rule| rule.within),
             self.canary.as_ref().map(|rule| rule.again_after),
+            self.unwanted_approvals,
         ];
         each.into_iter().flatten().max().unwrap_or_default()
     }
@@ -143,6 +156,9 @@ impl Rules {
                     format!("{} patients, again after {} s", rule.patients.len(), rule.again_after.as_secs());
                 told.push((name, text));
             }
+        }
+        if let Some(again_after) = self.unwanted_approvals {
+            told.push(("unwanted-approval", format!("again after {} s", again_after.as_secs())));
         }
         if let Some(rule) = &self.failed_sign_ins {
             let text = format!(

@@ -97,6 +97,40 @@ fn a_finding_stands_for_what_they_do_until_its_time_is_over() {
     assert_eq!(of(canary, &another), ["canary-0-1", "canary-0-2"]);
 }
 
+/// A question to somebody: reported, or not put for this reason.
+fn question(index: u64, seconds: i64, who: &str, flood: Option<&str>) -> Entry {
+    let event = if flood.is_some() { Event::ApprovalRequested } else { Event::ApprovalReported };
+    let mut record = Record::new(event, Outcome::Deny, Timestamp::from_unix(START + seconds));
+    record.actor.sub = Some(who.to_owned());
+    record.detail.insert("user".to_owned(), phi(who));
+    record.detail.extend(flood.map(|flood| ("flood".to_owned(), phi(flood))));
+    Entry { index, record, sealed: None }
+}
+
+#[test]
+fn o20_what_is_reported_or_asked_too_often_is_found_once_an_hour_and_is_nobodys_act() {
+    let rules = || Rules { unwanted_approvals: Some(hour()), ..Rules::default() };
+    let asked = [
+        question(1, 0, "dana", Some("another-waits")),
+        question(2, 1, "dana", Some("too-many-denied")),
+        question(3, 2, "dana", None),
+        question(4, 3, "nils", None),
+        question(5, 3601, "dana", Some("too-many-unanswered")),
+    ];
+    let found = found(&mut Watch::new(rules(), Lane::Acts), &asked, &People::new(), &Names::new());
+    let told: Vec<_> =
+        found.iter().map(|one| (one.id.as_str(), one.of.expose().as_str(), &one.user)).collect();
+    assert_eq!(
+        told,
+        [
+            ("unwanted-approval-0-2", "questions to dana", &None),
+            ("unwanted-approval-0-4", "questions to nils", &None),
+            ("unwanted-approval-0-5", "questions to dana", &None),
+        ]
+    );
+    assert_eq!(of(Rules::default(), &asked), Vec::<String>::new());
+}
+
 #[test]
 fn a_canary_sings_whatever_became_of_it() {
     let rules = || Rules { canary: listed("c"), vip: listed("v"), ..Rules::default() };

@@ -27,6 +27,7 @@ impl App {
         directory: Arc<Gateway>,
     ) -> anyhow::Result<Router> {
         self.egress.reconfigure(&config.egress)?;
+        self.phones.reconfigure(&config.push);
         let own_tokens = self.own_tokens(config);
         let server = self.authorization_server(config, lasting, Arc::clone(&own_tokens))?;
         Ok(authorization_server::router(Arc::new(server))
@@ -108,6 +109,8 @@ impl App {
             store: Arc::clone(&self.store),
             policies: Arc::clone(&self.policies),
             purposes: Arc::clone(&config.purposes),
+            approvals: Arc::clone(&self.approvals),
+            phones: Arc::clone(&self.phones),
             emergencies: Arc::clone(&self.emergencies),
             findings: Arc::clone(&self.watcher.findings),
             keys: Arc::clone(&self.keys),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::response::Response;
+use chartgate_access::approval::question::Question;
 use chartgate_access::client::{Client, GrantType};
 use chartgate_access::grant::backchannel::{
     BackchannelRequest, LONGEST_WAIT, SHORTEST_WAIT, grantable_without_pages,
@@ -20,7 +21,7 @@ use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oidc::ciba::{
     BackchannelAuthenticationRequest, BackchannelAuthenticationResponse, Hint,
 };
-use chartgate_values::{Entropy, Phi, Timestamp};
+use chartgate_values::{Phi, Timestamp};
 
 use super::client_request::{Posted, ProvenRequest, admit_unproven, check_purpose, turn_down};
 use super::error::{OAuthError, answer};
@@ -28,10 +29,10 @@ use super::request_object::{self, NoRequest};
 use super::sender::{NextNonce, Sender};
 use super::token::workload;
 use super::{AuthorizationServer, audience};
-use crate::entropy::SystemEntropy;
+use crate::live::approvals::questions::fresh_id;
 use crate::live::hints;
 use crate::store::StoreError;
-use crate::store::backchannel_requests::Asked;
+use crate::store::sign_in_approvals::Asked;
 
 pub(super) async fn post(posted: Posted) -> Response {
     answer(begin(&posted).await.map(|(nonce, answer)| (nonce, Json(answer))))
@@ -45,7 +46,7 @@ async fn begin(posted: &Posted) -> Result<(NextNonce, BackchannelAuthenticationR
     let now = server.clock.now();
     let mut record = origin.record(Event::ApprovalRequested, Outcome::Allow, now);
     record.actor = workload(&client);
-    let auth_req_id = fresh_auth_req_id();
+    let auth_req_id = fresh_id();
     // CIBA Core section 13 has one code for whatever is wrong with an object.
     let malformed = |cause: NoRequest| match cause {
         NoRequest::Unavailable => OAuthError::unavailable(),
@@ -57,10 +58,13 @@ async fn begin(posted: &Posted) -> Result<(NextNonce, BackchannelAuthenticationR
         Err(OAuthError::new(ErrorCode::UnauthorizedClient, "the client may not use this grant"))
     };
     let checked = opened.and_then(|form| check(server, &client, &form, sender, &auth_req_id, now));
-    let (request, nonce) = match checked {
+    let (request, user, nonce) = match checked {
         Ok(checked) => checked,
         Err(error) => return Err(turn_down(server, record, error).await),
     };
+    let request = BackchannelRequest { asked_from: Some(origin.ip), ..request };
+    let own_record = user.fhir_user.as_ref().and_then(|own| own.patient());
+    let question = Question::of_client(&auth_req_id, &request, own_record);
     record.resource = Some(Phi::new(auth_req_id.clone()));
     for (name, value) in [
         ("user", Some(request.subject.to_string())),
@@ -70,26 +74,26 @@ async fn begin(posted: &Posted) -> Result<(NextNonce, BackchannelAuthenticationR
     ] {
         record.detail.extend(value.map(|value| (name.to_owned(), Phi::new(value))));
     }
+    record.detail.extend(question.told().map(|(name, value)| (name.to_owned(), Phi::new(value))));
     let expires_in = request.expires_at.since(now).as_secs();
     let id = auth_req_id.clone();
     let asked = server.store.write(move |sql| sql.add_backchannel_request(&id, &request)).await;
     match asked.map_err(|e: StoreError| OAuthError::from(e))? {
         Asked::Yes => {}
-        Asked::TooMany => {
-            let error = OAuthError::new(ErrorCode::AccessDenied, "too many requests wait for this person");
+        Asked::No(flood) => {
+            record.detail.insert("flood".to_owned(), Phi::new(flood.code().to_owned()));
+            let error = OAuthError::new(ErrorCode::AccessDenied, flood.to_string());
             return Err(turn_down(server, record, error).await);
         }
     }
-    let answer =
-        BackchannelAuthenticationResponse { auth_req_id, expires_in, interval: POLL_INTERVAL.as_secs() };
+    let answer = BackchannelAuthenticationResponse {
+        auth_req_id: auth_req_id.clone(),
+        expires_in,
+        interval: POLL_INTERVAL.as_secs(),
+    };
     let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
+    server.approvals.wake(&user.name, &auth_req_id);
     Ok((nonce, Withheld::release(recorded)))
-}
-
-/// 160 bits, as the specification advises, in a form that no command line takes for a flag.
-fn fresh_auth_req_id() -> String {
-    let entropy: &mut dyn Entropy = &mut SystemEntropy;
-    entropy.bytes::<20>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether this client may ask this person for this.
@@ -100,7 +104,7 @@ fn check(
     sender: Result<Sender, ProofError>,
     auth_req_id: &str,
     now: Timestamp,
-) -> Result<(BackchannelRequest, NextNonce), OAuthError> {
+) -> Result<(BackchannelRequest, User, NextNonce), OAuthError> {
     let sender = sender?;
     if form.get("authorization_details").is_some() {
         let description = "authorization_details are asked for at the authorization endpoint";
@@ -130,18 +134,19 @@ fn check(
     let wait = request.requested_expiry.map(|seconds| Duration::from_secs(seconds.into()));
     let request = BackchannelRequest {
         client_id: client.client_id.clone(),
-        subject: user.name,
+        subject: user.name.clone(),
         scope,
         audience,
         purpose_of_use: request.purpose_of_use,
         binding_message: request.binding_message,
         dpop_jkt: sender.key().cloned(),
         notification_token,
+        asked_from: None,
         asked_at: now,
         expires_at: now.plus(wait.map_or(LONGEST_WAIT, |wait| wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))),
         polled: Polled::default(),
     };
-    Ok((request, sender.next_nonce(server)))
+    Ok((request, user, sender.next_nonce(server)))
 }
 
 /// The person whom a client means. Who may not sign in is nobody, as is who never was.

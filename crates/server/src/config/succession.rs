@@ -1,6 +1,6 @@
 //! What of a new configuration comes into force while we run.
 //!
-//! Routes with all that belongs to them, the lifetimes of tokens, the certificate's files, the rules of watching, who has to have a second factor and the reserve of disk do. Of
+//! Routes with all that belongs to them, the lifetimes of tokens, the certificate's files, the rules of watching, who has to have a second factor, push services and the reserve of disk do. Of
 //! everything else the old value stays until a restart, and is named.
 
 use std::sync::Arc;
@@ -83,6 +83,7 @@ impl Config {
             purposes: new.purposes,
             registration: new.registration,
             egress: new.egress,
+            push: new.push,
             trusted_issuers: new.trusted_issuers,
             identity_providers: new.identity_providers,
             paths: new.paths,

@@ -119,6 +119,26 @@ fn what_is_watched_needs_numbers_times_and_ids_that_are_such() {
 }
 
 #[test]
+fn messages_go_to_known_services_unless_others_are_named() {
+    let with = |push: &str| read(&format!("{GOOD}\n[push]\n{push}"), &[]);
+    let known = with("").unwrap().push;
+    assert!(known.allows("fcm.googleapis.com") && known.allows("web.push.apple.com"));
+    assert!(known.contact.starts_with("https://"), "{}", known.contact);
+    let own = with("services = [\"push.example.org\"]\ncontact = \"mailto:it@example.org\"").unwrap().push;
+    assert!(own.allows("push.example.org") && !own.allows("fcm.googleapis.com"));
+    assert_eq!(own.contact, "mailto:it@example.org");
+    assert!(with("services = []").unwrap().push.services.is_empty());
+    for (text, key) in [
+        ("services = [\"https://push.example.org\"]", "push.services"),
+        ("services = [\"*\"]", "push.services"),
+        ("contact = \"it@example.org\"", "push.contact"),
+    ] {
+        let errors = with(text).unwrap_err();
+        assert!(errors.iter().any(|error| error.contains(key)), "{key}: {errors:?}");
+    }
+}
+
+#[test]
 fn docs_config_md_states_the_defaults() {
     let page = include_str!("../../../../docs/config.md");
     let documented = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();

@@ -25,6 +25,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut section: Section) -> Rules {
     let hours = section.tables(reading, "off_hours");
     let vip = section.optional_table(reading, "vip");
     let canary = section.optional_table(reading, "canary");
+    let unwanted = section.table(reading, "unwanted_approvals");
     section.finish(reading);
     Rules {
         bulk_reads: bulk_reads(reading, bulk),
@@ -34,6 +35,7 @@ pub(super) fn read(reading: &mut Reading<'_>, mut section: Section) -> Rules {
         self_access: self_access(reading, own),
         failed_sign_ins: failed_sign_ins(reading, failed),
         canary: canary.and_then(|canary| listed(reading, canary, HOUR)),
+        unwanted_approvals: unwanted_approvals(reading, unwanted),
     }
 }
 
@@ -95,6 +97,13 @@ fn self_access(reading: &mut Reading<'_>, mut section: Section) -> Option<Repeat
     let again_after = section.duration(reading, "again_after", DAY, MINUTE..=MONTH);
     section.finish(reading);
     (looked == Looked::At).then_some(Repeated { again_after, patients_at_most: usize::MAX })
+}
+
+fn unwanted_approvals(reading: &mut Reading<'_>, mut section: Section) -> Option<Duration> {
+    let looked = section.choice(reading, "off", [Looked::At, Looked::Not]);
+    let again_after = section.duration(reading, "again_after", HOUR, MINUTE..=MONTH);
+    section.finish(reading);
+    (looked == Looked::At).then_some(again_after)
 }
 
 fn listed(reading: &mut Reading<'_>, mut section: Section, again_after: Duration) -> Option<Listed> {

@@ -1,12 +1,18 @@
 //! Questions to people that wait for an answer, and telling whoever asked once there is one. CIBA Core sections 7 and 10.
+//!
+//! A client asks by CIBA; whoever signs in asks the person whom they say they are. Both come to the same phone.
+
+pub(crate) mod lapsing;
+pub(crate) mod questions;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use chartgate_access::grant::backchannel::{BackchannelRequest, NotToBeAnswered};
 use chartgate_access::grant::polling::Answer;
-use chartgate_access::ids::GrantId;
+use chartgate_access::ids::{GrantId, Subject};
 use chartgate_access::principal::{User, UserState};
+use chartgate_audit::journal::Journal;
 use chartgate_protocol::oidc::ciba::Ping;
 use chartgate_values::seal::SealingKey;
 use chartgate_values::{Clock, Secret};
@@ -15,6 +21,7 @@ use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::phones::Phones;
 use crate::entropy::SystemEntropy;
 use crate::net::client::egress::Egress;
 use crate::net::credential::sensitive;
@@ -25,12 +32,7 @@ use crate::store::{Store, StoreError};
 pub(crate) const PURPOSE: &str = "notification tokens";
 
 /// Questions that wait.
-pub(crate) struct Approvals {
-    store: Arc<Store>,
-    egress: Arc<Egress>,
-    seal: SealingKey,
-    clock: Arc<dyn Clock>,
-}
+pub(crate) struct Approvals(Parts);
 
 /// What a person says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -57,19 +59,29 @@ pub(crate) enum NotAnswered {
     Store(#[from] StoreError),
 }
 
+/// What approvals work with.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<Store>,
+    pub(crate) egress: Arc<Egress>,
+    pub(crate) phones: Arc<Phones>,
+    pub(crate) seal: SealingKey,
+    pub(crate) journal: Journal,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
 impl Approvals {
-    pub(crate) fn new(
-        store: Arc<Store>,
-        egress: Arc<Egress>,
-        seal: SealingKey,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { store, egress, seal, clock }
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(parts)
+    }
+
+    /// Wakes a person's phones for a question.
+    pub(crate) fn wake(&self, of: &Subject, question: &str) {
+        self.0.phones.wake(of, question);
     }
 
     /// Seals a client's notification token for its request.
     pub(crate) fn seal(&self, auth_req_id: &str, token: &Secret<String>) -> Option<Vec<u8>> {
-        self.seal.seal(&mut SystemEntropy, auth_req_id.as_bytes(), token.expose().as_bytes()).ok()
+        self.0.seal.seal(&mut SystemEntropy, auth_req_id.as_bytes(), token.expose().as_bytes()).ok()
     }
 
     /// The questions that wait now.
@@ -77,8 +89,8 @@ impl Approvals {
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn waiting(&self) -> Result<Vec<(String, BackchannelRequest)>, StoreError> {
-        let now = self.clock.now();
-        self.store.read(|sql| sql.backchannel_requests(now))
+        let now = self.0.clock.now();
+        self.0.store.read(|sql| sql.backchannel_requests(now))
     }
 
     /// The question of this name, if it waits for an answer, and its person as they are now.
@@ -86,10 +98,10 @@ impl Approvals {
     /// # Errors
     /// [`NotAnswered`].
     pub(crate) fn find(&self, auth_req_id: &str) -> Result<(BackchannelRequest, User), NotAnswered> {
-        let request = self.store.read(|sql| sql.backchannel_request(auth_req_id))?;
+        let request = self.0.store.read(|sql| sql.backchannel_request(auth_req_id))?;
         let request = request.ok_or(NotAnswered::Unknown)?;
-        request.check_waiting(self.clock.now())?;
-        let user = self.store.read(|sql| sql.user(&request.subject))?.ok_or(NotAnswered::Unknown)?;
+        request.check_waiting(self.0.clock.now())?;
+        let user = self.0.store.read(|sql| sql.user(&request.subject))?.ok_or(NotAnswered::Unknown)?;
         match user.state {
             UserState::Enabled => Ok((request, user)),
             UserState::Disabled => Err(NotAnswered::UserDisabled),
@@ -106,7 +118,7 @@ impl Approvals {
         (request, user): (BackchannelRequest, User),
         decision: Decision,
     ) -> Result<(), NotAnswered> {
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         let answer = match decision {
             Decision::Approve => {
                 Answer::Approved(Box::new(request.grant(GrantId::random(&mut SystemEntropy), &user, now)))
@@ -115,7 +127,7 @@ impl Approvals {
         };
         let id = auth_req_id.clone();
         let took: Result<Took, StoreError> =
-            self.store.write(move |sql| sql.answer_backchannel(&id, answer, now)).await;
+            self.0.store.write(move |sql| sql.answer_backchannel(&id, answer, now)).await;
         match took? {
             Took::Nothing => Err(NotToBeAnswered::Answered.into()),
             Took::It => {
@@ -129,7 +141,7 @@ impl Approvals {
     /// Tells a client, once: whoever does not hear it polls (ATTACKS O21).
     async fn ping(&self, auth_req_id: &str, request: &BackchannelRequest) {
         let Some(ping) = self.prepare_ping(auth_req_id, request) else { return };
-        match self.egress.send(ping).await {
+        match self.0.egress.send(ping).await {
             Ok(answer) if answer.status.is_success() => {}
             Ok(answer) => {
                 tracing::warn!(client = %request.client_id, status = %answer.status, "a ping was not taken");
@@ -140,9 +152,9 @@ impl Approvals {
 
     fn prepare_ping(&self, auth_req_id: &str, request: &BackchannelRequest) -> Option<Request<Full<Bytes>>> {
         let sealed = request.notification_token.as_ref()?;
-        let client = self.store.read(|sql| sql.client(&request.client_id)).ok()??;
+        let client = self.0.store.read(|sql| sql.client(&request.client_id)).ok()??;
         let uri: Uri = client.options.backchannel_client_notification_endpoint?.as_str().parse().ok()?;
-        let token = self.seal.open(auth_req_id.as_bytes(), sealed).ok()?;
+        let token = self.0.seal.open(auth_req_id.as_bytes(), sealed).ok()?;
         let token = std::str::from_utf8(token.expose()).ok()?;
         let mut ping = Request::new(Full::from(serde_json::to_vec(&Ping { auth_req_id }).ok()?));
         *ping.method_mut() = Method::POST;

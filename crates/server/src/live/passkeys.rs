@@ -57,7 +57,6 @@ pub(crate) struct Claimed {
 pub(crate) struct Shown {
     pub(crate) passkey: StoredPasskey,
     /// With the passkey's `credential_id` and `public_key`, what is needed to verify it again.
-    #[cfg_attr(not(test), expect(dead_code, reason = "approvals, which keep it, come next"))]
     pub(crate) evidence: Evidence,
     pub(crate) signed: Signed,
     spent: Spent,
@@ -112,7 +111,6 @@ impl Passkeys {
 
     /// The same over a challenge of the caller's: the SHA-256 of what somebody is shown. `allowed` are the passkeys of the
     /// person who is asked.
-    #[cfg_attr(not(test), expect(dead_code, reason = "approvals, which ask so, come next"))]
     pub(crate) fn request_over(&self, challenge: &[u8; 32], allowed: &[StoredPasskey]) -> String {
         options::request(&self.party, challenge, allowed)
     }
@@ -193,7 +191,6 @@ impl Passkeys {
     ///
     /// # Errors
     /// [`PasskeyRefused`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "approvals, which ask so, come next"))]
     pub(crate) fn verify_over(
         &self,
         claimed: Claimed,

@@ -14,9 +14,9 @@ use http::StatusCode;
 use super::Login;
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
-use super::wishes::{detailed_wish, wishes};
 use crate::live::apps::{ConnectedApp, Ends, Standing};
 use crate::pages;
+use chartgate_access::login::wishes::{detailed_wish, wishes};
 
 #[derive(Template)]
 #[template(path = "apps.html")]

@@ -24,11 +24,11 @@ use http::StatusCode;
 use super::Login;
 use super::form::{Asked, Begun, Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
-use super::wishes::{asked_wishes, detailed_wish, kind, wishes};
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::pending::Took;
+use chartgate_access::login::wishes::{asked_wishes, detailed_wish, kind, wishes};
 
 #[derive(Template)]
 #[template(path = "consent.html")]

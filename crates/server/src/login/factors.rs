@@ -16,6 +16,7 @@ use http::StatusCode;
 
 use self::changes::{authenticate_again, make_recovery_codes, remove, rename};
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
+use super::phones::{self, PhoneShown};
 use super::then::Then;
 use super::{Login, enrol_factor, new_passkey, passkey};
 use crate::live::factors::MOST;
@@ -34,6 +35,7 @@ struct FactorsPage<'a> {
     applications: Vec<FactorShown>,
     passkeys: Vec<PasskeyShown>,
     accounts: Vec<AccountShown>,
+    phones: Vec<PhoneShown>,
     left: u32,
     made: u32,
     changes: Vec<ChangeShown>,
@@ -130,6 +132,7 @@ fn shown<'a>(
         applications: has.applications.into_iter().map(FactorShown::of).collect(),
         passkeys: has.passkeys.into_iter().map(PasskeyShown::of).collect(),
         accounts: links.iter().map(|link| AccountShown::of(login, link)).collect(),
+        phones: phones::shown(login, visit, present)?,
         left,
         made,
         changes: changes(login, name, None)?,

@@ -87,7 +87,18 @@ impl Browser {
         page: &impl Template,
         form_target: Option<&str>,
     ) -> Response {
-        self.remembered(pages::render(status, page, form_target))
+        self.show_with(status, page, form_target, Scripts::None)
+    }
+
+    /// The same for a page that brings a script.
+    pub(super) fn show_with(
+        &self,
+        status: StatusCode,
+        page: &impl Template,
+        form_target: Option<&str>,
+        scripts: Scripts,
+    ) -> Response {
+        self.remembered(pages::render_with(status, page, form_target, scripts))
     }
 
     /// The same for a page with passkeys.
@@ -190,9 +201,16 @@ pub(super) struct Present {
 impl Present {
     /// Who is signed in, in a session that is good now.
     pub(super) fn of(login: &Login, headers: &HeaderMap) -> Result<Option<Self>, StoreError> {
+        let present = Self::unmoved(login, headers)?;
+        // A page that is looked at is activity.
+        Ok(present.filter(|present| login.sessions.used(&present.session.id).is_ok()))
+    }
+
+    /// The same for what a page asks by itself: nobody may be there any more.
+    pub(super) fn unmoved(login: &Login, headers: &HeaderMap) -> Result<Option<Self>, StoreError> {
         let Some(secret) = cookie::read(headers, cookie::SESSION) else { return Ok(None) };
         let (digest, now) = (digest_of(secret), login.clock.now());
-        let present = login.store.read(|sql| {
+        login.store.read(|sql| {
             let Some(session) = sql.session_by_cookie(&digest)? else { return Ok(None) };
             let Some(user) = sql.user(&session.subject)? else { return Ok(None) };
             // Whoever has to have a second factor is nobody without (ATTACKS A05).
@@ -200,9 +218,7 @@ impl Present {
             let good =
                 user.state == UserState::Enabled && session.check(login.timeouts, now).is_ok() && is_strong;
             Ok::<_, StoreError>(good.then_some(Self { user, session }))
-        })?;
-        // A page that is looked at is activity.
-        Ok(present.filter(|present| login.sessions.used(&present.session.id).is_ok()))
+        })
     }
 }
 

@@ -35,6 +35,8 @@ struct CodePage<'a> {
     has_app: bool,
     /// What the browser is asked, where the person has a passkey.
     passkey: Option<String>,
+    /// Whether they can say yes on a phone in place of the code.
+    asks_phone: bool,
     hidden: String,
 }
 
@@ -127,15 +129,16 @@ pub(super) fn show(
     let read = login.store.read(|sql| {
         Ok::<_, StoreError>((
             holds(sql, name)?,
-            !sql.factors(name)?.is_empty(),
+            (!sql.factors(name)?.is_empty(), !sql.phones(name)?.is_empty()),
             sql.recovery_codes(name)?.left,
         ))
     });
     let passkey = passkey::for_one(login, Ceremony::SecondFactor { half: &half.digest }, name);
-    let ((holds, has_app, codes_left), passkey) = match read.and_then(|read| Ok((read, passkey?))) {
-        Ok(read) => read,
-        Err(error) => return unavailable(&error),
-    };
+    let ((holds, (has_app, has_phone), codes_left), passkey) =
+        match read.and_then(|read| Ok((read, passkey?))) {
+            Ok(read) => read,
+            Err(error) => return unavailable(&error),
+        };
     let is_new = visit.form.get("added").is_some();
     let added = is_new.then_some(("added", "passkey"));
     let fields: Vec<_> =
@@ -147,6 +150,7 @@ pub(super) fn show(
         is_new,
         takes_code: is_enough && !is_new && (has_app || codes_left > 0),
         has_app,
+        asks_phone: is_enough && !is_new && has_phone && passkey.is_some() && half.first == First::Password,
         passkey,
         hidden: visit.browser.hidden(&fields),
     };
@@ -155,7 +159,7 @@ pub(super) fn show(
 }
 
 /// What comes after a right code.
-fn next(login: &Login, visit: &Visit, half: &Half) -> Result<Next, Box<Response>> {
+pub(super) fn next(login: &Login, visit: &Visit, half: &Half) -> Result<Next, Box<Response>> {
     let begun = Then::of(&visit.form).begun(login, visit)?;
     let holds = login.factors.holds(&half.user.name).map_err(|error| unavailable(&error))?;
     Ok(after_code(holds, needed(login, begun.as_ref(), &half.user)))

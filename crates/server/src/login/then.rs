@@ -32,6 +32,12 @@ pub(super) enum Then<'a> {
     Findings,
     /// One of that.
     Finding(&'a str, FindingId),
+    /// Their phones.
+    Phones,
+    /// What waits for their answer.
+    Approve,
+    /// One of that.
+    Question(&'a str, &'a str),
     /// Nothing in particular.
     Account,
 }
@@ -48,13 +54,17 @@ impl<'a> Then<'a> {
             (None, Some("emergency")) => Self::Emergency,
             (None, Some("reviews")) => Self::Reviews,
             (None, Some("findings")) => Self::Findings,
+            (None, Some("approve")) => Self::Approve,
+            (None, Some("phones")) => Self::Phones,
             (None, Some(other)) => {
                 let review = other.strip_prefix("review-").and_then(|id| id.parse().ok());
                 let finding = other.strip_prefix("finding-").and_then(|id| id.parse().ok());
-                match (review, finding) {
-                    (Some(id), _) => Self::Review(other, id),
-                    (None, Some(id)) => Self::Finding(other, id),
-                    (None, None) => Self::Account,
+                let question = other.strip_prefix("question-").filter(|id| is_question(id));
+                match (review, finding, question) {
+                    (Some(id), _, _) => Self::Review(other, id),
+                    (None, Some(id), _) => Self::Finding(other, id),
+                    (None, None, Some(id)) => Self::Question(other, id),
+                    (None, None, None) => Self::Account,
                 }
             }
             (None, None) => Self::Account,
@@ -72,7 +82,9 @@ impl<'a> Then<'a> {
             Self::Emergency => Some(("then", "emergency")),
             Self::Reviews => Some(("then", "reviews")),
             Self::Findings => Some(("then", "findings")),
-            Self::Review(then, _) | Self::Finding(then, _) => Some(("then", then)),
+            Self::Approve => Some(("then", "approve")),
+            Self::Phones => Some(("then", "phones")),
+            Self::Review(then, _) | Self::Finding(then, _) | Self::Question(then, _) => Some(("then", then)),
             Self::Account => None,
         }
     }
@@ -98,6 +110,9 @@ impl<'a> Then<'a> {
             Self::Findings => "/watch/findings".to_owned(),
             Self::Finding(_, id) => format!("/watch/finding?id={id}"),
             Self::Review(_, id) => format!("/emergency/review?id={id}"),
+            Self::Approve => "/approve".to_owned(),
+            Self::Phones => "/approve/phone".to_owned(),
+            Self::Question(_, id) => format!("/approve/question?id={id}"),
             Self::Account => "/account".to_owned(),
         }
     }
@@ -114,4 +129,9 @@ impl<'a> Then<'a> {
         let begun = visit.browser.pending(login, handle).map_err(|error| unavailable(&error))?;
         Ok(Some(begun.ok_or_else(stale)?))
     }
+}
+
+/// Whether a text can be the name of a question: hexadecimal digits.
+pub(super) fn is_question(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }

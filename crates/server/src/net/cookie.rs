@@ -1,4 +1,4 @@
-//! Our two cookies. RFC 6265bis: the `__Host-` prefix ties them to this host, path `/` and TLS.
+//! Our cookies. RFC 6265bis: the `__Host-` prefix ties them to this host, path `/` and TLS.
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderValue, header};
 pub(crate) const SESSION: &str = "__Host-session";
 /// A browser, signed in or not: what it began, only it can go on with.
 pub(crate) const BROWSER: &str = "__Host-browser";
+/// A phone on which somebody answers what they are asked. It opens nothing: it is what the phone is known again by.
+pub(crate) const PHONE: &str = "__Host-phone";
 
 /// The value of a cookie that comes once; one that comes twice is nobody's.
 pub(crate) fn read<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -21,6 +23,11 @@ pub(crate) fn read<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// Sets a cookie that no script can read and that ends with the browser.
 pub(crate) fn set(name: &str, value: &str) -> HeaderValue {
     header(&format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax"))
+}
+
+/// Sets one that stays for as long as browsers allow. RFC 6265bis section 5.5.
+pub(crate) fn keep(name: &str, value: &str) -> HeaderValue {
+    header(&format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=34560000"))
 }
 
 /// Takes a cookie away.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use chartgate_access::grant::backchannel::BackchannelRequest;
 use chartgate_access::grant::polling::{Answer, Poll, PollError, Polled};
-use chartgate_access::ids::ClientId;
+use chartgate_access::ids::{ClientId, Subject};
 use chartgate_protocol::jose::Thumbprint;
 use chartgate_values::Timestamp;
 
 use super::pending::Took;
+use super::sign_in_approvals::Asked;
 use super::sql::{Value, json};
 use super::{Sql, StoreError};
 
@@ -16,15 +17,6 @@ use super::{Sql, StoreError};
 const MEMORY: Duration = Duration::from_secs(3600);
 /// Requests that wait, at most as many as anybody looks through.
 const SHOWN: &str = "1000";
-
-/// Whether a question was put.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use = "a person who is flooded is asked nothing more"]
-pub(crate) enum Asked {
-    Yes,
-    /// As many wait for this person as may.
-    TooMany,
-}
 
 impl Sql<'_> {
     /// Puts a question, unless one of its client or too many of all wait for its person, or that person has just said no
@@ -34,13 +26,8 @@ impl Sql<'_> {
         auth_req_id: &str,
         request: &BackchannelRequest,
     ) -> Result<Asked, StoreError> {
-        let text = "SELECT content FROM backchannel_requests WHERE subject = ?1";
-        let before: Vec<BackchannelRequest> =
-            self.query("backchannel_requests", text, &[request.subject.as_str().into()], |row| {
-                row.json("content")
-            })?;
-        if request.floods(&before) {
-            return Ok(Asked::TooMany);
+        if let Err(flood) = self.may_be_asked(&request.subject, Some(&request.client_id), request.asked_at)? {
+            return Ok(Asked::No(flood));
         }
         let content = json(request, "backchannel_requests")?;
         let text = "INSERT INTO backchannel_requests (auth_req_id, subject, content, state, expires_at) \
@@ -110,6 +97,19 @@ impl Sql<'_> {
             (Took::Nothing, Poll::Redeem(_)) => Ok(Poll::Refuse(PollError::Redeemed)),
             (Took::It | Took::Nothing, poll) => Ok(poll),
         }
+    }
+
+    /// Questions that wait for this person, oldest first.
+    pub(crate) fn backchannel_requests_to(
+        &self,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Vec<(String, BackchannelRequest)>, StoreError> {
+        let text = "SELECT auth_req_id, content FROM backchannel_requests \
+                    WHERE subject = ?1 AND state = 'waiting' AND expires_at > ?2 ORDER BY expires_at";
+        self.query("backchannel_requests", text, &[subject.as_str().into(), now.into()], |row| {
+            Ok((row.get("auth_req_id")?, row.json("content")?))
+        })
     }
 
     /// Forgets questions whose time has been over for a while.

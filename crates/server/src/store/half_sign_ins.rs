@@ -111,6 +111,12 @@ impl Sql<'_> {
         self.first("half_sign_ins", text, &[digest.into(), now.into()], |row| row.parse("user_name"))
     }
 
+    /// Makes one of a person's void: they say that it is not they who began it.
+    pub(crate) fn void_half_sign_in(&self, of: &Subject, digest: &str) -> Result<(), StoreError> {
+        let text = "DELETE FROM half_sign_ins WHERE user_name = ?1 AND digest = ?2";
+        self.execute(text, &[of.as_str().into(), digest.into()]).map(drop)
+    }
+
     /// Makes all that a person began void: what they sign in with has changed.
     pub(crate) fn void_half_sign_ins(&self, of: &Subject) -> Result<(), StoreError> {
         self.execute("DELETE FROM half_sign_ins WHERE user_name = ?1", &[of.as_str().into()]).map(drop)

@@ -63,6 +63,8 @@ pub(crate) enum FactorChange {
     PasskeySuspected,
     PasswordSet,
     AccountLinked,
+    PhoneAdded,
+    PhoneRemoved,
 }
 
 impl FactorKind {
@@ -74,7 +76,7 @@ impl FactorKind {
 }
 
 impl FactorChange {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Added,
         Self::Removed,
         Self::RecoveryCodesMade,
@@ -85,6 +87,8 @@ impl FactorChange {
         Self::PasskeySuspected,
         Self::PasswordSet,
         Self::AccountLinked,
+        Self::PhoneAdded,
+        Self::PhoneRemoved,
     ];
 
     /// The one of this name.
@@ -105,6 +109,8 @@ impl FactorChange {
             Self::PasskeySuspected => {
                 "a passkey was put out of use: there may be a copy of it that is not yours."
             }
+            Self::PhoneAdded => "a phone to approve with was added.",
+            Self::PhoneRemoved => "a phone to approve with was removed.",
             Self::PasswordSet => "a new password was set.",
             Self::AccountLinked => "an account at an identity provider was linked, which signs in as you.",
         }
@@ -123,6 +129,8 @@ impl FactorChange {
             Self::PasskeySuspected => "passkey-suspected",
             Self::PasswordSet => "password-set",
             Self::AccountLinked => "account-linked",
+            Self::PhoneAdded => "phone-added",
+            Self::PhoneRemoved => "phone-removed",
         }
     }
 }
@@ -257,6 +265,7 @@ impl Sql<'_> {
         let passkeys = self.execute("DELETE FROM passkeys WHERE user_name = ?1", &[of.as_str().into()])?;
         self.execute("DELETE FROM recovery_codes WHERE user_name = ?1", &[of.as_str().into()])?;
         self.void_half_sign_ins(of)?;
+        self.remove_phones(of)?;
         self.note_factor_change(of, FactorChange::Reset, now)?;
         Ok(applications.saturating_add(passkeys))
     }
@@ -277,6 +286,8 @@ impl Sql<'_> {
             | FactorChange::Reset
             | FactorChange::PasskeyAdded
             | FactorChange::PasskeyRemoved
+            | FactorChange::PhoneAdded
+            | FactorChange::PhoneRemoved
             | FactorChange::PasswordSet
             | FactorChange::AccountLinked => self.void_half_sign_ins(of)?,
         }

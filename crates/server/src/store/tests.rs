@@ -27,13 +27,13 @@ use crate::registration::{NewClient, settle};
 const NOW: Timestamp = Timestamp::EPOCH;
 
 /// A store in a folder of its own, which goes with it.
-struct Scratch {
-    store: Arc<Store>,
+pub(super) struct Scratch {
+    pub(super) store: Arc<Store>,
     path: PathBuf,
 }
 
 impl Scratch {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("chartgate-store-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();

@@ -1,4 +1,4 @@
-//! The pages in a real Chromium, driven by `tests/chromium/pages.mjs`.
+//! The pages in a real Chromium, driven by `tests/chromium/pages.mjs` and `tests/chromium/approvals.mjs`.
 
 use std::path::Path;
 use std::process::Command;
@@ -44,4 +44,16 @@ async fn the_pages_hold_in_chromium_without_scripts_and_without_a_mouse() {
     let told = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{told}{}", String::from_utf8_lossy(&run.stderr));
     assert!(told.contains("27 page tests passed"), "{told}");
+    // Two screens: what one asks is answered on the other.
+    let run = Command::new("node")
+        .arg("approvals.mjs")
+        .arg(gateway.folder().join("ready.json"))
+        .arg(env!("CARGO_BIN_EXE_chartgate"))
+        .arg(gateway.folder())
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{told}{}", String::from_utf8_lossy(&run.stderr));
+    assert!(told.contains("4 approval tests passed"), "{told}");
 }

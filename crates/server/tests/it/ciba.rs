@@ -19,18 +19,18 @@ pub(crate) const GRANT: &str = "urn:openid:params:grant-type:ciba";
 const SCOPE: &str = "openid user/*.rs";
 
 /// A client that asks; gives its secret.
-fn register(gateway: &Gateway, id: &str, more: &[&str]) -> String {
+pub(crate) fn register(gateway: &Gateway, id: &str, more: &[&str]) -> String {
     let words = ["client", "add", id, "--kind", "confidential", "--grant", GRANT, "--grant", "refresh_token"];
     let scope = ["--scope", "openid offline_access launch/patient patient/*.rs user/*.rs"];
     let made = gateway.command(&[&words[..], &scope, more].concat());
     serde_json::from_str::<Value>(&made).unwrap()["client_secret"].as_str().unwrap().to_owned()
 }
 
-fn desk<'a>(id: &'a str, secret: &'a str) -> App<'a> {
+pub(crate) fn desk<'a>(id: &'a str, secret: &'a str) -> App<'a> {
     App { client: id, secret: Some(secret), scope: SCOPE, patient: None, route: "/fhir" }
 }
 
-fn ask_call(app: &App<'_>, fields: &[(&str, &str)]) -> Call {
+pub(crate) fn ask_call(app: &App<'_>, fields: &[(&str, &str)]) -> Call {
     app.call("/backchannel-authentication", &[&[("scope", app.scope)], fields].concat())
 }
 

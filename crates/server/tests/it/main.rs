@@ -4,6 +4,8 @@
 //! changes a configuration starts its own.
 
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod apps;
 #[cfg(test)]
 mod audit_index;
@@ -205,6 +207,8 @@ mod verifier;
 mod versions;
 #[cfg(test)]
 mod watching;
+#[cfg(test)]
+mod web_push;
 #[cfg(test)]
 mod wire;
 #[cfg(test)]

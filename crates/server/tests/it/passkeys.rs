@@ -18,15 +18,15 @@ const WRONG: &str = "That passkey did not sign you in.";
 
 /// A part of a page with passkeys: where its form goes, its hidden fields, and what the browser is asked.
 #[derive(Clone, Debug)]
-struct Ask {
+pub(crate) struct Ask {
     action: String,
     fields: Vec<(String, String)>,
-    options: String,
+    pub(crate) options: String,
 }
 
 impl Ask {
     /// The one in the form that goes there.
-    fn of(page: &Answer, action: &str) -> Self {
+    pub(crate) fn of(page: &Answer, action: &str) -> Self {
         let start = format!("<form method=\"post\" action=\"{action}\"");
         let form = page.text().split(&start).skip(1).find(|form| form.contains("data-options=\""));
         let form = form.unwrap_or_else(|| panic!("no {action}: {}", page.text()));
@@ -49,7 +49,7 @@ impl Ask {
     }
 
     /// The form with what the browser brings.
-    fn call(&self, brought: &str, more: &[(&str, &str)]) -> Call {
+    pub(crate) fn call(&self, brought: &str, more: &[(&str, &str)]) -> Call {
         let mut fields: Vec<(&str, &str)> =
             self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         fields.push(("credential", brought));
@@ -59,7 +59,7 @@ impl Ask {
 }
 
 /// Sends a form, and goes where that leads.
-async fn send(browser: &mut Browser, gateway: &Gateway, call: Call) -> Answer {
+pub(crate) async fn send(browser: &mut Browser, gateway: &Gateway, call: Call) -> Answer {
     let answer = browser.send(gateway, call).await;
     match answer.header("location") {
         here if answer.status == 303 && here.starts_with('/') => {
@@ -95,14 +95,14 @@ async fn after_making(gateway: &Gateway, browser: &mut Browser, page: Answer) ->
 }
 
 /// Somebody with a passkey, in a browser that is signed in.
-struct Enrolled {
-    person: Person,
-    passkey: SoftPasskey,
-    codes: Vec<String>,
-    browser: Browser,
+pub(crate) struct Enrolled {
+    pub(crate) person: Person,
+    pub(crate) passkey: SoftPasskey,
+    pub(crate) codes: Vec<String>,
+    pub(crate) browser: Browser,
 }
 
-async fn enrolled(gateway: &Gateway) -> Enrolled {
+pub(crate) async fn enrolled(gateway: &Gateway) -> Enrolled {
     let person = gateway.person("physician", &[]);
     let mut passkey = soft(gateway, number_of(&person.name));
     let mut browser = Browser::default();

@@ -29,7 +29,7 @@ impl Phone {
     }
 
     /// What it shows in so many steps from now. Each is good once, so that tests need not wait for the next one.
-    fn code(&self, steps: i64) -> String {
+    pub(crate) fn code(&self, steps: i64) -> String {
         let now = i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
         let secret = Secret::try_from_base32(&self.secret).unwrap();
         let totp = Builder::new()
@@ -55,14 +55,14 @@ fn value(page: &Answer, before: &str) -> String {
 
 /// Somebody with a phone, enrolled in a browser that is signed in, and their recovery codes. The code of the last step is
 /// used up.
-struct Enrolled {
-    person: Person,
-    phone: Phone,
+pub(crate) struct Enrolled {
+    pub(crate) person: Person,
+    pub(crate) phone: Phone,
     codes: Vec<String>,
-    browser: Browser,
+    pub(crate) browser: Browser,
 }
 
-async fn enrolled(gateway: &Gateway) -> Enrolled {
+pub(crate) async fn enrolled(gateway: &Gateway) -> Enrolled {
     let person = gateway.person("physician", &[]);
     let mut browser = Browser::default();
     browser.sign_in(gateway, &person).await;
@@ -76,7 +76,7 @@ async fn enrolled(gateway: &Gateway) -> Enrolled {
 }
 
 /// The page that asks for the code, in a new browser.
-async fn at_the_code(gateway: &Gateway, person: &Person) -> (Browser, Answer) {
+pub(crate) async fn at_the_code(gateway: &Gateway, person: &Person) -> (Browser, Answer) {
     let mut browser = Browser::default();
     let page = browser.sign_in(gateway, person).await;
     assert!(page.text().contains("<h1>Your code</h1>"), "{}", page.text());

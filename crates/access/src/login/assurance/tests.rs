@@ -58,6 +58,8 @@ fn methods_say_how_strong_a_sign_in_was() {
     for amr in [SecondFactor::Passkey.amr(), passkey_alone()] {
         assert_eq!(Assurance::of(&amr).acr(), Some(PHISHING_RESISTANT_ACR));
     }
+    assert_eq!(SecondFactor::Phone.amr(), ["pwd", "mca", "mfa"]);
+    assert_eq!(Assurance::of(&SecondFactor::Phone.amr()), Assurance::TwoFactors);
     // A key without anybody who was verified is one factor.
     assert_eq!(Assurance::of(&["pop".to_owned(), "user".to_owned()]), Assurance::OneFactor);
 }

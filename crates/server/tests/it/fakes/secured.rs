@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -51,6 +51,18 @@ pub(crate) struct Seen {
     pub(crate) pings: Vec<(String, String)>,
     /// What those are answered.
     pub(crate) ping_answer: StatusCode,
+    /// Messages for phones (RFC 8030 section 5).
+    pub(crate) pushes: Vec<Pushed>,
+    /// What those are answered; nothing: 201.
+    pub(crate) push_answer: Option<StatusCode>,
+}
+
+/// A message for a phone.
+#[derive(Clone)]
+pub(crate) struct Pushed {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 /// What is answered under a path.
@@ -189,6 +201,11 @@ async fn answer(
         seen.pings.push((by, String::from_utf8(body.to_vec()).unwrap()));
         let to = Response::builder().status(seen.ping_answer).header("location", "/elsewhere");
         return Ok(to.body(Full::from("{}")).unwrap());
+    }
+    if head.uri.path().starts_with("/push/") {
+        let path = head.uri.path().to_owned();
+        seen.pushes.push(Pushed { path, headers: head.headers, body });
+        return answer(seen.push_answer.unwrap_or(StatusCode::CREATED), String::new());
     }
     if head.uri.path() == "/elsewhere" {
         let to = Response::builder().status(StatusCode::FOUND).header("location", "/keys");

@@ -1,0 +1,6 @@
+//! Questions that people answer elsewhere than where they were asked: on their phone. What they are shown, what their answer is
+//! bound to, how often they may be asked. OpenID Connect CIBA Core; ATTACKS O20.
+
+pub mod flood;
+pub mod question;
+pub mod sign_in;

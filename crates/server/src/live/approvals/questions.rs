@@ -1,0 +1,172 @@
+//! What one person is asked just now, by applications and by sign-ins, and their answer to a sign-in.
+
+use std::net::IpAddr;
+
+use chartgate_access::approval::question::Question;
+use chartgate_access::approval::sign_in::{Matched, Number, SignInAnswer, SignInApproval};
+use chartgate_access::grant::backchannel::BackchannelRequest;
+use chartgate_access::ids::ClientId;
+use chartgate_access::principal::User;
+use chartgate_values::Entropy;
+
+use super::Approvals;
+use crate::entropy::SystemEntropy;
+use crate::store::StoreError;
+use crate::store::pending::Took;
+use crate::store::sign_in_approvals::{Asked, KeptSignIn};
+
+/// A question that waits for this person.
+pub(crate) struct OpenQuestion {
+    pub(crate) question: Question,
+    pub(crate) asked_by: AskedBy,
+}
+
+/// Who asks.
+pub(crate) enum AskedBy {
+    /// An application.
+    Client(Box<BackchannelRequest>),
+    /// Whoever signs in as the person.
+    SignIn(Box<KeptSignIn>),
+}
+
+/// Why a sign-in is not asked about, or its number not to be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignInError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its number cannot be sealed, or what was sealed is not what it was.
+    #[error("the number of a sign-in cannot be had")]
+    Unsealed,
+}
+
+/// 160 bits, as CIBA Core advises for its own, in a form that no command line takes for a flag.
+pub(crate) fn fresh_id() -> String {
+    let entropy: &mut dyn Entropy = &mut SystemEntropy;
+    entropy.bytes::<20>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Approvals {
+    /// All that waits for a person, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn questions_to(&self, user: &User) -> Result<Vec<OpenQuestion>, StoreError> {
+        let now = self.0.clock.now();
+        let (requests, sign_ins) = self.0.store.read(|sql| {
+            let requests = sql.backchannel_requests_to(&user.name, now)?;
+            Ok::<_, StoreError>((requests, sql.waiting_sign_ins(&user.name, now)?))
+        })?;
+        let asked = requests.into_iter().map(|(id, request)| OpenQuestion::of_client(&id, request, user));
+        Ok(sign_ins.into_iter().map(OpenQuestion::of_sign_in).chain(asked).collect())
+    }
+
+    /// One of them, by its name. Nobody else's: nobody answers for another, and no application for anybody.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn question_to(&self, user: &User, id: &str) -> Result<Option<OpenQuestion>, StoreError> {
+        Ok(self.questions_to(user)?.into_iter().find(|open| open.question.id == id))
+    }
+
+    /// Asks a person whether it is they who sign in, and wakes their phones.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub(crate) async fn ask_sign_in(
+        &self,
+        half: &str,
+        user: &User,
+        client: Option<ClientId>,
+        from: IpAddr,
+    ) -> Result<(Question, Asked), SignInError> {
+        let (id, now) = (fresh_id(), self.0.clock.now());
+        let number = Number::random(&mut SystemEntropy).shown();
+        let number = self.0.seal.seal(&mut SystemEntropy, number_place(&id).as_bytes(), number.as_bytes());
+        let kept = KeptSignIn {
+            half: half.to_owned(),
+            number: number.map_err(|_| SignInError::Unsealed)?,
+            approval: SignInApproval::new(user.name.clone(), client, from, now),
+            id,
+        };
+        let question = kept.approval.question(&kept.id);
+        let asked = self.0.store.write(move |sql| sql.ask_sign_in(&kept)).await;
+        Ok((question, asked?))
+    }
+
+    /// The number of a sign-in, for the screen where somebody signs in.
+    ///
+    /// # Errors
+    /// [`SignInError::Unsealed`].
+    pub(crate) fn number(&self, of: &KeptSignIn) -> Result<Number, SignInError> {
+        let opened = self.0.seal.open(number_place(&of.id).as_bytes(), &of.number);
+        let opened = opened.map_err(|_| SignInError::Unsealed)?;
+        let text = std::str::from_utf8(opened.expose()).map_err(|_| SignInError::Unsealed)?;
+        text.parse().map_err(|_| SignInError::Unsealed)
+    }
+
+    /// Compares what somebody typed with that number. What is wrong is kept, whatever else it was.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub(crate) async fn match_number(
+        &self,
+        kept: &KeptSignIn,
+        typed: Option<Number>,
+    ) -> Result<Matched, SignInError> {
+        let (shown, id) = (self.number(kept)?, kept.id.clone());
+        let matched = self.0.store.write(move |sql| {
+            // As it stands now: of three wrong numbers at once the third ends it.
+            let Some(kept) = sql.sign_in_approval(&id)? else { return Ok(Matched::Over) };
+            if kept.approval.answer != SignInAnswer::Waiting {
+                return Ok(Matched::Over);
+            }
+            let (after, matched) = kept.approval.typed(typed, shown);
+            match matched {
+                Matched::Right => Ok(Matched::Right),
+                Matched::Wrong | Matched::Over => match sql.answer_sign_in(&id, &after)? {
+                    Took::It => Ok(matched),
+                    Took::Nothing => Ok(Matched::Over),
+                },
+            }
+        });
+        matched.await.map_err(|error: StoreError| error.into())
+    }
+
+    /// Answers a sign-in.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn answer_sign_in(
+        &self,
+        kept: &KeptSignIn,
+        answer: SignInAnswer,
+    ) -> Result<Took, StoreError> {
+        let (id, now) = (kept.id.clone(), self.0.clock.now());
+        self.0
+            .store
+            .write(move |sql| {
+                let Some(kept) = sql.sign_in_approval(&id)?.filter(|kept| kept.approval.waits(now)) else {
+                    return Ok(Took::Nothing);
+                };
+                sql.answer_sign_in(&id, &SignInApproval { answer, ..kept.approval })
+            })
+            .await
+    }
+}
+
+impl OpenQuestion {
+    fn of_client(id: &str, request: BackchannelRequest, user: &User) -> Self {
+        let own_record = user.fhir_user.as_ref().and_then(|own| own.patient());
+        let question = Question::of_client(id, &request, own_record);
+        Self { question, asked_by: AskedBy::Client(Box::new(request)) }
+    }
+
+    fn of_sign_in(kept: KeptSignIn) -> Self {
+        Self { question: kept.approval.question(&kept.id), asked_by: AskedBy::SignIn(Box::new(kept)) }
+    }
+}
+
+fn number_place(id: &str) -> String {
+    format!("number of the sign-in {id}")
+}

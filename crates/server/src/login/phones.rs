@@ -1,0 +1,259 @@
+//! Where a person adds the phone that they hold, so that it is woken when something waits, and removes phones: with their
+//! password once more, and with a code where they have a second factor, as with all that they sign in with.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use chartgate_access::ids::FactorId;
+use chartgate_access::login::assurance::Holds;
+use chartgate_access::permit::Withheld;
+use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_values::Phi;
+use http::StatusCode;
+
+use super::account::end_session;
+use super::authenticate::{self, Again, CodeAsked, Shown, again_by_passkey};
+use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
+use super::sign_in::{person, with_cookie};
+use super::{Login, passkey};
+use crate::entropy::digest_of;
+use crate::live::passkeys::Ceremony;
+use crate::live::phones::{MOST, NewPhone, NotWoken};
+use crate::net::cookie;
+use crate::pages::{self, Scripts};
+use crate::store::StoreError;
+use crate::store::second_factors::Used;
+
+#[derive(Template)]
+#[template(path = "phones.html")]
+struct PhonesPage<'a> {
+    username: &'a str,
+    phones: Vec<PhoneShown>,
+    /// What this browser would be subscribed with; nothing where it has nothing to be woken by, or is added already.
+    key: Option<String>,
+    wants_code: bool,
+    /// What the browser is asked in place of password and code.
+    confirm: Option<String>,
+    problem: Option<&'a str>,
+    hidden: String,
+}
+
+/// A phone, as its person sees it.
+pub(super) struct PhoneShown {
+    pub(super) id: String,
+    pub(super) label: String,
+    pub(super) is_this: bool,
+    pub(super) is_woken: bool,
+    pub(super) added: String,
+    pub(super) added_shown: String,
+    pub(super) used_shown: Option<String>,
+}
+
+const WRONG: &str = "The password or the code is not right, or the code was used already.";
+const WRONG_PASSKEY: &str = "That passkey did not do. Try again.";
+const FULL: &str = "You have as many as there can be: remove one first.";
+const SIGN_IN: &str = "/login?then=phones";
+
+/// Which of a person's phones they hold.
+pub(super) fn this_one(
+    login: &Login,
+    visit: &Visit,
+    present: &Present,
+) -> Result<Option<FactorId>, StoreError> {
+    let Some(secret) = cookie::read(&visit.headers, cookie::PHONE) else { return Ok(None) };
+    login.store.read(|sql| sql.phone(&present.user.name, &digest_of(secret)))
+}
+
+/// All of them.
+pub(super) fn shown(login: &Login, visit: &Visit, present: &Present) -> Result<Vec<PhoneShown>, StoreError> {
+    let this = this_one(login, visit, present)?;
+    let phones = login.store.read(|sql| sql.phones(&present.user.name))?;
+    Ok(phones
+        .into_iter()
+        .map(|phone| PhoneShown {
+            is_this: this.as_ref() == Some(&phone.id),
+            id: phone.id.to_string(),
+            label: phone.label,
+            is_woken: phone.subscription.is_some(),
+            added: phone.added_at.to_string(),
+            added_shown: pages::minutes(phone.added_at),
+            used_shown: phone.last_used_at.map(pages::minutes),
+        })
+        .collect())
+}
+
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    match Present::of(&login, &visit.headers) {
+        Ok(Some(present)) => show(&login, &visit, &present, None),
+        Ok(None) => see_other(SIGN_IN),
+        Err(error) => unavailable(&error),
+    }
+}
+
+fn show(login: &Login, visit: &Visit, present: &Present, problem: Option<&str>) -> Response {
+    let ceremony = Ceremony::Change { session: &present.session.id };
+    let found = shown(login, visit, present).and_then(|phones| {
+        let holds = login.factors.holds(&present.user.name)?;
+        Ok((phones, holds, passkey::for_one(login, ceremony, &present.user.name)?))
+    });
+    let (phones, holds, confirm) = match found {
+        Ok(found) => found,
+        Err(error) => return unavailable(&error),
+    };
+    let page = PhonesPage {
+        username: present.user.name.as_str(),
+        phones,
+        key: login.phones.public_key(),
+        wants_code: holds != Holds::Nothing,
+        confirm,
+        problem,
+        hidden: visit.browser.hidden(&[]),
+    };
+    visit.browser.show_with(StatusCode::OK, &page, None, Scripts::App)
+}
+
+/// What somebody wants changed.
+enum Wish {
+    Add,
+    Remove(FactorId),
+}
+
+impl Wish {
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "add" => Some(Self::Add),
+            other => other.strip_prefix("remove-")?.parse().ok().map(Self::Remove),
+        }
+    }
+
+    fn event(&self) -> Event {
+        match self {
+            Self::Add => Event::FactorAdded,
+            Self::Remove(_) => Event::FactorRemoved,
+        }
+    }
+}
+
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let present = match Present::of(&login, &visit.headers) {
+        Ok(Some(present)) => present,
+        Ok(None) => return see_other(SIGN_IN),
+        Err(error) => return unavailable(&error),
+    };
+    let Some(wish) = visit.form.get("change").and_then(Wish::read) else { return stale() };
+    if let Err(response) = authenticate_again(&login, &visit, &present, &wish).await {
+        return *response;
+    }
+    match wish {
+        Wish::Add => add(&login, &visit, &present).await,
+        Wish::Remove(id) => remove(&login, &visit, &present, id).await,
+    }
+}
+
+async fn authenticate_again(
+    login: &Login,
+    visit: &Visit,
+    present: &Present,
+    wish: &Wish,
+) -> Result<(), Box<Response>> {
+    let typed = |name| visit.form.get(name).unwrap_or_default();
+    let (came, wrong) = match typed("credential") {
+        "" => {
+            let holds = login.factors.holds(&present.user.name).map_err(|error| unavailable(&error))?;
+            let code = if holds == Holds::Nothing { CodeAsked::No } else { CodeAsked::Typed(typed("code")) };
+            let shown = Shown { password: typed("password"), code };
+            let came = authenticate::again(login, &visit.origin, present, shown).await;
+            (came.map_err(|error| unavailable(&error))?, WRONG)
+        }
+        brought => {
+            let came = again_by_passkey(login, &visit.origin, present, brought).await;
+            (came.map_err(|error| unavailable(&error))?, WRONG_PASSKEY)
+        }
+    };
+    let (reason, answer) = match came {
+        Again::Right => return Ok(()),
+        Again::Refused(reason) => {
+            (reason.code(), show(login, visit, present, Some(reason.words().unwrap_or(wrong))))
+        }
+        Again::Spent => {
+            let text = "What you showed was wrong too often. Sign in again.";
+            let answer = pages::message(StatusCode::FORBIDDEN, "Signed out", text);
+            ("too-many-failures", end_session(login, &visit.origin, present, None, answer).await)
+        }
+    };
+    let mut record = record(login, visit, present, wish.event(), Outcome::Deny);
+    record.decision.reason = Some(reason.to_owned());
+    Err(Box::new(recorded(login, &record, answer).await))
+}
+
+async fn add(login: &Login, visit: &Visit, present: &Present) -> Response {
+    let typed = |name| visit.form.get(name).unwrap_or_default();
+    let now = login.clock.now();
+    let NewPhone { phone, secret, digest } =
+        match login.phones.new_phone(typed("label"), typed("subscription"), now) {
+            Ok(new) => new,
+            Err(NotWoken::Service | NotWoken::Malformed) => {
+                let text =
+                    "This browser's push service is not one that this place uses. Add the phone without it.";
+                return show(login, visit, present, Some(text));
+            }
+            Err(error @ NotWoken::Unsealed) => return unavailable(&error),
+        };
+    let mut record = record(login, visit, present, Event::FactorAdded, Outcome::Allow);
+    record.resource = Some(Phi::new(phone.id.to_string()));
+    let woken = if phone.subscription.is_some() { "push" } else { "looked-at" };
+    record.detail.insert("woken".to_owned(), Phi::new(woken.to_owned()));
+    let (name, former) = (present.user.name.clone(), this_one(login, visit, present));
+    let former = match former {
+        Ok(former) => former,
+        Err(error) => return unavailable(&error),
+    };
+    let added = login.store.write(move |sql| {
+        // What this phone was before, it is not beside that.
+        if let Some(former) = former {
+            let _ = sql.remove_phone(&name, &former, now)?;
+        }
+        if sql.phones(&name)?.len() >= MOST {
+            return Ok(Used::Before);
+        }
+        sql.add_phone(&name, &phone, &digest).map(|()| Used::Now)
+    });
+    match added.await {
+        Ok(Used::Now) => {
+            let answer = with_cookie(see_other("/approve"), cookie::keep(cookie::PHONE, secret.expose()));
+            recorded(login, &record, answer).await
+        }
+        Ok(Used::Before) => show(login, visit, present, Some(FULL)),
+        Err::<_, StoreError>(error) => unavailable(&error),
+    }
+}
+
+async fn remove(login: &Login, visit: &Visit, present: &Present, id: FactorId) -> Response {
+    let (name, removed_id, now) = (present.user.name.clone(), id.clone(), login.clock.now());
+    match login.store.write(move |sql| sql.remove_phone(&name, &removed_id, now)).await {
+        Ok(Used::Now) => {}
+        Ok(Used::Before) => return stale(),
+        Err::<_, StoreError>(error) => return unavailable(&error),
+    }
+    let mut record = record(login, visit, present, Event::FactorRemoved, Outcome::Allow);
+    record.resource = Some(Phi::new(id.to_string()));
+    recorded(login, &record, see_other("/approve/phone")).await
+}
+
+fn record(login: &Login, visit: &Visit, present: &Present, event: Event, outcome: Outcome) -> Record {
+    let mut record = visit.origin.record(event, outcome, login.clock.now());
+    record.action = Some(event.as_str().to_owned());
+    record.actor = person(&present.user);
+    record.session = Some(present.session.id.to_string());
+    record.detail.insert("factor".to_owned(), Phi::new("phone".to_owned()));
+    record
+}
+
+async fn recorded(login: &Login, record: &Record, answer: Response) -> Response {
+    match login.journal.append(record, Withheld::new(answer)).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
+    }
+}

@@ -65,12 +65,22 @@ pub struct Grant {
     pub began_at: Option<Timestamp>,
     /// How.
     pub amr: Vec<String>,
-    /// How strongly, where that was here.
+    /// How strongly, where that was here, as tokens call it: the strongest that their client named.
     #[serde(default)]
     pub assurance: Assurance,
 }
 
 impl Grant {
+    /// How strongly the person signed in for it, where that was here: what they showed, whatever tokens call it.
+    #[must_use]
+    pub fn strength(&self) -> Assurance {
+        match self.assurance {
+            // What others say of how somebody signed in with them is not looked at.
+            Assurance::OneFactor => Assurance::OneFactor,
+            Assurance::TwoFactors | Assurance::PhishingResistant => Assurance::of(&self.amr),
+        }
+    }
+
     /// Since when this stands: whatever cut the person off later cut this off too. If nothing says so, any cut-off is later.
     #[must_use]
     pub fn stands_since(&self) -> Timestamp {

@@ -15,6 +15,8 @@
       if (document.visibilityState !== "visible") return;
       try {
         const answer = await fetch(watched.dataset.poll, { cache: "no-store", credentials: "same-origin" });
+        // Whoever is signed out by now sees no more of it.
+        if (answer.status === 401) location.reload();
         if (answer.ok && (await answer.text()) !== watched.dataset.state) location.reload();
       } catch {
         // Not reached: it is tried again.

@@ -1,6 +1,6 @@
 //! What a person is shown, and what they sign when they say yes: the same. Whoever has the record can see later what that was.
 //!
-//! A question is shown as lines, each with its name: who asks, in whose name, for what, whose records, why, from where, until
+//! A question is shown as lines, each with its name: who asks, in whose name, for what, whose records, where, why, from where, until
 //! when. The text of these lines is part of what is signed, and so are the facts behind it, so that neither can be given for
 //! the other.
 
@@ -32,6 +32,8 @@ pub struct Question {
     pub patient: Option<PatientId>,
     /// What of it, as the application names it.
     pub data_class: String,
+    /// Where it will be good, where that is one place.
+    pub audience: Option<String>,
     /// Why.
     pub purpose: Option<PurposeOfUse>,
     /// What the other screen shows too.
@@ -83,6 +85,7 @@ impl Question {
             action: Action::Act,
             patient: own_record.filter(|_| of_patient),
             data_class: request.scope.to_string(),
+            audience: Some(request.audience.clone()),
             purpose: request.purpose_of_use,
             message: request.binding_message.clone(),
             from: request.asked_from,
@@ -107,6 +110,7 @@ impl Question {
             ("In whose name", Some(self.actor.to_string())),
             ("What for", Some(self.what())),
             ("Whose records", Some(self.whose())),
+            ("Where", self.audience.clone()),
             ("Why", Some(self.why())),
             ("From where", self.from.map(place)),
             ("Message", self.message.as_ref().map(|message| format!("“{message}”"))),
@@ -135,6 +139,7 @@ impl Question {
         let signed = Signed {
             action: self.action.name(),
             actor: self.actor.as_str(),
+            audience: self.audience.as_deref(),
             auth_req_id: &self.id,
             client: self.client.as_ref().map(ClientId::as_str),
             data_class: &self.data_class,
@@ -178,7 +183,8 @@ impl Question {
             (Action::Act, _) if has("system/") => "All records".to_owned(),
             (Action::Act, _) if has("user/") => "All that you may see".to_owned(),
             (Action::Act, Some(_)) => "Your own, and nobody else's".to_owned(),
-            (Action::Act, None) => "Nobody's".to_owned(),
+            // Scopes that name no records may still open some, at a place that asks for no others.
+            (Action::Act, None) => "Whatever that place gives to somebody signed in as you".to_owned(),
         }
     }
 
@@ -197,6 +203,7 @@ impl Question {
 struct Signed<'a> {
     action: &'a str,
     actor: &'a str,
+    audience: Option<&'a str>,
     auth_req_id: &'a str,
     client: Option<&'a str>,
     data_class: &'a str,

@@ -170,6 +170,7 @@ impl SignInApproval {
             action: Action::SignIn,
             patient: None,
             data_class: String::new(),
+            audience: None,
             purpose: None,
             message: None,
             from: Some(self.from),

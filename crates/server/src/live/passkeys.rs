@@ -13,6 +13,7 @@ mod challenge;
 mod judge;
 mod options;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use chartgate_access::ids::{FactorId, Subject};
@@ -83,6 +84,9 @@ pub(crate) enum PasskeyRefused {
     /// It was put out of use before.
     #[error("it is out of use")]
     OutOfUse,
+    /// It was brought before.
+    #[error("it was used before")]
+    Used,
     /// Section 6.1.1: the signature is right and the counter went back. There may be two of it.
     #[error("its counter went back")]
     Suspected,
@@ -184,6 +188,12 @@ impl Passkeys {
         if ceremony.names_nobody() && claimed.assertion.user_handle.is_none() {
             return Err(PasskeyRefused::SomebodyElses);
         }
+        // A form that is sent twice is no copy of a passkey: this is asked before the counter is.
+        if let Spent::Ours { digest, .. } = &spent
+            && self.store.read(|sql| sql.is_used_challenge(digest)).unwrap_or(true)
+        {
+            return Err(PasskeyRefused::Used);
+        }
         self.judge(claimed, &challenge, spent)
     }
 
@@ -220,8 +230,13 @@ impl Passkeys {
             return Err(PasskeyRefused::OutOfUse);
         }
         let counts = signed.sign_count > 0 || passkey.sign_count > 0;
-        if counts && signed.sign_count <= passkey.sign_count {
-            return Err(PasskeyRefused::Suspected);
+        match signed.sign_count.cmp(&passkey.sign_count) {
+            // The caller's challenge may be signed but once: the same answer once more.
+            Ordering::Equal if counts && matches!(spent, Spent::ByTheCaller) => {
+                return Err(PasskeyRefused::Used);
+            }
+            Ordering::Less | Ordering::Equal if counts => return Err(PasskeyRefused::Suspected),
+            Ordering::Less | Ordering::Equal | Ordering::Greater => {}
         }
         Ok(Shown { passkey, evidence: assertion.evidence, signed, spent })
     }
@@ -274,6 +289,7 @@ impl PasskeyRefused {
             Self::SomebodyElses => "passkey-of-another",
             Self::Backup => "passkey-backup-changed",
             Self::OutOfUse => "passkey-out-of-use",
+            Self::Used => "passkey-used",
             Self::Suspected => "passkey-suspected",
             Self::Stored => "passkey-unreadable",
         }

@@ -16,7 +16,7 @@ use chartgate_access::approval::sign_in::SignInAnswer;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::Phi;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Login;
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
@@ -78,7 +78,8 @@ impl Shown {
 }
 
 pub(super) async fn list(State(login): State<Arc<Login>>, visit: Visit) -> Response {
-    let present = match Present::of(&login, &visit.headers) {
+    // The script loads this page again by itself: that is nobody's activity (45 CFR 164.312(a)(2)(iii)).
+    let present = match Present::unmoved(&login, &visit.headers) {
         Ok(Some(present)) => present,
         Ok(None) => return see_other("/login?then=approve"),
         Err(error) => return unavailable(&error),
@@ -134,16 +135,20 @@ pub(super) fn told(state: String) -> Response {
 }
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
-    match asked(&login, &visit) {
+    match asked(&login, &visit, Present::unmoved) {
         Ok((present, open)) => show(&login, &visit, &present, &open, None),
         Err(response) => *response,
     }
 }
 
 /// Who is signed in, and the question that an address or a form names, while it waits for them.
-fn asked(login: &Login, visit: &Visit) -> Result<(Present, OpenQuestion), Box<Response>> {
+fn asked(
+    login: &Login,
+    visit: &Visit,
+    who: fn(&Login, &HeaderMap) -> Result<Option<Present>, StoreError>,
+) -> Result<(Present, OpenQuestion), Box<Response>> {
     let id = visit.form.get("id").filter(|id| is_question(id)).ok_or_else(over)?;
-    let present = Present::of(login, &visit.headers).map_err(|error| unavailable(&error))?;
+    let present = who(login, &visit.headers).map_err(|error| unavailable(&error))?;
     let present = present.ok_or_else(|| see_other(&format!("/login?then=question-{id}")))?;
     let open = login.approvals.question_to(&present.user, id).map_err(|error| unavailable(&error))?;
     Ok((present, open.ok_or_else(over)?))
@@ -207,7 +212,7 @@ const REPORTED: No = (
 );
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
-    let (present, open) = match asked(&login, &visit) {
+    let (present, open) = match asked(&login, &visit, Present::of) {
         Ok(asked) => asked,
         Err(response) => return *response,
     };

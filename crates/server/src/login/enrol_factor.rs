@@ -9,7 +9,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::ids::Subject;
+use chartgate_access::ids::{SessionId, Subject};
 use chartgate_access::login::assurance::{Holds, Offered, SecondFactor};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
@@ -225,6 +225,21 @@ pub(super) fn end_open_sessions(
 ) -> Result<Vec<CutOff>, StoreError> {
     let mut cut = Vec::new();
     for session in sql.open_sessions(Some(of))? {
+        sql.end_session(&session.id, now)?;
+        cut.push(CutOff::UpTo { target: Target::Session(session.id), not_before: now });
+    }
+    Ok(cut)
+}
+
+/// The same for all but one.
+pub(super) fn end_other_sessions(
+    sql: &Sql<'_>,
+    of: &Subject,
+    but: &SessionId,
+    now: Timestamp,
+) -> Result<Vec<CutOff>, StoreError> {
+    let mut cut = Vec::new();
+    for session in sql.open_sessions(Some(of))?.into_iter().filter(|session| session.id != *but) {
         sql.end_session(&session.id, now)?;
         cut.push(CutOff::UpTo { target: Target::Session(session.id), not_before: now });
     }

@@ -199,6 +199,19 @@ impl Has {
         self.applications.is_empty() && self.passkeys.is_empty()
     }
 
+    /// Whether this is changed by a passkey alone.
+    fn is_by_passkey(&self, wish: &Wish) -> bool {
+        let has_one = self.passkeys.iter().any(|passkey| passkey.suspected_at.is_none());
+        let is_of_passkeys = match wish {
+            Wish::AddPasskey => true,
+            Wish::Remove(id) => {
+                self.passkeys.iter().any(|passkey| passkey.id == *id && passkey.suspected_at.is_none())
+            }
+            Wish::Add | Wish::Recovery | Wish::Rename(_) => false,
+        };
+        has_one && is_of_passkeys
+    }
+
     /// What would be missing without this one, for somebody who has to sign in so strongly.
     fn missing_without(&self, id: &FactorId, needed: Assurance) -> Option<&'static str> {
         let good = |passkey: &&StoredPasskey| passkey.suspected_at.is_none() && passkey.id != *id;

@@ -222,6 +222,13 @@ impl Sql<'_> {
         self.execute(text, &[digest.into(), expires_at.into()]).map(Used::of)
     }
 
+    /// Whether a challenge was used.
+    pub(crate) fn is_used_challenge(&self, digest: &str) -> Result<bool, StoreError> {
+        let text = "SELECT digest FROM used_challenges WHERE digest = ?1";
+        let found = self.first("used_challenges", text, &[digest.into()], |row| row.get::<String>("digest"));
+        Ok(found?.is_some())
+    }
+
     /// Forgets challenges that have ended.
     pub(super) fn forget_challenges(&self, now: Timestamp) -> Result<(), StoreError> {
         self.execute("DELETE FROM used_challenges WHERE expires_at < ?1", &[now.into()]).map(drop)

@@ -336,14 +336,23 @@ async fn a08_a_copied_passkey_is_put_out_of_use_and_its_person_told() {
     let ask = Ask::of(&page, "/login/passkey");
     send(&mut browser, gateway, ask.call(&counting.get(&ask.options), &[])).await;
 
+    // A form that is sent twice is no copy.
+    let (mut twice, ask) = at_sign_in(gateway).await;
+    let brought = counting.get(&ask.options);
+    assert!(is_signed_in(&send(&mut twice, gateway, ask.call(&brought, &[])).await));
+    assert!(send(&mut twice, gateway, ask.call(&brought, &[])).await.text().contains(WRONG));
+    let suspected = ["--user", person.name.as_str(), "--event", "factor.clone-suspected"];
+    assert_eq!(gateway.audit(&suspected), [json!(null); 0]);
+
     let copied_at = counting.sign_count;
-    assert!(is_signed_in(&sign_in(gateway, &mut counting).await.1));
+    let (mut thief, page) = sign_in(gateway, &mut counting).await;
+    assert!(is_signed_in(&page));
     counting.sign_count = copied_at;
     assert!(sign_in(gateway, &mut counting).await.1.text().contains(WRONG), "its counter went back");
+    assert_eq!(thief.get(gateway, "/account").await.status, 303, "what either of two opened ends");
     counting.sign_count = 1000;
     assert!(sign_in(gateway, &mut counting).await.1.text().contains(WRONG), "it is out of use");
-    let records = gateway.audit(&["--user", &person.name, "--event", "factor.clone-suspected"]);
-    assert_eq!(records.len(), 1);
+    assert_eq!(gateway.audit(&suspected).len(), 1);
     let (mut browser, page) = sign_in(gateway, &mut passkey).await;
     assert!(page.text().contains("a passkey was put out of use"), "{}", page.text());
     let page = browser.get(gateway, "/account/factors").await;
@@ -378,6 +387,15 @@ async fn a07_what_one_signs_in_with_is_changed_with_what_one_has_and_on_record()
     // The password alone does nothing, nor a passkey that signed something else.
     for (brought, more) in [
         (String::new(), vec![("password", person.password.as_str()), ("change", "add-passkey")]),
+        // What can be phished gets nobody what cannot.
+        (
+            String::new(),
+            vec![
+                ("password", person.password.as_str()),
+                ("code", codes[0].as_str()),
+                ("change", "add-passkey"),
+            ],
+        ),
         (String::new(), vec![("password", person.password.as_str()), ("code", ""), ("change", "recovery")]),
         ("{}".to_owned(), vec![("change", "add-passkey")]),
         (passkey.get(&at_sign_in(gateway).await.1.options), vec![("change", "add-passkey")]),
@@ -411,7 +429,7 @@ async fn a07_what_one_signs_in_with_is_changed_with_what_one_has_and_on_record()
     let of = |event: &str, outcome: &str| {
         records.iter().filter(|r| r["event"] == event && r["outcome"] == outcome).count()
     };
-    assert_eq!((of("factor.add", "allow"), of("factor.add", "deny")), (1, 5));
+    assert_eq!((of("factor.add", "allow"), of("factor.add", "deny")), (1, 6));
     assert_eq!((of("factor.rename", "allow"), of("factor.remove", "allow")), (1, 1));
     assert_eq!(last(&records, "factor.remove")["detail"]["factor"], "passkey");
 }

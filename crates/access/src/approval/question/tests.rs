@@ -10,6 +10,7 @@ fn question() -> Question {
         action: Action::Act,
         patient: None,
         data_class: "openid user/Observation.rs".into(),
+        audience: Some("https://gate.example/fhir".into()),
         purpose: Some("TREAT".parse().unwrap()),
         message: Some("Desk 7".into()),
         from: Some("203.0.113.9".parse().unwrap()),
@@ -23,7 +24,7 @@ fn a_question_says_who_asks_in_whose_name_for_what_whose_why_from_where_and_unti
         question().displayed_text(),
         "Who asks: The application desk\nIn whose name: dana\n\
          What for: Know who you are; See and search Observation entries in the records that you may see\n\
-         Whose records: All that you may see\nWhy: For treatment\nFrom where: 203.0.113.9\nMessage: “Desk 7”\n\
+         Whose records: All that you may see\nWhere: https://gate.example/fhir\nWhy: For treatment\nFrom where: 203.0.113.9\nMessage: “Desk 7”\n\
          Until: 2026-11-18 11:06:40 UTC\n"
     );
     let own = Question {
@@ -35,6 +36,12 @@ fn a_question_says_who_asks_in_whose_name_for_what_whose_why_from_where_and_unti
     let text = own.displayed_text();
     assert!(text.contains("Whose records: Your own, and nobody else's\n"), "{text}");
     assert!(text.contains("From where: 2001:db8::/64\n"), "{text}");
+    let unnamed = Question { data_class: "openid records".into(), ..question() };
+    let text = unnamed.displayed_text();
+    assert!(
+        text.contains("Whose records: Whatever that place gives to somebody signed in as you\n"),
+        "{text}"
+    );
     let sign_in = Question { action: Action::SignIn, data_class: String::new(), purpose: None, ..question() };
     let text = sign_in.displayed_text();
     assert!(text.starts_with("Who asks: Somebody who knows your password, on the way to"), "{text}");
@@ -63,11 +70,21 @@ fn questions() -> impl Strategy<Value = Question> {
     let purpose = proptest::option::of(prop_oneof![Just("TREAT"), Just("HPAYMT")]);
     let from = proptest::option::of(any::<u32>());
     (
-        ("[0-9a-f]{1,8}", client, "[a-z]{1,6}", any::<bool>(), patient),
+        (
+            "[0-9a-f]{1,8}",
+            client,
+            "[a-z]{1,6}",
+            any::<bool>(),
+            patient,
+            proptest::option::of("[a-z:/]{1,12}"),
+        ),
         ("[a-z/.*: ]{0,12}", purpose, proptest::option::of(any::<String>()), from, 0_i64..4_000_000_000),
     )
         .prop_map(
-            |((id, client, actor, signs_in, patient), (data_class, purpose, message, from, expiry))| {
+            |(
+                (id, client, actor, signs_in, patient, audience),
+                (data_class, purpose, message, from, expiry),
+            )| {
                 Question {
                     id,
                     client,
@@ -75,6 +92,7 @@ fn questions() -> impl Strategy<Value = Question> {
                     action: if signs_in { Action::SignIn } else { Action::Act },
                     patient,
                     data_class,
+                    audience,
                     purpose: purpose.map(|code| code.parse().unwrap()),
                     message,
                     from: from.map(|bits| IpAddr::from(bits.to_be_bytes())),
@@ -96,6 +114,7 @@ proptest! {
             Question { action: other.action, ..one.clone() },
             Question { patient: other.patient.clone(), ..one.clone() },
             Question { data_class: other.data_class.clone(), ..one.clone() },
+            Question { audience: other.audience.clone(), ..one.clone() },
             Question { purpose: other.purpose, ..one.clone() },
             Question { expiry: other.expiry, ..one.clone() },
             Question { from: other.from, ..one.clone() },

@@ -65,7 +65,7 @@ pub(super) async fn pass_gate(
     let Holder { user, session } = Holder::find(server, grant)?;
     let Some(user) = user else { return Err(refuse("user-unknown").of(grant.clone())) };
     // ATTACKS A05: who has to sign in more strongly by now does so, whatever was given before.
-    if grant.assurance < server.second_factors.of(&user) {
+    if grant.strength() < server.second_factors.of(&user) {
         return Err(refuse("signed-in-too-weakly").of(grant.clone()));
     }
     let to = match &grant.session {

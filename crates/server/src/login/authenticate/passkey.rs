@@ -12,11 +12,12 @@ use chartgate_values::Phi;
 use super::{Again, Reason, again_refused, counter_in_session};
 use crate::live::passkeys::{Ceremony, PasskeyRefused, Shown};
 use crate::login::Login;
+use crate::login::enrol_factor::end_open_sessions;
 use crate::login::form::Present;
 use crate::login::sign_in::person;
 use crate::net::origin::Origin;
-use crate::store::StoreError;
 use crate::store::second_factors::Used;
+use crate::store::{Sql, StoreError};
 
 /// What came of a passkey.
 pub(in crate::login) enum PasskeyAttempt {
@@ -139,5 +140,13 @@ async fn put_out_of_use(login: &Login, origin: &Origin, user: &User, id: FactorI
         return Ok(());
     }
     let name = user.name.clone();
-    login.store.write(move |sql| sql.suspect_passkey(&id, &name, now)).await.map(|_: Used| ())
+    let suspect = move |sql: &Sql<'_>, at| {
+        // One of two holders is not its person, and nobody can say which: what either opened ends.
+        let cut = match sql.suspect_passkey(&id, &name, now)? {
+            Used::Now => end_open_sessions(sql, &name, at)?,
+            Used::Before => Vec::new(),
+        };
+        Ok::<_, StoreError>(((), cut))
+    };
+    login.cut_offs.cut(suspect).await
 }

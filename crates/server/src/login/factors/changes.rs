@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use chartgate_access::ids::FactorId;
-use chartgate_access::login::assurance::{Assurance, SecondFactor};
+use chartgate_access::login::assurance::{Assurance, Offered, SecondFactor};
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::Phi;
@@ -14,7 +14,7 @@ use crate::live::passkeys::labelled;
 use crate::login::Login;
 use crate::login::account::end_session;
 use crate::login::authenticate::{self, Again, CodeAsked, Shown, again_by_passkey};
-use crate::login::enrol_factor::RecoveryPage;
+use crate::login::enrol_factor::{RecoveryPage, end_other_sessions};
 use crate::login::form::{Present, Visit, see_other, stale, unavailable};
 use crate::login::sign_in::person;
 use crate::login::then::Then;
@@ -23,6 +23,8 @@ use crate::store::StoreError;
 use crate::store::second_factors::Used;
 
 const WRONG: &str = "The password or the code is not right, or the code was used already.";
+const BY_PASSKEY: &str =
+    "That takes a passkey of yours. If you have none any more, your administrator can remove them all.";
 const WRONG_PASSKEY: &str = "That passkey did not do. Try again.";
 
 /// A session says who signed in, not who sits there now: a passkey says so, or password and code.
@@ -38,6 +40,13 @@ pub(super) async fn authenticate_again(
         return Ok(());
     }
     let typed = |name| visit.form.get(name).unwrap_or_default();
+    // What can be phished is not enough for what cannot: whoever has a passkey gets another one, or loses it, by it alone.
+    if typed("credential").is_empty() && login.offered == Offered::Passkeys && has.is_by_passkey(wish) {
+        let mut record = record(login, visit, present, wish.event(), Outcome::Deny);
+        record.decision.reason = Some("passkey-needed".to_owned());
+        let answer = show(login, visit, present, Some(BY_PASSKEY));
+        return Err(Box::new(recorded(login, &record, answer).await));
+    }
     let (came, wrong) = match typed("credential") {
         "" => {
             let code = if has.is_nothing() { CodeAsked::No } else { CodeAsked::Typed(typed("code")) };
@@ -95,18 +104,23 @@ pub(super) async fn remove(
 ) -> Response {
     let (name, now) = (present.user.name.clone(), login.clock.now());
     let removed_id = id.clone();
+    let this = present.session.id.clone();
     let removed = login
-        .store
-        .write(move |sql| {
+        .cut_offs
+        .cut(move |sql, at| {
             // Asked here again: of two that are removed at once, one is the last.
             if Has::of(sql, &name)?.missing_without(&removed_id, needed).is_some() {
-                return Ok(None);
+                return Ok((None, Vec::new()));
             }
-            if sql.remove_passkey(&name, &removed_id, now)? == Used::Now {
-                return Ok(Some(SecondFactor::Passkey));
-            }
-            let application = sql.remove_factor(&name, &removed_id, now)?;
-            Ok((application == Used::Now).then_some(SecondFactor::AuthenticatorApp))
+            let removed = if sql.remove_passkey(&name, &removed_id, now)? == Used::Now {
+                Some(SecondFactor::Passkey)
+            } else {
+                let application = sql.remove_factor(&name, &removed_id, now)?;
+                (application == Used::Now).then_some(SecondFactor::AuthenticatorApp)
+            };
+            // Whoever found it or copied it may have signed in with it.
+            let cut = if removed.is_some() { end_other_sessions(sql, &name, &this, at)? } else { Vec::new() };
+            Ok((removed, cut))
         })
         .await;
     let factor = match removed {

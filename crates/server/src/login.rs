@@ -21,6 +21,7 @@ mod factors;
 mod findings;
 mod form;
 mod new_passkey;
+mod once_more;
 mod own_emergencies;
 mod passkey;
 mod patient;

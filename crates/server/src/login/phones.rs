@@ -8,15 +8,13 @@ use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::FactorId;
 use chartgate_access::login::assurance::Holds;
-use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::Phi;
 use http::StatusCode;
 
-use super::account::end_session;
-use super::authenticate::{self, Again, CodeAsked, Shown, again_by_passkey};
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
-use super::sign_in::{person, with_cookie};
+use super::once_more::{self, recorded};
+use super::sign_in::with_cookie;
 use super::{Login, passkey};
 use crate::entropy::digest_of;
 use crate::live::passkeys::Ceremony;
@@ -51,8 +49,6 @@ pub(super) struct PhoneShown {
     pub(super) used_shown: Option<String>,
 }
 
-const WRONG: &str = "The password or the code is not right, or the code was used already.";
-const WRONG_PASSKEY: &str = "That passkey did not do. Try again.";
 const FULL: &str = "You have as many as there can be: remove one first.";
 const SIGN_IN: &str = "/login?then=phones";
 
@@ -143,49 +139,15 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(error) => return unavailable(&error),
     };
     let Some(wish) = visit.form.get("change").and_then(Wish::read) else { return stale() };
-    if let Err(response) = authenticate_again(&login, &visit, &present, &wish).await {
+    let refused = record(&login, &visit, &present, wish.event(), Outcome::Deny);
+    let show = |problem: &str| show(&login, &visit, &present, Some(problem));
+    if let Err(response) = once_more::shown(&login, &visit, &present, refused, show).await {
         return *response;
     }
     match wish {
         Wish::Add => add(&login, &visit, &present).await,
         Wish::Remove(id) => remove(&login, &visit, &present, id).await,
     }
-}
-
-async fn authenticate_again(
-    login: &Login,
-    visit: &Visit,
-    present: &Present,
-    wish: &Wish,
-) -> Result<(), Box<Response>> {
-    let typed = |name| visit.form.get(name).unwrap_or_default();
-    let (came, wrong) = match typed("credential") {
-        "" => {
-            let holds = login.factors.holds(&present.user.name).map_err(|error| unavailable(&error))?;
-            let code = if holds == Holds::Nothing { CodeAsked::No } else { CodeAsked::Typed(typed("code")) };
-            let shown = Shown { password: typed("password"), code };
-            let came = authenticate::again(login, &visit.origin, present, shown).await;
-            (came.map_err(|error| unavailable(&error))?, WRONG)
-        }
-        brought => {
-            let came = again_by_passkey(login, &visit.origin, present, brought).await;
-            (came.map_err(|error| unavailable(&error))?, WRONG_PASSKEY)
-        }
-    };
-    let (reason, answer) = match came {
-        Again::Right => return Ok(()),
-        Again::Refused(reason) => {
-            (reason.code(), show(login, visit, present, Some(reason.words().unwrap_or(wrong))))
-        }
-        Again::Spent => {
-            let text = "What you showed was wrong too often. Sign in again.";
-            let answer = pages::message(StatusCode::FORBIDDEN, "Signed out", text);
-            ("too-many-failures", end_session(login, &visit.origin, present, None, answer).await)
-        }
-    };
-    let mut record = record(login, visit, present, wish.event(), Outcome::Deny);
-    record.decision.reason = Some(reason.to_owned());
-    Err(Box::new(recorded(login, &record, answer).await))
 }
 
 async fn add(login: &Login, visit: &Visit, present: &Present) -> Response {
@@ -243,17 +205,7 @@ async fn remove(login: &Login, visit: &Visit, present: &Present, id: FactorId) -
 }
 
 fn record(login: &Login, visit: &Visit, present: &Present, event: Event, outcome: Outcome) -> Record {
-    let mut record = visit.origin.record(event, outcome, login.clock.now());
-    record.action = Some(event.as_str().to_owned());
-    record.actor = person(&present.user);
-    record.session = Some(present.session.id.to_string());
+    let mut record = once_more::record(login, visit, present, event, outcome);
     record.detail.insert("factor".to_owned(), Phi::new("phone".to_owned()));
     record
-}
-
-async fn recorded(login: &Login, record: &Record, answer: Response) -> Response {
-    match login.journal.append(record, Withheld::new(answer)).await {
-        Ok(recorded) => Withheld::release(recorded),
-        Err(error) => unavailable(&error),
-    }
 }

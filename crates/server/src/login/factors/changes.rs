@@ -3,8 +3,7 @@
 use axum::response::Response;
 use chartgate_access::ids::FactorId;
 use chartgate_access::login::assurance::{Assurance, Offered, SecondFactor};
-use chartgate_access::permit::Withheld;
-use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::Phi;
 use http::StatusCode;
 
@@ -12,22 +11,17 @@ use super::{Has, Wish, show};
 use crate::live::factors::Factors;
 use crate::live::passkeys::labelled;
 use crate::login::Login;
-use crate::login::account::end_session;
-use crate::login::authenticate::{self, Again, CodeAsked, Shown, again_by_passkey};
 use crate::login::enrol_factor::{RecoveryPage, end_other_sessions};
 use crate::login::form::{Present, Visit, see_other, stale, unavailable};
-use crate::login::sign_in::person;
+use crate::login::once_more::{self, record, recorded};
 use crate::login::then::Then;
-use crate::pages;
 use crate::store::StoreError;
 use crate::store::second_factors::Used;
 
-const WRONG: &str = "The password or the code is not right, or the code was used already.";
 const BY_PASSKEY: &str =
     "That takes a passkey of yours. If you have none any more, your administrator can remove them all.";
-const WRONG_PASSKEY: &str = "That passkey did not do. Try again.";
 
-/// A session says who signed in, not who sits there now: a passkey says so, or password and code.
+/// Whether somebody showed once more who they are, with what this change takes.
 pub(super) async fn authenticate_again(
     login: &Login,
     visit: &Visit,
@@ -39,40 +33,17 @@ pub(super) async fn authenticate_again(
     if let Wish::Rename(_) = wish {
         return Ok(());
     }
-    let typed = |name| visit.form.get(name).unwrap_or_default();
     // What can be phished is not enough for what cannot: whoever has a passkey gets another one, or loses it, by it alone.
-    if typed("credential").is_empty() && login.offered == Offered::Passkeys && has.is_by_passkey(wish) {
+    if visit.form.get("credential").is_none() && login.offered == Offered::Passkeys && has.is_by_passkey(wish)
+    {
         let mut record = record(login, visit, present, wish.event(), Outcome::Deny);
         record.decision.reason = Some("passkey-needed".to_owned());
         let answer = show(login, visit, present, Some(BY_PASSKEY));
         return Err(Box::new(recorded(login, &record, answer).await));
     }
-    let (came, wrong) = match typed("credential") {
-        "" => {
-            let code = if has.is_nothing() { CodeAsked::No } else { CodeAsked::Typed(typed("code")) };
-            let shown = Shown { password: typed("password"), code };
-            let came = authenticate::again(login, &visit.origin, present, shown).await;
-            (came.map_err(|error| unavailable(&error))?, WRONG)
-        }
-        brought => {
-            let came = again_by_passkey(login, &visit.origin, present, brought).await;
-            (came.map_err(|error| unavailable(&error))?, WRONG_PASSKEY)
-        }
-    };
-    let (reason, answer) = match came {
-        Again::Right => return Ok(()),
-        Again::Refused(reason) => {
-            (reason.code(), show(login, visit, present, Some(reason.words().unwrap_or(wrong))))
-        }
-        Again::Spent => {
-            let text = "What you showed was wrong too often. Sign in again.";
-            let answer = pages::message(StatusCode::FORBIDDEN, "Signed out", text);
-            ("too-many-failures", end_session(login, &visit.origin, present, None, answer).await)
-        }
-    };
-    let mut record = record(login, visit, present, wish.event(), Outcome::Deny);
-    record.decision.reason = Some(reason.to_owned());
-    Err(Box::new(recorded(login, &record, answer).await))
+    let refused = record(login, visit, present, wish.event(), Outcome::Deny);
+    once_more::shown(login, visit, present, refused, |problem| show(login, visit, present, Some(problem)))
+        .await
 }
 
 pub(super) async fn make_recovery_codes(login: &Login, visit: &Visit, present: &Present) -> Response {
@@ -146,19 +117,4 @@ pub(super) async fn rename(login: &Login, visit: &Visit, present: &Present, id: 
     let mut record = record(login, visit, present, Event::FactorRenamed, Outcome::Allow);
     record.resource = Some(Phi::new(id.to_string()));
     recorded(login, &record, see_other("/account/factors")).await
-}
-
-fn record(login: &Login, visit: &Visit, present: &Present, event: Event, outcome: Outcome) -> Record {
-    let mut record = visit.origin.record(event, outcome, login.clock.now());
-    record.action = Some(event.as_str().to_owned());
-    record.actor = person(&present.user);
-    record.session = Some(present.session.id.to_string());
-    record
-}
-
-async fn recorded(login: &Login, record: &Record, answer: Response) -> Response {
-    match login.journal.append(record, Withheld::new(answer)).await {
-        Ok(recorded) => Withheld::release(recorded),
-        Err(error) => unavailable(&error),
-    }
 }

@@ -199,7 +199,7 @@ async fn confirm(
             sql.set_recovery_codes(&name, &digests, now)?;
         }
         sql.clear_login_failures(&counter)?;
-        end_open_sessions(sql, &name, at).map(Some)
+        end_open_sessions(sql, &name, None, at).map(Some)
     };
     let begun = start_session(login, visit, begin, keep).await?;
     let cookie = begun.ok_or_else(stale)?;
@@ -217,29 +217,15 @@ async fn confirm(
     }
 }
 
-/// Ends what a person has open: it began with other factors than they have now.
+/// Ends what a person has open, but for this: it began with other factors than they have now.
 pub(super) fn end_open_sessions(
     sql: &Sql<'_>,
     of: &Subject,
+    but: Option<&SessionId>,
     now: Timestamp,
 ) -> Result<Vec<CutOff>, StoreError> {
     let mut cut = Vec::new();
-    for session in sql.open_sessions(Some(of))? {
-        sql.end_session(&session.id, now)?;
-        cut.push(CutOff::UpTo { target: Target::Session(session.id), not_before: now });
-    }
-    Ok(cut)
-}
-
-/// The same for all but one.
-pub(super) fn end_other_sessions(
-    sql: &Sql<'_>,
-    of: &Subject,
-    but: &SessionId,
-    now: Timestamp,
-) -> Result<Vec<CutOff>, StoreError> {
-    let mut cut = Vec::new();
-    for session in sql.open_sessions(Some(of))?.into_iter().filter(|session| session.id != *but) {
+    for session in sql.open_sessions(Some(of))?.into_iter().filter(|session| Some(&session.id) != but) {
         sql.end_session(&session.id, now)?;
         cut.push(CutOff::UpTo { target: Target::Session(session.id), not_before: now });
     }

@@ -157,7 +157,7 @@ async fn keep(
         if let Some(digests) = digests {
             sql.set_recovery_codes(&name, &digests, now)?;
         }
-        Ok((Added::Now, end_open_sessions(sql, &name, at)?))
+        Ok((Added::Now, end_open_sessions(sql, &name, None, at)?))
     });
     match kept.await {
         Ok(Added::Now) => {}

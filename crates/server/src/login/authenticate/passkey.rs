@@ -143,7 +143,7 @@ async fn put_out_of_use(login: &Login, origin: &Origin, user: &User, id: FactorI
     let suspect = move |sql: &Sql<'_>, at| {
         // One of two holders is not its person, and nobody can say which: what either opened ends.
         let cut = match sql.suspect_passkey(&id, &name, now)? {
-            Used::Now => end_open_sessions(sql, &name, at)?,
+            Used::Now => end_open_sessions(sql, &name, None, at)?,
             Used::Before => Vec::new(),
         };
         Ok::<_, StoreError>(((), cut))

@@ -11,7 +11,7 @@ use super::{Has, Wish, show};
 use crate::live::factors::Factors;
 use crate::live::passkeys::labelled;
 use crate::login::Login;
-use crate::login::enrol_factor::{RecoveryPage, end_other_sessions};
+use crate::login::enrol_factor::{RecoveryPage, end_open_sessions};
 use crate::login::form::{Present, Visit, see_other, stale, unavailable};
 use crate::login::once_more::{self, record, recorded};
 use crate::login::then::Then;
@@ -90,7 +90,8 @@ pub(super) async fn remove(
                 (application == Used::Now).then_some(SecondFactor::AuthenticatorApp)
             };
             // Whoever found it or copied it may have signed in with it.
-            let cut = if removed.is_some() { end_other_sessions(sql, &name, &this, at)? } else { Vec::new() };
+            let cut =
+                if removed.is_some() { end_open_sessions(sql, &name, Some(&this), at)? } else { Vec::new() };
             Ok((removed, cut))
         })
         .await;

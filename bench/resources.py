@@ -31,7 +31,7 @@ def audit(stage, report, program):
     for number in range(max(1, stage.options.rounds // 3)):
         words = [program, str(stage.folder / f"append-rate-{number}")]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
-        found += re.findall(r"log (\d+)/s, ([\d.]+) a sync; disk (\d+)/s", done.stdout)
+        found += re.findall(r"log (\d+)/s, ([\d.]+) a sync, .*; disk (\d+)/s", done.stdout)
     log, batch, disk = ([float(value) for value in column] for column in zip(*found))
     ratio = [ours / theirs for ours, theirs in zip(log, disk)]
     report.reached["audit/disk"] = ratio

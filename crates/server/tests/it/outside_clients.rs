@@ -73,7 +73,12 @@ impl Stage {
         let [port, _] = free_ports();
         let mtls = format!("CHARTGATE_LISTEN__MTLS=127.0.0.1:{port}");
         let invited = format!("{}={}", INVITED.0, INVITED.1);
-        let gateway = Gateway::demo_in(Scratch::new(name), &[], &["env", &mtls, &invited]);
+        // A client that is pinged shows the certificate that the demo made.
+        let scratch = Scratch::new(name);
+        let ca = scratch.path().join("demo/tls/ca.pem");
+        let ca = format!("CHARTGATE_EGRESS__CA={}", ca.to_str().unwrap());
+        let allow = "CHARTGATE_EGRESS__ALLOW=[\"127.0.0.0/8\", \"::1/128\"]";
+        let gateway = Gateway::demo_in(scratch, &[], &["env", &mtls, &invited, &ca, allow]);
         let (identity, jwks) = self_signed();
         let scratch = gateway.scratch();
         scratch.write("client-cert.pem", pem("CERTIFICATE", &identity.chain[0]));

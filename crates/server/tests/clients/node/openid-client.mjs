@@ -1,5 +1,8 @@
 // openid-client (npm), the certified Node client: every flow that it has and the gateway too.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:https";
+import { text } from "node:stream/consumers";
 import { decodeJwt, exportJWK, generateKeyPair } from "jose";
 import * as oidc from "openid-client";
 import { Agent, fetch as undiciFetch } from "undici";
@@ -139,6 +142,30 @@ await run("openid-client", {
     const polling = oidc.pollBackchannelAuthenticationGrant(config, asked);
     chartgate("approval", "approve", asked.auth_req_id);
     assert.ok(await opens((await polling).access_token));
+  },
+  async "CIBA ping"() {
+    const server = createServer({ cert: made("demo/tls/cert.pem"), key: made("demo/tls/key.pem") });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const pinged = once(server, "request").then(async ([request, response]) => {
+      const said = JSON.parse(await text(request));
+      response.writeHead(204).end();
+      return { authorization: request.headers.authorization, said };
+    });
+    const { client_secret } = register("oc-ping", "confidential", {
+      grant: [CIBA], scope: "openid user/*.rs",
+      "backchannel-client-notification-endpoint": `https://localhost:${server.address().port}/ping`,
+    });
+    const own = await portal.connect(ready.issuer, "oc-ping", client_secret);
+    const client_notification_token = oidc.randomState();
+    const asked = await oidc.initiateBackchannelAuthentication(own, {
+      scope: "openid user/*.rs", login_hint: "dana", client_notification_token,
+    });
+    chartgate("approval", "approve", asked.auth_req_id);
+    assert.deepEqual(await pinged, {
+      authorization: `Bearer ${client_notification_token}`, said: { auth_req_id: asked.auth_req_id },
+    });
+    assert.ok(await opens((await oidc.pollBackchannelAuthenticationGrant(own, asked)).access_token));
+    server.close();
   },
   async "pushed requests (PAR)"() {
     const build = oidc.buildAuthorizationUrlWithPAR;

@@ -11,6 +11,7 @@ import absent
 import fhir
 import latency
 import load
+import people
 import reads
 import resources
 import searching
@@ -19,7 +20,7 @@ from report import Report, version
 from stage import Stage
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("reads", "fhir", "absent", "latency", "issuing", "searching", "audit", "jwt")
+PARTS = ("reads", "fhir", "absent", "latency", "issuing", "people", "searching", "audit", "jwt")
 
 
 def arguments():
@@ -75,6 +76,8 @@ def measure(options, folder, servers):
         if not issuing.peer:
             has(None, "oidc-provider")
         issuing.measure(report)
+    if "people" in options.only:
+        people.measure(stage, report)
     resources.memory_and_start(stage, report)
     if "searching" in options.only:
         searching.measure(stage, report)

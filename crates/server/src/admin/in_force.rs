@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use chartgate_access::client::Client;
 use chartgate_access::login::assurance::{Offered, Whom};
+use chartgate_access::login::provider::{Newcomers, TwoFactorsThere};
 use chartgate_access::principal::{User, UserState};
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::{Administrator, CommandError};
 use crate::config::{
-    CareTable, CommandLine, Config, ConsentCheck, Durability, Dynamic, MasterKeySource, MinorLabels,
-    Receiver, Route, RouteKind, TokenForm, UpstreamAuth, Writes,
+    CareTable, CommandLine, Config, ConsentCheck, Durability, Dynamic, IdentityProvider, MasterKeySource,
+    MinorLabels, Receiver, Route, RouteKind, TokenForm, UpstreamAuth, Writes,
 };
 
 /// What is in force. Times are seconds.
@@ -32,6 +33,9 @@ pub(crate) struct Settings {
     pub(crate) policies: Policies,
     pub(crate) routes: Vec<RouteInForce>,
     pub(crate) trusted_issuers: Vec<String>,
+    pub(crate) identity_providers: Vec<ProviderInForce>,
+    /// Whether people are told by e-mail of changes to how they sign in.
+    pub(crate) people_are_mailed: bool,
     pub(crate) emergency: Emergency,
     /// Whether the command line may answer approvals for people.
     pub(crate) approvals_by_command_line: bool,
@@ -64,6 +68,18 @@ pub(crate) struct SignIn {
     pub(crate) second_factor: Vec<String>,
     pub(crate) passkey: Vec<String>,
     pub(crate) passkeys_offered: bool,
+}
+
+/// Where people may sign in elsewhere.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ProviderInForce {
+    pub(crate) issuer: String,
+    /// Whether two factors there count as two here.
+    pub(crate) two_factors_count: bool,
+    /// Whether its groups say who has which role.
+    pub(crate) gives_roles: bool,
+    /// Whether people whom nobody here knows are added.
+    pub(crate) adds_people: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -222,6 +238,8 @@ impl Administrator {
             },
             routes: config.routes.iter().map(route).collect(),
             trusted_issuers: config.trusted_issuers.iter().map(|one| one.issuer.clone()).collect(),
+            identity_providers: config.identity_providers.iter().map(|one| provider(one)).collect(),
+            people_are_mailed: config.mail.is_some(),
             emergency: Emergency {
                 duration: limits.duration.as_secs(),
                 unreviewed: limits.unreviewed,
@@ -294,6 +312,16 @@ fn whom(whom: &Whom) -> Vec<String> {
     match whom {
         Whom::Everybody => vec!["everybody".to_owned()],
         Whom::OfRoles(roles) => roles.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn provider(provider: &IdentityProvider) -> ProviderInForce {
+    let TwoFactorsThere { acr, amr } = &provider.two_factors;
+    ProviderInForce {
+        issuer: provider.issuer.as_str().to_owned(),
+        two_factors_count: !(acr.is_empty() && amr.is_empty()),
+        gives_roles: provider.groups.is_some(),
+        adds_people: provider.newcomers == Newcomers::Added,
     }
 }
 

@@ -145,12 +145,30 @@ path = "/orders/{{id}}"
 
     // What needs a restart shows after one.
     let weak = open.replace("7y\"", "5y\"\ndurability = \"os\"\n[sessions]\nidle_timeout = \"2h\"");
-    std::fs::write(&file, weak).unwrap();
+    let elsewhere = "
+[mail]
+server = \"smtp.clinic.example\"
+from = \"gate@clinic.example\"
+[[identity_provider]]
+name = \"campus\"
+issuer = \"https://login.campus.example\"
+client_id = \"gate\"
+client_secret = { file = \"upstream-secret\" }
+add_newcomers = true
+";
+    std::fs::write(&file, weak + elsewhere).unwrap();
     gateway.terminate();
     gateway.start();
     let third = pack(&gateway, "third");
     assert!(lacks(&third, "C23", "5 years, shorter than six years") && lacks(&third, "C10", "`os`"));
     assert!(lacks(&third, "C05", "idle for 2 hours"));
+    let mail = "Nobody is told by e-mail";
+    assert!(lacks(&first, "C12", mail) && !lacks(&third, "C12", mail));
+    assert!(lacks(&third, "C12", "Whoever https://login.campus.example vouches for is added"));
+    let signing_in = safeguard(&third, "C12")["in_force"].to_string();
+    assert!(signing_in.contains(
+        "login.campus.example, with accounts linked by issuer and subject: all of it is one factor"
+    ));
 
     // What is not running has nothing in force.
     gateway.terminate();

@@ -11,6 +11,7 @@ use crate::admin::in_force::Settings;
 
 mod administrative;
 mod privacy;
+mod sign_in;
 mod technical;
 
 /// What is known.
@@ -31,13 +32,13 @@ pub(super) fn all(known: &Known<'_>) -> Vec<Safeguard> {
         technical::unique_people,
         technical::administrators,
         technical::emergency_access,
-        technical::automatic_logoff,
-        technical::sign_in_attempts,
+        sign_in::automatic_logoff,
+        sign_in::sign_in_attempts,
         technical::segmentation,
         technical::encryption_at_rest,
         technical::audit_controls,
         technical::integrity,
-        technical::authentication,
+        sign_in::authentication,
         technical::transmission,
         administrative::activity_review,
         administrative::termination,

@@ -1,11 +1,11 @@
-//! Technical safeguards. 45 CFR 164.312, with what was proposed for it in 2025 and the sign-in parts of 164.308(a)(5).
+//! Technical safeguards. 45 CFR 164.312, with what was proposed for it in 2025, but for those of signing in.
 
 use std::time::Duration;
 
 use chartgate_audit::record::Event;
 
-use super::{HOUR, Known, span};
-use crate::admin::in_force::{MasterKey, Person, RouteInForce, SignIn};
+use super::{Known, span};
+use crate::admin::in_force::{MasterKey, Person};
 use crate::cli::evidence::Safeguard;
 use crate::cli::evidence::seen::{ADMINISTRATOR, Kind};
 
@@ -147,45 +147,6 @@ pub(super) fn emergency_access(known: &Known<'_>) -> Safeguard {
     tell
 }
 
-pub(super) fn automatic_logoff(known: &Known<'_>) -> Safeguard {
-    let Known { settings, seen, .. } = known;
-    let mut tell = Safeguard::new("C05", "164.312(a)(2)(iii)", "addressable", "Automatic logoff");
-    let (sessions, tokens) = (&settings.sessions, &settings.tokens);
-    tell.force(format!(
-        "A session ends after {} without use, and {} after it began, with its tokens and open streams.",
-        span(sessions.idle),
-        span(sessions.absolute)
-    ));
-    tell.force(format!("An access token is good for {}.", span(tokens.access)));
-    tell.miss_if(
-        sessions.idle > HOUR,
-        format!("Sessions may be idle for {}, longer than an hour (NIST SP 800-63B-4).", span(sessions.idle)),
-    );
-    tell.miss_if(
-        sessions.absolute > 24 * HOUR,
-        format!("Sessions may last {}, longer than a day (NIST SP 800-63B-4).", span(sessions.absolute)),
-    );
-    tell.show("Sessions that ended", seen.of(Event::SessionEnded));
-    tell.count("Ended, by reason", &seen.ends);
-    tell.show("Sign-outs", seen.of(Event::Logout));
-    tell
-}
-
-pub(super) fn sign_in_attempts(known: &Known<'_>) -> Safeguard {
-    let Known { seen, .. } = known;
-    let mut tell =
-        Safeguard::new("C06", "164.308(a)(5)(ii)(C), (D)", "addressable", "Failed sign-ins, passwords");
-    tell.force(format!(
-        "After {} failed tries the pause before the next one doubles; after {} no waiting helps.",
-        chartgate_access::login::throttle::FREE,
-        chartgate_access::login::throttle::LIMIT
-    ));
-    tell.show("Failed sign-ins", seen.of(Event::LoginFailed));
-    tell.count("Failed, by reason", &seen.failures);
-    tell.show("Passwords set", seen.of(Event::PasswordSet));
-    tell
-}
-
 pub(super) fn segmentation(known: &Known<'_>) -> Safeguard {
     let mut tell =
         Safeguard::new("C07", "proposed 164.312 (2025)", "proposed", "The gateway is the only way");
@@ -284,64 +245,6 @@ pub(super) fn integrity(known: &Known<'_>) -> Safeguard {
     tell.show("Writes that were decided on before they were sent", seen.of(Event::AccessIntent));
     tell.miss("Whether a record was changed past the gateway is not looked at.".to_owned());
     tell
-}
-
-pub(super) fn authentication(known: &Known<'_>) -> Safeguard {
-    let Known { settings, seen, .. } = known;
-    let mut tell = Safeguard::new("C12", "164.312(d)", "required", "Person or entity authentication");
-    let all: u64 = seen.sign_ins.values().map(|kind| kind.count).fold(0, u64::saturating_add);
-    let one: u64 = seen
-        .sign_ins
-        .iter()
-        .filter(|(methods, _)| !methods.contains(" + "))
-        .map(|(_, kind)| kind.count)
-        .fold(0, u64::saturating_add);
-    for (methods, kind) in &seen.sign_ins {
-        let methods = if methods.is_empty() { "nothing on record" } else { methods };
-        tell.show(&format!("Sign-ins by {methods}"), kind);
-    }
-    tell.miss_if(one > 0, format!("{one} of {all} sign-ins were by one factor alone."));
-    tell_sign_in(&mut tell, &settings.sign_in);
-    for route in &settings.routes {
-        let RouteInForce { name, sign_in_max_age, acr_values, .. } = route;
-        if let Some(age) = sign_in_max_age {
-            tell.force(format!("{name} wants people who signed in within {}.", span(*age)));
-        }
-        if !acr_values.is_empty() {
-            tell.force(format!("{name} wants a sign-in by {}.", acr_values.join(" or ")));
-        }
-    }
-    for issuer in &settings.trusted_issuers {
-        tell.force(format!("Tokens of {issuer} are believed: how its people sign in is set there."));
-    }
-    tell.miss_if(
-        settings.approvals_by_command_line,
-        "Approvals can be answered at the command line (`approvals.command_line`): whoever has the machine answers for others.".to_owned(),
-    );
-    tell
-}
-
-/// Who has to sign in how.
-fn tell_sign_in(tell: &mut Safeguard, sign_in: &SignIn) {
-    if !sign_in.second_factor.is_empty() {
-        let whom = sign_in.second_factor.join(", ");
-        tell.force(format!("A second factor has to be had, and is asked for, by: {whom}."));
-    }
-    if !sign_in.passkey.is_empty() {
-        let whom = sign_in.passkey.join(", ");
-        tell.force(format!(
-            "A passkey, which cannot be phished, has to be had, and is asked for, by: {whom}."
-        ));
-    }
-    if sign_in.passkeys_offered {
-        tell.force("Passkeys are offered to everybody, each with its user verified.".to_owned());
-    } else {
-        tell.miss("No factor that resists phishing is offered (`sign_in.passkeys`).".to_owned());
-    }
-    tell.miss_if(
-        sign_in.second_factor.is_empty() && sign_in.passkey.is_empty(),
-        "Nobody has to have a second factor (`sign_in.second_factor`).".to_owned(),
-    );
 }
 
 pub(super) fn transmission(known: &Known<'_>) -> Safeguard {

@@ -45,7 +45,7 @@ pub use fhir::{
 };
 pub use launch::fuzz_launch_request;
 pub use oidc::{fuzz_claims_request, fuzz_identity_provider};
-pub use sign_in::{fuzz_passkey, fuzz_push_subscription, fuzz_sign_in_code};
+pub use sign_in::{fuzz_languages, fuzz_passkey, fuzz_push_subscription, fuzz_sign_in_code};
 
 /// Any text as a token: taken apart, verified, and its payload judged as if the signature were good.
 pub fn fuzz_jws(data: &[u8]) {

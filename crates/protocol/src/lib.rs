@@ -10,6 +10,7 @@ pub mod form;
 pub mod fuzzing;
 pub mod jose;
 pub mod json;
+pub mod language;
 pub mod oauth;
 pub mod oidc;
 pub mod recovery_code;

@@ -1,5 +1,6 @@
 //! What people type to sign in, and what their browsers bring.
 
+use crate::language::Languages;
 use crate::recovery_code::RecoveryCode;
 use crate::totp::Code;
 use crate::web_push::Subscription;
@@ -57,4 +58,14 @@ pub fn fuzz_push_subscription(data: &[u8]) {
     assert!(again.is_ok_and(|again| again.to_json() == read.to_json()), "what is kept is read again");
     assert!(read.origin().len() > "https://".len(), "there is a host");
     assert!(read.endpoint().as_str().starts_with(read.origin()), "it is the endpoint's");
+}
+
+/// Any text as a list of languages: whatever is chosen is one of those that there are, and is named in the text.
+pub fn fuzz_languages(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let lower = text.to_ascii_lowercase();
+    for languages in [Languages::accepted(text), Languages::locales(text)].into_iter().flatten() {
+        let best = languages.best(&[("en", "en"), ("es", "es")]);
+        assert!(best.is_none_or(|best| lower.contains(best)), "nobody is given what they did not name");
+    }
 }

@@ -321,6 +321,7 @@ fn seeds_and_their_mutations_break_nothing_that_reads_requests_to_launch() {
 fn seeds_and_their_mutations_break_nothing_that_reads_codes_of_sign_ins() {
     run("sign_in_code", super::fuzz_sign_in_code);
     run("passkey", super::fuzz_passkey);
+    run("languages", super::fuzz_languages);
 }
 
 #[test]

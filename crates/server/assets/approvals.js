@@ -3,7 +3,8 @@
 //
 //   data-state, data-poll   how things stood when the page was made, and where to ask how they stand now
 //   form[data-go-on]        sent at once: there is nothing more to say
-//   data-wake               a button that lets this phone be woken; its key is what the browser is subscribed with
+//   data-wake               a button that lets this phone be woken; its key is what the browser is subscribed with. What is told
+//                           then stands in data-ready, data-refused and data-nothing
 "use strict";
 
 (() => {
@@ -40,19 +41,19 @@
     Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
 
   async function subscribe() {
-    if ((await Notification.requestPermission()) !== "granted") return "It was not allowed to show messages.";
+    if ((await Notification.requestPermission()) !== "granted") return part.dataset.refused;
     const registration = await registered;
     await navigator.serviceWorker.ready;
     const applicationServerKey = bytes(part.dataset.wake);
     const subscription = await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey });
     document.querySelector("[name=subscription]").value = JSON.stringify(subscription.toJSON());
-    return "It can be woken. Add it below.";
+    return part.dataset.ready;
   }
 
   part.hidden = false;
   button.addEventListener("click", async () => {
     button.disabled = true;
-    told.textContent = await subscribe().catch(() => "This browser has no service that could wake it.");
+    told.textContent = await subscribe().catch(() => part.dataset.nothing);
     button.disabled = false;
   });
 })();

@@ -2,6 +2,8 @@
 // in there. W3C Push API section 8.
 "use strict";
 
+// There is no page yet that would have words for it: those of the browser's language.
+const WAITS = /^es\b/i.test(self.navigator.language) ? "Una solicitud espera su respuesta." : "A request waits for you.";
 const QUESTION = /^[0-9a-f]{40}$/;
 
 self.addEventListener("push", (event) => {
@@ -13,7 +15,7 @@ self.addEventListener("push", (event) => {
   }
   const page = QUESTION.test(question) ? `/approve/question?id=${question}` : "/approve";
   event.waitUntil(self.registration.showNotification("Chartgate", {
-    body: "A request waits for you.",
+    body: WAITS,
     icon: "/assets/icon-192.png",
     tag: "approval",
     renotify: true,

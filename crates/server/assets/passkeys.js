@@ -7,6 +7,7 @@
 //   data-passkey="get"      sign with a passkey, and send the form
 //   data-passkey="create"   make one, and send the form
 //   data-passkey="confirm"  sign with one in place of the fields with `data-instead`; the form is sent by its own buttons
+//   data-cancelled          what is told where nothing came of it, and data-known where there is one of theirs already
 //   data-conditional        offer passkeys where the name is typed, too
 //   data-unsupported        shown where the browser has no passkeys
 "use strict";
@@ -49,12 +50,6 @@
     return JSON.stringify({ id, rawId: id, type: credential.type, response: out, clientExtensionResults: {} });
   }
 
-  const CANCELLED = {
-    get: "Nothing was signed: it was cancelled, took too long, or there is no passkey for this place here.",
-    create: "Nothing was added: it was cancelled, took too long, or this device could not see that it is you.",
-  };
-  const KNOWN = "There is a passkey of yours here already.";
-
   let waiting = null; // For what the browser offers where the name is typed: it does one thing at a time.
 
   async function ask(part, mediation) {
@@ -91,8 +86,8 @@
       try {
         brought(await ask(part));
       } catch (error) {
-        const cancelled = CANCELLED[part.dataset.passkey] ?? CANCELLED.get;
-        told.textContent = error.name === "InvalidStateError" ? KNOWN : cancelled;
+        const { cancelled, known } = part.dataset;
+        told.textContent = error.name === "InvalidStateError" && known ? known : cancelled;
         told.hidden = false;
         button.disabled = false;
       }

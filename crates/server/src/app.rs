@@ -52,6 +52,7 @@ use crate::pep::{Streams, Watched};
 use crate::secrets::Secrets;
 use crate::spool::Spools;
 use crate::store::Store;
+use crate::tongue;
 use crate::watch::{self as watching, Watcher};
 use crate::witnesses::{self, Witnesses};
 pub(crate) use data_lock::{DataLock, LockError};
@@ -105,6 +106,7 @@ impl App {
     /// # Errors
     /// Why nothing may be served, for the operator.
     pub(crate) fn open(config: Config, lock: DataLock) -> anyhow::Result<Self> {
+        tongue::prepare();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let secrets = Secrets::load(&config)?;
         let store = Arc::new(Store::open(&config.store)?);

@@ -15,6 +15,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::live::keys::KeyRing;
 use crate::pages;
+use crate::tongue::{Id, Tongue};
 
 /// How long a signed response is good: JARM section 2.1 advises ten minutes at the most.
 const SIGNED_LIFE: Duration = Duration::from_secs(300);
@@ -31,6 +32,7 @@ pub(crate) struct Answering<'a> {
 #[derive(Template)]
 #[template(path = "form_post.html")]
 struct FormPost<'a> {
+    t: Tongue,
     action: &'a str,
     destination: String,
     fields: Vec<(&'a str, &'a str)>,
@@ -50,8 +52,8 @@ impl Answering<'_> {
             ResponseMode::Query | ResponseMode::FormPost => form.push("iss", self.issuer),
             ResponseMode::QueryJwt | ResponseMode::FormPostJwt => {
                 let Some(signed) = self.sign(to, &form) else {
-                    let text = "The answer to the application cannot be signed. Try again in a moment.";
-                    return pages::message(StatusCode::SERVICE_UNAVAILABLE, "Something went wrong", text);
+                    let (title, text) = (Id::of("answer-unsigned-title"), Id::of("answer-unsigned"));
+                    return pages::message(StatusCode::SERVICE_UNAVAILABLE, title, text);
                 };
                 form = Form::default();
                 form.push("response", &signed);
@@ -63,12 +65,11 @@ impl Answering<'_> {
                 see_other(&format!("{}{separator}{}", to.redirect_uri, form.encode()))
             }
             ResponseMode::FormPost | ResponseMode::FormPostJwt => {
-                let page = FormPost {
-                    action: &to.redirect_uri,
-                    destination: pages::origin_of(&to.redirect_uri),
-                    fields: form.iter().collect(),
-                };
-                pages::render(StatusCode::OK, &page, Some(&to.redirect_uri))
+                let action = to.redirect_uri.clone();
+                pages::later(StatusCode::OK, Some(&to.redirect_uri), move |t| {
+                    let (destination, fields) = (pages::origin_of(&action), form.iter().collect());
+                    FormPost { t, action: &action, destination, fields }.render()
+                })
             }
         }
     }
@@ -97,8 +98,8 @@ impl Answering<'_> {
 /// A redirect that no cache keeps.
 pub(crate) fn see_other(target: &str) -> Response {
     let Ok(location) = HeaderValue::from_str(target) else {
-        let text = "The redirect address cannot be written as a header.";
-        return pages::message(StatusCode::BAD_REQUEST, "This sign-in request cannot be used", text);
+        let (title, text) = (Id::of("request-unusable-title"), Id::of("request-no-header"));
+        return pages::message(StatusCode::BAD_REQUEST, title, text);
     };
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::routing::{delete, get, post};
 use chartgate_access::login::assurance::{Offered, Required};
 use chartgate_access::purpose::Purposes;
@@ -51,6 +52,7 @@ use crate::live::tokens::OwnTokens;
 use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::throttle::{Buckets, Throttle};
 use crate::net::tls::ClientAuthorities;
+use crate::pages;
 use crate::registration::documents::Documents;
 use crate::store::refresh_tokens::StoredRefreshToken;
 use crate::store::{Store, StoreError};
@@ -144,5 +146,5 @@ pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
             router = router.route(&smart, get(discovery::smart_configuration));
         }
     }
-    router.layer(DefaultBodyLimit::max(MAX_FORM)).with_state(server)
+    router.layer(DefaultBodyLimit::max(MAX_FORM)).layer(middleware::from_fn(pages::speak)).with_state(server)
 }

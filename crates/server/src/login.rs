@@ -32,11 +32,13 @@ mod second_factor;
 mod sessions;
 mod sign_in;
 mod then;
+mod wishes;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::response::Response;
 use axum::routing::{get, post};
 use chartgate_access::grant::authorization_code::PendingAuthorization;
@@ -67,6 +69,7 @@ use crate::net::throttle::Throttle;
 use crate::pages;
 use crate::passwords::Passwords;
 use crate::store::Store;
+use crate::tongue::Id;
 
 /// What the pages work with.
 pub(crate) struct Login {
@@ -101,8 +104,8 @@ impl Login {
     /// RFC 6749 section 4.1.2.1, RFC 9207.
     fn denial(&self, pending: &PendingAuthorization) -> Response {
         let Some(to) = pending.addressee() else {
-            let text = "The device gets nothing. You can close this page.";
-            return pages::message(StatusCode::OK, "Not allowed", text);
+            let (title, text) = (Id::of("consent-denied-title"), Id::of("consent-denied"));
+            return pages::message(StatusCode::OK, title, text);
         };
         let answering = Answering { issuer: &self.issuer, keys: &self.keys, now: self.clock.now() };
         answering.refuse(&to, ErrorCode::AccessDenied, None)
@@ -151,5 +154,6 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/assets/chartgate.css", get(pages::stylesheet))
         .route("/assets/passkeys.js", get(pages::passkeys_script))
         .layer(DefaultBodyLimit::max(MAX_FORM))
+        .layer(middleware::from_fn(pages::speak))
         .with_state(login)
 }

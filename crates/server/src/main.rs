@@ -33,6 +33,7 @@ mod serve;
 mod spool;
 mod store;
 mod telemetry;
+mod tongue;
 mod watch;
 mod witness;
 mod witnesses;

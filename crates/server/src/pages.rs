@@ -1,9 +1,16 @@
 //! Pages for people: the frame that all share, and the headers that go with them.
 
+use std::sync::Arc;
+
 use askama::Template;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chartgate_values::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use crate::tongue::{Tells, Tongue};
 
 /// The one stylesheet.
 pub(crate) const STYLESHEET: &str = include_str!("../assets/chartgate.css");
@@ -23,30 +30,91 @@ pub(crate) enum Scripts {
 /// A page with a heading and a sentence.
 #[derive(Template)]
 #[template(path = "message.html")]
-pub(crate) struct Message<'a> {
-    pub(crate) title: &'a str,
-    pub(crate) text: &'a str,
+struct Message<'a> {
+    t: Tongue,
+    title: &'a str,
+    text: &'a str,
 }
 
 /// A page with a heading and a sentence, under this status.
-pub(crate) fn message(status: StatusCode, title: &str, text: &str) -> Response {
-    render(status, &Message { title, text }, None)
+pub(crate) fn message(
+    status: StatusCode,
+    title: impl Tells + Send + Sync + 'static,
+    text: impl Tells + Send + Sync + 'static,
+) -> Response {
+    later(status, None, move |t| {
+        let (title, text) = (t.tell(&title).plain(), t.tell(&text).plain());
+        Message { t, title: &title, text: &text }.render()
+    })
+}
+
+/// The same of a page that there is in English alone.
+pub(crate) fn message_in_english(status: StatusCode, title: &str, text: &str) -> Response {
+    render(Tongue::English, status, &Message { t: Tongue::English, title, text }, None)
+}
+
+/// A page that is made where nobody knows who reads it: it says what it says once it comes by [`speak`], and in English if it
+/// does not.
+pub(crate) fn later(
+    status: StatusCode,
+    form_target: Option<&str>,
+    page: impl Fn(Tongue) -> askama::Result<String> + Send + Sync + 'static,
+) -> Response {
+    let mut response = answer(Tongue::default(), status, page(Tongue::default()), form_target, Scripts::None);
+    response.extensions_mut().insert(Later(Arc::new(page)));
+    response
+}
+
+/// What makes a page in a language.
+#[derive(Clone)]
+struct Later(Arc<dyn Fn(Tongue) -> askama::Result<String> + Send + Sync>);
+
+/// Says what is still to be said in the language of whoever asked.
+pub(crate) async fn speak(request: Request, next: Next) -> Response {
+    let tongue = Tongue::of(request.headers());
+    let mut response = next.run(request).await;
+    let Some(Later(page)) = response.extensions_mut().remove::<Later>() else { return response };
+    match page(tongue) {
+        Ok(html) => {
+            *response.body_mut() = Body::from(html);
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            response.headers_mut().insert(header::CONTENT_LANGUAGE, tongue.header());
+        }
+        Err(error) => tracing::error!(%error, "page"),
+    }
+    response
 }
 
 /// A page, with headers that keep it out of frames and caches. `form_target` is the one other place that its form may
 /// lead to by a redirect: browsers hold `form-action` against redirects too.
-pub(crate) fn render(status: StatusCode, page: &impl Template, form_target: Option<&str>) -> Response {
-    render_with(status, page, form_target, Scripts::None)
+pub(crate) fn render(
+    tongue: Tongue,
+    status: StatusCode,
+    page: &impl Template,
+    form_target: Option<&str>,
+) -> Response {
+    render_with(tongue, status, page, form_target, Scripts::None)
 }
 
 /// The same, with or without our script.
 pub(crate) fn render_with(
+    tongue: Tongue,
     status: StatusCode,
     page: &impl Template,
     form_target: Option<&str>,
     scripts: Scripts,
 ) -> Response {
-    let html = match page.render() {
+    answer(tongue, status, page.render(), form_target, scripts)
+}
+
+fn answer(
+    tongue: Tongue,
+    status: StatusCode,
+    page: askama::Result<String>,
+    form_target: Option<&str>,
+    scripts: Scripts,
+) -> Response {
+    let html = match page {
         Ok(html) => html,
         Err(error) => {
             tracing::error!(%error, "page");
@@ -54,6 +122,9 @@ pub(crate) fn render_with(
         }
     };
     let mut response = (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response();
+    response.headers_mut().insert(header::CONTENT_LANGUAGE, tongue.header());
+    // No cache keeps it; this is for those that do all the same.
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-language, cookie"));
     secure(response.headers_mut(), form_target, scripts);
     response
 }

@@ -9,11 +9,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chartgate_values::{Entropy, Secret};
 use tokio::sync::Semaphore;
+use zxcvbn::feedback::Warning;
 
 use crate::entropy::SystemEntropy;
+use crate::tongue::{Id, Tells, Words};
 
 /// A password has at least this many characters where it is the only factor.
-pub(crate) const SHORTEST: usize = 15;
+pub(crate) const SHORTEST: u8 = 15;
 /// And at most this many bytes, so that nobody makes us hash a book.
 const LONGEST: usize = 1024;
 /// Hashes at the same time: each takes 19 MiB and a core.
@@ -47,14 +49,50 @@ pub(crate) enum Verdict {
 pub(crate) struct HashError;
 
 /// Why a password is not taken.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub(crate) enum WeakPassword {
     #[error("The password needs at least {SHORTEST} characters.")]
     Short,
     #[error("The password is too long.")]
     Long,
-    #[error("The password is too easy to guess{0}.")]
-    Guessable(String),
+    #[error("{}", guessable(.0.as_ref()))]
+    Guessable(Option<Warning>),
+}
+
+/// As a sentence for whoever types at a terminal.
+fn guessable(warning: Option<&Warning>) -> String {
+    let hint = warning.map(|warning| format!(": {warning}")).unwrap_or_default();
+    format!("The password is too easy to guess{}.", hint.trim_end_matches('.'))
+}
+
+impl Tells for WeakPassword {
+    fn words(&self) -> Words {
+        match self {
+            Self::Short => Words::of("password-short").number("shortest", SHORTEST),
+            Self::Long => Words::of("password-long"),
+            Self::Guessable(None) => Words::of("password-guessable"),
+            Self::Guessable(Some(warning)) => why(*warning).words(),
+        }
+    }
+}
+
+fn why(warning: Warning) -> Id {
+    match warning {
+        Warning::StraightRowsOfKeysAreEasyToGuess => Id::of("password-rows"),
+        Warning::ShortKeyboardPatternsAreEasyToGuess => Id::of("password-keyboard"),
+        Warning::RepeatsLikeAaaAreEasyToGuess => Id::of("password-repeats"),
+        Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess => Id::of("password-repeats-longer"),
+        Warning::ThisIsATop10Password | Warning::ThisIsATop100Password | Warning::ThisIsACommonPassword => {
+            Id::of("password-common")
+        }
+        Warning::ThisIsSimilarToACommonlyUsedPassword => Id::of("password-similar"),
+        Warning::SequencesLikeAbcAreEasyToGuess => Id::of("password-sequences"),
+        Warning::RecentYearsAreEasyToGuess => Id::of("password-years"),
+        Warning::AWordByItselfIsEasyToGuess => Id::of("password-word"),
+        Warning::DatesAreOftenEasyToGuess => Id::of("password-dates"),
+        Warning::NamesAndSurnamesByThemselvesAreEasyToGuess
+        | Warning::CommonNamesAndSurnamesAreEasyToGuess => Id::of("password-names"),
+    }
 }
 
 impl Passwords {
@@ -137,7 +175,7 @@ fn hash(pepper: &Secret<Vec<u8>>, password: &[u8]) -> Result<String, HashError> 
 /// # Errors
 /// [`WeakPassword`], in words for its person.
 pub(crate) fn check_strength(password: &str, about: &[&str]) -> Result<(), WeakPassword> {
-    if password.chars().count() < SHORTEST {
+    if password.chars().count() < usize::from(SHORTEST) {
         return Err(WeakPassword::Short);
     }
     if password.len() > LONGEST {
@@ -147,8 +185,7 @@ pub(crate) fn check_strength(password: &str, about: &[&str]) -> Result<(), WeakP
     let start: String = password.chars().take(100).collect();
     let estimate = zxcvbn::zxcvbn(&start, &inputs);
     if estimate.score() < zxcvbn::Score::Three {
-        let hint = estimate.feedback().and_then(|f| f.warning()).map(|warning| format!(": {warning}"));
-        return Err(WeakPassword::Guessable(hint.unwrap_or_default().trim_end_matches('.').to_owned()));
+        return Err(WeakPassword::Guessable(estimate.feedback().and_then(|feedback| feedback.warning())));
     }
     Ok(())
 }

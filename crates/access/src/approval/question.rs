@@ -170,7 +170,7 @@ impl Question {
         match self.action {
             Action::SignIn => "Sign in as you".to_owned(),
             Action::Act => match self.data_class.parse() {
-                Ok(scope) => wishes(&scope).join("; "),
+                Ok(scope) => wishes(&scope).iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
                 Err(_) => self.data_class.clone(),
             },
         }

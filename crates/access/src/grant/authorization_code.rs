@@ -65,6 +65,9 @@ pub struct PendingAuthorization {
     pub pages: Pages,
     /// A name to fill in.
     pub login_hint: Option<String>,
+    /// The languages that its person reads, as the client says.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ui_locales: String,
     /// Whom alone the answer may be about: OpenID Connect Core section 3.1.2.1.
     #[serde(default)]
     pub about: Option<Subject>,

@@ -68,6 +68,8 @@ pub struct AuthorizationRequest {
     pub acr_values: Vec<String>,
     /// A name to fill in.
     pub login_hint: Option<String>,
+    /// The languages that its person reads: `ui_locales`, which nothing is refused for.
+    pub ui_locales: String,
     /// An ID token of the person that the answer has to be about.
     pub id_token_hint: Option<Secret<String>>,
     /// What is asked for by name.
@@ -127,7 +129,7 @@ pub enum RequestError {
     #[error("dpop_jkt is not a base64url SHA-256 digest")]
     DpopJkt,
     /// A value longer than 2048 bytes.
-    #[error("state, nonce, launch, login_hint or id_token_hint is too long")]
+    #[error("state, nonce, launch, login_hint, ui_locales or id_token_hint is too long")]
     TooLong,
     /// RFC 9101 section 6: an object is opened first, and holds no other.
     #[error("a request object within a request")]
@@ -191,7 +193,8 @@ impl AuthorizationRequest {
         if form.get("request_uri").is_some() {
             return Err(RequestError::RequestUri);
         }
-        for name in ["state", "nonce", "launch", "login_hint", "aud", "resource", "acr_values"] {
+        for name in ["state", "nonce", "launch", "login_hint", "ui_locales", "aud", "resource", "acr_values"]
+        {
             if form.get(name).is_some_and(|value| value.len() > MAX_OPAQUE) {
                 return Err(RequestError::TooLong);
             }
@@ -225,6 +228,7 @@ impl AuthorizationRequest {
             max_age: form.get("max_age").map(str::parse).transpose().map_err(|_| RequestError::MaxAge)?,
             acr_values: form.get("acr_values").unwrap_or_default().split(' ').map(str::to_owned).collect(),
             login_hint: text("login_hint"),
+            ui_locales: text("ui_locales").unwrap_or_default(),
             id_token_hint: text("id_token_hint").map(Secret::new),
             claims,
             demands,

@@ -100,6 +100,8 @@ pub struct ServerMetadata {
     pub claims_supported: &'static [&'static str],
     /// OpenID Connect Core section 5.5.
     pub claims_parameter_supported: bool,
+    /// OpenID Connect Discovery section 3.
+    pub ui_locales_supported: &'static [&'static str],
     /// RFC 9207.
     pub authorization_response_iss_parameter_supported: bool,
     /// RFC 9396 section 10.

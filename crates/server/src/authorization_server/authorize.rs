@@ -21,13 +21,14 @@ use chartgate_access::permit::Withheld;
 use chartgate_access::purpose::NotForRole;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::form::Form;
+use chartgate_protocol::language::Languages;
 use chartgate_protocol::oauth::authorization::Addressed;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::pushed::PushedUri;
 use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Phi;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::token::{describe_details, describe_grant};
 use super::{AuthorizationServer, client_request, request_object};
@@ -40,6 +41,7 @@ use crate::pages;
 use crate::registration::documents::FindError;
 use crate::store::pending::Took;
 use crate::store::{Sql, StoreError};
+use crate::tongue::{Id, Tongue};
 pub(super) use check::{Came, check};
 use reply::{bad_request, expired, unavailable};
 
@@ -150,15 +152,28 @@ async fn keep(server: &AuthorizationServer, pending: PendingAuthorization, heade
         }
     };
     let (digest, browser_digest) = (digest_of(handle.expose()), digest_of(&browser));
+    let language = language(&pending, headers);
     let kept = server.store.write(move |sql| sql.add_pending(&digest, &browser_digest, &pending)).await;
     if let Err::<(), StoreError>(error) = kept {
         return unavailable(&error);
     }
     let mut response = see_other(&format!("/authorize/continue?request={}", handle.expose()));
-    if let Some(cookie) = set_cookie {
+    for cookie in set_cookie.into_iter().chain(language) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// The language that the pages of a request are to speak, for its browser to keep; where it asks for none of ours, what another
+/// one asked for is forgotten. A request that shows nothing changes nothing. OpenID Connect Core section 3.1.2.1.
+fn language(pending: &PendingAuthorization, headers: &HeaderMap) -> Option<HeaderValue> {
+    let asked = Tongue::best(&Languages::locales(&pending.ui_locales).unwrap_or_default());
+    let is_kept = cookie::read(headers, cookie::LANGUAGE).is_some();
+    match (pending.pages, asked) {
+        (Pages::Forbidden, _) => None,
+        (Pages::Allowed, Some(tongue)) => Some(cookie::set(cookie::LANGUAGE, tongue.tag())),
+        (Pages::Allowed, None) => is_kept.then(|| cookie::clear(cookie::LANGUAGE)),
+    }
 }
 
 async fn find_client(
@@ -320,8 +335,8 @@ async fn finish(
         }
         Approval::Device(grant, _) => {
             record.detail.insert("device".to_owned(), Phi::new("user code".to_owned()));
-            let text = "Your device goes on by itself in a moment. You can close this page.";
-            (&**grant, pages::message(StatusCode::OK, "Allowed", text))
+            let (title, text) = (Id::of("consent-allowed-title"), Id::of("consent-allowed"));
+            (&**grant, pages::message(StatusCode::OK, title, text))
         }
     };
     describe_grant(&mut record, grant);

@@ -22,6 +22,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::AuthorizationServer;
 use crate::config::{Dynamic, RouteKind};
 use crate::live::proofs::ALGORITHM_NAMES;
+use crate::tongue;
 
 const GRANTS: &[&str] = &[
     "authorization_code",
@@ -143,6 +144,7 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
             "email",
         ],
         claims_parameter_supported: true,
+        ui_locales_supported: &tongue::TAGS,
         authorization_response_iss_parameter_supported: true,
         request_parameter_supported: true,
         request_object_signing_alg_values_supported: ASSERTION_ALGORITHMS,

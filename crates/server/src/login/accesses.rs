@@ -18,6 +18,7 @@ use super::Login;
 use super::form::{Present, Visit, see_other, unavailable};
 use super::reviews::Access;
 use super::sign_in::person;
+use crate::tongue::Tongue;
 
 /// How far back it goes.
 const LATELY: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -29,6 +30,7 @@ const SIGN_IN: &str = "/login?then=accesses";
 #[derive(Template)]
 #[template(path = "accesses.html")]
 struct AccessesPage {
+    t: Tongue,
     accesses: Vec<Access>,
     /// Whether there were others before them.
     more: bool,
@@ -49,7 +51,9 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     let mut found: Vec<Record> =
         found.into_iter().flat_map(|kind| kind.into_iter().rev().take(MOST)).collect();
     found.sort_by_key(|record| std::cmp::Reverse(record.time));
-    let page = AccessesPage { accesses: found.iter().map(Access::of).collect(), more };
+    let t = visit.browser.tongue;
+    let accesses = found.iter().map(|access| Access::of(access, t)).collect();
+    let page = AccessesPage { t, accesses, more };
     // Whose records they were is told here, so that it was is on record.
     let whose: BTreeSet<&str> =
         found.iter().flat_map(|access| &access.patients).map(|patient| patient.expose().as_str()).collect();

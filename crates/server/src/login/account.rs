@@ -20,6 +20,7 @@ use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
+use crate::tongue::{Id, Tongue};
 
 /// Changes to how somebody signs in stand on their page for this long.
 const TELL_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -27,6 +28,7 @@ const TELL_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 #[derive(Template)]
 #[template(path = "account.html")]
 struct Account<'a> {
+    t: Tongue,
     username: &'a str,
     roles: String,
     since: String,
@@ -49,8 +51,13 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         Err(error) => return unavailable(&error),
     };
     let page = Account {
+        t: visit.browser.tongue,
         username: present.user.name.as_str(),
-        roles: if roles.is_empty() { "none".to_owned() } else { roles.join(", ") },
+        roles: if roles.is_empty() {
+            visit.browser.tongue.say("account-no-roles").plain()
+        } else {
+            roles.join(", ")
+        },
         since_shown: pages::minutes(present.session.auth_time),
         changes,
         since: present.session.auth_time.to_string(),
@@ -71,7 +78,7 @@ pub(super) async fn sign_out(State(login): State<Arc<Login>>, Submission(visit):
 
 /// Ends the session of this very browser.
 pub(super) async fn end_this(login: &Login, visit: &Visit, present: &Present) -> Response {
-    let answer = pages::message(StatusCode::OK, "Signed out", "You can close this page.");
+    let answer = pages::message(StatusCode::OK, Id::of("sign-out-done"), Id::of("may-close"));
     end_session(login, &visit.origin, present, None, answer).await
 }
 

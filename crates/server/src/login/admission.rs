@@ -26,6 +26,7 @@ use crate::store::provider_links::Linked;
 use crate::store::second_factors::FactorChange;
 use crate::store::users::Added;
 use crate::store::{Sql, StoreError};
+use crate::tongue::{Id, Words};
 
 /// What has to be written before somebody is in.
 #[derive(Clone, Debug)]
@@ -292,14 +293,8 @@ pub(super) async fn refuse_sign_in(
     let mut record = visit.origin.record(Event::LoginFailed, Outcome::Deny, login.clock.now());
     record.decision.reason = Some(cause.code().to_owned());
     tell(&mut record, provider, there);
-    let text = "It did not tell us who you are, or not lately enough. Go back and try again; if it goes on, ask your administrator.";
-    refuse(
-        login,
-        visit,
-        record,
-        (StatusCode::OK, &format!("Not signed in by {}", provider.config.title), text),
-    )
-    .await
+    let title = Words::of("provider-not-title").with("provider", &provider.config.title);
+    refuse(login, visit, record, (StatusCode::OK, title, Id::of("provider-not"))).await
 }
 
 /// Somebody signed in there who is not let in here.
@@ -314,16 +309,15 @@ async fn refuse_person(
     record.decision.reason = Some(cause.code().to_owned());
     record.actor = user.map(person).unwrap_or_default();
     tell(&mut record, provider, Some(there));
-    let title = format!("Your account at {} opens nothing here", provider.config.title);
-    let text = "Your administrator can give you access. Nothing of you was kept but that you came.";
-    refuse(login, visit, record, (StatusCode::FORBIDDEN, &title, text)).await
+    let title = Words::of("provider-nothing-title").with("provider", &provider.config.title);
+    refuse(login, visit, record, (StatusCode::FORBIDDEN, title, Id::of("provider-nothing"))).await
 }
 
 async fn refuse(
     login: &Login,
     visit: &Visit,
     mut record: Record,
-    (status, title, text): (StatusCode, &str, &str),
+    (status, title, text): (StatusCode, Words, Id),
 ) -> Response {
     if let Err(kept) = login.throttle.reserve.admit_stranger() {
         return unavailable(&kept);

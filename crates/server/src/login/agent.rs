@@ -4,6 +4,8 @@
 
 use http::{HeaderMap, header};
 
+use crate::tongue::Tongue;
+
 /// Names that browsers give themselves, the more particular first: most say that they are several.
 const BROWSERS: [(&str, &str); 9] = [
     ("Edg", "Edge"),
@@ -37,6 +39,21 @@ pub(super) fn agent_of(headers: &HeaderMap) -> Option<String> {
         (Some(browser), Some(system)) => Some(format!("{browser} on {system}")),
         (Some(known), None) | (None, Some(known)) => Some(known.to_owned()),
         (None, None) => None,
+    }
+}
+
+/// The same in a language, for whoever reads of it.
+pub(super) fn agent_in(t: Tongue, agent: Option<&str>) -> String {
+    let Some(agent) = agent else { return t.say("agent-unknown").plain() };
+    let system = |system: &str| match system {
+        "an iPhone" => t.say("agent-an-iphone").plain(),
+        "an iPad" => t.say("agent-an-ipad").plain(),
+        "a Mac" => t.say("agent-a-mac").plain(),
+        name => name.to_owned(),
+    };
+    match agent.split_once(" on ") {
+        Some((browser, on)) => t.say("agent-on").with("browser", browser).with("system", system(on)).plain(),
+        None => system(agent),
     }
 }
 

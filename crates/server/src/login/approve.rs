@@ -29,10 +29,12 @@ use crate::net::cookie;
 use crate::pages::{self, Scripts};
 use crate::store::StoreError;
 use crate::store::pending::Took;
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "approve.html")]
 struct ListPage<'a> {
+    t: Tongue,
     username: &'a str,
     questions: Vec<Shown>,
     state: String,
@@ -44,7 +46,7 @@ struct ListPage<'a> {
 struct Shown {
     id: String,
     who: String,
-    what: &'static str,
+    what: Id,
     until: String,
     until_shown: String,
 }
@@ -52,12 +54,13 @@ struct Shown {
 #[derive(Template)]
 #[template(path = "approve_question.html")]
 struct QuestionPage<'a> {
+    t: Tongue,
     id: &'a str,
     lines: Vec<Line>,
     is_sign_in: bool,
     /// What the browser is asked to sign with, where the person has a passkey.
     passkey: Option<String>,
-    problem: Option<&'a str>,
+    problem: Option<Id>,
     hidden: String,
 }
 
@@ -68,8 +71,8 @@ impl Shown {
             id: question.id.clone(),
             who: question.lines().into_iter().next().map(|line| line.value).unwrap_or_default(),
             what: match question.action {
-                Action::SignIn => "It wants to be signed in as you.",
-                Action::Act => "It wants to act in your name.",
+                Action::SignIn => Id::of("approve-sign-in"),
+                Action::Act => Id::of("approve-act"),
             },
             until: question.expiry.to_string(),
             until_shown: pages::seconds(question.expiry),
@@ -95,6 +98,7 @@ pub(super) async fn list(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         Err(error) => return unavailable(&error),
     };
     let page = ListPage {
+        t: visit.browser.tongue,
         username: present.user.name.as_str(),
         state: state_of(&questions),
         questions: questions.iter().map(Shown::of).collect(),
@@ -155,9 +159,7 @@ fn asked(
 }
 
 fn over() -> Response {
-    let text =
-        "It was answered, its time is over, or it was never yours. What waits for you now is on the list.";
-    pages::message(StatusCode::GONE, "This does not wait any more", text)
+    pages::message(StatusCode::GONE, Id::of("question-over-title"), Id::of("question-over"))
 }
 
 fn show(
@@ -165,13 +167,14 @@ fn show(
     visit: &Visit,
     present: &Present,
     open: &OpenQuestion,
-    problem: Option<&str>,
+    problem: Option<Id>,
 ) -> Response {
     let passkey = match yes::options(login, present, open) {
         Ok(passkey) => passkey,
         Err(error) => return unavailable(&error),
     };
     let page = QuestionPage {
+        t: visit.browser.tongue,
         id: &open.question.id,
         lines: open.question.lines(),
         is_sign_in: open.question.action == Action::SignIn,
@@ -202,14 +205,11 @@ impl Answer {
 }
 
 /// What is recorded of a no, and what its page says.
-type No = (Event, &'static str, &'static str);
+type No = (Event, Id, Id);
 
-const DENIED: No = (Event::ApprovalDenied, "Denied", "Nothing was given.");
-const REPORTED: No = (
-    Event::ApprovalReported,
-    "Denied and reported",
-    "Nothing was given. Privacy officers are told that you did not expect this.",
-);
+const DENIED: No = (Event::ApprovalDenied, Id::of("question-denied-title"), Id::of("question-denied"));
+const REPORTED: No =
+    (Event::ApprovalReported, Id::of("question-reported-title"), Id::of("question-reported"));
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
     let (present, open) = match asked(&login, &visit, Present::of) {

@@ -6,21 +6,23 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::ClientId;
+use chartgate_access::login::wishes::{detailed_wish, wishes as in_scope};
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::Phi;
 use http::StatusCode;
 
-use super::Login;
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
+use super::{Login, wishes};
 use crate::live::apps::{ConnectedApp, Ends, Standing};
 use crate::pages;
-use chartgate_access::login::wishes::{detailed_wish, wishes};
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "apps.html")]
 struct AppsPage {
+    t: Tongue,
     username: String,
     apps: Vec<Shown>,
     hidden: String,
@@ -33,27 +35,26 @@ struct Shown {
     patients: String,
     since: String,
     since_shown: String,
-    standing: &'static str,
+    standing: Id,
 }
 
 impl Shown {
-    fn of(app: &ConnectedApp) -> Self {
+    fn of(app: &ConnectedApp, t: Tongue) -> Self {
         let patients: Vec<&str> = app.patients.iter().map(|patient| patient.as_str()).collect();
         Self {
             client: app.client_id.to_string(),
-            wishes: wishes(&app.scope)
+            wishes: in_scope(&app.scope)
                 .into_iter()
                 .chain(app.authorization_details.iter().map(detailed_wish))
+                .map(|wish| wishes::wish(t, &wish))
                 .collect(),
             patients: patients.join(", "),
             since: app.since.to_string(),
             since_shown: pages::minutes(app.since),
             standing: match (app.standing, app.ends) {
-                (Standing::HoldsAccess, Ends::WithSignOut) => "It has access until you sign out.",
-                (Standing::HoldsAccess, Ends::Later) => "It keeps access while you are away.",
-                (Standing::Approved, _) => {
-                    "It has no access now, and would not have to ask you for this again."
-                }
+                (Standing::HoldsAccess, Ends::WithSignOut) => Id::of("apps-session"),
+                (Standing::HoldsAccess, Ends::Later) => Id::of("apps-keeps"),
+                (Standing::Approved, _) => Id::of("apps-approved"),
             },
         }
     }
@@ -73,8 +74,9 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         Err(error) => return unavailable(&error),
     };
     let page = AppsPage {
+        t: visit.browser.tongue,
         username: present.user.name.to_string(),
-        apps: apps.iter().map(Shown::of).collect(),
+        apps: apps.iter().map(|app| Shown::of(app, visit.browser.tongue)).collect(),
         hidden: visit.browser.hidden(&[]),
     };
     visit.browser.show(StatusCode::OK, &page, None)

@@ -30,17 +30,19 @@ use crate::store::half_sign_ins::{First, Stage};
 use crate::store::pending::Took;
 use crate::store::sign_in_approvals::{Asked, KeptSignIn};
 use crate::store::{Sql, StoreError};
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "ask_phone.html")]
 struct WaitingPage<'a> {
+    t: Tongue,
     username: &'a str,
     /// Where the phone finds the question.
     place: String,
     number: Option<String>,
     until: String,
     state: &'static str,
-    text: &'static str,
+    text: Option<Id>,
     /// Where to ask how it stands, the page again, and the page of the code.
     poll: String,
     again: String,
@@ -48,19 +50,19 @@ struct WaitingPage<'a> {
     hidden: String,
 }
 
-const FLOODED: &str = "You were asked too often, or are being asked just now. Wait a little, or use a code.";
+const FLOODED: Id = Id::of("ask-phone-flooded");
 
 /// How the question of a half sign-in stands.
-fn state_of(login: &Login, kept: Option<&KeptSignIn>) -> (&'static str, &'static str) {
-    let Some(KeptSignIn { approval, .. }) = kept else { return ("none", FLOODED) };
+fn state_of(login: &Login, kept: Option<&KeptSignIn>) -> (&'static str, Option<Id>) {
+    let Some(KeptSignIn { approval, .. }) = kept else { return ("none", Some(FLOODED)) };
     let is_over = login.clock.now() >= approval.expires_at;
     match approval.answer {
-        SignInAnswer::Waiting if !is_over => ("waiting", ""),
-        SignInAnswer::Approved if !is_over => ("approved", "You have approved it."),
-        SignInAnswer::Waiting | SignInAnswer::Approved => ("over", "Nobody approved it in time."),
-        SignInAnswer::Denied => ("denied", "It was denied on your phone."),
-        SignInAnswer::Failed => ("failed", "The number was wrong too often."),
-        SignInAnswer::Used => ("over", "It was used already."),
+        SignInAnswer::Waiting if !is_over => ("waiting", None),
+        SignInAnswer::Approved if !is_over => ("approved", Some(Id::of("ask-phone-approved"))),
+        SignInAnswer::Waiting | SignInAnswer::Approved => ("over", Some(Id::of("ask-phone-over"))),
+        SignInAnswer::Denied => ("denied", Some(Id::of("ask-phone-denied"))),
+        SignInAnswer::Failed => ("failed", Some(Id::of("ask-phone-failed"))),
+        SignInAnswer::Used => ("over", Some(Id::of("ask-phone-used"))),
     }
 }
 
@@ -109,6 +111,7 @@ fn show(login: &Login, visit: &Visit, half: &Half, status: StatusCode) -> Respon
     let more = then.hidden().map(|(name, value)| format!("&{name}={value}")).unwrap_or_default();
     let at = |path: &str| format!("{path}?sign_in={}{more}", half.handle);
     let page = WaitingPage {
+        t: visit.browser.tongue,
         username: half.user.name.as_str(),
         place: format!("{}/approve", login.issuer.strip_prefix("https://").unwrap_or(&login.issuer)),
         number,

@@ -22,12 +22,12 @@ use crate::net::origin::Origin;
 use crate::passwords::Verdict;
 use crate::store::StoreError;
 use crate::store::second_factors::Used;
+use crate::tongue::Id;
 
 /// Wrong passwords or codes after which a session is over in which they were asked for again; none of them has to wait.
 const TRIES_IN_SESSION: u32 = 5;
-const BUSY: &str = "Too many people are signing in just now. Try again in a moment.";
-const TOO_OFTEN: &str =
-    "Too many attempts. Wait a little, then try again; if it goes on, ask your administrator.";
+const BUSY: Id = Id::of("sign-in-busy");
+const TOO_OFTEN: Id = Id::of("sign-in-too-often");
 
 /// What came of a name and a password.
 pub(super) enum Attempt {
@@ -57,7 +57,7 @@ pub(super) enum Reason {
 
 impl Reason {
     /// What people are told besides that it was wrong.
-    pub(super) fn words(self) -> Option<&'static str> {
+    pub(super) fn words(self) -> Option<Id> {
         match self {
             Self::Throttled => Some(TOO_OFTEN),
             Self::Busy => Some(BUSY),

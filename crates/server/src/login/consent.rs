@@ -12,35 +12,36 @@ use chartgate_access::grant::authorization_code::{
 use chartgate_access::grant::polling::Answer;
 use chartgate_access::login::kinds::{Choice, choices, narrowed};
 use chartgate_access::login::steps::grantable_by_a_person;
+use chartgate_access::login::wishes::{Wish, asked_wishes, detailed_wish, kind, wishes as in_scope};
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::fhir::token::TokenParameter;
 use chartgate_protocol::form::Form;
-use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_values::Phi;
 use http::StatusCode;
 
-use super::Login;
 use super::form::{Asked, Begun, Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
+use super::{Login, wishes};
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::pending::Took;
-use chartgate_access::login::wishes::{asked_wishes, detailed_wish, kind, wishes};
+use crate::tongue::{Id, Tongue, Words};
 
 #[derive(Template)]
 #[template(path = "consent.html")]
 struct ConsentPage<'a> {
+    t: Tongue,
     application: &'a str,
     /// Who says what it is, if it is nobody here.
-    said_by: Option<&'a str>,
+    said_by: Option<String>,
     username: &'a str,
     wishes: Vec<String>,
     choices: Vec<ChoiceShown>,
     /// Why records are looked at, in words.
-    purpose: Option<&'static str>,
+    purpose: Option<Id>,
     patient: Option<&'a str>,
     encounter: Option<&'a str>,
     destination: Option<String>,
@@ -57,20 +58,20 @@ struct DeviceShown<'a> {
 /// A type of which a person can give some kinds and keep others back.
 struct ChoiceShown {
     resource_type: String,
-    legend: String,
+    legend: Words,
     /// What each is.
     kinds: Vec<String>,
 }
 
 impl ChoiceShown {
-    fn of(choice: Choice) -> Option<Self> {
+    fn of(choice: Choice, t: Tongue) -> Option<Self> {
         let parameter = TokenParameter::find(&choice.resource_type, "category")?;
         let legend = match choice.resource_type.as_str() {
-            "Observation" => "Measurements and results".to_owned(),
-            "Condition" => "Problems and diagnoses".to_owned(),
-            other => format!("{other} entries"),
+            "Observation" => Words::of("consent-observations"),
+            "Condition" => Words::of("consent-conditions"),
+            other => Words::of("consent-entries").with("type", other),
         };
-        let kinds = choice.kinds.iter().map(|value| kind(parameter, value)).collect();
+        let kinds = choice.kinds.iter().map(|value| wishes::kind(t, &kind(parameter, value))).collect();
         Some(Self { resource_type: choice.resource_type, legend, kinds })
     }
 }
@@ -84,25 +85,26 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     if emergency::asked(&begun.pending.authorization_details).is_some() {
         return see_other(&format!("/login/emergency?request={handle}"));
     }
+    let t = visit.browser.tongue;
     let page = ConsentPage {
+        t,
         application: begun.client.client_id.as_str(),
-        said_by: begun
-            .client
-            .is_self_registered()
-            .then(|| begun.client.client_id.document_host().unwrap_or("the application itself")),
+        said_by: begun.client.is_self_registered().then(|| match begun.client.client_id.document_host() {
+            Some(host) => host.to_owned(),
+            None => t.say("consent-unknown-itself").plain(),
+        }),
         username: present.user.name.as_str(),
-        wishes: wishes(&grantable_by_a_person(&begun.pending.scope))
+        wishes: asked_for(&begun.pending).iter().map(|wish| wishes::wish(t, wish)).collect(),
+        choices: choices_in(&begun.pending)
             .into_iter()
-            .chain(begun.pending.authorization_details.iter().map(detailed_wish))
-            .chain(asked_wishes(&begun.pending.claims))
+            .filter_map(|choice| ChoiceShown::of(choice, t))
             .collect(),
-        choices: choices_in(&begun.pending).into_iter().filter_map(ChoiceShown::of).collect(),
         purpose: login
             .purposes
             .choose(&present.user.roles, begun.pending.purpose_of_use)
             .ok()
             .flatten()
-            .map(PurposeOfUse::words),
+            .and_then(wishes::purpose),
         patient: begun.pending.patient.as_ref().map(|patient| patient.as_str()),
         encounter: match &begun.pending.encounter {
             EncounterPick::One(encounter) => Some(encounter.as_str()),
@@ -118,7 +120,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         },
         hidden: visit.browser.hidden(&[("request", &handle)]),
     };
-    pages::render(StatusCode::OK, &page, begun.pending.reply_to.form_target())
+    visit.browser.show(StatusCode::OK, &page, begun.pending.reply_to.form_target())
 }
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
@@ -142,6 +144,12 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Some("deny") => deny(&login, &visit.origin, begun, &present).await,
         Some(_) | None => stale(),
     }
+}
+
+fn asked_for(pending: &PendingAuthorization) -> Vec<Wish> {
+    let scopes = in_scope(&grantable_by_a_person(&pending.scope));
+    let details = pending.authorization_details.iter().map(detailed_wish);
+    scopes.into_iter().chain(details).chain(asked_wishes(&pending.claims)).collect()
 }
 
 fn choices_in(asked: &PendingAuthorization) -> Vec<Choice> {

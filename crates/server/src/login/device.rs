@@ -23,17 +23,18 @@ use super::form::{Present, Submission, Visit, see_other, unavailable};
 use super::sign_in::person;
 use crate::entropy::{digest_of, opaque_secret};
 use crate::store::StoreError;
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "device.html")]
-struct DevicePage<'a> {
-    problem: Option<&'a str>,
+struct DevicePage {
+    t: Tongue,
+    problem: Option<Id>,
     hidden: String,
 }
 
-const UNKNOWN: &str =
-    "That code is not open. It may have expired or been typed before: begin again on the device.";
-const TOO_OFTEN: &str = "Too many codes that are not open. Wait a little, then try again.";
+const UNKNOWN: Id = Id::of("device-wrong");
+const TOO_OFTEN: Id = Id::of("device-too-often");
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
     match Present::of(&login, &visit.headers) {
@@ -46,8 +47,12 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
 /// Sign in, then come back.
 const SIGN_IN: &str = "/login?then=device";
 
-fn show(visit: &Visit, status: StatusCode, problem: Option<&str>) -> Response {
-    visit.browser.show(status, &DevicePage { problem, hidden: visit.browser.hidden(&[]) }, None)
+fn show(visit: &Visit, status: StatusCode, problem: Option<Id>) -> Response {
+    visit.browser.show(
+        status,
+        &DevicePage { t: visit.browser.tongue, problem, hidden: visit.browser.hidden(&[]) },
+        None,
+    )
 }
 
 /// What came of a typed code.
@@ -129,6 +134,7 @@ async fn look_up(
                 ask_again: AskAgain::Consent,
                 pages: Pages::Allowed,
                 login_hint: None,
+                ui_locales: String::new(),
                 patient: None,
                 encounter: EncounterPick::NotYet,
                 about: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::emergency::{self, Declared, LONGEST_EXPLANATION, SHORTEST_EXPLANATION};
+use chartgate_access::emergency::{self, Blocked, Declared, LONGEST_EXPLANATION, SHORTEST_EXPLANATION};
 use chartgate_access::grant::authorization_code::PendingAuthorization;
 use chartgate_access::ids::EmergencyId;
 use chartgate_access::permit::Withheld;
@@ -24,10 +24,12 @@ use super::sign_in::person;
 use crate::entropy::SystemEntropy;
 use crate::pages;
 use crate::store::StoreError;
+use crate::tongue::{Id, Tongue, Words};
 
 #[derive(Template)]
 #[template(path = "emergency.html")]
 struct EmergencyPage<'a> {
+    t: Tongue,
     application: &'a str,
     patient: &'a str,
     username: &'a str,
@@ -35,10 +37,10 @@ struct EmergencyPage<'a> {
     /// Whether a privacy officer is told of it.
     is_told: bool,
     /// Why it cannot be had.
-    refused: Option<String>,
+    refused: Option<Words>,
     contact: Option<&'a str>,
     /// What is wrong with what was sent.
-    problem: Option<&'a str>,
+    problem: Option<Id>,
     reasons: Vec<ReasonShown>,
     explanation: &'a str,
     shortest: usize,
@@ -48,18 +50,18 @@ struct EmergencyPage<'a> {
 
 struct ReasonShown {
     code: &'static str,
-    words: &'static str,
+    words: Id,
     chosen: bool,
 }
 
 /// Why somebody does not get it: a stable code for the record, and words for them.
 struct Refusal {
     reason: &'static str,
-    words: String,
+    words: Words,
 }
 
-const NO_REASON: &str = "Say why you need it: choose a reason, and write a few words.";
-const WRONG: &str = "That password is not right.";
+const NO_REASON: Id = Id::of("emergency-no-reason");
+const WRONG: Id = Id::of("emergency-wrong");
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
     let asked = match visit.asked(&login) {
@@ -159,8 +161,8 @@ async fn authenticate_again(
             (reason.code(), show(login, visit, asked, access, Some(problem), None))
         }
         Again::Spent => {
-            let text = "The password was wrong too often. Sign in again, then ask your application again.";
-            let answer = pages::message(StatusCode::FORBIDDEN, "Signed out", text);
+            let (title, text) = (Id::of("sign-out-done"), Id::of("emergency-spent"));
+            let answer = pages::message(StatusCode::FORBIDDEN, title, text);
             let ended = end_session(login, &visit.origin, &asked.present, None, answer).await;
             ("wrong-password", ended)
         }
@@ -182,14 +184,16 @@ fn refusal(
 ) -> Result<Option<Refusal>, StoreError> {
     let Asked { begun, present, .. } = asked;
     if !login.emergencies.is_eligible(&present.user, &begun.client.client_id, purpose) {
-        let words = "Emergency access is not for your role.".to_owned();
+        let words = Words::of("emergency-not-role");
         return Ok(Some(Refusal { reason: "not-eligible", words }));
     }
     let patient = access.patient.parse().ok();
     Ok(login.emergencies.check(&present.user.name, patient.as_ref())?.err().map(|blocked| {
-        let words = format!(
-            "You cannot open a record in this way now: {blocked}. A privacy officer has to look first."
-        );
+        let words = match blocked {
+            Blocked::TooMany(patients) => Words::of("emergency-blocked-many")
+                .number("patients", u64::try_from(patients).unwrap_or(u64::MAX)),
+            Blocked::TooOld => Words::of("emergency-blocked-old"),
+        };
         Refusal { reason: "unreviewed-emergency-access", words }
     }))
 }
@@ -199,16 +203,17 @@ fn show(
     visit: &Visit,
     asked: &Asked,
     access: &EmergencyAccess,
-    problem: Option<&str>,
-    refused: Option<String>,
+    problem: Option<Id>,
+    refused: Option<Words>,
 ) -> Response {
     let chosen = visit.form.get("reason").and_then(|code| code.parse().ok()).or(access.reason);
     let reasons = EmergencyReason::ALL.into_iter().map(|reason| ReasonShown {
         code: reason.code(),
-        words: reason.words(),
+        words: words_of(reason),
         chosen: chosen == Some(reason),
     });
     let page = EmergencyPage {
+        t: visit.browser.tongue,
         application: asked.begun.client.client_id.as_str(),
         patient: &access.patient,
         username: asked.present.user.name.as_str(),
@@ -223,7 +228,18 @@ fn show(
         longest: LONGEST_EXPLANATION,
         hidden: visit.browser.hidden(&[("request", &asked.handle)]),
     };
-    pages::render(StatusCode::OK, &page, asked.begun.pending.reply_to.form_target())
+    visit.browser.show(StatusCode::OK, &page, asked.begun.pending.reply_to.form_target())
+}
+
+fn words_of(reason: EmergencyReason) -> Id {
+    match reason {
+        EmergencyReason::ImmediateDanger => Id::of("reason-immediate-danger"),
+        EmergencyReason::EmergencyVisit => Id::of("reason-emergency-visit"),
+        EmergencyReason::Covering => Id::of("reason-covering"),
+        EmergencyReason::Consult => Id::of("reason-consult"),
+        EmergencyReason::NewPatient => Id::of("reason-new-patient"),
+        EmergencyReason::Other => Id::of("reason-other"),
+    }
 }
 
 fn record(login: &Login, visit: &Visit, asked: &Asked, access: &EmergencyAccess, outcome: Outcome) -> Record {

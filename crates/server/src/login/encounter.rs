@@ -17,16 +17,17 @@ use super::consent::deny;
 use super::form::{Asked, Begun, Submission, Visit, see_other, unavailable};
 use super::patient::may_see_encounters;
 use crate::directory::{DirectoryError, Encounter};
-use crate::pages;
 use crate::store::StoreError;
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "encounter.html")]
 struct EncounterPage<'a> {
+    t: Tongue,
     application: &'a str,
     patient: &'a str,
     encounters: &'a [Encounter],
-    problem: Option<&'a str>,
+    problem: Option<Id>,
     hidden: String,
 }
 
@@ -58,7 +59,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
             match encounters.iter().find(|encounter| Some(encounter.id.as_str()) == picked) {
                 Some(encounter) => EncounterPick::One(encounter.id.clone()),
                 None => {
-                    let problem = Some("That is not a visit of this patient.");
+                    let problem = Some(Id::of("encounter-wrong"));
                     return show(&visit, &asked, &patient, &encounters, problem);
                 }
             }
@@ -100,14 +101,15 @@ fn show(
     asked: &Asked,
     patient: &PatientId,
     encounters: &[Encounter],
-    problem: Option<&str>,
+    problem: Option<Id>,
 ) -> Response {
     let page = EncounterPage {
+        t: visit.browser.tongue,
         application: asked.begun.client.client_id.as_str(),
         patient: patient.as_str(),
         encounters,
         problem,
         hidden: visit.browser.hidden(&[("request", &asked.handle)]),
     };
-    pages::render(StatusCode::OK, &page, asked.begun.pending.reply_to.form_target())
+    visit.browser.show(StatusCode::OK, &page, asked.begun.pending.reply_to.form_target())
 }

@@ -27,10 +27,12 @@ use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::pending::Took;
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "end_session.html")]
 struct EndSession<'a> {
+    t: Tongue,
     application: Option<&'a str>,
     username: &'a str,
     hidden: String,
@@ -58,11 +60,7 @@ async fn begin(login: &Login, origin: &Origin, text: &str) -> Response {
     let pending = match check(login, text) {
         Ok(pending) => pending,
         Err(NotPossible::Request(reason)) => {
-            return pages::message(
-                StatusCode::BAD_REQUEST,
-                "This request to sign out cannot be used",
-                reason,
-            );
+            return pages::message(StatusCode::BAD_REQUEST, Id::of("sign-out-unusable"), reason);
         }
         Err(NotPossible::Store(error)) => return unavailable(&error),
     };
@@ -75,7 +73,7 @@ async fn begin(login: &Login, origin: &Origin, text: &str) -> Response {
 }
 
 enum NotPossible {
-    Request(&'static str),
+    Request(Id),
     Store(StoreError),
 }
 
@@ -87,16 +85,16 @@ impl From<StoreError> for NotPossible {
 
 fn check(login: &Login, text: &str) -> Result<PendingLogout, NotPossible> {
     let refuse = NotPossible::Request;
-    let form = Form::parse(text).map_err(|_| refuse("It is malformed."))?;
-    let request = LogoutRequest::read(&form).map_err(|_| refuse("It is too long."))?;
+    let form = Form::parse(text).map_err(|_| refuse(Id::of("sign-out-malformed")))?;
+    let request = LogoutRequest::read(&form).map_err(|_| refuse(Id::of("sign-out-long")))?;
     let hint = request.id_token_hint.as_ref().and_then(|token| verified(login, token.expose()));
     let named = request.client_id.as_deref().and_then(|id| id.parse::<ClientId>().ok());
     if request.client_id.is_some() && named.is_none() {
-        return Err(refuse("The application is not registered here."));
+        return Err(refuse(Id::of("sign-out-unregistered")));
     }
     let client_id = match (hint.as_ref().map(|(of, _)| of), named) {
         (Some(of), Some(named)) if *of != named => {
-            return Err(refuse("It names another application than its ID token."));
+            return Err(refuse(Id::of("sign-out-another")));
         }
         (of, named) => of.cloned().or(named),
     };
@@ -107,7 +105,7 @@ fn check(login: &Login, text: &str) -> Result<PendingLogout, NotPossible> {
             Some(with_state(uri, request.state.as_deref()))
         }
         (Some(_), Some(_) | None) => {
-            return Err(refuse("The address to go to afterwards is not registered for the application."));
+            return Err(refuse(Id::of("sign-out-address")));
         }
     };
     Ok(PendingLogout {
@@ -172,6 +170,7 @@ pub(super) async fn proceed(State(login): State<Arc<Login>>, visit: Visit) -> Re
         (LogoutStep::End, Some(present)) => end(&login, &visit.origin, &leaving, present).await,
         (LogoutStep::Ask, Some(present)) => {
             let page = EndSession {
+                t: visit.browser.tongue,
                 application: leaving.pending.client_id.as_ref().map(|id| id.as_str()),
                 username: present.user.name.as_str(),
                 hidden: visit.browser.hidden(&[("request", &leaving.handle)]),
@@ -196,8 +195,8 @@ pub(super) async fn decide(State(login): State<Arc<Login>>, Submission(visit): S
         (Some("approve" | "deny"), present) => match leaving.take(&login).await {
             Ok(()) if present.is_none() => onward(None),
             Ok(()) => {
-                let text = "You are still signed in. You can close this page.";
-                pages::message(StatusCode::OK, "Not signed out", text)
+                let (title, text) = (Id::of("sign-out-stayed-title"), Id::of("sign-out-stayed"));
+                pages::message(StatusCode::OK, title, text)
             }
             Err(response) => *response,
         },
@@ -217,6 +216,6 @@ async fn end(login: &Login, origin: &Origin, leaving: &Leaving, present: &Presen
 fn onward(target: Option<&str>) -> Response {
     match target {
         Some(target) => see_other(target),
-        None => pages::message(StatusCode::OK, "Signed out", "You can close this page."),
+        None => pages::message(StatusCode::OK, Id::of("sign-out-done"), Id::of("may-close")),
     }
 }

@@ -15,15 +15,18 @@ use super::form::{Browser, Submission, Visit, stale, unavailable};
 use super::provider::Way;
 use crate::entropy::digest_of;
 use crate::pages;
-use crate::passwords::check_strength;
+use crate::passwords::{SHORTEST, check_strength};
 use crate::store::StoreError;
 use crate::store::second_factors::FactorChange;
+use crate::tongue::{Id, Tells as _, Tongue, Words};
 
 #[derive(Template)]
 #[template(path = "enrol.html")]
 struct Enrol<'a> {
+    t: Tongue,
     username: &'a str,
-    problem: Option<&'a str>,
+    shortest: u64,
+    problem: Option<Words>,
     ways: Vec<Way>,
     hidden: String,
 }
@@ -33,7 +36,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     show(&login, &visit.browser, token, None)
 }
 
-fn show(login: &Login, browser: &Browser, token: &str, problem: Option<&str>) -> Response {
+fn show(login: &Login, browser: &Browser, token: &str, problem: Option<Words>) -> Response {
     let now = login.clock.now();
     let name = match login.store.read(|sql| sql.enrolment(&digest_of(token), now)) {
         Ok(Some(name)) => name,
@@ -41,8 +44,10 @@ fn show(login: &Login, browser: &Browser, token: &str, problem: Option<&str>) ->
         Err(error) => return unavailable(&error),
     };
     let page = Enrol {
+        t: browser.tongue,
         username: name.as_str(),
         problem,
+        shortest: SHORTEST.into(),
         ways: Way::all(login, browser, Some(("token", token))),
         hidden: browser.hidden(&[("token", token)]),
     };
@@ -54,10 +59,10 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let (Some(token), Some(password)) = (form.get("token"), form.get("password")) else { return stale() };
     let username = form.get("username").unwrap_or_default();
     if let Err(problem) = check_strength(password, &[username]) {
-        return show(&login, &browser, token, Some(&problem.to_string()));
+        return show(&login, &browser, token, Some(problem.words()));
     }
     if form.get("again") != Some(password) {
-        return show(&login, &browser, token, Some("The two passwords are not the same."));
+        return show(&login, &browser, token, Some(Words::of("enrol-differ")));
     }
     let hash = match login.passwords.hash(password).await {
         Ok(hash) => hash,
@@ -86,8 +91,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let mut record = origin.record(Event::EnrolmentUsed, Outcome::Allow, now);
     record.action = Some("set-password".to_owned());
     record.actor = Actor { sub: Some(name.to_string()), kind: ActorKind::Human, ..Actor::default() };
-    let text = "Your password is set. You can sign in with it now.";
-    let answer = pages::message(StatusCode::OK, "Password set", text);
+    let (title, text) = (Id::of("enrol-done-title"), Id::of("enrol-done"));
+    let answer = pages::message(StatusCode::OK, title, text);
     match login.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => Withheld::release(recorded),
         Err(error) => unavailable(&error),

@@ -31,15 +31,17 @@ use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::second_factors::StoredFactor;
 use crate::store::{Sql, StoreError};
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "enrol_factor.html")]
 struct EnrolPage<'a> {
+    t: Tongue,
     username: &'a str,
     is_required: bool,
     picture: String,
     secret: String,
-    problem: Option<&'a str>,
+    problem: Option<Id>,
     /// Where a passkey can be added instead.
     instead: Option<String>,
     hidden: String,
@@ -48,13 +50,13 @@ struct EnrolPage<'a> {
 #[derive(Template)]
 #[template(path = "recovery_codes.html")]
 pub(super) struct RecoveryPage<'a> {
+    pub(super) t: Tongue,
     pub(super) username: &'a str,
     pub(super) codes: &'a [Secret<String>],
     pub(super) target: String,
 }
 
-const WRONG: &str =
-    "That is not the code that the application shows for this picture. Its clock has to be right.";
+const WRONG: Id = Id::of("new-app-wrong");
 
 /// Lets whoever showed enough enrol an application, and do nothing else until they have.
 pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, first: First) -> Response {
@@ -99,7 +101,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     }
 }
 
-fn show(login: &Login, visit: &Visit, offer: &Offer, problem: Option<&str>) -> Response {
+fn show(login: &Login, visit: &Visit, offer: &Offer, problem: Option<Id>) -> Response {
     let Offer { half, secret } = offer;
     let then = Then::of(&visit.form);
     let target = match then.form_target(login, visit) {
@@ -117,6 +119,7 @@ fn show(login: &Login, visit: &Visit, offer: &Offer, problem: Option<&str>) -> R
     let letters: Vec<char> = secret.base32().expose().chars().collect();
     let groups: Vec<String> = letters.chunks(4).map(|group| group.iter().collect()).collect();
     let page = EnrolPage {
+        t: visit.browser.tongue,
         username: half.user.name.as_str(),
         is_required,
         picture,
@@ -206,7 +209,12 @@ async fn confirm(
     let target = Then::of(&visit.form).target();
     let answer = match codes {
         Some(codes) => {
-            let page = RecoveryPage { username: user.name.as_str(), codes: &codes.shown, target };
+            let page = RecoveryPage {
+                t: visit.browser.tongue,
+                username: user.name.as_str(),
+                codes: &codes.shown,
+                target,
+            };
             visit.browser.show(StatusCode::OK, &page, None)
         }
         None => see_other(&target),

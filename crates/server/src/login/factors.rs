@@ -25,12 +25,14 @@ use crate::pages;
 use crate::store::half_sign_ins::First;
 use crate::store::passkeys::{Backup, StoredPasskey};
 use crate::store::provider_links::ProviderLink;
-use crate::store::second_factors::{RecoveryCount, StoredFactor};
+use crate::store::second_factors::{FactorChange, RecoveryCount, StoredFactor};
 use crate::store::{Sql, StoreError};
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "factors.html")]
 struct FactorsPage<'a> {
+    t: Tongue,
     username: &'a str,
     applications: Vec<FactorShown>,
     passkeys: Vec<PasskeyShown>,
@@ -39,7 +41,7 @@ struct FactorsPage<'a> {
     left: u32,
     made: u32,
     changes: Vec<ChangeShown>,
-    problem: Option<&'a str>,
+    problem: Option<Id>,
     /// Whether passkeys are offered.
     is_offered: bool,
     /// What the browser is asked in place of password and code.
@@ -65,7 +67,7 @@ struct AccountShown {
 struct PasskeyShown {
     id: String,
     label: String,
-    kind: &'static str,
+    kind: Id,
     added: String,
     added_shown: String,
     used_shown: Option<String>,
@@ -76,14 +78,14 @@ struct PasskeyShown {
 pub(super) struct ChangeShown {
     pub(super) at: String,
     pub(super) at_shown: String,
-    pub(super) words: &'static str,
+    pub(super) words: Id,
 }
 
 /// Sign in, then come back.
 const SIGN_IN: &str = "/login?then=factors";
-const LAST: &str = "You have to have a second factor: add another one before you remove the last.";
-const LAST_PASSKEY: &str = "You have to have a passkey: add another one before you remove the last.";
-const FULL: &str = "You have as many as there can be: remove one first.";
+const LAST: Id = Id::of("factors-last");
+const LAST_PASSKEY: Id = Id::of("factors-last-passkey");
+const FULL: Id = Id::of("factors-full");
 
 /// What was changed of late.
 pub(super) fn changes(
@@ -97,9 +99,26 @@ pub(super) fn changes(
     let shown = all.into_iter().filter(|(at, _)| is_new(*at)).map(|(at, change)| ChangeShown {
         at: at.to_string(),
         at_shown: pages::minutes(at),
-        words: change.words(),
+        words: words_of(change),
     });
     Ok(shown.collect())
+}
+
+fn words_of(change: FactorChange) -> Id {
+    match change {
+        FactorChange::Added => Id::of("change-app-added"),
+        FactorChange::Removed => Id::of("change-app-removed"),
+        FactorChange::RecoveryCodesMade => Id::of("change-recovery-codes"),
+        FactorChange::RecoveryCodeUsed => Id::of("change-recovery-used"),
+        FactorChange::Reset => Id::of("change-reset"),
+        FactorChange::PasskeyAdded => Id::of("change-passkey-added"),
+        FactorChange::PasskeyRemoved => Id::of("change-passkey-removed"),
+        FactorChange::PasskeySuspected => Id::of("change-passkey-suspected"),
+        FactorChange::PhoneAdded => Id::of("change-phone-added"),
+        FactorChange::PhoneRemoved => Id::of("change-phone-removed"),
+        FactorChange::PasswordSet => Id::of("change-password-set"),
+        FactorChange::AccountLinked => Id::of("change-account-linked"),
+    }
 }
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
@@ -110,7 +129,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     }
 }
 
-fn show(login: &Login, visit: &Visit, present: &Present, problem: Option<&str>) -> Response {
+fn show(login: &Login, visit: &Visit, present: &Present, problem: Option<Id>) -> Response {
     match shown(login, visit, present, problem) {
         Ok(page) => visit.browser.show_with_script(StatusCode::OK, &page, None),
         Err(error) => unavailable(&error),
@@ -121,13 +140,14 @@ fn shown<'a>(
     login: &Login,
     visit: &Visit,
     present: &'a Present,
-    problem: Option<&'a str>,
+    problem: Option<Id>,
 ) -> Result<FactorsPage<'a>, StoreError> {
     let name = &present.user.name;
     let (has, RecoveryCount { left, made }, links) = login.store.read(|sql| {
         Ok::<_, StoreError>((Has::of(sql, name)?, sql.recovery_codes(name)?, sql.provider_links(name)?))
     })?;
     Ok(FactorsPage {
+        t: visit.browser.tongue,
         username: name.as_str(),
         applications: has.applications.into_iter().map(FactorShown::of).collect(),
         passkeys: has.passkeys.into_iter().map(PasskeyShown::of).collect(),
@@ -172,9 +192,9 @@ impl PasskeyShown {
             id: passkey.id.to_string(),
             label: passkey.label,
             kind: match passkey.backup {
-                Backup::DeviceBound => "on one device",
-                Backup::Eligible => "on one device, and not backed up yet",
-                Backup::BackedUp => "on all devices of your account with its maker",
+                Backup::DeviceBound => Id::of("factors-passkey-bound"),
+                Backup::Eligible => Id::of("factors-passkey-eligible"),
+                Backup::BackedUp => Id::of("factors-passkey-synced"),
             },
             added: passkey.added_at.to_string(),
             added_shown: pages::minutes(passkey.added_at),
@@ -213,7 +233,7 @@ impl Has {
     }
 
     /// What would be missing without this one, for somebody who has to sign in so strongly.
-    fn missing_without(&self, id: &FactorId, needed: Assurance) -> Option<&'static str> {
+    fn missing_without(&self, id: &FactorId, needed: Assurance) -> Option<Id> {
         let good = |passkey: &&StoredPasskey| passkey.suspected_at.is_none() && passkey.id != *id;
         let passkeys = self.passkeys.iter().filter(good).count();
         let applications = self.applications.iter().filter(|application| application.id != *id).count();

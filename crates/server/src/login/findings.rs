@@ -21,6 +21,7 @@ use crate::live::findings::NotClosed;
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::watch::KeptFinding;
+use crate::tongue::Tongue;
 
 /// How many of the records that show it a page has room for.
 const MOST_RECORDS: usize = 200;
@@ -28,6 +29,7 @@ const MOST_RECORDS: usize = 200;
 #[derive(Template)]
 #[template(path = "findings.html")]
 struct FindingsPage {
+    t: Tongue,
     open: Vec<Shown>,
     closed: Vec<Shown>,
     /// How many are open in all; the page may not have room for them.
@@ -37,6 +39,7 @@ struct FindingsPage {
 #[derive(Template)]
 #[template(path = "finding.html")]
 struct FindingPage {
+    t: Tongue,
     finding: Shown,
     client: String,
     patients: Vec<String>,
@@ -90,7 +93,7 @@ pub(super) async fn list(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         Ok(listed) => listed,
         Err(error) => return unavailable(&error),
     };
-    let mut page = FindingsPage { open: Vec::new(), closed: Vec::new(), total };
+    let mut page = FindingsPage { t: Tongue::English, open: Vec::new(), closed: Vec::new(), total };
     for kept in &all {
         let whole = match login.findings.whole(kept) {
             Ok(whole) => whole,
@@ -104,7 +107,7 @@ pub(super) async fn list(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     }
     // Which patients findings are about, the list does not show: it says whose acts they are.
     let record = record(&login, &visit, &officer, Event::WatchRead);
-    release(&login, &record, visit.browser.show(StatusCode::OK, &page, None)).await
+    release(&login, &record, visit.browser.show_in_english(&page)).await
 }
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
@@ -140,7 +143,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     if let Err(cause) = login.findings.may_close(&kept, &officer.user) {
         record.outcome = Outcome::Deny;
         record.decision.reason = Some(reason(&cause).to_owned());
-        let answer = pages::message(StatusCode::FORBIDDEN, "Not closed", &capital(&cause));
+        let answer = pages::message_in_english(StatusCode::FORBIDDEN, "Not closed", &capital(&cause));
         return release(&login, &record, answer).await;
     }
     // What is decided is on record before it is in force.
@@ -151,7 +154,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     match login.findings.close(&kept, &officer.user, disposition, note).await {
         Ok(()) => Withheld::release(recorded),
         Err(NotClosed::Store(error)) => unavailable(&error),
-        Err(cause) => pages::message(StatusCode::CONFLICT, "Not closed", &capital(&cause)),
+        Err(cause) => pages::message_in_english(StatusCode::CONFLICT, "Not closed", &capital(&cause)),
     }
 }
 
@@ -172,11 +175,12 @@ async fn show(
     };
     let may = login.findings.may_close(&kept, &officer.user);
     let page = FindingPage {
+        t: Tongue::English,
         client: finding.client.clone().unwrap_or_default(),
         patients: finding.patients.iter().map(|patient| patient.expose().clone()).collect(),
         reached: finding.reached,
         more: finding.records.len().saturating_sub(MOST_RECORDS),
-        accesses: records.iter().map(Access::of).collect(),
+        accesses: records.iter().map(|access| Access::of(access, Tongue::English)).collect(),
         closed_by: kept.closed.as_ref().map(|closed| closed.by.to_string()),
         note: login.findings.note(&kept).unwrap_or_default(),
         may_close: may.is_ok(),
@@ -193,7 +197,7 @@ async fn show(
         finding: Shown::of(&kept, finding.of.expose()),
     };
     let record = about(login, visit, officer, (&kept, &finding), Event::WatchRead);
-    release(login, &record, visit.browser.show(StatusCode::OK, &page, None)).await
+    release(login, &record, visit.browser.show_in_english(&page)).await
 }
 
 fn find(login: &Login, id: &FindingId) -> Result<(KeptFinding, Finding), Box<Response>> {

@@ -19,23 +19,27 @@ use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::pages::{self, Scripts};
 use crate::store::StoreError;
+use crate::tongue::{Id, Tongue};
 
 /// A browser as its cookie names it.
 pub(super) struct Browser {
     secret: String,
     /// To be set if the browser is new.
     set_cookie: Option<HeaderValue>,
+    /// What its pages speak.
+    pub(super) tongue: Tongue,
 }
 
 impl Browser {
     /// The browser of a request, or a new one.
     fn of(headers: &HeaderMap) -> Self {
+        let tongue = Tongue::of(headers);
         match cookie::read(headers, cookie::BROWSER) {
-            Some(secret) => Self { secret: secret.to_owned(), set_cookie: None },
+            Some(secret) => Self { secret: secret.to_owned(), set_cookie: None, tongue },
             None => {
                 let secret = opaque_secret().expose().clone();
                 let set_cookie = Some(cookie::set(cookie::BROWSER, &secret));
-                Self { secret, set_cookie }
+                Self { secret, set_cookie, tongue }
             }
         }
     }
@@ -90,6 +94,11 @@ impl Browser {
         self.show_with(status, page, form_target, Scripts::None)
     }
 
+    /// The same for a page that there is in English alone.
+    pub(super) fn show_in_english(&self, page: &impl Template) -> Response {
+        self.remembered(pages::render(Tongue::English, StatusCode::OK, page, None))
+    }
+
     /// The same for a page that brings a script.
     pub(super) fn show_with(
         &self,
@@ -98,7 +107,7 @@ impl Browser {
         form_target: Option<&str>,
         scripts: Scripts,
     ) -> Response {
-        self.remembered(pages::render_with(status, page, form_target, scripts))
+        self.remembered(pages::render_with(self.tongue, status, page, form_target, scripts))
     }
 
     /// The same for a page with passkeys.
@@ -108,7 +117,7 @@ impl Browser {
         page: &impl Template,
         form_target: Option<&str>,
     ) -> Response {
-        self.remembered(pages::render_with(status, page, form_target, Scripts::OurOwn))
+        self.remembered(pages::render_with(self.tongue, status, page, form_target, Scripts::OurOwn))
     }
 
     /// Reads a form that this browser was given.
@@ -233,13 +242,13 @@ pub(super) fn see_other(target: &str) -> Response {
 
 /// The form did not come from a page of ours in this browser, or its request is over.
 pub(super) fn stale() -> Response {
-    let text = "It has expired, was used already, or came from another browser. Go back and begin again.";
-    pages::message(StatusCode::BAD_REQUEST, "This page is no longer open", text)
+    let (title, text) = (Id::of("problem-stale-title"), Id::of("problem-stale"));
+    pages::message(StatusCode::BAD_REQUEST, title, text)
 }
 
 /// Store or log do not take it: nothing was done.
 pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "login");
-    let text = "Nothing was lost. Try again in a moment.";
-    pages::message(StatusCode::SERVICE_UNAVAILABLE, "Not possible just now", text)
+    let (title, text) = (Id::of("problem-unavailable-title"), Id::of("problem-unavailable"));
+    pages::message(StatusCode::SERVICE_UNAVAILABLE, title, text)
 }

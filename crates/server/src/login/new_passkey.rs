@@ -26,20 +26,22 @@ use crate::live::passkeys::Ceremony;
 use crate::store::StoreError;
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::passkeys::{Added, StoredPasskey};
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "new_passkey.html")]
 struct NewPasskey<'a> {
+    t: Tongue,
     username: &'a str,
     is_required: bool,
     /// Whether nothing else will do.
     is_alone: bool,
     options: String,
-    problem: Option<&'a str>,
+    problem: Option<Id>,
     hidden: String,
 }
 
-const WRONG: &str = "That passkey could not be added. Try again, or try another device.";
+const WRONG: Id = Id::of("new-passkey-wrong");
 
 /// Lets whoever showed enough add a passkey, and do nothing else until they have.
 pub(super) async fn ask(
@@ -71,7 +73,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     }
 }
 
-fn show(login: &Login, visit: &Visit, half: &Half, problem: Option<&str>) -> Response {
+fn show(login: &Login, visit: &Visit, half: &Half, problem: Option<Id>) -> Response {
     let (then, name) = (Then::of(&visit.form), &half.user.name);
     let target = match then.form_target(login, visit) {
         Ok(target) => target,
@@ -85,6 +87,7 @@ fn show(login: &Login, visit: &Visit, half: &Half, problem: Option<&str>) -> Res
     let fields: Vec<_> = std::iter::once(("sign_in", half.handle.as_str())).chain(then.hidden()).collect();
     let ceremony = Ceremony::Enrol { half: &half.digest };
     let page = NewPasskey {
+        t: visit.browser.tongue,
         username: name.as_str(),
         is_required: present.is_none_or(|present| present.user.name != *name),
         is_alone: matches!(half.stage, Stage::EnrolAPasskey),
@@ -170,7 +173,12 @@ async fn keep(
     let target = format!("{target}&added=passkey");
     let answer = match codes {
         Some(codes) => {
-            let page = RecoveryPage { username: user.name.as_str(), codes: &codes.shown, target };
+            let page = RecoveryPage {
+                t: visit.browser.tongue,
+                username: user.name.as_str(),
+                codes: &codes.shown,
+                target,
+            };
             visit.browser.show(StatusCode::OK, &page, None)
         }
         None => see_other(&target),

@@ -13,9 +13,10 @@ use super::authenticate::{self, Again, CodeAsked, Shown, again_by_passkey};
 use super::form::{Present, Visit, unavailable};
 use super::sign_in::person;
 use crate::pages;
+use crate::tongue::Id;
 
-const WRONG: &str = "The password or the code is not right, or the code was used already.";
-const WRONG_PASSKEY: &str = "That passkey did not do. Try again.";
+const WRONG: Id = Id::of("once-more-wrong");
+const WRONG_PASSKEY: Id = Id::of("once-more-wrong-passkey");
 
 /// Whether somebody showed it. `refused` is the record of the change that is refused otherwise, and `show` the page that says
 /// why.
@@ -24,7 +25,7 @@ pub(super) async fn shown(
     visit: &Visit,
     present: &Present,
     mut refused: Record,
-    show: impl FnOnce(&str) -> Response,
+    show: impl FnOnce(Id) -> Response,
 ) -> Result<(), Box<Response>> {
     let typed = |name| visit.form.get(name).unwrap_or_default();
     let (came, wrong) = match typed("credential") {
@@ -44,8 +45,8 @@ pub(super) async fn shown(
         Again::Right => return Ok(()),
         Again::Refused(reason) => (reason.code(), show(reason.words().unwrap_or(wrong))),
         Again::Spent => {
-            let text = "What you showed was wrong too often. Sign in again.";
-            let answer = pages::message(StatusCode::FORBIDDEN, "Signed out", text);
+            let (title, text) = (Id::of("sign-out-done"), Id::of("once-more-spent"));
+            let answer = pages::message(StatusCode::FORBIDDEN, title, text);
             ("too-many-failures", end_session(login, &visit.origin, present, None, answer).await)
         }
     };

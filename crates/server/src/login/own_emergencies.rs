@@ -5,6 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use chartgate_access::emergency::Blocked;
 use chartgate_access::ids::EmergencyId;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
@@ -20,16 +21,18 @@ use crate::live::emergency::is_reviewer;
 use crate::pages;
 use crate::store::emergency::EmergencyUse;
 use crate::store::pending::Took;
+use crate::tongue::{Tongue, Words};
 
 #[derive(Template)]
 #[template(path = "emergency_own.html")]
 struct OwnPage<'a> {
+    t: Tongue,
     is_eligible: bool,
     is_reviewer: bool,
     roles: String,
     minutes: u64,
     is_told: bool,
-    blocked: Option<String>,
+    blocked: Option<Words>,
     contact: Option<&'a str>,
     open: Vec<Open>,
     hidden: String,
@@ -75,12 +78,21 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     let Ok(client) = TERMINAL_CLIENT.parse() else { return stale() };
     let roles: Vec<&str> = present.user.roles.iter().map(|role| role.as_str()).collect();
     let page = OwnPage {
+        t: visit.browser.tongue,
         is_eligible: emergencies.is_eligible(&present.user, &client, PurposeOfUse::EMERGENCY_TREATMENT),
         is_reviewer: is_reviewer(&present.user),
-        roles: if roles.is_empty() { "none".to_owned() } else { roles.join(", ") },
+        roles: if roles.is_empty() {
+            visit.browser.tongue.say("account-no-roles").plain()
+        } else {
+            roles.join(", ")
+        },
         minutes: emergencies.config.limits.duration.as_secs().div_ceil(60),
         is_told: !emergencies.ways().is_empty(),
-        blocked: check.err().map(|blocked| blocked.to_string()),
+        blocked: check.err().map(|blocked| match blocked {
+            Blocked::TooMany(patients) => Words::of("emergency-own-many")
+                .number("patients", u64::try_from(patients).unwrap_or(u64::MAX)),
+            Blocked::TooOld => Words::of("emergency-own-old"),
+        }),
         contact: emergencies.config.contact.as_deref(),
         open: open.iter().map(Open::of).collect(),
         hidden: visit.browser.hidden(&[]),

@@ -20,8 +20,9 @@ use crate::live::passkeys::{Ceremony, Shown};
 use crate::store::half_sign_ins::Stage;
 use crate::store::second_factors::Used;
 use crate::store::{Sql, StoreError};
+use crate::tongue::Id;
 
-const WRONG: &str = "That passkey did not sign you in. Try again, or sign in another way.";
+const WRONG: Id = Id::of("passkey-wrong");
 
 /// What a page asks the browser for whoever signs in there, where passkeys are offered.
 pub(super) fn for_anybody(login: &Login, visit: &Visit) -> Option<String> {

@@ -16,16 +16,17 @@ use http::StatusCode;
 use super::Login;
 use super::consent::deny;
 use super::form::{Asked, Begun, Submission, Visit, see_other, unavailable};
-use crate::pages;
 use crate::store::StoreError;
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "patient.html")]
 struct PatientPage<'a> {
+    t: Tongue,
     application: &'a str,
     patients: Vec<Choice>,
     any_patient: bool,
-    problem: Option<&'a str>,
+    problem: Option<Id>,
     hidden: String,
 }
 
@@ -58,7 +59,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         None => false,
     };
     let Some(patient) = picked.filter(|_| allowed) else {
-        let problem = Some("That is not a patient whose record you may see.");
+        let problem = Some(Id::of("patient-wrong"));
         return show(&login, &visit, &asked, problem).await;
     };
     let Asked { handle, begun: Begun { digest, mut pending, .. }, .. } = asked;
@@ -72,7 +73,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     }
 }
 
-async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<&str>) -> Response {
+async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<Id>) -> Response {
     let Asked { handle, begun, present } = asked;
     let panel = in_care(login, asked, None).await;
     // Relations of care outlive a change of role: policy says whether they still open anything.
@@ -90,13 +91,14 @@ async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<&str>
             Err(error) => return unavailable(&error),
         };
     let page = PatientPage {
+        t: visit.browser.tongue,
         application: begun.client.client_id.as_str(),
         any_patient: allows(login, asked, RecordAction::Read, "Patient", Relation::Other),
         patients: choices(&listed, &names),
         problem,
         hidden: visit.browser.hidden(&[("request", handle)]),
     };
-    pages::render(StatusCode::OK, &page, begun.pending.reply_to.form_target())
+    visit.browser.show(StatusCode::OK, &page, begun.pending.reply_to.form_target())
 }
 
 fn choices(listed: &BTreeSet<PatientId>, names: &BTreeMap<PatientId, String>) -> Vec<Choice> {

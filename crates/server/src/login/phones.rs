@@ -23,10 +23,12 @@ use crate::net::cookie;
 use crate::pages::{self, Scripts};
 use crate::store::StoreError;
 use crate::store::second_factors::Used;
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "phones.html")]
 struct PhonesPage<'a> {
+    t: Tongue,
     username: &'a str,
     phones: Vec<PhoneShown>,
     /// What this browser would be subscribed with; nothing where it has nothing to be woken by, or is added already.
@@ -34,7 +36,7 @@ struct PhonesPage<'a> {
     wants_code: bool,
     /// What the browser is asked in place of password and code.
     confirm: Option<String>,
-    problem: Option<&'a str>,
+    problem: Option<Id>,
     hidden: String,
 }
 
@@ -49,7 +51,7 @@ pub(super) struct PhoneShown {
     pub(super) used_shown: Option<String>,
 }
 
-const FULL: &str = "You have as many as there can be: remove one first.";
+const FULL: Id = Id::of("factors-full");
 const SIGN_IN: &str = "/login?then=phones";
 
 /// Which of a person's phones they hold.
@@ -88,7 +90,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     }
 }
 
-fn show(login: &Login, visit: &Visit, present: &Present, problem: Option<&str>) -> Response {
+fn show(login: &Login, visit: &Visit, present: &Present, problem: Option<Id>) -> Response {
     let ceremony = Ceremony::Change { session: &present.session.id };
     let found = shown(login, visit, present).and_then(|phones| {
         let holds = login.factors.holds(&present.user.name)?;
@@ -99,6 +101,7 @@ fn show(login: &Login, visit: &Visit, present: &Present, problem: Option<&str>) 
         Err(error) => return unavailable(&error),
     };
     let page = PhonesPage {
+        t: visit.browser.tongue,
         username: present.user.name.as_str(),
         phones,
         key: login.phones.public_key(),
@@ -140,7 +143,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     };
     let Some(wish) = visit.form.get("change").and_then(Wish::read) else { return stale() };
     let refused = record(&login, &visit, &present, wish.event(), Outcome::Deny);
-    let show = |problem: &str| show(&login, &visit, &present, Some(problem));
+    let show = |problem: Id| show(&login, &visit, &present, Some(problem));
     if let Err(response) = once_more::shown(&login, &visit, &present, refused, show).await {
         return *response;
     }
@@ -157,9 +160,7 @@ async fn add(login: &Login, visit: &Visit, present: &Present) -> Response {
         match login.phones.new_phone(typed("label"), typed("subscription"), now) {
             Ok(new) => new,
             Err(NotWoken::Service | NotWoken::Malformed) => {
-                let text =
-                    "This browser's push service is not one that this place uses. Add the phone without it.";
-                return show(login, visit, present, Some(text));
+                return show(login, visit, present, Some(Id::of("phones-service")));
             }
             Err(error @ NotWoken::Unsealed) => return unavailable(&error),
         };

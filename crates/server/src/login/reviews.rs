@@ -21,6 +21,7 @@ use crate::live::emergency::{LONGEST_NOTE, NotReviewed, is_reviewer};
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::emergency::{EmergencyNotice, EmergencyUse};
+use crate::tongue::{Id, Tongue};
 
 /// How soon everybody has been told, if nothing goes wrong.
 const TOLD_WITHIN: Duration = Duration::from_mins(1);
@@ -30,6 +31,7 @@ const MOST_ACCESSES: usize = 200;
 #[derive(Template)]
 #[template(path = "emergency_reviews.html")]
 struct ReviewsPage {
+    t: Tongue,
     waiting: Vec<Shown>,
     reviewed: Vec<Shown>,
     /// How many wait in all; the page may not have room for them.
@@ -39,6 +41,7 @@ struct ReviewsPage {
 #[derive(Template)]
 #[template(path = "emergency_review.html")]
 struct ReviewPage {
+    t: Tongue,
     used: Shown,
     client: String,
     /// The newest, in their order.
@@ -70,11 +73,11 @@ pub(super) struct Access {
     /// The application by which, if there is one.
     pub(super) through: String,
     /// If it gave nothing, why.
-    pub(super) ended: &'static str,
+    pub(super) ended: Option<Id>,
 }
 
 impl Access {
-    pub(super) fn of(record: &Record) -> Self {
+    pub(super) fn of(record: &Record, t: Tongue) -> Self {
         let resource = record.resource.as_ref().map_or("", |resource| resource.expose());
         Self {
             time: record.time.to_string(),
@@ -82,14 +85,14 @@ impl Access {
             through: record.actor.client_id.clone().unwrap_or_default(),
             what: match (record.event, &record.source_ip) {
                 (Event::LoginFailed | Event::LoginSucceeded, Some(address)) => {
-                    format!("sign-in from {}", address.expose())
+                    t.say("accesses-sign-in").with("address", address.expose()).plain()
                 }
                 (_, _) => format!("{} {resource}", record.action.as_deref().unwrap_or_default()),
             },
             ended: match record.outcome {
-                Outcome::Allow => "",
-                Outcome::Deny => "refused",
-                Outcome::Error => "failed",
+                Outcome::Allow => None,
+                Outcome::Deny => Some(Id::of("accesses-refused")),
+                Outcome::Error => Some(Id::of("accesses-failed")),
             },
         }
     }
@@ -145,7 +148,7 @@ pub(super) async fn list(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         Ok(total) => total,
         Err::<_, StoreError>(error) => return unavailable(&error),
     };
-    let mut page = ReviewsPage { waiting: Vec::new(), reviewed: Vec::new(), total };
+    let mut page = ReviewsPage { t: Tongue::English, waiting: Vec::new(), reviewed: Vec::new(), total };
     for (used, notices) in &all {
         let shown = Shown::of(used, notices, login.clock.now());
         match used.review.as_ref().map(|review| review.disposition) {
@@ -155,7 +158,7 @@ pub(super) async fn list(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     }
     let mut record = record(&login, &visit, &officer, Event::EmergencyRead);
     record.patients = all.iter().map(|(used, _)| Phi::new(used.patient.to_string())).collect();
-    let answer = visit.browser.show(StatusCode::OK, &page, None);
+    let answer = visit.browser.show_in_english(&page);
     release(&login, &record, answer).await
 }
 
@@ -191,7 +194,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     if let Err(cause) = login.emergencies.may_review(&used, &officer.user) {
         record.outcome = Outcome::Deny;
         record.decision.reason = Some(reason(&cause).to_owned());
-        let answer = pages::message(StatusCode::FORBIDDEN, "Not reviewed", &capital(&cause));
+        let answer = pages::message_in_english(StatusCode::FORBIDDEN, "Not reviewed", &capital(&cause));
         return release(&login, &record, answer).await;
     }
     // What is decided is on record before it is in force.
@@ -202,7 +205,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     match login.emergencies.review(&used, &officer.user, disposition, note).await {
         Ok(()) => Withheld::release(recorded),
         Err(NotReviewed::Store(error)) => unavailable(&error),
-        Err(cause) => pages::message(StatusCode::CONFLICT, "Not reviewed", &capital(&cause)),
+        Err(cause) => pages::message_in_english(StatusCode::CONFLICT, "Not reviewed", &capital(&cause)),
     }
 }
 
@@ -226,9 +229,10 @@ async fn show(
     let text = |sealed: &[u8]| login.emergencies.open(id, sealed).unwrap_or_default();
     let until = used.ended_at.unwrap_or(used.until);
     let page = ReviewPage {
+        t: Tongue::English,
         client: used.client_id.to_string(),
         more: accesses.len() == MOST_ACCESSES,
-        accesses: accesses.iter().map(Access::of).collect(),
+        accesses: accesses.iter().map(|access| Access::of(access, Tongue::English)).collect(),
         explanation: text(&used.explanation),
         until: until.to_string(),
         until_shown: pages::minutes(until),
@@ -248,7 +252,7 @@ async fn show(
         used: Shown::of(&used, &notices, login.clock.now()),
     };
     let record = about(login, visit, officer, &used, Event::EmergencyRead);
-    release(login, &record, visit.browser.show(StatusCode::OK, &page, None)).await
+    release(login, &record, visit.browser.show_in_english(&page)).await
 }
 
 /// What was done by a use, as the log has it.
@@ -289,7 +293,7 @@ pub(super) async fn officer_for(
     let mut record = record(login, visit, &present, event);
     record.outcome = Outcome::Deny;
     record.decision.reason = Some(reason(&NotReviewed::NotAReviewer).to_owned());
-    let answer = pages::message(StatusCode::FORBIDDEN, "Not for your role", text);
+    let answer = pages::message_in_english(StatusCode::FORBIDDEN, "Not for your role", text);
     Err(Box::new(release(login, &record, answer).await))
 }
 

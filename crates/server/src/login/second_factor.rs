@@ -23,12 +23,14 @@ use crate::live::passkeys::Ceremony;
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::second_factors::Used;
 use crate::store::{Sql, StoreError};
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "second_factor.html")]
 struct CodePage<'a> {
+    t: Tongue,
     username: &'a str,
-    problem: Option<&'a str>,
+    problem: Option<Id>,
     /// Whether a passkey was added just now, and is to be shown for the first time.
     is_new: bool,
     takes_code: bool,
@@ -40,10 +42,9 @@ struct CodePage<'a> {
     hidden: String,
 }
 
-const WRONG: &str =
-    "That code is not right, or was used already. Wait for the next one that your application shows.";
+const WRONG: Id = Id::of("factor-wrong");
 
-const NOT_ENOUGH: &str = "Here a code is not enough: use your passkey.";
+const NOT_ENOUGH: Id = Id::of("factor-not-enough");
 
 /// A half sign-in that a browser goes on with.
 pub(super) struct Half {
@@ -118,7 +119,7 @@ pub(super) fn show(
     login: &Login,
     visit: &Visit,
     half: &Half,
-    problem: Option<&str>,
+    problem: Option<Id>,
     status: StatusCode,
 ) -> Response {
     let (then, name) = (Then::of(&visit.form), &half.user.name);
@@ -145,6 +146,7 @@ pub(super) fn show(
         std::iter::once(("sign_in", half.handle.as_str())).chain(then.hidden()).chain(added).collect();
     let is_enough = after_code(holds, needed(login, begun.as_ref(), &half.user)) != Next::Prove;
     let page = CodePage {
+        t: visit.browser.tongue,
         username: name.as_str(),
         problem,
         is_new,

@@ -13,14 +13,17 @@ use http::StatusCode;
 
 use super::Login;
 use super::account;
+use super::agent::agent_in;
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
 use crate::pages;
 use crate::store::StoreError;
+use crate::tongue::Tongue;
 
 #[derive(Template)]
 #[template(path = "sessions.html")]
 struct SessionsPage {
+    t: Tongue,
     this: Shown,
     others: Vec<Shown>,
     hidden: String,
@@ -30,7 +33,8 @@ struct SessionsPage {
 struct Shown {
     id: String,
     agent: String,
-    methods: String,
+    /// How they signed in there, as its message tells it apart.
+    how: &'static str,
     since: String,
     since_shown: String,
     seen: String,
@@ -38,11 +42,11 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(session: &Session) -> Self {
+    fn of(session: &Session, t: Tongue) -> Self {
         Self {
             id: session.id.to_string(),
-            agent: session.agent.clone().unwrap_or_else(|| "A browser".to_owned()),
-            methods: methods(&session.amr).to_owned(),
+            agent: agent_in(t, session.agent.as_deref()),
+            how: how(&session.amr),
             since: session.auth_time.to_string(),
             since_shown: pages::minutes(session.auth_time),
             seen: session.last_seen.to_string(),
@@ -52,13 +56,13 @@ impl Shown {
 }
 
 /// How somebody signed in, as they know it.
-fn methods(amr: &[String]) -> &'static str {
+fn how(amr: &[String]) -> &'static str {
     let has = |method: &str| amr.iter().any(|one| one == method);
     match (has("pwd"), has("otp"), has("pop")) {
-        (_, _, true) => "with a passkey",
-        (true, true, _) => "with a password and a code",
-        (true, false, _) => "with a password",
-        (false, true, _) => "elsewhere, and with a code",
+        (_, _, true) => "passkey",
+        (true, true, _) => "password-code",
+        (true, false, _) => "password",
+        (false, true, _) => "elsewhere-code",
         (false, false, _) => "elsewhere",
     }
 }
@@ -77,8 +81,9 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     match others(&login, &present) {
         Ok(others) => {
             let page = SessionsPage {
-                this: Shown::of(&present.session),
-                others: others.iter().map(Shown::of).collect(),
+                t: visit.browser.tongue,
+                this: Shown::of(&present.session, visit.browser.tongue),
+                others: others.iter().map(|one| Shown::of(one, visit.browser.tongue)).collect(),
                 hidden: visit.browser.hidden(&[]),
             };
             visit.browser.show(StatusCode::OK, &page, None)

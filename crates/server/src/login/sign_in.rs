@@ -26,20 +26,22 @@ use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::store::half_sign_ins::First;
 use crate::store::{Sql, StoreError};
+use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignIn<'a> {
+    t: Tongue,
     application: Option<&'a str>,
     ways: Vec<Way>,
-    problem: Option<&'a str>,
+    problem: Option<Id>,
     username: &'a str,
     /// What the browser is asked, where passkeys are offered.
     passkey: Option<String>,
     hidden: String,
 }
 
-const WRONG: &str = "That name and password do not fit together.";
+const WRONG: Id = Id::of("sign-in-wrong");
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
     show(&login, &visit, None, StatusCode::OK)
@@ -49,7 +51,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
 pub(super) fn show(
     login: &Login,
     visit: &Visit,
-    problem: Option<(&str, &str)>,
+    problem: Option<(Id, &str)>,
     status: StatusCode,
 ) -> Response {
     let (browser, then) = (&visit.browser, Then::of(&visit.form));
@@ -61,6 +63,7 @@ pub(super) fn show(
     };
     let hint = begun.as_ref().and_then(|begun| begun.pending.login_hint.as_deref()).unwrap_or_default();
     let page = SignIn {
+        t: browser.tongue,
         application: begun.as_ref().map(|begun| begun.client.client_id.as_str()),
         ways: Way::all(login, browser, then.hidden()),
         problem: problem.map(|(text, _)| text),

@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderValue, header};
 pub(crate) const SESSION: &str = "__Host-session";
 /// A browser, signed in or not: what it began, only it can go on with.
 pub(crate) const BROWSER: &str = "__Host-browser";
+/// The language that the sign-in of a browser asked for.
+pub(crate) const LANGUAGE: &str = "__Host-language";
 /// A phone on which somebody answers what they are asked. It opens nothing: it is what the phone is known again by.
 pub(crate) const PHONE: &str = "__Host-phone";
 

@@ -196,6 +196,8 @@ mod synthea;
 #[cfg(test)]
 mod throttled;
 #[cfg(test)]
+mod tongues;
+#[cfg(test)]
 mod trusted_issuers;
 #[cfg(test)]
 mod upstream_auth;

@@ -117,6 +117,7 @@ pub(in crate::authorization_server) async fn check(
         ask_again: if request.prompt == Prompt::Consent { AskAgain::Consent } else { AskAgain::No },
         pages: if request.prompt == Prompt::None { Pages::Forbidden } else { Pages::Allowed },
         login_hint: request.login_hint.or_else(|| about.as_ref().map(ToString::to_string)),
+        ui_locales: request.ui_locales,
         about,
         claims: claims_within(client, request.claims),
         patient: None,

@@ -4,23 +4,23 @@ use axum::response::Response;
 use http::StatusCode;
 
 use crate::pages;
+use crate::tongue::{Id, Words};
 
 pub(super) fn bad_request(reason: &str) -> Response {
     // Causes are phrases; on a page they are a sentence.
     let mut letters = reason.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());
     let reason = format!("{}{}.", first.map(String::from).unwrap_or_default(), letters.as_str());
-    pages::message(StatusCode::BAD_REQUEST, "This sign-in request cannot be used", &reason)
+    let text = Words::of("request-unusable").with("reason", reason);
+    pages::message(StatusCode::BAD_REQUEST, Id::of("request-unusable-title"), text)
 }
 
 pub(super) fn expired() -> Response {
-    let text = "It has expired, was used already, or was begun in another browser. Go back to the application and \
-                begin again.";
-    pages::message(StatusCode::BAD_REQUEST, "This sign-in request is no longer open", text)
+    pages::message(StatusCode::BAD_REQUEST, Id::of("request-over-title"), Id::of("request-over"))
 }
 
 pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "store");
-    let text = "Nothing was lost. Try again in a moment.";
-    pages::message(StatusCode::SERVICE_UNAVAILABLE, "Signing in is not possible just now", text)
+    let (title, text) = (Id::of("request-unavailable-title"), Id::of("problem-unavailable"));
+    pages::message(StatusCode::SERVICE_UNAVAILABLE, title, text)
 }

@@ -22,11 +22,12 @@ use crate::pages;
 use crate::store::StoreError;
 use crate::store::pending::Took;
 use crate::store::second_factors::Used;
+use crate::tongue::Id;
 
-const WRONG_NUMBER: &str = "That is not the number that the other screen shows. Three wrong ones end it.";
-const OVER: &str = "The number was wrong too often. Whoever signs in has to begin again.";
-const TOO_OFTEN: &str = "Too many attempts. Wait a little, then try again.";
-const NOT_SIGNED: &str = "Nothing was signed with a passkey of yours.";
+const WRONG_NUMBER: Id = Id::of("question-wrong-number");
+const OVER: Id = Id::of("question-ended");
+const TOO_OFTEN: Id = Id::of("question-too-often");
+const NOT_SIGNED: Id = Id::of("question-not-signed");
 
 /// What the browser is asked to sign with; nothing where the person has no passkey.
 pub(super) fn options(
@@ -43,9 +44,9 @@ pub(super) fn options(
 /// Why it is no yes.
 enum NoYes {
     /// This is wrong, and can be tried again.
-    Again(&'static str, &'static str),
+    Again(&'static str, Id),
     /// There is nothing left to try.
-    Ended(&'static str, &'static str),
+    Ended(&'static str, Id),
 }
 
 pub(super) async fn submit(
@@ -144,10 +145,10 @@ async fn approve(
     ];
     record.detail.extend(signed.map(|(name, value)| (name.to_owned(), Phi::new(value))));
     let text = match open.asked_by {
-        AskedBy::SignIn(_) => "The other screen goes on by itself.",
-        AskedBy::Client(_) => "The application is told.",
+        AskedBy::SignIn(_) => Id::of("question-approved-screen"),
+        AskedBy::Client(_) => Id::of("question-approved-client"),
     };
-    let answer = pages::message(StatusCode::OK, "Approved", text);
+    let answer = pages::message(StatusCode::OK, Id::of("question-approved-title"), text);
     let recorded = match login.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => recorded,
         Err(error) => return unavailable(&error),
@@ -163,7 +164,7 @@ async fn refuse(login: &Login, visit: &Visit, present: &Present, open: &OpenQues
     let (reason, answer) = match no {
         NoYes::Again(reason, words) => (reason, show(login, visit, present, open, Some(words))),
         NoYes::Ended(reason, words) => {
-            (reason, pages::message(StatusCode::GONE, "This does not wait any more", words))
+            (reason, pages::message(StatusCode::GONE, Id::of("question-over-title"), words))
         }
     };
     let mut record = record(login, visit, present, open, Event::ApprovalGranted);

@@ -17,9 +17,9 @@ use crate::login::once_more::{self, record, recorded};
 use crate::login::then::Then;
 use crate::store::StoreError;
 use crate::store::second_factors::Used;
+use crate::tongue::Id;
 
-const BY_PASSKEY: &str =
-    "That takes a passkey of yours. If you have none any more, your administrator can remove them all.";
+const BY_PASSKEY: Id = Id::of("factors-by-passkey");
 
 /// Whether somebody showed once more who they are, with what this change takes.
 pub(super) async fn authenticate_again(
@@ -55,6 +55,7 @@ pub(super) async fn make_recovery_codes(login: &Login, visit: &Visit, present: &
         return unavailable(&error);
     }
     let page = RecoveryPage {
+        t: visit.browser.tongue,
         username: present.user.name.as_str(),
         codes: &codes.shown,
         target: Then::Factors.target(),

@@ -1,0 +1,53 @@
+# What is asked of people on their phones.
+
+approve = What waits for you
+approve-nothing = Nothing waits for your answer.
+approve-sign-in = It wants to be signed in as you.
+approve-act = It wants to act in your name.
+approve-until = Until { $until }.
+approve-phone = This phone
+approve-phone-this = This is “{ $label }”. { $link }
+approve-phone-none = You have not added it. { $link }
+approve-phone-add = Add this phone
+approve-reload = Load the page again to see what is new.
+
+question = Do you allow this?
+question-number = The number on the other screen
+question-approve = Approve
+question-script = To approve takes JavaScript, for your passkey. To deny does not.
+question-no-passkey = To approve takes a passkey, and you have none: { $link }.
+question-add-one = add one
+question-deny = Deny
+question-report = Deny and report
+question-report-when = Report it if you did not expect to be asked: privacy officers are told.
+question-change-password = Somebody knows your password then: change it.
+question-all = All that waits
+question-over-title = This does not wait any more
+question-over = It was answered, its time is over, or it was never yours. What waits for you now is on the list.
+question-wrong-number = That is not the number that the other screen shows. Three wrong ones end it.
+question-ended = The number was wrong too often. Whoever signs in has to begin again.
+question-too-often = Too many attempts. Wait a little, then try again.
+question-not-signed = Nothing was signed with a passkey of yours.
+question-denied-title = Denied
+question-denied = Nothing was given.
+question-reported-title = Denied and reported
+question-reported = Nothing was given. Privacy officers are told that you did not expect this.
+question-approved-title = Approved
+question-approved-screen = The other screen goes on by itself.
+question-approved-client = The application is told.
+
+phones = Your phones
+phones-what = On a phone you answer what applications ask of you, and whether it is you who signs in elsewhere.
+phones-this = { $label } (this one)
+phones-since = Since { $added }.
+phones-woken = It is woken when something waits.
+phones-not-woken = It is not woken: open the page to see what waits.
+phones-wake = Wake this phone
+phones-wake-what = A message says that something waits, and not what. Without it you look at the page yourself.
+phones-wake-let = Let it be woken
+phones-wake-ready = It can be woken. Add it below.
+phones-wake-refused = It was not allowed to show messages.
+phones-wake-nothing = This browser has no service that could wake it.
+phones-confirm = First show that it is you: with a passkey, or with your password and a code.
+phones-label = A name for this phone
+phones-service = This browser’s push service is not one that this place uses. Add the phone without it.

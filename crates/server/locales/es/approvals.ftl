@@ -1,0 +1,53 @@
+# Lo que se pregunta a las personas en sus teléfonos.
+
+approve = Qué espera su respuesta
+approve-nothing = Nada espera su respuesta.
+approve-sign-in = Quiere iniciar sesión en su nombre.
+approve-act = Quiere actuar en su nombre.
+approve-until = Hasta { $until }.
+approve-phone = Este teléfono
+approve-phone-this = Es «{ $label }». { $link }
+approve-phone-none = No lo ha añadido. { $link }
+approve-phone-add = Añadir este teléfono
+approve-reload = Vuelva a cargar la página para ver si hay novedades.
+
+question = ¿Lo permite?
+question-number = El número que muestra la otra pantalla
+question-approve = Aprobar
+question-script = Para aprobar se necesita JavaScript, por su llave de acceso. Para denegar, no.
+question-no-passkey = Para aprobar se necesita una llave de acceso, y usted no tiene ninguna: { $link }.
+question-add-one = añada una
+question-deny = Denegar
+question-report = Denegar y notificar
+question-report-when = Notifíquelo si no esperaba esta pregunta: se avisará a los responsables de privacidad.
+question-change-password = En ese caso alguien conoce su contraseña: cámbiela.
+question-all = Todo lo que espera su respuesta
+question-over-title = Ya no espera su respuesta
+question-over = Ya se respondió, su plazo ha terminado o nunca fue para usted. Lo que espera ahora su respuesta figura en la lista.
+question-wrong-number = Ese no es el número que muestra la otra pantalla. Al tercer error termina la pregunta.
+question-ended = El número fue incorrecto demasiadas veces. Quien inicia sesión tiene que empezar de nuevo.
+question-too-often = Demasiados intentos. Espere un poco y vuelva a intentarlo.
+question-not-signed = No se ha firmado nada con una llave de acceso suya.
+question-denied-title = Denegado
+question-denied = No se ha dado acceso a nada.
+question-reported-title = Denegado y notificado
+question-reported = No se ha dado acceso a nada. Se avisa a los responsables de privacidad de que usted no esperaba esta pregunta.
+question-approved-title = Aprobado
+question-approved-screen = La otra pantalla continúa por sí sola.
+question-approved-client = Se ha informado a la aplicación.
+
+phones = Sus teléfonos
+phones-what = En un teléfono usted responde a lo que le preguntan las aplicaciones y confirma si es usted quien inicia sesión en otro sitio.
+phones-this = { $label } (este)
+phones-since = Desde { $added }.
+phones-woken = Recibe un aviso cuando hay algo pendiente.
+phones-not-woken = No recibe avisos: abra la página para ver qué hay pendiente.
+phones-wake = Avisar a este teléfono
+phones-wake-what = Un mensaje dice que hay algo pendiente, pero no qué. Sin él, tendrá que consultar la página por su cuenta.
+phones-wake-let = Permitir los avisos
+phones-wake-ready = Puede recibir avisos. Añádalo más abajo.
+phones-wake-refused = No se permitió mostrar mensajes.
+phones-wake-nothing = Este navegador no tiene ningún servicio que pueda avisarle.
+phones-confirm = Primero demuestre que es usted: con una llave de acceso, o con su contraseña y un código.
+phones-label = Un nombre para este teléfono
+phones-service = El servicio de avisos de este navegador no es uno de los que se utilizan aquí. Añada el teléfono sin él.

@@ -6,7 +6,7 @@
 
 pub(crate) mod drill;
 pub(crate) mod elsewhere;
-mod folder;
+pub(crate) mod folder;
 pub(crate) mod make;
 mod needs;
 mod received;

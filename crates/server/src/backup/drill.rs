@@ -60,6 +60,7 @@ pub(crate) fn drill(
     let tried = try_out(config, scratch, &restored);
     let took = clock.now().since(begun);
     std::fs::remove_dir_all(scratch).with_context(|| format!("{}", scratch.display()))?;
+    drop(restored.held);
     tried?;
 
     // What runs has to have begun as the backup did: else it is a backup of another history.

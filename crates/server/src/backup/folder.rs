@@ -2,17 +2,25 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use chartgate_audit::backup::BackupPath;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
-/// A folder for its owner alone, that is not there yet. Whatever became of it is removed if it does not get its name.
+/// A folder for its owner alone, that is not there yet. Whatever became of it is removed if it does not get its name; if its
+/// process was ended first, by the next one that wants the name.
 pub(super) struct NewFolder {
     hidden: PathBuf,
     path: PathBuf,
+    held: Held,
 }
+
+/// A folder that somebody works in, for as long as this lives, whatever it is called meanwhile.
+#[derive(Debug)]
+pub(super) struct Held(OwnedFd);
 
 impl NewFolder {
     /// Begins one.
@@ -26,16 +34,14 @@ impl NewFolder {
         if fs::symlink_metadata(&path).is_ok() {
             bail!("{} is there already; nothing was changed", path.display());
         }
-        match DirBuilder::new().mode(0o700).create(&hidden) {
-            Ok(()) => Ok(Self { hidden, path }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                bail!(
-                    "{} is left of an earlier attempt, or one is under way: remove it first",
-                    hidden.display()
-                )
-            }
-            Err(error) => Err(error).with_context(|| format!("{}", hidden.display())),
+        let shown = || format!("{}", hidden.display());
+        if !remove_left(&hidden)? {
+            bail!("{} is worked in: a backup or restore under this name is under way", shown());
         }
+        DirBuilder::new().mode(0o700).create(&hidden).with_context(shown)?;
+        let held = Held::take(&hidden).with_context(shown)?;
+        let held = held.with_context(|| format!("{} was taken by another process", shown()))?;
+        Ok(Self { hidden, path, held })
     }
 
     /// Where it is filled.
@@ -53,7 +59,7 @@ impl NewFolder {
     }
 
     /// Makes all of it durable, and gives it its name.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    pub(super) fn finish(mut self) -> io::Result<Held> {
         sync(&self.hidden)?;
         if fs::symlink_metadata(&self.path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -64,7 +70,42 @@ impl NewFolder {
         if synced.is_ok() || fs::rename(&self.path, &self.hidden).is_err() {
             self.hidden = PathBuf::new();
         }
-        synced
+        synced?;
+        self.held.again()
+    }
+}
+
+impl Held {
+    /// Takes a folder; none, if somebody else works in it.
+    fn take(folder: &Path) -> io::Result<Option<Self>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(folder, flags, Mode::empty())?;
+        match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self(opened))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The same once more: the folder is let go of when both are gone.
+    fn again(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+}
+
+/// Removes what a process left that was ended as it worked in a folder of this name. Whether the name is free now: nobody
+/// works in it.
+///
+/// # Errors
+/// If what is there is no folder, or does not go.
+pub(crate) fn remove_left(folder: &Path) -> anyhow::Result<bool> {
+    let shown = || format!("{}", folder.display());
+    match Held::take(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        taken => match taken.with_context(shown)? {
+            None => Ok(false),
+            Some(_held) => fs::remove_dir_all(folder).map(|()| true).with_context(shown),
+        },
     }
 }
 
@@ -87,4 +128,50 @@ fn sync(folder: &Path) -> io::Result<()> {
         }
     }
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("chartgate-folder-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn what_an_ended_process_left_is_removed_and_what_somebody_works_in_is_not() {
+        let place = scratch("left");
+        let (path, hidden) = (place.join("new"), place.join(".new.partial"));
+        fs::create_dir_all(hidden.join("store")).unwrap();
+        let folder = NewFolder::begin(&path).unwrap();
+        assert!(!hidden.join("store").exists());
+        let second = NewFolder::begin(&path).err().unwrap().to_string();
+        assert!(second.contains("under way"), "{second}");
+        assert!(hidden.exists());
+
+        // It is worked in under its new name too, until that ends.
+        let held = folder.finish().unwrap();
+        assert!(!remove_left(&path).unwrap() && path.exists());
+        drop(held);
+        assert!(remove_left(&path).unwrap() && !path.exists());
+        assert!(remove_left(&path).unwrap(), "nothing is there");
+        fs::remove_dir_all(place).unwrap();
+    }
+
+    #[test]
+    fn no_link_is_followed_and_no_file_is_removed() {
+        let place = scratch("link");
+        let (file, other, hidden) = (place.join("kept"), place.join("other"), place.join(".new.partial"));
+        fs::create_dir(&other).unwrap();
+        fs::write(&file, "x").unwrap();
+        std::os::unix::fs::symlink(&other, &hidden).unwrap();
+        assert!(NewFolder::begin(&place.join("new")).is_err() && other.exists());
+        fs::remove_file(&hidden).unwrap();
+        fs::hard_link(&file, &hidden).unwrap();
+        assert!(NewFolder::begin(&place.join("new")).is_err() && hidden.exists());
+        fs::remove_dir_all(place).unwrap();
+    }
 }

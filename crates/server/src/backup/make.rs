@@ -241,7 +241,7 @@ impl Copy {
         let note = label.sign(signer)?;
         folder.create(&MANIFEST.parse()?)?.write_all(text.as_bytes())?;
         folder.create(&NOTE.parse()?)?.write_all(note.as_bytes())?;
-        folder.finish()?;
+        drop(folder.finish()?);
         Ok(Made {
             id: content.digest,
             size: label.size,

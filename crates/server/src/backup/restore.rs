@@ -16,7 +16,7 @@ use chartgate_audit::verify::verify;
 use chartgate_values::Timestamp;
 
 use super::elsewhere::{Elsewhere, elsewhere};
-use super::folder::NewFolder;
+use super::folder::{Held, NewFolder};
 use super::received::Received;
 use super::since::{Since, since};
 use super::{LOG, STORE};
@@ -51,6 +51,8 @@ pub(crate) struct Restored {
     pub(crate) since: Vec<Since>,
     /// How many records the log is known to have had.
     pub(crate) known: Option<u64>,
+    /// The folder, for as long as somebody works in it.
+    pub(super) held: Held,
 }
 
 /// Restores a backup.
@@ -76,13 +78,13 @@ pub(crate) fn restore(wanted: &Wanted<'_>, now: Timestamp) -> anyhow::Result<Res
     let since = settle(&folder, &received, wanted, known.as_ref())?;
     let dir = std::path::absolute(wanted.dir)?;
     let config = dir.join(required(&received.label, Place::Config)?.as_str());
-    folder.finish().with_context(|| format!("{}", wanted.dir.display()))?;
+    let held = folder.finish().with_context(|| format!("{}", wanted.dir.display()))?;
     // Read where it will be read from: it may name its own folder as a whole.
     let elsewhere = elsewhere(&config, &dir, &received.label);
     let known = known.map(|known| known.size);
     let Received { label, key, .. } = received;
     let id = label.manifest.digest;
-    Ok(Restored { id, label, key, config, elsewhere, since, known })
+    Ok(Restored { id, label, key, config, elsewhere, since, known, held })
 }
 
 /// No two parts belong in one place.

@@ -16,6 +16,7 @@ use crate::admin::Command;
 use crate::admin::client::{give, own_uid};
 use crate::backup::drill::{Drilled, drill};
 use crate::backup::elsewhere::Elsewhere;
+use crate::backup::folder::remove_left;
 use crate::backup::restore::{Restored, Wanted, restore};
 use crate::backup::since::Since;
 use crate::clock::SystemClock;
@@ -113,7 +114,11 @@ fn try_out(
         Some(scratch) => scratch,
         None => {
             let name = from.file_name().with_context(|| format!("{} is no folder", from.display()))?;
-            from.with_file_name(format!(".{}.drill", name.to_string_lossy()))
+            let scratch = from.with_file_name(format!(".{}.drill", name.to_string_lossy()));
+            if !remove_left(&scratch)? {
+                bail!("{} is worked in: another drill of this backup is under way", scratch.display());
+            }
+            scratch
         }
     };
     let drilled = drill(&config, &from, &scratch, &SystemClock);
@@ -164,7 +169,7 @@ fn own_uid_now() -> anyhow::Result<u32> {
 }
 
 fn to_json(restored: &Restored) -> Value {
-    let Restored { id, label, key, config, elsewhere, since, known } = restored;
+    let Restored { id, label, key, config, elsewhere, since, known, .. } = restored;
     let (elsewhere, unreadable) = match elsewhere {
         Elsewhere::Known(parts) => {
             let shown = |(place, path, own): &(Place, PathBuf, PathBuf)| json!({ "part": place, "configured": path.display().to_string(), "is": own.display().to_string() });
@@ -181,7 +186,7 @@ fn to_json(restored: &Restored) -> Value {
 }
 
 fn tell_restored(restored: &Restored, words: &RestoreWords) {
-    let Restored { id, label, key, config, elsewhere, since, known } = restored;
+    let Restored { id, label, key, config, elsewhere, since, known, .. } = restored;
     print::line(&format!("{}: backup {} of {}", words.dir.display(), id.to_hex(), label.made));
     if words.key.is_none() {
         print::line(&format!("It is signed by the key that lies in it. Compare: {key}"));

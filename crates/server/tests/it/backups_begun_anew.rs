@@ -261,14 +261,50 @@ async fn a_clock_that_is_behind_ends_nothing_for_show_and_one_that_was_ahead_shu
     assert!(ended.len() >= 2 && ended[1]["outcome"] == "allow", "{ended:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_log_of_a_backup_knows_and_its_store_does_not_is_listed_to_be_done_again() {
-    let gateway = Gateway::demo("backups-meanwhile", &[]);
-    // So much to copy that somebody can be shut out meanwhile.
+/// A store that takes a while to copy.
+fn fill(gateway: &Gateway) {
     let filling = "WITH RECURSIVE counted (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM counted WHERE i < 300000) \
                    INSERT INTO used_assertions SELECT 'till', i || '-' || hex(randomblob(60)), 9000000000000000 \
                    FROM counted";
     Database::open(gateway.folder().join("data/chartgate.db")).unwrap().execute_batch(filling).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_gateway_left_of_a_backup_is_removed_by_the_next_one() {
+    let mut gateway = Gateway::demo("backups-killed", &[]);
+    fill(&gateway);
+    // Whether it is ended in between is for the machine to say: until it was.
+    for turn in 0..20 {
+        let out = gateway.scratch().path().join(format!("backup-{turn}"));
+        let partial = gateway.scratch().path().join(format!(".backup-{turn}.partial"));
+        let copied = partial.join("store/chartgate.db.unmarked");
+        let pid = gateway.pid();
+        let done = std::thread::scope(|scope| {
+            let making = scope.spawn(|| gateway.try_command(&["backup", "--out", text(&out)]));
+            while !copied.exists() && !making.is_finished() {
+                std::thread::yield_now();
+            }
+            Command::new("kill").args(["-KILL", pid]).status().unwrap();
+            making.join().unwrap()
+        });
+        gateway.kill();
+        gateway.start();
+        if done.success || !partial.exists() {
+            continue;
+        }
+        assert!(!out.exists(), "{done:?}");
+        back_up(&gateway, &out);
+        assert!(out.exists() && !partial.exists());
+        return;
+    }
+    panic!("the gateway was never ended while a backup was made");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_log_of_a_backup_knows_and_its_store_does_not_is_listed_to_be_done_again() {
+    let gateway = Gateway::demo("backups-meanwhile", &[]);
+    // So much to copy that somebody can be shut out meanwhile.
+    fill(&gateway);
     // Whether it comes in between is for the machine to say: until it did.
     for turn in 0..20 {
         let person = gateway.person("nurse", &[]);

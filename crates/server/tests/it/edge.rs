@@ -1,7 +1,11 @@
-//! Bare bytes at the edge: rows G01, G05, G06, G11 of the corpus, and the limits on heads and bodies.
+//! Bare bytes at the edge: rows G01, G05, G06, G08, G11, G15 of the corpus, and the limits on heads and bodies.
 
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::browser::{App, USER_SCOPE};
@@ -141,6 +145,72 @@ async fn g11_only_a_plain_path_is_a_target() {
         assert!(answer.statuses().iter().all(|status| *status == 400), "{line}: {}", answer.text);
         assert!(answer.closed, "{line}");
     }
+}
+
+#[tokio::test]
+async fn g08_no_header_takes_the_place_of_a_token_and_what_cannot_be_read_is_none() {
+    let gateway = shared::demo();
+    let line = format!("GET /fhir/Patient/{} HTTP/1.1", gateway.panel("dana")[0]);
+    for header in [
+        "user-agent: kube-probe/1.31",
+        "user-agent: GoogleHC/1.0",
+        "user-agent: ELB-HealthChecker/2.0",
+        "x-original-url: /healthz",
+        "x-rewrite-url: /healthz",
+        "x-forwarded-uri: /healthz",
+        "x-http-method-override: OPTIONS",
+        "x-auth-request-user: dana",
+        "cookie: __Host-session=%00%ff; =; ;;",
+        "cookie: __Host-session",
+        "authorization: Bearer a.b.c",
+        "authorization: Basic ZGFuYTp4",
+        "authorization: Negotiate YII",
+    ] {
+        let answer = head(gateway, &line, &[header, "connection: close"]).await;
+        assert_eq!(answer.statuses(), [401], "{header}: {}", answer.text);
+    }
+    // RFC 6750 section 3.1: a request that is malformed, which opens as little.
+    let empty = head(gateway, &line, &["authorization: Bearer", "connection: close"]).await;
+    assert_eq!(empty.statuses(), [400], "{}", empty.text);
+    // Nor is anybody a person on a page by a session that cannot be read.
+    let account =
+        head(gateway, "GET /account HTTP/1.1", &["cookie: __Host-session=%00", "connection: close"]).await;
+    assert!(!account.statuses().is_empty() && !account.text.contains("Signed in as"), "{}", account.text);
+}
+
+/// What is sent before the handshake is over could be sent again by whoever saw it.
+#[tokio::test]
+async fn g15_nothing_is_taken_before_the_handshake_is_over() {
+    let gateway = shared::demo();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(gateway.ca_file()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.enable_early_data = true;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let config = Arc::new(config);
+    let mut resumed = Vec::new();
+    for _ in 0..2 {
+        let mut connection =
+            rustls::ClientConnection::new(Arc::clone(&config), "localhost".try_into().unwrap()).unwrap();
+        assert!(connection.early_data().is_none(), "a ticket allows early data");
+        let mut socket = std::net::TcpStream::connect(("127.0.0.1", gateway.port)).unwrap();
+        let request = format!(
+            "GET /.well-known/openid-configuration HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            authority(gateway)
+        );
+        let mut stream = rustls::Stream::new(&mut connection, &mut socket);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200"));
+        resumed.push(connection.handshake_kind());
+    }
+    assert_eq!(resumed[1], Some(rustls::HandshakeKind::Resumed), "so that there was a ticket to ask");
 }
 
 #[tokio::test]

@@ -132,7 +132,7 @@ fn is_invalid_client(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn a_client_shows_who_it_is_by_the_one_name_that_it_registered() {
+async fn g10_a_client_shows_who_it_is_by_the_one_name_that_it_registered() {
     let mutual = Mutual::serve("mtls-names").await;
     let good = mutual.authority.issue(|_| {});
     for (number, (option, name)) in [
@@ -153,7 +153,7 @@ async fn a_client_shows_who_it_is_by_the_one_name_that_it_registered() {
         mutual.register(&other, "backend", &["--auth-method", "tls_client_auth", option, &wrong]);
         assert!(is_invalid_client(&mutual.ask(&other, Some(&good)).await), "{wrong}");
     }
-    // g10: the right name, but nobody whom we know vouches for it, or not for this, or not any more.
+    // The right name, but nobody whom we know vouches for it, or not for this, or not any more.
     let impostor = Authority::new().issue(|_| {});
     let server = mutual
         .authority
@@ -199,7 +199,7 @@ async fn a_client_shows_who_it_is_by_the_one_name_that_it_registered() {
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_is_known_by_itself_and_binds_tokens_that_nobody_else_can_use() {
+async fn g10_a_self_signed_certificate_is_known_by_itself_and_binds_tokens_that_nobody_else_can_use() {
     let mutual = Mutual::serve("mtls-self-signed").await;
     let (own, jwks) = self_signed();
     let (other, _) = self_signed();
@@ -289,7 +289,7 @@ async fn o12_tokens_of_people_stay_bound_to_the_certificate_by_refresh_and_excha
 }
 
 #[tokio::test]
-async fn the_listener_is_published_and_proofs_are_for_its_own_urls() {
+async fn g10_the_listener_is_published_and_the_main_port_asks_for_no_certificate() {
     let mutual = Mutual::serve("mtls-metadata").await;
     let gateway = &mutual.gateway;
     let base = format!("https://localhost:{}", mutual.port);
@@ -307,7 +307,7 @@ async fn the_listener_is_published_and_proofs_are_for_its_own_urls() {
             metadata["token_endpoint_auth_methods_supported"].as_array().unwrap().contains(&json!(method))
         );
     }
-    // g10: the main port asks for no certificate, the other one does.
+    // The main port asks for no certificate, the other one does.
     for (port, asks) in [(gateway.port, false), (mutual.port, true)] {
         let resolver = Arc::<Shown>::default();
         let to = Target { port, resolver: Arc::clone(&resolver) };

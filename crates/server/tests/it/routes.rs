@@ -1,5 +1,5 @@
 //! An `http` route as an operator sets one up: `init`, a configuration, people and clients by command, `serve`; and what
-//! its upstream gets to see. Rows G02, G03, G04, G08, G09 of the corpus.
+//! its upstream gets to see. Rows G02, G03, G04, G07, G09 of the corpus.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -261,6 +261,35 @@ async fn g01_a_path_with_two_readings_reaches_neither_rule_nor_upstream() {
         "/api/orders/a.b-c_d~e",
         "what was matched is what is forwarded"
     );
+}
+
+/// What is remembered of a token is that its signature is right: nothing that was decided on it.
+#[tokio::test]
+async fn g07_a_token_that_was_good_for_one_thing_is_looked_at_anew_for_another() {
+    let upstream = Upstream::start().await;
+    let route = |name: &str, scope: &str| {
+        format!(
+            "[[route]]\nname = \"{name}\"\nkind = \"http\"\npath = \"/{name}\"\n\
+             upstream = \"http://127.0.0.1:{}/api\"\n[[route.allow]]\nmethods = [\"GET\"]\n\
+             path = \"/{name}/{{id}}\"\nscope = \"{scope}\"\nroles = [\"billing\"]\n",
+            upstream.port
+        )
+    };
+    let routes = route("orders", "orders.read") + &route("invoices", "orders.read");
+    let gateway = serve_routes("remembered", "", &routes, SCOPE);
+    let bea = gateway.person("billing", &[]);
+    let token = token(&gateway, &bea, SCOPE).await;
+    let get = async |path: &str| Call::get(path).bearer(&token).to(&gateway).await.status;
+    for _ in 0..3 {
+        assert_eq!(get("/orders/1").await, 200);
+        assert_eq!(get("/invoices/1").await, 401, "it is for the other one");
+        assert_eq!(get("/orders/1/2").await, 403);
+    }
+    let at_once = tokio::join!(get("/orders/1"), get("/invoices/1"), get("/orders/1"), get("/invoices/1"));
+    assert_eq!(at_once, (200, 401, 200, 401));
+    assert_eq!(upstream.arrived().len(), 5);
+    gateway.command(&["user", "disable", &bea.name]);
+    assert_eq!(get("/orders/1").await, 401);
 }
 
 #[tokio::test]

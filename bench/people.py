@@ -89,7 +89,7 @@ class Reading:
     """Reads over one connection from here to the end, and remembers how long each took."""
 
     def __init__(self, gate, token):
-        self.gate, self.token, self.taken, self.ends = gate, token, [], threading.Event()
+        self.gate, self.token, self.taken, self.ends, self.failed = gate, token, [], threading.Event(), None
         self.thread = threading.Thread(target=self.read)
 
     def __enter__(self):
@@ -99,8 +99,16 @@ class Reading:
     def __exit__(self, *_):
         self.ends.set()
         self.thread.join()
+        if self.failed:
+            raise self.failed
 
     def read(self):
+        try:
+            self.read_on()
+        except (OSError, RuntimeError) as failed:
+            self.failed = failed
+
+    def read_on(self):
         connection = tokens.connect(self.gate.port)
         while not self.ends.is_set():
             begun = time.perf_counter()

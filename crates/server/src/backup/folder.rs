@@ -35,13 +35,17 @@ impl NewFolder {
             bail!("{} is there already; nothing was changed", path.display());
         }
         let shown = || format!("{}", hidden.display());
-        if !remove_left(&hidden)? {
-            bail!("{} is worked in: a backup or restore under this name is under way", shown());
-        }
+        remove_left(&hidden)?;
         DirBuilder::new().mode(0o700).create(&hidden).with_context(shown)?;
-        let held = Held::take(&hidden).with_context(shown)?;
-        let held = held.with_context(|| format!("{} was taken by another process", shown()))?;
-        Ok(Self { hidden, path, held })
+        match Held::take(&hidden) {
+            Ok(Some(held)) => Ok(Self { hidden, path, held }),
+            Ok(None) => bail!("{} was taken by another process", shown()),
+            Err(error) => {
+                // It is empty yet, or another's, which is not removed so.
+                let _ = fs::remove_dir(&hidden);
+                Err(error).with_context(shown)
+            }
+        }
     }
 
     /// Where it is filled.
@@ -60,6 +64,7 @@ impl NewFolder {
 
     /// Makes all of it durable, and gives it its name.
     pub(super) fn finish(mut self) -> io::Result<Held> {
+        let held = self.held.again()?;
         sync(&self.hidden)?;
         if fs::symlink_metadata(&self.path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -70,18 +75,25 @@ impl NewFolder {
         if synced.is_ok() || fs::rename(&self.path, &self.hidden).is_err() {
             self.hidden = PathBuf::new();
         }
-        synced?;
-        self.held.again()
+        synced.map(|()| held)
     }
 }
 
 impl Held {
-    /// Takes a folder; none, if somebody else works in it.
+    /// Takes a folder; none, if somebody else works in it, or if it has gone from its name meanwhile.
     fn take(folder: &Path) -> io::Result<Option<Self>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(folder, flags, Mode::empty())?;
+        Self::locked(rustix::fs::open(folder, flags, Mode::empty())?, folder)
+    }
+
+    fn locked(opened: OwnedFd, folder: &Path) -> io::Result<Option<Self>> {
         match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self(opened))),
+            Ok(()) => {
+                // Who had it before may have removed it, and another have made one of this name.
+                let (held, named) = (rustix::fs::fstat(&opened)?, rustix::fs::lstat(folder)?);
+                let is_it = (held.st_dev, held.st_ino) == (named.st_dev, named.st_ino);
+                Ok(is_it.then_some(Self(opened)))
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -91,21 +103,38 @@ impl Held {
     fn again(&self) -> io::Result<Self> {
         self.0.try_clone().map(Self)
     }
+
+    /// Whether others would see that it is held, wherever they are. On file systems that several machines, or a process, serve,
+    /// this machine alone may.
+    fn is_seen_by_all(&self) -> io::Result<bool> {
+        let kind = rustix::fs::fstatfs(&self.0)?.f_type;
+        Ok(!SHARED.iter().any(|shared| i64::from(*shared) == kind & 0xffff_ffff))
+    }
 }
 
-/// Removes what a process left that was ended as it worked in a folder of this name. Whether the name is free now: nobody
-/// works in it.
+/// NFS, SMB in its three kinds, FUSE, Ceph, 9P, AFS: statfs(2).
+const SHARED: [u32; 8] =
+    [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x6573_5546, 0x00c3_6400, 0x0102_1997, 0x5346_414f];
+
+/// Sees to it that a name is free: removes what a process left that was ended as it worked in a folder of this name.
 ///
 /// # Errors
-/// If what is there is no folder, or does not go.
-pub(crate) fn remove_left(folder: &Path) -> anyhow::Result<bool> {
+/// If somebody works in it, or may; if it is no folder, or does not go.
+pub(crate) fn remove_left(folder: &Path) -> anyhow::Result<()> {
     let shown = || format!("{}", folder.display());
-    match Held::take(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        taken => match taken.with_context(shown)? {
-            None => Ok(false),
-            Some(_held) => fs::remove_dir_all(folder).map(|()| true).with_context(shown),
-        },
+    let held = match Held::take(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        taken => taken.with_context(shown)?,
+    };
+    match held {
+        None => {
+            bail!("{} is worked in: another backup, restore or drill under this name is under way", shown())
+        }
+        Some(held) if !held.is_seen_by_all().with_context(shown)? => bail!(
+            "{} is left of an earlier attempt, or another machine works in it: remove it once that is sure",
+            shown()
+        ),
+        Some(_held) => fs::remove_dir_all(folder).with_context(shown),
     }
 }
 
@@ -154,10 +183,26 @@ mod tests {
 
         // It is worked in under its new name too, until that ends.
         let held = folder.finish().unwrap();
-        assert!(!remove_left(&path).unwrap() && path.exists());
+        assert!(remove_left(&path).is_err() && path.exists());
         drop(held);
-        assert!(remove_left(&path).unwrap() && !path.exists());
-        assert!(remove_left(&path).unwrap(), "nothing is there");
+        remove_left(&path).unwrap();
+        assert!(!path.exists());
+        remove_left(&path).unwrap();
+        fs::remove_dir_all(place).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_has_gone_from_its_name_is_not_held_by_whoever_opened_it() {
+        let place = scratch("gone");
+        let path = place.join(".new.partial");
+        fs::create_dir(&path).unwrap();
+        // Somebody has opened the old one and waits; it goes, and another comes.
+        let opened = OwnedFd::from(File::open(&path).unwrap());
+        fs::remove_dir(&path).unwrap();
+        assert!(Held::locked(opened.try_clone().unwrap(), &path).is_err(), "nothing is there");
+        fs::create_dir(&path).unwrap();
+        assert!(Held::locked(opened, &path).unwrap().is_none());
+        assert!(Held::take(&path).unwrap().is_some());
         fs::remove_dir_all(place).unwrap();
     }
 

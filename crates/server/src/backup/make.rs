@@ -58,8 +58,10 @@ pub(crate) struct Made {
 /// Why there is none. Nothing is left of it then.
 pub(crate) fn make(source: &Source<'_>, out: &Path, now: Timestamp) -> anyhow::Result<Made> {
     let config = source.config;
+    // What an earlier one left that was ended is gone by then, and its room is free.
+    let folder = NewFolder::begin(out)?;
     check_room(config, out)?;
-    let mut copy = Copy { folder: NewFolder::begin(out)?, manifest: Manifest::default() };
+    let mut copy = Copy { folder, manifest: Manifest::default() };
     let kept = source.store.read(|sql| sql.log_checkpoint()).map_err(|e: StoreError| e)?;
     let mark = Mark { made_at: now, begun: source.begun, put_back: None };
     copy.store(source.store, &mark).context("the store")?;

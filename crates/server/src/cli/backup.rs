@@ -110,18 +110,14 @@ fn try_out(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let from = std::path::absolute(from)?;
-    let scratch = match scratch {
-        Some(scratch) => scratch,
+    let drilled = match scratch {
+        Some(scratch) => drill(&config, &from, &scratch, &SystemClock),
         None => {
             let name = from.file_name().with_context(|| format!("{} is no folder", from.display()))?;
             let scratch = from.with_file_name(format!(".{}.drill", name.to_string_lossy()));
-            if !remove_left(&scratch)? {
-                bail!("{} is worked in: another drill of this backup is under way", scratch.display());
-            }
-            scratch
+            remove_left(&scratch).and_then(|()| drill(&config, &from, &scratch, &SystemClock))
         }
     };
-    let drilled = drill(&config, &from, &scratch, &SystemClock);
     let told = drilled.as_ref().map(tell_drill).map_err(|error| format!("{error:#}"));
     let drilled = drilled.map_err(|error| format!("{error:#}"));
     super::runtime()?.block_on(give(config, Command::BackupDrilled { from, drilled }))?;

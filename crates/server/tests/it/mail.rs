@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
+use crate::evidence::{count, lacks, pack};
 use crate::faults::until_recorded;
 use crate::gateway::{Gateway, Scratch};
 use crate::outside_clients::{has, succeed};
@@ -149,6 +150,9 @@ async fn people_get_their_link_by_mail_and_are_told_what_is_changed_of_how_they_
     let reasons: Vec<&str> =
         records.iter().filter_map(|record| record["decision"]["reason"].as_str()).collect();
     assert_eq!(reasons, ["not-now", "not-now", "refused"]);
+    let pack = pack(&post.gateway, "pack");
+    assert_eq!(count(&pack, "C12", "Times somebody was told of such a change"), 2, "links are none");
+    assert!(lacks(&pack, "C12", "Attempts to tell somebody of such a change that failed: 1."));
     let said = post.gateway.output();
     for secret in ["the mail password", "token=", "erin@"] {
         assert!(!said.contains(secret), "{secret}: {said}");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chartgate_access::login::assurance::Assurance;
 use chartgate_audit::reader::Entry;
 use chartgate_audit::record::{ActorKind, Event, Outcome, Record};
 
@@ -45,6 +46,12 @@ pub(super) struct Seen {
     pub(super) purposes: BTreeMap<String, u64>,
     /// Sign-ins by how: the methods of `amr`.
     pub(super) sign_ins: BTreeMap<String, Kind>,
+    /// Those of them that were by one factor.
+    pub(super) by_one_factor: Kind,
+    /// Times that somebody was told of a change to how they sign in.
+    pub(super) told: Kind,
+    /// Times that they could not be.
+    pub(super) not_told: Kind,
     pub(super) refusals: BTreeMap<String, u64>,
     /// Failed sign-ins by why.
     pub(super) failures: BTreeMap<String, u64>,
@@ -59,6 +66,9 @@ pub(super) struct Seen {
     /// Backups and drills that failed.
     pub(super) without_backup: Kind,
 }
+
+/// What the record calls a one-time link that was sent.
+const LINK_SENT: &str = "enrolment-link";
 
 static NOTHING: Kind = Kind { count: 0, newest: Vec::new() };
 
@@ -76,7 +86,14 @@ impl Seen {
             (Event::Access, Outcome::Error) => self.failed.add(entry),
             (Event::LoginSucceeded, _) => {
                 self.sign_ins.entry(record.amr.join(" + ")).or_default().add(entry);
+                if Assurance::of(&record.amr) == Assurance::OneFactor {
+                    self.by_one_factor.add(entry);
+                }
             }
+            // A one-time link that was sent tells nobody of a change.
+            (Event::PersonTold, _) if is_link(record) => {}
+            (Event::PersonTold, Outcome::Allow) => self.told.add(entry),
+            (Event::PersonTold, _) => self.not_told.add(entry),
             (Event::LoginFailed, _) => count(&mut self.failures, reason(record)),
             (Event::SessionEnded, _) => count(&mut self.ends, reason(record)),
             (Event::AuditRead, _) if is(record, "report") => self.reviews.add(entry),
@@ -121,6 +138,10 @@ pub(super) const ADMINISTRATOR: &str = "administrator";
 
 fn is(record: &Record, resource: &str) -> bool {
     record.resource.as_ref().is_some_and(|what| what.expose() == resource)
+}
+
+fn is_link(record: &Record) -> bool {
+    record.detail.get("change").is_some_and(|change| change.expose() == LINK_SENT)
 }
 
 fn reason(record: &Record) -> String {

@@ -50,16 +50,11 @@ pub(super) fn authentication(known: &Known<'_>) -> Safeguard {
     let Known { settings, seen, .. } = known;
     let mut tell = Safeguard::new("C12", "164.312(d)", "required", "Person or entity authentication");
     let all: u64 = seen.sign_ins.values().map(|kind| kind.count).fold(0, u64::saturating_add);
-    let one: u64 = seen
-        .sign_ins
-        .iter()
-        .filter(|(methods, _)| !methods.contains(" + "))
-        .map(|(_, kind)| kind.count)
-        .fold(0, u64::saturating_add);
     for (methods, kind) in &seen.sign_ins {
-        let methods = if methods.is_empty() { "nothing on record" } else { methods };
+        let methods = if methods.is_empty() { "an identity provider alone" } else { methods };
         tell.show(&format!("Sign-ins by {methods}"), kind);
     }
+    let one = seen.by_one_factor.count;
     tell.miss_if(one > 0, format!("{one} of {all} sign-ins were by one factor alone."));
     tell_sign_in(&mut tell, &settings.sign_in);
     for route in &settings.routes {
@@ -77,15 +72,22 @@ pub(super) fn authentication(known: &Known<'_>) -> Safeguard {
     for provider in &settings.identity_providers {
         tell_provider(&mut tell, provider);
     }
-    match settings.people_are_mailed {
-        true => tell
-            .force("People are told by e-mail of every change to how they sign in.".to_owned()),
-        false => tell.miss(
+    if settings.people_are_mailed {
+        tell.force(
+            "People whose address is known are told by e-mail of changes to how they sign in.".to_owned(),
+        );
+    } else {
+        tell.miss(
             "Nobody is told by e-mail of changes to how they sign in (`mail`): their account page alone says so."
                 .to_owned(),
-        ),
+        );
     }
-    tell.show("Times people were told of such a change", seen.of(Event::PersonTold));
+    tell.show("Times somebody was told of such a change", &seen.told);
+    let not_told = seen.not_told.count;
+    tell.miss_if(
+        not_told > 0,
+        format!("Attempts to tell somebody of such a change that failed: {not_told}."),
+    );
     tell.miss_if(
         settings.approvals_by_command_line,
         "Approvals can be answered at the command line (`approvals.command_line`): whoever has the machine answers for others.".to_owned(),

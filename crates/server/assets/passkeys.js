@@ -70,6 +70,9 @@
 
     function brought(credential) {
       field.value = written(credential);
+      // The name that was typed stands on the page that comes, if one does.
+      const [typed, kept] = [document.querySelector("input#username"), form.elements.namedItem("username")];
+      if (typed && kept) kept.value = typed.value;
       if (part.dataset.passkey !== "confirm") return form.submit();
       for (const instead of form.querySelectorAll("[data-instead]")) instead.hidden = true;
       for (const input of form.querySelectorAll("[data-instead] input")) input.disabled = true;

@@ -12,6 +12,7 @@ sign-in-busy = Too many people are signing in just now. Try again in a moment.
 sign-in-too-often = Too many attempts. Wait a little, then try again; if it goes on, ask your administrator.
 
 passkey-wrong = That passkey did not sign you in. Try again, or sign in another way.
+passkey-old-page = The page stood open for too long for a passkey. This is a new one: do it once more.
 passkey-not-signed = Nothing was signed: it was cancelled, took too long, or there is no passkey for this place here.
 passkey-not-added = Nothing was added: it was cancelled, took too long, or this device could not see that it is you.
 passkey-known = There is a passkey of yours here already.

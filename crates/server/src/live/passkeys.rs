@@ -24,7 +24,7 @@ use chartgate_values::mac::MarkingKey;
 use subtle::ConstantTimeEq as _;
 
 pub(crate) use challenge::Ceremony;
-use challenge::Spent;
+use challenge::{NotOpen, Spent};
 
 use crate::entropy::SystemEntropy;
 use crate::store::passkeys::{Backup, StoredPasskey, Use};
@@ -144,7 +144,8 @@ impl Passkeys {
         now: Timestamp,
     ) -> Result<StoredPasskey, PasskeyRefused> {
         let made = judge::Made::read(text)?;
-        challenge::open(&self.marks, ceremony, &made.challenge, now).ok_or(PasskeyRefused::Challenge)?;
+        challenge::open(&self.marks, ceremony, &made.challenge, now)
+            .map_err(|_| PasskeyRefused::Challenge)?;
         let judged = made.judge(&self.party)?;
         Ok(StoredPasskey {
             id: FactorId::random(&mut SystemEntropy),
@@ -159,6 +160,14 @@ impl Passkeys {
             last_used_at: None,
             suspected_at: None,
         })
+    }
+
+    /// Whether a browser's answer is to a page of ours for this ceremony that stood open for too long. That says nothing of any
+    /// passkey, and is asked before anybody looks for one (ATTACKS A01).
+    pub(crate) fn is_of_an_old_page(&self, text: &str, ceremony: Ceremony<'_>, now: Timestamp) -> bool {
+        let Ok(assertion) = Assertion::parse(text) else { return false };
+        let Ok(challenge) = assertion.evidence.challenge() else { return false };
+        challenge::open(&self.marks, ceremony, &challenge, now).is_err_and(|cause| cause == NotOpen::Over)
     }
 
     /// Whose passkey a browser's answer says it is of, if of anybody's.
@@ -183,7 +192,7 @@ impl Passkeys {
     ) -> Result<Shown, PasskeyRefused> {
         let challenge = claimed.assertion.evidence.challenge()?;
         let spent =
-            challenge::open(&self.marks, ceremony, &challenge, now).ok_or(PasskeyRefused::Challenge)?;
+            challenge::open(&self.marks, ceremony, &challenge, now).map_err(|_| PasskeyRefused::Challenge)?;
         // Section 7.2, step 6: where nobody was named before, the authenticator has to say whom it made it for.
         if ceremony.names_nobody() && claimed.assertion.user_handle.is_none() {
             return Err(PasskeyRefused::SomebodyElses);

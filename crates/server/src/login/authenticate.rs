@@ -2,7 +2,8 @@
 //! 3.2.2; ATTACKS A01 to A04.
 //!
 //! Whether a name is unknown, a person disabled or a password wrong, the answer, its time and its count are the same. Codes
-//! count where passwords do: whoever knows a password has as few tries at the code as whoever knows nothing.
+//! count where passwords do: whoever knows a password has as few tries at the code as whoever knows nothing. A passkey alone is
+//! nothing to be guessed, and is not counted.
 
 mod passkey;
 
@@ -26,6 +27,7 @@ use crate::tongue::Id;
 
 /// Wrong passwords or codes after which a session is over in which they were asked for again; none of them has to wait.
 const TRIES_IN_SESSION: u32 = 5;
+const OLD_PAGE: Id = Id::of("passkey-old-page");
 const BUSY: Id = Id::of("sign-in-busy");
 const TOO_OFTEN: Id = Id::of("sign-in-too-often");
 
@@ -53,6 +55,8 @@ pub(super) enum Reason {
     WrongCode,
     /// With the stable code of what is wrong with it.
     Passkey(&'static str),
+    /// What a passkey signed is of a page that stood open for too long.
+    OldPage,
 }
 
 impl Reason {
@@ -61,6 +65,7 @@ impl Reason {
         match self {
             Self::Throttled => Some(TOO_OFTEN),
             Self::Busy => Some(BUSY),
+            Self::OldPage => Some(OLD_PAGE),
             Self::UnknownUser | Self::WrongPassword | Self::Disabled | Self::WrongCode | Self::Passkey(_) => {
                 None
             }
@@ -72,9 +77,12 @@ impl Reason {
         match self {
             Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UnknownUser | Self::WrongPassword | Self::Disabled | Self::WrongCode | Self::Passkey(_) => {
-                StatusCode::OK
-            }
+            Self::UnknownUser
+            | Self::WrongPassword
+            | Self::Disabled
+            | Self::WrongCode
+            | Self::Passkey(_)
+            | Self::OldPage => StatusCode::OK,
         }
     }
 
@@ -88,6 +96,7 @@ impl Reason {
             Self::Disabled => "user-disabled",
             Self::WrongCode => "wrong-code",
             Self::Passkey(code) => code,
+            Self::OldPage => "passkey-page-over",
         }
     }
 }

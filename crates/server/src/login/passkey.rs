@@ -81,7 +81,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
                 },
             };
             let (digest, now) = (half.as_ref().map(|half| half.digest.clone()), login.clock.now());
-            let act = move |sql: &Sql<'_>, _| spend(sql, &shown, digest.as_deref(), &counter, now);
+            let act = move |sql: &Sql<'_>, _| spend(sql, &shown, digest.as_deref(), counter.as_deref(), now);
             match start_session(&login, &visit, begin, act).await {
                 Ok(Some(cookie)) => {
                     return with_cookie(see_other(&Then::of(&visit.form).target()), cookie);
@@ -97,7 +97,10 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         let problem = reason.words().unwrap_or(WRONG);
         match &half {
             Some(half) => second_factor::show(&login, &visit, half, Some(problem), reason.status()),
-            None => sign_in::show(&login, &visit, Some((problem, "")), reason.status()),
+            None => {
+                let typed = visit.form.get("username").unwrap_or_default();
+                sign_in::show(&login, &visit, Some((problem, typed)), reason.status())
+            }
         }
     })
     .await
@@ -108,7 +111,7 @@ fn spend(
     sql: &Sql<'_>,
     shown: &Shown,
     half: Option<&str>,
-    counter: &str,
+    counter: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<Vec<CutOff>>, StoreError> {
     if shown.use_up(sql, now)? == Used::Before {
@@ -119,6 +122,8 @@ fn spend(
     {
         return Ok(None);
     }
-    sql.clear_login_failures(counter)?;
+    if let Some(counter) = counter {
+        sql.clear_login_failures(counter)?;
+    }
     Ok(Some(Vec::new()))
 }

@@ -286,34 +286,87 @@ async fn a01_whether_nobody_has_a_passkey_or_it_does_not_do_the_answer_is_the_sa
     assert_eq!(reasons, [json!("passkey-challenge"), json!("user-disabled")]);
 }
 
+/// Wrong passwords under a name, until there is a pause.
+async fn guess(gateway: &Gateway, name: &str) {
+    let wrong = Person { name: name.to_owned(), password: "wrong-wrong-wrong".to_owned() };
+    let begun = Instant::now();
+    // Pauses double: once there is one of several seconds, it lasts for what comes next.
+    for failures in 0.. {
+        assert!(begun.elapsed() < Duration::from_secs(60), "there is no pause");
+        while Browser::default().sign_in(gateway, &wrong).await.status == 429 {
+            if failures > 7 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
 #[tokio::test]
-async fn a03_passkeys_count_where_passwords_and_codes_do() {
+async fn a03_a_strangers_wrong_passwords_hold_up_no_passkey_and_get_no_new_tries_by_it() {
     let gateway = shared::demo();
     let Enrolled { person, mut passkey, .. } = enrolled(gateway).await;
-    let wrong = Person { name: person.name.clone(), password: "wrong-wrong-wrong".to_owned() };
+    guess(gateway, &person.name).await;
     for _ in 0..2 {
-        assert!(Browser::default().sign_in(gateway, &wrong).await.text().contains("do not fit together"));
+        let page = sign_in(gateway, &mut passkey).await.1;
+        assert!(is_signed_in(&page), "{} {}", page.status, page.text());
     }
+    // Whoever guesses has no new tries by that: of two more at least one has to wait.
+    let wrong = Person { name: person.name.clone(), password: "wrong-wrong-wrong".to_owned() };
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        statuses.push(Browser::default().sign_in(gateway, &wrong).await.status);
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_passkey_that_does_not_do_leaves_the_name_that_was_typed_on_the_page() {
+    let gateway = shared::demo();
+    let (mut browser, mut ask) = at_sign_in(gateway).await;
+    ask.fields
+        .iter_mut()
+        .filter(|(name, _)| name == "username")
+        .for_each(|(_, typed)| *typed = "erin".to_owned());
+    let page = send(&mut browser, gateway, ask.call("{}", &[])).await;
+    assert!(page.text().contains(WRONG) && page.text().contains("value=\"erin\""), "{}", page.text());
+}
+
+#[tokio::test]
+async fn a03_wrong_passkeys_alone_count_against_nobodys_password() {
+    let gateway = shared::demo();
+    let Enrolled { person, mut passkey, .. } = enrolled(gateway).await;
     passkey.challenge = Some("AAAA".to_owned());
-    for _ in 0..3 {
-        assert!(sign_in(gateway, &mut passkey).await.1.text().contains(WRONG));
+    for _ in 0..20 {
+        let page = sign_in(gateway, &mut passkey).await.1;
+        assert!(page.status == 200 && page.text().contains(WRONG), "{} {}", page.status, page.text());
     }
-    // From here on there are pauses, each twice as long: once it is long enough, nothing is looked at, be it right.
+    let page = Browser::default().sign_in(gateway, &person).await;
+    assert!(page.text().contains("Almost there"), "{} {}", page.status, page.text());
+    let failed = gateway.audit(&["--user", &person.name, "--event", "login.failed"]);
+    assert!(failed.iter().all(|record| record["decision"]["reason"] == "passkey-challenge"), "{failed:?}");
+    assert_eq!(failed.len(), 20);
+}
+
+#[tokio::test]
+async fn a03_after_the_password_passkeys_count_where_passwords_and_codes_do() {
+    let gateway = shared::demo();
+    let Enrolled { person, mut passkey, .. } = enrolled(gateway).await;
+    let mut browser = Browser::default();
+    let mut page = browser.sign_in(gateway, &person).await;
+    passkey.challenge = Some("AAAA".to_owned());
     let begun = Instant::now();
-    while sign_in(gateway, &mut passkey).await.1.status != 429 {
+    while page.status != 429 {
         assert!(begun.elapsed() < Duration::from_secs(60), "there is no pause");
+        let ask = Ask::of(&page, "/login/passkey");
+        page = send(&mut browser, gateway, ask.call(&passkey.get(&ask.options), &[])).await;
     }
-    passkey.challenge = None;
-    while !is_signed_in(&sign_in(gateway, &mut passkey).await.1) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the pauses do not end");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let reasons: Vec<String> = gateway
-        .audit(&["--user", &person.name, "--event", "login.failed"])
-        .iter()
-        .map(|record| record["decision"]["reason"].as_str().unwrap().to_owned())
-        .collect();
-    assert!(reasons.iter().any(|reason| reason == "throttled"), "{reasons:?}");
+    // Nothing is looked at, be it right: neither there nor where the password is asked for.
+    let failed = gateway.audit(&["--user", &person.name, "--event", "login.failed"]);
+    let reasons: Vec<&str> =
+        failed.iter().map(|record| record["decision"]["reason"].as_str().unwrap()).collect();
+    assert!(reasons.iter().filter(|reason| **reason == "passkey-challenge").count() >= 4, "{reasons:?}");
+    assert_eq!(reasons.last(), Some(&"throttled"));
 }
 
 #[tokio::test]

@@ -35,6 +35,15 @@ pub(super) enum Spent {
     ByTheCaller,
 }
 
+/// Why a challenge is not open.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum NotOpen {
+    /// It is not ours, not for this, or not this browser's.
+    Foreign,
+    /// It was, and its time is over: the page stood open for too long.
+    Over,
+}
+
 impl Ceremony<'_> {
     /// Whether nobody knows who will sign.
     pub(super) fn names_nobody(self) -> bool {
@@ -77,14 +86,17 @@ pub(super) fn open(
     ceremony: Ceremony<'_>,
     challenge: &[u8],
     now: Timestamp,
-) -> Option<Spent> {
-    let (head, mark) = challenge.split_first_chunk::<HEAD_BYTES>()?;
+) -> Result<Spent, NotOpen> {
+    let (head, mark) = challenge.split_first_chunk::<HEAD_BYTES>().ok_or(NotOpen::Foreign)?;
     if mark.len() != MARK_BYTES || marks.check(&ceremony.text(head), mark).is_err() {
-        return None;
+        return Err(NotOpen::Foreign);
     }
-    let (_, expires_at) = head.split_last_chunk::<8>()?;
+    let (_, expires_at) = head.split_last_chunk::<8>().ok_or(NotOpen::Foreign)?;
     let expires_at = Timestamp::from_micros(i64::from_be_bytes(*expires_at));
-    (now < expires_at).then(|| Spent::Ours { digest: digest_of(challenge), expires_at })
+    if now >= expires_at {
+        return Err(NotOpen::Over);
+    }
+    Ok(Spent::Ours { digest: digest_of(challenge), expires_at })
 }
 
 #[cfg(test)]
@@ -111,17 +123,19 @@ mod tests {
         for (own, ceremony) in ceremonies.into_iter().enumerate() {
             let challenge = draw(&marks(7), ceremony, now, &mut entropy);
             for (other, elsewhere) in ceremonies.into_iter().enumerate() {
-                assert_eq!(open(&marks(7), elsewhere, &challenge, now).is_some(), own == other);
+                assert_eq!(open(&marks(7), elsewhere, &challenge, now).is_ok(), own == other);
             }
             let last = now.plus(CHALLENGE_LIFE).minus(Duration::from_micros(1));
-            assert!(open(&marks(7), ceremony, &challenge, last).is_some());
-            assert!(open(&marks(7), ceremony, &challenge, now.plus(CHALLENGE_LIFE)).is_none());
-            assert!(open(&marks(8), ceremony, &challenge, now).is_none());
+            assert!(open(&marks(7), ceremony, &challenge, last).is_ok());
+            let end = now.plus(CHALLENGE_LIFE);
+            assert_eq!(open(&marks(7), ceremony, &challenge, end).err(), Some(NotOpen::Over));
+            assert_eq!(open(&marks(8), ceremony, &challenge, end).err(), Some(NotOpen::Foreign));
+            assert!(open(&marks(8), ceremony, &challenge, now).is_err());
             for place in 0..challenge.len() {
                 let mut altered = challenge.clone();
                 altered[place] ^= 1;
-                assert!(open(&marks(7), ceremony, &altered, now).is_none(), "{place}");
-                assert!(open(&marks(7), ceremony, &challenge[..place], now).is_none(), "{place}");
+                assert!(open(&marks(7), ceremony, &altered, now).is_err(), "{place}");
+                assert!(open(&marks(7), ceremony, &challenge[..place], now).is_err(), "{place}");
             }
         }
         let one = draw(&marks(7), ceremonies[0], now, &mut entropy);

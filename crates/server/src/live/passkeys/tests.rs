@@ -5,7 +5,7 @@ use chartgate_values::SeededEntropy;
 use chartgate_values::seal::MasterKey;
 
 use super::*;
-use crate::store::passkeys::Added;
+use crate::store::passkeys::{Added, CHALLENGE_LIFE};
 
 const ISSUER: &str = "https://gate.example:8443";
 const NOW: Timestamp = Timestamp::EPOCH;
@@ -236,4 +236,19 @@ fn passkeys_are_for_a_name_and_its_origin() {
         assert_eq!(relying_party(issuer), RelyingParty { id: id.to_owned(), origin: origin.to_owned() });
         assert_eq!(can_be_offered(issuer), offered, "{issuer}");
     }
+}
+
+#[test]
+fn a01_an_answer_to_a_page_that_stood_open_for_too_long_is_told_apart_whosever_passkey_it_is_of() {
+    let scratch = Scratch::new("old-page");
+    let (_, mut soft) = scratch.added(SYNCED, 0);
+    let mut unknown = SoftPasskey::new(ISSUER, &mut SeededEntropy::new(99));
+    let options = scratch.passkeys.request(HERE, &[], NOW);
+    let later = NOW.plus(CHALLENGE_LIFE);
+    for brought in [soft.get(&options), unknown.get(&options)] {
+        let is_old = |ceremony, now| scratch.passkeys.is_of_an_old_page(&brought, ceremony, now);
+        assert!(!is_old(HERE, NOW) && is_old(HERE, later));
+        assert!(!is_old(Ceremony::SignIn { browser: "b-2" }, later), "another browser's is none of ours");
+    }
+    assert!(!scratch.passkeys.is_of_an_old_page("{}", HERE, later));
 }

@@ -1,7 +1,10 @@
 //! Whether a passkey is whose it says. ATTACKS A01, A03, A08.
 //!
-//! It is counted with that person's passwords and codes. Whether nobody has such a passkey, it is somebody else's, its person
-//! is disabled or its signature wrong: the answer is the same.
+//! After the password it is counted with that person's passwords and codes. Alone it is not: there is no secret in it that could
+//! be guessed, so nothing is to be gained by trying often (NIST SP 800-63B-4 section 3.2.2), and whoever knows a name could keep its
+//! person out by wrong passwords. It clears no failures either: those are tries at a password that it does not show, and
+//! who guesses that gets no new ones by its person's signing in. Whether nobody has such a passkey, it is somebody else's, its
+//! person is disabled or its signature wrong: the answer is the same.
 
 use chartgate_access::ids::FactorId;
 use chartgate_access::permit::Withheld;
@@ -21,8 +24,8 @@ use crate::store::{Sql, StoreError};
 
 /// What came of a passkey.
 pub(in crate::login) enum PasskeyAttempt {
-    /// It is this person's, unless it was used before. The failures before are kept under this name.
-    Good(Box<(User, Shown)>, String),
+    /// It is this person's, unless it was used before. The failures before are kept under this name, where they count for it.
+    Good(Box<(User, Shown)>, Option<String>),
     Refused(Reason, Option<User>),
 }
 
@@ -42,17 +45,20 @@ pub(in crate::login) async fn passkey(
 ) -> Result<PasskeyAttempt, StoreError> {
     let now = login.clock.now();
     login.throttle.count(origin.ip);
+    if login.passkeys.is_of_an_old_page(brought, wanted.ceremony, now) {
+        return Ok(PasskeyAttempt::Refused(Reason::OldPage, None));
+    }
     let claimed = login.passkeys.claimed(brought)?;
     let of = claimed.as_ref().map(|claimed| login.store.read(|sql| sql.user(claimed.of()))).transpose()?;
-    // Counted for whoever has to have signed, or else for whose it says it is.
     let Some(user) = wanted.of.cloned().or(of.flatten()) else {
         return Ok(PasskeyAttempt::Refused(Reason::Passkey("unknown-passkey"), None));
     };
-    let counter = login.passwords.blind(user.name.as_str());
-    let counted = counter.clone();
-    let failures = login.store.write(move |sql| sql.begin_login(&counted, now)).await?;
-    if failures.check(now).is_err() {
-        return Ok(PasskeyAttempt::Refused(Reason::Throttled, Some(user)));
+    let counter = wanted.of.map(|user| login.passwords.blind(user.name.as_str()));
+    if let Some(counted) = counter.clone() {
+        let failures = login.store.write(move |sql| sql.begin_login(&counted, now)).await?;
+        if failures.check(now).is_err() {
+            return Ok(PasskeyAttempt::Refused(Reason::Throttled, Some(user)));
+        }
     }
     if user.state != UserState::Enabled {
         return Ok(PasskeyAttempt::Refused(Reason::Disabled, Some(user)));

@@ -115,6 +115,17 @@ pub enum Next {
     EnrolAPasskey,
 }
 
+/// What somebody who is signed in shows once more, before what a session alone does not open.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnceMore {
+    /// Their password. A passkey does as well.
+    Password,
+    /// Their password and a code. A passkey does as well.
+    PasswordAndCode,
+    /// A passkey, and nothing that could be given away.
+    Passkey,
+}
+
 impl Assurance {
     /// Of a sign-in by these methods.
     #[must_use]
@@ -250,6 +261,18 @@ pub fn after_code(holds: Holds, needed: Assurance) -> Next {
         (_, Assurance::OneFactor | Assurance::TwoFactors) => Next::Session,
         (Holds::Nothing | Holds::Codes, Assurance::PhishingResistant) => Next::EnrolAPasskey,
         (Holds::APasskey, Assurance::PhishingResistant) => Next::Prove,
+    }
+}
+
+/// What somebody shows once more who has this, of what is good for something, and needs that: where more than a password is
+/// needed to sign in, the strongest that they have; else the password does, for minutes count.
+#[must_use]
+pub fn once_more(has: Holds, needed: Assurance) -> OnceMore {
+    match (has, needed) {
+        (Holds::Nothing | Holds::Codes | Holds::APasskey, Assurance::OneFactor)
+        | (Holds::Nothing, Assurance::TwoFactors | Assurance::PhishingResistant) => OnceMore::Password,
+        (Holds::Codes, Assurance::TwoFactors | Assurance::PhishingResistant) => OnceMore::PasswordAndCode,
+        (Holds::APasskey, Assurance::TwoFactors | Assurance::PhishingResistant) => OnceMore::Passkey,
     }
 }
 

@@ -127,11 +127,17 @@ emergency-why = ¿Por qué lo necesita?
 emergency-words = Con sus propias palabras
 emergency-words-hint = El responsable de privacidad leerá este texto. { $longest } caracteres como máximo.
 emergency-password = Su contraseña, una vez más
+emergency-confirm = Demuestre una vez más que es usted.
+emergency-confirm-password = Demuestre una vez más que es usted: con una llave de acceso, o con su contraseña.
+emergency-confirm-code = Demuestre una vez más que es usted: con una llave de acceso, o con su contraseña y un código.
+emergency-confirmed = Se ha confirmado que es usted. Ahora abra la historia clínica.
+emergency-by-passkey = Aquí no basta con una contraseña: confirme con su llave de acceso.
+emergency-nothing = No tiene aquí ni contraseña ni llave de acceso, de modo que nada puede demostrar una vez más que es usted. Su administrador puede darle una contraseña.
 emergency-open = Abrir esta historia clínica
 emergency-leave = No abrirla
 emergency-no-reason = Indique por qué lo necesita: elija un motivo y escriba unas palabras.
 emergency-wrong = La contraseña no es correcta.
-emergency-spent = La contraseña fue incorrecta demasiadas veces. Inicie sesión de nuevo y vuelva a solicitarlo desde su aplicación.
+emergency-spent = Lo que presentó fue incorrecto demasiadas veces. Inicie sesión de nuevo y vuelva a solicitarlo desde su aplicación.
 emergency-not-role = El acceso de emergencia no está previsto para su función.
 emergency-blocked-many = En este momento no puede abrir una historia clínica de esta manera: todavía no se han revisado sus accesos de emergencia anteriores a { $patients } { $patients ->
     [one] paciente
@@ -157,7 +163,7 @@ emergency-own-many = Ahora no: todavía no se han revisado sus accesos de emerge
 }. Antes debe examinarlos un responsable de privacidad.
 emergency-own-old = Ahora no: un acceso de emergencia anterior lleva demasiado tiempo a la espera de revisión. Antes debe examinarlo un responsable de privacidad.
 emergency-own-how = Cómo solicitarlo
-emergency-own-application = En su aplicación, si ofrece acceso de emergencia: le enviará aquí, usted indicará el motivo y escribirá su contraseña una vez más.
+emergency-own-application = En su aplicación, si ofrece acceso de emergencia: le enviará aquí, usted indicará el motivo y demostrará una vez más que es usted.
 emergency-own-terminal = En un terminal: { $command }
 emergency-own-recorded = Su nombre, el motivo y cada entrada que vea quedan registrados.
 emergency-own-open = Abierto: paciente { $patient }

@@ -154,8 +154,8 @@ pub(super) enum CodeAsked<'a> {
 pub(super) enum Again {
     Right,
     Refused(Reason),
-    /// So many were wrong that the session cannot be believed any more.
-    Spent,
+    /// So many were wrong, of which this is the last, that the session cannot be believed any more.
+    Spent(Reason),
 }
 
 /// Asks somebody for their password once more, and for a code. Counted by session: a stranger, who can fill the counter of a
@@ -190,7 +190,7 @@ pub(super) async fn again(
 
 fn again_refused(login: &Login, counted: &str, reason: Reason) -> Result<Again, StoreError> {
     let failures = login.store.read(|sql| sql.login_failures(counted))?;
-    Ok(if failures.count >= TRIES_IN_SESSION { Again::Spent } else { Again::Refused(reason) })
+    Ok(if failures.count >= TRIES_IN_SESSION { Again::Spent(reason) } else { Again::Refused(reason) })
 }
 
 /// Under which name somebody's tries in their own session are counted.

@@ -1,5 +1,7 @@
 //! The page of emergency access: what happens, why it is needed, and who you are, once more. 45 CFR 164.312(a)(2)(ii).
 
+mod confirm;
+
 use std::sync::Arc;
 
 use askama::Template;
@@ -8,6 +10,7 @@ use axum::response::Response;
 use chartgate_access::emergency::{self, Blocked, Declared, LONGEST_EXPLANATION, SHORTEST_EXPLANATION};
 use chartgate_access::grant::authorization_code::PendingAuthorization;
 use chartgate_access::ids::EmergencyId;
+use chartgate_access::login::assurance::OnceMore;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::oauth::authorization_details::{EmergencyAccess, EmergencyReason};
@@ -15,14 +18,12 @@ use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_values::Phi;
 use http::StatusCode;
 
+use self::confirm::{Means, confirmed};
 use super::Login;
-use super::account::end_session;
-use super::authenticate::{self, Again, CodeAsked, Shown};
 use super::consent::deny;
 use super::form::{Asked, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
 use crate::entropy::SystemEntropy;
-use crate::pages;
 use crate::store::StoreError;
 use crate::tongue::{Id, Tongue, Words};
 
@@ -43,6 +44,10 @@ struct EmergencyPage<'a> {
     problem: Option<Id>,
     reasons: Vec<ReasonShown>,
     explanation: &'a str,
+    /// What the browser is asked, where the person has a passkey.
+    passkey: Option<String>,
+    takes_password: bool,
+    takes_code: bool,
     shortest: usize,
     longest: usize,
     hidden: String,
@@ -61,7 +66,6 @@ struct Refusal {
 }
 
 const NO_REASON: Id = Id::of("emergency-no-reason");
-const WRONG: Id = Id::of("emergency-wrong");
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
     let asked = match visit.asked(&login) {
@@ -122,9 +126,11 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         }
         Err(error) => return unavailable(&error),
     }
-    if let Err(response) = authenticate_again(&login, &visit, &asked, &access).await {
-        return response;
-    }
+    let by = match confirmed(&login, &visit, &asked, &access).await {
+        Ok(by) => by,
+        Err(response) => return response,
+    };
+    record.detail.insert("confirmed_by".to_owned(), Phi::new(by.to_owned()));
     let id = EmergencyId::random(&mut SystemEntropy);
     let Some(sealed) = login.emergencies.seal(&id, explanation) else {
         return unavailable(&"a reason cannot be sealed");
@@ -144,37 +150,6 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     }
 }
 
-/// A session says who signed in, not who sits there now.
-async fn authenticate_again(
-    login: &Login,
-    visit: &Visit,
-    asked: &Asked,
-    access: &EmergencyAccess,
-) -> Result<(), Response> {
-    let password = visit.form.get("password").unwrap_or_default();
-    let shown = Shown { password, code: CodeAsked::No };
-    let came = authenticate::again(login, &visit.origin, &asked.present, shown).await;
-    let (code, answer) = match came.map_err(|error| unavailable(&error))? {
-        Again::Right => return Ok(()),
-        Again::Refused(reason) => {
-            let problem = reason.words().unwrap_or(WRONG);
-            (reason.code(), show(login, visit, asked, access, Some(problem), None))
-        }
-        Again::Spent => {
-            let (title, text) = (Id::of("sign-out-done"), Id::of("emergency-spent"));
-            let answer = pages::message(StatusCode::FORBIDDEN, title, text);
-            let ended = end_session(login, &visit.origin, &asked.present, None, answer).await;
-            ("wrong-password", ended)
-        }
-    };
-    let mut record = record(login, visit, asked, access, Outcome::Deny);
-    record.decision.reason = Some(code.to_owned());
-    Err(match login.journal.append(&record, Withheld::new(answer)).await {
-        Ok(recorded) => Withheld::release(recorded),
-        Err(error) => unavailable(&error),
-    })
-}
-
 /// Why this person cannot have it now, if they cannot.
 fn refusal(
     login: &Login,
@@ -186,6 +161,10 @@ fn refusal(
     if !login.emergencies.is_eligible(&present.user, &begun.client.client_id, purpose) {
         let words = Words::of("emergency-not-role");
         return Ok(Some(Refusal { reason: "not-eligible", words }));
+    }
+    if Means::of(login, asked)?.are_none() {
+        let words = Words::of("emergency-nothing");
+        return Ok(Some(Refusal { reason: "nothing-to-confirm-with", words }));
     }
     let patient = access.patient.parse().ok();
     Ok(login.emergencies.check(&present.user.name, patient.as_ref())?.err().map(|blocked| {
@@ -206,6 +185,10 @@ fn show(
     problem: Option<Id>,
     refused: Option<Words>,
 ) -> Response {
+    let means = match Means::of(login, asked) {
+        Ok(means) => means,
+        Err(error) => return unavailable(&error),
+    };
     let chosen = visit.form.get("reason").and_then(|code| code.parse().ok()).or(access.reason);
     let reasons = EmergencyReason::ALL.into_iter().map(|reason| ReasonShown {
         code: reason.code(),
@@ -224,11 +207,18 @@ fn show(
         problem,
         reasons: reasons.collect(),
         explanation: visit.form.get("explanation").unwrap_or_default(),
+        takes_password: means.has_password && means.takes != OnceMore::Passkey,
+        takes_code: means.takes == OnceMore::PasswordAndCode,
+        passkey: means.passkey,
         shortest: SHORTEST_EXPLANATION,
         longest: LONGEST_EXPLANATION,
         hidden: visit.browser.hidden(&[("request", &asked.handle)]),
     };
-    visit.browser.show(StatusCode::OK, &page, asked.begun.pending.reply_to.form_target())
+    let target = asked.begun.pending.reply_to.form_target();
+    match page.passkey {
+        Some(_) => visit.browser.show_with_script(StatusCode::OK, &page, target),
+        None => visit.browser.show(StatusCode::OK, &page, target),
+    }
 }
 
 fn words_of(reason: EmergencyReason) -> Id {

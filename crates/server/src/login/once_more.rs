@@ -12,6 +12,7 @@ use super::account::end_session;
 use super::authenticate::{self, Again, CodeAsked, Shown, again_by_passkey};
 use super::form::{Present, Visit, unavailable};
 use super::sign_in::person;
+use crate::live::passkeys::Ceremony;
 use crate::pages;
 use crate::tongue::Id;
 
@@ -37,14 +38,15 @@ pub(super) async fn shown(
             (came.map_err(|error| unavailable(&error))?, WRONG)
         }
         brought => {
-            let came = again_by_passkey(login, &visit.origin, present, brought).await;
+            let ceremony = Ceremony::Change { session: &present.session.id };
+            let came = again_by_passkey(login, &visit.origin, present, ceremony, brought).await;
             (came.map_err(|error| unavailable(&error))?, WRONG_PASSKEY)
         }
     };
     let (reason, answer) = match came {
         Again::Right => return Ok(()),
         Again::Refused(reason) => (reason.code(), show(reason.words().unwrap_or(wrong))),
-        Again::Spent => {
+        Again::Spent(_) => {
             let (title, text) = (Id::of("sign-out-done"), Id::of("once-more-spent"));
             let answer = pages::message(StatusCode::FORBIDDEN, title, text);
             ("too-many-failures", end_session(login, &visit.origin, present, None, answer).await)

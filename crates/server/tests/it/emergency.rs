@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use crate::browser::{App, Browser, CALLBACK, Redirect, Tokens, form_of, part};
 use crate::fakes::secured::{Certificates, Secured, certificates};
 use crate::gateway::{Gateway, PROGRAM, Person, Scratch};
+use crate::passkeys::{self, Ask, send};
 use crate::shared;
 use crate::wire::{Answer, Call, encode};
-use crate::{ciba, device};
+use crate::{ciba, device, second_factors};
 
 const EXPLANATION: &str = "unconscious on arrival, allergies unknown";
 
@@ -595,6 +596,114 @@ async fn a_stranger_who_guesses_a_name_keeps_nobody_from_an_emergency_and_few_gu
     let wrong: Vec<_> = wrong.filter(|record| record["decision"]["reason"] == "wrong-password").collect();
     assert_eq!(wrong.len(), 5);
     assert!(wrong.iter().all(|r| r["patients"] == json!([stranger]) && r["session"].is_string()));
+}
+
+/// What somebody says who confirms with a passkey.
+const SAID: [(&str, &str); 3] =
+    [("reason", "immediate-danger"), ("explanation", EXPLANATION), ("decision", "approve")];
+
+/// The last record of somebody's asking for emergency access.
+fn last_request(gateway: &Gateway, person: &Person) -> Value {
+    gateway.audit(&["--user", &person.name, "--event", "emergency.request"]).pop().unwrap()
+}
+
+#[tokio::test]
+async fn whoever_has_a_passkey_and_no_password_opens_a_record_with_it_and_the_record_says_so() {
+    let gateway = shared::demo();
+    let passkeys::Enrolled { person, mut passkey, mut browser, .. } = passkeys::enrolled(gateway).await;
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    let text = "UPDATE users SET password_hash = NULL WHERE name = ?1";
+    assert_eq!(database.execute(text, [&person.name]).unwrap(), 1);
+    let (app, stranger) = (App::public("openid user/*.rs"), gateway.stranger_to("dana"));
+    let page = ask(gateway, &mut browser, &app, stranger).await;
+    assert!(!page.text().contains("name=\"password\""), "{}", page.text());
+    let confirm = Ask::of(&page, "/login/emergency");
+    // Neither a guessed password, nor what was signed for something else, for another request, or nowhere.
+    let factors = browser.get(gateway, "/account/factors").await;
+    let for_a_change = passkey.get(&Ask::of(&factors, "/account/factors").options);
+    let other = ask(gateway, &mut browser, &app, stranger).await;
+    let for_another = passkey.get(&Ask::of(&other, "/login/emergency").options);
+    for (brought, more, reason) in [
+        ("", [("password", "")], "wrong-password"),
+        (for_a_change.as_str(), [("password", "")], "passkey-challenge"),
+        (for_another.as_str(), [("password", "")], "passkey-challenge"),
+    ] {
+        let answer = send(&mut browser, gateway, confirm.call(brought, &[&SAID[..], &more].concat())).await;
+        assert!(answer.text().contains("role=\"alert\" id=\"problem\""), "{}", answer.text());
+        assert_eq!(last_request(gateway, &person)["decision"]["reason"], reason);
+    }
+    let brought = passkey.get(&confirm.options);
+    let answer = send(&mut browser, gateway, confirm.call(&brought, &SAID)).await;
+    let code = Redirect::of(&answer).get("code").unwrap_or_else(|| panic!("{}", answer.text()));
+    let tokens = Tokens::of(&app.exchange_call(&code).to(gateway).await);
+    assert_eq!(get(gateway, &tokens.access, &format!("/fhir/Patient/{stranger}")).await.status, 200);
+    let record = last_request(gateway, &person);
+    assert_eq!((&record["outcome"], &record["detail"]["confirmed_by"]), (&json!("allow"), &json!("passkey")));
+    // What was signed opens nothing a second time.
+    let again = send(&mut browser, gateway, confirm.call(&brought, &SAID)).await;
+    assert_eq!(again.status, 400, "{}", again.text());
+}
+
+#[tokio::test]
+async fn whoever_can_confirm_with_nothing_is_told_so_and_not_asked() {
+    let gateway = shared::demo();
+    let person = gateway.person("physician", &[]);
+    let mut browser = signed_in(gateway, &person).await;
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    let text = "UPDATE users SET password_hash = NULL WHERE name = ?1";
+    assert_eq!(database.execute(text, [&person.name]).unwrap(), 1);
+    let app = App::public("openid user/*.rs");
+    let page = ask(gateway, &mut browser, &app, gateway.stranger_to("dana")).await;
+    assert!(page.text().contains("neither a password here nor a passkey"), "{}", page.text());
+    assert_eq!(last_request(gateway, &person)["decision"]["reason"], "nothing-to-confirm-with");
+}
+
+#[tokio::test]
+async fn a05_where_a_second_factor_is_required_an_emergency_takes_the_strongest_that_somebody_has() {
+    let gateway = &Gateway::demo("emergency-strong", &[]);
+    let (app, stranger) = (App::public("openid user/*.rs"), gateway.stranger_to("dana"));
+    let with_app = second_factors::enrolled(gateway).await;
+    let mut with_passkey = passkeys::enrolled(gateway).await;
+    let config = std::fs::read_to_string(gateway.config()).unwrap();
+    std::fs::write(gateway.config(), config + "\n[sign_in]\nsecond_factor = \"required\"\n").unwrap();
+    gateway.hang_up();
+    let newcomer = gateway.person("physician", &[]);
+    until_signed_in_asks_more(gateway, &newcomer).await;
+
+    let person = with_app.person;
+    let (mut browser, page) = second_factors::at_the_code(gateway, &person).await;
+    browser.submit(gateway, &page, &[("code", &with_app.phone.code(0))]).await;
+    let page = ask(gateway, &mut browser, &app, stranger).await;
+    let mut said = declared(&person).to_vec();
+    let answer = browser.submit(gateway, &page, &said).await;
+    assert!(answer.text().contains("The password or the code is not right"), "{}", answer.text());
+    let code = with_app.phone.code(1);
+    said.push(("code", code.as_str()));
+    let answer = browser.submit(gateway, &page, &said).await;
+    assert!(Redirect::of(&answer).get("code").is_some(), "{} {}", answer.status, answer.text());
+    assert_eq!(last_request(gateway, &person)["detail"]["confirmed_by"], "password-and-code");
+    drop(with_app.browser);
+
+    let person = with_passkey.person;
+    let page = ask(gateway, &mut with_passkey.browser, &app, stranger).await;
+    assert!(!page.text().contains("name=\"password\""), "{}", page.text());
+    let answer = with_passkey.browser.submit(gateway, &page, &declared(&person)).await;
+    assert!(answer.text().contains("Here a password is not enough"), "{}", answer.text());
+    assert_eq!(last_request(gateway, &person)["decision"]["reason"], "passkey-needed");
+    let confirm = Ask::of(&answer, "/login/emergency");
+    let brought = with_passkey.passkey.get(&confirm.options);
+    let answer = send(&mut with_passkey.browser, gateway, confirm.call(&brought, &SAID)).await;
+    assert!(Redirect::of(&answer).get("code").is_some(), "{} {}", answer.status, answer.text());
+    assert_eq!(last_request(gateway, &person)["detail"]["confirmed_by"], "passkey");
+}
+
+/// Waits until a password is not enough any more.
+async fn until_signed_in_asks_more(gateway: &Gateway, person: &Person) {
+    let begun = Instant::now();
+    while signed_in(gateway, person).await.cookies.contains_key("__Host-session") {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{}", gateway.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

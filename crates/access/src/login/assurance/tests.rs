@@ -98,6 +98,22 @@ fn a_request_gets_what_it_names_and_hears_a_word_that_it_named() {
 }
 
 #[test]
+fn a05_where_more_than_a_password_is_needed_the_strongest_is_shown_once_more() {
+    use Assurance::{OneFactor, PhishingResistant, TwoFactors};
+    for (has, needed, shown) in [
+        (Holds::APasskey, OneFactor, OnceMore::Password),
+        (Holds::Codes, OneFactor, OnceMore::Password),
+        (Holds::Nothing, TwoFactors, OnceMore::Password),
+        (Holds::Codes, TwoFactors, OnceMore::PasswordAndCode),
+        (Holds::Codes, PhishingResistant, OnceMore::PasswordAndCode),
+        (Holds::APasskey, TwoFactors, OnceMore::Passkey),
+        (Holds::APasskey, PhishingResistant, OnceMore::Passkey),
+    ] {
+        assert_eq!(once_more(has, needed), shown, "{has:?} {needed:?}");
+    }
+}
+
+#[test]
 fn a_role_of_many_is_enough_to_need_one() {
     let roles = |names: &[&str]| Whom::OfRoles(names.iter().map(|name| name.parse().unwrap()).collect());
     let required =

@@ -24,6 +24,8 @@ pub(crate) enum Ceremony<'a> {
     Enrol { half: &'a str },
     /// Somebody who is signed in changes how they sign in.
     Change { session: &'a SessionId },
+    /// Somebody who is signed in opens a record in an emergency, by this request.
+    Emergency { session: &'a SessionId, request: &'a str },
 }
 
 /// A challenge that was signed: what has to be remembered so that it is good once.
@@ -49,7 +51,9 @@ impl Ceremony<'_> {
     pub(super) fn names_nobody(self) -> bool {
         match self {
             Self::SignIn { .. } => true,
-            Self::SecondFactor { .. } | Self::Enrol { .. } | Self::Change { .. } => false,
+            Self::SecondFactor { .. } | Self::Enrol { .. } | Self::Change { .. } | Self::Emergency { .. } => {
+                false
+            }
         }
     }
 
@@ -60,6 +64,7 @@ impl Ceremony<'_> {
             Self::SecondFactor { half } => format!("second-factor {half}"),
             Self::Enrol { half } => format!("enrol {half}"),
             Self::Change { session } => format!("change {session}"),
+            Self::Emergency { session, request } => format!("emergency {session} {request}"),
         };
         [b"challenge ", of.as_bytes(), b" ", head].concat()
     }
@@ -118,6 +123,8 @@ mod tests {
             Ceremony::SecondFactor { half: "a" },
             Ceremony::Enrol { half: "a" },
             Ceremony::Change { session: &session },
+            Ceremony::Emergency { session: &session, request: "a" },
+            Ceremony::Emergency { session: &session, request: "b" },
         ];
         let (now, mut entropy) = (Timestamp::EPOCH.plus(Duration::from_secs(1)), SeededEntropy::new(1));
         for (own, ceremony) in ceremonies.into_iter().enumerate() {

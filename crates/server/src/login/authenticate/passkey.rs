@@ -74,17 +74,20 @@ pub(in crate::login) async fn again_by_passkey(
     login: &Login,
     origin: &Origin,
     present: &Present,
+    ceremony: Ceremony<'_>,
     brought: &str,
 ) -> Result<Again, StoreError> {
     let now = login.clock.now();
     login.throttle.count(origin.ip);
+    if login.passkeys.is_of_an_old_page(brought, ceremony, now) {
+        return Ok(Again::Refused(Reason::OldPage));
+    }
     let counter = counter_in_session(login, present);
     let counted = counter.clone();
     let failures = login.store.write(move |sql| sql.begin_login(&counted, now)).await?;
     if failures.check(now).is_err() {
         return again_refused(login, &counter, Reason::Throttled);
     }
-    let ceremony = Ceremony::Change { session: &present.session.id };
     let reason = match verified(login, origin, &present.user, ceremony, brought).await? {
         Ok(shown) => {
             let clear = counter.clone();

@@ -24,12 +24,13 @@ mod hours;
 mod names;
 mod rules;
 mod touched;
+mod unwanted;
 mod window;
 
 pub use finding::{Disposition, Finding, FindingId, NotAFinding, Rule};
 pub use hours::{Days, Hours, NotAnOffset, Offset, TimeOfDay};
 pub use names::FamilyName;
-pub use rules::{BulkReads, FailedSignIns, Listed, Repeated, Rules};
+pub use rules::{BulkReads, FailedSignIns, Listed, Repeated, Rules, UnwantedApprovals};
 use window::Window;
 
 /// What is known of people beside the log: by their subject.
@@ -67,6 +68,8 @@ pub struct Watch {
     failed: HashMap<Failing, Window<u64>>,
     /// Different accounts that were tried from an address.
     tried: HashMap<Phi<String>, Window<String>>,
+    /// Questions that somebody did not approve, by who was asked and by whom.
+    unapproved: HashMap<String, Window<u64>>,
     /// What there is a finding for already.
     known: HashMap<(Rule, Phi<String>), Vec<Span>>,
     seen: u32,
@@ -96,6 +99,7 @@ impl Watch {
             read: HashMap::new(),
             failed: HashMap::new(),
             tried: HashMap::new(),
+            unapproved: HashMap::new(),
             known: HashMap::new(),
             seen: 0,
         }
@@ -138,9 +142,13 @@ impl Watch {
                 Vec::new()
             }
             (Lane::Acts, Event::LoginFailed) => self.see_failure(entry),
-            (Lane::Acts, Event::ApprovalReported | Event::ApprovalRequested) => {
-                self.see_unwanted(entry).into_iter().collect()
-            }
+            (
+                Lane::Acts,
+                Event::ApprovalRequested
+                | Event::ApprovalReported
+                | Event::ApprovalDenied
+                | Event::ApprovalLapsed,
+            ) => self.see_unwanted(entry),
             (Lane::Acts, Event::Access | Event::EmergencyRequested | Event::EmergencyGranted) => {
                 self.see_access(entry, people)
             }
@@ -244,18 +252,6 @@ impl Watch {
         found
     }
 
-    /// Somebody says that they should not have been asked, or was asked so often that nobody asks them for a while.
-    fn see_unwanted(&self, entry: &Entry) -> Option<Finding> {
-        let again_after = self.rules.unwanted_approvals?;
-        let detail = |name: &str| entry.record.detail.get(name).map(|value| value.expose().as_str());
-        let is_unwanted = entry.record.event == Event::ApprovalReported
-            || detail(FLOOD).is_some_and(|why| BLOCKED.contains(&why));
-        let of = detail("user").filter(|_| is_unwanted).map(|user| format!("questions to {user}"))?;
-        let about = self.about(entry, Rule::UnwantedApproval, again_after, &of, (vec![entry.index], None))?;
-        // Who was asked did nothing.
-        Some(Finding { user: None, ..about })
-    }
-
     fn see_names(&mut self, entry: &Entry, people: &People, names: &Names) -> Option<Finding> {
         let again_after = self.rules.same_surname?.again_after;
         let record = &entry.record;
@@ -336,6 +332,7 @@ impl Watch {
         self.read.retain(|_, window| window.is_of(now));
         self.failed.retain(|_, window| window.is_of(now));
         self.tried.retain(|_, window| window.is_of(now));
+        self.unapproved.retain(|_, window| window.is_of(now));
         let longest = self.looks_back();
         self.known.retain(|_, times| {
             times.retain(|(_, until)| until.plus(longest) > now);
@@ -343,11 +340,6 @@ impl Watch {
         });
     }
 }
-
-/// In `detail` of a question that was not put: why the person is not asked.
-const FLOOD: &str = "flood";
-/// Why nobody asks them for a while.
-const BLOCKED: [&str; 2] = ["too-many-unanswered", "too-many-denied"];
 
 /// How findings call those who did not show who they are.
 const NOBODY: &str = "nobody known";

@@ -9,28 +9,40 @@ use crate::grant::backchannel::BackchannelRequest;
 use crate::grant::polling::Answer;
 use crate::ids::ClientId;
 
-/// How long a client that was told no does not ask that person again, from its question on.
+/// How long whoever was told no does not ask that person again, from their question on.
 pub const PAUSE_AFTER_NO: Duration = Duration::from_mins(5);
 /// How many questions may wait for one person: more are a flood, whoever sends them.
 pub const MOST_WAITING: usize = 3;
-/// In such a time
-pub const WINDOW: Duration = Duration::from_mins(10);
-/// so many questions that nobody answered,
-pub const MOST_UNANSWERED: usize = 3;
-/// or so many that were answered with no, are enough: until they are older, there are no others.
+/// So many questions of one asker that were answered with no
 pub const MOST_DENIED: usize = 2;
+/// in such a time,
+pub const WINDOW: Duration = Duration::from_mins(10);
+/// or so many that nobody answered
+pub const MOST_UNANSWERED: usize = 3;
+/// since such a time are enough: until they are older, there are no others of theirs. It is longer than three questions
+/// in a row wait.
+pub const LEFT_WINDOW: Duration = Duration::from_mins(30);
 
 /// A question that a person was asked before.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Past {
-    /// By which application; none where somebody only signed in.
-    pub client: Option<ClientId>,
+    /// By whom.
+    pub by: Asker,
     /// When.
     pub asked_at: Timestamp,
     /// Until when it could be answered.
     pub expires_at: Timestamp,
     /// How.
     pub said: Said,
+}
+
+/// Who asks, as far as limits go: what one of them does, no other has to wait for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Asker {
+    /// An application, which has shown which it is.
+    Client(ClientId),
+    /// Whoever knows the password and signs in: on the way to which application, they choose themselves.
+    SignIn,
 }
 
 /// What they said.
@@ -47,20 +59,20 @@ pub enum Said {
 /// Why they are not asked now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Flood {
-    /// One of the same application waits.
+    /// One of the same asker waits.
     #[error("another question of the same application waits for this person")]
     AnotherWaits,
     /// As many as may.
     #[error("too many questions wait for this person")]
     TooManyWait,
-    /// They have just said no to this application.
+    /// They have just said no to this asker.
     #[error("this person has just said no to this application")]
     SaidNo,
-    /// They leave questions unanswered.
-    #[error("this person has left too many questions unanswered")]
+    /// They leave questions of this asker unanswered.
+    #[error("this person has left too many questions of this application unanswered")]
     Unanswered,
-    /// They say no.
-    #[error("this person has said no too often")]
+    /// They say no to this asker.
+    #[error("this person has said no to this application too often")]
     Denied,
 }
 
@@ -78,7 +90,7 @@ impl Flood {
     }
 }
 
-/// Why nobody asks a person for a while: somebody should look at it.
+/// Why a person is not asked for a while: somebody should look at it.
 const UNANSWERED: &str = "too-many-unanswered";
 const DENIED: &str = "too-many-denied";
 
@@ -87,7 +99,7 @@ impl Past {
     #[must_use]
     pub fn of_client(request: &BackchannelRequest) -> Self {
         Self {
-            client: Some(request.client_id.clone()),
+            by: Asker::Client(request.client_id.clone()),
             asked_at: request.asked_at,
             expires_at: request.expires_at,
             said: match request.polled.answer {
@@ -103,31 +115,32 @@ impl Past {
     }
 
     fn was_left(&self, now: Timestamp) -> bool {
-        self.said == Said::Nothing && self.expires_at <= now && now < self.expires_at.plus(WINDOW)
+        self.said == Said::Nothing && self.expires_at <= now && now < self.expires_at.plus(LEFT_WINDOW)
     }
 }
 
-/// Whether a person who was asked `before` is asked one more by this application.
+/// Whether a person who was asked `before` is asked one more by this one. How many may wait at all is counted over everybody, of
+/// which each can have one; all else is counted for each, so that nobody who asks too often keeps another from asking.
 ///
 /// # Errors
 /// [`Flood`]: why not.
-pub fn check(before: &[Past], client: Option<&ClientId>, now: Timestamp) -> Result<(), Flood> {
-    let own = |past: &&Past| past.client.as_ref() == client;
+pub fn check(before: &[Past], by: &Asker, now: Timestamp) -> Result<(), Flood> {
+    let own: Vec<&Past> = before.iter().filter(|past| past.by == *by).collect();
     let refused =
-        |within: Duration| move |past: &&Past| past.said == Said::No && now < past.asked_at.plus(within);
-    if before.iter().filter(refused(WINDOW)).count() >= MOST_DENIED {
+        |within: Duration| move |past: &&&Past| past.said == Said::No && now < past.asked_at.plus(within);
+    if own.iter().filter(refused(WINDOW)).count() >= MOST_DENIED {
         return Err(Flood::Denied);
     }
-    if before.iter().filter(|past| past.was_left(now)).count() >= MOST_UNANSWERED {
+    if own.iter().filter(|past| past.was_left(now)).count() >= MOST_UNANSWERED {
         return Err(Flood::Unanswered);
     }
-    if before.iter().filter(own).any(|past| past.waits(now)) {
+    if own.iter().any(|past| past.waits(now)) {
         return Err(Flood::AnotherWaits);
     }
     if before.iter().filter(|past| past.waits(now)).count() >= MOST_WAITING {
         return Err(Flood::TooManyWait);
     }
-    if before.iter().filter(own).any(|past| refused(PAUSE_AFTER_NO)(&past)) {
+    if own.iter().any(|past| refused(PAUSE_AFTER_NO)(&past)) {
         return Err(Flood::SaidNo);
     }
     Ok(())
@@ -137,9 +150,13 @@ pub fn check(before: &[Past], client: Option<&ClientId>, now: Timestamp) -> Resu
 mod tests {
     use super::*;
 
-    fn past(client: &str, said: Said, at: i64) -> Past {
+    fn client(name: &str) -> Asker {
+        Asker::Client(name.parse().unwrap())
+    }
+
+    fn past(by: &str, said: Said, at: i64) -> Past {
         Past {
-            client: Some(client.parse().unwrap()),
+            by: client(by),
             asked_at: Timestamp::from_unix(at),
             expires_at: Timestamp::from_unix(at.saturating_add(300)),
             said,
@@ -147,7 +164,7 @@ mod tests {
     }
 
     fn asked(before: &[Past]) -> Result<(), Flood> {
-        check(before, Some(&"desk".parse().unwrap()), Timestamp::from_unix(2000))
+        check(before, &client("desk"), Timestamp::from_unix(2000))
     }
 
     #[test]
@@ -164,21 +181,36 @@ mod tests {
     }
 
     #[test]
-    fn o20_three_questions_that_nobody_answered_or_two_that_were_denied_are_enough_for_ten_minutes() {
+    fn o20_two_questions_that_were_denied_in_ten_minutes_or_three_that_were_left_in_thirty_are_enough() {
         use Said::{No, Nothing, Yes};
-        let left = |at: [i64; 3]| at.map(|at| past("other", Nothing, at));
-        assert_eq!(asked(&left([1200, 1300, 1101])), Err(Flood::Unanswered));
-        assert_eq!(asked(&left([1200, 1300, 1100])), Ok(()), "one of them is ten minutes old");
-        assert_eq!(asked(&[past("a", No, 1401), past("b", No, 1900)]), Err(Flood::Denied));
-        assert_eq!(asked(&[past("a", No, 1400), past("b", No, 1900)]), Ok(()));
-        assert_eq!(asked(&[past("a", Yes, 1990), past("b", No, 1900), past("desk", Yes, 1950)]), Ok(()));
+        let left = |at: [i64; 3]| at.map(|at| past("desk", Nothing, at));
+        assert_eq!(asked(&left([1200, 1300, -99])), Err(Flood::Unanswered));
+        assert_eq!(asked(&left([1200, 1300, -100])), Ok(()), "one of them is thirty minutes old");
+        assert_eq!(asked(&left([800, 1100, 1400])), Err(Flood::Unanswered), "one behind the other");
+        assert_eq!(asked(&[past("desk", No, 1401), past("desk", No, 1500)]), Err(Flood::Denied));
+        assert_eq!(asked(&[past("desk", No, 1400), past("desk", No, 1500)]), Ok(()));
+        assert_eq!(asked(&[past("a", Yes, 1990), past("desk", No, 1500), past("desk", Yes, 1950)]), Ok(()));
     }
 
     #[test]
-    fn sign_ins_without_an_application_are_one_another_s() {
-        let alone = Past { client: None, ..past("x", Said::Nothing, 1990) };
+    fn o20_nobody_who_asks_too_often_keeps_another_from_asking() {
+        use Said::{No, Nothing};
+        let noisy = [1200, 1300, 1400].map(|at| past("noisy", Nothing, at));
+        assert_eq!(check(&noisy, &client("noisy"), Timestamp::from_unix(2000)), Err(Flood::Unanswered));
+        assert_eq!(asked(&noisy), Ok(()));
+        let denied = [past("noisy", No, 1900), past("noisy", No, 1950)];
+        assert_eq!(asked(&denied), Ok(()));
+        // Whoever signs in chooses on the way to which application: it is none of that application's doing.
+        let sign_ins = denied.map(|past| Past { by: Asker::SignIn, ..past });
+        assert_eq!(check(&sign_ins, &Asker::SignIn, Timestamp::from_unix(2000)), Err(Flood::Denied));
+        assert_eq!(asked(&sign_ins), Ok(()));
+    }
+
+    #[test]
+    fn sign_ins_are_one_another_s() {
+        let alone = Past { by: Asker::SignIn, ..past("x", Said::Nothing, 1990) };
         let now = Timestamp::from_unix(2000);
-        assert_eq!(check(std::slice::from_ref(&alone), None, now), Err(Flood::AnotherWaits));
-        assert_eq!(check(&[alone], Some(&"desk".parse().unwrap()), now), Ok(()));
+        assert_eq!(check(std::slice::from_ref(&alone), &Asker::SignIn, now), Err(Flood::AnotherWaits));
+        assert_eq!(asked(&[alone]), Ok(()));
     }
 }

@@ -10,7 +10,7 @@ use chartgate_values::{Entropy, Timestamp};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
-use super::flood::{Past, Said};
+use super::flood::{Asker, Past, Said};
 use super::question::{Action, Question};
 use crate::ids::{ClientId, Subject};
 
@@ -182,7 +182,7 @@ impl SignInApproval {
     #[must_use]
     pub fn past(&self) -> Past {
         Past {
-            client: self.client.clone(),
+            by: Asker::SignIn,
             asked_at: self.asked_at,
             expires_at: self.expires_at,
             said: match self.answer {

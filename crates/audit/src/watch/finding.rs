@@ -89,6 +89,8 @@ impl FindingId {
             (Rule::FailedSignIns, Some("account")) => 1,
             (Rule::FailedSignIns, Some("address")) => 2,
             (Rule::FailedSignIns, Some("accounts")) => 3,
+            // One report may be the last of a day's many.
+            (Rule::UnwantedApproval, Some("unapproved")) => 1,
             (_, _) => 0,
         };
         Self(format!("{rule}-{kind}-{index}"))

@@ -25,8 +25,8 @@ pub struct Rules {
     pub failed_sign_ins: Option<FailedSignIns>,
     /// A record that nobody has a reason to look for.
     pub canary: Option<Listed>,
-    /// Somebody was asked to approve what they did not expect: how long after one finding about a person there is no other.
-    pub unwanted_approvals: Option<Duration>,
+    /// Somebody was asked to approve what they did not expect.
+    pub unwanted_approvals: Option<UnwantedApprovals>,
 }
 
 impl Rules {
@@ -88,6 +88,18 @@ pub struct Listed {
     pub again_after: Duration,
 }
 
+/// How often somebody may be asked to approve what they do not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct UnwantedApprovals {
+    /// How long after a finding that somebody was asked too often there is no other. What people report is each found.
+    pub again_after: Duration,
+    /// So many questions of one asker that a person denied or left alone, in a day.
+    pub unapproved_a_day: usize,
+}
+
+/// In which time unapproved questions are counted, and how long after a finding there is no other.
+pub(super) const A_DAY: Duration = Duration::from_hours(24);
+
 /// How many failed sign-ins are too many.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FailedSignIns {
@@ -114,15 +126,18 @@ impl Rules {
             self.self_access.map(|rule| rule.again_after),
             self.failed_sign_ins.map(|rule| rule.within),
             self.canary.as_ref().map(|rule| rule.again_after),
-            self.unwanted_approvals,
+            self.unwanted_approvals.map(|rule| rule.again_after.max(A_DAY)),
         ];
         each.into_iter().flatten().max().unwrap_or_default()
     }
 
     /// The longest time in which any of them counts.
     pub(super) fn counted(&self) -> Duration {
-        let each =
-            [self.bulk_reads.as_ref().map(|rule| rule.within), self.failed_sign_ins.map(|rule| rule.within)];
+        let each = [
+            self.bulk_reads.as_ref().map(|rule| rule.within),
+            self.failed_sign_ins.map(|rule| rule.within),
+            self.unwanted_approvals.map(|_| A_DAY),
+        ];
         each.into_iter().flatten().max().unwrap_or_default()
     }
 
@@ -157,8 +172,11 @@ impl Rules {
                 told.push((name, text));
             }
         }
-        if let Some(again_after) = self.unwanted_approvals {
-            told.push(("unwanted-approval", format!("again after {} s", again_after.as_secs())));
+        if let Some(rule) = self.unwanted_approvals {
+            let (again_after, a_day) = (rule.again_after.as_secs(), rule.unapproved_a_day);
+            let text =
+                format!("again after {again_after} s, {a_day} a day of one asker that were not approved");
+            told.push(("unwanted-approval", text));
         }
         if let Some(rule) = &self.failed_sign_ins {
             let text = format!(

@@ -97,38 +97,89 @@ fn a_finding_stands_for_what_they_do_until_its_time_is_over() {
     assert_eq!(of(canary, &another), ["canary-0-1", "canary-0-2"]);
 }
 
-/// A question to somebody: reported, or not put for this reason.
-fn question(index: u64, seconds: i64, who: &str, flood: Option<&str>) -> Entry {
-    let event = if flood.is_some() { Event::ApprovalRequested } else { Event::ApprovalReported };
+/// What came of a question of this application: reported, denied or left alone; or why it was not put.
+fn question(index: u64, seconds: i64, who: &str, client: &str, came: (Event, Option<&str>)) -> Entry {
+    let (event, flood) = came;
     let mut record = Record::new(event, Outcome::Deny, Timestamp::from_unix(START + seconds));
-    record.actor.sub = Some(who.to_owned());
+    match event {
+        Event::ApprovalRequested => record.actor.client_id = Some(client.to_owned()),
+        _ => drop(record.detail.insert("client".to_owned(), phi(client))),
+    }
+    record.resource = Some(phi(&format!("q{index}")));
     record.detail.insert("user".to_owned(), phi(who));
+    record.detail.insert("asked".to_owned(), phi("act"));
     record.detail.extend(flood.map(|flood| ("flood".to_owned(), phi(flood))));
     Entry { index, record, sealed: None }
 }
 
+fn unwanted(unapproved_a_day: usize) -> Rules {
+    let rule = UnwantedApprovals { again_after: hour(), unapproved_a_day };
+    Rules { unwanted_approvals: Some(rule), ..Rules::default() }
+}
+
 #[test]
-fn o20_what_is_reported_or_asked_too_often_is_found_once_an_hour_and_is_nobodys_act() {
-    let rules = || Rules { unwanted_approvals: Some(hour()), ..Rules::default() };
+fn o20_each_report_is_found_and_asking_too_often_once_an_hour_of_each_who_asks_and_is_nobodys_act() {
+    let flood = |why| (Event::ApprovalRequested, Some(why));
+    let report = (Event::ApprovalReported, None);
     let asked = [
-        question(1, 0, "dana", Some("another-waits")),
-        question(2, 1, "dana", Some("too-many-denied")),
-        question(3, 2, "dana", None),
-        question(4, 3, "nils", None),
-        question(5, 3601, "dana", Some("too-many-unanswered")),
+        question(1, 0, "dana", "desk", flood("another-waits")),
+        question(2, 1, "dana", "desk", flood("too-many-denied")),
+        question(3, 2, "dana", "desk", report),
+        question(4, 3, "dana", "desk", report),
+        question(5, 4, "nils", "desk", report),
+        question(6, 5, "dana", "desk", flood("too-many-denied")),
+        question(7, 6, "dana", "portal", flood("too-many-denied")),
+        question(8, 3601, "dana", "desk", flood("too-many-unanswered")),
     ];
-    let found = found(&mut Watch::new(rules(), Lane::Acts), &asked, &People::new(), &Names::new());
-    let told: Vec<_> =
-        found.iter().map(|one| (one.id.as_str(), one.of.expose().as_str(), &one.user)).collect();
+    let found = found(&mut Watch::new(unwanted(100), Lane::Acts), &asked, &People::new(), &Names::new());
+    assert!(found.iter().all(|one| one.user.is_none() && one.client.is_some()));
+    let told: Vec<_> = found.iter().map(|one| (one.id.as_str(), one.of.expose().as_str())).collect();
     assert_eq!(
         told,
         [
-            ("unwanted-approval-0-2", "questions to dana", &None),
-            ("unwanted-approval-0-4", "questions to nils", &None),
-            ("unwanted-approval-0-5", "questions to dana", &None),
+            ("unwanted-approval-0-2", "questions of desk to dana"),
+            ("unwanted-approval-0-3", "the question q3 to dana"),
+            ("unwanted-approval-0-4", "the question q4 to dana"),
+            ("unwanted-approval-0-5", "the question q5 to nils"),
+            ("unwanted-approval-0-7", "questions of portal to dana"),
+            ("unwanted-approval-0-8", "questions of desk to dana"),
         ]
     );
     assert_eq!(of(Rules::default(), &asked), Vec::<String>::new());
+}
+
+#[test]
+fn o20_whoever_asks_all_day_below_the_limits_is_found_once_a_day() {
+    let day = 24 * 3600;
+    let left = (Event::ApprovalLapsed, None);
+    let denied = (Event::ApprovalDenied, None);
+    let asked = [
+        question(1, 0, "dana", "desk", left),
+        question(2, 3600, "dana", "desk", denied),
+        question(3, 7200, "dana", "portal", left),
+        question(4, 7300, "nils", "desk", left),
+        question(5, day - 1, "dana", "desk", left),
+        question(6, day, "dana", "desk", left),
+        question(7, 2 * day - 2, "dana", "desk", left),
+        question(8, 2 * day - 1, "dana", "desk", left),
+    ];
+    assert_eq!(of(unwanted(3), &asked), ["unwanted-approval-1-5", "unwanted-approval-1-8"]);
+    assert_eq!(of(unwanted(3), &[&asked[..2], &asked[5..6]].concat()), Vec::<String>::new(), "a day apart");
+    // A report may be the last of many: it is found for itself, too.
+    let reported = question(5, 9000, "dana", "desk", (Event::ApprovalReported, None));
+    let found = of(unwanted(3), &[asked[0].clone(), asked[1].clone(), reported]);
+    assert_eq!(found, ["unwanted-approval-0-5", "unwanted-approval-1-5"]);
+    // Sign-ins are counted apart from the application that they are on the way to.
+    let sign_in = |index, seconds| {
+        let mut entry = question(index, seconds, "dana", "desk", left);
+        entry.record.detail.insert("asked".to_owned(), phi("sign-in"));
+        entry
+    };
+    assert!(of(unwanted(3), &[asked[0].clone(), asked[1].clone(), sign_in(5, 9000)]).is_empty());
+    assert_eq!(
+        of(unwanted(3), &[sign_in(1, 0), sign_in(2, 600), sign_in(5, 9000)]),
+        ["unwanted-approval-1-5"]
+    );
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! Questions to people that wait. Only where the configuration says so may the command line answer for them.
 
-use chartgate_access::grant::backchannel::BackchannelRequest;
+use chartgate_access::grant::backchannel::{BackchannelRequest, NotToBeAnswered};
 use chartgate_audit::record::Event;
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
 use crate::config::CommandLine;
 use crate::live::approvals::{Decision, NotAnswered};
+use crate::store::pending::Took;
+use crate::store::questions::Decided;
 
 impl Administrator {
     pub(super) fn list_approvals(&self) -> Result<Value, CommandError> {
@@ -40,6 +42,13 @@ impl Administrator {
         note(&mut record, "scope", &found.0.scope);
         if let Some(message) = &found.0.binding_message {
             note(&mut record, "binding_message", message);
+        }
+        let decided = match decision {
+            Decision::Approve => Decided::Yes,
+            Decision::Deny => Decided::No,
+        };
+        if self.approvals.decide(&auth_req_id, decided).await? == Took::Nothing {
+            return Err(refused(&auth_req_id, NotToBeAnswered::Answered.into()));
         }
         let _ = self.append(&record).await?;
         let id = auth_req_id.clone();

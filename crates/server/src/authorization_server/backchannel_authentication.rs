@@ -92,7 +92,7 @@ async fn begin(posted: &Posted) -> Result<(NextNonce, BackchannelAuthenticationR
         interval: POLL_INTERVAL.as_secs(),
     };
     let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
-    server.approvals.wake(&user.name, &auth_req_id);
+    server.approvals.put(&user.name, &auth_req_id).await?;
     Ok((nonce, Withheld::release(recorded)))
 }
 

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use chartgate_access::ids::PatientId;
-use chartgate_audit::watch::{BulkReads, Days, FailedSignIns, Hours, Listed, Offset, Repeated, Rules};
+use chartgate_audit::watch::{
+    BulkReads, Days, FailedSignIns, Hours, Listed, Offset, Repeated, Rules, UnwantedApprovals,
+};
 use chartgate_values::Phi;
 
 use super::section::{Reading, Section};
@@ -99,11 +101,14 @@ fn self_access(reading: &mut Reading<'_>, mut section: Section) -> Option<Repeat
     (looked == Looked::At).then_some(Repeated { again_after, patients_at_most: usize::MAX })
 }
 
-fn unwanted_approvals(reading: &mut Reading<'_>, mut section: Section) -> Option<Duration> {
+fn unwanted_approvals(reading: &mut Reading<'_>, mut section: Section) -> Option<UnwantedApprovals> {
     let looked = section.choice(reading, "off", [Looked::At, Looked::Not]);
-    let again_after = section.duration(reading, "again_after", HOUR, MINUTE..=MONTH);
+    let rule = UnwantedApprovals {
+        again_after: section.duration(reading, "again_after", HOUR, MINUTE..=MONTH),
+        unapproved_a_day: section.number(reading, "unapproved_a_day", 10, 2..=1000),
+    };
     section.finish(reading);
-    (looked == Looked::At).then_some(again_after)
+    (looked == Looked::At).then_some(rule)
 }
 
 fn listed(reading: &mut Reading<'_>, mut section: Section, again_after: Duration) -> Option<Listed> {

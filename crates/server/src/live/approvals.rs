@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chartgate_access::grant::backchannel::{BackchannelRequest, NotToBeAnswered};
 use chartgate_access::grant::polling::Answer;
-use chartgate_access::ids::{GrantId, Subject};
+use chartgate_access::ids::GrantId;
 use chartgate_access::principal::{User, UserState};
 use chartgate_audit::journal::Journal;
 use chartgate_protocol::oidc::ciba::Ping;
@@ -74,11 +74,6 @@ impl Approvals {
         Self(parts)
     }
 
-    /// Wakes a person's phones for a question.
-    pub(crate) fn wake(&self, of: &Subject, question: &str) {
-        self.0.phones.wake(of, question);
-    }
-
     /// Seals a client's notification token for its request.
     pub(crate) fn seal(&self, auth_req_id: &str, token: &Secret<String>) -> Option<Vec<u8>> {
         self.0.seal.seal(&mut SystemEntropy, auth_req_id.as_bytes(), token.expose().as_bytes()).ok()
@@ -108,7 +103,7 @@ impl Approvals {
         }
     }
 
-    /// Answers a question that was found, and tells its client, if it wants to be told.
+    /// Answers a question that was found with what was decided, and tells its client, if it wants to be told.
     ///
     /// # Errors
     /// [`NotAnswered`] if somebody answered meanwhile.

@@ -12,7 +12,6 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use chartgate_access::approval::question::{Action, Line};
-use chartgate_access::approval::sign_in::SignInAnswer;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::Phi;
@@ -29,6 +28,7 @@ use crate::net::cookie;
 use crate::pages::{self, Scripts};
 use crate::store::StoreError;
 use crate::store::pending::Took;
+use crate::store::questions::Decided;
 use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
@@ -231,27 +231,31 @@ async fn refuse(
     open: OpenQuestion,
     (event, title, text): No,
 ) -> Response {
+    match login.approvals.decide(&open.question.id, Decided::No).await {
+        Ok(Took::It) => {}
+        Ok(Took::Nothing) => return over(),
+        Err(error) => return unavailable(&error),
+    }
     let record = record(login, visit, present, &open, event);
     let answered = pages::message(StatusCode::OK, title, text);
     let recorded = match login.journal.append(&record, Withheld::new(answered)).await {
         Ok(recorded) => recorded,
         Err(error) => return unavailable(&error),
     };
-    match settle(login, visit, present, open, SignInAnswer::Denied, Decision::Deny).await {
+    match settle(login, visit, present, open, Decided::No).await {
         Ok(Took::It) => Withheld::release(recorded),
         Ok(Took::Nothing) => over(),
         Err(error) => unavailable(&error),
     }
 }
 
-/// Gives the answer to whoever asked.
+/// Gives what was decided, and is on record, to whoever asked.
 async fn settle(
     login: &Arc<Login>,
     visit: &Visit,
     present: &Present,
     open: OpenQuestion,
-    to_sign_in: SignInAnswer,
-    to_client: Decision,
+    decided: Decided,
 ) -> Result<Took, StoreError> {
     let (name, now) = (present.user.name.clone(), login.clock.now());
     if let Some(digest) = cookie::read(&visit.headers, cookie::PHONE).map(digest_of) {
@@ -259,16 +263,20 @@ async fn settle(
     }
     match open.asked_by {
         AskedBy::SignIn(kept) => {
-            if to_sign_in == SignInAnswer::Denied {
+            if decided == Decided::No {
                 // Whoever is half way in knows the password and is not its person.
                 let (name, half) = (present.user.name.clone(), kept.half.clone());
                 login.store.write(move |sql| sql.void_half_sign_in(&name, &half)).await?;
             }
-            login.approvals.answer_sign_in(&kept, to_sign_in).await
+            login.approvals.answer_sign_in(&kept, decided).await
         }
         AskedBy::Client(request) => {
             let found = (*request, present.user.clone());
-            match login.approvals.answer(open.question.id, found, to_client).await {
+            let decision = match decided {
+                Decided::Yes => Decision::Approve,
+                Decided::No => Decision::Deny,
+            };
+            match login.approvals.answer(open.question.id, found, decision).await {
                 Ok(()) => Ok(Took::It),
                 Err(NotAnswered::Store(error)) => Err(error),
                 Err(NotAnswered::Unknown | NotAnswered::TooLate(_) | NotAnswered::UserDisabled) => {

@@ -189,8 +189,10 @@ async fn ask(login: &Login, visit: &Visit, half: &Half) -> Response {
     };
     match login.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => {
-            if asked == Asked::Yes {
-                login.approvals.wake(&half.user.name, &question.id);
+            if asked == Asked::Yes
+                && let Err(error) = login.approvals.put(&half.user.name, &question.id).await
+            {
+                return unavailable(&error);
             }
             Withheld::release(recorded)
         }

@@ -14,7 +14,7 @@ use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::{Event, Outcome};
 use http::StatusCode;
 
-pub(super) use self::passkey::{PasskeyAttempt, Wanted, again_by_passkey, passkey};
+pub(super) use self::passkey::{PasskeyAttempt, Wanted, again_by_passkey, passkey, put_out_of_use};
 use super::Login;
 use super::form::{Present, unavailable};
 use super::sign_in::person;

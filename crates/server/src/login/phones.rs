@@ -173,22 +173,29 @@ async fn add(login: &Login, visit: &Visit, present: &Present) -> Response {
         Ok(former) => former,
         Err(error) => return unavailable(&error),
     };
+    // What this phone was before, it is not beside that.
+    let mut removed = self::record(login, visit, present, Event::FactorRemoved, Outcome::Allow);
+    removed.resource = former.as_ref().map(|former| Phi::new(former.to_string()));
+    removed.decision.reason = Some("added-again".to_owned());
     let added = login.store.write(move |sql| {
-        // What this phone was before, it is not beside that.
-        if let Some(former) = former {
-            let _ = sql.remove_phone(&name, &former, now)?;
-        }
+        let is_one_less = match &former {
+            Some(former) => sql.remove_phone(&name, former, now)? == Used::Now,
+            None => false,
+        };
         if sql.phones(&name)?.len() >= MOST {
-            return Ok(Used::Before);
+            return Ok(None);
         }
-        sql.add_phone(&name, &phone, &digest).map(|()| Used::Now)
+        sql.add_phone(&name, &phone, &digest).map(|()| Some(is_one_less))
     });
     match added.await {
-        Ok(Used::Now) => {
+        Ok(Some(is_one_less)) => {
+            if is_one_less && let Err(error) = login.journal.append(&removed, ()).await {
+                return unavailable(&error);
+            }
             let answer = with_cookie(see_other("/approve"), cookie::keep(cookie::PHONE, secret.expose()));
             recorded(login, &record, answer).await
         }
-        Ok(Used::Before) => show(login, visit, present, Some(FULL)),
+        Ok(None) => show(login, visit, present, Some(FULL)),
         Err::<_, StoreError>(error) => unavailable(&error),
     }
 }

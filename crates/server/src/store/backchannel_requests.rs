@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chartgate_access::approval::flood::Asker;
 use chartgate_access::grant::backchannel::BackchannelRequest;
 use chartgate_access::grant::polling::{Answer, Poll, PollError, Polled};
 use chartgate_access::ids::{ClientId, Subject};
@@ -9,6 +10,7 @@ use chartgate_protocol::jose::Thumbprint;
 use chartgate_values::Timestamp;
 
 use super::pending::Took;
+use super::questions::Decided;
 use super::sign_in_approvals::Asked;
 use super::sql::{Value, json};
 use super::{Sql, StoreError};
@@ -19,19 +21,20 @@ const MEMORY: Duration = Duration::from_secs(3600);
 const SHOWN: &str = "1000";
 
 impl Sql<'_> {
-    /// Puts a question, unless one of its client or too many of all wait for its person, or that person has just said no
-    /// to this client.
+    /// Asks a question, unless one of its client or too many of all wait for its person, or that person has just said no
+    /// to this client. They see it once it is put.
     pub(crate) fn add_backchannel_request(
         &self,
         auth_req_id: &str,
         request: &BackchannelRequest,
     ) -> Result<Asked, StoreError> {
-        if let Err(flood) = self.may_be_asked(&request.subject, Some(&request.client_id), request.asked_at)? {
+        let by = Asker::Client(request.client_id.clone());
+        if let Err(flood) = self.may_be_asked(&request.subject, &by, request.asked_at)? {
             return Ok(Asked::No(flood));
         }
         let content = json(request, "backchannel_requests")?;
-        let text = "INSERT INTO backchannel_requests (auth_req_id, subject, content, state, expires_at) \
-                    VALUES (?1, ?2, ?3, ?4, ?5)";
+        let text = "INSERT INTO backchannel_requests (auth_req_id, subject, content, state, expires_at, put) \
+                    VALUES (?1, ?2, ?3, ?4, ?5, 0)";
         let values = [
             auth_req_id.into(),
             request.subject.as_str().into(),
@@ -58,22 +61,31 @@ impl Sql<'_> {
     ) -> Result<Vec<(String, BackchannelRequest)>, StoreError> {
         let text = format!(
             "SELECT auth_req_id, content FROM backchannel_requests \
-             WHERE state = 'waiting' AND expires_at > ?1 ORDER BY expires_at LIMIT {SHOWN}"
+             WHERE state = 'waiting' AND put = 1 AND decided IS NULL AND expires_at > ?1 \
+             ORDER BY expires_at LIMIT {SHOWN}"
         );
         self.query("backchannel_requests", &text, &[now.into()], |row| {
             Ok((row.get("auth_req_id")?, row.json("content")?))
         })
     }
 
-    /// Notes what the person said, while the question still waits.
+    /// Notes what the person said, where that was decided and the question still waits.
     pub(crate) fn answer_backchannel(
         &self,
         auth_req_id: &str,
         answer: Answer,
         now: Timestamp,
     ) -> Result<Took, StoreError> {
-        let Some(request) = self.backchannel_request(auth_req_id)?.filter(|r| r.check_waiting(now).is_ok())
-        else {
+        let decided = match &answer {
+            Answer::Approved(_) => Decided::Yes,
+            Answer::Denied => Decided::No,
+            Answer::Waiting | Answer::Redeemed => return Ok(Took::Nothing),
+        };
+        let text = "SELECT content FROM backchannel_requests WHERE auth_req_id = ?1 AND decided = ?2";
+        let values = [auth_req_id.into(), decided.name().into()];
+        let found: Option<BackchannelRequest> =
+            self.first("backchannel_requests", text, &values, |row| row.json("content"))?;
+        let Some(request) = found.filter(|request| request.check_waiting(now).is_ok()) else {
             return Ok(Took::Nothing);
         };
         let polled = Polled { answer, ..request.polled };
@@ -106,7 +118,8 @@ impl Sql<'_> {
         now: Timestamp,
     ) -> Result<Vec<(String, BackchannelRequest)>, StoreError> {
         let text = "SELECT auth_req_id, content FROM backchannel_requests \
-                    WHERE subject = ?1 AND state = 'waiting' AND expires_at > ?2 ORDER BY expires_at";
+                    WHERE subject = ?1 AND state = 'waiting' AND put = 1 AND decided IS NULL AND expires_at > ?2 \
+                    ORDER BY expires_at";
         self.query("backchannel_requests", text, &[subject.as_str().into(), now.into()], |row| {
             Ok((row.get("auth_req_id")?, row.json("content")?))
         })

@@ -36,6 +36,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0029_told_changes.sql"),
     include_str!("migrations/0030_half_sign_ins_elsewhere.sql"),
     include_str!("migrations/0031_phones.sql"),
+    include_str!("migrations/0032_decided.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use chartgate_access::approval::flood::{self, Flood, Past};
+use chartgate_access::approval::flood::{self, Asker, Flood, Past};
+use chartgate_access::approval::question::Action;
 use chartgate_access::approval::sign_in::{SignInAnswer, SignInApproval};
 use chartgate_access::grant::backchannel::BackchannelRequest;
 use chartgate_access::ids::{ClientId, Subject};
 use chartgate_values::Timestamp;
 
 use super::pending::Took;
+use super::questions::Decided;
 use super::sql::{Row, Value, json};
 use super::{Sql, StoreError};
 
@@ -41,6 +43,9 @@ pub(crate) struct Lapsed {
     pub(crate) id: String,
     pub(crate) subject: Subject,
     pub(crate) client: Option<ClientId>,
+    pub(crate) action: Action,
+    /// What somebody said, where that did not come to be on record.
+    pub(crate) decided: Option<String>,
 }
 
 const COLUMNS: &str = "id, half, number, content";
@@ -55,11 +60,11 @@ fn read(row: &Row<'_, '_>) -> Result<KeptSignIn, StoreError> {
 }
 
 impl Sql<'_> {
-    /// Whether a person may be asked once more by this application, after all that they were asked of late.
+    /// Whether a person may be asked once more by this one, after all that they were asked of late.
     pub(super) fn may_be_asked(
         &self,
         subject: &Subject,
-        client: Option<&ClientId>,
+        by: &Asker,
         now: Timestamp,
     ) -> Result<Result<(), Flood>, StoreError> {
         let of = [subject.as_str().into()];
@@ -71,18 +76,18 @@ impl Sql<'_> {
         past.extend(self.query("sign_in_approvals", text, &of, |row| {
             row.json::<SignInApproval>("content").map(|approval| approval.past())
         })?);
-        Ok(flood::check(&past, client, now))
+        Ok(flood::check(&past, by, now))
     }
 
-    /// Asks a person whether it is they who sign in, unless they are flooded.
+    /// Asks a person whether it is they who sign in, unless they are flooded. They see it once it is put.
     pub(crate) fn ask_sign_in(&self, kept: &KeptSignIn) -> Result<Asked, StoreError> {
-        let SignInApproval { subject, client, asked_at, expires_at, answer, .. } = &kept.approval;
-        if let Err(flood) = self.may_be_asked(subject, client.as_ref(), *asked_at)? {
+        let SignInApproval { subject, asked_at, expires_at, answer, .. } = &kept.approval;
+        if let Err(flood) = self.may_be_asked(subject, &Asker::SignIn, *asked_at)? {
             return Ok(Asked::No(flood));
         }
         let content = json(&kept.approval, "sign_in_approvals")?;
-        let text = "INSERT INTO sign_in_approvals (id, subject, half, number, content, state, expires_at) \
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let text = "INSERT INTO sign_in_approvals (id, subject, half, number, content, state, expires_at, put) \
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)";
         let values = [
             (&kept.id).into(),
             subject.as_str().into(),
@@ -117,18 +122,25 @@ impl Sql<'_> {
     ) -> Result<Vec<KeptSignIn>, StoreError> {
         let text = format!(
             "SELECT {COLUMNS} FROM sign_in_approvals \
-             WHERE subject = ?1 AND state = 'waiting' AND expires_at > ?2 ORDER BY expires_at"
+             WHERE subject = ?1 AND state = 'waiting' AND put = 1 AND decided IS NULL AND expires_at > ?2 \
+             ORDER BY expires_at"
         );
         self.query("sign_in_approvals", &text, &[of.as_str().into(), now.into()], read)
     }
 
-    /// Replaces one that still waits.
-    pub(crate) fn answer_sign_in(&self, id: &str, after: &SignInApproval) -> Result<Took, StoreError> {
+    /// Replaces one that still waits, and of which this was decided, or nothing.
+    pub(crate) fn answer_sign_in(
+        &self,
+        id: &str,
+        after: &SignInApproval,
+        decided: Option<Decided>,
+    ) -> Result<Took, StoreError> {
         let content = json(after, "sign_in_approvals")?;
         // Of two wrong numbers at once each counts: the one that was too late looks again.
-        let text =
-            "UPDATE sign_in_approvals SET content = ?2, state = ?3 WHERE id = ?1 AND state = 'waiting'";
-        let values = [id.into(), Value::from(&content), after.answer.state().into()];
+        let text = "UPDATE sign_in_approvals SET content = ?2, state = ?3 \
+                    WHERE id = ?1 AND state = 'waiting' AND decided IS ?4";
+        let decided = decided.map(Decided::name);
+        let values = [id.into(), Value::from(&content), after.answer.state().into(), decided.into()];
         self.execute(text, &values).map(took)
     }
 
@@ -146,15 +158,17 @@ impl Sql<'_> {
     /// Questions that nobody answered, of which that is not on record yet.
     pub(crate) fn lapsed(&self, now: Timestamp) -> Result<Vec<Lapsed>, StoreError> {
         let rest = "WHERE state = 'waiting' AND expires_at <= ?1 AND lapsed_at IS NULL LIMIT 100";
-        let text = format!("SELECT id, content FROM sign_in_approvals {rest}");
+        let text = format!("SELECT id, content, decided FROM sign_in_approvals {rest}");
         let mut lapsed = self.query("sign_in_approvals", &text, &[now.into()], |row| {
             let SignInApproval { subject, client, .. } = row.json("content")?;
-            Ok(Lapsed { id: row.get("id")?, subject, client })
+            let (id, decided) = (row.get("id")?, row.get("decided")?);
+            Ok(Lapsed { id, subject, client, action: Action::SignIn, decided })
         })?;
-        let text = format!("SELECT auth_req_id, content FROM backchannel_requests {rest}");
+        let text = format!("SELECT auth_req_id, content, decided FROM backchannel_requests {rest}");
         lapsed.extend(self.query("backchannel_requests", &text, &[now.into()], |row| {
             let BackchannelRequest { subject, client_id, .. } = row.json("content")?;
-            Ok(Lapsed { id: row.get("auth_req_id")?, subject, client: Some(client_id) })
+            let (id, decided) = (row.get("auth_req_id")?, row.get("decided")?);
+            Ok(Lapsed { id, subject, client: Some(client_id), action: Action::Act, decided })
         })?);
         Ok(lapsed)
     }

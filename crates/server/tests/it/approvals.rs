@@ -220,29 +220,105 @@ async fn o20_what_is_reported_is_a_finding_for_privacy_officers() {
     let record = last(&gateway, "approval.report", &person.name);
     let finding = gateway.audit(&["--event", "watch.finding", "--reason", "unwanted-approval"]);
     assert_eq!(finding[0]["detail"]["records"], record["index"].to_string());
-    assert_eq!(finding[0]["detail"]["of"], format!("questions to {}", person.name));
+    assert_eq!(finding[0]["detail"]["of"], format!("the question {asked} to {}", person.name));
     assert_eq!(finding[0]["detail"].get("user"), None, "who was asked did nothing");
+    assert_eq!(finding[0]["detail"]["client"], "desk-report", "and it says who did");
+    // Another one within the hour is another finding.
+    let secret = register(&gateway, "desk-report-again", &[]);
+    let again = ask(&gateway, &desk("desk-report-again", &secret), &[("login_hint", &person.name)]).await;
+    say(&gateway, &mut phone, &again, "report").await;
+    assert_eq!(until_found(&gateway, "unwanted-approval", 2).await.len(), 2);
+}
+
+/// As if a question had been asked so many seconds earlier.
+fn age(gateway: &Gateway, asked: &str, seconds: i64) {
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    let text = "UPDATE backchannel_requests SET content = json_set(content, '$.asked_at', \
+                strftime('%Y-%m-%dT%H:%M:%SZ', json_extract(content, '$.asked_at'), ?2)) WHERE auth_req_id = ?1";
+    assert_eq!(database.execute(text, (asked, format!("-{seconds} seconds"))).unwrap(), 1);
 }
 
 #[tokio::test]
-async fn o20_two_denials_are_enough_whoever_asks_and_are_found() {
+async fn o20_two_denials_of_one_who_asks_are_enough_and_found_and_another_is_heard() {
     let gateway = Gateway::demo("approval-flood", &[]);
-    let secrets: Vec<(String, String)> = (0..3)
-        .map(|number| format!("desk-again-{number}"))
-        .map(|id| (register(&gateway, &id, &[]), id))
-        .collect();
+    let secrets: Vec<(String, String)> =
+        ["desk-noisy", "desk-quiet"].map(|id| (register(&gateway, id, &[]), id.to_owned())).into();
     let apps: Vec<App<'_>> = secrets.iter().map(|(secret, id)| desk(id, secret)).collect();
     let (person, mut phone) = signed_in(&gateway).await;
     let fields = [("login_hint", person.name.as_str())];
-    for app in &apps[..2] {
-        let asked = ask(&gateway, app, &fields).await;
+    for _ in 0..2 {
+        let asked = ask(&gateway, &apps[0], &fields).await;
         say(&gateway, &mut phone, &asked, "deny").await;
+        age(&gateway, &asked, 301);
     }
-    let refused = ask_call(&apps[2], &fields).to(&gateway).await;
+    let refused = ask_call(&apps[0], &fields).to(&gateway).await;
     assert_eq!((refused.status, refused.error()), (400, "access_denied".into()));
     assert_eq!(last(&gateway, "approval.request", &person.name)["detail"]["flood"], "too-many-denied");
     let found = until_found(&gateway, "unwanted-approval", 1).await;
     assert_eq!(found.len(), 1);
+    let asked = ask(&gateway, &apps[1], &fields).await;
+    assert_eq!(poll(&apps[1], &asked).to(&gateway).await.error(), "authorization_pending");
+}
+
+#[tokio::test]
+async fn o20_of_a_yes_and_a_no_at_one_moment_one_wins_and_it_alone_is_on_record() {
+    let gateway = shared::demo();
+    let Held { person, mut passkey, mut phone, .. } = with_phone(gateway).await;
+    let secret = register(gateway, "desk-moment", &[]);
+    let app = desk("desk-moment", &secret);
+    let asked = ask(gateway, &app, &[("login_hint", person.name.as_str())]).await;
+    let page = phone.get(gateway, &format!("/approve/question?id={asked}")).await;
+    let form = Ask::of(&page, "/approve/question");
+    let brought = passkey.get(&form.options);
+    let cookies: Vec<String> = phone.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let (_, hidden) = form_of(&page);
+    let csrf = hidden.iter().find(|(name, _)| name == "csrf").unwrap().1.clone();
+    let answers = at_once(gateway, FIFTY, |number| {
+        let call = if number % 2 == 0 {
+            form.call(&brought, &[])
+        } else {
+            let decision = if number % 4 == 1 { "deny" } else { "report" };
+            let fields = [("csrf", csrf.as_str()), ("id", &asked), ("decision", decision)];
+            Call::form("/approve/question", &fields)
+        };
+        call.header("cookie", &cookies.join("; "))
+    })
+    .await;
+    let won: Vec<usize> = (0..FIFTY).filter(|number| answers[*number].status == 200).collect();
+    assert_eq!(won.len(), 1, "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+    let event = match won[0] % 4 {
+        0 | 2 => "approval.approve",
+        1 => "approval.deny",
+        _ => "approval.report",
+    };
+    let records = gateway.audit(&["--user", &person.name]);
+    let said: Vec<&str> = records
+        .iter()
+        .filter(|record| record["resource"] == json!(asked) && record["outcome"] == "allow")
+        .map(|record| record["event"].as_str().unwrap())
+        .filter(|event| *event != "approval.request")
+        .collect();
+    assert_eq!(said, [event]);
+    let polled = poll(&app, &asked).to(gateway).await;
+    assert_eq!(polled.status == 200, event == "approval.approve", "{}", polled.text());
+}
+
+#[tokio::test]
+async fn a08_a_copied_passkey_that_approves_is_put_out_of_use_and_that_is_on_record() {
+    let gateway = shared::demo();
+    let Held { person, mut passkey, mut phone, .. } = with_phone(gateway).await;
+    let secrets: Vec<(String, String)> =
+        ["desk-copy-1", "desk-copy-2"].map(|id| (register(gateway, id, &[]), id.to_owned())).into();
+    let fields = [("login_hint", person.name.as_str())];
+    for (number, (secret, id)) in secrets.iter().enumerate() {
+        let asked = ask(gateway, &desk(id, secret), &fields).await;
+        passkey.sign_count = if number == 0 { 20 } else { 10 };
+        let answer = say_yes(gateway, &mut phone, &mut passkey, &asked, "").await;
+        assert_eq!(answer.text().contains("<h1>Approved</h1>"), number == 0, "{}", answer.text());
+    }
+    let suspected = gateway.audit(&["--event", "factor.clone-suspected", "--user", &person.name]);
+    assert_eq!(suspected.len(), 1);
+    assert_eq!(phone.get(gateway, "/account").await.status, 303, "what either of two opened ends");
 }
 
 #[tokio::test]
@@ -357,6 +433,26 @@ async fn a07_a_phone_is_added_and_removed_with_password_and_code_and_a_reset_tak
     phone.sign_in(&own, &person).await;
     let page = phone.get(&own, "/approve").await;
     assert!(page.text().contains("You have not added it"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn a07_what_a_phone_was_before_goes_with_a_record_when_it_is_added_again() {
+    let gateway = shared::demo();
+    let Held { person, mut passkey, mut phone, .. } = with_phone(gateway).await;
+    let page = phone.get(gateway, "/approve/phone").await;
+    let ask = Ask::of(&page, "/approve/phone");
+    let more = [("label", "Day phone"), ("change", "add")];
+    let page = send(&mut phone, gateway, ask.call(&passkey.get(&ask.options), &more)).await;
+    assert!(page.text().contains("This is “Day phone”"), "{}", page.text());
+    let records = gateway.audit(&["--user", &person.name]);
+    let of = |event: &str| -> Vec<&Value> {
+        let phones = records.iter().filter(|record| record["detail"]["factor"] == "phone");
+        phones.filter(|record| record["event"] == event).collect()
+    };
+    let (added, removed) = (of("factor.add"), of("factor.remove"));
+    assert_eq!((added.len(), removed.len()), (2, 1));
+    assert_eq!(removed[0]["resource"], added[0]["resource"]);
+    assert_eq!(removed[0]["decision"]["reason"], "added-again");
 }
 
 #[tokio::test]

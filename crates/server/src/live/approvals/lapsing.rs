@@ -35,14 +35,20 @@ impl Approvals {
         }
     }
 
-    async fn settle(&self, Lapsed { id, subject, client }: Lapsed) {
+    async fn settle(&self, Lapsed { id, subject, client, action, decided }: Lapsed) {
         let now = self.0.clock.now();
         let mut record = Record::new(Event::ApprovalLapsed, Outcome::Deny, now);
         record.action = Some(Event::ApprovalLapsed.as_str().to_owned());
         record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
         record.resource = Some(Phi::new(id.clone()));
-        record.decision.reason = Some("unanswered".to_owned());
-        let told = [("user", Some(subject.to_string())), ("client", client.map(|client| client.to_string()))];
+        // Somebody may have said something that did not come to be on record: then nothing came of it.
+        let reason = if decided.is_some() { "answer-lost" } else { "unanswered" };
+        record.decision.reason = Some(reason.to_owned());
+        let told = [
+            ("asked", Some(action.name().to_owned())),
+            ("user", Some(subject.to_string())),
+            ("client", client.map(|client| client.to_string())),
+        ];
         for (name, value) in told {
             record.detail.extend(value.map(|value| (name.to_owned(), Phi::new(value))));
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use chartgate_access::approval::question::Question;
 use chartgate_access::approval::sign_in::{Matched, Number, SignInAnswer, SignInApproval};
 use chartgate_access::grant::backchannel::BackchannelRequest;
-use chartgate_access::ids::ClientId;
+use chartgate_access::ids::{ClientId, Subject};
 use chartgate_access::principal::User;
 use chartgate_values::Entropy;
 
@@ -13,6 +13,7 @@ use super::Approvals;
 use crate::entropy::SystemEntropy;
 use crate::store::StoreError;
 use crate::store::pending::Took;
+use crate::store::questions::Decided;
 use crate::store::sign_in_approvals::{Asked, KeptSignIn};
 
 /// A question that waits for this person.
@@ -69,7 +70,28 @@ impl Approvals {
         Ok(self.questions_to(user)?.into_iter().find(|open| open.question.id == id))
     }
 
-    /// Asks a person whether it is they who sign in, and wakes their phones.
+    /// Puts a question, once it is on record, and wakes its person's phones.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn put(&self, to: &Subject, id: &str) -> Result<(), StoreError> {
+        let question = id.to_owned();
+        self.0.store.write(move |sql| sql.put_question(&question)).await?;
+        self.0.phones.wake(to, id);
+        Ok(())
+    }
+
+    /// Decides a question that waits. Nothing comes of that before [`Approvals::answer`] or
+    /// [`Approvals::answer_sign_in`], which wait for its record.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn decide(&self, id: &str, decided: Decided) -> Result<Took, StoreError> {
+        let (id, now) = (id.to_owned(), self.0.clock.now());
+        self.0.store.write(move |sql| sql.decide_question(&id, decided, now)).await
+    }
+
+    /// Asks a person whether it is they who sign in. They see it once it is put.
     ///
     /// # Errors
     /// [`SignInError`].
@@ -124,7 +146,7 @@ impl Approvals {
             let (after, matched) = kept.approval.typed(typed, shown);
             match matched {
                 Matched::Right => Ok(Matched::Right),
-                Matched::Wrong | Matched::Over => match sql.answer_sign_in(&id, &after)? {
+                Matched::Wrong | Matched::Over => match sql.answer_sign_in(&id, &after, None)? {
                     Took::It => Ok(matched),
                     Took::Nothing => Ok(Matched::Over),
                 },
@@ -133,23 +155,27 @@ impl Approvals {
         matched.await.map_err(|error: StoreError| error.into())
     }
 
-    /// Answers a sign-in.
+    /// Answers a sign-in with what was decided.
     ///
     /// # Errors
     /// [`StoreError`].
     pub(crate) async fn answer_sign_in(
         &self,
         kept: &KeptSignIn,
-        answer: SignInAnswer,
+        decided: Decided,
     ) -> Result<Took, StoreError> {
         let (id, now) = (kept.id.clone(), self.0.clock.now());
+        let answer = match decided {
+            Decided::Yes => SignInAnswer::Approved,
+            Decided::No => SignInAnswer::Denied,
+        };
         self.0
             .store
             .write(move |sql| {
                 let Some(kept) = sql.sign_in_approval(&id)?.filter(|kept| kept.approval.waits(now)) else {
                     return Ok(Took::Nothing);
                 };
-                sql.answer_sign_in(&id, &SignInApproval { answer, ..kept.approval })
+                sql.answer_sign_in(&id, &SignInApproval { answer, ..kept.approval }, Some(decided))
             })
             .await
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use chartgate_access::approval::sign_in::{Matched, Number, SignInAnswer};
+use chartgate_access::approval::sign_in::{Matched, Number};
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::base64url;
@@ -13,14 +13,15 @@ use chartgate_values::Phi;
 use http::StatusCode;
 
 use super::super::Login;
+use super::super::authenticate::put_out_of_use;
 use super::super::form::{Present, Visit, unavailable};
 use super::{over, record, settle, show};
-use crate::live::approvals::Decision;
 use crate::live::approvals::questions::{AskedBy, OpenQuestion};
 use crate::live::passkeys::{PasskeyRefused, Shown};
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::pending::Took;
+use crate::store::questions::Decided;
 use crate::store::second_factors::Used;
 use crate::tongue::Id;
 
@@ -108,8 +109,8 @@ async fn signature(
         Ok(shown) => shown,
         Err(refused) => {
             if matches!(refused, PasskeyRefused::Suspected) {
-                let suspected = login.store.write(move |sql| sql.suspect_passkey(&id, &name, now)).await;
-                suspected.map(drop).map_err(|error: StoreError| unavailable(&error))?;
+                let suspected = put_out_of_use(login, &visit.origin, &present.user, id).await;
+                suspected.map_err(|error| unavailable(&error))?;
             }
             return Ok(Err(NoYes::Again(refused.code(), NOT_SIGNED)));
         }
@@ -129,6 +130,11 @@ async fn approve(
     open: OpenQuestion,
     shown: &Shown,
 ) -> Response {
+    match login.approvals.decide(&open.question.id, Decided::Yes).await {
+        Ok(Took::It) => {}
+        Ok(Took::Nothing) => return over(),
+        Err(error) => return unavailable(&error),
+    }
     let mut record = record(login, visit, present, &open, Event::ApprovalGranted);
     let evidence = &shown.evidence;
     // With these, whoever has the record verifies it: docs/approvals.md.
@@ -153,7 +159,7 @@ async fn approve(
         Ok(recorded) => recorded,
         Err(error) => return unavailable(&error),
     };
-    match settle(login, visit, present, open, SignInAnswer::Approved, Decision::Approve).await {
+    match settle(login, visit, present, open, Decided::Yes).await {
         Ok(Took::It) => Withheld::release(recorded),
         Ok(Took::Nothing) => over(),
         Err(error) => unavailable(&error),

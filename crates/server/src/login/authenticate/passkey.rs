@@ -137,7 +137,12 @@ async fn verified(
 }
 
 /// A counter that went back: the passkey is good for nothing from now on, the record says so, and its person's page.
-async fn put_out_of_use(login: &Login, origin: &Origin, user: &User, id: FactorId) -> Result<(), StoreError> {
+pub(in crate::login) async fn put_out_of_use(
+    login: &Login,
+    origin: &Origin,
+    user: &User,
+    id: FactorId,
+) -> Result<(), StoreError> {
     let now = login.clock.now();
     let mut record = origin.record(Event::FactorSuspected, Outcome::Deny, now);
     record.action = Some(Event::FactorSuspected.as_str().to_owned());

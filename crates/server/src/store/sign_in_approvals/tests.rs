@@ -46,12 +46,24 @@ async fn a05_of_fifty_that_use_one_yes_one_wins_and_it_is_of_its_own_sign_in() {
     assert_eq!(asked, Asked::Yes);
     let use_it = |half: &'static str, at| store.write(move |sql| sql.use_sign_in_approval(half, at));
     assert_eq!(use_it("half", NOW).await.unwrap(), Took::Nothing, "nobody has said anything");
-    let say = |answer| {
+    let say = |answer, decided| {
         let approval = SignInApproval { answer, ..kept("one", "half", NOW).approval };
-        store.write(move |sql| sql.answer_sign_in("one", &approval))
+        store.write(move |sql| sql.answer_sign_in("one", &approval, Some(decided)))
     };
-    assert_eq!(say(SignInAnswer::Approved).await.unwrap(), Took::It);
-    assert_eq!(say(SignInAnswer::Denied).await.unwrap(), Took::Nothing, "it is answered once");
+    assert_eq!(say(SignInAnswer::Approved, Decided::Yes).await.unwrap(), Took::Nothing, "nobody decided");
+    let decide = |decided| store.write(move |sql| sql.decide_question("one", decided, NOW));
+    assert_eq!(decide(Decided::Yes).await.unwrap(), Took::Nothing, "it is not on record that it was asked");
+    store.write(|sql| sql.put_question("one")).await.unwrap();
+    assert_eq!(decide(Decided::Yes).await.unwrap(), Took::It);
+    assert_eq!(decide(Decided::No).await.unwrap(), Took::Nothing, "it is decided once");
+    assert_eq!(say(SignInAnswer::Denied, Decided::No).await.unwrap(), Took::Nothing);
+    assert_eq!(use_it("half", NOW).await.unwrap(), Took::Nothing, "what was decided is not on record yet");
+    assert_eq!(say(SignInAnswer::Approved, Decided::Yes).await.unwrap(), Took::It);
+    assert_eq!(
+        say(SignInAnswer::Approved, Decided::Yes).await.unwrap(),
+        Took::Nothing,
+        "it is answered once"
+    );
     assert_eq!(use_it("other", NOW).await.unwrap(), Took::Nothing);
     assert_eq!(use_it("half", after(180)).await.unwrap(), Took::Nothing, "it ends with its time");
     let all = (0..50).map(|_| {
@@ -73,7 +85,13 @@ async fn a_no_is_no_yes() {
         let came = scratch.store.write(move |sql| {
             let kept = kept(name, name, NOW);
             let _ = sql.ask_sign_in(&kept)?;
-            assert_eq!(sql.answer_sign_in(name, &SignInApproval { answer, ..kept.approval })?, Took::It);
+            let after = SignInApproval { answer, ..kept.approval };
+            sql.put_question(name)?;
+            let decided = (answer == SignInAnswer::Denied).then_some(Decided::No);
+            if let Some(decided) = decided {
+                assert_eq!(sql.decide_question(name, decided, NOW)?, Took::It);
+            }
+            assert_eq!(sql.answer_sign_in(name, &after, decided)?, Took::It);
             sql.use_sign_in_approval(name, NOW)
         });
         assert_eq!(came.await.unwrap(), Took::Nothing);
@@ -81,25 +99,59 @@ async fn a_no_is_no_yes() {
 }
 
 #[tokio::test]
-async fn o20_applications_and_sign_ins_are_counted_together() {
+async fn o20_at_most_three_wait_and_who_was_left_alone_too_often_waits_alone() {
     let scratch = Scratch::new("together");
     let asked = scratch.store.write(|sql| {
-        for client in ["a", "b"] {
-            assert_eq!(
-                sql.add_backchannel_request(client, &request(client, Answer::Waiting, NOW))?,
-                Asked::Yes
-            );
-        }
+        let ask = |id: &str, client: &str, at| {
+            sql.add_backchannel_request(id, &request(client, Answer::Waiting, at))
+        };
+        assert_eq!((ask("a", "a", NOW)?, ask("b", "b", NOW)?), (Asked::Yes, Asked::Yes));
         assert_eq!(sql.ask_sign_in(&kept("one", "half", NOW))?, Asked::Yes);
         assert_eq!(sql.ask_sign_in(&kept("two", "other", NOW))?, Asked::No(Flood::AnotherWaits));
-        let fourth = sql.add_backchannel_request("c", &request("c", Answer::Waiting, NOW))?;
-        // Ten minutes after all of them were left alone, it is as if they had not been.
-        let late = sql.add_backchannel_request("d", &request("d", Answer::Waiting, after(400)))?;
-        let later = sql.add_backchannel_request("d", &request("d", Answer::Waiting, after(900)))?;
-        Ok::<_, StoreError>((fourth, late, later))
+        let fourth = ask("c", "c", NOW)?;
+        for (id, at) in [("a2", 300), ("a3", 600)] {
+            assert_eq!(ask(id, "a", after(at))?, Asked::Yes);
+        }
+        let (noisy, other) = (ask("a4", "a", after(900))?, ask("d", "d", after(900))?);
+        // Half an hour after the first of them was left alone, it is as if it had not been.
+        Ok::<_, StoreError>((fourth, noisy, other, ask("a5", "a", after(2100))?))
     });
-    let expected = (Asked::No(Flood::TooManyWait), Asked::No(Flood::Unanswered), Asked::Yes);
+    let expected = (Asked::No(Flood::TooManyWait), Asked::No(Flood::Unanswered), Asked::Yes, Asked::Yes);
     assert_eq!(asked.await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn what_is_not_put_waits_for_nobody_and_what_was_decided_for_nobody_more() {
+    let scratch = Scratch::new("put");
+    let seen = scratch.store.write(|sql| {
+        let _ = sql.ask_sign_in(&kept("one", "half", NOW))?;
+        let _ = sql.add_backchannel_request("two", &request("a", Answer::Waiting, NOW))?;
+        let dana = "dana".parse().unwrap();
+        let seen = || {
+            let sign_ins = sql.waiting_sign_ins(&dana, NOW)?.len();
+            let (own, all) =
+                (sql.backchannel_requests_to(&dana, NOW)?.len(), sql.backchannel_requests(NOW)?.len());
+            Ok::<_, StoreError>((sign_ins, own, all))
+        };
+        let before = seen()?;
+        for id in ["one", "two"] {
+            sql.put_question(id)?;
+        }
+        let put = seen()?;
+        assert_eq!(sql.answer_backchannel("two", Answer::Denied, NOW)?, Took::Nothing, "nobody decided");
+        for id in ["one", "two"] {
+            assert_eq!(sql.decide_question(id, Decided::No, NOW)?, Took::It);
+        }
+        let decided = seen()?;
+        assert_eq!(sql.answer_backchannel("two", Answer::Denied, NOW)?, Took::It);
+        // The other was decided and never answered: that it lapsed says so.
+        let lapsed = sql.lapsed(after(300))?;
+        let lapsed: Vec<_> = lapsed.into_iter().map(|one| (one.id, one.decided)).collect();
+        Ok::<_, StoreError>((before, put, decided, lapsed))
+    });
+    let (before, put, decided, lapsed) = seen.await.unwrap();
+    assert_eq!((before, put, decided), ((0, 0, 0), (1, 1, 1), (0, 0, 0)));
+    assert_eq!(lapsed, [("one".to_owned(), Some("no".to_owned()))]);
 }
 
 #[tokio::test]

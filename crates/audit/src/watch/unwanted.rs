@@ -1,0 +1,66 @@
+//! People who are asked to approve what they did not expect: they say so, they are asked so often that one who asks is not heard
+//! for a while, or somebody goes on asking below that all day. ATTACKS O20.
+//!
+//! What each who asks does is found for itself, and each report: that one asks too often must not hide another's doing.
+
+use super::rules::A_DAY;
+use super::{Finding, Rule, Watch, Window};
+use crate::reader::Entry;
+use crate::record::{Event, Record};
+
+/// In `detail` of a question that was not put: why the person is not asked.
+const FLOOD: &str = "flood";
+/// Why nobody of theirs asks them for a while.
+const BLOCKED: [&str; 2] = ["too-many-unanswered", "too-many-denied"];
+
+impl Watch {
+    pub(super) fn see_unwanted(&mut self, entry: &Entry) -> Vec<Finding> {
+        let Some(rule) = self.rules.unwanted_approvals else { return Vec::new() };
+        let Some(user) = detail(&entry.record, "user") else { return Vec::new() };
+        let (client, asked) = asked(&entry.record, user);
+        let at_once = match entry.record.event {
+            Event::ApprovalReported => {
+                let question = entry.record.resource.as_ref().map(|id| id.expose().as_str());
+                Some(format!("the question {} to {user}", question.unwrap_or_default()))
+            }
+            Event::ApprovalRequested => {
+                detail(&entry.record, FLOOD).filter(|why| BLOCKED.contains(why)).map(|_| asked.clone())
+            }
+            _ => None,
+        };
+        // Who was asked did nothing.
+        let found = |about: Finding| Finding { user: None, client: client.map(str::to_owned), ..about };
+        let mut all = Vec::new();
+        if let Some(of) = at_once {
+            let shown = (vec![entry.index], None);
+            all.extend(self.about(entry, Rule::UnwantedApproval, rule.again_after, &of, shown).map(found));
+        }
+        if entry.record.event != Event::ApprovalRequested {
+            let most = rule.unapproved_a_day;
+            let window = self.unapproved.entry(asked.clone()).or_insert_with(|| Window::new(most, A_DAY));
+            if let Some(reached) = window.add(entry.index, entry.record.time, entry.index) {
+                let shown = (reached.into_iter().map(|(_, index)| index).collect(), Some(most));
+                let of = format!("unapproved {asked}");
+                all.extend(self.about(entry, Rule::UnwantedApproval, A_DAY, &of, shown).map(found));
+            }
+        }
+        all
+    }
+}
+
+fn detail<'r>(record: &'r Record, name: &str) -> Option<&'r str> {
+    record.detail.get(name).map(|value| value.expose().as_str())
+}
+
+/// The application that asked, and what it was that this person was asked. Sign-ins are one another's, for whoever signs in
+/// chooses on the way to which application.
+fn asked<'r>(record: &'r Record, user: &str) -> (Option<&'r str>, String) {
+    // A question that was not put names its application as the one that acts.
+    let own = record.actor.client_id.as_deref().filter(|_| record.event == Event::ApprovalRequested);
+    let client = detail(record, "client").or(own);
+    let is_sign_in = detail(record, "asked") == Some("sign-in") || client.is_none();
+    match client.filter(|_| !is_sign_in) {
+        Some(client) => (Some(client), format!("questions of {client} to {user}")),
+        None => (client, format!("sign-ins that {user} was asked about")),
+    }
+}

@@ -60,6 +60,9 @@ pub struct Grant {
     pub nonce: Option<String>,
     /// When the person signed in; `None` where nobody can say, for they did not do so on our pages.
     pub auth_time: Option<Timestamp>,
+    /// With the word of which identity provider its person signed in, by its issuer, if not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     /// Since when this stands, where that is not the sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_at: Option<Timestamp>,

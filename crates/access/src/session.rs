@@ -34,6 +34,26 @@ pub struct Session {
     pub amr: Vec<String>,
     /// What they signed in with, in our own words: `Firefox on Windows`.
     pub agent: Option<String>,
+    /// With whose word, where it was not here that they showed who they are.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// With whose word somebody is signed in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Elsewhere {
+    /// The provider's issuer.
+    pub issuer: String,
+    /// What it says of when.
+    pub auth_time: AuthTime,
+}
+
+/// Whether it is known when somebody showed who they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AuthTime {
+    /// It is.
+    Said,
+    /// A provider did not say: it was no later than it told us who somebody is, and perhaps long before.
+    Presumed,
 }
 
 /// Why a session is over.
@@ -68,6 +88,15 @@ impl Session {
         Ok(())
     }
 
+    /// When the person showed who they are, if that is known. OpenID Connect Core section 2: what is not known is not said.
+    #[must_use]
+    pub fn known_auth_time(&self) -> Option<Timestamp> {
+        match self.elsewhere.as_ref().map(|elsewhere| elsewhere.auth_time) {
+            None | Some(AuthTime::Said) => Some(self.auth_time),
+            Some(AuthTime::Presumed) => None,
+        }
+    }
+
     /// How strongly the person signed in.
     #[must_use]
     pub fn assurance(&self) -> Assurance {
@@ -86,7 +115,7 @@ mod tests {
     use super::*;
 
     const TIMEOUTS: Timeouts =
-        Timeouts { idle: Duration::from_secs(900), absolute: Duration::from_secs(43_200) };
+        Timeouts { one_factor: LIMITS, two_factors: LIMITS, phishing_resistant: LIMITS };
 
     fn session() -> Session {
         Session {
@@ -97,6 +126,7 @@ mod tests {
             ended_at: None,
             amr: vec!["pwd".into()],
             agent: None,
+            elsewhere: None,
         }
     }
 

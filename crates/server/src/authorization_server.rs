@@ -37,7 +37,7 @@ use chartgate_audit::journal::Journal;
 use chartgate_values::Clock;
 
 use crate::authorization_response::Answering;
-use crate::config::{Dynamic, Registration, Route, Tokens};
+use crate::config::{Dynamic, IdentityProvider, Registration, Route, Tokens};
 use crate::entropy::digest_of;
 use crate::live::approvals::Approvals;
 use crate::live::apps::Apps;
@@ -64,6 +64,8 @@ pub(crate) struct AuthorizationServer {
     pub(crate) issuer: String,
     pub(crate) tokens: Tokens,
     pub(crate) timeouts: Timeouts,
+    /// Where people may sign in in place of here.
+    pub(crate) providers: Arc<[Arc<IdentityProvider>]>,
     pub(crate) second_factors: Arc<Required>,
     pub(crate) offered: Offered,
     pub(crate) routes: Arc<[Route]>,

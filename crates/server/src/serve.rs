@@ -1,6 +1,7 @@
 //! Running: listeners, tasks, signals, draining.
 
 mod reload;
+mod untrusted_providers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -210,6 +211,7 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
                 if let Err::<(), StoreError>(error) = app.store.write(move |sql| sql.tidy(longest, now)).await {
                     tracing::warn!(%error, "what is over was not removed");
                 }
+                untrusted_providers::end_what_they_vouched_for(app, &current.config()).await;
                 remove_unused_clients(app, &current.config()).await;
                 if let Err(error) = app.cut_offs.forget().await {
                     tracing::warn!(%error, "old cut-offs were not removed");

@@ -278,7 +278,18 @@ impl PendingAuthorization {
         emergency_for: Duration,
         now: Timestamp,
     ) -> Approval {
-        let Approved { subject, session, auth_time, amr, assurance, scope, patient, encounter } = approved;
+        let Approved {
+            subject,
+            session,
+            auth_time,
+            stands_since,
+            provider,
+            amr,
+            assurance,
+            scope,
+            patient,
+            encounter,
+        } = approved;
         let emergency = self.emergency.map(|declared| {
             for detail in &mut self.authorization_details {
                 if let AuthorizationDetail::EmergencyAccess(access) = detail {
@@ -305,8 +316,9 @@ impl PendingAuthorization {
             patient,
             launch: self.launch.or(picked),
             nonce: None,
-            auth_time: Some(auth_time),
-            began_at: None,
+            auth_time,
+            provider,
+            began_at: auth_time.is_none().then_some(stands_since),
             amr,
             assurance,
         };
@@ -383,6 +395,7 @@ mod tests {
                 launch: None,
                 nonce: None,
                 auth_time: Some(Timestamp::from_unix(1000)),
+                provider: None,
                 began_at: None,
                 amr: vec!["pwd".into()],
                 assurance: Assurance::OneFactor,

@@ -111,6 +111,7 @@ impl BackchannelRequest {
             launch: None,
             nonce: None,
             auth_time: None,
+            provider: None,
             began_at: Some(now),
             amr: Vec::new(),
             assurance: Assurance::OneFactor,

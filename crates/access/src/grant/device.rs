@@ -95,6 +95,7 @@ mod tests {
             launch: None,
             nonce: None,
             auth_time: Some(Timestamp::from_unix(1000)),
+            provider: None,
             began_at: None,
             amr: Vec::new(),
             assurance: crate::login::assurance::Assurance::OneFactor,

@@ -78,6 +78,7 @@ mod tests {
             ended_at: None,
             amr: Vec::new(),
             agent: None,
+            elsewhere: None,
         }
     }
 

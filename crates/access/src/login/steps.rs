@@ -45,8 +45,12 @@ pub struct Approved {
     pub subject: Subject,
     /// In which session.
     pub session: SessionId,
-    /// Signed in when.
-    pub auth_time: Timestamp,
+    /// Signed in when, if that is known.
+    pub auth_time: Option<Timestamp>,
+    /// What cut the person off later than this cut this off too.
+    pub stands_since: Timestamp,
+    /// With the word of which provider, by its issuer.
+    pub provider: Option<String>,
     /// Signed in how.
     pub amr: Vec<String>,
     /// How strongly, as tokens call it.
@@ -81,7 +85,9 @@ pub fn next(
     now: Timestamp,
 ) -> Step {
     let Some(SignedIn { user, session, needed }) = signed_in else { return Step::SignIn };
-    let too_old = pending.signed_in_since.is_some_and(|since| session.auth_time < since);
+    // Where a provider does not say when, it may have been long ago, whatever came after.
+    let is_since = |since| session.known_auth_time().is_some_and(|auth_time| auth_time >= since);
+    let too_old = pending.signed_in_since.is_some_and(|since| !is_since(since));
     if too_old || session.check(timeouts, now).is_err() || session.subject != user.name {
         return Step::SignIn;
     }
@@ -137,7 +143,9 @@ pub fn next(
     Step::Done(Approved {
         subject: user.name.clone(),
         session: session.id.clone(),
-        auth_time: session.auth_time,
+        auth_time: session.known_auth_time(),
+        stands_since: session.auth_time,
+        provider: session.elsewhere.as_ref().map(|elsewhere| elsewhere.issuer.clone()),
         amr: session.amr.clone(),
         assurance: called(pending, session),
         scope,
@@ -160,7 +168,9 @@ fn emergency_step(pending: &PendingAuthorization, asked: &EmergencyAccess, by: S
     Step::Done(Approved {
         subject: by.user.name.clone(),
         session: by.session.id.clone(),
-        auth_time: declared.at,
+        auth_time: Some(declared.at),
+        stands_since: declared.at,
+        provider: by.session.elsewhere.as_ref().map(|elsewhere| elsewhere.issuer.clone()),
         amr: by.session.amr.clone(),
         assurance: called(pending, by.session),
         scope: emergency::scope_beside(&pending.scope),

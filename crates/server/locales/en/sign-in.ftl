@@ -79,6 +79,7 @@ ask-phone-used = It was used already.
 
 provider-not-title = Not signed in by { $provider }
 provider-not = It did not tell us who you are, or not lately enough. Go back and try again; if it goes on, ask your administrator.
+provider-no-time = You are asked to sign in anew, and it does not say when you last did so there. Go back and sign in another way: with a passkey, or with your password here.
 provider-nothing-title = Your account at { $provider } opens nothing here
 provider-nothing = Your administrator can give you access. Nothing of you was kept but that you came.
 

@@ -79,6 +79,7 @@ ask-phone-used = Ya se utilizó.
 
 provider-not-title = { $provider } no ha confirmado su inicio de sesión
 provider-not = No nos ha indicado quién es usted, o no lo ha hecho con la suficiente actualidad. Vuelva atrás e inténtelo de nuevo; si el problema continúa, consulte a su administrador.
+provider-no-time = Se le pide que inicie sesión de nuevo, y no nos indica cuándo lo hizo allí por última vez. Vuelva atrás e inicie sesión de otra manera: con una llave de acceso, o con su contraseña de aquí.
 provider-nothing-title = Su cuenta de { $provider } no da acceso aquí
 provider-nothing = Su administrador puede darle acceso. De usted solo se ha guardado que vino.
 

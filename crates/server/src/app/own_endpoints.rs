@@ -71,6 +71,7 @@ impl App {
             issuer: config.issuer.clone(),
             tokens: config.tokens.clone(),
             timeouts: config.sessions,
+            providers: Arc::clone(&config.identity_providers),
             second_factors: Arc::clone(&config.second_factors),
             offered: config.offered,
             routes: Arc::clone(&config.routes),

@@ -117,6 +117,11 @@ impl Providers {
         self.0.iter()
     }
 
+    /// Whether one of them has this issuer.
+    pub(crate) fn are_of(&self, issuer: &str) -> bool {
+        self.0.iter().any(|provider| provider.config.issuer.as_str() == issuer)
+    }
+
     /// The one of this name.
     pub(crate) fn named(&self, name: &str) -> Option<&Arc<Provider>> {
         self.0.iter().find(|provider| provider.config.name == name)

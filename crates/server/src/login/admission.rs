@@ -294,7 +294,13 @@ pub(super) async fn refuse_sign_in(
     record.decision.reason = Some(cause.code().to_owned());
     tell(&mut record, provider, there);
     let title = Words::of("provider-not-title").with("provider", &provider.config.title);
-    refuse(login, visit, record, (StatusCode::OK, title, Id::of("provider-not"))).await
+    let text = match cause {
+        NoSignIn::TimeUnsaid => Id::of("provider-no-time"),
+        NoSignIn::Refused | NoSignIn::MixedUp | NoSignIn::NotLately | NoSignIn::Failed(_) => {
+            Id::of("provider-not")
+        }
+    };
+    refuse(login, visit, record, (StatusCode::OK, title, text)).await
 }
 
 /// Somebody signed in there who is not let in here.

@@ -224,8 +224,13 @@ impl Present {
             let Some(user) = sql.user(&session.subject)? else { return Ok(None) };
             // Whoever has to have a second factor is nobody without (ATTACKS A05).
             let is_strong = session.assurance() >= login.second_factors.of(&user);
-            let good =
-                user.state == UserState::Enabled && session.check(login.timeouts, now).is_ok() && is_strong;
+            // Nor is anybody whom a provider vouched for that is believed no more.
+            let elsewhere = session.elsewhere.as_ref();
+            let is_vouched_for = elsewhere.is_none_or(|own| login.providers.are_of(&own.issuer));
+            let good = user.state == UserState::Enabled
+                && session.check(login.timeouts, now).is_ok()
+                && is_strong
+                && is_vouched_for;
             Ok::<_, StoreError>(good.then_some(Self { user, session }))
         })
     }

@@ -11,7 +11,8 @@ use axum::response::Response;
 use chartgate_access::grant::authorization_code::PendingAuthorization;
 use chartgate_access::login::assurance::{Assurance, Next, Whom, after_code, after_password};
 use chartgate_access::login::provider::methods;
-use chartgate_access::principal::{User, UserState};
+use chartgate_access::principal::User;
+use chartgate_access::session::AuthTime;
 use chartgate_protocol::form::Form;
 use chartgate_protocol::jose::claims::Identifier;
 use chartgate_protocol::jose::provider_token::SignedInThere;
@@ -19,13 +20,13 @@ use chartgate_protocol::oidc::provider::Answers;
 use chartgate_values::Timestamp;
 
 use super::form::{Browser, Visit, see_other, stale, unavailable};
-use super::sign_in::{Begin, Elsewhere, start_session, with_cookie};
+use super::sign_in::{Begin, start_session, with_cookie};
 use super::then::Then;
 use super::{Login, admission, enrol_factor, new_passkey, second_factor};
 use crate::entropy::{digest_of, opaque_secret};
 use crate::live::identity_providers::{Endpoints, Provider, ProviderError, Redeemed};
 use crate::live::trusted_issuers::SKEW;
-use crate::store::half_sign_ins::First;
+use crate::store::half_sign_ins::{First, There};
 use crate::store::provider_links::{Effort, ProviderSignIn};
 use crate::store::{Sql, StoreError};
 
@@ -60,6 +61,8 @@ pub(super) enum NoSignIn {
     MixedUp,
     #[error("the sign-in there is older than was asked for")]
     NotLately,
+    #[error("it does not say when somebody signed in there, and that was asked for")]
+    TimeUnsaid,
     #[error(transparent)]
     Failed(#[from] ProviderError),
 }
@@ -71,6 +74,7 @@ impl NoSignIn {
             Self::Refused => "provider-refused",
             Self::MixedUp => "provider-mixed-up",
             Self::NotLately => "provider-not-lately",
+            Self::TimeUnsaid => "provider-no-auth-time",
             Self::Failed(_) => "provider-failed",
         }
     }
@@ -119,7 +123,7 @@ async fn go(login: &Login, provider: &Provider, visit: &Visit, effort: Effort) -
     let wanted = Wanted {
         state: state.expose(),
         effort,
-        lately: pending.as_ref().is_some_and(|pending| pending.signed_in_since.is_some()),
+        since: pending.as_ref().and_then(|pending| pending.signed_in_since),
         hint: pending.as_ref().and_then(|pending| pending.login_hint.as_deref()),
     };
     let target = wanted.address(login, provider, visit, &endpoints);
@@ -135,7 +139,8 @@ async fn go(login: &Login, provider: &Provider, visit: &Visit, effort: Effort) -
 struct Wanted<'a> {
     state: &'a str,
     effort: Effort,
-    lately: bool,
+    /// The person has to show who they are, and have done so since then.
+    since: Option<Timestamp>,
     hint: Option<&'a str>,
 }
 
@@ -152,13 +157,16 @@ impl Wanted<'_> {
         query.push("nonce", &nonce(self.state));
         query.push("code_challenge", &digest_of(visit.browser.verifier(self.state)));
         query.push("code_challenge_method", "S256");
-        // No session here outlives what the configuration says, counted from when somebody showed who they are.
-        query.push("max_age", &login.timeouts.absolute.as_secs().to_string());
+        // No session here outlives what the configuration says, counted from when somebody showed who they are. Who is asked
+        // for it has to say when that was (section 2, `auth_time`).
+        let longest = login.timeouts.absolute;
+        let max_age = self.since.map_or(longest, |since| login.clock.now().since(since).min(longest));
+        query.push("max_age", &max_age.as_secs().to_string());
         let acr_values: Vec<&str> = config.two_factors.acr.iter().map(String::as_str).collect();
         if self.effort == Effort::TwoFactors && !acr_values.is_empty() {
             query.push("acr_values", &acr_values.join(" "));
         }
-        if self.lately {
+        if self.since.is_some() {
             query.push("prompt", "login");
         }
         if let Some(hint) = self.hint {
@@ -216,13 +224,21 @@ pub(super) async fn back(
         Ok(pending) => pending,
         Err(response) => return *response,
     };
-    let Some(auth_time) = auth_time(&login, pending.as_ref(), &there) else {
-        let cause = NoSignIn::NotLately;
-        return admission::refuse_sign_in(&login, &visit, provider, (&cause, Some(&there))).await;
+    let (auth_time, told) = match auth_time(&login, pending.as_ref(), &there) {
+        Ok(known) => known,
+        Err(cause) => {
+            return admission::refuse_sign_in(&login, &visit, provider, (&cause, Some(&there))).await;
+        }
+    };
+    let at = There {
+        provider: provider.config.name.clone(),
+        issuer: provider.config.issuer.to_string(),
+        auth_time,
+        told,
     };
     match admission::admit(&login, &visit, provider, &there, begun.enrolment.as_deref()).await {
         Ok(user) => {
-            let came = Came { provider, begun: &begun, there: &there, auth_time };
+            let came = Came { provider, begun: &begun, there: &there, at };
             go_on(&login, &visit, pending.as_ref(), &came, &user).await
         }
         Err(response) => *response,
@@ -236,23 +252,28 @@ fn pending(login: &Login, visit: &Visit) -> Result<Option<PendingAuthorization>,
     Ok(Some(begun.ok_or_else(stale)?.pending))
 }
 
-/// When they showed who they are; none if that is not as lately as it has to be. Where the provider does not say, it is the
-/// moment at which it told us, and nothing may have been asked for.
+/// When they showed who they are, as lately as it has to be. Where the provider does not say, it is presumed to be the moment at
+/// which it told us; that is never taken for a sign-in that was asked for.
 fn auth_time(
     login: &Login,
     pending: Option<&PendingAuthorization>,
     there: &SignedInThere,
-) -> Option<Timestamp> {
+) -> Result<(Timestamp, AuthTime), NoSignIn> {
     let (now, since) = (login.clock.now(), pending.and_then(|pending| pending.signed_in_since));
-    let auth_time = match (there.auth_time, since) {
+    let (auth_time, told) = match (there.auth_time, since) {
         // It speaks in whole seconds, and of its own clock.
-        (Some(time), Some(since)) if (since.minus(SKEW)..since).contains(&time.timestamp()) => since,
-        (Some(time), _) => time.timestamp().min(now),
-        (None, None) => now,
-        (None, Some(_)) => return None,
+        (Some(time), Some(since)) if (since.minus(SKEW)..since).contains(&time.timestamp()) => {
+            (since, AuthTime::Said)
+        }
+        (Some(time), _) => (time.timestamp().min(now), AuthTime::Said),
+        (None, None) => (now, AuthTime::Presumed),
+        (None, Some(_)) => return Err(NoSignIn::TimeUnsaid),
     };
     let is_late = since.is_some_and(|since| auth_time < since);
-    (!is_late && now < auth_time.plus(login.timeouts.absolute)).then_some(auth_time)
+    if is_late || now >= auth_time.plus(login.timeouts.absolute) {
+        return Err(NoSignIn::NotLately);
+    }
+    Ok((auth_time, told))
 }
 
 /// Who signed in there. The answer's parameters count for nothing beyond that.
@@ -284,7 +305,7 @@ struct Came<'a> {
     provider: &'a Provider,
     begun: &'a ProviderSignIn,
     there: &'a SignedInThere,
-    auth_time: Timestamp,
+    at: There,
 }
 
 /// Begins the session, or asks for what is missing of it.
@@ -295,7 +316,7 @@ async fn go_on(
     came: &Came<'_>,
     user: &User,
 ) -> Response {
-    let Came { provider, begun, there, auth_time } = came;
+    let Came { provider, begun, there, at } = came;
     let config = &provider.config;
     let asked = pending.map(|pending| pending.assurance).unwrap_or_default();
     let needed = asked.max(login.second_factors.of(user));
@@ -310,21 +331,19 @@ async fn go_on(
         Ok(holds) => after_password(holds, needed),
         Err(error) => return unavailable(&error),
     };
-    let first = First::Elsewhere { provider: config.name.clone(), auth_time: *auth_time };
+    let first = First::Elsewhere(at.clone());
     match next {
         Next::Prove => second_factor::ask(login, visit, user, first).await,
         Next::Enrol => enrol_factor::ask(login, visit, user, first).await,
         Next::EnrolAPasskey => new_passkey::ask(login, visit, (user, first), &Then::of(&visit.form)).await,
         Next::Session => {
-            let elsewhere = Elsewhere { provider: &config.name, auth_time: *auth_time };
-            let begin = Begin { user, amr: methods(shown), factor: None, elsewhere: Some(elsewhere) };
+            let begin = Begin { user, amr: methods(shown), factor: None, elsewhere: Some(at) };
             let (issuer, subject) = (config.issuer.to_string(), there.sub.as_str().to_owned());
             let name = user.name.clone();
-            // Whoever was unlinked or shut out meanwhile does not get in.
+            // Whoever was unlinked meanwhile does not get in.
             let still = move |sql: &Sql<'_>, _| {
                 let is_theirs = sql.linked_user(&issuer, &subject)?.as_ref() == Some(&name);
-                let is_let_in = sql.user(&name)?.is_some_and(|user| user.state == UserState::Enabled);
-                Ok((is_theirs && is_let_in).then(Vec::new))
+                Ok(is_theirs.then(Vec::new))
             };
             match start_session(login, visit, begin, still).await {
                 Ok(Some(cookie)) => with_cookie(see_other(&Then::of(&visit.form).target()), cookie),

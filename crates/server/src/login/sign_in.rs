@@ -9,8 +9,8 @@ use chartgate_access::ids::SessionId;
 use chartgate_access::login::assurance::{Assurance, Next, PASSWORD, SecondFactor, after_password};
 use chartgate_access::login::provider::methods_with;
 use chartgate_access::permit::Withheld;
-use chartgate_access::principal::User;
-use chartgate_access::session::Session;
+use chartgate_access::principal::{User, UserState};
+use chartgate_access::session::{Elsewhere, Session};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use chartgate_values::{Phi, Timestamp};
@@ -24,7 +24,7 @@ use super::then::Then;
 use super::{Login, enrol_factor, new_passkey, passkey, second_factor};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
-use crate::store::half_sign_ins::First;
+use crate::store::half_sign_ins::{First, There};
 use crate::store::{Sql, StoreError};
 use crate::tongue::{Id, Tongue};
 
@@ -137,7 +137,8 @@ pub(super) struct Begin<'a> {
     pub(super) user: &'a User,
     pub(super) amr: Vec<String>,
     pub(super) factor: Option<SecondFactor>,
-    pub(super) elsewhere: Option<Elsewhere<'a>>,
+    /// Where they showed who they are, if not here.
+    pub(super) elsewhere: Option<&'a There>,
 }
 
 impl<'a> Begin<'a> {
@@ -145,18 +146,10 @@ impl<'a> Begin<'a> {
     pub(super) fn with_factor(user: &'a User, first: &'a First, factor: SecondFactor) -> Self {
         let (amr, elsewhere) = match first {
             First::Password => (factor.amr(), None),
-            First::Elsewhere { provider, auth_time } => {
-                (methods_with(factor), Some(Elsewhere { provider, auth_time: *auth_time }))
-            }
+            First::Elsewhere(there) => (methods_with(factor), Some(there)),
         };
         Self { user, amr, factor: Some(factor), elsewhere }
     }
-}
-
-/// Where they showed who they are, if not here.
-pub(super) struct Elsewhere<'a> {
-    pub(super) provider: &'a str,
-    pub(super) auth_time: Timestamp,
 }
 
 /// Starts a session under a new id (ATTACKS O32), and ends the one that the browser had, with its tokens. `act` belongs to
@@ -172,7 +165,11 @@ where
     A: FnOnce(&Sql<'_>, Timestamp) -> Result<Option<Vec<CutOff>>, StoreError> + Send + 'static,
 {
     let now: Timestamp = login.clock.now();
-    let auth_time = begin.elsewhere.as_ref().map_or(now, |elsewhere| elsewhere.auth_time);
+    let auth_time = begin.elsewhere.map_or(now, |there| there.auth_time);
+    // Whom a provider vouched for that is believed no more, nobody vouches for.
+    if begin.elsewhere.is_some_and(|there| !login.providers.are_of(&there.issuer)) {
+        return Ok(None);
+    }
     let secret = opaque_secret();
     let session = Session {
         id: SessionId::random(&mut SystemEntropy),
@@ -182,6 +179,9 @@ where
         ended_at: None,
         amr: begin.amr,
         agent: agent_of(&visit.headers),
+        elsewhere: begin
+            .elsewhere
+            .map(|there| Elsewhere { issuer: there.issuer.clone(), auth_time: there.told }),
     };
     let mut record = visit.origin.record(Event::LoginSucceeded, Outcome::Allow, now);
     record.action = Some("login".to_owned());
@@ -189,18 +189,22 @@ where
     record.session = Some(session.id.to_string());
     record.acr = session.assurance().acr().map(str::to_owned);
     record.amr = session.amr.clone();
-    record.auth_time = Some(auth_time);
+    record.auth_time = session.known_auth_time();
     if let Some(factor) = begin.factor {
         record.detail.insert("factor".to_owned(), Phi::new(factor.code().to_owned()));
     }
-    if let Some(elsewhere) = begin.elsewhere {
-        record.detail.insert("provider".to_owned(), Phi::new(elsewhere.provider.to_owned()));
+    if let Some(there) = begin.elsewhere {
+        record.detail.insert("provider".to_owned(), Phi::new(there.provider.clone()));
     }
     let (digest, former) =
         (digest_of(secret.expose()), cookie::read(&visit.headers, cookie::SESSION).map(digest_of));
     let begun = login
         .cut_offs
         .cut(move |sql, now| {
+            // Whoever was shut out since they showed who they are does not get in.
+            if sql.user(&session.subject)?.is_none_or(|user| user.state != UserState::Enabled) {
+                return Ok((false, Vec::new()));
+            }
             let Some(mut cut) = act(sql, now)? else { return Ok((false, Vec::new())) };
             if let Some(former) = former.map(|digest| sql.session_by_cookie(&digest)).transpose()?.flatten() {
                 sql.end_session(&former.id, now)?;

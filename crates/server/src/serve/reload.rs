@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use chartgate_audit::record::Event;
 
+use super::untrusted_providers::end_what_they_vouched_for;
 use super::{look_at_policies, record};
 use crate::app::{App, Lasting};
 use crate::config::Config;
@@ -60,6 +61,7 @@ impl Current {
                     details.push(("needs_restart", needs_restart.join(" ")));
                 }
                 tell(app, Event::ConfigReloaded, &details).await;
+                end_what_they_vouched_for(app, &self.config()).await;
             }
             Err(problems) => {
                 for problem in &problems {

@@ -95,6 +95,15 @@ impl Sql<'_> {
         Ok(ended)
     }
 
+    /// Grants in force that outlive sessions and were given with the word of a provider which is none of these.
+    pub(crate) fn grants_not_of(&self, issuers: &[String]) -> Result<Vec<Grant>, StoreError> {
+        let text = "SELECT content FROM grants WHERE revoked_at IS NULL AND session IS NULL \
+                    AND json_extract(content, '$.provider') IS NOT NULL";
+        let mut elsewhere: Vec<Grant> = self.query("grants", text, &[], |row| row.json("content"))?;
+        elsewhere.retain(|grant| !grant.provider.as_ref().is_some_and(|own| issuers.contains(own)));
+        Ok(elsewhere)
+    }
+
     /// Revokes a grant: none of its refresh tokens is honoured any more.
     pub(crate) fn revoke_grant(&self, id: &GrantId, now: Timestamp) -> Result<(), StoreError> {
         let text = "UPDATE grants SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chartgate_access::ids::Subject;
+use chartgate_access::session::AuthTime;
 use chartgate_values::Timestamp;
 
 use super::{Sql, StoreError};
@@ -26,8 +27,20 @@ pub(crate) struct HalfSignIn {
 pub(crate) enum First {
     /// Their password.
     Password,
-    /// An account at this identity provider, at which they signed in at this time.
-    Elsewhere { provider: String, auth_time: Timestamp },
+    /// An account at an identity provider.
+    Elsewhere(There),
+}
+
+/// A sign-in at an identity provider.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct There {
+    /// What the provider is called here.
+    pub(crate) provider: String,
+    pub(crate) issuer: String,
+    /// When somebody signed in there,
+    pub(crate) auth_time: Timestamp,
+    /// and whether it said so.
+    pub(crate) told: AuthTime,
 }
 
 /// What a half sign-in waits for: that alone can be done with it.
@@ -56,12 +69,13 @@ impl Sql<'_> {
             Stage::EnrolAPasskey => ("enrol-passkey", None),
         };
         let text = "INSERT INTO half_sign_ins \
-                    (digest, browser, user_name, stage, offered, expires_at, provider, auth_time) \
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-        let (provider, auth_time) = match &half.first {
-            First::Password => (None, None),
-            First::Elsewhere { provider, auth_time } => (Some(provider), Some(*auth_time)),
+                    (digest, browser, user_name, stage, offered, expires_at, provider, auth_time, issuer, \
+                    auth_time_said) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        let there = match &half.first {
+            First::Password => None,
+            First::Elsewhere(there) => Some(there),
         };
+        let is_said = there.is_none_or(|there| there.told == AuthTime::Said);
         let values = [
             digest.into(),
             browser.into(),
@@ -69,8 +83,10 @@ impl Sql<'_> {
             stage.into(),
             offered.into(),
             now.plus(HALF_LIFE).into(),
-            provider.into(),
-            auth_time.into(),
+            there.map(|there| &there.provider).into(),
+            there.map(|there| there.auth_time).into(),
+            there.map(|there| &there.issuer).into(),
+            i64::from(is_said).into(),
         ];
         self.execute(text, &values).map(drop)
     }
@@ -82,7 +98,7 @@ impl Sql<'_> {
         browser: &str,
         now: Timestamp,
     ) -> Result<Option<HalfSignIn>, StoreError> {
-        let text = "SELECT user_name, stage, offered, provider, auth_time FROM half_sign_ins \
+        let text = "SELECT user_name, stage, offered, provider, auth_time, issuer, auth_time_said FROM half_sign_ins \
                     WHERE digest = ?1 AND browser = ?2 AND expires_at > ?3";
         self.first("half_sign_ins", text, &[digest.into(), browser.into(), now.into()], |row| {
             let (stage, offered): (String, Option<Vec<u8>>) = (row.get("stage")?, row.get("offered")?);
@@ -92,9 +108,12 @@ impl Sql<'_> {
                 ("enrol-passkey", None) => Stage::EnrolAPasskey,
                 _ => return Err(row.inconsistent("stage")),
             };
-            let first = match (row.get("provider")?, row.time_optional("auth_time")?) {
-                (Some(provider), Some(auth_time)) => First::Elsewhere { provider, auth_time },
-                (None, None) => First::Password,
+            let told = if row.get("auth_time_said")? { AuthTime::Said } else { AuthTime::Presumed };
+            let first = match (row.get("provider")?, row.time_optional("auth_time")?, row.get("issuer")?) {
+                (Some(provider), Some(auth_time), Some(issuer)) => {
+                    First::Elsewhere(There { provider, issuer, auth_time, told })
+                }
+                (None, None, None) => First::Password,
                 _ => return Err(row.inconsistent("provider")),
             };
             Ok(HalfSignIn { subject: row.parse("user_name")?, first, stage })

@@ -37,6 +37,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0030_half_sign_ins_elsewhere.sql"),
     include_str!("migrations/0031_phones.sql"),
     include_str!("migrations/0032_decided.sql"),
+    include_str!("migrations/0033_signed_in_elsewhere.sql"),
 ];
 
 /// Brings the schema up to date.

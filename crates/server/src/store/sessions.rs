@@ -1,21 +1,21 @@
 //! Sessions. The cookie is kept as a digest; the id that tokens and records show opens nothing.
 
 use chartgate_access::ids::{SessionId, Subject};
-use chartgate_access::session::Session;
+use chartgate_access::session::{AuthTime, Elsewhere, Session};
 use chartgate_values::Timestamp;
 
 use super::sql::{Row, Value, json};
 use super::{Sql, StoreError};
 
-const COLUMNS: &str = "id, subject, auth_time, last_seen, ended_at, amr, agent";
+const COLUMNS: &str = "id, subject, auth_time, last_seen, ended_at, amr, agent, issuer, auth_time_said";
 
 impl Sql<'_> {
     /// Keeps a new session under the digest of its cookie.
     pub(crate) fn add_session(&self, session: &Session, cookie_digest: &str) -> Result<(), StoreError> {
         let amr = json(&session.amr, "sessions")?;
         self.execute(
-            "INSERT INTO sessions (id, cookie_digest, subject, auth_time, last_seen, amr, agent) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO sessions (id, cookie_digest, subject, auth_time, last_seen, amr, agent, issuer, auth_time_said) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             &[
                 session.id.as_str().into(),
                 cookie_digest.into(),
@@ -24,6 +24,8 @@ impl Sql<'_> {
                 session.last_seen.into(),
                 Value::from(&amr),
                 session.agent.as_ref().into(),
+                session.elsewhere.as_ref().map(|elsewhere| &elsewhere.issuer).into(),
+                i64::from(session.known_auth_time().is_some()).into(),
             ],
         )
         .map(drop)
@@ -62,6 +64,15 @@ impl Sql<'_> {
         self.query("sessions", &text, &[last_seen.into(), auth_time.into()], read)
     }
 
+    /// Sessions that nobody ended and that began with the word of a provider which is none of these.
+    pub(crate) fn sessions_not_of(&self, issuers: &[String]) -> Result<Vec<Session>, StoreError> {
+        let text = format!("SELECT {COLUMNS} FROM sessions WHERE ended_at IS NULL AND issuer IS NOT NULL");
+        let mut elsewhere = self.query("sessions", &text, &[], read)?;
+        elsewhere
+            .retain(|session| !session.elsewhere.as_ref().is_some_and(|own| issuers.contains(&own.issuer)));
+        Ok(elsewhere)
+    }
+
     /// Notes that a session was used. Never moves back.
     pub(crate) fn touch_session(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
         let text = "UPDATE sessions SET last_seen = ?2 WHERE id = ?1 AND last_seen < ?2";
@@ -93,6 +104,7 @@ impl Sql<'_> {
 }
 
 fn read(row: &Row<'_, '_>) -> Result<Session, StoreError> {
+    let auth_time = if row.get("auth_time_said")? { AuthTime::Said } else { AuthTime::Presumed };
     Ok(Session {
         id: row.parse("id")?,
         subject: row.parse("subject")?,
@@ -101,5 +113,6 @@ fn read(row: &Row<'_, '_>) -> Result<Session, StoreError> {
         ended_at: row.time_optional("ended_at")?,
         amr: row.json("amr")?,
         agent: row.get("agent")?,
+        elsewhere: row.get::<Option<String>>("issuer")?.map(|issuer| Elsewhere { issuer, auth_time }),
     })
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::faults::until_recorded;
 use crate::gateway::{Gateway, PROGRAM};
 use crate::outside_clients::{has, succeed};
 use crate::routes::free_ports;
@@ -37,6 +38,7 @@ fn provider(gateway: &Gateway, (name, port): (&str, u16), secret_method: &str, g
         "redirect_uri": format!("{}/login/with/{name}/back", gateway.issuer),
         "groups": groups,
         "secret_method": secret_method,
+        "never_says_when": name == "clinic",
     });
     let config = gateway.scratch().write(&format!("{name}.json"), config.to_string());
     let mut child = Command::new("node")
@@ -87,7 +89,9 @@ async fn a10_people_of_a_provider_that_nobody_here_wrote_sign_in_as_who_they_are
     let _clinic = provider(&gateway, ("clinic", ports[0]), "client_secret_basic", &groups);
     let _campus = provider(&gateway, ("campus", ports[1]), "client_secret_post", &groups);
     configure(&gateway, ports).await;
-    let config = gateway.scratch().write("people.json", json!({ "groups": groups }).to_string());
+    let refresh_token = gateway.scratch().path().join("refresh-token");
+    let config = json!({ "groups": groups, "refresh_token": refresh_token });
+    let config = gateway.scratch().write("people.json", config.to_string());
     let people = Command::new("node")
         .arg(folder().join("people.mjs"))
         .arg(gateway.scratch().path().join("ready.json"))
@@ -102,8 +106,9 @@ async fn a10_people_of_a_provider_that_nobody_here_wrote_sign_in_as_who_they_are
     let promised: BTreeSet<&str> =
         script.lines().filter_map(|line| line.trim().strip_prefix("ok(\"")?.strip_suffix("\");")).collect();
     let kept: BTreeSet<&str> = told.lines().filter_map(|line| line.strip_prefix("ok ")).collect();
-    assert_eq!((kept.len(), &kept), (10, &promised));
+    assert_eq!((kept.len(), &kept), (12, &promised));
     what_is_on_record(&gateway);
+    without_the_clinic(&gateway, &std::fs::read_to_string(refresh_token).unwrap()).await;
 }
 
 /// Who it was, by which account, and why not.
@@ -118,6 +123,7 @@ fn what_is_on_record(gateway: &Gateway) {
         "provider-mixed-up",
         "provider-refused",
         "provider-failed",
+        "provider-no-auth-time",
     ] {
         assert!(failed.contains(reason), "{reason}: {failed:?}");
     }
@@ -133,5 +139,38 @@ fn what_is_on_record(gateway: &Gateway) {
     let written = gateway.output();
     for secret in ["a secret with", "d-4711", "made-up"] {
         assert!(!written.contains(secret), "{secret}: {written}");
+    }
+}
+
+/// A provider that is taken out of the configuration: what it vouched for ends, and nothing else does.
+async fn without_the_clinic(gateway: &Gateway, refresh_token: &str) {
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    let open = |of: &str| -> i64 {
+        let text = "SELECT count(*) FROM sessions WHERE ended_at IS NULL AND issuer LIKE ?1";
+        database.query_row(text, [of], |row| row.get(0)).unwrap()
+    };
+    let text = std::fs::read_to_string(gateway.config()).unwrap();
+    let (before, after) = text.split_once("[[identity_provider]]\nname = \"clinic\"").unwrap();
+    let (table, rest) = after.split_once("[[identity_provider]]").unwrap();
+    let clinic = table.split("issuer = \"").nth(1).unwrap().split('"').next().unwrap();
+    let others = open("https://%").saturating_sub(open(clinic));
+    assert!(open(clinic) > 0 && others > 0);
+    std::fs::write(gateway.config(), format!("{before}[[identity_provider]]{rest}")).unwrap();
+    gateway.hang_up();
+    let begun = Instant::now();
+    while open(clinic) > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", gateway.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(open("https://%"), others);
+    // What was kept while away ends as well.
+    let fields =
+        [("grant_type", "refresh_token"), ("refresh_token", refresh_token), ("client_id", "demo-app")];
+    let refused = Call::form("/token", &fields).to(gateway).await;
+    assert_eq!((refused.status, refused.error()), (400, "invalid_grant".to_owned()));
+    for event in ["session.end", "token.revoke"] {
+        until_recorded(gateway, event, 1).await;
+        let ended = gateway.audit(&["--event", event, "--reason", "provider-removed"]);
+        assert!(ended.iter().any(|record| record["detail"]["user"] == "dana"), "{event}: {ended:?}");
     }
 }

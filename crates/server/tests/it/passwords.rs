@@ -100,3 +100,27 @@ async fn a07_a_link_takes_the_place_of_the_password_at_once_and_its_use_ends_wha
     let tokens = app.tokens(gateway, &person).await;
     assert_eq!(read(&tokens.access).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_shut_out_while_they_sign_in_has_no_session() {
+    let gateway = shared::demo();
+    let person = gateway.person("physician", &[]);
+    let mut browser = Browser::default();
+    let page = browser.get(gateway, "/login").await;
+    let (action, hidden) = form_of(&page);
+    let mut fields: Vec<(&str, &str)> =
+        hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    fields.extend([("username", person.name.as_str()), ("password", &person.password)]);
+    let cookie = format!("__Host-browser={}", browser.cookies["__Host-browser"]);
+    let name = person.name.clone();
+    let shut_out = tokio::task::spawn_blocking(move || gateway.command(&["user", "disable", &name]));
+    // Passwords take their time: some are being looked at when their person is shut out.
+    while !shut_out.is_finished() {
+        at_once(gateway, 5, |_| Call::form(&action, &fields).header("cookie", &cookie)).await;
+    }
+    shut_out.await.unwrap();
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    let text = "SELECT count(*) FROM sessions WHERE subject = ?1 AND ended_at IS NULL";
+    let open: i64 = database.query_row(text, [&person.name], |row| row.get(0)).unwrap();
+    assert_eq!(open, 0);
+}

@@ -1,5 +1,6 @@
 // People who sign in at an identity provider: what opens here and what does not. A line for each that went as it should.
-// `node people.mjs READY_FILE CHARTGATE CONFIG`, a JSON file: { groups: FILE }; the providers are called clinic and campus.
+// `node people.mjs READY_FILE CHARTGATE CONFIG`, a JSON file: { groups: FILE, refresh_token: FILE }; the providers are called
+// clinic, which never says when somebody signed in there, and campus.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHmac } from "node:crypto";
@@ -48,22 +49,27 @@ class Browser {
   }
 
   /** Sends the form of a page with its hidden fields, and goes on. */
-  async submit(page, filled) {
+  async submit(page, filled, stop) {
     const action = /<form method="post" action="([^"]+)"/.exec(page.text)[1];
     const form = page.text.split("</form>")[0];
     const fields = new URLSearchParams(filled);
     for (const [, name, value] of form.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)) fields.set(name, value);
     const answer = await this.get(new URL(action, page.at).href, { method: "POST", body: fields });
     const location = answer.headers.get("location");
-    if (location) return this.follow(new URL(location, page.at).href);
+    if (location) return this.follow(new URL(location, page.at).href, stop);
     return { at: answer.url, status: answer.status, text: await answer.text() };
   }
 
-  /** Leaves for a provider from a page that offers it; gives what the provider was asked, and its page. */
-  async leave(page, title) {
+  /** Leaves for a provider from a page that offers it, and goes where that leads. */
+  async go(page, title) {
     const link = new RegExp(`href="([^"]+)">Continue with ${title}<`).exec(page.text);
     assert(link, `no way to ${title}: ${page.text}`);
-    const there = await this.follow(new URL(link[1].replaceAll("&#38;", "&").replaceAll("&amp;", "&"), issuer).href);
+    return this.follow(new URL(link[1].replaceAll("&#38;", "&").replaceAll("&amp;", "&"), issuer).href);
+  }
+
+  /** The same; gives what the provider was asked, and its page. */
+  async leave(page, title) {
+    const there = await this.go(page, title);
     assert.equal(there.status, 200, there.text);
     return { ...JSON.parse(there.text), at: there.at };
   }
@@ -223,4 +229,44 @@ groups({});
   const next = await new Browser().enter("Campus account", "Noor@campus.example");
   assert.match(next.at, /\/login\/code/, "and asked for from then on");
   ok("less there is made up for here");
+}
+{
+  const browser = new Browser();
+  isIn(await browser.enter("Clinic account", "d-4711"), "dana");
+  const request = {
+    response_type: "code", client_id: "demo-app", redirect_uri: "http://127.0.0.1:9999/callback", aud: `${issuer}/fhir`,
+    scope: "openid offline_access user/*.rs", state: "s",
+    code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", code_challenge_method: "S256",
+  };
+  // What began a moment ago here began who knows when there.
+  for (const fresh of [{ max_age: "3600" }, { prompt: "login" }]) {
+    const start = `${issuer}/authorize?${new URLSearchParams({ ...request, ...fresh })}`;
+    const page = await browser.follow(start);
+    isOut(page, 200, "Sign in");
+    const back = await browser.go(page, "Clinic account");
+    isOut(back, 200, "Not signed in by Clinic account");
+    assert.match(back.text, /it does not say when you last did so there/);
+    // It was asked: whoever it does not know, it lets sign in anew, and does not say so either.
+    const anew = new Browser();
+    const there = await anew.leave(await anew.follow(start), "Clinic account");
+    assert.equal(there.params.prompt, "login");
+    assert(Number(there.params.max_age) <= 3600, there.params.max_age);
+    isOut(await anew.signIn(there, "d-4711"), 200, "Not signed in by Clinic account");
+  }
+  ok("a provider that does not say when somebody signed in there is not believed where that is asked");
+  const stop = (address) => address.startsWith(request.redirect_uri);
+  const consent = await browser.follow(`${issuer}/authorize?${new URLSearchParams(request)}`);
+  const { at } = await browser.submit(consent, { decision: "approve" }, stop);
+  const body = new URLSearchParams({
+    grant_type: "authorization_code", code: new URL(at).searchParams.get("code"), redirect_uri: request.redirect_uri,
+    client_id: request.client_id, code_verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+  });
+  const tokens = await (await fetch(`${issuer}/token`, { method: "POST", body })).json();
+  for (const token of [tokens.access_token, tokens.id_token]) {
+    const claims = JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
+    assert.equal(claims.sub, "dana");
+    assert.equal(claims.auth_time, undefined);
+  }
+  writeFileSync(config.refresh_token, tokens.refresh_token);
+  ok("and no token says when that was");
 }

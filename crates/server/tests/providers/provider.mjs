@@ -1,6 +1,6 @@
 // An identity provider that nobody here wrote, for people who sign in there: oidc-provider with its own adapter in memory.
 // Its page is ours: who comes is who the address says, as strongly as it says. `node provider.mjs CONFIG`, a JSON file:
-// { port, tls: { cert, key }, redirect_uri, groups: FILE, secret_method }; prints `ready` once it listens.
+// { port, tls: { cert, key }, redirect_uri, groups: FILE, secret_method, never_says_when }; prints `ready` once it listens.
 import { readFileSync } from "node:fs";
 import https from "node:https";
 import { generateKeyPairSync } from "node:crypto";
@@ -48,15 +48,26 @@ const provider = new Provider(issuer, {
 });
 
 const answer = provider.callback();
+/** What was asked and is not answered, by `state`. */
+const unanswered = new Map();
 https.createServer({ cert: readFileSync(config.tls.cert), key: readFileSync(config.tls.key) }, async (request, response) => {
   const url = new URL(request.url, issuer);
+  // As some do: whoever asks when somebody signed in gets no answer (no `auth_time`).
+  if (config.never_says_when && url.searchParams.has("max_age")) {
+    const query = url.searchParams;
+    unanswered.set(query.get("state"), { max_age: query.get("max_age"), prompt: query.get("prompt") });
+    query.delete("max_age");
+    query.delete("prompt");
+    request.url = url.pathname + url.search;
+  }
   if (!url.pathname.startsWith("/interaction/")) return answer(request, response);
   const said = url.searchParams;
   // What was asked, for the test to look at; then the sign-in itself.
   if (!said.has("name")) {
     const { params, prompt } = await provider.interactionDetails(request, response);
     response.setHeader("content-type", "application/json");
-    return response.end(JSON.stringify({ params, prompt: prompt.name, reasons: prompt.reasons }));
+    const asked = { ...params, ...unanswered.get(params.state) };
+    return response.end(JSON.stringify({ params: asked, prompt: prompt.name, reasons: prompt.reasons }));
   }
   const result = said.get("name") === "nobody"
     ? { error: "access_denied", error_description: "said no" }

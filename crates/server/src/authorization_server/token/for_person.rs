@@ -68,6 +68,11 @@ pub(super) async fn pass_gate(
     if grant.strength() < server.second_factors.of(&user) {
         return Err(refuse("signed-in-too-weakly").of(grant.clone()));
     }
+    // Whom a provider vouched for that is believed no more, nobody vouches for.
+    let trusts = |issuer: &String| server.providers.iter().any(|one| one.issuer.as_str() == issuer);
+    if grant.provider.as_ref().is_some_and(|issuer| !trusts(issuer)) {
+        return Err(refuse("provider-removed").of(grant.clone()));
+    }
     let to = match &grant.session {
         Some(_) => IssueTo::Person { user: &user, session: session.as_ref() },
         None => IssueTo::Absent { user: &user },

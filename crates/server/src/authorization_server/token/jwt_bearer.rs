@@ -62,6 +62,7 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         launch: None,
         nonce: None,
         auth_time: assertion.auth_time.map(NumericDate::timestamp),
+        provider: None,
         // Who was shut out and let in again has to sign in again there too.
         began_at: Some(assertion.auth_time.unwrap_or(assertion.issued_at).timestamp()),
         amr: assertion.amr.iter().map(ToString::to_string).collect(),

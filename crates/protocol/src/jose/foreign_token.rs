@@ -264,7 +264,9 @@ impl ForeignTokenVerifier {
 }
 
 impl Names {
-    fn call<'a>(&'a self, names: Vec<&'a str>) -> Vec<&'a str> {
+    /// What these are called here.
+    #[must_use]
+    pub fn call<'a>(&'a self, names: Vec<&'a str>) -> Vec<&'a str> {
         match self {
             Self::Same => names,
             Self::Called(ours) => {

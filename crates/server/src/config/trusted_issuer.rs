@@ -27,6 +27,8 @@ pub(crate) struct TrustedIssuer {
     pub(crate) roles: Names,
     /// What its scopes are called here.
     pub(crate) scopes: Names,
+    /// What its ways to sign in (`amr`) are called here: none that is not named.
+    pub(crate) methods: Names,
     /// Where its assertions name people of ours, if it may speak for them (RFC 7523).
     pub(crate) jwt_bearer: Option<ClaimPath>,
 }
@@ -65,6 +67,8 @@ impl TrustedIssuer {
             names(reading, table, |role| role.parse::<Role>().map(drop).map_err(|e| e.to_string()))
         });
         let scopes = section.optional_table(reading, "scopes").map(|table| names(reading, table, |_| Ok(())));
+        let methods = section.table(reading, "amr");
+        let methods = names(reading, methods, |_| Ok(()));
         let jwt_bearer = section.optional_table(reading, "jwt_bearer").and_then(|mut table| {
             let user = table.required_text(reading, "user").and_then(|text| match text.parse() {
                 Ok(path) => Some(path),
@@ -85,6 +89,7 @@ impl TrustedIssuer {
             claims,
             roles: roles.unwrap_or_default(),
             scopes: scopes.unwrap_or_default(),
+            methods,
             jwt_bearer,
         })
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chartgate_access::ids::{ClientId, Jti, SessionId, Subject};
 use chartgate_access::token::revocation::Traits;
-use chartgate_protocol::jose::claims::AccessTokenClaims;
-use chartgate_protocol::jose::foreign_token::{ClaimPath, ForeignTokenVerifier};
+use chartgate_protocol::jose::claims::{AccessTokenClaims, Identifier};
+use chartgate_protocol::jose::foreign_token::{ClaimPath, ForeignTokenVerifier, Names};
 use chartgate_protocol::jose::{
     AccessTokenVerifier, Claimed, ExpectedAudience, KeySet, Presentation, Rejection,
 };
@@ -32,6 +32,7 @@ pub(crate) struct TrustedIssuers(Vec<Arc<TrustedIssuer>>);
 pub(crate) struct TrustedIssuer {
     pub(crate) keys: RemoteKeys,
     verifier: ForeignTokenVerifier,
+    methods: Names,
     names_people_by: Option<ClaimPath>,
 }
 
@@ -95,7 +96,8 @@ impl TrustedIssuer {
             roles: configured.roles.clone(),
             scopes: configured.scopes.clone(),
         };
-        Ok(Self { keys, verifier, names_people_by: configured.jwt_bearer.clone() })
+        let methods = configured.methods.clone();
+        Ok(Self { keys, verifier, methods, names_people_by: configured.jwt_bearer.clone() })
     }
 
     /// Its `iss`.
@@ -106,6 +108,13 @@ impl TrustedIssuer {
     /// Where it names people of ours, if it may speak for them.
     pub(crate) fn names_people_by(&self) -> Option<&ClaimPath> {
         self.names_people_by.as_ref()
+    }
+
+    /// How it says that somebody signed in, as far as the configuration says what that means here: what policies read as a
+    /// key of ours or as two factors is not its to say by itself.
+    pub(crate) fn methods(&self, amr: &[Identifier]) -> Vec<String> {
+        let said = amr.iter().map(Identifier::as_str).collect();
+        self.methods.call(said).into_iter().map(str::to_owned).collect()
     }
 
     /// Verifies a token by the keys as they are held.

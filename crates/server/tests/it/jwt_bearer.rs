@@ -28,7 +28,7 @@ impl Clinic {
         scratch.write("keys.jwks", serde_json::to_string(&keys).unwrap());
         let tables = format!(
             "[[trusted_issuer]]\nissuer = \"{ISSUER}\"\njwks_file = \"keys.jwks\"\naudiences = [\"fhir\"]\n\
-             jwt_bearer = {{ user = \"preferred_username\" }}\n\
+             jwt_bearer = {{ user = \"preferred_username\" }}\namr = {{ pwd = \"pwd\", fido = \"pop\" }}\n\
              [[trusted_issuer]]\nissuer = \"{SILENT}\"\njwks_file = \"keys.jwks\"\naudiences = [\"fhir\"]\n"
         );
         let gateway = serve_in(scratch, "", &tables, "openid");
@@ -77,7 +77,7 @@ async fn a_person_of_ours_whom_a_trusted_issuer_speaks_for_gets_a_token_and_noth
     let claims = part(answer["access_token"].as_str().unwrap(), 1);
     assert_eq!(claims["sub"], person.name);
     assert_eq!(claims["roles"], json!(["physician"]), "ours, not the issuer's");
-    assert_eq!(claims["amr"], json!(["pwd", "otp"]));
+    assert_eq!(claims["amr"], json!(["pwd"]), "what nobody here named is not repeated");
     assert_eq!(claims.get("auth_time"), None, "an assertion is no sign-in");
     let said = json!({"auth_time": 1_700_000_000});
     let answer = clinic.outcome(&clinic.assertion(&person, "a-2", &said)).await.json();

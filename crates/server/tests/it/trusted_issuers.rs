@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::fakes::large::LargeFhir;
 use crate::fakes::secured::{Certificates, Secured, certificates};
+use crate::faults::until_recorded;
 use crate::gateway::{Gateway, Scratch};
 use crate::routes::{SCOPE, serve_in};
 use crate::wire::{Answer, Call};
@@ -60,6 +61,7 @@ audiences = ["fhir"]
 typ = "jwt"
 claims = {{ roles = "realm_access.roles", client_id = "azp" }}
 roles = {{ "EHR Physician" = "physician" }}
+amr = {{ "fido" = "pop" }}
 [[trusted_issuer]]
 issuer = "{OTHER}"
 jwks_file = "other.jwks"
@@ -123,6 +125,33 @@ async fn a_token_of_another_issuer_opens_what_policy_and_panel_allow_its_person(
     assert_eq!(clinic.read(&nobody).await.status, 403, "only roles that were named here count");
     let metadata = Call::get("/.well-known/oauth-protected-resource/fhir").to(&clinic.gateway).await.json();
     assert_eq!(metadata["authorization_servers"], json!([clinic.gateway.issuer, ISSUER, OTHER]));
+}
+
+#[tokio::test]
+async fn j19_how_another_issuer_says_that_somebody_signed_in_counts_only_as_it_is_called_here() {
+    let clinic = Clinic::open_with("trusted-methods", "").await;
+    clinic.cut(&["care", "add", SUBJECT, MINE]);
+    let policy = r#"@id("passkeys-alone") forbid (principal, action, resource is Chartgate::Record)
+        unless { context.amr.contains("pop") };"#;
+    std::fs::write(clinic.gateway.folder().join("policies/passkeys-alone.cedar"), policy).unwrap();
+    until_recorded(&clinic.gateway, "policy.reload", 1).await;
+    for (jti, said, status, recorded) in [
+        ("m-1", json!(["pop", "user", "mfa"]), 403, json!([])),
+        ("m-2", json!(["fido", "pwd"]), 200, json!(["pop"])),
+    ] {
+        let token = clinic.token(jti, &json!({ "amr": said }));
+        let begun = std::time::Instant::now();
+        let mut answer = clinic.read(&token).await;
+        // It is recorded before it is in force.
+        while answer.status != status && begun.elapsed() < std::time::Duration::from_secs(30) {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            answer = clinic.read(&token).await;
+        }
+        assert_eq!(answer.status, status, "{said}: {}", answer.text());
+        let records = clinic.gateway.audit(&["--user", SUBJECT, "--event", "access"]);
+        let record = records.iter().rfind(|record| record["jti"] == format!("{ISSUER}#{jti}")).unwrap();
+        assert_eq!(record.get("amr").cloned().unwrap_or(json!([])), recorded);
+    }
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         provider: None,
         // Who was shut out and let in again has to sign in again there too.
         began_at: Some(assertion.auth_time.unwrap_or(assertion.issued_at).timestamp()),
-        amr: assertion.amr.iter().map(ToString::to_string).collect(),
+        amr: issuer.methods(&assertion.amr),
         assurance: Assurance::OneFactor,
     };
     let mut issued = issue_for_person(asking, grant, GrantType::JwtBearer, First::Of).await?;

@@ -77,7 +77,8 @@ impl Authenticated {
             return None;
         }
         // What another issuer calls details says nothing here.
-        let own = Self::of(claims, traits, fhir_user, Details::default())?;
+        let mut own = Self::of(claims, traits, fhir_user, Details::default())?;
+        own.caller.facts.amr = issuer.methods(&claims.amr).into_iter().collect();
         Some(Self { issuer: Some(Foreign { issuer: Arc::clone(issuer), kid }), ..own })
     }
 

@@ -8,13 +8,57 @@ use chartgate_values::Timestamp;
 use crate::ids::{SessionId, Subject};
 use crate::login::assurance::Assurance;
 
-/// How long sessions live.
+/// How long sessions live, by how strongly their person signed in. NIST SP 800-63B-4 sections 2.1.3, 2.2.3 and 2.3.3 have
+/// limits of their own for each level of assurance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeouts {
+    /// After one factor.
+    pub one_factor: Limits,
+    /// After two.
+    pub two_factors: Limits,
+    /// After two of which one cannot be phished.
+    pub phishing_resistant: Limits,
+}
+
+/// How long a session lives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
     /// Without activity.
     pub idle: Duration,
     /// At all.
     pub absolute: Duration,
+}
+
+impl Timeouts {
+    /// Those of a sign-in of this strength.
+    #[must_use]
+    pub fn of(&self, assurance: Assurance) -> Limits {
+        match assurance {
+            Assurance::OneFactor => self.one_factor,
+            Assurance::TwoFactors => self.two_factors,
+            Assurance::PhishingResistant => self.phishing_resistant,
+        }
+    }
+
+    /// No session lives longer.
+    #[must_use]
+    pub fn longest(&self) -> Limits {
+        self.fold(Duration::max)
+    }
+
+    /// Every session may live as long.
+    #[must_use]
+    pub fn shortest(&self) -> Limits {
+        self.fold(Duration::min)
+    }
+
+    fn fold(&self, of_two: fn(Duration, Duration) -> Duration) -> Limits {
+        let Self { one_factor, two_factors, phishing_resistant } = self;
+        let of_all = |of: fn(&Limits) -> Duration| {
+            of_two(of_two(of(one_factor), of(two_factors)), of(phishing_resistant))
+        };
+        Limits { idle: of_all(|limits| limits.idle), absolute: of_all(|limits| limits.absolute) }
+    }
 }
 
 /// A signed-in browser.
@@ -79,10 +123,11 @@ impl Session {
         if self.ended_at.is_some() {
             return Err(SessionOver::Ended);
         }
-        if now >= self.auth_time.plus(timeouts.absolute) {
+        let Limits { idle, absolute } = timeouts.of(self.assurance());
+        if now >= self.auth_time.plus(absolute) {
             return Err(SessionOver::Absolute);
         }
-        if now >= self.last_seen.plus(timeouts.idle) {
+        if now >= self.last_seen.plus(idle) {
             return Err(SessionOver::Idle);
         }
         Ok(())
@@ -106,7 +151,7 @@ impl Session {
     /// When the session ends at the latest.
     #[must_use]
     pub fn deadline(&self, timeouts: Timeouts) -> Timestamp {
-        self.auth_time.plus(timeouts.absolute)
+        self.auth_time.plus(timeouts.of(self.assurance()).absolute)
     }
 }
 
@@ -114,6 +159,7 @@ impl Session {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits { idle: Duration::from_secs(900), absolute: Duration::from_secs(43_200) };
     const TIMEOUTS: Timeouts =
         Timeouts { one_factor: LIMITS, two_factors: LIMITS, phishing_resistant: LIMITS };
 
@@ -138,6 +184,34 @@ mod tests {
         s.last_seen = Timestamp::from_unix(44_199);
         assert_eq!(s.check(TIMEOUTS, Timestamp::from_unix(44_199)), Ok(()));
         assert_eq!(s.check(TIMEOUTS, Timestamp::from_unix(44_200)), Err(SessionOver::Absolute));
+    }
+
+    #[test]
+    fn a_session_has_the_limits_of_how_strongly_its_person_signed_in() {
+        let limits = |idle, absolute| Limits {
+            idle: Duration::from_secs(idle),
+            absolute: Duration::from_secs(absolute),
+        };
+        let timeouts = Timeouts {
+            one_factor: limits(60, 600),
+            two_factors: limits(120, 300),
+            phishing_resistant: limits(90, 900),
+        };
+        for (amr, idle, absolute) in [
+            (vec!["pwd"], 60, 600),
+            (vec!["pwd", "otp", "mfa"], 120, 300),
+            (vec!["pop", "user", "mfa"], 90, 900),
+        ] {
+            let at = |seconds: i64| Timestamp::from_unix(1000 + seconds);
+            let mut s = Session { amr: amr.iter().map(ToString::to_string).collect(), ..session() };
+            assert_eq!(s.check(timeouts, at(idle - 1)), Ok(()), "{amr:?}");
+            assert_eq!(s.check(timeouts, at(idle)), Err(SessionOver::Idle), "{amr:?}");
+            s.last_seen = at(absolute - 1);
+            assert_eq!(s.check(timeouts, at(absolute - 1)), Ok(()), "{amr:?}");
+            assert_eq!(s.check(timeouts, at(absolute)), Err(SessionOver::Absolute), "{amr:?}");
+            assert_eq!(s.deadline(timeouts), at(absolute), "{amr:?}");
+        }
+        assert_eq!((timeouts.longest(), timeouts.shortest()), (limits(120, 900), limits(60, 300)));
     }
 
     #[test]

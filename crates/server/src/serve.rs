@@ -207,7 +207,7 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
                     Ok(()) => end_overdue_sessions(app).await,
                     Err(error) => tracing::warn!(%error, "session activity was not written"),
                 }
-                let (longest, now) = (app.config.sessions.absolute, app.clock.now());
+                let (longest, now) = (app.config.sessions.longest().absolute, app.clock.now());
                 if let Err::<(), StoreError>(error) = app.store.write(move |sql| sql.tidy(longest, now)).await {
                     tracing::warn!(%error, "what is over was not removed");
                 }
@@ -311,7 +311,7 @@ async fn end_overdue_sessions(app: &App) {
     let ended = app.cut_offs.cut(move |sql, now| {
         // What was used since the last look may not be written yet.
         let before = now.minus(TIDY_EVERY);
-        let overdue = sql.overdue_sessions(before.minus(timeouts.idle), before.minus(timeouts.absolute))?;
+        let overdue = sql.overdue_sessions(timeouts, before)?;
         let mut cut_offs = Vec::new();
         for session in &overdue {
             sql.end_session(&session.id, now)?;

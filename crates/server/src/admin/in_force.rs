@@ -212,8 +212,8 @@ impl Administrator {
                 certificate_ends: self.in_force.certificate_ends(),
             },
             sessions: Sessions {
-                idle: config.sessions.idle.as_secs(),
-                absolute: config.sessions.absolute.as_secs(),
+                idle: config.sessions.longest().idle.as_secs(),
+                absolute: config.sessions.longest().absolute.as_secs(),
             },
             sign_in: SignIn {
                 second_factor: whom(&config.second_factors.two_factors),

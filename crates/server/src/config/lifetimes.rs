@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chartgate_access::session::Timeouts;
+use chartgate_access::session::{Limits, Timeouts};
 use chartgate_protocol::jose::{Algorithm, KeyManagement};
 
 use super::section::{Reading, Section};
@@ -134,20 +134,21 @@ fn signs(reading: &mut Reading<'_>, line: usize, key: &str, name: &str) -> Optio
     algorithm
 }
 
-/// How long sessions live.
+/// How long sessions live: all, unless those of a stronger sign-in have limits of their own.
 pub(super) fn sessions(reading: &mut Reading<'_>, mut section: Section) -> Timeouts {
-    let idle = section.duration(
-        reading,
-        "idle_timeout",
-        Duration::from_mins(15),
-        Duration::from_mins(1)..=Duration::from_hours(24),
-    );
-    let absolute = section.duration(
-        reading,
-        "absolute_timeout",
-        Duration::from_hours(12),
-        Duration::from_mins(1)..=Duration::from_hours(24 * 30),
-    );
+    let (two_factors, phishing_resistant) =
+        (section.table(reading, "two_factors"), section.table(reading, "phishing_resistant"));
+    let usual = Limits { idle: Duration::from_mins(15), absolute: Duration::from_hours(12) };
+    let one_factor = limits(reading, section, usual);
+    let two_factors = limits(reading, two_factors, one_factor);
+    Timeouts { one_factor, two_factors, phishing_resistant: limits(reading, phishing_resistant, two_factors) }
+}
+
+fn limits(reading: &mut Reading<'_>, mut section: Section, usual: Limits) -> Limits {
+    let minute = Duration::from_mins(1);
+    let (day, month) = (Duration::from_hours(24), Duration::from_hours(24 * 30));
+    let idle = section.duration(reading, "idle_timeout", usual.idle, minute..=day);
+    let absolute = section.duration(reading, "absolute_timeout", usual.absolute, minute..=month);
     section.finish(reading);
-    Timeouts { idle, absolute }
+    Limits { idle, absolute }
 }

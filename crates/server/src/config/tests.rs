@@ -25,10 +25,22 @@ fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>>
 fn a_short_file_gives_the_documented_defaults() {
     let config = read(GOOD, &[]).unwrap();
     assert_eq!(config.tokens.access_token_ttl, Duration::from_secs(300));
-    assert_eq!(config.sessions.idle, Duration::from_secs(900));
+    assert_eq!(config.sessions.shortest().idle, Duration::from_secs(900));
     assert_eq!(config.audit.durability, Durability::Fsync);
     assert_eq!(config.routes[0].audience, "https://gate.example.org/fhir");
     assert!(config.store.ends_with("data/chartgate.db"));
+}
+
+#[test]
+fn sessions_have_the_limits_of_how_strongly_their_person_signed_in_or_of_the_next_weaker() {
+    let text = "[sessions]\nidle_timeout = \"10m\"\n[sessions.two_factors]\nabsolute_timeout = \"24h\"\n\
+                [sessions.phishing_resistant]\nidle_timeout = \"30m\"";
+    let sessions = read(&format!("{GOOD}\n{text}"), &[]).unwrap().sessions;
+    let limits = [sessions.one_factor, sessions.two_factors, sessions.phishing_resistant];
+    let minutes = limits.map(|one| (one.idle.as_secs() / 60, one.absolute.as_secs() / 60));
+    assert_eq!(minutes, [(10, 720), (10, 1440), (30, 1440)]);
+    let wrong = read(&format!("{GOOD}\n[sessions.two_factors]\nidle_timeout = \"30s\""), &[]).map(drop);
+    assert!(wrong.unwrap_err()[0].contains("sessions.two_factors.idle_timeout"));
 }
 
 #[test]

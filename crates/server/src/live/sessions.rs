@@ -18,7 +18,14 @@ pub(crate) struct LiveSessions {
     timeouts: Timeouts,
     seen: Mutex<HashMap<SessionId, Timestamp>>,
     /// What the store said of a session, for a short while: automatic logoff holds for proxied requests too.
-    known: Cache<SessionId, Timestamp>,
+    known: Cache<SessionId, Known>,
+}
+
+/// When a session was used last, and how long it may be idle.
+#[derive(Clone, Copy)]
+struct Known {
+    last: Timestamp,
+    idle: Duration,
 }
 
 /// Uses that follow each other so closely are one.
@@ -31,7 +38,7 @@ pub(crate) struct SessionIsOver;
 
 impl LiveSessions {
     pub(crate) fn new(store: Arc<Store>, clock: Arc<dyn Clock>, timeouts: Timeouts) -> Self {
-        let known = Cache::builder().max_capacity(100_000).time_to_live(timeouts.idle).build();
+        let known = Cache::builder().max_capacity(100_000).time_to_live(timeouts.longest().idle).build();
         Self { store, clock, timeouts, seen: Mutex::default(), known }
     }
 
@@ -45,23 +52,23 @@ impl LiveSessions {
             return Ok(());
         }
         let now = self.clock.now();
-        let last = match self.known.get(id) {
-            Some(last) => last,
+        let Known { last, idle } = match self.known.get(id) {
+            Some(known) => known,
             None => {
                 let session =
                     self.store.read(|sql| sql.session(id)).map_err(|_: StoreError| SessionIsOver)?;
                 let session = session.ok_or(SessionIsOver)?;
                 session.check(self.timeouts, now).map_err(|_| SessionIsOver)?;
-                session.last_seen
+                Known { last: session.last_seen, idle: self.timeouts.of(session.assurance()).idle }
             }
         };
-        if now >= last.plus(self.timeouts.idle) {
+        if now >= last.plus(idle) {
             return Err(SessionIsOver);
         }
         if now < last.plus(COARSE) {
             return Ok(());
         }
-        self.known.insert(id.clone(), now);
+        self.known.insert(id.clone(), Known { last: now, idle });
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), now);
         Ok(())
     }
@@ -76,8 +83,8 @@ impl LiveSessions {
         }
         let session = self.store.read(|sql| sql.session(id)).map_err(|_: StoreError| SessionIsOver)?;
         let mut session = session.ok_or(SessionIsOver)?;
-        if let Some(last) = self.known.get(id) {
-            session.last_seen = session.last_seen.max(last);
+        if let Some(known) = self.known.get(id) {
+            session.last_seen = session.last_seen.max(known.last);
         }
         session.check(self.timeouts, self.clock.now()).map_err(|_| SessionIsOver)
     }

@@ -159,7 +159,7 @@ impl Wanted<'_> {
         query.push("code_challenge_method", "S256");
         // No session here outlives what the configuration says, counted from when somebody showed who they are. Who is asked
         // for it has to say when that was (section 2, `auth_time`).
-        let longest = login.timeouts.absolute;
+        let longest = login.timeouts.shortest().absolute;
         let max_age = self.since.map_or(longest, |since| login.clock.now().since(since).min(longest));
         query.push("max_age", &max_age.as_secs().to_string());
         let acr_values: Vec<&str> = config.two_factors.acr.iter().map(String::as_str).collect();
@@ -270,7 +270,7 @@ fn auth_time(
         (None, Some(_)) => return Err(NoSignIn::TimeUnsaid),
     };
     let is_late = since.is_some_and(|since| auth_time < since);
-    if is_late || now >= auth_time.plus(login.timeouts.absolute) {
+    if is_late || now >= auth_time.plus(login.timeouts.shortest().absolute) {
         return Err(NoSignIn::NotLately);
     }
     Ok((auth_time, told))

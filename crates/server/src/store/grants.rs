@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chartgate_access::grant::authorization_code::Code;
 use chartgate_access::ids::{ClientId, GrantId, Subject};
-use chartgate_access::session::Timeouts;
+use chartgate_access::session::{Limits, Timeouts};
 use chartgate_values::Timestamp;
 
 use super::sql::{Value, json};
@@ -61,12 +61,14 @@ impl Sql<'_> {
                     AND (grants.created_at > ?2 OR EXISTS (SELECT 1 FROM refresh_tokens \
                          WHERE grant_id = grants.id AND expires_at > ?3 AND consumed_at IS NULL \
                          AND refresh_tokens.revoked_at IS NULL)) ORDER BY grants.created_at";
+        // Sessions whose own limits are shorter are ended a minute after these (`end_overdue_sessions`).
+        let Limits { idle, absolute } = timeouts.longest();
         let values = [
             subject.as_str().into(),
             now.minus(longest_token).into(),
             now.into(),
-            now.minus(timeouts.absolute).into(),
-            now.minus(timeouts.idle.saturating_add(ACTIVITY_LAG)).into(),
+            now.minus(absolute).into(),
+            now.minus(idle.saturating_add(ACTIVITY_LAG)).into(),
         ];
         self.query("grants", text, &values, |row| Ok((row.json("content")?, row.time("created_at")?)))
     }

@@ -1,7 +1,7 @@
 //! Sessions. The cookie is kept as a digest; the id that tokens and records show opens nothing.
 
 use chartgate_access::ids::{SessionId, Subject};
-use chartgate_access::session::{AuthTime, Elsewhere, Session};
+use chartgate_access::session::{AuthTime, Elsewhere, Limits, Session, Timeouts};
 use chartgate_values::Timestamp;
 
 use super::sql::{Row, Value, json};
@@ -52,16 +52,20 @@ impl Sql<'_> {
         self.query("sessions", &text, &[of.map(Subject::as_str).into()], read)
     }
 
-    /// Sessions that nobody ended and that are over by themselves: last used, or begun, before these times.
+    /// Sessions that nobody ended and that were over by themselves before this time.
     pub(crate) fn overdue_sessions(
         &self,
-        last_seen: Timestamp,
-        auth_time: Timestamp,
+        timeouts: Timeouts,
+        before: Timestamp,
     ) -> Result<Vec<Session>, StoreError> {
         let text = format!(
             "SELECT {COLUMNS} FROM sessions WHERE ended_at IS NULL AND (last_seen < ?1 OR auth_time < ?2)"
         );
-        self.query("sessions", &text, &[last_seen.into(), auth_time.into()], read)
+        let Limits { idle, absolute } = timeouts.shortest();
+        let values = [before.minus(idle).into(), before.minus(absolute).into()];
+        let mut overdue = self.query("sessions", &text, &values, read)?;
+        overdue.retain(|session| session.check(timeouts, before).is_err());
+        Ok(overdue)
     }
 
     /// Sessions that nobody ended and that began with the word of a provider which is none of these.

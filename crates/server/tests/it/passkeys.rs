@@ -8,7 +8,7 @@ use chartgate_values::SeededEntropy;
 use serde_json::{Value, json};
 
 use crate::browser::{App, Browser, USER_SCOPE, part};
-use crate::gateway::{Gateway, Person};
+use crate::gateway::{Gateway, Person, Scratch};
 use crate::parallel::{FIFTY, at_once};
 use crate::shared;
 use crate::wire::{Answer, Call, encode};
@@ -706,4 +706,20 @@ async fn a05_where_a_passkey_is_needed_less_opens_nothing_and_one_is_enrolled_fi
     assert_eq!(read(&plain.access).to(gateway).await.status, 401);
     require(gateway, "phrh", async || challenge().await.contains("\"phrh\"")).await;
     assert_eq!(read(access).to(gateway).await.status, 401, "more than anybody here can show");
+}
+
+#[tokio::test]
+async fn a_session_is_idle_for_as_long_as_how_strongly_it_began_allows() {
+    let config = "CHARTGATE_SESSIONS__PHISHING_RESISTANT__IDLE_TIMEOUT=1h";
+    let gateway = &Gateway::demo_in(Scratch::new("session-limits"), &[], &["env", config]);
+    let Enrolled { mut browser, .. } = enrolled(gateway).await;
+    let weak = gateway.person("physician", &[]);
+    let mut weakly = Browser::default();
+    weakly.sign_in(gateway, &weak).await;
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    // As if nobody had been there for half an hour.
+    let text = "UPDATE sessions SET last_seen = last_seen - 1800000000, auth_time = auth_time - 1800000000";
+    database.execute(text, []).unwrap();
+    assert_eq!(browser.get(gateway, "/account").await.status, 200);
+    assert_eq!(weakly.get(gateway, "/account").await.status, 303);
 }

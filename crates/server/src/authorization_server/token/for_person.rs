@@ -7,6 +7,7 @@ use chartgate_access::grant::refresh::{Bearer, Redemption, RefreshError, Refresh
 use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
 use chartgate_access::ids::{ClientId, GrantId};
 use chartgate_access::issue::{IssueTo, MayIssue, MayNotIssue, may_issue};
+use chartgate_access::login::assurance::Assurance;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::profile::Rotation;
 use chartgate_access::token::access_token::Mint;
@@ -319,7 +320,8 @@ fn refresh_deadline(server: &AuthorizationServer, grant: &Grant, now: Timestamp)
     match grant.session {
         None => now.plus(server.tokens.offline_token_ttl),
         Some(_) => {
-            let session = grant.stands_since().plus(server.timeouts.absolute);
+            let limits = server.timeouts.of(Assurance::of(&grant.amr));
+            let session = grant.stands_since().plus(limits.absolute);
             now.plus(server.tokens.refresh_token_ttl).min(session)
         }
     }

@@ -134,6 +134,9 @@ pub struct ClientOptions {
     pub jwks_uri: Option<HttpsUri>,
     /// Where it is told that a session ended. OpenID Connect Back-Channel Logout section 2.2; it always learns which.
     pub backchannel_logout_uri: Option<HttpsUri>,
+    /// What a browser shows in a frame once its session ended. OpenID Connect Front-Channel Logout section 2; it always learns
+    /// which.
+    pub frontchannel_logout_uri: Option<HttpsUri>,
     /// Whether its access tokens say where their status is. draft-ietf-oauth-status-list section 6.
     pub token_status: TokenStatus,
     /// What its ID tokens are signed with, if not with our own choice. OpenID Connect Registration section 2.

@@ -31,6 +31,7 @@ mod reviews;
 mod second_factor;
 mod sessions;
 mod sign_in;
+mod signed_out;
 mod then;
 mod wishes;
 

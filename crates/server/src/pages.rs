@@ -129,6 +129,24 @@ fn answer(
     response
 }
 
+/// A page that shows pages of these origins in frames, and has no form.
+pub(crate) fn framing(
+    status: StatusCode,
+    origins: &[&str],
+    page: impl Fn(Tongue) -> askama::Result<String> + Send + Sync + 'static,
+) -> Response {
+    let mut response = later(status, None, page);
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; frame-src {}; base-uri 'none'; frame-ancestors 'none'; form-action 'none'",
+        origins.join(" ")
+    );
+    // Where these were none that can stand there, the policy without frames stays.
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
 /// A time as people read it: date, hours and minutes.
 pub(crate) fn minutes(time: Timestamp) -> String {
     let shown: String = time.to_string().chars().take("2026-11-25T17:18".len()).collect();

@@ -8,6 +8,7 @@ use chartgate_access::client::{
     SignedRequests,
 };
 use chartgate_access::ids::{ClientId, Role};
+use chartgate_access::login::logout::frame_origin;
 use chartgate_access::profile::Clients;
 use chartgate_protocol::jose::{Algorithm, EncryptionKey, KeySet};
 use chartgate_protocol::oauth::error::ErrorCode;
@@ -139,6 +140,11 @@ pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
         }
     }
     check_localhost(new.kind, &new.redirect_uris, &new.options.post_logout_redirect_uris)?;
+    if let Some(uri) = &new.options.frontchannel_logout_uri
+        && frame_origin(uri, &new.redirect_uris).is_none()
+    {
+        return invalid(format!("`{uri}` has to be of the same origin as one of the redirect URIs"));
+    }
     let is_web = |uri: &&RedirectUri| uri.as_str().starts_with("http");
     if let Some(uri) = new.options.post_logout_redirect_uris.iter().find(|uri| !is_web(uri)) {
         return invalid(format!("`{uri}` has to be https, or http to a loopback address"));

@@ -1,11 +1,15 @@
-//! Signing out because an application asks for it: whether the person has to be asked first.
-//! OpenID Connect RP-Initiated Logout 1.0 section 2.
+//! Signing out because an application asks for it: whether the person has to be asked first, and what their browser shows to
+//! other applications. OpenID Connect RP-Initiated Logout 1.0 section 2, Front-Channel Logout 1.0 section 2.
 
 use std::time::Duration;
 
+use chartgate_protocol::form::Form;
+use chartgate_protocol::oauth::https_uri::HttpsUri;
+use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::client::Client;
 use crate::ids::{ClientId, SessionId, Subject};
 use crate::session::Session;
 
@@ -44,6 +48,39 @@ pub enum LogoutStep {
     Ask,
     /// End the session.
     End,
+}
+
+/// What a browser shows in a frame, so that an application sees that a session of it ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogoutFrame {
+    /// The page, with issuer and session.
+    pub address: String,
+    /// Its web origin.
+    pub origin: String,
+}
+
+impl LogoutFrame {
+    /// That of a client which registered one.
+    #[must_use]
+    pub fn of(client: &Client, issuer: &str, session: &SessionId) -> Option<Self> {
+        let uri = client.options.frontchannel_logout_uri.as_ref()?;
+        let origin = frame_origin(uri, &client.redirect_uris)?;
+        let mut form = Form::default();
+        form.push("iss", issuer);
+        form.push("sid", session.as_str());
+        let separator = if uri.as_str().contains('?') { '&' } else { '?' };
+        Some(Self { address: format!("{uri}{separator}{}", form.encode()), origin })
+    }
+}
+
+/// The web origin of an address to be shown in a frame, if it is that of one of these, as section 2 has it. It stands in a
+/// Content-Security-Policy, where nothing but an origin has a place.
+#[must_use]
+pub fn frame_origin(uri: &HttpsUri, redirect_uris: &[RedirectUri]) -> Option<String> {
+    let origin = uri.as_str().parse::<RedirectUri>().ok()?.origin()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/.-[]".contains(&byte);
+    let is_registered = redirect_uris.iter().any(|own| own.origin().as_ref() == Some(&origin));
+    (is_registered && origin.bytes().all(plain)).then_some(origin)
 }
 
 impl PendingLogout {
@@ -106,6 +143,24 @@ mod tests {
         ] {
             assert_eq!(pending(hint).next(Some(&here)), step, "{hint:?}");
             assert_eq!(pending(hint).next(None), LogoutStep::Nobody);
+        }
+    }
+
+    #[test]
+    fn o02_a_frame_is_of_an_origin_that_the_client_is_sent_to_anyway_and_of_nothing_else() {
+        let redirect_uris: Vec<RedirectUri> =
+            ["https://App.example:443/cb", "https://b.example;script-src%20*/cb", "org.example.app:/cb"]
+                .map(|uri| uri.parse().unwrap())
+                .into();
+        for (uri, origin) in [
+            ("https://app.example/bye", Some("https://app.example")),
+            ("https://app.example:443/bye?x=1", Some("https://app.example")),
+            ("https://app.example:8443/bye", None),
+            ("https://other.example/bye", None),
+            ("https://b.example;script-src%20*/bye", None),
+        ] {
+            let found = frame_origin(&uri.parse().unwrap(), &redirect_uris);
+            assert_eq!(found.as_deref(), origin, "{uri}");
         }
     }
 

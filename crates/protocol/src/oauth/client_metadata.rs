@@ -81,6 +81,8 @@ pub struct Particulars {
     pub software_version: Option<String>,
     /// OpenID Connect Back-Channel Logout section 2.2.
     pub backchannel_logout_uri: Option<HttpsUri>,
+    /// OpenID Connect Front-Channel Logout section 2.
+    pub frontchannel_logout_uri: Option<HttpsUri>,
     /// CIBA Core section 4, where the mode is `ping`.
     pub backchannel_client_notification_endpoint: Option<HttpsUri>,
     /// CIBA Core section 4.

@@ -62,6 +62,10 @@ pub struct ServerMetadata {
     pub backchannel_logout_supported: bool,
     /// OpenID Connect Back-Channel Logout section 2.1: logout tokens name the session.
     pub backchannel_logout_session_supported: bool,
+    /// OpenID Connect Front-Channel Logout section 3.
+    pub frontchannel_logout_supported: bool,
+    /// OpenID Connect Front-Channel Logout section 3: what is shown names issuer and session.
+    pub frontchannel_logout_session_supported: bool,
     /// RFC 7662.
     pub introspection_endpoint: String,
     /// Ways of client authentication there: nobody asks unnamed.

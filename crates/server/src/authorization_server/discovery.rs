@@ -111,6 +111,8 @@ pub(super) async fn server_metadata(State(server): State<Arc<AuthorizationServer
         introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         backchannel_logout_supported: true,
         backchannel_logout_session_supported: true,
+        frontchannel_logout_supported: true,
+        frontchannel_logout_session_supported: true,
         code_challenge_methods_supported: &["S256"],
         subject_types_supported: &["public"],
         authorization_details_types_supported: DetailType::NAMES,

@@ -71,6 +71,9 @@ pub(super) struct Registration {
     /// Where it is told that a session ended, by whatever (OpenID Connect Back-Channel Logout).
     #[arg(long)]
     backchannel_logout_uri: Option<HttpsUri>,
+    /// What a browser shows in a frame once its person is signed out in it (OpenID Connect Front-Channel Logout).
+    #[arg(long)]
+    frontchannel_logout_uri: Option<HttpsUri>,
     /// Give its access tokens a `status` claim: a place in a list that anybody may fetch (Token Status List).
     #[arg(long)]
     token_status_list: bool,
@@ -176,6 +179,7 @@ impl Registration {
                     .backchannel_authentication_request_signing_alg,
                 jwks_uri: self.jwks_uri,
                 backchannel_logout_uri: self.backchannel_logout_uri,
+                frontchannel_logout_uri: self.frontchannel_logout_uri,
                 token_status: if self.token_status_list {
                     TokenStatus::Listed
                 } else {

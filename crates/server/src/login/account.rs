@@ -12,15 +12,15 @@ use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome};
 use http::{StatusCode, header};
 
-use super::Login;
 use super::factors::{ChangeShown, changes};
 use super::form::{Present, Submission, Visit, see_other, unavailable};
 use super::sign_in::person;
+use super::{Login, signed_out};
 use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
-use crate::tongue::{Id, Tongue};
+use crate::tongue::Tongue;
 
 /// Changes to how somebody signs in stand on their page for this long.
 const TELL_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -78,8 +78,11 @@ pub(super) async fn sign_out(State(login): State<Arc<Login>>, Submission(visit):
 
 /// Ends the session of this very browser.
 pub(super) async fn end_this(login: &Login, visit: &Visit, present: &Present) -> Response {
-    let answer = pages::message(StatusCode::OK, Id::of("sign-out-done"), Id::of("may-close"));
-    end_session(login, &visit.origin, present, None, answer).await
+    let frames = match signed_out::frames(login, present) {
+        Ok(frames) => frames,
+        Err(error) => return unavailable(&error),
+    };
+    end_session(login, &visit.origin, present, None, signed_out::answer(&frames, None)).await
 }
 
 /// Ends a session with all its tokens, everywhere, and gives the answer once that is recorded. `by` is the application

@@ -18,9 +18,9 @@ use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_protocol::oidc::logout::LogoutRequest;
 use http::StatusCode;
 
-use super::Login;
 use super::account::end_session;
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
+use super::{Login, signed_out};
 use crate::entropy::{digest_of, opaque_secret};
 use crate::live::hints;
 use crate::net::origin::Origin;
@@ -209,13 +209,14 @@ async fn end(login: &Login, origin: &Origin, leaving: &Leaving, present: &Presen
     if let Err(response) = leaving.take(login).await {
         return *response;
     }
-    let answer = onward(leaving.pending.target.as_deref());
+    let frames = match signed_out::frames(login, present) {
+        Ok(frames) => frames,
+        Err(error) => return unavailable(&error),
+    };
+    let answer = signed_out::answer(&frames, leaving.pending.target.as_deref());
     end_session(login, origin, present, leaving.pending.client_id.as_ref(), answer).await
 }
 
 fn onward(target: Option<&str>) -> Response {
-    match target {
-        Some(target) => see_other(target),
-        None => pages::message(StatusCode::OK, Id::of("sign-out-done"), Id::of("may-close")),
-    }
+    signed_out::answer(&[], target)
 }

@@ -211,6 +211,7 @@ impl Policy {
             jwks_uri,
             post_logout_redirect_uris: said.post_logout_redirect_uris,
             backchannel_logout_uri: more.backchannel_logout_uri,
+            frontchannel_logout_uri: more.frontchannel_logout_uri,
             backchannel_client_notification_endpoint: more.backchannel_client_notification_endpoint,
             backchannel_authentication_request_signing_alg: more
                 .backchannel_authentication_request_signing_alg,

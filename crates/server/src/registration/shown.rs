@@ -62,6 +62,8 @@ pub(crate) fn shown(client: &Client) -> Value {
         "require_pushed_authorization_requests": options.pushed_requests == PushedRequests::Required,
         "backchannel_logout_uri": options.backchannel_logout_uri,
         "backchannel_logout_session_required": options.backchannel_logout_uri.is_some(),
+        "frontchannel_logout_uri": options.frontchannel_logout_uri,
+        "frontchannel_logout_session_required": options.frontchannel_logout_uri.is_some(),
         "token_status_list": options.token_status == TokenStatus::Listed,
         "authorization_details_types": options.authorization_details_types,
         "require_signed_request_object": options.require_signed_request_object == SignedRequests::Required,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::browser::{App, Browser, Redirect, Tokens, USER_SCOPE, part};
+use crate::browser::{App, Browser, Redirect, Tokens, USER_SCOPE, form_of, part};
 use crate::gateway::{Gateway, Scratch};
 use crate::shared;
 use crate::wire::{Answer, Call, encode};
@@ -189,4 +189,54 @@ async fn o02_nobody_is_sent_where_the_registration_does_not_say() {
         let words = ["client", "add", "astray", "--kind", "backend", "--post-logout-redirect-uri", scheme];
         assert!(!gateway.try_command(&words).success, "{scheme}");
     }
+}
+
+/// OpenID Connect Front-Channel Logout: what the browser shows to applications once its person is signed out.
+#[tokio::test]
+async fn a_browser_shows_the_end_of_its_session_to_the_applications_in_it_and_to_no_other_place() {
+    let gateway = shared::demo();
+    let words = ["client", "add", "framed", "--kind", "confidential", "--scope", USER_SCOPE];
+    let uris = ["--redirect-uri", "http://127.0.0.1/callback", "--redirect-uri", "https://app.example/cb"];
+    let bye = ["--post-logout-redirect-uri", BYE, "--frontchannel-logout-uri"];
+    let foreign = [&words[..], &uris, &bye, &["https://other.example/out"]].concat();
+    let refused = gateway.try_command(&foreign);
+    assert!(!refused.success && refused.err.contains("same origin"), "{refused:?}");
+    let own = [&words[..], &uris, &bye, &["https://app.example/out?x=1"]].concat();
+    let shown: Value = serde_json::from_str(&gateway.command(&own)).unwrap();
+    assert_eq!(shown["frontchannel_logout_session_required"], true);
+    let leaver = Leaver { id: "framed", secret: shown["client_secret"].as_str().unwrap().to_owned() };
+
+    for by_application in [true, false] {
+        let (mut browser, tokens, hint) = leaver.signed_in(gateway).await;
+        let page = if by_application {
+            let fields =
+                [("id_token_hint", hint.as_str()), ("post_logout_redirect_uri", BYE), ("state", "s")];
+            leave(gateway, &mut browser, &fields).await
+        } else {
+            let page = browser.get(gateway, "/account").await;
+            let csrf = form_of(&page).1.into_iter().find(|(name, _)| name == "csrf").unwrap().1;
+            browser.send(gateway, Call::form("/logout", &[("csrf", &csrf)])).await
+        };
+        assert_eq!(page.status, 200, "{}", page.text());
+        let iss = encode(&[("iss", gateway.issuer.as_str()), ("sid", &tokens.session())]);
+        let frame = format!("https://app.example/out?x=1&{iss}");
+        let text = page.text().replace("&#38;", "&").replace("&amp;", "&");
+        assert_eq!(text.matches("<iframe ").count(), 1, "{text}");
+        assert!(text.contains(&format!("src=\"{frame}\"")), "{frame}: {text}");
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("frame-src https://app.example;"), "{policy}");
+        assert!(policy.contains("default-src 'none'") && !policy.contains("script-src"), "{policy}");
+        if by_application {
+            assert_eq!(page.header("refresh"), "3; url=https://app.example/bye?from=gate&state=s");
+        } else {
+            assert!(page.headers.get("refresh").is_none());
+        }
+        assert!(!lives(gateway, &tokens).await && !browser.cookies.contains_key("__Host-session"));
+    }
+    // Who has no such application in the session sees no frame, and goes on at once.
+    let other = Leaver::register(gateway, "unframed");
+    let (mut browser, _, hint) = other.signed_in(gateway).await;
+    let answer =
+        leave(gateway, &mut browser, &[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)]).await;
+    assert_eq!(answer.status, 303);
 }

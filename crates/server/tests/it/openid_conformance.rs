@@ -344,6 +344,8 @@ async fn oidcc_discovery_endpoint_verification_has_what_each_plan_asks_for() {
     for flag in [
         "backchannel_logout_supported",
         "backchannel_logout_session_supported",
+        "frontchannel_logout_supported",
+        "frontchannel_logout_session_supported",
         "claims_parameter_supported",
         "request_parameter_supported",
         "authorization_response_iss_parameter_supported",

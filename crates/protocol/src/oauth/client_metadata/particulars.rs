@@ -13,6 +13,7 @@ impl Particulars {
             software_id: words(object, "software_id")?,
             software_version: words(object, "software_version")?,
             backchannel_logout_uri: choices(object, "backchannel_logout_uri")?,
+            frontchannel_logout_uri: choices(object, "frontchannel_logout_uri")?,
             backchannel_client_notification_endpoint: notification_endpoint(object)?,
             backchannel_authentication_request_signing_alg: choices(
                 object,

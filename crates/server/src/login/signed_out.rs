@@ -1,0 +1,58 @@
+//! The page at the end of a session: where applications are open in this browser that want to see that, it shows them in frames,
+//! and goes on from there. OpenID Connect Front-Channel Logout 1.0.
+//!
+//! A courtesy, on top of what ends anyway: browsers keep cookies from frames of others, and nobody knows what came of it.
+
+use askama::Template;
+use axum::response::Response;
+use chartgate_access::login::logout::LogoutFrame;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::Login;
+use super::form::{Present, see_other};
+use crate::pages;
+use crate::store::StoreError;
+use crate::tongue::{Id, Tongue};
+
+/// More applications than these are not shown in one page.
+const MOST: usize = 20;
+/// How long applications have, in seconds, before the browser goes on.
+const GOES_ON_AFTER: u64 = 3;
+
+#[derive(Template)]
+#[template(path = "signed_out.html")]
+struct SignedOut<'a> {
+    t: Tongue,
+    frames: &'a [LogoutFrame],
+    /// Where it goes on.
+    target: Option<&'a str>,
+}
+
+/// What the applications of a session show; asked for before it ends.
+pub(super) fn frames(login: &Login, present: &Present) -> Result<Vec<LogoutFrame>, StoreError> {
+    let session = &present.session.id;
+    let clients = login.store.read(|sql| sql.shown_logouts(session))?;
+    let frames = clients.iter().filter_map(|client| LogoutFrame::of(client, &login.issuer, session));
+    Ok(frames.take(MOST).collect())
+}
+
+/// The answer once the session has ended.
+pub(super) fn answer(frames: &[LogoutFrame], target: Option<&str>) -> Response {
+    if frames.is_empty() {
+        return match target {
+            Some(target) => see_other(target),
+            None => pages::message(StatusCode::OK, Id::of("sign-out-done"), Id::of("may-close")),
+        };
+    }
+    let origins: Vec<&str> = frames.iter().map(|frame| frame.origin.as_str()).collect();
+    let (shown, goes_to) = (frames.to_vec(), target.map(str::to_owned));
+    let mut answer = pages::framing(StatusCode::OK, &origins, move |t| {
+        SignedOut { t, frames: &shown, target: goes_to.as_deref() }.render()
+    });
+    // The target is one of the registration's, which has no characters that end a header.
+    let refresh = target.map(|target| format!("{GOES_ON_AFTER}; url={target}"));
+    if let Some(refresh) = refresh.and_then(|refresh| HeaderValue::from_str(&refresh).ok()) {
+        answer.headers_mut().insert(HeaderName::from_static("refresh"), refresh);
+    }
+    answer
+}

@@ -718,6 +718,67 @@ for (const viewport of [WIDE, NARROW]) {
   });
 }
 
+for (const viewport of [WIDE, NARROW]) {
+  const size = `${viewport.width} px`;
+
+  await test(`pages are Spanish for who reads Spanish (${size})`, { viewport, locale: "es-MX", serviceWorkers: "block" }, async (page, context) => {
+    const look = async (heading, name) => {
+      await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+      assert.equal(await page.locator("html").getAttribute("lang"), "es");
+      await accessible(page);
+      await fits(page);
+      await picture(page, `es-${name}`);
+    };
+    const send = (name) => page.getByRole("button", { name, exact: true }).click();
+    const asked = "openid launch/patient launch/encounter patient/Observation.rs patient/Condition.rs offline_access";
+    await page.goto(authorizeUrl(asked, "demo-app", { prompt: "consent" }));
+    await page.getByLabel("Nombre de usuario").fill("dana");
+    await page.getByLabel("Contraseña").fill("no es la suya");
+    await send("Iniciar sesión");
+    assert.equal(await page.getByRole("alert").textContent(), "El nombre de usuario y la contraseña no coinciden.");
+    await look("Iniciar sesión", "sign-in");
+    await page.getByLabel("Contraseña").fill(user("dana").password);
+    await send("Iniciar sesión");
+    await look("Elegir paciente", "patient");
+    await page.getByRole("radio").first().check();
+    await send("Continuar");
+    await look("Elegir visita", "encounter");
+    await send("Continuar sin visita");
+    await page.getByRole("group", { name: "Mediciones y resultados" }).waitFor();
+    await page.getByLabel("Resultados de laboratorio").check();
+    await look("¿Permitir el acceso?", "consent");
+    assert.equal((await arrives(page, () => send("No permitir"))).get("error"), "access_denied");
+    for (const [path, heading] of [
+      ["account", "Sesión iniciada como dana"], ["account/sessions", "Dónde tiene sesiones abiertas"],
+      ["account/accesses", "Qué se ha hecho en su nombre"], ["account/apps", "Aplicaciones con acceso"],
+      ["account/factors", "Cómo inicia sesión"], ["approve", "Qué espera su respuesta"],
+      ["approve/phone", "Sus teléfonos"], ["emergency", "Acceso de emergencia"], ["device", "Conectar un dispositivo"],
+    ]) {
+      await page.goto(`${ready.issuer}/${path}`);
+      await look(heading, path.replace("/", "-"));
+    }
+    await page.goto(await emergencyUrl(context));
+    await look("Acceso de emergencia", "emergency-ask");
+    await page.goto(`${ready.issuer}/account/factors`);
+    await page.getByLabel("Su contraseña, una vez más").fill(user("dana").password);
+    await send("Añadir una aplicación de autenticación");
+    await look("Añadir una aplicación de autenticación", "new-app");
+    await page.goto(`${ready.issuer}/end-session`);
+    await look("¿Cerrar sesión?", "end-session");
+    await send("Cerrar sesión");
+    await look("Sesión cerrada", "signed-out");
+    const name = `nueva-${viewport.width}-${randomBytes(4).toString("hex")}`;
+    const told = execFileSync(program,
+      ["--config", ready.config_file, "--output", "json", "user", "add", name, "--role", "nurse"], { encoding: "utf8" });
+    await page.goto(JSON.parse(told).enrolment_link);
+    await page.getByLabel("Contraseña nueva").fill("passwordpassword");
+    await page.getByLabel("Repita la contraseña").fill("passwordpassword");
+    await send("Establecer contraseña");
+    assert.match(await page.getByRole("alert").textContent(), /demasiado fácil de adivinar/);
+    await look("Establecer su contraseña", "enrol");
+  });
+}
+
 await test("pages are in no frame and no cache, and their cookies are out of reach of scripts", {}, async (page, context) => {
   const answer = await page.goto(authorizeUrl("openid", "demo-app", { prompt: "consent" }));
   const headers = answer.headers();

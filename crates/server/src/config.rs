@@ -40,6 +40,7 @@ use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::watch::Rules;
 
+use crate::passwords::PasswordRules;
 pub(crate) use approvals::{Approvals, CommandLine};
 pub(crate) use audit::{Audit, Durability};
 pub(crate) use care::{CareFrom, CareRoles, CareTable};
@@ -89,6 +90,8 @@ pub(crate) struct Config {
     /// Who has to have a second factor.
     pub(crate) second_factors: Arc<Required>,
     pub(crate) offered: Offered,
+    /// What passwords are not to be.
+    pub(crate) passwords: PasswordRules,
     pub(crate) audit: Audit,
     /// Schema, policies and their tests.
     pub(crate) policy_dir: PathBuf,
@@ -189,7 +192,8 @@ impl Config {
         let section = root.table(reading, "sessions");
         let sessions = lifetimes::sessions(reading, section);
         let section = root.table(reading, "sign_in");
-        let (required, offered) = sign_in::read(reading, section, issuer.as_deref().unwrap_or_default());
+        let (required, offered, passwords) =
+            sign_in::read(reading, section, issuer.as_deref().unwrap_or_default());
         let second_factors = Arc::new(required);
         let section = root.table(reading, "audit");
         let audit = Audit::read(reading, section, &data_dir);
@@ -251,6 +255,7 @@ impl Config {
             sessions,
             second_factors,
             offered,
+            passwords,
             audit,
             policy_dir,
             shadow_dir,

@@ -1,12 +1,13 @@
 //! Passwords: Argon2id with a pepper, on a few threads of their own. NIST SP 800-63B-4 section 3.1.1.2, RFC 9106.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chartgate_access::login::blocklist::{Blocklist, Listed};
 use chartgate_values::{Entropy, Secret};
 use tokio::sync::Semaphore;
 use zxcvbn::feedback::Warning;
@@ -31,6 +32,17 @@ pub(crate) struct Passwords {
     queue: Arc<Semaphore>,
     /// What is verified against where there is nothing: the answer takes as long.
     decoy: String,
+    /// What is not to be set.
+    rules: RwLock<PasswordRules>,
+}
+
+/// What passwords are not to be, beside short or easy to guess.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct PasswordRules {
+    /// Those that the configuration names.
+    pub(crate) blocklist: Arc<Blocklist>,
+    /// What the service is called.
+    pub(crate) service: Vec<String>,
 }
 
 /// Whether a password was right.
@@ -57,6 +69,23 @@ pub(crate) enum WeakPassword {
     Long,
     #[error("{}", guessable(.0.as_ref()))]
     Guessable(Option<Warning>),
+    /// NIST SP 800-63B-4 section 3.1.1.2.
+    #[error("This password, or what is left of it without digits, is one of those that attackers try first.")]
+    Common,
+    #[error("This password is on the list of those that are not taken here.")]
+    OfThisPlace,
+    #[error("The password is made of your name or this service's.")]
+    Names,
+}
+
+impl From<Listed> for WeakPassword {
+    fn from(listed: Listed) -> Self {
+        match listed {
+            Listed::Common => Self::Common,
+            Listed::OfThisPlace => Self::OfThisPlace,
+            Listed::Names => Self::Names,
+        }
+    }
 }
 
 /// As a sentence for whoever types at a terminal.
@@ -71,6 +100,9 @@ impl Tells for WeakPassword {
             Self::Short => Words::of("password-short").number("shortest", SHORTEST),
             Self::Long => Words::of("password-long"),
             Self::Guessable(None) => Words::of("password-guessable"),
+            Self::Common => Words::of("password-listed"),
+            Self::OfThisPlace => Words::of("password-of-this-place"),
+            Self::Names => Words::of("password-of-names"),
             Self::Guessable(Some(warning)) => why(*warning).words(),
         }
     }
@@ -109,6 +141,7 @@ impl Passwords {
             places: Arc::new(Semaphore::new(AT_ONCE)),
             queue: Arc::new(Semaphore::new(WAITING)),
             decoy,
+            rules: RwLock::default(),
         })
     }
 
@@ -135,6 +168,23 @@ impl Passwords {
             })
             .await;
         if known && fits == Ok(true) { Verdict::Right } else { Verdict::Wrong }
+    }
+
+    /// Puts other rules in force for the next password.
+    pub(crate) fn reconfigure(&self, rules: PasswordRules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    /// Whether a password is one that somebody of this name may set.
+    ///
+    /// # Errors
+    /// [`WeakPassword`].
+    pub(crate) fn check(&self, password: &str, name: &str) -> Result<(), WeakPassword> {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let service = rules.service.iter().map(String::as_str);
+        let about: Vec<&str> = [name, "chartgate"].into_iter().chain(service).collect();
+        check_strength(password, &about)?;
+        Ok(rules.blocklist.check(password, &about)?)
     }
 
     /// A name under which tries are counted, from which nobody reads what was typed.
@@ -174,16 +224,15 @@ fn hash(pepper: &Secret<Vec<u8>>, password: &[u8]) -> Result<String, HashError> 
 ///
 /// # Errors
 /// [`WeakPassword`], in words for its person.
-pub(crate) fn check_strength(password: &str, about: &[&str]) -> Result<(), WeakPassword> {
+fn check_strength(password: &str, about: &[&str]) -> Result<(), WeakPassword> {
     if password.chars().count() < usize::from(SHORTEST) {
         return Err(WeakPassword::Short);
     }
     if password.len() > LONGEST {
         return Err(WeakPassword::Long);
     }
-    let inputs: Vec<&str> = about.iter().copied().chain(["chartgate"]).collect();
     let start: String = password.chars().take(100).collect();
-    let estimate = zxcvbn::zxcvbn(&start, &inputs);
+    let estimate = zxcvbn::zxcvbn(&start, about);
     if estimate.score() < zxcvbn::Score::Three {
         return Err(WeakPassword::Guessable(estimate.feedback().and_then(|feedback| feedback.warning())));
     }
@@ -216,9 +265,25 @@ mod tests {
     #[test]
     fn short_and_guessable_passwords_are_refused_with_a_reason() {
         assert_eq!(check_strength("kX9!vQ2#", &[]), Err(WeakPassword::Short));
-        for bad in ["passwordpassword", "aaaaaaaaaaaaaaaaaa", "qwertyuiopasdfghjkl", "chartgatechartgate"] {
+        for bad in ["passwordpassword", "aaaaaaaaaaaaaaaaaa", "qwertyuiopasdfghjkl"] {
             assert!(matches!(check_strength(bad, &[]), Err(WeakPassword::Guessable(_))), "{bad}");
         }
         assert_eq!(check_strength("lantern gravel orbit mustard", &["dana"]), Ok(()));
+    }
+
+    #[test]
+    fn what_is_listed_or_made_of_names_is_refused_by_rules_that_can_change() {
+        let passwords = passwords();
+        let check = |password: &str| passwords.check(password, "dana");
+        assert_eq!(check("northhollow-2026-lantern"), Ok(()));
+        // No estimate knows it; those who try passwords do.
+        assert_eq!(check("Mittens029642820"), Err(WeakPassword::Common));
+        passwords.reconfigure(PasswordRules {
+            blocklist: Arc::new(Blocklist::with_lines("Northhollow-2026-Lantern")),
+            service: vec!["ravenmoor".to_owned()],
+        });
+        assert_eq!(check("northhollow-2026-lantern"), Err(WeakPassword::OfThisPlace));
+        assert_eq!(check("Ravenmoor-dana-7391-#"), Err(WeakPassword::Names));
+        assert!(check("chartgatechartgate").is_err());
     }
 }

@@ -106,6 +106,9 @@ password-years = The password is too easy to guess: Recent years are easy to gue
 password-word = The password is too easy to guess: A word by itself is easy to guess.
 password-dates = The password is too easy to guess: Dates are often easy to guess.
 password-names = The password is too easy to guess: Names and surnames are easy to guess.
+password-listed = This password, or what is left of it without digits, is one of those that attackers try first.
+password-of-this-place = This password is on the list of those that are not taken here.
+password-of-names = The password is made of your name or this service’s.
 
 sign-out = Sign out
 sign-out-ask = Sign out?

@@ -106,6 +106,9 @@ password-years = La contraseña es demasiado fácil de adivinar: los años recie
 password-word = La contraseña es demasiado fácil de adivinar: una sola palabra se adivina con facilidad.
 password-dates = La contraseña es demasiado fácil de adivinar: las fechas suelen adivinarse con facilidad.
 password-names = La contraseña es demasiado fácil de adivinar: los nombres y apellidos se adivinan con facilidad.
+password-listed = Esta contraseña, o lo que queda de ella sin las cifras, es una de las que primero prueban los atacantes.
+password-of-this-place = Esta contraseña figura en la lista de las que no se admiten aquí.
+password-of-names = La contraseña está formada por su nombre o el de este servicio.
 
 sign-out = Cerrar sesión
 sign-out-ask = ¿Cerrar sesión?

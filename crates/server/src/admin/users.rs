@@ -16,7 +16,6 @@ use super::enrolment_links::LinkBy;
 use super::{Administrator, CommandError, Operator, note};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::live::findings::Facts;
-use crate::passwords::check_strength;
 use crate::store::StoreError;
 use crate::store::second_factors::FactorChange;
 use crate::store::users::Added;
@@ -49,7 +48,8 @@ impl Administrator {
         }
         let hash = match &new.password {
             Some(password) => {
-                check_strength(password, &[new.name.as_str()])
+                self.passwords
+                    .check(password, new.name.as_str())
                     .map_err(|e| CommandError::Invalid(e.to_string()))?;
                 Some(self.passwords.hash(password).await?)
             }
@@ -180,7 +180,8 @@ impl Administrator {
         let user = self.find_user(&name)?;
         let hash = match &password {
             Some(password) => {
-                check_strength(password, &[name.as_str()])
+                self.passwords
+                    .check(password, name.as_str())
                     .map_err(|e| CommandError::Invalid(e.to_string()))?;
                 Some(self.passwords.hash(password).await?)
             }

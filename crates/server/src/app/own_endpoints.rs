@@ -28,6 +28,7 @@ impl App {
     ) -> anyhow::Result<Router> {
         self.egress.reconfigure(&config.egress)?;
         self.phones.reconfigure(&config.push);
+        self.passwords.reconfigure(config.passwords.clone());
         let own_tokens = self.own_tokens(config);
         let server = self.authorization_server(config, lasting, Arc::clone(&own_tokens))?;
         Ok(authorization_server::router(Arc::new(server))

@@ -15,7 +15,7 @@ use super::form::{Browser, Submission, Visit, stale, unavailable};
 use super::provider::Way;
 use crate::entropy::digest_of;
 use crate::pages;
-use crate::passwords::{SHORTEST, check_strength};
+use crate::passwords::SHORTEST;
 use crate::store::StoreError;
 use crate::store::second_factors::FactorChange;
 use crate::tongue::{Id, Tells as _, Tongue, Words};
@@ -58,7 +58,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let Visit { browser, form, origin, .. } = visit;
     let (Some(token), Some(password)) = (form.get("token"), form.get("password")) else { return stale() };
     let username = form.get("username").unwrap_or_default();
-    if let Err(problem) = check_strength(password, &[username]) {
+    if let Err(problem) = login.passwords.check(password, username) {
         return show(&login, &browser, token, Some(problem.words()));
     }
     if form.get("again") != Some(password) {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::browser::{App, Browser, USER_SCOPE, form_of};
+use crate::faults::until_recorded;
 use crate::gateway::{Gateway, Person};
 use crate::parallel::at_once;
 use crate::shared;
@@ -123,4 +124,39 @@ async fn whoever_is_shut_out_while_they_sign_in_has_no_session() {
     let text = "SELECT count(*) FROM sessions WHERE subject = ?1 AND ended_at IS NULL";
     let open: i64 = database.query_row(text, [&person.name], |row| row.get(0)).unwrap();
     assert_eq!(open, 0);
+}
+
+/// Sends a password to the page of a link.
+async fn set(gateway: &Gateway, link: &str, password: &str) -> String {
+    let mut browser = Browser::default();
+    let page = browser.get(gateway, link).await;
+    browser.submit(gateway, &page, &[("password", password), ("again", password)]).await.text().to_owned()
+}
+
+#[tokio::test]
+async fn listed_passwords_and_those_of_names_are_refused_with_the_reason() {
+    let gateway = Gateway::demo("listed-passwords", &[]);
+    let person = gateway.person("nurse", &[]);
+    let link = link(&gateway, &person);
+    let told = set(&gateway, &link, "!!Mittens029642820!!").await;
+    assert!(told.contains("one of those that attackers try first"), "{told}");
+    let told = set(&gateway, &link, &format!("{}-7391-#-46-chartgate", person.name)).await;
+    assert!(told.contains("made of your name"), "{told}");
+    // What this place does not want comes into force while it runs.
+    let config = gateway.config();
+    let list = std::path::Path::new(config).with_file_name("refused.txt");
+    std::fs::write(&list, "Northhollow-2026-Lantern\n").unwrap();
+    let text = std::fs::read_to_string(config).unwrap();
+    let key = "[sign_in]\nrefused_passwords = \"refused.txt\"\n";
+    std::fs::write(config, format!("{text}\n{key}")).unwrap();
+    gateway.hang_up();
+    until_recorded(&gateway, "config.reload", 1).await;
+    let told = set(&gateway, &link, "northhollow-2026-lantern").await;
+    assert!(told.contains("on the list of those that are not taken here"), "{told}");
+    let told = set(&gateway, &link, "lantern gravel orbit mustard").await;
+    assert!(told.contains("Password set"), "{told}");
+    // And a list that cannot be read changes nothing.
+    std::fs::remove_file(&list).unwrap();
+    let check = gateway.try_command(&["config", "check"]);
+    assert!(!check.success && check.err.contains("sign_in.refused_passwords"), "{}", check.err);
 }

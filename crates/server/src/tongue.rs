@@ -33,10 +33,12 @@ impl Tongue {
         let asked = cookie::read(headers, cookie::LANGUAGE)
             .and_then(|tag| OFFERED.iter().find(|(own, _)| *own == tag))
             .map(|(_, tongue)| *tongue);
-        let said: Vec<&str> =
-            headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok()).collect();
-        let said = || Languages::accepted(&said.join(",")).unwrap_or_default();
-        asked.or_else(|| Self::best(&said())).unwrap_or_default()
+        asked.or_else(|| Self::best(&said(headers))).unwrap_or_default()
+    }
+
+    /// Whether a browser says that its person reads it, or says nothing.
+    pub(crate) fn is_read(self, headers: &HeaderMap) -> bool {
+        !headers.contains_key(header::ACCEPT_LANGUAGE) || said(headers).best(&[(self.tag(), ())]).is_some()
     }
 
     /// The best of these that there is.
@@ -92,6 +94,13 @@ impl Tongue {
         let Some(pattern) = message(self) else { return words.id.0.to_owned() };
         self.bundle().format_pattern(pattern, Some(&args), &mut Vec::new()).into_owned()
     }
+}
+
+/// What a browser says that its person reads. What cannot be read says nothing.
+fn said(headers: &HeaderMap) -> Languages {
+    let said: Vec<&str> =
+        headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok()).collect();
+    Languages::accepted(&said.join(",")).unwrap_or_default()
 }
 
 /// The name of a message that needs nothing with it.

@@ -119,7 +119,10 @@ emergency-what = What happens
 emergency-recorded = Your name, your reason, the time and every entry that you see are recorded, and nobody can remove that.
 emergency-told = The privacy officer is told at once, and reviews it.
 emergency-reviewed = The privacy officer reviews it.
-emergency-limits = You see this one patient’s record for at most { $minutes } minutes. You can change nothing in it.
+emergency-limits = You see this one patient’s record for at most { $minutes } { $minutes ->
+    [one] minute
+   *[other] minutes
+}. You can change nothing in it.
 emergency-why = Why do you need it?
 emergency-words = In your own words
 emergency-words-hint = The privacy officer reads this. { $longest } characters at most.
@@ -136,7 +139,10 @@ emergency-no-reason = Say why you need it: choose a reason, and write a few word
 emergency-wrong = That password is not right.
 emergency-spent = What you showed was wrong too often. Sign in again, then ask your application again.
 emergency-not-role = Emergency access is not for your role.
-emergency-blocked-many = You cannot open a record in this way now: your earlier emergency access to { $patients } patients has not been reviewed yet. A privacy officer has to look first.
+emergency-blocked-many = You cannot open a record in this way now: your earlier emergency access to { $patients } { $patients ->
+    [one] patient
+   *[other] patients
+} has not been reviewed yet. A privacy officer has to look first.
 emergency-blocked-old = You cannot open a record in this way now: an earlier use of emergency access has waited too long for its review. A privacy officer has to look first.
 
 reason-immediate-danger = Life or health are in danger now
@@ -147,8 +153,14 @@ reason-new-patient = The patient has just come to me and is not in my list yet
 reason-other = Another reason
 
 emergency-own-none = Emergency access is for those who treat patients. Your roles ({ $roles }) do not have it.
-emergency-own-what = In an emergency you can open the record of a patient who is not in your care: that one record, to read, for at most { $minutes } minutes.
-emergency-own-many = Not now: your earlier emergency access to { $patients } patients has not been reviewed yet. A privacy officer has to look first.
+emergency-own-what = In an emergency you can open the record of a patient who is not in your care: that one record, to read, for at most { $minutes } { $minutes ->
+    [one] minute
+   *[other] minutes
+}.
+emergency-own-many = Not now: your earlier emergency access to { $patients } { $patients ->
+    [one] patient
+   *[other] patients
+} has not been reviewed yet. A privacy officer has to look first.
 emergency-own-old = Not now: an earlier use of emergency access has waited too long for its review. A privacy officer has to look first.
 emergency-own-how = How to ask for it
 emergency-own-application = In your application, if it offers emergency access: it sends you here, you say why, and show once more that it is you.

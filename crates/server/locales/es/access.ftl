@@ -1,7 +1,7 @@
 # De quién es la historia clínica y de qué visita se trata, si una aplicación tiene permiso, dispositivos, acceso de emergencia.
 
 patient = Elegir paciente
-patient-for = { $application } podrá ver únicamente la historia clínica de este paciente.
+patient-for = { $application } verá la historia clínica de este paciente.
 patient-list = Pacientes a su cargo
 patient-id = Identificador del paciente
 patient-none = No tiene ningún paciente a su cargo, por lo que no hay ninguna historia clínica que elegir. Su administrador puede asignarle pacientes.
@@ -39,14 +39,14 @@ consent-allowed = Su dispositivo continuará por sí solo en un momento. Puede c
 wish-identity = Saber quién es usted
 wish-email = Conocer su dirección de correo electrónico
 wish-own-entry = Saber qué ficha de los registros es la suya
-wish-offline = Conservar este acceso cuando usted no esté presente
+wish-offline = Conservar este acceso aunque usted no esté conectado
 wish-online = Conservar este acceso mientras su sesión esté abierta
 wish-apps = Ver qué aplicaciones tienen acceso en su nombre y retirárselo
 wish-other = Utilizar «{ $scope }»
 wish-emergency = Ver la historia clínica completa del paciente { $patient } en una emergencia
-wish-patient = { $verbs } todo el contenido de la historia clínica del paciente elegido
-wish-user = { $verbs } todo el contenido de las historias clínicas que usted puede ver
-wish-system = { $verbs } todo el contenido de todas las historias clínicas
+wish-patient = { $verbs } cualquier dato de la historia clínica del paciente elegido
+wish-user = { $verbs } cualquier dato de las historias clínicas que usted puede ver
+wish-system = { $verbs } cualquier dato de todas las historias clínicas
 wish-patient-type = { $verbs } entradas de { $type } en la historia clínica del paciente elegido
 wish-user-type = { $verbs } entradas de { $type } en las historias clínicas que usted puede ver
 wish-system-type = { $verbs } entradas de { $type } en todas las historias clínicas
@@ -70,7 +70,7 @@ kind-problem-list-item = Problemas de la lista de problemas de salud
 kind-encounter-diagnosis = Diagnósticos de las visitas
 kind-health-concern = Preocupaciones de salud
 kind-laboratory = Resultados de laboratorio
-kind-vital-signs = Constantes vitales, como el peso y la presión arterial
+kind-vital-signs = Signos vitales, como el peso y la presión arterial
 kind-social-history = Hábitos y estilo de vida, como el tabaquismo
 kind-survey = Respuestas a cuestionarios
 kind-sdoh = Circunstancias de vida, como la vivienda y la alimentación
@@ -83,7 +83,7 @@ purpose-coc = coordinación de la atención
 purpose-clintrch = investigación en un ensayo clínico
 purpose-hpaymt = pago
 purpose-coverage = consultas sobre la cobertura
-purpose-eligdtrm = comprobar quién cumple los requisitos
+purpose-eligdtrm = comprobación del derecho a cobertura
 purpose-remitadv = comunicación de pagos
 purpose-hoperat = funcionamiento del centro
 purpose-caremgt = gestión de la atención
@@ -98,9 +98,9 @@ purpose-train = formación
 purpose-gov = administración pública
 purpose-hmarkt = mercadotecnia
 purpose-hresch = investigación
-purpose-patrqt = el paciente, que lo ha solicitado
-purpose-famrqt = la familia, que lo ha solicitado
-purpose-pwatrny = una persona con poder de representación
+purpose-patrqt = a petición del paciente
+purpose-famrqt = a petición de la familia
+purpose-pwatrny = a petición de un representante legal
 purpose-pubhlth = salud pública
 purpose-disaster = una catástrofe
 purpose-threat = una amenaza para la población
@@ -108,8 +108,8 @@ purpose-threat = una amenaza para la población
 device = Conectar un dispositivo
 device-text = Escriba el código que muestra su dispositivo. Hágalo solo si fue usted quien lo inició en el dispositivo.
 device-code = Código
-device-wrong = Ese código no está abierto. Puede haber caducado o haberse escrito antes: empiece de nuevo en el dispositivo.
-device-too-often = Demasiados códigos que no están abiertos. Espere un poco y vuelva a intentarlo.
+device-wrong = Ese código no es válido. Puede haber caducado o haberse utilizado ya: empiece de nuevo en el dispositivo.
+device-too-often = Demasiados códigos no válidos. Espere un poco y vuelva a intentarlo.
 
 emergency = Acceso de emergencia
 emergency-for = { $application } solicita acceso de emergencia a la historia clínica del paciente { $patient }, en su nombre ({ $username }).
@@ -117,15 +117,15 @@ emergency-contact = A quién dirigirse: { $contact }
 emergency-back = Volver
 emergency-what = Qué ocurrirá
 emergency-recorded = Su nombre, el motivo, la hora y cada entrada que vea quedan registrados, y nadie puede eliminarlos.
-emergency-told = El responsable de privacidad recibe un aviso inmediato y revisa el acceso.
-emergency-reviewed = El responsable de privacidad revisa el acceso.
+emergency-told = El oficial de privacidad recibe un aviso inmediato y revisa el acceso.
+emergency-reviewed = El oficial de privacidad revisa el acceso.
 emergency-limits = Verá únicamente la historia clínica de este paciente, durante un máximo de { $minutes } { $minutes ->
     [one] minuto
    *[other] minutos
 }. No podrá modificar nada en ella.
 emergency-why = ¿Por qué lo necesita?
 emergency-words = Con sus propias palabras
-emergency-words-hint = El responsable de privacidad leerá este texto. { $longest } caracteres como máximo.
+emergency-words-hint = El oficial de privacidad leerá este texto. { $longest } caracteres como máximo.
 emergency-password = Su contraseña, una vez más
 emergency-confirm = Demuestre una vez más que es usted.
 emergency-confirm-password = Demuestre una vez más que es usted: con una llave de acceso, o con su contraseña.
@@ -138,12 +138,12 @@ emergency-leave = No abrirla
 emergency-no-reason = Indique por qué lo necesita: elija un motivo y escriba unas palabras.
 emergency-wrong = La contraseña no es correcta.
 emergency-spent = Lo que presentó fue incorrecto demasiadas veces. Inicie sesión de nuevo y vuelva a solicitarlo desde su aplicación.
-emergency-not-role = El acceso de emergencia no está previsto para su función.
+emergency-not-role = El acceso de emergencia no está previsto para su rol.
 emergency-blocked-many = En este momento no puede abrir una historia clínica de esta manera: todavía no se han revisado sus accesos de emergencia anteriores a { $patients } { $patients ->
     [one] paciente
    *[other] pacientes
-}. Antes debe examinarlos un responsable de privacidad.
-emergency-blocked-old = En este momento no puede abrir una historia clínica de esta manera: un acceso de emergencia anterior lleva demasiado tiempo a la espera de revisión. Antes debe examinarlo un responsable de privacidad.
+}. Antes debe examinarlos un oficial de privacidad.
+emergency-blocked-old = En este momento no puede abrir una historia clínica de esta manera: un acceso de emergencia anterior lleva demasiado tiempo a la espera de revisión. Antes debe examinarlo un oficial de privacidad.
 
 reason-immediate-danger = Hay un peligro inmediato para la vida o la salud
 reason-emergency-visit = Atiendo al paciente en una urgencia
@@ -152,7 +152,7 @@ reason-consult = Alguien que trata al paciente me ha pedido ayuda
 reason-new-patient = El paciente acaba de llegar a mi consulta y todavía no figura en mi lista
 reason-other = Otro motivo
 
-emergency-own-none = El acceso de emergencia está reservado a quienes tratan a pacientes. Sus funciones ({ $roles }) no lo incluyen.
+emergency-own-none = El acceso de emergencia está reservado a quienes tratan a pacientes. Sus roles ({ $roles }) no lo incluyen.
 emergency-own-what = En una emergencia usted puede abrir la historia clínica de un paciente que no está a su cargo: solo esa, solo para leerla y durante un máximo de { $minutes } { $minutes ->
     [one] minuto
    *[other] minutos
@@ -160,8 +160,8 @@ emergency-own-what = En una emergencia usted puede abrir la historia clínica de
 emergency-own-many = Ahora no: todavía no se han revisado sus accesos de emergencia anteriores a { $patients } { $patients ->
     [one] paciente
    *[other] pacientes
-}. Antes debe examinarlos un responsable de privacidad.
-emergency-own-old = Ahora no: un acceso de emergencia anterior lleva demasiado tiempo a la espera de revisión. Antes debe examinarlo un responsable de privacidad.
+}. Antes debe examinarlos un oficial de privacidad.
+emergency-own-old = Ahora no: un acceso de emergencia anterior lleva demasiado tiempo a la espera de revisión. Antes debe examinarlo un oficial de privacidad.
 emergency-own-how = Cómo solicitarlo
 emergency-own-application = En su aplicación, si ofrece acceso de emergencia: le enviará aquí, usted indicará el motivo y demostrará una vez más que es usted.
 emergency-own-terminal = En un terminal: { $command }

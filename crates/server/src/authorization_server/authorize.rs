@@ -109,7 +109,7 @@ async fn begin(server: &AuthorizationServer, origin: &Origin, form: &Form, heade
         return refuse(ErrorCode::InvalidRequest, "the client has to push its requests");
     }
     match check(server, &client, &to.redirect_uri, said, Came::ThroughTheBrowser).await {
-        Ok(pending) => keep(server, pending, headers).await,
+        Ok(pending) => keep(server, &client, pending, headers).await,
         Err((code, description)) => refuse(code, &description),
     }
 }
@@ -128,21 +128,28 @@ async fn begin_pushed(
     let Some(client_id) = form.get("client_id").and_then(|id| id.parse::<ClientId>().ok()) else {
         return bad_request("client_id is missing");
     };
-    match server.documents.find(&client_id, origin).await {
-        Ok(Some(_)) => {}
+    let client = match server.documents.find(&client_id, origin).await {
+        Ok(Some(client)) => client,
         Ok(None) => return bad_request("the application is not registered here"),
         Err(error) => return unavailable(&error),
-    }
+    };
     let (digest, now) = (digest_of(pushed.secret()), server.clock.now());
     match server.store.write(move |sql| sql.take_pushed_request(&digest, &client_id, now)).await {
-        Ok(Some(pending)) => keep(server, PendingAuthorization { created_at: now, ..pending }, headers).await,
+        Ok(Some(pending)) => {
+            keep(server, &client, PendingAuthorization { created_at: now, ..pending }, headers).await
+        }
         Ok(None) => expired(),
         Err::<_, StoreError>(error) => unavailable(&error),
     }
 }
 
 /// Keeps a checked request for this browser, and sends it on to the pages.
-async fn keep(server: &AuthorizationServer, pending: PendingAuthorization, headers: &HeaderMap) -> Response {
+async fn keep(
+    server: &AuthorizationServer,
+    client: &Client,
+    pending: PendingAuthorization,
+    headers: &HeaderMap,
+) -> Response {
     let handle = opaque_secret();
     let (browser, set_cookie) = match cookie::read(headers, cookie::BROWSER) {
         Some(browser) => (browser.to_owned(), None),
@@ -152,7 +159,7 @@ async fn keep(server: &AuthorizationServer, pending: PendingAuthorization, heade
         }
     };
     let (digest, browser_digest) = (digest_of(handle.expose()), digest_of(&browser));
-    let language = language(&pending, headers);
+    let language = language(client, &pending, headers);
     let kept = server.store.write(move |sql| sql.add_pending(&digest, &browser_digest, &pending)).await;
     if let Err::<(), StoreError>(error) = kept {
         return unavailable(&error);
@@ -166,8 +173,12 @@ async fn keep(server: &AuthorizationServer, pending: PendingAuthorization, heade
 
 /// The language that the pages of a request are to speak, for its browser to keep; where it asks for none of ours, what another
 /// one asked for is forgotten. A request that shows nothing changes nothing. OpenID Connect Core section 3.1.2.1.
-fn language(pending: &PendingAuthorization, headers: &HeaderMap) -> Option<HeaderValue> {
-    let asked = Tongue::best(&Languages::locales(&pending.ui_locales).unwrap_or_default());
+///
+/// An application that nobody here has looked at gets no more than its person's browser says that they read: else it would be
+/// asked for in a language that they do not.
+fn language(client: &Client, pending: &PendingAuthorization, headers: &HeaderMap) -> Option<HeaderValue> {
+    let may = |tongue: &Tongue| !client.is_self_registered() || tongue.is_read(headers);
+    let asked = Tongue::best(&Languages::locales(&pending.ui_locales).unwrap_or_default()).filter(may);
     let is_kept = cookie::read(headers, cookie::LANGUAGE).is_some();
     match (pending.pages, asked) {
         (Pages::Forbidden, _) => None,

@@ -111,7 +111,10 @@ pub(super) async fn end_session(
     record.actor = person(&present.user);
     record.actor.client_id = by.map(ToString::to_string);
     record.session = Some(present.session.id.to_string());
-    answer.headers_mut().append(header::SET_COOKIE, cookie::clear(cookie::SESSION));
+    // Whoever is next at this screen may read another language.
+    for name in [cookie::SESSION, cookie::LANGUAGE] {
+        answer.headers_mut().append(header::SET_COOKIE, cookie::clear(name));
+    }
     match login.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => Withheld::release(recorded),
         Err(error) => unavailable(&error),

@@ -262,6 +262,17 @@ fn a_browser_is_spoken_to_as_its_sign_in_asked_or_else_as_it_says_itself() {
 }
 
 #[test]
+fn a_browser_reads_what_it_names_and_anything_where_it_names_nothing() {
+    let reads = |accepts: &[(&'static str, &str)], tongue: Tongue| tongue.is_read(&headers(accepts));
+    assert!(reads(&[], Tongue::Spanish) && reads(&[], Tongue::English));
+    let both = [("accept-language", "en-US, es-MX;q=0.1")];
+    assert!(reads(&both, Tongue::Spanish) && reads(&both, Tongue::English));
+    assert!(!reads(&[("accept-language", "en-US,en;q=0.5")], Tongue::Spanish));
+    assert!(!reads(&[("accept-language", "es;q=0, en")], Tongue::Spanish));
+    assert!(!reads(&[("accept-language", "nonsense;")], Tongue::Spanish), "nor what cannot be read");
+}
+
+#[test]
 fn numbers_and_choices_are_agreed_with() {
     let left = |t: Tongue, minutes: u64| t.say("emergency-own-what").number("minutes", &minutes).plain();
     assert!(left(Tongue::Spanish, 1).ends_with("un máximo de 1 minuto."));

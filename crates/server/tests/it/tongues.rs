@@ -68,7 +68,7 @@ async fn what_an_application_asks_for_is_kept_through_the_sign_in_and_no_longer(
     assert!(page.text().contains("Iniciar sesión"), "{}", page.text());
     is_spanish(&page);
     let wrong = browser.submit(gateway, &page, &[("username", &person.name), ("password", "x")]).await;
-    assert!(wrong.text().contains("El nombre de usuario y la contraseña no coinciden."), "{}", wrong.text());
+    assert!(wrong.text().contains("El nombre de usuario o la contraseña no son correctos."), "{}", wrong.text());
     let picker =
         browser.submit(gateway, &wrong, &[("username", &person.name), ("password", &person.password)]).await;
     assert!(picker.text().contains("Elegir paciente"), "{}", picker.text());
@@ -77,7 +77,7 @@ async fn what_an_application_asks_for_is_kept_through_the_sign_in_and_no_longer(
     let consent = browser.submit(gateway, &picker, &[("patient", patient)]).await;
     assert!(consent.text().contains("¿Permitir el acceso?"), "{}", consent.text());
     assert!(
-        consent.text().contains("Ver y buscar todo el contenido de la historia clínica del paciente elegido")
+        consent.text().contains("Ver y buscar cualquier dato de la historia clínica del paciente elegido")
     );
     is_spanish(&consent);
     // One that asks for none of ours speaks as the browser does.

@@ -183,7 +183,7 @@ mod tests {
             said("openid patient/*.rs user/Observation.cruds"),
             [
                 "Saber quién es usted",
-                "Ver y buscar todo el contenido de la historia clínica del paciente elegido",
+                "Ver y buscar cualquier dato de la historia clínica del paciente elegido",
                 "Ver, buscar, añadir, modificar y eliminar entradas de Observation en las historias clínicas que usted puede ver",
             ]
         );

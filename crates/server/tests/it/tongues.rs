@@ -68,7 +68,11 @@ async fn what_an_application_asks_for_is_kept_through_the_sign_in_and_no_longer(
     assert!(page.text().contains("Iniciar sesión"), "{}", page.text());
     is_spanish(&page);
     let wrong = browser.submit(gateway, &page, &[("username", &person.name), ("password", "x")]).await;
-    assert!(wrong.text().contains("El nombre de usuario o la contraseña no son correctos."), "{}", wrong.text());
+    assert!(
+        wrong.text().contains("El nombre de usuario o la contraseña no son correctos."),
+        "{}",
+        wrong.text()
+    );
     let picker =
         browser.submit(gateway, &wrong, &[("username", &person.name), ("password", &person.password)]).await;
     assert!(picker.text().contains("Elegir paciente"), "{}", picker.text());

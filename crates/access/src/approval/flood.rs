@@ -22,6 +22,10 @@ pub const MOST_UNANSWERED: usize = 3;
 /// since such a time are enough: until they are older, there are no others of theirs. It is longer than three questions
 /// in a row wait.
 pub const LEFT_WINDOW: Duration = Duration::from_mins(30);
+/// However many ask: so many that were answered with no in that time,
+pub const MOST_DENIED_IN_ALL: usize = 4;
+/// or so many that nobody answered, are enough for everybody.
+pub const MOST_UNANSWERED_IN_ALL: usize = 6;
 
 /// A question that a person was asked before.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -119,8 +123,8 @@ impl Past {
     }
 }
 
-/// Whether a person who was asked `before` is asked one more by this one. How many may wait at all is counted over everybody, of
-/// which each can have one; all else is counted for each, so that nobody who asks too often keeps another from asking.
+/// Whether a person who was asked `before` is asked one more by this one. Limits are for each who asks, so that one who asks too
+/// often keeps no other from asking; and, wider, for all together, so that many who take turns are no way around them.
 ///
 /// # Errors
 /// [`Flood`]: why not.
@@ -128,10 +132,13 @@ pub fn check(before: &[Past], by: &Asker, now: Timestamp) -> Result<(), Flood> {
     let own: Vec<&Past> = before.iter().filter(|past| past.by == *by).collect();
     let refused =
         |within: Duration| move |past: &&&Past| past.said == Said::No && now < past.asked_at.plus(within);
-    if own.iter().filter(refused(WINDOW)).count() >= MOST_DENIED {
+    let all: Vec<&Past> = before.iter().collect();
+    let denied = |of: &[&Past], within| of.iter().filter(refused(within)).count();
+    if denied(&own, WINDOW) >= MOST_DENIED || denied(&all, LEFT_WINDOW) >= MOST_DENIED_IN_ALL {
         return Err(Flood::Denied);
     }
-    if own.iter().filter(|past| past.was_left(now)).count() >= MOST_UNANSWERED {
+    let left = |of: &[&Past]| of.iter().filter(|past| past.was_left(now)).count();
+    if left(&own) >= MOST_UNANSWERED || left(&all) >= MOST_UNANSWERED_IN_ALL {
         return Err(Flood::Unanswered);
     }
     if own.iter().any(|past| past.waits(now)) {
@@ -204,6 +211,20 @@ mod tests {
         let sign_ins = denied.map(|past| Past { by: Asker::SignIn, ..past });
         assert_eq!(check(&sign_ins, &Asker::SignIn, Timestamp::from_unix(2000)), Err(Flood::Denied));
         assert_eq!(asked(&sign_ins), Ok(()));
+    }
+
+    #[test]
+    fn o20_many_who_take_turns_are_no_way_around_the_limits() {
+        use Said::{No, Nothing};
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let left: Vec<Past> = names.iter().map(|name| past(name, Nothing, 1000)).collect();
+        assert_eq!(asked(&left), Err(Flood::Unanswered));
+        assert_eq!(asked(&left[1..]), Ok(()));
+        let denied: Vec<Past> = names[..4].iter().map(|name| past(name, No, 300)).collect();
+        assert_eq!(asked(&denied), Err(Flood::Denied));
+        assert_eq!(asked(&denied[1..]), Ok(()));
+        let older: Vec<Past> = names.iter().map(|name| past(name, No, 200)).collect();
+        assert_eq!(asked(&older), Ok(()), "half an hour ago");
     }
 
     #[test]

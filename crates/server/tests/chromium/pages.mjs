@@ -735,7 +735,7 @@ for (const viewport of [WIDE, NARROW]) {
     await page.getByLabel("Nombre de usuario").fill("dana");
     await page.getByLabel("Contraseña").fill("no es la suya");
     await send("Iniciar sesión");
-    assert.equal(await page.getByRole("alert").textContent(), "El nombre de usuario y la contraseña no coinciden.");
+    assert.equal(await page.getByRole("alert").textContent(), "El nombre de usuario o la contraseña no son correctos.");
     await look("Iniciar sesión", "sign-in");
     await page.getByLabel("Contraseña").fill(user("dana").password);
     await send("Iniciar sesión");

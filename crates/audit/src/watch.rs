@@ -147,7 +147,8 @@ impl Watch {
                 Event::ApprovalRequested
                 | Event::ApprovalReported
                 | Event::ApprovalDenied
-                | Event::ApprovalLapsed,
+                | Event::ApprovalLapsed
+                | Event::EmergencyDisowned,
             ) => self.see_unwanted(entry),
             (Lane::Acts, Event::Access | Event::EmergencyRequested | Event::EmergencyGranted) => {
                 self.see_access(entry, people)

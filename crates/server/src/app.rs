@@ -141,10 +141,19 @@ impl App {
             config.push.clone(),
             Arc::clone(&clock),
         )?);
+        let emergencies = Arc::new(Emergencies {
+            config: config.emergency.clone(),
+            store: Arc::clone(&store),
+            policies: Arc::clone(&policies),
+            cut_offs: Arc::clone(&cut_offs),
+            seal: secrets.master.derive(emergency::PURPOSE)?,
+            clock: Arc::clone(&clock),
+        });
         let approvals = Arc::new(Approvals::new(approvals::Parts {
             store: Arc::clone(&store),
             egress: Arc::clone(&egress),
             phones: Arc::clone(&phones),
+            emergencies: Arc::clone(&emergencies),
             seal: secrets.master.derive(approvals::PURPOSE)?,
             journal: log.journal.clone(),
             clock: Arc::clone(&clock),
@@ -153,14 +162,6 @@ impl App {
             store: Arc::clone(&store),
             cut_offs: Arc::clone(&cut_offs),
             timeouts: config.sessions,
-            clock: Arc::clone(&clock),
-        });
-        let emergencies = Arc::new(Emergencies {
-            config: config.emergency.clone(),
-            store: Arc::clone(&store),
-            policies: Arc::clone(&policies),
-            cut_offs: Arc::clone(&cut_offs),
-            seal: secrets.master.derive(emergency::PURPOSE)?,
             clock: Arc::clone(&clock),
         });
         let factors =

@@ -13,6 +13,7 @@ use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_values::{Timestamp, network_of};
 use serde::Serialize;
 
+use super::opened::Opened;
 use crate::grant::backchannel::BackchannelRequest;
 use crate::ids::{ClientId, PatientId, Subject};
 use crate::login::wishes::wishes;
@@ -45,12 +46,14 @@ pub struct Question {
 }
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
     /// Somebody who knows the password wants to be signed in.
     SignIn,
     /// An application wants to act in the person's name.
     Act,
+    /// Nothing: emergency access was opened in the person's name, and they say whether it was they.
+    Opened(Opened),
 }
 
 /// A line of what is shown.
@@ -65,10 +68,11 @@ pub struct Line {
 impl Action {
     /// Its name in what is signed.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::SignIn => "sign-in",
             Self::Act => "act",
+            Self::Opened(_) => "emergency",
         }
     }
 }
@@ -96,26 +100,26 @@ impl Question {
     /// What is shown, line by line.
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
-        let client = self.client.as_ref();
-        let who = match (self.action, client) {
-            (Action::SignIn, Some(client)) => {
-                format!("Somebody who knows your password, on the way to the application {client}")
+        let lines = match &self.action {
+            Action::SignIn => {
+                let who = match &self.client {
+                    Some(client) => {
+                        format!("Somebody who knows your password, on the way to the application {client}")
+                    }
+                    None => "Somebody who knows your password".to_owned(),
+                };
+                let (whose, why) = ("All that you may see".to_owned(), "To be signed in as you");
+                self.asked([who, "Sign in as you".to_owned(), whose, self.why(why)])
             }
-            (Action::SignIn, None) => "Somebody who knows your password".to_owned(),
-            (Action::Act, Some(client)) => format!("The application {client}"),
-            (Action::Act, None) => "Nobody known".to_owned(),
+            Action::Act => {
+                let who = match &self.client {
+                    Some(client) => format!("The application {client}"),
+                    None => "Nobody known".to_owned(),
+                };
+                self.asked([who, self.what(), self.whose(), self.why("It gives no reason")])
+            }
+            Action::Opened(opened) => opened.lines(self),
         };
-        let lines = [
-            ("Who asks", Some(who)),
-            ("In whose name", Some(self.actor.to_string())),
-            ("What for", Some(self.what())),
-            ("Whose records", Some(self.whose())),
-            ("Where", self.audience.clone()),
-            ("Why", Some(self.why())),
-            ("From where", self.from.map(place)),
-            ("Message", self.message.as_ref().map(|message| format!("“{message}”"))),
-            ("Until", Some(until(self.expiry))),
-        ];
         let shown =
             |(name, value): (_, Option<String>)| value.map(|value| Line { name, value: plain(&value) });
         lines.into_iter().filter_map(shown).collect()
@@ -166,34 +170,41 @@ impl Question {
         [("displayed_text", text), ("displayed_text_hash", hash)]
     }
 
+    /// The lines of what can be said no to.
+    fn asked(&self, [who, what, whose, why]: [String; 4]) -> Vec<(&'static str, Option<String>)> {
+        vec![
+            ("Who asks", Some(who)),
+            ("In whose name", Some(self.actor.to_string())),
+            ("What for", Some(what)),
+            ("Whose records", Some(whose)),
+            ("Where", self.audience.clone()),
+            ("Why", Some(why)),
+            ("From where", self.from.map(place)),
+            ("Message", self.message.as_ref().map(|message| format!("“{message}”"))),
+            ("Until", Some(until(self.expiry))),
+        ]
+    }
+
     fn what(&self) -> String {
-        match self.action {
-            Action::SignIn => "Sign in as you".to_owned(),
-            Action::Act => match self.data_class.parse() {
-                Ok(scope) => wishes(&scope).iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-                Err(_) => self.data_class.clone(),
-            },
+        match self.data_class.parse() {
+            Ok(scope) => wishes(&scope).iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            Err(_) => self.data_class.clone(),
         }
     }
 
     fn whose(&self) -> String {
         let has = |level: &str| self.data_class.split(' ').any(|token| token.starts_with(level));
-        match (self.action, &self.patient) {
-            (Action::SignIn, _) => "All that you may see".to_owned(),
-            (Action::Act, _) if has("system/") => "All records".to_owned(),
-            (Action::Act, _) if has("user/") => "All that you may see".to_owned(),
-            (Action::Act, Some(_)) => "Your own, and nobody else's".to_owned(),
+        match &self.patient {
+            _ if has("system/") => "All records".to_owned(),
+            _ if has("user/") => "All that you may see".to_owned(),
+            Some(_) => "Your own, and nobody else's".to_owned(),
             // Scopes that name no records may still open some, at a place that asks for no others.
-            (Action::Act, None) => "Whatever that place gives to somebody signed in as you".to_owned(),
+            None => "Whatever that place gives to somebody signed in as you".to_owned(),
         }
     }
 
-    fn why(&self) -> String {
-        match (self.action, self.purpose) {
-            (_, Some(purpose)) => format!("For {}", purpose.words()),
-            (Action::SignIn, None) => "To be signed in as you".to_owned(),
-            (Action::Act, None) => "It gives no reason".to_owned(),
-        }
+    fn why(&self, unless: &str) -> String {
+        self.purpose.map_or_else(|| unless.to_owned(), |purpose| format!("For {}", purpose.words()))
     }
 }
 
@@ -214,14 +225,14 @@ struct Signed<'a> {
 }
 
 /// An address as people compare it: for IPv6 the network.
-fn place(ip: IpAddr) -> String {
+pub(super) fn place(ip: IpAddr) -> String {
     match network_of(ip) {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(network) => format!("{network}/64"),
     }
 }
 
-fn until(time: Timestamp) -> String {
+pub(super) fn until(time: Timestamp) -> String {
     let shown: String = time.to_string().chars().take("2026-11-25T17:18:19".len()).collect();
     format!("{} UTC", shown.replace('T', " "))
 }

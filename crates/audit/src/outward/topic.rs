@@ -65,6 +65,8 @@ impl Topic {
             Event::ConsentGranted | Event::ConsentDenied | Event::AppDisconnected => Self::Consent,
             Event::EmergencyRequested | Event::EmergencyGranted => Self::EmergencyBegins,
             Event::EmergencyEnded
+            | Event::EmergencyAcknowledged
+            | Event::EmergencyDisowned
             | Event::EmergencyReviewed
             | Event::EmergencyRead
             | Event::EmergencyTold => Self::Emergency,

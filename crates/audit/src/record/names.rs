@@ -95,6 +95,10 @@ named! {
         EmergencyGranted = "emergency.grant",
         /// It was ended before its time.
         EmergencyEnded = "emergency.end",
+        /// Its person said that it was they.
+        EmergencyAcknowledged = "emergency.acknowledge",
+        /// They said that it was not, and it was ended.
+        EmergencyDisowned = "emergency.disown",
         /// Somebody reviewed it.
         EmergencyReviewed = "emergency.review",
         /// Uses of emergency access were looked at.

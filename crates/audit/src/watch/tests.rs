@@ -149,6 +149,20 @@ fn o20_each_report_is_found_and_asking_too_often_once_an_hour_of_each_who_asks_a
 }
 
 #[test]
+fn emergency_access_that_its_person_did_not_open_is_found_each_time_and_counts_as_no_question() {
+    let disowned = |index, id: &str| {
+        let mut entry = question(index, 0, "dana", "desk", (Event::EmergencyDisowned, None));
+        entry.record.detail.insert("emergency".to_owned(), phi(id));
+        entry
+    };
+    let all = [disowned(1, "e1"), disowned(2, "e2")];
+    let found = found(&mut Watch::new(unwanted(1), Lane::Acts), &all, &People::new(), &Names::new());
+    let told: Vec<_> = found.iter().map(|one| one.of.expose().as_str()).collect();
+    assert_eq!(told, ["e1", "e2"].map(|id| format!("the emergency access {id} in the name of dana")));
+    assert!(found.iter().all(|one| one.user.is_none()), "whose name it was did nothing");
+}
+
+#[test]
 fn o20_whoever_asks_all_day_below_the_limits_is_found_once_a_day() {
     let day = 24 * 3600;
     let left = (Event::ApprovalLapsed, None);

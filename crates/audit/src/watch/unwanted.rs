@@ -1,5 +1,6 @@
 //! People who are asked to approve what they did not expect: they say so, they are asked so often that one who asks is not heard
-//! for a while, or somebody goes on asking below that all day. ATTACKS O20.
+//! for a while, or somebody goes on asking below that all day; or emergency access was opened in their name and not by them.
+//! ATTACKS O20.
 //!
 //! What each who asks does is found for itself, and each report: that one asks too often must not hide another's doing.
 
@@ -23,6 +24,10 @@ impl Watch {
                 let question = entry.record.resource.as_ref().map(|id| id.expose().as_str());
                 Some(format!("the question {} to {user}", question.unwrap_or_default()))
             }
+            Event::EmergencyDisowned => {
+                let id = detail(&entry.record, "emergency").unwrap_or_default();
+                Some(format!("the emergency access {id} in the name of {user}"))
+            }
             Event::ApprovalRequested => {
                 detail(&entry.record, FLOOD).filter(|why| BLOCKED.contains(why)).map(|_| asked.clone())
             }
@@ -35,7 +40,7 @@ impl Watch {
             let shown = (vec![entry.index], None);
             all.extend(self.about(entry, Rule::UnwantedApproval, rule.again_after, &of, shown).map(found));
         }
-        if entry.record.event != Event::ApprovalRequested {
+        if !matches!(entry.record.event, Event::ApprovalRequested | Event::EmergencyDisowned) {
             let most = rule.unapproved_a_day;
             let window = self.unapproved.entry(asked.clone()).or_insert_with(|| Window::new(most, A_DAY));
             if let Some(reached) = window.add(entry.index, entry.record.time, entry.index) {

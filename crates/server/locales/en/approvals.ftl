@@ -4,6 +4,7 @@ approve = What waits for you
 approve-nothing = Nothing waits for your answer.
 approve-sign-in = It wants to be signed in as you.
 approve-act = It wants to act in your name.
+approve-opened = Was it you? Nothing waits for your answer.
 approve-until = Until { $until }.
 approve-phone = This phone
 approve-phone-this = This is “{ $label }”. { $link }
@@ -35,6 +36,15 @@ question-reported = Nothing was given. Privacy officers are told that you did no
 question-approved-title = Approved
 question-approved-screen = The other screen goes on by itself.
 question-approved-client = The application is told.
+
+opened = Was this you?
+opened-mine = It was me
+opened-not-mine = It was not me
+opened-what = “It was not me” ends this access and the session it came from, and tells privacy officers. Nothing waits for your answer.
+opened-acknowledged-title = Noted
+opened-acknowledged = It stands on record that it was you. A privacy officer still looks at it.
+opened-disowned-title = It is over
+opened-disowned = The access and the session it came from were ended, and privacy officers are told. Somebody can sign in as you: change your password now, and look at where you are signed in on your account page.
 
 phones = Your phones
 phones-what = On a phone you answer what applications ask of you, and whether it is you who signs in elsewhere.

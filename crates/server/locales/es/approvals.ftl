@@ -4,6 +4,7 @@ approve = Qué espera su respuesta
 approve-nothing = Nada espera su respuesta.
 approve-sign-in = Quiere iniciar sesión en su nombre.
 approve-act = Quiere actuar en su nombre.
+approve-opened = ¿Fue usted? Nada espera su respuesta.
 approve-until = Hasta { $until }.
 approve-phone = Este teléfono
 approve-phone-this = Es «{ $label }». { $link }
@@ -35,6 +36,15 @@ question-reported = No se ha dado acceso a nada. Se informa a los oficiales de p
 question-approved-title = Aprobado
 question-approved-screen = La otra pantalla continúa por sí sola.
 question-approved-client = Se ha informado a la aplicación.
+
+opened = ¿Fue usted?
+opened-mine = Fui yo
+opened-not-mine = No fui yo
+opened-what = «No fui yo» pone fin a este acceso y a la sesión de la que procede, e informa a los oficiales de privacidad. Nada espera su respuesta.
+opened-acknowledged-title = Anotado
+opened-acknowledged = Queda constancia de que fue usted. Un oficial de privacidad lo revisará de todos modos.
+opened-disowned-title = Ha terminado
+opened-disowned = Se ha puesto fin al acceso y a la sesión de la que procede, y se informa a los oficiales de privacidad. Alguien puede iniciar sesión en su nombre: cambie ahora su contraseña y compruebe en la página de su cuenta dónde tiene sesiones abiertas.
 
 phones = Sus teléfonos
 phones-what = En un teléfono usted responde a lo que le preguntan las aplicaciones y confirma si es usted quien inicia sesión en otro sitio.

@@ -11,6 +11,7 @@ use crate::config::CommandLine;
 use crate::live::emergency::{LONGEST_NOTE, NotReviewed};
 use crate::store::emergency::{EmergencyNotice, EmergencyUse};
 use crate::store::pending::Took;
+use crate::store::questions::Decided;
 
 impl Administrator {
     /// All uses that wait for review, and the last that do not. What was said for them stands with each alone.
@@ -27,6 +28,7 @@ impl Administrator {
                 "began_at": used.began_at,
                 "reason": used.reason.code(),
                 "review": used.review.as_ref().map_or("waits", |review| review.disposition.code()),
+                "acknowledged": acknowledged(&used),
                 "told": told(&notices),
             }));
         }
@@ -121,8 +123,19 @@ impl Administrator {
             "reviewed_by": used.review.as_ref().map(|review| review.by.clone()),
             "disposition": used.review.as_ref().map(|review| review.disposition.code()),
             "note": used.review.as_ref().and_then(|review| text(&review.note)),
+            "acknowledged": acknowledged(used),
             "told": told(notices),
         })
+    }
+}
+
+/// What its person said of it on their phone.
+fn acknowledged(used: &EmergencyUse) -> &'static str {
+    match used.told.as_ref().map(|told| told.said) {
+        None => "no phone",
+        Some(None) => "not answered",
+        Some(Some(Decided::Yes)) => "acknowledged",
+        Some(Some(Decided::No)) => "DISOWNED",
     }
 }
 

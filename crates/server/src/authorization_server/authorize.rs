@@ -357,13 +357,14 @@ async fn finish(
         record.detail.insert("reason".to_owned(), Phi::new(declared.reason.to_string()));
         let explanation = server.emergencies.open(&declared.id, &declared.explanation);
         record.detail.extend(explanation.map(|text| ("explanation".to_owned(), Phi::new(text))));
-        emergency::new_use(grant, declared, now)
+        emergency::new_use(grant, declared, origin.ip, now)
     });
     let new = match new {
         // There is no code for emergency access that nobody would be told of.
         Some(None) => return unavailable(&"a grant of emergency access is incomplete"),
         new => new.flatten(),
     };
+    let told = new.as_ref().and_then(|new| Some((new.subject.clone(), new.told.clone()?.question)));
     let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
     let emergencies = Arc::clone(&server.emergencies);
     let taken = server
@@ -398,7 +399,12 @@ async fn finish(
         Err::<_, StoreError>(error) => return unavailable(&error),
     };
     match server.journal.append(&record, Withheld::new(answer)).await {
-        Ok(recorded) => Withheld::release(recorded),
+        Ok(recorded) => {
+            if let Some((to, question)) = told {
+                server.approvals.tell_of_emergency(&to, &question);
+            }
+            Withheld::release(recorded)
+        }
         Err(error) => {
             tracing::error!(%error, "audit");
             unavailable(&error)

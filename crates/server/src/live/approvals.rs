@@ -21,6 +21,7 @@ use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::emergency::Emergencies;
 use super::phones::Phones;
 use crate::entropy::SystemEntropy;
 use crate::net::client::egress::Egress;
@@ -64,6 +65,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<Store>,
     pub(crate) egress: Arc<Egress>,
     pub(crate) phones: Arc<Phones>,
+    pub(crate) emergencies: Arc<Emergencies>,
     pub(crate) seal: SealingKey,
     pub(crate) journal: Journal,
     pub(crate) clock: Arc<dyn Clock>,

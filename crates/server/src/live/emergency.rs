@@ -1,5 +1,8 @@
 //! Emergency access as the server knows it: what was said for it, who used it, what was made of it.
 
+mod own_word;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chartgate_access::emergency::{Blocked, Declared, Disposition, is_eligible};
@@ -12,11 +15,13 @@ use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_values::seal::SealingKey;
 use chartgate_values::{Clock, Timestamp};
 
+use super::approvals::questions::fresh_id;
 use super::cut_offs::LiveCutOffs;
 use super::policies::LivePolicies;
 use crate::config;
 use crate::entropy::SystemEntropy;
 use crate::store::emergency::{EmergencyNotice, EmergencyUse, Review};
+use crate::store::own_word::Told;
 use crate::store::pending::Took;
 use crate::store::{Sql, Store, StoreError};
 
@@ -211,8 +216,8 @@ pub(crate) fn is_reviewer(user: &User) -> bool {
     user.roles.iter().any(|role: &Role| role.as_str() == REVIEWER)
 }
 
-/// A use as its grant begins; `None` if that is no grant of emergency access.
-pub(crate) fn new_use(grant: &Grant, said: Declared, now: Timestamp) -> Option<EmergencyUse> {
+/// A use as its grant begins, from there; `None` if that is no grant of emergency access.
+pub(crate) fn new_use(grant: &Grant, said: Declared, from: IpAddr, now: Timestamp) -> Option<EmergencyUse> {
     let emergency = grant.emergency.as_ref()?;
     Some(EmergencyUse {
         id: emergency.id.clone(),
@@ -227,5 +232,6 @@ pub(crate) fn new_use(grant: &Grant, said: Declared, now: Timestamp) -> Option<E
         until: emergency.until,
         ended_at: None,
         review: None,
+        told: Some(Told { question: fresh_id(), from, said: None }),
     })
 }

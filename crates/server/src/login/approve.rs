@@ -4,6 +4,7 @@
 //! What is shown is what is signed (`chartgate_access::approval::question`). No is as easy as yes, and is one step from telling
 //! privacy officers. Nobody sees or answers what another is asked, and there is no answer from a notification.
 
+mod own_word;
 mod yes;
 
 use std::sync::Arc;
@@ -57,12 +58,45 @@ struct QuestionPage<'a> {
     t: Tongue,
     id: &'a str,
     lines: Vec<Line>,
-    is_sign_in: bool,
+    words: &'static WordsOf,
     /// What the browser is asked to sign with, where the person has a passkey.
     passkey: Option<String>,
     problem: Option<Id>,
     hidden: String,
 }
+
+/// What a page asks, and the words for each answer.
+struct WordsOf {
+    title: Id,
+    yes: Id,
+    /// What there is between yes and a report, if anything.
+    no: Option<Id>,
+    report: Id,
+    when: Id,
+    /// A number that the other screen shows, and what to do where there was none.
+    number: Option<(Id, Id)>,
+}
+
+const OF_A_CLIENT: WordsOf = WordsOf {
+    title: Id::of("question"),
+    yes: Id::of("question-approve"),
+    no: Some(Id::of("question-deny")),
+    report: Id::of("question-report"),
+    when: Id::of("question-report-when"),
+    number: None,
+};
+
+const OF_A_SIGN_IN: WordsOf =
+    WordsOf { number: Some((Id::of("question-number"), Id::of("question-change-password"))), ..OF_A_CLIENT };
+
+const OF_AN_EMERGENCY: WordsOf = WordsOf {
+    title: Id::of("opened"),
+    yes: Id::of("opened-mine"),
+    no: None,
+    report: Id::of("opened-not-mine"),
+    when: Id::of("opened-what"),
+    number: None,
+};
 
 impl Shown {
     fn of(open: &OpenQuestion) -> Self {
@@ -70,9 +104,10 @@ impl Shown {
         Self {
             id: question.id.clone(),
             who: question.lines().into_iter().next().map(|line| line.value).unwrap_or_default(),
-            what: match question.action {
+            what: match &question.action {
                 Action::SignIn => Id::of("approve-sign-in"),
                 Action::Act => Id::of("approve-act"),
+                Action::Opened(_) => Id::of("approve-opened"),
             },
             until: question.expiry.to_string(),
             until_shown: pages::seconds(question.expiry),
@@ -177,7 +212,11 @@ fn show(
         t: visit.browser.tongue,
         id: &open.question.id,
         lines: open.question.lines(),
-        is_sign_in: open.question.action == Action::SignIn,
+        words: match &open.question.action {
+            Action::SignIn => &OF_A_SIGN_IN,
+            Action::Act => &OF_A_CLIENT,
+            Action::Opened(_) => &OF_AN_EMERGENCY,
+        },
         passkey,
         problem,
         hidden: visit.browser.hidden(&[("id", &open.question.id)]),
@@ -231,6 +270,9 @@ async fn refuse(
     open: OpenQuestion,
     (event, title, text): No,
 ) -> Response {
+    if let AskedBy::Emergency(used) = &open.asked_by {
+        return own_word::disown(login, visit, present, &open, used).await;
+    }
     match login.approvals.decide(&open.question.id, Decided::No).await {
         Ok(Took::It) => {}
         Ok(Took::Nothing) => return over(),
@@ -270,6 +312,7 @@ async fn settle(
             }
             login.approvals.answer_sign_in(&kept, decided).await
         }
+        AskedBy::Emergency(_) => own_word::note(login, &open.question.id).await,
         AskedBy::Client(request) => {
             let found = (*request, present.user.clone());
             let decision = match decided {

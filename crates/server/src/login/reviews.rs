@@ -21,6 +21,7 @@ use crate::live::emergency::{LONGEST_NOTE, NotReviewed, is_reviewer};
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::emergency::{EmergencyNotice, EmergencyUse};
+use crate::store::questions::Decided;
 use crate::tongue::{Id, Tongue};
 
 /// How soon everybody has been told, if nothing goes wrong.
@@ -107,6 +108,10 @@ struct Shown {
     began: String,
     began_shown: String,
     disposition: &'static str,
+    /// What its person said of it on their phone.
+    own_word: &'static str,
+    /// Whether its person said that it was not they.
+    disowned: bool,
     /// Whether somebody who is to be told was not.
     untold: bool,
 }
@@ -123,8 +128,20 @@ impl Shown {
             began: used.began_at.to_string(),
             began_shown: pages::minutes(used.began_at),
             disposition: used.review.as_ref().map_or("", |review| review.disposition.words()),
+            own_word: own_word(used),
+            disowned: used.told.as_ref().is_some_and(|told| told.said == Some(Decided::No)),
             untold: notices.is_empty() || (is_late && notices.iter().any(|notice| notice.told_at.is_none())),
         }
+    }
+}
+
+/// What the person in whose name it was says, in words.
+fn own_word(used: &EmergencyUse) -> &'static str {
+    match used.told.as_ref().map(|told| told.said) {
+        None => "They have no phone here to be told on",
+        Some(None) => "Nothing, so far",
+        Some(Some(Decided::Yes)) => "It was they (signed with their passkey)",
+        Some(Some(Decided::No)) => "It was not they: it was ended",
     }
 }
 

@@ -5,6 +5,7 @@ use chartgate_access::ids::{ClientId, EmergencyId, GrantId, PatientId, SessionId
 use chartgate_protocol::oauth::authorization_details::EmergencyReason;
 use chartgate_values::Timestamp;
 
+use super::own_word::{Told, read_told};
 use super::pending::Took;
 use super::sql::{Row, Value};
 use super::{Sql, StoreError};
@@ -25,6 +26,8 @@ pub(crate) struct EmergencyUse {
     pub(crate) until: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) review: Option<Review>,
+    /// What its person is told on their phones, if they have any.
+    pub(crate) told: Option<Told>,
 }
 
 /// What somebody made of it.
@@ -49,8 +52,9 @@ pub(crate) struct EmergencyNotice {
     pub(crate) failure: Option<String>,
 }
 
-const USE: &str = "id, subject, client_id, patient, reason, explanation, grant_id, session, began_at, until_at, \
-                   ended_at, reviewed_at, reviewed_by, disposition, note";
+pub(super) const USE: &str = "id, subject, client_id, patient, reason, explanation, grant_id, session, began_at, until_at, \
+                   ended_at, reviewed_at, reviewed_by, disposition, note, question, asked_from, \
+                   decided, answered_at";
 
 /// Nobody has said, or it cannot be told yet.
 const WAITS: &str = "reviewed_at IS NULL OR disposition = 'needs-follow-up'";
@@ -71,7 +75,11 @@ impl Sql<'_> {
             return Ok(Err(blocked));
         }
         let text = "INSERT INTO emergency_uses (id, subject, client_id, patient, reason, explanation, grant_id, \
-                    session, began_at, until_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                    session, began_at, until_at, question, asked_from) \
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        let has_phone = !self.phones(&new.subject)?.is_empty();
+        let told = new.told.as_ref().filter(|_| has_phone);
+        let from = told.map(|told| told.from.to_string());
         let values = [
             new.id.as_str().into(),
             new.subject.as_str().into(),
@@ -83,6 +91,8 @@ impl Sql<'_> {
             new.session.as_str().into(),
             now.into(),
             new.until.into(),
+            told.map(|told| told.question.as_str()).into(),
+            from.as_deref().into(),
         ];
         self.execute(text, &values)?;
         for way in ways {
@@ -200,7 +210,7 @@ impl Sql<'_> {
     }
 }
 
-fn read_use(row: &Row<'_, '_>) -> Result<EmergencyUse, StoreError> {
+pub(super) fn read_use(row: &Row<'_, '_>) -> Result<EmergencyUse, StoreError> {
     let review = match row.time_optional("reviewed_at")? {
         None => None,
         Some(at) => Some(Review {
@@ -223,6 +233,7 @@ fn read_use(row: &Row<'_, '_>) -> Result<EmergencyUse, StoreError> {
         until: row.time("until_at")?,
         ended_at: row.time_optional("ended_at")?,
         review,
+        told: read_told(row)?,
     })
 }
 

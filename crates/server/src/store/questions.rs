@@ -17,7 +17,7 @@ pub(crate) enum Decided {
 
 impl Decided {
     /// As it is kept.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Yes => "yes",
             Self::No => "no",

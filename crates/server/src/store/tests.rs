@@ -153,6 +153,7 @@ fn of_fifty_uses_at_once_as_many_begin_as_may() {
                     until: Timestamp::from_unix(3601),
                     ended_at: None,
                     review: None,
+                    told: None,
                 };
                 write(&store, move |sql| sql.begin_emergency(&new, &limits, &["webhook"])).unwrap()
             })

@@ -1,6 +1,6 @@
 //! What waits for people's answers, on their phone: row O20 of the corpus, and what must not show to others.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn signed_in(gateway: &Gateway) -> (Person, Browser) {
 }
 
 /// Says this to a question, by the form that its page has.
-async fn say(gateway: &Gateway, browser: &mut Browser, id: &str, decision: &str) -> Answer {
+pub(crate) async fn say(gateway: &Gateway, browser: &mut Browser, id: &str, decision: &str) -> Answer {
     let page = browser.get(gateway, &format!("/approve/question?id={id}")).await;
     assert_eq!(page.status, 200, "{}", page.text());
     let (_, hidden) = form_of(&page);
@@ -39,25 +39,25 @@ async fn say(gateway: &Gateway, browser: &mut Browser, id: &str, decision: &str)
     browser.send(gateway, Call::form("/approve/question", &fields)).await
 }
 
-fn last(gateway: &Gateway, event: &str, of: &str) -> Value {
+pub(crate) fn last(gateway: &Gateway, event: &str, of: &str) -> Value {
     let records = gateway.audit(&["--event", event]);
     let found = records.iter().rfind(|record| record["detail"]["user"] == of);
     found.unwrap_or_else(|| panic!("no {event} of {of}")).clone()
 }
 
-fn hash(text: &str) -> String {
+pub(crate) fn hash(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))
 }
 
 /// Somebody with a passkey and a phone that is not woken.
-struct Held {
-    person: Person,
-    passkey: SoftPasskey,
+pub(crate) struct Held {
+    pub(crate) person: Person,
+    pub(crate) passkey: SoftPasskey,
     codes: Vec<String>,
-    phone: Browser,
+    pub(crate) phone: Browser,
 }
 
-async fn with_phone(gateway: &Gateway) -> Held {
+pub(crate) async fn with_phone(gateway: &Gateway) -> Held {
     let passkeys::Enrolled { person, mut passkey, codes, browser: mut phone } =
         passkeys::enrolled(gateway).await;
     let page = phone.get(gateway, "/approve/phone").await;
@@ -78,7 +78,7 @@ async fn after_the_password(gateway: &Gateway, person: &Person) -> (Browser, Ans
 }
 
 /// Says yes to a question, with this passkey and this number.
-async fn say_yes(
+pub(crate) async fn say_yes(
     gateway: &Gateway,
     phone: &mut Browser,
     passkey: &mut SoftPasskey,
@@ -123,7 +123,7 @@ fn number(page: &Answer) -> String {
 }
 
 /// The one question that waits for whoever looks.
-async fn waiting(gateway: &Gateway, browser: &mut Browser) -> String {
+pub(crate) async fn waiting(gateway: &Gateway, browser: &mut Browser) -> String {
     let page = browser.get(gateway, "/approve").await;
     let (_, rest) =
         page.text().split_once("/approve/question?id=").unwrap_or_else(|| panic!("{}", page.text()));
@@ -475,6 +475,28 @@ async fn that_nobody_answered_is_on_record_once() {
     assert_eq!(poll(&app, &asked).to(&gateway).await.error(), "expired_token");
 }
 
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/approvals")
+}
+
+/// Somebody else's look at what a passkey signed.
+fn check(gateway: &Gateway, record: &Value) -> Command {
+    let name = format!("{}.json", record["resource"].as_str().unwrap());
+    let mut command = Command::new("node");
+    let file = gateway.scratch().write(&name, record.to_string());
+    command.arg("check.mjs").arg(file).arg(&gateway.issuer).current_dir(folder());
+    command
+}
+
+/// What that says of a record which is as it was written; nothing without Node.
+pub(crate) fn verified(gateway: &Gateway, record: &Value) -> Option<String> {
+    if !has("node", &["--version"]) {
+        println!("not verified by others: needs node");
+        return None;
+    }
+    Some(succeed(&mut check(gateway, record)))
+}
+
 #[tokio::test]
 async fn what_an_application_asks_is_approved_by_a_signature_that_others_verify_from_the_record() {
     let gateway = shared::demo();
@@ -495,18 +517,7 @@ async fn what_an_application_asks_is_approved_by_a_signature_that_others_verify_
     assert_eq!((&detail["backup"], &detail["asked"]), (&json!("synced"), &json!("act")));
     let signed: Value = serde_json::from_str(detail["signed"].as_str().unwrap()).unwrap();
     assert_eq!((&signed["auth_req_id"], &signed["actor"]), (&json!(asked), &json!(person.name)));
-    if !has("node", &["--version"]) {
-        println!("not verified by others: needs node");
-        return;
-    }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/approvals");
-    let check = |record: &Value| {
-        let file = gateway.scratch().write("approval.json", record.to_string());
-        let mut command = Command::new("node");
-        command.arg("check.mjs").arg(file).arg(&gateway.issuer).current_dir(&folder);
-        command
-    };
-    let told = succeed(&mut check(&record));
+    let Some(told) = verified(gateway, &record) else { return };
     assert!(
         told.starts_with(&format!("{} approved this:\n", person.name)) && told.contains("Desk 2: 17-42"),
         "{told}"
@@ -520,11 +531,11 @@ async fn what_an_application_asks_is_approved_by_a_signature_that_others_verify_
         let mut altered = record.clone();
         altered["detail"][name] = json!(detail[name].as_str().unwrap().replace(from, to));
         assert_ne!(altered, record, "{name}");
-        assert!(!check(&altered).output().unwrap().status.success(), "{name}");
+        assert!(!check(gateway, &altered).output().unwrap().status.success(), "{name}");
     }
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/approvals.md"))
         .unwrap();
-    let script = std::fs::read_to_string(folder.join("check.mjs")).unwrap();
+    let script = std::fs::read_to_string(folder().join("check.mjs")).unwrap();
     assert!(page.contains(script.trim()), "docs/approvals.md does not have check.mjs as it is");
 }
 

@@ -136,6 +136,8 @@ mod outward_syslog;
 #[cfg(test)]
 mod own_account;
 #[cfg(test)]
+mod own_word;
+#[cfg(test)]
 mod page_sizes;
 #[cfg(test)]
 mod pages;

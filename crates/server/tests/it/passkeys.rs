@@ -130,7 +130,7 @@ async fn at_sign_in(gateway: &Gateway) -> (Browser, Ask) {
     (browser, Ask::of(&page, "/login/passkey"))
 }
 
-async fn sign_in(gateway: &Gateway, passkey: &mut SoftPasskey) -> (Browser, Answer) {
+pub(crate) async fn sign_in(gateway: &Gateway, passkey: &mut SoftPasskey) -> (Browser, Answer) {
     let (mut browser, ask) = at_sign_in(gateway).await;
     let page = send(&mut browser, gateway, ask.call(&passkey.get(&ask.options), &[])).await;
     (browser, page)

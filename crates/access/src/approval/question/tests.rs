@@ -48,6 +48,28 @@ fn a_question_says_who_asks_in_whose_name_for_what_whose_why_from_where_and_unti
     assert!(text.contains("What for: Sign in as you\n"), "{text}");
 }
 
+#[test]
+fn emergency_access_is_told_by_whom_of_whom_why_from_where_and_when() {
+    let opened = Opened {
+        at: Timestamp::from_unix(1_795_000_000),
+        ends: Timestamp::from_unix(1_795_003_600),
+        reason: "Another reason",
+        explanation: Some("asked by\nnight".into()),
+    };
+    let told = Question {
+        action: Action::Opened(opened),
+        patient: Some("pat-17".parse().unwrap()),
+        data_class: String::new(),
+        ..question()
+    };
+    assert_eq!(
+        told.displayed_text(),
+        "What happened: Emergency access was opened in your name\nIn whose name: dana\nWhose record: Patient pat-17\n\
+         Through: The application desk\nWhy: Another reason: “asked by night”\nFrom where: 203.0.113.9\n\
+         When: 2026-11-18 11:06:40 UTC\nEnds: 2026-11-18 12:06:40 UTC\nAnswer until: 2026-11-18 11:06:40 UTC\n"
+    );
+}
+
 /// By hand, as another program would write it: RFC 8785 section 3.2.
 #[test]
 fn what_is_signed_has_the_one_spelling_of_rfc_8785() {
@@ -64,32 +86,34 @@ fn what_is_signed_has_the_one_spelling_of_rfc_8785() {
     assert_eq!(members["expiry"], 1_795_000_000);
 }
 
+fn actions() -> impl Strategy<Value = Action> {
+    let opened = (0_i64..4_000_000_000, 0_i64..3600, proptest::option::of(any::<String>()));
+    let opened = opened.prop_map(|(at, lasts, explanation)| {
+        let (at, ends) = (Timestamp::from_unix(at), Timestamp::from_unix(at.saturating_add(lasts)));
+        Action::Opened(Opened { at, ends, reason: "Another reason", explanation })
+    });
+    prop_oneof![Just(Action::SignIn), Just(Action::Act), opened]
+}
+
 fn questions() -> impl Strategy<Value = Question> {
     let client = proptest::option::of("[a-z]{1,6}").prop_map(|name| name.map(|name| name.parse().unwrap()));
     let patient = proptest::option::of("[a-z0-9]{1,6}").prop_map(|id| id.map(|id| id.parse().unwrap()));
     let purpose = proptest::option::of(prop_oneof![Just("TREAT"), Just("HPAYMT")]);
     let from = proptest::option::of(any::<u32>());
     (
-        (
-            "[0-9a-f]{1,8}",
-            client,
-            "[a-z]{1,6}",
-            any::<bool>(),
-            patient,
-            proptest::option::of("[a-z:/]{1,12}"),
-        ),
+        ("[0-9a-f]{1,8}", client, "[a-z]{1,6}", actions(), patient, proptest::option::of("[a-z:/]{1,12}")),
         ("[a-z/.*: ]{0,12}", purpose, proptest::option::of(any::<String>()), from, 0_i64..4_000_000_000),
     )
         .prop_map(
             |(
-                (id, client, actor, signs_in, patient, audience),
+                (id, client, actor, action, patient, audience),
                 (data_class, purpose, message, from, expiry),
             )| {
                 Question {
                     id,
                     client,
                     actor: actor.parse().unwrap(),
-                    action: if signs_in { Action::SignIn } else { Action::Act },
+                    action,
                     patient,
                     data_class,
                     audience,
@@ -111,7 +135,6 @@ proptest! {
             Question { id: other.id.clone(), ..one.clone() },
             Question { client: other.client.clone(), ..one.clone() },
             Question { actor: other.actor.clone(), ..one.clone() },
-            Question { action: other.action, ..one.clone() },
             Question { patient: other.patient.clone(), ..one.clone() },
             Question { data_class: other.data_class.clone(), ..one.clone() },
             Question { audience: other.audience.clone(), ..one.clone() },
@@ -121,9 +144,14 @@ proptest! {
         ] {
             prop_assert_eq!(changed.challenge() == same, changed == one, "{:?}", changed);
         }
-        // Of a message what is shown counts.
-        let changed = Question { message: other.message, ..one.clone() };
-        prop_assert_eq!(changed.challenge() == same, changed.displayed_text() == one.displayed_text());
+        // Of a message, and of what was opened, what is shown counts.
+        for changed in [
+            Question { message: other.message.clone(), ..one.clone() },
+            Question { action: other.action.clone(), ..one.clone() },
+        ] {
+            let is_same = changed.displayed_text() == one.displayed_text() && changed.action.name() == one.action.name();
+            prop_assert_eq!(changed.challenge() == same, is_same);
+        }
     }
 
     #[test]

@@ -73,6 +73,15 @@ fn one(source: &Source<'_>, granted: &Entry) -> anyhow::Result<(Section, bool)> 
         );
         facts.push(("Review".to_owned(), said));
     }
+    for (event, word) in [
+        (Event::EmergencyAcknowledged, "it was they"),
+        (Event::EmergencyDisowned, "it was not they, and it was ended"),
+    ] {
+        let said = about(event)?.into_iter().filter(|entry| entry.record.outcome == Outcome::Allow);
+        facts.extend(said.map(|entry| {
+            ("On their phone".to_owned(), format!("{word} ({})", zone.show(entry.record.time)))
+        }));
+    }
     if reviews.is_empty() {
         facts.push(("Review".to_owned(), "none yet".to_owned()));
     }

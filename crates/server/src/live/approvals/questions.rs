@@ -11,10 +11,11 @@ use chartgate_values::Entropy;
 
 use super::Approvals;
 use crate::entropy::SystemEntropy;
-use crate::store::StoreError;
+use crate::store::emergency::EmergencyUse;
 use crate::store::pending::Took;
 use crate::store::questions::Decided;
 use crate::store::sign_in_approvals::{Asked, KeptSignIn};
+use crate::store::{Sql, StoreError};
 
 /// A question that waits for this person.
 pub(crate) struct OpenQuestion {
@@ -28,6 +29,8 @@ pub(crate) enum AskedBy {
     Client(Box<BackchannelRequest>),
     /// Whoever signs in as the person.
     SignIn(Box<KeptSignIn>),
+    /// Nobody: emergency access was opened in the person's name.
+    Emergency(Box<EmergencyUse>),
 }
 
 /// Why a sign-in is not asked about, or its number not to be had.
@@ -48,18 +51,20 @@ pub(crate) fn fresh_id() -> String {
 }
 
 impl Approvals {
-    /// All that waits for a person, oldest first.
+    /// All that waits for a person: first what was opened in their name, each oldest first.
     ///
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn questions_to(&self, user: &User) -> Result<Vec<OpenQuestion>, StoreError> {
         let now = self.0.clock.now();
-        let (requests, sign_ins) = self.0.store.read(|sql| {
+        let (opened, requests, sign_ins) = self.0.store.read(|sql| {
+            let opened = sql.untold_emergencies(&user.name, now)?;
             let requests = sql.backchannel_requests_to(&user.name, now)?;
-            Ok::<_, StoreError>((requests, sql.waiting_sign_ins(&user.name, now)?))
+            Ok::<_, StoreError>((opened, requests, sql.waiting_sign_ins(&user.name, now)?))
         })?;
         let asked = requests.into_iter().map(|(id, request)| OpenQuestion::of_client(&id, request, user));
-        Ok(sign_ins.into_iter().map(OpenQuestion::of_sign_in).chain(asked).collect())
+        let opened = opened.into_iter().filter_map(|used| self.of_emergency(used));
+        Ok(opened.chain(sign_ins.into_iter().map(OpenQuestion::of_sign_in)).chain(asked).collect())
     }
 
     /// One of them, by its name. Nobody else's: nobody answers for another, and no application for anybody.
@@ -81,6 +86,16 @@ impl Approvals {
         Ok(())
     }
 
+    /// Wakes the phones of somebody in whose name emergency access was opened, once that is on record.
+    pub(crate) fn tell_of_emergency(&self, to: &Subject, question: &str) {
+        self.0.phones.wake(to, question);
+    }
+
+    fn of_emergency(&self, used: EmergencyUse) -> Option<OpenQuestion> {
+        let question = self.0.emergencies.question(&used, used.told.as_ref()?);
+        Some(OpenQuestion { question, asked_by: AskedBy::Emergency(Box::new(used)) })
+    }
+
     /// Decides a question that waits. Nothing comes of that before [`Approvals::answer`] or
     /// [`Approvals::answer_sign_in`], which wait for its record.
     ///
@@ -88,7 +103,13 @@ impl Approvals {
     /// [`StoreError`].
     pub(crate) async fn decide(&self, id: &str, decided: Decided) -> Result<Took, StoreError> {
         let (id, now) = (id.to_owned(), self.0.clock.now());
-        self.0.store.write(move |sql| sql.decide_question(&id, decided, now)).await
+        let decide = move |sql: &Sql<'_>| match sql.decide_question(&id, decided, now)? {
+            Took::It => Ok(Took::It),
+            // That it was not they says `Emergencies::disown`, which ends something.
+            Took::Nothing if decided == Decided::Yes => sql.say_of_emergency(&id, decided, now),
+            Took::Nothing => Ok(Took::Nothing),
+        };
+        self.0.store.write(decide).await
     }
 
     /// Asks a person whether it is they who sign in. They see it once it is put.

@@ -15,7 +15,7 @@ use http::StatusCode;
 use super::super::Login;
 use super::super::authenticate::put_out_of_use;
 use super::super::form::{Present, Visit, unavailable};
-use super::{over, record, settle, show};
+use super::{over, own_word, record, settle, show};
 use crate::live::approvals::questions::{AskedBy, OpenQuestion};
 use crate::live::passkeys::{PasskeyRefused, Shown};
 use crate::pages;
@@ -135,7 +135,7 @@ async fn approve(
         Ok(Took::Nothing) => return over(),
         Err(error) => return unavailable(&error),
     }
-    let mut record = record(login, visit, present, &open, Event::ApprovalGranted);
+    let mut record = record(login, visit, present, &open, event(&open));
     let evidence = &shown.evidence;
     // With these, whoever has the record verifies it: docs/approvals.md.
     let signed = [
@@ -150,11 +150,15 @@ async fn approve(
         ("backup", shown.backup().code().to_owned()),
     ];
     record.detail.extend(signed.map(|(name, value)| (name.to_owned(), Phi::new(value))));
-    let text = match open.asked_by {
-        AskedBy::SignIn(_) => Id::of("question-approved-screen"),
-        AskedBy::Client(_) => Id::of("question-approved-client"),
+    let (title, text) = match &open.asked_by {
+        AskedBy::SignIn(_) => (Id::of("question-approved-title"), Id::of("question-approved-screen")),
+        AskedBy::Client(_) => (Id::of("question-approved-title"), Id::of("question-approved-client")),
+        AskedBy::Emergency(used) => {
+            own_word::about(&mut record, used);
+            (Id::of("opened-acknowledged-title"), Id::of("opened-acknowledged"))
+        }
     };
-    let answer = pages::message(StatusCode::OK, Id::of("question-approved-title"), text);
+    let answer = pages::message(StatusCode::OK, title, text);
     let recorded = match login.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => recorded,
         Err(error) => return unavailable(&error),
@@ -173,11 +177,19 @@ async fn refuse(login: &Login, visit: &Visit, present: &Present, open: &OpenQues
             (reason, pages::message(StatusCode::GONE, Id::of("question-over-title"), words))
         }
     };
-    let mut record = record(login, visit, present, open, Event::ApprovalGranted);
+    let mut record = record(login, visit, present, open, event(open));
     record.outcome = Outcome::Deny;
     record.decision.reason = Some(reason.to_owned());
     match login.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => Withheld::release(recorded),
         Err(error) => unavailable(&error),
+    }
+}
+
+/// As what a yes is recorded.
+fn event(open: &OpenQuestion) -> Event {
+    match open.asked_by {
+        AskedBy::Client(_) | AskedBy::SignIn(_) => Event::ApprovalGranted,
+        AskedBy::Emergency(_) => Event::EmergencyAcknowledged,
     }
 }

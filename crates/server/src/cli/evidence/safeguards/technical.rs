@@ -136,6 +136,7 @@ pub(super) fn emergency_access(known: &Known<'_>) -> Safeguard {
     let overdue = emergency
         .waiting_since
         .is_some_and(|since| since.plus(Duration::from_secs(emergency.review_within)) < *now);
+    tell.force("Whoever has a phone here is told of each use in their name, and by “It was not me” ends it and its session.".to_owned());
     tell.force(format!("{} uses wait for their review.", emergency.waiting));
     tell.miss_if(
         overdue,
@@ -144,6 +145,8 @@ pub(super) fn emergency_access(known: &Known<'_>) -> Safeguard {
     tell.miss("What is done while the gateway itself is down is yours to write down and to try.".to_owned());
     tell.show("Uses", seen.of(Event::EmergencyGranted));
     tell.show("Reviews", seen.of(Event::EmergencyReviewed));
+    tell.show("Acknowledged on a phone", seen.of(Event::EmergencyAcknowledged));
+    tell.show("“It was not me”", seen.of(Event::EmergencyDisowned));
     tell
 }
 

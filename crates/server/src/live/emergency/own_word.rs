@@ -1,0 +1,59 @@
+//! What a person is told of emergency access in their name, and what becomes of it once they say that it was not they.
+
+use chartgate_access::approval::opened::{ANSWERABLE, Opened};
+use chartgate_access::approval::question::{Action, Question};
+use chartgate_access::token::revocation::{CutOff, Target};
+
+use super::{Emergencies, end_in};
+use crate::store::emergency::EmergencyUse;
+use crate::store::own_word::Told;
+use crate::store::pending::Took;
+use crate::store::questions::Decided;
+use crate::store::{Sql, StoreError};
+
+impl Emergencies {
+    /// What its person is shown of a use.
+    pub(crate) fn question(&self, used: &EmergencyUse, told: &Told) -> Question {
+        let opened = Opened {
+            at: used.began_at,
+            ends: used.until,
+            reason: used.reason.words(),
+            explanation: self.open(&used.id, &used.explanation),
+        };
+        Question {
+            id: told.question.clone(),
+            client: Some(used.client_id.clone()),
+            actor: used.subject.clone(),
+            action: Action::Opened(opened),
+            patient: Some(used.patient.clone()),
+            data_class: String::new(),
+            audience: None,
+            purpose: Some(used.reason.purpose()),
+            message: None,
+            from: Some(told.from),
+            expiry: used.began_at.plus(ANSWERABLE),
+        }
+    }
+
+    /// Ends a use that its person did not begin, and the session it came from, whoever sits there: at once, before it is on
+    /// record, for that takes away. Says whether that was still to be said.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn disown(&self, used: &EmergencyUse, question: &str) -> Result<Took, StoreError> {
+        let EmergencyUse { id, grant, session, subject, .. } = used.clone();
+        let question = question.to_owned();
+        let cut = move |sql: &Sql<'_>, now| {
+            if sql.say_of_emergency(&question, Decided::No, now)? == Took::Nothing {
+                return Ok((Took::Nothing, Vec::new()));
+            }
+            let (_, mut cut) = end_in(sql, &id, grant, now)?;
+            sql.end_session(&session, now)?;
+            // Whoever is half way in with what they had there is not any more.
+            sql.void_half_sign_ins(&subject)?;
+            cut.push(CutOff::UpTo { target: Target::Session(session), not_before: now });
+            Ok((Took::It, cut))
+        };
+        self.cut_offs.cut(cut).await
+    }
+}

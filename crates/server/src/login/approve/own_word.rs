@@ -1,0 +1,65 @@
+//! What somebody says of emergency access in their name. That it was they, their passkey signs; that it was not needs nothing but
+//! a word, ends the access and the session it came from, and tells privacy officers. 45 CFR 164.312(a)(2)(ii).
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use chartgate_access::permit::Withheld;
+use chartgate_audit::record::{Event, Record};
+use chartgate_values::Phi;
+use http::{StatusCode, header};
+
+use super::{over, record};
+use crate::live::approvals::questions::OpenQuestion;
+use crate::login::Login;
+use crate::login::form::{Present, Visit, unavailable};
+use crate::net::cookie;
+use crate::pages;
+use crate::store::StoreError;
+use crate::store::emergency::EmergencyUse;
+use crate::store::pending::Took;
+use crate::tongue::Id;
+
+/// It was somebody else.
+pub(super) async fn disown(
+    login: &Arc<Login>,
+    visit: &Visit,
+    present: &Present,
+    open: &OpenQuestion,
+    used: &EmergencyUse,
+) -> Response {
+    let id = &open.question.id;
+    match login.emergencies.disown(used, id).await {
+        Ok(Took::It) => {}
+        Ok(Took::Nothing) => return over(),
+        Err(error) => return unavailable(&error),
+    }
+    let mut record = record(login, visit, present, open, Event::EmergencyDisowned);
+    about(&mut record, used);
+    record.detail.insert("ended_session".to_owned(), Phi::new(used.session.to_string()));
+    let mut answer =
+        pages::message(StatusCode::OK, Id::of("opened-disowned-title"), Id::of("opened-disowned"));
+    if used.session == present.session.id {
+        answer.headers_mut().append(header::SET_COOKIE, cookie::clear(cookie::SESSION));
+    }
+    let recorded = match login.journal.append(&record, Withheld::new(answer)).await {
+        Ok(recorded) => recorded,
+        Err(error) => return unavailable(&error),
+    };
+    match note(login, id).await {
+        Ok(_) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// Notes what is on record by now.
+pub(super) async fn note(login: &Login, question: &str) -> Result<Took, StoreError> {
+    let (question, now) = (question.to_owned(), login.clock.now());
+    login.store.write(move |sql| sql.note_own_word(&question, now)).await
+}
+
+/// What a record about a use has more than others.
+pub(super) fn about(record: &mut Record, used: &EmergencyUse) {
+    record.grant = Some(used.grant.to_string());
+    record.detail.insert("emergency".to_owned(), Phi::new(used.id.to_string()));
+}

@@ -26,6 +26,7 @@ def misses(stage, report, order):
     """Each measurement goes on where the one before ended: from the start again it would find tokens still remembered."""
     many = stage.options.many_tokens
     path = stage.write_tokens("many", stage.mint(stage.fsync, many))
+    stage.fsync.rest()
     turn = dict.fromkeys((server.name for server in order), 0)
 
     def measured(server, seconds):

@@ -13,6 +13,7 @@ use crate::record::Record;
 mod block_on;
 mod commit;
 mod frame;
+mod fresh;
 mod intents;
 mod replay;
 mod shared;

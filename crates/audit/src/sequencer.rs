@@ -119,8 +119,25 @@ impl Sequencer {
         if state.growth.size() == durable {
             return Ok(());
         }
-        let mut replay = Replay::resume(&*self.shared.segments, state.cursor)?;
         while state.growth.size() < durable {
+            match self.shared.take_fresh(&state.cursor.point()) {
+                Some((batch, behind)) => {
+                    state.growth.take(&batch, &*self.log.objects).map_err(SequenceError::Tiles)?;
+                    state.cursor = behind;
+                }
+                None => self.read_on(state, durable)?,
+            }
+        }
+        state.checkpoint = publish(&self.log, &mut state.growth, &state.checkpoint)?;
+        Ok(())
+    }
+
+    /// Reads from the segments what is not at hand.
+    fn read_on(&self, state: &mut State, durable: u64) -> Result<(), SequenceError> {
+        let at_hand = self.shared.fresh_from().filter(|index| *index > state.growth.size());
+        let until = at_hand.map_or(durable, |index| index.min(durable));
+        let mut replay = Replay::resume(&*self.shared.segments, state.cursor)?;
+        while state.growth.size() < until {
             let Some(batch) = replay.next(durable)? else {
                 // Acknowledged and not readable: the disk lost it.
                 replay.tail()?;
@@ -130,7 +147,6 @@ impl Sequencer {
             state.growth.take(&batch, &*self.log.objects).map_err(SequenceError::Tiles)?;
         }
         state.cursor = replay.cursor();
-        state.checkpoint = publish(&self.log, &mut state.growth, &state.checkpoint)?;
         Ok(())
     }
 

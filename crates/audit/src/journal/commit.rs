@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::frame::{BatchHeader, Durability, Point, SegmentHeader, push_batch};
+use super::fresh::FreshBatch;
 use super::shared::{Prepared, Shared, Waiting, Work};
-use super::{AppendError, Writability};
+use super::{AppendError, Batch, Cursor, Writability};
 use crate::leaf::MAX_LEAF;
 use crate::storage::{Object, Objects, Segment};
 
@@ -168,6 +169,13 @@ impl CommitLoop {
             return Err(error);
         }
         *offset = offset.saturating_add(self.buffer.len() as u64);
+        let body = self.buffer.len().saturating_sub(body);
+        let body = self.buffer.get(body..).unwrap_or_default().to_vec();
+        self.shared.hand_over(FreshBatch {
+            start: self.point,
+            batch: Batch::new(self.point.next_index, body),
+            behind: Cursor::behind(*number, *offset, point, self.durability),
+        });
         Ok(point)
     }
 

@@ -56,6 +56,11 @@ impl Cursor {
         Self { segment: 0, offset: 0, point: Point::beginning_at(index), durability: Durability::Fsync }
     }
 
+    /// Behind the batch that was written last.
+    pub(super) fn behind(segment: u64, offset: u64, point: Point, durability: Durability) -> Self {
+        Self { segment, offset, point, durability }
+    }
+
     /// What the next batch must say of itself.
     pub(crate) fn point(&self) -> Point {
         self.point
@@ -75,6 +80,16 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// As it was written.
+    pub(super) fn new(first_index: u64, body: Vec<u8>) -> Self {
+        Self { first_index, body }
+    }
+
+    /// Bytes of its entries.
+    pub(super) fn length(&self) -> usize {
+        self.body.len()
+    }
+
     /// Its entries.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &[u8]> {
         // INVARIANT: the body was verified, so it does not end within an entry.

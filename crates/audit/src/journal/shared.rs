@@ -10,7 +10,9 @@ use std::time::Duration;
 use chartgate_values::Entropy;
 use futures_channel::oneshot;
 
-use super::{AppendError, Mark, OpenIntents, Writability};
+use super::frame::Point;
+use super::fresh::{Fresh, FreshBatch};
+use super::{AppendError, Batch, Cursor, Mark, OpenIntents, Writability};
 use crate::data_keys::DataKeys;
 use crate::leaf::EncodedLeaf;
 use crate::storage::{Segment, Segments};
@@ -32,6 +34,7 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
     progress: Mutex<Progress>,
+    fresh: Mutex<Fresh>,
     spares: Mutex<Spares>,
     next_number: AtomicU64,
 }
@@ -95,6 +98,7 @@ impl Shared {
             queue: Mutex::default(),
             arrived: Condvar::new(),
             progress: Mutex::new(Progress { durable, intents, writability: Writability::Writable }),
+            fresh: Mutex::default(),
             spares: Mutex::default(),
             next_number: AtomicU64::new(next_number),
         }
@@ -184,6 +188,22 @@ impl Shared {
             progress.intents.note(index, mark);
         }
         progress.durable = durable;
+    }
+
+    /// Keeps a batch that has become durable for the sequencer.
+    pub(super) fn hand_over(&self, batch: FreshBatch) {
+        lock(&self.fresh).put(batch);
+    }
+
+    /// The batch that comes at `point` and where a walk stands behind it, without a look at the disk. None if it is not at hand:
+    /// then it has to be read from the segments, up to record [`fresh_from`](Self::fresh_from).
+    pub(crate) fn take_fresh(&self, point: &Point) -> Option<(Batch, Cursor)> {
+        lock(&self.fresh).take(point)
+    }
+
+    /// The first record that is at hand.
+    pub(crate) fn fresh_from(&self) -> Option<u64> {
+        lock(&self.fresh).begins_at()
     }
 
     /// No intent before this record lacks its outcome.

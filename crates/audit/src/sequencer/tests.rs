@@ -214,3 +214,25 @@ fn a_clock_that_is_set_back_or_ahead_changes_no_order_and_loses_no_key() {
         assert_eq!((opened.time, opened.resource), (at(days[n]), record(n as u64).resource));
     }
 }
+
+/// What waits in memory for the sequencer has a bound; what is beyond it comes from the segments, and then the rest from memory.
+#[test]
+fn records_that_found_no_room_in_memory_are_read_from_the_disk() {
+    let bench = Bench::new();
+    let mut log = bench.open().unwrap();
+    let long =
+        |n| crate::record::Record { action: Some("x".repeat(crate::leaf::MAX_LEAF - 300)), ..record(n) };
+    for n in 0..300 {
+        log.append(&long(n));
+    }
+    assert!(log.sequencer.shared.fresh_from() == Some(0), "the first are at hand");
+    assert_eq!(log.sequencer.sequence_once(bench.now()).unwrap().new, 300);
+    for n in 300..310 {
+        log.append(&record(n));
+    }
+    assert_eq!(log.sequencer.shared.fresh_from(), Some(300), "there is room again");
+    assert_eq!(log.sequencer.sequence_once(bench.now()).unwrap().new, 10);
+    assert_eq!(bench.requests(310), (0..310).collect::<Vec<_>>());
+    verify(&bench.disk, &bench.disk, &bench.key(), None).unwrap();
+    log.stop();
+}

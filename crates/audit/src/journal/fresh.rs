@@ -1,0 +1,99 @@
+//! Batches that became durable a moment ago, for the sequencer: what lies here it need not read from the disk again.
+
+use std::collections::VecDeque;
+
+use super::frame::Point;
+use super::replay::{Batch, Cursor};
+
+/// The batches in order, without those that found no room: those are read from the segments.
+#[derive(Default)]
+pub(super) struct Fresh {
+    batches: VecDeque<FreshBatch>,
+    bytes: usize,
+}
+
+/// A batch, and where a walk through the segments stands before and behind it.
+pub(super) struct FreshBatch {
+    pub(super) start: Point,
+    pub(super) batch: Batch,
+    pub(super) behind: Cursor,
+}
+
+impl Fresh {
+    /// Keeps a batch, if there is room.
+    pub(super) fn put(&mut self, batch: FreshBatch) {
+        let bytes = self.bytes.saturating_add(batch.batch.length());
+        if bytes <= MOST {
+            self.bytes = bytes;
+            self.batches.push_back(batch);
+        }
+    }
+
+    /// The batch that a walk reads next which stands at `point`, and where it stands then.
+    pub(super) fn take(&mut self, point: &Point) -> Option<(Batch, Cursor)> {
+        while self.batches.front().is_some_and(|first| first.start.next_index < point.next_index) {
+            self.pop();
+        }
+        let is_next = self.batches.front().is_some_and(|first| first.start == *point);
+        let FreshBatch { batch, behind, .. } = if is_next { self.pop()? } else { return None };
+        Some((batch, behind))
+    }
+
+    /// Where the first batch that is here begins.
+    pub(super) fn begins_at(&self) -> Option<u64> {
+        self.batches.front().map(|first| first.start.next_index)
+    }
+
+    fn pop(&mut self) -> Option<FreshBatch> {
+        let first = self.batches.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(first.batch.length());
+        Some(first)
+    }
+}
+
+/// Bytes of records that wait here at most: what a busy gateway records within the second that the sequencer takes.
+const MOST: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Hash;
+
+    fn point(next_index: u64, chain: u8) -> Point {
+        Point { next_index, next_batch: next_index, chain: Hash::from_bytes([chain; Hash::LENGTH]) }
+    }
+
+    fn put(fresh: &mut Fresh, start: Point, length: usize) {
+        let batch = Batch::new(start.next_index, vec![0; length]);
+        fresh.put(FreshBatch { start, batch, behind: Cursor::before(start.next_index.saturating_add(1)) });
+    }
+
+    #[test]
+    fn a_walk_gets_the_batch_at_which_it_stands_and_no_other() {
+        let mut fresh = Fresh::default();
+        for index in 0..4 {
+            put(&mut fresh, point(index, 1), 10);
+        }
+        assert!(fresh.take(&point(0, 2)).is_none(), "the same place in another history");
+        assert_eq!(fresh.begins_at(), Some(0));
+        let (batch, behind) = fresh.take(&point(2, 1)).unwrap();
+        assert_eq!((batch.first_index, behind.point().next_index), (2, 3));
+        assert_eq!(fresh.begins_at(), Some(3), "what lay before is read already");
+        assert!(fresh.take(&point(4, 1)).is_none());
+        assert_eq!((fresh.begins_at(), fresh.bytes), (None, 0));
+    }
+
+    #[test]
+    fn what_waits_has_a_bound() {
+        let mut fresh = Fresh::default();
+        for index in 0..5 {
+            put(&mut fresh, point(index, 1), MOST / 4);
+        }
+        assert_eq!((fresh.batches.len(), fresh.bytes), (4, MOST));
+        fresh.take(&point(0, 1)).unwrap();
+        put(&mut fresh, point(5, 1), 1);
+        assert!((1..4).all(|index| fresh.take(&point(index, 1)).is_some()));
+        assert!(fresh.take(&point(4, 1)).is_none(), "that one is read from its segment");
+        assert_eq!(fresh.begins_at(), Some(5));
+    }
+}

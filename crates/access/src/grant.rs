@@ -80,7 +80,9 @@ impl Grant {
         match self.assurance {
             // What others say of how somebody signed in with them is not looked at.
             Assurance::OneFactor => Assurance::OneFactor,
-            Assurance::TwoFactors | Assurance::PhishingResistant => Assurance::of(&self.amr),
+            Assurance::TwoFactors | Assurance::PhishingResistant | Assurance::HardwareKey => {
+                Assurance::of(&self.amr)
+            }
         }
     }
 

@@ -36,7 +36,7 @@ impl Timeouts {
         match assurance {
             Assurance::OneFactor => self.one_factor,
             Assurance::TwoFactors => self.two_factors,
-            Assurance::PhishingResistant => self.phishing_resistant,
+            Assurance::PhishingResistant | Assurance::HardwareKey => self.phishing_resistant,
         }
     }
 

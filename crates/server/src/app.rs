@@ -33,6 +33,7 @@ use crate::live::factors::{self, Factors};
 use crate::live::findings::{self, Findings, KnownPeople};
 use crate::live::in_force::InForce;
 use crate::live::keys::{self, KeyRing};
+use crate::live::passkeys::authenticators::KnownAuthenticators;
 use crate::live::passkeys::{self, Passkeys};
 use crate::live::phones::{self, Phones};
 use crate::live::policies::LivePolicies;
@@ -164,10 +165,14 @@ impl App {
             timeouts: config.sessions,
             clock: Arc::clone(&clock),
         });
-        let factors =
-            Arc::new(Factors { store: Arc::clone(&store), seal: secrets.master.derive(factors::PURPOSE)? });
+        let known = Arc::new(KnownAuthenticators::default());
+        let factors = Arc::new(Factors {
+            store: Arc::clone(&store),
+            seal: secrets.master.derive(factors::PURPOSE)?,
+            known: Arc::clone(&known),
+        });
         let marks = secrets.master.marking(passkeys::PURPOSE)?;
-        let passkeys = Arc::new(Passkeys::new(Arc::clone(&store), marks, &config.issuer));
+        let passkeys = Arc::new(Passkeys::new(Arc::clone(&store), marks, &config.issuer, known));
         let findings = Arc::new(Findings {
             store: Arc::clone(&store),
             seal: secrets.master.derive(findings::PURPOSE)?,

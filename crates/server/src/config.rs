@@ -4,6 +4,7 @@
 
 mod approvals;
 mod audit;
+mod authenticators;
 mod care;
 mod consent;
 mod egress;
@@ -40,6 +41,7 @@ use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::watch::Rules;
 
+use crate::live::passkeys::authenticators::Authenticators;
 use crate::passwords::PasswordRules;
 pub(crate) use approvals::{Approvals, CommandLine};
 pub(crate) use audit::{Audit, Durability};
@@ -92,6 +94,8 @@ pub(crate) struct Config {
     pub(crate) offered: Offered,
     /// What passwords are not to be.
     pub(crate) passwords: PasswordRules,
+    /// What is believed of authenticators.
+    pub(crate) authenticators: Arc<Authenticators>,
     pub(crate) audit: Audit,
     /// Schema, policies and their tests.
     pub(crate) policy_dir: PathBuf,
@@ -192,9 +196,7 @@ impl Config {
         let section = root.table(reading, "sessions");
         let sessions = lifetimes::sessions(reading, section);
         let section = root.table(reading, "sign_in");
-        let (required, offered, passwords) =
-            sign_in::read(reading, section, issuer.as_deref().unwrap_or_default());
-        let second_factors = Arc::new(required);
+        let sign_in = sign_in::read(reading, section, issuer.as_deref().unwrap_or_default());
         let section = root.table(reading, "audit");
         let audit = Audit::read(reading, section, &data_dir);
         let section = root.table(reading, "policy");
@@ -253,9 +255,10 @@ impl Config {
             tokens,
             master_key: master_key?,
             sessions,
-            second_factors,
-            offered,
-            passwords,
+            second_factors: Arc::new(sign_in.required),
+            offered: sign_in.offered,
+            passwords: sign_in.passwords,
+            authenticators: Arc::new(sign_in.authenticators),
             audit,
             policy_dir,
             shadow_dir,

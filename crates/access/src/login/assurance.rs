@@ -15,15 +15,19 @@ pub const TWO_FACTORS_ACR: &str = "https://refeds.org/profile/mfa";
 /// The `acr` of one that cannot be phished. That it is two factors as well is our doing: we take no passkey whose authenticator
 /// did not verify who was there.
 pub const PHISHING_RESISTANT_ACR: &str = "phr";
+/// The `acr` of one by a key that hardware keeps, of which its maker vouches.
+pub const HARDWARE_KEY_ACR: &str = "phrh";
 /// RFC 8176: a password.
 pub const PASSWORD: &str = "pwd";
 /// RFC 8176: a code that is good once.
 const ONE_TIME: &str = "otp";
 /// RFC 8176: several factors.
 pub(crate) const SEVERAL: &str = "mfa";
-/// Extended Authentication Profile section 4: a key, of which nobody says whether hardware keeps it. Without attestation nobody
-/// knows, so it is neither `hwk` nor `swk`.
+/// Extended Authentication Profile section 4: a key. Without attestation nobody knows what keeps it, so it is neither `hwk`
+/// nor `swk`.
 const POSSESSION: &str = "pop";
+/// RFC 8176: a key that hardware keeps. It is said beside `pop`, so that who asks for a key need not know of this.
+const HARDWARE: &str = "hwk";
 /// RFC 8176: somebody was there.
 const PRESENCE: &str = "user";
 /// RFC 8176: over more than one channel.
@@ -40,6 +44,9 @@ pub enum Assurance {
     TwoFactors,
     /// Two factors, of which one is a key that signs for this place alone.
     PhishingResistant,
+    /// And the key is in hardware that it cannot leave: its maker vouches for that, and the configuration for the maker.
+    /// NIST SP 800-63B-4 section 2.3.
+    HardwareKey,
 }
 
 /// What a person showed beside their password.
@@ -51,6 +58,8 @@ pub enum SecondFactor {
     RecoveryCode,
     /// A passkey, whose authenticator verified who was there.
     Passkey,
+    /// A passkey that hardware keeps.
+    HardwareKey,
     /// Their yes on a phone, with the number that the screen shows where they sign in.
     Phone,
 }
@@ -64,6 +73,8 @@ pub enum Holds {
     Codes,
     /// A passkey, whatever else.
     APasskey,
+    /// One that hardware keeps, whatever else.
+    AHardwareKey,
 }
 
 /// How strongly who has to sign in. Whoever has a second factor is asked for it in any case.
@@ -73,6 +84,8 @@ pub struct Required {
     pub two_factors: Whom,
     /// Who has to have one that cannot be phished.
     pub phishing_resistant: Whom,
+    /// Who has to have one that hardware keeps.
+    pub hardware_key: Whom,
 }
 
 /// People, by their roles.
@@ -87,6 +100,8 @@ pub enum Whom {
 /// What is offered beside passwords and applications.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Offered {
+    /// Passkeys, of which some are known to be kept by hardware.
+    HardwareKeys,
     /// Passkeys.
     Passkeys,
     /// Nothing.
@@ -131,10 +146,11 @@ impl Assurance {
     #[must_use]
     pub fn of(amr: &[String]) -> Self {
         let has = |wanted| amr.iter().any(|method| method == wanted);
-        match (has(SEVERAL), has(POSSESSION)) {
-            (true, true) => Self::PhishingResistant,
-            (true, false) => Self::TwoFactors,
-            (false, _) => Self::OneFactor,
+        match (has(SEVERAL), has(POSSESSION), has(HARDWARE)) {
+            (true, true, true) => Self::HardwareKey,
+            (true, true, false) => Self::PhishingResistant,
+            (true, false, _) => Self::TwoFactors,
+            (false, _, _) => Self::OneFactor,
         }
     }
 
@@ -145,13 +161,15 @@ impl Assurance {
             Self::OneFactor => None,
             Self::TwoFactors => Some(TWO_FACTORS_ACR),
             Self::PhishingResistant => Some(PHISHING_RESISTANT_ACR),
+            Self::HardwareKey => Some(HARDWARE_KEY_ACR),
         }
     }
 
     /// What a value of `acr` means here, if it means anything.
     #[must_use]
     pub fn named(acr: &str) -> Option<Self> {
-        [Self::TwoFactors, Self::PhishingResistant].into_iter().find(|one| one.acr() == Some(acr))
+        let all = [Self::TwoFactors, Self::PhishingResistant, Self::HardwareKey];
+        all.into_iter().find(|one| one.acr() == Some(acr))
     }
 
     /// Whether it is as strong as one of these values of `acr` says.
@@ -166,6 +184,7 @@ impl Offered {
     #[must_use]
     pub fn acr_values(self) -> &'static [&'static str] {
         match self {
+            Self::HardwareKeys => &[TWO_FACTORS_ACR, PHISHING_RESISTANT_ACR, HARDWARE_KEY_ACR],
             Self::Passkeys => &[TWO_FACTORS_ACR, PHISHING_RESISTANT_ACR],
             Self::CodesAlone => &[TWO_FACTORS_ACR],
         }
@@ -190,10 +209,20 @@ impl SecondFactor {
                 [PASSWORD, ONE_TIME, SEVERAL].map(str::to_owned).into()
             }
             Self::Passkey => [PASSWORD, POSSESSION, PRESENCE, SEVERAL].map(str::to_owned).into(),
+            Self::HardwareKey => {
+                [PASSWORD, POSSESSION, HARDWARE, PRESENCE, SEVERAL].map(str::to_owned).into()
+            }
             // Whoever shows the number on to its person gets their yes as well: though a passkey signs that on the phone, this is
             // no more than two factors.
             Self::Phone => [PASSWORD, CHANNELS, SEVERAL].map(str::to_owned).into(),
         }
+    }
+
+    /// The same where there was no password: after a sign-in elsewhere, or with a passkey alone, which is something that its
+    /// person has and what its authenticator knows them by.
+    #[must_use]
+    pub fn without_password(self) -> Vec<String> {
+        self.amr().into_iter().filter(|method| method != PASSWORD).collect()
     }
 
     /// Its name in the record.
@@ -203,26 +232,23 @@ impl SecondFactor {
             Self::AuthenticatorApp => "authenticator-app",
             Self::RecoveryCode => "recovery-code",
             Self::Passkey => "passkey",
+            Self::HardwareKey => "hardware-key",
             Self::Phone => "phone",
         }
     }
-}
-
-/// The methods of a sign-in with a passkey alone: something that the person has, and what its authenticator knows them by.
-#[must_use]
-pub fn passkey_alone() -> Vec<String> {
-    [POSSESSION, PRESENCE, SEVERAL].map(str::to_owned).into()
 }
 
 impl Required {
     /// How strongly a person has to sign in, whatever they want to do.
     #[must_use]
     pub fn of(&self, user: &User) -> Assurance {
-        match (self.phishing_resistant.includes(user), self.two_factors.includes(user)) {
-            (true, _) => Assurance::PhishingResistant,
-            (false, true) => Assurance::TwoFactors,
-            (false, false) => Assurance::OneFactor,
-        }
+        let strongest_first = [
+            (&self.hardware_key, Assurance::HardwareKey),
+            (&self.phishing_resistant, Assurance::PhishingResistant),
+            (&self.two_factors, Assurance::TwoFactors),
+        ];
+        let needed = strongest_first.into_iter().find(|(whom, _)| whom.includes(user));
+        needed.map_or(Assurance::OneFactor, |(_, needed)| needed)
     }
 }
 
@@ -245,8 +271,8 @@ impl Whom {
 #[must_use]
 pub fn after_password(holds: Holds, needed: Assurance) -> Next {
     match (holds, needed) {
-        (Holds::Codes | Holds::APasskey, _) => Next::Prove,
-        (Holds::Nothing, Assurance::PhishingResistant) => Next::EnrolAPasskey,
+        (Holds::Codes | Holds::APasskey | Holds::AHardwareKey, _) => Next::Prove,
+        (Holds::Nothing, Assurance::PhishingResistant | Assurance::HardwareKey) => Next::EnrolAPasskey,
         (Holds::Nothing, Assurance::TwoFactors) => Next::Enrol,
         (Holds::Nothing, Assurance::OneFactor) => Next::Session,
     }
@@ -259,8 +285,23 @@ pub fn after_password(holds: Holds, needed: Assurance) -> Next {
 pub fn after_code(holds: Holds, needed: Assurance) -> Next {
     match (holds, needed) {
         (_, Assurance::OneFactor | Assurance::TwoFactors) => Next::Session,
-        (Holds::Nothing | Holds::Codes, Assurance::PhishingResistant) => Next::EnrolAPasskey,
-        (Holds::APasskey, Assurance::PhishingResistant) => Next::Prove,
+        (Holds::Nothing | Holds::Codes, Assurance::PhishingResistant | Assurance::HardwareKey) => {
+            Next::EnrolAPasskey
+        }
+        (Holds::APasskey | Holds::AHardwareKey, Assurance::PhishingResistant | Assurance::HardwareKey) => {
+            Next::Prove
+        }
+    }
+}
+
+/// What comes after a passkey that is as strong as this. Where one that hardware keeps is needed, another one opens nothing: it
+/// is enough to enrol the first, and whoever has one shows that.
+#[must_use]
+pub fn after_passkey(shown: Assurance, holds: Holds, needed: Assurance) -> Next {
+    match holds {
+        _ if shown >= needed => Next::Session,
+        Holds::AHardwareKey => Next::Prove,
+        Holds::Nothing | Holds::Codes | Holds::APasskey => Next::EnrolAPasskey,
     }
 }
 
@@ -269,10 +310,17 @@ pub fn after_code(holds: Holds, needed: Assurance) -> Next {
 #[must_use]
 pub fn once_more(has: Holds, needed: Assurance) -> OnceMore {
     match (has, needed) {
-        (Holds::Nothing | Holds::Codes | Holds::APasskey, Assurance::OneFactor)
-        | (Holds::Nothing, Assurance::TwoFactors | Assurance::PhishingResistant) => OnceMore::Password,
-        (Holds::Codes, Assurance::TwoFactors | Assurance::PhishingResistant) => OnceMore::PasswordAndCode,
-        (Holds::APasskey, Assurance::TwoFactors | Assurance::PhishingResistant) => OnceMore::Passkey,
+        (_, Assurance::OneFactor) => OnceMore::Password,
+        (Holds::Nothing, Assurance::TwoFactors | Assurance::PhishingResistant | Assurance::HardwareKey) => {
+            OnceMore::Password
+        }
+        (Holds::Codes, Assurance::TwoFactors | Assurance::PhishingResistant | Assurance::HardwareKey) => {
+            OnceMore::PasswordAndCode
+        }
+        (
+            Holds::APasskey | Holds::AHardwareKey,
+            Assurance::TwoFactors | Assurance::PhishingResistant | Assurance::HardwareKey,
+        ) => OnceMore::Passkey,
     }
 }
 

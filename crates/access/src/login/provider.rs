@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{Role, Subject};
-use crate::login::assurance::{Assurance, PASSWORD, SEVERAL, SecondFactor};
+use crate::login::assurance::{Assurance, SEVERAL, SecondFactor};
 
 /// What a provider says of a sign-in by which two factors are believed. By default nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -50,7 +50,9 @@ pub fn methods(assurance: Assurance) -> Vec<String> {
     match assurance {
         Assurance::OneFactor => Vec::new(),
         // That it cannot be phished is not its to say here.
-        Assurance::TwoFactors | Assurance::PhishingResistant => vec![SEVERAL.to_owned()],
+        Assurance::TwoFactors | Assurance::PhishingResistant | Assurance::HardwareKey => {
+            vec![SEVERAL.to_owned()]
+        }
     }
 }
 
@@ -58,7 +60,7 @@ pub fn methods(assurance: Assurance) -> Vec<String> {
 /// password, without that password.
 #[must_use]
 pub fn methods_with(factor: SecondFactor) -> Vec<String> {
-    factor.amr().into_iter().filter(|method| method != PASSWORD).collect()
+    factor.without_password()
 }
 
 /// The roles of somebody who is in these groups there.

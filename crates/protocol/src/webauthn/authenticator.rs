@@ -1,11 +1,14 @@
 //! A passkey in software, for tests: it makes and signs what browsers would bring, and says what it is told to say.
 
+mod maker;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use chartgate_values::Entropy;
 use serde_json::{Value, json};
 
+pub use self::maker::{Attestation, Maker, Statement};
 use super::CoseKey;
 use crate::base64url;
 
@@ -26,6 +29,10 @@ pub struct SoftPasskey {
     pub origin: String,
     /// Flags of authenticator data.
     pub flags: u8,
+    /// Its model: of zeros, it does not say.
+    pub model: [u8; 16],
+    /// What it says of itself when it makes a passkey.
+    pub statement: Statement,
     /// What it counts to next.
     pub sign_count: u32,
     /// In place of `webauthn.create` and `webauthn.get`.
@@ -53,6 +60,8 @@ impl SoftPasskey {
             user_handle: None,
             origin: origin.to_owned(),
             flags: SYNCED,
+            model: [0; 16],
+            statement: Statement::None,
             sign_count: 0,
             kind: None,
             challenge: None,
@@ -76,15 +85,15 @@ impl SoftPasskey {
         let client_data = self.client_data("webauthn.create", &options);
         let rp_id = self.rp_id.clone();
         let rp_id = rp_id.as_deref().or(options.pointer("/rp/id").and_then(Value::as_str)).unwrap();
-        // Attested credential data follows: no model, the id, the key.
+        // Attested credential data follows: the model, the id, the key.
         let mut data = self.said(rp_id, 1 << 6);
-        data.extend_from_slice(&[0; 16]);
+        data.extend_from_slice(&self.model);
         data.extend_from_slice(&u16::try_from(self.credential_id.len()).unwrap().to_be_bytes());
         data.extend_from_slice(&self.credential_id);
         data.extend_from_slice(&self.public_key().to_bytes());
-        let length = u8::try_from(data.len()).unwrap();
-        let attestation =
-            [b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58", [length].as_slice(), &data].concat();
+        let signed = [&data, digest(&SHA256, client_data.as_bytes()).as_ref()].concat();
+        let statement = self.statement.written(&signed, &self.key);
+        let attestation = [b"\xa3".as_slice(), &statement, b"\x68authData", &maker::bytes(&data)].concat();
         let id = base64url::encode(&self.credential_id);
         json!({
             "id": id, "rawId": id, "type": "public-key", "clientExtensionResults": {},

@@ -38,6 +38,7 @@ accesses-more = There are others before these.
 sessions-what = What you end here ends at once, with everything that applications hold through it.
 sessions-here = Here: { $agent }
 sessions-this = Signed in { $since } { $how ->
+    [hardware-key] with a hardware key
     [passkey] with a passkey
     [password-code] with a password and a code
     [password] with a password
@@ -45,6 +46,7 @@ sessions-this = Signed in { $since } { $how ->
    *[elsewhere] elsewhere
 }.
 sessions-other = Signed in { $since } { $how ->
+    [hardware-key] with a hardware key
     [passkey] with a passkey
     [password-code] with a password and a code
     [password] with a password
@@ -79,6 +81,8 @@ factors-ways-all = { $username }: with a passkey; or with your password, and the
 factors-passkey-bound = A passkey, on one device, since { $added }.
 factors-passkey-eligible = A passkey, on one device, and not backed up yet, since { $added }.
 factors-passkey-synced = A passkey, on all devices of your account with its maker, since { $added }.
+factors-hardware = It is kept by hardware that gives it to nobody: { $model }. { $by } vouches for that.
+factors-hardware-not-known = It says that hardware keeps it, { $model }, which does not count here any more. { $by } vouched for that.
 factors-app = An authenticator application, since { $added }.
 factors-used = Last used { $used }.
 factors-never = Not used yet.
@@ -108,6 +112,7 @@ factors-remove = Remove “{ $label }”
 factors-changed = What was changed
 factors-last = You have to have a second factor: add another one before you remove the last.
 factors-last-passkey = You have to have a passkey: add another one before you remove the last.
+factors-last-hardware = You have to have a hardware key: add another one before you remove the last.
 factors-full = You have as many as there can be: remove one first.
 factors-by-passkey = That takes a passkey of yours. If you have none any more, your administrator can remove them all.
 once-more-wrong = The password or the code is not right, or the code was used already.

@@ -13,6 +13,7 @@ sign-in-too-often = Too many attempts. Wait a little, then try again; if it goes
 
 passkey-wrong = That passkey did not sign you in. Try again, or sign in another way.
 passkey-old-page = The page stood open for too long for a passkey. This is a new one: do it once more.
+passkey-no-hardware = That passkey is not enough here: use your hardware key.
 passkey-not-signed = Nothing was signed: it was cancelled, took too long, or there is no passkey for this place here.
 passkey-not-added = Nothing was added: it was cancelled, took too long, or this device could not see that it is you.
 passkey-known = There is a passkey of yours here already.
@@ -39,11 +40,13 @@ factor-not-enough = Here a code is not enough: use your passkey.
 
 new-passkey = Add a passkey
 new-passkey-needed = Signing in as { $username } needs a passkey, and you have none yet. Add one now to go on.
+new-passkey-hardware-needed = Signing in as { $username } needs a hardware key of a kind that is known here, and you have none yet. Add one now to go on. If the browser asks whether this place may see what you use, say yes.
 new-factor-needed = Signing in as { $username } needs a second factor, and you have none yet. Add one now to go on.
 new-factor-for = For { $username }.
 new-passkey-what = A passkey is kept by your phone, your computer or a security key, and signs you in by your finger, your face or its PIN. It works at this place alone, so that nobody can have it from you elsewhere.
 new-passkey-placeholder = My laptop
 new-passkey-wrong = That passkey could not be added. Try again, or try another device.
+new-passkey-no-hardware = That was not added: it is no hardware key of a kind that is known here, or the browser did not say what it is. Try again with one, and say yes if the browser asks whether this place may see what you use.
 new-factor-label = A name for it
 new-factor-label-hint = So that you know it again. You can leave it empty.
 new-factor-ends = Everything else that you are signed in with ends then.

@@ -38,6 +38,7 @@ accesses-more = Hay otros anteriores a estos.
 sessions-what = Lo que cierre aquí termina de inmediato, junto con todo lo que las aplicaciones hayan obtenido por esa vía.
 sessions-here = Aquí: { $agent }
 sessions-this = Sesión iniciada el { $since } { $how ->
+    [hardware-key] con una llave física de seguridad
     [passkey] con una llave de acceso
     [password-code] con una contraseña y un código
     [password] con una contraseña
@@ -45,6 +46,7 @@ sessions-this = Sesión iniciada el { $since } { $how ->
    *[elsewhere] en otro sitio
 }.
 sessions-other = Sesión iniciada el { $since } { $how ->
+    [hardware-key] con una llave física de seguridad
     [passkey] con una llave de acceso
     [password-code] con una contraseña y un código
     [password] con una contraseña
@@ -79,6 +81,8 @@ factors-ways-all = { $username }: con una llave de acceso; o con su contraseña 
 factors-passkey-bound = Llave de acceso, en un solo dispositivo, desde { $added }.
 factors-passkey-eligible = Llave de acceso, en un solo dispositivo y todavía sin copia de seguridad, desde { $added }.
 factors-passkey-synced = Llave de acceso, en todos los dispositivos de su cuenta con el fabricante, desde { $added }.
+factors-hardware = La guarda un dispositivo que no se la entrega a nadie: { $model }. Lo garantiza { $by }.
+factors-hardware-not-known = Consta que la guarda un dispositivo, { $model }, que aquí ya no se acepta. Lo garantizaba { $by }.
 factors-app = Aplicación de autenticación, desde { $added }.
 factors-used = Último uso: { $used }.
 factors-never = Todavía sin usar.
@@ -108,6 +112,7 @@ factors-remove = Eliminar «{ $label }»
 factors-changed = Qué ha cambiado
 factors-last = Debe tener un segundo factor: añada otro antes de eliminar el último.
 factors-last-passkey = Debe tener una llave de acceso: añada otra antes de eliminar la última.
+factors-last-hardware = Debe tener una llave física de seguridad: añada otra antes de eliminar la última.
 factors-full = Ya tiene el máximo permitido: elimine uno primero.
 factors-by-passkey = Para eso se necesita una llave de acceso suya. Si ya no tiene ninguna, su administrador puede eliminarlas todas.
 once-more-wrong = La contraseña o el código no son correctos, o el código ya se utilizó.

@@ -13,6 +13,7 @@ sign-in-too-often = Demasiados intentos. Espere un poco y vuelva a intentarlo; s
 
 passkey-wrong = No se ha podido iniciar sesión con esa llave de acceso. Vuelva a intentarlo o inicie sesión de otra manera.
 passkey-old-page = La página ha estado abierta demasiado tiempo para una llave de acceso. Esta es una página nueva: vuelva a hacerlo.
+passkey-no-hardware = Esa llave de acceso no basta aquí: utilice su llave física de seguridad.
 passkey-not-signed = No se ha firmado nada: se canceló, tardó demasiado o aquí no hay ninguna llave de acceso para este sitio.
 passkey-not-added = No se ha añadido nada: se canceló, tardó demasiado o este dispositivo no pudo comprobar que se trata de usted.
 passkey-known = Aquí ya hay una llave de acceso suya.
@@ -39,11 +40,13 @@ factor-not-enough = Aquí no basta con un código: utilice su llave de acceso.
 
 new-passkey = Añadir una llave de acceso
 new-passkey-needed = Para iniciar sesión como { $username } se necesita una llave de acceso, y usted todavía no tiene ninguna. Añada una ahora para continuar.
+new-passkey-hardware-needed = Para iniciar sesión como { $username } se necesita una llave física de seguridad de un tipo reconocido aquí, y usted todavía no tiene ninguna. Añada una ahora para continuar. Si el navegador le pregunta si este sitio puede ver qué dispositivo utiliza, acepte.
 new-factor-needed = Para iniciar sesión como { $username } se necesita un segundo factor, y usted todavía no tiene ninguno. Añada uno ahora para continuar.
 new-factor-for = Para { $username }.
 new-passkey-what = Una llave de acceso se guarda en su teléfono, en su computadora o en una llave de seguridad, y le permite iniciar sesión con su huella, su rostro o un PIN. Solo funciona en este sitio, de modo que nadie puede robársela desde otro sitio.
 new-passkey-placeholder = Mi computadora portátil
 new-passkey-wrong = No se ha podido añadir esa llave de acceso. Vuelva a intentarlo o pruebe con otro dispositivo.
+new-passkey-no-hardware = No se ha añadido: no es una llave física de seguridad de un tipo reconocido aquí, o el navegador no ha indicado qué es. Vuelva a intentarlo con una y acepte si el navegador le pregunta si este sitio puede ver qué dispositivo utiliza.
 new-factor-label = Un nombre para identificarlo
 new-factor-label-hint = Para que lo reconozca más adelante. Puede dejarlo en blanco.
 new-factor-ends = Al hacerlo se cerrarán todas las demás sesiones que tenga abiertas.

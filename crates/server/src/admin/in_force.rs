@@ -67,6 +67,10 @@ pub(crate) struct Sessions {
 pub(crate) struct SignIn {
     pub(crate) second_factor: Vec<String>,
     pub(crate) passkey: Vec<String>,
+    /// Who needs one that hardware keeps, by whose word, and of which models; of none, all.
+    pub(crate) hardware_key: Vec<String>,
+    pub(crate) authenticator_roots: Vec<String>,
+    pub(crate) authenticator_models: Vec<String>,
     pub(crate) passkeys_offered: bool,
 }
 
@@ -218,7 +222,20 @@ impl Administrator {
             sign_in: SignIn {
                 second_factor: whom(&config.second_factors.two_factors),
                 passkey: whom(&config.second_factors.phishing_resistant),
-                passkeys_offered: config.offered == Offered::Passkeys,
+                hardware_key: whom(&config.second_factors.hardware_key),
+                authenticator_roots: config
+                    .authenticators
+                    .roots
+                    .iter()
+                    .map(|root| root.subject.clone())
+                    .collect(),
+                authenticator_models: config
+                    .authenticators
+                    .models
+                    .iter()
+                    .map(|(model, name)| name.clone().unwrap_or_else(|| model.to_string()))
+                    .collect(),
+                passkeys_offered: config.offered != Offered::CodesAlone,
             },
             tokens: Tokens {
                 access: config.tokens.access_token_ttl.as_secs(),

@@ -29,6 +29,7 @@ impl App {
         self.egress.reconfigure(&config.egress)?;
         self.phones.reconfigure(&config.push);
         self.passwords.reconfigure(config.passwords.clone());
+        self.passkeys.known.reconfigure(Arc::clone(&config.authenticators));
         let own_tokens = self.own_tokens(config);
         let server = self.authorization_server(config, lasting, Arc::clone(&own_tokens))?;
         Ok(authorization_server::router(Arc::new(server))

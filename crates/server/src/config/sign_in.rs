@@ -8,19 +8,25 @@ use chartgate_access::ids::Role;
 use chartgate_access::login::assurance::{Offered, Required, Whom};
 use chartgate_access::login::blocklist::Blocklist;
 
+use super::authenticators;
 use super::section::{Reading, Section};
 use crate::live::passkeys;
+use crate::live::passkeys::authenticators::Authenticators;
 use crate::passwords::PasswordRules;
 
 /// Longest list of passwords that is read.
 const LONGEST_LIST: u64 = 64 << 20;
 
+/// What the table says.
+pub(super) struct SignIn {
+    pub(super) required: Required,
+    pub(super) offered: Offered,
+    pub(super) passwords: PasswordRules,
+    pub(super) authenticators: Authenticators,
+}
+
 /// Reads the table.
-pub(super) fn read(
-    reading: &mut Reading<'_>,
-    mut section: Section,
-    issuer: &str,
-) -> (Required, Offered, PasswordRules) {
+pub(super) fn read(reading: &mut Reading<'_>, mut section: Section, issuer: &str) -> SignIn {
     let line = section.line_of("second_factor");
     let everybody = match section.text(reading, "second_factor").as_deref() {
         None | Some("offered") => false,
@@ -31,29 +37,53 @@ pub(super) fn read(
             false
         }
     };
-    let place = (section.line_of("second_factor_roles"), section.key("second_factor_roles"));
-    let names = section.texts(reading, "second_factor_roles");
-    let with_two = roles(reading, &place, names);
-    let place = (section.line_of("phishing_resistant_roles"), section.key("phishing_resistant_roles"));
-    let names = section.texts(reading, "phishing_resistant_roles");
-    let with_passkeys = roles(reading, &place, names);
+    let at = section.line_of("second_factor_roles");
+    let with_two = section.texts(reading, "second_factor_roles");
+    let with_two = roles(reading, (at, section.key("second_factor_roles")), with_two);
+    let at = section.line_of("phishing_resistant_roles");
+    let with_passkeys = section.texts(reading, "phishing_resistant_roles");
+    let with_passkeys = roles(reading, (at, section.key("phishing_resistant_roles")), with_passkeys);
     let offered = offered(reading, &mut section, issuer);
     if offered == Offered::CodesAlone && !with_passkeys.is_empty() {
-        let (line, key) = place;
-        reading.error(line, key, "wants passkeys, which are not offered");
+        reading.error(at, section.key("phishing_resistant_roles"), "wants passkeys, which are not offered");
     }
-    let rules = rules(reading, &mut section, issuer);
+    let (hardware_key, authenticators) = hardware(reading, &mut section, offered);
+    let has_roots = offered == Offered::Passkeys && !authenticators.roots.is_empty();
+    let passwords = rules(reading, &mut section, issuer);
     section.finish(reading);
     let two_factors = if everybody { Whom::Everybody } else { Whom::OfRoles(with_two) };
-    (Required { two_factors, phishing_resistant: Whom::OfRoles(with_passkeys) }, offered, rules)
+    let phishing_resistant = Whom::OfRoles(with_passkeys);
+    SignIn {
+        required: Required { two_factors, phishing_resistant, hardware_key },
+        offered: if has_roots { Offered::HardwareKeys } else { offered },
+        passwords,
+        authenticators,
+    }
 }
 
-fn roles(reading: &mut Reading<'_>, (line, key): &(usize, String), names: Vec<String>) -> BTreeSet<Role> {
+/// Who has to have a key that hardware keeps, and whose word is taken for that.
+fn hardware(reading: &mut Reading<'_>, section: &mut Section, offered: Offered) -> (Whom, Authenticators) {
+    let (line, key) = (section.line_of("hardware_key_roles"), section.key("hardware_key_roles"));
+    let names = section.texts(reading, "hardware_key_roles");
+    let with_hardware = roles(reading, (line, key.clone()), names);
+    let says_roots = section.keys().iter().any(|key| key == "authenticator_roots");
+    let authenticators = authenticators::read(reading, section);
+    if !with_hardware.is_empty() && !says_roots {
+        let problem = "wants `authenticator_roots` beside it: without a root nobody knows what is hardware";
+        reading.error(line, key.clone(), problem);
+    }
+    if !with_hardware.is_empty() && offered == Offered::CodesAlone {
+        reading.error(line, key, "wants passkeys, which are not offered");
+    }
+    (Whom::OfRoles(with_hardware), authenticators)
+}
+
+fn roles(reading: &mut Reading<'_>, (line, key): (usize, String), names: Vec<String>) -> BTreeSet<Role> {
     let mut roles = BTreeSet::new();
     for text in names {
         match text.parse() {
             Ok(role) => drop(roles.insert(role)),
-            Err(_) => reading.error(*line, key, format!("`{text}` is no name of a role")),
+            Err(_) => reading.error(line, key.clone(), format!("`{text}` is no name of a role")),
         }
     }
     roles

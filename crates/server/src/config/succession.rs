@@ -1,6 +1,6 @@
 //! What of a new configuration comes into force while we run.
 //!
-//! Routes with all that belongs to them, the lifetimes of tokens, the certificate's files, the rules of watching, who has to have a second factor, passwords that are refused, push services and the reserve of disk do. Of
+//! Routes with all that belongs to them, the lifetimes of tokens, the certificate's files, the rules of watching, who has to have a second factor, passwords that are refused, authenticators that are believed, push services and the reserve of disk do. Of
 //! everything else the old value stays until a restart, and is named.
 
 use std::sync::Arc;
@@ -64,6 +64,7 @@ impl Config {
             second_factors: new.second_factors,
             offered: new.offered,
             passwords: new.passwords,
+            authenticators: new.authenticators,
             audit: Audit {
                 dir: self.audit.dir.clone(),
                 index: self.audit.index.clone(),

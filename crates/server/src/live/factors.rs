@@ -10,6 +10,7 @@ use chartgate_values::seal::SealingKey;
 use chartgate_values::{Secret, Timestamp};
 
 use crate::entropy::{SystemEntropy, digest_of};
+use crate::live::passkeys::authenticators::KnownAuthenticators;
 use crate::store::second_factors::{FactorKind, StoredFactor, Used};
 use crate::store::{Sql, Store, StoreError};
 
@@ -24,6 +25,8 @@ const LONGEST_LABEL: usize = 40;
 pub(crate) struct Factors {
     pub(crate) store: Arc<Store>,
     pub(crate) seal: SealingKey,
+    /// Which passkeys are more than others.
+    pub(crate) known: Arc<KnownAuthenticators>,
 }
 
 /// Why a factor cannot be looked at.
@@ -58,7 +61,23 @@ impl Factors {
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn holds(&self, of: &Subject) -> Result<Holds, StoreError> {
-        self.store.read(|sql| holds(sql, of))
+        self.store.read(|sql| self.holds_in(sql, of))
+    }
+
+    /// The same, in a look at the store that is for more. A passkey that is out of use counts: who has nothing else has not
+    /// less to show than before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn holds_in(&self, sql: &Sql<'_>, of: &Subject) -> Result<Holds, StoreError> {
+        let passkeys = sql.passkeys(of)?;
+        let is_hardware = |passkey| self.known.factor_of(passkey) == SecondFactor::HardwareKey;
+        Ok(match (passkeys.is_empty(), sql.factors(of)?.is_empty()) {
+            (false, _) if passkeys.iter().any(is_hardware) => Holds::AHardwareKey,
+            (false, _) => Holds::APasskey,
+            (true, false) => Holds::Codes,
+            (true, true) => Holds::Nothing,
+        })
     }
 
     /// What a typed code proves, if anything. Whether it was used before shows when it is used up.
@@ -170,15 +189,6 @@ impl Proof {
             Self::Recovery(digest) => sql.use_recovery_code(of, digest, now),
         }
     }
-}
-
-/// What a person has. A passkey that is out of use counts: who has nothing else has not less to show than before.
-pub(crate) fn holds(sql: &Sql<'_>, of: &Subject) -> Result<Holds, StoreError> {
-    Ok(match (sql.passkeys(of)?.is_empty(), sql.factors(of)?.is_empty()) {
-        (false, _) => Holds::APasskey,
-        (true, false) => Holds::Codes,
-        (true, true) => Holds::Nothing,
-    })
 }
 
 fn place(of: &Subject, id: &FactorId) -> String {

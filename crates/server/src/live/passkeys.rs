@@ -9,6 +9,7 @@
 //! ([`Passkeys::request_over`], [`Passkeys::verify_over`]) is the digest of what somebody agrees to: the caller sees to it
 //! that it is good once, and keeps [`Shown::evidence`] for whoever verifies later what was approved.
 
+pub(crate) mod authenticators;
 mod challenge;
 mod judge;
 mod options;
@@ -17,14 +18,16 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use chartgate_access::ids::{FactorId, Subject};
-use chartgate_access::login::assurance::Offered;
+use chartgate_access::login::assurance::{Offered, SecondFactor};
 use chartgate_protocol::webauthn::{Assertion, AssertionRefused, CoseKey, Evidence, RelyingParty, Signed};
 use chartgate_values::Timestamp;
 use chartgate_values::mac::MarkingKey;
 use subtle::ConstantTimeEq as _;
 
+use authenticators::KnownAuthenticators;
 pub(crate) use challenge::Ceremony;
 use challenge::{NotOpen, Spent};
+use options::{Creation, Hardware};
 
 use crate::entropy::SystemEntropy;
 use crate::store::passkeys::{Backup, StoredPasskey, Use};
@@ -43,6 +46,8 @@ pub(crate) struct Passkeys {
     pub(crate) store: Arc<Store>,
     marks: MarkingKey,
     party: RelyingParty,
+    /// Whose makers are believed.
+    pub(crate) known: Arc<KnownAuthenticators>,
 }
 
 /// A passkey that somebody says they have signed with, before anybody has looked whether they did.
@@ -97,8 +102,13 @@ pub(crate) enum PasskeyRefused {
 
 impl Passkeys {
     /// For the pages at this issuer.
-    pub(crate) fn new(store: Arc<Store>, marks: MarkingKey, issuer: &str) -> Self {
-        Self { store, marks, party: relying_party(issuer) }
+    pub(crate) fn new(
+        store: Arc<Store>,
+        marks: MarkingKey,
+        issuer: &str,
+        known: Arc<KnownAuthenticators>,
+    ) -> Self {
+        Self { store, marks, party: relying_party(issuer), known }
     }
 
     /// The options of `navigator.credentials.get()`, as JSON, for a passkey of one of these; with none of them the browser
@@ -119,16 +129,22 @@ impl Passkeys {
         options::request(&self.party, challenge, allowed)
     }
 
-    /// The options of `navigator.credentials.create()`, as JSON, for a person who has these.
+    /// The options of `navigator.credentials.create()`, as JSON, for a person who has these, and needs such a one.
     pub(crate) fn creation(
         &self,
         ceremony: Ceremony<'_>,
         of: &Subject,
-        has: &[StoredPasskey],
+        (has, needs): (&[StoredPasskey], SecondFactor),
         now: Timestamp,
     ) -> String {
         let challenge = challenge::draw(&self.marks, ceremony, now, &mut SystemEntropy);
-        options::creation(&self.party, &challenge, (of, &self.handle(of)), has)
+        let hardware = match needs {
+            _ if self.known.in_force().roots.is_empty() => Hardware::Unknown,
+            SecondFactor::HardwareKey => Hardware::Needed,
+            _ => Hardware::Known,
+        };
+        let creation = Creation { of, handle: &self.handle(of), has, hardware };
+        options::creation(&self.party, &challenge, &creation)
     }
 
     /// A passkey that a browser has made for a person.
@@ -146,7 +162,7 @@ impl Passkeys {
         let made = judge::Made::read(text)?;
         challenge::open(&self.marks, ceremony, &made.challenge, now)
             .map_err(|_| PasskeyRefused::Challenge)?;
-        let judged = made.judge(&self.party)?;
+        let judged = made.judge(&self.party, &self.known.in_force(), now)?;
         Ok(StoredPasskey {
             id: FactorId::random(&mut SystemEntropy),
             of: of.clone(),
@@ -155,6 +171,7 @@ impl Passkeys {
             public_key: judged.key.to_bytes(),
             sign_count: judged.sign_count,
             backup: judged.backup,
+            attested: judged.attested,
             transports: made.transports,
             added_at: now,
             last_used_at: None,
@@ -248,6 +265,11 @@ impl Passkeys {
             Ordering::Less | Ordering::Equal | Ordering::Greater => {}
         }
         Ok(Shown { passkey, evidence: assertion.evidence, signed, spent })
+    }
+
+    /// What a passkey is worth now.
+    pub(crate) fn factor_of(&self, passkey: &StoredPasskey) -> SecondFactor {
+        self.known.factor_of(passkey)
     }
 
     /// What authenticators know a person by: nothing that says who it is, and always the same.

@@ -28,6 +28,7 @@ use crate::tongue::Id;
 /// Wrong passwords or codes after which a session is over in which they were asked for again; none of them has to wait.
 const TRIES_IN_SESSION: u32 = 5;
 const OLD_PAGE: Id = Id::of("passkey-old-page");
+const NO_HARDWARE: Id = Id::of("passkey-no-hardware");
 const BUSY: Id = Id::of("sign-in-busy");
 const TOO_OFTEN: Id = Id::of("sign-in-too-often");
 
@@ -55,6 +56,8 @@ pub(super) enum Reason {
     WrongCode,
     /// With the stable code of what is wrong with it.
     Passkey(&'static str),
+    /// It is good, and hardware does not keep it, where that is needed and the person has such a one.
+    NoHardwareKey,
     /// What a passkey signed is of a page that stood open for too long.
     OldPage,
 }
@@ -66,6 +69,7 @@ impl Reason {
             Self::Throttled => Some(TOO_OFTEN),
             Self::Busy => Some(BUSY),
             Self::OldPage => Some(OLD_PAGE),
+            Self::NoHardwareKey => Some(NO_HARDWARE),
             Self::UnknownUser | Self::WrongPassword | Self::Disabled | Self::WrongCode | Self::Passkey(_) => {
                 None
             }
@@ -82,6 +86,7 @@ impl Reason {
             | Self::Disabled
             | Self::WrongCode
             | Self::Passkey(_)
+            | Self::NoHardwareKey
             | Self::OldPage => StatusCode::OK,
         }
     }
@@ -96,6 +101,7 @@ impl Reason {
             Self::Disabled => "user-disabled",
             Self::WrongCode => "wrong-code",
             Self::Passkey(code) => code,
+            Self::NoHardwareKey => "hardware-key-needed",
             Self::OldPage => "passkey-page-over",
         }
     }

@@ -125,7 +125,7 @@ fn show(login: &Login, visit: &Visit, offer: &Offer, problem: Option<Id>) -> Res
         picture,
         secret: groups.join(" "),
         problem,
-        instead: (login.offered == Offered::Passkeys).then(|| instead(half, &then)),
+        instead: (login.offered != Offered::CodesAlone).then(|| instead(half, &then)),
         hidden: visit.browser.hidden(&fields),
     };
     visit.browser.show(StatusCode::OK, &page, target.as_deref())

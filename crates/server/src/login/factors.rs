@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::{FactorId, Subject};
-use chartgate_access::login::assurance::{Assurance, Offered};
+use chartgate_access::login::assurance::{Assurance, Offered, SecondFactor};
 use chartgate_audit::record::Event;
 use chartgate_values::Timestamp;
 use http::StatusCode;
@@ -21,6 +21,7 @@ use super::then::Then;
 use super::{Login, enrol_factor, new_passkey, passkey};
 use crate::live::factors::MOST;
 use crate::live::passkeys::Ceremony;
+use crate::live::passkeys::authenticators::KnownAuthenticators;
 use crate::pages;
 use crate::store::half_sign_ins::First;
 use crate::store::passkeys::{Backup, StoredPasskey};
@@ -64,7 +65,16 @@ struct AccountShown {
     since_shown: String,
 }
 
+/// What keeps a passkey, as its maker has attested it.
+struct Keeper {
+    model: String,
+    by: String,
+    /// Whether that counts now.
+    is_believed: bool,
+}
+
 struct PasskeyShown {
+    keeper: Option<Keeper>,
     id: String,
     label: String,
     kind: Id,
@@ -85,6 +95,7 @@ pub(super) struct ChangeShown {
 const SIGN_IN: &str = "/login?then=factors";
 const LAST: Id = Id::of("factors-last");
 const LAST_PASSKEY: Id = Id::of("factors-last-passkey");
+const LAST_HARDWARE: Id = Id::of("factors-last-hardware");
 const FULL: Id = Id::of("factors-full");
 
 /// What was changed of late.
@@ -144,21 +155,30 @@ fn shown<'a>(
 ) -> Result<FactorsPage<'a>, StoreError> {
     let name = &present.user.name;
     let (has, RecoveryCount { left, made }, links) = login.store.read(|sql| {
-        Ok::<_, StoreError>((Has::of(sql, name)?, sql.recovery_codes(name)?, sql.provider_links(name)?))
+        Ok::<_, StoreError>((
+            Has::of(sql, name, &login.passkeys.known)?,
+            sql.recovery_codes(name)?,
+            sql.provider_links(name)?,
+        ))
     })?;
+    let ceremony = Ceremony::Change { session: &present.session.id };
     Ok(FactorsPage {
         t: visit.browser.tongue,
         username: name.as_str(),
         applications: has.applications.into_iter().map(FactorShown::of).collect(),
-        passkeys: has.passkeys.into_iter().map(PasskeyShown::of).collect(),
+        passkeys: has
+            .passkeys
+            .into_iter()
+            .map(|(one, factor)| PasskeyShown::of(login, one, factor))
+            .collect(),
         accounts: links.iter().map(|link| AccountShown::of(login, link)).collect(),
         phones: phones::shown(login, visit, present)?,
         left,
         made,
         changes: changes(login, name, None)?,
         problem,
-        is_offered: login.offered == Offered::Passkeys,
-        confirm: passkey::for_one(login, Ceremony::Change { session: &present.session.id }, name)?,
+        is_offered: login.offered != Offered::CodesAlone,
+        confirm: passkey::for_one(login, ceremony, name, login.second_factors.of(&present.user))?,
         hidden: visit.browser.hidden(&[]),
     })
 }
@@ -187,8 +207,15 @@ impl AccountShown {
 }
 
 impl PasskeyShown {
-    fn of(passkey: StoredPasskey) -> Self {
+    fn of(login: &Login, passkey: StoredPasskey, factor: SecondFactor) -> Self {
+        let known = login.passkeys.known.in_force();
+        let keeper = passkey.attested.as_ref().map(|attested| Keeper {
+            model: known.name_of(attested.model),
+            by: attested.by.clone(),
+            is_believed: factor == SecondFactor::HardwareKey,
+        });
         Self {
+            keeper,
             id: passkey.id.to_string(),
             label: passkey.label,
             kind: match passkey.backup {
@@ -207,12 +234,18 @@ impl PasskeyShown {
 /// What somebody has.
 struct Has {
     applications: Vec<StoredFactor>,
-    passkeys: Vec<StoredPasskey>,
+    /// With what each is worth.
+    passkeys: Vec<(StoredPasskey, SecondFactor)>,
 }
 
 impl Has {
-    fn of(sql: &Sql<'_>, name: &Subject) -> Result<Self, StoreError> {
-        Ok(Self { applications: sql.factors(name)?, passkeys: sql.passkeys(name)? })
+    fn of(sql: &Sql<'_>, name: &Subject, known: &KnownAuthenticators) -> Result<Self, StoreError> {
+        let with_worth = |passkey: StoredPasskey| {
+            let factor = known.factor_of(&passkey);
+            (passkey, factor)
+        };
+        let passkeys = sql.passkeys(name)?.into_iter().map(with_worth).collect();
+        Ok(Self { applications: sql.factors(name)?, passkeys })
     }
 
     fn is_nothing(&self) -> bool {
@@ -221,11 +254,11 @@ impl Has {
 
     /// Whether this is changed by a passkey alone.
     fn is_by_passkey(&self, wish: &Wish) -> bool {
-        let has_one = self.passkeys.iter().any(|passkey| passkey.suspected_at.is_none());
+        let has_one = self.passkeys.iter().any(|(passkey, _)| passkey.suspected_at.is_none());
         let is_of_passkeys = match wish {
             Wish::AddPasskey => true,
             Wish::Remove(id) => {
-                self.passkeys.iter().any(|passkey| passkey.id == *id && passkey.suspected_at.is_none())
+                self.passkeys.iter().any(|(passkey, _)| passkey.id == *id && passkey.suspected_at.is_none())
             }
             Wish::Add | Wish::Recovery | Wish::Rename(_) => false,
         };
@@ -234,13 +267,18 @@ impl Has {
 
     /// What would be missing without this one, for somebody who has to sign in so strongly.
     fn missing_without(&self, id: &FactorId, needed: Assurance) -> Option<Id> {
-        let good = |passkey: &&StoredPasskey| passkey.suspected_at.is_none() && passkey.id != *id;
-        let passkeys = self.passkeys.iter().filter(good).count();
+        let good = self.passkeys.iter().filter(|(one, _)| one.suspected_at.is_none() && one.id != *id);
+        let hardware = good.clone().filter(|(_, factor)| *factor == SecondFactor::HardwareKey).count();
+        let passkeys = good.count();
         let applications = self.applications.iter().filter(|application| application.id != *id).count();
         match needed {
+            Assurance::HardwareKey if hardware == 0 => Some(LAST_HARDWARE),
             Assurance::PhishingResistant if passkeys == 0 => Some(LAST_PASSKEY),
             Assurance::TwoFactors if passkeys == 0 && applications == 0 => Some(LAST),
-            Assurance::OneFactor | Assurance::TwoFactors | Assurance::PhishingResistant => None,
+            Assurance::OneFactor
+            | Assurance::TwoFactors
+            | Assurance::PhishingResistant
+            | Assurance::HardwareKey => None,
         }
     }
 }
@@ -285,7 +323,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(error) => return unavailable(&error),
     };
     let Some(wish) = visit.form.get("change").and_then(Wish::read) else { return stale() };
-    let has = match login.store.read(|sql| Has::of(sql, &present.user.name)) {
+    let has = login.store.read(|sql| Has::of(sql, &present.user.name, &login.passkeys.known));
+    let has = match has {
         Ok(has) => has,
         Err(error) => return unavailable(&error),
     };

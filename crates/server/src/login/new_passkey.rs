@@ -8,7 +8,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::login::assurance::{Holds, Offered, SecondFactor};
+use chartgate_access::login::assurance::{Assurance, Holds, Offered, SecondFactor};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::{Event, Outcome};
@@ -19,7 +19,7 @@ use super::Login;
 use super::enrol_factor::{RecoveryPage, end_open_sessions};
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::second_factor::{Half, begin_half, go_on_with};
-use super::sign_in::person;
+use super::sign_in::{needed, person};
 use super::then::Then;
 use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
 use crate::live::passkeys::Ceremony;
@@ -36,12 +36,15 @@ struct NewPasskey<'a> {
     is_required: bool,
     /// Whether nothing else will do.
     is_alone: bool,
+    /// And of passkeys, one that hardware keeps.
+    is_hardware: bool,
     options: String,
     problem: Option<Id>,
     hidden: String,
 }
 
 const WRONG: Id = Id::of("new-passkey-wrong");
+const NO_HARDWARE: Id = Id::of("new-passkey-no-hardware");
 
 /// Lets whoever showed enough add a passkey, and do nothing else until they have.
 pub(super) async fn ask(
@@ -66,6 +69,18 @@ fn half(login: &Login, visit: &Visit) -> Result<Half, Box<Response>> {
     }
 }
 
+/// Which kind has to be added: one that hardware keeps, where the person needs that and has none.
+fn wanted(login: &Login, visit: &Visit, half: &Half) -> Result<SecondFactor, Box<Response>> {
+    let begun = Then::of(&visit.form).begun(login, visit)?;
+    let holds = login.factors.holds(&half.user.name).map_err(|error| unavailable(&error))?;
+    Ok(match (holds, needed(login, begun.as_ref(), &half.user)) {
+        (Holds::Nothing | Holds::Codes | Holds::APasskey, Assurance::HardwareKey) => {
+            SecondFactor::HardwareKey
+        }
+        _ => SecondFactor::Passkey,
+    })
+}
+
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
     match half(&login, &visit) {
         Ok(half) => show(&login, &visit, &half, None),
@@ -75,8 +90,9 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
 
 fn show(login: &Login, visit: &Visit, half: &Half, problem: Option<Id>) -> Response {
     let (then, name) = (Then::of(&visit.form), &half.user.name);
-    let target = match then.form_target(login, visit) {
-        Ok(target) => target,
+    let found = then.form_target(login, visit).and_then(|target| Ok((target, wanted(login, visit, half)?)));
+    let (target, wanted) = match found {
+        Ok(found) => found,
         Err(response) => return *response,
     };
     let read = login.store.read(|sql| sql.passkeys(name));
@@ -91,7 +107,8 @@ fn show(login: &Login, visit: &Visit, half: &Half, problem: Option<Id>) -> Respo
         username: name.as_str(),
         is_required: present.is_none_or(|present| present.user.name != *name),
         is_alone: matches!(half.stage, Stage::EnrolAPasskey),
-        options: login.passkeys.creation(ceremony, name, &has, login.clock.now()),
+        is_hardware: wanted == SecondFactor::HardwareKey,
+        options: login.passkeys.creation(ceremony, name, (&has, wanted), login.clock.now()),
         problem,
         hidden: visit.browser.hidden(&fields),
     };
@@ -99,7 +116,8 @@ fn show(login: &Login, visit: &Visit, half: &Half, problem: Option<Id>) -> Respo
 }
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
-    let half = match half(&login, &visit) {
+    let half = half(&login, &visit).and_then(|half| Ok((wanted(&login, &visit, &half)?, half)));
+    let (wanted, half) = match half {
         Ok(half) => half,
         Err(response) => return *response,
     };
@@ -115,9 +133,14 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
             return show(&login, &visit, &half, Some(WRONG));
         }
     };
+    let factor = login.passkeys.factor_of(&passkey);
+    if wanted == SecondFactor::HardwareKey && factor != wanted {
+        tracing::info!(cause = "hardware-key-needed", "passkey");
+        return show(&login, &visit, &half, Some(NO_HARDWARE));
+    }
     let codes = match login.factors.holds(name) {
         // Codes that somebody has in their drawer stay good.
-        Ok(Holds::Codes | Holds::APasskey) => None,
+        Ok(Holds::Codes | Holds::APasskey | Holds::AHardwareKey) => None,
         Ok(Holds::Nothing) => Some(Factors::new_recovery_codes(name)),
         Err(error) => return unavailable(&error),
     };
@@ -141,8 +164,12 @@ async fn keep(
     record.actor = person(user);
     record.resource = Some(Phi::new(passkey.id.to_string()));
     let mut note = |name: &str, text: String| record.detail.insert(name.to_owned(), Phi::new(text));
-    note("factor", SecondFactor::Passkey.code().to_owned());
+    note("factor", login.passkeys.factor_of(&passkey).code().to_owned());
     note("passkey", passkey.backup.code().to_owned());
+    if let Some(attested) = &passkey.attested {
+        note("model", attested.model.to_string());
+        note("attested_by", attested.by.clone());
+    }
     if let Some(codes) = codes {
         note("recovery_codes", codes.digests.len().to_string());
     }

@@ -38,8 +38,9 @@ pub(super) async fn shown(
             (came.map_err(|error| unavailable(&error))?, WRONG)
         }
         brought => {
+            let needed = login.second_factors.of(&present.user);
             let ceremony = Ceremony::Change { session: &present.session.id };
-            let came = again_by_passkey(login, &visit.origin, present, ceremony, brought).await;
+            let came = again_by_passkey(login, &visit.origin, present, (ceremony, needed), brought).await;
             (came.map_err(|error| unavailable(&error))?, WRONG_PASSKEY)
         }
     };

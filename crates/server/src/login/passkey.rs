@@ -6,18 +6,21 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::Subject;
-use chartgate_access::login::assurance::{Offered, SecondFactor, passkey_alone};
+use chartgate_access::login::assurance::{Assurance, Next, Offered, SecondFactor, after_passkey};
+use chartgate_access::principal::User;
 use chartgate_access::token::revocation::CutOff;
 use chartgate_values::Timestamp;
 
 use super::Login;
 use super::authenticate::{self, PasskeyAttempt, Reason, Wanted, refuse};
 use super::form::{Submission, Visit, see_other, stale, unavailable};
+use super::new_passkey;
 use super::second_factor::{self, Half};
-use super::sign_in::{self, Begin, start_session, with_cookie};
+use super::sign_in::{self, Begin, needed, start_session, with_cookie};
 use super::then::Then;
 use crate::live::passkeys::{Ceremony, Shown};
-use crate::store::half_sign_ins::Stage;
+use crate::store::half_sign_ins::{First, Stage};
+use crate::store::passkeys::StoredPasskey;
 use crate::store::second_factors::Used;
 use crate::store::{Sql, StoreError};
 use crate::tongue::Id;
@@ -33,11 +36,13 @@ pub(super) fn for_anybody(login: &Login, visit: &Visit) -> Option<String> {
     Some(login.passkeys.request(Ceremony::SignIn { browser: &browser }, &[], login.clock.now()))
 }
 
-/// The same for one of the passkeys that are somebody's, if they have any that is good for something.
+/// The same for one of the passkeys that are somebody's, if they have any that is good for something. Where one that hardware
+/// keeps is needed, and they have it, for no other.
 pub(super) fn for_one(
     login: &Login,
     ceremony: Ceremony<'_>,
     of: &Subject,
+    needed: Assurance,
 ) -> Result<Option<String>, StoreError> {
     if login.offered == Offered::CodesAlone {
         return Ok(None);
@@ -46,6 +51,11 @@ pub(super) fn for_one(
     passkeys.retain(|passkey| passkey.suspected_at.is_none());
     if passkeys.is_empty() {
         return Ok(None);
+    }
+    let is_hardware =
+        |passkey: &StoredPasskey| login.passkeys.factor_of(passkey) == SecondFactor::HardwareKey;
+    if needed == Assurance::HardwareKey && passkeys.iter().any(is_hardware) {
+        passkeys.retain(is_hardware);
     }
     Ok(Some(login.passkeys.request(ceremony, &passkeys, login.clock.now())))
 }
@@ -71,23 +81,11 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let (reason, user) = match authenticate::passkey(&login, &visit.origin, wanted, brought).await {
         Ok(PasskeyAttempt::Good(good, counter)) => {
             let (user, shown) = *good;
-            let begin = match &half {
-                Some(half) => Begin::with_factor(&user, &half.first, SecondFactor::Passkey),
-                None => Begin {
-                    user: &user,
-                    amr: passkey_alone(),
-                    factor: Some(SecondFactor::Passkey),
-                    elsewhere: None,
-                },
-            };
-            let (digest, now) = (half.as_ref().map(|half| half.digest.clone()), login.clock.now());
-            let act = move |sql: &Sql<'_>, _| spend(sql, &shown, digest.as_deref(), counter.as_deref(), now);
-            match start_session(&login, &visit, begin, act).await {
-                Ok(Some(cookie)) => {
-                    return with_cookie(see_other(&Then::of(&visit.form).target()), cookie);
-                }
-                Ok(None) => (Reason::Passkey("passkey-used"), Some(user)),
-                Err(response) => return response,
+            let good = Good { user: &user, shown, counter, half: half.as_ref() };
+            match go_on(&login, &visit, good).await {
+                Ok(Ok(answer)) => return answer,
+                Ok(Err(reason)) => (reason, Some(user)),
+                Err(response) => return *response,
             }
         }
         Ok(PasskeyAttempt::Refused(reason, user)) => (reason, user),
@@ -106,7 +104,52 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     .await
 }
 
-/// What belongs to the session that begins: the passkey and its challenge are used up, and the half sign-in.
+/// A passkey that is somebody's, and was not used up.
+struct Good<'a> {
+    user: &'a User,
+    shown: Shown,
+    /// Where failures are kept, if they count for it.
+    counter: Option<String>,
+    /// What came before it.
+    half: Option<&'a Half>,
+}
+
+/// What comes of a good passkey: a session, if it is strong enough for what waits and for whom it is.
+async fn go_on(
+    login: &Login,
+    visit: &Visit,
+    good: Good<'_>,
+) -> Result<Result<Response, Reason>, Box<Response>> {
+    let Good { user, shown, counter, half } = good;
+    let then = Then::of(&visit.form);
+    let needed = needed(login, then.begun(login, visit)?.as_ref(), user);
+    let holds = login.factors.holds(&user.name).map_err(|error| unavailable(&error))?;
+    let factor = login.passkeys.factor_of(&shown.passkey);
+    let first = half.map_or(First::Passkey, |half| half.first.clone());
+    let (digest, now) = (half.map(|half| half.digest.clone()), login.clock.now());
+    match after_passkey(Assurance::of(&factor.amr()), holds, needed) {
+        Next::Prove | Next::Enrol => Ok(Err(Reason::NoHardwareKey)),
+        // No session: the failures before are kept until there is one.
+        Next::EnrolAPasskey => {
+            let act = move |sql: &Sql<'_>| spend(sql, &shown, digest.as_deref(), None, now);
+            match login.store.write(act).await {
+                Ok(Some(_)) => Ok(Ok(new_passkey::ask(login, visit, (user, first), &then).await)),
+                Ok(None) => Ok(Err(Reason::Passkey("passkey-used"))),
+                Err::<_, StoreError>(error) => Err(Box::new(unavailable(&error))),
+            }
+        }
+        Next::Session => {
+            let begin = Begin::with_factor(user, &first, factor);
+            let act = move |sql: &Sql<'_>, _| spend(sql, &shown, digest.as_deref(), counter.as_deref(), now);
+            match start_session(login, visit, begin, act).await? {
+                Some(cookie) => Ok(Ok(with_cookie(see_other(&then.target()), cookie))),
+                None => Ok(Err(Reason::Passkey("passkey-used"))),
+            }
+        }
+    }
+}
+
+/// What belongs to what comes of it: the passkey and its challenge are used up, and the half sign-in.
 fn spend(
     sql: &Sql<'_>,
     shown: &Shown,

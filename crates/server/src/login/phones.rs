@@ -94,7 +94,8 @@ fn show(login: &Login, visit: &Visit, present: &Present, problem: Option<Id>) ->
     let ceremony = Ceremony::Change { session: &present.session.id };
     let found = shown(login, visit, present).and_then(|phones| {
         let holds = login.factors.holds(&present.user.name)?;
-        Ok((phones, holds, passkey::for_one(login, ceremony, &present.user.name)?))
+        let needed = login.second_factors.of(&present.user);
+        Ok((phones, holds, passkey::for_one(login, ceremony, &present.user.name, needed)?))
     });
     let (phones, holds, confirm) = match found {
         Ok(found) => found,

@@ -18,7 +18,7 @@ use super::sign_in::{Begin, needed, start_session, with_cookie};
 use super::then::Then;
 use super::{Login, new_passkey, passkey};
 use crate::entropy::{digest_of, opaque_secret};
-use crate::live::factors::{FactorError, Proof, holds};
+use crate::live::factors::{FactorError, Proof};
 use crate::live::passkeys::Ceremony;
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::second_factors::Used;
@@ -129,12 +129,13 @@ pub(super) fn show(
     };
     let read = login.store.read(|sql| {
         Ok::<_, StoreError>((
-            holds(sql, name)?,
+            login.factors.holds_in(sql, name)?,
             (!sql.factors(name)?.is_empty(), !sql.phones(name)?.is_empty()),
             sql.recovery_codes(name)?.left,
         ))
     });
-    let passkey = passkey::for_one(login, Ceremony::SecondFactor { half: &half.digest }, name);
+    let needed = needed(login, begun.as_ref(), &half.user);
+    let passkey = passkey::for_one(login, Ceremony::SecondFactor { half: &half.digest }, name, needed);
     let ((holds, (has_app, has_phone), codes_left), passkey) =
         match read.and_then(|read| Ok((read, passkey?))) {
             Ok(read) => read,
@@ -144,7 +145,7 @@ pub(super) fn show(
     let added = is_new.then_some(("added", "passkey"));
     let fields: Vec<_> =
         std::iter::once(("sign_in", half.handle.as_str())).chain(then.hidden()).chain(added).collect();
-    let is_enough = after_code(holds, needed(login, begun.as_ref(), &half.user)) != Next::Prove;
+    let is_enough = after_code(holds, needed) != Next::Prove;
     let page = CodePage {
         t: visit.browser.tongue,
         username: name.as_str(),

@@ -59,6 +59,7 @@ impl Shown {
 fn how(amr: &[String]) -> &'static str {
     let has = |method: &str| amr.iter().any(|one| one == method);
     match (has("pwd"), has("otp"), has("pop")) {
+        (_, _, true) if has("hwk") => "hardware-key",
         (_, _, true) => "passkey",
         (true, true, _) => "password-code",
         (true, false, _) => "password",

@@ -146,6 +146,7 @@ impl<'a> Begin<'a> {
     pub(super) fn with_factor(user: &'a User, first: &'a First, factor: SecondFactor) -> Self {
         let (amr, elsewhere) = match first {
             First::Password => (factor.amr(), None),
+            First::Passkey => (factor.without_password(), None),
             First::Elsewhere(there) => (methods_with(factor), Some(there)),
         };
         Self { user, amr, factor: Some(factor), elsewhere }

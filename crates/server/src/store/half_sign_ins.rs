@@ -27,6 +27,8 @@ pub(crate) struct HalfSignIn {
 pub(crate) enum First {
     /// Their password.
     Password,
+    /// A passkey, where more than that one is needed.
+    Passkey,
     /// An account at an identity provider.
     Elsewhere(There),
 }
@@ -70,9 +72,9 @@ impl Sql<'_> {
         };
         let text = "INSERT INTO half_sign_ins \
                     (digest, browser, user_name, stage, offered, expires_at, provider, auth_time, issuer, \
-                    auth_time_said) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                    auth_time_said, by_passkey) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         let there = match &half.first {
-            First::Password => None,
+            First::Password | First::Passkey => None,
             First::Elsewhere(there) => Some(there),
         };
         let is_said = there.is_none_or(|there| there.told == AuthTime::Said);
@@ -87,6 +89,7 @@ impl Sql<'_> {
             there.map(|there| there.auth_time).into(),
             there.map(|there| &there.issuer).into(),
             i64::from(is_said).into(),
+            i64::from(half.first == First::Passkey).into(),
         ];
         self.execute(text, &values).map(drop)
     }
@@ -98,7 +101,8 @@ impl Sql<'_> {
         browser: &str,
         now: Timestamp,
     ) -> Result<Option<HalfSignIn>, StoreError> {
-        let text = "SELECT user_name, stage, offered, provider, auth_time, issuer, auth_time_said FROM half_sign_ins \
+        let text = "SELECT user_name, stage, offered, provider, auth_time, issuer, auth_time_said, by_passkey \
+                    FROM half_sign_ins \
                     WHERE digest = ?1 AND browser = ?2 AND expires_at > ?3";
         self.first("half_sign_ins", text, &[digest.into(), browser.into(), now.into()], |row| {
             let (stage, offered): (String, Option<Vec<u8>>) = (row.get("stage")?, row.get("offered")?);
@@ -113,6 +117,7 @@ impl Sql<'_> {
                 (Some(provider), Some(auth_time), Some(issuer)) => {
                     First::Elsewhere(There { provider, issuer, auth_time, told })
                 }
+                (None, None, None) if row.get("by_passkey")? => First::Passkey,
                 (None, None, None) => First::Password,
                 _ => return Err(row.inconsistent("provider")),
             };

@@ -38,7 +38,8 @@ const FILES: &[&str] = &[
     include_str!("migrations/0031_phones.sql"),
     include_str!("migrations/0032_decided.sql"),
     include_str!("migrations/0033_signed_in_elsewhere.sql"),
-    include_str!("migrations/0037_own_word.sql"),
+    include_str!("migrations/0034_own_word.sql"),
+    include_str!("migrations/0035_attested_passkeys.sql"),
 ];
 
 /// Brings the schema up to date.

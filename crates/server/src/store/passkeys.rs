@@ -9,6 +9,7 @@ use chartgate_values::Timestamp;
 use super::second_factors::{FactorChange, Used};
 use super::sql::{Row, Value, json};
 use super::{Sql, StoreError};
+use crate::live::passkeys::authenticators::Attested;
 
 /// The longest that a challenge is good for.
 pub(crate) const CHALLENGE_LIFE: Duration = Duration::from_secs(600);
@@ -26,6 +27,8 @@ pub(crate) struct StoredPasskey {
     pub(crate) public_key: Vec<u8>,
     pub(crate) sign_count: u32,
     pub(crate) backup: Backup,
+    /// What its authenticator's maker said of it.
+    pub(crate) attested: Option<Attested>,
     pub(crate) transports: Vec<String>,
     pub(crate) added_at: Timestamp,
     pub(crate) last_used_at: Option<Timestamp>,
@@ -92,7 +95,7 @@ impl Backup {
 }
 
 const COLUMNS: &str = "id, credential_id, user_name, label, public_key, sign_count, backup_eligible, backed_up, \
-                       transports, added_at, last_used_at, suspected_at";
+                       transports, added_at, last_used_at, suspected_at, attested_model, attested_root, attested_by";
 
 fn read(row: &Row<'_, '_>) -> Result<StoredPasskey, StoreError> {
     let credential_id: String = row.get("credential_id")?;
@@ -109,7 +112,20 @@ fn read(row: &Row<'_, '_>) -> Result<StoredPasskey, StoreError> {
         added_at: row.time("added_at")?,
         last_used_at: row.time_optional("last_used_at")?,
         suspected_at: row.time_optional("suspected_at")?,
+        attested: attested(row)?,
     })
+}
+
+fn attested(row: &Row<'_, '_>) -> Result<Option<Attested>, StoreError> {
+    let text = |column| row.get::<Option<String>>(column);
+    match (text("attested_model")?, text("attested_root")?, text("attested_by")?) {
+        (Some(model), Some(root), Some(by)) => {
+            let model = model.parse().map_err(|_| row.inconsistent("attested_model"))?;
+            Ok(Some(Attested { model, root, by }))
+        }
+        (None, None, None) => Ok(None),
+        _ => Err(row.inconsistent("attested_model")),
+    }
 }
 
 impl Sql<'_> {
@@ -129,11 +145,13 @@ impl Sql<'_> {
     /// Gives a person a passkey. Web Authentication Level 3 section 7.1, step 26: what is somebody's is nobody else's.
     pub(crate) fn add_passkey(&self, new: &StoredPasskey) -> Result<Added, StoreError> {
         let text = "INSERT INTO passkeys (id, credential_id, user_name, label, public_key, sign_count, \
-                    backup_eligible, backed_up, transports, added_at) \
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING";
+                    backup_eligible, backed_up, transports, added_at, attested_model, attested_root, attested_by) \
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING";
+        let (attested, model) =
+            (new.attested.as_ref(), new.attested.as_ref().map(|attested| attested.model.to_string()));
         let (credential_id, transports) =
             (base64url::encode(&new.credential_id), json(&new.transports, "passkeys")?);
-        let values: [Value<'_>; 10] = [
+        let values: [Value<'_>; 13] = [
             new.id.as_str().into(),
             credential_id.as_str().into(),
             new.of.as_str().into(),
@@ -144,6 +162,9 @@ impl Sql<'_> {
             i64::from(new.backup.is_backed_up()).into(),
             transports.as_str().into(),
             new.added_at.into(),
+            model.as_ref().into(),
+            attested.map(|attested| &attested.root).into(),
+            attested.map(|attested| &attested.by).into(),
         ];
         if self.execute(text, &values)? == 0 {
             return Ok(Added::Before);

@@ -511,6 +511,7 @@ fn passkey(of: &str, sign_count: u32) -> StoredPasskey {
         label: "laptop".to_owned(),
         public_key: vec![1, 2, 3],
         sign_count,
+        attested: None,
         backup: Backup::DeviceBound,
         transports: vec!["usb".to_owned()],
         added_at: NOW,

@@ -84,6 +84,8 @@ mod granular;
 #[cfg(test)]
 mod hang_ups;
 #[cfg(test)]
+mod hardware_keys;
+#[cfg(test)]
 mod held_connections;
 #[cfg(test)]
 mod identity_providers;

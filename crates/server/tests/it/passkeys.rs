@@ -70,7 +70,7 @@ pub(crate) async fn send(browser: &mut Browser, gateway: &Gateway, call: Call) -
     }
 }
 
-fn soft(gateway: &Gateway, seed: u64) -> SoftPasskey {
+pub(crate) fn soft(gateway: &Gateway, seed: u64) -> SoftPasskey {
     SoftPasskey::new(&gateway.issuer, &mut SeededEntropy::new(seed))
 }
 
@@ -79,7 +79,11 @@ fn number_of(name: &str) -> u64 {
 }
 
 /// What comes after a passkey was made: recovery codes, if they are the first, and the page that asks for it.
-async fn after_making(gateway: &Gateway, browser: &mut Browser, page: Answer) -> (Vec<String>, Answer) {
+pub(crate) async fn after_making(
+    gateway: &Gateway,
+    browser: &mut Browser,
+    page: Answer,
+) -> (Vec<String>, Answer) {
     if !page.text().contains("Your recovery codes") {
         return (Vec::new(), page);
     }
@@ -124,7 +128,7 @@ pub(crate) async fn enrolled(gateway: &Gateway) -> Enrolled {
 }
 
 /// What a browser shows at the sign-in page, and is asked there.
-async fn at_sign_in(gateway: &Gateway) -> (Browser, Ask) {
+pub(crate) async fn at_sign_in(gateway: &Gateway) -> (Browser, Ask) {
     let mut browser = Browser::default();
     let page = browser.get(gateway, "/login").await;
     (browser, Ask::of(&page, "/login/passkey"))
@@ -136,11 +140,11 @@ pub(crate) async fn sign_in(gateway: &Gateway, passkey: &mut SoftPasskey) -> (Br
     (browser, page)
 }
 
-fn is_signed_in(answer: &Answer) -> bool {
+pub(crate) fn is_signed_in(answer: &Answer) -> bool {
     answer.text().contains("<h1>Signed in as ")
 }
 
-fn last(records: &[Value], event: &str) -> Value {
+pub(crate) fn last(records: &[Value], event: &str) -> Value {
     records.iter().rfind(|record| record["event"] == event).unwrap_or_else(|| panic!("no {event}")).clone()
 }
 
@@ -425,7 +429,7 @@ async fn a08_a_copied_passkey_is_put_out_of_use_and_its_person_told() {
 }
 
 /// The button that removes the first passkey of the page: the older one.
-fn other_than_suspected(page: &Answer) -> String {
+pub(crate) fn other_than_suspected(page: &Answer) -> String {
     let (_, rest) = page.text().split_once("value=\"remove-").unwrap();
     format!("remove-{}", rest.split('"').next().unwrap())
 }
@@ -558,7 +562,7 @@ async fn scripts_are_a_file_of_ours_on_pages_with_passkeys_alone() {
 }
 
 /// An authorization request that asks for this.
-fn asking(app: &App<'_>, gateway: &Gateway, name: &'static str, text: &str) -> String {
+pub(crate) fn asking(app: &App<'_>, gateway: &Gateway, name: &'static str, text: &str) -> String {
     let mut request = app.request(gateway);
     request.push((name, text.to_owned()));
     let fields: Vec<(&str, &str)> = request.iter().map(|(name, value)| (*name, value.as_str())).collect();

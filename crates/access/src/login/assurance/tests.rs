@@ -16,8 +16,13 @@ fn user(roles: &[&str]) -> User {
 
 #[test]
 fn a05_whoever_has_a_factor_shows_it_and_whoever_lacks_one_that_is_needed_enrols() {
-    use Assurance::{OneFactor, PhishingResistant, TwoFactors};
+    use Assurance::{HardwareKey, OneFactor, PhishingResistant, TwoFactors};
     for (holds, needed, next) in [
+        (Holds::Nothing, HardwareKey, Next::EnrolAPasskey),
+        (Holds::Codes, HardwareKey, Next::Prove),
+        (Holds::APasskey, HardwareKey, Next::Prove),
+        (Holds::AHardwareKey, OneFactor, Next::Prove),
+        (Holds::AHardwareKey, HardwareKey, Next::Prove),
         (Holds::Nothing, OneFactor, Next::Session),
         (Holds::Nothing, TwoFactors, Next::Enrol),
         (Holds::Nothing, PhishingResistant, Next::EnrolAPasskey),
@@ -34,8 +39,12 @@ fn a05_whoever_has_a_factor_shows_it_and_whoever_lacks_one_that_is_needed_enrols
 
 #[test]
 fn a05_a_code_opens_nothing_that_needs_a_passkey_and_enrols_no_second_one() {
-    use Assurance::{OneFactor, PhishingResistant, TwoFactors};
+    use Assurance::{HardwareKey, OneFactor, PhishingResistant, TwoFactors};
     for (holds, needed, next) in [
+        (Holds::Codes, HardwareKey, Next::EnrolAPasskey),
+        (Holds::APasskey, HardwareKey, Next::Prove),
+        (Holds::AHardwareKey, PhishingResistant, Next::Prove),
+        (Holds::AHardwareKey, TwoFactors, Next::Session),
         (Holds::Codes, OneFactor, Next::Session),
         (Holds::Codes, TwoFactors, Next::Session),
         (Holds::Codes, PhishingResistant, Next::EnrolAPasskey),
@@ -47,6 +56,23 @@ fn a05_a_code_opens_nothing_that_needs_a_passkey_and_enrols_no_second_one() {
 }
 
 #[test]
+fn a05_where_hardware_is_needed_another_passkey_opens_nothing_and_enrols_the_first_alone() {
+    use Assurance::{HardwareKey, OneFactor, PhishingResistant, TwoFactors};
+    for (shown, holds, needed, next) in [
+        (PhishingResistant, Holds::APasskey, OneFactor, Next::Session),
+        (PhishingResistant, Holds::APasskey, PhishingResistant, Next::Session),
+        (PhishingResistant, Holds::APasskey, HardwareKey, Next::EnrolAPasskey),
+        (PhishingResistant, Holds::AHardwareKey, TwoFactors, Next::Session),
+        (PhishingResistant, Holds::AHardwareKey, PhishingResistant, Next::Session),
+        (PhishingResistant, Holds::AHardwareKey, HardwareKey, Next::Prove),
+        (HardwareKey, Holds::AHardwareKey, PhishingResistant, Next::Session),
+        (HardwareKey, Holds::AHardwareKey, HardwareKey, Next::Session),
+    ] {
+        assert_eq!(after_passkey(shown, holds, needed), next, "{shown:?} {holds:?} {needed:?}");
+    }
+}
+
+#[test]
 fn methods_say_how_strong_a_sign_in_was() {
     assert_eq!(Assurance::of(&["pwd".to_owned()]).acr(), None);
     for factor in [SecondFactor::AuthenticatorApp, SecondFactor::RecoveryCode] {
@@ -54,10 +80,18 @@ fn methods_say_how_strong_a_sign_in_was() {
         assert_eq!(Assurance::of(&factor.amr()).acr(), Some(TWO_FACTORS_ACR));
     }
     assert_eq!(SecondFactor::Passkey.amr(), ["pwd", "pop", "user", "mfa"]);
-    assert_eq!(passkey_alone(), ["pop", "user", "mfa"]);
-    for amr in [SecondFactor::Passkey.amr(), passkey_alone()] {
-        assert_eq!(Assurance::of(&amr).acr(), Some(PHISHING_RESISTANT_ACR));
+    assert_eq!(SecondFactor::Passkey.without_password(), ["pop", "user", "mfa"]);
+    assert_eq!(SecondFactor::HardwareKey.without_password(), ["pop", "hwk", "user", "mfa"]);
+    for (factor, acr) in
+        [(SecondFactor::Passkey, PHISHING_RESISTANT_ACR), (SecondFactor::HardwareKey, HARDWARE_KEY_ACR)]
+    {
+        for amr in [factor.amr(), factor.without_password()] {
+            assert_eq!(Assurance::of(&amr).acr(), Some(acr));
+        }
     }
+    // Hardware without a key that signs for this place alone is none of these.
+    let methods = ["pwd", "otp", "hwk", "mfa"].map(str::to_owned);
+    assert_eq!(Assurance::of(&methods), Assurance::TwoFactors);
     assert_eq!(SecondFactor::Phone.amr(), ["pwd", "mca", "mfa"]);
     assert_eq!(Assurance::of(&SecondFactor::Phone.amr()), Assurance::TwoFactors);
     // A key without anybody who was verified is one factor.
@@ -66,14 +100,14 @@ fn methods_say_how_strong_a_sign_in_was() {
 
 #[test]
 fn what_is_stronger_meets_what_asks_for_less_and_never_the_other_way_round() {
-    let levels = [Assurance::OneFactor, Assurance::TwoFactors, Assurance::PhishingResistant];
+    let levels =
+        [Assurance::OneFactor, Assurance::TwoFactors, Assurance::PhishingResistant, Assurance::HardwareKey];
     assert!(levels.is_sorted());
     for (place, level) in levels.into_iter().enumerate() {
-        for (wanted, acr) in [(1, TWO_FACTORS_ACR), (2, PHISHING_RESISTANT_ACR)] {
+        for (wanted, acr) in [(1, TWO_FACTORS_ACR), (2, PHISHING_RESISTANT_ACR), (3, HARDWARE_KEY_ACR)] {
             assert_eq!(level.meets_one_of(&[acr.to_owned()]), place >= wanted, "{level:?} {acr}");
         }
-        // phrh is more than anybody here knows.
-        for unknown in ["phrh", "gold", ""] {
+        for unknown in ["phrhh", "gold", ""] {
             assert!(!level.meets_one_of(&[unknown.to_owned()]), "{level:?} {unknown}");
         }
         assert!(!level.meets_one_of(&[]));
@@ -82,9 +116,12 @@ fn what_is_stronger_meets_what_asks_for_less_and_never_the_other_way_round() {
 
 #[test]
 fn a_request_gets_what_it_names_and_hears_a_word_that_it_named() {
-    use Assurance::{PhishingResistant, TwoFactors};
-    let (mfa, phr) = (TWO_FACTORS_ACR, PHISHING_RESISTANT_ACR);
+    use Assurance::{HardwareKey, PhishingResistant, TwoFactors};
+    let (mfa, phr, phrh) = (TWO_FACTORS_ACR, PHISHING_RESISTANT_ACR, HARDWARE_KEY_ACR);
     for (offered, named, asked) in [
+        (Offered::HardwareKeys, vec![phrh], Some((HardwareKey, HardwareKey))),
+        (Offered::HardwareKeys, vec![phrh, phr], Some((PhishingResistant, HardwareKey))),
+        (Offered::Passkeys, vec![phrh], None),
         (Offered::Passkeys, vec![mfa], Some((TwoFactors, TwoFactors))),
         (Offered::Passkeys, vec![phr], Some((PhishingResistant, PhishingResistant))),
         (Offered::Passkeys, vec![phr, "gold", mfa], Some((TwoFactors, PhishingResistant))),
@@ -99,8 +136,11 @@ fn a_request_gets_what_it_names_and_hears_a_word_that_it_named() {
 
 #[test]
 fn a05_where_more_than_a_password_is_needed_the_strongest_is_shown_once_more() {
-    use Assurance::{OneFactor, PhishingResistant, TwoFactors};
+    use Assurance::{HardwareKey, OneFactor, PhishingResistant, TwoFactors};
     for (has, needed, shown) in [
+        (Holds::AHardwareKey, OneFactor, OnceMore::Password),
+        (Holds::AHardwareKey, TwoFactors, OnceMore::Passkey),
+        (Holds::AHardwareKey, HardwareKey, OnceMore::Passkey),
         (Holds::APasskey, OneFactor, OnceMore::Password),
         (Holds::Codes, OneFactor, OnceMore::Password),
         (Holds::Nothing, TwoFactors, OnceMore::Password),
@@ -116,12 +156,20 @@ fn a05_where_more_than_a_password_is_needed_the_strongest_is_shown_once_more() {
 #[test]
 fn a_role_of_many_is_enough_to_need_one() {
     let roles = |names: &[&str]| Whom::OfRoles(names.iter().map(|name| name.parse().unwrap()).collect());
-    let required =
-        Required { two_factors: roles(&["privacy-officer"]), phishing_resistant: roles(&["administrator"]) };
+    let required = Required {
+        two_factors: roles(&["privacy-officer"]),
+        phishing_resistant: roles(&["administrator"]),
+        hardware_key: roles(&["root"]),
+    };
+    assert_eq!(required.of(&user(&["root", "administrator"])), Assurance::HardwareKey);
     assert_eq!(required.of(&user(&["physician", "privacy-officer"])), Assurance::TwoFactors);
     assert_eq!(required.of(&user(&["administrator", "privacy-officer"])), Assurance::PhishingResistant);
     assert_eq!(required.of(&user(&["administrator"])), Assurance::PhishingResistant);
     assert_eq!(required.of(&user(&["physician"])), Assurance::OneFactor);
-    let everybody = Required { two_factors: Whom::Everybody, phishing_resistant: Whom::nobody() };
+    let everybody = Required {
+        two_factors: Whom::Everybody,
+        phishing_resistant: Whom::nobody(),
+        hardware_key: Whom::nobody(),
+    };
     assert_eq!(everybody.of(&user(&[])), Assurance::TwoFactors);
 }

@@ -1,5 +1,5 @@
-//! The one place that webauthn-rs is spoken to. It reads what authenticators write when they make a passkey, and has a second
-//! look at each assertion (docs/adr/0040).
+//! The one place that webauthn-rs is spoken to. It reads what authenticators write when they make a passkey, and what their
+//! makers attest of them, and has a second look at each assertion (docs/adr/0040, docs/adr/0044).
 //!
 //! Of a ceremony it wants a state that it would have made itself. All that is in one is the challenge, which we draw, and
 //! what we ask for; so it is written here, for each look. Were its form to change, nothing would be read, and nothing would
@@ -9,10 +9,13 @@ use chartgate_protocol::base64url;
 use chartgate_protocol::json::Object;
 use chartgate_protocol::webauthn::{Assertion, ClientData, CoseKey, RelyingParty};
 
+use chartgate_values::Timestamp;
+
 use super::PasskeyRefused;
+use super::authenticators::{Attested, Authenticators};
 use crate::store::passkeys::{Backup, StoredPasskey};
 
-/// The longest answer that is looked at; statements of attestation, which we do not ask for, are longer.
+/// The longest answer that is looked at: a statement of attestation with the three certificates of a TPM takes two thirds of it.
 const MAX_ANSWER: usize = 12 << 10;
 const MAX_DEPTH: usize = 8;
 /// Ways to an authenticator that browsers name. Web Authentication Level 3 section 5.8.4.
@@ -34,6 +37,8 @@ pub(super) struct Judged {
     pub(super) key: CoseKey,
     pub(super) sign_count: u32,
     pub(super) backup: Backup,
+    /// What is believed of what keeps it.
+    pub(super) attested: Option<Attested>,
 }
 
 impl<'a> Made<'a> {
@@ -61,10 +66,18 @@ impl<'a> Made<'a> {
 
 #[cfg(not(feature = "passkeys"))]
 mod without {
-    use super::{Assertion, CoseKey, Judged, Made, PasskeyRefused, RelyingParty, StoredPasskey};
+    use super::{
+        Assertion, Authenticators, CoseKey, Judged, Made, PasskeyRefused, RelyingParty, StoredPasskey,
+        Timestamp,
+    };
 
     impl Made<'_> {
-        pub(in super::super) fn judge(&self, _: &RelyingParty) -> Result<Judged, PasskeyRefused> {
+        pub(in super::super) fn judge(
+            &self,
+            _: &RelyingParty,
+            _: &Authenticators,
+            _: Timestamp,
+        ) -> Result<Judged, PasskeyRefused> {
             Err(PasskeyRefused::Judge("not in this build".to_owned()))
         }
     }
@@ -84,23 +97,36 @@ pub(super) use without::agrees;
 
 #[cfg(feature = "passkeys")]
 mod with {
-    use std::time::Duration;
+    use std::collections::BTreeMap;
+    use std::time::{Duration, SystemTime};
 
     use chartgate_protocol::base64url;
     use serde_json::json;
     use webauthn_rs_core::WebauthnCore;
+    use webauthn_rs_core::attestation::verify_attestation_ca_chain;
     use webauthn_rs_core::error::WebauthnError;
     use webauthn_rs_core::proto::{
-        AttestationFormat, AuthenticationState, AuthenticatorAssertionResponseRaw, COSEAlgorithm, COSEEC2Key,
-        COSEKey, COSEKeyType, COSERSAKey, Credential, ECDSACurve, ParsedAttestation, PublicKeyCredential,
-        RegisterPublicKeyCredential, RegisteredExtensions, RegistrationState, UserVerificationPolicy,
+        AttestationCaListBuilder, AttestationFormat, AttestationMetadata, AuthenticationState,
+        AuthenticatorAssertionResponseRaw, COSEAlgorithm, COSEEC2Key, COSEKey, COSEKeyType, COSERSAKey,
+        Credential, ECDSACurve, ParsedAttestation, PublicKeyCredential, RegisterPublicKeyCredential,
+        RegisteredExtensions, RegistrationState, UserVerificationPolicy,
     };
 
-    use super::{Assertion, Backup, CoseKey, Judged, Made, PasskeyRefused, RelyingParty, StoredPasskey};
+    use super::super::authenticators::{Model, Root};
+    use super::{
+        Assertion, Attested, Authenticators, Backup, CoseKey, Judged, Made, PasskeyRefused, RelyingParty,
+        StoredPasskey, Timestamp,
+    };
 
     impl Made<'_> {
-        /// Web Authentication Level 3 section 7.1, but for the challenge, which was looked at.
-        pub(in super::super) fn judge(&self, party: &RelyingParty) -> Result<Judged, PasskeyRefused> {
+        /// Web Authentication Level 3 section 7.1, but for the challenge, which was looked at. A statement of attestation
+        /// that is wrong is refused. One that is right, of somebody who is not believed, is worth as much as none.
+        pub(in super::super) fn judge(
+            &self,
+            party: &RelyingParty,
+            known: &Authenticators,
+            now: Timestamp,
+        ) -> Result<Judged, PasskeyRefused> {
             let state = json!({
                 "policy": "required",
                 // What is somebody's is refused by the store, whosever it is.
@@ -119,9 +145,36 @@ mod with {
                 key: own(&made.cred)?,
                 sign_count: made.counter,
                 backup: Backup::of(made.backup_eligible, made.backup_state),
+                attested: attested(&made, known, now),
                 credential_id: made.cred_id,
             })
         }
+    }
+
+    /// What is believed of what keeps a new passkey: of a model that it names, that no copy can be made, and by the root of a
+    /// maker who is known. Formats that name no model (`fido-u2f`, `apple`, `android-key`) are not looked at.
+    fn attested(made: &Credential, known: &Authenticators, now: Timestamp) -> Option<Attested> {
+        let (AttestationMetadata::Packed { aaguid } | AttestationMetadata::Tpm { aaguid, .. }) =
+            &made.attestation.metadata
+        else {
+            return None;
+        };
+        let model = Model::of(*aaguid.as_bytes()).ok()?;
+        if made.backup_eligible || !known.takes(model) {
+            return None;
+        }
+        let now = SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_micros(u64::try_from(now.as_micros()).ok()?))?;
+        // One by one: it looks for the first whose name fits.
+        let vouches = |root: &&Root| {
+            let mut list = AttestationCaListBuilder::new();
+            let described = list.insert_device_der(&root.der, *aaguid, String::new(), BTreeMap::new());
+            let list = list.build();
+            let verified = verify_attestation_ca_chain(&made.attestation.data, &list, now);
+            described.is_ok() && verified.is_ok_and(|root| root.is_some())
+        };
+        let root = known.roots.iter().find(vouches)?;
+        Some(Attested { model, root: root.digest.clone(), by: root.subject.clone() })
     }
 
     /// Whether it takes an assertion that we take. What it says of the counter is what we look at ourselves, and it says so

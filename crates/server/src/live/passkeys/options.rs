@@ -25,14 +25,33 @@ pub(super) fn request(party: &RelyingParty, challenge: &[u8], allowed: &[StoredP
     .to_string()
 }
 
+/// Whether hardware has to keep a passkey.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Hardware {
+    /// Nobody would know.
+    Unknown,
+    /// It need not, and where it does, that is known.
+    Known,
+    Needed,
+}
+
+/// For whom a passkey is made.
+pub(super) struct Creation<'a> {
+    pub(super) of: &'a Subject,
+    pub(super) handle: &'a [u8],
+    pub(super) has: &'a [StoredPasskey],
+    pub(super) hardware: Hardware,
+}
+
 /// Options to make a passkey. It has to be one that can be found without a name, and no authenticator makes a second one for
-/// one person. No attestation: what nobody looks at is not asked for.
-pub(super) fn creation(
-    party: &RelyingParty,
-    challenge: &[u8],
-    (of, handle): (&Subject, &[u8]),
-    has: &[StoredPasskey],
-) -> String {
+/// one person. Attestation is asked for where it is looked at: a browser asks its person whether they show what they have.
+pub(super) fn creation(party: &RelyingParty, challenge: &[u8], creation: &Creation<'_>) -> String {
+    let Creation { of, handle, has, hardware } = *creation;
+    let (attestation, formats): (_, &[&str]) = match hardware {
+        Hardware::Unknown => ("none", &[]),
+        Hardware::Known | Hardware::Needed => ("direct", &["packed", "tpm"]),
+    };
+    let hints: &[&str] = if hardware == Hardware::Needed { &["security-key"] } else { &[] };
     json!({
         "rp": { "id": party.id, "name": "Chartgate" },
         "user": { "id": base64url::encode(handle), "name": of.as_str(), "displayName": of.as_str() },
@@ -45,7 +64,9 @@ pub(super) fn creation(
             "requireResidentKey": true,
             "userVerification": "required",
         },
-        "attestation": "none",
+        "attestation": attestation,
+        "attestationFormats": formats,
+        "hints": hints,
     })
     .to_string()
 }

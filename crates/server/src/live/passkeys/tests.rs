@@ -1,3 +1,5 @@
+mod attested;
+
 use std::path::PathBuf;
 
 use chartgate_protocol::webauthn::authenticator::{DEVICE_BOUND, SYNCED, SoftPasskey};
@@ -23,7 +25,8 @@ impl Scratch {
         std::fs::create_dir_all(&path).unwrap();
         let store = Arc::new(Store::open(&path.join("db")).unwrap());
         let marks = MasterKey::from_bytes([7; 32]).marking(PURPOSE).unwrap();
-        Self { passkeys: Passkeys::new(store, marks, ISSUER), path }
+        let known = Arc::new(KnownAuthenticators::default());
+        Self { passkeys: Passkeys::new(store, marks, ISSUER, known), path }
     }
 
     /// A passkey of dana's, as it is stored, and the one that signs.
@@ -40,7 +43,7 @@ impl Scratch {
 
     fn made(&self, soft: &mut SoftPasskey) -> Result<StoredPasskey, PasskeyRefused> {
         let ceremony = Ceremony::Enrol { half: "h-1" };
-        let options = self.passkeys.creation(ceremony, &dana(), &[], NOW);
+        let options = self.passkeys.creation(ceremony, &dana(), (&[], SecondFactor::Passkey), NOW);
         self.passkeys.registered(&soft.create(&options), ceremony, &dana(), " My\u{7} laptop ", NOW)
     }
 
@@ -95,13 +98,14 @@ fn what_browsers_are_asked_wants_the_person_verified_and_found() {
     let (stored, _) = scratch.added(SYNCED, 0);
     let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     let ceremony = Ceremony::Enrol { half: "h-1" };
-    let creation = read(&scratch.passkeys.creation(ceremony, &dana(), std::slice::from_ref(&stored), NOW));
+    let has = std::slice::from_ref(&stored);
+    let creation = read(&scratch.passkeys.creation(ceremony, &dana(), (has, SecondFactor::Passkey), NOW));
     assert_eq!(creation["authenticatorSelection"]["userVerification"], "required");
     assert_eq!(creation["authenticatorSelection"]["residentKey"], "required");
     assert_eq!((&creation["rp"]["id"], &creation["attestation"]), (&"gate.example".into(), &"none".into()));
     let handle = creation["user"]["id"].as_str().unwrap();
     assert!(handle.len() == 43 && !handle.contains("dana"));
-    let again = read(&scratch.passkeys.creation(ceremony, &dana(), &[], NOW));
+    let again = read(&scratch.passkeys.creation(ceremony, &dana(), (&[], SecondFactor::Passkey), NOW));
     assert_eq!(again["user"]["id"], handle, "authenticators keep one for each person");
     let id = chartgate_protocol::base64url::encode(&stored.credential_id);
     assert_eq!(creation["excludeCredentials"][0]["id"], id.as_str());
@@ -135,7 +139,8 @@ fn a08_no_passkey_is_made_otherwise_or_elsewhere() {
     }
     // The challenge of another ceremony.
     let mut soft = SoftPasskey::new(ISSUER, &mut SeededEntropy::new(1));
-    let options = scratch.passkeys.creation(Ceremony::Enrol { half: "h-1" }, &dana(), &[], NOW);
+    let none = (&[][..], SecondFactor::Passkey);
+    let options = scratch.passkeys.creation(Ceremony::Enrol { half: "h-1" }, &dana(), none, NOW);
     let other = Ceremony::Enrol { half: "h-2" };
     let refused = scratch.passkeys.registered(&soft.create(&options), other, &dana(), "", NOW).unwrap_err();
     assert_eq!(refused.code(), "passkey-challenge");

@@ -7,6 +7,7 @@
 //! person is disabled or its signature wrong: the answer is the same.
 
 use chartgate_access::ids::FactorId;
+use chartgate_access::login::assurance::Assurance;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::{Event, Outcome};
@@ -69,12 +70,13 @@ pub(in crate::login) async fn passkey(
     }
 }
 
-/// Asks somebody who is signed in for their passkey, in place of password and code. Counted by session, as those are.
+/// Asks somebody who is signed in for their passkey, in place of password and code, and for one that hardware keeps where that
+/// is needed. Counted by session, as those are.
 pub(in crate::login) async fn again_by_passkey(
     login: &Login,
     origin: &Origin,
     present: &Present,
-    ceremony: Ceremony<'_>,
+    (ceremony, needed): (Ceremony<'_>, Assurance),
     brought: &str,
 ) -> Result<Again, StoreError> {
     let now = login.clock.now();
@@ -88,7 +90,12 @@ pub(in crate::login) async fn again_by_passkey(
     if failures.check(now).is_err() {
         return again_refused(login, &counter, Reason::Throttled);
     }
+    let is_enough = |shown: &Shown| {
+        needed < Assurance::HardwareKey
+            || Assurance::of(&login.passkeys.factor_of(&shown.passkey).amr()) >= needed
+    };
     let reason = match verified(login, origin, &present.user, ceremony, brought).await? {
+        Ok(shown) if !is_enough(&shown) => Reason::NoHardwareKey,
         Ok(shown) => {
             let clear = counter.clone();
             let used = login.store.write(move |sql| {

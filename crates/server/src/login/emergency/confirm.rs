@@ -3,7 +3,7 @@
 //! strongest that the person has. 45 CFR 164.312(d); ATTACKS A05.
 
 use axum::response::Response;
-use chartgate_access::login::assurance::{Holds, OnceMore, once_more};
+use chartgate_access::login::assurance::{Assurance, Holds, OnceMore, once_more};
 use chartgate_audit::record::Outcome;
 use chartgate_protocol::oauth::authorization_details::EmergencyAccess;
 use http::StatusCode;
@@ -29,6 +29,8 @@ const BY_PASSKEY: Id = Id::of("emergency-by-passkey");
 pub(super) struct Means {
     /// What it takes.
     pub(super) takes: OnceMore,
+    /// How strongly they have to be signed in.
+    needed: Assurance,
     /// What the browser is asked, where the person has a passkey that is good for something.
     pub(super) passkey: Option<String>,
     /// Whether there is a password to be asked for.
@@ -39,16 +41,17 @@ impl Means {
     /// Those of whoever is signed in, for what they ask here.
     pub(super) fn of(login: &Login, asked: &Asked) -> Result<Self, StoreError> {
         let name = &asked.present.user.name;
-        let passkey = passkey::for_one(login, ceremony(asked), name)?;
+        let needed = needed(login, Some(&asked.begun), &asked.present.user);
+        let passkey = passkey::for_one(login, ceremony(asked), name, needed)?;
         // One that is out of use, or not offered here, opens nothing: then it is a code.
         let has = match (&passkey, login.factors.holds(name)?) {
             (Some(_), _) => Holds::APasskey,
-            (None, Holds::Codes | Holds::APasskey) => Holds::Codes,
+            (None, Holds::Codes | Holds::APasskey | Holds::AHardwareKey) => Holds::Codes,
             (None, Holds::Nothing) => Holds::Nothing,
         };
-        let takes = once_more(has, needed(login, Some(&asked.begun), &asked.present.user));
+        let takes = once_more(has, needed);
         let has_password = login.store.read(|sql| sql.password_hash(name))?.is_some();
-        Ok(Self { takes, passkey, has_password })
+        Ok(Self { takes, needed, passkey, has_password })
     }
 
     /// Whether there is nothing that they could confirm with.
@@ -90,7 +93,8 @@ pub(super) async fn confirmed(
             (came.map_err(|error| unavailable(&error))?, "password-and-code", WRONG_CODE)
         }
         (brought, _) => {
-            let came = again_by_passkey(login, origin, present, ceremony(asked), brought).await;
+            let ceremony = (ceremony(asked), means.needed);
+            let came = again_by_passkey(login, origin, present, ceremony, brought).await;
             (came.map_err(|error| unavailable(&error))?, "passkey", WRONG_PASSKEY)
         }
     };

@@ -1,5 +1,7 @@
 //! Changes to what a person signs in with, each recorded before it is answered.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use chartgate_access::ids::FactorId;
 use chartgate_access::login::assurance::{Assurance, Offered, SecondFactor};
@@ -34,7 +36,9 @@ pub(super) async fn authenticate_again(
         return Ok(());
     }
     // What can be phished is not enough for what cannot: whoever has a passkey gets another one, or loses it, by it alone.
-    if visit.form.get("credential").is_none() && login.offered == Offered::Passkeys && has.is_by_passkey(wish)
+    if visit.form.get("credential").is_none()
+        && login.offered != Offered::CodesAlone
+        && has.is_by_passkey(wish)
     {
         let mut record = record(login, visit, present, wish.event(), Outcome::Deny);
         record.decision.reason = Some("passkey-needed".to_owned());
@@ -77,15 +81,18 @@ pub(super) async fn remove(
     let (name, now) = (present.user.name.clone(), login.clock.now());
     let removed_id = id.clone();
     let this = present.session.id.clone();
+    let known = Arc::clone(&login.passkeys.known);
     let removed = login
         .cut_offs
         .cut(move |sql, at| {
             // Asked here again: of two that are removed at once, one is the last.
-            if Has::of(sql, &name)?.missing_without(&removed_id, needed).is_some() {
+            if Has::of(sql, &name, &known)?.missing_without(&removed_id, needed).is_some() {
                 return Ok((None, Vec::new()));
             }
+            let factor =
+                sql.passkeys(&name)?.iter().find(|one| one.id == removed_id).map(|one| known.factor_of(one));
             let removed = if sql.remove_passkey(&name, &removed_id, now)? == Used::Now {
-                Some(SecondFactor::Passkey)
+                factor
             } else {
                 let application = sql.remove_factor(&name, &removed_id, now)?;
                 (application == Used::Now).then_some(SecondFactor::AuthenticatorApp)

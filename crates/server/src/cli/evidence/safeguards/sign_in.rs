@@ -122,13 +122,25 @@ fn tell_sign_in(tell: &mut Safeguard, sign_in: &SignIn) {
             "A passkey, which cannot be phished, has to be had, and is asked for, by: {whom}."
         ));
     }
+    if !sign_in.hardware_key.is_empty() {
+        let whom = sign_in.hardware_key.join(", ");
+        tell.force(format!(
+            "A passkey that hardware keeps and gives to nobody has to be had, and is asked for, by: {whom}."
+        ));
+    }
+    if !sign_in.authenticator_roots.is_empty() {
+        let (roots, models) =
+            (sign_in.authenticator_roots.join("; "), sign_in.authenticator_models.join(", "));
+        let of = if models.is_empty() { "of any model".to_owned() } else { format!("of: {models}") };
+        tell.force(format!("Hardware is known by attestation that leads to {roots}, {of}."));
+    }
     if sign_in.passkeys_offered {
         tell.force("Passkeys are offered to everybody, each with its user verified.".to_owned());
     } else {
         tell.miss("No factor that resists phishing is offered (`sign_in.passkeys`).".to_owned());
     }
     tell.miss_if(
-        sign_in.second_factor.is_empty() && sign_in.passkey.is_empty(),
+        sign_in.second_factor.is_empty() && sign_in.passkey.is_empty() && sign_in.hardware_key.is_empty(),
         "Nobody has to have a second factor (`sign_in.second_factor`).".to_owned(),
     );
 }

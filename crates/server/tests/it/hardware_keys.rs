@@ -1,0 +1,211 @@
+//! Passkeys that hardware keeps, by the word of a maker of our own. Rows A05 and A07 of the corpus.
+
+use std::time::{Duration, Instant};
+
+use chartgate_protocol::webauthn::authenticator::{DEVICE_BOUND, Maker, SoftPasskey, Statement};
+use serde_json::{Value, json};
+
+use crate::browser::{App, Browser, USER_SCOPE, part};
+use crate::gateway::{Gateway, Person};
+use crate::passkeys::{
+    Ask, after_making, asking, at_sign_in, is_signed_in, last, other_than_suspected, send, sign_in, soft,
+};
+use crate::wire::{Answer, Call};
+
+const MODEL: [u8; 16] = [0x5a; 16];
+const MODEL_NAME: &str = "5a5a5a5a-5a5a-5a5a-5a5a-5a5a5a5a5a5a";
+const NEEDED: &str = "needs a hardware key of a kind that is known here, and you have none yet";
+const NOT_ENOUGH: &str = "That passkey is not enough here: use your hardware key";
+
+/// Wants hardware of privacy officers, of this model, by the word of this maker.
+async fn believe(gateway: &Gateway, maker: &Maker, model: &str, in_force: impl AsyncFn() -> bool) {
+    let text = std::fs::read_to_string(gateway.config()).unwrap();
+    let (before, _) = text.split_once("\n[sign_in]").unwrap_or((&text, ""));
+    let roots = gateway.folder().join("roots.pem");
+    std::fs::write(&roots, maker.root()).unwrap();
+    let sign_in = format!(
+        "[sign_in]\nhardware_key_roles = [\"privacy-officer\"]\nauthenticator_roots = {roots:?}\n\
+         authenticator_models = [\"{model}\"]\n"
+    );
+    std::fs::write(gateway.config(), format!("{before}\n{sign_in}")).unwrap();
+    gateway.hang_up();
+    let begun = Instant::now();
+    while !in_force().await {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", gateway.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A key of this model, of which its maker says so.
+fn hardware(gateway: &Gateway, maker: &Maker, seed: u64) -> SoftPasskey {
+    let mut key = soft(gateway, seed);
+    (key.flags, key.model) = (DEVICE_BOUND, MODEL);
+    key.statement = Statement::Makers(maker.attests(MODEL, 2090));
+    key
+}
+
+/// Adds a passkey on a page that asks for one, and shows it there.
+async fn add(gateway: &Gateway, browser: &mut Browser, page: &Answer, key: &mut SoftPasskey) -> Answer {
+    let ask = Ask::of(page, "/login/new-passkey");
+    let page = send(browser, gateway, ask.call(&key.create(&ask.options), &[])).await;
+    let (_, page) = after_making(gateway, browser, page).await;
+    let ask = Ask::of(&page, "/login/passkey");
+    send(browser, gateway, ask.call(&key.get(&ask.options), &[])).await
+}
+
+fn passkeys_of(gateway: &Gateway, person: &Person) -> Value {
+    let shown = gateway.command(&["user", "show", &person.name, "--output", "json"]);
+    serde_json::from_str::<Value>(&shown).unwrap()["passkeys"].clone()
+}
+
+#[tokio::test]
+async fn a05_whoever_needs_a_hardware_key_adds_one_that_is_known_and_nothing_else_opens() {
+    let gateway = &Gateway::demo("hardware-keys", &[]);
+    let (pia, maker) = (gateway.demo_person("pia"), Maker::new("Keys of tests"));
+    let mut at_pia = Browser::default();
+    assert!(is_signed_in(&at_pia.sign_in(gateway, &pia).await));
+    let model = format!("{MODEL_NAME} Key of tests");
+    let is_out = async || at_pia.clone().get(gateway, "/account").await.status == 303;
+    believe(gateway, &maker, &model, is_out).await;
+    let discovery = Call::get("/.well-known/openid-configuration").to(gateway).await.json();
+    assert_eq!(discovery["acr_values_supported"][2], "phrh");
+
+    // What is no hardware, or says so itself, is not added.
+    let page = at_pia.sign_in(gateway, &pia).await;
+    assert!(page.text().contains(NEEDED), "{}", page.text());
+    let ask = Ask::of(&page, "/login/new-passkey");
+    let options: Value = serde_json::from_str(&ask.options).unwrap();
+    assert_eq!((&options["attestation"], &options["hints"]), (&json!("direct"), &json!(["security-key"])));
+    let mut own_word = soft(gateway, 2);
+    (own_word.flags, own_word.model, own_word.statement) = (DEVICE_BOUND, MODEL, Statement::Own);
+    for mut other in [soft(gateway, 1), own_word, hardware(gateway, &Maker::new("Keys of tests"), 3)] {
+        let page = send(&mut at_pia, gateway, ask.call(&other.create(&ask.options), &[])).await;
+        assert!(page.text().contains("That was not added: it is no hardware key"), "{}", page.text());
+    }
+    assert_eq!(passkeys_of(gateway, &pia), 0);
+
+    let mut key = hardware(gateway, &maker, 4);
+    assert!(is_signed_in(&add(gateway, &mut at_pia, &page, &mut key).await));
+    let records = gateway.audit(&["--user", &pia.name]);
+    let added = json!({
+        "factor": "hardware-key", "passkey": "device-bound", "model": MODEL_NAME,
+        "attested_by": "CN=Keys of tests", "recovery_codes": "10",
+    });
+    assert_eq!(last(&records, "factor.add")["detail"], added);
+    let signed_in = last(&records, "login");
+    assert_eq!((&signed_in["acr"], &signed_in["detail"]["factor"]), (&json!("phrh"), &json!("hardware-key")));
+    assert_eq!(signed_in["amr"], json!(["pwd", "pop", "hwk", "user", "mfa"]));
+    let settings = at_pia.get(gateway, "/account/factors").await;
+    let kept = "It is kept by hardware that gives it to nobody: Key of tests. CN=Keys of tests vouches";
+    assert!(settings.text().contains(kept), "{}", settings.text());
+    // The last one stays, and nothing but such a key confirms a change.
+    let confirm = Ask::of(&settings, "/account/factors");
+    let remove = [("change", other_than_suspected(&settings))];
+    let remove = remove.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let refused = send(&mut at_pia, gateway, confirm.call(&key.get(&confirm.options), &remove)).await;
+    assert!(refused.text().contains("You have to have a hardware key: add another"), "{}", refused.text());
+    let tokens = App::public(USER_SCOPE).tokens_in(gateway, &mut at_pia, &pia).await.claims();
+    assert_eq!(tokens["acr"], "phrh");
+
+    // A model that does not count any more is a passkey like others: at the next sign-in another one is needed.
+    let other = "eeeeeeee-0000-0000-0000-000000000001";
+    let told = async || at_pia.clone().get(gateway, "/account/factors").await;
+    believe(gateway, &maker, other, async || told().await.text().contains("does not count here any more"))
+        .await;
+    let (_, page) = sign_in(gateway, &mut key).await;
+    assert!(page.text().contains(NEEDED), "{}", page.text());
+}
+
+#[tokio::test]
+async fn a05_who_asks_for_phrh_gets_hardware_of_whoever_has_another_passkey_and_no_less_after_that() {
+    let gateway = &Gateway::demo("hardware-keys-asked", &[]);
+    let (nils, maker) = (gateway.demo_person("nils"), Maker::new("Keys of tests"));
+    let discovery = async || Call::get("/.well-known/openid-configuration").to(gateway).await.json();
+    let is_known = async || discovery().await["acr_values_supported"].as_array().unwrap().len() == 3;
+    believe(gateway, &maker, MODEL_NAME, is_known).await;
+    let mut browser = Browser::default();
+    assert!(is_signed_in(&browser.sign_in(gateway, &nils).await), "no role of theirs needs more");
+    let page = browser.get(gateway, "/account/factors").await;
+    let fields = [("password", nils.password.as_str()), ("change", "add-passkey")];
+    let page = browser.submit(gateway, &page, &fields).await;
+    let mut phone = soft(gateway, 1);
+    let settings = add(gateway, &mut browser, &page, &mut phone).await;
+    assert!(!settings.text().contains("It is kept by hardware"), "{}", settings.text());
+
+    // With the passkey alone, which is not enough: it adds the first that is.
+    let app = App::public(USER_SCOPE);
+    let start = asking(&app, gateway, "acr_values", "phrh");
+    let mut browser = Browser::default();
+    let page = browser.follow(gateway, &start).await;
+    let ask = Ask::of(&page, "/login/passkey");
+    let brought = phone.get(&ask.options);
+    let page = send(&mut browser, gateway, ask.call(&brought, &[])).await;
+    assert!(page.text().contains(NEEDED), "{}", page.text());
+    assert!(!browser.cookies.contains_key("__Host-session"));
+    let again = send(&mut browser.clone(), gateway, ask.call(&brought, &[])).await;
+    assert!(again.text().contains("That passkey did not sign you in"), "it is used up: {}", again.text());
+    let mut key = hardware(gateway, &maker, 2);
+    let page = add(gateway, &mut browser, &page, &mut key).await;
+    assert!(page.text().contains("action=\"/login/consent\""), "{}", page.text());
+    let signed_in = last(&gateway.audit(&["--user", &nils.name]), "login");
+    assert_eq!(signed_in["amr"], json!(["pop", "hwk", "user", "mfa"]), "there was no password");
+    let redirect = browser.lead(gateway, &start, &nils, None).await;
+    let tokens = app.exchange_call(&redirect.get("code").unwrap()).to(gateway).await.json();
+    assert_eq!(part(tokens["access_token"].as_str().unwrap(), 1)["acr"], "phrh");
+
+    // From now on the other one opens what it opened before, and neither this nor a further key.
+    let (mut elsewhere, page) = sign_in(gateway, &mut phone).await;
+    assert!(is_signed_in(&page), "{}", page.text());
+    let page = elsewhere.follow(gateway, &start).await;
+    let ask = Ask::of(&page, "/login/passkey");
+    let page = send(&mut elsewhere, gateway, ask.call(&phone.get(&ask.options), &[])).await;
+    assert!(page.text().contains(NOT_ENOUGH), "{}", page.text());
+    let refused = last(&gateway.audit(&["--user", &nils.name]), "login.failed");
+    assert_eq!(refused["decision"]["reason"], "hardware-key-needed");
+    // After the password the browser is asked for the key alone.
+    let filled = [("username", nils.name.as_str()), ("password", nils.password.as_str())];
+    let page = elsewhere.submit(gateway, &page, &filled).await;
+    let ask = Ask::of(&page, "/login/passkey");
+    let options: Value = serde_json::from_str(&ask.options).unwrap();
+    assert_eq!(options["allowCredentials"].as_array().unwrap().len(), 1);
+    let page = send(&mut elsewhere, gateway, ask.call(&key.get(&ask.options), &[])).await;
+    assert!(!page.text().contains(NOT_ENOUGH), "{}", page.text());
+    // A key that is enough for more is enough for less, and any of them will do there.
+    let (mut home, ask) = at_sign_in(gateway).await;
+    assert!(is_signed_in(&send(&mut home, gateway, ask.call(&key.get(&ask.options), &[])).await));
+}
+
+#[tokio::test]
+async fn a07_where_hardware_is_needed_nothing_less_confirms_a_change() {
+    let gateway = &Gateway::demo("hardware-keys-changes", &[]);
+    let (pia, maker) = (gateway.demo_person("pia"), Maker::new("Keys of tests"));
+    let mut browser = Browser::default();
+    browser.sign_in(gateway, &pia).await;
+    let page = browser.get(gateway, "/account/factors").await;
+    let fields = [("password", pia.password.as_str()), ("change", "add-passkey")];
+    let page = browser.submit(gateway, &page, &fields).await;
+    let mut phone = soft(gateway, 1);
+    add(gateway, &mut browser, &page, &mut phone).await;
+    let is_out = async || browser.clone().get(gateway, "/account").await.status == 303;
+    believe(gateway, &maker, MODEL_NAME, is_out).await;
+    // The passkey that they have is enough to add the key that they need.
+    let (mut browser, page) = sign_in(gateway, &mut phone).await;
+    assert!(page.text().contains(NEEDED), "{}", page.text());
+    let mut key = hardware(gateway, &maker, 2);
+    let page = add(gateway, &mut browser, &page, &mut key).await;
+    assert!(is_signed_in(&page), "{}", page.text());
+    let page = browser.get(gateway, "/account/factors").await;
+    let ask = Ask::of(&page, "/account/factors");
+    let options: Value = serde_json::from_str(&ask.options).unwrap();
+    assert_eq!(options["allowCredentials"].as_array().unwrap().len(), 1);
+    let refused =
+        send(&mut browser, gateway, ask.call(&phone.get(&ask.options), &[("change", "add-passkey")])).await;
+    assert!(refused.text().contains(NOT_ENOUGH), "{}", refused.text());
+    let denied = last(&gateway.audit(&["--user", &pia.name]), "factor.add");
+    assert_eq!(denied["decision"]["reason"], "hardware-key-needed");
+    let page = browser.get(gateway, "/account/factors").await;
+    let ask = Ask::of(&page, "/account/factors");
+    let call = ask.call(&key.get(&ask.options), &[("change", "add-passkey")]);
+    let page = send(&mut browser, gateway, call).await;
+    assert!(page.text().contains("action=\"/login/new-passkey\""), "{}", page.text());
+}

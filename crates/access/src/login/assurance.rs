@@ -139,6 +139,8 @@ pub enum OnceMore {
     PasswordAndCode,
     /// A passkey, and nothing that could be given away.
     Passkey,
+    /// Nothing that they have is enough.
+    Nothing,
 }
 
 impl Assurance {
@@ -306,21 +308,17 @@ pub fn after_passkey(shown: Assurance, holds: Holds, needed: Assurance) -> Next 
 }
 
 /// What somebody shows once more who has this, of what is good for something, and needs that: where more than a password is
-/// needed to sign in, the strongest that they have; else the password does, for minutes count.
+/// needed to sign in, the strongest that they have; else the password does, for minutes count. Where more is needed a password
+/// alone is nothing, as it is for who showed the other factor elsewhere.
 #[must_use]
 pub fn once_more(has: Holds, needed: Assurance) -> OnceMore {
     match (has, needed) {
         (_, Assurance::OneFactor) => OnceMore::Password,
-        (Holds::Nothing, Assurance::TwoFactors | Assurance::PhishingResistant | Assurance::HardwareKey) => {
-            OnceMore::Password
-        }
-        (Holds::Codes, Assurance::TwoFactors | Assurance::PhishingResistant | Assurance::HardwareKey) => {
-            OnceMore::PasswordAndCode
-        }
-        (
-            Holds::APasskey | Holds::AHardwareKey,
-            Assurance::TwoFactors | Assurance::PhishingResistant | Assurance::HardwareKey,
-        ) => OnceMore::Passkey,
+        (has, Assurance::TwoFactors | Assurance::PhishingResistant | Assurance::HardwareKey) => match has {
+            Holds::Nothing => OnceMore::Nothing,
+            Holds::Codes => OnceMore::PasswordAndCode,
+            Holds::APasskey | Holds::AHardwareKey => OnceMore::Passkey,
+        },
     }
 }
 

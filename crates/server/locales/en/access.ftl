@@ -133,6 +133,7 @@ emergency-confirm-code = Show once more that it is you: with a passkey, or with 
 emergency-confirmed = It is you. Now open the record.
 emergency-by-passkey = Here a password is not enough: confirm with your passkey.
 emergency-nothing = You have neither a password here nor a passkey, so that nothing can show once more that it is you. Your administrator can give you a password.
+emergency-nothing-enough = A password alone does not let you do this, and you have neither a passkey nor an authenticator application here. Add one to your account first, under “How you sign in”.
 emergency-open = Open this record
 emergency-leave = Do not open it
 emergency-no-reason = Say why you need it: choose a reason, and write a few words.

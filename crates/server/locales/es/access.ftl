@@ -133,6 +133,7 @@ emergency-confirm-code = Demuestre una vez más que es usted: con una llave de a
 emergency-confirmed = Se ha confirmado que es usted. Ahora abra la historia clínica.
 emergency-by-passkey = Aquí no basta con una contraseña: confirme con su llave de acceso.
 emergency-nothing = No tiene aquí ni contraseña ni llave de acceso, de modo que nada puede demostrar una vez más que es usted. Su administrador puede darle una contraseña.
+emergency-nothing-enough = En su caso la contraseña sola no basta, y aquí no tiene ni llave de acceso ni aplicación de autenticación. Añada antes una en su cuenta, en «Cómo inicia sesión».
 emergency-open = Abrir esta historia clínica
 emergency-leave = No abrirla
 emergency-no-reason = Indique por qué lo necesita: elija un motivo y escriba unas palabras.

@@ -29,6 +29,8 @@ pub(crate) struct TrustedIssuer {
     pub(crate) scopes: Names,
     /// What its ways to sign in (`amr`) are called here: none that is not named.
     pub(crate) methods: Names,
+    /// What its strengths of a sign-in (`acr`) are called here.
+    pub(crate) strengths: Names,
     /// Where its assertions name people of ours, if it may speak for them (RFC 7523).
     pub(crate) jwt_bearer: Option<ClaimPath>,
 }
@@ -69,6 +71,8 @@ impl TrustedIssuer {
         let scopes = section.optional_table(reading, "scopes").map(|table| names(reading, table, |_| Ok(())));
         let methods = section.table(reading, "amr");
         let methods = names(reading, methods, |_| Ok(()));
+        let strengths = section.table(reading, "acr");
+        let strengths = names(reading, strengths, |_| Ok(()));
         let jwt_bearer = section.optional_table(reading, "jwt_bearer").and_then(|mut table| {
             let user = table.required_text(reading, "user").and_then(|text| match text.parse() {
                 Ok(path) => Some(path),
@@ -90,6 +94,7 @@ impl TrustedIssuer {
             roles: roles.unwrap_or_default(),
             scopes: scopes.unwrap_or_default(),
             methods,
+            strengths,
             jwt_bearer,
         })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chartgate_access::ids::{ClientId, Jti, SessionId, Subject};
+use chartgate_access::login::assurance::Assurance;
 use chartgate_access::token::revocation::Traits;
 use chartgate_protocol::jose::claims::{AccessTokenClaims, Identifier};
 use chartgate_protocol::jose::foreign_token::{ClaimPath, ForeignTokenVerifier, Names};
@@ -33,6 +34,7 @@ pub(crate) struct TrustedIssuer {
     pub(crate) keys: RemoteKeys,
     verifier: ForeignTokenVerifier,
     methods: Names,
+    strengths: Names,
     names_people_by: Option<ClaimPath>,
 }
 
@@ -96,8 +98,13 @@ impl TrustedIssuer {
             roles: configured.roles.clone(),
             scopes: configured.scopes.clone(),
         };
-        let methods = configured.methods.clone();
-        Ok(Self { keys, verifier, methods, names_people_by: configured.jwt_bearer.clone() })
+        Ok(Self {
+            keys,
+            verifier,
+            methods: configured.methods.clone(),
+            strengths: configured.strengths.clone(),
+            names_people_by: configured.jwt_bearer.clone(),
+        })
     }
 
     /// Its `iss`.
@@ -115,6 +122,13 @@ impl TrustedIssuer {
     pub(crate) fn methods(&self, amr: &[Identifier]) -> Vec<String> {
         let said = amr.iter().map(Identifier::as_str).collect();
         self.methods.call(said).into_iter().map(str::to_owned).collect()
+    }
+
+    /// How strongly somebody signed in, by the word that it has here. A word of its own that the configuration does not name stays
+    /// what it is there; one that is ours says nothing until the configuration says that it means the same.
+    pub(crate) fn strength(&self, acr: &str) -> Option<String> {
+        let named = self.strengths.call(vec![acr]).first().map(|ours| (*ours).to_owned());
+        named.or_else(|| Assurance::named(acr).is_none().then(|| acr.to_owned()))
     }
 
     /// Verifies a token by the keys as they are held.

@@ -8,7 +8,6 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::emergency::{self, Blocked, Declared, LONGEST_EXPLANATION, SHORTEST_EXPLANATION};
-use chartgate_access::grant::authorization_code::PendingAuthorization;
 use chartgate_access::ids::EmergencyId;
 use chartgate_access::login::assurance::OnceMore;
 use chartgate_access::permit::Withheld;
@@ -19,12 +18,13 @@ use chartgate_values::Phi;
 use http::StatusCode;
 
 use self::confirm::{Means, confirmed};
-use super::Login;
 use super::consent::deny;
 use super::form::{Asked, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
+use super::{Login, once_more};
 use crate::entropy::SystemEntropy;
 use crate::store::StoreError;
+use crate::store::pending::Took;
 use crate::tongue::{Id, Tongue, Words};
 
 #[derive(Template)]
@@ -138,14 +138,20 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     record.detail.insert("emergency".to_owned(), Phi::new(id.to_string()));
     let by = asked.present.user.name.clone();
     let declared = Declared { id, by, reason, explanation: sealed, at: login.clock.now() };
-    let pending = PendingAuthorization { emergency: Some(declared), ..asked.begun.pending };
-    let (digest, next) = (asked.begun.digest, format!("/authorize/continue?request={}", asked.handle));
+    let (digest, next) =
+        (asked.begun.digest.clone(), format!("/authorize/continue?request={}", asked.handle));
     let recorded = match login.journal.append(&record, Withheld::new(see_other(&next))).await {
         Ok(recorded) => recorded,
         Err(error) => return unavailable(&error),
     };
-    match login.store.write(move |sql| sql.update_pending(&digest, &pending)).await {
-        Ok(()) => Withheld::release(recorded),
+    match login.store.write(move |sql| sql.declare_emergency(&digest, &declared)).await {
+        Ok(Took::It) => Withheld::release(recorded),
+        Ok(Took::Nothing) => {
+            // A form sent twice: nothing came of this one, whose record says that something would.
+            record.outcome = Outcome::Deny;
+            record.decision.reason = Some("asked-twice".to_owned());
+            once_more::recorded(&login, &record, stale()).await
+        }
         Err::<_, StoreError>(error) => unavailable(&error),
     }
 }
@@ -162,8 +168,7 @@ fn refusal(
         let words = Words::of("emergency-not-role");
         return Ok(Some(Refusal { reason: "not-eligible", words }));
     }
-    if Means::of(login, asked)?.are_none() {
-        let words = Words::of("emergency-nothing");
+    if let Some(words) = Means::of(login, asked)?.are_none() {
         return Ok(Some(Refusal { reason: "nothing-to-confirm-with", words }));
     }
     let patient = access.patient.parse().ok();
@@ -207,7 +212,8 @@ fn show(
         problem,
         reasons: reasons.collect(),
         explanation: visit.form.get("explanation").unwrap_or_default(),
-        takes_password: means.has_password && means.takes != OnceMore::Passkey,
+        takes_password: means.has_password
+            && matches!(means.takes, OnceMore::Password | OnceMore::PasswordAndCode),
         takes_code: means.takes == OnceMore::PasswordAndCode,
         passkey: means.passkey,
         shortest: SHORTEST_EXPLANATION,

@@ -1,5 +1,6 @@
 //! Authorization requests that wait for their person, bound to the browser that brought them.
 
+use chartgate_access::emergency::Declared;
 use chartgate_access::grant::authorization_code::{PENDING_LIFE, PendingAuthorization};
 use chartgate_values::Timestamp;
 
@@ -56,6 +57,19 @@ impl Sql<'_> {
         let request = json(pending, "pending_authorizations")?;
         let text = "UPDATE pending_authorizations SET request = ?2 WHERE digest = ?1";
         self.execute(text, &[digest.into(), Value::from(&request)]).map(drop)
+    }
+
+    /// Notes what was said for emergency access, once for each request: of two that say it at one moment one is the first.
+    pub(crate) fn declare_emergency(&self, digest: &str, declared: &Declared) -> Result<Took, StoreError> {
+        let text = "SELECT request FROM pending_authorizations WHERE digest = ?1";
+        let pending = self.first("pending_authorizations", text, &[digest.into()], |row| {
+            row.json::<PendingAuthorization>("request")
+        })?;
+        let Some(pending) = pending.filter(|pending| pending.emergency.is_none()) else {
+            return Ok(Took::Nothing);
+        };
+        let pending = PendingAuthorization { emergency: Some(declared.clone()), ..pending };
+        self.update_pending(digest, &pending).map(|()| Took::It)
     }
 
     /// Takes a request away: the one who gets `Took::It` is the only one.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chartgate_access::approval::flood::{self, Asker, Flood, Past};
+use chartgate_access::approval::flood::{self, Asker, Flood, Past, Said};
 use chartgate_access::approval::question::Action;
 use chartgate_access::approval::sign_in::{SignInAnswer, SignInApproval};
 use chartgate_access::grant::backchannel::BackchannelRequest;
@@ -44,8 +44,29 @@ pub(crate) struct Lapsed {
     pub(crate) subject: Subject,
     pub(crate) client: Option<ClientId>,
     pub(crate) action: Action,
-    /// What somebody said, where that did not come to be on record.
-    pub(crate) decided: Option<String>,
+    pub(crate) why: WhyLapsed,
+}
+
+/// Why nothing came of a question.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum WhyLapsed {
+    /// Nobody answered.
+    Unanswered,
+    /// Somebody did, and that did not come to be on record.
+    AnswerLost,
+    /// That it was asked did not come to be on record, so that nobody saw it.
+    NeverPut,
+}
+
+impl WhyLapsed {
+    /// The stable code for the record.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Unanswered => "unanswered",
+            Self::AnswerLost => "answer-lost",
+            Self::NeverPut => "never-put",
+        }
+    }
 }
 
 const COLUMNS: &str = "id, half, number, content";
@@ -67,14 +88,18 @@ impl Sql<'_> {
         by: &Asker,
         now: Timestamp,
     ) -> Result<Result<(), Flood>, StoreError> {
-        let of = [subject.as_str().into()];
-        let text = "SELECT content FROM backchannel_requests WHERE subject = ?1";
-        let mut past = self.query("backchannel_requests", text, &of, |row| {
-            row.json::<BackchannelRequest>("content").map(|request| Past::of_client(&request))
+        // What nobody came to see, nobody left unanswered.
+        let seen = "AND (put = 1 OR expires_at > ?2)";
+        let values = [subject.as_str().into(), now.into()];
+        let text = format!("SELECT content, decided FROM backchannel_requests WHERE subject = ?1 {seen}");
+        let mut past = self.query("backchannel_requests", &text, &values, |row| {
+            let request: BackchannelRequest = row.json("content")?;
+            decided(row, Past::of_client(&request))
         })?;
-        let text = "SELECT content FROM sign_in_approvals WHERE subject = ?1";
-        past.extend(self.query("sign_in_approvals", text, &of, |row| {
-            row.json::<SignInApproval>("content").map(|approval| approval.past())
+        let text = format!("SELECT content, decided FROM sign_in_approvals WHERE subject = ?1 {seen}");
+        past.extend(self.query("sign_in_approvals", &text, &values, |row| {
+            let approval: SignInApproval = row.json("content")?;
+            decided(row, approval.past())
         })?);
         Ok(flood::check(&past, by, now))
     }
@@ -158,17 +183,16 @@ impl Sql<'_> {
     /// Questions that nobody answered, of which that is not on record yet.
     pub(crate) fn lapsed(&self, now: Timestamp) -> Result<Vec<Lapsed>, StoreError> {
         let rest = "WHERE state = 'waiting' AND expires_at <= ?1 AND lapsed_at IS NULL LIMIT 100";
-        let text = format!("SELECT id, content, decided FROM sign_in_approvals {rest}");
+        let text = format!("SELECT id, content, put, decided FROM sign_in_approvals {rest}");
         let mut lapsed = self.query("sign_in_approvals", &text, &[now.into()], |row| {
             let SignInApproval { subject, client, .. } = row.json("content")?;
-            let (id, decided) = (row.get("id")?, row.get("decided")?);
-            Ok(Lapsed { id, subject, client, action: Action::SignIn, decided })
+            Ok(Lapsed { id: row.get("id")?, subject, client, action: Action::SignIn, why: why(row)? })
         })?;
-        let text = format!("SELECT auth_req_id, content, decided FROM backchannel_requests {rest}");
+        let text = format!("SELECT auth_req_id, content, put, decided FROM backchannel_requests {rest}");
         lapsed.extend(self.query("backchannel_requests", &text, &[now.into()], |row| {
             let BackchannelRequest { subject, client_id, .. } = row.json("content")?;
-            let (id, decided) = (row.get("auth_req_id")?, row.get("decided")?);
-            Ok(Lapsed { id, subject, client: Some(client_id), action: Action::Act, decided })
+            let (id, client) = (row.get("auth_req_id")?, Some(client_id));
+            Ok(Lapsed { id, subject, client, action: Action::Act, why: why(row)? })
         })?);
         Ok(lapsed)
     }
@@ -186,6 +210,24 @@ impl Sql<'_> {
         let text = "DELETE FROM sign_in_approvals WHERE expires_at < ?1";
         self.execute(text, &[now.minus(MEMORY).into()]).map(drop)
     }
+}
+
+/// What somebody said counts, whether or not that came to be on record.
+fn decided(row: &Row<'_, '_>, past: Past) -> Result<Past, StoreError> {
+    let said = match row.get::<Option<String>>("decided")?.as_deref() {
+        Some(name) if name == Decided::No.name() => Said::No,
+        Some(_) => Said::Yes,
+        None => past.said,
+    };
+    Ok(Past { said, ..past })
+}
+
+fn why(row: &Row<'_, '_>) -> Result<WhyLapsed, StoreError> {
+    Ok(match (row.get::<i64>("put")?, row.get::<Option<String>>("decided")?) {
+        (0, _) => WhyLapsed::NeverPut,
+        (_, Some(_)) => WhyLapsed::AnswerLost,
+        (_, None) => WhyLapsed::Unanswered,
+    })
 }
 
 fn took(rows: usize) -> Took {

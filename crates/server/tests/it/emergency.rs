@@ -645,6 +645,32 @@ async fn whoever_has_a_passkey_and_no_password_opens_a_record_with_it_and_the_re
 }
 
 #[tokio::test]
+async fn a_form_that_is_sent_twice_at_one_moment_opens_one_record_once_and_the_log_says_which() {
+    let gateway = shared::demo();
+    let person = gateway.person("physician", &[]);
+    let mut browser = signed_in(gateway, &person).await;
+    let page =
+        ask(gateway, &mut browser, &App::public("openid user/*.rs"), gateway.stranger_to("dana")).await;
+    let mut others = [(); 4].map(|()| browser.clone());
+    let said = declared(&person);
+    let sent = others.iter_mut().map(|browser| browser.submit(gateway, &page, &said));
+    let answers = futures_util::future::join_all(sent).await;
+    assert_eq!(answers.iter().filter(|answer| matches!(answer.status, 302 | 303)).count(), 1);
+    let records = gateway.audit(&["--user", &person.name, "--event", "emergency.request"]);
+    let ids = |outcome: &str| -> std::collections::BTreeSet<String> {
+        let records = records.iter().filter(|record| record["outcome"] == outcome);
+        records.filter_map(|record| record["detail"]["emergency"].as_str().map(str::to_owned)).collect()
+    };
+    let (said, overtaken) = (ids("allow"), ids("deny"));
+    assert!(overtaken.is_subset(&said), "{records:?}");
+    assert_eq!(said.difference(&overtaken).count(), 1, "of all that were allowed one was not taken back");
+    // One that came while another's password was looked at may be turned away before.
+    let denied = records.iter().filter(|record| record["outcome"] == "deny");
+    let mut reasons = denied.map(|record| record["decision"]["reason"].as_str().unwrap());
+    assert!(reasons.all(|reason| matches!(reason, "asked-twice" | "throttled")), "{records:?}");
+}
+
+#[tokio::test]
 async fn whoever_can_confirm_with_nothing_is_told_so_and_not_asked() {
     let gateway = shared::demo();
     let person = gateway.person("physician", &[]);

@@ -61,6 +61,7 @@ audiences = ["fhir"]
 typ = "jwt"
 claims = {{ roles = "realm_access.roles", client_id = "azp" }}
 roles = {{ "EHR Physician" = "physician" }}
+acr = {{ "urn:test:key" = "phr" }}
 amr = {{ "fido" = "pop" }}
 [[trusted_issuer]]
 issuer = "{OTHER}"
@@ -151,6 +152,30 @@ async fn j19_how_another_issuer_says_that_somebody_signed_in_counts_only_as_it_i
         let records = clinic.gateway.audit(&["--user", SUBJECT, "--event", "access"]);
         let record = records.iter().rfind(|record| record["jti"] == format!("{ISSUER}#{jti}")).unwrap();
         assert_eq!(record.get("amr").cloned().unwrap_or(json!([])), recorded);
+    }
+}
+
+#[tokio::test]
+async fn j19_what_another_issuer_calls_strong_is_so_here_where_it_was_said_to_be_and_not_by_using_our_word() {
+    let clinic = Clinic::open_with(
+        "trusted-strength",
+        "acr_values = [\"https://refeds.org/profile/mfa\", \"urn:test:two\"]",
+    )
+    .await;
+    clinic.cut(&["care", "add", SUBJECT, MINE]);
+    let ours = "https://refeds.org/profile/mfa";
+    for (jti, said, status, recorded) in [
+        ("a-1", "phr", 401, None),
+        ("a-2", ours, 401, None),
+        ("a-3", "urn:test:key", 200, Some("phr")),
+        ("a-4", "urn:test:two", 200, Some("urn:test:two")),
+        ("a-5", "urn:test:one", 401, None),
+    ] {
+        let answer = clinic.read(&clinic.token(jti, &json!({ "acr": said }))).await;
+        assert_eq!(answer.status, status, "{said}: {}", answer.text());
+        let records = clinic.gateway.audit(&["--user", SUBJECT, "--outcome", "allow"]);
+        let record = records.iter().find(|record| record["jti"] == format!("{ISSUER}#{jti}"));
+        assert_eq!(record.map(|record| record["acr"].as_str().unwrap()), recorded, "{said}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! That nobody answered is on record too.
+//! That nothing came of a question is on record too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,15 +35,13 @@ impl Approvals {
         }
     }
 
-    async fn settle(&self, Lapsed { id, subject, client, action, decided }: Lapsed) {
+    async fn settle(&self, Lapsed { id, subject, client, action, why }: Lapsed) {
         let now = self.0.clock.now();
         let mut record = Record::new(Event::ApprovalLapsed, Outcome::Deny, now);
         record.action = Some(Event::ApprovalLapsed.as_str().to_owned());
         record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
         record.resource = Some(Phi::new(id.clone()));
-        // Somebody may have said something that did not come to be on record: then nothing came of it.
-        let reason = if decided.is_some() { "answer-lost" } else { "unanswered" };
-        record.decision.reason = Some(reason.to_owned());
+        record.decision.reason = Some(why.code().to_owned());
         let told = [
             ("asked", Some(action.name().to_owned())),
             ("user", Some(subject.to_string())),

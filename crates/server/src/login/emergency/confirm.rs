@@ -18,7 +18,7 @@ use crate::login::sign_in::needed;
 use crate::login::{Login, passkey};
 use crate::pages;
 use crate::store::StoreError;
-use crate::tongue::Id;
+use crate::tongue::{Id, Words};
 
 const WRONG: Id = Id::of("emergency-wrong");
 const WRONG_CODE: Id = Id::of("once-more-wrong");
@@ -54,9 +54,14 @@ impl Means {
         Ok(Self { takes, needed, passkey, has_password })
     }
 
-    /// Whether there is nothing that they could confirm with.
-    pub(super) fn are_none(&self) -> bool {
-        self.passkey.is_none() && !self.has_password
+    /// What is said to whoever could confirm with nothing, if that is so.
+    pub(super) fn are_none(&self) -> Option<Words> {
+        match (&self.passkey, self.has_password, self.takes) {
+            (Some(_), _, _) => None,
+            (None, true, OnceMore::Nothing) => Some(Words::of("emergency-nothing-enough")),
+            (None, true, OnceMore::Password | OnceMore::PasswordAndCode | OnceMore::Passkey) => None,
+            (None, false, _) => Some(Words::of("emergency-nothing")),
+        }
     }
 }
 
@@ -77,7 +82,7 @@ pub(super) async fn confirmed(
     let by_password = |code| Shown { password: typed("password"), code };
     let (present, origin) = (&asked.present, &visit.origin);
     let (came, by, wrong) = match (typed("credential"), means.takes) {
-        ("", OnceMore::Passkey) => {
+        ("", OnceMore::Passkey | OnceMore::Nothing) => {
             let mut refused = record(login, visit, asked, access, Outcome::Deny);
             refused.decision.reason = Some("passkey-needed".to_owned());
             let answer = show(login, visit, asked, access, Some(BY_PASSKEY), None);

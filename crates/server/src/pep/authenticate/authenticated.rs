@@ -78,6 +78,7 @@ impl Authenticated {
         }
         // What another issuer calls details says nothing here.
         let mut own = Self::of(claims, traits, fhir_user, Details::default())?;
+        own.caller.facts.acr = claims.acr.as_ref().and_then(|acr| issuer.strength(acr.as_str()));
         own.caller.facts.amr = issuer.methods(&claims.amr).into_iter().collect();
         Some(Self { issuer: Some(Foreign { issuer: Arc::clone(issuer), kid }), ..own })
     }
@@ -157,10 +158,10 @@ impl Authenticated {
     pub(super) fn meets(&self, demand: &SignInDemand, now: Timestamp) -> Result<(), NotAuthenticated> {
         let facts = &self.caller.facts;
         let recent = |age| self.auth_time.is_some_and(|at| at <= now.plus(SKEW) && now <= at.plus(age));
-        // What another issuer calls a sign-in means what it means there: it has to be called the same. Of ours, more is enough.
+        // Another issuer's word means what it means there: it has to be the same. Of a word that is ours, more is enough.
         let is_strong = |acr: &String| {
-            let own = Assurance::named(acr).filter(|_| self.issuer.is_none());
-            demand.acr_values.contains(acr) || own.is_some_and(|own| own.meets_one_of(&demand.acr_values))
+            demand.acr_values.contains(acr)
+                || Assurance::named(acr).is_some_and(|own| own.meets_one_of(&demand.acr_values))
         };
         let met = demand.max_age.is_none_or(recent)
             && (demand.acr_values.is_empty() || facts.acr.as_ref().is_some_and(is_strong));

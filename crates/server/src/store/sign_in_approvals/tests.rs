@@ -103,7 +103,8 @@ async fn o20_at_most_three_wait_and_who_was_left_alone_too_often_waits_alone() {
     let scratch = Scratch::new("together");
     let asked = scratch.store.write(|sql| {
         let ask = |id: &str, client: &str, at| {
-            sql.add_backchannel_request(id, &request(client, Answer::Waiting, at))
+            let asked = sql.add_backchannel_request(id, &request(client, Answer::Waiting, at))?;
+            sql.put_question(id).map(|()| asked)
         };
         assert_eq!((ask("a", "a", NOW)?, ask("b", "b", NOW)?), (Asked::Yes, Asked::Yes));
         assert_eq!(sql.ask_sign_in(&kept("one", "half", NOW))?, Asked::Yes);
@@ -146,12 +147,39 @@ async fn what_is_not_put_waits_for_nobody_and_what_was_decided_for_nobody_more()
         assert_eq!(sql.answer_backchannel("two", Answer::Denied, NOW)?, Took::It);
         // The other was decided and never answered: that it lapsed says so.
         let lapsed = sql.lapsed(after(300))?;
-        let lapsed: Vec<_> = lapsed.into_iter().map(|one| (one.id, one.decided)).collect();
+        let lapsed: Vec<_> = lapsed.into_iter().map(|one| (one.id, one.why)).collect();
         Ok::<_, StoreError>((before, put, decided, lapsed))
     });
     let (before, put, decided, lapsed) = seen.await.unwrap();
     assert_eq!((before, put, decided), ((0, 0, 0), (1, 1, 1), (0, 0, 0)));
-    assert_eq!(lapsed, [("one".to_owned(), Some("no".to_owned()))]);
+    assert_eq!(lapsed, [("one".to_owned(), WhyLapsed::AnswerLost)]);
+}
+
+#[tokio::test]
+async fn o20_what_nobody_saw_was_not_left_and_a_no_that_was_lost_was_said() {
+    let scratch = Scratch::new("unseen");
+    let dana: Subject = "dana".parse().unwrap();
+    let asked = scratch.store.write(move |sql| {
+        let mut asked = Vec::new();
+        for (round, id) in (0_u64..).zip(["one", "two", "three"]) {
+            let at = after(round * 180);
+            let _ = sql.ask_sign_in(&kept(id, "half", at))?;
+            asked.push(sql.may_be_asked(&dana, &Asker::SignIn, at)?);
+        }
+        let why: Vec<_> = sql.lapsed(after(540))?.into_iter().map(|one| one.why).collect();
+        // Three lapsed, and nobody saw one of them.
+        asked.push(sql.may_be_asked(&dana, &Asker::SignIn, after(540))?);
+        // Of what they saw they said no to one, and then the power went.
+        let _ = sql.ask_sign_in(&kept("four", "half", after(540)))?;
+        sql.put_question("four")?;
+        assert_eq!(sql.decide_question("four", Decided::No, after(541))?, Took::It);
+        asked.push(sql.may_be_asked(&dana, &Asker::SignIn, after(730))?);
+        Ok::<_, StoreError>((asked, why))
+    });
+    let (asked, why) = asked.await.unwrap();
+    let waits = Err(Flood::AnotherWaits);
+    assert_eq!(asked, [waits, waits, waits, Ok(()), Err(Flood::SaidNo)]);
+    assert_eq!(why, [WhyLapsed::NeverPut; 3]);
 }
 
 #[tokio::test]

@@ -66,12 +66,12 @@ impl Languages {
         if text.len() > LONGEST {
             return Err(LanguagesError::TooLong);
         }
-        let wanted: Vec<_> = text.split(' ').filter(|tag| !tag.is_empty()).map(range).collect();
-        if wanted.len() > MOST {
+        let tags: Vec<_> = text.split(' ').filter(|tag| !tag.is_empty()).collect();
+        if tags.len() > MOST {
             return Err(LanguagesError::TooLong);
         }
-        let wanted = wanted.into_iter().collect::<Option<_>>().ok_or(LanguagesError::Range)?;
-        Ok(Self { wanted, refused: Vec::new() })
+        // What cannot be had is no error (OpenID Connect Core section 3.1.2.1), so what is no tag keeps none from counting that is.
+        Ok(Self { wanted: tags.into_iter().filter_map(range).collect(), refused: Vec::new() })
     }
 
     /// The best of what there is, named by tags in lower case; none where nothing fits, or anything would.

@@ -58,7 +58,8 @@ fn locales_come_in_their_order() {
     assert_eq!(locales("fr-CA es en"), Ok(Some(1)));
     assert_eq!(locales("se"), Ok(None));
     assert_eq!(locales(""), Ok(None));
-    assert_eq!(locales("es,en"), Err(LanguagesError::Range));
+    assert_eq!(locales("es,en"), Ok(None));
+    assert_eq!(locales("en_US es"), Ok(Some(1)), "what is no tag silences none that is");
     assert_eq!(locales(&"es ".repeat(51)), Err(LanguagesError::TooLong));
 }
 

@@ -7,6 +7,7 @@ use chartgate_access::client::Client;
 use chartgate_access::login::assurance::{Offered, Whom};
 use chartgate_access::login::provider::{Newcomers, TwoFactorsThere};
 use chartgate_access::principal::{User, UserState};
+use chartgate_access::session::Limits;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -58,8 +59,22 @@ pub(crate) struct Listening {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Sessions {
+    pub(crate) one_factor: SessionLimits,
+    pub(crate) two_factors: SessionLimits,
+    pub(crate) phishing_resistant: SessionLimits,
+}
+
+/// After so many seconds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SessionLimits {
     pub(crate) idle: u64,
     pub(crate) absolute: u64,
+}
+
+impl From<Limits> for SessionLimits {
+    fn from(Limits { idle, absolute }: Limits) -> Self {
+        Self { idle: idle.as_secs(), absolute: absolute.as_secs() }
+    }
 }
 
 /// Who has to sign in how: roles, or everybody.
@@ -216,8 +231,9 @@ impl Administrator {
                 certificate_ends: self.in_force.certificate_ends(),
             },
             sessions: Sessions {
-                idle: config.sessions.longest().idle.as_secs(),
-                absolute: config.sessions.longest().absolute.as_secs(),
+                one_factor: config.sessions.one_factor.into(),
+                two_factors: config.sessions.two_factors.into(),
+                phishing_resistant: config.sessions.phishing_resistant.into(),
             },
             sign_in: SignIn {
                 second_factor: whom(&config.second_factors.two_factors),

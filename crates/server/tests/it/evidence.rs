@@ -144,7 +144,8 @@ path = "/orders/{{id}}"
     assert_eq!(count(&second, "C21", "Changes of the configuration"), 2, "and of the certificate");
 
     // What needs a restart shows after one.
-    let weak = open.replace("7y\"", "5y\"\ndurability = \"os\"\n[sessions]\nidle_timeout = \"2h\"");
+    let sessions = "[sessions]\nidle_timeout = \"2h\"\n[sessions.two_factors]\nidle_timeout = \"20m\"";
+    let weak = open.replace("7y\"", &format!("5y\"\ndurability = \"os\"\n{sessions}"));
     let elsewhere = "
 [mail]
 server = \"smtp.clinic.example\"
@@ -161,7 +162,10 @@ add_newcomers = true
     gateway.start();
     let third = pack(&gateway, "third");
     assert!(lacks(&third, "C23", "5 years, shorter than six years") && lacks(&third, "C10", "`os`"));
-    assert!(lacks(&third, "C05", "idle for 2 hours"));
+    assert!(lacks(&third, "C05", "A session after one factor may be idle for 2 hours"));
+    assert!(!lacks(&third, "C05", "A session after a passkey"));
+    let logoff = safeguard(&third, "C05")["in_force"].to_string();
+    assert!(logoff.contains("A session after two factors ends after 20 minutes without use"), "{logoff}");
     let mail = "Nobody is told by e-mail";
     assert!(lacks(&first, "C12", mail) && !lacks(&third, "C12", mail));
     assert!(lacks(&third, "C12", "Whoever https://login.campus.example vouches for is added"));

@@ -4,27 +4,36 @@
 use chartgate_audit::record::Event;
 
 use super::{HOUR, Known, span};
-use crate::admin::in_force::{ProviderInForce, RouteInForce, SignIn};
+use crate::admin::in_force::{ProviderInForce, RouteInForce, SessionLimits, SignIn};
 use crate::cli::evidence::Safeguard;
 
 pub(super) fn automatic_logoff(known: &Known<'_>) -> Safeguard {
     let Known { settings, seen, .. } = known;
     let mut tell = Safeguard::new("C05", "164.312(a)(2)(iii)", "addressable", "Automatic logoff");
     let (sessions, tokens) = (&settings.sessions, &settings.tokens);
-    tell.force(format!(
-        "A session ends after {} without use, and {} after it began, with its tokens and open streams.",
-        span(sessions.idle),
-        span(sessions.absolute)
-    ));
+    let of_all = [
+        ("after one factor", sessions.one_factor),
+        ("after two factors", sessions.two_factors),
+        ("after a passkey", sessions.phishing_resistant),
+    ];
+    let alike = of_all.iter().all(|(_, limits)| *limits == sessions.one_factor);
+    for (which, SessionLimits { idle, absolute }) in of_all.into_iter().take(if alike { 1 } else { 3 }) {
+        let session = if alike { "A session".to_owned() } else { format!("A session {which}") };
+        tell.force(format!(
+            "{session} ends after {} without use, and {} after it began, with its tokens and open streams.",
+            span(idle),
+            span(absolute)
+        ));
+        tell.miss_if(
+            idle > HOUR,
+            format!("{session} may be idle for {}, longer than an hour (NIST SP 800-63B-4).", span(idle)),
+        );
+        tell.miss_if(
+            absolute > 24 * HOUR,
+            format!("{session} may last {}, longer than a day (NIST SP 800-63B-4).", span(absolute)),
+        );
+    }
     tell.force(format!("An access token is good for {}.", span(tokens.access)));
-    tell.miss_if(
-        sessions.idle > HOUR,
-        format!("Sessions may be idle for {}, longer than an hour (NIST SP 800-63B-4).", span(sessions.idle)),
-    );
-    tell.miss_if(
-        sessions.absolute > 24 * HOUR,
-        format!("Sessions may last {}, longer than a day (NIST SP 800-63B-4).", span(sessions.absolute)),
-    );
     tell.show("Sessions that ended", seen.of(Event::SessionEnded));
     tell.count("Ended, by reason", &seen.ends);
     tell.show("Sign-outs", seen.of(Event::Logout));

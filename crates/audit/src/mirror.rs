@@ -147,13 +147,17 @@ pub fn bring_up(objects: &dyn Objects, key: &VerifierKey, log: Source<'_>) -> Re
         return Err(MirrorError::RolledBack { log: size, here: from });
     }
     let mut growth = load(objects, from, here.as_ref())?;
-    while growth.size() < size {
-        let bundle = growth.size() / TILE_SPAN;
-        let entries = entries(log, bundle, size)?;
-        // The root would tell too, but only once all was read that the log says it has.
-        let new = growth.behind(&entries).filter(|new| !new.is_empty());
-        let new = new.ok_or(MirrorError::Forked(size))?;
-        growth.add(new.iter().map(Vec::as_slice), objects)?;
+    let mut found = Found::default();
+    let grown = grow(&mut growth, size, objects, |bundle| match found.read(objects, bundle, size) {
+        Some(entries) => Ok(entries),
+        None => entries(log, bundle, size),
+    });
+    if found.any && (matches!(grown, Err(MirrorError::Forked(_))) || grown.is_ok() && growth.root() != root) {
+        // What an earlier look left may be of another log, or damaged: the log is judged by what it serves itself.
+        growth = load(objects, from, here.as_ref())?;
+        grow(&mut growth, size, objects, |bundle| entries(log, bundle, size))?;
+    } else {
+        grown?;
     }
     if growth.root() != root {
         return Err(MirrorError::Forked(size));
@@ -169,6 +173,43 @@ pub fn bring_up(objects: &dyn Objects, key: &VerifierKey, log: Source<'_>) -> Re
         objects.remove(&folder)?;
     }
     Ok(Mirrored { checkpoint, new: size.saturating_sub(from) })
+}
+
+/// Adds entries, bundle by bundle, up to `size`.
+fn grow(
+    growth: &mut Growth,
+    size: u64,
+    objects: &dyn Objects,
+    mut bundles: impl FnMut(u64) -> Result<Vec<Vec<u8>>, MirrorError>,
+) -> Result<(), MirrorError> {
+    while growth.size() < size {
+        let entries = bundles(growth.size() / TILE_SPAN)?;
+        // The root would tell too, but only once all was read that the log says it has.
+        let new = growth.behind(&entries).filter(|new| !new.is_empty());
+        let new = new.ok_or(MirrorError::Forked(size))?;
+        growth.add(new.iter().map(Vec::as_slice), objects)?;
+    }
+    Ok(())
+}
+
+/// Full bundles beyond the checkpoint that an earlier look left, which broke off: a long copy does not start over each time. The
+/// root over all of it says whether they are the log's.
+#[derive(Default)]
+struct Found {
+    any: bool,
+    /// Behind the first that is not here none is looked for.
+    is_over: bool,
+}
+
+impl Found {
+    fn read(&mut self, objects: &dyn Objects, bundle: u64, size: u64) -> Option<Vec<Vec<u8>>> {
+        let is_full = bundle < size / TILE_SPAN;
+        let stored = (is_full && !self.is_over).then(|| read_entries(objects, bundle, Width::Full));
+        let entries = stored.and_then(Result::ok);
+        self.is_over = entries.is_none();
+        self.any |= entries.is_some();
+        entries
+    }
 }
 
 /// The checkpoint that the copy is under, if there is any copy yet.

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
+use crate::record::Record;
 use crate::storage::memory::{Fault, MemoryDisk};
 use crate::testing::{Bench, Running, record};
 use crate::verify::verify;
@@ -71,6 +72,50 @@ fn what_an_entry_names_comes_before_it() {
     without.disk.remove(&format!("blob/{name}")).unwrap();
     let refused = mirror(&without, &copy).unwrap_err();
     assert!(matches!(refused, MirrorError::Log { .. }) && !refused.is_contradiction(), "{refused}");
+}
+
+/// A log of 3,000 records with long fields, so that full bundles are stored before all of it is here.
+fn long_log() -> (Bench, Running) {
+    let (bench, mut log) = log_of(0);
+    for number in 0..3_000 {
+        log.append(&Record { action: Some("x".repeat(4_000)), ..record(number) });
+    }
+    log.sequencer.sequence_once(bench.now()).unwrap();
+    (bench, log)
+}
+
+#[test]
+fn a_first_copy_that_broke_off_goes_on_where_it_was_and_believes_nothing_that_the_log_did_not_sign() {
+    let (bench, log) = long_log();
+    let broken = MemoryDisk::new();
+    let breaks_off = |path: &str| match path {
+        "tile/entries/010" => Err(io::ErrorKind::BrokenPipe.into()),
+        path => bench.disk.read(path),
+    };
+    bring_up(&broken, &bench.key(), &breaks_off).unwrap_err();
+    let left = broken.list("tile/entries").unwrap().len();
+    assert!(left > 3 && broken.read(CHECKPOINT).is_err(), "{left} bundles were left");
+
+    let bring_up_again = |copy: &MemoryDisk| {
+        let mut asked = 0;
+        let counted = std::cell::RefCell::new(&mut asked);
+        let mirrored = bring_up(copy, &bench.key(), &|path| {
+            **counted.borrow_mut() += usize::from(path.starts_with("tile/entries"));
+            bench.disk.read(path)
+        });
+        assert_eq!(mirrored.unwrap().new, 3_000);
+        assert_eq!(verified(copy, &bench), 3_000);
+        asked
+    };
+    assert_eq!(bring_up_again(&broken.copy()), 12 - left, "what is here is not asked for again");
+
+    // Somebody has been at what was left: another's entries, or one that is none.
+    for change in [|bytes: &mut Vec<u8>| bytes[9] ^= 1, |bytes: &mut Vec<u8>| bytes.truncate(9)] {
+        let copy = broken.copy();
+        copy.tamper("tile/entries/001", change);
+        assert!(bring_up_again(&copy) >= 12 - 1);
+    }
+    log.stop();
 }
 
 #[test]

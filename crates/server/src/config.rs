@@ -63,7 +63,7 @@ pub(crate) use operation::{Operation, Writes};
 pub(crate) use places::Places;
 pub(crate) use push::Push;
 pub(crate) use registration::{DocumentHosts, Dynamic, Registration};
-pub(crate) use route::{Exports, HttpRule, Route, RouteKind, SignInDemand, TokenForm, UpdateCreate};
+pub(crate) use route::{Agents, Exports, HttpRule, Route, RouteKind, SignInDemand, TokenForm, UpdateCreate};
 use section::{Reading, Section};
 pub(crate) use source::ConfigError;
 pub(crate) use trusted_issuer::{IssuerKeys, TrustedIssuer};

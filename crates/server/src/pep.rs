@@ -32,6 +32,7 @@ use crate::config::{Route, RouteKind};
 use crate::directory::{
     ByRoute, Carers, Encounters, FamilyNames, Forbidden, InCare, Names, PatientDirectory, Somebody, Supposing,
 };
+use crate::live::approvals::Approvals;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::keys::KeyRing;
@@ -71,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) spools: Arc<Spools>,
     /// Where exports are kept.
     pub(crate) store: Arc<Store>,
+    pub(crate) approvals: Arc<Approvals>,
 }
 
 /// Whether a caller has shown who they are.
@@ -94,6 +96,7 @@ pub(crate) struct Gateway {
     streams: Arc<Streams>,
     spools: Arc<Spools>,
     store: Arc<Store>,
+    approvals: Arc<Approvals>,
     clock: Arc<dyn Clock>,
 }
 
@@ -134,6 +137,7 @@ impl Gateway {
             streams,
             spools,
             store,
+            approvals,
         } = parts;
         let mut gates = Vec::new();
         for (index, route) in routes.iter().enumerate() {
@@ -166,6 +170,7 @@ impl Gateway {
             streams,
             spools,
             store,
+            approvals,
             clock,
         })
     }

@@ -13,6 +13,7 @@ pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod consents;
 pub(crate) mod cut_offs;
+pub(crate) mod deeds;
 pub(crate) mod device_authorizations;
 pub(crate) mod emergency;
 pub(crate) mod enrolments;

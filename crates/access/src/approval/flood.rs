@@ -47,6 +47,8 @@ pub enum Asker {
     Client(ClientId),
     /// Whoever knows the password and signs in: on the way to which application, they choose themselves.
     SignIn,
+    /// Somebody who needs a yes, by whatever they are counted as.
+    Person(String),
 }
 
 /// What they said.

@@ -13,6 +13,7 @@ use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_values::{Timestamp, network_of};
 use serde::Serialize;
 
+use super::deed::Deed;
 use super::opened::Opened;
 use crate::grant::backchannel::BackchannelRequest;
 use crate::ids::{ClientId, PatientId, Subject};
@@ -25,7 +26,7 @@ pub struct Question {
     pub id: String,
     /// Through which application.
     pub client: Option<ClientId>,
-    /// In whose name.
+    /// In whose name; of another's deed, whose yes it takes.
     pub actor: Subject,
     /// What is to be done.
     pub action: Action,
@@ -54,6 +55,8 @@ pub enum Action {
     Act,
     /// Nothing: emergency access was opened in the person's name, and they say whether it was they.
     Opened(Opened),
+    /// Somebody else wants to do something that takes another's yes.
+    Deed(Box<Deed>),
 }
 
 /// A line of what is shown.
@@ -73,6 +76,7 @@ impl Action {
             Self::SignIn => "sign-in",
             Self::Act => "act",
             Self::Opened(_) => "emergency",
+            Self::Deed(_) => "deed",
         }
     }
 }
@@ -119,6 +123,7 @@ impl Question {
                 self.asked([who, self.what(), self.whose(), self.why("It gives no reason")])
             }
             Action::Opened(opened) => opened.lines(self),
+            Action::Deed(deed) => deed.lines(self),
         };
         let shown =
             |(name, value): (_, Option<String>)| value.map(|value| Line { name, value: plain(&value) });

@@ -4,6 +4,7 @@ approve = What waits for you
 approve-nothing = Nothing waits for your answer.
 approve-sign-in = It wants to be signed in as you.
 approve-act = It wants to act in your name.
+approve-deed = Somebody else needs your approval.
 approve-opened = Was it you? Nothing waits for your answer.
 approve-until = Until { $until }.
 approve-phone = This phone
@@ -36,6 +37,7 @@ question-reported = Nothing was given. Privacy officers are told that you did no
 question-approved-title = Approved
 question-approved-screen = The other screen goes on by itself.
 question-approved-client = The application is told.
+question-approved-deed = It can be done now: once, and just as it was shown.
 
 opened = Was this you?
 opened-mine = It was me

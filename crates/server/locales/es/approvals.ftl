@@ -4,6 +4,7 @@ approve = Qué espera su respuesta
 approve-nothing = Nada espera su respuesta.
 approve-sign-in = Quiere iniciar sesión en su nombre.
 approve-act = Quiere actuar en su nombre.
+approve-deed = Otra persona necesita su aprobación.
 approve-opened = ¿Fue usted? Nada espera su respuesta.
 approve-until = Hasta { $until }.
 approve-phone = Este teléfono
@@ -36,6 +37,7 @@ question-reported = No se ha dado acceso a nada. Se informa a los oficiales de p
 question-approved-title = Aprobado
 question-approved-screen = La otra pantalla continúa por sí sola.
 question-approved-client = Se ha informado a la aplicación.
+question-approved-deed = Ya se puede hacer: una sola vez y tal como se mostró.
 
 opened = ¿Fue usted?
 opened-mine = Fui yo

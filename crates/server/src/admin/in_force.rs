@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::{Administrator, CommandError};
 use crate::config::{
-    CareTable, CommandLine, Config, ConsentCheck, Durability, Dynamic, IdentityProvider, MasterKeySource,
-    MinorLabels, Receiver, Route, RouteKind, TokenForm, UpstreamAuth, Writes,
+    Agents, CareTable, CommandLine, Config, ConsentCheck, Durability, Dynamic, IdentityProvider,
+    MasterKeySource, MinorLabels, Receiver, Route, RouteKind, TokenForm, UpstreamAuth, Writes,
 };
 
 /// What is in force. Times are seconds.
@@ -173,6 +173,9 @@ pub(crate) struct RouteInForce {
     pub(crate) writing_operations: Vec<String>,
     /// Of an `http` route: rules that any good token passes.
     pub(crate) open_rules: Vec<String>,
+    /// Rules that take somebody's yes, in words.
+    #[serde(default)]
+    pub(crate) rules_of_two: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -378,14 +381,28 @@ fn route(route: &Route) -> RouteInForce {
         }
         RouteKind::Http { .. } => ("HTTP".to_owned(), Vec::new(), false, false),
     };
-    let (writing_operations, open_rules) = match &route.kind {
+    let (writing_operations, open_rules, rules_of_two) = match &route.kind {
         RouteKind::Fhir { operations, .. } => {
             let writing = operations.iter().filter(|operation| operation.writes == Writes::Yes);
-            (writing.map(|operation| operation.name.clone()).collect(), Vec::new())
+            (writing.map(|operation| operation.name.clone()).collect(), Vec::new(), Vec::new())
         }
         RouteKind::Http { allow } => {
             let open = allow.iter().filter(|rule| rule.scope.is_none() && rule.roles.is_empty());
-            (Vec::new(), open.map(|rule| rule.path.clone()).collect())
+            let of_two = allow.iter().filter_map(|rule| {
+                let roles: Vec<&str> = rule.approved_by.iter().map(|role| role.as_str()).collect();
+                match rule.agents {
+                    _ if !roles.is_empty() => Some(format!(
+                        "{} takes the yes of another person ({}) to each request",
+                        rule.path,
+                        roles.join(", ")
+                    )),
+                    Agents::Ask => {
+                        Some(format!("{} takes of an agent its person's yes to each request", rule.path))
+                    }
+                    Agents::Act => None,
+                }
+            });
+            (Vec::new(), open.map(|rule| rule.path.clone()).collect(), of_two.collect())
         }
     };
     let credential = match &route.upstream_auth {
@@ -412,5 +429,6 @@ fn route(route: &Route) -> RouteInForce {
         labels_minors,
         writing_operations,
         open_rules,
+        rules_of_two,
     }
 }

@@ -33,6 +33,7 @@ impl App {
             streams: Arc::clone(&lasting.streams),
             spools: Arc::clone(&lasting.spools),
             store: Arc::clone(&self.store),
+            approvals: Arc::clone(&self.approvals),
         })
     }
 }

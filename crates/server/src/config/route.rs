@@ -120,6 +120,19 @@ pub(crate) struct HttpRule {
     pub(crate) scope: Option<String>,
     /// One of these roles, if any are listed.
     pub(crate) roles: Vec<Role>,
+    /// Whose yes each request takes, of one of these roles, if any are listed.
+    pub(crate) approved_by: Vec<Role>,
+    /// What agents that act for a person need.
+    pub(crate) agents: Agents,
+}
+
+/// What an agent that acts for a person needs besides what the person does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Agents {
+    /// Nothing.
+    Act,
+    /// Their yes to each request.
+    Ask,
 }
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -330,16 +343,25 @@ fn http_rule(reading: &mut Reading<'_>, mut section: Section) -> Option<HttpRule
         reading.error(path_line, section.key("path"), "has to start with a slash");
     }
     let scope = section.text(reading, "scope");
-    let roles_line = section.line_of("roles");
+    let roles = (section.line_of("roles"), section.texts(reading, "roles"));
+    let roles = roles_of(reading, &section.key("roles"), roles);
+    let approved_by = (section.line_of("approved_by"), section.texts(reading, "approved_by"));
+    let approved_by = roles_of(reading, &section.key("approved_by"), approved_by);
+    let agents = section.choice(reading, "agents_ask", [Agents::Act, Agents::Ask]);
+    section.finish(reading);
+    Some(HttpRule { methods, path: path?, scope, roles, approved_by, agents })
+}
+
+/// Roles, as a list in this line names them.
+fn roles_of(reading: &mut Reading<'_>, key: &str, (line, names): (usize, Vec<String>)) -> Vec<Role> {
     let mut roles = Vec::new();
-    for role in section.texts(reading, "roles") {
-        match role.parse() {
+    for name in names {
+        match name.parse() {
             Ok(role) => roles.push(role),
-            Err(e) => reading.error(roles_line, section.key("roles"), format!("`{role}`: {e}")),
+            Err(e) => reading.error(line, key.to_owned(), format!("`{name}`: {e}")),
         }
     }
-    section.finish(reading);
-    Some(HttpRule { methods, path: path?, scope, roles })
+    roles
 }
 
 /// What routes must not be together: under a path of our own, of one name, or one within another.

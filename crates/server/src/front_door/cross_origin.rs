@@ -15,7 +15,7 @@ const ENDPOINTS: [&str; 3] = ["/token", "/revoke", "/userinfo"];
 const RECORD_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
 const ENDPOINT_METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
 const SENT: HeaderValue = HeaderValue::from_static(
-    "accept, authorization, content-type, dpop, if-match, if-modified-since, if-none-match, prefer",
+    "accept, approval-reason, authorization, content-type, dpop, if-match, if-modified-since, if-none-match, prefer",
 );
 const READ: HeaderValue = HeaderValue::from_static(
     "content-location, dpop-nonce, etag, last-modified, location, retry-after, www-authenticate",

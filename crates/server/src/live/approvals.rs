@@ -1,7 +1,9 @@
 //! Questions to people that wait for an answer, and telling whoever asked once there is one. CIBA Core sections 7 and 10.
 //!
-//! A client asks by CIBA; whoever signs in asks the person whom they say they are. Both come to the same phone.
+//! A client asks by CIBA; whoever signs in asks the person whom they say they are; who needs another's yes asks those who may say
+//! it. All come to the same phones.
 
+pub(crate) mod deeds;
 pub(crate) mod lapsing;
 pub(crate) mod questions;
 

@@ -23,6 +23,7 @@ use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
 use super::then::is_question;
 use crate::entropy::digest_of;
+use crate::live::approvals::deeds::describe;
 use crate::live::approvals::questions::{AskedBy, OpenQuestion};
 use crate::live::approvals::{Decision, NotAnswered};
 use crate::net::cookie;
@@ -108,6 +109,7 @@ impl Shown {
                 Action::SignIn => Id::of("approve-sign-in"),
                 Action::Act => Id::of("approve-act"),
                 Action::Opened(_) => Id::of("approve-opened"),
+                Action::Deed(_) => Id::of("approve-deed"),
             },
             until: question.expiry.to_string(),
             until_shown: pages::seconds(question.expiry),
@@ -214,7 +216,7 @@ fn show(
         lines: open.question.lines(),
         words: match &open.question.action {
             Action::SignIn => &OF_A_SIGN_IN,
-            Action::Act => &OF_A_CLIENT,
+            Action::Act | Action::Deed(_) => &OF_A_CLIENT,
             Action::Opened(_) => &OF_AN_EMERGENCY,
         },
         passkey,
@@ -273,7 +275,7 @@ async fn refuse(
     if let AskedBy::Emergency(used) = &open.asked_by {
         return own_word::disown(login, visit, present, &open, used).await;
     }
-    match login.approvals.decide(&open.question.id, Decided::No).await {
+    match decide(login, present, &open, Decided::No).await {
         Ok(Took::It) => {}
         Ok(Took::Nothing) => return over(),
         Err(error) => return unavailable(&error),
@@ -288,6 +290,21 @@ async fn refuse(
         Ok(Took::It) => Withheld::release(recorded),
         Ok(Took::Nothing) => over(),
         Err(error) => unavailable(&error),
+    }
+}
+
+/// Decides a question. Nothing comes of that before it is on record.
+async fn decide(
+    login: &Login,
+    present: &Present,
+    open: &OpenQuestion,
+    decided: Decided,
+) -> Result<Took, StoreError> {
+    match &open.asked_by {
+        AskedBy::Deed(kept) => login.approvals.decide_deed(kept, &present.user, decided).await,
+        AskedBy::SignIn(_) | AskedBy::Client(_) | AskedBy::Emergency(_) => {
+            login.approvals.decide(&open.question.id, decided).await
+        }
     }
 }
 
@@ -312,6 +329,7 @@ async fn settle(
             }
             login.approvals.answer_sign_in(&kept, decided).await
         }
+        AskedBy::Deed(kept) => login.approvals.answer_deed(&kept.id, decided).await,
         AskedBy::Emergency(_) => own_word::note(login, &open.question.id).await,
         AskedBy::Client(request) => {
             let found = (*request, present.user.clone());
@@ -348,6 +366,9 @@ fn record(login: &Login, visit: &Visit, present: &Present, open: &OpenQuestion, 
     ];
     for (name, value) in facts {
         record.detail.extend(value.map(|value| (name.to_owned(), Phi::new(value))));
+    }
+    if let AskedBy::Deed(kept) = &open.asked_by {
+        describe(&mut record, &kept.deed);
     }
     record.detail.extend(question.told().map(|(name, value)| (name.to_owned(), Phi::new(value))));
     record

@@ -1,6 +1,7 @@
 //! Plain HTTP routes: methods and paths by rule.
 
 mod rules;
+pub(super) mod second;
 mod session;
 mod stream;
 mod upstream;

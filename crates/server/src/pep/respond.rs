@@ -15,6 +15,7 @@ use chartgate_protocol::oauth::dpop::ProofError;
 
 use super::authenticate::NotAuthenticated;
 use super::enforce::{RecordDenied, TypeDenied};
+use super::http::second::NoYes;
 use crate::config::Route;
 use crate::live::proofs;
 use crate::net::access_token::Scheme;
@@ -45,6 +46,8 @@ pub(super) enum Refused {
     Scope(String),
     /// A rule asks for another role, or policy says no.
     Forbidden(Vec<String>, &'static str),
+    /// A rule asks for another person's yes, which is not there.
+    NoYes(NoYes),
     /// The caller's own body names what it may not.
     Content(&'static str),
     /// A body that is no draft of a record.
@@ -135,6 +138,8 @@ pub(super) struct Shown {
     text: String,
     challenges: Vec<HeaderValue>,
     allow: Option<&'static str>,
+    /// For programs, where they go on by it.
+    code: Option<&'static str>,
     /// Where whoever may have emergency access reads of it.
     pub(super) hint: Option<String>,
 }
@@ -154,6 +159,7 @@ impl Refused {
             | Self::NoRule
             | Self::Scope(_)
             | Self::Forbidden(..)
+            | Self::NoYes(_)
             | Self::Content(_)
             | Self::Draft(_)
             | Self::Batch(_)
@@ -181,6 +187,7 @@ impl Refused {
             Self::NoRule => (Vec::new(), "no-rule"),
             Self::Scope(_) => (Vec::new(), "insufficient-scope"),
             Self::Forbidden(policies, reason) => (policies.clone(), reason),
+            Self::NoYes(why) => (Vec::new(), why.code()),
             Self::Content(reason) => (Vec::new(), reason),
             Self::Draft(_) => (Vec::new(), "bad-content"),
             Self::Batch(_) => (Vec::new(), "bad-batch"),
@@ -222,6 +229,7 @@ impl Refused {
             text: text.to_owned(),
             challenges: Vec::new(),
             allow: None,
+            code: None,
             hint: None,
         };
         match self {
@@ -232,6 +240,7 @@ impl Refused {
                 text: refusal.to_string(),
                 challenges: Vec::new(),
                 allow: refusal.allow(),
+                code: None,
                 hint: None,
             },
             Self::Body(BodyError::TooLong(_)) => {
@@ -256,6 +265,10 @@ impl Refused {
             Self::Type(TypeDenied::Policy(_), _) | Self::Forbidden(..) => {
                 plain(StatusCode::FORBIDDEN, IssueType::Forbidden, "not allowed for you")
             }
+            Self::NoYes(why) => Shown {
+                code: Some(why.code()),
+                ..plain(StatusCode::FORBIDDEN, IssueType::Forbidden, why.words())
+            },
             Self::NoRule => plain(StatusCode::FORBIDDEN, IssueType::Forbidden, "no rule allows this request"),
             Self::Content(_) => plain(
                 StatusCode::FORBIDDEN,
@@ -366,6 +379,7 @@ fn not_authenticated(cause: NotAuthenticated, scheme: Scheme, route: &Route, iss
         text: "sign in and present an access token for this resource".to_owned(),
         challenges,
         allow: None,
+        code: None,
         hint: None,
     }
 }
@@ -381,6 +395,7 @@ fn insufficient_scope(scope: Option<&str>, scheme: Scheme, route: &Route, issuer
         text: "the token's scope does not reach this".to_owned(),
         challenges,
         allow: None,
+        code: None,
         hint: None,
     }
 }
@@ -414,8 +429,11 @@ impl Shown {
 
     /// As an answer of an `http` route. RFC 9457.
     pub(super) fn as_problem(&self) -> Response<Body> {
-        let body = serde_json::json!({ "status": self.status.as_u16(), "title": self.text }).to_string();
-        self.finish(body, "application/problem+json")
+        let mut body = serde_json::json!({ "status": self.status.as_u16(), "title": self.text });
+        if let (Some(code), Some(body)) = (self.code, body.as_object_mut()) {
+            body.insert("code".to_owned(), code.into());
+        }
+        self.finish(body.to_string(), "application/problem+json")
     }
 
     fn finish(&self, body: String, content_type: &'static str) -> Response<Body> {

@@ -40,6 +40,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0033_signed_in_elsewhere.sql"),
     include_str!("migrations/0034_own_word.sql"),
     include_str!("migrations/0035_attested_passkeys.sql"),
+    include_str!("migrations/0036_deeds.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -29,6 +29,7 @@ impl Sql<'_> {
     /// Puts a question that is on record by now.
     pub(crate) fn put_question(&self, id: &str) -> Result<(), StoreError> {
         self.execute("UPDATE sign_in_approvals SET put = 1 WHERE id = ?1", &[id.into()])?;
+        self.execute("UPDATE deeds SET put = 1 WHERE id = ?1", &[id.into()])?;
         self.execute("UPDATE backchannel_requests SET put = 1 WHERE auth_req_id = ?1", &[id.into()]).map(drop)
     }
 

@@ -64,7 +64,7 @@ const ENDED: [&str; 5] = [
 ];
 /// What somebody was in the middle of; what may have been withdrawn since; and lists that cannot know of the tokens that were
 /// issued and revoked since, whose places say that they are good: a list that is not there says nothing.
-const FORGOTTEN: [&str; 12] = [
+const FORGOTTEN: [&str; 13] = [
     "DELETE FROM pending_authorizations",
     "DELETE FROM pushed_requests",
     "DELETE FROM device_authorizations",
@@ -73,6 +73,7 @@ const FORGOTTEN: [&str; 12] = [
     "DELETE FROM half_sign_ins",
     "DELETE FROM provider_sign_ins",
     "DELETE FROM sign_in_approvals",
+    "DELETE FROM deeds",
     "DELETE FROM backchannel_requests",
     "DELETE FROM consents",
     "DELETE FROM status_list_tokens",

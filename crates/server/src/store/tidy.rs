@@ -28,6 +28,7 @@ impl Sql<'_> {
         self.forget_half_sign_ins(now)?;
         self.forget_provider_sign_ins(now)?;
         self.forget_sign_in_approvals(now)?;
+        self.forget_deeds(now)?;
         self.forget_factor_changes(now)?;
         self.forget_challenges(now)?;
         let before = now.minus(KEEP);

@@ -204,6 +204,8 @@ mod tongues;
 #[cfg(test)]
 mod trusted_issuers;
 #[cfg(test)]
+mod two_persons;
+#[cfg(test)]
 mod upstream_auth;
 #[cfg(test)]
 mod upstream_manners;

@@ -32,6 +32,7 @@ impl Approvals {
             for question in lapsed {
                 self.settle(question).await;
             }
+            self.lapse_deeds(now).await;
         }
     }
 

@@ -11,6 +11,7 @@ use chartgate_values::Entropy;
 
 use super::Approvals;
 use crate::entropy::SystemEntropy;
+use crate::store::deeds::KeptDeed;
 use crate::store::emergency::EmergencyUse;
 use crate::store::pending::Took;
 use crate::store::questions::Decided;
@@ -31,6 +32,8 @@ pub(crate) enum AskedBy {
     SignIn(Box<KeptSignIn>),
     /// Nobody: emergency access was opened in the person's name.
     Emergency(Box<EmergencyUse>),
+    /// Somebody else, who needs a yes to what they want to do.
+    Deed(Box<KeptDeed>),
 }
 
 /// Why a sign-in is not asked about, or its number not to be had.
@@ -64,7 +67,8 @@ impl Approvals {
         })?;
         let asked = requests.into_iter().map(|(id, request)| OpenQuestion::of_client(&id, request, user));
         let opened = opened.into_iter().filter_map(|used| self.of_emergency(used));
-        Ok(opened.chain(sign_ins.into_iter().map(OpenQuestion::of_sign_in)).chain(asked).collect())
+        let sign_ins = sign_ins.into_iter().map(OpenQuestion::of_sign_in);
+        Ok(opened.chain(sign_ins).chain(asked).chain(self.deeds_to(user, now)?).collect())
     }
 
     /// One of them, by its name. Nobody else's: nobody answers for another, and no application for anybody.

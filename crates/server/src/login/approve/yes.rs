@@ -15,7 +15,7 @@ use http::StatusCode;
 use super::super::Login;
 use super::super::authenticate::put_out_of_use;
 use super::super::form::{Present, Visit, unavailable};
-use super::{over, own_word, record, settle, show};
+use super::{decide, over, own_word, record, settle, show};
 use crate::live::approvals::questions::{AskedBy, OpenQuestion};
 use crate::live::passkeys::{PasskeyRefused, Shown};
 use crate::pages;
@@ -130,7 +130,7 @@ async fn approve(
     open: OpenQuestion,
     shown: &Shown,
 ) -> Response {
-    match login.approvals.decide(&open.question.id, Decided::Yes).await {
+    match decide(login, present, &open, Decided::Yes).await {
         Ok(Took::It) => {}
         Ok(Took::Nothing) => return over(),
         Err(error) => return unavailable(&error),
@@ -153,6 +153,7 @@ async fn approve(
     let (title, text) = match &open.asked_by {
         AskedBy::SignIn(_) => (Id::of("question-approved-title"), Id::of("question-approved-screen")),
         AskedBy::Client(_) => (Id::of("question-approved-title"), Id::of("question-approved-client")),
+        AskedBy::Deed(_) => (Id::of("question-approved-title"), Id::of("question-approved-deed")),
         AskedBy::Emergency(used) => {
             own_word::about(&mut record, used);
             (Id::of("opened-acknowledged-title"), Id::of("opened-acknowledged"))
@@ -189,7 +190,7 @@ async fn refuse(login: &Login, visit: &Visit, present: &Present, open: &OpenQues
 /// As what a yes is recorded.
 fn event(open: &OpenQuestion) -> Event {
     match open.asked_by {
-        AskedBy::Client(_) | AskedBy::SignIn(_) => Event::ApprovalGranted,
+        AskedBy::Client(_) | AskedBy::SignIn(_) | AskedBy::Deed(_) => Event::ApprovalGranted,
         AskedBy::Emergency(_) => Event::EmergencyAcknowledged,
     }
 }

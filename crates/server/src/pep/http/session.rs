@@ -23,7 +23,7 @@ use crate::pep::respond::{Refused, Shown};
 use crate::pep::{Gate, Gateway, exchange};
 
 /// A request under way on an `http` route.
-type Exchange<'a> = exchange::Exchange<'a, HttpUpstream>;
+pub(super) type Exchange<'a> = exchange::Exchange<'a, HttpUpstream>;
 
 /// An answer, and what it needs to be handed out if it is a stream.
 struct Answered {
@@ -89,6 +89,7 @@ impl Exchange<'_> {
         };
         // Taken before anything is done: what was done is not answered with "busy".
         let place = self.gateway.streams.place().ok_or(Refused::Busy)?;
+        self.second_person(origin, &authenticated, rule, &call).await?;
         let permit = self.intend(allowed.map(|()| call)).await?;
         let caller = authenticated.caller.facts.subject.as_str();
         let answer = self.upstream.call(permit, caller).await.map_err(Refused::Upstream)?;

@@ -41,6 +41,9 @@ pub(super) fn access_control(known: &Known<'_>) -> Safeguard {
         }
     }
     for route in &settings.routes {
+        for rule in &route.rules_of_two {
+            tell.force(format!("{}: {rule}.", route.name));
+        }
         for rule in &route.open_rules {
             tell.miss(format!(
                 "{}: {rule} is open to every good token: the rule names no scope and no role.",

@@ -3,10 +3,11 @@
 CARGO ?= cargo
 TEST_FLAGS ?=
 FUZZ_SECONDS ?= 60
+FIPS := --no-default-features --features fips
 TOOLS := $(CURDIR)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lint fmt docs dist bench fuzz
+.PHONY: help demo run test check lint fmt docs dist bench fuzz fips
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -55,6 +56,12 @@ bench: dist ## side by side with nginx, HAProxy and oidc-provider; writes bench/
 dist: toolchain ## what ships, target/dist/chartgate: built, used for a while, built again by what that showed
 	@$(call need,python3,python3)
 	$(CARGO) xtask dist
+
+fips: toolchain ## the build on aws-lc's FIPS module (docs/fips.md), and the tests that are of it
+	@$(call need,go,golang-go) && $(call need,cmake,cmake)
+	$(CARGO) build --package chartgate-server $(FIPS)
+	$(CARGO) test --package chartgate-server $(FIPS) --bin chartgate
+	$(CARGO) test --package chartgate-server $(FIPS) --test it -- hashes:: second_factors:: story::
 
 fuzz: toolchain ## every fuzz target for FUZZ_SECONDS (60)
 	@command -v $(TOOLS)/bin/cargo-fuzz >/dev/null || { echo "building cargo-fuzz into .tools"; \

@@ -48,7 +48,7 @@ use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
 use crate::notices::Notices;
 use crate::outward::{Destination, Exports, Runner, Surroundings};
-use crate::passwords::Passwords;
+use crate::passwords::{Passwords, Scheme};
 use crate::pep::{Streams, Watched};
 use crate::secrets::Secrets;
 use crate::spool::Spools;
@@ -133,7 +133,16 @@ impl App {
         let directory = Arc::new(LiveDirectory::default());
         let sessions = Arc::new(LiveSessions::new(Arc::clone(&store), Arc::clone(&clock), config.sessions));
         let pepper = Secret::new(secrets.master.secret_for("password pepper")?.to_vec());
-        let passwords = Arc::new(Passwords::new(pepper)?);
+        let hashes = store.read(|sql| sql.password_hashes())?;
+        let passwords = Passwords::new(pepper, Scheme::of_this_build(), hashes.iter().map(String::as_str))?;
+        let unverifiable = hashes.iter().filter(|hash| !passwords.can_verify(hash)).count();
+        if unverifiable > 0 {
+            tracing::warn!(
+                people = unverifiable,
+                "have passwords that cannot be verified in this build: each needs a new link"
+            );
+        }
+        let passwords = Arc::new(passwords);
         let egress = Arc::new(Egress::new(&config.egress)?);
         let phones = Arc::new(Phones::load(
             Arc::clone(&store),

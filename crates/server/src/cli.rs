@@ -31,7 +31,7 @@ use print::Output;
 #[derive(Debug, Parser)]
 #[command(
     name = "chartgate",
-    version,
+    version = crate::crypto_module::VERSION,
     about = "HIPAA access gateway: signs people, apps and agents in, stands in \
     front of patient records, and proves its log"
 )]

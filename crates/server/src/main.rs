@@ -10,6 +10,7 @@ mod backup;
 mod cli;
 mod clock;
 mod config;
+mod crypto_module;
 mod demo;
 mod directory;
 mod entropy;

@@ -1,18 +1,20 @@
-//! Passwords: Argon2id with a pepper, on a few threads of their own. NIST SP 800-63B-4 section 3.1.1.2, RFC 9106.
+//! Passwords: hashed with a pepper, on a few threads of their own ([`hashing`]). NIST SP 800-63B-4 section 3.1.1.2.
 
+mod hashing;
+
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chartgate_access::login::blocklist::{Blocklist, Listed};
-use chartgate_values::{Entropy, Secret};
+use chartgate_values::Secret;
+use hashing::Cost;
+pub(crate) use hashing::Scheme;
 use tokio::sync::Semaphore;
 use zxcvbn::feedback::Warning;
 
-use crate::entropy::SystemEntropy;
 use crate::tongue::{Id, Tells, Words};
 
 /// A password has at least this many characters where it is the only factor.
@@ -27,11 +29,16 @@ const WAITING: usize = 64;
 /// Hashes and verifies.
 pub(crate) struct Passwords {
     pepper: Arc<Secret<Vec<u8>>>,
+    /// How new ones are hashed.
+    scheme: Scheme,
+    /// What they cost.
+    own: Cost,
     places: Arc<Semaphore>,
     /// Places in the queue before them.
     queue: Arc<Semaphore>,
-    /// What is verified against where there is nothing: the answer takes as long.
-    decoy: String,
+    /// What is verified against where there is nothing, of each cost that somebody's hash has: whoever it is, and whether it is
+    /// anybody, the answer takes as long.
+    decoys: Arc<[(Cost, String)]>,
     /// What is not to be set.
     rules: RwLock<PasswordRules>,
 }
@@ -128,19 +135,29 @@ fn why(warning: Warning) -> Id {
 }
 
 impl Passwords {
-    /// A hasher with this pepper, which is kept apart from the hashes.
+    /// A hasher with this pepper, which is kept apart from the hashes, where these are known already.
     ///
     /// # Errors
     /// [`HashError`].
-    pub(crate) fn new(pepper: Secret<Vec<u8>>) -> Result<Self, HashError> {
-        let pepper = Arc::new(pepper);
-        let entropy: &mut dyn Entropy = &mut SystemEntropy;
-        let decoy = hash(&pepper, &entropy.bytes::<32>())?;
+    pub(crate) fn new<'a>(
+        pepper: Secret<Vec<u8>>,
+        scheme: Scheme,
+        known: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, HashError> {
+        let own = Cost::of(&scheme.hash(&pepper, b"")?).ok_or(HashError)?;
+        let mut costs: BTreeSet<Cost> = known.filter_map(Cost::of).collect();
+        costs.insert(own.clone());
+        let with_decoy = |cost: Cost| {
+            let decoy = cost.decoy();
+            (cost, decoy)
+        };
         Ok(Self {
-            pepper,
+            pepper: Arc::new(pepper),
+            scheme,
+            own,
+            decoys: costs.into_iter().map(with_decoy).collect(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
             queue: Arc::new(Semaphore::new(WAITING)),
-            decoy,
             rules: RwLock::default(),
         })
     }
@@ -150,24 +167,42 @@ impl Passwords {
     /// # Errors
     /// [`HashError`].
     pub(crate) async fn hash(&self, password: &str) -> Result<String, HashError> {
-        let password = Secret::new(password.to_owned());
-        self.off_the_runtime(move |pepper| hash(pepper, password.expose().as_bytes())).await
+        let (password, scheme) = (Secret::new(password.to_owned()), self.scheme);
+        self.off_the_runtime(move |pepper| scheme.hash(pepper, password.expose().as_bytes())).await
     }
 
-    /// Verifies a password against a stored hash; `None` takes as long and is wrong.
+    /// Whether a hash is to be made anew at its next right password: it is of another cost than new ones are.
+    pub(crate) fn is_outdated(&self, hash: &str) -> bool {
+        Cost::of(hash).as_ref() != Some(&self.own)
+    }
+
+    /// Whether a hash can be verified in this build.
+    pub(crate) fn can_verify(&self, hash: &str) -> bool {
+        let cost = Cost::of(hash);
+        self.decoys.iter().any(|(known, _)| Some(known) == cost.as_ref())
+    }
+
+    /// Verifies a password against a stored hash; `None`, and one that cannot be verified in this build, take as long and are
+    /// wrong.
     pub(crate) async fn verify(&self, password: &str, stored: Option<&str>) -> Verdict {
         let Ok(_turn) = self.queue.try_acquire() else { return Verdict::Busy };
-        let known = stored.is_some();
-        let stored = stored.unwrap_or(&self.decoy).to_owned();
+        let stored = stored.and_then(|hash| Some((Cost::of(hash)?, hash.to_owned())));
+        let decoys = Arc::clone(&self.decoys);
         let password = Secret::new(password.chars().take(LONGEST).collect::<String>());
         let fits = self
             .off_the_runtime(move |pepper| {
-                let hash = PasswordHash::new(&stored).map_err(|_| HashError)?;
-                let verified = argon2(pepper)?.verify_password(password.expose().as_bytes(), &hash);
-                Ok(verified.is_ok())
+                let password = password.expose().as_bytes();
+                let mut fits = false;
+                for (cost, decoy) in decoys.iter() {
+                    match &stored {
+                        Some((own, hash)) if own == cost => fits = hashing::is_of(hash, pepper, password),
+                        Some(_) | None => drop(hashing::is_of(decoy, pepper, password)),
+                    }
+                }
+                Ok(fits)
             })
             .await;
-        if known && fits == Ok(true) { Verdict::Right } else { Verdict::Wrong }
+        if fits == Ok(true) { Verdict::Right } else { Verdict::Wrong }
     }
 
     /// Puts other rules in force for the next password.
@@ -208,18 +243,6 @@ impl Passwords {
     }
 }
 
-fn argon2(pepper: &Secret<Vec<u8>>) -> Result<Argon2<'_>, HashError> {
-    Argon2::new_with_secret(pepper.expose(), Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
-        .map_err(|_| HashError)
-}
-
-fn hash(pepper: &Secret<Vec<u8>>, password: &[u8]) -> Result<String, HashError> {
-    let entropy: &mut dyn Entropy = &mut SystemEntropy;
-    let salt = entropy.bytes::<16>();
-    let hashed = argon2(pepper)?.hash_password_with_salt(password, &salt).map_err(|_| HashError)?;
-    Ok(hashed.to_string())
-}
-
 /// Whether a password is one that may be set. `about` is what it must not be made of: name, address.
 ///
 /// # Errors
@@ -243,18 +266,56 @@ fn check_strength(password: &str, about: &[&str]) -> Result<(), WeakPassword> {
 mod tests {
     use super::*;
 
+    fn with(scheme: Scheme, pepper: u8, known: &[&str]) -> Passwords {
+        Passwords::new(Secret::new(vec![pepper; 32]), scheme, known.iter().copied()).unwrap()
+    }
+
     fn passwords() -> Passwords {
-        Passwords::new(Secret::new(vec![7; 32])).unwrap()
+        with(Scheme::of_this_build(), 7, &[])
     }
 
     #[tokio::test]
     async fn a_hash_verifies_its_password_under_its_pepper_alone() {
-        let hash = passwords().hash("correct horse battery staple").await.unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert_eq!(passwords().verify("correct horse battery staple", Some(&hash)).await, Verdict::Right);
-        assert_eq!(passwords().verify("correct horse battery stapler", Some(&hash)).await, Verdict::Wrong);
-        let other = Passwords::new(Secret::new(vec![8; 32])).unwrap();
-        assert_eq!(other.verify("correct horse battery staple", Some(&hash)).await, Verdict::Wrong);
+        let all = if cfg!(feature = "fips") {
+            vec![(Scheme::Pbkdf2, "$pbkdf2-sha512$i=250000$")]
+        } else {
+            let argon2id = "$argon2id$v=19$m=19456,t=2,p=1$";
+            vec![(Scheme::Argon2id, argon2id), (Scheme::Pbkdf2, "$pbkdf2-sha512$i=250000$")]
+        };
+        for (scheme, head) in all {
+            let passwords = with(scheme, 7, &[]);
+            let hash = passwords.hash("correct horse battery staple").await.unwrap();
+            assert!(hash.starts_with(head), "{hash}");
+            assert!(!passwords.is_outdated(&hash));
+            let again = passwords.hash("correct horse battery staple").await.unwrap();
+            assert_ne!(hash, again, "each has a salt of its own");
+            let verify = async |typed: &str| passwords.verify(typed, Some(&hash)).await;
+            assert_eq!(verify("correct horse battery staple").await, Verdict::Right);
+            assert_eq!(verify("correct horse battery stapler").await, Verdict::Wrong);
+            let other = with(scheme, 8, &[]);
+            assert_eq!(other.verify("correct horse battery staple", Some(&hash)).await, Verdict::Wrong);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_kind_or_cost_is_verified_where_it_can_be_and_made_anew() {
+        let password = "correct horse battery staple";
+        let argon2id = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA";
+        let (of, by) = if cfg!(feature = "fips") {
+            (Scheme::Pbkdf2, Scheme::Pbkdf2)
+        } else {
+            (Scheme::Pbkdf2, Scheme::Argon2id)
+        };
+        let hash = with(of, 7, &[]).hash(password).await.unwrap();
+        let passwords = with(by, 7, &[&hash, "$pbkdf2-sha512$i=1000$AAAA$AAAA", argon2id, "nothing"]);
+        assert_eq!(passwords.verify(password, Some(&hash)).await, Verdict::Right);
+        assert_eq!(passwords.is_outdated(&hash), of != by);
+        assert!(passwords.is_outdated("$pbkdf2-sha512$i=1000$AAAA$AAAA"));
+        // ATTACKS A01: every cost that somebody's has is paid for everybody, and none but the ones that can be.
+        assert_eq!(passwords.decoys.len(), if cfg!(feature = "fips") { 2 } else { 3 });
+        if cfg!(feature = "fips") {
+            assert_eq!(passwords.verify(password, Some(argon2id)).await, Verdict::Wrong);
+        }
     }
 
     #[tokio::test]

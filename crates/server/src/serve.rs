@@ -103,6 +103,7 @@ pub(crate) async fn run(
     let streams = Arc::clone(&lasting.streams);
     let current = Arc::new(Current::new(&app, lasting)?);
     let certificate = app.certificate()?;
+    let module = tls::check_module(&certificate)?;
     app.in_force.shows(&certificate);
     let runners = app.runners()?;
     let asks_witnesses = app.witness_runner()?;
@@ -150,7 +151,7 @@ pub(crate) async fn run(
     }
     exporting.push(tokio::spawn(asks_witnesses.run(stopped.clone())));
     let watching = app.watcher.start(&stopped).context("the watcher's threads")?;
-    tracing::info!(issuer = app.config.issuer, "serving");
+    tracing::info!(issuer = app.config.issuer, crypto = %module, "serving");
     ready()?;
     until_stopped(&app, &current, &certificate).await?;
 

@@ -17,6 +17,7 @@ use crate::config::{
     Agents, CareTable, CommandLine, Config, ConsentCheck, Durability, Dynamic, IdentityProvider,
     MasterKeySource, MinorLabels, Receiver, Route, RouteKind, TokenForm, UpstreamAuth, Writes,
 };
+use crate::crypto_module::{self, CryptoModule};
 
 /// What is in force. Times are seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) tokens: Tokens,
     pub(crate) keys: Value,
     pub(crate) master_key: MasterKey,
+    /// What computes.
+    pub(crate) crypto_module: String,
     pub(crate) log: Log,
     pub(crate) policies: Policies,
     pub(crate) routes: Vec<RouteInForce>,
@@ -224,7 +227,7 @@ impl Administrator {
         let limits = &config.emergency.limits;
         let pdp = self.policies.sets();
         let settings = Settings {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: crypto_module::VERSION.to_owned(),
             issuer: config.issuer.clone(),
             listen: Listening {
                 https: config.listen.https.to_string(),
@@ -265,6 +268,8 @@ impl Administrator {
             },
             keys: self.list_keys(),
             master_key: master_key(&config),
+            crypto_module: CryptoModule::in_use()
+                .map_or_else(|error| error.to_string(), |one| one.to_string()),
             log: self.log(&config)?,
             policies: Policies {
                 folder: config.policy_dir.clone(),

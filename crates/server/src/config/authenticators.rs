@@ -72,6 +72,7 @@ fn roots(reading: &mut Reading<'_>, section: &mut Section) -> Vec<Root> {
     roots
 }
 
+#[cfg(feature = "passkeys")]
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};

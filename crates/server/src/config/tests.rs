@@ -150,6 +150,8 @@ fn messages_go_to_known_services_unless_others_are_named() {
     }
 }
 
+// It has what is of passkeys.
+#[cfg(feature = "passkeys")]
 #[test]
 fn docs_config_md_states_the_defaults() {
     let page = include_str!("../../../../docs/config.md");

@@ -353,5 +353,7 @@ fn relying_party(issuer: &str) -> RelyingParty {
     RelyingParty { id: host.to_owned(), origin: format!("https://{host_and_port}") }
 }
 
+// Nobody registers a passkey in a build without them.
+#[cfg(feature = "passkeys")]
 #[cfg(test)]
 mod tests;

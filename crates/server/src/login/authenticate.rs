@@ -246,6 +246,9 @@ async fn verify(
     let verdict = login.passwords.verify(password, hash.as_deref()).await;
     let (reason, user) = match (user, verdict) {
         (Some(user), Verdict::Right) if user.state == UserState::Enabled => {
+            if let Some(hash) = hash.filter(|hash| login.passwords.is_outdated(hash)) {
+                hash_anew(login, &user.name, password, hash).await?;
+            }
             return Ok(Attempt::Good(user, counter));
         }
         (user, Verdict::Busy) => (Reason::Busy, user),
@@ -254,6 +257,13 @@ async fn verify(
         (None, Verdict::Right | Verdict::Wrong) => (Reason::UnknownUser, None),
     };
     Ok(Attempt::Refused(reason, user))
+}
+
+/// Keeps a right password by a hash as they are made now. If that fails it stays as it is, until the next time.
+async fn hash_anew(login: &Login, of: &Subject, password: &str, old: String) -> Result<(), StoreError> {
+    let Ok(new) = login.passwords.hash(password).await else { return Ok(()) };
+    let of = of.clone();
+    login.store.write(move |sql| sql.replace_password_hash(&of, &old, &new)).await
 }
 
 /// Records a failed sign-in. A name that is nobody's is not written down: it may be a password in the wrong field.

@@ -20,6 +20,7 @@ use rustls::{
 use rustls_platform_verifier::{BuilderVerifierExt as _, Verifier};
 
 use crate::config;
+use crate::crypto_module::{CryptoModule, NotInUse};
 
 /// What is wrong with a certificate, a key or a CA.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,12 @@ pub(crate) enum TlsError {
     /// The library refuses.
     #[error("TLS: {0}")]
     Rustls(#[from] rustls::Error),
+    /// The build is for the FIPS module.
+    #[error(transparent)]
+    Module(#[from] NotInUse),
+    /// The same, and TLS is by something else.
+    #[error("this build is for the FIPS module, and TLS would not be by it alone")]
+    NotByTheModule,
     /// A CA that vouches for nobody.
     #[error("TLS: {0}")]
     Authorities(#[from] VerifierBuilderError),
@@ -103,6 +110,21 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 
 fn file_error(path: &Path, problem: String) -> TlsError {
     TlsError::File { file: path.display().to_string(), problem }
+}
+
+/// What computes, and that TLS is by nothing else where it has to be the FIPS module.
+///
+/// # Errors
+/// [`TlsError::Module`].
+pub(crate) fn check_module(certificate: &Arc<Certificate>) -> Result<CryptoModule, TlsError> {
+    let module = CryptoModule::in_use()?;
+    let (one, other) = (server(Arc::clone(certificate))?, server_asking(Arc::clone(certificate))?);
+    if module == CryptoModule::FipsCapable
+        && !(one.fips() && other.fips() && client_trusting_more(None)?.fips())
+    {
+        return Err(TlsError::NotByTheModule);
+    }
+    Ok(module)
 }
 
 /// How we serve: no 0-RTT (ATTACKS G15), HTTP/2 and HTTP/1.1.

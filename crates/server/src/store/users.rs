@@ -73,6 +73,24 @@ impl Sql<'_> {
         Ok(row.flatten())
     }
 
+    /// The stored hashes of everybody's.
+    pub(crate) fn password_hashes(&self) -> Result<Vec<String>, StoreError> {
+        let text = "SELECT password_hash FROM users WHERE password_hash IS NOT NULL";
+        self.query("users", text, &[], |row| row.get("password_hash"))
+    }
+
+    /// Stores another hash of the same password, if nobody has set one meanwhile.
+    pub(crate) fn replace_password_hash(
+        &self,
+        name: &Subject,
+        old: &str,
+        new: &str,
+    ) -> Result<(), StoreError> {
+        let values = [name.as_str().into(), old.into(), new.into()];
+        let text = "UPDATE users SET password_hash = ?3 WHERE name = ?1 AND password_hash = ?2";
+        self.execute(text, &values).map(drop)
+    }
+
     /// Stores the hash of a new password; without one, no password is right.
     pub(crate) fn set_password_hash(&self, name: &Subject, hash: Option<&str>) -> Result<(), StoreError> {
         let values = [name.as_str().into(), hash.into()];

@@ -86,6 +86,8 @@ mod hang_ups;
 #[cfg(test)]
 mod hardware_keys;
 #[cfg(test)]
+mod hashes;
+#[cfg(test)]
 mod held_connections;
 #[cfg(test)]
 mod identity_providers;

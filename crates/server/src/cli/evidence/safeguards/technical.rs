@@ -173,6 +173,7 @@ pub(super) fn encryption_at_rest(known: &Known<'_>) -> Safeguard {
     let Known { settings, seen, .. } = known;
     let mut tell = Safeguard::new("C09", "164.312(a)(2)(iv)", "addressable", "Encryption at rest");
     tell.force("What the log says of patients, private keys and what people declared are sealed by AES-256-GCM under the master key.".to_owned());
+    tell.force(format!("What computes is {}.", settings.crypto_module));
     match settings.master_key {
         MasterKey::BesideTheData => tell
             .miss("The master key lies in the data folder: whoever takes the folder takes both.".to_owned()),

@@ -2,6 +2,7 @@
 // colours of both. Usage: node approvals.mjs READY_FILE CHARTGATE FOLDER [SCREENSHOT_FOLDER]
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -51,7 +52,21 @@ async function holds(page, name) {
   assert.deepEqual(told, [], name);
   const [content, width] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   assert.ok(content <= width, `${name} is ${content} px wide on a screen of ${width}`);
-  if (shots) await page.screenshot({ path: `${shots}/${name}-${page.viewportSize().width}.png`, fullPage: true });
+  if (shots) await pictures(page, name);
+}
+
+/** The page in each size and colour, as whoever looks at pictures wants it; then as it was. */
+async function pictures(page, name) {
+  const before = page.viewportSize();
+  for (const [size, viewport] of Object.entries({ wide: WIDE.viewport, narrow: NARROW.viewport })) {
+    await page.setViewportSize(viewport);
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      await page.screenshot({ path: `${shots}/${name}-${size}-${colorScheme}.png`, fullPage: true });
+    }
+  }
+  await page.emulateMedia({ colorScheme: null });
+  await page.setViewportSize(before);
 }
 
 const heading = (page, name) => page.getByRole("heading", { name, level: 1 }).waitFor();
@@ -112,9 +127,9 @@ async function asks(page, person, name) {
 }
 
 /** Opens what waits, which the phone's page hears of by itself. */
-async function opens(page, what) {
+async function opens(page, what, title = "Do you allow this?") {
   await page.getByRole("link", { name: what }).click();
-  await heading(page, "Do you allow this?");
+  await heading(page, title);
 }
 
 let passed = 0;
@@ -214,6 +229,54 @@ await test("what an application asks is approved by a signature over its text, w
     writeFileSync(file, JSON.stringify({ ...record, detail: { ...record.detail, [name]: alter(record.detail[name]) } }));
     assert.throws(check, undefined, name);
   }
+});
+
+await test("emergency access is told on the phone: it was me is signed, it was not me ends it", async () => {
+  const client = `ward-chart-${RUN}`;
+  const callback = "http://127.0.0.1:9/callback";
+  chartgate("client", "add", client, "--kind", "public", "--scope", "openid user/*.rs", "--redirect-uri", callback,
+    "--grant", "authorization_code", "--authorization-details-type", "emergency_access");
+  // Whoever is not in their care: they have nobody in it.
+  const patient = ready.patients[0];
+  await desk.route(`${callback}*`, (route) => route.fulfill({ body: "back at the application" }));
+  const open = async () => {
+    const challenge = createHash("sha256").update("v".repeat(43)).digest("base64url");
+    const pushed = await desk.context().request.post(`${ready.issuer}/par`, { form: {
+      client_id: client, response_type: "code", redirect_uri: callback, scope: "openid user/*.rs", state: "s",
+      code_challenge: challenge, code_challenge_method: "S256", aud: ready.fhir_base,
+      authorization_details: JSON.stringify([{ type: "emergency_access", patient }]),
+    } });
+    assert.equal(pushed.status(), 201, await pushed.text());
+    const { request_uri } = await pushed.json();
+    await desk.goto(`${ready.issuer}/authorize?${new URLSearchParams({ client_id: client, request_uri })}`);
+    await desk.getByLabel("I treat the patient in an emergency").check();
+    await desk.getByLabel("In your own words").fill("fell in the ward, allergies unknown");
+    await desk.getByLabel("Your password, once more").fill(dana.password);
+    await desk.getByRole("button", { name: "Open this record" }).click();
+    await desk.getByText("back at the application").waitFor();
+  };
+  await open();
+  await phone.goto(list);
+  await holds(phone, "approve-list-emergency");
+  await opens(phone, "Emergency access was opened in your name", "Was this you?");
+  await phone.getByText("fell in the ward").waitFor();
+  await holds(phone, "approve-emergency");
+  const question = phone.url();
+  await phone.getByRole("button", { name: "It was me" }).click();
+  await heading(phone, "Noted");
+  await holds(phone, "approve-emergency-mine");
+  await phone.goto(question);
+  await heading(phone, "This does not wait any more");
+  await holds(phone, "approve-over");
+  await open();
+  await phone.goto(list);
+  await opens(phone, "Emergency access was opened in your name", "Was this you?");
+  await phone.getByRole("button", { name: "It was not me" }).focus();
+  await phone.keyboard.press("Enter");
+  await heading(phone, "It is over");
+  await holds(phone, "approve-emergency-not-mine");
+  await desk.goto(`${ready.issuer}/account`);
+  await desk.getByLabel("Name").waitFor();
 });
 
 await test("the phone's page is an application with a worker that says nothing of what waits", async () => {

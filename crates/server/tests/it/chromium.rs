@@ -55,5 +55,5 @@ async fn the_pages_hold_in_chromium_without_scripts_and_without_a_mouse() {
         .unwrap();
     let told = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{told}{}", String::from_utf8_lossy(&run.stderr));
-    assert!(told.contains("4 approval tests passed"), "{told}");
+    assert!(told.contains("5 approval tests passed"), "{told}");
 }

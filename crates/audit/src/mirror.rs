@@ -154,6 +154,7 @@ pub fn bring_up(objects: &dyn Objects, key: &VerifierKey, log: Source<'_>) -> Re
     });
     if found.any && (matches!(grown, Err(MirrorError::Forked(_))) || grown.is_ok() && growth.root() != root) {
         // What an earlier look left may be of another log, or damaged: the log is judged by what it serves itself.
+        discard(objects, from / TILE_SPAN..size / TILE_SPAN)?;
         growth = load(objects, from, here.as_ref())?;
         grow(&mut growth, size, objects, |bundle| entries(log, bundle, size))?;
     } else {
@@ -210,6 +211,19 @@ impl Found {
         self.any |= entries.is_some();
         entries
     }
+}
+
+/// Removes full bundles, so that the next look does not begin with them again.
+fn discard(objects: &dyn Objects, bundles: Range<u64>) -> Result<(), MirrorError> {
+    for bundle in bundles {
+        let path = TilePath::new(Content::Entries, bundle, Width::Full).to_string();
+        match objects.read(&path) {
+            Ok(_) => objects.remove(&path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// The checkpoint that the copy is under, if there is any copy yet.

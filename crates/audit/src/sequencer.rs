@@ -134,10 +134,8 @@ impl Sequencer {
 
     /// Reads from the segments what is not at hand.
     fn read_on(&self, state: &mut State, durable: u64) -> Result<(), SequenceError> {
-        let at_hand = self.shared.fresh_from().filter(|index| *index > state.growth.size());
-        let until = at_hand.map_or(durable, |index| index.min(durable));
         let mut replay = Replay::resume(&*self.shared.segments, state.cursor)?;
-        while state.growth.size() < until {
+        while state.growth.size() < durable {
             let Some(batch) = replay.next(durable)? else {
                 // Acknowledged and not readable: the disk lost it.
                 replay.tail()?;

@@ -98,6 +98,7 @@ pub(crate) async fn run(
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let Listeners { https, mtls, http, metrics } = listeners;
+    app.store.write(|sql| sql.unsay_unrecorded()).await.context("the store")?;
     let (stop, stopped) = watch::channel(false);
     let lasting = app.lasting(stopped.clone())?;
     let streams = Arc::clone(&lasting.streams);

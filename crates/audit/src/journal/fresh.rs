@@ -40,6 +40,7 @@ impl Fresh {
     }
 
     /// Where the first batch that is here begins.
+    #[cfg(test)]
     pub(super) fn begins_at(&self) -> Option<u64> {
         self.batches.front().map(|first| first.start.next_index)
     }

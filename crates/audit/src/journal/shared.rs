@@ -196,12 +196,13 @@ impl Shared {
     }
 
     /// The batch that comes at `point` and where a walk stands behind it, without a look at the disk. None if it is not at hand:
-    /// then it has to be read from the segments, up to record [`fresh_from`](Self::fresh_from).
+    /// then it has to be read from the segments.
     pub(crate) fn take_fresh(&self, point: &Point) -> Option<(Batch, Cursor)> {
         lock(&self.fresh).take(point)
     }
 
     /// The first record that is at hand.
+    #[cfg(test)]
     pub(crate) fn fresh_from(&self) -> Option<u64> {
         lock(&self.fresh).begins_at()
     }

@@ -97,7 +97,7 @@ fn a_finding_stands_for_what_they_do_until_its_time_is_over() {
     assert_eq!(of(canary, &another), ["canary-0-1", "canary-0-2"]);
 }
 
-/// What came of a question of this application: reported, denied or left alone; or why it was not put.
+/// What came of a question of this application: reported, denied or left alone, with why it lapsed; or why it was not put.
 fn question(index: u64, seconds: i64, who: &str, client: &str, came: (Event, Option<&str>)) -> Entry {
     let (event, flood) = came;
     let mut record = Record::new(event, Outcome::Deny, Timestamp::from_unix(START + seconds));
@@ -108,7 +108,10 @@ fn question(index: u64, seconds: i64, who: &str, client: &str, came: (Event, Opt
     record.resource = Some(phi(&format!("q{index}")));
     record.detail.insert("user".to_owned(), phi(who));
     record.detail.insert("asked".to_owned(), phi("act"));
-    record.detail.extend(flood.map(|flood| ("flood".to_owned(), phi(flood))));
+    match event {
+        Event::ApprovalLapsed => record.decision.reason = Some(flood.unwrap_or("unanswered").to_owned()),
+        _ => record.detail.extend(flood.map(|flood| ("flood".to_owned(), phi(flood)))),
+    }
     Entry { index, record, sealed: None }
 }
 
@@ -160,6 +163,7 @@ fn emergency_access_that_its_person_did_not_open_is_found_each_time_and_counts_a
     let told: Vec<_> = found.iter().map(|one| one.of.expose().as_str()).collect();
     assert_eq!(told, ["e1", "e2"].map(|id| format!("the emergency access {id} in the name of dana")));
     assert!(found.iter().all(|one| one.user.is_none()), "whose name it was did nothing");
+    assert_eq!(of(Rules::default(), &all).len(), 2, "no rule about questions switches that off");
 }
 
 #[test]
@@ -179,6 +183,10 @@ fn o20_whoever_asks_all_day_below_the_limits_is_found_once_a_day() {
     ];
     assert_eq!(of(unwanted(3), &asked), ["unwanted-approval-1-5", "unwanted-approval-1-8"]);
     assert_eq!(of(unwanted(3), &[&asked[..2], &asked[5..6]].concat()), Vec::<String>::new(), "a day apart");
+    // What dana wanted of these nobody knows.
+    let lost = |index, why| question(index, 10, "dana", "desk", (Event::ApprovalLapsed, Some(why)));
+    let of_those = [asked[0].clone(), lost(2, "never-put"), lost(3, "answer-lost"), asked[1].clone()];
+    assert!(of(unwanted(3), &of_those).is_empty());
     // A report may be the last of many: it is found for itself, too.
     let reported = question(5, 9000, "dana", "desk", (Event::ApprovalReported, None));
     let found = of(unwanted(3), &[asked[0].clone(), asked[1].clone(), reported]);

@@ -5,20 +5,28 @@
 //! What each who asks does is found for itself, and each report: that one asks too often must not hide another's doing.
 
 use super::rules::A_DAY;
-use super::{Finding, Rule, Watch, Window};
+use super::{Finding, Rule, UnwantedApprovals, Watch, Window};
 use crate::reader::Entry;
 use crate::record::{Event, Record};
 
 /// In `detail` of a question that was not put: why the person is not asked.
 const FLOOD: &str = "flood";
+/// Why a question lapsed that was put.
+const UNANSWERED: &str = "unanswered";
 /// Why nobody of theirs asks them for a while.
 const BLOCKED: [&str; 2] = ["too-many-unanswered", "too-many-denied"];
 
 impl Watch {
     pub(super) fn see_unwanted(&mut self, entry: &Entry) -> Vec<Finding> {
-        let Some(rule) = self.rules.unwanted_approvals else { return Vec::new() };
         let Some(user) = detail(&entry.record, "user") else { return Vec::new() };
         let (client, asked) = asked(&entry.record, user);
+        // Who switched off what questions show did not say that it is not to be looked at whose emergency it was.
+        let unless_off = UnwantedApprovals { again_after: A_DAY, unapproved_a_day: usize::MAX };
+        let rule = match (self.rules.unwanted_approvals, entry.record.event) {
+            (Some(rule), _) => rule,
+            (None, Event::EmergencyDisowned) => unless_off,
+            (None, _) => return Vec::new(),
+        };
         let at_once = match entry.record.event {
             Event::ApprovalReported => {
                 let question = entry.record.resource.as_ref().map(|id| id.expose().as_str());
@@ -40,7 +48,7 @@ impl Watch {
             let shown = (vec![entry.index], None);
             all.extend(self.about(entry, Rule::UnwantedApproval, rule.again_after, &of, shown).map(found));
         }
-        if !matches!(entry.record.event, Event::ApprovalRequested | Event::EmergencyDisowned) {
+        if is_unapproved(&entry.record) {
             let most = rule.unapproved_a_day;
             let window = self.unapproved.entry(asked.clone()).or_insert_with(|| Window::new(most, A_DAY));
             if let Some(reached) = window.add(entry.index, entry.record.time, entry.index) {
@@ -50,6 +58,15 @@ impl Watch {
             }
         }
         all
+    }
+}
+
+/// Whether somebody saw a question and did not approve it. What did not come to be on record says nothing of what they wanted.
+fn is_unapproved(record: &Record) -> bool {
+    match record.event {
+        Event::ApprovalLapsed => record.decision.reason.as_deref() == Some(UNANSWERED),
+        Event::ApprovalDenied | Event::ApprovalReported => true,
+        _ => false,
     }
 }
 

@@ -132,7 +132,7 @@ impl Administrator {
 /// What its person said of it on their phone.
 fn acknowledged(used: &EmergencyUse) -> &'static str {
     match used.told.as_ref().map(|told| told.said) {
-        None => "no phone",
+        None => "not asked",
         Some(None) => "not answered",
         Some(Some(Decided::Yes)) => "acknowledged",
         Some(Some(Decided::No)) => "DISOWNED",

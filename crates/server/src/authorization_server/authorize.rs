@@ -398,9 +398,10 @@ async fn finish(
         Ok((Took::Nothing, _)) => return expired(),
         Err::<_, StoreError>(error) => return unavailable(&error),
     };
+    let outcome = record.outcome;
     match server.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => {
-            if let Some((to, question)) = told {
+            if let Some((to, question)) = told.filter(|_| outcome == Outcome::Allow) {
                 server.approvals.tell_of_emergency(&to, &question);
             }
             Withheld::release(recorded)

@@ -78,10 +78,7 @@ pub(super) async fn sign_out(State(login): State<Arc<Login>>, Submission(visit):
 
 /// Ends the session of this very browser.
 pub(super) async fn end_this(login: &Login, visit: &Visit, present: &Present) -> Response {
-    let frames = match signed_out::frames(login, present) {
-        Ok(frames) => frames,
-        Err(error) => return unavailable(&error),
-    };
+    let frames = signed_out::frames(login, present);
     end_session(login, &visit.origin, present, None, signed_out::answer(&frames, None)).await
 }
 

@@ -209,11 +209,7 @@ async fn end(login: &Login, origin: &Origin, leaving: &Leaving, present: &Presen
     if let Err(response) = leaving.take(login).await {
         return *response;
     }
-    // A courtesy to applications keeps nobody signed in.
-    let frames = signed_out::frames(login, present).unwrap_or_else(|error| {
-        tracing::warn!(%error, "which applications are to be shown that a session ends cannot be read");
-        Vec::new()
-    });
+    let frames = signed_out::frames(login, present);
     let answer = signed_out::answer(&frames, leaving.pending.target.as_deref());
     end_session(login, origin, present, leaving.pending.client_id.as_ref(), answer).await
 }

@@ -138,9 +138,9 @@ impl Shown {
 /// What the person in whose name it was says, in words.
 fn own_word(used: &EmergencyUse) -> &'static str {
     match used.told.as_ref().map(|told| told.said) {
-        None => "They have no phone here to be told on",
+        None => "They were not asked",
         Some(None) => "Nothing, so far",
-        Some(Some(Decided::Yes)) => "It was they (signed with their passkey)",
+        Some(Some(Decided::Yes)) => "It was they (signed with a passkey of theirs)",
         Some(Some(Decided::No)) => "It was not they: it was ended",
     }
 }

@@ -138,7 +138,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         return unavailable(&error);
     }
     for id in &ended {
-        if let Err(error) = login.journal.append(&record(&login, &visit, &present, id), ()).await {
+        if let Err(error) = login.journal.append(&record_of_end(&login, &visit, &present, id), ()).await {
             return unavailable(&error);
         }
     }
@@ -146,7 +146,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
 }
 
 /// That a person ended another session of theirs.
-fn record(login: &Login, visit: &Visit, present: &Present, ended: &SessionId) -> Record {
+pub(super) fn record_of_end(login: &Login, visit: &Visit, present: &Present, ended: &SessionId) -> Record {
     let mut record = visit.origin.record(Event::Logout, Outcome::Allow, login.clock.now());
     record.action = Some("logout".to_owned());
     record.actor = person(&present.user);

@@ -28,12 +28,16 @@ struct SignedOut<'a> {
     target: Option<&'a str>,
 }
 
-/// What the applications of a session show; asked for before it ends.
-pub(super) fn frames(login: &Login, present: &Present) -> Result<Vec<LogoutFrame>, StoreError> {
+/// What the applications of a session show; asked for before it ends. A courtesy to them keeps nobody signed in: where it cannot be
+/// read, there are none.
+pub(super) fn frames(login: &Login, present: &Present) -> Vec<LogoutFrame> {
     let session = &present.session.id;
-    let clients = login.store.read(|sql| sql.shown_logouts(session))?;
+    let clients = login.store.read(|sql| sql.shown_logouts(session)).unwrap_or_else(|error: StoreError| {
+        tracing::warn!(%error, "which applications are to be shown that a session ends cannot be read");
+        Vec::new()
+    });
     let frames = clients.iter().filter_map(|client| LogoutFrame::of(client, &login.issuer, session));
-    Ok(frames.take(MOST).collect())
+    frames.take(MOST).collect()
 }
 
 /// The answer once the session has ended.

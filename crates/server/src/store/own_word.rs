@@ -1,6 +1,7 @@
 //! What people say of emergency access in their own name: that it was they, or that it was not. Each is said once, by one statement.
 //!
-//! CRASH: what was said and is not on record yet is as if nothing had been said; what it ended stays ended.
+//! CRASH: what was said and is not on record yet is as if nothing had been said, and can be said again; what it ended stays
+//! ended. What is on record and not noted may stand there twice.
 
 use std::net::IpAddr;
 
@@ -63,6 +64,19 @@ impl Sql<'_> {
                     WHERE question = ?1 AND decided IS NULL AND began_at > ?3";
         let values = [question.into(), said.name().into(), now.minus(ANSWERABLE).into()];
         Ok(if self.execute(text, &values)? == 0 { Took::Nothing } else { Took::It })
+    }
+
+    /// Takes back what did not come to be on record, so that it can be said again.
+    pub(crate) fn unsay_of_emergency(&self, question: &str) -> Result<(), StoreError> {
+        let text = "UPDATE emergency_uses SET decided = NULL WHERE question = ?1 AND answered_at IS NULL";
+        self.execute(text, &[question.into()]).map(drop)
+    }
+
+    /// The same of all, before anybody is served: of those nobody will put anything on record any more.
+    pub(crate) fn unsay_unrecorded(&self) -> Result<(), StoreError> {
+        let text =
+            "UPDATE emergency_uses SET decided = NULL WHERE decided IS NOT NULL AND answered_at IS NULL";
+        self.execute(text, &[]).map(drop)
     }
 
     /// Notes that it is on record.

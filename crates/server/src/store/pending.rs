@@ -65,9 +65,11 @@ impl Sql<'_> {
         let pending = self.first("pending_authorizations", text, &[digest.into()], |row| {
             row.json::<PendingAuthorization>("request")
         })?;
-        let Some(pending) = pending.filter(|pending| pending.emergency.is_none()) else {
-            return Ok(Took::Nothing);
+        // What somebody else said who sat there before counts for nobody.
+        let is_first = |pending: &PendingAuthorization| {
+            pending.emergency.as_ref().is_none_or(|said| said.by != declared.by)
         };
+        let Some(pending) = pending.filter(is_first) else { return Ok(Took::Nothing) };
         let pending = PendingAuthorization { emergency: Some(declared.clone()), ..pending };
         self.update_pending(digest, &pending).map(|()| Took::It)
     }

@@ -25,6 +25,7 @@ struct Opened {
 
 async fn opened(gateway: &Gateway) -> Opened {
     let mut held = with_phone(gateway).await;
+    backdate(gateway, &held.person);
     let (mut desk, page) = passkeys::sign_in(gateway, &mut held.passkey).await;
     assert!(page.text().contains("<h1>Signed in as "), "{}", page.text());
     let patient = gateway.stranger_to("dana").to_owned();
@@ -84,7 +85,7 @@ async fn who_opened_a_record_in_an_emergency_is_told_on_their_phone_and_signs_th
     assert_eq!(detail["displayed_text_hash"], hash(detail["displayed_text"].as_str().unwrap()));
     verified(gateway, &record);
     let page = review(gateway, &officer, &id).await;
-    assert!(page.contains("It was they (signed with their passkey)"), "{page}");
+    assert!(page.contains("It was they (signed with a passkey of theirs)"), "{page}");
     let listed = gateway.command(&["emergency", "list"]);
     let of_it = listed.lines().find(|line| line.contains(&id)).unwrap_or_else(|| panic!("{listed}"));
     assert!(of_it.contains("acknowledged"), "{of_it}");
@@ -159,15 +160,53 @@ async fn nobody_answers_for_another_and_of_many_answers_at_one_moment_one_is_on_
 }
 
 #[tokio::test]
-async fn who_has_no_phone_is_asked_nothing_and_the_review_says_so() {
+async fn who_has_no_phone_sees_it_in_any_browser_and_signs_nothing_where_it_was_opened() {
     let gateway = shared::demo();
     let (person, officer) = (gateway.person("physician", &[]), gateway.person("privacy-officer", &[]));
     let mut desk = signed_in(gateway, &person).await;
     let patient = gateway.stranger_to("dana").to_owned();
     let tokens = granted(gateway, &mut desk, &App::public("openid user/*.rs"), &person, &patient).await;
-    assert_eq!(reads(gateway, &tokens, &patient).await, 200);
-    let list = desk.get(gateway, "/approve").await;
-    assert!(list.text().contains("Nothing waits for your answer"), "{}", list.text());
-    let page = review(gateway, &officer, &use_of(&tokens)).await;
-    assert!(page.contains("They have no phone here to be told on"), "{page}");
+    let id = use_of(&tokens);
+    assert!(review(gateway, &officer, &id).await.contains("<dd>Nothing, so far</dd>"));
+    let mut elsewhere = signed_in(gateway, &person).await;
+    let question = waiting(gateway, &mut elsewhere).await;
+    let answer = say(gateway, &mut elsewhere, &question, "report").await;
+    assert!(answer.text().contains("<h1>It is over</h1>"), "{}", answer.text());
+    assert_eq!(reads(gateway, &tokens, &patient).await, 401);
+    assert!(!desk.get(gateway, "/approve").await.text().contains("/approve/question?id="));
+    // The session that it ended says so by itself.
+    let ended = gateway.audit(&["--user", &person.name, "--event", "logout"]);
+    let session = tokens.session();
+    assert!(ended.iter().any(|record| record["session"] == session.as_str()), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_yes_of_whoever_opened_it_is_none() {
+    let gateway = shared::demo();
+    // The passkey was added a moment ago: whoever has the password alone does that first.
+    let mut held = with_phone(gateway).await;
+    let (mut desk, _) = passkeys::sign_in(gateway, &mut held.passkey).await;
+    let patient = gateway.stranger_to("dana").to_owned();
+    let tokens = granted(gateway, &mut desk, &App::public("openid user/*.rs"), &held.person, &patient).await;
+    let question = waiting(gateway, &mut held.phone).await;
+    let answer = say_yes(gateway, &mut held.phone, &mut held.passkey, &question, "").await;
+    assert!(answer.text().contains("less than a day before"), "{}", answer.text());
+    backdate(gateway, &held.person);
+    let answer = say_yes(gateway, &mut desk, &mut held.passkey, &question, "").await;
+    assert!(answer.text().contains("from this sign-in the record was opened"), "{}", answer.text());
+    let refused = gateway.audit(&["--user", &held.person.name, "--event", "emergency.acknowledge"]);
+    let reasons: Vec<_> =
+        refused.iter().map(|record| record["decision"]["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["new-passkey", "same-session"]);
+    assert_eq!(reads(gateway, &tokens, &patient).await, 200, "it goes on meanwhile");
+    let answer = say_yes(gateway, &mut held.phone, &mut held.passkey, &question, "").await;
+    assert!(answer.text().contains("<h1>Noted</h1>"), "{}", answer.text());
+}
+
+/// As if this person's passkeys had been added two days ago.
+fn backdate(gateway: &Gateway, person: &Person) {
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    let text = "UPDATE passkeys SET added_at = added_at - ?2 WHERE user_name = ?1";
+    let two_days = 2 * 24 * 3600 * 1_000_000_i64;
+    assert_eq!(database.execute(text, rusqlite::params![person.name, two_days]).unwrap(), 1);
 }

@@ -2,21 +2,24 @@
 //! a word, ends the access and the session it came from, and tells privacy officers. 45 CFR 164.312(a)(2)(ii).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::Response;
 use chartgate_access::permit::Withheld;
+use chartgate_audit::journal::AppendError;
 use chartgate_audit::record::{Event, Record};
 use chartgate_values::Phi;
 use http::{StatusCode, header};
 
 use super::{over, record};
 use crate::live::approvals::questions::OpenQuestion;
-use crate::login::Login;
 use crate::login::form::{Present, Visit, unavailable};
+use crate::login::{Login, sessions};
 use crate::net::cookie;
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::emergency::EmergencyUse;
+use crate::store::passkeys::StoredPasskey;
 use crate::store::pending::Took;
 use crate::tongue::Id;
 
@@ -42,15 +45,44 @@ pub(super) async fn disown(
     if used.session == present.session.id {
         answer.headers_mut().append(header::SET_COOKIE, cookie::clear(cookie::SESSION));
     }
+    let ended = sessions::record_of_end(login, visit, present, &used.session);
+    if let Err(error) = login.journal.append(&ended, ()).await {
+        return unsaid(login, id, &error).await;
+    }
     let recorded = match login.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => recorded,
-        Err(error) => return unavailable(&error),
+        Err(error) => return unsaid(login, id, &error).await,
     };
     match note(login, id).await {
         Ok(_) => Withheld::release(recorded),
         Err(error) => unavailable(&error),
     }
 }
+
+/// What did not come to be on record can be said again.
+pub(super) async fn unsaid(login: &Login, question: &str, error: &AppendError) -> Response {
+    let question = question.to_owned();
+    let taken_back = login.store.write(move |sql| sql.unsay_of_emergency(&question)).await;
+    if let Err::<_, StoreError>(error) = taken_back {
+        tracing::warn!(%error, "what somebody said of emergency access can be said again after a restart");
+    }
+    unavailable(error)
+}
+
+/// Whether a yes from there shows nothing: whoever opened the record is the one whom it is about.
+pub(super) fn shows_nothing(
+    used: &EmergencyUse,
+    present: &Present,
+    by: &StoredPasskey,
+) -> Option<(&'static str, Id)> {
+    if used.session == present.session.id {
+        return Some(("same-session", Id::of("opened-same-session")));
+    }
+    (by.added_at > used.began_at.minus(ESTABLISHED)).then(|| ("new-passkey", Id::of("opened-new-passkey")))
+}
+
+/// How long before a use a passkey was added that counts for it: whoever has no more than a password adds one first.
+const ESTABLISHED: Duration = Duration::from_hours(24);
 
 /// Notes what is on record by now.
 pub(super) async fn note(login: &Login, question: &str) -> Result<Took, StoreError> {

@@ -115,6 +115,11 @@ async fn signature(
             return Ok(Err(NoYes::Again(refused.code(), NOT_SIGNED)));
         }
     };
+    if let AskedBy::Emergency(opened) = &open.asked_by
+        && let Some((reason, words)) = own_word::shows_nothing(opened, present, &shown.passkey)
+    {
+        return Ok(Err(NoYes::Again(reason, words)));
+    }
     let used = shown.clone();
     match login.store.write(move |sql| used.use_up(sql, now)).await {
         Ok(Used::Now) => Ok(Ok(shown)),
@@ -162,6 +167,9 @@ async fn approve(
     let answer = pages::message(StatusCode::OK, title, text);
     let recorded = match login.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => recorded,
+        Err(error) if matches!(open.asked_by, AskedBy::Emergency(_)) => {
+            return own_word::unsaid(login, &open.question.id, &error).await;
+        }
         Err(error) => return unavailable(&error),
     };
     match settle(login, visit, present, open, Decided::Yes).await {

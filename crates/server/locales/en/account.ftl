@@ -117,4 +117,5 @@ factors-full = You have as many as there can be: remove one first.
 factors-by-passkey = That takes a passkey of yours. If you have none any more, your administrator can remove them all.
 once-more-wrong = The password or the code is not right, or the code was used already.
 once-more-wrong-passkey = That passkey did not do. Try again.
+once-more-by-hardware = That takes your hardware key, and nothing else.
 once-more-spent = What you showed was wrong too often. Sign in again.

@@ -117,4 +117,5 @@ factors-full = Ya tiene el máximo permitido: elimine uno primero.
 factors-by-passkey = Para eso se necesita una llave de acceso suya. Si ya no tiene ninguna, su administrador puede eliminarlas todas.
 once-more-wrong = La contraseña o el código no son correctos, o el código ya se utilizó.
 once-more-wrong-passkey = Esa llave de acceso no ha servido. Vuelva a intentarlo.
+once-more-by-hardware = Para eso se necesita su llave física de seguridad; nada más sirve.
 once-more-spent = Lo que presentó fue incorrecto demasiadas veces. Inicie sesión de nuevo.

@@ -10,7 +10,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::{SessionId, Subject};
-use chartgate_access::login::assurance::{Holds, Offered, SecondFactor};
+use chartgate_access::login::assurance::{Holds, SecondFactor};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -22,11 +22,11 @@ use fast_qr::convert::svg::SvgBuilder;
 use fast_qr::{ECL, QRBuilder};
 use http::StatusCode;
 
-use super::Login;
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::second_factor::{Half, go_on_with};
 use super::sign_in::{Begin, person, start_session, with_cookie};
 use super::then::Then;
+use super::{Login, new_passkey};
 use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::second_factors::StoredFactor;
@@ -108,8 +108,10 @@ fn show(login: &Login, visit: &Visit, offer: &Offer, problem: Option<Id>) -> Res
         Ok(target) => target,
         Err(response) => return *response,
     };
-    let is_required = match Present::of(login, &visit.headers) {
-        Ok(present) => present.is_none_or(|present| present.user.name != half.user.name),
+    let found = Present::of(login, &visit.headers)
+        .and_then(|present| Ok((present, new_passkey::may_be_instead(login, &half.user.name)?)));
+    let (is_required, may_be_instead) = match found {
+        Ok((present, may_be)) => (present.is_none_or(|present| present.user.name != half.user.name), may_be),
         Err(error) => return unavailable(&error),
     };
     let fields: Vec<_> = std::iter::once(("sign_in", half.handle.as_str())).chain(then.hidden()).collect();
@@ -125,7 +127,7 @@ fn show(login: &Login, visit: &Visit, offer: &Offer, problem: Option<Id>) -> Res
         picture,
         secret: groups.join(" "),
         problem,
-        instead: (login.offered != Offered::CodesAlone).then(|| instead(half, &then)),
+        instead: may_be_instead.then(|| instead(half, &then)),
         hidden: visit.browser.hidden(&fields),
     };
     visit.browser.show(StatusCode::OK, &page, target.as_deref())

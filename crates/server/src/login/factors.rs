@@ -18,7 +18,7 @@ use self::changes::{authenticate_again, make_recovery_codes, remove, rename};
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::phones::{self, PhoneShown};
 use super::then::Then;
-use super::{Login, enrol_factor, new_passkey, passkey};
+use super::{Login, enrol_factor, new_passkey, once_more, passkey};
 use crate::live::factors::MOST;
 use crate::live::passkeys::Ceremony;
 use crate::live::passkeys::authenticators::KnownAuthenticators;
@@ -47,6 +47,8 @@ struct FactorsPage<'a> {
     is_offered: bool,
     /// What the browser is asked in place of password and code.
     confirm: Option<String>,
+    /// Whether nothing takes its place.
+    is_by_hardware: bool,
     hidden: String,
 }
 
@@ -162,6 +164,7 @@ fn shown<'a>(
         ))
     })?;
     let ceremony = Ceremony::Change { session: &present.session.id };
+    let needed = login.second_factors.of(&present.user);
     Ok(FactorsPage {
         t: visit.browser.tongue,
         username: name.as_str(),
@@ -178,7 +181,8 @@ fn shown<'a>(
         changes: changes(login, name, None)?,
         problem,
         is_offered: login.offered != Offered::CodesAlone,
-        confirm: passkey::for_one(login, ceremony, name, login.second_factors.of(&present.user))?,
+        confirm: passkey::for_one(login, ceremony, name, passkey::strongest(login, &present.user)?)?,
+        is_by_hardware: once_more::is_by_hardware(login, &present.user, needed)?,
         hidden: visit.browser.hidden(&[]),
     })
 }
@@ -347,13 +351,14 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     if let Err(response) = authenticate_again(&login, &visit, &present, &wish, &has).await {
         return *response;
     }
+    // What they showed now, and not what they signed in with.
+    let first = match visit.form.get("credential").unwrap_or_default() {
+        "" => First::Password,
+        _ => First::Passkey,
+    };
     match wish {
-        Wish::Add => {
-            enrol_factor::offer(&login, &visit, (&present.user, First::Password), &Then::Factors).await
-        }
-        Wish::AddPasskey => {
-            new_passkey::ask(&login, &visit, (&present.user, First::Password), &Then::Factors).await
-        }
+        Wish::Add => enrol_factor::offer(&login, &visit, (&present.user, first), &Then::Factors).await,
+        Wish::AddPasskey => new_passkey::ask(&login, &visit, (&present.user, first), &Then::Factors).await,
         Wish::Recovery => make_recovery_codes(&login, &visit, &present).await,
         Wish::Remove(id) => remove(&login, &visit, &present, id, needed).await,
         Wish::Rename(id) => rename(&login, &visit, &present, id).await,

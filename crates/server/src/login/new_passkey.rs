@@ -8,6 +8,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use chartgate_access::ids::Subject;
 use chartgate_access::login::assurance::{Assurance, Holds, Offered, SecondFactor};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
@@ -57,16 +58,22 @@ pub(super) async fn ask(
     go_on_with(login, visit, then, |_| Ok((half, "/login/new-passkey"))).await
 }
 
+/// Whether what begins with an application may end with a passkey: with nobody's second one, for a code is enough for an
+/// application, and a passkey is what a further one takes (ATTACKS A07).
+pub(super) fn may_be_instead(login: &Login, of: &Subject) -> Result<bool, StoreError> {
+    let has_none = matches!(login.factors.holds(of)?, Holds::Nothing | Holds::Codes);
+    Ok(has_none && login.offered != Offered::CodesAlone)
+}
+
 /// The half sign-in in which a passkey may be added.
 fn half(login: &Login, visit: &Visit) -> Result<Half, Box<Response>> {
     let half = Half::of(login, visit)?;
-    match &half.stage {
-        _ if login.offered == Offered::CodesAlone || half.user.state != UserState::Enabled => {
-            Err(Box::new(stale()))
-        }
-        Stage::Enrol(_) | Stage::EnrolAPasskey => Ok(half),
-        Stage::Prove => Err(Box::new(stale())),
-    }
+    let may_be = match &half.stage {
+        Stage::Enrol(_) => may_be_instead(login, &half.user.name).map_err(|error| unavailable(&error))?,
+        Stage::EnrolAPasskey => login.offered != Offered::CodesAlone,
+        Stage::Prove => false,
+    };
+    if may_be && half.user.state == UserState::Enabled { Ok(half) } else { Err(Box::new(stale())) }
 }
 
 /// Which kind has to be added: one that hardware keeps, where the person needs that and has none.
@@ -175,8 +182,10 @@ async fn keep(
     }
     let (name, digest) = (user.name.clone(), half.digest.clone());
     let digests = codes.map(|codes| codes.digests.clone());
+    let is_instead = matches!(half.stage, Stage::Enrol(_));
     let kept = login.cut_offs.cut(move |sql, at| {
-        if sql.take_half_sign_in(&digest, now)?.is_none() || sql.passkeys(&name)?.len() >= MOST {
+        let most = if is_instead { 1 } else { MOST };
+        if sql.take_half_sign_in(&digest, now)?.is_none() || sql.passkeys(&name)?.len() >= most {
             return Ok((Added::Before, Vec::new()));
         }
         // Whoever else is about to enrol with less than this is not any more.

@@ -1,34 +1,42 @@
 //! Showing once more who one is, before what one signs in with is changed (ATTACKS A07), and the record of that. A session says
-//! who signed in, not who sits there now: a passkey says so, or password and code.
+//! who signed in, not who sits there now: a passkey says so, or password and code; where hardware has to keep it, such a passkey alone.
 
 use axum::response::Response;
-use chartgate_access::login::assurance::Holds;
+use chartgate_access::login::assurance::{Assurance, Holds};
 use chartgate_access::permit::Withheld;
+use chartgate_access::principal::User;
 use chartgate_audit::record::{Event, Outcome, Record};
 use http::StatusCode;
 
-use super::Login;
 use super::account::end_session;
-use super::authenticate::{self, Again, CodeAsked, Shown, again_by_passkey};
+use super::authenticate::{self, Again, CodeAsked, Reason, Shown, again_by_passkey};
 use super::form::{Present, Visit, unavailable};
 use super::sign_in::person;
+use super::{Login, passkey};
 use crate::live::passkeys::Ceremony;
 use crate::pages;
+use crate::store::StoreError;
 use crate::tongue::Id;
 
 const WRONG: Id = Id::of("once-more-wrong");
 const WRONG_PASSKEY: Id = Id::of("once-more-wrong-passkey");
+const BY_HARDWARE: Id = Id::of("once-more-by-hardware");
 
-/// Whether somebody showed it. `refused` is the record of the change that is refused otherwise, and `show` the page that says
-/// why.
+/// Whether whoever needs to be so strong for this showed it: who has a key that hardware keeps, and needs one, shows nothing
+/// else. `refused` is the record of the change that is refused otherwise, and `show` the page that says why.
 pub(super) async fn shown(
     login: &Login,
     visit: &Visit,
-    present: &Present,
+    (present, needed): (&Present, Assurance),
     mut refused: Record,
     show: impl FnOnce(Id) -> Response,
 ) -> Result<(), Box<Response>> {
     let typed = |name| visit.form.get(name).unwrap_or_default();
+    let is_by_hardware = is_by_hardware(login, &present.user, needed).map_err(|error| unavailable(&error))?;
+    if is_by_hardware && typed("credential").is_empty() {
+        refused.decision.reason = Some(Reason::NoHardwareKey.code().to_owned());
+        return Err(Box::new(recorded(login, &refused, show(BY_HARDWARE)).await));
+    }
     let (came, wrong) = match typed("credential") {
         "" => {
             let holds = login.factors.holds(&present.user.name).map_err(|error| unavailable(&error))?;
@@ -38,7 +46,6 @@ pub(super) async fn shown(
             (came.map_err(|error| unavailable(&error))?, WRONG)
         }
         brought => {
-            let needed = login.second_factors.of(&present.user);
             let ceremony = Ceremony::Change { session: &present.session.id };
             let came = again_by_passkey(login, &visit.origin, present, (ceremony, needed), brought).await;
             (came.map_err(|error| unavailable(&error))?, WRONG_PASSKEY)
@@ -55,6 +62,11 @@ pub(super) async fn shown(
     };
     refused.decision.reason = Some(reason.to_owned());
     Err(Box::new(recorded(login, &refused, answer).await))
+}
+
+/// Whether somebody who needs to be so strong confirms with a key that hardware keeps, and with nothing else: they have one.
+pub(super) fn is_by_hardware(login: &Login, user: &User, needed: Assurance) -> Result<bool, StoreError> {
+    Ok(needed == Assurance::HardwareKey && passkey::has_hardware(login, &user.name)?)
 }
 
 /// The record of a change by somebody who is signed in.

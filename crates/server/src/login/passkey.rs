@@ -44,20 +44,41 @@ pub(super) fn for_one(
     of: &Subject,
     needed: Assurance,
 ) -> Result<Option<String>, StoreError> {
-    if login.offered == Offered::CodesAlone {
-        return Ok(None);
-    }
-    let mut passkeys = login.store.read(|sql| sql.passkeys(of))?;
-    passkeys.retain(|passkey| passkey.suspected_at.is_none());
+    let mut passkeys = in_use(login, of)?;
     if passkeys.is_empty() {
         return Ok(None);
     }
-    let is_hardware =
-        |passkey: &StoredPasskey| login.passkeys.factor_of(passkey) == SecondFactor::HardwareKey;
+    let is_hardware = |passkey: &StoredPasskey| is_hardware(login, passkey);
     if needed == Assurance::HardwareKey && passkeys.iter().any(is_hardware) {
         passkeys.retain(is_hardware);
     }
     Ok(Some(login.passkeys.request(ceremony, &passkeys, login.clock.now())))
+}
+
+/// Whether one of somebody's passkeys that are good for something is kept by hardware.
+pub(super) fn has_hardware(login: &Login, of: &Subject) -> Result<bool, StoreError> {
+    Ok(in_use(login, of)?.iter().any(|passkey| is_hardware(login, passkey)))
+}
+
+/// What confirms a change of somebody's passkeys. Whoever has one that hardware keeps shows that, whatever they need to sign in:
+/// else a copy of another one would be enough to put a key of one's own beside it, or in its place (ATTACKS A07).
+pub(super) fn strongest(login: &Login, user: &User) -> Result<Assurance, StoreError> {
+    let has_hardware = has_hardware(login, &user.name)?;
+    Ok(if has_hardware { Assurance::HardwareKey } else { login.second_factors.of(user) })
+}
+
+/// Those of somebody's passkeys that are good for something.
+fn in_use(login: &Login, of: &Subject) -> Result<Vec<StoredPasskey>, StoreError> {
+    if login.offered == Offered::CodesAlone {
+        return Ok(Vec::new());
+    }
+    let mut passkeys = login.store.read(|sql| sql.passkeys(of))?;
+    passkeys.retain(|passkey| passkey.suspected_at.is_none());
+    Ok(passkeys)
+}
+
+fn is_hardware(login: &Login, passkey: &StoredPasskey) -> bool {
+    login.passkeys.factor_of(passkey) == SecondFactor::HardwareKey
 }
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {

@@ -36,6 +36,8 @@ struct PhonesPage<'a> {
     wants_code: bool,
     /// What the browser is asked in place of password and code.
     confirm: Option<String>,
+    /// Whether nothing takes its place.
+    is_by_hardware: bool,
     problem: Option<Id>,
     hidden: String,
 }
@@ -95,9 +97,11 @@ fn show(login: &Login, visit: &Visit, present: &Present, problem: Option<Id>) ->
     let found = shown(login, visit, present).and_then(|phones| {
         let holds = login.factors.holds(&present.user.name)?;
         let needed = login.second_factors.of(&present.user);
-        Ok((phones, holds, passkey::for_one(login, ceremony, &present.user.name, needed)?))
+        let is_by_hardware = once_more::is_by_hardware(login, &present.user, needed)?;
+        let confirm = passkey::for_one(login, ceremony, &present.user.name, needed)?;
+        Ok((phones, holds, (confirm, is_by_hardware)))
     });
-    let (phones, holds, confirm) = match found {
+    let (phones, holds, (confirm, is_by_hardware)) = match found {
         Ok(found) => found,
         Err(error) => return unavailable(&error),
     };
@@ -108,6 +112,7 @@ fn show(login: &Login, visit: &Visit, present: &Present, problem: Option<Id>) ->
         key: login.phones.public_key(),
         wants_code: holds != Holds::Nothing,
         confirm,
+        is_by_hardware,
         problem,
         hidden: visit.browser.hidden(&[]),
     };
@@ -145,7 +150,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let Some(wish) = visit.form.get("change").and_then(Wish::read) else { return stale() };
     let refused = record(&login, &visit, &present, wish.event(), Outcome::Deny);
     let show = |problem: Id| show(&login, &visit, &present, Some(problem));
-    if let Err(response) = once_more::shown(&login, &visit, &present, refused, show).await {
+    let needed = login.second_factors.of(&present.user);
+    if let Err(response) = once_more::shown(&login, &visit, (&present, needed), refused, show).await {
         return *response;
     }
     match wish {

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use chartgate_protocol::webauthn::authenticator::{DEVICE_BOUND, Maker, SoftPasskey, Statement};
 use serde_json::{Value, json};
 
-use crate::browser::{App, Browser, USER_SCOPE, part};
+use crate::browser::{App, Browser, USER_SCOPE, form_of, part};
 use crate::gateway::{Gateway, Person};
 use crate::passkeys::{
     Ask, after_making, asking, at_sign_in, is_signed_in, last, other_than_suspected, send, sign_in, soft,
 };
-use crate::wire::{Answer, Call};
+use crate::wire::{Answer, Call, encode};
 
 const MODEL: [u8; 16] = [0x5a; 16];
 const MODEL_NAME: &str = "5a5a5a5a-5a5a-5a5a-5a5a-5a5a5a5a5a5a";
@@ -120,9 +120,7 @@ async fn a05_whoever_needs_a_hardware_key_adds_one_that_is_known_and_nothing_els
 async fn a05_who_asks_for_phrh_gets_hardware_of_whoever_has_another_passkey_and_no_less_after_that() {
     let gateway = &Gateway::demo("hardware-keys-asked", &[]);
     let (nils, maker) = (gateway.demo_person("nils"), Maker::new("Keys of tests"));
-    let discovery = async || Call::get("/.well-known/openid-configuration").to(gateway).await.json();
-    let is_known = async || discovery().await["acr_values_supported"].as_array().unwrap().len() == 3;
-    believe(gateway, &maker, MODEL_NAME, is_known).await;
+    believe(gateway, &maker, MODEL_NAME, async || knows_hardware(gateway).await).await;
     let mut browser = Browser::default();
     assert!(is_signed_in(&browser.sign_in(gateway, &nils).await), "no role of theirs needs more");
     let page = browser.get(gateway, "/account/factors").await;
@@ -162,6 +160,24 @@ async fn a05_who_asks_for_phrh_gets_hardware_of_whoever_has_another_passkey_and_
     assert!(page.text().contains(NOT_ENOUGH), "{}", page.text());
     let refused = last(&gateway.audit(&["--user", &nils.name]), "login.failed");
     assert_eq!(refused["decision"]["reason"], "hardware-key-needed");
+    // Nor does it put another key beside this, or take this away, though no role of theirs needs hardware.
+    let page = elsewhere.get(gateway, "/account/factors").await;
+    let ask = Ask::of(&page, "/account/factors");
+    let options: Value = serde_json::from_str(&ask.options).unwrap();
+    assert_eq!(options["allowCredentials"].as_array().unwrap().len(), 1);
+    for (change, event) in
+        [("add-passkey".to_owned(), "factor.add"), (newest_removal(&page), "factor.remove")]
+    {
+        let page = elsewhere.get(gateway, "/account/factors").await;
+        let ask = Ask::of(&page, "/account/factors");
+        let call = ask.call(&phone.get(&ask.options), &[("change", &change)]);
+        let refused = send(&mut elsewhere, gateway, call).await;
+        assert!(refused.text().contains(NOT_ENOUGH), "{}", refused.text());
+        let denied = last(&gateway.audit(&["--user", &nils.name]), event);
+        assert_eq!(denied["decision"]["reason"], "hardware-key-needed");
+    }
+    assert_eq!(passkeys_of(gateway, &nils), 2);
+    let page = elsewhere.follow(gateway, &start).await;
     // After the password the browser is asked for the key alone.
     let filled = [("username", nils.name.as_str()), ("password", nils.password.as_str())];
     let page = elsewhere.submit(gateway, &page, &filled).await;
@@ -185,7 +201,12 @@ async fn a07_where_hardware_is_needed_nothing_less_confirms_a_change() {
     let fields = [("password", pia.password.as_str()), ("change", "add-passkey")];
     let page = browser.submit(gateway, &page, &fields).await;
     let mut phone = soft(gateway, 1);
-    add(gateway, &mut browser, &page, &mut phone).await;
+    let ask = Ask::of(&page, "/login/new-passkey");
+    let page = send(&mut browser, gateway, ask.call(&phone.create(&ask.options), &[])).await;
+    let (codes, page) = after_making(gateway, &mut browser, page).await;
+    let ask = Ask::of(&page, "/login/passkey");
+    let settings = send(&mut browser, gateway, ask.call(&phone.get(&ask.options), &[])).await;
+    assert!(settings.text().contains("type=\"password\""), "{}", settings.text());
     let is_out = async || browser.clone().get(gateway, "/account").await.status == 303;
     believe(gateway, &maker, MODEL_NAME, is_out).await;
     // The passkey that they have is enough to add the key that they need.
@@ -201,11 +222,87 @@ async fn a07_where_hardware_is_needed_nothing_less_confirms_a_change() {
     let refused =
         send(&mut browser, gateway, ask.call(&phone.get(&ask.options), &[("change", "add-passkey")])).await;
     assert!(refused.text().contains(NOT_ENOUGH), "{}", refused.text());
-    let denied = last(&gateway.audit(&["--user", &pia.name]), "factor.add");
-    assert_eq!(denied["decision"]["reason"], "hardware-key-needed");
+    let denied = || last(&gateway.audit(&["--user", &pia.name]), "factor.add");
+    assert_eq!(denied()["decision"]["reason"], "hardware-key-needed");
+    // Nor do password and code, whatever is changed; nobody is asked for them.
+    let code = codes[0].replace('-', "");
+    let with = |change| [("password", pia.password.as_str()), ("code", &code), ("change", change)];
+    for (place, wish, event) in [
+        ("/account/factors", "recovery", "factor.recovery-codes"),
+        ("/account/factors", "add", "factor.add"),
+        ("/approve/phone", "add", "factor.add"),
+    ] {
+        let page = browser.get(gateway, place).await;
+        assert!(!page.text().contains("type=\"password\""), "{}", page.text());
+        let call = Ask::of(&page, place).call("", &with(wish));
+        let refused = send(&mut browser, gateway, call).await;
+        assert!(refused.text().contains("That takes your hardware key, and nothing else"), "{place} {wish}");
+        let denied = last(&gateway.audit(&["--user", &pia.name]), event);
+        assert_eq!(denied["decision"]["reason"], "hardware-key-needed", "{place} {wish}");
+        assert_eq!(denied["outcome"], "deny");
+    }
     let page = browser.get(gateway, "/account/factors").await;
     let ask = Ask::of(&page, "/account/factors");
     let call = ask.call(&key.get(&ask.options), &[("change", "add-passkey")]);
     let page = send(&mut browser, gateway, call).await;
     assert!(page.text().contains("action=\"/login/new-passkey\""), "{}", page.text());
+}
+
+/// The button that removes the passkey which was added last.
+fn newest_removal(page: &Answer) -> String {
+    let (_, rest) = page.text().rsplit_once("value=\"remove-").unwrap();
+    format!("remove-{}", rest.split('"').next().unwrap())
+}
+
+/// Where a passkey can be added in place of an application.
+fn passkey_instead(page: &Answer) -> Option<String> {
+    let (_, rest) = page.text().split_once("<a href=\"/login/new-passkey?")?;
+    Some(format!("/login/new-passkey?{}", rest.split('"').next().unwrap().replace("&#38;", "&")))
+}
+
+async fn knows_hardware(gateway: &Gateway) -> bool {
+    let discovery = Call::get("/.well-known/openid-configuration").to(gateway).await.json();
+    discovery["acr_values_supported"].as_array().unwrap().len() == 3
+}
+
+/// Sends the form in which factors are changed.
+async fn change(gateway: &Gateway, browser: &mut Browser, fields: &[(&str, &str)]) -> Answer {
+    let page = browser.get(gateway, "/account/factors").await;
+    let ask = Ask::of(&page, "/account/factors");
+    send(browser, gateway, ask.call("", fields)).await
+}
+
+#[tokio::test]
+async fn a07_an_application_that_a_code_is_enough_for_is_no_door_to_a_further_passkey() {
+    let gateway = &Gateway::demo("hardware-keys-door", &[]);
+    let (nils, maker) = (gateway.demo_person("nils"), Maker::new("Keys of tests"));
+    believe(gateway, &maker, MODEL_NAME, async || knows_hardware(gateway).await).await;
+    let mut browser = Browser::default();
+    browser.sign_in(gateway, &nils).await;
+    let password = ("password", nils.password.as_str());
+    // With nothing but a password, the one is as good as the other.
+    let page = browser.get(gateway, "/account/factors").await;
+    let page = browser.submit(gateway, &page, &[password, ("change", "add")]).await;
+    let door = passkey_instead(&page).expect("whoever has none may");
+    let page = browser.follow(gateway, &door).await;
+    let ask = Ask::of(&page, "/login/new-passkey");
+    let mut key = hardware(gateway, &maker, 1);
+    let page = send(&mut browser, gateway, ask.call(&key.create(&ask.options), &[])).await;
+    let (codes, page) = after_making(gateway, &mut browser, page).await;
+    let ask = Ask::of(&page, "/login/passkey");
+    let settings = send(&mut browser, gateway, ask.call(&key.get(&ask.options), &[])).await;
+    assert!(settings.text().contains("It is kept by hardware"), "{}", settings.text());
+
+    // Whoever sits there with the password and a code may add an application, and no key of their own.
+    let fields = [password, ("code", codes[0].as_str()), ("change", "add")];
+    let page = change(gateway, &mut browser, &fields).await;
+    assert!(page.text().contains("action=\"/login/factor\""), "{}", page.text());
+    assert_eq!(passkey_instead(&page), None);
+    let (_, hidden) = form_of(&page);
+    let mut fields: Vec<_> = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let door = format!("/login/new-passkey?{}", encode(&fields));
+    assert_eq!(browser.get(gateway, &door).await.status, 400);
+    fields.push(("credential", "{}"));
+    assert_eq!(send(&mut browser, gateway, Call::form("/login/new-passkey", &fields)).await.status, 400);
+    assert_eq!(passkeys_of(gateway, &nils), 1);
 }

@@ -12,11 +12,11 @@ use http::StatusCode;
 use super::{Has, Wish, show};
 use crate::live::factors::Factors;
 use crate::live::passkeys::labelled;
-use crate::login::Login;
 use crate::login::enrol_factor::{RecoveryPage, end_open_sessions};
 use crate::login::form::{Present, Visit, see_other, stale, unavailable};
 use crate::login::once_more::{self, record, recorded};
 use crate::login::then::Then;
+use crate::login::{Login, passkey};
 use crate::store::StoreError;
 use crate::store::second_factors::Used;
 use crate::tongue::Id;
@@ -45,9 +45,14 @@ pub(super) async fn authenticate_again(
         let answer = show(login, visit, present, Some(BY_PASSKEY));
         return Err(Box::new(recorded(login, &record, answer).await));
     }
+    let needed = match wish {
+        wish if has.is_by_passkey(wish) => passkey::strongest(login, &present.user),
+        _ => Ok(login.second_factors.of(&present.user)),
+    };
+    let needed = needed.map_err(|error| unavailable(&error))?;
     let refused = record(login, visit, present, wish.event(), Outcome::Deny);
-    once_more::shown(login, visit, present, refused, |problem| show(login, visit, present, Some(problem)))
-        .await
+    let show = |problem| show(login, visit, present, Some(problem));
+    once_more::shown(login, visit, (present, needed), refused, show).await
 }
 
 pub(super) async fn make_recovery_codes(login: &Login, visit: &Visit, present: &Present) -> Response {

@@ -3,6 +3,11 @@
 
 use std::fmt;
 
+#[cfg(all(feature = "fips", feature = "passkeys"))]
+compile_error!(
+    "`fips` goes with --no-default-features: passkeys are registered outside the module (docs/fips.md)"
+);
+
 /// What computes in this process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum CryptoModule {

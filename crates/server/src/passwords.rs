@@ -186,18 +186,18 @@ impl Passwords {
     /// wrong.
     pub(crate) async fn verify(&self, password: &str, stored: Option<&str>) -> Verdict {
         let Ok(_turn) = self.queue.try_acquire() else { return Verdict::Busy };
-        let stored = stored.and_then(|hash| Some((Cost::of(hash)?, hash.to_owned())));
         let decoys = Arc::clone(&self.decoys);
+        // Nobody has set one so long.
+        let is_too_long = password.chars().nth(LONGEST).is_some();
+        let stored = stored.filter(|_| !is_too_long).map(str::to_owned);
         let password = Secret::new(password.chars().take(LONGEST).collect::<String>());
         let fits = self
             .off_the_runtime(move |pepper| {
                 let password = password.expose().as_bytes();
                 let mut fits = false;
-                for (cost, decoy) in decoys.iter() {
-                    match &stored {
-                        Some((own, hash)) if own == cost => fits = hashing::is_of(hash, pepper, password),
-                        Some(_) | None => drop(hashing::is_of(decoy, pepper, password)),
-                    }
+                for (hash, whose) in computed(&decoys, stored.as_deref()) {
+                    let is_of = hashing::is_of(hash, pepper, password);
+                    fits |= is_of && whose == Whose::Theirs;
                 }
                 Ok(fits)
             })
@@ -262,6 +262,23 @@ fn check_strength(password: &str, about: &[&str]) -> Result<(), WeakPassword> {
     Ok(())
 }
 
+/// Whose hash is computed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Whose {
+    Theirs,
+    Nobodys,
+}
+
+/// What is computed at each sign-in, whoever signs in: a hash of every cost, of which one may be the person's own.
+fn computed<'h>(decoys: &'h [(Cost, String)], stored: Option<&'h str>) -> Vec<(&'h str, Whose)> {
+    let stored = stored.and_then(|hash| Some((Cost::of(hash)?, hash)));
+    let of_cost = |(cost, decoy): &'h (Cost, String)| match &stored {
+        Some((own, hash)) if own == cost => (*hash, Whose::Theirs),
+        Some(_) | None => (decoy.as_str(), Whose::Nobodys),
+    };
+    decoys.iter().map(of_cost).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,10 +329,37 @@ mod tests {
         assert_eq!(passwords.is_outdated(&hash), of != by);
         assert!(passwords.is_outdated("$pbkdf2-sha512$i=1000$AAAA$AAAA"));
         // ATTACKS A01: every cost that somebody's has is paid for everybody, and none but the ones that can be.
-        assert_eq!(passwords.decoys.len(), if cfg!(feature = "fips") { 2 } else { 3 });
+        let costs = if cfg!(feature = "fips") { 2 } else { 3 };
+        for (stored, own) in
+            [(None, 0), (Some(hash.as_str()), 1), (Some("nothing"), 0), (Some("$argon2i$x"), 0)]
+        {
+            let computed = computed(&passwords.decoys, stored);
+            let costs_of: std::collections::BTreeSet<_> =
+                computed.iter().map(|(hash, _)| cost(hash)).collect();
+            assert_eq!((computed.len(), costs_of.len()), (costs, costs), "{stored:?}: each cost once");
+            assert_eq!(
+                computed.iter().filter(|(_, whose)| *whose == Whose::Theirs).count(),
+                own,
+                "{stored:?}"
+            );
+        }
         if cfg!(feature = "fips") {
             assert_eq!(passwords.verify(password, Some(argon2id)).await, Verdict::Wrong);
         }
+    }
+
+    /// What says how much a hash takes.
+    fn cost(hash: &str) -> String {
+        let parts: Vec<&str> = hash.split('$').collect();
+        parts[..parts.len().saturating_sub(2)].join("$")
+    }
+
+    #[tokio::test]
+    async fn a_password_that_is_longer_than_any_may_be_is_nobodys_and_no_beginning_of_it_is_right() {
+        let (longest, passwords) = ("p".repeat(LONGEST), passwords());
+        let hash = passwords.hash(&longest).await.unwrap();
+        assert_eq!(passwords.verify(&longest, Some(&hash)).await, Verdict::Right);
+        assert_eq!(passwords.verify(&format!("{longest}x"), Some(&hash)).await, Verdict::Wrong);
     }
 
     #[tokio::test]

@@ -21,8 +21,9 @@ use super::sign_in::person;
 use crate::live::factors::{FactorError, Proof};
 use crate::net::origin::Origin;
 use crate::passwords::Verdict;
-use crate::store::StoreError;
+use crate::store::pending::Took;
 use crate::store::second_factors::Used;
+use crate::store::{Sql, StoreError};
 use crate::tongue::Id;
 
 /// Wrong passwords or codes after which a session is over in which they were asked for again; none of them has to wait.
@@ -34,9 +35,32 @@ const TOO_OFTEN: Id = Id::of("sign-in-too-often");
 
 /// What came of a name and a password.
 pub(super) enum Attempt {
-    /// They fit. The failures before are kept under this name, until all that is asked for was right.
-    Good(User, String),
+    /// They fit.
+    Good(User, Right),
     Refused(Reason, Option<User>),
+}
+
+/// A right password.
+pub(super) struct Right {
+    /// The failures before are kept under this name, until all that is asked for was right.
+    counter: String,
+    /// The hash by which it is right. Where another stands by now, somebody has set another password.
+    hash: String,
+}
+
+impl Right {
+    /// Whether it is right still, in the transaction of what it opens; then the failures before are forgotten.
+    pub(super) fn settle(&self, sql: &Sql<'_>, of: &Subject) -> Result<Used, StoreError> {
+        if !self.is_right(sql, of)? {
+            return Ok(Used::Before);
+        }
+        sql.clear_login_failures(&self.counter).map(|()| Used::Now)
+    }
+
+    /// Whether it is right still.
+    pub(super) fn is_right(&self, sql: &Sql<'_>, of: &Subject) -> Result<bool, StoreError> {
+        Ok(sql.password_hash(of)?.as_ref() == Some(&self.hash))
+    }
 }
 
 /// What came of a code.
@@ -176,7 +200,7 @@ pub(super) async fn again(
     let counter = counter_in_session(login, present);
     let counted = counter.clone();
     let reason = match verify(login, origin, counter, Some(name.clone()), shown.password).await? {
-        Attempt::Good(_, counter) => {
+        Attempt::Good(_, Right { counter, .. }) => {
             let proof = match shown.code {
                 CodeAsked::No => None,
                 CodeAsked::Typed(typed) => Some(login.factors.read(name, typed, login.clock.now())?),
@@ -246,10 +270,10 @@ async fn verify(
     let verdict = login.passwords.verify(password, hash.as_deref()).await;
     let (reason, user) = match (user, verdict) {
         (Some(user), Verdict::Right) if user.state == UserState::Enabled => {
-            if let Some(hash) = hash.filter(|hash| login.passwords.is_outdated(hash)) {
-                hash_anew(login, &user.name, password, hash).await?;
+            match standing(login, &user.name, password, hash.unwrap_or_default()).await? {
+                Some(hash) => return Ok(Attempt::Good(user, Right { counter, hash })),
+                None => (Reason::WrongPassword, Some(user)),
             }
-            return Ok(Attempt::Good(user, counter));
         }
         (user, Verdict::Busy) => (Reason::Busy, user),
         (Some(user), Verdict::Right) => (Reason::Disabled, Some(user)),
@@ -259,11 +283,27 @@ async fn verify(
     Ok(Attempt::Refused(reason, user))
 }
 
-/// Keeps a right password by a hash as they are made now. If that fails it stays as it is, until the next time.
-async fn hash_anew(login: &Login, of: &Subject, password: &str, old: String) -> Result<(), StoreError> {
-    let Ok(new) = login.passwords.hash(password).await else { return Ok(()) };
-    let of = of.clone();
-    login.store.write(move |sql| sql.replace_password_hash(&of, &old, &new)).await
+/// The hash by which a right password stands, made anew where it was of another cost than hashes are now. None if somebody has
+/// set another password since it was looked at.
+async fn standing(
+    login: &Login,
+    of: &Subject,
+    password: &str,
+    old: String,
+) -> Result<Option<String>, StoreError> {
+    if !login.passwords.is_outdated(&old) {
+        return Ok(Some(old));
+    }
+    // If it cannot be made now it stays as it is, until the next time.
+    let Ok(new) = login.passwords.hash(password).await else { return Ok(Some(old)) };
+    let (name, kept) = (of.clone(), new.clone());
+    if login.store.write(move |sql| sql.replace_password_hash(&name, &old, &kept)).await? == Took::It {
+        return Ok(Some(new));
+    }
+    // Another sign-in of the same person may have been quicker.
+    let Some(now) = login.store.read(|sql| sql.password_hash(of))? else { return Ok(None) };
+    let is_same = login.passwords.verify(password, Some(&now)).await == Verdict::Right;
+    Ok(is_same.then_some(now))
 }
 
 /// Records a failed sign-in. A name that is nobody's is not written down: it may be a password in the wrong field.

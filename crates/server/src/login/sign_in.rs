@@ -25,6 +25,7 @@ use super::{Login, enrol_factor, new_passkey, passkey, second_factor};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::store::half_sign_ins::{First, There};
+use crate::store::second_factors::Used;
 use crate::store::{Sql, StoreError};
 use crate::tongue::{Id, Tongue};
 
@@ -88,8 +89,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(attempt) => attempt,
         Err(error) => return unavailable(&error),
     };
-    let (user, counter) = match attempt {
-        Attempt::Good(user, counter) => (user, counter),
+    let (user, right) = match attempt {
+        Attempt::Good(user, right) => (user, right),
         Attempt::Refused(reason, user) => {
             return refuse(&login, origin, reason, user.as_ref(), || {
                 show(&login, &visit, Some((reason.words().unwrap_or(WRONG), typed)), reason.status())
@@ -99,6 +100,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     };
     let needed = needed(&login, begun.as_ref(), &user);
     let next = match login.factors.holds(&user.name) {
+        // Whose password was set anew meanwhile was shut out by that, and is not half way in either.
+        Ok(_) if !login.store.read(|sql| right.is_right(sql, &user.name)).unwrap_or(false) => return stale(),
         Ok(holds) => after_password(holds, needed),
         Err(error) => return unavailable(&error),
     };
@@ -110,8 +113,9 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         }
         Next::Session => {
             let begin = Begin { user: &user, amr: vec![PASSWORD.to_owned()], factor: None, elsewhere: None };
-            let clear = move |sql: &Sql<'_>, _| sql.clear_login_failures(&counter).map(|()| Some(Vec::new()));
-            match start_session(&login, &visit, begin, clear).await {
+            let name = user.name.clone();
+            let settle = move |sql: &Sql<'_>, _| Ok((right.settle(sql, &name)? == Used::Now).then(Vec::new));
+            match start_session(&login, &visit, begin, settle).await {
                 Ok(Some(cookie)) => with_cookie(see_other(&Then::of(form).target()), cookie),
                 Ok(None) => stale(),
                 Err(response) => response,

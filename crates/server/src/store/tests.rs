@@ -568,3 +568,19 @@ async fn a08_after_a_restore_passkeys_are_good_and_challenges_from_before_it_are
     });
     assert_eq!(used.await.unwrap(), [Used::Before, Used::Now, Used::Now]);
 }
+
+#[tokio::test]
+async fn a_password_that_was_set_meanwhile_is_not_replaced_by_another_hash_of_the_one_before() {
+    let scratch = Scratch::new("hashes");
+    let seen = scratch.store.write(|sql| {
+        let dana = user("dana");
+        let _ = sql.add_user(&dana)?;
+        let replace = |old: &str, new: &str| sql.replace_password_hash(&dana.name, old, new);
+        sql.set_password_hash(&dana.name, Some("old by one cost"))?;
+        let anew = replace("old by one cost", "old by another")?;
+        sql.set_password_hash(&dana.name, Some("new"))?;
+        let late = replace("old by another", "old once more")?;
+        Ok::<_, StoreError>((anew, late, sql.password_hash(&dana.name)?))
+    });
+    assert_eq!(seen.await.unwrap(), (Took::It, Took::Nothing, Some("new".to_owned())));
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chartgate_access::ids::{Role, Subject};
 use chartgate_access::principal::{User, UserState};
 
+use super::pending::Took;
 use super::sql::{Row, Value, json};
 use super::subjects::{self, SubjectKind, Taken};
 use super::{Sql, StoreError};
@@ -79,16 +80,16 @@ impl Sql<'_> {
         self.query("users", text, &[], |row| row.get("password_hash"))
     }
 
-    /// Stores another hash of the same password, if nobody has set one meanwhile.
+    /// Stores another hash of the same password, if nobody has set one meanwhile; says whether it did.
     pub(crate) fn replace_password_hash(
         &self,
         name: &Subject,
         old: &str,
         new: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Took, StoreError> {
         let values = [name.as_str().into(), old.into(), new.into()];
         let text = "UPDATE users SET password_hash = ?3 WHERE name = ?1 AND password_hash = ?2";
-        self.execute(text, &values).map(drop)
+        Ok(if self.execute(text, &values)? == 0 { Took::Nothing } else { Took::It })
     }
 
     /// Stores the hash of a new password; without one, no password is right.

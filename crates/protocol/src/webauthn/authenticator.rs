@@ -21,6 +21,8 @@ pub const SYNCED: u8 = 0b0001_1101;
 #[derive(Debug)]
 pub struct SoftPasskey {
     key: EcdsaKeyPair,
+    /// What it has made.
+    kept: Vec<String>,
     /// What it calls itself.
     pub credential_id: Vec<u8>,
     /// Whom it was made for.
@@ -56,6 +58,7 @@ impl SoftPasskey {
         let id: [u8; 32] = entropy.bytes();
         Self {
             key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap(),
+            kept: Vec::new(),
             credential_id: id.to_vec(),
             user_handle: None,
             origin: origin.to_owned(),
@@ -77,11 +80,15 @@ impl SoftPasskey {
         CoseKey::Es256 { x: x.try_into().unwrap(), y: y.try_into().unwrap() }
     }
 
-    /// What `navigator.credentials.create()` brings for these options, as JSON.
+    /// What `navigator.credentials.create()` brings for these options, as JSON. Where it has made one of those that are excluded it
+    /// makes no other, and panics.
     pub fn create(&mut self, options: &str) -> String {
         let options: Value = serde_json::from_str(options).unwrap();
         let handle = options.pointer("/user/id").and_then(Value::as_str).unwrap();
         self.user_handle = Some(base64url::decode(handle).unwrap());
+        let excluded = options.pointer("/excludeCredentials").and_then(Value::as_array);
+        let is_kept = |one: &Value| self.kept.iter().any(|kept| one.get("id") == Some(&json!(kept)));
+        assert!(!excluded.is_some_and(|all| all.iter().any(is_kept)), "InvalidStateError: it has one");
         let client_data = self.client_data("webauthn.create", &options);
         let rp_id = self.rp_id.clone();
         let rp_id = rp_id.as_deref().or(options.pointer("/rp/id").and_then(Value::as_str)).unwrap();
@@ -95,6 +102,7 @@ impl SoftPasskey {
         let statement = self.statement.written(&signed, &self.key);
         let attestation = [b"\xa3".as_slice(), &statement, b"\x68authData", &maker::bytes(&data)].concat();
         let id = base64url::encode(&self.credential_id);
+        self.kept.push(id.clone());
         json!({
             "id": id, "rawId": id, "type": "public-key", "clientExtensionResults": {},
             "authenticatorAttachment": "platform",

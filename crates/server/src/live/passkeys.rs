@@ -129,7 +129,9 @@ impl Passkeys {
         options::request(&self.party, challenge, allowed)
     }
 
-    /// The options of `navigator.credentials.create()`, as JSON, for a person who has these, and needs such a one.
+    /// The options of `navigator.credentials.create()`, as JSON, for a person who has these, and needs such a one. What keeps
+    /// one of them makes no second one; but where hardware is needed, an authenticator from before anybody knew its maker makes
+    /// another, which is attested, in place of what it had.
     pub(crate) fn creation(
         &self,
         ceremony: Ceremony<'_>,
@@ -143,7 +145,11 @@ impl Passkeys {
             SecondFactor::HardwareKey => Hardware::Needed,
             _ => Hardware::Known,
         };
-        let creation = Creation { of, handle: &self.handle(of), has, hardware };
+        let mut has = has.to_vec();
+        if hardware == Hardware::Needed {
+            has.retain(|passkey| self.factor_of(passkey) == SecondFactor::HardwareKey);
+        }
+        let creation = Creation { of, handle: &self.handle(of), has: &has, hardware };
         options::creation(&self.party, &challenge, &creation)
     }
 

@@ -246,6 +246,12 @@ async fn a07_where_hardware_is_needed_nothing_less_confirms_a_change() {
     let call = ask.call(&key.get(&ask.options), &[("change", "add-passkey")]);
     let page = send(&mut browser, gateway, call).await;
     assert!(page.text().contains("action=\"/login/new-passkey\""), "{}", page.text());
+    // Nobody typed a password for the next one, and nobody says so.
+    let mut second = hardware(gateway, &maker, 3);
+    let settings = add(gateway, &mut browser, &page, &mut second).await;
+    assert!(settings.text().contains("It is kept by hardware"), "{}", settings.text());
+    let signed_in = last(&gateway.audit(&["--user", &pia.name]), "login");
+    assert_eq!(signed_in["amr"], json!(["pop", "hwk", "user", "mfa"]));
 }
 
 /// The button that removes the passkey which was added last.

@@ -24,6 +24,8 @@ pub enum Statement {
     Own,
     /// Its maker's.
     Makers(Attestation),
+    /// Something in this format, of at most 23 letters, that proves nothing.
+    Other(&'static str),
 }
 
 /// The key of some authenticators of one model, and the certificate for it.
@@ -84,6 +86,11 @@ impl Statement {
     pub(super) fn written(&self, signed: &[u8], own: &EcdsaKeyPair) -> Vec<u8> {
         let (signer, chain) = match self {
             Self::None => return b"\x63fmt\x64none\x67attStmt\xa0".to_vec(),
+            Self::Other(format) => {
+                let length = 0x60 | u8::try_from(format.len()).unwrap();
+                let format = [&[length], format.as_bytes()].concat();
+                return [b"\x63fmt", format.as_slice(), b"\x67attStmt\xa1\x63ver\x632.0"].concat();
+            }
             Self::Own => (own, None),
             Self::Makers(attestation) => (&attestation.key, Some(&attestation.certificate)),
         };

@@ -101,6 +101,7 @@ mod with {
     use std::time::{Duration, SystemTime};
 
     use chartgate_protocol::base64url;
+    use serde_cbor_2::Value;
     use serde_json::json;
     use webauthn_rs_core::WebauthnCore;
     use webauthn_rs_core::attestation::verify_attestation_ca_chain;
@@ -120,7 +121,8 @@ mod with {
 
     impl Made<'_> {
         /// Web Authentication Level 3 section 7.1, but for the challenge, which was looked at. A statement of attestation
-        /// that is wrong is refused. One that is right, of somebody who is not believed, is worth as much as none.
+        /// that is wrong is refused. One that is right, of somebody who is not believed, is worth as much as none; so is
+        /// one of a format that is not looked at.
         pub(in super::super) fn judge(
             &self,
             party: &RelyingParty,
@@ -139,7 +141,7 @@ mod with {
                 "allow_synchronised_authenticators": true,
             });
             let state: RegistrationState = serde_json::from_value(state).map_err(told)?;
-            let answer: RegisterPublicKeyCredential = serde_json::from_str(self.text).map_err(told)?;
+            let answer = with_what_can_be_judged(self.text)?;
             let made = core(party)?.register_credential(&answer, &state, None).map_err(told)?;
             Ok(Judged {
                 key: own(&made.cred)?,
@@ -151,14 +153,29 @@ mod with {
         }
     }
 
-    /// What is believed of what keeps a new passkey: of a model that it names, that no copy can be made, and by the root of a
-    /// maker who is known. Formats that name no model (`fido-u2f`, `apple`, `android-key`) are not looked at.
-    fn attested(made: &Credential, known: &Authenticators, now: Timestamp) -> Option<Attested> {
-        let (AttestationMetadata::Packed { aaguid } | AttestationMetadata::Tpm { aaguid, .. }) =
-            &made.attestation.metadata
-        else {
-            return None;
+    /// The answer, with a statement of attestation that is worth a look, or none. Of a TPM's webauthn-rs verifies none at all
+    /// (0.6.2), others name no model, and whoever has such an authenticator is not kept out for that: theirs is taken off.
+    /// What was made is left as it is, for of a passkey that nobody attests nothing else is signed.
+    fn with_what_can_be_judged(text: &str) -> Result<RegisterPublicKeyCredential, PasskeyRefused> {
+        let mut answer: RegisterPublicKeyCredential = serde_json::from_str(text).map_err(told)?;
+        let object = &mut answer.response.attestation_object;
+        let Value::Map(mut members) = serde_cbor_2::from_slice(object).map_err(told)? else {
+            return Err(told("no attestation object"));
         };
+        let named = |name: &str| Value::Text(name.to_owned());
+        let is_judged = |format: &Value| *format == named("packed") || *format == named("none");
+        if !members.get(&named("fmt")).is_some_and(is_judged) {
+            members.insert(named("fmt"), named("none"));
+            members.insert(named("attStmt"), Value::Map(BTreeMap::new()));
+            *object = serde_cbor_2::to_vec(&Value::Map(members)).map_err(told)?;
+        }
+        Ok(answer)
+    }
+
+    /// What is believed of what keeps a new passkey: of a model that it names, that no copy can be made, and by the root of a
+    /// maker who is known.
+    fn attested(made: &Credential, known: &Authenticators, now: Timestamp) -> Option<Attested> {
+        let AttestationMetadata::Packed { aaguid } = &made.attestation.metadata else { return None };
         let model = Model::of(*aaguid.as_bytes()).ok()?;
         if made.backup_eligible || !known.takes(model) {
             return None;

@@ -39,17 +39,18 @@ pub(super) enum Hardware {
 pub(super) struct Creation<'a> {
     pub(super) of: &'a Subject,
     pub(super) handle: &'a [u8],
+    /// What need not be made again.
     pub(super) has: &'a [StoredPasskey],
     pub(super) hardware: Hardware,
 }
 
-/// Options to make a passkey. It has to be one that can be found without a name, and no authenticator makes a second one for
-/// one person. Attestation is asked for where it is looked at: a browser asks its person whether they show what they have.
+/// Options to make a passkey. It has to be one that can be found without a name, and no authenticator that keeps one of these
+/// makes a second one. Attestation is asked for where it is looked at: a browser asks its person whether they show what they have.
 pub(super) fn creation(party: &RelyingParty, challenge: &[u8], creation: &Creation<'_>) -> String {
     let Creation { of, handle, has, hardware } = *creation;
     let (attestation, formats): (_, &[&str]) = match hardware {
         Hardware::Unknown => ("none", &[]),
-        Hardware::Known | Hardware::Needed => ("direct", &["packed", "tpm"]),
+        Hardware::Known | Hardware::Needed => ("direct", &["packed"]),
     };
     let hints: &[&str] = if hardware == Hardware::Needed { &["security-key"] } else { &[] };
     json!({

@@ -94,6 +94,9 @@ fn what_nobody_known_vouches_for_is_a_passkey_like_others() {
         ("a certificate that is over", hardware(4, MODEL, Statement::Makers(maker.attests(MODEL, 2025)))),
         ("a model that does not count", hardware(5, OTHER, attests(OTHER))),
         ("no model", hardware(6, [0; 16], attests([0; 16]))),
+        ("a TPM's, which is not looked at", hardware(9, MODEL, Statement::Other("tpm"))),
+        ("what names no model", hardware(10, MODEL, Statement::Other("apple"))),
+        ("what nobody knows", hardware(11, MODEL, Statement::Other("paper"))),
     ] {
         let stored = scratch.made_today(&mut soft).unwrap();
         assert_eq!(stored.attested, None, "{what}");
@@ -140,11 +143,39 @@ fn a08_a_statement_that_is_wrong_is_refused_and_not_overlooked() {
 }
 
 #[test]
+fn a_key_from_before_its_maker_was_named_makes_another_passkey_where_hardware_is_needed() {
+    let maker = Maker::new("Keys of tests");
+    let scratch = Scratch::new("from-before");
+    let mut soft = hardware(1, MODEL, Statement::None);
+    let before = scratch.made_today(&mut soft).unwrap();
+    scratch.passkeys.known.reconfigure(authenticators(&[&maker], &[]));
+    let ceremony = Ceremony::Enrol { half: "h-1" };
+    let options =
+        |has: &[StoredPasskey], needs| scratch.passkeys.creation(ceremony, &dana(), (has, needs), today());
+    let excluded = |has: &[StoredPasskey], needs| {
+        let options: serde_json::Value = serde_json::from_str(&options(has, needs)).unwrap();
+        let excluded = options["excludeCredentials"].as_array().unwrap().iter();
+        excluded.map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let id = |passkey: &StoredPasskey| chartgate_protocol::base64url::encode(&passkey.credential_id);
+    assert_eq!(excluded(std::slice::from_ref(&before), SecondFactor::Passkey), [id(&before)]);
+    soft.credential_id = vec![7; 32];
+    soft.statement = Statement::Makers(maker.attests(MODEL, 2030));
+    let brought = soft.create(&options(std::slice::from_ref(&before), SecondFactor::HardwareKey));
+    let known = scratch.passkeys.registered(&brought, ceremony, &dana(), "", today()).unwrap();
+    assert_eq!(scratch.passkeys.factor_of(&known), SecondFactor::HardwareKey);
+    // Of that it makes no second one.
+    assert_eq!(excluded(&[before, known.clone()], SecondFactor::HardwareKey), [id(&known)]);
+}
+
+#[test]
 fn attestation_is_asked_for_where_somebody_is_believed_and_hardware_where_it_is_needed() {
     let maker = Maker::new("Keys of tests");
     let asked = |scratch: &Scratch, needs| {
         let text = scratch.passkeys.creation(Ceremony::Enrol { half: "h-1" }, &dana(), (&[], needs), today());
         let options: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let formats = if options["attestation"] == "none" { vec![] } else { vec!["packed"] };
+        assert_eq!(options["attestationFormats"], serde_json::json!(formats));
         (options["attestation"].as_str().unwrap().to_owned(), options["hints"].clone())
     };
     let scratch = believing("asks", &[&maker], &[]);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{Role, Subject};
-use crate::login::assurance::{Assurance, SEVERAL, SecondFactor};
+use crate::login::assurance::{Assurance, SEVERAL};
 
 /// What a provider says of a sign-in by which two factors are believed. By default nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -56,13 +56,6 @@ pub fn methods(assurance: Assurance) -> Vec<String> {
     }
 }
 
-/// The methods of a session for which a factor was shown here after a sign-in at a provider: those of the factor after a
-/// password, without that password.
-#[must_use]
-pub fn methods_with(factor: SecondFactor) -> Vec<String> {
-    factor.without_password()
-}
-
 /// The roles of somebody who is in these groups there.
 #[must_use]
 pub fn roles_of<'a>(groups: &Groups, of: impl Iterator<Item = &'a str>) -> BTreeSet<Role> {
@@ -98,8 +91,6 @@ mod tests {
         for strength in [Assurance::OneFactor, Assurance::TwoFactors] {
             assert_eq!(Assurance::of(&methods(strength)), strength, "no more and no less");
         }
-        assert_eq!(methods_with(SecondFactor::AuthenticatorApp), ["otp", "mfa"], "nobody had a password");
-        assert_eq!(Assurance::of(&methods_with(SecondFactor::Passkey)), Assurance::PhishingResistant);
     }
 
     #[test]

@@ -14,6 +14,7 @@ sign-in-too-often = Too many attempts. Wait a little, then try again; if it goes
 passkey-wrong = That passkey did not sign you in. Try again, or sign in another way.
 passkey-old-page = The page stood open for too long for a passkey. This is a new one: do it once more.
 passkey-no-hardware = That passkey is not enough here: use your hardware key.
+passkey-hardware-out-of-use = That passkey is not enough here, and your hardware key is out of use: ask your administrator.
 passkey-not-signed = Nothing was signed: it was cancelled, took too long, or there is no passkey for this place here.
 passkey-not-added = Nothing was added: it was cancelled, took too long, or this device could not see that it is you.
 passkey-known = There is a passkey of yours here already.

@@ -14,6 +14,7 @@ sign-in-too-often = Demasiados intentos. Espere un poco y vuelva a intentarlo; s
 passkey-wrong = No se ha podido iniciar sesión con esa llave de acceso. Vuelva a intentarlo o inicie sesión de otra manera.
 passkey-old-page = La página ha estado abierta demasiado tiempo para una llave de acceso. Esta es una página nueva: vuelva a hacerlo.
 passkey-no-hardware = Esa llave de acceso no basta aquí: utilice su llave física de seguridad.
+passkey-hardware-out-of-use = Esa llave de acceso no basta aquí, y su llave física de seguridad está fuera de uso: consulte a su administrador.
 passkey-not-signed = No se ha firmado nada: se canceló, tardó demasiado o aquí no hay ninguna llave de acceso para este sitio.
 passkey-not-added = No se ha añadido nada: se canceló, tardó demasiado o este dispositivo no pudo comprobar que se trata de usted.
 passkey-known = Aquí ya hay una llave de acceso suya.

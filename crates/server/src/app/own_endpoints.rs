@@ -26,14 +26,16 @@ impl App {
         lasting: &Lasting,
         directory: Arc<Gateway>,
     ) -> anyhow::Result<Router> {
+        let own_tokens = self.own_tokens(config);
+        let server = self.authorization_server(config, lasting, Arc::clone(&own_tokens))?;
+        let login = self.login(config, directory)?;
+        // After all that can fail: a configuration that is not used changes nothing.
         self.egress.reconfigure(&config.egress)?;
         self.phones.reconfigure(&config.push);
         self.passwords.reconfigure(config.passwords.clone());
         self.passkeys.known.reconfigure(Arc::clone(&config.authenticators));
-        let own_tokens = self.own_tokens(config);
-        let server = self.authorization_server(config, lasting, Arc::clone(&own_tokens))?;
         Ok(authorization_server::router(Arc::new(server))
-            .merge(login::router(Arc::new(self.login(config, directory)?)))
+            .merge(login::router(Arc::new(login)))
             .merge(log_tiles::router(Arc::new(self.log_tiles(config, own_tokens)))))
     }
 

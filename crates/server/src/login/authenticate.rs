@@ -30,6 +30,7 @@ use crate::tongue::Id;
 const TRIES_IN_SESSION: u32 = 5;
 const OLD_PAGE: Id = Id::of("passkey-old-page");
 const NO_HARDWARE: Id = Id::of("passkey-no-hardware");
+const HARDWARE_OUT_OF_USE: Id = Id::of("passkey-hardware-out-of-use");
 const BUSY: Id = Id::of("sign-in-busy");
 const TOO_OFTEN: Id = Id::of("sign-in-too-often");
 
@@ -82,6 +83,8 @@ pub(super) enum Reason {
     Passkey(&'static str),
     /// It is good, and hardware does not keep it, where that is needed and the person has such a one.
     NoHardwareKey,
+    /// The same, and the one that they have is out of use.
+    HardwareKeyOutOfUse,
     /// What a passkey signed is of a page that stood open for too long.
     OldPage,
 }
@@ -94,6 +97,7 @@ impl Reason {
             Self::Busy => Some(BUSY),
             Self::OldPage => Some(OLD_PAGE),
             Self::NoHardwareKey => Some(NO_HARDWARE),
+            Self::HardwareKeyOutOfUse => Some(HARDWARE_OUT_OF_USE),
             Self::UnknownUser | Self::WrongPassword | Self::Disabled | Self::WrongCode | Self::Passkey(_) => {
                 None
             }
@@ -111,6 +115,7 @@ impl Reason {
             | Self::WrongCode
             | Self::Passkey(_)
             | Self::NoHardwareKey
+            | Self::HardwareKeyOutOfUse
             | Self::OldPage => StatusCode::OK,
         }
     }
@@ -125,7 +130,7 @@ impl Reason {
             Self::Disabled => "user-disabled",
             Self::WrongCode => "wrong-code",
             Self::Passkey(code) => code,
-            Self::NoHardwareKey => "hardware-key-needed",
+            Self::NoHardwareKey | Self::HardwareKeyOutOfUse => "hardware-key-needed",
             Self::OldPage => "passkey-page-over",
         }
     }

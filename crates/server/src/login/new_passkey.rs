@@ -19,6 +19,7 @@ use http::StatusCode;
 use super::Login;
 use super::enrol_factor::{RecoveryPage, end_open_sessions};
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
+use super::once_more::recorded;
 use super::second_factor::{Half, begin_half, go_on_with};
 use super::sign_in::{needed, person};
 use super::then::Then;
@@ -137,13 +138,12 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(passkey) => passkey,
         Err(refused) => {
             tracing::info!(cause = refused.code(), "passkey");
-            return show(&login, &visit, &half, Some(WRONG));
+            return refuse(&login, &visit, &half, refused.code(), WRONG).await;
         }
     };
     let factor = login.passkeys.factor_of(&passkey);
     if wanted == SecondFactor::HardwareKey && factor != wanted {
-        tracing::info!(cause = "hardware-key-needed", "passkey");
-        return show(&login, &visit, &half, Some(NO_HARDWARE));
+        return refuse(&login, &visit, &half, "hardware-key-needed", NO_HARDWARE).await;
     }
     let codes = match login.factors.holds(name) {
         // Codes that somebody has in their drawer stay good.
@@ -155,6 +155,18 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(answer) => answer,
         Err(response) => *response,
     }
+}
+
+/// Shows the page once more, with why what was made is not kept, and puts that on record.
+async fn refuse(login: &Login, visit: &Visit, half: &Half, reason: &str, problem: Id) -> Response {
+    if let Err(kept) = login.throttle.reserve.admit_stranger() {
+        return unavailable(&kept);
+    }
+    let mut record = visit.origin.record(Event::FactorAdded, Outcome::Deny, login.clock.now());
+    record.action = Some(Event::FactorAdded.as_str().to_owned());
+    record.decision.reason = Some(reason.to_owned());
+    record.actor = person(&half.user);
+    recorded(login, &record, show(login, visit, half, Some(problem))).await
 }
 
 /// Keeps the passkey; what its person has open ends, and they are asked for it.
@@ -172,10 +184,12 @@ async fn keep(
     record.resource = Some(Phi::new(passkey.id.to_string()));
     let mut note = |name: &str, text: String| record.detail.insert(name.to_owned(), Phi::new(text));
     note("factor", login.passkeys.factor_of(&passkey).code().to_owned());
+    note("after", half.first.code().to_owned());
     note("passkey", passkey.backup.code().to_owned());
     if let Some(attested) = &passkey.attested {
         note("model", attested.model.to_string());
         note("attested_by", attested.by.clone());
+        note("root", attested.root.clone());
     }
     if let Some(codes) = codes {
         note("recovery_codes", codes.digests.len().to_string());

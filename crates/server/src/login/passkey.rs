@@ -149,7 +149,15 @@ async fn go_on(
     let first = half.map_or(First::Passkey, |half| half.first.clone());
     let (digest, now) = (half.map(|half| half.digest.clone()), login.clock.now());
     match after_passkey(Assurance::of(&factor.amr()), holds, needed) {
-        Next::Prove | Next::Enrol => Ok(Err(Reason::NoHardwareKey)),
+        // Used up, and no wrong one; what it came after goes on, with the key that is enough.
+        Next::Prove | Next::Enrol => {
+            let act = move |sql: &Sql<'_>| spend(sql, &shown, None, counter.as_deref(), now);
+            match login.store.write(act).await {
+                Ok(Some(_)) => Ok(Err(not_enough(login, user)?)),
+                Ok(None) => Ok(Err(Reason::Passkey("passkey-used"))),
+                Err::<_, StoreError>(error) => Err(Box::new(unavailable(&error))),
+            }
+        }
         // No session: the failures before are kept until there is one.
         Next::EnrolAPasskey => {
             let act = move |sql: &Sql<'_>| spend(sql, &shown, digest.as_deref(), None, now);
@@ -167,6 +175,15 @@ async fn go_on(
                 None => Ok(Err(Reason::Passkey("passkey-used"))),
             }
         }
+    }
+}
+
+/// Why a passkey is not enough for somebody who has a stronger one, which may be out of use: then nobody here can help them.
+fn not_enough(login: &Login, user: &User) -> Result<Reason, Box<Response>> {
+    match has_hardware(login, &user.name) {
+        Ok(true) => Ok(Reason::NoHardwareKey),
+        Ok(false) => Ok(Reason::HardwareKeyOutOfUse),
+        Err(error) => Err(Box::new(unavailable(&error))),
     }
 }
 

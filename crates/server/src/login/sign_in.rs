@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::SessionId;
 use chartgate_access::login::assurance::{Assurance, Next, PASSWORD, SecondFactor, after_password};
-use chartgate_access::login::provider::methods_with;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::session::{Elsewhere, Session};
@@ -151,7 +150,7 @@ impl<'a> Begin<'a> {
         let (amr, elsewhere) = match first {
             First::Password => (factor.amr(), None),
             First::Passkey => (factor.without_password(), None),
-            First::Elsewhere(there) => (methods_with(factor), Some(there)),
+            First::Elsewhere(there) => (factor.without_password(), Some(there)),
         };
         Self { user, amr, factor: Some(factor), elsewhere }
     }

@@ -33,6 +33,17 @@ pub(crate) enum First {
     Elsewhere(There),
 }
 
+impl First {
+    /// Its name in the record.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Passkey => "passkey",
+            Self::Elsewhere(_) => "provider",
+        }
+    }
+}
+
 /// A sign-in at an identity provider.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct There {

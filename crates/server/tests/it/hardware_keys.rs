@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chartgate_protocol::webauthn::authenticator::{DEVICE_BOUND, Maker, SoftPasskey, Statement};
 use serde_json::{Value, json};
 
@@ -44,6 +47,13 @@ fn hardware(gateway: &Gateway, maker: &Maker, seed: u64) -> SoftPasskey {
     key
 }
 
+/// By which a maker's certificate is known.
+fn digest_of(maker: &Maker) -> String {
+    let root = maker.root();
+    let body: String = root.lines().filter(|line| !line.starts_with('-')).collect();
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, &STANDARD.decode(body.trim()).unwrap()))
+}
+
 /// Adds a passkey on a page that asks for one, and shows it there.
 async fn add(gateway: &Gateway, browser: &mut Browser, page: &Answer, key: &mut SoftPasskey) -> Answer {
     let ask = Ask::of(page, "/login/new-passkey");
@@ -81,6 +91,11 @@ async fn a05_whoever_needs_a_hardware_key_adds_one_that_is_known_and_nothing_els
     for mut other in [soft(gateway, 1), own_word, hardware(gateway, &Maker::new("Keys of tests"), 3)] {
         let page = send(&mut at_pia, gateway, ask.call(&other.create(&ask.options), &[])).await;
         assert!(page.text().contains("That was not added: it is no hardware key"), "{}", page.text());
+        let denied = last(&gateway.audit(&["--user", &pia.name]), "factor.add");
+        assert_eq!(
+            (&denied["outcome"], &denied["decision"]["reason"]),
+            (&json!("deny"), &json!("hardware-key-needed"))
+        );
     }
     assert_eq!(passkeys_of(gateway, &pia), 0);
 
@@ -89,7 +104,8 @@ async fn a05_whoever_needs_a_hardware_key_adds_one_that_is_known_and_nothing_els
     let records = gateway.audit(&["--user", &pia.name]);
     let added = json!({
         "factor": "hardware-key", "passkey": "device-bound", "model": MODEL_NAME,
-        "attested_by": "CN=Keys of tests", "recovery_codes": "10",
+        "attested_by": "CN=Keys of tests", "recovery_codes": "10", "after": "password",
+        "root": digest_of(&maker),
     });
     assert_eq!(last(&records, "factor.add")["detail"], added);
     let signed_in = last(&records, "login");
@@ -156,25 +172,30 @@ async fn a05_who_asks_for_phrh_gets_hardware_of_whoever_has_another_passkey_and_
     assert!(is_signed_in(&page), "{}", page.text());
     let page = elsewhere.follow(gateway, &start).await;
     let ask = Ask::of(&page, "/login/passkey");
-    let page = send(&mut elsewhere, gateway, ask.call(&phone.get(&ask.options), &[])).await;
+    let brought = phone.get(&ask.options);
+    let page = send(&mut elsewhere, gateway, ask.call(&brought, &[])).await;
     assert!(page.text().contains(NOT_ENOUGH), "{}", page.text());
     let refused = last(&gateway.audit(&["--user", &nils.name]), "login.failed");
     assert_eq!(refused["decision"]["reason"], "hardware-key-needed");
+    let again = send(&mut elsewhere.clone(), gateway, ask.call(&brought, &[])).await;
+    assert!(again.text().contains("That passkey did not sign you in"), "it is used up: {}", again.text());
     // Nor does it put another key beside this, or take this away, though no role of theirs needs hardware.
     let page = elsewhere.get(gateway, "/account/factors").await;
     let ask = Ask::of(&page, "/account/factors");
     let options: Value = serde_json::from_str(&ask.options).unwrap();
     assert_eq!(options["allowCredentials"].as_array().unwrap().len(), 1);
-    for (change, event) in
-        [("add-passkey".to_owned(), "factor.add"), (newest_removal(&page), "factor.remove")]
-    {
+    // It is no wrong one, so that however often it is shown the session goes on.
+    let more = vec![("add-passkey".to_owned(), "factor.add"); 2];
+    for (change, event) in [vec![(newest_removal(&page), "factor.remove")], more].concat() {
         let page = elsewhere.get(gateway, "/account/factors").await;
         let ask = Ask::of(&page, "/account/factors");
         let call = ask.call(&phone.get(&ask.options), &[("change", &change)]);
-        let refused = send(&mut elsewhere, gateway, call).await;
+        let refused = send(&mut elsewhere, gateway, call.clone()).await;
         assert!(refused.text().contains(NOT_ENOUGH), "{}", refused.text());
         let denied = last(&gateway.audit(&["--user", &nils.name]), event);
         assert_eq!(denied["decision"]["reason"], "hardware-key-needed");
+        let again = send(&mut elsewhere, gateway, call).await;
+        assert!(again.text().contains("That passkey did not do"), "it is used up: {}", again.text());
     }
     assert_eq!(passkeys_of(gateway, &nils), 2);
     let page = elsewhere.follow(gateway, &start).await;
@@ -188,7 +209,20 @@ async fn a05_who_asks_for_phrh_gets_hardware_of_whoever_has_another_passkey_and_
     assert!(!page.text().contains(NOT_ENOUGH), "{}", page.text());
     // A key that is enough for more is enough for less, and any of them will do there.
     let (mut home, ask) = at_sign_in(gateway).await;
+    key.sign_count = 9;
     assert!(is_signed_in(&send(&mut home, gateway, ask.call(&key.get(&ask.options), &[])).await));
+    // Once it is out of use nothing less takes its place, and its person is told whom to ask.
+    key.sign_count = 3;
+    assert!(!is_signed_in(&sign_in(gateway, &mut key).await.1));
+    let mut browser = Browser::default();
+    let page = browser.follow(gateway, &start).await;
+    let ask = Ask::of(&page, "/login/passkey");
+    let page = send(&mut browser, gateway, ask.call(&phone.get(&ask.options), &[])).await;
+    assert!(
+        page.text().contains("your hardware key is out of use: ask your administrator"),
+        "{}",
+        page.text()
+    );
 }
 
 #[tokio::test]
@@ -311,4 +345,20 @@ async fn a07_an_application_that_a_code_is_enough_for_is_no_door_to_a_further_pa
     fields.push(("credential", "{}"));
     assert_eq!(send(&mut browser, gateway, Call::form("/login/new-passkey", &fields)).await.status, 400);
     assert_eq!(passkeys_of(gateway, &nils), 1);
+
+    // A configuration that is not used changes nothing of what is believed.
+    let text = std::fs::read_to_string(gateway.config()).unwrap();
+    let other = text.replace(MODEL_NAME, "eeeeeeee-0000-0000-0000-000000000001");
+    std::fs::write(gateway.folder().join("nobody.pem"), "nobody").unwrap();
+    let refused = other.replace("[tls]", "[tls]\nclient_ca = \"nobody.pem\"");
+    assert_ne!(refused, other);
+    std::fs::write(gateway.config(), refused).unwrap();
+    gateway.hang_up();
+    let begun = Instant::now();
+    while !gateway.output().contains("the new configuration is not used") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", gateway.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let settings = browser.get(gateway, "/account/factors").await;
+    assert!(settings.text().contains("It is kept by hardware"), "{}", settings.text());
 }

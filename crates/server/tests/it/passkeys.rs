@@ -163,7 +163,10 @@ async fn a_passkey_alone_signs_in_and_tokens_and_record_say_so() {
     let signed_in = last(&records, "login");
     assert_eq!((&signed_in["acr"], &signed_in["detail"]["factor"]), (&json!("phr"), &json!("passkey")));
     let added = last(&records, "factor.add");
-    assert_eq!(added["detail"], json!({ "factor": "passkey", "passkey": "synced", "recovery_codes": "10" }));
+    assert_eq!(
+        added["detail"],
+        json!({ "factor": "passkey", "passkey": "synced", "recovery_codes": "10", "after": "password" })
+    );
     let page = browser.get(gateway, "/account/factors").await;
     assert!(
         page.text().contains("10 of 10 are left") && page.text().contains("Last used"),
@@ -519,7 +522,10 @@ async fn a07_a_passkey_is_made_in_its_browser_for_its_enrolment_and_ends_everyth
     // Whoever began with the password alone cannot go on, and is not signed in.
     assert_eq!(send(&mut other, gateway, asks[1].call(&theirs, &[])).await.status, 400);
     assert_eq!(other.get(gateway, "/account").await.status, 303);
-    assert_eq!(gateway.audit(&["--user", &person.name, "--event", "factor.add"]).len(), 1);
+    let records = gateway.audit(&["--user", &person.name, "--event", "factor.add"]);
+    let outcomes: Vec<_> = records.iter().map(|r| (&r["outcome"], &r["decision"]["reason"])).collect();
+    let (deny, allow) = (json!("deny"), json!("allow"));
+    assert_eq!(outcomes, [(&deny, &json!("passkey-challenge")), (&allow, &Value::Null)]);
     // A passkey is one person's.
     let stranger = gateway.person("physician", &[]);
     let mut browser = Browser::default();

@@ -90,13 +90,10 @@ pub(in crate::login) async fn again_by_passkey(
     if failures.check(now).is_err() {
         return again_refused(login, &counter, Reason::Throttled);
     }
-    let is_enough = |shown: &Shown| {
-        needed < Assurance::HardwareKey
-            || Assurance::of(&login.passkeys.factor_of(&shown.passkey).amr()) >= needed
-    };
     let reason = match verified(login, origin, &present.user, ceremony, brought).await? {
-        Ok(shown) if !is_enough(&shown) => Reason::NoHardwareKey,
         Ok(shown) => {
+            let is_enough = Assurance::of(&login.passkeys.factor_of(&shown.passkey).amr()) >= needed;
+            // Theirs in any case: one that is not enough is used up as well, and was no wrong one.
             let clear = counter.clone();
             let used = login.store.write(move |sql| {
                 let used = shown.use_up(sql, now)?;
@@ -106,7 +103,8 @@ pub(in crate::login) async fn again_by_passkey(
                 Ok(used)
             });
             match used.await {
-                Ok(Used::Now) => return Ok(Again::Right),
+                Ok(Used::Now) if is_enough => return Ok(Again::Right),
+                Ok(Used::Now) => Reason::NoHardwareKey,
                 Ok(Used::Before) => Reason::Passkey("passkey-used"),
                 Err::<_, StoreError>(error) => return Err(error),
             }

@@ -1,8 +1,8 @@
 //! What somebody may do only once another person has said yes to that very request: the two-person rule. Never one's own; once;
 //! for a short time. Or what an agent may do only once the person for whom it acts has said yes. NIST SP 800-53 AC-3(2).
 //!
-//! A yes is for what the text says, and the text says all that the gateway knows of the request: method and address, and of
-//! what is sent its length and hash. Another request, another client, another session or another reason to be there is
+//! A yes is for what the text says, and the text says all that the gateway knows of the request: method, address and headers, and
+//! of what is sent its length and hash. Another request, another client, another session or another reason to be there is
 //! another deed.
 
 use std::collections::BTreeSet;
@@ -28,6 +28,9 @@ pub const USABLE: Duration = Duration::from_mins(20);
 pub const SHORTEST_REASON: usize = 5;
 /// See [`SHORTEST_REASON`].
 pub const LONGEST_REASON: usize = 300;
+
+/// So much is shown of what a sender calls what they send.
+const LONGEST_TYPE: usize = 100;
 
 /// Something that takes another's yes.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -65,6 +68,8 @@ pub struct Act {
     pub method: String,
     /// Where, with all that stands behind it.
     pub target: String,
+    /// How it is to be done and answered: each header that goes on, by its name, with all its values in order.
+    pub headers: Vec<(String, String)>,
     /// What is sent.
     pub content: Option<Content>,
 }
@@ -207,15 +212,20 @@ impl Deed {
 
     /// Its lines, which are kept from making others of themselves by whoever shows them.
     pub(super) fn lines(&self, of: &Question) -> Vec<(&'static str, Option<String>)> {
-        let Act { method, target, route, content, .. } = &self.act;
-        let sent = content.as_ref().map(|Content { media_type, length, sha256 }| {
-            let named = media_type.as_deref().map(|name| format!(" of {name}")).unwrap_or_default();
-            format!("{length} bytes{named}, SHA-256 {sha256}")
-        });
+        let Act { method, target, route, headers, content, .. } = &self.act;
+        // The hash comes first, for what its sender calls it is the sender's word.
+        let sent = content
+            .as_ref()
+            .map(|Content { length, sha256, .. }| format!("SHA-256 {sha256}, {length} bytes"));
+        let named = content.as_ref().and_then(|content| content.media_type.as_deref());
+        let named = named.map(|named| named.chars().take(LONGEST_TYPE).collect());
+        let with: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         vec![
             ("Who asks", Some(self.act.who())),
             ("What for", Some(format!("{method} {target}"))),
             ("What is sent", sent),
+            ("Called by its sender", named),
+            ("With", (!with.is_empty()).then(|| with.join("; "))),
             ("Where", Some(format!("The route {route}"))),
             ("Why", Some(format!("“{}”", self.reason))),
             ("Purpose", of.purpose.map(|purpose| format!("For {}", purpose.words()))),
@@ -230,7 +240,11 @@ impl Deed {
     pub fn past(&self, state: DeedState) -> Past {
         Past {
             by: Asker::Person(self.act.counted_as()),
-            asked_at: self.asked_at,
+            // A no may come at any moment until the question ends, and is counted from there.
+            asked_at: match state {
+                DeedState::Denied => self.expires_at(),
+                DeedState::Waiting | DeedState::Approved | DeedState::Used => self.asked_at,
+            },
             expires_at: self.expires_at(),
             said: match state {
                 DeedState::Waiting => Said::Nothing,

@@ -152,6 +152,26 @@ fn o20_each_report_is_found_and_asking_too_often_once_an_hour_of_each_who_asks_a
 }
 
 #[test]
+fn o20_what_somebody_asks_others_to_approve_is_theirs_whoever_is_asked() {
+    let deed = |index, who: &str, came| {
+        let mut entry = question(index, 0, who, "desk", came);
+        entry.record.detail.insert("asked".to_owned(), phi("deed"));
+        entry.record.detail.insert("asker".to_owned(), phi("dana"));
+        entry
+    };
+    let denied = (Event::ApprovalDenied, None);
+    let mut unanswered = deed(3, "", (Event::ApprovalLapsed, None));
+    unanswered.record.detail.remove("user");
+    let mut flood = deed(4, "", (Event::ApprovalRequested, Some("too-many-denied")));
+    flood.record.detail.remove("user");
+    let all = [deed(1, "nils", denied), deed(2, "pia", denied), unanswered, flood];
+    let found = found(&mut Watch::new(unwanted(3), Lane::Acts), &all, &People::new(), &Names::new());
+    let told: Vec<_> = found.iter().map(|one| (one.of.expose().as_str(), one.user.as_deref())).collect();
+    let of = "what dana asks others to approve";
+    assert_eq!(told, [(format!("unapproved {of}").as_str(), Some("dana")), (of, Some("dana"))]);
+}
+
+#[test]
 fn emergency_access_that_its_person_did_not_open_is_found_each_time_and_counts_as_no_question() {
     let disowned = |index, id: &str| {
         let mut entry = question(index, 0, "dana", "desk", (Event::EmergencyDisowned, None));

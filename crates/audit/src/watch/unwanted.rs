@@ -18,8 +18,13 @@ const BLOCKED: [&str; 2] = ["too-many-unanswered", "too-many-denied"];
 
 impl Watch {
     pub(super) fn see_unwanted(&mut self, entry: &Entry) -> Vec<Finding> {
-        let Some(user) = detail(&entry.record, "user") else { return Vec::new() };
-        let (client, asked) = asked(&entry.record, user);
+        // A second person's yes is asked for by somebody who is known, of many.
+        let asker = detail(&entry.record, "asker").filter(|_| detail(&entry.record, "asked") == Some("deed"));
+        let Some(user) = asker.or(detail(&entry.record, "user")) else { return Vec::new() };
+        let (client, asked) = match asker {
+            Some(asker) => (client_of(&entry.record), format!("what {asker} asks others to approve")),
+            None => asked(&entry.record, user),
+        };
         // Who switched off what questions show did not say that it is not to be looked at whose emergency it was.
         let unless_off = UnwantedApprovals { again_after: A_DAY, unapproved_a_day: usize::MAX };
         let rule = match (self.rules.unwanted_approvals, entry.record.event) {
@@ -42,7 +47,9 @@ impl Watch {
             _ => None,
         };
         // Who was asked did nothing.
-        let found = |about: Finding| Finding { user: None, client: client.map(str::to_owned), ..about };
+        let user = asker.map(str::to_owned);
+        let found =
+            |about: Finding| Finding { user: user.clone(), client: client.map(str::to_owned), ..about };
         let mut all = Vec::new();
         if let Some(of) = at_once {
             let shown = (vec![entry.index], None);
@@ -77,12 +84,16 @@ fn detail<'r>(record: &'r Record, name: &str) -> Option<&'r str> {
 /// The application that asked, and what it was that this person was asked. Sign-ins are one another's, for whoever signs in
 /// chooses on the way to which application.
 fn asked<'r>(record: &'r Record, user: &str) -> (Option<&'r str>, String) {
-    // A question that was not put names its application as the one that acts.
-    let own = record.actor.client_id.as_deref().filter(|_| record.event == Event::ApprovalRequested);
-    let client = detail(record, "client").or(own);
+    let client = client_of(record);
     let is_sign_in = detail(record, "asked") == Some("sign-in") || client.is_none();
     match client.filter(|_| !is_sign_in) {
         Some(client) => (Some(client), format!("questions of {client} to {user}")),
         None => (client, format!("sign-ins that {user} was asked about")),
     }
+}
+
+fn client_of(record: &Record) -> Option<&str> {
+    // A question that was not put names its application as the one that acts.
+    let own = record.actor.client_id.as_deref().filter(|_| record.event == Event::ApprovalRequested);
+    detail(record, "client").or(own)
 }

@@ -132,7 +132,8 @@ impl Sql<'_> {
     pub(crate) fn lapsed_deeds(&self, now: Timestamp) -> Result<Vec<(KeptDeed, &'static str)>, StoreError> {
         let text = format!(
             "SELECT {COLUMNS}, put FROM deeds WHERE lapsed_at IS NULL \
-             AND ((state = 'waiting' AND expires_at <= ?1) OR (state = 'approved' AND usable_until <= ?1)) LIMIT 100"
+             AND ((state = 'waiting' AND decided IS NULL AND expires_at <= ?1) \
+                  OR (state IN ('waiting', 'approved') AND usable_until <= ?1)) LIMIT 100"
         );
         self.query("deeds", &text, &[now.into()], |row| {
             let kept = read(row)?;
@@ -153,7 +154,10 @@ impl Sql<'_> {
 
     /// Forgets those whose time has been over for a while.
     pub(super) fn forget_deeds(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.execute("DELETE FROM deeds WHERE usable_until < ?1", &[now.minus(MEMORY).into()]).map(drop)
+        // Not before it is on record what became of it.
+        let text = "DELETE FROM deeds WHERE usable_until < ?1 \
+                    AND (lapsed_at IS NOT NULL OR state IN ('used', 'denied'))";
+        self.execute(text, &[now.minus(MEMORY).into()]).map(drop)
     }
 }
 

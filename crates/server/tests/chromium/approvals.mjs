@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { chromium } from "playwright-core";
 
 const [readyFile, program, folder, shots] = process.argv.slice(2);
@@ -147,6 +148,13 @@ async function test(name, body) {
 
 const dana = newPerson("dana-with-a-phone");
 const phone = await phoneOf(dana);
+// A passkey of today shows nothing of an emergency of today: dana has had this one since the day before yesterday.
+const database = new DatabaseSync(join(folder, "data/chartgate.db"));
+const changed = database
+  .prepare("UPDATE passkeys SET added_at = added_at - 2 * 24 * 3600 * 1000000 WHERE user_name = ?")
+  .run(dana.name);
+assert.equal(Number(changed.changes), 1);
+database.close();
 const desk = await context(WIDE);
 const list = `${ready.issuer}/approve`;
 

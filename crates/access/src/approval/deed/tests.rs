@@ -16,7 +16,8 @@ fn act() -> Act {
         route: "orders".into(),
         method: "POST".into(),
         target: "/orders/17/release?to=lab".into(),
-        content: Content::of(Some("application/json"), b"{}"),
+        headers: vec![("if-match".into(), "\"3\"".into())],
+        content: Content::of(Some("application/json, SHA-256 abc"), b"{}"),
     }
 }
 
@@ -46,7 +47,8 @@ fn a_deed_is_told_with_all_that_is_known_of_it() {
     assert_eq!(
         question.displayed_text(),
         "Who asks: dana, through the application till\nWhat for: POST /orders/17/release?to=lab\n\
-         What is sent: 2 bytes of application/json, SHA-256 RBNvo1WzZ4oRRq0W9-hknpT7T8If536DEMBg9hyq_4o\n\
+         What is sent: SHA-256 RBNvo1WzZ4oRRq0W9-hknpT7T8If536DEMBg9hyq_4o, 2 bytes\n\
+         Called by its sender: application/json, SHA-256 abc\nWith: if-match: \"3\"\n\
          Where: The route orders\nWhy: “the lab called”\nPurpose: For treatment\nFrom where: 203.0.113.9\n\
          Good for: This once, until 2026-11-18 11:26:40 UTC\nAnswer until: 2026-11-18 11:16:40 UTC\n"
     );
@@ -54,6 +56,37 @@ fn a_deed_is_told_with_all_that_is_known_of_it() {
     assert_eq!(by_agent.who(), "The agent helper, which acts for dana");
     let program = Act { asker: "till".parse().unwrap(), ..act() };
     assert_eq!(program.who(), "The program till, for itself");
+}
+
+#[test]
+fn another_value_of_a_header_that_goes_on_is_another_deed() {
+    let with = |headers: &[(&str, &str)]| {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Act { headers, ..act() }.digest()
+    };
+    let all = [
+        with(&[]),
+        with(&[("if-match", "\"3\"")]),
+        with(&[("if-match", "\"4\"")]),
+        with(&[("if-match", "\"3\""), ("accept", "text/csv")]),
+        with(&[("content-type", "a/b"), ("content-type", "c/d")]),
+        with(&[("content-type", "c/d"), ("content-type", "a/b")]),
+    ];
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+}
+
+#[test]
+fn a_no_counts_from_the_end_of_its_question() {
+    let (past, first) = (deed().past(DeedState::Denied), deed().asked_at);
+    let again = |minutes: u64| {
+        super::super::flood::check(
+            std::slice::from_ref(&past),
+            &past.by,
+            first.plus(Duration::from_mins(minutes)),
+        )
+    };
+    assert!(again(7).is_err() && again(14).is_err(), "whenever within its ten minutes somebody said no");
+    assert!(again(16).is_ok());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use chartgate_values::Phi;
 use http::{HeaderMap, HeaderName, header};
 
 use super::session::Exchange;
-use super::upstream::Call;
+use super::upstream::{Call, REQUEST_HEADERS};
 use crate::config::{Agents, HttpRule};
 use crate::live::approvals::deeds::{Standing, describe};
 use crate::net::origin::Origin;
@@ -143,6 +143,10 @@ impl Exchange<'_> {
 
     fn act(&self, by: &Authenticated, call: &Call, (approver, agents): (Approver, Vec<String>)) -> Act {
         let facts = &by.caller.facts;
+        let headers = REQUEST_HEADERS.iter().flat_map(|name| {
+            let values = call.headers.get_all(name).iter();
+            values.map(|value| (name.as_str().to_owned(), latin_1(value.as_bytes())))
+        });
         let media_type = call.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         Act {
             asker: facts.subject.clone(),
@@ -155,6 +159,7 @@ impl Exchange<'_> {
             route: self.route.name.clone(),
             method: call.method.to_string(),
             target: call.path_and_query.clone(),
+            headers: headers.collect(),
             content: Content::of(media_type, &call.body),
         }
     }
@@ -174,8 +179,16 @@ fn approver(rule: &HttpRule, agents: &[String]) -> Option<Approver> {
 
 /// The reason that a request gives, if that says anything.
 fn reason(headers: &HeaderMap) -> Option<String> {
-    let text = std::str::from_utf8(headers.get(&REASON)?.as_bytes()).ok()?.trim();
+    let bytes = headers.get(&REASON)?.as_bytes();
+    // What browsers send of a text in a header is Latin-1; others send UTF-8.
+    let text = std::str::from_utf8(bytes).map_or_else(|_| latin_1(bytes), str::to_owned);
+    let text = text.trim();
     (SHORTEST_REASON..=LONGEST_REASON).contains(&text.chars().count()).then(|| text.to_owned())
+}
+
+/// Each byte as the character of its number: no two values alike.
+fn latin_1(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
 fn not_stored(error: &StoreError) -> Refused {

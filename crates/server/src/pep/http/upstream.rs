@@ -25,7 +25,7 @@ const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What of the caller's headers goes upstream. Everything else stays, whatever its spelling: credentials, cookies,
 /// identity and forwarding headers, hop-by-hop headers (ATTACKS G02, G03, G04).
-const REQUEST_HEADERS: [HeaderName; 6] = [
+pub(super) const REQUEST_HEADERS: [HeaderName; 6] = [
     header::ACCEPT,
     header::ACCEPT_LANGUAGE,
     header::CONTENT_TYPE,

@@ -164,6 +164,9 @@ fn o20_what_somebody_asks_others_to_approve_is_theirs_whoever_is_asked() {
     unanswered.record.detail.remove("user");
     let mut flood = deed(4, "", (Event::ApprovalRequested, Some("too-many-denied")));
     flood.record.detail.remove("user");
+    let reported = [deed(9, "nils", (Event::ApprovalReported, None))];
+    let of_report = found(&mut Watch::new(unwanted(3), Lane::Acts), &reported, &People::new(), &Names::new());
+    assert_eq!(of_report[0].of.expose(), "the question q9 of dana");
     let all = [deed(1, "nils", denied), deed(2, "pia", denied), unanswered, flood];
     let found = found(&mut Watch::new(unwanted(3), Lane::Acts), &all, &People::new(), &Names::new());
     let told: Vec<_> = found.iter().map(|one| (one.of.expose().as_str(), one.user.as_deref())).collect();

@@ -35,7 +35,8 @@ impl Watch {
         let at_once = match entry.record.event {
             Event::ApprovalReported => {
                 let question = entry.record.resource.as_ref().map(|id| id.expose().as_str());
-                Some(format!("the question {} to {user}", question.unwrap_or_default()))
+                let whose = if asker.is_some() { "of" } else { "to" };
+                Some(format!("the question {} {whose} {user}", question.unwrap_or_default()))
             }
             Event::EmergencyDisowned => {
                 let id = detail(&entry.record, "emergency").unwrap_or_default();

@@ -98,9 +98,13 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         }
     };
     let needed = needed(&login, begun.as_ref(), &user);
-    let next = match login.factors.holds(&user.name) {
+    match login.store.read(|sql| right.is_right(sql, &user.name)) {
+        Ok(true) => {}
         // Whose password was set anew meanwhile was shut out by that, and is not half way in either.
-        Ok(_) if !login.store.read(|sql| right.is_right(sql, &user.name)).unwrap_or(false) => return stale(),
+        Ok(false) => return stale(),
+        Err(error) => return unavailable(&error),
+    }
+    let next = match login.factors.holds(&user.name) {
         Ok(holds) => after_password(holds, needed),
         Err(error) => return unavailable(&error),
     };

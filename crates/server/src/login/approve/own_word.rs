@@ -69,7 +69,7 @@ pub(super) async fn unsaid(login: &Login, question: &str, error: &AppendError) -
     unavailable(error)
 }
 
-/// Whether a yes from there shows nothing: whoever opened the record is the one whom it is about.
+/// Why a yes shows nothing, if so: whoever opened the record could have said it, with no more than a password.
 pub(super) fn shows_nothing(
     used: &EmergencyUse,
     present: &Present,

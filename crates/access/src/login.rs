@@ -5,6 +5,7 @@ pub mod blocklist;
 pub mod kinds;
 pub mod logout;
 pub mod provider;
+pub mod recovery;
 pub mod steps;
 pub mod throttle;
 pub mod wishes;

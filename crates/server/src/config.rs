@@ -65,6 +65,7 @@ pub(crate) use push::Push;
 pub(crate) use registration::{DocumentHosts, Dynamic, Registration};
 pub(crate) use route::{Agents, Exports, HttpRule, Route, RouteKind, SignInDemand, TokenForm, UpdateCreate};
 use section::{Reading, Section};
+pub(crate) use sign_in::Recovery;
 pub(crate) use source::ConfigError;
 pub(crate) use trusted_issuer::{IssuerKeys, TrustedIssuer};
 pub(crate) use upstream_auth::{ClientCredentials, UpstreamAuth};
@@ -96,6 +97,8 @@ pub(crate) struct Config {
     pub(crate) passwords: PasswordRules,
     /// What is believed of authenticators.
     pub(crate) authenticators: Arc<Authenticators>,
+    /// Who lets people in again.
+    pub(crate) recovery: Recovery,
     pub(crate) audit: Audit,
     /// Schema, policies and their tests.
     pub(crate) policy_dir: PathBuf,
@@ -207,6 +210,7 @@ impl Config {
         let emergency = Emergency::read(reading, section);
         let section = root.optional_table(reading, "mail");
         let mail = MailServer::read(reading, section).map(Arc::new);
+        sign_in.check_mail(reading, mail.is_some());
         let section = root.table(reading, "watch");
         let watch = watch::read(reading, section);
         let section = root.table(reading, "purpose_of_use");
@@ -259,6 +263,7 @@ impl Config {
             offered: sign_in.offered,
             passwords: sign_in.passwords,
             authenticators: Arc::new(sign_in.authenticators),
+            recovery: sign_in.recovery,
             audit,
             policy_dir,
             shadow_dir,

@@ -21,12 +21,15 @@ mod factors;
 mod findings;
 mod form;
 mod new_passkey;
+mod new_password;
 mod once_more;
 mod own_emergencies;
+mod own_password;
 mod passkey;
 mod patient;
 mod phones;
 mod provider;
+mod recovery;
 mod reviews;
 mod second_factor;
 mod sessions;
@@ -53,6 +56,7 @@ use http::StatusCode;
 
 use crate::audit_index::LogReading;
 use crate::authorization_response::Answering;
+use crate::config::Recovery;
 use crate::directory::PatientDirectory;
 use crate::live::approvals::Approvals;
 use crate::live::apps::Apps;
@@ -78,6 +82,7 @@ pub(crate) struct Login {
     pub(crate) timeouts: Timeouts,
     pub(crate) second_factors: Arc<Required>,
     pub(crate) offered: Offered,
+    pub(crate) recovery: Recovery,
     pub(crate) factors: Arc<Factors>,
     pub(crate) passkeys: Arc<Passkeys>,
     pub(crate) providers: Arc<Providers>,
@@ -138,9 +143,14 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/watch/findings", get(findings::list))
         .route("/watch/finding", get(findings::page).post(findings::submit))
         .route("/login/enrol", get(enrol::page).post(enrol::submit))
+        .route("/login/forgot", get(recovery::ask_for_password).post(recovery::asked_for_password))
+        .route("/login/lost", get(recovery::ask_for_factors).post(recovery::asked_for_factors))
+        .route("/login/recover", get(recovery::link::page).post(recovery::link::submit))
+        .route("/login/new-password", get(new_password::page).post(new_password::submit))
         .route("/device", get(device::page).post(device::submit))
         .route("/account", get(account::page))
         .route("/account/factors", get(factors::page).post(factors::submit))
+        .route("/account/password", get(own_password::page).post(own_password::submit))
         .route("/account/sessions", get(sessions::page).post(sessions::submit))
         .route("/account/accesses", get(accesses::page))
         .route("/account/apps", get(apps::page).post(apps::disconnect))

@@ -1,4 +1,4 @@
-//! Telling people: of changes to how they sign in ([`people`]), and privacy officers of emergency access, and of findings in the log: a program by a Security Event Token (RFC 8417, RFC
+//! Telling people: of changes to how they sign in ([`people`]), and how they get in again ([`links`]), and privacy officers of emergency access, and of findings in the log: a program by a Security Event Token (RFC 8417, RFC
 //! 8935), a person by a message. Neither says whose record was opened, or why.
 //!
 //! Whom to tell is written with the grant, so that nobody is forgotten, and care does not wait for it. That somebody was told
@@ -8,6 +8,7 @@
 
 mod deliver;
 mod findings;
+mod links;
 mod people;
 
 use std::collections::BTreeMap;
@@ -76,6 +77,7 @@ impl Notices {
             while telling.join_next().await.is_some() {}
             self.tell_of_findings().await;
             self.tell_people().await;
+            self.send_links().await;
         }
     }
 

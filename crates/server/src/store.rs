@@ -36,6 +36,7 @@ pub(crate) mod phones;
 pub(crate) mod provider_links;
 pub(crate) mod pushed_requests;
 pub(crate) mod questions;
+pub(crate) mod recoveries;
 pub(crate) mod refresh_tokens;
 pub(crate) mod registered;
 pub(crate) mod registrations;

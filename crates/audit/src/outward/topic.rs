@@ -72,6 +72,8 @@ impl Topic {
             | Event::EmergencyTold => Self::Emergency,
             Event::EnrolmentIssued
             | Event::EnrolmentUsed
+            | Event::RecoveryAsked
+            | Event::RecoveryProven
             | Event::UserAdded
             | Event::UserChanged
             | Event::UserDisabled

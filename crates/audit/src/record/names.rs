@@ -145,6 +145,10 @@ named! {
         EnrolmentIssued = "enrolment.issue",
         /// It was used.
         EnrolmentUsed = "enrolment.use",
+        /// Somebody asked for a link in place of what they lost.
+        RecoveryAsked = "recovery.ask",
+        /// Somebody showed one of the proofs by which they get in again.
+        RecoveryProven = "recovery.prove",
         /// A person was added.
         UserAdded = "user.add",
         /// A person's entry was changed.

@@ -26,6 +26,7 @@ change-phone-added = a phone to approve with was added.
 change-phone-removed = a phone to approve with was removed.
 change-password-set = a new password was set.
 change-account-linked = an account at an identity provider was linked, which signs in as you.
+change-replaced = your second factors were replaced, with your password and a link that was sent to your address.
 
 accesses-what = The newest accesses to records and sign-ins of the last thirty days, as the log has them. If something here was not you, tell your administrator at once.
 accesses-none = Nothing.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{Administrator, CommandError};
 use crate::config::{
     Agents, CareTable, CommandLine, Config, ConsentCheck, Durability, Dynamic, IdentityProvider,
-    MasterKeySource, MinorLabels, Receiver, Route, RouteKind, TokenForm, UpstreamAuth, Writes,
+    MasterKeySource, MinorLabels, Receiver, Recovery, Route, RouteKind, TokenForm, UpstreamAuth, Writes,
 };
 use crate::crypto_module::{self, CryptoModule};
 
@@ -90,6 +90,8 @@ pub(crate) struct SignIn {
     pub(crate) authenticator_roots: Vec<String>,
     pub(crate) authenticator_models: Vec<String>,
     pub(crate) passkeys_offered: bool,
+    /// Whether people get in again by a link that is sent to them, beside what is left to them.
+    pub(crate) recovered_by_mail: bool,
 }
 
 /// Where people may sign in elsewhere.
@@ -258,6 +260,7 @@ impl Administrator {
                     .map(|(model, name)| name.clone().unwrap_or_else(|| model.to_string()))
                     .collect(),
                 passkeys_offered: config.offered != Offered::CodesAlone,
+                recovered_by_mail: config.recovery == Recovery::Mail,
             },
             tokens: Tokens {
                 access: config.tokens.access_token_ttl.as_secs(),

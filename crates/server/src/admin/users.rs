@@ -196,6 +196,9 @@ impl Administrator {
             .cut(move |sql, now| {
                 sql.clear_login_failures(&counter)?;
                 sql.void_enrolments(&name)?;
+                sql.void_links(&name)?;
+                // Nor does anybody get in who is half way in with the old one.
+                sql.void_half_sign_ins(&name)?;
                 if let Some(digest) = &digest {
                     sql.add_enrolment(digest, &name, now.plus(ENROLMENT_LIFE))?;
                 }
@@ -229,7 +232,7 @@ impl Administrator {
         let removed = self
             .cut_offs
             .cut(move |sql, now| {
-                let removed = sql.reset_factors(&subject, now)?;
+                let removed = sql.reset_factors(&subject, FactorChange::Reset, now)?;
                 sql.end_all_sessions(&subject, now)?;
                 let target = Target::Subject(subject);
                 Ok::<_, StoreError>((removed, vec![CutOff::UpTo { target, not_before: now }]))

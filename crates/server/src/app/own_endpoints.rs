@@ -108,6 +108,7 @@ impl App {
             timeouts: config.sessions,
             second_factors: Arc::clone(&config.second_factors),
             offered: config.offered,
+            recovery: config.recovery,
             factors: Arc::clone(&self.factors),
             passkeys: Arc::clone(&self.passkeys),
             providers: Arc::new(Providers::new(&config.identity_providers)?),

@@ -17,12 +17,34 @@ use crate::passwords::PasswordRules;
 /// Longest list of passwords that is read.
 const LONGEST_LIST: u64 = 64 << 20;
 
+/// Who lets people in again who lost what they sign in with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Recovery {
+    /// An administrator.
+    Administrator,
+    /// They themselves, with what is left to them and a link that is sent to their address.
+    Mail,
+}
+
 /// What the table says.
 pub(super) struct SignIn {
     pub(super) required: Required,
     pub(super) offered: Offered,
     pub(super) passwords: PasswordRules,
     pub(super) authenticators: Authenticators,
+    pub(super) recovery: Recovery,
+    /// Where it says so.
+    recovery_at: (usize, String),
+}
+
+impl SignIn {
+    /// Links that nothing sends help nobody.
+    pub(super) fn check_mail(&self, reading: &mut Reading<'_>, is_mailed: bool) {
+        if self.recovery == Recovery::Mail && !is_mailed {
+            let (line, key) = &self.recovery_at;
+            reading.error(*line, key.clone(), "wants `[mail]`: without it no link is sent");
+        }
+    }
 }
 
 /// Reads the table.
@@ -50,6 +72,8 @@ pub(super) fn read(reading: &mut Reading<'_>, mut section: Section, issuer: &str
     let (hardware_key, authenticators) = hardware(reading, &mut section, offered);
     let has_roots = offered == Offered::Passkeys && !authenticators.roots.is_empty();
     let passwords = rules(reading, &mut section, issuer);
+    let recovery_at = (section.line_of("recovery"), section.key("recovery"));
+    let recovery = recovery(reading, &mut section);
     section.finish(reading);
     let two_factors = if everybody { Whom::Everybody } else { Whom::OfRoles(with_two) };
     let phishing_resistant = Whom::OfRoles(with_passkeys);
@@ -58,6 +82,8 @@ pub(super) fn read(reading: &mut Reading<'_>, mut section: Section, issuer: &str
         offered: if has_roots { Offered::HardwareKeys } else { offered },
         passwords,
         authenticators,
+        recovery,
+        recovery_at,
     }
 }
 
@@ -110,6 +136,18 @@ fn service_of(issuer: &str) -> Vec<String> {
     let host = issuer.trim_start_matches("https://").split([':', '/']).next().unwrap_or_default();
     let names = host.rsplit_once('.').map_or(host, |(names, _)| names);
     names.split('.').filter(|name| name.chars().any(char::is_alphabetic)).map(str::to_owned).collect()
+}
+
+fn recovery(reading: &mut Reading<'_>, section: &mut Section) -> Recovery {
+    let (line, key) = (section.line_of("recovery"), section.key("recovery"));
+    match section.text(reading, "recovery").as_deref() {
+        None | Some("administrator") => Recovery::Administrator,
+        Some("mail") => Recovery::Mail,
+        Some(other) => {
+            reading.error(line, key, format!("`{other}` is not one of administrator, mail"));
+            Recovery::Administrator
+        }
+    }
 }
 
 /// Whether passkeys are offered. Where they cannot be, whoever says that they are is told.

@@ -65,6 +65,8 @@ impl Config {
             offered: new.offered,
             passwords: new.passwords,
             authenticators: new.authenticators,
+            // A server for e-mail that is new is not spoken to before a restart, and nobody waits for what it does not send.
+            recovery: if self.mail.is_some() { new.recovery } else { self.recovery },
             audit: Audit {
                 dir: self.audit.dir.clone(),
                 index: self.audit.index.clone(),

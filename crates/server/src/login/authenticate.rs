@@ -136,6 +136,11 @@ impl Reason {
     }
 }
 
+/// A name as it is counted and looked up, however it was typed (ATTACKS A02).
+pub(super) fn canonical(typed: &str) -> String {
+    typed.trim().to_lowercase().chars().take(64).collect()
+}
+
 /// Looks at a name and a password.
 pub(super) async fn password(
     login: &Login,
@@ -143,7 +148,7 @@ pub(super) async fn password(
     typed: &str,
     password: &str,
 ) -> Result<Attempt, StoreError> {
-    let canonical: String = typed.trim().to_lowercase().chars().take(64).collect();
+    let canonical = canonical(typed);
     // Counted whether or not it is somebody's name, under a name that gives nothing away: it may be a password.
     let counter = login.passwords.blind(&canonical);
     verify(login, origin, counter, canonical.parse().ok(), password).await

@@ -6,19 +6,18 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::permit::Withheld;
-use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use http::StatusCode;
 
 use super::Login;
 use super::form::{Browser, Submission, Visit, stale, unavailable};
+use super::new_password::{Typed, set, typed};
 use super::provider::Way;
 use crate::entropy::digest_of;
 use crate::pages;
 use crate::passwords::SHORTEST;
 use crate::store::StoreError;
-use crate::store::second_factors::FactorChange;
-use crate::tongue::{Id, Tells as _, Tongue, Words};
+use crate::tongue::{Id, Tongue, Words};
 
 #[derive(Template)]
 #[template(path = "enrol.html")]
@@ -56,16 +55,10 @@ fn show(login: &Login, browser: &Browser, token: &str, problem: Option<Words>) -
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
     let Visit { browser, form, origin, .. } = visit;
-    let (Some(token), Some(password)) = (form.get("token"), form.get("password")) else { return stale() };
-    let username = form.get("username").unwrap_or_default();
-    if let Err(problem) = login.passwords.check(password, username) {
-        return show(&login, &browser, token, Some(problem.words()));
-    }
-    if form.get("again") != Some(password) {
-        return show(&login, &browser, token, Some(Words::of("enrol-differ")));
-    }
-    let hash = match login.passwords.hash(password).await {
-        Ok(hash) => hash,
+    let Some(token) = form.get("token") else { return stale() };
+    let hash = match typed(&login, (&form, "password"), form.get("username").unwrap_or_default()).await {
+        Ok(Typed::Good(hash)) => hash,
+        Ok(Typed::Problem(problem)) => return show(&login, &browser, token, Some(problem)),
         Err(error) => return unavailable(&error),
     };
     let (digest, now) = (digest_of(token), login.clock.now());
@@ -74,13 +67,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         .cut_offs
         .cut(move |sql, at| {
             let Some(name) = sql.use_enrolment(&digest, now)? else { return Ok((None, Vec::new())) };
-            sql.set_password_hash(&name, Some(&hash))?;
-            sql.note_factor_change(&name, FactorChange::PasswordSet, at)?;
-            sql.clear_login_failures(&passwords.blind(name.as_str()))?;
-            // A new password ends what the old one opened.
-            sql.end_all_sessions(&name, at)?;
-            let cut = CutOff::UpTo { target: Target::Subject(name.clone()), not_before: at };
-            Ok::<_, StoreError>((Some(name), vec![cut]))
+            let cut = set(sql, (&name, &hash), &passwords.blind(name.as_str()), None, at)?;
+            Ok::<_, StoreError>((Some(name), cut))
         })
         .await;
     let name = match used {

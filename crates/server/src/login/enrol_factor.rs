@@ -29,7 +29,7 @@ use super::then::Then;
 use super::{Login, new_passkey};
 use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
-use crate::store::second_factors::StoredFactor;
+use crate::store::second_factors::{FactorChange, StoredFactor};
 use crate::store::{Sql, StoreError};
 use crate::tongue::{Id, Tongue};
 
@@ -109,7 +109,7 @@ fn show(login: &Login, visit: &Visit, offer: &Offer, problem: Option<Id>) -> Res
         Err(response) => return *response,
     };
     let found = Present::of(login, &visit.headers)
-        .and_then(|present| Ok((present, new_passkey::may_be_instead(login, &half.user.name)?)));
+        .and_then(|present| Ok((present, new_passkey::may_be_instead(login, half)?)));
     let (is_required, may_be_instead) = match found {
         Ok((present, may_be)) => (present.is_none_or(|present| present.user.name != half.user.name), may_be),
         Err(error) => return unavailable(&error),
@@ -164,8 +164,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(kept) => kept,
         Err(error) => return unavailable(&error),
     };
-    // Codes that somebody has in their drawer stay good.
-    let codes = (holds == Holds::Nothing).then(|| Factors::new_recovery_codes(&user.name));
+    let codes = codes_for(&offer.half, holds);
     match confirm(&login, &visit, &offer, factor, codes.as_ref()).await {
         Ok(answer) => answer,
         Err(response) => *response,
@@ -186,6 +185,7 @@ async fn confirm(
     record.actor = person(user);
     record.resource = Some(Phi::new(factor.id.to_string()));
     record.detail.insert("factor".to_owned(), Phi::new(SecondFactor::AuthenticatorApp.code().to_owned()));
+    record.detail.insert("after".to_owned(), Phi::new(offer.half.first.code().to_owned()));
     if let Some(codes) = codes {
         record.detail.insert("recovery_codes".to_owned(), Phi::new(codes.digests.len().to_string()));
     }
@@ -193,8 +193,13 @@ async fn confirm(
     let (name, digest) = (user.name.clone(), offer.half.digest.clone());
     let (digests, counter) =
         (codes.map(|codes| codes.digests.clone()), login.passwords.blind(user.name.as_str()));
+    let replaces = offer.half.first.replaces();
     let keep = move |sql: &Sql<'_>, at| {
-        if sql.take_half_sign_in(&digest, now)?.is_none() || sql.factors(&name)?.len() >= MOST {
+        if sql.take_half_sign_in(&digest, now)?.is_none() {
+            return Ok(None);
+        }
+        let mut cut = if replaces { replace(sql, &name, at)? } else { Vec::new() };
+        if sql.factors(&name)?.len() >= MOST {
             return Ok(None);
         }
         // Whoever else is about to enrol with less than this is not any more.
@@ -204,7 +209,8 @@ async fn confirm(
             sql.set_recovery_codes(&name, &digests, now)?;
         }
         sql.clear_login_failures(&counter)?;
-        end_open_sessions(sql, &name, None, at).map(Some)
+        cut.extend(end_open_sessions(sql, &name, None, at)?);
+        Ok(Some(cut))
     };
     let begun = start_session(login, visit, begin, keep).await?;
     let cookie = begun.ok_or_else(stale)?;
@@ -225,6 +231,20 @@ async fn confirm(
         Ok(recorded) => Ok(Withheld::release(recorded)),
         Err(error) => Err(Box::new(unavailable(&error))),
     }
+}
+
+/// The recovery codes that come with what is enrolled: those that somebody has in their drawer stay good, unless all that they
+/// had gives way to it.
+pub(super) fn codes_for(half: &Half, holds: Holds) -> Option<NewRecoveryCodes> {
+    let has_none = holds == Holds::Nothing || half.first.replaces();
+    has_none.then(|| Factors::new_recovery_codes(&half.user.name))
+}
+
+/// Removes all that somebody had beside their password, before what they enrol now, and says what is cut off with it: whoever
+/// has it may not be its person.
+pub(super) fn replace(sql: &Sql<'_>, of: &Subject, now: Timestamp) -> Result<Vec<CutOff>, StoreError> {
+    sql.reset_factors(of, FactorChange::Replaced, now)?;
+    Ok(vec![CutOff::UpTo { target: Target::Subject(of.clone()), not_before: now }])
 }
 
 /// Ends what a person has open, but for this: it began with other factors than they have now.

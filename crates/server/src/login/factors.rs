@@ -42,6 +42,8 @@ struct FactorsPage<'a> {
     left: u32,
     made: u32,
     changes: Vec<ChangeShown>,
+    /// Whether they have one to change.
+    has_password: bool,
     problem: Option<Id>,
     /// Whether passkeys are offered.
     is_offered: bool,
@@ -131,6 +133,7 @@ fn words_of(change: FactorChange) -> Id {
         FactorChange::PhoneRemoved => Id::of("change-phone-removed"),
         FactorChange::PasswordSet => Id::of("change-password-set"),
         FactorChange::AccountLinked => Id::of("change-account-linked"),
+        FactorChange::Replaced => Id::of("change-replaced"),
     }
 }
 
@@ -156,11 +159,12 @@ fn shown<'a>(
     problem: Option<Id>,
 ) -> Result<FactorsPage<'a>, StoreError> {
     let name = &present.user.name;
-    let (has, RecoveryCount { left, made }, links) = login.store.read(|sql| {
+    let (has, RecoveryCount { left, made }, links, has_password) = login.store.read(|sql| {
         Ok::<_, StoreError>((
             Has::of(sql, name, &login.passkeys.known)?,
             sql.recovery_codes(name)?,
             sql.provider_links(name)?,
+            sql.password_hash(name)?.is_some(),
         ))
     })?;
     let ceremony = Ceremony::Change { session: &present.session.id };
@@ -179,6 +183,7 @@ fn shown<'a>(
         left,
         made,
         changes: changes(login, name, None)?,
+        has_password,
         problem,
         is_offered: login.offered != Offered::CodesAlone,
         confirm: passkey::for_one(login, ceremony, name, passkey::strongest(login, &present.user)?)?,

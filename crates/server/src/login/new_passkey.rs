@@ -8,7 +8,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::ids::Subject;
 use chartgate_access::login::assurance::{Assurance, Holds, Offered, SecondFactor};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
@@ -17,13 +16,13 @@ use chartgate_values::Phi;
 use http::StatusCode;
 
 use super::Login;
-use super::enrol_factor::{RecoveryPage, end_open_sessions};
+use super::enrol_factor::{self, RecoveryPage, end_open_sessions};
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::once_more::recorded;
 use super::second_factor::{Half, begin_half, go_on_with};
 use super::sign_in::{needed, person};
 use super::then::Then;
-use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
+use crate::live::factors::{MOST, NewRecoveryCodes};
 use crate::live::passkeys::Ceremony;
 use crate::store::StoreError;
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
@@ -61,8 +60,9 @@ pub(super) async fn ask(
 
 /// Whether what begins with an application may end with a passkey: with nobody's second one, for a code is enough for an
 /// application, and a passkey is what a further one takes (ATTACKS A07).
-pub(super) fn may_be_instead(login: &Login, of: &Subject) -> Result<bool, StoreError> {
-    let has_none = matches!(login.factors.holds(of)?, Holds::Nothing | Holds::Codes);
+pub(super) fn may_be_instead(login: &Login, half: &Half) -> Result<bool, StoreError> {
+    let holds = login.factors.holds(&half.user.name)?;
+    let has_none = matches!(holds, Holds::Nothing | Holds::Codes) || half.first.replaces();
     Ok(has_none && login.offered != Offered::CodesAlone)
 }
 
@@ -70,9 +70,9 @@ pub(super) fn may_be_instead(login: &Login, of: &Subject) -> Result<bool, StoreE
 fn half(login: &Login, visit: &Visit) -> Result<Half, Box<Response>> {
     let half = Half::of(login, visit)?;
     let may_be = match &half.stage {
-        Stage::Enrol(_) => may_be_instead(login, &half.user.name).map_err(|error| unavailable(&error))?,
+        Stage::Enrol(_) => may_be_instead(login, &half).map_err(|error| unavailable(&error))?,
         Stage::EnrolAPasskey => login.offered != Offered::CodesAlone,
-        Stage::Prove => false,
+        Stage::Prove | Stage::NewPassword => false,
     };
     if may_be && half.user.state == UserState::Enabled { Ok(half) } else { Err(Box::new(stale())) }
 }
@@ -146,9 +146,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         return refuse(&login, &visit, &half, "hardware-key-needed", NO_HARDWARE).await;
     }
     let codes = match login.factors.holds(name) {
-        // Codes that somebody has in their drawer stay good.
-        Ok(Holds::Codes | Holds::APasskey | Holds::AHardwareKey) => None,
-        Ok(Holds::Nothing) => Some(Factors::new_recovery_codes(name)),
+        Ok(holds) => enrol_factor::codes_for(&half, holds),
         Err(error) => return unavailable(&error),
     };
     match keep(&login, &visit, &half, passkey, codes.as_ref()).await {
@@ -196,10 +194,14 @@ async fn keep(
     }
     let (name, digest) = (user.name.clone(), half.digest.clone());
     let digests = codes.map(|codes| codes.digests.clone());
-    let is_instead = matches!(half.stage, Stage::Enrol(_));
+    let (is_instead, replaces) = (matches!(half.stage, Stage::Enrol(_)), half.first.replaces());
     let kept = login.cut_offs.cut(move |sql, at| {
         let most = if is_instead { 1 } else { MOST };
-        if sql.take_half_sign_in(&digest, now)?.is_none() || sql.passkeys(&name)?.len() >= most {
+        if sql.take_half_sign_in(&digest, now)?.is_none() {
+            return Ok((Added::Before, Vec::new()));
+        }
+        let mut cut = if replaces { enrol_factor::replace(sql, &name, at)? } else { Vec::new() };
+        if sql.passkeys(&name)?.len() >= most {
             return Ok((Added::Before, Vec::new()));
         }
         // Whoever else is about to enrol with less than this is not any more.
@@ -210,7 +212,8 @@ async fn keep(
         if let Some(digests) = digests {
             sql.set_recovery_codes(&name, &digests, now)?;
         }
-        Ok((Added::Now, end_open_sessions(sql, &name, None, at)?))
+        cut.extend(end_open_sessions(sql, &name, None, at)?);
+        Ok((Added::Now, cut))
     });
     match kept.await {
         Ok(Added::Now) => {}
@@ -218,7 +221,8 @@ async fn keep(
         Ok(Added::Before) => return Err(Box::new(stale())),
         Err::<_, StoreError>(error) => return Err(Box::new(unavailable(&error))),
     }
-    let next = HalfSignIn { subject: user.name.clone(), first: half.first.clone(), stage: Stage::Prove };
+    let first = half.first.once_enrolled();
+    let next = HalfSignIn { subject: user.name.clone(), first, stage: Stage::Prove };
     let target = begin_half(login, visit, &Then::of(&visit.form), |_| Ok((next, "/login/code"))).await?;
     let target = format!("{target}&added=passkey");
     let answer = match codes {

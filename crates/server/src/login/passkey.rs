@@ -15,6 +15,7 @@ use super::Login;
 use super::authenticate::{self, PasskeyAttempt, Reason, Wanted, refuse};
 use super::form::{Submission, Visit, see_other, stale, unavailable};
 use super::new_passkey;
+use super::new_password;
 use super::second_factor::{self, Half};
 use super::sign_in::{self, Begin, needed, start_session, with_cookie};
 use super::then::Then;
@@ -149,6 +150,15 @@ async fn go_on(
     let first = half.map_or(First::Passkey, |half| half.first.clone());
     let (digest, now) = (half.map(|half| half.digest.clone()), login.clock.now());
     match after_passkey(Assurance::of(&factor.amr()), holds, needed) {
+        // Whoever came by a link sets a new password, and signs in with it.
+        Next::Session | Next::EnrolAPasskey if first == First::Link => {
+            let act = move |sql: &Sql<'_>| spend(sql, &shown, digest.as_deref(), None, now);
+            match login.store.write(act).await {
+                Ok(Some(_)) => Ok(Ok(new_password::ask(login, visit, user, factor).await)),
+                Ok(None) => Ok(Err(Reason::Passkey("passkey-used"))),
+                Err::<_, StoreError>(error) => Err(Box::new(unavailable(&error))),
+            }
+        }
         // Used up, and no wrong one; what it came after goes on, with the key that is enough.
         Next::Prove | Next::Enrol => {
             let act = move |sql: &Sql<'_>| spend(sql, &shown, None, counter.as_deref(), now);

@@ -16,7 +16,7 @@ use super::authenticate::{self, CodeAttempt, Reason, refuse};
 use super::form::{Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::{Begin, needed, start_session, with_cookie};
 use super::then::Then;
-use super::{Login, new_passkey, passkey};
+use super::{Login, new_passkey, new_password, passkey, recovery};
 use crate::entropy::{digest_of, opaque_secret};
 use crate::live::factors::{FactorError, Proof};
 use crate::live::passkeys::Ceremony;
@@ -39,6 +39,8 @@ struct CodePage<'a> {
     passkey: Option<String>,
     /// Whether they can say yes on a phone in place of the code.
     asks_phone: bool,
+    /// Where they go who have none of this any more.
+    lost: Option<String>,
     hidden: String,
 }
 
@@ -146,6 +148,10 @@ pub(super) fn show(
     let fields: Vec<_> =
         std::iter::once(("sign_in", half.handle.as_str())).chain(then.hidden()).chain(added).collect();
     let is_enough = after_code(holds, needed) != Next::Prove;
+    let lost = match recovery::for_lost_factors(login, half, &then) {
+        Ok(lost) => lost.filter(|_| !is_new),
+        Err(error) => return unavailable(&error),
+    };
     let page = CodePage {
         t: visit.browser.tongue,
         username: name.as_str(),
@@ -155,6 +161,7 @@ pub(super) fn show(
         has_app,
         asks_phone: is_enough && !is_new && has_phone && passkey.is_some() && half.first == First::Password,
         passkey,
+        lost,
         hidden: visit.browser.hidden(&fields),
     };
     let target = begun.as_ref().and_then(|begun| begun.pending.reply_to.form_target());
@@ -183,9 +190,10 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let reason = match authenticate::code(&login, &visit.origin, &half.user, typed).await {
         Ok(CodeAttempt::Refused(reason)) => reason,
         Ok(CodeAttempt::Good(proof, counter)) => {
-            let came = match next {
-                Next::EnrolAPasskey => enrol_a_passkey(&login, &visit, &half, proof).await,
-                Next::Session | Next::Prove | Next::Enrol => {
+            let came = match (&half.first, next) {
+                (First::Link, _) => set_a_password(&login, &visit, &half, proof).await,
+                (_, Next::EnrolAPasskey) => enrol_a_passkey(&login, &visit, &half, proof).await,
+                (_, Next::Session | Next::Prove | Next::Enrol) => {
                     begin(&login, &visit, &half, proof, counter).await
                 }
             };
@@ -233,17 +241,35 @@ async fn enrol_a_passkey(
     half: &Half,
     proof: Proof,
 ) -> Result<Option<Response>, Response> {
+    Ok(match spend(login, half, proof).await? {
+        Used::Now => Some(
+            new_passkey::ask(login, visit, (&half.user, half.first.clone()), &Then::of(&visit.form)).await,
+        ),
+        Used::Before => None,
+    })
+}
+
+/// No session either: whoever came by a link sets a new password, and signs in with it.
+async fn set_a_password(
+    login: &Login,
+    visit: &Visit,
+    half: &Half,
+    proof: Proof,
+) -> Result<Option<Response>, Response> {
+    let factor = proof.factor();
+    Ok(match spend(login, half, proof).await? {
+        Used::Now => Some(new_password::ask(login, visit, &half.user, factor).await),
+        Used::Before => None,
+    })
+}
+
+/// Uses a code up, and the half sign-in that it belongs to.
+async fn spend(login: &Login, half: &Half, proof: Proof) -> Result<Used, Response> {
     let (name, digest, now) = (half.user.name.clone(), half.digest.clone(), login.clock.now());
     let used = login.store.write(move |sql| {
         let used = proof.use_up(sql, &name, now)?;
         let taken = sql.take_half_sign_in(&digest, now)?;
-        Ok(used == Used::Now && taken.is_some())
+        Ok(if taken.is_some() { used } else { Used::Before })
     });
-    match used.await {
-        Ok(true) => Ok(Some(
-            new_passkey::ask(login, visit, (&half.user, half.first.clone()), &Then::of(&visit.form)).await,
-        )),
-        Ok(false) => Ok(None),
-        Err::<_, StoreError>(error) => Err(unavailable(&error)),
-    }
+    used.await.map_err(|error: StoreError| unavailable(&error))
 }

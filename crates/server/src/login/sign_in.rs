@@ -20,7 +20,7 @@ use super::authenticate::{self, Attempt, refuse};
 use super::form::{Begun, Submission, Visit, see_other, stale, unavailable};
 use super::provider::Way;
 use super::then::Then;
-use super::{Login, enrol_factor, new_passkey, passkey, second_factor};
+use super::{Login, enrol_factor, new_passkey, passkey, recovery, second_factor};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::store::half_sign_ins::{First, There};
@@ -36,6 +36,8 @@ struct SignIn<'a> {
     ways: Vec<Way>,
     problem: Option<Id>,
     username: &'a str,
+    /// Where they go who do not know their password any more.
+    forgot: Option<String>,
     /// What the browser is asked, where passkeys are offered.
     passkey: Option<String>,
     hidden: String,
@@ -68,6 +70,7 @@ pub(super) fn show(
         ways: Way::all(login, browser, then.hidden()),
         problem: problem.map(|(text, _)| text),
         username: problem.map_or(hint, |(_, username)| username),
+        forgot: recovery::for_lost_password(login, &then),
         passkey: passkey::for_anybody(login, visit),
         hidden: browser.hidden(then.hidden().as_slice()),
     };
@@ -152,8 +155,9 @@ impl<'a> Begin<'a> {
     /// With a factor that was shown after this.
     pub(super) fn with_factor(user: &'a User, first: &'a First, factor: SecondFactor) -> Self {
         let (amr, elsewhere) = match first {
-            First::Password => (factor.amr(), None),
-            First::Passkey => (factor.without_password(), None),
+            First::Password | First::PasswordAndLink => (factor.amr(), None),
+            // What comes of a link is a new password, and no session.
+            First::Passkey | First::Link => (factor.without_password(), None),
             First::Elsewhere(there) => (factor.without_password(), Some(there)),
         };
         Self { user, amr, factor: Some(factor), elsewhere }

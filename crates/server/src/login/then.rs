@@ -18,6 +18,8 @@ pub(super) enum Then<'a> {
     Apps,
     /// What they sign in with.
     Factors,
+    /// Their password.
+    Password,
     /// Where they are signed in.
     Sessions,
     /// What was done as them.
@@ -49,6 +51,7 @@ impl<'a> Then<'a> {
             (None, Some("device")) => Self::Device,
             (None, Some("apps")) => Self::Apps,
             (None, Some("factors")) => Self::Factors,
+            (None, Some("password")) => Self::Password,
             (None, Some("sessions")) => Self::Sessions,
             (None, Some("accesses")) => Self::Accesses,
             (None, Some("emergency")) => Self::Emergency,
@@ -77,6 +80,7 @@ impl<'a> Then<'a> {
             Self::Device => Some(("then", "device")),
             Self::Apps => Some(("then", "apps")),
             Self::Factors => Some(("then", "factors")),
+            Self::Password => Some(("then", "password")),
             Self::Sessions => Some(("then", "sessions")),
             Self::Accesses => Some(("then", "accesses")),
             Self::Emergency => Some(("then", "emergency")),
@@ -103,6 +107,7 @@ impl<'a> Then<'a> {
             Self::Device => "/device".to_owned(),
             Self::Apps => "/account/apps".to_owned(),
             Self::Factors => "/account/factors".to_owned(),
+            Self::Password => "/account/password".to_owned(),
             Self::Sessions => "/account/sessions".to_owned(),
             Self::Accesses => "/account/accesses".to_owned(),
             Self::Emergency => "/emergency".to_owned(),

@@ -4,6 +4,7 @@
 //! What is to be told is the row that the change itself wrote, so that nothing is forgotten. The message says what was changed,
 //! when, and where to look; it has no link that does anything, and nothing of anybody's record.
 
+use chartgate_access::ids::Subject;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::Phi;
 use tokio::task::JoinSet;
@@ -53,7 +54,7 @@ impl Notices {
         };
         // Success, the first failure and giving up are on record. What cannot be recorded is not noted either, and is done again.
         let is_told_of = sent.is_ok() || change.attempts == 0 || again.is_none();
-        if is_told_of && !self.is_on_record(&change, sent.err()).await {
+        if is_told_of && !self.is_on_record((&change.user, change.change.name()), sent.err()).await {
             return;
         }
         let noted = self.store.write(move |sql| sql.note_telling(&change, again)).await;
@@ -77,14 +78,19 @@ impl Notices {
         mailer.send(address, &subject, text).await
     }
 
-    async fn is_on_record(&self, change: &UntoldChange, failure: Option<NotSent>) -> bool {
+    /// Puts on record that somebody was told of this, or was not, and says whether that could be done.
+    pub(super) async fn is_on_record(
+        &self,
+        (user, change): (&Subject, &str),
+        failure: Option<NotSent>,
+    ) -> bool {
         let outcome = if failure.is_none() { Outcome::Allow } else { Outcome::Error };
         let mut record = Record::new(Event::PersonTold, outcome, self.clock.now());
         record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
         record.action = Some(Event::PersonTold.as_str().to_owned());
-        record.resource = Some(Phi::new(change.user.to_string()));
+        record.resource = Some(Phi::new(user.to_string()));
         record.decision.reason = failure.map(|failure| failure.to_string());
-        record.detail.insert("change".to_owned(), Phi::new(change.change.name().to_owned()));
+        record.detail.insert("change".to_owned(), Phi::new(change.to_owned()));
         let recorded = self.journal.append(&record, ()).await;
         if let Err(error) = &recorded {
             tracing::error!(%error, "audit");

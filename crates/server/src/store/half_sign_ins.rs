@@ -31,6 +31,10 @@ pub(crate) enum First {
     Passkey,
     /// An account at an identity provider.
     Elsewhere(There),
+    /// A link that was sent to them, in place of the password. No session begins with it, but a new password.
+    Link,
+    /// Their password, and a link that was sent to them: the factor that they enrol takes the place of all that they had.
+    PasswordAndLink,
 }
 
 impl First {
@@ -40,6 +44,29 @@ impl First {
             Self::Password => "password",
             Self::Passkey => "passkey",
             Self::Elsewhere(_) => "provider",
+            Self::Link => "link",
+            Self::PasswordAndLink => "password-and-link",
+        }
+    }
+
+    /// Whether what is enrolled after this takes the place of all that was there.
+    pub(crate) fn replaces(&self) -> bool {
+        match self {
+            Self::PasswordAndLink => true,
+            Self::Password | Self::Passkey | Self::Elsewhere(_) | Self::Link => false,
+        }
+    }
+
+    /// What it is once that is enrolled.
+    pub(crate) fn once_enrolled(&self) -> Self {
+        if self.replaces() { Self::Password } else { self.clone() }
+    }
+
+    fn by_link(&self) -> Option<&'static str> {
+        match self {
+            Self::Link => Some("alone"),
+            Self::PasswordAndLink => Some("with-password"),
+            Self::Password | Self::Passkey | Self::Elsewhere(_) => None,
         }
     }
 }
@@ -65,6 +92,8 @@ pub(crate) enum Stage {
     Enrol(Vec<u8>),
     /// That a passkey is, and nothing else will do.
     EnrolAPasskey,
+    /// A new password.
+    NewPassword,
 }
 
 impl Sql<'_> {
@@ -80,12 +109,14 @@ impl Sql<'_> {
             Stage::Prove => ("prove", None),
             Stage::Enrol(offered) => ("enrol", Some(offered.as_slice())),
             Stage::EnrolAPasskey => ("enrol-passkey", None),
+            Stage::NewPassword => ("new-password", None),
         };
         let text = "INSERT INTO half_sign_ins \
                     (digest, browser, user_name, stage, offered, expires_at, provider, auth_time, issuer, \
-                    auth_time_said, by_passkey) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                    auth_time_said, by_passkey, by_link) \
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         let there = match &half.first {
-            First::Password | First::Passkey => None,
+            First::Password | First::Passkey | First::Link | First::PasswordAndLink => None,
             First::Elsewhere(there) => Some(there),
         };
         let is_said = there.is_none_or(|there| there.told == AuthTime::Said);
@@ -101,6 +132,7 @@ impl Sql<'_> {
             there.map(|there| &there.issuer).into(),
             i64::from(is_said).into(),
             i64::from(half.first == First::Passkey).into(),
+            half.first.by_link().into(),
         ];
         self.execute(text, &values).map(drop)
     }
@@ -112,8 +144,8 @@ impl Sql<'_> {
         browser: &str,
         now: Timestamp,
     ) -> Result<Option<HalfSignIn>, StoreError> {
-        let text = "SELECT user_name, stage, offered, provider, auth_time, issuer, auth_time_said, by_passkey \
-                    FROM half_sign_ins \
+        let text = "SELECT user_name, stage, offered, provider, auth_time, issuer, auth_time_said, by_passkey, \
+                    by_link FROM half_sign_ins \
                     WHERE digest = ?1 AND browser = ?2 AND expires_at > ?3";
         self.first("half_sign_ins", text, &[digest.into(), browser.into(), now.into()], |row| {
             let (stage, offered): (String, Option<Vec<u8>>) = (row.get("stage")?, row.get("offered")?);
@@ -121,6 +153,7 @@ impl Sql<'_> {
                 ("prove", None) => Stage::Prove,
                 ("enrol", Some(offered)) => Stage::Enrol(offered),
                 ("enrol-passkey", None) => Stage::EnrolAPasskey,
+                ("new-password", None) => Stage::NewPassword,
                 _ => return Err(row.inconsistent("stage")),
             };
             let told = if row.get("auth_time_said")? { AuthTime::Said } else { AuthTime::Presumed };
@@ -129,7 +162,12 @@ impl Sql<'_> {
                     First::Elsewhere(There { provider, issuer, auth_time, told })
                 }
                 (None, None, None) if row.get("by_passkey")? => First::Passkey,
-                (None, None, None) => First::Password,
+                (None, None, None) => match row.get::<Option<String>>("by_link")?.as_deref() {
+                    None => First::Password,
+                    Some("alone") => First::Link,
+                    Some("with-password") => First::PasswordAndLink,
+                    Some(_) => return Err(row.inconsistent("by_link")),
+                },
                 _ => return Err(row.inconsistent("provider")),
             };
             Ok(HalfSignIn { subject: row.parse("user_name")?, first, stage })

@@ -41,6 +41,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0034_own_word.sql"),
     include_str!("migrations/0035_attested_passkeys.sql"),
     include_str!("migrations/0036_deeds.sql"),
+    include_str!("migrations/0037_recoveries.sql"),
 ];
 
 /// Brings the schema up to date.

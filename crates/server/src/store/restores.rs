@@ -64,13 +64,14 @@ const ENDED: [&str; 5] = [
 ];
 /// What somebody was in the middle of; what may have been withdrawn since; and lists that cannot know of the tokens that were
 /// issued and revoked since, whose places say that they are good: a list that is not there says nothing.
-const FORGOTTEN: [&str; 13] = [
+const FORGOTTEN: [&str; 14] = [
     "DELETE FROM pending_authorizations",
     "DELETE FROM pushed_requests",
     "DELETE FROM device_authorizations",
     "DELETE FROM logout_requests",
     "DELETE FROM launches",
     "DELETE FROM half_sign_ins",
+    "DELETE FROM recoveries",
     "DELETE FROM provider_sign_ins",
     "DELETE FROM sign_in_approvals",
     "DELETE FROM deeds",

@@ -65,6 +65,8 @@ pub(crate) enum FactorChange {
     AccountLinked,
     PhoneAdded,
     PhoneRemoved,
+    /// All that there was gave way to what its person enrolled with their password and a link.
+    Replaced,
 }
 
 impl FactorKind {
@@ -76,7 +78,7 @@ impl FactorKind {
 }
 
 impl FactorChange {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Added,
         Self::Removed,
         Self::RecoveryCodesMade,
@@ -89,6 +91,7 @@ impl FactorChange {
         Self::AccountLinked,
         Self::PhoneAdded,
         Self::PhoneRemoved,
+        Self::Replaced,
     ];
 
     /// The one of this name.
@@ -113,6 +116,9 @@ impl FactorChange {
             Self::PhoneRemoved => "a phone to approve with was removed.",
             Self::PasswordSet => "a new password was set.",
             Self::AccountLinked => "an account at an identity provider was linked, which signs in as you.",
+            Self::Replaced => {
+                "your second factors were replaced, with your password and a link that was sent to this address."
+            }
         }
     }
 
@@ -131,6 +137,7 @@ impl FactorChange {
             Self::AccountLinked => "account-linked",
             Self::PhoneAdded => "phone-added",
             Self::PhoneRemoved => "phone-removed",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -258,19 +265,25 @@ impl Sql<'_> {
         Ok(())
     }
 
-    /// Removes all factors of a person, with their recovery codes; says how many factors there were.
-    pub(crate) fn reset_factors(&self, of: &Subject, now: Timestamp) -> Result<usize, StoreError> {
+    /// Removes all factors of a person, with their recovery codes; says how many factors there were. `why` is what its person is
+    /// told.
+    pub(crate) fn reset_factors(
+        &self,
+        of: &Subject,
+        why: FactorChange,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
         let applications =
             self.execute("DELETE FROM second_factors WHERE user_name = ?1", &[of.as_str().into()])?;
         let passkeys = self.execute("DELETE FROM passkeys WHERE user_name = ?1", &[of.as_str().into()])?;
         self.execute("DELETE FROM recovery_codes WHERE user_name = ?1", &[of.as_str().into()])?;
         self.void_half_sign_ins(of)?;
         self.remove_phones(of)?;
-        self.note_factor_change(of, FactorChange::Reset, now)?;
+        self.note_factor_change(of, why, now)?;
         Ok(applications.saturating_add(passkeys))
     }
 
-    /// Notes a change that its person is told of. Whoever is half way in with what they had before is not any more.
+    /// Notes a change that its person is told of. Whoever is half way in with what they had before is not any more, and links to get in again are void.
     pub(crate) fn note_factor_change(
         &self,
         of: &Subject,
@@ -289,7 +302,11 @@ impl Sql<'_> {
             | FactorChange::PhoneAdded
             | FactorChange::PhoneRemoved
             | FactorChange::PasswordSet
-            | FactorChange::AccountLinked => self.void_half_sign_ins(of)?,
+            | FactorChange::AccountLinked
+            | FactorChange::Replaced => {
+                self.void_half_sign_ins(of)?;
+                self.void_links(of)?;
+            }
         }
         let text = "INSERT INTO factor_changes (user_name, at, change, due_at) VALUES (?1, ?2, ?3, ?2)";
         self.execute(text, &[of.as_str().into(), now.into(), change.name().into()]).map(drop)

@@ -438,7 +438,7 @@ async fn a05_a_half_sign_in_is_one_browsers_ends_in_time_and_is_void_once_anythi
     assert_eq!(store.write(|sql| sql.take_half_sign_in("a", NOW)).await.unwrap(), None);
     for void in [
         |sql: &Sql<'_>, of: &Subject| sql.end_all_sessions(of, NOW),
-        |sql: &Sql<'_>, of: &Subject| sql.reset_factors(of, NOW).map(drop),
+        |sql: &Sql<'_>, of: &Subject| sql.reset_factors(of, FactorChange::Reset, NOW).map(drop),
         |sql: &Sql<'_>, of: &Subject| sql.void_half_sign_ins(of),
     ] {
         begin("b").await.unwrap();

@@ -31,6 +31,7 @@ impl Sql<'_> {
         self.forget_deeds(now)?;
         self.forget_factor_changes(now)?;
         self.forget_challenges(now)?;
+        self.forget_recoveries(now)?;
         let before = now.minus(KEEP);
         self.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", &[before.into()])?;
         // A grant without refresh tokens can issue nothing more; its access tokens live an hour at the most.

@@ -282,8 +282,9 @@ impl Gateway {
         let password = format!("quiet-otter-climbs-{name}");
         let file = self.scratch.write(&name, &password);
         let fhir_user = format!("Practitioner/{name}");
-        let words = ["user", "add", &name, "--role", role, "--fhir-user", &fhir_user, "--password-file"];
-        self.command(&[&words[..], &[file.to_str().unwrap()]].concat());
+        let email = format!("{name}@clinic.example");
+        let words = ["user", "add", &name, "--role", role, "--fhir-user", &fhir_user, "--email", &email];
+        self.command(&[&words[..], &["--password-file", file.to_str().unwrap()]].concat());
         for patient in panel {
             self.command(&["care", "add", &name, patient]);
         }

@@ -15,7 +15,7 @@ use crate::outside_clients::{has, succeed};
 use crate::routes::free_ports;
 
 /// A mail server that runs until this goes, with what it says.
-struct Running(Child, #[expect(dead_code, reason = "held open")] Lines<BufReader<ChildStdout>>);
+pub(crate) struct Running(Child, #[expect(dead_code, reason = "held open")] Lines<BufReader<ChildStdout>>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -25,15 +25,16 @@ impl Drop for Running {
 }
 
 /// A gateway of the demo, a mail server that it knows, and the messages that this took.
-struct Post {
-    gateway: Gateway,
+pub(crate) struct Post {
+    pub(crate) gateway: Gateway,
     python: PathBuf,
     port: u16,
     taken: PathBuf,
 }
 
 impl Post {
-    fn open(name: &str) -> Option<Self> {
+    /// With further tables in the configuration.
+    pub(crate) fn open(name: &str, more: &str) -> Option<Self> {
         if !has("python3", &["-m", "ensurepip", "--version"]) {
             println!("skipped: needs python3 and its venv; `make test` installs them");
             return None;
@@ -55,13 +56,13 @@ impl Post {
              password = \"the mail password\"\nfrom = \"Chartgate <no-reply@clinic.example>\"\n"
         );
         let text = std::fs::read_to_string(gateway.config()).unwrap();
-        std::fs::write(gateway.config(), text + &table).unwrap();
+        std::fs::write(gateway.config(), text + &table + more).unwrap();
         gateway.start();
         Some(Self { gateway, python, port, taken })
     }
 
     /// Starts the mail server, and waits until it listens.
-    fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Running {
         let tls = self.gateway.scratch().path().join("demo/tls");
         let mut child = Command::new(&self.python)
             .arg(folder().join("server.py"))
@@ -75,13 +76,13 @@ impl Post {
         Running(child, told)
     }
 
-    fn messages(&self) -> Vec<Value> {
+    pub(crate) fn messages(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.taken).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The messages, once there are so many.
-    async fn until(&self, count: usize) -> Vec<Value> {
+    pub(crate) async fn until(&self, count: usize) -> Vec<Value> {
         let begun = Instant::now();
         loop {
             let messages = self.messages();
@@ -105,7 +106,7 @@ fn folder() -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_get_their_link_by_mail_and_are_told_what_is_changed_of_how_they_sign_in() {
-    let Some(post) = Post::open("mail") else { return };
+    let Some(post) = Post::open("mail", "") else { return };
     // While the server is away, the link is shown, and what is to be told waits.
     let away = post.json(&["user", "add", "away", "--email", "away@clinic.example", "--send-link"]);
     assert_eq!(away["enrolment_link_not_sent"], "not-now");

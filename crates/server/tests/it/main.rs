@@ -162,6 +162,8 @@ mod profiles;
 #[cfg(test)]
 mod questions;
 #[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod registration;

@@ -23,7 +23,7 @@ pub(crate) struct Phone {
 
 impl Phone {
     /// The one that a page offers.
-    fn scanned(page: &Answer) -> Self {
+    pub(crate) fn scanned(page: &Answer) -> Self {
         let (_, rest) = page.text().split_once("class=\"key\">").unwrap_or_else(|| panic!("{}", page.text()));
         Self { secret: rest.split('<').next().unwrap().replace(' ', "") }
     }
@@ -43,7 +43,7 @@ impl Phone {
 }
 
 /// The recovery codes that a page shows.
-fn recovery_codes(page: &Answer) -> Vec<String> {
+pub(crate) fn recovery_codes(page: &Answer) -> Vec<String> {
     page.text().split("<li><code>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect()
 }
 
@@ -58,7 +58,7 @@ fn value(page: &Answer, before: &str) -> String {
 pub(crate) struct Enrolled {
     pub(crate) person: Person,
     pub(crate) phone: Phone,
-    codes: Vec<String>,
+    pub(crate) codes: Vec<String>,
     pub(crate) browser: Browser,
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn at_the_code(gateway: &Gateway, person: &Person) -> (Browser,
     (browser, page)
 }
 
-fn is_signed_in(answer: &Answer) -> bool {
+pub(crate) fn is_signed_in(answer: &Answer) -> bool {
     answer.text().contains("<h1>Signed in as ")
 }
 

@@ -68,7 +68,7 @@ pub(super) struct Seen {
 }
 
 /// What the record calls a one-time link that was sent.
-const LINK_SENT: &str = "enrolment-link";
+const LINKS_SENT: [&str; 2] = ["enrolment-link", "recovery-link"];
 
 static NOTHING: Kind = Kind { count: 0, newest: Vec::new() };
 
@@ -141,7 +141,7 @@ fn is(record: &Record, resource: &str) -> bool {
 }
 
 fn is_link(record: &Record) -> bool {
-    record.detail.get("change").is_some_and(|change| change.expose() == LINK_SENT)
+    record.detail.get("change").is_some_and(|change| LINKS_SENT.contains(&change.expose().as_str()))
 }
 
 fn reason(record: &Record) -> String {

@@ -148,6 +148,13 @@ fn tell_sign_in(tell: &mut Safeguard, sign_in: &SignIn) {
     } else {
         tell.miss("No factor that resists phishing is offered (`sign_in.passkeys`).".to_owned());
     }
+    tell.force(if sign_in.recovered_by_mail {
+        "Whoever lost their password gets in again by a link to their address and their second factor; whoever \
+         lost the second factor, by password and link, unless it has to resist phishing."
+            .to_owned()
+    } else {
+        "Whoever lost their password or their second factor gets in again by an administrator alone.".to_owned()
+    });
     tell.miss_if(
         sign_in.second_factor.is_empty() && sign_in.passkey.is_empty() && sign_in.hardware_key.is_empty(),
         "Nobody has to have a second factor (`sign_in.second_factor`).".to_owned(),

@@ -1,0 +1,151 @@
+//! Setting a password: what is typed, what it ends, and the page for whoever came by a link and showed their second factor. NIST
+//! SP 800-63B-4 sections 3.1.1.2 and 4.2.2; ATTACKS A05, A06.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use chartgate_access::ids::{SessionId, Subject};
+use chartgate_access::login::assurance::SecondFactor;
+use chartgate_access::principal::{User, UserState};
+use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::record::{Event, Outcome};
+use chartgate_protocol::form::Form;
+use chartgate_values::{Phi, Timestamp};
+use http::StatusCode;
+
+use super::Login;
+use super::enrol_factor::end_open_sessions;
+use super::form::{Submission, Visit, see_other, stale, unavailable};
+use super::once_more::recorded;
+use super::recovery::proven;
+use super::second_factor::{Half, begin_half};
+use super::sign_in::person;
+use super::then::Then;
+use crate::pages;
+use crate::passwords::{HashError, SHORTEST};
+use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
+use crate::store::second_factors::FactorChange;
+use crate::store::{Sql, StoreError};
+use crate::tongue::{Id, Tells as _, Tongue, Words};
+
+#[derive(Template)]
+#[template(path = "new_password.html")]
+struct NewPassword<'a> {
+    t: Tongue,
+    username: &'a str,
+    shortest: u64,
+    problem: Option<Words>,
+    hidden: String,
+}
+
+/// What was typed as a new password.
+pub(super) enum Typed {
+    /// Its hash.
+    Good(String),
+    /// What is wrong with it.
+    Problem(Words),
+}
+
+/// Reads what somebody of this name typed twice: in this field, and again.
+pub(super) async fn typed(login: &Login, (form, field): (&Form, &str), of: &str) -> Result<Typed, HashError> {
+    let password = form.get(field).unwrap_or_default();
+    if let Err(problem) = login.passwords.check(password, of) {
+        return Ok(Typed::Problem(problem.words()));
+    }
+    if form.get("again") != Some(password) {
+        return Ok(Typed::Problem(Words::of("enrol-differ")));
+    }
+    login.passwords.hash(password).await.map(Typed::Good)
+}
+
+/// Sets a person's password, and ends what the one before opened, but for the session in which it is changed. Gives what is cut
+/// off.
+pub(super) fn set(
+    sql: &Sql<'_>,
+    (of, hash): (&Subject, &str),
+    counter: &str,
+    but: Option<&SessionId>,
+    now: Timestamp,
+) -> Result<Vec<CutOff>, StoreError> {
+    sql.set_password_hash(of, Some(hash))?;
+    sql.note_factor_change(of, FactorChange::PasswordSet, now)?;
+    sql.clear_login_failures(counter)?;
+    let mut cut = end_open_sessions(sql, of, but, now)?;
+    cut.push(CutOff::UpTo { target: Target::Subject(of.clone()), not_before: now });
+    Ok(cut)
+}
+
+/// Lets whoever came by a link, and showed this beside it, set a password, and do nothing else.
+pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, factor: SecondFactor) -> Response {
+    let half = HalfSignIn { subject: user.name.clone(), first: First::Link, stage: Stage::NewPassword };
+    match begin_half(login, visit, &Then::of(&visit.form), |_| Ok((half, "/login/new-password"))).await {
+        Ok(address) => proven(login, &visit.origin, (user, factor.code()), see_other(&address)).await,
+        Err(response) => *response,
+    }
+}
+
+/// The half sign-in in which a password may be set.
+fn half(login: &Login, visit: &Visit) -> Result<Half, Box<Response>> {
+    match Half::of(login, visit)? {
+        half @ Half { stage: Stage::NewPassword, first: First::Link, .. } => Ok(half),
+        _ => Err(Box::new(stale())),
+    }
+}
+
+pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
+    match half(&login, &visit) {
+        Ok(half) => show(&visit, &half, None),
+        Err(response) => *response,
+    }
+}
+
+fn show(visit: &Visit, half: &Half, problem: Option<Words>) -> Response {
+    let then = Then::of(&visit.form);
+    let fields: Vec<_> = std::iter::once(("sign_in", half.handle.as_str())).chain(then.hidden()).collect();
+    let page = NewPassword {
+        t: visit.browser.tongue,
+        username: half.user.name.as_str(),
+        shortest: SHORTEST.into(),
+        problem,
+        hidden: visit.browser.hidden(&fields),
+    };
+    visit.browser.show(StatusCode::OK, &page, None)
+}
+
+pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
+    let half = match half(&login, &visit) {
+        Ok(half) => half,
+        Err(response) => return *response,
+    };
+    let hash = match typed(&login, (&visit.form, "password"), half.user.name.as_str()).await {
+        Ok(Typed::Good(hash)) => hash,
+        Ok(Typed::Problem(problem)) => return show(&visit, &half, Some(problem)),
+        Err(error) => return unavailable(&error),
+    };
+    let (name, digest) = (half.user.name.clone(), half.digest.clone());
+    let (counter, now) = (login.passwords.blind(name.as_str()), login.clock.now());
+    let was_set = login
+        .cut_offs
+        .cut(move |sql, at| {
+            // Whoever was shut out meanwhile, or has another password by now, sets none.
+            let is_enabled = sql.user(&name)?.is_some_and(|user| user.state == UserState::Enabled);
+            if sql.take_half_sign_in(&digest, now)?.is_none() || !is_enabled {
+                return Ok((false, Vec::new()));
+            }
+            Ok::<_, StoreError>((true, set(sql, (&name, &hash), &counter, None, at)?))
+        })
+        .await;
+    match was_set {
+        Ok(true) => {}
+        Ok(false) => return stale(),
+        Err(error) => return unavailable(&error),
+    }
+    let mut record = visit.origin.record(Event::PasswordSet, Outcome::Allow, now);
+    record.action = Some(Event::PasswordSet.as_str().to_owned());
+    record.actor = person(&half.user);
+    record.detail.insert("after".to_owned(), Phi::new(half.first.code().to_owned()));
+    let (title, text) = (Id::of("enrol-done-title"), Id::of("enrol-done"));
+    recorded(&login, &record, pages::message(StatusCode::OK, title, text)).await
+}

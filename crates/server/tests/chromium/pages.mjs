@@ -1,9 +1,10 @@
 // The pages in a real Chromium: without scripts and without a mouse, on a wide and a narrow screen, and by the rules
-// that screen readers rely on (axe-core). Usage: node pages.mjs READY_FILE CHARTGATE [SCREENSHOT_FOLDER]
+// that screen readers rely on (axe-core). Usage: MAIL=FILE node pages.mjs READY_FILE CHARTGATE [SCREENSHOT_FOLDER]; what the
+// gateway sends by e-mail becomes a line of JSON in MAIL.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createHash, createHmac, randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
@@ -426,7 +427,7 @@ function newPerson() {
   const [name, password] = [`phone-${randomBytes(4).toString("hex")}`, "lantern gravel orbit mustard"];
   const file = join(mkdtempSync(join(tmpdir(), "chartgate-")), "password");
   writeFileSync(file, password);
-  chartgate("user", "add", name, "--role", "nurse", "--password-file", file);
+  chartgate("user", "add", name, "--role", "nurse", "--email", `${name}@clinic.example`, "--password-file", file);
   return { name, password };
 }
 
@@ -531,6 +532,133 @@ for (const viewport of [WIDE, NARROW]) {
     await page.emulateMedia({ colorScheme: "dark" });
     await page.goto(`${ready.issuer}/account/factors`);
     await look("How you sign in", "factors-dark");
+  });
+}
+
+/** The link in the newest message to somebody that has one, once there are so many. */
+async function linkTo(name, count) {
+  for (const end = Date.now() + 30_000; Date.now() < end; await new Promise((over) => setTimeout(over, 100))) {
+    const lines = existsSync(process.env.MAIL) ? readFileSync(process.env.MAIL, "utf8").trim().split("\n") : [];
+    const texts = lines.filter(Boolean).map((line) => JSON.parse(line))
+      .filter(({ to }) => to[0] === `${name}@clinic.example`).map(({ text }) => text);
+    const links = texts.map((text) => text.match(/https:\S+\/login\/recover\?token=\S+/)?.[0]).filter(Boolean);
+    if (links.length >= count) return links[count - 1];
+  }
+  throw new Error(`no link came to ${name}`);
+}
+
+for (const viewport of [WIDE, NARROW]) {
+  const size = `${viewport.width} px`;
+
+  await test(`who forgot the password gets in by link and code, without scripts and a mouse (${size})`,
+    { viewport, javaScriptEnabled: false }, async (page, context) => {
+      const { name, password } = newPerson();
+      await page.goto(`${ready.issuer}/login?then=factors`);
+      await page.getByLabel("Name").fill(name);
+      await page.getByLabel("Password").fill(password);
+      await page.keyboard.press("Enter");
+      await page.getByLabel("Your password, once more").fill(password);
+      await page.keyboard.press("Enter");
+      const key = await page.locator(".key").textContent();
+      await early();
+      await page.getByLabel("Code").fill(shown(key, -1));
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Your recovery codes" }).waitFor();
+      await context.clearCookies();
+
+      await page.goto(`${ready.issuer}/login`);
+      await page.getByRole("link", { name: "Forgot your password?" }).focus();
+      await page.keyboard.press("Enter");
+      await page.locator("#username:focus").waitFor();
+      await type(page, name);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Look at your e-mail" }).waitFor();
+      await page.goto(await linkTo(name, 1));
+      await page.getByRole("button", { name: "Go on" }).focus();
+      await page.keyboard.press("Enter");
+      await page.locator("#code:focus").waitFor();
+      await type(page, shown(key, 0));
+      await page.keyboard.press("Enter");
+      await page.getByLabel("New password").focus();
+      const next = "gravel mustard orbit lantern";
+      await type(page, next);
+      await page.keyboard.press("Tab");
+      await type(page, next);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Password set" }).waitFor();
+      await page.goto(`${ready.issuer}/login`);
+      await page.getByLabel("Name").fill(name);
+      await page.getByLabel("Password").fill(next);
+      await page.keyboard.press("Enter");
+      await page.locator("#code:focus").waitFor();
+    });
+
+  await test(`the pages of getting in again are accessible and fit (${size})`, { viewport }, async (page, context) => {
+    const { name, password } = newPerson();
+    const look = async (heading, shot) => {
+      await page.getByRole("heading", { name: heading, exact: true }).waitFor();
+      await accessible(page);
+      await fits(page);
+      await picture(page, shot);
+    };
+    const signsIn = async () => {
+      await page.getByLabel("Name").fill(name);
+      await page.getByLabel("Password").fill(password);
+      await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    };
+    await page.goto(`${ready.issuer}/login?then=factors`);
+    await signsIn();
+    await page.getByRole("link", { name: "Set a new password" }).click();
+    await look("Your password", "own-password");
+    await page.getByRole("link", { name: "Back to how you sign in" }).click();
+    await page.getByLabel("Your password, once more").fill(password);
+    await page.getByRole("button", { name: "Add an authenticator application" }).click();
+    const key = await page.locator(".key").textContent();
+    await early();
+    await page.getByLabel("Code").fill(shown(key, -1));
+    await page.getByRole("button", { name: "Add it" }).click();
+    await page.getByRole("link", { name: "I have them, go on" }).click();
+    await page.getByRole("link", { name: "Set a new password" }).click();
+    await look("Your password", "own-password-code");
+
+    await context.clearCookies();
+    await page.goto(`${ready.issuer}/login`);
+    await page.getByRole("link", { name: "Forgot your password?" }).click();
+    await look("A new password", "forgot");
+    await page.getByLabel("Name").fill(name);
+    await page.getByRole("button", { name: "Send me the link" }).click();
+    await look("Look at your e-mail", "forgot-sent");
+    await page.goto(await linkTo(name, 1));
+    await look("Getting in again", "recover-password");
+    await page.getByRole("button", { name: "Go on" }).click();
+    await page.getByLabel("Code").fill(shown(key, 0));
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await look("Set your password", "new-password");
+    await page.getByLabel("New password").fill("too short");
+    await page.getByLabel("The same again").fill("too short");
+    await page.locator("form").evaluate((form) => { form.noValidate = true; });
+    await page.getByRole("button", { name: "Set password" }).click();
+    await page.getByRole("alert").waitFor();
+    await look("Set your password", "new-password-short");
+
+    await page.goto(`${ready.issuer}/login`);
+    await signsIn();
+    await look("Your code", "code-with-way-out");
+    await page.getByRole("link", { name: "I have none of this any more" }).click();
+    await look("What you show beside your password is lost", "lost");
+    await page.getByRole("button", { name: "Send me the link" }).click();
+    await look("Look at your e-mail", "lost-sent");
+    await page.goto(await linkTo(name, 2));
+    await page.getByLabel("Password").fill("not the password that it is");
+    await page.getByRole("button", { name: "Go on" }).click();
+    await page.getByRole("alert").waitFor();
+    await look("Getting in again", "recover-factors");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await look("Getting in again", "recover-dark");
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Go on" }).click();
+    await look("Add an authenticator application", "recover-add");
   });
 }
 

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::browser::App;
-use crate::gateway::Gateway;
+use crate::mail::Post;
 use crate::watching;
 use crate::wire::Call;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_pages_hold_in_chromium_without_scripts_and_without_a_mouse() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chromium");
     let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
@@ -23,27 +23,29 @@ async fn the_pages_hold_in_chromium_without_scripts_and_without_a_mouse() {
         .output()
         .unwrap();
     assert!(installed.status.success(), "npm ci: {}", String::from_utf8_lossy(&installed.stderr));
-    // A demo of its own: it signs the demo's people in and fails to.
-    let gateway = Gateway::demo("chromium", &[]);
+    // A demo of its own: it signs the demo's people in and fails to. With e-mail, and links by it.
+    let Some(post) = Post::open("chromium", "\n[sign_in]\nrecovery = \"mail\"\n") else { return };
+    let (_server, gateway) = (post.start(), &post.gateway);
     // Two findings, for the wide screen and the narrow one.
     let canary = gateway.patients().last().copied().unwrap().to_owned();
     for _ in 0..2 {
         let curious = gateway.person("physician", &[]);
-        let token = App::public("openid user/*.rs").tokens(&gateway, &curious).await.access;
-        let asked = Call::get(&format!("/fhir/Patient/{canary}")).bearer(&token).to(&gateway).await;
+        let token = App::public("openid user/*.rs").tokens(gateway, &curious).await.access;
+        let asked = Call::get(&format!("/fhir/Patient/{canary}")).bearer(&token).to(gateway).await;
         assert_eq!(asked.status, 404);
     }
-    watching::until_found(&gateway, "canary", 2).await;
+    watching::until_found(gateway, "canary", 2).await;
     let run = Command::new("node")
         .arg("pages.mjs")
         .arg(gateway.folder().join("ready.json"))
         .arg(env!("CARGO_BIN_EXE_chartgate"))
+        .env("MAIL", &post.taken)
         .current_dir(&folder)
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{told}{}", String::from_utf8_lossy(&run.stderr));
-    assert!(told.contains("29 page tests passed"), "{told}");
+    assert!(told.contains("33 page tests passed"), "{told}");
     // Two screens: what one asks is answered on the other.
     let run = Command::new("node")
         .arg("approvals.mjs")

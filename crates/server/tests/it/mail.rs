@@ -29,7 +29,8 @@ pub(crate) struct Post {
     pub(crate) gateway: Gateway,
     python: PathBuf,
     port: u16,
-    taken: PathBuf,
+    /// The file of messages.
+    pub(crate) taken: PathBuf,
 }
 
 impl Post {

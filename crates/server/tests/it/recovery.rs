@@ -1,5 +1,7 @@
 //! Getting in again by two proofs, one of them a link by e-mail, and changing one's password. Rows A01 and A03 to A07 of the corpus.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::browser::{App, Browser, USER_SCOPE, form_of};
@@ -35,15 +37,15 @@ fn links(post: &Post, of: &Person) -> Vec<String> {
 
 /// The newest of them, once there are so many.
 async fn link(post: &Post, of: &Person, count: usize) -> String {
-    for already in 0.. {
-        let links = links(post, of);
+    let begun = Instant::now();
+    loop {
+        let mut links = links(post, of);
         if links.len() >= count {
-            return links[count - 1].clone();
+            return links.swap_remove(count.saturating_sub(1));
         }
-        assert!(already < 1200, "{}", post.gateway.output());
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", post.gateway.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    unreachable!()
 }
 
 fn of<'r>(records: &'r [Value], event: &str) -> Vec<&'r Value> {
@@ -304,7 +306,7 @@ async fn a01_a_name_that_is_nobodys_is_answered_like_any_other(post: &Post) {
     shown.dedup();
     assert_eq!(shown.len(), 1, "{shown:?}");
     link(post, &person, 5).await;
-    assert_eq!(all_links(), before + 5, "one who may, and five a day");
+    assert_eq!(all_links().checked_sub(before), Some(5), "one who may, and five a day");
     let reasons = |records: &[Value]| -> Vec<Value> {
         of(records, "recovery.ask").iter().map(|record| record["decision"]["reason"].clone()).collect()
     };

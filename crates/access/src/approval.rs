@@ -3,6 +3,7 @@
 
 pub mod deed;
 pub mod flood;
+pub mod known;
 pub mod opened;
 pub mod question;
 pub mod sign_in;

@@ -143,6 +143,13 @@ id!(
     is_opaque
 );
 id!(
+    /// One browser that a person was seen in.
+    BrowserId,
+    "browser",
+    "an id of ours",
+    is_opaque
+);
+id!(
     /// One access token. RFC 7519 section 4.1.7. Or one of a trusted issuer's, as [`Subject`] has it.
     Jti,
     "token id",
@@ -294,6 +301,13 @@ impl EmergencyId {
 }
 
 impl FactorId {
+    /// A fresh one.
+    pub fn random(entropy: &mut dyn Entropy) -> Self {
+        Self(random_id(entropy))
+    }
+}
+
+impl BrowserId {
     /// A fresh one.
     pub fn random(entropy: &mut dyn Entropy) -> Self {
         Self(random_id(entropy))

@@ -20,6 +20,7 @@ mod enrol_factor;
 mod factors;
 mod findings;
 mod form;
+mod known_browser;
 mod new_passkey;
 mod new_password;
 mod once_more;

@@ -23,6 +23,7 @@ pub(crate) mod grants;
 pub(crate) mod half_sign_ins;
 pub(crate) mod invitations;
 pub(crate) mod keys;
+pub(crate) mod known;
 mod launches;
 pub(crate) mod legal_holds;
 pub(crate) mod login_failures;

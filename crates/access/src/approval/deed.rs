@@ -16,6 +16,7 @@ use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::flood::{Asker, Past, Said};
+use super::known::Acquaintance;
 use super::question::{Action, Question, place, until};
 use crate::ids::{ClientId, FhirUser, Role, SessionId, Subject};
 use crate::principal::{User, UserState};
@@ -198,6 +199,7 @@ impl Deed {
         Question {
             id: id.to_owned(),
             client: Some(self.act.client_id.clone()),
+            acquaintance: Acquaintance::Used,
             actor: to.clone(),
             action: Action::Deed(Box::new(self.clone())),
             patient: None,

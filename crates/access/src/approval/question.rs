@@ -14,6 +14,7 @@ use chartgate_values::{Timestamp, network_of};
 use serde::Serialize;
 
 use super::deed::Deed;
+use super::known::Acquaintance;
 use super::opened::Opened;
 use crate::grant::backchannel::BackchannelRequest;
 use crate::ids::{ClientId, PatientId, Subject};
@@ -26,6 +27,8 @@ pub struct Question {
     pub id: String,
     /// Through which application.
     pub client: Option<ClientId>,
+    /// Whether its person has used it before, where it is the application that asks.
+    pub acquaintance: Acquaintance,
     /// In whose name; of another's deed, whose yes it takes.
     pub actor: Subject,
     /// What is to be done.
@@ -89,6 +92,7 @@ impl Question {
         Self {
             id: id.to_owned(),
             client: Some(request.client_id.clone()),
+            acquaintance: request.acquaintance,
             actor: request.subject.clone(),
             action: Action::Act,
             patient: own_record.filter(|_| of_patient),
@@ -179,6 +183,7 @@ impl Question {
     fn asked(&self, [who, what, whose, why]: [String; 4]) -> Vec<(&'static str, Option<String>)> {
         vec![
             ("Who asks", Some(who)),
+            ("Known to you", self.newness()),
             ("In whose name", Some(self.actor.to_string())),
             ("What for", Some(what)),
             ("Whose records", Some(whose)),
@@ -188,6 +193,16 @@ impl Question {
             ("Message", self.message.as_ref().map(|message| format!("“{message}”"))),
             ("Until", Some(until(self.expiry))),
         ]
+    }
+
+    /// What is said of who asks, where they are not known.
+    fn newness(&self) -> Option<String> {
+        match self.acquaintance {
+            Acquaintance::Used => None,
+            Acquaintance::NeverUsed => {
+                Some("No, you have not used this application in the last ninety days".to_owned())
+            }
+        }
     }
 
     fn what(&self) -> String {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
 use super::flood::{Asker, Past, Said};
+use super::known::Acquaintance;
 use super::question::{Action, Question};
 use crate::ids::{ClientId, Subject};
 
@@ -166,6 +167,8 @@ impl SignInApproval {
         Question {
             id: id.to_owned(),
             client: self.client.clone(),
+            // Nobody is asked on the way to one that they never used.
+            acquaintance: Acquaintance::Used,
             actor: self.subject.clone(),
             action: Action::SignIn,
             patient: None,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Grant;
 use super::polling::{Answer, Poll, PollError, Polled};
+use crate::approval::known::Acquaintance;
 use crate::ids::{ClientId, GrantId, Subject};
 use crate::login::assurance::Assurance;
 use crate::login::steps;
@@ -29,6 +30,9 @@ pub struct BackchannelRequest {
     pub client_id: ClientId,
     /// Whom.
     pub subject: Subject,
+    /// Whether they have used it before.
+    #[serde(default)]
+    pub acquaintance: Acquaintance,
     /// What it may have of what it asked for.
     pub scope: ScopeSet,
     /// Where its tokens are to be good.
@@ -143,6 +147,7 @@ mod tests {
         BackchannelRequest {
             client_id: "desk".parse().unwrap(),
             subject: "dana".parse().unwrap(),
+            acquaintance: Acquaintance::Used,
             scope: "openid".parse().unwrap(),
             audience: "https://g/fhir".into(),
             purpose_of_use: None,

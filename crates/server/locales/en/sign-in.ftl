@@ -36,6 +36,8 @@ factor-code-recovery-hint = Twenty digits. Each is good once.
 factor-sign-in-code = Sign in with the code
 factor-off = Passkeys cannot be used just now. Ask your administrator.
 factor-phone = Approve on your phone instead
+factor-phone-not-here = Your phone is not asked here: you have shown no passkey and no code in this browser in the last ninety days. Sign in with one here, and from then on it can be.
+factor-phone-not-for-this = Your phone is not asked on the way to this application: you have not used it in the last ninety days. Sign in with a passkey or a code.
 factor-wrong = That code is not right, or was used already. Wait for the next one that your application shows.
 factor-not-enough = Here a code is not enough: use your passkey.
 

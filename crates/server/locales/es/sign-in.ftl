@@ -36,6 +36,8 @@ factor-code-recovery-hint = Veinte dígitos. Cada código sirve una sola vez.
 factor-sign-in-code = Iniciar sesión con el código
 factor-off = En este momento no se pueden utilizar llaves de acceso. Consulte a su administrador.
 factor-phone = Aprobar en su teléfono
+factor-phone-not-here = Aquí no se pregunta a su teléfono: en los últimos noventa días no ha utilizado en este navegador ni una llave de acceso ni un código. Inicie sesión aquí con uno de ellos y, desde entonces, se le podrá preguntar.
+factor-phone-not-for-this = No se pregunta a su teléfono de camino a esta aplicación: no la ha utilizado en los últimos noventa días. Inicie sesión con una llave de acceso o un código.
 factor-wrong = El código no es correcto o ya se utilizó. Espere al siguiente que muestre su aplicación.
 factor-not-enough = Aquí no basta con un código: utilice su llave de acceso.
 

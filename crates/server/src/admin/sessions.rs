@@ -36,6 +36,7 @@ impl Administrator {
             .cut(move |sql, now| {
                 sql.end_session(&ended, now)?;
                 sql.void_half_sign_ins(&name)?;
+                sql.forget_browser_of(&name, &ended)?;
                 let target = Target::Session(ended);
                 Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
             })

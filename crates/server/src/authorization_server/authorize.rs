@@ -366,6 +366,7 @@ async fn finish(
     };
     let told = new.as_ref().and_then(|new| Some((new.subject.clone(), new.told.clone()?.question)));
     let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
+    let (subject, client_id) = (grant.subject.clone(), grant.client_id.clone());
     let emergencies = Arc::clone(&server.emergencies);
     let taken = server
         .store
@@ -376,6 +377,7 @@ async fn finish(
             if let Some(Err(blocked)) = new.map(|new| emergencies.begin(sql, &new)).transpose()? {
                 return Ok((Took::It, Some(blocked)));
             }
+            sql.use_client(&subject, &client_id, now)?;
             let took = match approval {
                 Approval::Code(code, _) => sql.add_code(&code_digest, &code).map(|()| Took::It),
                 Approval::Device(grant, device) => sql.answer_device(&device, Answer::Approved(grant), now),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::response::Response;
+use chartgate_access::approval::known::{Acquaintance, NeverSeen};
 use chartgate_access::approval::question::Question;
 use chartgate_access::client::{Client, GrantType};
 use chartgate_access::grant::backchannel::{
@@ -75,7 +76,10 @@ async fn begin(posted: &Posted) -> Result<(NextNonce, BackchannelAuthenticationR
         record.detail.extend(value.map(|value| (name.to_owned(), Phi::new(value))));
     }
     record.detail.extend(question.told().map(|(name, value)| (name.to_owned(), Phi::new(value))));
-    let expires_in = request.expires_at.since(now).as_secs();
+    let (expires_in, acquaintance) = (request.expires_at.since(now).as_secs(), request.acquaintance);
+    if acquaintance == Acquaintance::NeverUsed {
+        record.detail.insert("not_woken".to_owned(), Phi::new(NeverSeen::Client.code().to_owned()));
+    }
     let id = auth_req_id.clone();
     let asked = server.store.write(move |sql| sql.add_backchannel_request(&id, &request)).await;
     match asked.map_err(|e: StoreError| OAuthError::from(e))? {
@@ -92,7 +96,7 @@ async fn begin(posted: &Posted) -> Result<(NextNonce, BackchannelAuthenticationR
         interval: POLL_INTERVAL.as_secs(),
     };
     let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
-    server.approvals.put(&user.name, &auth_req_id).await?;
+    server.approvals.put_of_client(&user.name, &auth_req_id, acquaintance).await?;
     Ok((nonce, Withheld::release(recorded)))
 }
 
@@ -130,11 +134,13 @@ fn check(
         Some(token) => Some(server.approvals.seal(auth_req_id, token).ok_or_else(OAuthError::unavailable)?),
         None => None,
     };
+    let used_at = server.store.read(|sql| sql.client_used_at(&user.name, &client.client_id))?;
     sender.use_up_early(server, client)?;
     let wait = request.requested_expiry.map(|seconds| Duration::from_secs(seconds.into()));
     let request = BackchannelRequest {
         client_id: client.client_id.clone(),
         subject: user.name.clone(),
+        acquaintance: Acquaintance::of(used_at, now),
         scope,
         audience,
         purpose_of_use: request.purpose_of_use,

@@ -29,7 +29,7 @@ use crate::entropy::SystemEntropy;
 use crate::net::client::egress::Egress;
 use crate::net::credential::sensitive;
 use crate::store::pending::Took;
-use crate::store::{Store, StoreError};
+use crate::store::{Sql, Store, StoreError};
 
 /// What a sealed notification token is sealed for.
 pub(crate) const PURPOSE: &str = "notification tokens";
@@ -125,9 +125,15 @@ impl Approvals {
             Decision::Deny => Answer::Denied,
         };
         let id = auth_req_id.clone();
-        let took: Result<Took, StoreError> =
-            self.0.store.write(move |sql| sql.answer_backchannel(&id, answer, now)).await;
-        match took? {
+        let (subject, client) = (request.subject.clone(), request.client_id.clone());
+        let answered = move |sql: &Sql<'_>| {
+            let took = sql.answer_backchannel(&id, answer, now)?;
+            if took == Took::It && decision == Decision::Approve {
+                sql.use_client(&subject, &client, now)?;
+            }
+            Ok::<_, StoreError>(took)
+        };
+        match self.0.store.write(answered).await? {
             Took::Nothing => Err(NotToBeAnswered::Answered.into()),
             Took::It => {
                 let told = Arc::clone(self);

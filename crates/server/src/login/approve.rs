@@ -28,9 +28,9 @@ use crate::live::approvals::questions::{AskedBy, OpenQuestion};
 use crate::live::approvals::{Decision, NotAnswered};
 use crate::net::cookie;
 use crate::pages::{self, Scripts};
-use crate::store::StoreError;
 use crate::store::pending::Took;
 use crate::store::questions::Decided;
+use crate::store::{Sql, StoreError};
 use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
@@ -325,7 +325,12 @@ async fn settle(
             if decided == Decided::No {
                 // Whoever is half way in knows the password and is not its person.
                 let (name, half) = (present.user.name.clone(), kept.half.clone());
-                login.store.write(move |sql| sql.void_half_sign_in(&name, &half)).await?;
+                let refused = move |sql: &Sql<'_>| {
+                    sql.void_half_sign_in(&name, &half)?;
+                    // Where they sit, its person was seen before.
+                    sql.forget_browsers(&name)
+                };
+                login.store.write(refused).await?;
             }
             login.approvals.answer_sign_in(&kept, decided).await
         }

@@ -1,5 +1,6 @@
 //! The screen where somebody who knows a password waits until its person has said yes on their phone, by typing the number that
-//! stands here. NIST SP 800-63B-4 section 3.1.3.2; ATTACKS A05, O20.
+//! stands here. NIST SP 800-63B-4 section 3.1.3.2; ATTACKS A05, O20. Nobody is asked where they were never seen
+//! ([`super::known_browser`]).
 //!
 //! It is one more way from a half sign-in to a session, beside the code: as that, it is no session until then. It is not
 //! resistant to phishing: a page in between can show the number on.
@@ -22,8 +23,10 @@ use http::StatusCode;
 use super::Login;
 use super::approve::told;
 use super::form::{Submission, Visit, see_other, stale, unavailable};
-use super::second_factor::{Half, next};
-use super::sign_in::{Begin, person, start_session, with_cookie};
+use super::known_browser::{self, PhoneHere, Seen};
+use super::once_more::recorded;
+use super::second_factor::{self, Half, next};
+use super::sign_in::{Begin, person, start_session, with_cookies};
 use super::then::Then;
 use crate::pages::{self, Scripts};
 use crate::store::half_sign_ins::{First, Stage};
@@ -142,10 +145,30 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(Next::Prove | Next::Enrol | Next::EnrolAPasskey) => return stale(),
         Err(response) => return *response,
     }
+    if let Err(response) = check_seen(&login, &visit, &half).await {
+        return *response;
+    }
     match visit.form.get("act") {
         Some("ask") => ask(&login, &visit, &half).await,
         Some("go-on") => go_on(&login, &visit, &half).await,
         Some(_) | None => stale(),
+    }
+}
+
+/// Nobody is asked where they were never seen, whatever form is sent.
+async fn check_seen(login: &Login, visit: &Visit, half: &Half) -> Result<(), Box<Response>> {
+    let begun = Then::of(&visit.form).begun(login, visit)?;
+    let here = PhoneHere::of(login, visit, (&half.user, &half.first), begun.as_ref());
+    let here = here.map_err(|error| unavailable(&error))?;
+    match here {
+        PhoneHere::Asked => Ok(()),
+        PhoneHere::None => Err(Box::new(stale())),
+        PhoneHere::NotAsked(why) => {
+            login.throttle.reserve.admit_stranger().map_err(|kept| unavailable(&kept))?;
+            let record = known_browser::record(login, visit, &half.user, begun.as_ref(), why);
+            let page = second_factor::show(login, visit, half, here.words(), StatusCode::FORBIDDEN);
+            Err(Box::new(recorded(login, &record, page).await))
+        }
     }
 }
 
@@ -222,10 +245,19 @@ async fn go_on(login: &Login, visit: &Visit, half: &Half) -> Response {
     if half.user.state != UserState::Enabled {
         return stale();
     }
+    let begun = match Then::of(&visit.form).begun(login, visit) {
+        Ok(begun) => begun,
+        Err(response) => return *response,
+    };
+    let seen = Seen::at(visit, &half.user.name, begun.as_ref());
     let begin = Begin::with_factor(&half.user, &half.first, SecondFactor::Phone);
     let (digest, now) = (half.digest.clone(), login.clock.now());
     let counter = login.passwords.blind(half.user.name.as_str());
     let use_up = move |sql: &Sql<'_>, _| {
+        // What was known of it may have been forgotten meanwhile.
+        if seen.check(sql, now)?.is_err() {
+            return Ok(None);
+        }
         if sql.use_sign_in_approval(&digest, now)? == Took::Nothing
             || sql.take_half_sign_in(&digest, now)?.is_none()
         {
@@ -235,7 +267,7 @@ async fn go_on(login: &Login, visit: &Visit, half: &Half) -> Response {
         Ok(Some(Vec::new()))
     };
     match start_session(login, visit, begin, use_up).await {
-        Ok(Some(cookie)) => with_cookie(see_other(&Then::of(&visit.form).target()), cookie),
+        Ok(Some(cookies)) => with_cookies(see_other(&Then::of(&visit.form).target()), cookies),
         Ok(None) => show(login, visit, half, StatusCode::OK),
         Err(response) => response,
     }

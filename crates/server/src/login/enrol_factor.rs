@@ -24,7 +24,7 @@ use http::StatusCode;
 
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::second_factor::{Half, go_on_with};
-use super::sign_in::{Begin, person, start_session, with_cookie};
+use super::sign_in::{Begin, person, start_session, with_cookies};
 use super::then::Then;
 use super::{Login, new_passkey};
 use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
@@ -213,7 +213,7 @@ async fn confirm(
         Ok(Some(cut))
     };
     let begun = start_session(login, visit, begin, keep).await?;
-    let cookie = begun.ok_or_else(stale)?;
+    let cookies = begun.ok_or_else(stale)?;
     let target = Then::of(&visit.form).target();
     let answer = match codes {
         Some(codes) => {
@@ -227,7 +227,7 @@ async fn confirm(
         }
         None => see_other(&target),
     };
-    match login.journal.append(&record, Withheld::new(with_cookie(answer, cookie))).await {
+    match login.journal.append(&record, Withheld::new(with_cookies(answer, cookies))).await {
         Ok(recorded) => Ok(Withheld::release(recorded)),
         Err(error) => Err(Box::new(unavailable(&error))),
     }
@@ -247,7 +247,8 @@ pub(super) fn replace(sql: &Sql<'_>, of: &Subject, now: Timestamp) -> Result<Vec
     Ok(vec![CutOff::UpTo { target: Target::Subject(of.clone()), not_before: now }])
 }
 
-/// Ends what a person has open, but for this: it began with other factors than they have now.
+/// Ends what a person has open, but for this: it began with other factors than they have now. Nor are the browsers known any
+/// more that they were seen in by these.
 pub(super) fn end_open_sessions(
     sql: &Sql<'_>,
     of: &Subject,
@@ -255,6 +256,7 @@ pub(super) fn end_open_sessions(
     now: Timestamp,
 ) -> Result<Vec<CutOff>, StoreError> {
     let mut cut = Vec::new();
+    sql.forget_browsers(of)?;
     for session in sql.open_sessions(Some(of))?.into_iter().filter(|session| Some(&session.id) != but) {
         sql.end_session(&session.id, now)?;
         cut.push(CutOff::UpTo { target: Target::Session(session.id), not_before: now });

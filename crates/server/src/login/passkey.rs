@@ -17,7 +17,7 @@ use super::form::{Submission, Visit, see_other, stale, unavailable};
 use super::new_passkey;
 use super::new_password;
 use super::second_factor::{self, Half};
-use super::sign_in::{self, Begin, needed, start_session, with_cookie};
+use super::sign_in::{self, Begin, needed, start_session, with_cookies};
 use super::then::Then;
 use crate::live::passkeys::{Ceremony, Shown};
 use crate::store::half_sign_ins::{First, Stage};
@@ -54,6 +54,11 @@ pub(super) fn for_one(
         passkeys.retain(is_hardware);
     }
     Ok(Some(login.passkeys.request(ceremony, &passkeys, login.clock.now())))
+}
+
+/// Whether somebody has a passkey that is good for something.
+pub(super) fn is_had(login: &Login, of: &Subject) -> Result<bool, StoreError> {
+    Ok(!in_use(login, of)?.is_empty())
 }
 
 /// Whether one of somebody's passkeys that are good for something is kept by hardware.
@@ -181,7 +186,7 @@ async fn go_on(
             let begin = Begin::with_factor(user, &first, factor);
             let act = move |sql: &Sql<'_>, _| spend(sql, &shown, digest.as_deref(), counter.as_deref(), now);
             match start_session(login, visit, begin, act).await? {
-                Some(cookie) => Ok(Ok(with_cookie(see_other(&then.target()), cookie))),
+                Some(cookies) => Ok(Ok(with_cookies(see_other(&then.target()), cookies))),
                 None => Ok(Err(Reason::Passkey("passkey-used"))),
             }
         }

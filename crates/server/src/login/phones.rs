@@ -14,7 +14,7 @@ use http::StatusCode;
 
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::once_more::{self, recorded};
-use super::sign_in::with_cookie;
+use super::sign_in::with_cookies;
 use super::{Login, passkey};
 use crate::entropy::digest_of;
 use crate::live::passkeys::Ceremony;
@@ -199,7 +199,7 @@ async fn add(login: &Login, visit: &Visit, present: &Present) -> Response {
             if is_one_less && let Err(error) = login.journal.append(&removed, ()).await {
                 return unavailable(&error);
             }
-            let answer = with_cookie(see_other("/approve"), cookie::keep(cookie::PHONE, secret.expose()));
+            let answer = with_cookies(see_other("/approve"), [cookie::keep(cookie::PHONE, secret.expose())]);
             recorded(login, &record, answer).await
         }
         Ok(None) => show(login, visit, present, Some(FULL)),

@@ -20,7 +20,7 @@ use chartgate_protocol::oidc::provider::Answers;
 use chartgate_values::Timestamp;
 
 use super::form::{Browser, Visit, see_other, stale, unavailable};
-use super::sign_in::{Begin, start_session, with_cookie};
+use super::sign_in::{Begin, start_session, with_cookies};
 use super::then::Then;
 use super::{Login, admission, enrol_factor, new_passkey, second_factor};
 use crate::entropy::{digest_of, opaque_secret};
@@ -346,7 +346,7 @@ async fn go_on(
                 Ok(is_theirs.then(Vec::new))
             };
             match start_session(login, visit, begin, still).await {
-                Ok(Some(cookie)) => with_cookie(see_other(&Then::of(&visit.form).target()), cookie),
+                Ok(Some(cookies)) => with_cookies(see_other(&Then::of(&visit.form).target()), cookies),
                 Ok(None) => stale(),
                 Err(response) => response,
             }

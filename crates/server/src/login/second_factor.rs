@@ -14,7 +14,8 @@ use http::StatusCode;
 
 use super::authenticate::{self, CodeAttempt, Reason, refuse};
 use super::form::{Submission, Visit, see_other, stale, unavailable};
-use super::sign_in::{Begin, needed, start_session, with_cookie};
+use super::known_browser::{self, PhoneHere};
+use super::sign_in::{Begin, needed, start_session, with_cookies};
 use super::then::Then;
 use super::{Login, new_passkey, new_password, passkey, recovery};
 use crate::entropy::{digest_of, opaque_secret};
@@ -37,8 +38,9 @@ struct CodePage<'a> {
     has_app: bool,
     /// What the browser is asked, where the person has a passkey.
     passkey: Option<String>,
-    /// Whether they can say yes on a phone in place of the code.
+    /// Whether they can say yes on a phone in place of the code, or why they cannot here.
     asks_phone: bool,
+    not_asked: Option<Id>,
     /// Where they go who have none of this any more.
     lost: Option<String>,
     hidden: String,
@@ -104,6 +106,11 @@ pub(super) async fn go_on_with(
 
 /// Asks whoever showed this first for the second factor.
 pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, first: First) -> Response {
+    if first == First::Password
+        && let Err(response) = known_browser::note_not_asked(login, visit, user).await
+    {
+        return *response;
+    }
     let half = HalfSignIn { subject: user.name.clone(), first, stage: Stage::Prove };
     go_on_with(login, visit, &Then::of(&visit.form), |_| Ok((half, "/login/code"))).await
 }
@@ -132,14 +139,15 @@ pub(super) fn show(
     let read = login.store.read(|sql| {
         Ok::<_, StoreError>((
             login.factors.holds_in(sql, name)?,
-            (!sql.factors(name)?.is_empty(), !sql.phones(name)?.is_empty()),
+            !sql.factors(name)?.is_empty(),
             sql.recovery_codes(name)?.left,
         ))
     });
     let needed = needed(login, begun.as_ref(), &half.user);
     let passkey = passkey::for_one(login, Ceremony::SecondFactor { half: &half.digest }, name, needed);
-    let ((holds, (has_app, has_phone), codes_left), passkey) =
-        match read.and_then(|read| Ok((read, passkey?))) {
+    let phone = PhoneHere::of(login, visit, (&half.user, &half.first), begun.as_ref());
+    let ((holds, has_app, codes_left), passkey, phone) =
+        match read.and_then(|read| Ok((read, passkey?, phone?))) {
             Ok(read) => read,
             Err(error) => return unavailable(&error),
         };
@@ -159,7 +167,8 @@ pub(super) fn show(
         is_new,
         takes_code: is_enough && !is_new && (has_app || codes_left > 0),
         has_app,
-        asks_phone: is_enough && !is_new && has_phone && passkey.is_some() && half.first == First::Password,
+        asks_phone: !is_new && phone == PhoneHere::Asked,
+        not_asked: phone.words().filter(|_| !is_new),
         passkey,
         lost,
         hidden: visit.browser.hidden(&fields),
@@ -229,8 +238,8 @@ async fn begin(
         sql.clear_login_failures(&counter)?;
         Ok(Some(Vec::new()))
     };
-    let cookie = start_session(login, visit, begin, use_up).await?;
-    Ok(cookie.map(|cookie| with_cookie(see_other(&Then::of(&visit.form).target()), cookie)))
+    let cookies = start_session(login, visit, begin, use_up).await?;
+    Ok(cookies.map(|cookies| with_cookies(see_other(&Then::of(&visit.form).target()), cookies)))
 }
 
 /// No session: a passkey has to be enrolled first, and the code was the proof for that. The failures before are kept until it

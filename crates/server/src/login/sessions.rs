@@ -1,23 +1,29 @@
-//! Where a person is signed in, and ending that: one session or all the others. NIST SP 800-63B-4 section 5.
+//! Where a person is signed in, and ending that: one session or all the others; and the browsers that they are known in. NIST SP
+//! 800-63B-4 section 5.
 
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::ids::SessionId;
+use chartgate_access::ids::{BrowserId, SessionId};
 use chartgate_access::session::Session;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_values::Phi;
 use http::StatusCode;
 
 use super::Login;
 use super::account;
 use super::agent::agent_in;
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
+use super::known_browser::digest_here;
+use super::once_more::{self, recorded};
 use super::sign_in::person;
 use crate::pages;
 use crate::store::StoreError;
+use crate::store::known::KnownBrowser;
+use crate::store::second_factors::Used;
 use crate::tongue::Tongue;
 
 #[derive(Template)]
@@ -26,6 +32,7 @@ struct SessionsPage {
     t: Tongue,
     this: Shown,
     others: Vec<Shown>,
+    browsers: Vec<ShownBrowser>,
     hidden: String,
 }
 
@@ -39,6 +46,31 @@ struct Shown {
     since_shown: String,
     seen: String,
     seen_shown: String,
+}
+
+/// A browser that they are known in.
+struct ShownBrowser {
+    id: String,
+    agent: String,
+    is_this: bool,
+    since: String,
+    since_shown: String,
+    seen: String,
+    seen_shown: String,
+}
+
+impl ShownBrowser {
+    fn of(known: &KnownBrowser, this: Option<&BrowserId>, t: Tongue) -> Self {
+        Self {
+            id: known.id.to_string(),
+            agent: agent_in(t, known.agent.as_deref()),
+            is_this: this == Some(&known.id),
+            since: known.since.to_string(),
+            since_shown: pages::minutes(known.since),
+            seen: known.seen_at.to_string(),
+            seen_shown: pages::minutes(known.seen_at),
+        }
+    }
 }
 
 impl Shown {
@@ -79,12 +111,13 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         Ok(None) => return see_other(SIGN_IN),
         Err(error) => return unavailable(&error),
     };
-    match others(&login, &present) {
-        Ok(others) => {
+    match others(&login, &present).and_then(|others| Ok((others, browsers(&login, &visit, &present)?))) {
+        Ok((others, browsers)) => {
             let page = SessionsPage {
                 t: visit.browser.tongue,
                 this: Shown::of(&present.session, visit.browser.tongue),
                 others: others.iter().map(|one| Shown::of(one, visit.browser.tongue)).collect(),
+                browsers,
                 hidden: visit.browser.hidden(&[]),
             };
             visit.browser.show(StatusCode::OK, &page, None)
@@ -101,12 +134,26 @@ fn others(login: &Login, present: &Present) -> Result<Vec<Session>, StoreError> 
     Ok(open)
 }
 
+/// The browsers that the person is known in, the last one first.
+fn browsers(login: &Login, visit: &Visit, present: &Present) -> Result<Vec<ShownBrowser>, StoreError> {
+    let (name, now) = (&present.user.name, login.clock.now());
+    let here = digest_here(&visit.headers, name);
+    let (known, this) = login.store.read(|sql| {
+        let this = here.map(|digest| sql.browser_id(name, &digest)).transpose()?.flatten();
+        Ok::<_, StoreError>((sql.known_browsers(name, now)?, this))
+    })?;
+    Ok(known.iter().map(|one| ShownBrowser::of(one, this.as_ref(), visit.browser.tongue)).collect())
+}
+
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
     let present = match Present::of(&login, &visit.headers) {
         Ok(Some(present)) => present,
         Ok(None) => return see_other(SIGN_IN),
         Err(error) => return unavailable(&error),
     };
+    if let Some(id) = visit.form.get("browser") {
+        return forget(&login, &visit, &present, id).await;
+    }
     let Some(wanted) = visit.form.get("session") else { return stale() };
     if wanted == present.session.id.as_str() {
         return account::end_this(&login, &visit, &present).await;
@@ -121,14 +168,20 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(error) => return unavailable(&error),
     };
     let (ended, name) = (ending.clone(), present.user.name.clone());
+    let (all, here) = (wanted == OTHERS, digest_here(&visit.headers, &name));
     let cut = login
         .cut_offs
         .cut(move |sql, now| {
             let mut cut = Vec::new();
             // Whoever is half way in with what they had there is not any more.
             sql.void_half_sign_ins(&name)?;
+            // Nor is their phone asked where they are not signed in any more.
+            if all {
+                sql.forget_other_browsers(&name, here.as_deref())?;
+            }
             for id in ending {
                 sql.end_session(&id, now)?;
+                sql.forget_browser_of(&name, &id)?;
                 cut.push(CutOff::UpTo { target: Target::Session(id), not_before: now });
             }
             Ok::<_, StoreError>(((), cut))
@@ -143,6 +196,21 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         }
     }
     see_other("/account/sessions")
+}
+
+/// Forgets a browser that the person is known in. Those of others are none that could be forgotten here.
+async fn forget(login: &Login, visit: &Visit, present: &Present, id: &str) -> Response {
+    let Ok(id) = id.parse::<BrowserId>() else { return stale() };
+    let (name, forgotten) = (present.user.name.clone(), id.clone());
+    match login.store.write(move |sql| sql.forget_browser(&name, &forgotten)).await {
+        Ok(Used::Now) => {}
+        Ok(Used::Before) => return stale(),
+        Err::<_, StoreError>(error) => return unavailable(&error),
+    }
+    let mut record = once_more::record(login, visit, present, Event::FactorRemoved, Outcome::Allow);
+    record.resource = Some(Phi::new(id.to_string()));
+    record.detail.insert("factor".to_owned(), Phi::new("known-browser".to_owned()));
+    recorded(login, &record, see_other("/account/sessions")).await
 }
 
 /// That a person ended another session of theirs.

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use chartgate_access::approval::known::Sight;
 use chartgate_access::ids::SessionId;
 use chartgate_access::login::assurance::{Assurance, Next, PASSWORD, SecondFactor, after_password};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::session::{Elsewhere, Session};
 use chartgate_access::token::revocation::{CutOff, Target};
-use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
+use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::{Phi, Timestamp};
 use http::{HeaderValue, StatusCode, header};
 
 use super::agent::agent_of;
 use super::authenticate::{self, Attempt, refuse};
 use super::form::{Begun, Submission, Visit, see_other, stale, unavailable};
+use super::known_browser::Place;
 use super::provider::Way;
 use super::then::Then;
 use super::{Login, enrol_factor, new_passkey, passkey, recovery, second_factor};
@@ -122,7 +124,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
             let name = user.name.clone();
             let settle = move |sql: &Sql<'_>, _| Ok((right.settle(sql, &name)? == Used::Now).then(Vec::new));
             match start_session(&login, &visit, begin, settle).await {
-                Ok(Some(cookie)) => with_cookie(see_other(&Then::of(form).target()), cookie),
+                Ok(Some(cookies)) => with_cookies(see_other(&Then::of(form).target()), cookies),
                 Ok(None) => stale(),
                 Err(response) => response,
             }
@@ -136,9 +138,11 @@ pub(super) fn needed(login: &Login, begun: Option<&Begun>, user: &User) -> Assur
     asked.max(login.second_factors.of(user))
 }
 
-/// An answer that gives the browser its session.
-pub(super) fn with_cookie(mut answer: Response, cookie: HeaderValue) -> Response {
-    answer.headers_mut().append(header::SET_COOKIE, cookie);
+/// An answer that gives the browser its session, or what else it is to keep.
+pub(super) fn with_cookies(mut answer: Response, cookies: impl IntoIterator<Item = HeaderValue>) -> Response {
+    for cookie in cookies {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     answer
 }
 
@@ -166,13 +170,13 @@ impl<'a> Begin<'a> {
 
 /// Starts a session under a new id (ATTACKS O32), and ends the one that the browser had, with its tokens. `act` belongs to
 /// it: codes that are used up for it, failures that are forgotten. Where it gives nothing, somebody was quicker, and there is
-/// no session; else what it cuts off.
+/// no session; else what it cuts off. Gives the browser's cookies: the session's, and the one that it is known by from now on.
 pub(super) async fn start_session<A>(
     login: &Login,
     visit: &Visit,
     begin: Begin<'_>,
     act: A,
-) -> Result<Option<HeaderValue>, Response>
+) -> Result<Option<Vec<HeaderValue>>, Response>
 where
     A: FnOnce(&Sql<'_>, Timestamp) -> Result<Option<Vec<CutOff>>, StoreError> + Send + 'static,
 {
@@ -195,19 +199,17 @@ where
             .elsewhere
             .map(|there| Elsewhere { issuer: there.issuer.clone(), auth_time: there.told }),
     };
-    let mut record = visit.origin.record(Event::LoginSucceeded, Outcome::Allow, now);
-    record.action = Some("login".to_owned());
-    record.actor = person(begin.user);
-    record.session = Some(session.id.to_string());
-    record.acr = session.assurance().acr().map(str::to_owned);
-    record.amr = session.amr.clone();
-    record.auth_time = session.known_auth_time();
+    let mut record = record_of(visit, begin.user, &session);
     if let Some(factor) = begin.factor {
         record.detail.insert("factor".to_owned(), Phi::new(factor.code().to_owned()));
     }
     if let Some(there) = begin.elsewhere {
         record.detail.insert("provider".to_owned(), Phi::new(there.provider.clone()));
     }
+    let place = Place::of(&visit.headers, &session.subject);
+    let sight = Sight::of(session.assurance(), begin.factor);
+    let cookies =
+        [cookie::set(cookie::SESSION, secret.expose())].into_iter().chain(place.cookie(sight)).collect();
     let (digest, former) =
         (digest_of(secret.expose()), cookie::read(&visit.headers, cookie::SESSION).map(digest_of));
     let begun = login
@@ -215,27 +217,41 @@ where
         .cut(move |sql, now| {
             // Whoever was shut out since they showed who they are does not get in.
             if sql.user(&session.subject)?.is_none_or(|user| user.state != UserState::Enabled) {
-                return Ok((false, Vec::new()));
+                return Ok((None, Vec::new()));
             }
-            let Some(mut cut) = act(sql, now)? else { return Ok((false, Vec::new())) };
+            let Some(mut cut) = act(sql, now)? else { return Ok((None, Vec::new())) };
             if let Some(former) = former.map(|digest| sql.session_by_cookie(&digest)).transpose()?.flatten() {
                 sql.end_session(&former.id, now)?;
                 cut.push(CutOff::UpTo { target: Target::Session(former.id), not_before: now });
             }
             sql.add_session(&session, &digest)?;
-            Ok((true, cut))
+            Ok((Some(place.note(sql, &session, sight, now)?), cut))
         })
         .await;
     match begun {
-        Ok(true) => {}
-        Ok(false) => return Ok(None),
+        Ok(Some(browser)) => {
+            let browser = browser.map(|before| ("browser".to_owned(), Phi::new(before.code().to_owned())));
+            record.detail.extend(browser);
+        }
+        Ok(None) => return Ok(None),
         Err::<_, StoreError>(error) => return Err(unavailable(&error)),
     }
-    let cookie = Withheld::new(cookie::set(cookie::SESSION, secret.expose()));
-    match login.journal.append(&record, cookie).await {
+    match login.journal.append(&record, Withheld::new(cookies)).await {
         Ok(recorded) => Ok(Some(Withheld::release(recorded))),
         Err(error) => Err(unavailable(&error)),
     }
+}
+
+/// That a session began.
+fn record_of(visit: &Visit, user: &User, session: &Session) -> Record {
+    let mut record = visit.origin.record(Event::LoginSucceeded, Outcome::Allow, session.last_seen);
+    record.action = Some("login".to_owned());
+    record.actor = person(user);
+    record.session = Some(session.id.to_string());
+    record.acr = session.assurance().acr().map(str::to_owned);
+    record.amr = session.amr.clone();
+    record.auth_time = session.known_auth_time();
+    record
 }
 
 /// What records say of a person.

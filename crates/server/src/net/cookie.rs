@@ -1,5 +1,7 @@
 //! Our cookies. RFC 6265bis: the `__Host-` prefix ties them to this host, path `/` and TLS.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, header};
 
 /// A signed-in session.
@@ -10,6 +12,8 @@ pub(crate) const BROWSER: &str = "__Host-browser";
 pub(crate) const LANGUAGE: &str = "__Host-language";
 /// A phone on which somebody answers what they are asked. It opens nothing: it is what the phone is known again by.
 pub(crate) const PHONE: &str = "__Host-phone";
+/// A browser in which somebody has shown more than a password. It opens nothing: without it nobody's phone is asked from there.
+pub(crate) const KNOWN: &str = "__Host-known";
 
 /// The value of a cookie that comes once; one that comes twice is nobody's.
 pub(crate) fn read<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -30,6 +34,11 @@ pub(crate) fn set(name: &str, value: &str) -> HeaderValue {
 /// Sets one that stays for as long as browsers allow. RFC 6265bis section 5.5.
 pub(crate) fn keep(name: &str, value: &str) -> HeaderValue {
     header(&format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=34560000"))
+}
+
+/// Sets one that stays for so long.
+pub(crate) fn keep_for(name: &str, value: &str, life: Duration) -> HeaderValue {
+    header(&format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={}", life.as_secs()))
 }
 
 /// Takes a cookie away.

@@ -94,6 +94,7 @@ impl Sql<'_> {
         );
         ended.extend(self.take_back_approvals(subject, client)?);
         self.remove_consent(subject, client)?;
+        self.forget_client_use(subject, client)?;
         Ok(ended)
     }
 

@@ -42,6 +42,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0035_attested_passkeys.sql"),
     include_str!("migrations/0036_deeds.sql"),
     include_str!("migrations/0037_recoveries.sql"),
+    include_str!("migrations/0038_known.sql"),
 ];
 
 /// Brings the schema up to date.

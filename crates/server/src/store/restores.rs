@@ -64,7 +64,7 @@ const ENDED: [&str; 5] = [
 ];
 /// What somebody was in the middle of; what may have been withdrawn since; and lists that cannot know of the tokens that were
 /// issued and revoked since, whose places say that they are good: a list that is not there says nothing.
-const FORGOTTEN: [&str; 14] = [
+const FORGOTTEN: [&str; 16] = [
     "DELETE FROM pending_authorizations",
     "DELETE FROM pushed_requests",
     "DELETE FROM device_authorizations",
@@ -75,6 +75,8 @@ const FORGOTTEN: [&str; 14] = [
     "DELETE FROM provider_sign_ins",
     "DELETE FROM sign_in_approvals",
     "DELETE FROM deeds",
+    "DELETE FROM known_browsers",
+    "DELETE FROM used_clients",
     "DELETE FROM backchannel_requests",
     "DELETE FROM consents",
     "DELETE FROM status_list_tokens",

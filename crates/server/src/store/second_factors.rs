@@ -279,6 +279,7 @@ impl Sql<'_> {
         self.execute("DELETE FROM recovery_codes WHERE user_name = ?1", &[of.as_str().into()])?;
         self.void_half_sign_ins(of)?;
         self.remove_phones(of)?;
+        self.forget_browsers(of)?;
         self.note_factor_change(of, why, now)?;
         Ok(applications.saturating_add(passkeys))
     }

@@ -101,6 +101,7 @@ impl Sql<'_> {
         self.spoil_codes(of, now)?;
         // What was half done with the old password or factor is void as well.
         self.void_half_sign_ins(of)?;
+        self.forget_browsers(of)?;
         self.execute("UPDATE sessions SET ended_at = ?2 WHERE subject = ?1 AND ended_at IS NULL", &values)?;
         let text = "UPDATE grants SET revoked_at = ?2 WHERE subject = ?1 AND revoked_at IS NULL";
         self.execute(text, &values).map(drop)

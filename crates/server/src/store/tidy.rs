@@ -10,8 +10,8 @@ use super::{Sql, StoreError};
 const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Sql<'_> {
-    /// Forgets codes, assertions, requests, failures, refresh tokens, grants and sessions that are over. A session is
-    /// over at the latest `longest_session` after its sign-in.
+    /// Forgets codes, assertions, requests, failures, refresh tokens, grants and sessions that are over, and what was not seen for
+    /// long. A session is over at the latest `longest_session` after its sign-in.
     pub(crate) fn tidy(&self, longest_session: Duration, now: Timestamp) -> Result<(), StoreError> {
         self.forget_pending(now)?;
         self.forget_logout_requests(now)?;
@@ -29,6 +29,7 @@ impl Sql<'_> {
         self.forget_provider_sign_ins(now)?;
         self.forget_sign_in_approvals(now)?;
         self.forget_deeds(now)?;
+        self.forget_unseen(now)?;
         self.forget_factor_changes(now)?;
         self.forget_challenges(now)?;
         self.forget_recoveries(now)?;

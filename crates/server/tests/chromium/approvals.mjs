@@ -103,6 +103,7 @@ async function phoneOf(person) {
   await heading(page, "Add a passkey");
   await page.getByRole("button", { name: "Add a passkey" }).click();
   await heading(page, "Your recovery codes");
+  person.codes = await page.locator("li code").allTextContents();
   await page.locator("a.button").click();
   // What was made is shown once, and is what the phone is added with.
   await page.getByRole("button", { name: "Use your passkey" }).click();
@@ -115,6 +116,23 @@ async function phoneOf(person) {
   await page.getByRole("button", { name: "Add this phone" }).click();
   await page.getByText("This is “Night phone”").waitFor();
   return page;
+}
+
+/** Shows a code at the workstation, once, so that its person is known there; then the browser is closed. */
+async function isSeen(page, person, name) {
+  await signIn(page, person);
+  await page.getByText("Your phone is not asked here").waitFor();
+  assert.equal(await page.getByRole("button", { name: "Approve on your phone instead" }).count(), 0);
+  if (name) await holds(page, name);
+  await page.getByLabel("Code").fill(person.codes.pop());
+  await page.getByRole("button", { name: "Sign in with the code" }).click();
+  await heading(page, `Signed in as ${person.name}`);
+  if (name) {
+    await page.goto(`${ready.issuer}/account/sessions`);
+    await page.getByRole("heading", { name: "Browsers that you are known in" }).waitFor();
+    await holds(page, `${name}-sessions`);
+  }
+  await page.context().clearCookies({ name: "__Host-session" });
 }
 
 /** Types a password at the workstation, and asks the phone; gives the number that stands there. */
@@ -161,6 +179,7 @@ await test("a sign-in goes on by itself once its number was typed and signed on 
   await phone.goto(list);
   await phone.getByText("Nothing waits for your answer.").waitFor();
   await holds(phone, "approve-nothing");
+  await isSeen(desk, dana, "never-seen");
   const number = await asks(desk, dana, "ask-phone");
   assert.match(number, /^\d{3} \d{3}$/);
   await phone.getByRole("link", { name: "Somebody who knows your password" }).waitFor();
@@ -183,6 +202,7 @@ await test("deny, and deny and report, are as near as yes and need no mouse", as
   for (const [answer, title] of [["Deny", "Denied"], ["Deny and report", "Denied and reported"]]) {
     const person = newPerson(`asked-to-${answer.toLowerCase().replaceAll(" ", "-")}`);
     const [own, other] = [await phoneOf(person), await context(WIDE)];
+    await isSeen(other, person);
     await asks(other, person);
     await own.goto(list);
     await opens(own, "Somebody who knows your password");

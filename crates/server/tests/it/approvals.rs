@@ -53,7 +53,7 @@ pub(crate) fn hash(text: &str) -> String {
 pub(crate) struct Held {
     pub(crate) person: Person,
     pub(crate) passkey: SoftPasskey,
-    codes: Vec<String>,
+    pub(crate) codes: Vec<String>,
     pub(crate) phone: Browser,
 }
 
@@ -69,9 +69,28 @@ pub(crate) async fn with_phone(gateway: &Gateway) -> Held {
     Held { person, passkey, codes, phone }
 }
 
-/// The page after the password, in a new browser.
-async fn after_the_password(gateway: &Gateway, person: &Person) -> (Browser, Answer) {
+/// What comes of a code, from the page that asks for it.
+pub(crate) async fn with_code(gateway: &Gateway, browser: &mut Browser, page: &Answer, code: &str) -> Answer {
+    let (_, hidden) = form_of(page);
+    let fields = hidden.iter().filter(|(name, _)| name != "credential");
+    let mut fields: Vec<(&str, &str)> = fields.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    fields.push(("code", code));
+    send(browser, gateway, Call::form("/login/code", &fields)).await
+}
+
+/// A browser in which somebody has shown a code, and that was closed since.
+pub(crate) async fn known_browser(gateway: &Gateway, person: &Person, code: &str) -> Browser {
     let mut browser = Browser::default();
+    let page = browser.sign_in(gateway, person).await;
+    let page = with_code(gateway, &mut browser, &page, code).await;
+    assert!(page.text().contains("<h1>Signed in as "), "{}", page.text());
+    browser.close();
+    browser
+}
+
+/// The page after the password, in a browser where somebody with these recovery codes was seen.
+async fn after_the_password(gateway: &Gateway, person: &Person, codes: &[String]) -> (Browser, Answer) {
+    let mut browser = known_browser(gateway, person, &codes[9]).await;
     let page = browser.sign_in(gateway, person).await;
     assert!(page.text().contains("Approve on your phone instead"), "{}", page.text());
     (browser, page)
@@ -92,18 +111,18 @@ pub(crate) async fn say_yes(
 }
 
 /// Goes on where a yes was waited for.
-fn go_on(page: &Answer) -> Vec<(String, String)> {
+pub(crate) fn go_on(page: &Answer) -> Vec<(String, String)> {
     let (_, mut fields) = form_of(page);
     fields.push(("act".to_owned(), "go-on".to_owned()));
     fields
 }
 
-fn borrowed(fields: &[(String, String)]) -> Vec<(&str, &str)> {
+pub(crate) fn borrowed(fields: &[(String, String)]) -> Vec<(&str, &str)> {
     fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
 /// Asks for a yes on the phone, from the page of the code.
-async fn ask_phone(gateway: &Gateway, browser: &mut Browser, page: &Answer) -> Answer {
+pub(crate) async fn ask_phone(gateway: &Gateway, browser: &mut Browser, page: &Answer) -> Answer {
     let (_, hidden) = form_of(page);
     let mut fields: Vec<(&str, &str)> =
         hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -117,7 +136,7 @@ async fn ask_phone(gateway: &Gateway, browser: &mut Browser, page: &Answer) -> A
 }
 
 /// The number that a page shows.
-fn number(page: &Answer) -> String {
+pub(crate) fn number(page: &Answer) -> String {
     let (_, rest) = page.text().split_once("class=\"number\">").unwrap_or_else(|| panic!("{}", page.text()));
     rest.split('<').next().unwrap().to_owned()
 }
@@ -324,8 +343,8 @@ async fn a08_a_copied_passkey_that_approves_is_put_out_of_use_and_that_is_on_rec
 #[tokio::test]
 async fn a05_o20_a_sign_in_asks_the_phone_and_a_no_there_ends_it() {
     let gateway = shared::demo();
-    let Held { person, mut phone, .. } = with_phone(gateway).await;
-    let (mut browser, page) = after_the_password(gateway, &person).await;
+    let Held { person, mut phone, codes, .. } = with_phone(gateway).await;
+    let (mut browser, page) = after_the_password(gateway, &person, &codes).await;
     let waits = ask_phone(gateway, &mut browser, &page).await;
     assert!(waits.text().contains("<h1>Approve on your phone</h1>"), "{}", waits.text());
     let digits = number(&waits);
@@ -363,7 +382,7 @@ async fn a05_o20_a_sign_in_asks_the_phone_and_a_no_there_ends_it() {
 async fn a05_a_sign_in_that_nobody_approved_goes_nowhere() {
     let gateway = shared::demo();
     let Held { person, codes, .. } = with_phone(gateway).await;
-    let (mut browser, page) = after_the_password(gateway, &person).await;
+    let (mut browser, page) = after_the_password(gateway, &person, &codes).await;
     ask_phone(gateway, &mut browser, &page).await;
     let (_, hidden) = form_of(&page);
     let mut fields: Vec<(&str, &str)> =
@@ -376,15 +395,7 @@ async fn a05_a_sign_in_that_nobody_approved_goes_nowhere() {
     let foreign = Browser::default().send(gateway, Call::form("/login/phone", &fields)).await;
     assert_eq!(foreign.status, 400);
     // And a code does what it always did.
-    let fields = go_on(&page);
-    let fields: Vec<(&str, &str)> =
-        borrowed(&fields).into_iter().filter(|(name, _)| !["act", "credential"].contains(name)).collect();
-    let page = send(
-        &mut browser,
-        gateway,
-        Call::form("/login/code", &[&fields[..], &[("code", &codes[0])]].concat()),
-    )
-    .await;
+    let page = with_code(gateway, &mut browser, &page, &codes[0]).await;
     assert!(page.text().contains("<h1>Signed in as "), "{}", page.text());
 }
 
@@ -574,8 +585,8 @@ async fn o20_a08_a_signature_is_for_one_question_by_its_persons_own_passkey() {
 #[tokio::test]
 async fn a05_o20_a_sign_in_begins_with_the_number_and_a_signature_and_begins_once() {
     let gateway = shared::demo();
-    let Held { person, mut passkey, mut phone, .. } = with_phone(gateway).await;
-    let (mut browser, page) = after_the_password(gateway, &person).await;
+    let Held { person, mut passkey, mut phone, codes } = with_phone(gateway).await;
+    let (mut browser, page) = after_the_password(gateway, &person, &codes).await;
     let waits = ask_phone(gateway, &mut browser, &page).await;
     let (id, digits) = (waiting(gateway, &mut phone).await, number(&waits));
     let off_by_one = |digits: &str| {
@@ -623,8 +634,8 @@ async fn a05_o20_a_sign_in_begins_with_the_number_and_a_signature_and_begins_onc
 #[tokio::test]
 async fn o20_a03_three_wrong_numbers_end_it_and_count_as_failures() {
     let gateway = shared::demo();
-    let Held { person, mut passkey, mut phone, .. } = with_phone(gateway).await;
-    let (mut browser, page) = after_the_password(gateway, &person).await;
+    let Held { person, mut passkey, mut phone, codes } = with_phone(gateway).await;
+    let (mut browser, page) = after_the_password(gateway, &person, &codes).await;
     let waits = ask_phone(gateway, &mut browser, &page).await;
     let (id, digits) = (waiting(gateway, &mut phone).await, number(&waits));
     let page = phone.get(gateway, &format!("/approve/question?id={id}")).await;

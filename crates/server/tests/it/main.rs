@@ -120,6 +120,8 @@ mod mirrors;
 #[cfg(test)]
 mod mtls;
 #[cfg(test)]
+mod never_seen;
+#[cfg(test)]
 mod openid_conformance;
 #[cfg(test)]
 mod operations;

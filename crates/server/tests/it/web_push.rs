@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::browser::Browser;
+use crate::browser::{App, Browser};
 use crate::ciba::{ask, desk, register};
 use crate::fakes::secured::{Certificates, Pushed, Secured, certificates};
 use crate::gateway::{Gateway, Person, Scratch};
@@ -49,7 +49,8 @@ impl Stage {
         let scratch = Scratch::new(name);
         certificates(scratch.path());
         let service = Secured::start(scratch.path(), Certificates::NotWanted).await;
-        let egress = "[egress]\nallow = [\"127.0.0.0/8\", \"::1/128\"]\nca = \"ca.pem\"\n";
+        // Who was never used wakes nobody: what is asked first is answered at the command line.
+        let egress = "[approvals]\ncommand_line = true\n[egress]\nallow = [\"127.0.0.0/8\", \"::1/128\"]\nca = \"ca.pem\"\n";
         let gateway = serve_in(scratch, "", &format!("{push}{egress}"), "openid");
         let person = gateway.person("physician", &[]);
         let mut phone = Browser::default();
@@ -70,6 +71,12 @@ impl Stage {
             ("change", "add"),
         ];
         self.phone.send(&self.gateway, crate::wire::Call::form("/approve/phone", &fields)).await
+    }
+
+    /// Has this application used, which takes no message.
+    async fn use_once(&self, app: &App<'_>) {
+        let asked = ask(&self.gateway, app, &[("login_hint", self.person.name.as_str())]).await;
+        self.gateway.command(&["approval", "approve", &asked]);
     }
 
     fn pushed(&self) -> Vec<Pushed> {
@@ -114,7 +121,8 @@ async fn a_phone_is_woken_by_a_message_that_says_nothing_and_that_another_librar
     assert_eq!(added.status, 303, "{}", added.text());
 
     let secret = register(&stage.gateway, "desk", &[]);
-    let app = crate::browser::App { scope: "openid", route: "/", ..desk("desk", &secret) };
+    let app = App { scope: "openid", route: "/", ..desk("desk", &secret) };
+    stage.use_once(&app).await;
     let message = "Patient Marchetti is here";
     let fields = [("login_hint", stage.person.name.as_str()), ("binding_message", message)];
     let asked = ask(&stage.gateway, &app, &fields).await;
@@ -169,10 +177,11 @@ async fn a_subscription_that_is_over_is_forgotten_and_a_service_that_fails_holds
     let endpoint = format!("https://localhost:{}/push/gone", stage.service.port);
     assert_eq!(stage.add(&some(&endpoint)).await.status, 303);
     let secrets: Vec<_> = ["a", "b", "c"].map(|id| (id, register(&stage.gateway, id, &[]))).into();
-    let apps: Vec<_> = secrets
-        .iter()
-        .map(|(id, secret)| crate::browser::App { scope: "openid", route: "/", ..desk(id, secret) })
-        .collect();
+    let apps: Vec<_> =
+        secrets.iter().map(|(id, secret)| App { scope: "openid", route: "/", ..desk(id, secret) }).collect();
+    for app in &apps {
+        stage.use_once(app).await;
+    }
     let fields = [("login_hint", stage.person.name.as_str())];
     stage.service.seen.lock().unwrap().push_answer = Some(StatusCode::SERVICE_UNAVAILABLE);
     ask(&stage.gateway, &apps[0], &fields).await;
@@ -193,4 +202,31 @@ async fn a_subscription_that_is_over_is_forgotten_and_a_service_that_fails_holds
     let page = stage.phone.get(&stage.gateway, "/approve").await;
     assert_eq!(page.text().matches("/approve/question?id=").count(), 3, "the page has them all");
     assert_eq!(stage.pushed().len(), 2);
+}
+
+#[tokio::test]
+async fn o20_an_application_that_its_person_never_used_wakes_nobody_and_its_question_says_so() {
+    let mut stage = Stage::set("web-push-new", "[push]\nservices = [\"localhost\"]\n").await;
+    let endpoint = format!("https://localhost:{}/push/new", stage.service.port);
+    assert_eq!(stage.add(&some(&endpoint)).await.status, 303);
+    let secret = register(&stage.gateway, "newcomer", &[]);
+    let app = App { scope: "openid", route: "/", ..desk("newcomer", &secret) };
+    let person = stage.person.name.clone();
+    let fields = [("login_hint", person.as_str())];
+    let first = ask(&stage.gateway, &app, &fields).await;
+    let says = "No, you have not used this application in the last ninety days";
+    let question = |id: &str| format!("/approve/question?id={id}");
+    let page = stage.phone.get(&stage.gateway, &question(&first)).await;
+    assert!(page.text().contains(says), "whoever looks finds it: {}", page.text());
+    stage.gateway.command(&["approval", "approve", &first]);
+    assert!(stage.pushed().is_empty(), "the first one was answered, and woke nobody");
+    let second = ask(&stage.gateway, &app, &fields).await;
+    stage.until_pushed(1).await;
+    let page = stage.phone.get(&stage.gateway, &question(&second)).await;
+    assert!(page.status == 200 && !page.text().contains(says), "{}", page.text());
+    let records = stage.gateway.audit(&["--event", "approval.request"]);
+    let of = |id: &str| &records.iter().find(|record| record["resource"] == json!(id)).unwrap()["detail"];
+    assert_eq!(of(&first)["not_woken"], "never-seen-client");
+    assert!(of(&first)["displayed_text"].as_str().unwrap().contains(&format!("\nKnown to you: {says}\n")));
+    assert_eq!(of(&second).get("not_woken"), None);
 }

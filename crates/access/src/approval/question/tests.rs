@@ -6,6 +6,7 @@ fn question() -> Question {
     Question {
         id: "4f".into(),
         client: Some("desk".parse().unwrap()),
+        acquaintance: Acquaintance::Used,
         actor: "dana".parse().unwrap(),
         action: Action::Act,
         patient: None,
@@ -27,6 +28,9 @@ fn a_question_says_who_asks_in_whose_name_for_what_whose_why_from_where_and_unti
          Whose records: All that you may see\nWhere: https://gate.example/fhir\nWhy: For treatment\nFrom where: 203.0.113.9\nMessage: “Desk 7”\n\
          Until: 2026-11-18 11:06:40 UTC\n"
     );
+    let new = Question { acquaintance: Acquaintance::NeverUsed, ..question() }.displayed_text();
+    let said = "Who asks: The application desk\nKnown to you: No, you have not used this application in the last ninety days\nIn whose name";
+    assert!(new.starts_with(said), "{new}");
     let own = Question {
         data_class: "openid patient/*.rs".into(),
         patient: Some("p1".parse().unwrap()),
@@ -112,6 +116,7 @@ fn questions() -> impl Strategy<Value = Question> {
                 Question {
                     id,
                     client,
+                    acquaintance: Acquaintance::Used,
                     actor: actor.parse().unwrap(),
                     action,
                     patient,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chartgate_access::approval::known::NeverSeen;
 use chartgate_access::login::assurance::Assurance;
 use chartgate_audit::reader::Entry;
 use chartgate_audit::record::{ActorKind, Event, Outcome, Record};
@@ -52,6 +53,8 @@ pub(super) struct Seen {
     pub(super) told: Kind,
     /// Times that they could not be.
     pub(super) not_told: Kind,
+    /// Times that a password was right and nobody's phone was asked, for they were never seen there.
+    pub(super) never_seen: Kind,
     pub(super) refusals: BTreeMap<String, u64>,
     /// Failed sign-ins by why.
     pub(super) failures: BTreeMap<String, u64>,
@@ -94,6 +97,7 @@ impl Seen {
             (Event::PersonTold, _) if is_link(record) => {}
             (Event::PersonTold, Outcome::Allow) => self.told.add(entry),
             (Event::PersonTold, _) => self.not_told.add(entry),
+            (Event::ApprovalRequested, Outcome::Deny) if is_never_seen(record) => self.never_seen.add(entry),
             (Event::LoginFailed, _) => count(&mut self.failures, reason(record)),
             (Event::SessionEnded, _) => count(&mut self.ends, reason(record)),
             (Event::AuditRead, _) if is(record, "report") => self.reviews.add(entry),
@@ -142,6 +146,11 @@ fn is(record: &Record, resource: &str) -> bool {
 
 fn is_link(record: &Record) -> bool {
     record.detail.get("change").is_some_and(|change| LINKS_SENT.contains(&change.expose().as_str()))
+}
+
+fn is_never_seen(record: &Record) -> bool {
+    let codes = [NeverSeen::Browser, NeverSeen::Client].map(NeverSeen::code);
+    record.decision.reason.as_deref().is_some_and(|reason| codes.contains(&reason))
 }
 
 fn reason(record: &Record) -> String {

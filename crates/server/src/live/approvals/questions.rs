@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use chartgate_access::approval::known::Acquaintance;
 use chartgate_access::approval::question::Question;
 use chartgate_access::approval::sign_in::{Matched, Number, SignInAnswer, SignInApproval};
 use chartgate_access::grant::backchannel::BackchannelRequest;
@@ -88,6 +89,25 @@ impl Approvals {
         self.0.store.write(move |sql| sql.put_question(&question)).await?;
         self.0.phones.wake(to, id);
         Ok(())
+    }
+
+    /// The same of a client's: who was never used wakes nobody, and is found by whoever looks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn put_of_client(
+        &self,
+        to: &Subject,
+        id: &str,
+        acquaintance: Acquaintance,
+    ) -> Result<(), StoreError> {
+        match acquaintance {
+            Acquaintance::Used => self.put(to, id).await,
+            Acquaintance::NeverUsed => {
+                let question = id.to_owned();
+                self.0.store.write(move |sql| sql.put_question(&question)).await
+            }
+        }
     }
 
     /// Wakes the phones of somebody in whose name emergency access was opened, once that is on record.

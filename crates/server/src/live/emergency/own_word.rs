@@ -1,5 +1,6 @@
 //! What a person is told of emergency access in their name, and what becomes of it once they say that it was not they.
 
+use chartgate_access::approval::known::Acquaintance;
 use chartgate_access::approval::opened::{ANSWERABLE, Opened};
 use chartgate_access::approval::question::{Action, Question};
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -23,6 +24,7 @@ impl Emergencies {
         Question {
             id: told.question.clone(),
             client: Some(used.client_id.clone()),
+            acquaintance: Acquaintance::Used,
             actor: used.subject.clone(),
             action: Action::Opened(opened),
             patient: Some(used.patient.clone()),
@@ -49,8 +51,9 @@ impl Emergencies {
             }
             let (_, mut cut) = end_in(sql, &id, grant, now)?;
             sql.end_session(&session, now)?;
-            // Whoever is half way in with what they had there is not any more.
+            // Whoever is half way in with what they had there is not any more, and nowhere is their phone asked by a password.
             sql.void_half_sign_ins(&subject)?;
+            sql.forget_browsers(&subject)?;
             cut.push(CutOff::UpTo { target: Target::Session(session), not_before: now });
             Ok((Took::It, cut))
         };

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use chartgate_access::approval::known::Acquaintance;
 use chartgate_access::grant::polling::{Answer, Polled};
 
 use super::super::tests::Scratch;
@@ -21,6 +22,7 @@ fn request(client: &str, answer: Answer, at: Timestamp) -> BackchannelRequest {
     BackchannelRequest {
         client_id: client.parse().unwrap(),
         subject: "dana".parse().unwrap(),
+        acquaintance: Acquaintance::Used,
         scope: "openid".parse().unwrap(),
         audience: "https://g/fhir".to_owned(),
         purpose_of_use: None,

@@ -1,6 +1,7 @@
 //! Safeguards of signing in, and of being signed out. 45 CFR 164.312(a)(2)(iii) and (d), and the sign-in parts of
 //! 164.308(a)(5).
 
+use chartgate_access::approval::known::KNOWN_FOR;
 use chartgate_audit::record::Event;
 
 use super::{HOUR, Known, span};
@@ -66,6 +67,10 @@ pub(super) fn authentication(known: &Known<'_>) -> Safeguard {
     let one = seen.by_one_factor.count;
     tell.miss_if(one > 0, format!("{one} of {all} sign-ins were by one factor alone."));
     tell_sign_in(&mut tell, &settings.sign_in);
+    tell.show(
+        "Right passwords where no phone was asked, for their person was never seen there",
+        &seen.never_seen,
+    );
     for route in &settings.routes {
         let RouteInForce { name, sign_in_max_age, acr_values, .. } = route;
         if let Some(age) = sign_in_max_age {
@@ -145,6 +150,10 @@ fn tell_sign_in(tell: &mut Safeguard, sign_in: &SignIn) {
     }
     if sign_in.passkeys_offered {
         tell.force("Passkeys are offered to everybody, each with its user verified.".to_owned());
+        tell.force(format!(
+            "After a password a phone is asked only in a browser where its person has shown a passkey or a code in the last {}, and on the way to applications that they have used in that time; others wake no phone.",
+            span(KNOWN_FOR.as_secs())
+        ));
     } else {
         tell.miss("No factor that resists phishing is offered (`sign_in.passkeys`).".to_owned());
     }

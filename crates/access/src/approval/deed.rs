@@ -162,11 +162,11 @@ impl Act {
         may && !acts && user.state == UserState::Enabled
     }
 
-    /// As whom they are counted: what an agent asks in somebody's name keeps nobody else from asking, not even them.
+    /// As whom they are counted: all agents of one person together, for they come to the same people's phones however many they
+    /// are; and apart from that person, whom they keep from asking nothing.
     #[must_use]
     pub fn counted_as(&self) -> String {
-        let names = self.agents.iter().map(String::as_str).chain([self.asker.as_str()]);
-        names.collect::<Vec<_>>().join(" for ")
+        if self.agents.is_empty() { self.asker.to_string() } else { format!("agents for {}", self.asker) }
     }
 
     fn who(&self) -> String {

@@ -5,6 +5,7 @@ approve-nothing = Nothing waits for your answer.
 approve-sign-in = It wants to be signed in as you.
 approve-act = It wants to act in your name.
 approve-deed = Somebody else needs your approval.
+approve-deed-agent = An agent that acts for you needs your approval.
 approve-opened = Was it you? It goes on meanwhile.
 approve-until = Until { $until }.
 approve-phone = This phone

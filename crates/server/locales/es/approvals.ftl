@@ -5,6 +5,7 @@ approve-nothing = Nada espera su respuesta.
 approve-sign-in = Quiere iniciar sesión en su nombre.
 approve-act = Quiere actuar en su nombre.
 approve-deed = Otra persona necesita su aprobación.
+approve-deed-agent = Un agente que actúa en su nombre necesita su aprobación.
 approve-opened = ¿Fue usted? Entretanto sigue abierto.
 approve-until = Hasta { $until }.
 approve-phone = Este teléfono

@@ -345,9 +345,20 @@ fn http_rule(reading: &mut Reading<'_>, mut section: Section) -> Option<HttpRule
     let scope = section.text(reading, "scope");
     let roles = (section.line_of("roles"), section.texts(reading, "roles"));
     let roles = roles_of(reading, &section.key("roles"), roles);
-    let approved_by = (section.line_of("approved_by"), section.texts(reading, "approved_by"));
+    let approved_line = section.line_of("approved_by");
+    let approved_by = (approved_line, section.texts(reading, "approved_by"));
     let approved_by = roles_of(reading, &section.key("approved_by"), approved_by);
+    let asked_line = section.line_of("agents_ask");
     let agents = section.choice(reading, "agents_ask", [Agents::Act, Agents::Ask]);
+    if cfg!(not(feature = "passkeys")) {
+        let without = "takes passkeys, which this build is without: nobody could ever say yes";
+        if !approved_by.is_empty() {
+            reading.error(approved_line, section.key("approved_by"), without);
+        }
+        if agents == Agents::Ask {
+            reading.error(asked_line, section.key("agents_ask"), without);
+        }
+    }
     section.finish(reading);
     Some(HttpRule { methods, path: path?, scope, roles, approved_by, agents })
 }

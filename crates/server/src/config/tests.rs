@@ -150,6 +150,26 @@ fn messages_go_to_known_services_unless_others_are_named() {
     }
 }
 
+#[test]
+fn what_takes_a_passkey_to_approve_is_refused_in_a_build_without_them() {
+    for (key, value) in [("approved_by", "[\"physician\"]"), ("agents_ask", "true")] {
+        let text = format!(
+            "{GOOD}[[route]]\nname = \"orders\"\nkind = \"http\"\npath = \"/orders\"\nupstream = \"http://127.0.0.1:1/\"\n\
+             [[route.allow]]\nmethods = [\"POST\"]\npath = \"/x\"\n{key} = {value}\n"
+        );
+        let errors = read(&text, &[]).err().unwrap_or_default();
+        if cfg!(feature = "passkeys") {
+            assert_eq!(errors, Vec::<String>::new());
+        } else {
+            let line = text.lines().count();
+            let told = errors
+                .iter()
+                .any(|error| error.starts_with(&format!("line {line}: ")) && error.contains(key));
+            assert!(told, "{key}: {errors:?}");
+        }
+    }
+}
+
 // It has what is of passkeys.
 #[cfg(feature = "passkeys")]
 #[test]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use chartgate_access::approval::deed::Approver;
 use chartgate_access::approval::question::{Action, Line};
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
@@ -109,7 +110,10 @@ impl Shown {
                 Action::SignIn => Id::of("approve-sign-in"),
                 Action::Act => Id::of("approve-act"),
                 Action::Opened(_) => Id::of("approve-opened"),
-                Action::Deed(_) => Id::of("approve-deed"),
+                Action::Deed(deed) => match deed.act.approver {
+                    Approver::Another(_) => Id::of("approve-deed"),
+                    Approver::WhomItActsFor => Id::of("approve-deed-agent"),
+                },
             },
             until: question.expiry.to_string(),
             until_shown: pages::seconds(question.expiry),

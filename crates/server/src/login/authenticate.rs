@@ -8,7 +8,7 @@
 mod passkey;
 
 use axum::response::Response;
-use chartgate_access::ids::Subject;
+use chartgate_access::ids::{FactorId, Subject};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::{Event, Outcome};
@@ -192,7 +192,8 @@ pub(super) enum CodeAsked<'a> {
 
 /// What came of it.
 pub(super) enum Again {
-    Right,
+    /// They are, by this passkey if it was one.
+    Right(Option<FactorId>),
     Refused(Reason),
     /// So many were wrong, of which this is the last, that the session cannot be believed any more.
     Spent(Reason),
@@ -218,7 +219,7 @@ pub(super) async fn again(
             match proof {
                 Some(None) => Reason::WrongCode,
                 other => match settle(login, name, other.flatten(), counter).await? {
-                    Used::Now => return Ok(Again::Right),
+                    Used::Now => return Ok(Again::Right(None)),
                     Used::Before => Reason::WrongCode,
                 },
             }

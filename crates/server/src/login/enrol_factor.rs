@@ -9,7 +9,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::ids::{SessionId, Subject};
+use chartgate_access::ids::{FactorId, SessionId, Subject};
 use chartgate_access::login::assurance::{Holds, SecondFactor};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
@@ -60,19 +60,19 @@ const WRONG: Id = Id::of("new-app-wrong");
 
 /// Lets whoever showed enough enrol an application, and do nothing else until they have.
 pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, first: First) -> Response {
-    offer(login, visit, (user, first), &Then::of(&visit.form)).await
+    offer(login, visit, (user, first, None), &Then::of(&visit.form)).await
 }
 
 /// The same, to go on elsewhere afterwards.
 pub(super) async fn offer(
     login: &Login,
     visit: &Visit,
-    (user, first): (&User, First),
+    (user, first, passkey): (&User, First, Option<FactorId>),
     then: &Then<'_>,
 ) -> Response {
     go_on_with(login, visit, then, |digest| {
         let offered = login.factors.offer(&user.name, digest)?;
-        let half = HalfSignIn { subject: user.name.clone(), first, stage: Stage::Enrol(offered) };
+        let half = HalfSignIn { subject: user.name.clone(), first, passkey, stage: Stage::Enrol(offered) };
         Ok((half, "/login/factor"))
     })
     .await
@@ -186,6 +186,9 @@ async fn confirm(
     record.resource = Some(Phi::new(factor.id.to_string()));
     record.detail.insert("factor".to_owned(), Phi::new(SecondFactor::AuthenticatorApp.code().to_owned()));
     record.detail.insert("after".to_owned(), Phi::new(offer.half.first.code().to_owned()));
+    if let Some(opener) = &offer.half.passkey {
+        record.detail.insert("after_passkey".to_owned(), Phi::new(opener.to_string()));
+    }
     if let Some(codes) = codes {
         record.detail.insert("recovery_codes".to_owned(), Phi::new(codes.digests.len().to_string()));
     }

@@ -353,17 +353,19 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Wish::Recovery | Wish::Remove(_) if has.is_nothing() => return stale(),
         Wish::Add | Wish::AddPasskey | Wish::Recovery | Wish::Remove(_) | Wish::Rename(_) => {}
     }
-    if let Err(response) = authenticate_again(&login, &visit, &present, &wish, &has).await {
-        return *response;
-    }
     // What they showed now, and not what they signed in with.
-    let first = match visit.form.get("credential").unwrap_or_default() {
-        "" => First::Password,
-        _ => First::Passkey,
+    let opener = match authenticate_again(&login, &visit, &present, &wish, &has).await {
+        Ok(opener) => opener,
+        Err(response) => return *response,
     };
+    let first = if opener.is_some() { First::Passkey } else { First::Password };
     match wish {
-        Wish::Add => enrol_factor::offer(&login, &visit, (&present.user, first), &Then::Factors).await,
-        Wish::AddPasskey => new_passkey::ask(&login, &visit, (&present.user, first), &Then::Factors).await,
+        Wish::Add => {
+            enrol_factor::offer(&login, &visit, (&present.user, first, opener), &Then::Factors).await
+        }
+        Wish::AddPasskey => {
+            new_passkey::ask(&login, &visit, (&present.user, first, opener), &Then::Factors).await
+        }
         Wish::Recovery => make_recovery_codes(&login, &visit, &present).await,
         Wish::Remove(id) => remove(&login, &visit, &present, id, needed).await,
         Wish::Rename(id) => rename(&login, &visit, &present, id).await,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use chartgate_access::ids::FactorId;
 use chartgate_access::login::assurance::{Assurance, Holds, Offered, SecondFactor};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
@@ -51,10 +52,10 @@ const NO_HARDWARE: Id = Id::of("new-passkey-no-hardware");
 pub(super) async fn ask(
     login: &Login,
     visit: &Visit,
-    (user, first): (&User, First),
+    (user, first, passkey): (&User, First, Option<FactorId>),
     then: &Then<'_>,
 ) -> Response {
-    let half = HalfSignIn { subject: user.name.clone(), first, stage: Stage::EnrolAPasskey };
+    let half = HalfSignIn { subject: user.name.clone(), first, passkey, stage: Stage::EnrolAPasskey };
     go_on_with(login, visit, then, |_| Ok((half, "/login/new-passkey"))).await
 }
 
@@ -183,6 +184,9 @@ async fn keep(
     let mut note = |name: &str, text: String| record.detail.insert(name.to_owned(), Phi::new(text));
     note("factor", login.passkeys.factor_of(&passkey).code().to_owned());
     note("after", half.first.code().to_owned());
+    if let Some(opener) = &half.passkey {
+        note("after_passkey", opener.to_string());
+    }
     note("passkey", passkey.backup.code().to_owned());
     if let Some(attested) = &passkey.attested {
         note("model", attested.model.to_string());
@@ -221,8 +225,8 @@ async fn keep(
         Ok(Added::Before) => return Err(Box::new(stale())),
         Err::<_, StoreError>(error) => return Err(Box::new(unavailable(&error))),
     }
-    let first = half.first.once_enrolled();
-    let next = HalfSignIn { subject: user.name.clone(), first, stage: Stage::Prove };
+    let (subject, first) = (user.name.clone(), half.first.once_enrolled());
+    let next = HalfSignIn { subject, first, passkey: None, stage: Stage::Prove };
     let target = begin_half(login, visit, &Then::of(&visit.form), |_| Ok((next, "/login/code"))).await?;
     let target = format!("{target}&added=passkey");
     let answer = match codes {

@@ -79,7 +79,12 @@ pub(super) fn set(
 
 /// Lets whoever came by a link, and showed this beside it, set a password, and do nothing else.
 pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, factor: SecondFactor) -> Response {
-    let half = HalfSignIn { subject: user.name.clone(), first: First::Link, stage: Stage::NewPassword };
+    let half = HalfSignIn {
+        subject: user.name.clone(),
+        first: First::Link,
+        passkey: None,
+        stage: Stage::NewPassword,
+    };
     match begin_half(login, visit, &Then::of(&visit.form), |_| Ok((half, "/login/new-password"))).await {
         Ok(address) => proven(login, &visit.origin, (user, factor.code()), see_other(&address)).await,
         Err(response) => *response,

@@ -2,6 +2,7 @@
 //! who signed in, not who sits there now: a passkey says so, or password and code; where hardware has to keep it, such a passkey alone.
 
 use axum::response::Response;
+use chartgate_access::ids::FactorId;
 use chartgate_access::login::assurance::{Assurance, Holds};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
@@ -23,14 +24,15 @@ const WRONG_PASSKEY: Id = Id::of("once-more-wrong-passkey");
 const BY_HARDWARE: Id = Id::of("once-more-by-hardware");
 
 /// Whether whoever needs to be so strong for this showed it: who has a key that hardware keeps, and needs one, shows nothing
-/// else. `refused` is the record of the change that is refused otherwise, and `show` the page that says why.
+/// else. `refused` is the record of the change that is refused otherwise, and `show` the page that says why. Gives the passkey that
+/// was shown, if it was one.
 pub(super) async fn shown(
     login: &Login,
     visit: &Visit,
     (present, needed): (&Present, Assurance),
     mut refused: Record,
     show: impl FnOnce(Id) -> Response,
-) -> Result<(), Box<Response>> {
+) -> Result<Option<FactorId>, Box<Response>> {
     let typed = |name| visit.form.get(name).unwrap_or_default();
     let is_by_hardware = is_by_hardware(login, &present.user, needed).map_err(|error| unavailable(&error))?;
     if is_by_hardware && typed("credential").is_empty() {
@@ -52,7 +54,7 @@ pub(super) async fn shown(
         }
     };
     let (reason, answer) = match came {
-        Again::Right => return Ok(()),
+        Again::Right(passkey) => return Ok(passkey),
         Again::Refused(reason) => (reason.code(), show(reason.words().unwrap_or(wrong))),
         Again::Spent(_) => {
             let (title, text) = (Id::of("sign-out-done"), Id::of("once-more-spent"));

@@ -151,7 +151,7 @@ async fn go_on(
     let then = Then::of(&visit.form);
     let needed = needed(login, then.begun(login, visit)?.as_ref(), user);
     let holds = login.factors.holds(&user.name).map_err(|error| unavailable(&error))?;
-    let factor = login.passkeys.factor_of(&shown.passkey);
+    let (factor, opener) = (login.passkeys.factor_of(&shown.passkey), shown.passkey.id.clone());
     let first = half.map_or(First::Passkey, |half| half.first.clone());
     let (digest, now) = (half.map(|half| half.digest.clone()), login.clock.now());
     match after_passkey(Assurance::of(&factor.amr()), holds, needed) {
@@ -177,7 +177,9 @@ async fn go_on(
         Next::EnrolAPasskey => {
             let act = move |sql: &Sql<'_>| spend(sql, &shown, digest.as_deref(), None, now);
             match login.store.write(act).await {
-                Ok(Some(_)) => Ok(Ok(new_passkey::ask(login, visit, (user, first), &then).await)),
+                Ok(Some(_)) => {
+                    Ok(Ok(new_passkey::ask(login, visit, (user, first, Some(opener)), &then).await))
+                }
                 Ok(None) => Ok(Err(Reason::Passkey("passkey-used"))),
                 Err::<_, StoreError>(error) => Err(Box::new(unavailable(&error))),
             }

@@ -151,16 +151,17 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let refused = record(&login, &visit, &present, wish.event(), Outcome::Deny);
     let show = |problem: Id| show(&login, &visit, &present, Some(problem));
     let needed = login.second_factors.of(&present.user);
-    if let Err(response) = once_more::shown(&login, &visit, (&present, needed), refused, show).await {
-        return *response;
-    }
+    let opener = match once_more::shown(&login, &visit, (&present, needed), refused, show).await {
+        Ok(opener) => opener,
+        Err(response) => return *response,
+    };
     match wish {
-        Wish::Add => add(&login, &visit, &present).await,
+        Wish::Add => add(&login, &visit, &present, opener).await,
         Wish::Remove(id) => remove(&login, &visit, &present, id).await,
     }
 }
 
-async fn add(login: &Login, visit: &Visit, present: &Present) -> Response {
+async fn add(login: &Login, visit: &Visit, present: &Present, opener: Option<FactorId>) -> Response {
     let typed = |name| visit.form.get(name).unwrap_or_default();
     let now = login.clock.now();
     let NewPhone { phone, secret, digest } =
@@ -175,6 +176,7 @@ async fn add(login: &Login, visit: &Visit, present: &Present) -> Response {
     record.resource = Some(Phi::new(phone.id.to_string()));
     let woken = if phone.subscription.is_some() { "push" } else { "looked-at" };
     record.detail.insert("woken".to_owned(), Phi::new(woken.to_owned()));
+    record.detail.extend(opener.map(|opener| ("after_passkey".to_owned(), Phi::new(opener.to_string()))));
     let (name, former) = (present.user.name.clone(), this_one(login, visit, present));
     let former = match former {
         Ok(former) => former,

@@ -335,7 +335,9 @@ async fn go_on(
     match next {
         Next::Prove => second_factor::ask(login, visit, user, first).await,
         Next::Enrol => enrol_factor::ask(login, visit, user, first).await,
-        Next::EnrolAPasskey => new_passkey::ask(login, visit, (user, first), &Then::of(&visit.form)).await,
+        Next::EnrolAPasskey => {
+            new_passkey::ask(login, visit, (user, first, None), &Then::of(&visit.form)).await
+        }
         Next::Session => {
             let begin = Begin { user, amr: methods(shown), factor: None, elsewhere: Some(at) };
             let (issuer, subject) = (config.issuer.to_string(), there.sub.as_str().to_owned());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use chartgate_access::ids::FactorId;
 use chartgate_access::login::assurance::{Next, after_code};
 use chartgate_access::principal::User;
 use http::StatusCode;
@@ -56,6 +57,7 @@ pub(super) struct Half {
     pub(super) digest: String,
     pub(super) user: User,
     pub(super) first: First,
+    pub(super) passkey: Option<FactorId>,
     pub(super) stage: Stage,
 }
 
@@ -66,11 +68,11 @@ impl Half {
         let (digest, browser, now) = (digest_of(handle), visit.browser.digest(), login.clock.now());
         let found = login.store.read(|sql| {
             let Some(half) = sql.half_sign_in(&digest, &browser, now)? else { return Ok(None) };
-            Ok(sql.user(&half.subject)?.map(|user| (user, half.first, half.stage)))
+            Ok(sql.user(&half.subject)?.map(|user| (user, half)))
         });
         let found = found.map_err(|error: StoreError| unavailable(&error))?;
-        let (user, first, stage) = found.ok_or_else(stale)?;
-        Ok(Self { handle: handle.to_owned(), digest, user, first, stage })
+        let (user, HalfSignIn { first, passkey, stage, .. }) = found.ok_or_else(stale)?;
+        Ok(Self { handle: handle.to_owned(), digest, user, first, passkey, stage })
     }
 }
 
@@ -111,7 +113,7 @@ pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, first: First)
     {
         return *response;
     }
-    let half = HalfSignIn { subject: user.name.clone(), first, stage: Stage::Prove };
+    let half = HalfSignIn { subject: user.name.clone(), first, passkey: None, stage: Stage::Prove };
     go_on_with(login, visit, &Then::of(&visit.form), |_| Ok((half, "/login/code"))).await
 }
 
@@ -252,7 +254,8 @@ async fn enrol_a_passkey(
 ) -> Result<Option<Response>, Response> {
     Ok(match spend(login, half, proof).await? {
         Used::Now => Some(
-            new_passkey::ask(login, visit, (&half.user, half.first.clone()), &Then::of(&visit.form)).await,
+            new_passkey::ask(login, visit, (&half.user, half.first.clone(), None), &Then::of(&visit.form))
+                .await,
         ),
         Used::Before => None,
     })

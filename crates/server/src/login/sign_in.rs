@@ -117,7 +117,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Next::Prove => second_factor::ask(&login, &visit, &user, First::Password).await,
         Next::Enrol => enrol_factor::ask(&login, &visit, &user, First::Password).await,
         Next::EnrolAPasskey => {
-            new_passkey::ask(&login, &visit, (&user, First::Password), &Then::of(form)).await
+            new_passkey::ask(&login, &visit, (&user, First::Password, None), &Then::of(form)).await
         }
         Next::Session => {
             let begin = Begin { user: &user, amr: vec![PASSWORD.to_owned()], factor: None, elsewhere: None };

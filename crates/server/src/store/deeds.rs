@@ -1,6 +1,7 @@
 //! What people may do once another has said yes: asked once at a time, answered once, done once, each by one statement.
 //!
-//! CRASH: a yes that was used up and did not come to be done is gone: it is asked for again.
+//! CRASH: a yes that was used up and did not come to be done is gone: it is asked for again. That it was used up is on record with
+//! the intent of what used it; where that did not come to be written, it lapses as one that was lost.
 
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use super::{Sql, StoreError};
 
 /// What is over is kept this long, to know how often somebody asked.
 const MEMORY: Duration = Duration::from_secs(3600);
+
+/// So long after it was used up at the latest its intent is on record.
+const SAYS_SO: Duration = Duration::from_secs(60);
 
 /// One, as it is kept.
 #[derive(Clone, Debug)]
@@ -128,17 +132,28 @@ impl Sql<'_> {
         Ok(if counts { took } else { Took::Nothing })
     }
 
-    /// Those of which nothing came: nobody answered, what was said is not on record, or nobody did it.
+    /// Notes that it is on record what used it up.
+    pub(crate) fn note_deed_used(&self, id: &str) -> Result<(), StoreError> {
+        let text = "UPDATE deeds SET used_on_record = 1 WHERE id = ?1 AND state = 'used'";
+        self.execute(text, &[id.into()]).map(drop)
+    }
+
+    /// Those of which nothing came: nobody answered, what was said is not on record, nobody did it, or nothing is on record
+    /// of what used it up.
     pub(crate) fn lapsed_deeds(&self, now: Timestamp) -> Result<Vec<(KeptDeed, &'static str)>, StoreError> {
         let text = format!(
             "SELECT {COLUMNS}, put FROM deeds WHERE lapsed_at IS NULL \
              AND ((state = 'waiting' AND decided IS NULL AND expires_at <= ?1) \
-                  OR (state IN ('waiting', 'approved') AND usable_until <= ?1)) LIMIT 100"
+                  OR (state IN ('waiting', 'approved') AND usable_until <= ?1) \
+                  OR (state = 'used' AND used_on_record = 0 AND usable_until <= ?2)) LIMIT 100"
         );
-        self.query("deeds", &text, &[now.into()], |row| {
+        // Who used it in the last moment is still about to say so.
+        let values = [now.into(), now.minus(SAYS_SO).into()];
+        self.query("deeds", &text, &values, |row| {
             let kept = read(row)?;
             let reason = match (kept.state, row.get::<i64>("put")?, &kept.decided_by) {
                 (DeedState::Approved, _, _) => "unused",
+                (DeedState::Used, _, _) => "use-lost",
                 (_, 0, _) => WhyLapsed::NeverPut.code(),
                 (_, _, Some(_)) => WhyLapsed::AnswerLost.code(),
                 (_, _, None) => WhyLapsed::Unanswered.code(),
@@ -156,7 +171,7 @@ impl Sql<'_> {
     pub(super) fn forget_deeds(&self, now: Timestamp) -> Result<(), StoreError> {
         // Not before it is on record what became of it.
         let text = "DELETE FROM deeds WHERE usable_until < ?1 \
-                    AND (lapsed_at IS NOT NULL OR state IN ('used', 'denied'))";
+                    AND (lapsed_at IS NOT NULL OR state = 'denied' OR (state = 'used' AND used_on_record = 1))";
         self.execute(text, &[now.minus(MEMORY).into()]).map(drop)
     }
 }

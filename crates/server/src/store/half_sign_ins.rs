@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chartgate_access::ids::Subject;
+use chartgate_access::ids::{FactorId, Subject};
 use chartgate_access::session::AuthTime;
 use chartgate_values::Timestamp;
 
@@ -18,6 +18,8 @@ pub(crate) struct HalfSignIn {
     pub(crate) subject: Subject,
     /// What they showed for it.
     pub(crate) first: First,
+    /// The passkey that opened the way, if one did, alone or after that.
+    pub(crate) passkey: Option<FactorId>,
     /// What it waits for.
     pub(crate) stage: Stage,
 }
@@ -113,8 +115,8 @@ impl Sql<'_> {
         };
         let text = "INSERT INTO half_sign_ins \
                     (digest, browser, user_name, stage, offered, expires_at, provider, auth_time, issuer, \
-                    auth_time_said, by_passkey, by_link) \
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                    auth_time_said, by_passkey, by_link, passkey) \
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
         let there = match &half.first {
             First::Password | First::Passkey | First::Link | First::PasswordAndLink => None,
             First::Elsewhere(there) => Some(there),
@@ -133,6 +135,7 @@ impl Sql<'_> {
             i64::from(is_said).into(),
             i64::from(half.first == First::Passkey).into(),
             half.first.by_link().into(),
+            half.passkey.as_ref().map(|passkey| passkey.as_str()).into(),
         ];
         self.execute(text, &values).map(drop)
     }
@@ -145,7 +148,7 @@ impl Sql<'_> {
         now: Timestamp,
     ) -> Result<Option<HalfSignIn>, StoreError> {
         let text = "SELECT user_name, stage, offered, provider, auth_time, issuer, auth_time_said, by_passkey, \
-                    by_link FROM half_sign_ins \
+                    by_link, passkey FROM half_sign_ins \
                     WHERE digest = ?1 AND browser = ?2 AND expires_at > ?3";
         self.first("half_sign_ins", text, &[digest.into(), browser.into(), now.into()], |row| {
             let (stage, offered): (String, Option<Vec<u8>>) = (row.get("stage")?, row.get("offered")?);
@@ -170,7 +173,8 @@ impl Sql<'_> {
                 },
                 _ => return Err(row.inconsistent("provider")),
             };
-            Ok(HalfSignIn { subject: row.parse("user_name")?, first, stage })
+            let passkey = row.parse_optional("passkey")?;
+            Ok(HalfSignIn { subject: row.parse("user_name")?, first, passkey, stage })
         })
     }
 

@@ -43,6 +43,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0036_deeds.sql"),
     include_str!("migrations/0037_recoveries.sql"),
     include_str!("migrations/0038_known.sql"),
+    include_str!("migrations/0039_used_on_record.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -422,7 +422,12 @@ async fn a05_a_half_sign_in_is_one_browsers_ends_in_time_and_is_void_once_anythi
     let scratch = Scratch::new("halves");
     let (store, dana) = (&scratch.store, Subject::from_str("dana").unwrap());
     let begin = |digest: &'static str| {
-        let half = HalfSignIn { subject: dana.clone(), first: First::Password, stage: Stage::Enrol(vec![1]) };
+        let half = HalfSignIn {
+            subject: dana.clone(),
+            first: First::Password,
+            passkey: None,
+            stage: Stage::Enrol(vec![1]),
+        };
         store.write(move |sql| sql.add_half_sign_in(digest, "browser", &half, NOW))
     };
     let find = |digest: &str, browser: &str, now| {
@@ -486,7 +491,12 @@ async fn a04_after_a_restore_no_code_is_good_that_may_have_been_used_before_it()
         .write(move |sql| {
             sql.add_factor(&name, &factor("one"))?;
             sql.set_recovery_codes(&name, &["first".to_owned()], NOW)?;
-            let half = HalfSignIn { subject: name.clone(), first: First::Password, stage: Stage::Prove };
+            let half = HalfSignIn {
+                subject: name.clone(),
+                first: First::Password,
+                passkey: None,
+                stage: Stage::Prove,
+            };
             sql.add_half_sign_in("a", "browser", &half, at)?;
             sql.begin_anew(&mark, at)?;
             assert!(sql.half_sign_in("a", "browser", at)?.is_none());

@@ -288,13 +288,14 @@ async fn o20_of_a_yes_and_a_no_at_one_moment_one_wins_and_it_alone_is_on_record(
     let asked = ask(gateway, &app, &[("login_hint", person.name.as_str())]).await;
     let page = phone.get(gateway, &format!("/approve/question?id={asked}")).await;
     let form = Ask::of(&page, "/approve/question");
-    let brought = passkey.get(&form.options);
+    // Each yes is signed anew: none of them fails for what another was.
+    let brought: Vec<String> = (0..FIFTY).map(|_| passkey.get(&form.options)).collect();
     let cookies: Vec<String> = phone.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let (_, hidden) = form_of(&page);
     let csrf = hidden.iter().find(|(name, _)| name == "csrf").unwrap().1.clone();
     let answers = at_once(gateway, FIFTY, |number| {
         let call = if number % 2 == 0 {
-            form.call(&brought, &[])
+            form.call(&brought[number], &[])
         } else {
             let decision = if number % 4 == 1 { "deny" } else { "report" };
             let fields = [("csrf", csrf.as_str()), ("id", &asked), ("decision", decision)];

@@ -15,7 +15,7 @@ const TIMES: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends a request, and closes the connection without waiting for a byte of the answer.
-async fn hang_up(gateway: &Gateway, head: &str, body: &str) {
+pub(crate) async fn hang_up(gateway: &Gateway, head: &str, body: &str) {
     let mut stream = tls(gateway, fresh_address(), &[b"http/1.1"]).await.unwrap();
     // Session tickets that nobody has read would turn the close into a reset, which may overtake the request.
     let _ = tokio::time::timeout(Duration::from_millis(50), stream.read(&mut [0; 1])).await;

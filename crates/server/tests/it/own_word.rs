@@ -133,14 +133,14 @@ async fn nobody_answers_for_another_and_of_many_answers_at_one_moment_one_is_on_
     assert_eq!(stranger.get(gateway, &format!("/approve/question?id={question}")).await.status, 410);
     let page = held.phone.get(gateway, &format!("/approve/question?id={question}")).await;
     let form = Ask::of(&page, "/approve/question");
-    let brought = held.passkey.get(&form.options);
+    let brought: Vec<String> = (0..FIFTY).map(|_| held.passkey.get(&form.options)).collect();
     let cookies: Vec<String> =
         held.phone.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let (_, hidden) = form_of(&page);
     let csrf = hidden.iter().find(|(name, _)| name == "csrf").unwrap().1.clone();
     let answers = at_once(gateway, FIFTY, |number| {
         let call = if number % 2 == 0 {
-            form.call(&brought, &[])
+            form.call(&brought[number], &[])
         } else {
             let fields = [("csrf", csrf.as_str()), ("id", &question), ("decision", "report")];
             Call::form("/approve/question", &fields)

@@ -495,6 +495,42 @@ async fn a07_what_one_signs_in_with_is_changed_with_what_one_has_and_on_record()
 }
 
 #[tokio::test]
+async fn a07_what_is_added_says_which_passkey_opened_the_way() {
+    let gateway = shared::demo();
+    let Enrolled { person, mut passkey, mut browser, .. } = enrolled(gateway).await;
+    let added = || {
+        let mut records = gateway.audit(&["--user", &person.name, "--event", "factor.add"]);
+        records.retain(|record| record["outcome"] == "allow");
+        records
+    };
+    let first = added()[0].clone();
+    assert_eq!(first["detail"].get("after_passkey"), None, "a password opened the way to the first one");
+    let page = browser.get(gateway, "/account/factors").await;
+    let confirm = Ask::of(&page, "/account/factors");
+    let more = [("change", "add-passkey")];
+    let page = send(&mut browser, gateway, confirm.call(&passkey.get(&confirm.options), &more)).await;
+    let ask = Ask::of(&page, "/login/new-passkey");
+    // Nobody else's: names follow one another, and so do their numbers.
+    let made = soft(gateway, !number_of(&person.name)).create(&ask.options);
+    send(&mut browser, gateway, ask.call(&made, &[("label", "Second")])).await;
+    let second = added()[1].clone();
+    assert_eq!(second["detail"]["after"], "passkey");
+    assert_eq!(second["detail"]["after_passkey"], first["resource"]);
+    assert_ne!(second["resource"], first["resource"]);
+    // A sign-in that shows it and then adds a phone by it says so too.
+    let (mut phone, _) = sign_in(gateway, &mut passkey).await;
+    let page = phone.get(gateway, "/approve/phone").await;
+    let confirm = Ask::of(&page, "/approve/phone");
+    let more = [("label", "Night phone"), ("change", "add")];
+    send(&mut phone, gateway, confirm.call(&passkey.get(&confirm.options), &more)).await;
+    let third = added()[2].clone();
+    assert_eq!(
+        (&third["detail"]["factor"], &third["detail"]["after_passkey"]),
+        (&json!("phone"), &first["resource"])
+    );
+}
+
+#[tokio::test]
 async fn a07_a_passkey_is_made_in_its_browser_for_its_enrolment_and_ends_everything_else() {
     let gateway = shared::demo();
     let person = gateway.person("physician", &[]);

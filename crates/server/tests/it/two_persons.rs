@@ -4,10 +4,11 @@
 use serde_json::{Value, json};
 
 use crate::approvals::{Held, hash, last, say, say_yes, verified, waiting, with_phone};
-use crate::browser::{App, Browser, CALLBACK, Tokens};
+use crate::browser::{App, Browser, CALLBACK, Tokens, form_of};
 use crate::emergency::signed_in;
 use crate::fakes::upstream::{BODY, Upstream};
 use crate::gateway::{Gateway, Person};
+use crate::hang_ups::hang_up;
 use crate::parallel::{FIFTY, at_once};
 use crate::passkeys::{self, Ask};
 use crate::routes::{SCOPE, serve_routes};
@@ -89,6 +90,7 @@ async fn what_takes_a_second_person_is_asked_approved_by_a_signature_and_done_on
     let refused = release(&bills.access).to(&gateway).await;
     assert_eq!(code(&refused), "approval-needed");
     assert!(refused.text().contains("Approval-Reason"), "it says how: {}", refused.text());
+    assert!(!refused.text().contains("another person"), "it may be the agent's own: {}", refused.text());
     let short = release(&bills.access).header("approval-reason", "why").to(&gateway).await;
     assert_eq!(code(&short), "approval-needed", "a reason that says nothing is none");
     ask(&gateway, &bills.access).await;
@@ -146,7 +148,7 @@ async fn what_takes_a_second_person_is_asked_approved_by_a_signature_and_done_on
 }
 
 #[tokio::test]
-async fn of_fifty_at_once_one_uses_a_yes_and_of_many_answers_one_counts() {
+async fn of_fifty_who_ask_at_once_one_asks_and_of_fifty_uses_at_once_one_uses_a_yes() {
     let upstream = Upstream::start().await;
     let gateway = serve("two-persons-once", &upstream);
     let Held { mut passkey, mut phone, .. } = with_phone(&gateway).await;
@@ -161,19 +163,131 @@ async fn of_fifty_at_once_one_uses_a_yes_and_of_many_answers_one_counts() {
     let list = phone.get(&gateway, "/approve").await;
     assert_eq!(list.text().matches("/approve/question?id=").count(), 1, "{}", list.text());
     let question = waiting(&gateway, &mut phone).await;
-    let page = phone.get(&gateway, &format!("/approve/question?id={question}")).await;
-    let form = Ask::of(&page, "/approve/question");
-    let brought = passkey.get(&form.options);
-    let cookies: Vec<String> = phone.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let answers =
-        at_once(&gateway, FIFTY, |_| form.call(&brought, &[]).header("cookie", &cookies.join("; "))).await;
-    let yes = answers.iter().filter(|answer| answer.text().contains("<h1>Approved</h1>")).count();
-    assert_eq!(yes, 1);
+    say_yes(&gateway, &mut phone, &mut passkey, &question, "").await;
     let answers = at_once(&gateway, FIFTY, |_| release(&bills.access)).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1, "one yes is one deed");
     assert_eq!(upstream.arrived().len(), 1);
-    let approved = gateway.audit(&["--event", "approval.approve", "--outcome", "allow"]);
-    assert_eq!(approved.len(), 1);
+}
+
+/// What one of several sends: a yes by their own key, a no or a report.
+struct Says {
+    form: Ask,
+    brought: String,
+    csrf: String,
+    cookies: String,
+}
+
+#[tokio::test]
+async fn of_fifty_answers_at_once_by_five_people_with_their_own_keys_one_decides_and_is_on_record() {
+    let upstream = Upstream::start().await;
+    let gateway = serve("two-persons-answers", &upstream);
+    let bea = gateway.person("billing", &[]);
+    let (_, bills) = tokens(&gateway, &bea).await;
+    let mut people = Vec::new();
+    for _ in 0..5 {
+        people.push(with_phone(&gateway).await);
+    }
+    ask(&gateway, &bills.access).await;
+    let question = waiting(&gateway, &mut people[0].phone).await;
+    let mut all = Vec::new();
+    for Held { passkey, phone, .. } in &mut people {
+        let page = phone.get(&gateway, &format!("/approve/question?id={question}")).await;
+        let form = Ask::of(&page, "/approve/question");
+        let (_, hidden) = form_of(&page);
+        let csrf = hidden.iter().find(|(name, _)| name == "csrf").unwrap().1.clone();
+        let cookies: Vec<String> =
+            phone.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        all.push(Says { brought: passkey.get(&form.options), form, csrf, cookies: cookies.join("; ") });
+    }
+    let answers = at_once(&gateway, FIFTY, |number| {
+        let Says { form, brought, csrf, cookies } = &all[number % 5];
+        let call = match (number / 5) % 4 {
+            0 | 2 => form.call(brought, &[]),
+            other => {
+                let decision = if other == 1 { "deny" } else { "report" };
+                let fields = [("csrf", csrf.as_str()), ("id", &question), ("decision", decision)];
+                Call::form("/approve/question", &fields)
+            }
+        };
+        call.header("cookie", cookies)
+    })
+    .await;
+    let won: Vec<usize> = (0..FIFTY).filter(|number| answers[*number].status == 200).collect();
+    assert_eq!(won.len(), 1, "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+    let event = match (won[0] / 5) % 4 {
+        0 | 2 => "approval.approve",
+        1 => "approval.deny",
+        _ => "approval.report",
+    };
+    let said: Vec<Value> = ["approval.approve", "approval.deny", "approval.report"]
+        .iter()
+        .flat_map(|event| gateway.audit(&["--event", event, "--outcome", "allow"]))
+        .collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(
+        (&said[0]["event"], &said[0]["actor"]["sub"]),
+        (&json!(event), &json!(people[won[0] % 5].person.name))
+    );
+    let after = release(&bills.access).to(&gateway).await;
+    assert_eq!(after.status == 200, event == "approval.approve", "{}", after.text());
+}
+
+#[tokio::test]
+async fn a_yes_that_was_used_up_is_on_record_though_its_asker_hung_up_or_the_gateway_died() {
+    let upstream = Upstream::start().await;
+    let gateway = serve("two-persons-used", &upstream);
+    let Held { mut passkey, mut phone, .. } = with_phone(&gateway).await;
+    let [hasty, lost] = [(); 2].map(|()| gateway.person("billing", &[]));
+    let (_, first) = tokens(&gateway, &hasty).await;
+    // As plainly as it is sent again below: which headers go on is part of what is approved.
+    let head = format!(
+        "POST {RELEASE} HTTP/1.1\r\ncontent-type: application/json\r\nauthorization: Bearer {}",
+        first.access
+    );
+    let body = r#"{"copies":1}"#;
+    hang_up(&gateway, &format!("{head}\r\napproval-reason: {REASON}"), body).await;
+    let mut list = phone.get(&gateway, "/approve").await;
+    while !list.text().contains("/approve/question?id=") {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        list = phone.get(&gateway, "/approve").await;
+    }
+    let question = waiting(&gateway, &mut phone).await;
+    say_yes(&gateway, &mut phone, &mut passkey, &question, "").await;
+    hang_up(&gateway, &head, body).await;
+    for event in ["access.intent", "access"] {
+        let record = loop {
+            let records = gateway.audit(&["--event", event, "--outcome", "allow", "--user", &hasty.name]);
+            if let Some(record) =
+                records.into_iter().find(|record| record["detail"]["approval"] == question.as_str())
+            {
+                break record;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        };
+        assert!(record["detail"]["approved_by"].is_string(), "{record}");
+    }
+    assert_eq!(upstream.arrived().len(), 1);
+    // One that is used, and of which nothing was noted: it is as if the gateway had died in between.
+    let (_, second) = tokens(&gateway, &lost).await;
+    ask(&gateway, &second.access).await;
+    let gone = waiting(&gateway, &mut phone).await;
+    say_yes(&gateway, &mut phone, &mut passkey, &gone, "").await;
+    assert_eq!(release(&second.access).to(&gateway).await.status, 200);
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    let text = "UPDATE deeds SET used_on_record = 0 WHERE id = ?1 AND state = 'used' AND used_on_record = 1";
+    assert_eq!(database.execute(text, [&gone]).unwrap(), 1, "it was noted");
+    age(&gateway, &question, 1261);
+    age(&gateway, &gone, 1261);
+    let lapsed = loop {
+        let lapsed = gateway.audit(&["--event", "approval.expire"]);
+        if !lapsed.is_empty() {
+            break lapsed;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
+    let told: Vec<(&Value, &Value)> =
+        lapsed.iter().map(|record| (&record["resource"], &record["decision"]["reason"])).collect();
+    assert_eq!(told, [(&json!(gone), &json!("use-lost"))], "and of the other one all is on record");
 }
 
 #[tokio::test]
@@ -338,6 +452,9 @@ async fn an_agent_asks_the_person_for_whom_it_acts_and_they_alone_say_yes() {
     let asked = lines(&agents.access).header("approval-reason", REASON).to(&gateway).await;
     assert_eq!(code(&asked), "approval-waits");
     assert!(stranger.get(&gateway, "/approve").await.text().contains("Nothing waits for your answer"));
+    let list = phone.get(&gateway, "/approve").await;
+    assert!(list.text().contains("An agent that acts for you needs your approval."), "{}", list.text());
+    assert!(!list.text().contains("Somebody else"), "{}", list.text());
     let question = waiting(&gateway, &mut phone).await;
     let page = phone.get(&gateway, &format!("/approve/question?id={question}")).await;
     let who = format!("<dd>The agent agent-ada, which acts for {}</dd>", person.name);
@@ -356,7 +473,8 @@ async fn an_agent_asks_the_person_for_whom_it_acts_and_they_alone_say_yes() {
     let asked = release(&agents.access).header("approval-reason", REASON).to(&gateway).await;
     assert_eq!(code(&asked), "approval-waits");
     assert!(desk.get(&gateway, "/approve").await.text().contains("Nothing waits for your answer"));
-    assert!(!stranger.get(&gateway, "/approve").await.text().contains("Nothing waits for your answer"));
+    let list = stranger.get(&gateway, "/approve").await;
+    assert!(list.text().contains("Somebody else needs your approval."), "{}", list.text());
     assert_eq!(upstream.arrived().len(), 2);
 }
 

@@ -120,6 +120,19 @@ fn what_an_agent_asks_in_somebodys_name_they_say_yes_to_and_nobody_else() {
 }
 
 #[test]
+fn o20_agents_of_one_person_share_their_limits_however_many_they_are() {
+    let by = |agents: &[&str], asker: &str| {
+        let agents = agents.iter().map(|agent| (*agent).to_owned()).collect();
+        Act { agents, asker: asker.parse().unwrap(), ..act() }.counted_as()
+    };
+    let one = by(&["helper"], "dana");
+    assert_eq!(one, by(&["other"], "dana"));
+    assert_eq!(one, by(&["third", "helper"], "dana"), "nor by calling one another");
+    assert_ne!(one, by(&["helper"], "nils"), "and nobody else's");
+    assert_ne!(one, by(&[], "dana"));
+}
+
+#[test]
 fn a_yes_is_for_one_act_and_no_other() {
     let others = [
         Act { asker: "nils".parse().unwrap(), ..act() },

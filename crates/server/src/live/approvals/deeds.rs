@@ -52,6 +52,14 @@ impl Approvals {
             .await
     }
 
+    /// Notes that it is on record what used it up. Where that fails it is said to be lost, beside the record that says what it was.
+    pub(crate) async fn note_deed_used(&self, id: String) {
+        let noted = self.0.store.write(move |sql| sql.note_deed_used(&id)).await;
+        if let Err::<_, StoreError>(error) = noted {
+            tracing::warn!(%error, "that the use of an approval is on record was not noted");
+        }
+    }
+
     /// Those who may say yes to it.
     ///
     /// # Errors

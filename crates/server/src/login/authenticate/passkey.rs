@@ -92,6 +92,7 @@ pub(in crate::login) async fn again_by_passkey(
     }
     let reason = match verified(login, origin, &present.user, ceremony, brought).await? {
         Ok(shown) => {
+            let opener = shown.passkey.id.clone();
             let is_enough = Assurance::of(&login.passkeys.factor_of(&shown.passkey).amr()) >= needed;
             // Theirs in any case: one that is not enough is used up as well, and was no wrong one.
             let clear = counter.clone();
@@ -103,7 +104,7 @@ pub(in crate::login) async fn again_by_passkey(
                 Ok(used)
             });
             match used.await {
-                Ok(Used::Now) if is_enough => return Ok(Again::Right),
+                Ok(Used::Now) if is_enough => return Ok(Again::Right(Some(opener))),
                 Ok(Used::Now) => Reason::NoHardwareKey,
                 Ok(Used::Before) => Reason::Passkey("passkey-used"),
                 Err::<_, StoreError>(error) => return Err(error),

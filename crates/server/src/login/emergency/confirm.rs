@@ -104,7 +104,7 @@ pub(super) async fn confirmed(
         }
     };
     let (reason, answer) = match came {
-        Again::Right => return Ok(by),
+        Again::Right(_) => return Ok(by),
         Again::Refused(reason) => {
             let problem = reason.words().unwrap_or(wrong);
             (reason.code(), show(login, visit, asked, access, Some(problem), None))

@@ -23,17 +23,17 @@ use crate::tongue::Id;
 
 const BY_PASSKEY: Id = Id::of("factors-by-passkey");
 
-/// Whether somebody showed once more who they are, with what this change takes.
+/// Whether somebody showed once more who they are, with what this change takes; and the passkey that they showed, if it was one.
 pub(super) async fn authenticate_again(
     login: &Login,
     visit: &Visit,
     present: &Present,
     wish: &Wish,
     has: &Has,
-) -> Result<(), Box<Response>> {
+) -> Result<Option<FactorId>, Box<Response>> {
     // A name opens nothing: whoever sits at the session may change it.
     if let Wish::Rename(_) = wish {
-        return Ok(());
+        return Ok(None);
     }
     // What can be phished is not enough for what cannot: whoever has a passkey gets another one, or loses it, by it alone.
     if visit.form.get("credential").is_none()

@@ -133,6 +133,6 @@ async fn for_factors(login: &Login, visit: &Visit, link: &Link<'_>) -> Response 
         Err::<_, StoreError>(error) => return unavailable(&error),
     }
     let first = First::PasswordAndLink;
-    let answer = enrol_factor::offer(login, visit, (&link.user, first.clone()), &Then::Account).await;
+    let answer = enrol_factor::offer(login, visit, (&link.user, first.clone(), None), &Then::Account).await;
     proven(login, &visit.origin, (&link.user, first.code()), answer).await
 }

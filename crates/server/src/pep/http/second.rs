@@ -54,10 +54,10 @@ impl NoYes {
     pub(in crate::pep) fn words(self) -> &'static str {
         match self {
             Self::Needed => {
-                "another person has to approve this: send it again with the header Approval-Reason, which says why"
+                "this has to be approved first: send it again with the header Approval-Reason, which says why"
             }
-            Self::Waits => "it waits for another person's approval: send it again, just as it is",
-            Self::Denied => "another person did not approve this",
+            Self::Waits => "it waits to be approved: send it again, just as it is",
+            Self::Denied => "this was not approved",
             Self::TooOften(_) => "you ask for approvals too often: wait a while",
             Self::Nobody => "there is nobody who could approve this",
         }
@@ -65,7 +65,8 @@ impl NoYes {
 }
 
 impl Exchange<'_> {
-    /// Uses another's yes to exactly this request up, where its rule wants one; asks for it where there is none.
+    /// Uses another's yes to exactly this request up, where its rule wants one; asks for it where there is none. Gives the name of
+    /// the one that was used.
     ///
     /// # Errors
     /// [`Refused`].
@@ -75,9 +76,9 @@ impl Exchange<'_> {
         by: &Authenticated,
         rule: &HttpRule,
         call: &Call,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<String>, Refused> {
         let agents = self.record.on_behalf_of.iter().map(|agent| agent.sub.clone()).collect::<Vec<_>>();
-        let Some(approver) = approver(rule, &agents) else { return Ok(()) };
+        let Some(approver) = approver(rule, &agents) else { return Ok(None) };
         let act = self.act(by, call, (approver, agents));
         let approvals = &self.gateway.approvals;
         match approvals.use_deed(act.digest()).await.map_err(|error| not_stored(&error))? {
@@ -85,7 +86,7 @@ impl Exchange<'_> {
                 self.note(&kept.id);
                 let by = kept.decided_by.map(|by| by.to_string()).unwrap_or_default();
                 self.record.detail.insert("approved_by".to_owned(), Phi::new(by));
-                Ok(())
+                Ok(Some(kept.id))
             }
             Standing::Waits(kept) => {
                 self.note(&kept.id);

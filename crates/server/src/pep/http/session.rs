@@ -89,8 +89,11 @@ impl Exchange<'_> {
         };
         // Taken before anything is done: what was done is not answered with "busy".
         let place = self.gateway.streams.place().ok_or(Refused::Busy)?;
-        self.second_person(origin, &authenticated, rule, &call).await?;
+        let used = self.second_person(origin, &authenticated, rule, &call).await?;
         let permit = self.intend(allowed.map(|()| call)).await?;
+        if let Some(approval) = used {
+            self.gateway.approvals.note_deed_used(approval).await;
+        }
         let caller = authenticated.caller.facts.subject.as_str();
         let answer = self.upstream.call(permit, caller).await.map_err(Refused::Upstream)?;
         let stream = match &answer.inspect().content {

@@ -17,6 +17,7 @@ mod entropy;
 mod front_door;
 mod install;
 mod journal_fs;
+mod letters;
 mod live;
 mod log;
 mod log_tiles;

@@ -58,6 +58,7 @@ pub(crate) struct Notices {
 impl Notices {
     /// Tells whoever is to be told, until the gateway goes down.
     pub(crate) async fn run(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
+        let mut people = tokio::spawn(async {});
         loop {
             tokio::select! {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
@@ -76,8 +77,14 @@ impl Notices {
             }
             while telling.join_next().await.is_some() {}
             self.tell_of_findings().await;
-            self.tell_people().await;
-            self.send_links().await;
+            // What strangers can ask for is not in the way of what officers are told.
+            if people.is_finished() {
+                let own = Arc::clone(&self);
+                people = tokio::spawn(async move {
+                    own.tell_people().await;
+                    own.send_links().await;
+                });
+            }
         }
     }
 

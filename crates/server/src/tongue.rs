@@ -23,6 +23,8 @@ pub(crate) enum Tongue {
     Spanish,
 }
 
+/// All of them.
+pub(crate) const ALL: [Tongue; 2] = [Tongue::English, Tongue::Spanish];
 /// What they are called in `lang`, `ui_locales` and cookies.
 pub(crate) const TAGS: [&str; 2] = ["en", "es"];
 const OFFERED: [(&str, Tongue); 2] = [("en", Tongue::English), ("es", Tongue::Spanish)];
@@ -343,19 +345,21 @@ fn bundle(tongue: Tongue, texts: &[&str]) -> FluentBundle<FluentResource> {
 
 /// The messages, a file for each room.
 mod texts {
-    pub(super) const ENGLISH: [&str; 5] = [
+    pub(super) const ENGLISH: [&str; 6] = [
         include_str!("../locales/en/frame.ftl"),
         include_str!("../locales/en/sign-in.ftl"),
         include_str!("../locales/en/access.ftl"),
         include_str!("../locales/en/account.ftl"),
         include_str!("../locales/en/approvals.ftl"),
+        include_str!("../locales/en/mail.ftl"),
     ];
-    pub(super) const SPANISH: [&str; 5] = [
+    pub(super) const SPANISH: [&str; 6] = [
         include_str!("../locales/es/frame.ftl"),
         include_str!("../locales/es/sign-in.ftl"),
         include_str!("../locales/es/access.ftl"),
         include_str!("../locales/es/account.ftl"),
         include_str!("../locales/es/approvals.ftl"),
+        include_str!("../locales/es/mail.ftl"),
     ];
 }
 

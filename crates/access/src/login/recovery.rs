@@ -89,9 +89,10 @@ pub fn may_have_link(lost: Lost, known: Known) -> Result<(), NoLink> {
     }
     match (lost, known.holds) {
         (_, Holds::Nothing) => return Err(NoLink::OneProof),
-        // A key that hardware keeps gives way to nothing, whether or not its person has to have one.
-        (Lost::Factors, Holds::AHardwareKey) => return Err(NoLink::TooWeak),
-        (Lost::Factors, Holds::Codes | Holds::APasskey) if known.needed > Assurance::TwoFactors => {
+        // Whether or not its person has to have it: what it opens at the route or for the application that asks for it, nobody
+        // opens by password and link.
+        (Lost::Factors, Holds::APasskey | Holds::AHardwareKey) => return Err(NoLink::TooWeak),
+        (Lost::Factors, Holds::Codes) if known.needed > Assurance::TwoFactors => {
             return Err(NoLink::TooWeak);
         }
         (Lost::Factors | Lost::Password, Holds::Codes | Holds::APasskey | Holds::AHardwareKey) => {}
@@ -134,7 +135,8 @@ mod tests {
     fn what_has_to_resist_phishing_is_not_replaced_by_a_link() {
         for (holds, needed, factors) in [
             (Holds::Codes, Assurance::TwoFactors, Ok(())),
-            (Holds::APasskey, Assurance::TwoFactors, Ok(())),
+            (Holds::APasskey, Assurance::OneFactor, Err(NoLink::TooWeak)),
+            (Holds::APasskey, Assurance::TwoFactors, Err(NoLink::TooWeak)),
             (Holds::AHardwareKey, Assurance::OneFactor, Err(NoLink::TooWeak)),
             (Holds::Codes, Assurance::PhishingResistant, Err(NoLink::TooWeak)),
             (Holds::APasskey, Assurance::PhishingResistant, Err(NoLink::TooWeak)),

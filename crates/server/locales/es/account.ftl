@@ -26,7 +26,7 @@ change-phone-added = se añadió un teléfono con el que aprobar.
 change-phone-removed = se eliminó un teléfono con el que aprobar.
 change-password-set = se estableció una contraseña nueva.
 change-account-linked = se vinculó una cuenta de un proveedor de identidad que permite iniciar sesión en su nombre.
-change-replaced = se sustituyeron sus segundos factores con su contraseña y un enlace enviado a su dirección de correo.
+change-replaced = se sustituyeron sus segundos factores; para ello se utilizaron su contraseña y un enlace enviado a su dirección de correo.
 
 accesses-what = Los accesos a historias clínicas y los inicios de sesión más recientes de los últimos treinta días, tal como constan en el registro. Si algo de lo que figura aquí no lo hizo usted, avise de inmediato a su administrador.
 accesses-none = Nada.

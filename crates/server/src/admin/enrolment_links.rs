@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
+use crate::letters::{Letter, place};
 use crate::net::mail::NotSent;
+use crate::tongue::Tongue;
 
 /// How somebody gets a one-time link.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
@@ -53,12 +55,11 @@ impl Administrator {
     async fn send_link(&self, user: &User, link: &str) -> Result<(), NotSent> {
         let mailer = self.mailer.as_ref().ok_or(NotSent::NotConfigured)?;
         let address = user.email.as_ref().ok_or(NotSent::NoAddress)?;
-        let place = self.issuer.strip_prefix("https://").unwrap_or(&self.issuer);
-        let text = format!(
-            "{name}, by this link you set how you sign in to {place}. It is good once, for a day.\n\n{link}\n\n\
-             Nobody will ever ask you for it.\n",
-            name = user.name,
-        );
-        mailer.send(address, &format!("Your account at {place}"), text).await
+        let place = place(&self.issuer);
+        let say = |t: Tongue| {
+            let welcome = t.say("mail-enrol").with("username", &user.name).with("place", place);
+            (t.say("mail-enrol-subject").with("place", place), vec![welcome])
+        };
+        mailer.send(address, Letter::new(say, link)).await
     }
 }

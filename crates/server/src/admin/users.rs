@@ -196,9 +196,6 @@ impl Administrator {
             .cut(move |sql, now| {
                 sql.clear_login_failures(&counter)?;
                 sql.void_enrolments(&name)?;
-                sql.void_links(&name)?;
-                // Nor does anybody get in who is half way in with the old one.
-                sql.void_half_sign_ins(&name)?;
                 if let Some(digest) = &digest {
                     sql.add_enrolment(digest, &name, now.plus(ENROLMENT_LIFE))?;
                 }

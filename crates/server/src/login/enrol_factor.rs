@@ -23,13 +23,13 @@ use fast_qr::{ECL, QRBuilder};
 use http::StatusCode;
 
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
-use super::second_factor::{Half, go_on_with};
+use super::second_factor::{Half, begin_half_with, go_on_with};
 use super::sign_in::{Begin, person, start_session, with_cookies};
 use super::then::Then;
-use super::{Login, new_passkey};
+use super::{Login, new_passkey, recovery};
 use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
-use crate::store::second_factors::{FactorChange, StoredFactor};
+use crate::store::second_factors::{StoredFactor, Used};
 use crate::store::{Sql, StoreError};
 use crate::tongue::{Id, Tongue};
 
@@ -39,6 +39,8 @@ struct EnrolPage<'a> {
     t: Tongue,
     username: &'a str,
     is_required: bool,
+    /// Whether it takes the place of all that there was.
+    replaces: bool,
     picture: String,
     secret: String,
     problem: Option<Id>,
@@ -76,6 +78,22 @@ pub(super) async fn offer(
         Ok((half, "/login/factor"))
     })
     .await
+}
+
+/// The same, in one step with what is used up for it; or nothing, where that was used before.
+pub(super) async fn offer_with(
+    login: &Login,
+    visit: &Visit,
+    (user, first): (&User, First),
+    use_up: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
+) -> Result<Option<Response>, Box<Response>> {
+    let new = |digest: &str| {
+        let offered = login.factors.offer(&user.name, digest)?;
+        let half = HalfSignIn { subject: user.name.clone(), first, passkey: None, stage: Stage::Enrol(offered) };
+        Ok((half, "/login/factor"))
+    };
+    let address = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await?;
+    Ok(address.map(|address| see_other(&address)))
 }
 
 /// What was offered to somebody.
@@ -124,6 +142,7 @@ fn show(login: &Login, visit: &Visit, offer: &Offer, problem: Option<Id>) -> Res
         t: visit.browser.tongue,
         username: half.user.name.as_str(),
         is_required,
+        replaces: half.first.replaces(),
         picture,
         secret: groups.join(" "),
         problem,
@@ -192,16 +211,24 @@ async fn confirm(
     if let Some(codes) = codes {
         record.detail.insert("recovery_codes".to_owned(), Phi::new(codes.digests.len().to_string()));
     }
+    if offer.half.first.replaces() {
+        let replaced = recovery::replaced(login, &user.name).map_err(|error| unavailable(&error))?;
+        record.detail.insert("replaced".to_owned(), Phi::new(replaced));
+    }
     let begin = Begin::with_factor(user, &offer.half.first, SecondFactor::AuthenticatorApp);
     let (name, digest) = (user.name.clone(), offer.half.digest.clone());
     let (digests, counter) =
         (codes.map(|codes| codes.digests.clone()), login.passwords.blind(user.name.as_str()));
-    let replaces = offer.half.first.replaces();
+    let replacing = offer.half.first.replaces().then(|| recovery::Replacing::by(login, user));
     let keep = move |sql: &Sql<'_>, at| {
         if sql.take_half_sign_in(&digest, now)?.is_none() {
             return Ok(None);
         }
-        let mut cut = if replaces { replace(sql, &name, at)? } else { Vec::new() };
+        let mut cut = Vec::new();
+        if let Some(replacing) = replacing {
+            let Some(gone) = replacing.replace(sql, at)? else { return Ok(None) };
+            cut = gone;
+        }
         if sql.factors(&name)?.len() >= MOST {
             return Ok(None);
         }
@@ -241,13 +268,6 @@ async fn confirm(
 pub(super) fn codes_for(half: &Half, holds: Holds) -> Option<NewRecoveryCodes> {
     let has_none = holds == Holds::Nothing || half.first.replaces();
     has_none.then(|| Factors::new_recovery_codes(&half.user.name))
-}
-
-/// Removes all that somebody had beside their password, before what they enrol now, and says what is cut off with it: whoever
-/// has it may not be its person.
-pub(super) fn replace(sql: &Sql<'_>, of: &Subject, now: Timestamp) -> Result<Vec<CutOff>, StoreError> {
-    sql.reset_factors(of, FactorChange::Replaced, now)?;
-    Ok(vec![CutOff::UpTo { target: Target::Subject(of.clone()), not_before: now }])
 }
 
 /// Ends what a person has open, but for this: it began with other factors than they have now. Nor are the browsers known any

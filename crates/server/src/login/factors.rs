@@ -26,9 +26,9 @@ use crate::pages;
 use crate::store::half_sign_ins::First;
 use crate::store::passkeys::{Backup, StoredPasskey};
 use crate::store::provider_links::ProviderLink;
-use crate::store::second_factors::{FactorChange, RecoveryCount, StoredFactor};
+use crate::store::second_factors::{RecoveryCount, StoredFactor};
 use crate::store::{Sql, StoreError};
-use crate::tongue::{Id, Tongue};
+use crate::tongue::{Id, Tells as _, Tongue, Words};
 
 #[derive(Template)]
 #[template(path = "factors.html")]
@@ -92,7 +92,7 @@ struct PasskeyShown {
 pub(super) struct ChangeShown {
     pub(super) at: String,
     pub(super) at_shown: String,
-    pub(super) words: Id,
+    pub(super) words: Words,
 }
 
 /// Sign in, then come back.
@@ -114,27 +114,9 @@ pub(super) fn changes(
     let shown = all.into_iter().filter(|(at, _)| is_new(*at)).map(|(at, change)| ChangeShown {
         at: at.to_string(),
         at_shown: pages::minutes(at),
-        words: words_of(change),
+        words: change.words(),
     });
     Ok(shown.collect())
-}
-
-fn words_of(change: FactorChange) -> Id {
-    match change {
-        FactorChange::Added => Id::of("change-app-added"),
-        FactorChange::Removed => Id::of("change-app-removed"),
-        FactorChange::RecoveryCodesMade => Id::of("change-recovery-codes"),
-        FactorChange::RecoveryCodeUsed => Id::of("change-recovery-used"),
-        FactorChange::Reset => Id::of("change-reset"),
-        FactorChange::PasskeyAdded => Id::of("change-passkey-added"),
-        FactorChange::PasskeyRemoved => Id::of("change-passkey-removed"),
-        FactorChange::PasskeySuspected => Id::of("change-passkey-suspected"),
-        FactorChange::PhoneAdded => Id::of("change-phone-added"),
-        FactorChange::PhoneRemoved => Id::of("change-phone-removed"),
-        FactorChange::PasswordSet => Id::of("change-password-set"),
-        FactorChange::AccountLinked => Id::of("change-account-linked"),
-        FactorChange::Replaced => Id::of("change-replaced"),
-    }
 }
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {

@@ -16,18 +16,19 @@ use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::Phi;
 use http::StatusCode;
 
-use super::Login;
 use super::enrol_factor::{self, RecoveryPage, end_open_sessions};
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::once_more::recorded;
-use super::second_factor::{Half, begin_half, go_on_with};
+use super::second_factor::{Half, begin_half, begin_half_with, go_on_with};
 use super::sign_in::{needed, person};
 use super::then::Then;
+use super::{Login, recovery};
 use crate::live::factors::{MOST, NewRecoveryCodes};
 use crate::live::passkeys::Ceremony;
-use crate::store::StoreError;
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::passkeys::{Added, StoredPasskey};
+use crate::store::second_factors::Used;
+use crate::store::{Sql, StoreError};
 use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
@@ -36,6 +37,8 @@ struct NewPasskey<'a> {
     t: Tongue,
     username: &'a str,
     is_required: bool,
+    /// Whether it takes the place of all that there was.
+    replaces: bool,
     /// Whether nothing else will do.
     is_alone: bool,
     /// And of passkeys, one that hardware keeps.
@@ -59,11 +62,24 @@ pub(super) async fn ask(
     go_on_with(login, visit, then, |_| Ok((half, "/login/new-passkey"))).await
 }
 
+/// The same, in one step with what is used up for it; or nothing, where that was used before.
+pub(super) async fn ask_with(
+    login: &Login,
+    visit: &Visit,
+    (user, first): (&User, First),
+    use_up: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
+) -> Result<Option<Response>, Box<Response>> {
+    let half = HalfSignIn { subject: user.name.clone(), first, passkey: None, stage: Stage::EnrolAPasskey };
+    let new = |_: &str| Ok((half, "/login/new-passkey"));
+    let address = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await?;
+    Ok(address.map(|address| see_other(&address)))
+}
+
 /// Whether what begins with an application may end with a passkey: with nobody's second one, for a code is enough for an
 /// application, and a passkey is what a further one takes (ATTACKS A07).
 pub(super) fn may_be_instead(login: &Login, half: &Half) -> Result<bool, StoreError> {
     let holds = login.factors.holds(&half.user.name)?;
-    let has_none = matches!(holds, Holds::Nothing | Holds::Codes) || half.first.replaces();
+    let has_none = matches!(holds, Holds::Nothing | Holds::Codes);
     Ok(has_none && login.offered != Offered::CodesAlone)
 }
 
@@ -115,6 +131,7 @@ fn show(login: &Login, visit: &Visit, half: &Half, problem: Option<Id>) -> Respo
         t: visit.browser.tongue,
         username: name.as_str(),
         is_required: present.is_none_or(|present| present.user.name != *name),
+        replaces: half.first.replaces(),
         is_alone: matches!(half.stage, Stage::EnrolAPasskey),
         is_hardware: wanted == SecondFactor::HardwareKey,
         options: login.passkeys.creation(ceremony, name, (&has, wanted), login.clock.now()),
@@ -168,6 +185,18 @@ async fn refuse(login: &Login, visit: &Visit, half: &Half, reason: &str, problem
     recorded(login, &record, show(login, visit, half, Some(problem))).await
 }
 
+/// Why nothing was written, and nothing that was there is gone.
+enum NotKept {
+    Before,
+    Store(StoreError),
+}
+
+impl From<StoreError> for NotKept {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// Keeps the passkey; what its person has open ends, and they are asked for it.
 async fn keep(
     login: &Login,
@@ -196,34 +225,41 @@ async fn keep(
     if let Some(codes) = codes {
         note("recovery_codes", codes.digests.len().to_string());
     }
+    if half.first.replaces() {
+        note("replaced", recovery::replaced(login, &user.name).map_err(|error| unavailable(&error))?);
+    }
     let (name, digest) = (user.name.clone(), half.digest.clone());
     let digests = codes.map(|codes| codes.digests.clone());
     let (is_instead, replaces) = (matches!(half.stage, Stage::Enrol(_)), half.first.replaces());
+    let replacing = replaces.then(|| recovery::Replacing::by(login, user));
     let kept = login.cut_offs.cut(move |sql, at| {
         let most = if is_instead { 1 } else { MOST };
         if sql.take_half_sign_in(&digest, now)?.is_none() {
-            return Ok((Added::Before, Vec::new()));
+            return Err(NotKept::Before);
         }
-        let mut cut = if replaces { enrol_factor::replace(sql, &name, at)? } else { Vec::new() };
+        let mut cut = Vec::new();
+        if let Some(replacing) = replacing {
+            cut = replacing.replace(sql, at)?.ok_or(NotKept::Before)?;
+        }
         if sql.passkeys(&name)?.len() >= most {
-            return Ok((Added::Before, Vec::new()));
+            return Err(NotKept::Before);
         }
         // Whoever else is about to enrol with less than this is not any more.
         sql.void_half_sign_ins(&name)?;
         if sql.add_passkey(&passkey)? == Added::Before {
-            return Ok((Added::Before, Vec::new()));
+            return Err(NotKept::Before);
         }
         if let Some(digests) = digests {
             sql.set_recovery_codes(&name, &digests, now)?;
         }
         cut.extend(end_open_sessions(sql, &name, None, at)?);
-        Ok((Added::Now, cut))
+        Ok(((), cut))
     });
     match kept.await {
-        Ok(Added::Now) => {}
+        Ok(()) => {}
         // A passkey is one person's, once; browsers make no second one.
-        Ok(Added::Before) => return Err(Box::new(stale())),
-        Err::<_, StoreError>(error) => return Err(Box::new(unavailable(&error))),
+        Err(NotKept::Before) => return Err(Box::new(stale())),
+        Err(NotKept::Store(error)) => return Err(Box::new(unavailable(&error))),
     }
     let (subject, first) = (user.name.clone(), half.first.once_enrolled());
     let next = HalfSignIn { subject, first, passkey: None, stage: Stage::Prove };

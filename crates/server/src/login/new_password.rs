@@ -16,17 +16,16 @@ use chartgate_values::{Phi, Timestamp};
 use http::StatusCode;
 
 use super::Login;
-use super::enrol_factor::end_open_sessions;
 use super::form::{Submission, Visit, see_other, stale, unavailable};
 use super::once_more::recorded;
 use super::recovery::proven;
-use super::second_factor::{Half, begin_half};
+use super::second_factor::{Half, begin_half_with};
 use super::sign_in::person;
 use super::then::Then;
 use crate::pages;
 use crate::passwords::{HashError, SHORTEST};
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
-use crate::store::second_factors::FactorChange;
+use crate::store::second_factors::{FactorChange, Used};
 use crate::store::{Sql, StoreError};
 use crate::tongue::{Id, Tells as _, Tongue, Words};
 
@@ -72,23 +71,24 @@ pub(super) fn set(
     sql.set_password_hash(of, Some(hash))?;
     sql.note_factor_change(of, FactorChange::PasswordSet, now)?;
     sql.clear_login_failures(counter)?;
-    let mut cut = end_open_sessions(sql, of, but, now)?;
-    cut.push(CutOff::UpTo { target: Target::Subject(of.clone()), not_before: now });
-    Ok(cut)
+    sql.end_all_but(of, but, now)?;
+    Ok(vec![CutOff::UpTo { target: Target::Subject(of.clone()), not_before: now }])
 }
 
-/// Lets whoever came by a link, and showed this beside it, set a password, and do nothing else.
-pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, factor: SecondFactor) -> Response {
-    let half = HalfSignIn {
-        subject: user.name.clone(),
-        first: First::Link,
-        passkey: None,
-        stage: Stage::NewPassword,
+/// Lets whoever came by a link, and showed this beside it, set a password, and do nothing else; unless what they showed was used
+/// before.
+pub(super) async fn ask(
+    login: &Login,
+    visit: &Visit,
+    (user, factor): (&User, SecondFactor),
+    use_up: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
+) -> Result<Option<Response>, Box<Response>> {
+    let half = HalfSignIn { subject: user.name.clone(), first: First::Link, passkey: None, stage: Stage::NewPassword };
+    let new = |_: &str| Ok((half, "/login/new-password"));
+    let Some(address) = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await? else {
+        return Ok(None);
     };
-    match begin_half(login, visit, &Then::of(&visit.form), |_| Ok((half, "/login/new-password"))).await {
-        Ok(address) => proven(login, &visit.origin, (user, factor.code()), see_other(&address)).await,
-        Err(response) => *response,
-    }
+    Ok(Some(proven(login, &visit.origin, (user, factor.code()), see_other(&address)).await))
 }
 
 /// The half sign-in in which a password may be set.

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::login::assurance::Holds;
+use chartgate_access::principal::UserState;
 use chartgate_audit::record::{Event, Outcome};
 use http::StatusCode;
 
@@ -36,14 +37,14 @@ struct OwnPassword<'a> {
     hidden: String,
 }
 
-/// Who is signed in and has a password to change; or the page to show in place of that.
-fn present(login: &Login, visit: &Visit) -> Result<Present, Box<Response>> {
+/// Who is signed in and has a password to change, and its hash; or the page to show in place of that.
+fn present(login: &Login, visit: &Visit) -> Result<(Present, String), Box<Response>> {
     let present = Present::of(login, &visit.headers).map_err(|error| unavailable(&error))?;
     let present = present.ok_or_else(|| see_other(&Then::Password.sign_in()))?;
     let hash = login.store.read(|sql| sql.password_hash(&present.user.name));
     // Whoever signs in elsewhere does not get a second way in by a session that was left open.
     match hash {
-        Ok(Some(_)) => Ok(present),
+        Ok(Some(hash)) => Ok((present, hash)),
         Ok(None) => Err(Box::new(stale())),
         Err::<_, StoreError>(error) => Err(Box::new(unavailable(&error))),
     }
@@ -51,7 +52,7 @@ fn present(login: &Login, visit: &Visit) -> Result<Present, Box<Response>> {
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
     match present(&login, &visit) {
-        Ok(present) => show(&login, &visit, &present, None),
+        Ok((present, _)) => show(&login, &visit, &present, None),
         Err(response) => *response,
     }
 }
@@ -86,8 +87,8 @@ fn shown<'a>(
 }
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
-    let present = match present(&login, &visit) {
-        Ok(present) => present,
+    let (present, old) = match present(&login, &visit) {
+        Ok(found) => found,
         Err(response) => return *response,
     };
     let name = &present.user.name;
@@ -106,11 +107,18 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let (subject, session) = (name.clone(), present.session.id.clone());
     let counter = login.passwords.blind(name.as_str());
     let was_set = login.cut_offs.cut(move |sql, at| {
-        let cut = set(sql, (&subject, &hash), &counter, Some(&session), at)?;
-        Ok::<_, StoreError>(((), cut))
+        // Whoever was shut out meanwhile, or whose password was set by somebody else, sets none.
+        let is_open = sql.session(&session)?.is_some_and(|session| session.ended_at.is_none());
+        let is_enabled = sql.user(&subject)?.is_some_and(|user| user.state == UserState::Enabled);
+        if !is_open || !is_enabled || sql.password_hash(&subject)?.as_ref() != Some(&old) {
+            return Ok((false, Vec::new()));
+        }
+        Ok::<_, StoreError>((true, set(sql, (&subject, &hash), &counter, Some(&session), at)?))
     });
-    if let Err(error) = was_set.await {
-        return unavailable(&error);
+    match was_set.await {
+        Ok(true) => {}
+        Ok(false) => return stale(),
+        Err(error) => return unavailable(&error),
     }
     let record = record(&login, &visit, &present, Event::PasswordSet, Outcome::Allow);
     let (title, text) = (Id::of("enrol-done-title"), Id::of("own-password-done"));

@@ -157,12 +157,12 @@ async fn go_on(
     match after_passkey(Assurance::of(&factor.amr()), holds, needed) {
         // Whoever came by a link sets a new password, and signs in with it.
         Next::Session | Next::EnrolAPasskey if first == First::Link => {
-            let act = move |sql: &Sql<'_>| spend(sql, &shown, digest.as_deref(), None, now);
-            match login.store.write(act).await {
-                Ok(Some(_)) => Ok(Ok(new_password::ask(login, visit, user, factor).await)),
-                Ok(None) => Ok(Err(Reason::Passkey("passkey-used"))),
-                Err::<_, StoreError>(error) => Err(Box::new(unavailable(&error))),
-            }
+            let act = move |sql: &Sql<'_>| {
+                let spent = spend(sql, &shown, digest.as_deref(), None, now)?;
+                Ok(if spent.is_some() { Used::Now } else { Used::Before })
+            };
+            let answer = new_password::ask(login, visit, (user, factor), act).await?;
+            Ok(answer.ok_or(Reason::Passkey("passkey-used")))
         }
         // Used up, and no wrong one; what it came after goes on, with the key that is enough.
         Next::Prove | Next::Enrol => {

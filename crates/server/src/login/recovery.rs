@@ -12,10 +12,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::Subject;
+use chartgate_access::login::assurance::Required;
 use chartgate_access::login::recovery::{Known, Lost, NoLink, may_have_link};
 use chartgate_access::principal::User;
+use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome};
-use chartgate_values::Phi;
+use chartgate_values::{Phi, Timestamp};
 use http::StatusCode;
 
 use super::Login;
@@ -27,11 +29,13 @@ use super::sign_in::person;
 use super::then::Then;
 use crate::config::Recovery;
 use crate::entropy::{digest_of, opaque_secret};
+use crate::live::factors::Factors;
 use crate::net::origin::Origin;
 use crate::pages;
-use crate::store::StoreError;
 use crate::store::half_sign_ins::{First, Stage};
 use crate::store::recoveries::{Asked, Wish};
+use crate::store::second_factors::FactorChange;
+use crate::store::{Sql, StoreError};
 use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
@@ -51,6 +55,8 @@ struct LostFactors<'a> {
     hidden: String,
 }
 
+const TOO_OFTEN: &str = "too-often";
+
 /// Where somebody goes who does not know their password any more, if links are sent.
 pub(super) fn for_lost_password(login: &Login, then: &Then<'_>) -> Option<String> {
     let more = then.hidden().map(|(name, value)| format!("?{name}={value}")).unwrap_or_default();
@@ -63,9 +69,8 @@ pub(super) fn for_lost_factors(
     half: &Half,
     then: &Then<'_>,
 ) -> Result<Option<String>, StoreError> {
-    let is_in_place = login.recovery == Recovery::Mail
-        && half.first == First::Password
-        && may_have(login, Lost::Factors, Some(&half.user))?.is_ok();
+    let is_in_place =
+        half.first == First::Password && look(login, Lost::Factors, &half.user.name)?.may.is_ok();
     Ok(is_in_place.then(|| address("/login/lost", half, then)))
 }
 
@@ -74,19 +79,81 @@ fn address(page: &str, half: &Half, then: &Then<'_>) -> String {
     format!("{page}?sign_in={}{more}", half.handle)
 }
 
-/// Whether a link is sent in place of what was lost. Of nobody everything is looked up that is looked up of somebody.
-fn may_have(login: &Login, lost: Lost, user: Option<&User>) -> Result<Result<(), &'static str>, StoreError> {
-    let Some(user) = user else { return Ok(Err("unknown-user")) };
-    let known = login.store.read(|sql| {
-        Ok::<_, StoreError>(Known {
-            state: user.state,
-            has_password: sql.password_hash(&user.name)?.is_some(),
-            has_address: user.email.is_some(),
-            holds: login.factors.holds_in(sql, &user.name)?,
-            needed: login.second_factors.of(user),
-        })
-    })?;
-    Ok(may_have_link(lost, known).map_err(NoLink::code))
+/// Who it is, and whether a link is sent in place of what they lost, and good for something.
+fn look(login: &Login, lost: Lost, name: &Subject) -> Result<Looked, StoreError> {
+    let rule = Rule::of(login);
+    let looked = login.store.read(|sql| rule.look(sql, lost, name))?;
+    Ok(match login.recovery {
+        Recovery::Administrator => Looked { may: Err("not-offered"), ..looked },
+        Recovery::Mail => looked,
+    })
+}
+
+/// Somebody who asks for a link, if it is anybody, and why they get none, if they do not.
+struct Looked {
+    user: Option<User>,
+    may: Result<(), &'static str>,
+}
+
+/// What says who may have a link, to be asked in a transaction.
+struct Rule {
+    factors: Arc<Factors>,
+    required: Arc<Required>,
+}
+
+impl Rule {
+    fn of(login: &Login) -> Self {
+        Self { factors: Arc::clone(&login.factors), required: Arc::clone(&login.second_factors) }
+    }
+
+    /// Of nobody all is looked up that is of somebody, so that time tells nothing.
+    fn look(&self, sql: &Sql<'_>, lost: Lost, name: &Subject) -> Result<Looked, StoreError> {
+        let (user, hash, holds) =
+            (sql.user(name)?, sql.password_hash(name)?, self.factors.holds_in(sql, name)?);
+        let may = user.as_ref().map_or(Err("unknown-user"), |user| {
+            let known = Known {
+                state: user.state,
+                has_password: hash.is_some(),
+                has_address: user.email.is_some(),
+                holds,
+                needed: self.required.of(user),
+            };
+            may_have_link(lost, known).map_err(NoLink::code)
+        });
+        Ok(Looked { user, may })
+    }
+}
+
+/// Putting what somebody enrols in the place of all that they have beside their password.
+pub(super) struct Replacing {
+    rule: Rule,
+    of: Subject,
+}
+
+impl Replacing {
+    pub(super) fn by(login: &Login, user: &User) -> Self {
+        Self { rule: Rule::of(login), of: user.name.clone() }
+    }
+
+    /// Removes it, and says what is cut off with it: whoever has it may not be its person. Nothing, where their roles, or what
+    /// they have, are others by now, so that it may not be.
+    pub(super) fn replace(&self, sql: &Sql<'_>, now: Timestamp) -> Result<Option<Vec<CutOff>>, StoreError> {
+        if self.rule.look(sql, Lost::Factors, &self.of)?.may.is_err() {
+            return Ok(None);
+        }
+        sql.reset_factors(&self.of, FactorChange::Replaced, now)?;
+        sql.end_all_sessions(&self.of, now)?;
+        Ok(Some(vec![CutOff::UpTo { target: Target::Subject(self.of.clone()), not_before: now }]))
+    }
+}
+
+/// What that would remove, for the record.
+pub(super) fn replaced(login: &Login, of: &Subject) -> Result<String, StoreError> {
+    login.store.read(|sql| {
+        let factors = sql.factors(of)?.into_iter().map(|one| one.id.to_string());
+        let phones = sql.phones(of)?.into_iter().map(|one| one.id.to_string());
+        Ok(factors.chain(phones).collect::<Vec<_>>().join(" "))
+    })
 }
 
 pub(super) async fn ask_for_password(State(login): State<Arc<Login>>, visit: Visit) -> Response {
@@ -107,13 +174,8 @@ pub(super) async fn asked_for_password(
         return stale();
     }
     let typed = canonical(visit.form.get("username").unwrap_or_default());
-    let user = typed.parse::<Subject>().ok().map(|name| login.store.read(|sql| sql.user(&name)));
-    let user = match user.transpose() {
-        Ok(user) => user.flatten(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
-    };
-    let answer = pages::message(StatusCode::OK, Id::of("recover-sent-title"), Id::of("recover-sent-if"));
-    ask(&login, &visit.origin, (Lost::Password, &typed, user.as_ref()), answer).await
+    let answer = |_| pages::message(StatusCode::OK, Id::of("recover-sent-title"), Id::of("recover-sent-if"));
+    ask(&login, &visit.origin, (Lost::Password, &typed), answer).await
 }
 
 /// The half sign-in of whoever showed their password, and may have a link in place of what comes after it.
@@ -152,34 +214,45 @@ pub(super) async fn asked_for_factors(
         Ok(half) => half,
         Err(response) => return *response,
     };
-    let answer = pages::message(StatusCode::OK, Id::of("recover-sent-title"), Id::of("recover-sent"));
-    let who = (Lost::Factors, half.user.name.as_str(), Some(&half.user));
-    ask(&login, &visit.origin, who, answer).await
+    // Whoever showed their password is told what it is about.
+    let answer = |refused: Option<&'static str>| match refused {
+        None => pages::message(StatusCode::OK, Id::of("recover-sent-title"), Id::of("recover-sent")),
+        Some(TOO_OFTEN) => {
+            let (title, text) = (Id::of("recover-not-sent"), Id::of("recover-too-often"));
+            pages::message(StatusCode::TOO_MANY_REQUESTS, title, text)
+        }
+        Some(_) => {
+            let (title, text) = (Id::of("recover-not-sent"), Id::of("recover-by-administrator"));
+            pages::message(StatusCode::FORBIDDEN, title, text)
+        }
+    };
+    ask(&login, &visit.origin, (Lost::Factors, half.user.name.as_str()), answer).await
 }
 
 /// Keeps the wish for a link, and puts it on record, whatever comes of it.
 async fn ask(
     login: &Login,
     origin: &Origin,
-    (lost, typed, user): (Lost, &str, Option<&User>),
-    answer: Response,
+    (lost, typed): (Lost, &str),
+    answer: impl FnOnce(Option<&'static str>) -> Response,
 ) -> Response {
     login.throttle.count(origin.ip);
     if let Err(kept) = login.throttle.reserve.admit_stranger() {
         return unavailable(&kept);
     }
-    let may = match may_have(login, lost, user) {
-        Ok(may) => may,
+    let looked = typed.parse().ok().map(|name| look(login, lost, &name)).transpose();
+    let Looked { user, may } = match looked {
+        Ok(looked) => looked.unwrap_or(Looked { user: None, may: Err("unknown-user") }),
         Err(error) => return unavailable(&error),
     };
     let (id, counter) = (digest_of(opaque_secret().expose()), login.passwords.blind(typed));
-    let (to, now) = (user.filter(|_| may.is_ok()).map(|user| user.name.clone()), login.clock.now());
+    let (to, now) = (user.as_ref().filter(|_| may.is_ok()).map(|user| user.name.clone()), login.clock.now());
     let asked = login.store.write(move |sql| {
         sql.ask_for_link(&Wish { id: &id, counter: &counter, user: to.as_ref(), lost }, now)
     });
     let refused = match asked.await {
         Ok(Asked::Now) => may.err(),
-        Ok(Asked::TooOften) => Some("too-often"),
+        Ok(Asked::TooOften) => Some(TOO_OFTEN),
         Err(error) => return unavailable(&error),
     };
     let outcome = if refused.is_none() { Outcome::Allow } else { Outcome::Deny };
@@ -187,9 +260,9 @@ async fn ask(
     record.action = Some(Event::RecoveryAsked.as_str().to_owned());
     record.decision.reason = refused.map(str::to_owned);
     // A name that is nobody's is not written down: it may be a password in the wrong field.
-    record.actor = user.map(person).unwrap_or_default();
+    record.actor = user.as_ref().map(person).unwrap_or_default();
     record.detail.insert("lost".to_owned(), Phi::new(lost.code().to_owned()));
-    recorded(login, &record, answer).await
+    recorded(login, &record, answer(refused)).await
 }
 
 /// Gives the answer once it is on record that one of the proofs was shown.

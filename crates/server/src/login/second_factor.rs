@@ -83,14 +83,33 @@ pub(super) async fn begin_half(
     then: &Then<'_>,
     new: impl FnOnce(&str) -> Result<(HalfSignIn, &'static str), FactorError>,
 ) -> Result<String, Box<Response>> {
+    begin_half_with(login, visit, then, (new, |_| Ok(Used::Now))).await?.ok_or_else(|| Box::new(stale()))
+}
+
+/// The same in one step with what it comes of, which is used up by that; or nothing, where it was used before.
+pub(super) async fn begin_half_with(
+    login: &Login,
+    visit: &Visit,
+    then: &Then<'_>,
+    (new, use_up): (
+        impl FnOnce(&str) -> Result<(HalfSignIn, &'static str), FactorError>,
+        impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
+    ),
+) -> Result<Option<String>, Box<Response>> {
     let handle = opaque_secret();
     let digest = digest_of(handle.expose());
     let (half, page) = new(&digest).map_err(|error| unavailable(&error))?;
     let (browser, now) = (visit.browser.digest(), login.clock.now());
-    let kept = login.store.write(move |sql| sql.add_half_sign_in(&digest, &browser, &half, now)).await;
-    kept.map_err(|error: StoreError| unavailable(&error))?;
+    let kept = login.store.write(move |sql| {
+        let used = use_up(sql)?;
+        if used == Used::Now {
+            sql.add_half_sign_in(&digest, &browser, &half, now)?;
+        }
+        Ok::<_, StoreError>(used)
+    });
+    let used = kept.await.map_err(|error| unavailable(&error))?;
     let more = then.hidden().map(|(name, value)| format!("&{name}={value}")).unwrap_or_default();
-    Ok(format!("{page}?sign_in={}{more}", handle.expose()))
+    Ok((used == Used::Now).then(|| format!("{page}?sign_in={}{more}", handle.expose())))
 }
 
 /// The same, and sends the browser there.
@@ -115,6 +134,19 @@ pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, first: First)
     }
     let half = HalfSignIn { subject: user.name.clone(), first, passkey: None, stage: Stage::Prove };
     go_on_with(login, visit, &Then::of(&visit.form), |_| Ok((half, "/login/code"))).await
+}
+
+/// The same of whoever came by a link, in one step with using that up; or nothing, where it was used before.
+pub(super) async fn ask_by_link(
+    login: &Login,
+    visit: &Visit,
+    user: &User,
+    use_up: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
+) -> Result<Option<Response>, Box<Response>> {
+    let half = HalfSignIn { subject: user.name.clone(), first: First::Link, passkey: None, stage: Stage::Prove };
+    let new = |_: &str| Ok((half, "/login/code"));
+    let address = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await?;
+    Ok(address.map(|address| see_other(&address)))
 }
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
@@ -252,13 +284,8 @@ async fn enrol_a_passkey(
     half: &Half,
     proof: Proof,
 ) -> Result<Option<Response>, Response> {
-    Ok(match spend(login, half, proof).await? {
-        Used::Now => Some(
-            new_passkey::ask(login, visit, (&half.user, half.first.clone(), None), &Then::of(&visit.form))
-                .await,
-        ),
-        Used::Before => None,
-    })
+    let to = (&half.user, half.first.clone());
+    new_passkey::ask_with(login, visit, to, spending(login, half, proof)).await.map_err(|response| *response)
 }
 
 /// No session either: whoever came by a link sets a new password, and signs in with it.
@@ -268,20 +295,21 @@ async fn set_a_password(
     half: &Half,
     proof: Proof,
 ) -> Result<Option<Response>, Response> {
-    let factor = proof.factor();
-    Ok(match spend(login, half, proof).await? {
-        Used::Now => Some(new_password::ask(login, visit, &half.user, factor).await),
-        Used::Before => None,
-    })
+    let shown = (&half.user, proof.factor());
+    new_password::ask(login, visit, shown, spending(login, half, proof)).await.map_err(|response| *response)
 }
 
-/// Uses a code up, and the half sign-in that it belongs to.
-async fn spend(login: &Login, half: &Half, proof: Proof) -> Result<Used, Response> {
+/// What uses a code up, and the half sign-in that it belongs to.
+fn spending(
+    login: &Login,
+    half: &Half,
+    proof: Proof,
+) -> impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static {
     let (name, digest, now) = (half.user.name.clone(), half.digest.clone(), login.clock.now());
-    let used = login.store.write(move |sql| {
-        let used = proof.use_up(sql, &name, now)?;
-        let taken = sql.take_half_sign_in(&digest, now)?;
-        Ok(if taken.is_some() { used } else { Used::Before })
-    });
-    used.await.map_err(|error: StoreError| unavailable(&error))
+    move |sql| {
+        if sql.take_half_sign_in(&digest, now)?.is_none() {
+            return Ok(Used::Before);
+        }
+        proof.use_up(sql, &name, now)
+    }
 }

@@ -10,6 +10,7 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 
 use crate::config::{MailEncryption, MailServer};
+use crate::letters::Letter;
 
 /// How long the server may take over each step.
 const STEP_TIME: Duration = Duration::from_secs(10);
@@ -86,19 +87,19 @@ impl Mailer {
     ///
     /// # Errors
     /// [`NotSent`].
-    pub(crate) async fn send(&self, to: &str, subject: &str, text: String) -> Result<(), NotSent> {
+    pub(crate) async fn send(&self, to: &str, letter: Letter) -> Result<(), NotSent> {
         let to: Mailbox = to.parse().map_err(|_| NotSent::NoAddress)?;
         let message = Message::builder()
             .from(self.from.clone())
             .to(to)
-            .subject(subject)
+            .subject(letter.subject)
             .header(ContentType::TEXT_PLAIN)
             // RFC 3834: nobody answers it by machine.
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("Auto-Submitted"),
                 "auto-generated".to_owned(),
             ))
-            .body(text)
+            .body(letter.text)
             .map_err(|_| NotSent::Refused)?;
         let sent = tokio::time::timeout(WHOLE_TIME, self.transport.send(message)).await;
         match sent {

@@ -7,15 +7,18 @@
 use std::sync::Arc;
 
 use chartgate_access::login::recovery::Lost;
-use chartgate_access::principal::{User, UserState};
+use chartgate_access::principal::UserState;
 use tokio::task::JoinSet;
 
 use super::{AT_ONCE, Notices, again_at};
 use crate::entropy::{digest_of, opaque_secret};
+use crate::letters::{Letter, place};
 use crate::net::mail::{Mailer, NotSent};
+use crate::pages;
 use crate::store::StoreError;
 use crate::store::recoveries::DueLink;
 use crate::store::second_factors::Used;
+use crate::tongue::Tongue;
 
 /// What the record calls it.
 const CHANGE: &str = "recovery-link";
@@ -39,21 +42,30 @@ impl Notices {
     }
 
     async fn settle_link(&self, mailer: &Mailer, link: DueLink) {
-        let user = match self.store.read(|sql| sql.user(&link.user)) {
+        let secret = opaque_secret();
+        let (id, digest) = (link.id.clone(), digest_of(secret.expose()));
+        let user = match self.store.write(move |sql| sql.set_link(&id, &digest)).await {
+            // It was voided meanwhile.
+            Ok(Used::Before) => return,
+            Ok(Used::Now) => self.store.read(|sql| sql.user(&link.user)),
+            Err::<_, StoreError>(error) => Err(error),
+        };
+        let user = match user {
             Ok(user) => user.filter(|user| user.state == UserState::Enabled),
-            Err::<_, StoreError>(error) => {
-                tracing::warn!(%error, "somebody who is to get a link cannot be read");
+            Err(error) => {
+                tracing::warn!(%error, "a link by which somebody gets in again cannot be kept");
                 return;
             }
         };
-        let (sent, again) = match &user {
-            Some(user) => {
-                let sent = self.send_link(mailer, user, &link).await;
+        let (sent, again) = match user.as_ref().and_then(|user| user.email.as_ref()) {
+            Some(address) => {
+                let sent = mailer.send(address, self.letter(&link, secret.expose())).await;
                 let again = match &sent {
                     Ok(()) | Err(NotSent::NotConfigured | NotSent::NoAddress | NotSent::Refused) => None,
                     Err(NotSent::NotNow) => again_at(link.attempts, self.clock.now()),
                 };
-                (sent, again)
+                // What would not be good any more is not sent.
+                (sent, again.filter(|again| *again < link.until))
             }
             None => (Err(NotSent::NoAddress), None),
         };
@@ -68,33 +80,23 @@ impl Notices {
         }
     }
 
-    async fn send_link(&self, mailer: &Mailer, user: &User, link: &DueLink) -> Result<(), NotSent> {
-        let address = user.email.as_ref().ok_or(NotSent::NoAddress)?;
-        let secret = opaque_secret();
-        let (id, digest) = (link.id.clone(), digest_of(secret.expose()));
-        match self.store.write(move |sql| sql.set_link(&id, &digest)).await {
-            Ok(Used::Now) => {}
-            // It was voided meanwhile.
-            Ok(Used::Before) => return Err(NotSent::Refused),
-            Err::<_, StoreError>(error) => {
-                tracing::warn!(%error, "a link was not kept");
-                return Err(NotSent::NotNow);
-            }
-        }
-        let place = self.issuer.strip_prefix("https://").unwrap_or(&self.issuer);
-        let (what, with) = match link.lost {
-            Lost::Password => ("set a new password for", "what you show beside your password"),
-            Lost::Factors => ("replace your second factors at", "your password"),
+    fn letter(&self, link: &DueLink, secret: &str) -> Letter {
+        let (name, place, until) = (&link.user, place(&self.issuer), pages::minutes(link.until));
+        let say = |t: Tongue| {
+            let what = match link.lost {
+                Lost::Password => t
+                    .say("mail-recover-password")
+                    .with("username", name)
+                    .with("place", place)
+                    .with("until", &until),
+                Lost::Factors => t
+                    .say("mail-recover-factors")
+                    .with("username", name)
+                    .with("place", place)
+                    .with("until", &until),
+            };
+            (t.say("mail-recover-subject").with("place", place), vec![what, t.say("mail-recover-not-you")])
         };
-        let text = format!(
-            "{name}, by this link and {with} you {what} {place}. It is good once, for an hour.\n\n\
-             {issuer}/login/recover?token={secret}\n\n\
-             If you did not ask for it, do not follow it: nothing was changed. Tell your administrator.\n\
-             Nobody will ever ask you for it.\n",
-            name = user.name,
-            issuer = self.issuer,
-            secret = secret.expose(),
-        );
-        mailer.send(address, &format!("Getting in again at {place}"), text).await
+        Letter::new(say, &format!("{}/login/recover?token={secret}", self.issuer))
     }
 }

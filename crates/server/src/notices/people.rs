@@ -10,10 +10,12 @@ use chartgate_values::Phi;
 use tokio::task::JoinSet;
 
 use super::{AT_ONCE, Notices, again_at};
+use crate::letters::{Letter, place};
 use crate::net::mail::{Mailer, NotSent};
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::told_changes::UntoldChange;
+use crate::tongue::Tongue;
 
 use std::sync::Arc;
 
@@ -64,18 +66,15 @@ impl Notices {
     }
 
     async fn send(&self, mailer: &Mailer, address: &str, change: &UntoldChange) -> Result<(), NotSent> {
-        let place = self.issuer.strip_prefix("https://").unwrap_or(&self.issuer);
-        let subject = format!("How you sign in to {place} was changed");
-        let text = format!(
-            "{user}, on {at}: {what}\n\n\
-             If it was you, there is nothing to do. If it was not, tell your administrator at once.\n\n\
-             What was changed of late stands on your account page: {issuer}/account/factors\n",
-            user = change.user,
-            at = pages::minutes(change.at),
-            what = change.change.words(),
-            issuer = self.issuer,
-        );
-        mailer.send(address, &subject, text).await
+        let (user, place) = (&change.user, place(&self.issuer));
+        let say = |t: Tongue| {
+            let what = t.tell(change.change).plain();
+            let at = pages::minutes(change.at);
+            let changed = t.say("mail-changed").with("username", user).with("at", at).with("change", what);
+            (t.say("mail-changed-subject").with("place", place), vec![changed, t.say("mail-changed-you")])
+        };
+        let letter = Letter::new(say, &format!("{}/account/factors", self.issuer));
+        mailer.send(address, letter).await
     }
 
     /// Puts on record that somebody was told of this, or was not, and says whether that could be done.

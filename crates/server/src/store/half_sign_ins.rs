@@ -194,8 +194,9 @@ impl Sql<'_> {
         self.execute(text, &[of.as_str().into(), digest.into()]).map(drop)
     }
 
-    /// Makes all that a person began void: what they sign in with has changed.
+    /// Makes all that a person began void, and the links by which they would begin: what they sign in with has changed.
     pub(crate) fn void_half_sign_ins(&self, of: &Subject) -> Result<(), StoreError> {
+        self.void_links(of)?;
         self.execute("DELETE FROM half_sign_ins WHERE user_name = ?1", &[of.as_str().into()]).map(drop)
     }
 

@@ -15,7 +15,8 @@ use super::{Sql, StoreError};
 
 /// How long a link is good after it was asked for. NIST SP 800-63B-4 section 4.2.1.2 allows a day.
 pub(crate) const LIFE: Duration = Duration::from_secs(3600);
-/// How many somebody may ask for in a day: neither is their mailbox filled, nor are codes guessed behind many links.
+/// How many may be asked for in a day in somebody's name, of each kind: neither is their mailbox filled, nor are codes guessed
+/// behind many links; and what strangers ask for keeps nobody from what their password opens.
 pub(crate) const A_DAY: i64 = 5;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -45,6 +46,8 @@ pub(crate) struct DueLink {
     pub(crate) id: String,
     pub(crate) user: Subject,
     pub(crate) lost: Lost,
+    /// Until when it is good.
+    pub(crate) until: Timestamp,
     /// How often it was tried.
     pub(crate) attempts: u32,
 }
@@ -58,8 +61,9 @@ fn lost_of(row: &Row<'_, '_>) -> Result<Lost, StoreError> {
 impl Sql<'_> {
     /// Keeps a wish, unless there were too many.
     pub(crate) fn ask_for_link(&self, wish: &Wish<'_>, now: Timestamp) -> Result<Asked, StoreError> {
-        let text = "SELECT COUNT(*) AS count FROM recoveries WHERE counter = ?1 AND asked_at > ?2";
-        let values = [wish.counter.into(), now.minus(DAY).into()];
+        let text =
+            "SELECT COUNT(*) AS count FROM recoveries WHERE counter = ?1 AND asked_at > ?2 AND lost = ?3";
+        let values = [wish.counter.into(), now.minus(DAY).into(), wish.lost.code().into()];
         let before: Option<i64> = self.first("recoveries", text, &values, |row| row.get("count"))?;
         if before.is_some_and(|count| count >= A_DAY) {
             return Ok(Asked::TooOften);
@@ -79,7 +83,7 @@ impl Sql<'_> {
 
     /// Links that are due to be sent and still good for something, the longest due first.
     pub(crate) fn due_links(&self, now: Timestamp, limit: i64) -> Result<Vec<DueLink>, StoreError> {
-        let text = "SELECT id, user_name, lost, attempts FROM recoveries \
+        let text = "SELECT id, user_name, lost, asked_at, attempts FROM recoveries \
                     WHERE due_at <= ?1 AND asked_at > ?2 AND user_name IS NOT NULL AND used_at IS NULL \
                     ORDER BY due_at LIMIT ?3";
         self.query("recoveries", text, &[now.into(), now.minus(LIFE).into(), limit.into()], |row| {
@@ -87,6 +91,7 @@ impl Sql<'_> {
                 id: row.get("id")?,
                 user: row.parse("user_name")?,
                 lost: lost_of(row)?,
+                until: row.time("asked_at")?.plus(LIFE),
                 attempts: row.get("attempts")?,
             })
         })

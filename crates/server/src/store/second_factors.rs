@@ -7,6 +7,7 @@ use chartgate_access::ids::{FactorId, Subject};
 use chartgate_values::Timestamp;
 
 use super::{Sql, StoreError};
+use crate::tongue::{Tells, Words};
 
 /// Changes are told for this long.
 const TELL_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -99,29 +100,6 @@ impl FactorChange {
         Self::ALL.into_iter().find(|change| change.name() == name)
     }
 
-    /// What its person is told.
-    pub(crate) fn words(self) -> &'static str {
-        match self {
-            Self::Added => "an authenticator application was added.",
-            Self::Removed => "an authenticator application was removed.",
-            Self::RecoveryCodesMade => "new recovery codes were made.",
-            Self::RecoveryCodeUsed => "a recovery code was used to sign in, or to change this.",
-            Self::Reset => "an administrator removed your second factors.",
-            Self::PasskeyAdded => "a passkey was added.",
-            Self::PasskeyRemoved => "a passkey was removed.",
-            Self::PasskeySuspected => {
-                "a passkey was put out of use: there may be a copy of it that is not yours."
-            }
-            Self::PhoneAdded => "a phone to approve with was added.",
-            Self::PhoneRemoved => "a phone to approve with was removed.",
-            Self::PasswordSet => "a new password was set.",
-            Self::AccountLinked => "an account at an identity provider was linked, which signs in as you.",
-            Self::Replaced => {
-                "your second factors were replaced, with your password and a link that was sent to this address."
-            }
-        }
-    }
-
     /// The stable code for store and record.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -139,6 +117,26 @@ impl FactorChange {
             Self::PhoneRemoved => "phone-removed",
             Self::Replaced => "replaced",
         }
+    }
+}
+
+impl Tells for FactorChange {
+    fn words(&self) -> Words {
+        Words::of(match self {
+            Self::Added => "change-app-added",
+            Self::Removed => "change-app-removed",
+            Self::RecoveryCodesMade => "change-recovery-codes",
+            Self::RecoveryCodeUsed => "change-recovery-used",
+            Self::Reset => "change-reset",
+            Self::PasskeyAdded => "change-passkey-added",
+            Self::PasskeyRemoved => "change-passkey-removed",
+            Self::PasskeySuspected => "change-passkey-suspected",
+            Self::PhoneAdded => "change-phone-added",
+            Self::PhoneRemoved => "change-phone-removed",
+            Self::PasswordSet => "change-password-set",
+            Self::AccountLinked => "change-account-linked",
+            Self::Replaced => "change-replaced",
+        })
     }
 }
 
@@ -304,10 +302,7 @@ impl Sql<'_> {
             | FactorChange::PhoneRemoved
             | FactorChange::PasswordSet
             | FactorChange::AccountLinked
-            | FactorChange::Replaced => {
-                self.void_half_sign_ins(of)?;
-                self.void_links(of)?;
-            }
+            | FactorChange::Replaced => self.void_half_sign_ins(of)?,
         }
         let text = "INSERT INTO factor_changes (user_name, at, change, due_at) VALUES (?1, ?2, ?3, ?2)";
         self.execute(text, &[of.as_str().into(), now.into(), change.name().into()]).map(drop)

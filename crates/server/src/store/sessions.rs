@@ -94,15 +94,28 @@ impl Sql<'_> {
 
     /// Ends every session and grant of a person.
     pub(crate) fn end_all_sessions(&self, of: &Subject, now: Timestamp) -> Result<(), StoreError> {
-        for session in self.open_sessions(Some(of))? {
+        self.end_all_but(of, None, now)
+    }
+
+    /// The same but for this session; its grants end too.
+    pub(crate) fn end_all_but(
+        &self,
+        of: &Subject,
+        but: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for session in self.open_sessions(Some(of))?.iter().filter(|session| Some(&session.id) != but) {
             self.note_logout(&session.id, now)?;
         }
-        let values = [of.as_str().into(), now.into()];
         self.spoil_codes(of, now)?;
         // What was half done with the old password or factor is void as well.
         self.void_half_sign_ins(of)?;
         self.forget_browsers(of)?;
-        self.execute("UPDATE sessions SET ended_at = ?2 WHERE subject = ?1 AND ended_at IS NULL", &values)?;
+        // No id is empty.
+        let but = but.map_or("", SessionId::as_str);
+        let text = "UPDATE sessions SET ended_at = ?2 WHERE subject = ?1 AND ended_at IS NULL AND id <> ?3";
+        self.execute(text, &[of.as_str().into(), now.into(), but.into()])?;
+        let values = [of.as_str().into(), now.into()];
         let text = "UPDATE grants SET revoked_at = ?2 WHERE subject = ?1 AND revoked_at IS NULL";
         self.execute(text, &values).map(drop)
     }

@@ -645,7 +645,7 @@ for (const viewport of [WIDE, NARROW]) {
     await signsIn();
     await look("Your code", "code-with-way-out");
     await page.getByRole("link", { name: "I have none of this any more" }).click();
-    await look("What you show beside your password is lost", "lost");
+    await look("Your second factor is lost", "lost");
     await page.getByRole("button", { name: "Send me the link" }).click();
     await look("Look at your e-mail", "lost-sent");
     await page.goto(await linkTo(name, 2));

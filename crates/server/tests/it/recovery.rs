@@ -4,16 +4,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::browser::{App, Browser, USER_SCOPE, form_of};
+use crate::browser::{App, Browser, form_of};
 use crate::gateway::{Gateway, Person};
 use crate::mail::Post;
 use crate::parallel::{FIFTY, at_once};
-use crate::passkeys::{self, Ask, after_making};
+use crate::passkeys::{self, Ask};
 use crate::second_factors::{Enrolled, Phone, at_the_code, enrolled, is_signed_in, recovery_codes};
 use crate::shared;
 use crate::wire::{Answer, Call, Connection};
 
 const BY_MAIL: &str = "\n[sign_in]\nrecovery = \"mail\"\nphishing_resistant_roles = [\"nurse\"]\n";
+/// Access that outlives the session.
+const OFFLINE: &str = "openid offline_access user/*.rs";
 const NEW: &str = "orbit mustard lantern gravel";
 
 /// Asks for a link, as whoever typed this name.
@@ -52,13 +54,6 @@ fn of<'r>(records: &'r [Value], event: &str) -> Vec<&'r Value> {
     records.iter().filter(|record| record["event"] == event).collect()
 }
 
-/// What comes after the password, in a new browser.
-async fn after_password(gateway: &Gateway, person: &Person) -> (Browser, Answer) {
-    let mut browser = Browser::default();
-    let page = browser.sign_in(gateway, person).await;
-    (browser, page)
-}
-
 /// Where a page's link leads.
 fn leads(page: &Answer, start: &str) -> String {
     let (_, rest) =
@@ -87,7 +82,7 @@ async fn whoever_lost_their_password_gets_in_by_link_and_factor_and_whoever_lost
 async fn lost_password(post: &Post) {
     let gateway = &post.gateway;
     let Enrolled { person, phone, browser: mut old, .. } = enrolled(gateway).await;
-    let app = App::public(USER_SCOPE);
+    let app = App::public(OFFLINE);
     let tokens = app.tokens_in(gateway, &mut old, &person).await;
     let answer = forgot(gateway, &format!(" {} ", person.name.to_uppercase())).await;
     assert!(answer.text().contains("Look at your e-mail"), "{}", answer.text());
@@ -135,6 +130,8 @@ async fn lost_password(post: &Post) {
     assert_eq!(old.get(gateway, "/account").await.status, 303);
     let read = Call::get("/fhir/Patient").bearer(&tokens.access).to(gateway).await;
     assert_eq!(read.status, 401);
+    let refreshed = app.refresh_call(tokens.refresh()).to(gateway).await;
+    assert_eq!(refreshed.json()["error"], "invalid_grant", "{}", refreshed.text());
     let stale = Browser::default().get(gateway, &link).await;
     assert_eq!(stale.status, 400, "a06: used up");
     let page = Browser::default().sign_in(gateway, &person).await;
@@ -155,6 +152,8 @@ async fn lost_password(post: &Post) {
 async fn lost_factors(post: &Post) {
     let gateway = &post.gateway;
     let Enrolled { person, phone, codes, browser: mut old } = enrolled(gateway).await;
+    let app = App::public(OFFLINE);
+    let tokens = app.tokens_in(gateway, &mut old, &person).await;
     let (mut browser, page) = at_the_code(gateway, &person).await;
     let lost = leads(&page, "/login/lost?");
     assert_eq!(Browser::default().get(gateway, &lost).await.status, 400, "it is its browser's");
@@ -177,6 +176,8 @@ async fn lost_factors(post: &Post) {
     assert_eq!(recovery_codes(&shown).len(), 10);
     assert!(is_signed_in(&browser.get(gateway, "/account").await));
     assert_eq!(old.get(gateway, "/account").await.status, 303, "the former session");
+    let refreshed = app.refresh_call(tokens.refresh()).to(gateway).await;
+    assert_eq!(refreshed.json()["error"], "invalid_grant", "{}", refreshed.text());
 
     let (mut browser, page) = at_the_code(gateway, &person).await;
     for gone in [phone.code(1), codes[0].clone()] {
@@ -188,11 +189,14 @@ async fn lost_factors(post: &Post) {
     assert!(page.text().contains("your second factors were replaced"), "{}", page.text());
     let records = gateway.audit(&["--user", &person.name]);
     assert_eq!(of(&records, "recovery.prove")[0]["detail"]["proof"], "password-and-link");
-    assert_eq!(of(&records, "factor.add").last().unwrap()["detail"]["after"], "password-and-link");
+    let added = of(&records, "factor.add");
+    let (first, last) = (added[0], added.last().unwrap());
+    assert_eq!(last["detail"]["after"], "password-and-link");
+    assert_eq!(last["detail"]["replaced"], first["resource"], "which it took the place of");
     assert_eq!(of(&records, "recovery.ask")[0]["detail"]["lost"], "factors");
 }
 
-/// Shows the passkey beside the link; and then loses it, and adds another in its place.
+/// Shows the passkey beside the link; a link takes the place of no passkey.
 async fn lost_password_of_a_passkey(post: &Post) {
     let gateway = &post.gateway;
     let passkeys::Enrolled { person, mut passkey, .. } = passkeys::enrolled(gateway).await;
@@ -207,47 +211,71 @@ async fn lost_password_of_a_passkey(post: &Post) {
     assert!(set.text().contains("Password set"), "{}", set.text());
 
     let person = Person { password: NEW.to_owned(), ..person };
-    let (mut browser, page) = after_password(gateway, &person).await;
-    let page = browser.get(gateway, &leads(&page, "/login/lost?")).await;
-    browser.submit(gateway, &page, &[]).await;
-    let page = browser.get(gateway, &link(post, &person, 2).await).await;
-    let page = browser.submit(gateway, &page, &[("password", NEW)]).await;
-    let page = browser.get(gateway, &leads(&page, "/login/new-passkey?")).await;
-    let (ask, mut other) = (Ask::of(&page, "/login/new-passkey"), passkeys::soft(gateway, 77));
-    let made = other.create(&ask.options);
-    let page = passkeys::send(&mut browser, gateway, ask.call(&made, &[("label", "Another")])).await;
-    let (codes, page) = after_making(gateway, &mut browser, page).await;
-    assert_eq!(codes.len(), 10, "those of before are void");
-    let ask = Ask::of(&page, "/login/passkey");
-    let page = passkeys::send(&mut browser, gateway, ask.call(&other.get(&ask.options), &[])).await;
-    assert!(passkeys::is_signed_in(&page), "{}", page.text());
-    // The one that was lost signs nobody in, whoever found it.
-    let (_, refused) = passkeys::sign_in(gateway, &mut passkey).await;
-    assert!(!passkeys::is_signed_in(&refused), "{}", refused.text());
+    refused_behind_the_password(gateway, &person).await;
 }
 
-async fn what_resists_phishing_is_not_replaced(post: &Post) {
-    let gateway = &post.gateway;
-    let passkeys::Enrolled { person, .. } = passkeys::enrolled(gateway).await;
-    let (mut browser, page) = after_password(gateway, &person).await;
-    let lost = leads(&page, "/login/lost?");
-    let page = browser.get(gateway, &lost).await;
-    browser.submit(gateway, &page, &[]).await;
-    let link = link(post, &person, 1).await;
-    assert_eq!(browser.get(gateway, &link).await.status, 200);
-    // Their work needs a passkey by now: the link that was sent is no way round it.
-    gateway.command(&["user", "roles", &person.name, "--role", "nurse"]);
-    assert_eq!(browser.get(gateway, &link).await.status, 400);
-    let (mut browser, page) = after_password(gateway, &person).await;
+/// After their password nobody is offered a link here, nor gets one, however the form is come by, and they are told.
+async fn refused_behind_the_password(gateway: &Gateway, person: &Person) {
+    let mut browser = Browser::default();
+    let page = browser.sign_in(gateway, person).await;
     assert!(!page.text().contains("/login/lost"), "{}", page.text());
-    // Nor is one sent, however the form is come by.
     let (_, hidden) = form_of(&page);
     let fields: Vec<(&str, &str)> = hidden.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    browser.send(gateway, Call::form("/login/lost", &fields)).await;
+    let refused = browser.send(gateway, Call::form("/login/lost", &fields)).await;
+    assert!(refused.text().contains("your administrator can help you"), "{}", refused.text());
     let records = gateway.audit(&["--user", &person.name]);
     let asked = of(&records, "recovery.ask");
     let last = asked.last().unwrap();
     assert_eq!((&last["outcome"], &last["decision"]["reason"]), (&json!("deny"), &json!("too-weak")));
+}
+
+async fn what_resists_phishing_is_not_replaced(post: &Post) {
+    let gateway = &post.gateway;
+    let Enrolled { person, phone, .. } = enrolled(gateway).await;
+    let (mut browser, page) = at_the_code(gateway, &person).await;
+    let lost = leads(&page, "/login/lost?");
+    let mut pages = Vec::new();
+    for count in 1..=2 {
+        let page = browser.get(gateway, &lost).await;
+        browser.submit(gateway, &page, &[]).await;
+        let path = link(post, &person, count).await;
+        pages.push((browser.get(gateway, &path).await, path));
+    }
+    let (unused, path) = pages.pop().unwrap();
+    let (used, _) = pages.pop().unwrap();
+    let adding = browser.submit(gateway, &used, &[("password", &person.password)]).await;
+    assert!(adding.text().contains("takes the place of all that you had"), "{}", adding.text());
+    // Their work needs a passkey by now: neither the link that was sent is a way round it, nor the one that was used.
+    gateway.command(&["user", "roles", &person.name, "--role", "nurse"]);
+    assert_eq!(browser.get(gateway, &path).await.status, 400);
+    assert_eq!(browser.submit(gateway, &unused, &[("password", &person.password)]).await.status, 400);
+    let new = Phone::scanned(&adding);
+    let added = browser.submit(gateway, &adding, &[("code", &new.code(-1)), ("label", "New phone")]).await;
+    assert_eq!(added.status, 400, "{}", added.text());
+    refused_behind_the_password(gateway, &person).await;
+    // And what they had is good.
+    gateway.command(&["user", "roles", &person.name, "--role", "physician"]);
+    let (mut browser, page) = at_the_code(gateway, &person).await;
+    assert!(is_signed_in(&browser.submit(gateway, &page, &[("code", &phone.code(0))]).await));
+    a_passkey_that_is_somebodys_replaces_nothing(post, &person, &phone).await;
+}
+
+/// With a passkey that is another person's nothing is added, and nothing removed.
+async fn a_passkey_that_is_somebodys_replaces_nothing(post: &Post, person: &Person, phone: &Phone) {
+    let gateway = &post.gateway;
+    let (mut browser, page) = at_the_code(gateway, person).await;
+    let page = browser.get(gateway, &leads(&page, "/login/lost?")).await;
+    browser.submit(gateway, &page, &[]).await;
+    let page = browser.get(gateway, &link(post, person, 3).await).await;
+    let page = browser.submit(gateway, &page, &[("password", &person.password)]).await;
+    let page = browser.get(gateway, &leads(&page, "/login/new-passkey?")).await;
+    let mut taken = passkeys::enrolled(gateway).await;
+    let ask = Ask::of(&page, "/login/new-passkey");
+    let made = taken.passkey.create(&ask.options);
+    let refused = passkeys::send(&mut browser, gateway, ask.call(&made, &[("label", "Another's")])).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    let (mut browser, page) = at_the_code(gateway, person).await;
+    assert!(is_signed_in(&browser.submit(gateway, &page, &[("code", &phone.code(1))]).await));
 }
 
 async fn a06_a_link_is_void_once_anything_else_was_changed(post: &Post) {
@@ -264,6 +292,7 @@ async fn a06_a_link_is_void_once_anything_else_was_changed(post: &Post) {
         assert_eq!(browser.get(gateway, &link).await.status, 400, "{words:?}");
         assert_eq!(browser.submit(gateway, &page, &[]).await.status, 400, "{words:?}");
         gateway.command(&["user", "enable", &person.name]);
+        assert_eq!(browser.get(gateway, &link).await.status, 400, "{words:?}, and let in again");
     }
 }
 
@@ -342,7 +371,8 @@ async fn a07_a_new_password_takes_what_one_signs_in_with_and_ends_all_but_this_s
     let Enrolled { person, phone, mut browser, codes } = enrolled(gateway).await;
     let (mut other, page) = at_the_code(gateway, &person).await;
     assert!(is_signed_in(&other.submit(gateway, &page, &[("code", &phone.code(0))]).await));
-    let tokens = App::public(USER_SCOPE).tokens_in(gateway, &mut other, &person).await;
+    let app = App::public(OFFLINE);
+    let tokens = app.tokens_in(gateway, &mut other, &person).await;
     let page = browser.get(gateway, "/account/factors").await;
     let page = browser.get(gateway, &leads(&page, "/account/password")).await;
     let fill = |password: &str, code: &str, new: &str| {
@@ -372,6 +402,8 @@ async fn a07_a_new_password_takes_what_one_signs_in_with_and_ends_all_but_this_s
     assert_eq!(other.get(gateway, "/account").await.status, 303);
     let read = Call::get("/fhir/Patient").bearer(&tokens.access).to(gateway).await;
     assert_eq!(read.status, 401);
+    let refreshed = app.refresh_call(tokens.refresh()).to(gateway).await;
+    assert_eq!(refreshed.json()["error"], "invalid_grant", "{}", refreshed.text());
     let person = Person { password: NEW.to_owned(), ..person };
     let (mut browser, page) = at_the_code(gateway, &person).await;
     assert!(is_signed_in(&browser.submit(gateway, &page, &[("code", &codes[1])]).await));

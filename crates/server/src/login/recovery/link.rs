@@ -13,15 +13,14 @@ use chartgate_access::login::recovery::Lost;
 use chartgate_access::principal::User;
 use http::StatusCode;
 
-use super::{may_have, proven};
+use super::{Looked, look, proven};
 use crate::entropy::digest_of;
-use crate::login::authenticate::{self, Attempt, Reason, refuse};
+use crate::login::authenticate::{self, Attempt, refuse};
 use crate::login::form::{Submission, Visit, stale, unavailable};
-use crate::login::then::Then;
 use crate::login::{Login, enrol_factor, second_factor};
-use crate::store::StoreError;
 use crate::store::half_sign_ins::First;
 use crate::store::second_factors::Used;
+use crate::store::{Sql, StoreError};
 use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
@@ -48,16 +47,12 @@ impl<'a> Link<'a> {
     fn of(login: &Login, visit: &'a Visit) -> Result<Self, Box<Response>> {
         let token = visit.form.get("token").ok_or_else(stale)?;
         let (digest, now) = (digest_of(token), login.clock.now());
-        let found = login.store.read(|sql| {
-            let Some((name, lost)) = sql.link(&digest, now)? else { return Ok(None) };
-            Ok(sql.user(&name)?.map(|user| (user, lost)))
-        });
-        let found = found.map_err(|error: StoreError| unavailable(&error))?;
-        let (user, lost) = found.ok_or_else(stale)?;
+        let found = login.store.read(|sql| sql.link(&digest, now));
+        let (name, lost) = found.map_err(|error: StoreError| unavailable(&error))?.ok_or_else(stale)?;
         // Their roles, or what they have, may be others by now.
-        match may_have(login, lost, Some(&user)) {
-            Ok(Ok(())) => Ok(Self { token, user, lost }),
-            Ok(Err(_)) => Err(Box::new(stale())),
+        match look(login, lost, &name) {
+            Ok(Looked { user: Some(user), may: Ok(()) }) => Ok(Self { token, user, lost }),
+            Ok(_) => Err(Box::new(stale())),
             Err(error) => Err(Box::new(unavailable(&error))),
         }
     }
@@ -98,13 +93,12 @@ pub(in crate::login) async fn submit(
 /// The link, and next what they show in any case.
 async fn for_password(login: &Login, visit: &Visit, link: &Link<'_>) -> Response {
     let (digest, now) = (digest_of(link.token), login.clock.now());
-    match login.store.write(move |sql| sql.use_link(&digest, now)).await {
-        Ok(Used::Now) => {}
-        Ok(Used::Before) => return stale(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
+    let use_up = move |sql: &Sql<'_>| sql.use_link(&digest, now);
+    match second_factor::ask_by_link(login, visit, &link.user, use_up).await {
+        Ok(Some(answer)) => proven(login, &visit.origin, (&link.user, First::Link.code()), answer).await,
+        Ok(None) => stale(),
+        Err(response) => *response,
     }
-    let answer = second_factor::ask(login, visit, &link.user, First::Link).await;
-    proven(login, &visit.origin, (&link.user, First::Link.code()), answer).await
 }
 
 /// The link and the password, and next what takes the place of what was lost.
@@ -115,7 +109,7 @@ async fn for_factors(login: &Login, visit: &Visit, link: &Link<'_>) -> Response 
         Ok(Attempt::Good(_, right)) => right,
         Ok(Attempt::Refused(reason, user)) => {
             return refuse(login, &visit.origin, reason, user.as_ref(), || {
-                let problem = Reason::words(reason).unwrap_or(WRONG);
+                let problem = reason.words().unwrap_or(WRONG);
                 show(visit, link, Some(problem), reason.status())
             })
             .await;
@@ -123,16 +117,15 @@ async fn for_factors(login: &Login, visit: &Visit, link: &Link<'_>) -> Response 
         Err(error) => return unavailable(&error),
     };
     let (digest, now, subject) = (digest_of(link.token), login.clock.now(), name.clone());
-    let used = login.store.write(move |sql| {
+    let use_up = move |sql: &Sql<'_>| {
         // Whose password was set anew meanwhile was shut out by that.
         if right.is_right(sql, &subject)? { sql.use_link(&digest, now) } else { Ok(Used::Before) }
-    });
-    match used.await {
-        Ok(Used::Now) => {}
-        Ok(Used::Before) => return stale(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
-    }
+    };
     let first = First::PasswordAndLink;
-    let answer = enrol_factor::offer(login, visit, (&link.user, first.clone(), None), &Then::Account).await;
-    proven(login, &visit.origin, (&link.user, first.code()), answer).await
+    let proof = first.code();
+    match enrol_factor::offer_with(login, visit, (&link.user, first), use_up).await {
+        Ok(Some(answer)) => proven(login, &visit.origin, (&link.user, proof), answer).await,
+        Ok(None) => stale(),
+        Err(response) => *response,
+    }
 }

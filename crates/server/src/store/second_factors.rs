@@ -7,7 +7,7 @@ use chartgate_access::ids::{FactorId, Subject};
 use chartgate_values::Timestamp;
 
 use super::{Sql, StoreError};
-use crate::tongue::{Tells, Words};
+use crate::tongue::{Id, Tells, Words};
 
 /// Changes are told for this long.
 const TELL_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -122,21 +122,22 @@ impl FactorChange {
 
 impl Tells for FactorChange {
     fn words(&self) -> Words {
-        Words::of(match self {
-            Self::Added => "change-app-added",
-            Self::Removed => "change-app-removed",
-            Self::RecoveryCodesMade => "change-recovery-codes",
-            Self::RecoveryCodeUsed => "change-recovery-used",
-            Self::Reset => "change-reset",
-            Self::PasskeyAdded => "change-passkey-added",
-            Self::PasskeyRemoved => "change-passkey-removed",
-            Self::PasskeySuspected => "change-passkey-suspected",
-            Self::PhoneAdded => "change-phone-added",
-            Self::PhoneRemoved => "change-phone-removed",
-            Self::PasswordSet => "change-password-set",
-            Self::AccountLinked => "change-account-linked",
-            Self::Replaced => "change-replaced",
-        })
+        match self {
+            Self::Added => Id::of("change-app-added"),
+            Self::Removed => Id::of("change-app-removed"),
+            Self::RecoveryCodesMade => Id::of("change-recovery-codes"),
+            Self::RecoveryCodeUsed => Id::of("change-recovery-used"),
+            Self::Reset => Id::of("change-reset"),
+            Self::PasskeyAdded => Id::of("change-passkey-added"),
+            Self::PasskeyRemoved => Id::of("change-passkey-removed"),
+            Self::PasskeySuspected => Id::of("change-passkey-suspected"),
+            Self::PhoneAdded => Id::of("change-phone-added"),
+            Self::PhoneRemoved => Id::of("change-phone-removed"),
+            Self::PasswordSet => Id::of("change-password-set"),
+            Self::AccountLinked => Id::of("change-account-linked"),
+            Self::Replaced => Id::of("change-replaced"),
+        }
+        .words()
     }
 }
 

@@ -89,7 +89,8 @@ pub(super) async fn offer_with(
 ) -> Result<Option<Response>, Box<Response>> {
     let new = |digest: &str| {
         let offered = login.factors.offer(&user.name, digest)?;
-        let half = HalfSignIn { subject: user.name.clone(), first, passkey: None, stage: Stage::Enrol(offered) };
+        let half =
+            HalfSignIn { subject: user.name.clone(), first, passkey: None, stage: Stage::Enrol(offered) };
         Ok((half, "/login/factor"))
     };
     let address = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await?;

@@ -83,7 +83,12 @@ pub(super) async fn ask(
     (user, factor): (&User, SecondFactor),
     use_up: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
 ) -> Result<Option<Response>, Box<Response>> {
-    let half = HalfSignIn { subject: user.name.clone(), first: First::Link, passkey: None, stage: Stage::NewPassword };
+    let half = HalfSignIn {
+        subject: user.name.clone(),
+        first: First::Link,
+        passkey: None,
+        stage: Stage::NewPassword,
+    };
     let new = |_: &str| Ok((half, "/login/new-password"));
     let Some(address) = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await? else {
         return Ok(None);

@@ -143,7 +143,8 @@ pub(super) async fn ask_by_link(
     user: &User,
     use_up: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
 ) -> Result<Option<Response>, Box<Response>> {
-    let half = HalfSignIn { subject: user.name.clone(), first: First::Link, passkey: None, stage: Stage::Prove };
+    let half =
+        HalfSignIn { subject: user.name.clone(), first: First::Link, passkey: None, stage: Stage::Prove };
     let new = |_: &str| Ok((half, "/login/code"));
     let address = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await?;
     Ok(address.map(|address| see_other(&address)))

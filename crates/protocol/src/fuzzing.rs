@@ -44,7 +44,7 @@ pub use fhir::{
     fuzz_fhir_url, fuzz_fhir_write, fuzz_smart_scope,
 };
 pub use launch::fuzz_launch_request;
-pub use oidc::{fuzz_claims_request, fuzz_identity_provider};
+pub use oidc::{fuzz_claims_request, fuzz_identity_provider, fuzz_logout_token};
 pub use sign_in::{fuzz_languages, fuzz_passkey, fuzz_push_subscription, fuzz_sign_in_code};
 
 /// Any text as a token: taken apart, verified, and its payload judged as if the signature were good.

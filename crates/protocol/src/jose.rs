@@ -14,7 +14,7 @@
 //! - [`Claimed`]: what a token says of itself, for choosing whose keys to verify it with.
 //! - [`foreign_token`]: access tokens of issuers that are not us.
 //! - [`bearer_assertion`]: what an issuer says of a person, in place of their own approval.
-//! - [`provider_token`]: by what another provider says who signed in there.
+//! - [`provider_token`]: by what another provider says who signed in there; [`logout_token`]: and who signed out.
 //! - [`KeyProof`]: a token that brings its own key, and [`Thumbprint`], the name of that key.
 //! - [`inspect`]: verdicts on many tokens, a JSON object a line.
 
@@ -33,6 +33,7 @@ mod jwk;
 pub mod jws;
 mod key_proof;
 mod key_set;
+pub mod logout_token;
 mod private_jwk;
 mod protected_token;
 pub mod provider_token;

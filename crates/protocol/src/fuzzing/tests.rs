@@ -303,6 +303,23 @@ fn seeds_and_their_mutations_break_nothing_that_reads_what_providers_say() {
 }
 
 #[test]
+fn seeds_and_their_mutations_break_nothing_that_reads_sign_outs_elsewhere() {
+    run("logout_token", super::fuzz_logout_token);
+    let verifier = crate::jose::logout_token::LogoutTokenVerifier {
+        issuer: "https://login.example.org",
+        client_id: "gate",
+        skew: std::time::Duration::from_secs(30),
+    };
+    let accepted = |seed: &str| {
+        let claims = std::fs::read(seeds("logout_token").join(seed)).unwrap();
+        let claims = crate::json::Object::parse(&claims, 16).unwrap();
+        verifier.accept(&claims, chartgate_values::Timestamp::from_unix(1_760_000_000)).is_ok()
+    };
+    assert!(["session", "person"].into_iter().all(accepted));
+    assert!(!["id_token", "no_event"].into_iter().any(accepted));
+}
+
+#[test]
 fn seeds_and_their_mutations_break_nothing_that_reads_requests_to_launch() {
     run("launch_request", super::fuzz_launch_request);
     let read = |seed: &str| {

@@ -54,6 +54,9 @@ pub enum ExpectedType {
     Exactly(&'static str),
     /// `JWT`, or none at all.
     PlainJwt,
+    /// This media type, in lower case and without `application/` in front, where the specification leaves it open: else as
+    /// [`ExpectedType::PlainJwt`].
+    Either(&'static str),
 }
 
 /// A text whose signature was verified by a key that was meant.
@@ -158,9 +161,10 @@ impl Header {
 
     pub(super) fn check_type(&self, expected: ExpectedType) -> Result<(), Rejection> {
         match (&self.typ, expected) {
-            (MediaType::Named(own), ExpectedType::Exactly(name)) if own == name => {}
-            (MediaType::Named(own), ExpectedType::PlainJwt) if own == "jwt" => {}
-            (MediaType::Absent, ExpectedType::PlainJwt) => {}
+            (MediaType::Named(own), ExpectedType::Exactly(name) | ExpectedType::Either(name))
+                if own == name => {}
+            (MediaType::Named(own), ExpectedType::PlainJwt | ExpectedType::Either(_)) if own == "jwt" => {}
+            (MediaType::Absent, ExpectedType::PlainJwt | ExpectedType::Either(_)) => {}
             (MediaType::Absent | MediaType::Named(_) | MediaType::Malformed, _) => {
                 return Err(Rejection::Type);
             }

@@ -35,6 +35,8 @@ pub struct ProviderTokenVerifier<'a> {
 pub struct SignedInThere {
     /// Who, as the provider calls them and nobody else (section 8).
     pub sub: Identifier,
+    /// What the provider calls the session there, by which it may tell that it ended (Back-Channel Logout section 2.1).
+    pub sid: Option<Identifier>,
     /// When, if it says so.
     pub auth_time: Option<NumericDate>,
     /// How well.
@@ -47,8 +49,8 @@ pub struct SignedInThere {
     pub name: Option<String>,
 }
 
-/// Longer than `sub` may be: section 2.
-const MAX_SUB: usize = 255;
+/// The longest `sub`: section 2; and the longest of other names that are kept.
+const LONGEST_NAME: usize = 255;
 
 impl ProviderTokenVerifier<'_> {
     /// Verifies an ID token.
@@ -64,7 +66,7 @@ impl ProviderTokenVerifier<'_> {
     /// Judges the claims of a token whose signature was verified.
     pub(crate) fn accept(&self, claims: &Object<'_>, now: Timestamp) -> Result<SignedInThere, Rejection> {
         check_issuer(claims, self.issuer)?;
-        self.check_audience(claims)?;
+        check_client(claims, self.client_id)?;
         let times = Times::read(claims)?;
         times.check(now, self.skew)?;
         times.issued_at()?;
@@ -72,10 +74,7 @@ impl ProviderTokenVerifier<'_> {
         if required::<String>(claims, "nonce")? != self.nonce {
             return Err(Rejection::Nonce);
         }
-        let sub: Identifier = required(claims, "sub")?;
-        if sub.as_str().len() > MAX_SUB {
-            return Err(Rejection::ClaimCharacters("sub"));
-        }
+        let sub = name(claims, "sub")?.ok_or(Rejection::MissingClaim("sub"))?;
         let auth_time: Option<NumericDate> = optional(claims, "auth_time")?;
         if auth_time.is_some_and(|time| time.is_after(now.plus(self.skew))) {
             return Err(Rejection::NotYet);
@@ -87,6 +86,7 @@ impl ProviderTokenVerifier<'_> {
         };
         Ok(SignedInThere {
             sub,
+            sid: name(claims, "sid")?,
             auth_time,
             acr: optional(claims, "acr")?,
             amr: optional(claims, "amr")?.unwrap_or_default(),
@@ -94,16 +94,25 @@ impl ProviderTokenVerifier<'_> {
             name: self.name.and_then(|path| path.text(claims)),
         })
     }
+}
 
-    /// Section 3.1.3.7, rules 3 to 5: it is for us, and for whoever else it is, we were given it.
-    fn check_audience(&self, claims: &Object<'_>) -> Result<(), Rejection> {
-        let aud: Audience = required(claims, "aud")?;
-        let azp: Option<Identifier> = optional(claims, "azp")?;
-        let is_ours = match &azp {
-            Some(azp) => azp.as_str() == self.client_id,
-            None => aud.iter().count() == 1,
-        };
-        if aud.contains(self.client_id) && is_ours { Ok(()) } else { Err(Rejection::Audience) }
+/// Section 3.1.3.7, rules 3 to 5: it is for us, and for whoever else it is, we were given it.
+pub(super) fn check_client(claims: &Object<'_>, client_id: &str) -> Result<(), Rejection> {
+    let aud: Audience = required(claims, "aud")?;
+    let azp: Option<Identifier> = optional(claims, "azp")?;
+    let is_ours = match &azp {
+        Some(azp) => azp.as_str() == client_id,
+        None => aud.iter().count() == 1,
+    };
+    if aud.contains(client_id) && is_ours { Ok(()) } else { Err(Rejection::Audience) }
+}
+
+/// What a provider calls somebody or something, if it does.
+pub(super) fn name(claims: &Object<'_>, claim: &'static str) -> Result<Option<Identifier>, Rejection> {
+    let found: Option<Identifier> = optional(claims, claim)?;
+    match found {
+        Some(name) if name.as_str().len() > LONGEST_NAME => Err(Rejection::ClaimCharacters(claim)),
+        found => Ok(found),
     }
 }
 
@@ -148,8 +157,12 @@ mod tests {
             ("4711", None, Some("dana"))
         );
         assert_eq!(plain.groups, ["Clinicians", "Everybody"]);
-        let more = json!({"auth_time": NOW - 600, "amr": ["pwd", "mfa"], "acr": "2", "groups": "One", "azp": "gate"});
+        assert_eq!(plain.sid, None);
+        let more = json!({
+            "auth_time": NOW - 600, "amr": ["pwd", "mfa"], "acr": "2", "groups": "One", "azp": "gate", "sid": "s",
+        });
         let more = outcome(&more).unwrap();
+        assert_eq!(more.sid.unwrap().as_str(), "s");
         assert_eq!(more.auth_time.unwrap().timestamp().as_unix(), NOW - 600);
         assert_eq!(
             (more.amr.len(), more.acr.unwrap().as_str(), more.groups),
@@ -174,6 +187,8 @@ mod tests {
             (json!({"nonce": null}), Rejection::MissingClaim("nonce")),
             (json!({"sub": null}), Rejection::MissingClaim("sub")),
             (json!({"sub": "x".repeat(256)}), Rejection::ClaimCharacters("sub")),
+            (json!({"sid": ["s"]}), Rejection::ClaimType("sid")),
+            (json!({"sid": "x".repeat(256)}), Rejection::ClaimCharacters("sid")),
             (json!({"auth_time": NOW + 60}), Rejection::NotYet),
             (json!({"amr": "mfa"}), Rejection::ClaimType("amr")),
             (json!({"groups": null}), Rejection::MissingClaim("groups")),

@@ -1,5 +1,6 @@
 //! What another OpenID provider says of itself, and what it answers to a code, for those whose people sign in there.
-//! OpenID Connect Discovery 1.0 sections 3 and 4, RFC 8414 section 3.3, OpenID Connect Core section 3.1.3.3, RFC 9207.
+//! OpenID Connect Discovery 1.0 sections 3 and 4, RFC 8414 section 3.3, OpenID Connect Core section 3.1.3.3, RFC 9207,
+//! OpenID Connect RP-Initiated Logout 1.0 section 2.1.
 
 use crate::json::Object;
 use crate::oauth::https_uri::HttpsUri;
@@ -16,6 +17,8 @@ pub struct ProviderMetadata {
     pub token_endpoint: HttpsUri,
     /// Where its keys are.
     pub jwks_uri: HttpsUri,
+    /// Where people are sent to sign out there, if it has such a place.
+    pub end_session_endpoint: Option<HttpsUri>,
     /// How it takes a client's secret.
     pub secret: SecretPlace,
     /// Whether each of its answers says whose it is.
@@ -103,10 +106,13 @@ impl ProviderMetadata {
             Some(true) => Answers::NameTheirIssuer,
             Some(false) | None => Answers::MayNotSay,
         };
+        // What it cannot do without is refused where it is no https address; this is left alone.
+        let leaving = object.string("end_session_endpoint").map_err(|_| MetadataError::Malformed)?;
         Ok(Self {
             authorization_endpoint: endpoint("authorization_endpoint")?,
             token_endpoint: endpoint("token_endpoint")?,
             jwks_uri: endpoint("jwks_uri")?,
+            end_session_endpoint: leaving.and_then(|text| text.parse().ok()),
             secret,
             answers,
         })
@@ -149,6 +155,13 @@ mod tests {
         let plain = read(&json!({})).unwrap();
         assert_eq!(plain.jwks_uri.as_str(), "https://keys.example.org/jwks");
         assert_eq!((plain.secret, plain.answers), (SecretPlace::Header, Answers::MayNotSay));
+        assert_eq!(plain.end_session_endpoint, None);
+        let leaving = |uri: &str| read(&json!({"end_session_endpoint": uri})).unwrap().end_session_endpoint;
+        let there = leaving("https://login.example.org/bye").unwrap();
+        assert_eq!(there.as_str(), "https://login.example.org/bye");
+        for elsewhere in ["http://login.example.org/bye", "javascript:alert(1)", "/bye", ""] {
+            assert_eq!(leaving(elsewhere), None, "{elsewhere}");
+        }
         let more = read(&json!({
             "token_endpoint_auth_methods_supported": ["private_key_jwt", "client_secret_post"],
             "authorization_response_iss_parameter_supported": true,
@@ -164,6 +177,7 @@ mod tests {
             (json!({"issuer": "https://login.example.org/"}), MetadataError::OtherIssuer),
             (json!({"issuer": null}), MetadataError::OtherIssuer),
             (json!({"issuer": 1}), MetadataError::Malformed),
+            (json!({"end_session_endpoint": ["https://login.example.org/bye"]}), MetadataError::Malformed),
             (json!({"token_endpoint": null}), MetadataError::Endpoint("token_endpoint")),
             (
                 json!({"token_endpoint": "http://login.example.org/token"}),

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use chartgate_audit::note::LogSigner;
 use chartgate_audit::outward::{Source, View};
-use chartgate_values::seal::MasterKey;
+use chartgate_values::seal::{MasterKey, SealingKey};
 use chartgate_values::{Clock, Secret};
 use tokio::sync::watch;
 
@@ -31,6 +31,7 @@ use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::{self, Emergencies};
 use crate::live::factors::{self, Factors};
 use crate::live::findings::{self, Findings, KnownPeople};
+use crate::live::identity_providers;
 use crate::live::in_force::InForce;
 use crate::live::keys::{self, KeyRing};
 use crate::live::passkeys::authenticators::KnownAuthenticators;
@@ -90,6 +91,8 @@ pub(crate) struct App {
     care: Arc<LiveCare>,
     pub(crate) directory: Arc<LiveDirectory>,
     passwords: Arc<Passwords>,
+    /// What ID tokens of identity providers are sealed with.
+    provider_seal: Arc<SealingKey>,
     master: MasterKey,
     _lock: DataLock,
 }
@@ -291,6 +294,7 @@ impl App {
             care,
             directory,
             passwords,
+            provider_seal: Arc::new(secrets.master.derive(identity_providers::PURPOSE)?),
             master: secrets.master,
             _lock: lock,
         };

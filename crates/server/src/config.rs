@@ -53,7 +53,7 @@ pub(crate) use export::{
     Batches, Beginning, Closing, Export, HttpReceiver, ObjectLock, OcsfReceiver, Receiver, S3Receiver,
     SyslogReceiver,
 };
-pub(crate) use identity_provider::IdentityProvider;
+pub(crate) use identity_provider::{IdentityProvider, SignOutThere};
 pub(crate) use keys::MasterKeySource;
 pub(crate) use lifetimes::{LONGEST_ACCESS_TOKEN, SigningKeys, Tokens};
 pub(crate) use listen::{Listen, Network};

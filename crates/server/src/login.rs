@@ -35,7 +35,9 @@ mod reviews;
 mod second_factor;
 mod sessions;
 mod sign_in;
+mod sign_out_there;
 mod signed_out;
+mod signed_out_there;
 mod then;
 mod wishes;
 
@@ -128,6 +130,8 @@ pub(crate) fn router(login: Arc<Login>) -> Router {
         .route("/login", get(sign_in::page).post(sign_in::submit))
         .route("/login/with/{name}", get(provider::leave))
         .route("/login/with/{name}/back", get(provider::back))
+        .route("/login/with/{name}/signed-out", get(sign_out_there::back))
+        .route("/login/with/{name}/backchannel-logout", post(signed_out_there::submit))
         .route("/login/code", get(second_factor::page).post(second_factor::submit))
         .route("/login/passkey", post(passkey::submit))
         .route("/login/new-passkey", get(new_passkey::page).post(new_passkey::submit))

@@ -35,6 +35,7 @@ pub(crate) mod passkeys;
 pub(crate) mod pending;
 pub(crate) mod phones;
 pub(crate) mod provider_links;
+pub(crate) mod provider_sessions;
 pub(crate) mod pushed_requests;
 pub(crate) mod questions;
 pub(crate) mod recoveries;

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use super::{Administrator, CommandError};
 use crate::config::{
     Agents, CareTable, CommandLine, Config, ConsentCheck, Durability, Dynamic, IdentityProvider,
-    MasterKeySource, MinorLabels, Receiver, Recovery, Route, RouteKind, TokenForm, UpstreamAuth, Writes,
+    MasterKeySource, MinorLabels, Receiver, Recovery, Route, RouteKind, SignOutThere, TokenForm,
+    UpstreamAuth, Writes,
 };
 use crate::crypto_module::{self, CryptoModule};
 
@@ -104,6 +105,17 @@ pub(crate) struct ProviderInForce {
     pub(crate) gives_roles: bool,
     /// Whether people whom nobody here knows are added.
     pub(crate) adds_people: bool,
+    /// Whether people who sign out here are sent there to sign out too, and whether they are asked.
+    pub(crate) sign_out: SignOutInForce,
+}
+
+/// Whether people who sign out here sign out at their provider.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SignOutInForce {
+    Always,
+    Offered,
+    Never,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -366,6 +378,11 @@ fn provider(provider: &IdentityProvider) -> ProviderInForce {
         two_factors_count: !(acr.is_empty() && amr.is_empty()),
         gives_roles: provider.groups.is_some(),
         adds_people: provider.newcomers == Newcomers::Added,
+        sign_out: match provider.sign_out {
+            SignOutThere::Always => SignOutInForce::Always,
+            SignOutThere::Offered => SignOutInForce::Offered,
+            SignOutThere::Never => SignOutInForce::Never,
+        },
     }
 }
 

@@ -111,7 +111,7 @@ impl App {
             recovery: config.recovery,
             factors: Arc::clone(&self.factors),
             passkeys: Arc::clone(&self.passkeys),
-            providers: Arc::new(Providers::new(&config.identity_providers)?),
+            providers: Arc::new(Providers::new(&config.identity_providers, Arc::clone(&self.provider_seal))?),
             store: Arc::clone(&self.store),
             policies: Arc::clone(&self.policies),
             purposes: Arc::clone(&config.purposes),

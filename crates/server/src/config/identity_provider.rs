@@ -32,6 +32,18 @@ pub(crate) struct IdentityProvider {
     pub(crate) newcomers: Newcomers,
     /// Where the names of those are who are added.
     pub(crate) names: ClaimPath,
+    pub(crate) sign_out: SignOutThere,
+}
+
+/// Whether people who sign out here sign out there too.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum SignOutThere {
+    /// They do: a screen may be anybody's next, and what is left open there opens this again by one click.
+    #[default]
+    Always,
+    /// They are asked.
+    Offered,
+    Never,
 }
 
 impl IdentityProvider {
@@ -66,6 +78,7 @@ impl IdentityProvider {
         let groups = groups(reading, &mut section);
         let newcomers = section.choice(reading, "add_newcomers", [Newcomers::Refused, Newcomers::Added]);
         let names = section.parsed(reading, "names");
+        let sign_out = sign_out(reading, &mut section);
         section.finish(reading);
         Some(Self {
             name: name?,
@@ -79,7 +92,22 @@ impl IdentityProvider {
             groups,
             newcomers,
             names: names.or_else(|| "preferred_username".parse().ok())?,
+            sign_out,
         })
+    }
+}
+
+fn sign_out(reading: &mut Reading<'_>, section: &mut Section) -> SignOutThere {
+    let line = section.line_of("sign_out");
+    match section.text(reading, "sign_out").as_deref() {
+        None | Some("always") => SignOutThere::Always,
+        Some("offered") => SignOutThere::Offered,
+        Some("never") => SignOutThere::Never,
+        Some(other) => {
+            let problem = format!("`{other}` is not one of always, offered, never");
+            reading.error(line, section.key("sign_out"), problem);
+            SignOutThere::default()
+        }
     }
 }
 

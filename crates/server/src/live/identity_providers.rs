@@ -1,18 +1,22 @@
-//! Identity providers at which people sign in: what they say of themselves, and redeeming their codes.
-//! OpenID Connect Discovery 1.0 section 4, OpenID Connect Core section 3.1.3.
+//! Identity providers at which people sign in: what they say of themselves, redeeming their codes, and what they say of people who
+//! signed out there. OpenID Connect Discovery 1.0 section 4, OpenID Connect Core section 3.1.3, OpenID Connect Back-Channel
+//! Logout 1.0 section 2.6.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chartgate_access::ids::Subject;
 use chartgate_protocol::form::Form;
+use chartgate_protocol::jose::logout_token::{LogoutTokenVerifier, SignedOutThere};
 use chartgate_protocol::jose::provider_token::{ProviderTokenVerifier, SignedInThere};
-use chartgate_protocol::jose::{Claimed, Rejection};
+use chartgate_protocol::jose::{Claimed, KeySet, Rejection};
 use chartgate_protocol::oauth::https_uri::HttpsUri;
 use chartgate_protocol::oidc::provider::{
     MetadataError, NoIdToken, ProviderMetadata, SecretPlace, id_token_of,
 };
-use chartgate_values::Timestamp;
+use chartgate_values::seal::SealingKey;
+use chartgate_values::{Secret, Timestamp};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
@@ -22,6 +26,7 @@ use tokio::time::Instant;
 use super::remote_keys::RemoteKeys;
 use super::trusted_issuers::SKEW;
 use crate::config;
+use crate::entropy::SystemEntropy;
 use crate::net::body::{self, BodyError};
 use crate::net::client::{CallError, ClientError, HttpClient};
 use crate::net::credential::client_secret;
@@ -38,9 +43,16 @@ const ASK_TIME: Duration = Duration::from_secs(5);
 const LONGEST: u64 = 256 << 10;
 /// How long its body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
+/// What ID tokens are sealed for.
+pub(crate) const PURPOSE: &str = "ID tokens of identity providers";
+/// The longest ID token that is kept: it is to stand in an address, and servers take eight kilobytes of those.
+const LONGEST_KEPT: usize = 4 << 10;
 
 /// All of them, as the configuration names them.
-pub(crate) struct Providers(Vec<Arc<Provider>>);
+pub(crate) struct Providers {
+    all: Vec<Arc<Provider>>,
+    seal: Arc<SealingKey>,
+}
 
 /// One of them.
 pub(crate) struct Provider {
@@ -108,24 +120,56 @@ impl Providers {
     ///
     /// # Errors
     /// If a CA cannot be read.
-    pub(crate) fn new(configured: &[Arc<config::IdentityProvider>]) -> Result<Self, ProviderError> {
-        configured.iter().map(|one| Provider::new(one).map(Arc::new)).collect::<Result<_, _>>().map(Self)
+    pub(crate) fn new(
+        configured: &[Arc<config::IdentityProvider>],
+        seal: Arc<SealingKey>,
+    ) -> Result<Self, ProviderError> {
+        let all = configured.iter().map(|one| Provider::new(one).map(Arc::new)).collect::<Result<_, _>>()?;
+        Ok(Self { all, seal })
     }
 
     /// All, in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Provider>> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// Whether one of them has this issuer.
     pub(crate) fn are_of(&self, issuer: &str) -> bool {
-        self.0.iter().any(|provider| provider.config.issuer.as_str() == issuer)
+        self.of(issuer).is_some()
+    }
+
+    /// The one with this issuer.
+    pub(crate) fn of(&self, issuer: &str) -> Option<&Arc<Provider>> {
+        self.all.iter().find(|provider| provider.config.issuer.as_str() == issuer)
     }
 
     /// The one of this name.
     pub(crate) fn named(&self, name: &str) -> Option<&Arc<Provider>> {
-        self.0.iter().find(|provider| provider.config.name == name)
+        self.all.iter().find(|provider| provider.config.name == name)
     }
+
+    /// Seals the ID token with which somebody signed in, so that they can sign out there with it. Who has none signs out all the
+    /// same, as the provider has it.
+    pub(crate) fn seal(&self, issuer: &str, of: &Subject, id_token: &Secret<String>) -> Option<Vec<u8>> {
+        let text = Some(id_token.expose()).filter(|text| text.len() <= LONGEST_KEPT)?;
+        self.seal.seal(&mut SystemEntropy, place(issuer, of).as_bytes(), text.as_bytes()).ok()
+    }
+
+    /// What was sealed.
+    pub(crate) fn open(&self, issuer: &str, of: &Subject, sealed: &[u8]) -> Option<Secret<String>> {
+        let opened = self.seal.open(place(issuer, of).as_bytes(), sealed).ok()?;
+        String::from_utf8(opened.expose().clone()).ok().map(Secret::new)
+    }
+}
+
+fn place(issuer: &str, of: &Subject) -> String {
+    format!("{issuer} {of}")
+}
+
+/// Who signed in, and the ID token that says so.
+pub(crate) struct Redemption {
+    pub(crate) there: SignedInThere,
+    pub(crate) id_token: Secret<String>,
 }
 
 impl Provider {
@@ -205,7 +249,7 @@ impl Provider {
         endpoints: &Endpoints,
         code: &Redeemed<'_>,
         now: Timestamp,
-    ) -> Result<SignedInThere, ProviderError> {
+    ) -> Result<Redemption, ProviderError> {
         let answer = take(&endpoints.token, self.token_request(endpoints, code)?).await?;
         let token = id_token_of(&answer)?;
         let verifier = ProviderTokenVerifier {
@@ -216,9 +260,28 @@ impl Provider {
             name: Some(&self.config.names),
             skew: SKEW,
         };
-        let kid = Claimed::read(&token)?.kid.ok_or(Rejection::MissingKid)?;
-        let keys = endpoints.keys.for_kid(&kid).await;
-        Ok(verifier.verify(&token, &keys, now)?)
+        let there = verifier.verify(&token, &*keys_for(endpoints, &token).await?, now)?;
+        Ok(Redemption { there, id_token: Secret::new(token) })
+    }
+
+    /// Who signed out there, as a logout token says.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub(crate) async fn signed_out(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<SignedOutThere, ProviderError> {
+        let verifier = LogoutTokenVerifier {
+            issuer: self.config.issuer.as_str(),
+            client_id: &self.config.client_id,
+            skew: SKEW,
+        };
+        // Whoever shows what cannot be one makes us ask nobody.
+        Claimed::read(token)?;
+        let endpoints = self.endpoints().await?;
+        Ok(verifier.verify(token, &*keys_for(&endpoints, token).await?, now)?)
     }
 
     fn token_request(
@@ -249,6 +312,12 @@ impl Provider {
         headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
         Ok(request)
     }
+}
+
+/// The provider's keys, asked for again where they have not the one that a token names.
+async fn keys_for(endpoints: &Endpoints, token: &str) -> Result<Arc<KeySet>, Rejection> {
+    let kid = Claimed::read(token)?.kid.ok_or(Rejection::MissingKid)?;
+    Ok(endpoints.keys.for_kid(&kid).await)
 }
 
 async fn take(client: &HttpClient, request: Request<Full<Bytes>>) -> Result<Bytes, ProviderError> {

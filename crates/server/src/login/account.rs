@@ -10,11 +10,12 @@ use chartgate_access::ids::ClientId;
 use chartgate_access::permit::Withheld;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome};
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 use super::factors::{ChangeShown, changes};
 use super::form::{Present, Submission, Visit, see_other, unavailable};
 use super::sign_in::person;
+use super::sign_out_there::Leaver;
 use super::{Login, signed_out};
 use crate::net::cookie;
 use crate::net::origin::Origin;
@@ -78,8 +79,27 @@ pub(super) async fn sign_out(State(login): State<Arc<Login>>, Submission(visit):
 
 /// Ends the session of this very browser.
 pub(super) async fn end_this(login: &Login, visit: &Visit, present: &Present) -> Response {
-    let frames = signed_out::frames(login, present);
-    end_session(login, &visit.origin, present, None, signed_out::answer(&frames, None)).await
+    leave(login, visit, present, (None, None)).await
+}
+
+/// Ends the session of a browser, and sends it on: to the provider that its person came by, and to where the application leads
+/// that asked for it.
+pub(super) async fn leave(
+    login: &Login,
+    visit: &Visit,
+    present: &Present,
+    (by, target): (Option<&ClientId>, Option<&str>),
+) -> Response {
+    let (frames, leaver) = (signed_out::frames(login, present), Leaver::of(login, present));
+    let cookies = match end(login, &visit.origin, present, by).await {
+        Ok(cookies) => cookies,
+        Err(response) => return *response,
+    };
+    let there = match leaver {
+        Some(leaver) => Some(leaver.onward(login, visit, target).await),
+        None => None,
+    };
+    with_cookies(signed_out::answer(&frames, target, there.as_ref()), cookies)
 }
 
 /// Ends a session with all its tokens, everywhere, and gives the answer once that is recorded. `by` is the application
@@ -89,8 +109,28 @@ pub(super) async fn end_session(
     origin: &Origin,
     present: &Present,
     by: Option<&ClientId>,
-    mut answer: Response,
+    answer: Response,
 ) -> Response {
+    match end(login, origin, present, by).await {
+        Ok(cookies) => with_cookies(answer, cookies),
+        Err(response) => *response,
+    }
+}
+
+fn with_cookies(mut answer: Response, cookies: [HeaderValue; 2]) -> Response {
+    for cookie in cookies {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    answer
+}
+
+/// Ends it, and puts that on record. Gives what the browser is told to forget.
+async fn end(
+    login: &Login,
+    origin: &Origin,
+    present: &Present,
+    by: Option<&ClientId>,
+) -> Result<[HeaderValue; 2], Box<Response>> {
     let (id, now) = (present.session.id.clone(), login.clock.now());
     let cut = login
         .cut_offs
@@ -101,7 +141,7 @@ pub(super) async fn end_session(
         })
         .await;
     if let Err(error) = cut {
-        return unavailable(&error);
+        return Err(Box::new(unavailable(&error)));
     }
     let mut record = origin.record(Event::Logout, Outcome::Allow, now);
     record.action = Some("logout".to_owned());
@@ -109,11 +149,9 @@ pub(super) async fn end_session(
     record.actor.client_id = by.map(ToString::to_string);
     record.session = Some(present.session.id.to_string());
     // Whoever is next at this screen may read another language.
-    for name in [cookie::SESSION, cookie::LANGUAGE] {
-        answer.headers_mut().append(header::SET_COOKIE, cookie::clear(name));
-    }
-    match login.journal.append(&record, Withheld::new(answer)).await {
-        Ok(recorded) => Withheld::release(recorded),
-        Err(error) => unavailable(&error),
+    let cookies = [cookie::SESSION, cookie::LANGUAGE].map(cookie::clear);
+    match login.journal.append(&record, Withheld::new(cookies)).await {
+        Ok(recorded) => Ok(Withheld::release(recorded)),
+        Err(error) => Err(Box::new(unavailable(&error))),
     }
 }

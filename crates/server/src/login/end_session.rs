@@ -18,9 +18,8 @@ use chartgate_protocol::jose::ExpectedAudience;
 use chartgate_protocol::oidc::logout::LogoutRequest;
 use http::StatusCode;
 
-use super::account::end_session;
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
-use super::{Login, signed_out};
+use super::{Login, account, signed_out};
 use crate::entropy::{digest_of, opaque_secret};
 use crate::live::hints;
 use crate::net::origin::Origin;
@@ -167,7 +166,7 @@ pub(super) async fn proceed(State(login): State<Arc<Login>>, visit: Visit) -> Re
         Err(response) => return *response,
     };
     match (leaving.pending.next(leaving.present.as_ref().map(|p| &p.session)), &leaving.present) {
-        (LogoutStep::End, Some(present)) => end(&login, &visit.origin, &leaving, present).await,
+        (LogoutStep::End, Some(present)) => end(&login, &visit, &leaving, present).await,
         (LogoutStep::Ask, Some(present)) => {
             let page = EndSession {
                 t: visit.browser.tongue,
@@ -191,7 +190,7 @@ pub(super) async fn decide(State(login): State<Arc<Login>>, Submission(visit): S
         Err(response) => return *response,
     };
     match (visit.form.get("decision"), &leaving.present) {
-        (Some("approve"), Some(present)) => end(&login, &visit.origin, &leaving, present).await,
+        (Some("approve"), Some(present)) => end(&login, &visit, &leaving, present).await,
         (Some("approve" | "deny"), present) => match leaving.take(&login).await {
             Ok(()) if present.is_none() => onward(None),
             Ok(()) => {
@@ -205,15 +204,14 @@ pub(super) async fn decide(State(login): State<Arc<Login>>, Submission(visit): S
 }
 
 /// Ends the session, then sends the browser on.
-async fn end(login: &Login, origin: &Origin, leaving: &Leaving, present: &Present) -> Response {
+async fn end(login: &Login, visit: &Visit, leaving: &Leaving, present: &Present) -> Response {
     if let Err(response) = leaving.take(login).await {
         return *response;
     }
-    let frames = signed_out::frames(login, present);
-    let answer = signed_out::answer(&frames, leaving.pending.target.as_deref());
-    end_session(login, origin, present, leaving.pending.client_id.as_ref(), answer).await
+    let PendingLogout { client_id, target, .. } = &leaving.pending;
+    account::leave(login, visit, present, (client_id.as_ref(), target.as_deref())).await
 }
 
 fn onward(target: Option<&str>) -> Response {
-    signed_out::answer(&[], target)
+    signed_out::answer(&[], target, None)
 }

@@ -24,10 +24,11 @@ use super::sign_in::{Begin, start_session, with_cookies};
 use super::then::Then;
 use super::{Login, admission, enrol_factor, new_passkey, second_factor};
 use crate::entropy::{digest_of, opaque_secret};
-use crate::live::identity_providers::{Endpoints, Provider, ProviderError, Redeemed};
+use crate::live::identity_providers::{Endpoints, Provider, ProviderError, Redeemed, Redemption};
 use crate::live::trusted_issuers::SKEW;
 use crate::store::half_sign_ins::{First, There};
 use crate::store::provider_links::{Effort, ProviderSignIn};
+use crate::store::provider_sessions::SessionThere;
 use crate::store::{Sql, StoreError};
 
 /// A way to sign in with an account elsewhere, as pages show it.
@@ -209,15 +210,15 @@ pub(super) async fn back(
         Ok(_) => return stale(),
         Err::<_, StoreError>(error) => return unavailable(&error),
     };
-    let there = answer(&login, provider, &visit, state).await;
+    let answered = answer(&login, provider, &visit, state).await;
     // From here on the visit is about what the person goes on with.
     let mut form = Form::default();
     if let Some((name, value)) = &begun.then {
         form.push(name, value);
     }
     let visit = Visit { form, ..visit };
-    let there = match there {
-        Ok(there) => there,
+    let Redemption { there, id_token } = match answered {
+        Ok(redemption) => redemption,
         Err(cause) => return admission::refuse_sign_in(&login, &visit, provider, (&cause, None)).await,
     };
     let pending = match pending(&login, &visit) {
@@ -230,14 +231,15 @@ pub(super) async fn back(
             return admission::refuse_sign_in(&login, &visit, provider, (&cause, Some(&there))).await;
         }
     };
-    let at = There {
-        provider: provider.config.name.clone(),
-        issuer: provider.config.issuer.to_string(),
-        auth_time,
-        told,
-    };
     match admission::admit(&login, &visit, provider, &there, begun.enrolment.as_deref()).await {
         Ok(user) => {
+            let issuer = provider.config.issuer.to_string();
+            let session = SessionThere {
+                sid: there.sid.as_ref().map(ToString::to_string),
+                asked_at: now,
+                id_token: login.providers.seal(&issuer, &user.name, &id_token),
+            };
+            let at = There { provider: provider.config.name.clone(), issuer, auth_time, told, session };
             let came = Came { provider, begun: &begun, there: &there, at };
             go_on(&login, &visit, pending.as_ref(), &came, &user).await
         }
@@ -276,13 +278,13 @@ fn auth_time(
     Ok((auth_time, told))
 }
 
-/// Who signed in there. The answer's parameters count for nothing beyond that.
+/// Who signed in there, and by which ID token. The answer's parameters count for nothing beyond that.
 async fn answer(
     login: &Login,
     provider: &Provider,
     visit: &Visit,
     state: &str,
-) -> Result<SignedInThere, NoSignIn> {
+) -> Result<Redemption, NoSignIn> {
     let (form, now) = (&visit.form, login.clock.now());
     let endpoints = provider.endpoints().await?;
     match (form.get("iss"), endpoints.metadata.answers) {

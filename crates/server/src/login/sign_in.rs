@@ -182,6 +182,7 @@ where
 {
     let now: Timestamp = login.clock.now();
     let auth_time = begin.elsewhere.map_or(now, |there| there.auth_time);
+    let at_provider = begin.elsewhere.map(|there| (there.issuer.clone(), there.session.clone()));
     // Whom a provider vouched for that is believed no more, nobody vouches for.
     if begin.elsewhere.is_some_and(|there| !login.providers.are_of(&there.issuer)) {
         return Ok(None);
@@ -219,12 +220,21 @@ where
             if sql.user(&session.subject)?.is_none_or(|user| user.state != UserState::Enabled) {
                 return Ok((None, Vec::new()));
             }
+            // Nor does whoever signed out there since they signed in there.
+            if let Some((issuer, there)) = &at_provider
+                && sql.is_signed_out_there(issuer, &session.subject, there)?
+            {
+                return Ok((None, Vec::new()));
+            }
             let Some(mut cut) = act(sql, now)? else { return Ok((None, Vec::new())) };
             if let Some(former) = former.map(|digest| sql.session_by_cookie(&digest)).transpose()?.flatten() {
                 sql.end_session(&former.id, now)?;
                 cut.push(CutOff::UpTo { target: Target::Session(former.id), not_before: now });
             }
             sql.add_session(&session, &digest)?;
+            if let Some((_, there)) = &at_provider {
+                sql.note_session_there(&session.id, there)?;
+            }
             Ok((Some(place.note(sql, &session, sight, now)?), cut))
         })
         .await;

@@ -1,5 +1,6 @@
 //! The page at the end of a session: where applications are open in this browser that want to see that, it shows them in frames,
-//! and goes on from there. OpenID Connect Front-Channel Logout 1.0.
+//! and goes on from there; and where its person came by a provider, it goes there first, or says that they are signed in there.
+//! OpenID Connect Front-Channel Logout 1.0, RP-Initiated Logout 1.0.
 //!
 //! A courtesy, on top of what ends anyway: browsers keep cookies from frames of others, and nobody knows what came of it.
 
@@ -10,6 +11,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::Login;
 use super::form::{Present, see_other};
+use super::sign_out_there::Onward;
 use crate::pages;
 use crate::store::StoreError;
 use crate::tongue::{Id, Tongue};
@@ -24,6 +26,10 @@ const GOES_ON_AFTER: u64 = 3;
 struct SignedOut<'a> {
     t: Tongue,
     frames: &'a [LogoutFrame],
+    /// What is open at a provider.
+    there: Option<&'a Onward>,
+    /// After how many seconds the browser goes there by itself, if it does.
+    after: u64,
     /// Where it goes on.
     target: Option<&'a str>,
 }
@@ -41,18 +47,31 @@ pub(super) fn frames(login: &Login, present: &Present) -> Vec<LogoutFrame> {
 }
 
 /// The answer once the session has ended.
-pub(super) fn answer(frames: &[LogoutFrame], target: Option<&str>) -> Response {
+pub(super) fn answer(frames: &[LogoutFrame], target: Option<&str>, there: Option<&Onward>) -> Response {
     if frames.is_empty() {
-        return match target {
-            Some(target) => see_other(target),
-            None => pages::message(StatusCode::OK, Id::of("sign-out-done"), Id::of("may-close")),
-        };
+        match (target, there) {
+            (Some(target), None | Some(Onward::StaysOpen { .. })) => return see_other(target),
+            (None, None) => {
+                return pages::message(StatusCode::OK, Id::of("sign-out-done"), Id::of("may-close"));
+            }
+            (_, Some(_)) => {}
+        }
     }
     let origins: Vec<&str> = frames.iter().map(|frame| frame.origin.as_str()).collect();
     let (shown, goes_to) = (frames.to_vec(), target.map(str::to_owned));
-    let mut answer = pages::framing(StatusCode::OK, &origins, move |t| {
-        SignedOut { t, frames: &shown, target: goes_to.as_deref() }.render()
-    });
+    let (left, after) = (there.cloned(), if frames.is_empty() { 0 } else { GOES_ON_AFTER });
+    let page = move |t| {
+        SignedOut { t, frames: &shown, there: left.as_ref(), after, target: goes_to.as_deref() }.render()
+    };
+    // A form led here, and its page's policy holds against redirects: a page of ours leads on.
+    let mut answer = if frames.is_empty() {
+        pages::later(StatusCode::OK, None, page)
+    } else {
+        pages::framing(StatusCode::OK, &origins, page)
+    };
+    if matches!(there, Some(Onward::Goes { .. } | Onward::Offered { .. })) {
+        return answer;
+    }
     // The target is one of the registration's, which has no characters that end a header.
     let refresh = target.map(|target| format!("{GOES_ON_AFTER}; url={target}"));
     if let Some(refresh) = refresh.and_then(|refresh| HeaderValue::from_str(&refresh).ok()) {

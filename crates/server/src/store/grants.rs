@@ -1,6 +1,6 @@
 //! Grants.
 
-use chartgate_access::grant::Grant;
+use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
 use std::time::Duration;
 
 use chartgate_access::grant::authorization_code::Code;
@@ -98,13 +98,29 @@ impl Sql<'_> {
         Ok(ended)
     }
 
-    /// Grants in force that outlive sessions and were given with the word of a provider which is none of these.
+    /// Grants in force that outlive sessions and were given with the word of a provider which is none of these; or may have been,
+    /// of those that are from before it was noted which. What was approved on a phone, or by what a trusted issuer says of a
+    /// person, has no sign-in of here, or nothing that outlives it.
     pub(crate) fn grants_not_of(&self, issuers: &[String]) -> Result<Vec<Grant>, StoreError> {
         let text = "SELECT content FROM grants WHERE revoked_at IS NULL AND session IS NULL \
-                    AND json_extract(content, '$.provider') IS NOT NULL";
-        let mut elsewhere: Vec<Grant> = self.query("grants", text, &[], |row| row.json("content"))?;
-        elsewhere.retain(|grant| !grant.provider.as_ref().is_some_and(|own| issuers.contains(own)));
-        Ok(elsewhere)
+                    AND (json_extract(content, '$.provider') IS NOT NULL \
+                     OR (json_extract(content, '$.auth_time') IS NOT NULL \
+                      AND json_extract(content, '$.amr') NOT LIKE '%\"pwd\"%' \
+                      AND json_extract(content, '$.amr') NOT LIKE '%\"pop\"%'))";
+        let mut ending = Vec::new();
+        for grant in self.query("grants", text, &[], |row| row.json::<Grant>("content"))? {
+            let is_vouched_for = match &grant.provider {
+                Some(own) => issuers.contains(own),
+                None if grant.scope.contains(OFFLINE_ACCESS) => {
+                    self.all_providers_are(&grant.subject, issuers)?
+                }
+                None => true,
+            };
+            if !is_vouched_for {
+                ending.push(grant);
+            }
+        }
+        Ok(ending)
     }
 
     /// Revokes a grant: none of its refresh tokens is honoured any more.

@@ -6,6 +6,8 @@ use chartgate_access::ids::{FactorId, Subject};
 use chartgate_access::session::AuthTime;
 use chartgate_values::Timestamp;
 
+use super::provider_sessions::SessionThere;
+use super::sql::Row;
 use super::{Sql, StoreError};
 
 /// How long somebody may take to find their phone.
@@ -83,6 +85,8 @@ pub(crate) struct There {
     pub(crate) auth_time: Timestamp,
     /// and whether it said so.
     pub(crate) told: AuthTime,
+    /// The session there.
+    pub(crate) session: SessionThere,
 }
 
 /// What a half sign-in waits for: that alone can be done with it.
@@ -115,8 +119,8 @@ impl Sql<'_> {
         };
         let text = "INSERT INTO half_sign_ins \
                     (digest, browser, user_name, stage, offered, expires_at, provider, auth_time, issuer, \
-                    auth_time_said, by_passkey, by_link, passkey) \
-                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                    auth_time_said, by_passkey, by_link, passkey, provider_sid, provider_id_token, provider_asked_at) \
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
         let there = match &half.first {
             First::Password | First::Passkey | First::Link | First::PasswordAndLink => None,
             First::Elsewhere(there) => Some(there),
@@ -136,6 +140,9 @@ impl Sql<'_> {
             i64::from(half.first == First::Passkey).into(),
             half.first.by_link().into(),
             half.passkey.as_ref().map(|passkey| passkey.as_str()).into(),
+            there.map(|there| there.session.sid.as_ref()).into(),
+            there.map(|there| there.session.id_token.as_deref()).into(),
+            there.map(|there| there.session.asked_at).into(),
         ];
         self.execute(text, &values).map(drop)
     }
@@ -148,7 +155,7 @@ impl Sql<'_> {
         now: Timestamp,
     ) -> Result<Option<HalfSignIn>, StoreError> {
         let text = "SELECT user_name, stage, offered, provider, auth_time, issuer, auth_time_said, by_passkey, \
-                    by_link, passkey FROM half_sign_ins \
+                    by_link, passkey, provider_sid, provider_id_token, provider_asked_at FROM half_sign_ins \
                     WHERE digest = ?1 AND browser = ?2 AND expires_at > ?3";
         self.first("half_sign_ins", text, &[digest.into(), browser.into(), now.into()], |row| {
             let (stage, offered): (String, Option<Vec<u8>>) = (row.get("stage")?, row.get("offered")?);
@@ -159,19 +166,13 @@ impl Sql<'_> {
                 ("new-password", None) => Stage::NewPassword,
                 _ => return Err(row.inconsistent("stage")),
             };
-            let told = if row.get("auth_time_said")? { AuthTime::Said } else { AuthTime::Presumed };
-            let first = match (row.get("provider")?, row.time_optional("auth_time")?, row.get("issuer")?) {
-                (Some(provider), Some(auth_time), Some(issuer)) => {
-                    First::Elsewhere(There { provider, issuer, auth_time, told })
-                }
-                (None, None, None) if row.get("by_passkey")? => First::Passkey,
-                (None, None, None) => match row.get::<Option<String>>("by_link")?.as_deref() {
-                    None => First::Password,
-                    Some("alone") => First::Link,
-                    Some("with-password") => First::PasswordAndLink,
-                    Some(_) => return Err(row.inconsistent("by_link")),
-                },
-                _ => return Err(row.inconsistent("provider")),
+            let first = match (elsewhere(row)?, row.get::<Option<String>>("by_link")?.as_deref()) {
+                (Some(there), _) => First::Elsewhere(there),
+                (None, _) if row.get("by_passkey")? => First::Passkey,
+                (None, None) => First::Password,
+                (None, Some("alone")) => First::Link,
+                (None, Some("with-password")) => First::PasswordAndLink,
+                (None, Some(_)) => return Err(row.inconsistent("by_link")),
             };
             let passkey = row.parse_optional("passkey")?;
             Ok(HalfSignIn { subject: row.parse("user_name")?, first, passkey, stage })
@@ -203,5 +204,20 @@ impl Sql<'_> {
     /// Forgets those that nobody went on with.
     pub(super) fn forget_half_sign_ins(&self, now: Timestamp) -> Result<(), StoreError> {
         self.execute("DELETE FROM half_sign_ins WHERE expires_at < ?1", &[now.into()]).map(drop)
+    }
+}
+
+/// The sign-in at a provider that one began with, if it did.
+fn elsewhere(row: &Row<'_, '_>) -> Result<Option<There>, StoreError> {
+    let told = if row.get("auth_time_said")? { AuthTime::Said } else { AuthTime::Presumed };
+    let times = (row.time_optional("auth_time")?, row.time_optional("provider_asked_at")?);
+    match (row.get("provider")?, row.get("issuer")?, times) {
+        (Some(provider), Some(issuer), (Some(auth_time), Some(asked_at))) => {
+            let (sid, id_token) = (row.get("provider_sid")?, row.get("provider_id_token")?);
+            let session = SessionThere { sid, asked_at, id_token };
+            Ok(Some(There { provider, issuer, auth_time, told, session }))
+        }
+        (None, None, (None, None)) => Ok(None),
+        _ => Err(row.inconsistent("provider")),
     }
 }

@@ -44,6 +44,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0037_recoveries.sql"),
     include_str!("migrations/0038_known.sql"),
     include_str!("migrations/0039_used_on_record.sql"),
+    include_str!("migrations/0040_signed_out_elsewhere.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -68,13 +68,31 @@ impl Sql<'_> {
         Ok(overdue)
     }
 
-    /// Sessions that nobody ended and that began with the word of a provider which is none of these.
+    /// Sessions that nobody ended and that began with the word of a provider which is none of these; or may have, of those that
+    /// are from before it was noted which, and that a sign-in here alone would not have begun so.
     pub(crate) fn sessions_not_of(&self, issuers: &[String]) -> Result<Vec<Session>, StoreError> {
-        let text = format!("SELECT {COLUMNS} FROM sessions WHERE ended_at IS NULL AND issuer IS NOT NULL");
-        let mut elsewhere = self.query("sessions", &text, &[], read)?;
-        elsewhere
-            .retain(|session| !session.elsewhere.as_ref().is_some_and(|own| issuers.contains(&own.issuer)));
-        Ok(elsewhere)
+        let text = format!(
+            "SELECT {COLUMNS} FROM sessions WHERE ended_at IS NULL AND (issuer IS NOT NULL \
+             OR (amr NOT LIKE '%\"pwd\"%' AND amr NOT LIKE '%\"pop\"%'))"
+        );
+        let mut ending = Vec::new();
+        for session in self.query("sessions", &text, &[], read)? {
+            let is_vouched_for = match &session.elsewhere {
+                Some(own) => issuers.contains(&own.issuer),
+                None => self.all_providers_are(&session.subject, issuers)?,
+            };
+            if !is_vouched_for {
+                ending.push(session);
+            }
+        }
+        Ok(ending)
+    }
+
+    /// Whether all providers at which a person has an account are among these, and there is one: accounts are linked before they
+    /// open anything, and what they opened ends where they are taken away.
+    pub(super) fn all_providers_are(&self, of: &Subject, issuers: &[String]) -> Result<bool, StoreError> {
+        let links = self.provider_links(of)?;
+        Ok(!links.is_empty() && links.iter().all(|link| issuers.contains(&link.issuer)))
     }
 
     /// Notes that a session was used. Never moves back.
@@ -87,7 +105,9 @@ impl Sql<'_> {
     pub(crate) fn end_session(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
         self.note_logout(id, now)?;
         let values = [id.as_str().into(), now.into()];
-        self.execute("UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL", &values)?;
+        let text =
+            "UPDATE sessions SET ended_at = ?2, provider_id_token = NULL WHERE id = ?1 AND ended_at IS NULL";
+        self.execute(text, &values)?;
         let text = "UPDATE grants SET revoked_at = ?2 WHERE session = ?1 AND revoked_at IS NULL";
         self.execute(text, &values).map(drop)
     }
@@ -113,7 +133,8 @@ impl Sql<'_> {
         self.forget_browsers(of)?;
         // No id is empty.
         let but = but.map_or("", SessionId::as_str);
-        let text = "UPDATE sessions SET ended_at = ?2 WHERE subject = ?1 AND ended_at IS NULL AND id <> ?3";
+        let text = "UPDATE sessions SET ended_at = ?2, provider_id_token = NULL \
+                    WHERE subject = ?1 AND ended_at IS NULL AND id <> ?3";
         self.execute(text, &[of.as_str().into(), now.into(), but.into()])?;
         let values = [of.as_str().into(), now.into()];
         let text = "UPDATE grants SET revoked_at = ?2 WHERE subject = ?1 AND revoked_at IS NULL";

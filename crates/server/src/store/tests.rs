@@ -53,7 +53,7 @@ impl Drop for Scratch {
     }
 }
 
-fn user(name: &str) -> User {
+pub(super) fn user(name: &str) -> User {
     User {
         name: name.parse().unwrap(),
         state: UserState::Enabled,

@@ -27,6 +27,7 @@ impl Sql<'_> {
         self.forget_login_failures(now)?;
         self.forget_half_sign_ins(now)?;
         self.forget_provider_sign_ins(now)?;
+        self.forget_provider_sign_outs(now)?;
         self.forget_sign_in_approvals(now)?;
         self.forget_deeds(now)?;
         self.forget_unseen(now)?;

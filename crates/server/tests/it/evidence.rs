@@ -156,6 +156,7 @@ issuer = \"https://login.campus.example\"
 client_id = \"gate\"
 client_secret = { file = \"upstream-secret\" }
 add_newcomers = true
+sign_out = \"never\"
 ";
     std::fs::write(&file, weak + elsewhere).unwrap();
     gateway.terminate();
@@ -166,6 +167,8 @@ add_newcomers = true
     assert!(!lacks(&third, "C05", "A session after a passkey"));
     let logoff = safeguard(&third, "C05")["in_force"].to_string();
     assert!(logoff.contains("A session after two factors ends after 20 minutes without use"), "{logoff}");
+    assert!(lacks(&third, "C05", "what is open at https://login.campus.example"));
+    assert!(logoff.contains("login.campus.example and signs out here stays signed in there"), "{logoff}");
     let mail = "Nobody is told by e-mail";
     assert!(lacks(&first, "C12", mail) && !lacks(&third, "C12", mail));
     assert!(lacks(&third, "C12", "Whoever https://login.campus.example vouches for is added"));

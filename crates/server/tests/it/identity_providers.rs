@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use crate::routes::free_ports;
 use crate::wire::Call;
 
 /// A provider that runs until this goes, with what it says: it ends where nobody hears it.
-struct Running(Child, #[expect(dead_code, reason = "held open")] Lines<BufReader<ChildStdout>>);
+pub(crate) struct Running(Child, #[expect(dead_code, reason = "held open")] Lines<BufReader<ChildStdout>>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -25,25 +26,47 @@ impl Drop for Running {
     }
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/providers")
 }
 
+/// Installs what providers and people are made of, once: two at a time would be in each other's way. Whether it could be.
+pub(crate) fn install() -> bool {
+    static INSTALLED: OnceLock<bool> = OnceLock::new();
+    *INSTALLED.get_or_init(|| {
+        let is_there = ["node", "npm"].iter().all(|program| has(program, &["--version"]));
+        if is_there {
+            let words = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
+            succeed(Command::new("npm").args(words).current_dir(folder()));
+        } else {
+            println!("skipped: needs node and npm; `make test` installs them");
+        }
+        is_there
+    })
+}
+
 /// Starts a provider, and waits until it listens.
-fn provider(gateway: &Gateway, (name, port): (&str, u16), secret_method: &str, groups: &Path) -> Running {
+pub(crate) fn provider(
+    gateway: &Gateway,
+    (name, port): (&str, u16),
+    secret_method: &str,
+    groups: &Path,
+) -> Running {
     let tls = gateway.config().strip_suffix("chartgate.toml").unwrap().to_owned() + "tls/";
     let config = json!({
         "port": port,
         "tls": { "cert": format!("{tls}cert.pem"), "key": format!("{tls}key.pem") },
-        "redirect_uri": format!("{}/login/with/{name}/back", gateway.issuer),
+        "gateway_of_it": format!("{}/login/with/{name}", gateway.issuer),
         "groups": groups,
         "secret_method": secret_method,
         "never_says_when": name == "clinic",
+        "names_sessions": name == "campus",
     });
     let config = gateway.scratch().write(&format!("{name}.json"), config.to_string());
     let mut child = Command::new("node")
         .arg(folder().join("provider.mjs"))
         .arg(config)
+        .env("NODE_EXTRA_CA_CERTS", gateway.ca_file())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -54,7 +77,7 @@ fn provider(gateway: &Gateway, (name, port): (&str, u16), secret_method: &str, g
 }
 
 /// Puts both providers into the configuration, and waits until the sign-in page offers them.
-async fn configure(gateway: &Gateway, [clinic, campus]: [u16; 2]) {
+pub(crate) async fn configure(gateway: &Gateway, [clinic, campus]: [u16; 2]) {
     let common = "client_id = \"chartgate\"\nclient_secret = \"a secret with : and / in it\"\nca = \"tls/ca.pem\"\n\
                   scopes = [\"openid\", \"profile\"]\n";
     let tables = format!(
@@ -76,13 +99,9 @@ async fn configure(gateway: &Gateway, [clinic, campus]: [u16; 2]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a10_people_of_a_provider_that_nobody_here_wrote_sign_in_as_who_they_are_and_nobody_else() {
-    if !["node", "npm"].iter().all(|program| has(program, &["--version"])) {
-        println!("skipped: needs node and npm; `make test` installs them");
+    if !install() {
         return;
     }
-    succeed(
-        Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder()),
-    );
     let gateway = Gateway::demo("identity-providers", &[]);
     let groups = gateway.scratch().write("groups.json", "{}");
     let ports = free_ports();

@@ -192,6 +192,8 @@ mod shadow;
 #[cfg(test)]
 mod shared;
 #[cfg(test)]
+mod sign_out_elsewhere;
+#[cfg(test)]
 mod signed_requests;
 #[cfg(test)]
 mod smart;

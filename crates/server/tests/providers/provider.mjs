@@ -1,9 +1,10 @@
 // An identity provider that nobody here wrote, for people who sign in there: oidc-provider with its own adapter in memory.
 // Its page is ours: who comes is who the address says, as strongly as it says. `node provider.mjs CONFIG`, a JSON file:
-// { port, tls: { cert, key }, redirect_uri, groups: FILE, secret_method, never_says_when }; prints `ready` once it listens.
+// { port, tls: { cert, key }, gateway_of_it, groups: FILE, secret_method, never_says_when, names_sessions }; prints `ready` once it
+// listens. What is posted to `/signed`, { header, claims }, it signs: nobody else can make what it could.
 import { readFileSync } from "node:fs";
 import https from "node:https";
-import { generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, sign } from "node:crypto";
 
 import { Provider } from "oidc-provider";
 
@@ -19,13 +20,22 @@ const provider = new Provider(issuer, {
     client_id: "chartgate",
     client_secret: "a secret with : and / in it",
     grant_types: ["authorization_code"],
-    redirect_uris: [config.redirect_uri],
+    redirect_uris: [`${config.gateway_of_it}/back`],
+    post_logout_redirect_uris: [`${config.gateway_of_it}/signed-out`],
+    backchannel_logout_uri: `${config.gateway_of_it}/backchannel-logout`,
+    backchannel_logout_session_required: config.names_sessions,
     response_types: ["code"],
     token_endpoint_auth_method: config.secret_method,
   }],
   conformIdTokenClaims: false,
   cookies: { keys: ["for this run alone"] },
-  features: { devInteractions: { enabled: false } },
+  features: {
+    backchannelLogout: { enabled: true },
+    devInteractions: { enabled: false },
+    rpInitiatedLogout: { enabled: true, logoutSource: (context, form) => { context.body = form; } },
+  },
+  // It calls nobody on a private address otherwise, and we are on one.
+  fetch: (address, { dispatcher: _, ...options }) => fetch(address, options),
   findAccount: (_, id) => ({
     accountId: id,
     claims: () => ({
@@ -59,6 +69,15 @@ https.createServer({ cert: readFileSync(config.tls.cert), key: readFileSync(conf
     query.delete("max_age");
     query.delete("prompt");
     request.url = url.pathname + url.search;
+  }
+  if (url.pathname === "/signed") {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const { header, claims } = JSON.parse(Buffer.concat(chunks).toString());
+    const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const text = `${part({ alg: "RS256", kid: "k", ...header })}.${part(claims)}`;
+    const signature = sign("sha256", Buffer.from(text), createPrivateKey({ key, format: "jwk" }));
+    return response.end(`${text}.${signature.toString("base64url")}`);
   }
   if (!url.pathname.startsWith("/interaction/")) return answer(request, response);
   const said = url.searchParams;

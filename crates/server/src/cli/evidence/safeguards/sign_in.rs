@@ -5,7 +5,7 @@ use chartgate_access::approval::known::KNOWN_FOR;
 use chartgate_audit::record::Event;
 
 use super::{HOUR, Known, span};
-use crate::admin::in_force::{ProviderInForce, RouteInForce, SessionLimits, SignIn};
+use crate::admin::in_force::{ProviderInForce, RouteInForce, SessionLimits, SignIn, SignOutInForce};
 use crate::cli::evidence::Safeguard;
 
 pub(super) fn automatic_logoff(known: &Known<'_>) -> Safeguard {
@@ -35,6 +35,20 @@ pub(super) fn automatic_logoff(known: &Known<'_>) -> Safeguard {
         );
     }
     tell.force(format!("An access token is good for {}.", span(tokens.access)));
+    for ProviderInForce { issuer, sign_out, .. } in &settings.identity_providers {
+        let sent = match sign_out {
+            SignOutInForce::Always => "is sent there to sign out too",
+            SignOutInForce::Offered => "is asked whether to sign out there too",
+            SignOutInForce::Never => "stays signed in there",
+        };
+        tell.force(format!(
+            "Whoever came by {issuer} and signs out here {sent}; who signs out there, and of whom it tells this gateway so, is signed out here at once."
+        ));
+        tell.miss_if(
+            *sign_out == SignOutInForce::Never,
+            format!("After a sign-out, whoever is next at the same screen gets in by what is open at {issuer} (`identity_provider.sign_out`)."),
+        );
+    }
     tell.show("Sessions that ended", seen.of(Event::SessionEnded));
     tell.count("Ended, by reason", &seen.ends);
     tell.show("Sign-outs", seen.of(Event::Logout));
@@ -111,7 +125,7 @@ pub(super) fn authentication(known: &Known<'_>) -> Safeguard {
 
 /// Who may sign in elsewhere.
 fn tell_provider(tell: &mut Safeguard, provider: &ProviderInForce) {
-    let ProviderInForce { issuer, two_factors_count, gives_roles, adds_people } = provider;
+    let ProviderInForce { issuer, two_factors_count, gives_roles, adds_people, sign_out: _ } = provider;
     let counts =
         if *two_factors_count { "two factors there are two here" } else { "all of it is one factor here" };
     tell.force(format!("People sign in at {issuer}, with accounts linked by issuer and subject: {counts}."));

@@ -281,7 +281,12 @@ impl Provider {
         // Whoever shows what cannot be one makes us ask nobody.
         Claimed::read(token)?;
         let endpoints = self.endpoints().await?;
-        Ok(verifier.verify(token, &*keys_for(&endpoints, token).await?, now)?)
+        let keys = keys_for(&endpoints, token).await?;
+        // Where its keys cannot be had nobody can say whether it is the provider's.
+        if keys.keys().next().is_none() {
+            return Err(ProviderError::Lately);
+        }
+        Ok(verifier.verify(token, &keys, now)?)
     }
 
     fn token_request(

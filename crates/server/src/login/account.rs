@@ -99,7 +99,7 @@ pub(super) async fn leave(
         Some(leaver) => Some(leaver.onward(login, visit, target).await),
         None => None,
     };
-    with_cookies(signed_out::answer(&frames, target, there.as_ref()), cookies)
+    visit.browser.remembered(with_cookies(signed_out::answer(&frames, target, there.as_ref()), cookies))
 }
 
 /// Ends a session with all its tokens, everywhere, and gives the answer once that is recorded. `by` is the application

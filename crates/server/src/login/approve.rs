@@ -14,6 +14,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use chartgate_access::approval::deed::Approver;
 use chartgate_access::approval::question::{Action, Line};
+use chartgate_access::ids::Subject;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::Phi;
@@ -297,7 +298,7 @@ async fn refuse(
     }
 }
 
-/// Decides a question. Nothing comes of that before it is on record.
+/// Decides a question. Nothing comes of that before it is on record, but that a no to a sign-in shuts out whoever began it.
 async fn decide(
     login: &Login,
     present: &Present,
@@ -306,10 +307,28 @@ async fn decide(
 ) -> Result<Took, StoreError> {
     match &open.asked_by {
         AskedBy::Deed(kept) => login.approvals.decide_deed(kept, &present.user, decided).await,
-        AskedBy::SignIn(_) | AskedBy::Client(_) | AskedBy::Emergency(_) => {
+        AskedBy::SignIn(kept) => {
+            let took = login.approvals.decide(&open.question.id, decided).await?;
+            if took == Took::It && decided == Decided::No {
+                shut_out(login, &present.user.name, &kept.half).await?;
+            }
+            Ok(took)
+        }
+        AskedBy::Client(_) | AskedBy::Emergency(_) => {
             login.approvals.decide(&open.question.id, decided).await
         }
     }
+}
+
+/// Whoever is half way in knows the password and is not its person.
+async fn shut_out(login: &Login, of: &Subject, half: &str) -> Result<(), StoreError> {
+    let (name, half) = (of.clone(), half.to_owned());
+    let refused = move |sql: &Sql<'_>| {
+        sql.void_half_sign_in(&name, &half)?;
+        // Where they sit, its person was seen before.
+        sql.forget_browsers(&name)
+    };
+    login.store.write(refused).await
 }
 
 /// Gives what was decided, and is on record, to whoever asked.
@@ -325,19 +344,7 @@ async fn settle(
         login.store.write(move |sql| sql.use_phone(&name, &digest, now)).await?;
     }
     match open.asked_by {
-        AskedBy::SignIn(kept) => {
-            if decided == Decided::No {
-                // Whoever is half way in knows the password and is not its person.
-                let (name, half) = (present.user.name.clone(), kept.half.clone());
-                let refused = move |sql: &Sql<'_>| {
-                    sql.void_half_sign_in(&name, &half)?;
-                    // Where they sit, its person was seen before.
-                    sql.forget_browsers(&name)
-                };
-                login.store.write(refused).await?;
-            }
-            login.approvals.answer_sign_in(&kept, decided).await
-        }
+        AskedBy::SignIn(kept) => login.approvals.answer_sign_in(&kept, decided).await,
         AskedBy::Deed(kept) => login.approvals.answer_deed(&kept.id, decided).await,
         AskedBy::Emergency(_) => own_word::note(login, &open.question.id).await,
         AskedBy::Client(request) => {

@@ -37,14 +37,14 @@ struct OwnPassword<'a> {
     hidden: String,
 }
 
-/// Who is signed in and has a password to change, and its hash; or the page to show in place of that.
-fn present(login: &Login, visit: &Visit) -> Result<(Present, String), Box<Response>> {
+/// Who is signed in and has a password to change; or the page to show in place of that.
+fn present(login: &Login, visit: &Visit) -> Result<Present, Box<Response>> {
     let present = Present::of(login, &visit.headers).map_err(|error| unavailable(&error))?;
     let present = present.ok_or_else(|| see_other(&Then::Password.sign_in()))?;
     let hash = login.store.read(|sql| sql.password_hash(&present.user.name));
     // Whoever signs in elsewhere does not get a second way in by a session that was left open.
     match hash {
-        Ok(Some(hash)) => Ok((present, hash)),
+        Ok(Some(_)) => Ok(present),
         Ok(None) => Err(Box::new(stale())),
         Err::<_, StoreError>(error) => Err(Box::new(unavailable(&error))),
     }
@@ -52,7 +52,7 @@ fn present(login: &Login, visit: &Visit) -> Result<(Present, String), Box<Respon
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
     match present(&login, &visit) {
-        Ok((present, _)) => show(&login, &visit, &present, None),
+        Ok(present) => show(&login, &visit, &present, None),
         Err(response) => *response,
     }
 }
@@ -87,8 +87,8 @@ fn shown<'a>(
 }
 
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
-    let (present, old) = match present(&login, &visit) {
-        Ok(found) => found,
+    let present = match present(&login, &visit) {
+        Ok(present) => present,
         Err(response) => return *response,
     };
     let name = &present.user.name;
@@ -107,10 +107,10 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let (subject, session) = (name.clone(), present.session.id.clone());
     let counter = login.passwords.blind(name.as_str());
     let was_set = login.cut_offs.cut(move |sql, at| {
-        // Whoever was shut out meanwhile, or whose password was set by somebody else, sets none.
+        // Whoever was shut out meanwhile sets none, nor does anybody whose password was set elsewhere: that ends this session.
         let is_open = sql.session(&session)?.is_some_and(|session| session.ended_at.is_none());
         let is_enabled = sql.user(&subject)?.is_some_and(|user| user.state == UserState::Enabled);
-        if !is_open || !is_enabled || sql.password_hash(&subject)?.as_ref() != Some(&old) {
+        if !is_open || !is_enabled {
             return Ok((false, Vec::new()));
         }
         Ok::<_, StoreError>((true, set(sql, (&subject, &hash), &counter, Some(&session), at)?))

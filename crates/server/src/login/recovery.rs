@@ -152,7 +152,8 @@ pub(super) fn replaced(login: &Login, of: &Subject) -> Result<String, StoreError
     login.store.read(|sql| {
         let factors = sql.factors(of)?.into_iter().map(|one| one.id.to_string());
         let phones = sql.phones(of)?.into_iter().map(|one| one.id.to_string());
-        Ok(factors.chain(phones).collect::<Vec<_>>().join(" "))
+        let passkeys = sql.passkeys(of)?.into_iter().map(|one| one.id.to_string());
+        Ok(factors.chain(passkeys).chain(phones).collect::<Vec<_>>().join(" "))
     })
 }
 

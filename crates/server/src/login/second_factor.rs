@@ -308,9 +308,10 @@ fn spending(
 ) -> impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static {
     let (name, digest, now) = (half.user.name.clone(), half.digest.clone(), login.clock.now());
     move |sql| {
-        if sql.take_half_sign_in(&digest, now)?.is_none() {
+        // A code that is wrong leaves the rest as it is.
+        if proof.use_up(sql, &name, now)? == Used::Before {
             return Ok(Used::Before);
         }
-        proof.use_up(sql, &name, now)
+        Ok(if sql.take_half_sign_in(&digest, now)?.is_some() { Used::Now } else { Used::Before })
     }
 }

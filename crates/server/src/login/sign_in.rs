@@ -10,7 +10,7 @@ use chartgate_access::ids::SessionId;
 use chartgate_access::login::assurance::{Assurance, Next, PASSWORD, SecondFactor, after_password};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
-use chartgate_access::session::{Elsewhere, Session};
+use chartgate_access::session::{AuthTime, Elsewhere, Session};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::{Phi, Timestamp};
@@ -168,6 +168,16 @@ impl<'a> Begin<'a> {
     }
 }
 
+/// What came of beginning a session.
+enum Came<B> {
+    /// It began, in such a browser.
+    Now(B),
+    /// Somebody was quicker, or was shut out.
+    Not,
+    /// Its person signed out at their provider.
+    SignedOutThere,
+}
+
 /// Starts a session under a new id (ATTACKS O32), and ends the one that the browser had, with its tokens. `act` belongs to
 /// it: codes that are used up for it, failures that are forgotten. Where it gives nothing, somebody was quicker, and there is
 /// no session; else what it cuts off. Gives the browser's cookies: the session's, and the one that it is known by from now on.
@@ -182,7 +192,10 @@ where
 {
     let now: Timestamp = login.clock.now();
     let auth_time = begin.elsewhere.map_or(now, |there| there.auth_time);
-    let at_provider = begin.elsewhere.map(|there| (there.issuer.clone(), there.session.clone()));
+    let at_provider = begin.elsewhere.map(|there| {
+        let signed_in_at = (there.told == AuthTime::Said).then_some(there.auth_time);
+        (there.issuer.clone(), there.session.clone(), signed_in_at)
+    });
     // Whom a provider vouched for that is believed no more, nobody vouches for.
     if begin.elsewhere.is_some_and(|there| !login.providers.are_of(&there.issuer)) {
         return Ok(None);
@@ -218,37 +231,52 @@ where
         .cut(move |sql, now| {
             // Whoever was shut out since they showed who they are does not get in.
             if sql.user(&session.subject)?.is_none_or(|user| user.state != UserState::Enabled) {
-                return Ok((None, Vec::new()));
+                return Ok((Came::Not, Vec::new()));
             }
             // Nor does whoever signed out there since they signed in there.
-            if let Some((issuer, there)) = &at_provider
-                && sql.is_signed_out_there(issuer, &session.subject, there)?
+            if let Some((issuer, there, signed_in_at)) = &at_provider
+                && sql.is_signed_out_there(issuer, &session.subject, (there, *signed_in_at))?
             {
-                return Ok((None, Vec::new()));
+                return Ok((Came::SignedOutThere, Vec::new()));
             }
-            let Some(mut cut) = act(sql, now)? else { return Ok((None, Vec::new())) };
+            let Some(mut cut) = act(sql, now)? else { return Ok((Came::Not, Vec::new())) };
             if let Some(former) = former.map(|digest| sql.session_by_cookie(&digest)).transpose()?.flatten() {
                 sql.end_session(&former.id, now)?;
                 cut.push(CutOff::UpTo { target: Target::Session(former.id), not_before: now });
             }
             sql.add_session(&session, &digest)?;
-            if let Some((_, there)) = &at_provider {
+            if let Some((_, there, _)) = &at_provider {
                 sql.note_session_there(&session.id, there)?;
             }
-            Ok((Some(place.note(sql, &session, sight, now)?), cut))
+            Ok((Came::Now(place.note(sql, &session, sight, now)?), cut))
         })
         .await;
     match begun {
-        Ok(Some(browser)) => {
+        Ok(Came::Now(browser)) => {
             let browser = browser.map(|before| ("browser".to_owned(), Phi::new(before.code().to_owned())));
             record.detail.extend(browser);
         }
-        Ok(None) => return Ok(None),
+        Ok(Came::Not) => return Ok(None),
+        Ok(Came::SignedOutThere) => {
+            record.session = None;
+            return Err(signed_out_there(login, record).await);
+        }
         Err::<_, StoreError>(error) => return Err(unavailable(&error)),
     }
     match login.journal.append(&record, Withheld::new(cookies)).await {
         Ok(recorded) => Ok(Some(Withheld::release(recorded))),
         Err(error) => Err(unavailable(&error)),
+    }
+}
+
+/// Nobody is let in who signed out at their provider in the meantime.
+async fn signed_out_there(login: &Login, mut record: Record) -> Response {
+    record.event = Event::LoginFailed;
+    record.outcome = Outcome::Deny;
+    record.decision.reason = Some("signed-out-there".to_owned());
+    match login.journal.append(&record, Withheld::new(stale())).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => unavailable(&error),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn frames(login: &Login, present: &Present) -> Vec<LogoutFrame> {
 pub(super) fn answer(frames: &[LogoutFrame], target: Option<&str>, there: Option<&Onward>) -> Response {
     if frames.is_empty() {
         match (target, there) {
-            (Some(target), None | Some(Onward::StaysOpen { .. })) => return see_other(target),
+            (Some(target), None) => return see_other(target),
             (None, None) => {
                 return pages::message(StatusCode::OK, Id::of("sign-out-done"), Id::of("may-close"));
             }

@@ -131,16 +131,21 @@ async fn signed_out(
         record.decision.reason = Some("no-session".to_owned());
         records.push(record);
     }
+    let mut failed = None;
     for record in &mut records {
         tell(record, provider);
         if let Some(sub) = out.of.sub().map(Identifier::as_str) {
             record.detail.insert("provider_subject".to_owned(), Phi::new(sub.to_owned()));
         }
+        // One that cannot be recorded does not keep the others from it.
         if let Err(error) = login.journal.append(record, ()).await {
-            return unavailable(&error);
+            failed = Some(error);
         }
     }
-    answer(StatusCode::OK, "")
+    match failed {
+        None => answer(StatusCode::OK, ""),
+        Some(error) => unavailable(&error),
+    }
 }
 
 /// Puts on record why nobody was signed out, and says so.

@@ -43,19 +43,27 @@ impl Sql<'_> {
         Ok(found.flatten())
     }
 
-    /// Whether somebody signed out there, as far as we have heard, since it was asked who they are: their session there begins
-    /// nothing here any more.
+    /// Whether somebody signed out there, as far as we have heard, since it was asked who they are, or since they signed in there,
+    /// where that was said: their session there begins nothing here any more.
     pub(crate) fn is_signed_out_there(
         &self,
         issuer: &str,
         user: &Subject,
-        there: &SessionThere,
+        (there, signed_in_at): (&SessionThere, Option<Timestamp>),
     ) -> Result<bool, StoreError> {
-        // What is said of a session is of that one, where both have a name; else it is of all that were there by then.
-        let text = "SELECT 1 AS found FROM provider_logouts o WHERE o.issuer = ?1 AND (o.sid = ?2 OR \
-                    ((o.sid IS NULL OR ?2 IS NULL) AND o.heard_at >= ?4 AND EXISTS (SELECT 1 FROM provider_links l \
+        // What is said of a session is of that one, where both have a name; else it is of all that were there by then. Some
+        // providers give a name again to whoever signs in there in the same browser: that is another session, where they say
+        // when that was, or else where it was asked for later.
+        let text = "SELECT 1 AS found FROM provider_logouts o WHERE o.issuer = ?1 AND \
+                    ((o.sid = ?2 AND o.heard_at >= ?5) OR ((o.sid IS NULL OR ?2 IS NULL) AND o.heard_at >= ?4 AND EXISTS (SELECT 1 FROM provider_links l \
                      WHERE l.issuer = o.issuer AND l.subject = o.subject AND l.user_name = ?3)))";
-        let values = [issuer.into(), there.sid.as_ref().into(), user.as_str().into(), there.asked_at.into()];
+        let values = [
+            issuer.into(),
+            there.sid.as_ref().into(),
+            user.as_str().into(),
+            there.asked_at.into(),
+            signed_in_at.unwrap_or(there.asked_at).into(),
+        ];
         Ok(self.first("provider_logouts", text, &values, |row| row.get::<i64>("found"))?.is_some())
     }
 

@@ -107,6 +107,8 @@ async fn lost_password(post: &Post) {
     assert!(!page.text().contains("/login/lost"), "one proof is not lost by another");
     let wrong = browser.submit(gateway, &page, &[("code", "000000")]).await;
     assert!(wrong.text().contains("That code is not right"), "{}", wrong.text());
+    let wrong = browser.submit(gateway, &wrong, &[("code", "1234 5678 9012 3456 7890")]).await;
+    assert!(wrong.text().contains("That code is not right"), "{}", wrong.text());
     let page = browser.submit(gateway, &wrong, &[("code", &phone.code(0))]).await;
     assert!(page.text().contains("Set your password"), "{}", page.text());
     assert!(!browser.cookies.contains_key("__Host-session"), "there is no session");

@@ -19,3 +19,6 @@ CREATE TABLE used_clients (
     PRIMARY KEY (user_name, client_id)
 );
 CREATE INDEX used_clients_by_use ON used_clients (used_at);
+-- What they let act before there was this.
+INSERT INTO used_clients (user_name, client_id, used_at)
+    SELECT subject, client_id, MAX(created_at) FROM grants WHERE revoked_at IS NULL GROUP BY subject, client_id;

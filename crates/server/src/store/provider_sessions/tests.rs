@@ -153,10 +153,12 @@ fn o33_of_fifty_parallel_uses_of_a_logout_token_one_wins() {
 fn a10_what_was_signed_out_of_elsewhere_begins_nothing_here_any_more() {
     let scratch = Scratch::new("signed-out-since");
     people(&scratch);
-    let is_out = |name: &str, there: &SessionThere| {
+    let signed_out = |name: &str, there: &SessionThere, signed_in_at: Option<Timestamp>| {
         let name = name.parse().unwrap();
+        let there = (there, signed_in_at);
         scratch.store.read(|sql| sql.is_signed_out_there(CLINIC, &name, there)).unwrap()
     };
+    let is_out = |name: &str, there: &SessionThere| signed_out(name, there, None);
     let tell = |about: SignedOutThere| {
         let used = scratch.store.write_blocking(move |sql| sql.use_logout_token(CLINIC, &about, at(10)));
         assert_eq!(used.unwrap(), FirstUse::Yes);
@@ -165,14 +167,20 @@ fn a10_what_was_signed_out_of_elsewhere_begins_nothing_here_any_more() {
     tell(out("j", Some("s-a"), Some("d-1")));
     for (sid, asked_at, expected) in [
         (Some("s-a"), 0, true),
-        // A session there has one name for all of its life.
-        (Some("s-a"), 100, true),
+        (Some("s-a"), 10, true),
+        // Asked for later: the name was given again.
+        (Some("s-a"), 11, false),
         (Some("s-b"), 0, false),
         (None, 0, true),
         (None, 10, true),
         (None, 11, false),
     ] {
         assert_eq!(is_out("dana", &there(sid, asked_at)), expected, "{sid:?} {asked_at}");
+    }
+    // Whenever it was asked for, what counts of a session that has a name is when it began there, where that was said.
+    for (signed_in_at, expected) in [(9, true), (10, true), (11, false)] {
+        let found = signed_out("dana", &there(Some("s-a"), 100), Some(at(signed_in_at)));
+        assert_eq!(found, expected, "{signed_in_at}");
     }
     assert!(!is_out("nils", &there(None, 0)) && !is_out("nils", &there(Some("s-e"), 0)));
     tell(out("k", None, Some("n-1")));

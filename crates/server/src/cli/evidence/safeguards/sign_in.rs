@@ -165,7 +165,7 @@ fn tell_sign_in(tell: &mut Safeguard, sign_in: &SignIn) {
     if sign_in.passkeys_offered {
         tell.force("Passkeys are offered to everybody, each with its user verified.".to_owned());
         tell.force(format!(
-            "After a password a phone is asked only in a browser where its person has shown a passkey or a code in the last {}, and on the way to applications that they have used in that time; others wake no phone.",
+            "After a password a phone is asked only in a browser where its person has shown a passkey or a code in the last {}, and on the way to applications that they have used in that time; an application that they never used wakes no phone with a question of its own (CIBA).",
             span(KNOWN_FOR.as_secs())
         ));
     } else {

@@ -240,13 +240,23 @@ where
                 return Ok((Came::SignedOutThere, Vec::new()));
             }
             let Some(mut cut) = act(sql, now)? else { return Ok((Came::Not, Vec::new())) };
+            let mut left_open = None;
             if let Some(former) = former.map(|digest| sql.session_by_cookie(&digest)).transpose()?.flatten() {
+                let issuer = sql.open_at(&former.id)?;
+                let id_token = sql.provider_id_token(&former.id)?;
+                left_open =
+                    issuer.map(|issuer| (issuer, id_token.filter(|_| former.subject == session.subject)));
                 sql.end_session(&former.id, now)?;
                 cut.push(CutOff::UpTo { target: Target::Session(former.id), not_before: now });
             }
             sql.add_session(&session, &digest)?;
-            if let Some((_, there, _)) = &at_provider {
-                sql.note_session_there(&session.id, there)?;
+            match (&at_provider, left_open) {
+                (Some((_, there, _)), _) => sql.note_session_there(&session.id, there)?,
+                // Whoever shows more here is signed in there still.
+                (None, Some((issuer, id_token))) => {
+                    sql.note_open_at(&session.id, &issuer, id_token.as_deref())?;
+                }
+                (None, None) => {}
             }
             Ok((Came::Now(place.note(sql, &session, sight, now)?), cut))
         })

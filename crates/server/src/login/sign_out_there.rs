@@ -36,16 +36,17 @@ pub(super) struct Leaver<'a> {
 }
 
 impl<'a> Leaver<'a> {
-    /// Somebody who came by a provider.
+    /// Somebody who came by a provider, also where they showed more here since.
     pub(super) fn of(login: &'a Login, present: &Present) -> Option<Self> {
-        let issuer = &present.session.elsewhere.as_ref()?.issuer;
-        let provider = login.providers.of(issuer)?;
-        let sealed = login.store.read(|sql| sql.provider_id_token(&present.session.id));
-        let sealed = sealed.unwrap_or_else(|error: StoreError| {
+        let id = &present.session.id;
+        let read = login.store.read(|sql| Ok((sql.open_at(id)?, sql.provider_id_token(id)?)));
+        let (issuer, sealed) = read.unwrap_or_else(|error: StoreError| {
             tracing::warn!(%error, "what somebody signs out with at their provider cannot be read");
-            None
+            (present.session.elsewhere.as_ref().map(|own| own.issuer.clone()), None)
         });
-        let id_token = sealed.and_then(|sealed| login.providers.open(issuer, &present.user.name, &sealed));
+        let issuer = issuer?;
+        let provider = login.providers.of(&issuer)?;
+        let id_token = sealed.and_then(|sealed| login.providers.open(&issuer, &present.user.name, &sealed));
         Some(Self { provider, id_token })
     }
 

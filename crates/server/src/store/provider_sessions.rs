@@ -43,6 +43,25 @@ impl Sql<'_> {
         Ok(found.flatten())
     }
 
+    /// Where the browser of a session is signed in besides, for all that we know: at the provider that its person came by, or by
+    /// which the session before it began.
+    pub(crate) fn open_at(&self, id: &SessionId) -> Result<Option<String>, StoreError> {
+        let text = "SELECT COALESCE(issuer, open_at) AS open_at FROM sessions WHERE id = ?1";
+        let found = self.first("sessions", text, &[id.as_str().into()], |row| row.get("open_at"))?;
+        Ok(found.flatten())
+    }
+
+    /// Keeps with a session that began here that its browser is signed in there: with the ID token, where that is of its person.
+    pub(crate) fn note_open_at(
+        &self,
+        id: &SessionId,
+        issuer: &str,
+        id_token: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        let text = "UPDATE sessions SET open_at = ?2, provider_id_token = ?3 WHERE id = ?1";
+        self.execute(text, &[id.as_str().into(), issuer.into(), id_token.into()]).map(drop)
+    }
+
     /// Whether somebody signed out there, as far as we have heard, since it was asked who they are, or since they signed in there,
     /// where that was said: their session there begins nothing here any more.
     pub(crate) fn is_signed_out_there(

@@ -91,7 +91,7 @@ async fn a10_whoever_signs_out_here_or_where_they_came_from_is_signed_out_there_
         .filter_map(|line| line.trim().strip_prefix("ok(\"")?.strip_suffix("\");"))
         .map(str::to_owned)
         .collect();
-    assert_eq!((kept.len(), &kept), (9, &promised));
+    assert_eq!((kept.len(), &kept), (10, &promised));
     what_is_on_record(&gateway);
 }
 

@@ -145,6 +145,16 @@ const parts = {
       assert.equal(at, `${BYE}&state=a%26b`);
     }
     ok("and goes on from there to the application that asked for it, in that browser alone");
+    for (const name of ["dana", "nils"]) {
+      const browser = await dana("Clinic account");
+      const { password } = ready.users.find((user) => user.username === name);
+      isIn(await browser.submit(await browser.follow(`${issuer}/login`), { username: name, password }), name);
+      const address = new URL(goesOn(await signOut(browser)));
+      assert.equal(address.origin, config.clinic);
+      assert.equal(address.searchParams.has("id_token_hint"), name === "dana", "nobody is shown another's ID token");
+      await confirm(browser, address.href);
+    }
+    ok("also who signed in here since, in the browser that is signed in there");
   },
 
   async told() {
@@ -248,6 +258,12 @@ const parts = {
     const page = await signOut(browser);
     assert.match(page.text, /may still be signed in at <strong>Clinic account<\/strong>/);
     assert.deepEqual([goesOn(page), ...offers(page)], [""]);
+    await again("Clinic account", browser);
+    const query = new URLSearchParams({ client_id: "leaver", post_logout_redirect_uri: BYE });
+    const asked = await browser.follow(`${issuer}/end-session?${query}`);
+    const before = await browser.submit(asked, { decision: "approve" });
+    assert.match(before.text, /may still be signed in at <strong>Clinic account<\/strong>/);
+    assert.deepEqual(offers(before), [BYE]);
     await again("Clinic account", browser);
     ok("where nobody is sent there, the page says what stays open");
   },

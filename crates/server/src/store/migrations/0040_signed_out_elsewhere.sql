@@ -1,6 +1,8 @@
 -- What a provider calls the session there with which a session here began, and its ID token, sealed, to sign out there with.
 ALTER TABLE sessions ADD COLUMN provider_sid TEXT;
 ALTER TABLE sessions ADD COLUMN provider_id_token BLOB;
+-- The provider at which this browser is signed in though it vouches for this session no more: somebody showed more here since.
+ALTER TABLE sessions ADD COLUMN open_at TEXT;
 CREATE INDEX sessions_by_provider ON sessions (issuer, provider_sid) WHERE issuer IS NOT NULL;
 ALTER TABLE half_sign_ins ADD COLUMN provider_sid TEXT;
 ALTER TABLE half_sign_ins ADD COLUMN provider_id_token BLOB;

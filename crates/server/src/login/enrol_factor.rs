@@ -27,7 +27,7 @@ use super::second_factor::{Half, begin_half_with, go_on_with};
 use super::sign_in::{Begin, person, start_session, with_cookies};
 use super::then::Then;
 use super::{Login, new_passkey, recovery};
-use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
+use crate::live::factors::{FactorError, Factors, MOST, NewRecoveryCodes};
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::second_factors::{StoredFactor, Used};
 use crate::store::{Sql, StoreError};
@@ -72,12 +72,21 @@ pub(super) async fn offer(
     (user, first, passkey): (&User, First, Option<FactorId>),
     then: &Then<'_>,
 ) -> Response {
-    go_on_with(login, visit, then, |digest| {
+    go_on_with(login, visit, then, enrolling(login, user, first, passkey)).await
+}
+
+/// The half sign-in in which an application is enrolled, and its page.
+fn enrolling(
+    login: &Login,
+    user: &User,
+    first: First,
+    passkey: Option<FactorId>,
+) -> impl FnOnce(&str) -> Result<(HalfSignIn, &'static str), FactorError> {
+    move |digest| {
         let offered = login.factors.offer(&user.name, digest)?;
         let half = HalfSignIn { subject: user.name.clone(), first, passkey, stage: Stage::Enrol(offered) };
         Ok((half, "/login/factor"))
-    })
-    .await
+    }
 }
 
 /// The same, in one step with what is used up for it; or nothing, where that was used before.
@@ -87,12 +96,7 @@ pub(super) async fn offer_with(
     (user, first): (&User, First),
     use_up: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
 ) -> Result<Option<Response>, Box<Response>> {
-    let new = |digest: &str| {
-        let offered = login.factors.offer(&user.name, digest)?;
-        let half =
-            HalfSignIn { subject: user.name.clone(), first, passkey: None, stage: Stage::Enrol(offered) };
-        Ok((half, "/login/factor"))
-    };
+    let new = enrolling(login, user, first, None);
     let address = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await?;
     Ok(address.map(|address| see_other(&address)))
 }

@@ -125,6 +125,9 @@ pub fn percent_encode(text: &str, out: &mut String) {
 
 /// Undoes form encoding: `+` is a space, `%XX` a byte.
 fn decode(text: &str) -> Result<String, FormError> {
+    if text.bytes().all(is_plain) {
+        return Ok(text.to_owned());
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -143,6 +146,11 @@ fn decode(text: &str) -> Result<String, FormError> {
         return Err(FormError::Control);
     }
     Ok(decoded)
+}
+
+/// Whether a byte stands for itself wherever it comes: what is in ASCII, printable and no escape.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'+' && byte != b'%'
 }
 
 fn hex(byte: u8) -> Option<u8> {
@@ -170,6 +178,8 @@ mod tests {
         assert_eq!(Form::parse("a=%4"), Err(FormError::Encoding));
         assert_eq!(Form::parse("a=%ff"), Err(FormError::Encoding));
         assert_eq!(Form::parse("a=%00"), Err(FormError::Control));
+        assert_eq!(Form::parse("a=\u{1}b"), Err(FormError::Control));
+        assert_eq!(Form::parse("a=b\u{7f}"), Err(FormError::Control));
         assert_eq!(Form::parse(&"a&".repeat(65)), Err(FormError::TooMany));
     }
 

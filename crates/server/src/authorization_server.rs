@@ -38,7 +38,6 @@ use chartgate_values::Clock;
 
 use crate::authorization_response::Answering;
 use crate::config::{Dynamic, IdentityProvider, Registration, Route, Tokens};
-use crate::entropy::digest_of;
 use crate::live::approvals::Approvals;
 use crate::live::apps::Apps;
 use crate::live::client_keys::ClientKeys;
@@ -54,7 +53,7 @@ use crate::net::throttle::{Buckets, Throttle};
 use crate::net::tls::ClientAuthorities;
 use crate::pages;
 use crate::registration::documents::Documents;
-use crate::store::refresh_tokens::StoredRefreshToken;
+use crate::store::refresh_tokens::{RefreshKey, StoredRefreshToken};
 use crate::store::{Store, StoreError};
 
 pub(crate) use revocations::Followers;
@@ -108,7 +107,7 @@ impl AuthorizationServer {
         if token.contains('.') {
             return Ok(None);
         }
-        self.store.read(|sql| sql.refresh_token(&digest_of(token)))
+        self.store.read(|sql| sql.refresh_token(&RefreshKey::of(token)))
     }
 }
 

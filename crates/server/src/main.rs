@@ -15,6 +15,7 @@ mod demo;
 mod directory;
 mod entropy;
 mod front_door;
+mod idle;
 mod install;
 mod journal_fs;
 mod letters;

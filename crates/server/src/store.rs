@@ -265,6 +265,10 @@ const BUSY: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 512;
 /// How many writes share a transaction at most.
 const BATCH: usize = 256;
+/// How many are enough to begin one.
+const ENOUGH: usize = 16;
+/// Pages in the database's own log after which they are moved to their places. Most are written again meanwhile, and moved once.
+const CHECKPOINT: i64 = 4_000;
 
 fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(BUSY)?;
@@ -272,16 +276,14 @@ fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // CRASH: under NORMAL a power cut may undo the last revocations; FULL costs little, for commits are shared.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "trusted_schema", "OFF")
 }
 
 fn write_all(connection: &mut Connection, jobs: &mpsc::Receiver<Job>, remembered: &Remembered) {
     while let Ok(first) = jobs.recv() {
-        // Whoever is about to write may do so first, if they wait for this very processor: then one commit serves them all.
-        // Where nobody is, this returns at once.
-        thread::yield_now();
-        let batch: Vec<Job> = std::iter::once(first).chain(jobs.try_iter().take(BATCH)).collect();
+        let batch = gather(first, jobs);
         let mut deliveries = Vec::with_capacity(batch.len());
         let committed =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
@@ -291,6 +293,20 @@ fn write_all(connection: &mut Connection, jobs: &mpsc::Receiver<Job>, remembered
         remembered.committed();
         for deliver in deliveries {
             deliver(committed.as_ref().copied());
+        }
+    }
+}
+
+/// All writes that wait. Whoever is about to write may do so first, as long as some do who wait for this very processor: then
+/// one commit serves them all. Where nobody is, yielding returns at once and brings nothing.
+fn gather(first: Job, jobs: &mpsc::Receiver<Job>) -> Vec<Job> {
+    let mut batch = vec![first];
+    loop {
+        thread::yield_now();
+        let before = batch.len();
+        batch.extend(jobs.try_iter().take(BATCH.saturating_sub(before)));
+        if batch.len() == before || batch.len() >= ENOUGH {
+            return batch;
         }
     }
 }

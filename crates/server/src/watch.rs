@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::audit_index::LogReading;
 use crate::directory::LiveDirectory;
+use crate::idle::use_idle_time_alone;
 use crate::live::findings::{Findings, Unsealed};
 use crate::store::{Store, StoreError};
 use lane::Runner;
@@ -105,7 +106,7 @@ impl Watcher {
             let (runner, runtime) = (Runner::new(Arc::clone(self), lane), runtime.clone());
             let stopped = stopped.clone();
             std::thread::Builder::new().name("watch".to_owned()).spawn(move || {
-                let _ = rustix::process::setpriority_process(None, 19);
+                use_idle_time_alone();
                 runtime.block_on(runner.run(stopped));
             })
         };

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
 use crate::config::LONGEST_ACCESS_TOKEN;
-use crate::entropy::digest_of;
 use crate::live::trusted_issuers::SKEW;
 use crate::store::StoreError;
+use crate::store::refresh_tokens::RefreshKey;
 
 impl Administrator {
     pub(super) fn list_sessions(&self, user: Option<&Subject>) -> Result<Value, CommandError> {
@@ -107,7 +107,7 @@ impl Administrator {
             note(&mut record, "user", claims.sub.as_str());
             let expires_at = claims.exp.timestamp();
             (CutOff::Token { jti: jti.clone(), expires_at }, json!({ "revoked": "access token", "jti": jti }))
-        } else if let Some(stored) = self.store.read(|sql| sql.refresh_token(&digest_of(token)))? {
+        } else if let Some(stored) = self.store.read(|sql| sql.refresh_token(&RefreshKey::of(token)))? {
             record.grant = Some(stored.grant.to_string());
             let shown = json!({ "revoked": "grant", "grant": stored.grant });
             (CutOff::UpTo { target: Target::Grant(stored.grant), not_before: now }, shown)

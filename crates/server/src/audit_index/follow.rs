@@ -10,6 +10,7 @@ use chartgate_audit::reader::{Filter, ReadError, Reader};
 use rusqlite::ErrorCode;
 
 use super::{Additions, AuditIndex, Place};
+use crate::idle::use_idle_time_alone;
 
 /// How often it looks for new records.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
@@ -28,7 +29,7 @@ pub(crate) fn follow(
     covered: &Arc<AtomicU64>,
     stopped: &mpsc::Receiver<()>,
 ) {
-    let _ = rustix::process::setpriority_process(None, 19);
+    use_idle_time_alone();
     let (mut index, mut known) = (None, None);
     loop {
         let size = reader.checkpoint().map_or(0, |checkpoint| checkpoint.size());

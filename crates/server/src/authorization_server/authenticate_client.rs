@@ -22,6 +22,7 @@ use crate::entropy::digest_of;
 use crate::live::client_keys::NoKeys;
 use crate::net::origin::Origin;
 use crate::store::StoreError;
+use crate::store::refresh_tokens::RefreshKey;
 use crate::store::used_assertions::FirstUse;
 
 /// A client that did not prove who it is: the reason for the record, and what it says of itself.
@@ -198,8 +199,8 @@ async fn check_assertion(
 /// To whom the refresh token of a request was given.
 fn refreshing_client(server: &AuthorizationServer, form: &Form) -> Result<Option<ClientId>, StoreError> {
     let token = form.get("refresh_token").filter(|_| form.get("grant_type") == Some("refresh_token"));
-    let Some(digest) = token.map(digest_of) else { return Ok(None) };
-    let stored = server.store.read(|sql| sql.refresh_token(&digest))?;
+    let Some(key) = token.map(RefreshKey::of) else { return Ok(None) };
+    let stored = server.store.read(|sql| sql.refresh_token(&key))?;
     Ok(stored.map(|stored| stored.token.client_id))
 }
 

@@ -111,7 +111,7 @@ pub(crate) enum ProviderError {
     #[error(transparent)]
     Answer(#[from] NoIdToken),
     /// Its token.
-    #[error("its ID token: {0}")]
+    #[error("its token: {0}")]
     Token(#[from] Rejection),
 }
 

@@ -45,6 +45,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0038_known.sql"),
     include_str!("migrations/0039_used_on_record.sql"),
     include_str!("migrations/0040_signed_out_elsewhere.sql"),
+    include_str!("migrations/0041_ordered_refresh_tokens.sql"),
 ];
 
 /// Brings the schema up to date.
@@ -52,18 +53,56 @@ const FILES: &[&str] = &[
 /// # Errors
 /// [`StoreError::TooNew`] if the database was written by a later version; else what the database says.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
+    apply(connection, FILES)
+}
+
+fn apply(connection: &mut Connection, files: &[&str]) -> Result<(), StoreError> {
     connection.execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")?;
-    let known = i64::try_from(FILES.len()).unwrap_or(i64::MAX);
+    let known = i64::try_from(files.len()).unwrap_or(i64::MAX);
     let found: i64 =
         connection.query_row("SELECT COALESCE(MAX(version), 0) FROM schema_version", [], |row| row.get(0))?;
     if found > known {
         return Err(StoreError::TooNew { found, known });
     }
-    for (number, text) in (1_i64..).zip(FILES).skip_while(|(number, _)| *number <= found) {
+    for (number, text) in (1_i64..).zip(files).skip_while(|(number, _)| *number <= found) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(text)?;
         transaction.execute("INSERT INTO schema_version (version) VALUES (?1)", [number])?;
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refresh_tokens_from_before_they_were_ordered_are_kept() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "foreign_keys", "ON").unwrap();
+        apply(&mut connection, &FILES[..40]).unwrap();
+        let before = "INSERT INTO grants (id, client_id, subject, content, created_at) VALUES ('g', 'app', 'dana', '{}', 1);
+            INSERT INTO refresh_tokens VALUES ('used', 'g', 'app', 9, 5, NULL, 'next', 'a', 6, NULL);
+            INSERT INTO refresh_tokens VALUES ('next', 'g', 'app', 9, NULL, 7, NULL, 'b', 8, '{\"jkt\":\"k\"}');";
+        connection.execute_batch(before).unwrap();
+        apply(&mut connection, FILES).unwrap();
+        let text = "SELECT digest, grant_id, client_id, expires_at, consumed_at, revoked_at, successor, access_token,
+                    access_expires_at, cnf FROM refresh_tokens ORDER BY access_token";
+        let mut statement = connection.prepare(text).unwrap();
+        let rows = statement.query_map([], |row| {
+            (0..10).map(|column| row.get(column)).collect::<Result<Vec<rusqlite::types::Value>, _>>()
+        });
+        let found: Vec<String> = rows.unwrap().map(|row| format!("{:?}", row.unwrap())).collect();
+        let text = |text: &str| format!("Text({text:?})");
+        let [used, next, g, app, a, b] = ["used", "next", "g", "app", "a", "b"].map(text);
+        let cnf = text(r#"{"jkt":"k"}"#);
+        assert_eq!(
+            found,
+            [
+                format!("[{used}, {g}, {app}, Integer(9), Integer(5), Null, {next}, {a}, Integer(6), Null]"),
+                format!("[{next}, {g}, {app}, Integer(9), Null, Integer(7), Null, {b}, Integer(8), {cnf}]"),
+            ]
+        );
+    }
 }

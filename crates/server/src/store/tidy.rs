@@ -36,10 +36,10 @@ impl Sql<'_> {
         self.forget_recoveries(now)?;
         let before = now.minus(KEEP);
         self.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", &[before.into()])?;
-        // A grant without refresh tokens can issue nothing more; its access tokens live an hour at the most.
+        // A grant without a refresh token that was not used can issue nothing more; its access tokens live an hour at the most.
         self.execute(
             "DELETE FROM grants WHERE created_at < ?1 \
-             AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE grant_id = grants.id)",
+             AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE grant_id = grants.id AND consumed_at IS NULL)",
             &[before.into()],
         )?;
         let text = "DELETE FROM sessions WHERE ended_at < ?1 OR auth_time < ?2";

@@ -25,7 +25,7 @@ use super::{
     Asking, Denied, Holder, Issued, OAuthError, describe_binding, describe_details, describe_grant, fresh_jti,
 };
 use crate::authorization_server::{AuthorizationServer, audience};
-use crate::entropy::{digest_of, opaque_secret};
+use crate::store::refresh_tokens::{RefreshKey, fresh_refresh_token};
 use crate::store::{Sql, StoreError};
 
 /// Whether tokens are the first of their grant, or follow a refresh token.
@@ -33,7 +33,7 @@ pub(super) enum First {
     /// The grant begins.
     Of,
     /// After this refresh token, for this scope.
-    After { digest: String, scope: ScopeSet },
+    After { key: RefreshKey, scope: ScopeSet },
 }
 
 /// A grant for which tokens may be issued.
@@ -111,7 +111,7 @@ pub(super) async fn issue_for_person(
     let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), cnf, now };
     let (scope, after) = match first {
         First::Of => (grant.scope.clone(), None),
-        First::After { digest, scope } => (scope, Some(digest)),
+        First::After { key, scope } => (scope, Some(key)),
     };
     // A client that registered itself may have less by now than when the grant was made.
     let scope = client.grantable(&scope);
@@ -125,7 +125,7 @@ pub(super) async fn issue_for_person(
     };
     // FAPI 2.0 section 5.3.2.1: who proves who it is, and a key, keeps what it has.
     let keeps = after.is_some() && client.rules().rotation == Rotation::Keeps;
-    let refresh_token = (!keeps && wants_refresh_token(client, &grant)).then(opaque_secret);
+    let refresh_token = (!keeps && wants_refresh_token(client, &grant)).then(|| fresh_refresh_token(now));
     let next = refresh_token.as_ref().map(|secret| {
         let token = RefreshToken {
             client_id: client.client_id.clone(),
@@ -136,7 +136,7 @@ pub(super) async fn issue_for_person(
             access_expires_at: mint.expires_at(),
             cnf: mint.cnf.clone(),
         };
-        (digest_of(secret.expose()), token)
+        (RefreshKey::of(secret.expose()), token)
     });
     let event = match &after {
         None => Event::TokenIssued,
@@ -212,8 +212,8 @@ async fn write(
     server: &AuthorizationServer,
     by: By,
     grant: &Grant,
-    after: Option<String>,
-    next: Option<(String, RefreshToken)>,
+    after: Option<RefreshKey>,
+    next: Option<(RefreshKey, RefreshToken)>,
 ) -> Result<(), Denied> {
     let (grant, kept) = (grant.clone(), grant.clone());
     let redemption = server
@@ -242,8 +242,8 @@ async fn write(
             let redemption = token.token.redeem(successor.as_ref().map(|s| &s.token), bearer, now);
             let mut cut = Vec::new();
             match (&redemption, &token.successor, successor) {
-                (Redemption::Replace, Some(digest), Some(successor)) => {
-                    sql.revoke_refresh_token(digest, now)?;
+                (Redemption::Replace, Some(key), Some(successor)) => {
+                    sql.revoke_refresh_token(key, now)?;
                     cut.push(CutOff::Token {
                         jti: successor.token.access_token,
                         expires_at: successor.token.access_expires_at,
@@ -256,10 +256,10 @@ async fn write(
                 (Redemption::Rotate | Redemption::Replace | Redemption::Refuse(_), _, _) => {}
             }
             if matches!(redemption, Redemption::Rotate | Redemption::Replace)
-                && let Some((digest, _)) = &next
+                && let Some((key, _)) = &next
             {
                 keep(sql, &grant.id, next.as_ref())?;
-                sql.consume_refresh_token(&used, digest, now)?;
+                sql.consume_refresh_token(&used, key, now)?;
             }
             if let (Redemption::Rotate, Some(until)) = (&redemption, by.kept_until) {
                 sql.extend_refresh_token(&used, until)?;
@@ -294,8 +294,8 @@ pub(super) fn are_shut_out(sql: &Sql<'_>, judged: &User, client: &ClientId) -> R
     Ok(!sql.has_client(client)?)
 }
 
-fn keep(sql: &Sql<'_>, grant: &GrantId, next: Option<&(String, RefreshToken)>) -> Result<(), StoreError> {
-    next.map_or(Ok(()), |(digest, token)| sql.add_refresh_token(digest, grant, token))
+fn keep(sql: &Sql<'_>, grant: &GrantId, next: Option<&(RefreshKey, RefreshToken)>) -> Result<(), StoreError> {
+    next.map_or(Ok(()), |(key, token)| sql.add_refresh_token(key, grant, token))
 }
 
 /// Everything whose cut-off would void the new token.

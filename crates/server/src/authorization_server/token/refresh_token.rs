@@ -8,7 +8,7 @@ use chartgate_values::Secret;
 
 use super::for_person::{First, invalid, issue_for_person};
 use super::{Asking, Denied, Issued, OAuthError};
-use crate::entropy::digest_of;
+use crate::store::refresh_tokens::RefreshKey;
 
 pub(super) async fn redeem(
     asking: Asking<'_>,
@@ -16,9 +16,9 @@ pub(super) async fn redeem(
     scope: Option<ScopeSet>,
 ) -> Result<Issued, Denied> {
     let server = asking.server;
-    let digest = digest_of(token.expose());
+    let key = RefreshKey::of(token.expose());
     let found = server.store.read(|sql| {
-        let Some(stored) = sql.refresh_token(&digest)? else { return Ok(None) };
+        let Some(stored) = sql.refresh_token(&key)? else { return Ok(None) };
         sql.live_grant(&stored.grant).map(Some)
     });
     let grant = match found? {
@@ -33,5 +33,5 @@ pub(super) async fn redeem(
             return Err(Denied::new("scope-widened", error).of(grant));
         }
     };
-    issue_for_person(asking, grant, GrantType::RefreshToken, First::After { digest, scope }).await
+    issue_for_person(asking, grant, GrantType::RefreshToken, First::After { key, scope }).await
 }

@@ -17,11 +17,7 @@ pub(super) async fn redeem(
 ) -> Result<Issued, Denied> {
     let server = asking.server;
     let key = RefreshKey::of(token.expose());
-    let found = server.store.read(|sql| {
-        let Some(stored) = sql.refresh_token(&key)? else { return Ok(None) };
-        sql.live_grant(&stored.grant).map(Some)
-    });
-    let grant = match found? {
+    let grant = match server.store.read(|sql| sql.grant_of_refresh_token(&key))? {
         Some(Some(grant)) => grant,
         Some(None) => return Err(invalid("grant-revoked")),
         None => return Err(invalid("unknown-refresh-token")),

@@ -22,14 +22,14 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use chartgate_audit::checkpoint::SignedCheckpoint;
 use chartgate_audit::data_keys::DataKeys;
-use chartgate_audit::journal::{Durability, Journal};
+use chartgate_audit::journal::{Awaited, Durability, Journal};
 use chartgate_audit::note::LogSigner;
 use chartgate_audit::open::{Opened, Setup, open};
 use chartgate_audit::record::{Actor, ActorKind, Decision, Event, Outcome, Record, Request, Response};
@@ -122,8 +122,12 @@ fn appends(root: &Path) -> (f64, f64, usize) {
         let sequencing = scope.spawn({
             let journal = journal.clone();
             move || {
-                while started.elapsed() < ROUND {
-                    std::thread::sleep(Duration::from_secs(1));
+                // As the server does it.
+                for second in 1..=ROUND.as_secs() {
+                    let due = started + Duration::from_secs(second);
+                    while sequencer.wait(due.saturating_duration_since(Instant::now())) == Awaited::Much {
+                        sequencer.absorb().unwrap();
+                    }
                     sequencer.sequence_once(Timestamp::from_unix(NOW)).unwrap();
                 }
                 drop(journal);
@@ -146,14 +150,20 @@ fn drive(journal: &Journal, started: Instant) -> u64 {
         let appended = journal.append(&record(n), ());
         Box::pin(async move { appended.await.is_ok() })
     };
-    let (sender, ready): (Sender<usize>, Receiver<usize>) = channel();
+    let ready = Arc::new(Ready { tasks: Mutex::default(), driver: std::thread::current() });
     let wakers: Vec<Waker> =
-        (0..SHARE).map(|task| Waker::from(Arc::new(Task(task, Mutex::new(sender.clone()))))).collect();
+        (0..SHARE).map(|task| Waker::from(Arc::new(Task(task, ready.clone())))).collect();
     let mut tasks: Vec<Waiting> = (0..SHARE as u64).map(append).collect();
     let mut queue: VecDeque<usize> = (0..SHARE).collect();
     let mut done = 0;
     while started.elapsed() < ROUND {
-        let task = queue.pop_front().unwrap_or_else(|| ready.recv().unwrap());
+        let Some(task) = queue.pop_front() else {
+            std::mem::swap(&mut queue, &mut ready.tasks.lock().unwrap());
+            if queue.is_empty() {
+                std::thread::park();
+            }
+            continue;
+        };
         while let Poll::Ready(ok) = tasks[task].as_mut().poll(&mut Context::from_waker(&wakers[task])) {
             assert!(ok);
             done += 1;
@@ -163,11 +173,25 @@ fn drive(journal: &Journal, started: Instant) -> u64 {
     done
 }
 
-struct Task(usize, Mutex<Sender<usize>>);
+/// The tasks of a driver that can go on. As with a server's worker, it is called once for all that become ready while it
+/// is on its way.
+struct Ready {
+    tasks: Mutex<VecDeque<usize>>,
+    driver: Thread,
+}
+
+struct Task(usize, Arc<Ready>);
 
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
-        let _ = self.1.lock().unwrap().send(self.0);
+        let Self(task, ready) = &*self;
+        let mut tasks = ready.tasks.lock().unwrap();
+        tasks.push_back(*task);
+        let is_first = tasks.len() == 1;
+        drop(tasks);
+        if is_first {
+            ready.driver.unpark();
+        }
     }
 }
 

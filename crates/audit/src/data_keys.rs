@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,6 +37,13 @@ impl Month {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Its first moment.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        // INVARIANT: a month's text was a month when it was made, so this is a day.
+        format!("{self}-01T00:00:00Z").parse().unwrap_or(Timestamp::MAX)
     }
 
     /// The first moment that is not in it.
@@ -77,7 +85,14 @@ impl FromStr for Month {
 pub struct DataKeys {
     objects: Arc<dyn Objects>,
     wrapping: SealingKey,
-    known: Mutex<HashMap<Month, Known>>,
+    known: Mutex<KnownKeys>,
+}
+
+#[derive(Default)]
+struct KnownKeys {
+    by_month: HashMap<Month, Known>,
+    /// The one that sealed last, and the times for which it does.
+    latest: Option<(Range<Timestamp>, Arc<DataKey>)>,
 }
 
 /// A key in memory, and whether its file is written.
@@ -122,8 +137,34 @@ impl DataKeys {
         month: &Month,
         entropy: &mut dyn Entropy,
     ) -> Result<Arc<DataKey>, DataKeyError> {
+        self.sealing_in(&mut self.known(), month, entropy)
+    }
+
+    /// The same for a time, without a search where it is the month of the time before.
+    pub(crate) fn for_sealing_at(
+        &self,
+        time: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Arc<DataKey>, DataKeyError> {
         let mut known = self.known();
-        if let Some(known) = known.get(month) {
+        if let Some((times, key)) = &known.latest
+            && times.contains(&time)
+        {
+            return Ok(Arc::clone(key));
+        }
+        let month = Month::of(time);
+        let key = self.sealing_in(&mut known, &month, entropy)?;
+        known.latest = Some((month.start()..month.end(), Arc::clone(&key)));
+        Ok(key)
+    }
+
+    fn sealing_in(
+        &self,
+        known: &mut KnownKeys,
+        month: &Month,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Arc<DataKey>, DataKeyError> {
+        if let Some(known) = known.by_month.get(month) {
             return Ok(Arc::clone(&known.key));
         }
         let (key, unsaved) = match self.read(month)? {
@@ -131,11 +172,11 @@ impl DataKeys {
             None => {
                 let bytes = Secret::new(entropy.bytes::<32>());
                 let file = self.wrap(month, &bytes, entropy)?;
-                (DataKey::new(month.clone(), bytes), Some(Object { path: path(month), bytes: file }))
+                (DataKey::new(month.clone(), &bytes), Some(Object { path: path(month), bytes: file }))
             }
         };
         let key = Arc::new(key);
-        known.insert(month.clone(), Known { key: Arc::clone(&key), unsaved });
+        known.by_month.insert(month.clone(), Known { key: Arc::clone(&key), unsaved });
         Ok(key)
     }
 
@@ -144,7 +185,7 @@ impl DataKeys {
     /// # Errors
     /// [`DataKeyError`] if it is there and cannot be had.
     pub fn for_opening(&self, month: &Month) -> Result<Option<Arc<DataKey>>, DataKeyError> {
-        let mut known = self.known();
+        let known = &mut self.known().by_month;
         if let Some(known) = known.get(month) {
             return Ok(Some(Arc::clone(&known.key)));
         }
@@ -158,7 +199,7 @@ impl DataKeys {
     /// # Errors
     /// What the disk says; the keys stay unsaved then.
     pub(crate) fn save_new(&self) -> io::Result<()> {
-        for known in self.known().values_mut() {
+        for known in self.known().by_month.values_mut() {
             if let Some(file) = &known.unsaved {
                 self.objects.put(std::slice::from_ref(file))?;
                 known.unsaved = None;
@@ -185,11 +226,13 @@ impl DataKeys {
     /// What the disk says; the key may then still be there.
     pub fn shred(&self, month: &Month) -> io::Result<()> {
         self.objects.remove(&path(month))?;
-        self.known().remove(month);
+        let mut known = self.known();
+        known.by_month.remove(month);
+        known.latest = None;
         Ok(())
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Month, Known>> {
+    fn known(&self) -> MutexGuard<'_, KnownKeys> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -208,7 +251,7 @@ impl DataKeys {
         let wrapped = URL_SAFE_NO_PAD.decode(file.key).ok()?;
         let bytes = self.wrapping.open(month.as_str().as_bytes(), &wrapped).ok()?;
         let bytes = bytes.expose().as_slice().try_into().ok().map(Secret::new)?;
-        Some(DataKey::new(month.clone(), bytes))
+        Some(DataKey::new(month.clone(), &bytes))
     }
 
     fn wrap(

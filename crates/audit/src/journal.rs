@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::data_keys::{DataKeyError, Month};
+use crate::data_keys::DataKeyError;
 use crate::leaf::{EncodeError, encode};
 use crate::record::Record;
 
@@ -22,6 +22,7 @@ pub(crate) use commit::MIN_SEGMENT;
 pub use commit::SEGMENT_LENGTH;
 pub use commit::{CommitEvent, CommitLoop};
 pub use frame::Durability;
+pub use fresh::Awaited;
 pub use replay::JournalError;
 
 pub(crate) use frame::{BatchHeader, Point, SegmentHeader};
@@ -129,7 +130,7 @@ impl Journal {
 
     fn queue(&self, record: &Record) -> Result<shared::Receiver, AppendError> {
         let mut entropy = self.0.entropy();
-        let key = self.0.keys.for_sealing(&Month::of(record.time), &mut entropy)?;
+        let key = self.0.keys.for_sealing_at(record.time, &mut entropy)?;
         let leaf = encode(record, &key, &mut entropy)?;
         self.0.queue(leaf, Mark::of(record))
     }

@@ -2,20 +2,21 @@
 //! `docs/audit-format.md` describes the format.
 
 use chartgate_values::Entropy;
-use chartgate_values::seal::SealError;
+use chartgate_values::seal::{OVERHEAD, SealError};
 
 use crate::data_keys::{DataKey, DataKeyError, DataKeys, Month};
 use crate::record::Record;
 use crate::storage::{Object, Objects};
 use crate::tree::Hash;
 
+mod canonical;
 mod clear;
 mod hidden;
 mod sealed;
 
-use clear::Clear;
+use clear::{Clear, has_exact_numbers, push_clear};
 use hidden::{Hidden, ToHide};
-use sealed::{Envelope, Sealed, Version};
+use sealed::{Envelope, Sealed, Version, push_blob, push_inline};
 
 /// The longest leaf, in bytes. What does not fit is sealed into a file of its own, which the leaf names.
 pub const MAX_LEAF: usize = 32 * 1024;
@@ -102,12 +103,18 @@ impl Leaf {
         let Envelope { record: json, sealed, v: Version } =
             serde_json::from_slice(bytes).map_err(|_| LeafError::Malformed)?;
         let clear: Clear<'_> = serde_json::from_str(json.get()).map_err(|_| LeafError::Malformed)?;
-        let canonical = clear.to_json().ok_or(LeafError::Malformed)?;
-        if wrap(&canonical, sealed.as_ref()) != bytes {
+        let record = clear.into_record().ok_or(LeafError::Malformed)?;
+        let mut canonical = begin();
+        push_clear(&record, &mut canonical);
+        let clear = Hash::of(&[clear_part(&canonical)]);
+        if let Some(sealed) = &sealed {
+            sealed.push_member(&mut canonical);
+        }
+        end(&mut canonical);
+        if canonical != bytes {
             return Err(LeafError::NotCanonical);
         }
-        let record = clear.into_record().ok_or(LeafError::Malformed)?;
-        Ok(Self { record, clear: Hash::of(&[&canonical]), sealed })
+        Ok(Self { record, clear, sealed })
     }
 
     /// The record as far as it is clear: without what tells of patients.
@@ -162,42 +169,56 @@ pub(crate) fn encode(
     key: &DataKey,
     entropy: &mut dyn Entropy,
 ) -> Result<EncodedLeaf, EncodeError> {
-    let clear = Clear::of(record).ok_or(EncodeError::NumberTooLarge)?;
-    let clear = clear.to_json().ok_or(EncodeError::TooLong)?;
-    let Some(hidden) = ToHide::of(record) else { return finish(&clear, None, None) };
-    let plaintext = hidden.to_json().filter(|json| json.len() <= MAX_SEALED).ok_or(EncodeError::TooLong)?;
-    let text = key.seal(entropy, &Hash::of(&[&clear]), &plaintext)?;
-    let month = key.month().clone();
+    if !has_exact_numbers(record) {
+        return Err(EncodeError::NumberTooLarge);
+    }
+    let mut leaf = begin();
+    push_clear(record, &mut leaf);
+    let Some(hidden) = ToHide::of(record) else { return finish(leaf, None) };
+    let clear = clear_part(&leaf);
+    let text = key.seal(entropy, &Hash::of(&[clear]), TYPICAL_HIDDEN, |text| hidden.push_json(text))?;
+    if text.len() > MAX_SEALED.saturating_add(OVERHEAD) {
+        return Err(EncodeError::TooLong);
+    }
 
     // Four characters of base64url for three bytes, and the members around them.
     let length = clear.len().saturating_add(text.len().div_ceil(3).saturating_mul(4)).saturating_add(64);
     if length <= MAX_LEAF {
-        return finish(&clear, Some(&Sealed::Inline { month, text }), None);
+        push_inline(key.month(), &text, &mut leaf);
+        return finish(leaf, None);
     }
     let hash = Hash::of(&[&text]);
-    let blob = Object { path: blob_path(&hash), bytes: text };
-    finish(&clear, Some(&Sealed::Blob { month, hash }), Some(blob))
+    push_blob(key.month(), &hash, &mut leaf);
+    finish(leaf, Some(Object { path: blob_path(&hash), bytes: text }))
 }
 
-fn finish(clear: &[u8], sealed: Option<&Sealed>, blob: Option<Object>) -> Result<EncodedLeaf, EncodeError> {
-    let bytes = wrap(clear, sealed);
-    if bytes.len() <= MAX_LEAF { Ok(EncodedLeaf { bytes, blob }) } else { Err(EncodeError::TooLong) }
+fn finish(mut leaf: Vec<u8>, blob: Option<Object>) -> Result<EncodedLeaf, EncodeError> {
+    end(&mut leaf);
+    if leaf.len() <= MAX_LEAF { Ok(EncodedLeaf { bytes: leaf, blob }) } else { Err(EncodeError::TooLong) }
 }
 
-/// The leaf around the canonical JSON of its clear part. Canonical, for its members stand in order.
-fn wrap(clear: &[u8], sealed: Option<&Sealed>) -> Vec<u8> {
+/// A leaf as far as the clear part, which comes next.
+fn begin() -> Vec<u8> {
     let mut leaf = Vec::with_capacity(TYPICAL_LEAF);
-    leaf.extend_from_slice(br#"{"record":"#);
-    leaf.extend_from_slice(clear);
-    if let Some(sealed) = sealed {
-        sealed.push_member(&mut leaf);
-    }
-    leaf.extend_from_slice(br#","v":1}"#);
+    leaf.extend_from_slice(BEFORE_CLEAR);
     leaf
 }
 
+/// The clear part of a leaf of which nothing stands behind it yet.
+fn clear_part(leaf: &[u8]) -> &[u8] {
+    leaf.get(BEFORE_CLEAR.len()..).unwrap_or_default()
+}
+
+/// Adds what comes last. The leaf is canonical if its clear part is, for its members stand in order.
+fn end(leaf: &mut Vec<u8>) {
+    leaf.extend_from_slice(br#","v":1}"#);
+}
+
+const BEFORE_CLEAR: &[u8] = br#"{"record":"#;
+
 /// How much room to reserve.
 const TYPICAL_LEAF: usize = 1536;
+const TYPICAL_HIDDEN: usize = 256;
 
 fn blob_path(hash: &Hash) -> String {
     format!("blob/{}", hash.to_hex())

@@ -13,7 +13,7 @@ use chartgate_values::Timestamp;
 
 use crate::checkpoint::SignedCheckpoint;
 use crate::data_keys::{DataKeyError, Month};
-use crate::journal::{Cursor, JournalError, Replay, Shared, store_open_intents};
+use crate::journal::{Awaited, Cursor, JournalError, Replay, Shared, store_open_intents};
 use crate::note::LogSigner;
 use crate::storage::{CheckpointKeeper, Objects};
 
@@ -29,8 +29,17 @@ pub(crate) use settle::settle;
 pub struct Sequencer {
     shared: Arc<Shared>,
     log: Log,
-    /// Empty after a failure: what is stored is then unknown and read anew.
-    state: Option<State>,
+    progress: Progress,
+}
+
+/// How far the sequencer has come.
+enum Progress {
+    /// As far as is stored, which was not read yet.
+    Unread,
+    /// So far.
+    At(Box<State>),
+    /// Something failed: what is stored is unknown, and read anew for the next checkpoint.
+    Unknown,
 }
 
 /// What the sequencer and recovery write to.
@@ -85,7 +94,31 @@ pub struct Sequenced {
 
 impl Sequencer {
     pub(crate) fn new(shared: Arc<Shared>, log: Log) -> Self {
-        Self { shared, log, state: None }
+        Self { shared, log, progress: Progress::Unread }
+    }
+
+    /// Waits until a checkpoint is due, which is after `patience`. Whoever is told before that much waits lets the
+    /// sequencer [`absorb`](Self::absorb) it.
+    #[must_use]
+    pub fn wait(&self, patience: Duration) -> Awaited {
+        self.shared.await_fresh(patience)
+    }
+
+    /// Takes all durable records into the tree while they are in memory, and makes segments for those that they filled.
+    /// No checkpoint comes of it: what it stores of the tree promises nothing until then.
+    ///
+    /// # Errors
+    /// [`SequenceError`]. No record is lost; nothing more is taken in until a checkpoint has been tried again.
+    pub fn absorb(&mut self) -> Result<(), SequenceError> {
+        let mut state = match std::mem::replace(&mut self.progress, Progress::Unknown) {
+            Progress::At(state) => state,
+            Progress::Unread => self.load()?,
+            Progress::Unknown => return Ok(()),
+        };
+        self.catch_up(&mut state)?;
+        self.shared.replace_spares().map_err(SequenceError::Upkeep)?;
+        self.progress = Progress::At(state);
+        Ok(())
     }
 
     /// Brings all durable records under a checkpoint, if there are new ones; then tidies up and prepares what the
@@ -94,31 +127,31 @@ impl Sequencer {
     /// # Errors
     /// [`SequenceError`]. No record is lost, and no checkpoint is signed over what is not durable.
     pub fn sequence_once(&mut self, now: Timestamp) -> Result<Sequenced, SequenceError> {
-        let mut state = match self.state.take() {
-            Some(state) => state,
-            None => self.load()?,
+        let mut state = match std::mem::replace(&mut self.progress, Progress::Unknown) {
+            Progress::At(state) => state,
+            Progress::Unread | Progress::Unknown => self.load()?,
         };
         let before = state.checkpoint.size();
         self.catch_up(&mut state)?;
+        if state.growth.size() > before {
+            state.checkpoint = publish(&self.log, &mut state.growth, &state.checkpoint)?;
+        }
         let new = state.checkpoint.size().saturating_sub(before);
         let sequenced = Sequenced { checkpoint: state.checkpoint.clone(), new };
         self.keep_up(&mut state, now)?;
-        self.state = Some(state);
+        self.progress = Progress::At(state);
         Ok(sequenced)
     }
 
-    fn load(&self) -> Result<State, SequenceError> {
+    fn load(&self) -> Result<Box<State>, SequenceError> {
         let (growth, checkpoint) = settle(&self.log)?;
         let cursor = Cursor::before(growth.size());
-        Ok(State { growth, checkpoint, cursor, intents_from: 0 })
+        Ok(Box::new(State { growth, checkpoint, cursor, intents_from: 0 }))
     }
 
     fn catch_up(&self, state: &mut State) -> Result<(), SequenceError> {
         // The order matters: what is durable first, then a look at the segments.
         let durable = self.shared.durable();
-        if state.growth.size() == durable {
-            return Ok(());
-        }
         while state.growth.size() < durable {
             match self.shared.take_fresh(&state.cursor.point()) {
                 Some((batch, behind)) => {
@@ -127,8 +160,9 @@ impl Sequencer {
                 }
                 None => self.read_on(state, durable)?,
             }
+            // Whoever waits for this processor waits for an answer, which this does not.
+            std::thread::yield_now();
         }
-        state.checkpoint = publish(&self.log, &mut state.growth, &state.checkpoint)?;
         Ok(())
     }
 

@@ -67,7 +67,11 @@ impl Hash {
     /// The hash of two subtrees side by side.
     #[must_use]
     pub fn of_node(left: &Self, right: &Self) -> Self {
-        Self::of(&[&[0x01], &left.0, &right.0])
+        let mut node = [0x01; 1 + 2 * Self::LENGTH];
+        for (place, byte) in node.iter_mut().skip(1).zip(left.0.iter().chain(&right.0)) {
+            *place = *byte;
+        }
+        Self::of(&[&node])
     }
 
     /// In lower-case hexadecimal, as files are named by it.

@@ -4,11 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chartgate_audit::checkpoint::SignedCheckpoint;
 use chartgate_audit::data_keys::DataKeys;
-use chartgate_audit::journal::{self, CommitEvent, Journal};
+use chartgate_audit::journal::{self, Awaited, CommitEvent, Journal};
 use chartgate_audit::note::LogSigner;
 use chartgate_audit::open::{OpenError, Opened, Recovered, Setup, open};
 use chartgate_audit::reader::Reader;
@@ -163,13 +163,22 @@ fn report(event: &CommitEvent<'_>) {
 }
 
 fn sequence(mut sequencer: Sequencer, clock: &dyn Clock, stopped: &mpsc::Receiver<()>) {
+    let mut due = Instant::now() + CHECKPOINT_EVERY;
     loop {
-        let last = stopped.recv_timeout(CHECKPOINT_EVERY);
-        if let Err(error) = sequencer.sequence_once(clock.now()) {
+        let awaited = sequencer.wait(due.saturating_duration_since(Instant::now()));
+        let done = match awaited {
+            Awaited::Much => sequencer.absorb(),
+            Awaited::Time | Awaited::End => sequencer.sequence_once(clock.now()).map(drop),
+        };
+        if let Err(error) = done {
             tracing::error!(%error, "no checkpoint: records stay safe in the journal");
         }
-        if matches!(last, Err(mpsc::RecvTimeoutError::Disconnected)) {
-            return;
+        let is_last = matches!(stopped.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+        match awaited {
+            Awaited::End => return,
+            Awaited::Time if is_last => return,
+            Awaited::Time => due = Instant::now() + CHECKPOINT_EVERY,
+            Awaited::Much => {}
         }
     }
 }

@@ -14,7 +14,7 @@ pub use entropy::{DrawnAhead, Entropy, SeededEntropy};
 pub use network::network_of;
 pub use phi::Phi;
 pub use secret::Secret;
-pub use timestamp::{Clock, ParseTimestampError, Timestamp};
+pub use timestamp::{Clock, ParseTimestampError, Timestamp, TimestampText};
 
 #[cfg(any(test, feature = "testing"))]
 pub use timestamp::FixedClock;

@@ -93,10 +93,25 @@ impl SealingKey {
         place: &[u8],
         plaintext: &[u8],
     ) -> Result<Vec<u8>, SealError> {
+        self.seal_written(entropy, place, plaintext.len(), |out| out.extend_from_slice(plaintext))
+    }
+
+    /// Seals for the place that `place` names what `write` adds, about `length` bytes, where it was added: no
+    /// second copy of the plaintext is made.
+    ///
+    /// # Errors
+    /// [`SealError`] if the text is beyond the cipher's limit of 64 GiB.
+    pub fn seal_written(
+        &self,
+        entropy: &mut dyn Entropy,
+        place: &[u8],
+        length: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Vec<u8>, SealError> {
         let nonce: [u8; NONCE_LEN] = entropy.bytes();
-        let mut out = Vec::with_capacity(plaintext.len().saturating_add(OVERHEAD));
+        let mut out = Vec::with_capacity(length.saturating_add(OVERHEAD));
         out.extend_from_slice(&nonce);
-        out.extend_from_slice(plaintext);
+        write(&mut out);
         let (_, text) = out.split_first_chunk_mut::<NONCE_LEN>().ok_or(SealError)?;
         let tag = self
             .0

@@ -1,6 +1,6 @@
 //! One month's key. Every entry is sealed under a key of its own that is derived from it.
 
-use aws_lc_rs::hkdf;
+use aws_lc_rs::hmac;
 use chartgate_values::seal::{SealError, SealingKey};
 use chartgate_values::{Entropy, Secret};
 use zeroize::Zeroizing;
@@ -14,12 +14,13 @@ use crate::tree::Hash;
 /// key of an entry is therefore derived from the month's key and the hash of the entry's clear part.
 pub struct DataKey {
     month: Month,
-    bytes: Secret<[u8; 32]>,
+    /// The month's key, taken in once for all entries.
+    deriving: hmac::Key,
 }
 
 impl DataKey {
-    pub(super) fn new(month: Month, bytes: Secret<[u8; 32]>) -> Self {
-        Self { month, bytes }
+    pub(super) fn new(month: Month, bytes: &Secret<[u8; 32]>) -> Self {
+        Self { month, deriving: hmac::Key::new(hmac::HMAC_SHA256, bytes.expose()) }
     }
 
     /// Which month's.
@@ -28,7 +29,7 @@ impl DataKey {
         &self.month
     }
 
-    /// Seals what belongs to the entry whose clear part has this hash.
+    /// Seals what belongs to the entry whose clear part has this hash: what `write` adds, about `length` bytes.
     ///
     /// # Errors
     /// [`SealError`] as the cipher says.
@@ -36,9 +37,10 @@ impl DataKey {
         &self,
         entropy: &mut dyn Entropy,
         clear: &Hash,
-        plaintext: &[u8],
+        length: usize,
+        write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Vec<u8>, SealError> {
-        self.entry_key(clear)?.seal(entropy, &self.place(clear), plaintext)
+        self.entry_key(clear)?.seal_written(entropy, &self.place(clear), length, write)
     }
 
     /// Opens what was sealed for the entry whose clear part has this hash.
@@ -50,12 +52,13 @@ impl DataKey {
     }
 
     fn entry_key(&self, clear: &Hash) -> Result<SealingKey, SealError> {
-        let info = [LABEL, clear.as_bytes().as_slice()];
+        // RFC 5869 section 2.3: of HKDF-Expand's blocks the first is enough, and that is one HMAC.
+        let mut info = [1; LABEL.len() + Hash::LENGTH + 1];
+        let (label, rest) = info.split_at_mut(LABEL.len());
+        label.copy_from_slice(LABEL);
+        *rest.first_chunk_mut().ok_or(SealError)? = *clear.as_bytes();
         let mut bytes = Zeroizing::new([0; 32]);
-        hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, self.bytes.expose())
-            .expand(&info, hkdf::HKDF_SHA256)
-            .and_then(|okm| okm.fill(bytes.as_mut()))
-            .map_err(|_| SealError)?;
+        hmac::sign_to_buffer(&self.deriving, &info, bytes.as_mut()).map_err(|_| SealError)?;
         SealingKey::from_bytes(&bytes)
     }
 
@@ -65,3 +68,23 @@ impl DataKey {
 }
 
 const LABEL: &[u8] = b"chartgate audit leaf v1\n";
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::hkdf;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_s_key_is_the_one_that_hkdf_gives() {
+        let clear = Hash::of(&[b"clear"]);
+        let mut expanded = [0; 32];
+        let prk = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &[7; 32]);
+        let info = [LABEL, clear.as_bytes().as_slice()];
+        prk.expand(&info, hkdf::HKDF_SHA256).unwrap().fill(&mut expanded).unwrap();
+        let key = DataKey::new("2026-11".parse().unwrap(), &Secret::new([7; 32]));
+        let sealed = key.seal(&mut chartgate_values::SeededEntropy::new(1), &clear, 0, |out| out.push(b'x'));
+        let opened = SealingKey::from_bytes(&expanded).unwrap().open(&key.place(&clear), &sealed.unwrap());
+        assert_eq!(opened.unwrap().expose(), b"x");
+    }
+}

@@ -26,8 +26,8 @@ fn a_saved_key_is_the_same_after_a_restart() {
     let mut entropy = SeededEntropy::new(1);
     let clear = Hash::of(&[b"clear"]);
     let first = keys(&disk, 7);
-    let sealed =
-        first.for_sealing(&november(), &mut entropy).unwrap().seal(&mut entropy, &clear, b"x").unwrap();
+    let key = first.for_sealing(&november(), &mut entropy).unwrap();
+    let sealed = key.seal(&mut entropy, &clear, 1, |out| out.push(b'x')).unwrap();
     first.save_new().unwrap();
     let again = keys(&disk, 7).for_opening(&november()).unwrap().unwrap();
     assert_eq!(again.open(&clear, &sealed).unwrap().expose(), b"x");
@@ -83,6 +83,26 @@ fn a_month_ends_where_the_next_one_begins() {
         ("2026-12", "2027-01-01T00:00:00Z"),
         ("2024-02", "2024-03-01T00:00:00Z"),
     ] {
-        assert_eq!(month.parse::<Month>().unwrap().end(), end.parse().unwrap(), "{month}");
+        let [start, end] = [&format!("{month}-01T00:00:00Z"), end].map(|time| time.parse().unwrap());
+        let month: Month = month.parse().unwrap();
+        assert_eq!((month.start(), month.end()), (start, end), "{month}");
     }
+}
+
+#[test]
+fn a_time_is_sealed_under_the_key_of_its_month() {
+    let keys = keys(&MemoryDisk::new(), 7);
+    let mut entropy = SeededEntropy::new(1);
+    let end = november().end();
+    let last = end.minus(std::time::Duration::from_micros(1));
+    for (time, month) in [(last, "2026-11"), (end, "2026-12"), (last, "2026-11"), (Timestamp::MAX, "9999-12")]
+    {
+        let key = keys.for_sealing_at(time, &mut entropy).unwrap();
+        assert_eq!(key.month().as_str(), month);
+        assert!(Arc::ptr_eq(&key, &keys.for_sealing(&Month::of(time), &mut entropy).unwrap()));
+    }
+    let before = keys.for_sealing_at(last, &mut entropy).unwrap();
+    keys.shred(&november()).unwrap();
+    let after = keys.for_sealing_at(last, &mut entropy).unwrap();
+    assert!(!Arc::ptr_eq(&before, &after), "a shredded key seals nothing more");
 }

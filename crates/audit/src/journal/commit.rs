@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::frame::{BatchHeader, Durability, Point, SegmentHeader, push_batch};
 use super::fresh::FreshBatch;
 use super::shared::{Prepared, Shared, Waiting, Work};
-use super::{AppendError, Batch, Cursor, Writability};
+use super::{AppendError, Batch, Cursor, Mark, Writability};
 use crate::leaf::MAX_LEAF;
 use crate::storage::{Object, Objects, Segment};
 
@@ -199,17 +199,14 @@ impl CommitLoop {
         self.make_room(MIN_SEGMENT / 2)
     }
 
-    fn acknowledge(&mut self, batch: Vec<Waiting>, point: Point) {
+    fn acknowledge(&mut self, mut batch: Vec<Waiting>, point: Point) {
         let first = self.point.next_index;
         self.point = point;
-        let (marks, replies): (Vec<_>, Vec<_>) = (first..)
-            .zip(batch)
-            .map(|(index, waiting)| ((index, waiting.mark), (index, waiting.reply)))
-            .unzip();
-        self.shared.advance(point.next_index, marks);
-        for (index, reply) in replies {
+        let marks = batch.iter_mut().map(|waiting| std::mem::replace(&mut waiting.mark, Mark::Neither));
+        self.shared.advance(point.next_index, (first..).zip(marks));
+        for (index, waiting) in (first..).zip(batch) {
             // Whoever gave up waiting gave up what was carried too.
-            let _ = reply.send(Ok(index));
+            let _ = waiting.reply.send(Ok(index));
         }
     }
 }

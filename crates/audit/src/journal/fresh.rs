@@ -10,6 +10,28 @@ use super::replay::{Batch, Cursor};
 pub(super) struct Fresh {
     batches: VecDeque<FreshBatch>,
     bytes: usize,
+    /// What the sequencer was not told yet.
+    news: News,
+}
+
+/// Why the sequencer would be woken.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+enum News {
+    #[default]
+    None,
+    Much,
+    Ended,
+}
+
+/// How a wait for batches ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Awaited {
+    /// With its time.
+    Time,
+    /// Much waits: what comes may soon find no room.
+    Much,
+    /// No batch will come any more.
+    End,
 }
 
 /// A batch, and where a walk through the segments stands before and behind it.
@@ -26,6 +48,31 @@ impl Fresh {
         if bytes <= MOST {
             self.bytes = bytes;
             self.batches.push_back(batch);
+        }
+        if bytes >= MUCH && self.news == News::None {
+            self.news = News::Much;
+        }
+    }
+
+    /// No batch will come any more.
+    pub(super) fn end(&mut self) {
+        self.news = News::Ended;
+    }
+
+    /// Whether there is something to tell the sequencer.
+    pub(super) fn has_news(&self) -> bool {
+        self.news != News::None
+    }
+
+    /// What there is to tell it. That much waits is told once for each batch that adds to it.
+    pub(super) fn take_news(&mut self) -> Awaited {
+        match self.news {
+            News::None => Awaited::Time,
+            News::Much => {
+                self.news = News::None;
+                Awaited::Much
+            }
+            News::Ended => Awaited::End,
         }
     }
 
@@ -52,8 +99,11 @@ impl Fresh {
     }
 }
 
-/// Bytes of records that wait here at most: what a busy gateway records within the second that the sequencer takes.
+/// Bytes of records that wait here at most.
 const MOST: usize = 8 << 20;
+
+/// So many are much: the sequencer has the time of three times as many to come.
+const MUCH: usize = MOST / 4;
 
 #[cfg(test)]
 mod tests {
@@ -82,6 +132,23 @@ mod tests {
         assert_eq!(fresh.begins_at(), Some(3), "what lay before is read already");
         assert!(fresh.take(&point(4, 1)).is_none());
         assert_eq!((fresh.begins_at(), fresh.bytes), (None, 0));
+    }
+
+    #[test]
+    fn the_sequencer_is_told_that_much_waits_once_for_each_batch_and_that_no_more_will_come() {
+        let mut fresh = Fresh::default();
+        put(&mut fresh, point(0, 1), MUCH - 1);
+        assert!(!fresh.has_news());
+        for index in 1..3 {
+            put(&mut fresh, point(index, 1), 1);
+            assert!(fresh.has_news());
+            assert_eq!([fresh.take_news(), fresh.take_news()], [Awaited::Much, Awaited::Time]);
+        }
+        put(&mut fresh, point(3, 1), MOST);
+        assert_eq!(fresh.take_news(), Awaited::Much, "also where there is no room");
+        fresh.end();
+        put(&mut fresh, point(4, 1), 1);
+        assert_eq!([fresh.take_news(), fresh.take_news()], [Awaited::End, Awaited::End]);
     }
 
     #[test]

@@ -54,6 +54,8 @@ impl OpenIntents {
                 self.by_act.insert(act.clone(), index);
                 self.by_index.insert(index, act);
             }
+            // Mostly none is open, and then there is nothing to look up.
+            Mark::Closes(_) if self.by_act.is_empty() => {}
             Mark::Closes(act) => {
                 if let Some(index) = self.by_act.remove(&act) {
                     self.by_index.remove(&index);

@@ -11,7 +11,7 @@ use chartgate_values::Entropy;
 use futures_channel::oneshot;
 
 use super::frame::Point;
-use super::fresh::{Fresh, FreshBatch};
+use super::fresh::{Awaited, Fresh, FreshBatch};
 use super::{AppendError, Batch, Cursor, Mark, OpenIntents, Writability};
 use crate::data_keys::DataKeys;
 use crate::leaf::EncodedLeaf;
@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     arrived: Condvar,
     progress: Mutex<Progress>,
     fresh: Mutex<Fresh>,
+    news: Condvar,
     spares: Mutex<Spares>,
     next_number: AtomicU64,
 }
@@ -58,11 +59,12 @@ struct Progress {
     writability: Writability,
 }
 
-/// Segments made ahead: as many as were used between two calls, for they will be again.
+/// Segments made ahead: as many as were used between two checkpoints, for they will be again.
 #[derive(Default)]
 struct Spares {
     ready: VecDeque<Prepared>,
     used: usize,
+    wanted: usize,
 }
 
 /// A segment that was made and not yet written.
@@ -99,6 +101,7 @@ impl Shared {
             arrived: Condvar::new(),
             progress: Mutex::new(Progress { durable, intents, writability: Writability::Writable }),
             fresh: Mutex::default(),
+            news: Condvar::new(),
             spares: Mutex::default(),
             next_number: AtomicU64::new(next_number),
         }
@@ -143,6 +146,8 @@ impl Shared {
     pub(super) fn abandon(&self) {
         self.close();
         lock(&self.queue).waiting.clear();
+        lock(&self.fresh).end();
+        self.news.notify_all();
     }
 
     /// Takes all that wait, up to `limit` bytes; waits for the first, at most for `patience` if there is one. Where
@@ -192,7 +197,20 @@ impl Shared {
 
     /// Keeps a batch that has become durable for the sequencer.
     pub(super) fn hand_over(&self, batch: FreshBatch) {
-        lock(&self.fresh).put(batch);
+        let mut fresh = lock(&self.fresh);
+        fresh.put(batch);
+        if fresh.has_news() {
+            self.news.notify_one();
+        }
+    }
+
+    /// Waits until much lies here or nothing will come any more, at most for `patience`.
+    pub(crate) fn await_fresh(&self, patience: Duration) -> Awaited {
+        let nothing_new = |fresh: &mut Fresh| !fresh.has_news();
+        let waited = self.news.wait_timeout_while(lock(&self.fresh), patience, nothing_new);
+        let awaited = waited.unwrap_or_else(PoisonError::into_inner).0.take_news();
+        // However much comes, whoever's time has come is told so.
+        if patience.is_zero() && awaited == Awaited::Much { Awaited::Time } else { awaited }
     }
 
     /// The batch that comes at `point` and where a walk stands behind it, without a look at the disk. None if it is not at hand:
@@ -222,11 +240,19 @@ impl Shared {
         std::mem::replace(&mut lock(&self.progress).writability, writability)
     }
 
-    /// Makes the segments that will be needed next, so that the commit loop finds them ready.
+    /// Makes the segments that will be needed until the next checkpoint, so that the commit loop finds them ready.
     pub(crate) fn prepare_spares(&self) -> io::Result<()> {
-        let used = std::mem::take(&mut lock(&self.spares).used);
-        let wanted = used.clamp(1, MAX_SPARES);
-        while lock(&self.spares).ready.len() < wanted {
+        {
+            let mut spares = lock(&self.spares);
+            spares.wanted = std::mem::take(&mut spares.used).clamp(1, MAX_SPARES);
+        }
+        self.replace_spares()
+    }
+
+    /// Makes others for those that were used since.
+    pub(crate) fn replace_spares(&self) -> io::Result<()> {
+        let lacks = |spares: MutexGuard<'_, Spares>| spares.ready.len() < spares.wanted;
+        while lacks(lock(&self.spares)) {
             let prepared = self.create_segment()?;
             lock(&self.spares).ready.push_back(prepared);
         }

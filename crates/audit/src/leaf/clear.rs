@@ -1,181 +1,180 @@
-//! The clear part. Members stand in the order of their names, as RFC 8785 has them; what is empty is left out.
+//! The clear part: what is read into, and how it is written. Members stand in the order of their names, as RFC 8785 has
+//! them; what is empty is left out.
 
 use std::borrow::Cow;
 
 use chartgate_values::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::canonical::Members;
 use crate::record::{Actor, ActorKind, Decision, Delegate, Event, Outcome, Record, Request, Response};
 
 type Text<'a> = Cow<'a, str>;
 
-/// INVARIANT: here and below fields are declared in the order of their names, which a test checks.
-#[derive(Serialize, Deserialize)]
+/// A clear part as it is read.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Clear<'a> {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     acr: Option<Text<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     action: Option<Text<'a>>,
     actor: ClearActor<'a>,
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(default)]
     amr: Cow<'a, [String]>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     auth_time: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "ClearDecision::is_empty")]
+    #[serde(default)]
     decision: ClearDecision<'a>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     entry: Option<u32>,
     event: Event,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     grant: Option<Text<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     jti: Option<Text<'a>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     on_behalf_of: Vec<ClearDelegate<'a>>,
     outcome: Outcome,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     purpose_of_use: Option<Text<'a>>,
-    #[serde(default, skip_serializing_if = "ClearRequest::is_empty")]
+    #[serde(default)]
     request: ClearRequest<'a>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     request_id: Option<Text<'a>>,
-    #[serde(default, skip_serializing_if = "ClearResponse::is_empty")]
+    #[serde(default)]
     response: ClearResponse<'a>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     route: Option<Text<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     session: Option<Text<'a>>,
     time: Timestamp,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClearActor<'a> {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     client_id: Option<Text<'a>>,
     kind: ActorKind,
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(default)]
     roles: Cow<'a, [String]>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     sub: Option<Text<'a>>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClearDecision<'a> {
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(default)]
     obligations: Cow<'a, [String]>,
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(default)]
     policies: Cow<'a, [String]>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     reason: Option<Text<'a>>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClearDelegate<'a> {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     client_id: Option<Text<'a>>,
     sub: Text<'a>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClearRequest<'a> {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     method: Option<Text<'a>>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClearResponse<'a> {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     bytes: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     count: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     status: Option<u16>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     truncated: Option<Text<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     withheld: Option<u64>,
 }
 
-impl ClearDecision<'_> {
-    fn is_empty(&self) -> bool {
-        self.obligations.is_empty() && self.policies.is_empty() && self.reason.is_none()
+/// Adds the clear part of a record in canonical form.
+pub(super) fn push_clear(record: &Record, json: &mut Vec<u8>) {
+    let Record { actor, decision, response, .. } = record;
+    let mut clear = Members::of(json);
+    clear.text_if_any("acr", record.acr.as_deref());
+    clear.text_if_any("action", record.action.as_deref());
+    clear.object_if_any("actor", |of| {
+        of.text_if_any("client_id", actor.client_id.as_deref());
+        of.text("kind", actor.kind.as_str());
+        of.texts_if_any("roles", strs(&actor.roles));
+        of.text_if_any("sub", actor.sub.as_deref());
+    });
+    clear.texts_if_any("amr", strs(&record.amr));
+    time_if_any(&mut clear, "auth_time", record.auth_time);
+    clear.object_if_any("decision", |of| {
+        of.texts_if_any("obligations", strs(&decision.obligations));
+        of.texts_if_any("policies", strs(&decision.policies));
+        of.text_if_any("reason", decision.reason.as_deref());
+    });
+    clear.number_if_any("entry", record.entry);
+    clear.text("event", record.event.as_str());
+    clear.text_if_any("grant", record.grant.as_deref());
+    clear.text_if_any("jti", record.jti.as_deref());
+    if !record.on_behalf_of.is_empty() {
+        push_delegates(&record.on_behalf_of, clear.member("on_behalf_of"));
     }
+    clear.text("outcome", record.outcome.as_str());
+    clear.text_if_any("purpose_of_use", record.purpose_of_use.as_deref());
+    clear.object_if_any("request", |of| of.text_if_any("method", record.request.method.as_deref()));
+    clear.text_if_any("request_id", record.request_id.as_deref());
+    clear.object_if_any("response", |of| {
+        of.number_if_any("bytes", response.bytes);
+        of.number_if_any("count", response.count);
+        of.number_if_any("status", response.status);
+        of.text_if_any("truncated", response.truncated.as_deref());
+        of.number_if_any("withheld", response.withheld);
+    });
+    clear.text_if_any("route", record.route.as_deref());
+    clear.text_if_any("session", record.session.as_deref());
+    time_if_any(&mut clear, "time", Some(record.time));
+    clear.end();
 }
 
-impl ClearRequest<'_> {
-    fn is_empty(&self) -> bool {
-        self.method.is_none()
-    }
+fn time_if_any(members: &mut Members<'_>, name: &str, time: Option<Timestamp>) {
+    members.text_if_any(name, time.map(Timestamp::to_text).as_ref().map(|text| text.as_str()));
 }
 
-impl ClearResponse<'_> {
-    fn is_empty(&self) -> bool {
-        let Self { bytes, count, status, truncated, withheld } = self;
-        bytes.is_none() && count.is_none() && status.is_none() && truncated.is_none() && withheld.is_none()
+fn push_delegates(delegates: &[Delegate], json: &mut Vec<u8>) {
+    let mut before = b'[';
+    for delegate in delegates {
+        json.push(before);
+        before = b',';
+        let mut members = Members::of(json);
+        members.text_if_any("client_id", delegate.client_id.as_deref());
+        members.text("sub", &delegate.sub);
+        members.end();
     }
+    json.push(b']');
 }
 
-impl<'a> Clear<'a> {
-    /// The clear part of a record; none if a number has no exact form in JSON.
-    pub(super) fn of(record: &'a Record) -> Option<Self> {
-        let Response { status, count, withheld, bytes, truncated, digests: _ } = &record.response;
-        let exact = |number: &Option<u64>| number.is_none_or(|number| number <= MAX_EXACT);
-        if ![count, withheld, bytes].into_iter().all(exact) {
-            return None;
-        }
-        let delegate =
-            |of: &'a Delegate| ClearDelegate { client_id: text(&of.client_id), sub: (&of.sub).into() };
-        Some(Self {
-            acr: text(&record.acr),
-            action: text(&record.action),
-            actor: ClearActor {
-                client_id: text(&record.actor.client_id),
-                kind: record.actor.kind,
-                roles: Cow::Borrowed(&record.actor.roles),
-                sub: text(&record.actor.sub),
-            },
-            amr: Cow::Borrowed(&record.amr),
-            auth_time: record.auth_time,
-            decision: ClearDecision {
-                obligations: Cow::Borrowed(&record.decision.obligations),
-                policies: Cow::Borrowed(&record.decision.policies),
-                reason: text(&record.decision.reason),
-            },
-            entry: record.entry,
-            event: record.event,
-            grant: text(&record.grant),
-            jti: text(&record.jti),
-            on_behalf_of: record.on_behalf_of.iter().map(delegate).collect(),
-            outcome: record.outcome,
-            purpose_of_use: text(&record.purpose_of_use),
-            request: ClearRequest { method: text(&record.request.method) },
-            request_id: text(&record.request_id),
-            response: ClearResponse {
-                bytes: *bytes,
-                count: *count,
-                status: *status,
-                truncated: text(truncated),
-                withheld: *withheld,
-            },
-            route: text(&record.route),
-            session: text(&record.session),
-            time: record.time,
-        })
-    }
+fn strs(texts: &[String]) -> impl Iterator<Item = &str> {
+    texts.iter().map(String::as_str)
+}
 
-    /// Canonical JSON. Strings and whole numbers print in serde_json as RFC 8785 sections 3.2.2.2 and 3.2.2.3 say.
-    pub(super) fn to_json(&self) -> Option<Vec<u8>> {
-        let mut json = Vec::with_capacity(TYPICAL_LENGTH);
-        serde_json::to_writer(&mut json, self).ok()?;
-        Some(json)
-    }
+/// Whether every number of a record has an exact form in JSON. RFC 8785 section 3.2.2.3.
+pub(super) fn has_exact_numbers(record: &Record) -> bool {
+    let Response { status: _, count, withheld, bytes, truncated: _, digests: _ } = &record.response;
+    [count, withheld, bytes].into_iter().all(|number| number.is_none_or(|number| number <= MAX_EXACT))
+}
 
+impl Clear<'_> {
     /// The record without its sealed part; none if a number has no exact form in JSON.
     pub(super) fn into_record(self) -> Option<Record> {
         let delegate =
@@ -216,18 +215,11 @@ impl<'a> Clear<'a> {
             entry: self.entry,
             ..Record::new(self.event, self.outcome, self.time)
         };
-        Clear::of(&record).is_some().then_some(record)
+        has_exact_numbers(&record).then_some(record)
     }
 }
 
 const MAX_EXACT: u64 = (1 << 53) - 1;
-
-/// How much room to reserve.
-const TYPICAL_LENGTH: usize = 1024;
-
-fn text(from: &Option<String>) -> Option<Text<'_>> {
-    from.as_deref().map(Cow::Borrowed)
-}
 
 fn owned(text: Option<Text<'_>>) -> Option<String> {
     text.map(Cow::into_owned)

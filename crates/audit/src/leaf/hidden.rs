@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use chartgate_values::Phi;
-use serde::ser::SerializeMap as _;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 
+use super::canonical::{Members, push_number};
 use crate::record::Record;
 
 type Text<'a> = Cow<'a, str>;
@@ -52,58 +52,39 @@ impl<'a> ToHide<'a> {
         is_there.then_some(Self(record))
     }
 
-    pub(super) fn to_json(self) -> Option<Vec<u8>> {
-        let mut json = Vec::with_capacity(TYPICAL_LENGTH);
-        serde_json::to_writer(&mut json, &self).ok()?;
-        Some(json)
-    }
-}
-
-impl Serialize for ToHide<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Adds it in canonical form.
+    pub(super) fn push_json(self, json: &mut Vec<u8>) {
         let Self(record) = self;
-        let mut members = serializer.serialize_map(None)?;
-        if !record.detail.is_empty() {
-            members.serialize_entry("detail", &Exposed(&record.detail))?;
+        let text = |of: &'a Option<Phi<String>>| of.as_ref().map(|text| text.expose().as_str());
+        let texts = |of: &'a [Phi<String>]| of.iter().map(|text| text.expose().as_str());
+        let mut members = Members::of(json);
+        members.object_if_any("detail", |of| {
+            record.detail.iter().for_each(|(name, text)| of.named(name, text.expose()));
+        });
+        members.text_if_any("digest", text(&record.request.digest));
+        members.texts_if_any("digests", texts(&record.response.digests));
+        members.text_if_any("fhir_user", text(&record.actor.fhir_user));
+        members.texts_if_any("patients", texts(&record.patients));
+        members.text_if_any("query", text(&record.request.query));
+        members.text_if_any("resource", text(&record.resource));
+        match record.source_ip.as_ref().map(Phi::expose) {
+            Some(IpAddr::V4(ip)) => push_ipv4(*ip, members.member("source_ip")),
+            Some(IpAddr::V6(ip)) => members.text("source_ip", &ip.to_string()),
+            None => {}
         }
-        if let Some(digest) = &record.request.digest {
-            members.serialize_entry("digest", digest.expose())?;
-        }
-        if !record.response.digests.is_empty() {
-            members.serialize_entry("digests", &Exposed(&record.response.digests))?;
-        }
-        if let Some(fhir_user) = &record.actor.fhir_user {
-            members.serialize_entry("fhir_user", fhir_user.expose())?;
-        }
-        if !record.patients.is_empty() {
-            members.serialize_entry("patients", &Exposed(&record.patients))?;
-        }
-        if let Some(query) = &record.request.query {
-            members.serialize_entry("query", query.expose())?;
-        }
-        if let Some(resource) = &record.resource {
-            members.serialize_entry("resource", resource.expose())?;
-        }
-        if let Some(ip) = &record.source_ip {
-            members.serialize_entry("source_ip", ip.expose())?;
-        }
-        members.end()
+        members.end();
     }
 }
 
-/// What is about to be sealed, laid open for it.
-struct Exposed<'a, T>(&'a T);
-
-impl Serialize for Exposed<'_, Vec<Phi<String>>> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Phi::expose))
+/// Most requests come from one, and `Display` takes its time.
+fn push_ipv4(ip: Ipv4Addr, json: &mut Vec<u8>) {
+    let mut before = b'"';
+    for octet in ip.octets() {
+        json.push(before);
+        before = b'.';
+        push_number(json, octet.into());
     }
-}
-
-impl Serialize for Exposed<'_, BTreeMap<String, Phi<String>>> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value.expose())))
-    }
+    json.push(b'"');
 }
 
 impl<'a> Hidden<'a> {
@@ -126,6 +107,3 @@ impl<'a> Hidden<'a> {
         Some(record)
     }
 }
-
-/// How much room to reserve.
-const TYPICAL_LENGTH: usize = 512;

@@ -55,33 +55,30 @@ impl Sealed {
         }
     }
 
-    /// Adds the member to a leaf, in canonical form: no character of it needs an escape.
+    /// Adds the member to a leaf, in canonical form.
     pub(super) fn push_member(&self, leaf: &mut Vec<u8>) {
-        let mut push = |piece: &str| leaf.extend_from_slice(piece.as_bytes());
-        let month = self.month().as_str();
         match self {
-            Self::Inline { text, .. } => {
-                [r#","sealed":{"key":""#, month, r#"","text":""#].into_iter().for_each(push);
-                push_base64(text, leaf);
-                leaf.extend_from_slice(br#""}"#);
-            }
-            Self::Blob { hash, .. } => {
-                [r#","sealed":{"blob":""#, &hash.to_hex(), r#"","key":""#, month, r#""}"#]
-                    .into_iter()
-                    .for_each(&mut push);
-            }
+            Self::Inline { month, text } => push_inline(month, text, leaf),
+            Self::Blob { month, hash } => push_blob(month, hash, leaf),
         }
     }
 }
 
-/// Adds bytes as base64url, written in place.
-fn push_base64(bytes: &[u8], leaf: &mut Vec<u8>) {
-    let from = leaf.len();
-    leaf.resize(from.saturating_add(bytes.len().div_ceil(3).saturating_mul(4)), 0);
-    let place = leaf.get_mut(from..).unwrap_or_default();
-    // INVARIANT: three bytes give at most four characters, so they have room.
-    let written = URL_SAFE_NO_PAD.encode_slice(bytes, place).unwrap_or_default();
-    leaf.truncate(from.saturating_add(written));
+/// Adds the member that holds the sealed part. No character of it needs an escape.
+pub(super) fn push_inline(month: &Month, text: &[u8], leaf: &mut Vec<u8>) {
+    push_all([r#","sealed":{"key":""#, month.as_str(), r#"","text":""#], leaf);
+    base64_simd::URL_SAFE_NO_PAD.encode_append(text, leaf);
+    leaf.extend_from_slice(br#""}"#);
+}
+
+/// The same for one that names a file.
+pub(super) fn push_blob(month: &Month, hash: &Hash, leaf: &mut Vec<u8>) {
+    let hash = hash.to_hex();
+    push_all([r#","sealed":{"blob":""#, &hash, r#"","key":""#, month.as_str(), r#""}"#], leaf);
+}
+
+fn push_all<const N: usize>(pieces: [&str; N], leaf: &mut Vec<u8>) {
+    pieces.into_iter().for_each(|piece| leaf.extend_from_slice(piece.as_bytes()));
 }
 
 #[derive(Deserialize)]

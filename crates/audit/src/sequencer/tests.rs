@@ -236,3 +236,62 @@ fn records_that_found_no_room_in_memory_are_read_from_the_disk() {
     verify(&bench.disk, &bench.disk, &bench.key(), None).unwrap();
     log.stop();
 }
+
+/// The same as at a checkpoint, in a log whose records are so long that full bundles are stored as they are absorbed.
+#[test]
+fn whichever_write_fails_while_records_are_absorbed_nothing_acknowledged_is_lost() {
+    let scene = Scene { covered: 3, new: 300, days: 0 };
+    let long = |n| {
+        let action = "x".repeat(crate::leaf::MAX_LEAF - 300);
+        crate::record::Record { action: Some(action), ..record(n) }
+    };
+    let set = || {
+        let (bench, mut log, known) = Scene { new: 0, ..scene }.set();
+        log.sequencer.absorb().unwrap();
+        for n in scene.covered..scene.all() {
+            log.append(&long(n));
+        }
+        (bench, log, known)
+    };
+    let (bench, mut log, known) = set();
+    let before = bench.disk.operations();
+    assert_eq!(log.sequencer.wait(Duration::MAX), Awaited::Much);
+    log.sequencer.absorb().unwrap();
+    let writes = bench.disk.operations().saturating_sub(before);
+    assert!(writes >= 3, "a bundle, its tile, a segment: {writes}");
+    assert_eq!(verify(&bench.disk, &bench.disk, &bench.key(), Some(&known)).unwrap().checkpoint, known);
+    assert_eq!(log.sequencer.sequence_once(bench.now()).unwrap().new, scene.new, "all of it is new");
+    scene.holds(&bench.disk, &bench, &known, "absorbed");
+    log.stop();
+    for (step, fault) in (0..writes).flat_map(|step| FAULTS.map(|fault| (step, fault))) {
+        let row = format!("write {step} {fault:?}");
+        let (bench, mut log, known) = set();
+        bench.disk.break_once(step, fault);
+        assert!(log.sequencer.absorb().is_err(), "{row}: it went unnoticed");
+        let dead = bench.disk.copy();
+        let done = bench.disk.operations();
+        log.sequencer.absorb().unwrap();
+        assert_eq!(bench.disk.operations(), done, "{row}: not before a checkpoint was tried");
+        assert_eq!(log.sequencer.sequence_once(bench.now()).unwrap().checkpoint.size(), scene.all(), "{row}");
+        scene.holds(&bench.disk, &bench, &known, &row);
+        log.stop();
+
+        dead.crash(&mut SeededEntropy::new(step));
+        let bench = on(dead);
+        let log = bench.open().unwrap();
+        assert_eq!(log.recovered.size, scene.all(), "{row}");
+        scene.holds(&bench.disk, &bench, &known, &row);
+        log.stop();
+    }
+}
+
+#[test]
+fn who_waits_is_told_when_a_checkpoint_is_due_and_when_nothing_more_will_come() {
+    let bench = Bench::new();
+    let log = bench.open().unwrap();
+    log.append(&record(0));
+    assert_eq!(log.sequencer.wait(Duration::ZERO), Awaited::Time);
+    log.journal.close();
+    assert_eq!(log.sequencer.wait(Duration::MAX), Awaited::End);
+    log.stop();
+}

@@ -14,6 +14,7 @@ mod block_on;
 mod commit;
 mod frame;
 mod fresh;
+mod gathered;
 mod intents;
 mod replay;
 mod shared;

@@ -163,9 +163,9 @@ fn report(event: &CommitEvent<'_>) {
 }
 
 fn sequence(mut sequencer: Sequencer, clock: &dyn Clock, stopped: &mpsc::Receiver<()>) {
-    let mut due = Instant::now() + CHECKPOINT_EVERY;
+    let mut last = Instant::now();
     loop {
-        let awaited = sequencer.wait(due.saturating_duration_since(Instant::now()));
+        let awaited = sequencer.wait(CHECKPOINT_EVERY.saturating_sub(last.elapsed()));
         let done = match awaited {
             Awaited::Much => sequencer.absorb(),
             Awaited::Time | Awaited::End => sequencer.sequence_once(clock.now()).map(drop),
@@ -177,7 +177,7 @@ fn sequence(mut sequencer: Sequencer, clock: &dyn Clock, stopped: &mpsc::Receive
         match awaited {
             Awaited::End => return,
             Awaited::Time if is_last => return,
-            Awaited::Time => due = Instant::now() + CHECKPOINT_EVERY,
+            Awaited::Time => last = Instant::now(),
             Awaited::Much => {}
         }
     }

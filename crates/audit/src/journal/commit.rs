@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::frame::{BatchHeader, Durability, Point, SegmentHeader, push_batch};
+use super::frame::{BatchHeader, Durability, Point, SegmentHeader};
 use super::fresh::FreshBatch;
-use super::shared::{Prepared, Shared, Waiting, Work};
-use super::{AppendError, Batch, Cursor, Mark, Writability};
+use super::gathered::{Gathered, refuse};
+use super::shared::{Prepared, Shared, Work};
+use super::{Cursor, Mark, Writability};
 use crate::leaf::MAX_LEAF;
-use crate::storage::{Object, Objects, Segment};
+use crate::storage::{Objects, Segment};
 
 /// Writes what is appended. Blocking; runs on a thread that the server lends.
 pub struct CommitLoop {
@@ -20,7 +21,6 @@ pub struct CommitLoop {
     durability: Durability,
     point: Point,
     current: Current,
-    buffer: Vec<u8>,
 }
 
 /// A change in how the journal fares, for whoever watches over it.
@@ -43,9 +43,6 @@ enum Current {
 /// How long to wait before the disk is tried again while nobody asks.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Bytes of leaves that one batch may hold.
-const MAX_BATCH: u64 = 1 << 20;
-
 /// The length of a segment where nothing else is asked for: some seconds of a busy gateway.
 pub const SEGMENT_LENGTH: u64 = 8 << 20;
 
@@ -62,7 +59,7 @@ impl CommitLoop {
     ) -> io::Result<Self> {
         let Prepared { number, segment } = shared.next_segment(0)?;
         let current = Current::Sound { number, segment, offset: 0 };
-        Ok(Self { shared, objects, durability, point, current, buffer: Vec::new() })
+        Ok(Self { shared, objects, durability, point, current })
     }
 
     /// Writes batches until the journal is closed and nothing waits any more. Tells `watcher` of each change.
@@ -84,8 +81,7 @@ impl CommitLoop {
         patience: Option<Duration>,
         watcher: &mut dyn FnMut(CommitEvent<'_>),
     ) -> ControlFlow<()> {
-        let limit = usize::try_from(MAX_BATCH.min(self.shared.segment_length() / 2)).unwrap_or(MAX_LEAF);
-        let attempt = match self.shared.take(limit, patience) {
+        let attempt = match self.shared.take(patience) {
             Work::Batch(batch) => self.commit(batch),
             Work::Nothing => self.probe(),
             Work::Closed => return ControlFlow::Break(()),
@@ -100,82 +96,66 @@ impl CommitLoop {
     }
 
     /// Writes one batch and answers all in it.
-    fn commit(&mut self, batch: Vec<Waiting>) -> io::Result<()> {
+    fn commit(&mut self, mut batch: Gathered) -> io::Result<()> {
         if let Err(error) = self.shared.keys.save_new() {
-            refuse(batch);
+            batch.refuse();
             return Err(error);
         }
-        let (batch, blobs) = self.store_blobs(batch);
-        if batch.is_empty() {
+        let blobs = self.store_blobs(&mut batch);
+        if batch.count() == 0 {
             return blobs;
         }
-        match self.write(&batch) {
+        match self.write(&mut batch) {
             Ok(point) => {
                 self.acknowledge(batch, point);
                 blobs
             }
             Err(error) => {
-                refuse(batch);
+                batch.refuse();
                 Err(error)
             }
         }
     }
 
     /// Makes durable what leaves of the batch name. If that fails, only those leaves are refused.
-    fn store_blobs(&self, batch: Vec<Waiting>) -> (Vec<Waiting>, io::Result<()>) {
-        let blobs: Vec<Object> = batch.iter().filter_map(|waiting| waiting.leaf.blob.clone()).collect();
+    fn store_blobs(&self, batch: &mut Gathered) -> io::Result<()> {
+        let blobs = batch.blobs();
         if blobs.is_empty() {
-            return (batch, Ok(()));
+            return Ok(());
         }
-        match self.objects.put(&blobs) {
-            Ok(()) => (batch, Ok(())),
-            Err(error) => {
-                let (named, others) = batch.into_iter().partition(|waiting| waiting.leaf.blob.is_some());
-                refuse(named);
-                (others, Err(error))
-            }
+        let stored = self.objects.put(&blobs);
+        if stored.is_err() {
+            refuse(batch.take_out_naming());
         }
+        stored
     }
 
-    fn write(&mut self, batch: &[Waiting]) -> io::Result<Point> {
-        let leaves = || batch.iter().map(|waiting| waiting.leaf.bytes.as_slice());
-        let body = leaves().map(|leaf| leaf.len().saturating_add(2)).fold(0, usize::saturating_add);
-        let length = (SegmentHeader::LENGTH.saturating_add(BatchHeader::LENGTH)).saturating_add(body) as u64;
-        self.make_room(length)?;
+    fn write(&mut self, batch: &mut Gathered) -> io::Result<Point> {
+        let headers = SegmentHeader::LENGTH.saturating_add(BatchHeader::LENGTH);
+        self.make_room(headers.saturating_add(batch.length()) as u64)?;
         let Current::Sound { number, segment, offset } = &mut self.current else {
             return Err(io::Error::other("no segment to write in"));
         };
-        self.buffer.clear();
-        if *offset == 0 {
-            let (number, durability, start) = (*number, self.durability, self.point);
-            SegmentHeader { number, durability, start }.encode(&mut self.buffer);
-        }
+        let (number, durability, start) = (*number, self.durability, self.point);
+        let header = (*offset == 0).then_some(SegmentHeader { number, durability, start });
         // INVARIANT: the queue gives no empty batch and no leaf beyond `MAX_LEAF`.
-        let point = push_batch(&self.point, leaves(), &mut self.buffer)
-            .ok_or_else(|| io::Error::other("the batch has no encoding"))?;
+        let (bytes, point) =
+            batch.frame(&start, header).ok_or_else(|| io::Error::other("the batch has no encoding"))?;
 
         // CRASH: before the sync returns nobody was told. What is found then is a torn batch, or a whole one that
         // nobody relies on.
-        let written =
-            segment.write_at(*offset, &self.buffer).and_then(|()| match (self.durability, *offset) {
-                // A segment's header is always made durable: it says how the rest is to be judged.
-                (Durability::Fsync, _) | (Durability::Os, 0) => segment.sync(),
-                (Durability::Os, _) => Ok(()),
-            });
+        let written = segment.write_at(*offset, bytes).and_then(|()| match (durability, *offset) {
+            // A segment's header is always made durable: it says how the rest is to be judged.
+            (Durability::Fsync, _) | (Durability::Os, 0) => segment.sync(),
+            (Durability::Os, _) => Ok(()),
+        });
         if let Err(error) = written {
             // A failed sync says nothing about what the disk holds, and the next success will not either. The next
             // segment's header says from which point it goes on, which voids whatever stands here.
-            self.current = Current::GivenUp { number: *number };
+            self.current = Current::GivenUp { number };
             return Err(error);
         }
-        *offset = offset.saturating_add(self.buffer.len() as u64);
-        let body = self.buffer.len().saturating_sub(body);
-        let body = self.buffer.get(body..).unwrap_or_default().to_vec();
-        self.shared.hand_over(FreshBatch {
-            start: self.point,
-            batch: Batch::new(self.point.next_index, body),
-            behind: Cursor::behind(*number, *offset, point, self.durability),
-        });
+        *offset = offset.saturating_add(bytes.len() as u64);
         Ok(point)
     }
 
@@ -199,12 +179,18 @@ impl CommitLoop {
         self.make_room(MIN_SEGMENT / 2)
     }
 
-    fn acknowledge(&mut self, mut batch: Vec<Waiting>, point: Point) {
-        let first = self.point.next_index;
-        self.point = point;
-        let marks = batch.iter_mut().map(|waiting| std::mem::replace(&mut waiting.mark, Mark::Neither));
+    /// Hands a batch that is durable on to the sequencer and answers all in it.
+    fn acknowledge(&mut self, batch: Gathered, point: Point) {
+        let start = std::mem::replace(&mut self.point, point);
+        let first = start.next_index;
+        let (batch, mut waiting) = batch.written(first);
+        if let Current::Sound { number, offset, .. } = &self.current {
+            let behind = Cursor::behind(*number, *offset, point, self.durability);
+            self.shared.hand_over(FreshBatch { start, batch, behind });
+        }
+        let marks = waiting.iter_mut().map(|waiting| std::mem::replace(&mut waiting.mark, Mark::Neither));
         self.shared.advance(point.next_index, (first..).zip(marks));
-        for (index, waiting) in (first..).zip(batch) {
+        for (index, waiting) in (first..).zip(waiting) {
             // Whoever gave up waiting gave up what was carried too.
             let _ = waiting.reply.send(Ok(index));
         }
@@ -221,11 +207,5 @@ impl fmt::Debug for CommitLoop {
 impl Drop for CommitLoop {
     fn drop(&mut self) {
         self.shared.abandon();
-    }
-}
-
-fn refuse(batch: Vec<Waiting>) {
-    for waiting in batch {
-        let _ = waiting.reply.send(Err(AppendError::Unwritable));
     }
 }

@@ -1,7 +1,7 @@
 //! How segments are laid out: a header, then batches, each chained to all before it by a running hash.
 //! `docs/audit-format.md` describes the bytes.
 
-use crate::tile::{Entries, push_entry};
+use crate::tile::Entries;
 use crate::tree::Hash;
 
 /// When a record counts as written.
@@ -158,29 +158,11 @@ impl BatchHeader {
     }
 }
 
-/// Adds the batch of `entries` that comes at `point` to `out`. Gives back where the journal stands behind it; none,
-/// and `out` as it was, if they are none or too many or too long.
-pub(crate) fn push_batch<'a>(
-    point: &Point,
-    entries: impl IntoIterator<Item = &'a [u8]>,
-    out: &mut Vec<u8>,
-) -> Option<Point> {
-    let from = out.len();
-    let body_from = from.saturating_add(BatchHeader::LENGTH);
-    out.resize(body_from, 0);
-    let mut count = 0_usize;
-    let pushed = entries.into_iter().try_for_each(|entry| {
-        count = count.saturating_add(1);
-        push_entry(out, entry)
-    });
-    let header = pushed.ok().and_then(|()| BatchHeader::of(point, count, out.get(body_from..)?));
-    let place = out.get_mut(from..body_from);
-    if let (Some(header), Some(place)) = (header, place) {
-        place.copy_from_slice(&header.encode());
-        return Some(header.behind());
-    }
-    out.truncate(from);
-    None
+/// The header of the batch of `count` entries that comes at `point`, and where the journal stands behind it; none if they
+/// are none or too many or too long.
+pub(super) fn batch_header(point: &Point, count: usize, body: &[u8]) -> Option<(Vec<u8>, Point)> {
+    let header = BatchHeader::of(point, count, body)?;
+    Some((header.encode(), header.behind()))
 }
 
 /// Neither magic can occur in a leaf, which is UTF-8.
@@ -203,4 +185,4 @@ impl Fields<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -44,7 +44,7 @@ pub(super) struct FreshBatch {
 impl Fresh {
     /// Keeps a batch, if there is room.
     pub(super) fn put(&mut self, batch: FreshBatch) {
-        let bytes = self.bytes.saturating_add(batch.batch.length());
+        let bytes = self.bytes.saturating_add(batch.batch.room());
         if bytes <= MOST {
             self.bytes = bytes;
             self.batches.push_back(batch);
@@ -94,12 +94,12 @@ impl Fresh {
 
     fn pop(&mut self) -> Option<FreshBatch> {
         let first = self.batches.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(first.batch.length());
+        self.bytes = self.bytes.saturating_sub(first.batch.room());
         Some(first)
     }
 }
 
-/// Bytes of records that wait here at most.
+/// Bytes of memory that they take at most.
 const MOST: usize = 8 << 20;
 
 /// So many are much: the sequencer has the time of three times as many to come.
@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn put(fresh: &mut Fresh, start: Point, length: usize) {
-        let batch = Batch::new(start.next_index, vec![0; length]);
+        let batch = Batch::new(start.next_index, vec![0; length], 0);
         fresh.put(FreshBatch { start, batch, behind: Cursor::before(start.next_index.saturating_add(1)) });
     }
 

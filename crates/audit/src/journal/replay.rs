@@ -76,24 +76,26 @@ impl Cursor {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Batch {
     pub(crate) first_index: u64,
-    body: Vec<u8>,
+    /// Its entries, from `body` on.
+    bytes: Vec<u8>,
+    body: usize,
 }
 
 impl Batch {
-    /// As it was written.
-    pub(super) fn new(first_index: u64, body: Vec<u8>) -> Self {
-        Self { first_index, body }
+    /// With the entries that stand in `bytes` from `body` on.
+    pub(super) fn new(first_index: u64, bytes: Vec<u8>, body: usize) -> Self {
+        Self { first_index, bytes, body }
     }
 
-    /// Bytes of its entries.
-    pub(super) fn length(&self) -> usize {
-        self.body.len()
+    /// Bytes of memory that it takes.
+    pub(super) fn room(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Its entries.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &[u8]> {
         // INVARIANT: the body was verified, so it does not end within an entry.
-        Entries::of(&self.body).map_while(Result::ok)
+        Entries::of(self.bytes.get(self.body..).unwrap_or_default()).map_while(Result::ok)
     }
 }
 
@@ -183,7 +185,7 @@ impl<'a> Replay<'a> {
         let body = self.segments.read_at(segment, body_from, body_length)?;
         let Some(behind) = header.verify(&point, &body) else { return Ok(None) };
         let length = (BatchHeader::LENGTH as u64).saturating_add(u64::from(header.length));
-        Ok(Some((Batch { first_index: point.next_index, body }, behind, length)))
+        Ok(Some((Batch::new(point.next_index, body, 0), behind, length)))
     }
 
     /// Makes sure that the last batch was the last, quickly where nothing at all lies behind it.

@@ -12,19 +12,13 @@ use futures_channel::oneshot;
 
 use super::frame::Point;
 use super::fresh::{Awaited, Fresh, FreshBatch};
+use super::gathered::{Gathered, Reply};
 use super::{AppendError, Batch, Cursor, Mark, OpenIntents, Writability};
 use crate::data_keys::DataKeys;
-use crate::leaf::EncodedLeaf;
+use crate::leaf::{EncodeError, EncodedLeaf, MAX_LEAF};
 use crate::storage::{Segment, Segments};
 
 pub(super) type Receiver = oneshot::Receiver<Result<u64, AppendError>>;
-
-/// A leaf that waits to be written, and who waits for it.
-pub(super) struct Waiting {
-    pub(super) leaf: EncodedLeaf,
-    pub(super) mark: Mark,
-    pub(super) reply: oneshot::Sender<Result<u64, AppendError>>,
-}
 
 pub(crate) struct Shared {
     pub(crate) keys: Arc<DataKeys>,
@@ -42,7 +36,12 @@ pub(crate) struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Waiting>,
+    /// Batches to write, in order; none is empty.
+    batches: VecDeque<Gathered>,
+    /// How many leaves they have.
+    waiting: usize,
+    /// How long the batch was that was taken last: so long may the next one be.
+    last_length: usize,
     gate: Gate,
 }
 
@@ -76,7 +75,7 @@ pub(super) struct Prepared {
 /// What there is for the commit loop to do.
 pub(super) enum Work {
     /// Leaves to write, in order.
-    Batch(Vec<Waiting>),
+    Batch(Gathered),
     /// None came in time.
     Nothing,
     /// None will come.
@@ -116,14 +115,19 @@ impl Shared {
         self.segment_length
     }
 
+    /// Bytes of leaves that one batch may hold.
+    fn longest_batch(&self) -> usize {
+        usize::try_from(MAX_BATCH.min(self.segment_length / 2)).unwrap_or(MAX_LEAF)
+    }
+
     pub(super) fn queue(&self, leaf: EncodedLeaf, mark: Mark) -> Result<Receiver, AppendError> {
         let (reply, receiver) = oneshot::channel();
         let mut queue = lock(&self.queue);
         if queue.gate == Gate::Closed {
             return Err(AppendError::Closed);
         }
-        queue.waiting.push_back(Waiting { leaf, mark, reply });
-        let waiting = queue.waiting.len();
+        queue.push(leaf, mark, reply, self.longest_batch())?;
+        let waiting = queue.waiting;
         drop(queue);
         // The loop waits only where the queue is empty; whoever finds company there need not call it.
         if waiting == 1 {
@@ -145,15 +149,19 @@ impl Shared {
     /// Refuses whatever still waits: nobody will write it.
     pub(super) fn abandon(&self) {
         self.close();
-        lock(&self.queue).waiting.clear();
+        let mut queue = lock(&self.queue);
+        queue.waiting = 0;
+        let batches = std::mem::take(&mut queue.batches);
+        drop(queue);
+        drop(batches);
         lock(&self.fresh).end();
         self.news.notify_all();
     }
 
-    /// Takes all that wait, up to `limit` bytes; waits for the first, at most for `patience` if there is one. Where
+    /// Takes all that wait, up to a batch's length; waits for the first, at most for `patience` if there is one. Where
     /// a thread that may append is ready to run on this processor, it runs first.
-    pub(super) fn take(&self, limit: usize, patience: Option<Duration>) -> Work {
-        let idle = |queue: &mut Queue| queue.waiting.is_empty() && queue.gate == Gate::Open;
+    pub(super) fn take(&self, patience: Option<Duration>) -> Work {
+        let idle = |queue: &mut Queue| queue.waiting == 0 && queue.gate == Gate::Open;
         let queue = lock(&self.queue);
         let queue = match patience {
             None => self.arrived.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner),
@@ -162,24 +170,17 @@ impl Shared {
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        if queue.waiting.is_empty() {
+        if queue.waiting == 0 {
             return if queue.gate == Gate::Closed { Work::Closed } else { Work::Nothing };
         }
         // Whoever is about to append may do so first, if they wait for this very processor: then one batch, and one
         // change of threads, serves them all. Where nobody is, this returns at once.
-        let is_company = queue.waiting.len() >= COMPANY;
+        let is_company = queue.waiting >= COMPANY;
         drop(queue);
         if !is_company {
             std::thread::yield_now();
         }
-        let mut queue = lock(&self.queue);
-        let mut bytes = 0_usize;
-        let fits = |waiting: &&Waiting| {
-            bytes = bytes.saturating_add(waiting.leaf.bytes.len()).saturating_add(2);
-            bytes <= limit
-        };
-        let count = queue.waiting.iter().take_while(fits).count().max(1).min(queue.waiting.len());
-        Work::Batch(queue.waiting.drain(..count).collect())
+        lock(&self.queue).pop().map_or(Work::Nothing, Work::Batch)
     }
 
     pub(crate) fn durable(&self) -> u64 {
@@ -278,6 +279,35 @@ impl Shared {
     }
 }
 
+impl Queue {
+    /// Adds a leaf to the last batch, or to one of its own where that may get no longer.
+    fn push(
+        &mut self,
+        leaf: EncodedLeaf,
+        mark: Mark,
+        reply: Reply,
+        longest: usize,
+    ) -> Result<(), AppendError> {
+        let length = leaf.bytes.len().saturating_add(2);
+        let batch = match self.batches.back_mut() {
+            Some(last) if last.length().saturating_add(length) <= longest => last,
+            _ => self.batches.push_back_mut(Gathered::with_room(self.last_length.max(length))),
+        };
+        // INVARIANT: a leaf is never longer than `MAX_LEAF`, so there is a batch that holds it.
+        batch.push(leaf, mark, reply).map_err(|_| EncodeError::TooLong)?;
+        self.waiting = self.waiting.saturating_add(1);
+        Ok(())
+    }
+
+    /// The first batch.
+    fn pop(&mut self) -> Option<Gathered> {
+        let batch = self.batches.pop_front()?;
+        self.waiting = self.waiting.saturating_sub(batch.count());
+        self.last_length = batch.length();
+        Some(batch)
+    }
+}
+
 pub(crate) struct SharedEntropy<'a>(&'a Mutex<Box<dyn Entropy>>);
 
 impl Entropy for SharedEntropy<'_> {
@@ -295,6 +325,9 @@ impl fmt::Debug for Shared {
 /// So many records are worth a sync of their own: beyond this, what a sync costs the processor is little beside what the
 /// requests do, and whoever waits for it keeps the others waiting.
 const COMPANY: usize = 24;
+
+/// Bytes of leaves that one batch may hold, whatever its segment's length.
+const MAX_BATCH: u64 = 1 << 20;
 
 /// How many segments at most are made ahead.
 const MAX_SPARES: usize = 8;

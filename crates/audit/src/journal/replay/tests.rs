@@ -1,7 +1,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 
 use super::*;
-use crate::journal::frame::push_batch;
+use crate::journal::frame::tests::push_batch;
 use crate::storage::memory::MemoryDisk;
 
 const LENGTH: u64 = 16 * 1024;

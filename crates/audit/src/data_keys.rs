@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -85,7 +85,8 @@ impl FromStr for Month {
 pub struct DataKeys {
     objects: Arc<dyn Objects>,
     wrapping: SealingKey,
-    known: Mutex<KnownKeys>,
+    /// Mostly read: who only looks a key up keeps nobody waiting, however long it is held up itself.
+    known: RwLock<KnownKeys>,
 }
 
 #[derive(Default)]
@@ -124,7 +125,7 @@ impl DataKeys {
     /// [`SealError`] if the library refuses to derive the wrapping key, which it does not.
     pub fn new(objects: Arc<dyn Objects>, master: &MasterKey) -> Result<Self, SealError> {
         let wrapping = master.derive("audit data keys")?;
-        Ok(Self { objects, wrapping, known: Mutex::default() })
+        Ok(Self { objects, wrapping, known: RwLock::default() })
     }
 
     /// The key that seals in a month. Draws one if the month has none yet; the commit loop makes it
@@ -137,7 +138,7 @@ impl DataKeys {
         month: &Month,
         entropy: &mut dyn Entropy,
     ) -> Result<Arc<DataKey>, DataKeyError> {
-        self.sealing_in(&mut self.known(), month, entropy)
+        self.sealing_in(&mut self.change_known(), month, entropy)
     }
 
     /// The same for a time, without a search where it is the month of the time before.
@@ -146,13 +147,12 @@ impl DataKeys {
         time: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> Result<Arc<DataKey>, DataKeyError> {
-        let mut known = self.known();
-        if let Some((times, key)) = &known.latest
+        if let Some((times, key)) = &self.known().latest
             && times.contains(&time)
         {
             return Ok(Arc::clone(key));
         }
-        let month = Month::of(time);
+        let (mut known, month) = (self.change_known(), Month::of(time));
         let key = self.sealing_in(&mut known, &month, entropy)?;
         known.latest = Some((month.start()..month.end(), Arc::clone(&key)));
         Ok(key)
@@ -185,7 +185,10 @@ impl DataKeys {
     /// # Errors
     /// [`DataKeyError`] if it is there and cannot be had.
     pub fn for_opening(&self, month: &Month) -> Result<Option<Arc<DataKey>>, DataKeyError> {
-        let known = &mut self.known().by_month;
+        if let Some(known) = self.known().by_month.get(month) {
+            return Ok(Some(Arc::clone(&known.key)));
+        }
+        let known = &mut self.change_known().by_month;
         if let Some(known) = known.get(month) {
             return Ok(Some(Arc::clone(&known.key)));
         }
@@ -199,7 +202,10 @@ impl DataKeys {
     /// # Errors
     /// What the disk says; the keys stay unsaved then.
     pub(crate) fn save_new(&self) -> io::Result<()> {
-        for known in self.known().by_month.values_mut() {
+        if self.known().by_month.values().all(|known| known.unsaved.is_none()) {
+            return Ok(());
+        }
+        for known in self.change_known().by_month.values_mut() {
             if let Some(file) = &known.unsaved {
                 self.objects.put(std::slice::from_ref(file))?;
                 known.unsaved = None;
@@ -226,14 +232,18 @@ impl DataKeys {
     /// What the disk says; the key may then still be there.
     pub fn shred(&self, month: &Month) -> io::Result<()> {
         self.objects.remove(&path(month))?;
-        let mut known = self.known();
+        let mut known = self.change_known();
         known.by_month.remove(month);
         known.latest = None;
         Ok(())
     }
 
-    fn known(&self) -> MutexGuard<'_, KnownKeys> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> RwLockReadGuard<'_, KnownKeys> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change_known(&self) -> RwLockWriteGuard<'_, KnownKeys> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self, month: &Month) -> Result<Option<DataKey>, DataKeyError> {

@@ -38,7 +38,6 @@ pub(crate) struct Log {
     pub(crate) data_keys: Arc<DataKeys>,
     /// How many records the index covers.
     pub(crate) indexed: Arc<AtomicU64>,
-    stop: mpsc::Sender<()>,
     stop_index: mpsc::Sender<()>,
     threads: Vec<JoinHandle<()>>,
     _lock: DataLock,
@@ -118,14 +117,13 @@ impl Log {
         };
         let Opened { journal, commit_loop, sequencer, recovered } =
             open(setup, clock.now()).map_err(Box::new)?;
-        let (stop, stopped) = mpsc::channel();
         let commits = thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || commit_loop.run(&mut |event| report(&event)))
             .map_err(LogError::Thread)?;
         let sequences = thread::Builder::new()
             .name("sequencer".to_owned())
-            .spawn(move || sequence(sequencer, &*clock, &stopped))
+            .spawn(move || sequence(sequencer, &*clock))
             .map_err(LogError::Thread)?;
         let indexed = Arc::new(AtomicU64::new(0));
         let (stop_index, stopped) = mpsc::channel();
@@ -136,7 +134,7 @@ impl Log {
             .spawn(move || audit_index::follow(&place, (&reader, &index_keys), &covered, &stopped))
             .map_err(LogError::Thread)?;
         let threads = vec![commits, sequences, indexes];
-        Ok(Self { journal, recovered, reading, data_keys, indexed, stop, stop_index, threads, _lock: lock })
+        Ok(Self { journal, recovered, reading, data_keys, indexed, stop_index, threads, _lock: lock })
     }
 
     /// Writes what waits, brings it under a last checkpoint, and ends the threads.
@@ -146,7 +144,7 @@ impl Log {
         if let Some(commits) = threads.next() {
             let _ = commits.join();
         }
-        drop((self.stop, self.stop_index));
+        drop(self.stop_index);
         for thread in threads {
             let _ = thread.join();
         }
@@ -162,7 +160,8 @@ fn report(event: &CommitEvent<'_>) {
     }
 }
 
-fn sequence(mut sequencer: Sequencer, clock: &dyn Clock, stopped: &mpsc::Receiver<()>) {
+/// Brings records under checkpoints, until the commit loop has ended: then once more, and that is all.
+fn sequence(mut sequencer: Sequencer, clock: &dyn Clock) {
     let mut last = Instant::now();
     loop {
         let awaited = sequencer.wait(CHECKPOINT_EVERY.saturating_sub(last.elapsed()));
@@ -173,10 +172,8 @@ fn sequence(mut sequencer: Sequencer, clock: &dyn Clock, stopped: &mpsc::Receive
         if let Err(error) = done {
             tracing::error!(%error, "no checkpoint: records stay safe in the journal");
         }
-        let is_last = matches!(stopped.try_recv(), Err(mpsc::TryRecvError::Disconnected));
         match awaited {
             Awaited::End => return,
-            Awaited::Time if is_last => return,
             Awaited::Time => last = Instant::now(),
             Awaited::Much => {}
         }

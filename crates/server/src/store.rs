@@ -267,6 +267,8 @@ const STATEMENTS: usize = 512;
 const BATCH: usize = 256;
 /// How many are enough to begin one.
 const ENOUGH: usize = 16;
+/// How often others have the processor first at most: a commit waits no longer than that, were it a revocation's.
+const YIELDS: u32 = 4;
 /// Pages in the database's own log after which they are moved to their places. Most are written again meanwhile, and moved once.
 const CHECKPOINT: i64 = 4_000;
 
@@ -301,14 +303,15 @@ fn write_all(connection: &mut Connection, jobs: &mpsc::Receiver<Job>, remembered
 /// one commit serves them all. Where nobody is, yielding returns at once and brings nothing.
 fn gather(first: Job, jobs: &mpsc::Receiver<Job>) -> Vec<Job> {
     let mut batch = vec![first];
-    loop {
+    for _ in 0..YIELDS {
         thread::yield_now();
         let before = batch.len();
         batch.extend(jobs.try_iter().take(BATCH.saturating_sub(before)));
         if batch.len() == before || batch.len() >= ENOUGH {
-            return batch;
+            break;
         }
     }
+    batch
 }
 
 /// Runs one write so that its failure undoes it alone.

@@ -25,7 +25,6 @@ use tokio::sync::watch;
 
 use crate::audit_index::LogReading;
 use crate::directory::LiveDirectory;
-use crate::idle::use_idle_time_alone;
 use crate::live::findings::{Findings, Unsealed};
 use crate::store::{Store, StoreError};
 use lane::Runner;
@@ -106,7 +105,7 @@ impl Watcher {
             let (runner, runtime) = (Runner::new(Arc::clone(self), lane), runtime.clone());
             let stopped = stopped.clone();
             std::thread::Builder::new().name("watch".to_owned()).spawn(move || {
-                use_idle_time_alone();
+                let _ = rustix::process::setpriority_process(None, 19);
                 runtime.block_on(runner.run(stopped));
             })
         };

@@ -594,3 +594,25 @@ async fn a_password_that_was_set_meanwhile_is_not_replaced_by_another_hash_of_th
     });
     assert_eq!(seen.await.unwrap(), (Took::It, Took::Nothing, Some("new".to_owned())));
 }
+
+#[test]
+fn a_grant_stays_while_it_has_a_refresh_token_that_was_not_used() {
+    let scratch = Scratch::new("tidy-grants");
+    let week = Duration::from_secs(7 * 24 * 3600);
+    let (later, expires) = (NOW.plus(week + week), NOW.plus(week + week + week));
+    let grants =
+        |sql: &Sql<'_>| sql.query("grants", "SELECT id FROM grants ORDER BY id", &[], |row| row.get("id"));
+    write(&scratch.store, move |sql| {
+        for (grant, used_at) in [("in-use", None), ("used-up", Some(NOW))] {
+            let text = "INSERT INTO grants (id, client_id, subject, content, created_at) VALUES (?1, 'app', 'dana', '{}', ?2)";
+            sql.execute(text, &[grant.into(), NOW.into()])?;
+            let text = "INSERT INTO refresh_tokens (digest, grant_id, client_id, expires_at, consumed_at, access_token, \
+                        access_expires_at) VALUES (?1, ?1, 'app', ?2, ?3, 'a', ?2)";
+            sql.execute(text, &[grant.into(), expires.into(), used_at.into()])?;
+        }
+        sql.tidy(week, later)
+    })
+    .unwrap();
+    let left: Vec<String> = scratch.store.read(grants).unwrap();
+    assert_eq!(left, ["in-use"]);
+}

@@ -37,6 +37,7 @@ impl Sql<'_> {
         let before = now.minus(KEEP);
         self.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", &[before.into()])?;
         // A grant without a refresh token that was not used can issue nothing more; its access tokens live an hour at the most.
+        // What was used and is still there is refused when it is shown again, as of a grant that is over.
         self.execute(
             "DELETE FROM grants WHERE created_at < ?1 \
              AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE grant_id = grants.id AND consumed_at IS NULL)",

@@ -60,6 +60,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -233,8 +234,7 @@ impl Store {
     fn reader(&self) -> Result<Connection, rusqlite::Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(BUSY)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        prepare(&connection)?;
         Ok(connection)
     }
 
@@ -272,9 +272,17 @@ const YIELDS: u32 = 4;
 /// Pages in the database's own log after which they are moved to their places. Most are written again meanwhile, and moved once.
 const CHECKPOINT: i64 = 4_000;
 
-fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
+/// What holds for every connection.
+fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // A plan does not depend on the values that a statement is given: else those that a partial index could bear on are compiled
+    // anew for each value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
+
+fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
+    prepare(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // CRASH: under NORMAL a power cut may undo the last revocations; FULL costs little, for commits are shared.
     connection.pragma_update(None, "synchronous", "FULL")?;

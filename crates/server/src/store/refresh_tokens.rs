@@ -90,9 +90,7 @@ impl Sql<'_> {
         &self,
         key: &RefreshKey,
     ) -> Result<Option<Option<Grant>>, StoreError> {
-        let text = "SELECT grants.content FROM refresh_tokens LEFT JOIN grants \
-                    ON grants.id = refresh_tokens.grant_id AND grants.revoked_at IS NULL WHERE digest = ?1";
-        self.first("grants", text, &[key.into()], |row| row.json_optional("content"))
+        self.first("grants", GRANT_OF, &[key.into()], |row| row.json_optional("content"))
     }
 
     /// Marks a token as used, with what came after it.
@@ -121,6 +119,9 @@ impl Sql<'_> {
     }
 }
 
+const GRANT_OF: &str = "SELECT grants.content FROM refresh_tokens LEFT JOIN grants \
+                        ON grants.id = refresh_tokens.grant_id AND grants.revoked_at IS NULL WHERE digest = ?1";
+
 fn read(row: &Row<'_, '_>) -> Result<StoredRefreshToken, StoreError> {
     Ok(StoredRefreshToken {
         token: RefreshToken {
@@ -140,8 +141,10 @@ fn read(row: &Row<'_, '_>) -> Result<StoredRefreshToken, StoreError> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rusqlite::StatementStatus;
 
     use super::*;
+    use crate::store::tests::Scratch;
 
     #[test]
     fn tokens_of_one_moment_stand_side_by_side_and_say_no_more_than_when() {
@@ -164,6 +167,18 @@ mod tests {
     fn a_token_from_before_that_is_found_by_its_digest_alone() {
         let token = opaque_secret();
         assert_eq!(RefreshKey::of(token.expose()).0, digest_of(token.expose()));
+    }
+
+    #[test]
+    fn finding_a_grant_compiles_its_statement_once_whatever_the_token() {
+        let store = &Scratch::new("compiled-once").store;
+        for token in ["one", "another", "a third"] {
+            let found = store.read(|sql| sql.grant_of_refresh_token(&RefreshKey::of(token)));
+            assert!(found.unwrap().is_none());
+        }
+        let compiled: Result<_, StoreError> =
+            store.read(|sql| Ok(sql.statement(GRANT_OF)?.get_status(StatementStatus::RePrepare)));
+        assert_eq!(compiled.unwrap(), 0);
     }
 
     proptest! {

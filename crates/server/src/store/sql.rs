@@ -67,7 +67,7 @@ impl<'c> Sql<'c> {
         found.transpose()
     }
 
-    fn statement(&self, text: &str) -> Result<CachedStatement<'_>, StoreError> {
+    pub(super) fn statement(&self, text: &str) -> Result<CachedStatement<'_>, StoreError> {
         Ok(self.connection.prepare_cached(text)?)
     }
 }

@@ -72,6 +72,9 @@ impl Lease {
 
     /// Sends a request and drives the connection until the head of the answer is there.
     pub(super) async fn send(mut self, request: Request<Full<Bytes>>) -> Result<Response<Answering>, Failed> {
+        // Whoever is ready goes first, and what all of them ask then goes out together: that wakes the other side once, where
+        // one at a time wakes it for each.
+        tokio::task::yield_now().await;
         let answer = self.connection.sender.try_send_request(request);
         let mut answer = pin!(answer);
         let response = std::future::poll_fn(|context| {

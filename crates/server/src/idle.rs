@@ -3,8 +3,8 @@
 use thread_priority::unix::{NormalThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id};
 use thread_priority::{ThreadPriority, ThreadSchedulePolicy};
 
-/// From here on this thread, and each that it starts, has a processor where nobody else wants it, and next to nothing of one that is wanted (`SCHED_IDLE`).
-/// Whatever holds a lock that answers need, or is watched for a safeguard, is no such work.
+/// From here on this thread, and each that it starts, has a processor where nobody else wants it, and next to nothing of one
+/// that is wanted (`SCHED_IDLE`). Whatever holds a lock that answers need, or is watched for a safeguard, is no such work.
 pub(crate) fn use_idle_time_alone() {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     let asked = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);

@@ -123,7 +123,7 @@ impl Store {
     /// [`StoreError`] if it cannot be opened, is damaged or is newer than this program.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let mut connection = Connection::open(path)?;
-        configure(&connection)?;
+        configure_writer(&connection)?;
         migrations::run(&mut connection)?;
         let remembered = Arc::<Remembered>::default();
         remembered.watch(&mut connection)?;
@@ -234,7 +234,7 @@ impl Store {
     fn reader(&self) -> Result<Connection, rusqlite::Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        prepare(&connection)?;
+        configure(&connection)?;
         Ok(connection)
     }
 
@@ -273,7 +273,7 @@ const YIELDS: u32 = 4;
 const CHECKPOINT: i64 = 4_000;
 
 /// What holds for every connection.
-fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
+fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // A plan does not depend on the values that a statement is given: else those that a partial index could bear on are compiled
@@ -281,8 +281,8 @@ fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
-fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
-    prepare(connection)?;
+fn configure_writer(connection: &Connection) -> Result<(), rusqlite::Error> {
+    configure(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // CRASH: under NORMAL a power cut may undo the last revocations; FULL costs little, for commits are shared.
     connection.pragma_update(None, "synchronous", "FULL")?;

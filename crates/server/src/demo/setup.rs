@@ -1,7 +1,7 @@
 //! Making the demo's folder at its first start, and running it.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,18 +32,18 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let file = dir.join("chartgate.toml");
     let is_new = !file.exists();
-    if is_new {
-        prepare(&dir, &file, options.listen).await?;
-    }
+    let held = if is_new { Some(prepare(&dir, &file, options.listen).await?) } else { None };
     let config = install::read(&file)?;
     let lock = DataLock::take(&config.data_dir).context("is another demo running on this folder?")?;
+    drop(held);
+    let sample = bind_sample(&config).await?;
+    let listeners = Listeners::bind(&config).await?;
     let records = records(&dir, options.data.as_deref(), &*clock)?;
     let config = if is_new { watch(&dir, &file, &records.patients())? } else { config };
-    serve_sample(&dir, &config, Arc::clone(&records), clock).await?;
+    serve_sample(&dir, sample, Arc::clone(&records), clock)?;
     if is_new {
         install::keys(&config)?;
     }
-    let listeners = Listeners::bind(&config).await?;
     let metrics = listeners.metrics()?;
     let app = tokio::task::spawn_blocking(move || App::open(config, lock)).await??;
     let known = dir.join("secrets/people.json");
@@ -67,12 +67,16 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     serve::run(app, listeners, move || announce(&dir, &issuer, options.ready_file.as_deref(), &ready)).await
 }
 
-/// Makes folders, certificate and configuration, with ports that stay the same.
-async fn prepare(dir: &Path, file: &Path, listen: SocketAddr) -> anyhow::Result<()> {
+/// Makes folders, certificate and configuration, with ports that stay the same. Gives back what holds them, so that nobody
+/// takes one before the gateway does.
+async fn prepare(dir: &Path, file: &Path, listen: SocketAddr) -> anyhow::Result<[TcpListener; 3]> {
     install::folders(dir)?;
-    let https = free_port(listen).await?;
-    let sample = free_port(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-    let metrics = free_port(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let held_https = bind_free(listen).await?;
+    let https = held_https.local_addr()?;
+    let held_sample = bind_beside(https.port()).await?;
+    let sample = held_sample.local_addr()?;
+    let held_metrics = bind_beside(https.port()).await?;
+    let metrics = held_metrics.local_addr()?;
     let host = if https.ip().is_loopback() || https.ip().is_unspecified() {
         "localhost".to_owned()
     } else {
@@ -129,7 +133,8 @@ care_from     = ["table", "care-team", "encounter", "appointment"]
 "#,
         base = fhir_server::BASE
     )?;
-    std::fs::write(file, text).with_context(|| format!("{}", file.display()))
+    std::fs::write(file, text).with_context(|| format!("{}", file.display()))?;
+    Ok([held_https, held_sample, held_metrics])
 }
 
 /// Writes whom the demo watches, and reads the configuration again with them.
@@ -142,24 +147,32 @@ fn watch(dir: &Path, file: &Path, patients: &[String]) -> anyhow::Result<Config>
     install::read(file)
 }
 
-/// A free port, where none is named. Below those that systems give to outgoing connections, for it is kept, and one of
-/// them would be taken now and then.
-async fn free_port(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
-    if wanted.port() != 0 {
-        return Ok(wanted);
-    }
-    let entropy: &mut dyn Entropy = &mut SystemEntropy;
-    for _ in 0..TRIES {
-        let port = LOWEST_PORT.saturating_add(u16::from_be_bytes(entropy.bytes()) % PORTS);
-        let address = SocketAddr::new(wanted.ip(), port);
-        if TcpListener::bind(address).await.is_ok() {
-            return Ok(address);
+/// Binds a free port, where none is named. Below those that systems give to outgoing connections, for it is kept, and one
+/// of them would be taken now and then.
+async fn bind_free(wanted: SocketAddr) -> anyhow::Result<TcpListener> {
+    if wanted.port() == 0 {
+        let entropy: &mut dyn Entropy = &mut SystemEntropy;
+        for _ in 0..TRIES {
+            let port = LOWEST_PORT.saturating_add(u16::from_be_bytes(entropy.bytes()) % PORTS);
+            if let Ok(listener) = TcpListener::bind((wanted.ip(), port)).await {
+                return Ok(listener);
+            }
         }
     }
-    let listener = TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
-    Ok(listener.local_addr()?)
+    TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))
 }
 
+/// Binds a free port of this machine alone: one of those after the gateway's, or any.
+async fn bind_beside(https: u16) -> anyhow::Result<TcpListener> {
+    for port in (1..=NEIGHBOURS).filter_map(|step| https.checked_add(step)) {
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            return Ok(listener);
+        }
+    }
+    bind_free(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+}
+
+const NEIGHBOURS: u16 = 2;
 const TRIES: u32 = 32;
 const LOWEST_PORT: u16 = 16_000;
 const PORTS: u16 = 16_000;
@@ -177,17 +190,19 @@ fn records(dir: &Path, data: Option<&Path>, clock: &dyn Clock) -> anyhow::Result
     Ok(Arc::new(records))
 }
 
-async fn serve_sample(
+async fn bind_sample(config: &Config) -> anyhow::Result<TcpListener> {
+    let route = config.routes.first().context("the demo's route is not in its configuration")?;
+    let address = route.upstream.authority().context("the demo's upstream has no address")?.as_str();
+    TcpListener::bind(address).await.with_context(|| format!("the sample server cannot use {address}"))
+}
+
+fn serve_sample(
     dir: &Path,
-    config: &Config,
+    listener: TcpListener,
     records: Arc<Records>,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<()> {
-    let route = config.routes.first().context("the demo's route is not in its configuration")?;
-    let address = route.upstream.authority().context("the demo's upstream has no address")?.to_string();
-    let listener = TcpListener::bind(&address)
-        .await
-        .with_context(|| format!("the sample server cannot use {address}"))?;
+    let address = listener.local_addr()?;
     let path = dir.join("secrets/fhir-upstream");
     let credential = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
     let server = FhirServer {

@@ -62,7 +62,7 @@ async fn login_waits_for_the_browser_and_gets_the_token() {
 
 #[tokio::test]
 async fn a_change_made_while_nothing_runs_is_in_force_at_the_next_start() {
-    let mut gateway = Gateway::demo("offline", &[]);
+    let mut gateway = Gateway::demo("offline", &["--listen", "127.0.0.1:0"]);
     let own = format!("/fhir/Patient/{}", gateway.panel("dana")[0]);
     let tokens = App::public(USER_SCOPE).tokens(&gateway, &gateway.demo_person("dana")).await;
     let read = Call::get(&own).bearer(&tokens.access);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::browser::{App, USER_SCOPE};
-use crate::gateway::{Done, Gateway, KILLS, PROGRAM, Scratch, UNSIGNALLED, chartgate};
-use crate::routes::{SCOPE, free_ports, serve_in};
+use crate::gateway::{Done, Gateway, KILLS, PROGRAM, Scratch, UNSIGNALLED, chartgate, free_ports};
+use crate::routes::{SCOPE, serve_in};
 use crate::wire::{Call, Connection, fresh_address};
 
 /// Answers that clients got: what to find in the log for each.

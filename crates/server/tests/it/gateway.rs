@@ -1,9 +1,11 @@
 //! The program, running on a folder of its own.
 
 use std::io::{BufRead as _, BufReader};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -134,8 +136,12 @@ impl Gateway {
         let folder = scratch.path().join("demo");
         let ready_file = scratch.path().join("ready.json");
         let (folder, ready) = (folder.to_str().unwrap(), ready_file.to_str().unwrap());
-        let demo = [PROGRAM, "demo", "--listen", "127.0.0.1:0", "--dir", folder, "--ready-file", ready];
-        let words = before.iter().chain(&demo).chain(more).map(|word| (*word).to_owned()).collect();
+        // Its sample server and its metrics take the two that follow.
+        let [https, _, _] = free_ports();
+        let listen = format!("127.0.0.1:{https}");
+        let listen: &[&str] = if more.contains(&"--listen") { &[] } else { &["--listen", &listen] };
+        let demo = [PROGRAM, "demo", "--dir", folder, "--ready-file", ready];
+        let words = [before, &demo, listen, more].concat().into_iter().map(str::to_owned).collect();
         let config = scratch.path().join("demo/chartgate.toml");
         let ca_file = scratch.path().join("demo/tls/ca.pem");
         let start = Start::Demo { words, ready_file };
@@ -338,6 +344,22 @@ pub(crate) struct Done {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
+}
+
+/// Ports in a row, none of which another test of this process is given, or a demo that looks for one (16000 and more), or an
+/// outgoing connection (32768 and more): each could take one before its gateway does, or while that is stopped.
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
+    static LEFT: LazyLock<Mutex<Range<u16>>> = LazyLock::new(|| {
+        let ranges = [10_000..12_000, 12_000..14_000, 14_000..16_000];
+        Mutex::new(ranges[usize::try_from(std::process::id() % 3).unwrap()].clone())
+    });
+    let mut left = LEFT.lock().unwrap();
+    loop {
+        let row = std::array::from_fn(|_| left.next().expect("all ports are used up"));
+        if row.iter().all(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
+            return row;
+        }
+    }
 }
 
 /// Runs the program to its end.

@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::faults::until_recorded;
-use crate::gateway::{Gateway, PROGRAM};
+use crate::gateway::{Gateway, PROGRAM, free_ports};
 use crate::outside_clients::{has, succeed};
-use crate::routes::free_ports;
 use crate::wire::Call;
 
 /// A provider that runs until this goes, with what it says: it ends where nobody hears it.
@@ -104,7 +103,7 @@ async fn a10_people_of_a_provider_that_nobody_here_wrote_sign_in_as_who_they_are
     }
     let gateway = Gateway::demo("identity-providers", &[]);
     let groups = gateway.scratch().write("groups.json", "{}");
-    let ports = free_ports();
+    let ports: [u16; 2] = free_ports();
     let _clinic = provider(&gateway, ("clinic", ports[0]), "client_secret_basic", &groups);
     let _campus = provider(&gateway, ("campus", ports[1]), "client_secret_post", &groups);
     configure(&gateway, ports).await;

@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::evidence::{count, lacks, pack};
 use crate::faults::until_recorded;
-use crate::gateway::{Gateway, Scratch};
+use crate::gateway::{Gateway, Scratch, free_ports};
 use crate::outside_clients::{has, succeed};
-use crate::routes::free_ports;
 
 /// A mail server that runs until this goes, with what it says.
 pub(crate) struct Running(Child, #[expect(dead_code, reason = "held open")] Lines<BufReader<ChildStdout>>);
@@ -47,7 +46,7 @@ impl Post {
         let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"];
         let requirements = folder().join("requirements.txt");
         succeed(Command::new(&python).args(install).args(["--only-binary", ":all:", "-r"]).arg(requirements));
-        let [port, _] = free_ports();
+        let [port] = free_ports();
         let taken = scratch.path().join("taken.jsonl");
         // The first start makes the certificates, by which the mail server is known.
         let mut gateway = Gateway::demo_in(scratch, &[], &[]);

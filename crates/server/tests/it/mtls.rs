@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::browser::{App, CALLBACK, Tokens};
 use crate::fakes::upstream::Upstream;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, free_ports};
 use crate::possession::DpopKey;
-use crate::routes::{SCOPE, free_ports, serve_with};
+use crate::routes::{SCOPE, serve_with};
 use crate::wire::{Answer, Call, Connection, Identity, Shown, Target, encode, fresh_address, tls_to};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -80,7 +80,7 @@ impl Mutual {
         let mut gateway = serve_with(name, upstream.port, "", "");
         gateway.terminate();
         gateway.scratch().write("client-ca.pem", authority.0.pem());
-        let [port, _] = free_ports();
+        let [port] = free_ports();
         let text = std::fs::read_to_string(gateway.config()).unwrap();
         let text = text.replace("[listen]", &format!("[listen]\nmtls = \"127.0.0.1:{port}\""));
         std::fs::write(gateway.config(), text.replace("[tls]", "[tls]\nclient_ca = \"client-ca.pem\""))

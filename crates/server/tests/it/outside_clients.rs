@@ -8,9 +8,8 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::gateway::{Gateway, PROGRAM, Scratch};
+use crate::gateway::{Gateway, PROGRAM, Scratch, free_ports};
 use crate::mtls::self_signed;
-use crate::routes::free_ports;
 
 /// Who is invited may register.
 const INVITED: (&str, &str) = ("CHARTGATE_REGISTRATION__DYNAMIC", "invited");
@@ -70,7 +69,7 @@ struct Stage {
 
 impl Stage {
     fn set(name: &str) -> Self {
-        let [port, _] = free_ports();
+        let [port] = free_ports();
         let mtls = format!("CHARTGATE_LISTEN__MTLS=127.0.0.1:{port}");
         let invited = format!("{}={}", INVITED.0, INVITED.1);
         // A client that is pinged shows the certificate that the demo made.

@@ -10,10 +10,9 @@ use serde_json::{Value, json};
 
 use crate::browser::{App, USER_SCOPE};
 use crate::fakes::secured::certificates;
-use crate::gateway::{Gateway, Scratch};
+use crate::gateway::{Gateway, Scratch, free_ports};
 use crate::outside_clients::{has, succeed};
 use crate::outward_syslog::{exports, first_times, until, until_all_have};
-use crate::routes::free_ports;
 use crate::wire::{Call, Connection};
 
 /// A Python with what the receivers need, in a folder of its own.
@@ -136,7 +135,7 @@ async fn receivers_over_https_get_every_record_once_it_is_valid_whoever_is_kille
     let scratch = Scratch::new("outward-receiver");
     let Some(python) = python(scratch.path()) else { return };
     certificates(scratch.path());
-    let [port, _] = free_ports();
+    let [port] = free_ports();
     let mut receiver = Receiver::start(&python, scratch.path(), port);
     let mut gateway = Gateway::demo("outward-http", &[]);
     std::fs::copy(scratch.path().join("ca.pem"), gateway.folder().join("ca.pem")).unwrap();

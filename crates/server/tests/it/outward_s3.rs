@@ -10,10 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::browser::App;
-use crate::gateway::Scratch;
+use crate::gateway::{Scratch, free_ports};
 use crate::outward_http::{python, scripts};
 use crate::outward_syslog::{ask, exports, first_times, until, until_all_have};
-use crate::routes::{SCOPE, free_ports, serve_in};
+use crate::routes::{SCOPE, serve_in};
 use crate::wire::Connection;
 
 /// The storage. It ends with its value.

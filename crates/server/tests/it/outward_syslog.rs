@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::browser::App;
 use crate::fakes::secured::certificates;
-use crate::gateway::{Gateway, Scratch};
+use crate::gateway::{Gateway, Scratch, free_ports};
 use crate::outside_clients::{has, succeed};
-use crate::routes::{SCOPE, free_ports, serve_in};
+use crate::routes::{SCOPE, serve_in};
 use crate::wire::{Call, Connection};
 
 /// rsyslog with one file for all that it gets. It ends with its value.
@@ -172,7 +172,7 @@ async fn whoever_is_killed_the_receiver_gets_every_record_in_order() {
     }
     let scratch = Scratch::new("outward-syslog");
     certificates(scratch.path());
-    let [port, _] = free_ports();
+    let [port] = free_ports();
     let mut rsyslog = Rsyslog::start(scratch.path(), port);
     let mut gateway = serve_in(scratch, "", &route(port), SCOPE);
     let app = App { client: "till", secret: None, scope: SCOPE, patient: None, route: "/orders" };
@@ -259,7 +259,7 @@ pub(crate) fn ask_metrics(address: &str, path: &str) -> String {
 async fn an_export_that_does_not_get_on_is_passed_over_by_command_alone_and_a_month_waits_for_it() {
     let scratch = Scratch::new("outward-skip");
     certificates(scratch.path());
-    let [port, _] = free_ports();
+    let [port] = free_ports();
     let mut gateway = serve_in(scratch, "", &route(port), SCOPE);
     until("it has begun", || gateway.audit(&["--event", "export.begin"]).len() == 3).await;
     let skip =

@@ -1,11 +1,9 @@
 //! An `http` route as an operator sets one up: `init`, a configuration, people and clients by command, `serve`; and what
 //! its upstream gets to see. Rows G02, G03, G04, G07, G09 of the corpus.
 
-use std::sync::atomic::{AtomicU16, Ordering};
-
 use crate::browser::{App, CALLBACK};
 use crate::fakes::upstream::{BODY, Upstream};
-use crate::gateway::{Gateway, Person, Scratch, chartgate};
+use crate::gateway::{Gateway, Person, Scratch, chartgate, free_ports};
 use crate::wire::{Call, Connection};
 
 pub(crate) const SCOPE: &str = "openid orders.read orders.write";
@@ -79,21 +77,6 @@ dir = "policies"
     gateway.command(&[&words[..], &["--grant", "authorization_code"]].concat());
     gateway.ready = serde_json::json!({ "metrics": format!("http://127.0.0.1:{metrics}") });
     gateway
-}
-
-/// Below those of outgoing connections, one of which could take a port before its gateway does; and from another one on
-/// than tests that run beside these.
-pub(crate) fn free_ports() -> [u16; 2] {
-    static USED: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 100).unwrap().saturating_mul(200).saturating_add(10_000);
-    [(); 2].map(|()| {
-        loop {
-            let port = first.saturating_add(USED.fetch_add(1, Ordering::Relaxed));
-            if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-                return port;
-            }
-        }
-    })
 }
 
 async fn token(gateway: &Gateway, person: &Person, scope: &str) -> String {

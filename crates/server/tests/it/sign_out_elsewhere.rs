@@ -9,9 +9,8 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::faults::until_recorded;
-use crate::gateway::{Gateway, PROGRAM};
+use crate::gateway::{Gateway, PROGRAM, free_ports};
 use crate::identity_providers::{configure, folder, install, provider};
-use crate::routes::free_ports;
 
 /// One part of what people do, with what it waits for.
 fn part(gateway: &Gateway, config: &Path, part: &str) -> Child {
@@ -57,7 +56,7 @@ async fn a10_whoever_signs_out_here_or_where_they_came_from_is_signed_out_there_
     }
     let gateway = Gateway::demo("sign-out-elsewhere", &[]);
     let groups = gateway.scratch().write("groups.json", "{}");
-    let ports = free_ports();
+    let ports: [u16; 2] = free_ports();
     let clinic = provider(&gateway, ("clinic", ports[0]), "client_secret_basic", &groups);
     let _campus = provider(&gateway, ("campus", ports[1]), "client_secret_post", &groups);
     configure(&gateway, ports).await;

@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::fakes::secured::certificates;
-use crate::gateway::{Gateway, PROGRAM, Scratch, chartgate};
+use crate::gateway::{Gateway, PROGRAM, Scratch, chartgate, free_ports};
 use crate::outside_clients::{has, succeed};
 use crate::outward_syslog::{ask_metrics, between, until};
-use crate::routes::{SCOPE, free_ports, serve_in};
+use crate::routes::{SCOPE, serve_in};
 
 /// A witness. It ends with its value.
 struct Witness {
@@ -113,7 +113,7 @@ impl Clinic {
     fn new(name: &str) -> Self {
         let scratch = Scratch::new(name);
         certificates(scratch.path());
-        let ports = free_ports();
+        let ports: [u16; 2] = free_ports();
         let mut officer = Witness::init(&scratch, "officer", ports[0], true);
         let mut neighbour = Witness::init(&scratch, "neighbour", ports[1], false);
         let tables = format!("[audit]\nwitness_quorum = 2\n{}{}", officer.table(), neighbour.table());

@@ -3,7 +3,7 @@
 CARGO ?= cargo
 TEST_FLAGS ?=
 FUZZ_SECONDS ?= 60
-FIPS := --no-default-features --features fips
+FIPS := --no-default-features --features chartgate-server/fips
 TOOLS := $(CURDIR)/.tools
 
 .DEFAULT_GOAL := help
@@ -57,10 +57,11 @@ dist: toolchain ## what ships, target/dist/chartgate: built, used for a while, b
 	@$(call need,python3,python3)
 	$(CARGO) xtask dist
 
-fips: toolchain ## the build on aws-lc's FIPS module (docs/fips.md), and the tests that are of it
+fips: toolchain ## the build on aws-lc's FIPS module (docs/fips.md), and what it computes and decides tested on it
 	@$(call need,go,golang-go) && $(call need,cmake,cmake)
 	$(CARGO) build --package chartgate-server $(FIPS)
-	$(CARGO) test --package chartgate-server $(FIPS) --bin chartgate
+	$(CARGO) test --package chartgate-values --package chartgate-protocol --package chartgate-audit \
+	    --package chartgate-server $(FIPS) --lib --bin chartgate
 	$(CARGO) test --package chartgate-server $(FIPS) --test it -- hashes:: second_factors:: story::
 
 fuzz: toolchain ## every fuzz target for FUZZ_SECONDS (60)

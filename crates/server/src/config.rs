@@ -223,8 +223,10 @@ impl Config {
         let section = root.table(reading, "push");
         let push = Push::read(reading, section, &base);
         let sections = root.tables(reading, "route");
-        let routes: Vec<Route> =
-            sections.into_iter().filter_map(|section| Route::read(reading, section, &base)).collect();
+        let routes: Vec<Route> = sections
+            .into_iter()
+            .filter_map(|section| Route::read(reading, section, &base, sign_in.offered))
+            .collect();
         route::check_together(reading, &routes);
         if tokens.signing.encryption.is_empty()
             && let Some(route) = routes.iter().find(|route| route.tokens == TokenForm::Encrypted)

@@ -62,7 +62,7 @@ pub(crate) enum Verdict {
     Busy,
 }
 
-/// Hashing failed: the machine is out of memory, or going down.
+/// Hashing failed: the machine is out of memory, or going down, or too many wait for it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("password could not be hashed")]
 pub(crate) struct HashError;
@@ -167,6 +167,7 @@ impl Passwords {
     /// # Errors
     /// [`HashError`].
     pub(crate) async fn hash(&self, password: &str) -> Result<String, HashError> {
+        let _turn = self.queue.try_acquire().map_err(|_| HashError)?;
         let (password, scheme) = (Secret::new(password.to_owned()), self.scheme);
         self.off_the_runtime(move |pepper| scheme.hash(pepper, password.expose().as_bytes())).await
     }

@@ -74,18 +74,30 @@ pub struct PendingAuthorization {
     /// What the client asked for by name.
     #[serde(default)]
     pub claims: ClaimsRequest,
-    /// The patient that was picked.
-    pub patient: Option<PatientId>,
-    /// The encounter that was.
-    #[serde(default)]
-    pub encounter: EncounterPick,
+    /// What was said on the pages so far; [`PendingAuthorization::said_by`] asks whose word it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<Said>,
     /// What an EHR said that launched the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch: Option<Launch>,
-    /// What the person said to the client's wishes.
-    pub consent: ConsentGiven,
     /// When the request came.
     pub created_at: Timestamp,
+}
+
+/// What somebody said on the pages of a request. It counts for them alone: a request is one browser's, and browsers are shared.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Said {
+    /// Who.
+    pub by: Subject,
+    /// The patient that they picked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient: Option<PatientId>,
+    /// The encounter that they did.
+    #[serde(default)]
+    pub encounter: EncounterPick,
+    /// What they said to the client's wishes.
+    #[serde(default)]
+    pub consent: ConsentGiven,
 }
 
 /// Where the answer to a request goes.
@@ -205,10 +217,11 @@ pub enum Pages {
 }
 
 /// What the person said on the consent page.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsentGiven {
     /// Nothing yet.
+    #[default]
     NotYet,
     /// Yes, to this request.
     Approved,
@@ -249,7 +262,22 @@ pub enum ExchangeError {
     Key(#[from] ProofError),
 }
 
+impl Said {
+    /// What somebody has said who was not asked yet.
+    #[must_use]
+    pub fn nothing(by: Subject) -> Self {
+        Self { by, patient: None, encounter: EncounterPick::NotYet, consent: ConsentGiven::NotYet }
+    }
+}
+
 impl PendingAuthorization {
+    /// What this person has said so far: of what somebody else said who sat at the browser before, nothing.
+    #[must_use]
+    pub fn said_by(&self, who: &Subject) -> Said {
+        let said = self.said.as_ref().filter(|said| said.by == *who);
+        said.cloned().unwrap_or_else(|| Said::nothing(who.clone()))
+    }
+
     /// Whether the person took too long.
     #[must_use]
     pub fn has_expired(&self, now: Timestamp) -> bool {

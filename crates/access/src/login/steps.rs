@@ -9,7 +9,7 @@ use chartgate_values::Timestamp;
 use crate::client::{AuthMethod, Client, Consent};
 use crate::emergency::{self, Declared};
 use crate::grant::authorization_code::{
-    AskAgain, ConsentGiven, EncounterPick, PendingAuthorization, ReplyTo,
+    AskAgain, ConsentGiven, EncounterPick, PendingAuthorization, ReplyTo, Said,
 };
 use crate::grant::launch::{LAUNCH, LAUNCH_ENCOUNTER};
 use crate::ids::{FhirUser, PatientId, SessionId, Subject};
@@ -108,13 +108,14 @@ pub fn next(
     if let Some(asked) = emergency::asked(&pending.authorization_details) {
         return emergency_step(pending, asked, SignedIn { user, session, needed });
     }
-    let scope = sayable_of(user, pending, &grantable_by_a_person(&pending.scope));
+    let said = pending.said_by(&user.name);
+    let scope = sayable_of(user, (pending, &said), &grantable_by_a_person(&pending.scope));
     let picked = patient_of(pending, user).filter(|_| needs_patient(&scope));
     let patient = launch.and_then(|launch| launch.patient.clone()).or(picked);
     if needs_patient(&scope) && patient.is_none() {
         return Step::PickPatient;
     }
-    let encounter = match &pending.encounter {
+    let encounter = match &said.encounter {
         _ if launch.is_some() || !scope.contains(LAUNCH_ENCOUNTER) => None,
         EncounterPick::NotYet => return Step::PickEncounter,
         EncounterPick::One(encounter) => Some(encounter.clone()),
@@ -135,7 +136,7 @@ pub fn next(
         ReplyTo::Redirect(_) => client.consent,
         ReplyTo::Device(_) => Consent::Ask,
     };
-    match (asks, pending.consent) {
+    match (asks, said.consent) {
         (Consent::Never, _) | (_, ConsentGiven::Approved) => {}
         (Consent::Ask, ConsentGiven::NotYet) if covered => {}
         (Consent::Ask, ConsentGiven::NotYet) => return Step::Consent,
@@ -179,10 +180,10 @@ fn emergency_step(pending: &PendingAuthorization, asked: &EmergencyAccess, by: S
     })
 }
 
-/// The patient that was picked, or the only one that there is to pick.
+/// The patient that this person picked, or the only one that there is to pick.
 #[must_use]
 pub fn patient_of(pending: &PendingAuthorization, user: &User) -> Option<PatientId> {
-    pending.patient.clone().or_else(|| own_record(user))
+    pending.said_by(&user.name).patient.or_else(|| own_record(user))
 }
 
 /// Patients need not say whose record: there is but one that is theirs.
@@ -198,14 +199,14 @@ pub fn grantable_by_a_person(scope: &ScopeSet) -> ScopeSet {
 
 /// What there is something to say for. SMART App Launch 2.2, requirement 197: whom no FHIR resource represents, none is named
 /// for; nor is there a launch where no EHR told of one, nor an encounter where neither EHR nor person did.
-fn sayable_of(user: &User, pending: &PendingAuthorization, scope: &ScopeSet) -> ScopeSet {
+fn sayable_of(user: &User, (pending, said): (&PendingAuthorization, &Said), scope: &ScopeSet) -> ScopeSet {
     let launch = pending.launch.as_ref();
     let is_there = |token: &&str| match *token {
         "fhirUser" => user.fhir_user.is_some(),
         LAUNCH => launch.is_some(),
         LAUNCH_ENCOUNTER => match launch {
             Some(launch) => launch.encounter.is_some(),
-            None => pending.encounter != EncounterPick::None,
+            None => said.encounter != EncounterPick::None,
         },
         _ => true,
     };

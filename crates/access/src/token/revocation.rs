@@ -182,9 +182,11 @@ impl CutOffs {
         self.everything = self.everything.max(Some(up_to));
     }
 
-    /// Takes a cut-off of a subject back, for whom one without end was made.
-    pub fn lift(&mut self, subject: &Subject) {
-        self.subjects.remove(subject);
+    /// Lets a cut-off of a subject without end reach up to here: what was issued before stays cut off.
+    pub fn lift(&mut self, subject: &Subject, now: Timestamp) {
+        if let Some(at) = self.subjects.get_mut(subject) {
+            *at = now.min(*at);
+        }
     }
 
     /// Whether a token is still believed.

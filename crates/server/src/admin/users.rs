@@ -140,6 +140,8 @@ impl Administrator {
             .cut(move |sql, now| {
                 sql.set_user_state(&subject, UserState::Disabled)?;
                 sql.end_all_sessions(&subject, now)?;
+                // Whoever is let in again later gets another link.
+                sql.void_enrolments(&subject)?;
                 let target = Target::Subject(subject);
                 Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
             })

@@ -5,6 +5,7 @@
 //! to be its own; before that, to a page.
 
 mod check;
+mod finish;
 mod reply;
 
 use std::sync::Arc;
@@ -13,13 +14,10 @@ use axum::body::Bytes;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::Response;
 use chartgate_access::client::{Client, PushedRequests};
-use chartgate_access::grant::authorization_code::{Addressee, Approval, Pages, PendingAuthorization};
-use chartgate_access::grant::polling::Answer;
-use chartgate_access::ids::{ClientId, GrantId};
-use chartgate_access::login::steps::{self, Approved, SignedIn, Step};
-use chartgate_access::permit::Withheld;
+use chartgate_access::grant::authorization_code::{Addressee, Pages, PendingAuthorization};
+use chartgate_access::ids::ClientId;
+use chartgate_access::login::steps::{self, SignedIn, Step};
 use chartgate_access::purpose::NotForRole;
-use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::language::Languages;
 use chartgate_protocol::oauth::authorization::Addressed;
@@ -27,21 +25,16 @@ use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::pushed::PushedUri;
 use chartgate_protocol::oauth::response_mode::ResponseMode;
 use chartgate_protocol::oauth::scope::ScopeSet;
-use chartgate_values::Phi;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 
-use super::token::{describe_details, describe_grant};
 use super::{AuthorizationServer, client_request, request_object};
 use crate::authorization_response::see_other;
-use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
-use crate::live::emergency;
+use crate::entropy::{digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
-use crate::pages;
 use crate::registration::documents::FindError;
-use crate::store::pending::Took;
 use crate::store::{Sql, StoreError};
-use crate::tongue::{Id, Tongue};
+use crate::tongue::Tongue;
 pub(super) use check::{Came, check};
 use reply::{bad_request, expired, unavailable};
 
@@ -223,7 +216,7 @@ pub(super) async fn proceed(
             if server.sessions.used(&approved.session).is_err() {
                 return expired();
             }
-            return finish(&server, &origin, &digest, pending, approved).await;
+            return finish::finish(&server, &origin, &digest, pending, approved).await;
         }
         (Step::SignIn, Pages::Forbidden) => return refuse_absent(&server, &pending),
         (Step::PickPatient, Pages::Forbidden) => {
@@ -322,95 +315,5 @@ fn refuse(
     match pending.addressee() {
         Some(to) => server.answering().refuse(&to, code, Some(description)),
         None => bad_request(description),
-    }
-}
-
-/// Keeps what was approved: a code, which goes to the client, or the grant for a device that asks for it.
-async fn finish(
-    server: &AuthorizationServer,
-    origin: &Origin,
-    digest: &str,
-    pending: PendingAuthorization,
-    approved: Approved,
-) -> Response {
-    let now = server.clock.now();
-    let (declared, to) = (pending.emergency.clone(), pending.addressee());
-    let emergency_for = server.emergencies.config.limits.duration;
-    let approval = pending.into_approval(approved, GrantId::random(&mut SystemEntropy), emergency_for, now);
-    let event = if declared.is_some() { Event::EmergencyGranted } else { Event::ConsentGranted };
-    let mut record = origin.record(event, Outcome::Allow, now);
-    let secret = opaque_secret();
-    let (grant, answer) = match &approval {
-        Approval::Code(code, to) => {
-            (&code.grant, server.answering().answer(to, &[("code", secret.expose())]))
-        }
-        Approval::Device(grant, _) => {
-            record.detail.insert("device".to_owned(), Phi::new("user code".to_owned()));
-            let (title, text) = (Id::of("consent-allowed-title"), Id::of("consent-allowed"));
-            (&**grant, pages::message(StatusCode::OK, title, text))
-        }
-    };
-    describe_grant(&mut record, grant);
-    record.detail.insert("scope".to_owned(), Phi::new(grant.scope.to_string()));
-    describe_details(&mut record, &grant.authorization_details);
-    let new = declared.map(|declared| {
-        record.detail.insert("reason".to_owned(), Phi::new(declared.reason.to_string()));
-        let explanation = server.emergencies.open(&declared.id, &declared.explanation);
-        record.detail.extend(explanation.map(|text| ("explanation".to_owned(), Phi::new(text))));
-        emergency::new_use(grant, declared, origin.ip, now)
-    });
-    let new = match new {
-        // There is no code for emergency access that nobody would be told of.
-        Some(None) => return unavailable(&"a grant of emergency access is incomplete"),
-        new => new.flatten(),
-    };
-    let told = new.as_ref().and_then(|new| Some((new.subject.clone(), new.told.clone()?.question)));
-    let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
-    let (subject, client_id) = (grant.subject.clone(), grant.client_id.clone());
-    let emergencies = Arc::clone(&server.emergencies);
-    let taken = server
-        .store
-        .write(move |sql| {
-            if sql.take_pending(&handle)? == Took::Nothing {
-                return Ok((Took::Nothing, None));
-            }
-            if let Some(Err(blocked)) = new.map(|new| emergencies.begin(sql, &new)).transpose()? {
-                return Ok((Took::It, Some(blocked)));
-            }
-            sql.use_client(&subject, &client_id, now)?;
-            let took = match approval {
-                Approval::Code(code, _) => sql.add_code(&code_digest, &code).map(|()| Took::It),
-                Approval::Device(grant, device) => sql.answer_device(&device, Answer::Approved(grant), now),
-            };
-            Ok((took?, None))
-        })
-        .await;
-    let answer = match taken {
-        Ok((Took::It, None)) => answer,
-        // Others of this person began meanwhile.
-        Ok((Took::It, Some(_))) => {
-            record.outcome = Outcome::Deny;
-            record.decision.reason = Some("unreviewed-emergency-access".to_owned());
-            let description = "earlier emergency access has not been reviewed";
-            match &to {
-                Some(to) => server.answering().refuse(to, ErrorCode::AccessDenied, Some(description)),
-                None => bad_request(description),
-            }
-        }
-        Ok((Took::Nothing, _)) => return expired(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
-    };
-    let outcome = record.outcome;
-    match server.journal.append(&record, Withheld::new(answer)).await {
-        Ok(recorded) => {
-            if let Some((to, question)) = told.filter(|_| outcome == Outcome::Allow) {
-                server.approvals.tell_of_emergency(&to, &question);
-            }
-            Withheld::release(recorded)
-        }
-        Err(error) => {
-            tracing::error!(%error, "audit");
-            unavailable(&error)
-        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chartgate_access::ids::Role;
+use chartgate_access::login::assurance::Offered;
 use chartgate_protocol::fhir::content::MediaType;
 use chartgate_protocol::fhir::version::FhirVersion;
 use http::{Method, Uri};
@@ -165,7 +166,12 @@ impl Route {
     }
 
     /// Reads one `[[route]]`.
-    pub(crate) fn read(reading: &mut Reading<'_>, mut section: Section, issuer: &str) -> Option<Self> {
+    pub(crate) fn read(
+        reading: &mut Reading<'_>,
+        mut section: Section,
+        issuer: &str,
+        offered: Offered,
+    ) -> Option<Self> {
         let name = section.required_text(reading, "name");
         let line = section.line_of("path");
         let path = section.required_text(reading, "path").and_then(|path| {
@@ -219,7 +225,7 @@ impl Route {
             Some("http") => {
                 let rules = section.tables(reading, "allow");
                 Some(RouteKind::Http {
-                    allow: rules.into_iter().filter_map(|rule| http_rule(reading, rule)).collect(),
+                    allow: rules.into_iter().filter_map(|rule| http_rule(reading, rule, offered)).collect(),
                 })
             }
             Some("mcp") => {
@@ -323,7 +329,7 @@ pub(super) fn upstream_url(reading: &mut Reading<'_>, name: &str, section: &mut 
     None
 }
 
-fn http_rule(reading: &mut Reading<'_>, mut section: Section) -> Option<HttpRule> {
+fn http_rule(reading: &mut Reading<'_>, mut section: Section, offered: Offered) -> Option<HttpRule> {
     let line = section.line_of("methods");
     let mut methods = Vec::new();
     for name in section.texts(reading, "methods") {
@@ -350,8 +356,8 @@ fn http_rule(reading: &mut Reading<'_>, mut section: Section) -> Option<HttpRule
     let approved_by = roles_of(reading, &section.key("approved_by"), approved_by);
     let asked_line = section.line_of("agents_ask");
     let agents = section.choice(reading, "agents_ask", [Agents::Act, Agents::Ask]);
-    if cfg!(not(feature = "passkeys")) {
-        let without = "takes passkeys, which this build is without: nobody could ever say yes";
+    if offered == Offered::CodesAlone {
+        let without = "takes passkeys, which are not offered: nobody could say yes";
         if !approved_by.is_empty() {
             reading.error(approved_line, section.key("approved_by"), without);
         }

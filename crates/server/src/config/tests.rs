@@ -151,22 +151,24 @@ fn messages_go_to_known_services_unless_others_are_named() {
 }
 
 #[test]
-fn what_takes_a_passkey_to_approve_is_refused_in_a_build_without_them() {
+fn what_takes_a_passkey_to_approve_is_refused_where_none_are_offered() {
     for (key, value) in [("approved_by", "[\"physician\"]"), ("agents_ask", "true")] {
-        let text = format!(
-            "{GOOD}[[route]]\nname = \"orders\"\nkind = \"http\"\npath = \"/orders\"\nupstream = \"http://127.0.0.1:1/\"\n\
-             [[route.allow]]\nmethods = [\"POST\"]\npath = \"/x\"\n{key} = {value}\n"
-        );
-        let errors = read(&text, &[]).err().unwrap_or_default();
+        let with = |sign_in: &str| {
+            format!(
+                "{GOOD}{sign_in}[[route]]\nname = \"orders\"\nkind = \"http\"\npath = \"/orders\"\n\
+                 upstream = \"http://127.0.0.1:1/\"\n\
+                 [[route.allow]]\nmethods = [\"POST\"]\npath = \"/x\"\n{key} = {value}\n"
+            )
+        };
         if cfg!(feature = "passkeys") {
-            assert_eq!(errors, Vec::<String>::new());
-        } else {
-            let line = text.lines().count();
-            let told = errors
-                .iter()
-                .any(|error| error.starts_with(&format!("line {line}: ")) && error.contains(key));
-            assert!(told, "{key}: {errors:?}");
+            assert_eq!(read(&with(""), &[]).err(), None);
         }
+        let text = with("[sign_in]\npasskeys = \"off\"\n");
+        let errors = read(&text, &[]).err().unwrap_or_default();
+        let line = text.lines().count();
+        let told =
+            errors.iter().any(|error| error.starts_with(&format!("line {line}: ")) && error.contains(key));
+        assert!(told, "{key}: {errors:?}");
     }
 }
 

@@ -152,15 +152,20 @@ impl LiveCutOffs {
         raised
     }
 
-    /// Takes a cut-off of a subject back, for whom one without end was made.
+    /// Ends a cut-off without end: a subject is believed again, but for what was issued before now.
     ///
     /// # Errors
-    /// [`StoreError`]; then it stands.
+    /// [`StoreError`]; then nothing of theirs is believed.
     pub(crate) async fn lift(&self, subject: Subject) -> Result<(), StoreError> {
-        let lifted = subject.clone();
-        self.store.write(move |sql| sql.lift_cut_off(&lifted)).await?;
-        self.table.write().unwrap_or_else(PoisonError::into_inner).lift(&subject);
-        Ok(())
+        let (lifted, now) = (subject.clone(), self.clock.now());
+        self.store.write(move |sql| sql.lift_cut_off(&lifted, now)).await?;
+        self.table.write().unwrap_or_else(PoisonError::into_inner).lift(&subject, now);
+        // Whoever was shut out again meanwhile is not let in by what came before.
+        let stands = self.store.read(|sql| sql.cut_off_of(&subject));
+        let not_before = stands.as_ref().ok().copied().flatten().unwrap_or(Timestamp::MAX);
+        let cut_off = CutOff::UpTo { target: Target::Subject(subject), not_before };
+        self.table.write().unwrap_or_else(PoisonError::into_inner).add(cut_off);
+        stands.map(drop)
     }
 
     /// Where a follower stands who knows all.

@@ -21,6 +21,7 @@ use super::sign_in::person;
 use crate::live::factors::{FactorError, Proof};
 use crate::net::origin::Origin;
 use crate::passwords::Verdict;
+use crate::store::passkeys::StoredPasskey;
 use crate::store::pending::Took;
 use crate::store::second_factors::Used;
 use crate::store::{Sql, StoreError};
@@ -61,6 +62,14 @@ impl Right {
     /// Whether it is right still.
     pub(super) fn is_right(&self, sql: &Sql<'_>, of: &Subject) -> Result<bool, StoreError> {
         Ok(sql.password_hash(of)?.as_ref() == Some(&self.hash))
+    }
+
+    /// The same as the ground of what it begins.
+    pub(super) fn stands(
+        self,
+        of: Subject,
+    ) -> impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static {
+        move |sql| Ok(if self.is_right(sql, &of)? { Used::Now } else { Used::Before })
     }
 }
 
@@ -190,10 +199,29 @@ pub(super) enum CodeAsked<'a> {
     Typed(&'a str),
 }
 
+/// What somebody has shown once more.
+pub(super) enum Proven {
+    /// Their password, with a code where one was asked for.
+    Password(Right),
+    Passkey(FactorId),
+}
+
+impl Proven {
+    /// Whether it is theirs still.
+    pub(super) fn stands(&self, sql: &Sql<'_>, of: &Subject) -> Result<bool, StoreError> {
+        match self {
+            Self::Password(right) => right.is_right(sql, of),
+            Self::Passkey(id) => {
+                let good = |passkey: &StoredPasskey| passkey.id == *id && passkey.suspected_at.is_none();
+                Ok(sql.passkeys(of)?.iter().any(good))
+            }
+        }
+    }
+}
+
 /// What came of it.
 pub(super) enum Again {
-    /// They are, by this passkey if it was one.
-    Right(Option<FactorId>),
+    Right(Proven),
     Refused(Reason),
     /// So many were wrong, of which this is the last, that the session cannot be believed any more.
     Spent(Reason),
@@ -211,15 +239,15 @@ pub(super) async fn again(
     let counter = counter_in_session(login, present);
     let counted = counter.clone();
     let reason = match verify(login, origin, counter, Some(name.clone()), shown.password).await? {
-        Attempt::Good(_, Right { counter, .. }) => {
+        Attempt::Good(_, right) => {
             let proof = match shown.code {
                 CodeAsked::No => None,
                 CodeAsked::Typed(typed) => Some(login.factors.read(name, typed, login.clock.now())?),
             };
             match proof {
                 Some(None) => Reason::WrongCode,
-                other => match settle(login, name, other.flatten(), counter).await? {
-                    Used::Now => return Ok(Again::Right(None)),
+                other => match settle(login, name, other.flatten(), right.counter.clone()).await? {
+                    Used::Now => return Ok(Again::Right(Proven::Password(right))),
                     Used::Before => Reason::WrongCode,
                 },
             }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::emergency;
 use chartgate_access::grant::authorization_code::{
-    ConsentGiven, EncounterPick, PendingAuthorization, ReplyTo,
+    ConsentGiven, EncounterPick, PendingAuthorization, ReplyTo, Said,
 };
 use chartgate_access::grant::polling::Answer;
 use chartgate_access::login::kinds::{Choice, choices, narrowed};
@@ -86,6 +86,7 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         return see_other(&format!("/login/emergency?request={handle}"));
     }
     let t = visit.browser.tongue;
+    let said = begun.pending.said_by(&present.user.name);
     let page = ConsentPage {
         t,
         application: begun.client.client_id.as_str(),
@@ -105,8 +106,8 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
             .ok()
             .flatten()
             .and_then(wishes::purpose),
-        patient: begun.pending.patient.as_ref().map(|patient| patient.as_str()),
-        encounter: match &begun.pending.encounter {
+        patient: said.patient.as_ref().map(|patient| patient.as_str()),
+        encounter: match &said.encounter {
             EncounterPick::One(encounter) => Some(encounter.as_str()),
             EncounterPick::NotYet | EncounterPick::None => None,
         },
@@ -177,7 +178,8 @@ fn chosen(asked: &PendingAuthorization, form: &Form) -> ScopeSet {
 
 async fn approve(login: &Login, handle: &str, begun: Begun, present: &Present) -> Response {
     let mut pending = begun.pending;
-    pending.consent = ConsentGiven::Approved;
+    let said = pending.said_by(&present.user.name);
+    pending.said = Some(Said { consent: ConsentGiven::Approved, ..said });
     let (digest, client, subject) = (begun.digest, begun.client.client_id, present.user.name.clone());
     let (scope, now) = (grantable_by_a_person(&pending.scope), login.clock.now());
     let kept = login

@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::grant::authorization_code::{
-    AskAgain, ConsentGiven, DeviceReply, EncounterPick, Pages, PendingAuthorization, ReplyTo,
+    AskAgain, DeviceReply, Pages, PendingAuthorization, ReplyTo,
 };
 use chartgate_access::login::assurance::Assurance;
 use chartgate_access::permit::Withheld;
@@ -135,12 +135,10 @@ async fn look_up(
                 pages: Pages::Allowed,
                 login_hint: None,
                 ui_locales: String::new(),
-                patient: None,
-                encounter: EncounterPick::NotYet,
+                said: None,
                 about: None,
                 claims: ClaimsRequest::default(),
                 launch: None,
-                consent: ConsentGiven::NotYet,
                 created_at: now,
             };
             sql.add_pending(&handle, &browser, &pending)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::grant::authorization_code::EncounterPick;
+use chartgate_access::grant::authorization_code::{EncounterPick, Said};
 use chartgate_access::ids::PatientId;
 use chartgate_access::login::steps::patient_of;
 use http::StatusCode;
@@ -65,8 +65,9 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
             }
         }
     };
-    let Asked { handle, begun: Begun { digest, mut pending, .. }, .. } = asked;
-    pending.encounter = pick;
+    let Asked { handle, begun: Begun { digest, mut pending, .. }, present } = asked;
+    let said = pending.said_by(&present.user.name);
+    pending.said = Some(Said { encounter: pick, ..said });
     match login.store.write(move |sql| sql.update_pending(&digest, &pending)).await {
         Ok(()) => see_other(&format!("/authorize/continue?request={handle}")),
         Err::<_, StoreError>(error) => unavailable(&error),

@@ -56,12 +56,22 @@ fn show(login: &Login, browser: &Browser, token: &str, problem: Option<Words>) -
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
     let Visit { browser, form, origin, .. } = visit;
     let Some(token) = form.get("token") else { return stale() };
-    let hash = match typed(&login, (&form, "password"), form.get("username").unwrap_or_default()).await {
-        Ok(Typed::Good(hash)) => hash,
-        Ok(Typed::Problem(problem)) => return show(&login, &browser, token, Some(problem)),
+    login.throttle.count(origin.ip);
+    let (digest, now) = (digest_of(token), login.clock.now());
+    // Hashes are dear, and are computed for whoever has a link alone.
+    let name = match login.store.read(|sql| sql.enrolment(&digest, now)) {
+        Ok(Some(name)) => name,
+        Ok(None) => return stale(),
         Err(error) => return unavailable(&error),
     };
-    let (digest, now) = (digest_of(token), login.clock.now());
+    let password = match typed(&login, (&form, "password"), name.as_str()) {
+        Typed::Good(password) => password,
+        Typed::Problem(problem) => return show(&login, &browser, token, Some(problem)),
+    };
+    let hash = match login.passwords.hash(password).await {
+        Ok(hash) => hash,
+        Err(error) => return unavailable(&error),
+    };
     let passwords = Arc::clone(&login.passwords);
     let used = login
         .cut_offs

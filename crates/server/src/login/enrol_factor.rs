@@ -23,11 +23,11 @@ use fast_qr::{ECL, QRBuilder};
 use http::StatusCode;
 
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
-use super::second_factor::{Half, begin_half_with, go_on_with};
+use super::second_factor::{Half, go_on_with};
 use super::sign_in::{Begin, person, start_session, with_cookies};
 use super::then::Then;
 use super::{Login, new_passkey, recovery};
-use crate::live::factors::{FactorError, Factors, MOST, NewRecoveryCodes};
+use crate::live::factors::{Factors, MOST, NewRecoveryCodes};
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::second_factors::{StoredFactor, Used};
 use crate::store::{Sql, StoreError};
@@ -60,45 +60,21 @@ pub(super) struct RecoveryPage<'a> {
 
 const WRONG: Id = Id::of("new-app-wrong");
 
-/// Lets whoever showed enough enrol an application, and do nothing else until they have.
-pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, first: First) -> Response {
-    offer(login, visit, (user, first, None), &Then::of(&visit.form)).await
-}
-
-/// The same, to go on elsewhere afterwards.
-pub(super) async fn offer(
+/// Lets whoever showed enough enrol an application, and do nothing else until they have; unless what they showed does not stand
+/// any more.
+pub(super) async fn ask(
     login: &Login,
     visit: &Visit,
     (user, first, passkey): (&User, First, Option<FactorId>),
     then: &Then<'_>,
-) -> Response {
-    go_on_with(login, visit, then, enrolling(login, user, first, passkey)).await
-}
-
-/// The half sign-in in which an application is enrolled, and its page.
-fn enrolling(
-    login: &Login,
-    user: &User,
-    first: First,
-    passkey: Option<FactorId>,
-) -> impl FnOnce(&str) -> Result<(HalfSignIn, &'static str), FactorError> {
-    move |digest| {
+    ground: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
+) -> Result<Option<Response>, Box<Response>> {
+    let new = |digest: &str| {
         let offered = login.factors.offer(&user.name, digest)?;
         let half = HalfSignIn { subject: user.name.clone(), first, passkey, stage: Stage::Enrol(offered) };
         Ok((half, "/login/factor"))
-    }
-}
-
-/// The same, in one step with what is used up for it; or nothing, where that was used before.
-pub(super) async fn offer_with(
-    login: &Login,
-    visit: &Visit,
-    (user, first): (&User, First),
-    use_up: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
-) -> Result<Option<Response>, Box<Response>> {
-    let new = enrolling(login, user, first, None);
-    let address = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await?;
-    Ok(address.map(|address| see_other(&address)))
+    };
+    go_on_with(login, visit, then, (new, ground)).await
 }
 
 /// What was offered to somebody.

@@ -17,6 +17,7 @@ use http::StatusCode;
 use self::changes::{authenticate_again, make_recovery_codes, remove, rename};
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::phones::{self, PhoneShown};
+use super::second_factor::in_time;
 use super::then::Then;
 use super::{Login, enrol_factor, new_passkey, once_more, passkey};
 use crate::live::factors::MOST;
@@ -336,20 +337,20 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Wish::Add | Wish::AddPasskey | Wish::Recovery | Wish::Remove(_) | Wish::Rename(_) => {}
     }
     // What they showed now, and not what they signed in with.
-    let opener = match authenticate_again(&login, &visit, &present, &wish, &has).await {
-        Ok(opener) => opener,
+    let confirmed = match authenticate_again(&login, &visit, &present, &wish, &has).await {
+        Ok(confirmed) => confirmed,
         Err(response) => return *response,
     };
+    let opener = confirmed.passkey().cloned();
     let first = if opener.is_some() { First::Passkey } else { First::Password };
+    let to = (&present.user, first, opener);
     match wish {
-        Wish::Add => {
-            enrol_factor::offer(&login, &visit, (&present.user, first, opener), &Then::Factors).await
-        }
+        Wish::Add => in_time(enrol_factor::ask(&login, &visit, to, &Then::Factors, confirmed.ground()).await),
         Wish::AddPasskey => {
-            new_passkey::ask(&login, &visit, (&present.user, first, opener), &Then::Factors).await
+            in_time(new_passkey::ask(&login, &visit, to, &Then::Factors, confirmed.ground()).await)
         }
-        Wish::Recovery => make_recovery_codes(&login, &visit, &present).await,
-        Wish::Remove(id) => remove(&login, &visit, &present, id, needed).await,
-        Wish::Rename(id) => rename(&login, &visit, &present, id).await,
+        Wish::Recovery => make_recovery_codes(&login, &visit, &present, confirmed).await,
+        Wish::Remove(id) => remove(&login, &visit, (&present, confirmed), id, needed).await,
+        Wish::Rename(id) => rename(&login, &visit, (&present, confirmed), id).await,
     }
 }

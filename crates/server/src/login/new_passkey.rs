@@ -19,7 +19,7 @@ use http::StatusCode;
 use super::enrol_factor::{self, RecoveryPage, end_open_sessions};
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::once_more::recorded;
-use super::second_factor::{Half, begin_half, begin_half_with, go_on_with};
+use super::second_factor::{Half, begin_half, go_on_with};
 use super::sign_in::{needed, person};
 use super::then::Then;
 use super::{Login, recovery};
@@ -51,28 +51,16 @@ struct NewPasskey<'a> {
 const WRONG: Id = Id::of("new-passkey-wrong");
 const NO_HARDWARE: Id = Id::of("new-passkey-no-hardware");
 
-/// Lets whoever showed enough add a passkey, and do nothing else until they have.
+/// Lets whoever showed enough add a passkey, and do nothing else until they have; unless what they showed does not stand any more.
 pub(super) async fn ask(
     login: &Login,
     visit: &Visit,
     (user, first, passkey): (&User, First, Option<FactorId>),
     then: &Then<'_>,
-) -> Response {
-    let half = HalfSignIn { subject: user.name.clone(), first, passkey, stage: Stage::EnrolAPasskey };
-    go_on_with(login, visit, then, |_| Ok((half, "/login/new-passkey"))).await
-}
-
-/// The same, in one step with what is used up for it; or nothing, where that was used before.
-pub(super) async fn ask_with(
-    login: &Login,
-    visit: &Visit,
-    (user, first): (&User, First),
-    use_up: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
+    ground: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
 ) -> Result<Option<Response>, Box<Response>> {
-    let half = HalfSignIn { subject: user.name.clone(), first, passkey: None, stage: Stage::EnrolAPasskey };
-    let new = |_: &str| Ok((half, "/login/new-passkey"));
-    let address = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await?;
-    Ok(address.map(|address| see_other(&address)))
+    let half = HalfSignIn { subject: user.name.clone(), first, passkey, stage: Stage::EnrolAPasskey };
+    go_on_with(login, visit, then, (|_: &str| Ok((half, "/login/new-passkey")), ground)).await
 }
 
 /// Whether what begins with an application may end with a passkey: with nobody's second one, for a code is enough for an
@@ -229,6 +217,7 @@ async fn keep(
         note("replaced", recovery::replaced(login, &user.name).map_err(|error| unavailable(&error))?);
     }
     let (name, digest) = (user.name.clone(), half.digest.clone());
+    let added = passkey.id.clone();
     let digests = codes.map(|codes| codes.digests.clone());
     let (is_instead, replaces) = (matches!(half.stage, Stage::Enrol(_)), half.first.replaces());
     let replacing = replaces.then(|| recovery::Replacing::by(login, user));
@@ -262,8 +251,15 @@ async fn keep(
         Err(NotKept::Store(error)) => return Err(Box::new(unavailable(&error))),
     }
     let (subject, first) = (user.name.clone(), half.first.once_enrolled());
-    let next = HalfSignIn { subject, first, passkey: None, stage: Stage::Prove };
-    let target = begin_half(login, visit, &Then::of(&visit.form), |_| Ok((next, "/login/code"))).await?;
+    let next = HalfSignIn { subject: subject.clone(), first, passkey: None, stage: Stage::Prove };
+    let new = |_: &str| Ok((next, "/login/code"));
+    // Whose passkeys were taken away meanwhile has none to show.
+    let is_there = move |sql: &Sql<'_>| {
+        let has_it = sql.passkeys(&subject)?.iter().any(|passkey| passkey.id == added);
+        Ok(if has_it { Used::Now } else { Used::Before })
+    };
+    let target = begin_half(login, visit, &Then::of(&visit.form), (new, is_there)).await?;
+    let target = target.ok_or_else(stale)?;
     let target = format!("{target}&added=passkey");
     let answer = match codes {
         Some(codes) => {

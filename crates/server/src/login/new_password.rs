@@ -16,14 +16,14 @@ use chartgate_values::{Phi, Timestamp};
 use http::StatusCode;
 
 use super::Login;
-use super::form::{Submission, Visit, see_other, stale, unavailable};
+use super::form::{Submission, Visit, stale, unavailable};
 use super::once_more::recorded;
 use super::recovery::proven;
-use super::second_factor::{Half, begin_half_with};
+use super::second_factor::{Half, go_on_with};
 use super::sign_in::person;
 use super::then::Then;
 use crate::pages;
-use crate::passwords::{HashError, SHORTEST};
+use crate::passwords::SHORTEST;
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::second_factors::{FactorChange, Used};
 use crate::store::{Sql, StoreError};
@@ -40,23 +40,23 @@ struct NewPassword<'a> {
 }
 
 /// What was typed as a new password.
-pub(super) enum Typed {
-    /// Its hash.
-    Good(String),
+pub(super) enum Typed<'a> {
+    /// One that may be set.
+    Good(&'a str),
     /// What is wrong with it.
     Problem(Words),
 }
 
 /// Reads what somebody of this name typed twice: in this field, and again.
-pub(super) async fn typed(login: &Login, (form, field): (&Form, &str), of: &str) -> Result<Typed, HashError> {
+pub(super) fn typed<'a>(login: &Login, (form, field): (&'a Form, &str), of: &str) -> Typed<'a> {
     let password = form.get(field).unwrap_or_default();
     if let Err(problem) = login.passwords.check(password, of) {
-        return Ok(Typed::Problem(problem.words()));
+        return Typed::Problem(problem.words());
     }
     if form.get("again") != Some(password) {
-        return Ok(Typed::Problem(Words::of("enrol-differ")));
+        return Typed::Problem(Words::of("enrol-differ"));
     }
-    login.passwords.hash(password).await.map(Typed::Good)
+    Typed::Good(password)
 }
 
 /// Sets a person's password, and ends what the one before opened, but for the session in which it is changed. Gives what is cut
@@ -90,10 +90,10 @@ pub(super) async fn ask(
         stage: Stage::NewPassword,
     };
     let new = |_: &str| Ok((half, "/login/new-password"));
-    let Some(address) = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await? else {
-        return Ok(None);
-    };
-    Ok(Some(proven(login, &visit.origin, (user, factor.code()), see_other(&address)).await))
+    match go_on_with(login, visit, &Then::of(&visit.form), (new, use_up)).await? {
+        Some(answer) => Ok(Some(proven(login, &visit.origin, (user, factor.code()), answer).await)),
+        None => Ok(None),
+    }
 }
 
 /// The half sign-in in which a password may be set.
@@ -129,9 +129,12 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(half) => half,
         Err(response) => return *response,
     };
-    let hash = match typed(&login, (&visit.form, "password"), half.user.name.as_str()).await {
-        Ok(Typed::Good(hash)) => hash,
-        Ok(Typed::Problem(problem)) => return show(&visit, &half, Some(problem)),
+    let password = match typed(&login, (&visit.form, "password"), half.user.name.as_str()) {
+        Typed::Good(password) => password,
+        Typed::Problem(problem) => return show(&visit, &half, Some(problem)),
+    };
+    let hash = match login.passwords.hash(password).await {
+        Ok(hash) => hash,
         Err(error) => return unavailable(&error),
     };
     let (name, digest) = (half.user.name.clone(), half.digest.clone());

@@ -2,37 +2,74 @@
 //! who signed in, not who sits there now: a passkey says so, or password and code; where hardware has to keep it, such a passkey alone.
 
 use axum::response::Response;
-use chartgate_access::ids::FactorId;
+use chartgate_access::ids::{FactorId, SessionId, Subject};
 use chartgate_access::login::assurance::{Assurance, Holds};
 use chartgate_access::permit::Withheld;
-use chartgate_access::principal::User;
+use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::{Event, Outcome, Record};
 use http::StatusCode;
 
 use super::account::end_session;
-use super::authenticate::{self, Again, CodeAsked, Reason, Shown, again_by_passkey};
+use super::authenticate::{self, Again, CodeAsked, Proven, Reason, Shown, again_by_passkey};
 use super::form::{Present, Visit, unavailable};
 use super::sign_in::person;
 use super::{Login, passkey};
 use crate::live::passkeys::Ceremony;
 use crate::pages;
-use crate::store::StoreError;
+use crate::store::second_factors::Used;
+use crate::store::{Sql, StoreError};
 use crate::tongue::Id;
 
 const WRONG: Id = Id::of("once-more-wrong");
 const WRONG_PASSKEY: Id = Id::of("once-more-wrong-passkey");
 const BY_HARDWARE: Id = Id::of("once-more-by-hardware");
 
+/// That somebody has shown once more who they are, in their session. What they change by it asks again, in its own transaction,
+/// whether that stands: a password is looked at for a while, and it may have been set anew meanwhile, or the session ended.
+pub(super) struct Confirmed {
+    session: SessionId,
+    of: Subject,
+    /// Nothing, where their session is enough.
+    by: Option<Proven>,
+}
+
+impl Confirmed {
+    /// Of somebody who is signed in, for what wants no more.
+    pub(super) fn by_session(present: &Present) -> Self {
+        Self { session: present.session.id.clone(), of: present.user.name.clone(), by: None }
+    }
+
+    /// The passkey that they showed, if it was one.
+    pub(super) fn passkey(&self) -> Option<&FactorId> {
+        match &self.by {
+            Some(Proven::Passkey(id)) => Some(id),
+            Some(Proven::Password(_)) | None => None,
+        }
+    }
+
+    /// Whether it stands: the session is open, its person may sign in, and what they showed is theirs.
+    pub(super) fn stands(&self, sql: &Sql<'_>) -> Result<bool, StoreError> {
+        let is_open = sql.session(&self.session)?.is_some_and(|session| session.ended_at.is_none());
+        let is_enabled = sql.user(&self.of)?.is_some_and(|user| user.state == UserState::Enabled);
+        let is_theirs = self.by.as_ref().map_or(Ok(true), |by| by.stands(sql, &self.of))?;
+        Ok(is_open && is_enabled && is_theirs)
+    }
+
+    /// The same as the ground of what it begins.
+    pub(super) fn ground(self) -> impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static {
+        move |sql| Ok(if self.stands(sql)? { Used::Now } else { Used::Before })
+    }
+}
+
 /// Whether whoever needs to be so strong for this showed it: who has a key that hardware keeps, and needs one, shows nothing
-/// else. `refused` is the record of the change that is refused otherwise, and `show` the page that says why. Gives the passkey that
-/// was shown, if it was one.
+/// else. `refused` is the record of the change that is refused otherwise, and `show` the page that says why.
 pub(super) async fn shown(
     login: &Login,
     visit: &Visit,
     (present, needed): (&Present, Assurance),
     mut refused: Record,
     show: impl FnOnce(Id) -> Response,
-) -> Result<Option<FactorId>, Box<Response>> {
+) -> Result<Confirmed, Box<Response>> {
     let typed = |name| visit.form.get(name).unwrap_or_default();
     let is_by_hardware = is_by_hardware(login, &present.user, needed).map_err(|error| unavailable(&error))?;
     if is_by_hardware && typed("credential").is_empty() {
@@ -54,7 +91,7 @@ pub(super) async fn shown(
         }
     };
     let (reason, answer) = match came {
-        Again::Right(passkey) => return Ok(passkey),
+        Again::Right(by) => return Ok(Confirmed { by: Some(by), ..Confirmed::by_session(present) }),
         Again::Refused(reason) => (reason.code(), show(reason.words().unwrap_or(wrong))),
         Again::Spent(_) => {
             let (title, text) = (Id::of("sign-out-done"), Id::of("once-more-spent"));

@@ -6,7 +6,6 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::login::assurance::Holds;
-use chartgate_access::principal::UserState;
 use chartgate_audit::record::{Event, Outcome};
 use http::StatusCode;
 
@@ -93,24 +92,26 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     };
     let name = &present.user.name;
     // Before what is good once is used up for a password that is not taken.
-    let hash = match typed(&login, (&visit.form, "new-password"), name.as_str()).await {
-        Ok(Typed::Good(hash)) => hash,
-        Ok(Typed::Problem(problem)) => return show(&login, &visit, &present, Some(problem)),
-        Err(error) => return unavailable(&error),
+    let password = match typed(&login, (&visit.form, "new-password"), name.as_str()) {
+        Typed::Good(password) => password,
+        Typed::Problem(problem) => return show(&login, &visit, &present, Some(problem)),
     };
     let needed = login.second_factors.of(&present.user);
     let refused = record(&login, &visit, &present, Event::PasswordSet, Outcome::Deny);
     let again = |problem: Id| show(&login, &visit, &present, Some(problem.words()));
-    if let Err(response) = once_more::shown(&login, &visit, (&present, needed), refused, again).await {
-        return *response;
-    }
+    let confirmed = match once_more::shown(&login, &visit, (&present, needed), refused, again).await {
+        Ok(confirmed) => confirmed,
+        Err(response) => return *response,
+    };
+    let hash = match login.passwords.hash(password).await {
+        Ok(hash) => hash,
+        Err(error) => return unavailable(&error),
+    };
     let (subject, session) = (name.clone(), present.session.id.clone());
     let counter = login.passwords.blind(name.as_str());
     let was_set = login.cut_offs.cut(move |sql, at| {
-        // Whoever was shut out meanwhile sets none, nor does anybody whose password was set elsewhere: that ends this session.
-        let is_open = sql.session(&session)?.is_some_and(|session| session.ended_at.is_none());
-        let is_enabled = sql.user(&subject)?.is_some_and(|user| user.state == UserState::Enabled);
-        if !is_open || !is_enabled {
+        // Whoever was shut out meanwhile sets none, nor does anybody whose password was set elsewhere.
+        if !confirmed.stands(sql)? {
             return Ok((false, Vec::new()));
         }
         Ok::<_, StoreError>((true, set(sql, (&subject, &hash), &counter, Some(&session), at)?))

@@ -175,14 +175,12 @@ async fn go_on(
         }
         // No session: the failures before are kept until there is one.
         Next::EnrolAPasskey => {
-            let act = move |sql: &Sql<'_>| spend(sql, &shown, digest.as_deref(), None, now);
-            match login.store.write(act).await {
-                Ok(Some(_)) => {
-                    Ok(Ok(new_passkey::ask(login, visit, (user, first, Some(opener)), &then).await))
-                }
-                Ok(None) => Ok(Err(Reason::Passkey("passkey-used"))),
-                Err::<_, StoreError>(error) => Err(Box::new(unavailable(&error))),
-            }
+            let act = move |sql: &Sql<'_>| {
+                let spent = spend(sql, &shown, digest.as_deref(), None, now)?;
+                Ok(if spent.is_some() { Used::Now } else { Used::Before })
+            };
+            let answer = new_passkey::ask(login, visit, (user, first, Some(opener)), &then, act).await?;
+            Ok(answer.ok_or(Reason::Passkey("passkey-used")))
         }
         Next::Session => {
             let begin = Begin::with_factor(user, &first, factor);

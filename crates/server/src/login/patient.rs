@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::grant::authorization_code::{ConsentGiven, EncounterPick};
+use chartgate_access::grant::authorization_code::Said;
 use chartgate_access::ids::PatientId;
 use chartgate_access::pdp::caller::{CallerKind, Facts};
 use chartgate_access::pdp::decide::{Allowance, Decision, NO_LABELS, Question, RecordAction};
@@ -62,11 +62,9 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         let problem = Some(Id::of("patient-wrong"));
         return show(&login, &visit, &asked, problem).await;
     };
-    let Asked { handle, begun: Begun { digest, mut pending, .. }, .. } = asked;
-    pending.patient = Some(patient);
+    let Asked { handle, begun: Begun { digest, mut pending, .. }, present } = asked;
     // What was said of another patient says nothing of this one.
-    pending.encounter = EncounterPick::NotYet;
-    pending.consent = ConsentGiven::NotYet;
+    pending.said = Some(Said { patient: Some(patient), ..Said::nothing(present.user.name) });
     match login.store.write(move |sql| sql.update_pending(&digest, &pending)).await {
         Ok(()) => see_other(&format!("/authorize/continue?request={handle}")),
         Err::<_, StoreError>(error) => unavailable(&error),

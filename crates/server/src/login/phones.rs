@@ -13,7 +13,7 @@ use chartgate_values::Phi;
 use http::StatusCode;
 
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
-use super::once_more::{self, recorded};
+use super::once_more::{self, Confirmed, recorded};
 use super::sign_in::with_cookies;
 use super::{Login, passkey};
 use crate::entropy::digest_of;
@@ -151,17 +151,28 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let refused = record(&login, &visit, &present, wish.event(), Outcome::Deny);
     let show = |problem: Id| show(&login, &visit, &present, Some(problem));
     let needed = login.second_factors.of(&present.user);
-    let opener = match once_more::shown(&login, &visit, (&present, needed), refused, show).await {
-        Ok(opener) => opener,
+    let confirmed = match once_more::shown(&login, &visit, (&present, needed), refused, show).await {
+        Ok(confirmed) => confirmed,
         Err(response) => return *response,
     };
     match wish {
-        Wish::Add => add(&login, &visit, &present, opener).await,
-        Wish::Remove(id) => remove(&login, &visit, &present, id).await,
+        Wish::Add => add(&login, &visit, &present, confirmed).await,
+        Wish::Remove(id) => remove(&login, &visit, (&present, confirmed), id).await,
     }
 }
 
-async fn add(login: &Login, visit: &Visit, present: &Present, opener: Option<FactorId>) -> Response {
+/// What came of adding a phone.
+enum Added {
+    /// In place of what it was before, or beside the others.
+    Now {
+        is_one_less: bool,
+    },
+    TooMany,
+    /// What was shown for it does not stand any more.
+    TooLate,
+}
+
+async fn add(login: &Login, visit: &Visit, present: &Present, confirmed: Confirmed) -> Response {
     let typed = |name| visit.form.get(name).unwrap_or_default();
     let now = login.clock.now();
     let NewPhone { phone, secret, digest } =
@@ -176,6 +187,7 @@ async fn add(login: &Login, visit: &Visit, present: &Present, opener: Option<Fac
     record.resource = Some(Phi::new(phone.id.to_string()));
     let woken = if phone.subscription.is_some() { "push" } else { "looked-at" };
     record.detail.insert("woken".to_owned(), Phi::new(woken.to_owned()));
+    let opener = confirmed.passkey();
     record.detail.extend(opener.map(|opener| ("after_passkey".to_owned(), Phi::new(opener.to_string()))));
     let (name, former) = (present.user.name.clone(), this_one(login, visit, present));
     let former = match former {
@@ -187,31 +199,43 @@ async fn add(login: &Login, visit: &Visit, present: &Present, opener: Option<Fac
     removed.resource = former.as_ref().map(|former| Phi::new(former.to_string()));
     removed.decision.reason = Some("added-again".to_owned());
     let added = login.store.write(move |sql| {
+        if !confirmed.stands(sql)? {
+            return Ok(Added::TooLate);
+        }
         let is_one_less = match &former {
             Some(former) => sql.remove_phone(&name, former, now)? == Used::Now,
             None => false,
         };
         if sql.phones(&name)?.len() >= MOST {
-            return Ok(None);
+            return Ok(Added::TooMany);
         }
-        sql.add_phone(&name, &phone, &digest).map(|()| Some(is_one_less))
+        sql.add_phone(&name, &phone, &digest).map(|()| Added::Now { is_one_less })
     });
     match added.await {
-        Ok(Some(is_one_less)) => {
+        Ok(Added::Now { is_one_less }) => {
             if is_one_less && let Err(error) = login.journal.append(&removed, ()).await {
                 return unavailable(&error);
             }
             let answer = with_cookies(see_other("/approve"), [cookie::keep(cookie::PHONE, secret.expose())]);
             recorded(login, &record, answer).await
         }
-        Ok(None) => show(login, visit, present, Some(FULL)),
+        Ok(Added::TooMany) => show(login, visit, present, Some(FULL)),
+        Ok(Added::TooLate) => stale(),
         Err::<_, StoreError>(error) => unavailable(&error),
     }
 }
 
-async fn remove(login: &Login, visit: &Visit, present: &Present, id: FactorId) -> Response {
+async fn remove(
+    login: &Login,
+    visit: &Visit,
+    (present, confirmed): (&Present, Confirmed),
+    id: FactorId,
+) -> Response {
     let (name, removed_id, now) = (present.user.name.clone(), id.clone(), login.clock.now());
-    match login.store.write(move |sql| sql.remove_phone(&name, &removed_id, now)).await {
+    let removed = login.store.write(move |sql| {
+        if confirmed.stands(sql)? { sql.remove_phone(&name, &removed_id, now) } else { Ok(Used::Before) }
+    });
+    match removed.await {
         Ok(Used::Now) => {}
         Ok(Used::Before) => return stale(),
         Err::<_, StoreError>(error) => return unavailable(&error),

@@ -20,6 +20,7 @@ use chartgate_protocol::oidc::provider::Answers;
 use chartgate_values::Timestamp;
 
 use super::form::{Browser, Visit, see_other, stale, unavailable};
+use super::second_factor::in_time;
 use super::sign_in::{Begin, start_session, with_cookies};
 use super::then::Then;
 use super::{Login, admission, enrol_factor, new_passkey, second_factor};
@@ -29,6 +30,7 @@ use crate::live::trusted_issuers::SKEW;
 use crate::store::half_sign_ins::{First, There};
 use crate::store::provider_links::{Effort, ProviderSignIn};
 use crate::store::provider_sessions::SessionThere;
+use crate::store::second_factors::Used;
 use crate::store::{Sql, StoreError};
 
 /// A way to sign in with an account elsewhere, as pages show it.
@@ -333,24 +335,25 @@ async fn go_on(
         Ok(holds) => after_password(holds, needed),
         Err(error) => return unavailable(&error),
     };
-    let first = First::Elsewhere(at.clone());
+    let (first, then) = (First::Elsewhere(at.clone()), Then::of(&visit.form));
+    let (issuer, subject) = (config.issuer.to_string(), there.sub.as_str().to_owned());
+    let name = user.name.clone();
+    // Whoever was unlinked meanwhile does not get in.
+    let still = move |sql: &Sql<'_>| {
+        let is_theirs = sql.linked_user(&issuer, &subject)?.as_ref() == Some(&name);
+        Ok(if is_theirs { Used::Now } else { Used::Before })
+    };
     match next {
-        Next::Prove => second_factor::ask(login, visit, user, first).await,
-        Next::Enrol => enrol_factor::ask(login, visit, user, first).await,
+        Next::Prove => in_time(second_factor::ask(login, visit, (user, first), still).await),
+        Next::Enrol => in_time(enrol_factor::ask(login, visit, (user, first, None), &then, still).await),
         Next::EnrolAPasskey => {
-            new_passkey::ask(login, visit, (user, first, None), &Then::of(&visit.form)).await
+            in_time(new_passkey::ask(login, visit, (user, first, None), &then, still).await)
         }
         Next::Session => {
             let begin = Begin { user, amr: methods(shown), factor: None, elsewhere: Some(at) };
-            let (issuer, subject) = (config.issuer.to_string(), there.sub.as_str().to_owned());
-            let name = user.name.clone();
-            // Whoever was unlinked meanwhile does not get in.
-            let still = move |sql: &Sql<'_>, _| {
-                let is_theirs = sql.linked_user(&issuer, &subject)?.as_ref() == Some(&name);
-                Ok(is_theirs.then(Vec::new))
-            };
+            let still = move |sql: &Sql<'_>, _| Ok((still(sql)? == Used::Now).then(Vec::new));
             match start_session(login, visit, begin, still).await {
-                Ok(Some(cookies)) => with_cookies(see_other(&Then::of(&visit.form).target()), cookies),
+                Ok(Some(cookies)) => with_cookies(see_other(&then.target()), cookies),
                 Ok(None) => stale(),
                 Err(response) => response,
             }

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::FactorId;
 use chartgate_access::login::assurance::{Next, after_code};
-use chartgate_access::principal::User;
+use chartgate_access::principal::{User, UserState};
 use http::StatusCode;
 
 use super::authenticate::{self, CodeAttempt, Reason, refuse};
@@ -76,22 +76,14 @@ impl Half {
     }
 }
 
-/// Keeps a half sign-in for a browser, and says where it goes on: the page of its stage.
+/// Keeps a half sign-in for a browser, and says where it goes on: the page of its stage. In one step with its ground, which that
+/// uses up or looks at once more; nothing where that does not stand any more, or its person was shut out: what ends with a
+/// password or a session is not to be begun by it a moment later.
 pub(super) async fn begin_half(
     login: &Login,
     visit: &Visit,
     then: &Then<'_>,
-    new: impl FnOnce(&str) -> Result<(HalfSignIn, &'static str), FactorError>,
-) -> Result<String, Box<Response>> {
-    begin_half_with(login, visit, then, (new, |_| Ok(Used::Now))).await?.ok_or_else(|| Box::new(stale()))
-}
-
-/// The same in one step with what it comes of, which is used up by that; or nothing, where it was used before.
-pub(super) async fn begin_half_with(
-    login: &Login,
-    visit: &Visit,
-    then: &Then<'_>,
-    (new, use_up): (
+    (new, ground): (
         impl FnOnce(&str) -> Result<(HalfSignIn, &'static str), FactorError>,
         impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
     ),
@@ -101,7 +93,8 @@ pub(super) async fn begin_half_with(
     let (half, page) = new(&digest).map_err(|error| unavailable(&error))?;
     let (browser, now) = (visit.browser.digest(), login.clock.now());
     let kept = login.store.write(move |sql| {
-        let used = use_up(sql)?;
+        let is_enabled = sql.user(&half.subject)?.is_some_and(|user| user.state == UserState::Enabled);
+        let used = if is_enabled { ground(sql)? } else { Used::Before };
         if used == Used::Now {
             sql.add_half_sign_in(&digest, &browser, &half, now)?;
         }
@@ -117,37 +110,32 @@ pub(super) async fn go_on_with(
     login: &Login,
     visit: &Visit,
     then: &Then<'_>,
-    new: impl FnOnce(&str) -> Result<(HalfSignIn, &'static str), FactorError>,
-) -> Response {
-    match begin_half(login, visit, then, new).await {
-        Ok(address) => see_other(&address),
-        Err(response) => *response,
-    }
+    (new, ground): (
+        impl FnOnce(&str) -> Result<(HalfSignIn, &'static str), FactorError>,
+        impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
+    ),
+) -> Result<Option<Response>, Box<Response>> {
+    let address = begin_half(login, visit, then, (new, ground)).await?;
+    Ok(address.map(|address| see_other(&address)))
+}
+
+/// The answer, or that it is too late for one.
+pub(super) fn in_time(came: Result<Option<Response>, Box<Response>>) -> Response {
+    came.map_or_else(|response| *response, |answer| answer.unwrap_or_else(stale))
 }
 
 /// Asks whoever showed this first for the second factor.
-pub(super) async fn ask(login: &Login, visit: &Visit, user: &User, first: First) -> Response {
-    if first == First::Password
-        && let Err(response) = known_browser::note_not_asked(login, visit, user).await
-    {
-        return *response;
-    }
-    let half = HalfSignIn { subject: user.name.clone(), first, passkey: None, stage: Stage::Prove };
-    go_on_with(login, visit, &Then::of(&visit.form), |_| Ok((half, "/login/code"))).await
-}
-
-/// The same of whoever came by a link, in one step with using that up; or nothing, where it was used before.
-pub(super) async fn ask_by_link(
+pub(super) async fn ask(
     login: &Login,
     visit: &Visit,
-    user: &User,
-    use_up: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
+    (user, first): (&User, First),
+    ground: impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
 ) -> Result<Option<Response>, Box<Response>> {
-    let half =
-        HalfSignIn { subject: user.name.clone(), first: First::Link, passkey: None, stage: Stage::Prove };
-    let new = |_: &str| Ok((half, "/login/code"));
-    let address = begin_half_with(login, visit, &Then::of(&visit.form), (new, use_up)).await?;
-    Ok(address.map(|address| see_other(&address)))
+    if first == First::Password {
+        known_browser::note_not_asked(login, visit, user).await?;
+    }
+    let half = HalfSignIn { subject: user.name.clone(), first, passkey: None, stage: Stage::Prove };
+    go_on_with(login, visit, &Then::of(&visit.form), (|_: &str| Ok((half, "/login/code")), ground)).await
 }
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
@@ -285,8 +273,9 @@ async fn enrol_a_passkey(
     half: &Half,
     proof: Proof,
 ) -> Result<Option<Response>, Response> {
-    let to = (&half.user, half.first.clone());
-    new_passkey::ask_with(login, visit, to, spending(login, half, proof)).await.map_err(|response| *response)
+    let (to, then) = ((&half.user, half.first.clone(), None), Then::of(&visit.form));
+    let asked = new_passkey::ask(login, visit, to, &then, spending(login, half, proof)).await;
+    asked.map_err(|response| *response)
 }
 
 /// No session either: whoever came by a link sets a new password, and signs in with it.

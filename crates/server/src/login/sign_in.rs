@@ -21,6 +21,7 @@ use super::authenticate::{self, Attempt, refuse};
 use super::form::{Begun, Submission, Visit, see_other, stale, unavailable};
 use super::known_browser::Place;
 use super::provider::Way;
+use super::second_factor::in_time;
 use super::then::Then;
 use super::{Login, enrol_factor, new_passkey, passkey, recovery, second_factor};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
@@ -103,28 +104,27 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         }
     };
     let needed = needed(&login, begun.as_ref(), &user);
-    match login.store.read(|sql| right.is_right(sql, &user.name)) {
-        Ok(true) => {}
-        // Whose password was set anew meanwhile was shut out by that, and is not half way in either.
-        Ok(false) => return stale(),
-        Err(error) => return unavailable(&error),
-    }
     let next = match login.factors.holds(&user.name) {
         Ok(holds) => after_password(holds, needed),
         Err(error) => return unavailable(&error),
     };
+    let (name, first, then) = (user.name.clone(), First::Password, Then::of(form));
+    // Whose password was set anew meanwhile was shut out by that, and is not half way in either.
     match next {
-        Next::Prove => second_factor::ask(&login, &visit, &user, First::Password).await,
-        Next::Enrol => enrol_factor::ask(&login, &visit, &user, First::Password).await,
+        Next::Prove => in_time(second_factor::ask(&login, &visit, (&user, first), right.stands(name)).await),
+        Next::Enrol => {
+            let to = (&user, first, None);
+            in_time(enrol_factor::ask(&login, &visit, to, &then, right.stands(name)).await)
+        }
         Next::EnrolAPasskey => {
-            new_passkey::ask(&login, &visit, (&user, First::Password, None), &Then::of(form)).await
+            let to = (&user, first, None);
+            in_time(new_passkey::ask(&login, &visit, to, &then, right.stands(name)).await)
         }
         Next::Session => {
             let begin = Begin { user: &user, amr: vec![PASSWORD.to_owned()], factor: None, elsewhere: None };
-            let name = user.name.clone();
             let settle = move |sql: &Sql<'_>, _| Ok((right.settle(sql, &name)? == Used::Now).then(Vec::new));
             match start_session(&login, &visit, begin, settle).await {
-                Ok(Some(cookies)) => with_cookies(see_other(&Then::of(form).target()), cookies),
+                Ok(Some(cookies)) => with_cookies(see_other(&then.target()), cookies),
                 Ok(None) => stale(),
                 Err(response) => response,
             }

@@ -56,10 +56,16 @@ impl Sql<'_> {
         self.execute(text, &[now.into(), ours.into(), foreign.into()]).map(drop)
     }
 
-    /// Takes a cut-off of a subject back.
-    pub(crate) fn lift_cut_off(&self, subject: &Subject) -> Result<(), StoreError> {
-        let text = "DELETE FROM cut_offs WHERE kind = 'subject' AND target = ?1";
-        self.execute(text, &[subject.as_str().into()]).map(drop)
+    /// Lets a cut-off of a subject without end reach up to here.
+    pub(crate) fn lift_cut_off(&self, subject: &Subject, now: Timestamp) -> Result<(), StoreError> {
+        let text = "UPDATE cut_offs SET at = ?2 WHERE kind = 'subject' AND target = ?1 AND at > ?2";
+        self.execute(text, &[subject.as_str().into(), now.into()]).map(drop)
+    }
+
+    /// Up to when nothing of a subject is believed.
+    pub(crate) fn cut_off_of(&self, subject: &Subject) -> Result<Option<Timestamp>, StoreError> {
+        let text = "SELECT at FROM cut_offs WHERE kind = 'subject' AND target = ?1";
+        self.first("cut_offs", text, &[subject.as_str().into()], |row| row.time("at"))
     }
 }
 

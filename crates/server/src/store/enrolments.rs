@@ -23,17 +23,19 @@ impl Sql<'_> {
         self.execute(text, &[digest.into(), user.as_str().into(), expires_at.into()]).map(drop)
     }
 
-    /// Whose link it is, while it is good.
+    /// Whose link it is, while it is good and they may sign in.
     pub(crate) fn enrolment(&self, digest: &str, now: Timestamp) -> Result<Option<Subject>, StoreError> {
         let text = "SELECT user_name FROM enrolments \
-                    WHERE digest = ?1 AND used_at IS NULL AND expires_at > ?2";
+                    WHERE digest = ?1 AND used_at IS NULL AND expires_at > ?2 \
+                    AND user_name IN (SELECT name FROM users WHERE enabled = 1)";
         self.first("enrolments", text, &[digest.into(), now.into()], |row| row.parse("user_name"))
     }
 
-    /// Uses a link up: the one who gets the name back is the only one.
+    /// Uses a link up, of whoever may sign in: the one who gets the name back is the only one.
     pub(crate) fn use_enrolment(&self, digest: &str, now: Timestamp) -> Result<Option<Subject>, StoreError> {
         let text = "UPDATE enrolments SET used_at = ?2 \
-                    WHERE digest = ?1 AND used_at IS NULL AND expires_at > ?2 RETURNING user_name";
+                    WHERE digest = ?1 AND used_at IS NULL AND expires_at > ?2 \
+                    AND user_name IN (SELECT name FROM users WHERE enabled = 1) RETURNING user_name";
         self.first("enrolments", text, &[digest.into(), now.into()], |row| row.parse("user_name"))
     }
 }

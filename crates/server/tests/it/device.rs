@@ -113,6 +113,34 @@ async fn a_person_connects_a_device_after_seeing_who_asks_for_what_and_from_wher
 }
 
 #[tokio::test]
+async fn o31_what_one_person_said_at_a_shared_browser_is_not_the_next_ones_word() {
+    let gateway = shared::demo();
+    register(gateway, "tv-shared");
+    let app = device("tv-shared", "launch/patient patient/*.rs");
+    let (dana, nils, mut browser) =
+        (gateway.demo_person("dana"), gateway.demo_person("nils"), Browser::default());
+    let asked = ask(gateway, &app).await;
+    let page = type_code(gateway, &mut browser, &dana, &asked.user_code).await;
+    let both = gateway.panel("dana").into_iter().find(|id| gateway.panel("nils").contains(id)).unwrap();
+    let page = browser.submit(gateway, &page, &[("patient", both)]).await;
+    // They say yes, do not go on, and sign out.
+    let said = browser.submit_only(gateway, &page, &[("decision", "approve")]).await;
+    let go_on = said.header("location").to_owned();
+    assert!(go_on.starts_with("/authorize/continue?request="), "{go_on}");
+    let account = browser.get(gateway, "/account").await;
+    browser.submit(gateway, &account, &[]).await;
+    assert_eq!(browser.sign_in(gateway, &nils).await.status, 200);
+    let page = browser.follow(gateway, &go_on).await;
+    assert!(page.text().contains("action=\"/login/patient\""), "{}", page.text());
+    assert_eq!(poll(&app, &asked).to(gateway).await.error(), "authorization_pending");
+    // What they say themselves counts.
+    let page = browser.submit(gateway, &page, &[("patient", both)]).await;
+    assert!(page.text().contains("tv-shared") && page.text().contains("nils"), "{}", page.text());
+    let page = browser.submit(gateway, &page, &[("decision", "approve")]).await;
+    assert!(page.text().contains("Your device goes on"), "{}", page.text());
+}
+
+#[tokio::test]
 async fn a_device_that_reads_one_record_gets_the_patient_that_its_person_picks() {
     let gateway = shared::demo();
     register(gateway, "tv-patient");

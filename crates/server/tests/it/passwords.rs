@@ -126,6 +126,58 @@ async fn whoever_is_shut_out_while_they_sign_in_has_no_session() {
     assert_eq!(open, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a07_what_is_confirmed_in_a_session_begins_nothing_once_that_has_ended() {
+    let gateway = shared::demo();
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    // Passwords take their time: some are being looked at when their person is shut out for a moment.
+    for _ in 0..20 {
+        let person = gateway.person("physician", &[]);
+        let mut browser = Browser::default();
+        assert_eq!(browser.sign_in(gateway, &person).await.status, 200);
+        let page = browser.get(gateway, "/account/factors").await;
+        let csrf = form_of(&page).1.into_iter().find(|(name, _)| name == "csrf").unwrap().1;
+        let fields = [("csrf", csrf.as_str()), ("change", "add"), ("password", &person.password)];
+        let cookies: Vec<String> =
+            browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = cookies.join("; ");
+        let name = person.name.clone();
+        let shut_out = tokio::task::spawn_blocking(move || {
+            gateway.command(&["user", "disable", &name]);
+            gateway.command(&["user", "enable", &name])
+        });
+        let mut answers = Vec::new();
+        while !shut_out.is_finished() {
+            let add = |_| Call::form("/account/factors", &fields).header("cookie", &cookies);
+            answers.extend(at_once(gateway, 3, add).await);
+        }
+        shut_out.await.unwrap();
+        let text = "SELECT count(*) FROM half_sign_ins WHERE user_name = ?1";
+        let begun: i64 = database.query_row(text, [&person.name], |row| row.get(0)).unwrap();
+        assert_eq!(begun, 0, "the session ended, and what it began with it");
+        if answers.iter().any(|answer| answer.status == 400) {
+            return;
+        }
+    }
+    panic!("nothing was under way when its session ended");
+}
+
+#[tokio::test]
+async fn a07_a_link_of_somebody_who_is_shut_out_sets_no_password_then_or_later() {
+    let gateway = shared::demo();
+    let person = gateway.person("physician", &[]);
+    let link = link(gateway, &person);
+    let mut browser = Browser::default();
+    let page = browser.get(gateway, &link).await;
+    gateway.command(&["user", "disable", &person.name]);
+    let new = "a quiet otter under the red bridge";
+    let filled = [("password", new), ("again", new)];
+    assert_eq!(browser.submit(gateway, &page, &filled).await.status, 400);
+    gateway.command(&["user", "enable", &person.name]);
+    assert_eq!(browser.submit(gateway, &page, &filled).await.status, 400, "the link ended with that");
+    assert_eq!(browser.get(gateway, &link).await.status, 400);
+}
+
 /// Sends a password to the page of a link.
 async fn set(gateway: &Gateway, link: &str, password: &str) -> String {
     let mut browser = Browser::default();

@@ -273,7 +273,12 @@ async fn cut_offs_reach_tokens_of_another_issuer_at_once_and_survive_a_crash() {
         assert_eq!(clinic.read(token).await.status, 401);
     }
     clinic.cut(&["user", "enable", SUBJECT]);
+    assert_eq!(clinic.read(&later).await.status, 401, "what was issued before stays cut off");
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     assert_eq!(clinic.read(&clinic.token("r-7", &json!({"sid": "session-4"}))).await.status, 200);
+    clinic.gateway.kill_and_restart();
+    assert_eq!(clinic.read(&later).await.status, 401, "after a crash too");
+    assert_eq!(clinic.read(&clinic.token("r-8", &json!({"sid": "session-4"}))).await.status, 200);
     let stranger = clinic.gateway.try_command(&["user", "add", SUBJECT]);
     assert!(!stranger.success, "a name of another issuer's is not ours to give");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chartgate_access::client::{Client, GrantType};
 use chartgate_access::emergency;
 use chartgate_access::grant::authorization_code::{
-    AskAgain, ConsentGiven, EncounterPick, Pages, PendingAuthorization, RedirectReply, ReplyTo,
+    AskAgain, Pages, PendingAuthorization, RedirectReply, ReplyTo,
 };
 use chartgate_access::grant::launch::Launch;
 use chartgate_access::ids::Subject;
@@ -120,10 +120,8 @@ pub(in crate::authorization_server) async fn check(
         ui_locales: request.ui_locales,
         about,
         claims: claims_within(client, request.claims),
-        patient: None,
-        encounter: EncounterPick::NotYet,
+        said: None,
         launch,
-        consent: ConsentGiven::NotYet,
         created_at: now,
     })
 }

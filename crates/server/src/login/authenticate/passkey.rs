@@ -13,7 +13,7 @@ use chartgate_access::principal::{User, UserState};
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::Phi;
 
-use super::{Again, Reason, again_refused, counter_in_session};
+use super::{Again, Proven, Reason, again_refused, counter_in_session};
 use crate::live::passkeys::{Ceremony, PasskeyRefused, Shown};
 use crate::login::Login;
 use crate::login::enrol_factor::end_open_sessions;
@@ -104,7 +104,7 @@ pub(in crate::login) async fn again_by_passkey(
                 Ok(used)
             });
             match used.await {
-                Ok(Used::Now) if is_enough => return Ok(Again::Right(Some(opener))),
+                Ok(Used::Now) if is_enough => return Ok(Again::Right(Proven::Passkey(opener))),
                 Ok(Used::Now) => Reason::NoHardwareKey,
                 Ok(Used::Before) => Reason::Passkey("passkey-used"),
                 Err::<_, StoreError>(error) => return Err(error),

@@ -14,7 +14,7 @@ use crate::live::factors::Factors;
 use crate::live::passkeys::labelled;
 use crate::login::enrol_factor::{RecoveryPage, end_open_sessions};
 use crate::login::form::{Present, Visit, see_other, stale, unavailable};
-use crate::login::once_more::{self, record, recorded};
+use crate::login::once_more::{self, Confirmed, record, recorded};
 use crate::login::then::Then;
 use crate::login::{Login, passkey};
 use crate::store::StoreError;
@@ -23,17 +23,17 @@ use crate::tongue::Id;
 
 const BY_PASSKEY: Id = Id::of("factors-by-passkey");
 
-/// Whether somebody showed once more who they are, with what this change takes; and the passkey that they showed, if it was one.
+/// Whether somebody showed once more who they are, with what this change takes.
 pub(super) async fn authenticate_again(
     login: &Login,
     visit: &Visit,
     present: &Present,
     wish: &Wish,
     has: &Has,
-) -> Result<Option<FactorId>, Box<Response>> {
+) -> Result<Confirmed, Box<Response>> {
     // A name opens nothing: whoever sits at the session may change it.
     if let Wish::Rename(_) = wish {
-        return Ok(None);
+        return Ok(Confirmed::by_session(present));
     }
     // What can be phished is not enough for what cannot: whoever has a passkey gets another one, or loses it, by it alone.
     if visit.form.get("credential").is_none()
@@ -55,13 +55,26 @@ pub(super) async fn authenticate_again(
     once_more::shown(login, visit, (present, needed), refused, show).await
 }
 
-pub(super) async fn make_recovery_codes(login: &Login, visit: &Visit, present: &Present) -> Response {
+pub(super) async fn make_recovery_codes(
+    login: &Login,
+    visit: &Visit,
+    present: &Present,
+    confirmed: Confirmed,
+) -> Response {
     let name = present.user.name.clone();
     let (codes, now) = (Factors::new_recovery_codes(&name), login.clock.now());
     let digests = codes.digests.clone();
-    let kept = login.store.write(move |sql| sql.set_recovery_codes(&name, &digests, now)).await;
-    if let Err::<(), StoreError>(error) = kept {
-        return unavailable(&error);
+    let kept = login.store.write(move |sql| {
+        let stands = confirmed.stands(sql)?;
+        if stands {
+            sql.set_recovery_codes(&name, &digests, now)?;
+        }
+        Ok(stands)
+    });
+    match kept.await {
+        Ok(true) => {}
+        Ok(false) => return stale(),
+        Err::<_, StoreError>(error) => return unavailable(&error),
     }
     let page = RecoveryPage {
         t: visit.browser.tongue,
@@ -79,7 +92,7 @@ pub(super) async fn make_recovery_codes(login: &Login, visit: &Visit, present: &
 pub(super) async fn remove(
     login: &Login,
     visit: &Visit,
-    present: &Present,
+    (present, confirmed): (&Present, Confirmed),
     id: FactorId,
     needed: Assurance,
 ) -> Response {
@@ -91,7 +104,8 @@ pub(super) async fn remove(
         .cut_offs
         .cut(move |sql, at| {
             // Asked here again: of two that are removed at once, one is the last.
-            if Has::of(sql, &name, &known)?.missing_without(&removed_id, needed).is_some() {
+            let is_last = Has::of(sql, &name, &known)?.missing_without(&removed_id, needed).is_some();
+            if is_last || !confirmed.stands(sql)? {
                 return Ok((None, Vec::new()));
             }
             let factor =
@@ -120,10 +134,18 @@ pub(super) async fn remove(
 }
 
 /// Calls a passkey something else.
-pub(super) async fn rename(login: &Login, visit: &Visit, present: &Present, id: FactorId) -> Response {
+pub(super) async fn rename(
+    login: &Login,
+    visit: &Visit,
+    (present, confirmed): (&Present, Confirmed),
+    id: FactorId,
+) -> Response {
     let (name, label) = (present.user.name.clone(), labelled(visit.form.get("label").unwrap_or_default()));
     let renamed_id = id.clone();
-    match login.store.write(move |sql| sql.rename_passkey(&name, &renamed_id, &label)).await {
+    let renamed = login.store.write(move |sql| {
+        if confirmed.stands(sql)? { sql.rename_passkey(&name, &renamed_id, &label) } else { Ok(Used::Before) }
+    });
+    match renamed.await {
         Ok(Used::Now) => {}
         Ok(Used::Before) => return stale(),
         Err::<_, StoreError>(error) => return unavailable(&error),

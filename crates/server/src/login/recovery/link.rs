@@ -17,6 +17,7 @@ use super::{Looked, look, proven};
 use crate::entropy::digest_of;
 use crate::login::authenticate::{self, Attempt, refuse};
 use crate::login::form::{Submission, Visit, stale, unavailable};
+use crate::login::then::Then;
 use crate::login::{Login, enrol_factor, second_factor};
 use crate::store::half_sign_ins::First;
 use crate::store::second_factors::Used;
@@ -94,7 +95,7 @@ pub(in crate::login) async fn submit(
 async fn for_password(login: &Login, visit: &Visit, link: &Link<'_>) -> Response {
     let (digest, now) = (digest_of(link.token), login.clock.now());
     let use_up = move |sql: &Sql<'_>| sql.use_link(&digest, now);
-    match second_factor::ask_by_link(login, visit, &link.user, use_up).await {
+    match second_factor::ask(login, visit, (&link.user, First::Link), use_up).await {
         Ok(Some(answer)) => proven(login, &visit.origin, (&link.user, First::Link.code()), answer).await,
         Ok(None) => stale(),
         Err(response) => *response,
@@ -123,7 +124,8 @@ async fn for_factors(login: &Login, visit: &Visit, link: &Link<'_>) -> Response 
     };
     let first = First::PasswordAndLink;
     let proof = first.code();
-    match enrol_factor::offer_with(login, visit, (&link.user, first), use_up).await {
+    let (to, then) = ((&link.user, first, None), Then::of(&visit.form));
+    match enrol_factor::ask(login, visit, to, &then, use_up).await {
         Ok(Some(answer)) => proven(login, &visit.origin, (&link.user, proof), answer).await,
         Ok(None) => stale(),
         Err(response) => *response,

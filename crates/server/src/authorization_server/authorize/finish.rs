@@ -1,0 +1,149 @@
+//! What comes of a request that was approved: a code, or a device's grant. OpenID Connect Core section 3.1.2.5; RFC 8628 section 3.4.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use chartgate_access::grant::Grant;
+use chartgate_access::grant::authorization_code::{Approval, PendingAuthorization};
+use chartgate_access::grant::polling::Answer;
+use chartgate_access::ids::GrantId;
+use chartgate_access::login::steps::Approved;
+use chartgate_access::permit::Withheld;
+use chartgate_audit::record::{Event, Outcome, Record};
+use chartgate_protocol::oauth::error::ErrorCode;
+use chartgate_values::Phi;
+use http::StatusCode;
+
+use super::reply::{bad_request, expired, unavailable};
+use crate::authorization_server::AuthorizationServer;
+use crate::authorization_server::token::{describe_details, describe_grant};
+use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
+use crate::live::emergency;
+use crate::net::origin::Origin;
+use crate::pages;
+use crate::store::StoreError;
+use crate::store::pending::Took;
+use crate::tongue::Id;
+
+/// Keeps what was approved: a code, which goes to the client, or the grant for a device that asks for it.
+pub(super) async fn finish(
+    server: &AuthorizationServer,
+    origin: &Origin,
+    digest: &str,
+    pending: PendingAuthorization,
+    approved: Approved,
+) -> Response {
+    let now = server.clock.now();
+    let (declared, to) = (pending.emergency.clone(), pending.addressee());
+    let emergency_for = server.emergencies.config.limits.duration;
+    let approval = pending.into_approval(approved, GrantId::random(&mut SystemEntropy), emergency_for, now);
+    let event = if declared.is_some() { Event::EmergencyGranted } else { Event::ConsentGranted };
+    let mut record = origin.record(event, Outcome::Allow, now);
+    let secret = opaque_secret();
+    let (grant, answer) = match &approval {
+        Approval::Code(code, to) => {
+            (&code.grant, server.answering().answer(to, &[("code", secret.expose())]))
+        }
+        Approval::Device(grant, _) => {
+            record.detail.insert("device".to_owned(), Phi::new("user code".to_owned()));
+            let (title, text) = (Id::of("consent-allowed-title"), Id::of("consent-allowed"));
+            (&**grant, pages::message(StatusCode::OK, title, text))
+        }
+    };
+    describe_grant(&mut record, grant);
+    record.detail.insert("scope".to_owned(), Phi::new(grant.scope.to_string()));
+    describe_details(&mut record, &grant.authorization_details);
+    let new = declared.map(|declared| {
+        record.detail.insert("reason".to_owned(), Phi::new(declared.reason.to_string()));
+        let explanation = server.emergencies.open(&declared.id, &declared.explanation);
+        record.detail.extend(explanation.map(|text| ("explanation".to_owned(), Phi::new(text))));
+        emergency::new_use(grant, declared, origin.ip, now)
+    });
+    let new = match new {
+        // There is no code for emergency access that nobody would be told of.
+        Some(None) => return unavailable(&"a grant of emergency access is incomplete"),
+        new => new.flatten(),
+    };
+    let code = match approval {
+        Approval::Code(code, _) => code,
+        Approval::Device(grant, device) => {
+            return connect(server, digest, (grant, device), &record, answer).await;
+        }
+    };
+    let told = new.as_ref().and_then(|new| Some((new.subject.clone(), new.told.clone()?.question)));
+    let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
+    let (subject, client_id) = (code.grant.subject.clone(), code.grant.client_id.clone());
+    let emergencies = Arc::clone(&server.emergencies);
+    let taken = server
+        .store
+        .write(move |sql| {
+            if sql.take_pending(&handle)? == Took::Nothing {
+                return Ok((Took::Nothing, None));
+            }
+            if let Some(Err(blocked)) = new.map(|new| emergencies.begin(sql, &new)).transpose()? {
+                return Ok((Took::It, Some(blocked)));
+            }
+            sql.use_client(&subject, &client_id, now)?;
+            sql.add_code(&code_digest, &code).map(|()| (Took::It, None))
+        })
+        .await;
+    let answer = match taken {
+        Ok((Took::It, None)) => answer,
+        // Others of this person began meanwhile.
+        Ok((Took::It, Some(_))) => {
+            record.outcome = Outcome::Deny;
+            record.decision.reason = Some("unreviewed-emergency-access".to_owned());
+            let description = "earlier emergency access has not been reviewed";
+            match &to {
+                Some(to) => server.answering().refuse(to, ErrorCode::AccessDenied, Some(description)),
+                None => bad_request(description),
+            }
+        }
+        Ok((Took::Nothing, _)) => return expired(),
+        Err::<_, StoreError>(error) => return unavailable(&error),
+    };
+    let outcome = record.outcome;
+    match server.journal.append(&record, Withheld::new(answer)).await {
+        Ok(recorded) => {
+            if let Some((to, question)) = told.filter(|_| outcome == Outcome::Allow) {
+                server.approvals.tell_of_emergency(&to, &question);
+            }
+            Withheld::release(recorded)
+        }
+        Err(error) => {
+            tracing::error!(%error, "audit");
+            unavailable(&error)
+        }
+    }
+}
+
+/// Lets a device have what was approved. A code goes to its client with its record; what a device fetches by itself is on record
+/// before it is there.
+async fn connect(
+    server: &AuthorizationServer,
+    digest: &str,
+    (grant, device): (Box<Grant>, String),
+    record: &Record,
+    answer: Response,
+) -> Response {
+    let recorded = match server.journal.append(record, Withheld::new(answer)).await {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            tracing::error!(%error, "audit");
+            return unavailable(&error);
+        }
+    };
+    let (handle, now) = (digest.to_owned(), server.clock.now());
+    let taken = server.store.write(move |sql| {
+        if sql.take_pending(&handle)? == Took::Nothing {
+            return Ok(Took::Nothing);
+        }
+        sql.use_client(&grant.subject, &grant.client_id, now)?;
+        sql.answer_device(&device, Answer::Approved(grant), now)
+    });
+    match taken.await {
+        Ok(Took::It) => Withheld::release(recorded),
+        Ok(Took::Nothing) => expired(),
+        Err::<_, StoreError>(error) => unavailable(&error),
+    }
+}

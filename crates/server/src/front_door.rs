@@ -27,8 +27,9 @@ use crate::net::throttle::{Admission, Throttle};
 use crate::pep::{Gateway, Standing};
 use cross_origin::{Called, Callers, CrossOrigin};
 
-/// Bodies of our own endpoints are short forms, each with its own limit; beyond this they are not even read.
-const LONGEST_FORM: u64 = 1 << 20;
+/// Bodies of our own endpoints are short forms, each with its own limit, 64 KiB at the most, beyond which it says so itself;
+/// beyond this they are not even read.
+const LONGEST_FORM: u64 = 128 << 10;
 /// So long a new configuration waits for what servers behind say of themselves.
 const LOOK_TIME: Duration = Duration::from_secs(5);
 
@@ -125,7 +126,8 @@ impl FrontDoor {
         let admission = self.throttle.admit(origin.ip);
         let path = request.uri().path();
         let is_route = self.gateway.covers(path);
-        if admission != Admission::Yes && !is_public(path) {
+        // Nothing behind a route is public, whatever its path has in it.
+        if admission != Admission::Yes && (is_route || !is_public(path)) {
             // Whoever shows a good token is not to suffer for others at the same address.
             let standing = self.gateway.standing(&origin, &request);
             if !(is_route && standing == Standing::Good) {

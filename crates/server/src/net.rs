@@ -14,5 +14,6 @@ pub(crate) mod mail;
 pub(crate) mod origin;
 pub(crate) mod path;
 pub(crate) mod reserve;
+pub(crate) mod shares;
 pub(crate) mod throttle;
 pub(crate) mod tls;

@@ -3,7 +3,6 @@
 //! hyper limits what comes before a request; what comes between requests and while an answer waits for its reader is
 //! limited here, for HTTP/1 and HTTP/2 alike.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
@@ -18,6 +17,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::shares::{Share, Shares};
 use crate::config::Network;
 
 /// Connections at the same time, whatever the machine allows.
@@ -56,42 +56,19 @@ pub(crate) struct Limits {
 }
 
 /// The connections that are open, by address.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
+#[derive(Debug, Default)]
+pub(crate) struct Addresses(Shares<IpAddr>);
 
-/// A connection that is counted while this lives.
-#[derive(Debug)]
-pub(crate) struct Counted {
-    of: Option<(Addresses, IpAddr)>,
-}
+/// A connection that is counted while this lives, where it is.
+pub(crate) type Counted = Option<Share<IpAddr>>;
 
 impl Addresses {
     /// Counts one more, if the address may have it.
     pub(crate) fn admit(&self, ip: IpAddr, limits: &Limits) -> Option<Counted> {
         if limits.trusted.iter().any(|network| network.contains(ip)) {
-            return Some(Counted { of: None });
+            return Some(None);
         }
-        let key = network_of(ip);
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(key).or_default();
-        if *count >= limits.per_address {
-            return None;
-        }
-        *count = count.saturating_add(1);
-        Some(Counted { of: Some((self.clone(), key)) })
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let Some((addresses, key)) = &self.of else { return };
-        let mut open = addresses.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(key) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                open.remove(key);
-            }
-        }
+        self.0.take(network_of(ip), limits.per_address).map(Some)
     }
 }
 
@@ -279,8 +256,6 @@ mod tests {
         assert!(addresses.admit(another, &limits).is_some());
         drop(first);
         assert!(addresses.admit(one, &limits).is_some());
-        drop(addresses.admit(another, &limits));
-        assert_eq!(addresses.0.lock().unwrap().len(), 1, "who has none is forgotten");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::{self, Activity, Addresses, Going, Limits};
@@ -33,6 +33,9 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// A request head may have this many bytes.
 const HEAD_BYTES: usize = 64 << 10;
+/// Requests of one connection under way at the same time. HTTP/2 has no more streams open, but one that its client resets is
+/// over for HTTP/2 while what it began goes on to its end.
+const AT_ONCE: u32 = 128;
 /// Connections at the same time that are only sent on to HTTPS.
 const REDIRECTED: u32 = 256;
 /// Open requests may take this long to finish when we go down.
@@ -56,6 +59,8 @@ pub(crate) enum Asks {
 pub(crate) struct Connections {
     most: u32,
     places: Arc<Semaphore>,
+    /// Requests under way: each may hold a connection to its upstream.
+    requests: Arc<Semaphore>,
     addresses: Addresses,
     limits: Arc<Limits>,
 }
@@ -63,8 +68,8 @@ pub(crate) struct Connections {
 impl Connections {
     pub(crate) fn new(limits: Limits) -> Self {
         let most = connections::most();
-        let places = Arc::new(Semaphore::new(most as usize));
-        Self { most, places, addresses: Addresses::default(), limits: Arc::new(limits) }
+        let [places, requests] = [(); 2].map(|()| Arc::new(Semaphore::new(most as usize)));
+        Self { most, places, requests, addresses: Addresses::default(), limits: Arc::new(limits) }
     }
 }
 
@@ -80,7 +85,7 @@ pub(crate) async fn https<H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let Connections { most, places, addresses, limits } = &*connections;
+    let Connections { most, places, requests, addresses, limits } = &*connections;
     let builder = builder();
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else { break };
@@ -101,6 +106,7 @@ pub(crate) async fn https<H, F>(
         let Some(counted) = addresses.admit(address.ip(), limits) else { continue };
         let (acceptor, builder, handle) = (acceptor.clone(), builder.clone(), handle.clone());
         let (limits, stop) = (Arc::clone(limits), stop.clone());
+        let turns = Turns { own: Arc::new(Semaphore::new(AT_ONCE as usize)), all: Arc::clone(requests) };
         tokio::spawn(async move {
             let held = Arc::new((place, counted));
             let Some(stream) = handshake(&acceptor, stream).await else { return };
@@ -109,8 +115,16 @@ pub(crate) async fn https<H, F>(
             let requests = activity.clone();
             let service = service_fn(move |request| {
                 let under_way = requests.begin();
-                let answer = ToItsEnd::new(handle(peer.clone(), request), Arc::clone(&held));
-                async move { Ok::<_, Infallible>(answer.await.map(|body| Going::new(body, under_way))) }
+                let answer = turns
+                    .take()
+                    .map(|turn| ToItsEnd::new(handle(peer.clone(), request), (Arc::clone(&held), turn)));
+                async move {
+                    let response = match answer {
+                        Some(answer) => answer.await,
+                        None => status_only(StatusCode::SERVICE_UNAVAILABLE),
+                    };
+                    Ok::<_, Infallible>(response.map(|body| Going::new(body, under_way)))
+                }
             });
             let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
             connections::drive(connection, |open| open.graceful_shutdown(), activity, &limits, stop).await;
@@ -122,25 +136,47 @@ pub(crate) async fn https<H, F>(
     }
 }
 
-/// What was begun has to end with its record, and a revocation in force: hyper drops the future when the client hangs
-/// up, and what is left of it then goes on as a task of its own, which holds what its connection held.
-struct ToItsEnd<F: Handling, H: Send + Sync + 'static> {
-    begun: Option<Pin<Box<F>>>,
-    held: Arc<H>,
+/// Where requests of a connection have their turn.
+struct Turns {
+    own: Arc<Semaphore>,
+    all: Arc<Semaphore>,
 }
+
+/// A request's turn, until it has ended.
+type Turn = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+impl Turns {
+    /// One, unless too many requests are under way, of this connection or of all.
+    fn take(&self) -> Option<Turn> {
+        let own = Arc::clone(&self.own).try_acquire_owned().ok()?;
+        Some((own, Arc::clone(&self.all).try_acquire_owned().ok()?))
+    }
+}
+
+/// What was begun has to end with its record, and a revocation in force: hyper drops the future when the client hangs
+/// up, and what is left of it then goes on as a task of its own, which holds what its connection held and its turn.
+struct ToItsEnd<F: Handling, H: Held> {
+    begun: Option<Pin<Box<F>>>,
+    held: Option<H>,
+}
+
+/// What is held until a request has ended.
+trait Held: Send + Unpin + 'static {}
+
+impl<H: Send + Unpin + 'static> Held for H {}
 
 /// The handling of one request.
 trait Handling: Future<Output = Response<Body>> + Send + 'static {}
 
 impl<F: Future<Output = Response<Body>> + Send + 'static> Handling for F {}
 
-impl<F: Handling, H: Send + Sync + 'static> ToItsEnd<F, H> {
-    fn new(begun: F, held: Arc<H>) -> Self {
-        Self { begun: Some(Box::pin(begun)), held }
+impl<F: Handling, H: Held> ToItsEnd<F, H> {
+    fn new(begun: F, held: H) -> Self {
+        Self { begun: Some(Box::pin(begun)), held: Some(held) }
     }
 }
 
-impl<F: Handling, H: Send + Sync + 'static> Future for ToItsEnd<F, H> {
+impl<F: Handling, H: Held> Future for ToItsEnd<F, H> {
     type Output = Response<Body>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response<Body>> {
@@ -152,21 +188,23 @@ impl<F: Handling, H: Send + Sync + 'static> Future for ToItsEnd<F, H> {
                 Poll::Pending
             }
             Ok(answered) => answered,
-            Err(_) => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                Poll::Ready(response)
-            }
+            Err(_) => Poll::Ready(status_only(StatusCode::INTERNAL_SERVER_ERROR)),
         }
     }
 }
 
-impl<F: Handling, H: Send + Sync + 'static> Drop for ToItsEnd<F, H> {
+fn status_only(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+impl<F: Handling, H: Held> Drop for ToItsEnd<F, H> {
     fn drop(&mut self) {
         if let Some(rest) = self.begun.take()
             && let Ok(runtime) = Handle::try_current()
         {
-            let held = Arc::clone(&self.held);
+            let held = self.held.take();
             runtime.spawn(async move {
                 rest.await;
                 drop(held);

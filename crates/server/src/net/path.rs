@@ -3,6 +3,8 @@
 //! What is matched is what is forwarded, so a path that two programs could read differently is refused: dot segments,
 //! empty segments, semicolons, backslashes, and escapes of any character that has a meaning in a path.
 
+use std::borrow::Cow;
+
 /// The path could be read in more than one way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the path is ambiguous")]
@@ -40,9 +42,10 @@ fn plain_segment(segment: &str) -> Result<(), AmbiguousPath> {
                 let (high, low) = (digit()?, digit()?);
                 let decoded = high.saturating_mul(16).saturating_add(low);
                 let plain = u8::try_from(decoded).map_err(|_| AmbiguousPath)?;
-                // An escape of what needs none is a second spelling of the same path.
-                if plain.is_ascii_control() || plain.is_ascii_alphanumeric() || b"/\\.%;-_~".contains(&plain)
-                {
+                // An escape of what needs none is a second spelling of the same path, and one of what ends a path would end
+                // it for whoever decodes before they take it apart.
+                let is_second = plain.is_ascii_alphanumeric() || b"/\\.%;-_~?#".contains(&plain);
+                if plain.is_ascii_control() || is_second {
                     return Err(AmbiguousPath);
                 }
                 text.push(plain);
@@ -54,6 +57,28 @@ fn plain_segment(segment: &str) -> Result<(), AmbiguousPath> {
     }
     // What is not UTF-8 is another character to each decoder: `%c0%ae` has been read as a dot.
     std::str::from_utf8(&text).map(drop).map_err(|_| AmbiguousPath)
+}
+
+/// What a segment of such a path reads as.
+pub(crate) fn decoded(segment: &str) -> Cow<'_, [u8]> {
+    if !segment.contains('%') {
+        return Cow::Borrowed(segment.as_bytes());
+    }
+    let mut bytes = segment.bytes();
+    let mut text = Vec::with_capacity(segment.len());
+    while let Some(byte) = bytes.next() {
+        let mut ahead = bytes.clone();
+        let mut digit = || ahead.next().and_then(|digit| char::from(digit).to_digit(16));
+        let escaped = match (byte, digit(), digit()) {
+            (b'%', Some(high), Some(low)) => u8::try_from(high.saturating_mul(16).saturating_add(low)).ok(),
+            _ => None,
+        };
+        if escaped.is_some() {
+            bytes = ahead;
+        }
+        text.push(escaped.unwrap_or(byte));
+    }
+    Cow::Owned(text)
 }
 
 #[cfg(test)]
@@ -78,6 +103,8 @@ mod tests {
             "/a\\b",
             "/a%5cb",
             "/a%25b",
+            "/a%3Fb",
+            "/a%23b",
             "/%61",
             "/a%00",
             "/a%zz",

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::browser::{App, USER_SCOPE};
-use crate::gateway::Gateway;
-use crate::wire::{Call, authority, encode, fresh_address, tls};
+use crate::gateway::{Gateway, Scratch};
+use crate::routes::{SCOPE, serve_in};
+use crate::wire::{Call, Connection, authority, encode, fresh_address, tls};
 
 /// How often each is tried: the answer must not win the race every time.
 const TIMES: usize = 8;
@@ -104,4 +105,48 @@ async fn a_revocation_is_in_force_though_the_client_hung_up() {
         assert!(begun.elapsed() < PATIENCE, "{} of {TIMES} recorded", revoked());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+#[tokio::test]
+async fn streams_that_are_reset_hold_their_turn_until_what_they_began_has_ended() {
+    // It takes connections, and answers nobody.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let kept = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            kept.push(stream);
+        }
+    });
+    let route = format!(
+        r#"[[route]]
+name = "orders"
+kind = "http"
+path = "/orders"
+upstream = "http://127.0.0.1:{port}"
+[[route.allow]]
+methods = ["GET"]
+path = "/orders/{{id}}"
+"#
+    );
+    let gateway = &serve_in(Scratch::new("reset-streams"), "", &route, SCOPE);
+    let app = App { client: "till", secret: None, scope: SCOPE, patient: None, route: "/orders" };
+    let token = app.tokens(gateway, &gateway.person("physician", &[])).await.access;
+    let call = Call::get("/orders/1").bearer(&token);
+    let mut connection = Connection::open_http2(gateway).await;
+    let mut refused = None;
+    for number in 0..400 {
+        // Sent, and reset before there is an answer, unless that is there at once.
+        let begun = tokio::time::timeout(Duration::from_millis(20), connection.begin(call.clone()));
+        if let Ok(answer) = begun.await {
+            assert_eq!(answer.unwrap().status(), 503);
+            refused = Some(number);
+            break;
+        }
+    }
+    assert!(refused.is_some_and(|number| number >= 128), "{refused:?}");
+    assert_eq!(connection.send(Call::get("/jwks")).await.status, 503, "the connection has had its turns");
+    let mut another = Connection::open_http2(gateway).await;
+    assert_eq!(another.send(Call::get("/jwks")).await.status, 200, "and no other one");
+    kept.abort();
 }

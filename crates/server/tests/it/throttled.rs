@@ -39,6 +39,14 @@ async fn a02_a_good_token_is_served_from_an_address_that_is_turned_away() {
     }
     while connection.send(bad.clone()).await.status != 429 {}
     assert_eq!(connection.send(Call::get("/account")).await.status, 429, "nor are pages shown");
+    let within = Call::get("/fhir/x/.well-known/y").bearer("not-a-token");
+    assert_eq!(
+        connection.send(within).await.status,
+        429,
+        "nor is what stands behind a route public by its name"
+    );
+    let own = Call::get("/fhir/.well-known/smart-configuration");
+    assert_eq!(connection.send(own).await.status, 200, "a route's own document is");
     assert_eq!(connection.send(Call::get("/jwks")).await.status, 200, "public documents are");
     let records = gateway.audit(&[]);
     let throttled: Vec<_> = records.iter().filter(|r| r["event"] == "access.throttled").collect();

@@ -4,6 +4,7 @@
 use http::Method;
 
 use crate::config::HttpRule;
+use crate::net::path::decoded;
 
 /// A path pattern: literal segments, and `{name}` for any one segment.
 #[derive(Clone, Debug)]
@@ -11,7 +12,8 @@ pub(super) struct Pattern(Vec<Segment>);
 
 #[derive(Clone, Debug)]
 enum Segment {
-    Literal(String),
+    /// What it reads as: `%24` is `$` to whoever is behind, so it is here (RFC 3986 section 6.2.2).
+    Literal(Vec<u8>),
     Any,
 }
 
@@ -21,7 +23,7 @@ impl Pattern {
             if text.starts_with('{') && text.ends_with('}') {
                 Segment::Any
             } else {
-                Segment::Literal(text.to_owned())
+                Segment::Literal(decoded(text).into_owned())
             }
         };
         Self(path.split('/').map(segment).collect())
@@ -30,7 +32,7 @@ impl Pattern {
     pub(super) fn matches(&self, path: &str) -> bool {
         let mut segments = path.split('/');
         let all = self.0.iter().all(|expected| match (expected, segments.next()) {
-            (Segment::Literal(text), Some(segment)) => text == segment,
+            (Segment::Literal(text), Some(segment)) => *text == *decoded(segment),
             (Segment::Any, Some(segment)) => !segment.is_empty(),
             (Segment::Literal(_) | Segment::Any, None) => false,
         });
@@ -64,5 +66,20 @@ mod tests {
             assert!(!pattern.matches(path), "{path}");
         }
         assert!(Pattern::new("/orders").matches("/orders"));
+    }
+
+    #[test]
+    fn g01_a_literal_is_the_same_however_it_is_spelt() {
+        for (pattern, path) in [
+            ("/orders/$purge", "/orders/%24purge"),
+            ("/orders/%24purge", "/orders/$purge"),
+            ("/orders/x:cancel", "/orders/x%3Acancel"),
+            ("/orders/caf%C3%A9", "/orders/caf%c3%a9"),
+            ("/orders/café", "/orders/caf%C3%A9"),
+        ] {
+            assert!(Pattern::new(pattern).matches(path), "{pattern} {path}");
+        }
+        assert!(!Pattern::new("/orders/$purge").matches("/orders/%2524purge"));
+        assert!(!Pattern::new("/orders/$purge").matches("/orders/purge"));
     }
 }

@@ -88,7 +88,7 @@ impl Exchange<'_> {
             body,
         };
         // Taken before anything is done: what was done is not answered with "busy".
-        let place = self.gateway.streams.place().ok_or(Refused::Busy)?;
+        let place = self.gateway.streams.place(&authenticated.caller.facts.subject).ok_or(Refused::Busy)?;
         let used = self.second_person(origin, &authenticated, rule, &call).await?;
         let permit = self.intend(allowed.map(|()| call)).await?;
         if let Some(approval) = used {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use chartgate_access::ids::Subject;
 use chartgate_access::pdp::decide::{Decision, Question};
 use chartgate_audit::journal::{AppendError, Journal};
 use chartgate_audit::record::{Event, Outcome, Record};
@@ -27,10 +28,13 @@ use crate::live::policies::LivePolicies;
 use crate::live::sessions::LiveSessions;
 use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::flow::{self, Feeder};
+use crate::net::shares::{Share, Shares};
 use crate::pep::authenticate::{Authenticated, NotAuthenticated};
 
 /// Streams that may be open at the same time.
 const PLACES: u32 = 4096;
+/// And of one caller: whoever reads slowly leaves room for others.
+const OF_A_CALLER: usize = 1024;
 /// An upstream may be silent for so long.
 const SILENCE: Duration = Duration::from_secs(300);
 /// A client may take so long over one piece.
@@ -47,6 +51,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// All open streams, and what ends them.
 pub(crate) struct Streams {
     places: Arc<Semaphore>,
+    callers: Shares<Subject>,
     watched: Watched,
     journal: Journal,
     clock: Arc<dyn Clock>,
@@ -84,7 +89,10 @@ pub(super) struct Begun {
 }
 
 /// Leave to keep a stream open.
-pub(super) struct Place(#[expect(dead_code, reason = "holds the place while it lives")] OwnedSemaphorePermit);
+pub(super) struct Place {
+    _place: OwnedSemaphorePermit,
+    _share: Share<Subject>,
+}
 
 /// How a stream ended.
 enum Ended {
@@ -102,12 +110,13 @@ impl Streams {
         stopped: watch::Receiver<bool>,
     ) -> Self {
         let places = Arc::new(Semaphore::new(PLACES as usize));
-        Self { places, watched, journal, clock, stopped }
+        Self { places, callers: Shares::default(), watched, journal, clock, stopped }
     }
 
-    /// A place for one more, if there is one.
-    pub(super) fn place(&self) -> Option<Place> {
-        Arc::clone(&self.places).try_acquire_owned().ok().map(Place)
+    /// A place for one more of this caller, if there is one, for them and at all.
+    pub(super) fn place(&self, of: &Subject) -> Option<Place> {
+        let share = self.callers.take(of.clone(), OF_A_CALLER)?;
+        Some(Place { _place: Arc::clone(&self.places).try_acquire_owned().ok()?, _share: share })
     }
 
     /// Begins to hand out an answer whose `access` record is durable.

@@ -21,7 +21,7 @@ use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::{self, Activity, Addresses, Going, Limits};
@@ -59,8 +59,6 @@ pub(crate) enum Asks {
 pub(crate) struct Connections {
     most: u32,
     places: Arc<Semaphore>,
-    /// Requests under way: each may hold a connection to its upstream.
-    requests: Arc<Semaphore>,
     addresses: Addresses,
     limits: Arc<Limits>,
 }
@@ -68,8 +66,8 @@ pub(crate) struct Connections {
 impl Connections {
     pub(crate) fn new(limits: Limits) -> Self {
         let most = connections::most();
-        let [places, requests] = [(); 2].map(|()| Arc::new(Semaphore::new(most as usize)));
-        Self { most, places, requests, addresses: Addresses::default(), limits: Arc::new(limits) }
+        let places = Arc::new(Semaphore::new(most as usize));
+        Self { most, places, addresses: Addresses::default(), limits: Arc::new(limits) }
     }
 }
 
@@ -85,7 +83,7 @@ pub(crate) async fn https<H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let Connections { most, places, requests, addresses, limits } = &*connections;
+    let Connections { most, places, addresses, limits } = &*connections;
     let builder = builder();
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else { break };
@@ -106,7 +104,7 @@ pub(crate) async fn https<H, F>(
         let Some(counted) = addresses.admit(address.ip(), limits) else { continue };
         let (acceptor, builder, handle) = (acceptor.clone(), builder.clone(), handle.clone());
         let (limits, stop) = (Arc::clone(limits), stop.clone());
-        let turns = Turns { own: Arc::new(Semaphore::new(AT_ONCE as usize)), all: Arc::clone(requests) };
+        let turns = Arc::new(Semaphore::new(AT_ONCE as usize));
         tokio::spawn(async move {
             let held = Arc::new((place, counted));
             let Some(stream) = handshake(&acceptor, stream).await else { return };
@@ -115,9 +113,9 @@ pub(crate) async fn https<H, F>(
             let requests = activity.clone();
             let service = service_fn(move |request| {
                 let under_way = requests.begin();
-                let answer = turns
-                    .take()
-                    .map(|turn| ToItsEnd::new(handle(peer.clone(), request), (Arc::clone(&held), turn)));
+                let turn = Arc::clone(&turns).try_acquire_owned().ok();
+                let answer =
+                    turn.map(|turn| ToItsEnd::new(handle(peer.clone(), request), (Arc::clone(&held), turn)));
                 async move {
                     let response = match answer {
                         Some(answer) => answer.await,
@@ -133,23 +131,6 @@ pub(crate) async fn https<H, F>(
     drop(listener);
     if tokio::time::timeout(DRAIN_TIME, places.acquire_many(*most)).await.is_err() {
         tracing::warn!("connections were still open when the time to drain was over");
-    }
-}
-
-/// Where requests of a connection have their turn.
-struct Turns {
-    own: Arc<Semaphore>,
-    all: Arc<Semaphore>,
-}
-
-/// A request's turn, until it has ended.
-type Turn = (OwnedSemaphorePermit, OwnedSemaphorePermit);
-
-impl Turns {
-    /// One, unless too many requests are under way, of this connection or of all.
-    fn take(&self) -> Option<Turn> {
-        let own = Arc::clone(&self.own).try_acquire_owned().ok()?;
-        Some((own, Arc::clone(&self.all).try_acquire_owned().ok()?))
     }
 }
 
@@ -236,7 +217,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
-        .max_concurrent_streams(128)
+        .max_concurrent_streams(AT_ONCE)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     builder

@@ -34,6 +34,8 @@ mod codes;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod companions;
+#[cfg(test)]
 mod consents;
 #[cfg(test)]
 mod cross_origin;

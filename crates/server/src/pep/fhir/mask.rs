@@ -9,7 +9,9 @@ use bytes::Bytes;
 use chartgate_access::pdp::relation::Belongs;
 use chartgate_access::permit::Allowed;
 use chartgate_protocol::fhir::mask::{Mask, Masking, Unmaskable};
-use chartgate_protocol::fhir::membership::{Membership, Others, other_patients_named, patients_of};
+use chartgate_protocol::fhir::membership::{
+    Membership, Others, Ownership, other_patients_named, ownership, patients_of,
+};
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::resource::Resource;
 use chartgate_protocol::fhir::view::View;
@@ -164,6 +166,10 @@ pub(super) fn kept_of(
 }
 
 /// Decides about content, and says what is to be kept of it.
+///
+/// What is of a type that is in no table is nobody's to see by itself: content ([`super::binary`]) is decided on as what
+/// protects it, and of the others it can never be told whose they are. They come where no type was asked for: along with what
+/// a search found, among all that there is of a patient, out of an operation.
 pub(super) fn decide(
     exchange: &Exchange<'_>,
     enforcer: &Enforcer<'_>,
@@ -171,7 +177,11 @@ pub(super) fn decide(
     resource_type: ResourceType,
     content: &Node<'_>,
 ) -> Result<Cleared<Option<Arc<Mask>>>, Kept> {
-    let membership = patients_of(content, &exchange.upstream.bases);
+    let bases = &exchange.upstream.bases;
+    if ownership(bases.version, resource_type) == Ownership::Unknown {
+        return Err(Kept { patients: Vec::new(), because: RecordDenied::OutsideScope });
+    }
+    let membership = patients_of(content, bases);
     decide_as(exchange, enforcer, permission, resource_type, (content, &membership))
 }
 

@@ -12,6 +12,7 @@ use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_protocol::fhir::bundle::split::Outline;
 use chartgate_protocol::fhir::bundle::{Gathered, Links, NextPage, Progress, Wanted};
 use chartgate_protocol::fhir::history::{History, HistoryOf};
+use chartgate_protocol::fhir::membership::ownership;
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::paging::{Filling, Finds, Listing, Place, Seen, Stuck, Turn};
 use chartgate_protocol::fhir::reference::Reference;
@@ -309,7 +310,9 @@ impl Pages<'_> {
                 self.disposition(exchange, Permission::Read, resource, &Shape::Whole)
             }
             (Listing::Everything(patient), _) => {
-                self.disposition(exchange, listed, resource, &Shape::Whole).filter(|note| note.is_of(patient))
+                let whose = ownership(exchange.upstream.version(), resource.reference().resource_type);
+                let disposition = self.disposition(exchange, listed, resource, &Shape::Whole);
+                disposition.filter(|note| note.is_of(patient, whose))
             }
             (Listing::History(_), _) if looked.hidden.contains(resource.reference()) => Disposition::Withhold,
             (Listing::History(_), _) => self.disposition(exchange, listed, resource, &Shape::Whole),

@@ -6,6 +6,7 @@ use axum::body::Body;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::NOTHING_OF;
 use chartgate_protocol::fhir::bundle::{Gathered, Links, Released};
+use chartgate_protocol::fhir::membership::Ownership;
 use chartgate_protocol::fhir::name::ResourceId;
 use chartgate_protocol::fhir::outcome::OperationOutcome;
 use chartgate_values::Phi;
@@ -45,9 +46,10 @@ pub(super) struct Note {
 }
 
 impl Note {
-    /// Whether the record is this patient's, or nobody's.
-    pub(super) fn is_of(&self, patient: &ResourceId) -> bool {
-        self.patients.is_empty() || self.patients.iter().any(|own| own == patient.as_str())
+    /// Whether the record is this patient's, or of a type that is nobody's. One of which it cannot be told whose it is may be
+    /// another's.
+    pub(super) fn is_of(&self, patient: &ResourceId, ownership: Ownership) -> bool {
+        ownership == Ownership::Nobodys || self.patients.iter().any(|own| own == patient.as_str())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::wire::{Answer, Call};
 /// What nobody here may read, and what stands in a record that cannot be told to be anybody's.
 const KEPT: &str = "bWFyaWdvbGQ=";
 
-async fn program(gateway: &Gateway) -> String {
+pub(crate) async fn program(gateway: &Gateway) -> String {
     let fields = [("grant_type", "client_credentials"), ("scope", "system/*.rs")];
     let secret = gateway.secret("demo-service");
     let answer = Call::form("/token", &fields).basic("demo-service", secret).to(gateway).await;

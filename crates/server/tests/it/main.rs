@@ -80,6 +80,8 @@ mod fhir_conditional;
 #[cfg(test)]
 mod fhir_reading;
 #[cfg(test)]
+mod former_versions;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod granular;

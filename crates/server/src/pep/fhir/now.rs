@@ -1,7 +1,8 @@
 //! A record as it is now, for whoever asks what it was.
 //!
 //! What a record is found to be, all of it is found to be: a label that was put on later, or that it was another patient's all
-//! along, counts for what it said before.
+//! along, counts for what it said before. Of a record that is no more it is what it was last that counts; where nobody tells
+//! what that was, nothing is told of it.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +27,25 @@ const AT_ONCE: usize = 8;
 /// How many wait for that.
 const IN_LINE: usize = 256;
 
-/// Whether a record is within reach as it is now. One that is no more is, for its former versions are decided on.
+/// Why nothing is told of what a record was.
+pub(super) enum OutOfReach {
+    /// What it is, or was last, is out of reach.
+    Kept(Kept),
+    /// It is no more, or never was, and the upstream does not tell what it was last.
+    Untold,
+}
+
+impl OutOfReach {
+    /// Notes whose record it is, if that is known, and refuses it.
+    pub(super) fn refused(self, exchange: &mut Exchange<'_>) -> Refused {
+        match self {
+            Self::Kept(kept) => kept.refused(exchange),
+            Self::Untold => Refused::NotFound,
+        }
+    }
+}
+
+/// Whether a record is within reach as it is now, or as it was last if it is no more.
 ///
 /// # Errors
 /// [`Refused`] if it cannot be told.
@@ -35,7 +54,7 @@ pub(super) async fn look(
     enforcer: &Enforcer<'_>,
     permission: Permission,
     record: &Reference,
-) -> Result<Result<(), Kept>, Refused> {
+) -> Result<Result<(), OutOfReach>, Refused> {
     let Reference { resource_type, id } = record.clone();
     let allowed = in_reach(enforcer, permission, resource_type, Interaction::Read { resource_type, id })?;
     let withheld = exchange.upstream.before(&allowed, record).await.map_err(Refused::Upstream)?;
@@ -50,30 +69,46 @@ pub(super) async fn look(
     }
     let resource =
         Resource::parse(&answer.body, record, None).map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-    Ok(clear_looking(exchange, enforcer, permission, &resource).await.map(drop))
+    let cleared = clear_looking(exchange, enforcer, permission, &resource).await;
+    Ok(cleared.map(drop).map_err(OutOfReach::Kept))
 }
 
-/// The same of one that is no more: by what it was last, for a deletion opens nothing.
+/// The same of one that is no more: by what it was last, for a deletion opens nothing, and no more does an upstream that does
+/// not tell. One that keeps versions and no histories has none to give away of what was deleted.
 async fn look_at_last(
     exchange: &Exchange<'_>,
     enforcer: &Enforcer<'_>,
     permission: Permission,
     record: &Reference,
-) -> Result<Result<(), Kept>, Refused> {
+) -> Result<Result<(), OutOfReach>, Refused> {
     let of = HistoryOf::Record(record.clone());
     let asked = Interaction::History { of: of.clone(), query: HistoryQuery::newest(LAST) };
     let allowed = in_reach(enforcer, permission, record.resource_type, asked)?;
     let withheld = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
     let answer = withheld.inspect();
-    // A server that keeps no versions gives none away.
-    if answer.status != StatusCode::OK {
-        return Ok(Ok(()));
+    match answer.status {
+        StatusCode::OK => {}
+        status if may_pass(status) => return Err(Refused::Upstream(UpstreamFault::Failed)),
+        _ => return Ok(Err(OutOfReach::Untold)),
     }
     let history = History::parse(&answer.body, &of, &exchange.upstream.bases)
         .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
     match history.newest() {
-        Some(last) => Ok(clear_looking(exchange, enforcer, permission, last).await.map(drop)),
-        None => Ok(Ok(())),
+        Some(last) => {
+            let cleared = clear_looking(exchange, enforcer, permission, last).await;
+            Ok(cleared.map(drop).map_err(OutOfReach::Kept))
+        }
+        None => Ok(Err(OutOfReach::Untold)),
+    }
+}
+
+/// Whether an upstream may answer the same question soon. One that never does is no failure: of a record that is there and
+/// withheld it is not asked, which would show.
+fn may_pass(status: StatusCode) -> bool {
+    match status {
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::NOT_IMPLEMENTED => false,
+        other => !other.is_client_error(),
     }
 }
 

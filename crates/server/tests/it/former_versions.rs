@@ -1,0 +1,109 @@
+//! What a record was that is no more, through the gateway: as much within reach as what it was last, and where nobody tells what
+//! that was, nothing of it leaves.
+
+use serde_json::{Value, json};
+
+use crate::care::configure;
+use crate::companions::program;
+use crate::fakes::behind;
+use crate::fakes::bulk::BulkFhir;
+use crate::gateway::Gateway;
+use crate::wire::Call;
+
+const LABEL: &str = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality";
+
+fn version(id: &str, version: &str, label: Option<&str>) -> Value {
+    let mut record = json!({ "resourceType": "Observation", "id": id, "status": "final", "code": { "text": "marigold" },
+        "subject": { "reference": "Patient/x" }, "meta": { "versionId": version } });
+    if let Some(code) = label {
+        record["meta"]["security"] = json!([{ "system": LABEL, "code": code }]);
+    }
+    record
+}
+
+fn stored(record: &Value) -> Value {
+    let url = format!("Observation/{}", record["id"].as_str().unwrap());
+    json!({ "resource": record, "request": { "method": "PUT", "url": url } })
+}
+
+fn deleted(id: &str) -> Value {
+    json!({ "request": { "method": "DELETE", "url": format!("Observation/{id}") },
+        "response": { "status": "204", "lastModified": "2026-01-01T00:00:00Z" } })
+}
+
+fn history(entries: &[Value]) -> String {
+    json!({ "resourceType": "Bundle", "type": "history", "entry": entries }).to_string()
+}
+
+async fn before(gateway: &Gateway, upstream: &BulkFhir) -> String {
+    let real = behind::port(gateway);
+    configure(gateway, |config| {
+        config.replace(&format!("127.0.0.1:{real}"), &format!("127.0.0.1:{}", upstream.port))
+    })
+    .await;
+    program(gateway).await
+}
+
+#[tokio::test]
+async fn a_deletion_opens_nothing_where_nobody_tells_what_a_record_was_last() {
+    let gateway = &Gateway::demo("former-versions", &[]);
+    let upstream = BulkFhir::start().await;
+    let token = before(gateway, &upstream).await;
+    let get = |what: &str| Call::get(&format!("/fhir/{what}")).bearer(&token).to(gateway);
+    let tell =
+        |path: &str, status: u16, body: &str| upstream.tell(&format!("/fhir/{path}"), status, &[], body);
+    let plain = version("gone", "1", None);
+    let labelled = version("gone", "2", Some("V"));
+    let (former, of_it) = ("Observation/gone/_history/1", "Observation/gone/_history");
+    tell("Observation/gone", 410, "");
+    tell(former, 200, &plain.to_string());
+    let here = version("here", "1", None);
+    tell("Observation/here", 200, &here.to_string());
+    tell(
+        "Observation/_history",
+        200,
+        &history(&[stored(&here), deleted("gone"), stored(&labelled), stored(&plain)]),
+    );
+
+    // It was last what anybody may see who reads all: as much may be seen of what it was before.
+    tell(of_it, 200, &history(&[deleted("gone"), stored(&plain)]));
+    assert_eq!(get(former).await.json()["id"], "gone");
+    let absent = get("Observation/never/_history/1").await;
+    assert_eq!(absent.status, 404);
+    let untold = [
+        (200, history(&[deleted("gone"), stored(&labelled), stored(&plain)])),
+        (200, history(&[deleted("gone")])),
+        (200, history(&[])),
+        // Nobody knows of an entry like this whether something was stored.
+        (200, history(&[json!({ "resource": plain })])),
+        (400, String::new()),
+        (403, String::new()),
+        (404, String::new()),
+        (405, String::new()),
+        (410, String::new()),
+        (501, String::new()),
+    ];
+    for (status, body) in untold {
+        tell(of_it, status, &body);
+        let answer = get(former).await;
+        assert_eq!(answer.without_date(), absent.without_date(), "{status} {body}");
+        let all = get("Observation/_history").await;
+        assert_eq!(all.status, 200, "{status} {body}");
+        let entries = all.json()["entry"].as_array().unwrap().clone();
+        let released: Vec<&Value> = entries.iter().filter(|entry| entry["resource"].is_object()).collect();
+        assert!(
+            released.len() == 1 && released[0]["resource"]["id"] == "here",
+            "{status} {body}: {}",
+            all.text()
+        );
+    }
+    // What may pass is no answer, and nobody is told that there is nothing.
+    for status in [408, 429, 500, 502, 503, 504, 302, 204] {
+        tell(of_it, status, "");
+        for what in [former, "Observation/_history"] {
+            let answer = get(what).await;
+            assert_eq!(answer.status, 502, "{what} {status}: {}", answer.text());
+            assert!(!answer.text().contains("marigold"));
+        }
+    }
+}

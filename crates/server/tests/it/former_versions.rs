@@ -107,3 +107,41 @@ async fn a_deletion_opens_nothing_where_nobody_tells_what_a_record_was_last() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_deletion_opens_no_former_version_of_content() {
+    let gateway = &Gateway::demo("former-content", &[]);
+    let upstream = BulkFhir::start().await;
+    let token = before(gateway, &upstream).await;
+    let former = || {
+        Call::get("/fhir/Binary/scan/_history/1")
+            .bearer(&token)
+            .header("accept", "application/fhir+json")
+            .to(gateway)
+    };
+    let binary = |version: &str, context: &str| {
+        json!({ "resourceType": "Binary", "id": "scan", "meta": { "versionId": version }, "contentType": "text/plain",
+            "data": "bWFyaWdvbGQ=", "securityContext": { "reference": context } })
+        .to_string()
+    };
+    upstream.tell("/fhir/Patient/x", 200, &[], &json!({ "resourceType": "Patient", "id": "x" }).to_string());
+    upstream.tell("/fhir/Binary/scan/_history/1", 200, &[], &binary("1", "Patient/x"));
+    upstream.tell("/fhir/Binary/scan", 200, &[], &binary("2", "Patient/x"));
+    assert_eq!(former().await.status, 200);
+    upstream.tell("/fhir/Binary/scan", 200, &[], &binary("2", "Observation/labelled"));
+    let labelled = version("labelled", "1", Some("V"));
+    upstream.tell("/fhir/Observation/labelled", 200, &[], &labelled.to_string());
+    let kept = former().await;
+    assert_eq!(kept.status, 404);
+    for status in [404, 410] {
+        upstream.tell("/fhir/Binary/scan", status, &[], "");
+        upstream.asked();
+        let answer = former().await;
+        assert_eq!(answer.without_date(), kept.without_date());
+        let asked = upstream.asked();
+        assert!(
+            asked.contains(&"GET /fhir/Binary/scan/_history/1".to_owned()),
+            "asked in any case: {asked:?}"
+        );
+    }
+}

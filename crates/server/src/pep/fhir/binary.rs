@@ -41,8 +41,11 @@ pub(super) async fn serve(
         Some(_) => Some(look(exchange, enforcer, &id, None).await?),
     };
     let looked = look(exchange, enforcer, &id, version.as_ref()).await?;
-    if let Some(Looked::Kept(kept)) = now {
-        return Err(kept.refused(exchange));
+    match now {
+        Some(Looked::Kept(kept)) => return Err(kept.refused(exchange)),
+        // What protected it last is not told by the version that is asked for.
+        Some(Looked::Absent) => return Err(Refused::NotFound),
+        Some(Looked::Found(_)) | None => {}
     }
     let Found { answer, patients, policies } = match looked {
         Looked::Found(found) => found,

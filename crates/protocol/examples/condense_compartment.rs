@@ -8,7 +8,8 @@
 //!
 //! A line is a type, the search parameter that finds exactly what belongs to a patient (`-` where one element of several
 //! would find too little), the elements that say whose record it is, and the elements that would do so by the definition
-//! and do not here, for who wrote of a patient, or did something, has no claim to what they wrote.
+//! and do not here, for who wrote of a patient, or did something, has no claim to what they wrote. An element after a `+`
+//! names patients whose record it is besides, where another says whose.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -41,6 +42,10 @@ fn main() -> anyhow::Result<()> {
     if version == "4.3.0" {
         rows.entry("Task").or_insert_with(|| vec!["patient", "focus"]);
     }
+    // The element is new in 5.0.0, and its compartment has not taken it up.
+    if version == "5.0.0" {
+        rows.entry("Appointment").or_default().push("subject");
+    }
     let mut out = std::io::stdout().lock();
     for (name, parameters) in rows {
         let own = by_type.get(name).with_context(|| format!("{name} has no parameters"))?;
@@ -61,7 +66,10 @@ fn main() -> anyhow::Result<()> {
             .or(always)
             .unwrap_or("-");
         let list = |elements: &Elements| elements.iter().cloned().collect::<Vec<_>>().join(" ");
-        writeln!(out, "{}", format!("{name}\t{found_by}\t{}\t{}", list(&counted), list(&others)).trim_end())?;
+        let besides = BESIDES.iter().filter(|(of, own, _)| *of == version && *own == name);
+        let besides: String = besides.map(|(.., element)| format!(" +{element}")).collect();
+        let counted = list(&counted) + &besides;
+        writeln!(out, "{}", format!("{name}\t{found_by}\t{counted}\t{}", list(&others)).trim_end())?;
     }
     Ok(())
 }
@@ -82,6 +90,10 @@ const WHO_WROTE: [&str; 9] = [
 /// The same, of these types alone.
 const WHO_WROTE_OF: [(&str, &str); 2] =
     [("AllergyIntolerance", "participant"), ("NutritionIntake", "source")];
+
+/// What may name another patient than the element by which a version says whose a record of this type is.
+const BESIDES: [(&str, &str, &str); 2] =
+    [("5.0.0", "AuditEvent", "entity.what"), ("5.0.0", "Provenance", "target")];
 
 /// For each type, the elements that each of its parameters looks at.
 fn elements_by_parameter<'p>(

@@ -16,7 +16,7 @@ mod mention;
 mod table;
 
 use mention::Mention;
-use table::Row;
+use table::{Element, Row, Says};
 
 /// Whose record a resource is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,15 +49,23 @@ pub fn patients_of(resource: &Node<'_>, bases: &BaseUrls) -> Membership {
             Some(Ok(id)) => Membership::Patients(BTreeSet::from([id])),
             Some(Err(_)) | None => Membership::Unknown,
         },
-        Row::Elements(paths) => {
-            let mut patients = BTreeSet::new();
+        Row::Elements(elements) => {
+            let (mut patients, mut besides) = (BTreeSet::new(), BTreeSet::new());
             let within = Within { contained: contained(resource), bases };
-            for path in paths {
-                if collect(resource, path, &mut patients, &within) == Proof::Failed {
+            for Element { path, says } in elements {
+                let named = match says {
+                    Says::Whose => &mut patients,
+                    Says::Besides => &mut besides,
+                };
+                if collect(resource, path, named, &within) == Proof::Failed {
                     return Membership::Unknown;
                 }
             }
-            if patients.is_empty() { Membership::Unknown } else { Membership::Patients(patients) }
+            if patients.is_empty() {
+                return Membership::Unknown;
+            }
+            patients.append(&mut besides);
+            Membership::Patients(patients)
         }
     }
 }
@@ -105,11 +113,15 @@ pub fn ownership_in_any(resource_type: ResourceType) -> Ownership {
 }
 
 /// The paths to the elements that say whose record one of a type is.
-pub(super) fn elements(version: FhirVersion, resource_type: &str) -> &'static [Vec<&'static str>] {
-    match Row::of(version, resource_type) {
-        Row::Elements(paths) => paths,
+pub(super) fn elements(
+    version: FhirVersion,
+    resource_type: &str,
+) -> impl Iterator<Item = &'static [&'static str]> {
+    let elements: &[Element] = match Row::of(version, resource_type) {
+        Row::Elements(elements) => elements,
         Row::Itself | Row::Nobody | Row::Unknown => &[],
-    }
+    };
+    elements.iter().map(|element| element.path.as_slice())
 }
 
 /// The search parameter by which exactly the records of a type that belong to a patient are found, if there is one.

@@ -40,6 +40,19 @@ fn transaction(entries: &[(&str, &str, Value)]) -> Value {
     json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries.iter().map(entry).collect::<Vec<_>>() })
 }
 
+/// What R5 says is `patient`'s, and names another one besides where R5's compartment does not look.
+fn naming(id: &str, patient: &str, named: &str) -> [Value; 3] {
+    let (patient, named) = (to(&format!("Patient/{patient}")), to(&format!("Patient/{named}")));
+    [
+        json!({ "resourceType": "Appointment", "id": id, "status": "proposed", "subject": named,
+            "participant": [{ "actor": patient, "status": "needs-action" }] }),
+        json!({ "resourceType": "Provenance", "id": id, "patient": patient, "target": [named],
+            "agent": [{ "who": to("Practitioner/nils") }] }),
+        json!({ "resourceType": "AuditEvent", "id": id, "patient": patient, "entity": [{ "what": named }],
+            "recorded": "2026-01-01T00:00:00Z" }),
+    ]
+}
+
 #[tokio::test]
 async fn a_route_of_r5_reads_r5_and_nothing_else() {
     let gateway = &Gateway::demo("versions", &[]);
@@ -62,7 +75,11 @@ async fn a_route_of_r5_reads_r5_and_nothing_else() {
         json!({ "resourceType": "Contract", "id": "k-mine", "subject": [to(&format!("Patient/{mine}"))] }),
         json!({ "resourceType": "Contract", "id": "k-both",
             "subject": [to(&format!("Patient/{mine}")), to(&format!("Patient/{other}"))] }),
-    ] {
+    ]
+    .into_iter()
+    .chain(naming("n-mine", mine, mine))
+    .chain(naming("n-both", mine, other))
+    {
         behind::put(gateway, port, &record).await;
     }
     let token = App::public(USER_SCOPE).tokens(gateway, &person).await.access;
@@ -87,6 +104,12 @@ async fn a_route_of_r5_reads_r5_and_nothing_else() {
         ("DeviceUsage/u-other".to_owned(), 404),
         ("Contract/k-mine".to_owned(), 200),
         ("Contract/k-both".to_owned(), 404),
+        ("Appointment/n-mine".to_owned(), 200),
+        ("Appointment/n-both".to_owned(), 404),
+        ("Provenance/n-mine".to_owned(), 200),
+        ("Provenance/n-both".to_owned(), 404),
+        ("AuditEvent/n-mine".to_owned(), 200),
+        ("AuditEvent/n-both".to_owned(), 404),
         (format!("Patient/{mine}/$everything"), 200),
         (format!("Patient/{other}/$everything"), 404),
     ] {

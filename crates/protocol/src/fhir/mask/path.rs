@@ -113,12 +113,12 @@ fn leads_somewhere(version: FhirVersion, of: Part, steps: &[String]) -> bool {
 /// Whether the element holds a reference that says whose record it is. Ways that lead from a patient to their records would tell
 /// it all the same.
 fn says_whose(version: FhirVersion, of: Option<&str>, steps: &[String]) -> bool {
-    let says = |path: &Vec<&str>| {
+    let says = |path: &[&str]| {
         let is_on_the_way = path.iter().zip(steps).all(|(name, step)| is_named(step, name));
         let within = steps.get(path.len()).map(String::as_str);
         is_on_the_way && matches!(within, None | Some("reference" | "type" | "identifier"))
     };
-    types(version, of).any(|part| membership::elements(version, part.name()).iter().any(says))
+    types(version, of).any(|part| membership::elements(version, part.name()).any(says))
 }
 
 impl fmt::Display for ElementPath {

@@ -1,7 +1,8 @@
 //! The table: for each type, the elements that say whose record it is.
 //!
 //! It is the patient's compartment of each version, its search parameters resolved to elements, less those by which somebody
-//! wrote, said or did something: who wrote of a patient has no claim to what they wrote. A Patient is its own record;
+//! wrote, said or did something: who wrote of a patient has no claim to what they wrote. What R5's overlooks is added
+//! (`definitions/README.md`). A Patient is its own record;
 //! `Patient.link` makes nobody another's. Condensed by `examples/condense_compartment.rs`.
 
 use std::collections::BTreeMap;
@@ -14,8 +15,8 @@ pub(super) enum Row {
     Itself,
     /// The type belongs to nobody.
     Nobody,
-    /// Paths to references, which name the patients.
-    Elements(&'static [Vec<&'static str>]),
+    /// References that name the patients.
+    Elements(&'static [Element]),
     /// The type is not in the table.
     Unknown,
 }
@@ -43,9 +44,34 @@ pub(super) fn search_parameter(version: FhirVersion, resource_type: &str) -> Opt
     }
 }
 
+/// A reference that names patients whose record it is.
+pub(super) struct Element {
+    pub(super) path: Vec<&'static str>,
+    pub(super) says: Says,
+}
+
+/// What an element says of whose a record is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Says {
+    /// Whose it is.
+    Whose,
+    /// Whose it is besides, where another element says whose.
+    Besides,
+}
+
+impl Element {
+    fn read(text: &'static str) -> Self {
+        let (path, says) = match text.strip_prefix('+') {
+            Some(path) => (path, Says::Besides),
+            None => (text, Says::Whose),
+        };
+        Self { path: path.split('.').collect(), says }
+    }
+}
+
 struct Line {
     found_by: Option<&'static str>,
-    elements: Vec<Vec<&'static str>>,
+    elements: Vec<Element>,
 }
 
 type Table = BTreeMap<&'static str, Line>;
@@ -65,7 +91,7 @@ fn read_all(text: &'static str) -> Table {
     let line = |line: &'static str| {
         let mut columns = line.split('\t');
         let (name, found_by, elements) = (columns.next()?, columns.next()?, columns.next()?);
-        let elements = elements.split(' ').map(|path| path.split('.').collect()).collect();
+        let elements = elements.split(' ').map(Element::read).collect();
         Some((name, Line { found_by: Some(found_by).filter(|name| *name != "-"), elements }))
     };
     text.lines().filter_map(line).collect()

@@ -89,7 +89,11 @@ fn every_element_of_a_versions_compartment_counts_but_for_those_who_wrote() {
                 patients_of(&Node::from(&resource), &bases_of(version))
             };
             for path in counted.split(' ') {
-                assert_eq!(of(path), patients(&["a"]), "{version} {resource_type}.{path}");
+                let (path, expected) = match path.strip_prefix('+') {
+                    Some(path) => (path, Membership::Unknown),
+                    None => (path, patients(&["a"])),
+                };
+                assert_eq!(of(path), expected, "{version} {resource_type}.{path}");
             }
             for path in others.split_ascii_whitespace() {
                 assert_eq!(of(path), Membership::Unknown, "{version} {resource_type}.{path}");
@@ -179,7 +183,8 @@ fn the_table_of_r4_is_the_one_that_was_written_by_hand() {
         let name = resource_type.as_str();
         let counted: BTreeSet<&str> = match table::Row::of(FhirVersion::R4, name) {
             table::Row::Elements(elements) => {
-                let paths = elements.iter().map(|path| path.join("."));
+                assert!(elements.iter().all(|element| element.says == Says::Whose), "{name}");
+                let paths = elements.iter().map(|element| element.path.join("."));
                 let of_it = by_hand.get(name).into_iter().flatten().copied();
                 let counted: BTreeSet<String> = paths.collect();
                 assert_eq!(counted.len(), of_it.clone().count(), "{name}: {counted:?}");
@@ -199,7 +204,7 @@ fn every_element_of_a_compartment_is_one_that_refers() {
         for [resource_type, _, counted, others] in compartment(version) {
             for path in counted.split(' ').chain(others.split_ascii_whitespace()) {
                 let mut kinds = vec![resource_type];
-                for name in path.split('.') {
+                for name in path.trim_start_matches('+').split('.') {
                     let parts = kinds.into_iter().filter_map(|kind| Part::find(version, kind));
                     kinds = parts.filter_map(|part| part.kind(name)).collect();
                 }
@@ -245,10 +250,46 @@ fn a_record_is_its_patients_by_the_elements_of_its_version() {
         FhirVersion::ALL.map(|version| search_parameter(version, own).unwrap_or("-"))
     };
     assert_eq!(parameters("AdverseEvent"), ["subject", "subject", "patient"]);
-    assert_eq!(parameters("Appointment"), ["patient", "patient", "actor"]);
+    assert_eq!(parameters("Appointment"), ["patient", "patient", "patient"]);
+    assert_eq!(parameters("AuditEvent"), ["patient", "patient", "patient"]);
     assert_eq!(parameters("CareTeam"), ["-", "-", "-"]);
     assert_eq!(parameters("Coverage"), ["patient", "patient", "patient"]);
     assert_eq!(parameters("DeviceUsage"), ["-", "-", "patient"]);
+}
+
+/// R5 says by `patient` whose these are; what else names a patient names one more.
+#[test]
+fn what_names_another_patient_beside_the_one_of_r5_makes_a_record_theirs_too() {
+    let to = |patient: &str| json!({"reference": format!("Patient/{patient}")});
+    let whose = |record: &Value| patients_of(&Node::from(record), &bases_of(FhirVersion::R5));
+    let provenance =
+        |target: &Value| json!({"resourceType": "Provenance", "patient": to("a"), "target": [target]});
+    let event =
+        |what: &Value| json!({"resourceType": "AuditEvent", "patient": to("a"), "entity": [{"what": what}]});
+    let appointment = |subject: &Value| {
+        json!({"resourceType": "Appointment", "subject": subject,
+        "participant": [{"actor": to("a"), "status": "accepted"}]})
+    };
+    for (named, expected) in [
+        (to("a"), patients(&["a"])),
+        (to("b"), patients(&["a", "b"])),
+        (json!({"reference": "Observation/o"}), patients(&["a"])),
+        (json!({"reference": "https://elsewhere.test/Patient/b"}), Membership::Unknown),
+        (json!({"identifier": {"value": "b"}}), Membership::Unknown),
+    ] {
+        for record in [provenance(&named), event(&named), appointment(&named)] {
+            assert_eq!(whose(&record), expected, "{record}");
+        }
+    }
+    for mut record in [provenance(&to("b")), event(&to("b"))] {
+        record["patient"] = json!(null);
+        assert_eq!(whose(&record), Membership::Unknown, "{record}");
+        record.as_object_mut().unwrap().remove("patient");
+        assert_eq!(whose(&record), Membership::Unknown, "{record}");
+    }
+    let mut alone = appointment(&to("b"));
+    alone["participant"] = json!([{"actor": {"reference": "Practitioner/p"}, "status": "accepted"}]);
+    assert_eq!(whose(&alone), patients(&["b"]));
 }
 
 #[test]

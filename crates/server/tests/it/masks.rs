@@ -257,6 +257,57 @@ async fn what_a_policy_keeps_does_not_leave_by_any_way() {
     assert_eq!(patched.to(gateway).await.status, 422, "dates stand everywhere");
 }
 
+/// A patch that keeps to what is seen could still make a record one of which more is seen.
+#[tokio::test]
+async fn no_patch_takes_a_record_to_where_less_of_it_is_kept() {
+    let gateway = &Gateway::demo("mask-by-relation", &[]);
+    let (mine, other) = (gateway.panel("dana")[0], gateway.stranger_to("dana"));
+    let token = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let observation = json!({ "resourceType": "Observation", "status": "final", "code": { "text": "x" },
+        "subject": { "reference": format!("Patient/{mine}") }, "note": [{ "text": "marigold" }] });
+    let made = Call::fhir("POST", "/fhir/Observation", &observation).bearer(&token).to(gateway).await;
+    let what = format!("Observation/{}", made.json()["id"].as_str().unwrap());
+    let all = r#"@id("all-others") permit (principal in Chartgate::Role::"physician",
+        action in [Chartgate::Action::"view", Chartgate::Action::"change"], resource is Chartgate::Record)
+        when { resource.relation == "other" };"#;
+    std::fs::write(gateway.folder().join("policies/others.cedar"), all).unwrap();
+    until_recorded(gateway, "policy.reload", 1).await;
+    masked(gateway, "remove: Observation.note", 2).await;
+    let patch = |version: &str, operations: Value| {
+        Call::new("PATCH", &format!("/fhir/{what}"))
+            .bearer(&token)
+            .header("if-match", version)
+            .body("application/json-patch+json", operations.to_string())
+            .to(gateway)
+    };
+    let to = |patient: &str| json!([{ "op": "replace", "path": "/subject/reference", "value": format!("Patient/{patient}") }]);
+    let moved = patch("W/\"1\"", to(other)).await;
+    assert_eq!((moved.status, moved.json()["issue"][0]["code"].as_str()), (422, Some("business-rule")));
+    assert!(!moved.text().contains("marigold"), "{}", moved.text());
+    let refused = gateway.audit(&["--user", "dana", "--outcome", "deny"]).pop().unwrap();
+    assert_eq!(refused["decision"]["reason"], "masked", "{refused}");
+    assert_eq!(
+        get(gateway, &token, &what).await.json()["subject"],
+        observation["subject"],
+        "it stays whose it was"
+    );
+    // Where as much is kept of it as before, it is patched.
+    let stays = patch("W/\"1\"", json!([{ "op": "add", "path": "/valueString", "value": "y" }])).await;
+    assert_eq!((stays.status, stays.json().get("note")), (200, None), "{}", stays.text());
+    // And where more is.
+    let mut theirs = observation.clone();
+    theirs["subject"] = json!({ "reference": format!("Patient/{other}") });
+    let made = Call::fhir("POST", "/fhir/Observation", &theirs).bearer(&token).to(gateway).await;
+    assert_eq!(made.json()["note"], observation["note"], "{}", made.text());
+    let theirs = format!("/fhir/Observation/{}", made.json()["id"].as_str().unwrap());
+    let moved = Call::new("PATCH", &theirs)
+        .bearer(&token)
+        .header("if-match", "W/\"1\"")
+        .body("application/json-patch+json", to(mine).to_string());
+    let moved = moved.to(gateway).await;
+    assert_eq!((moved.status, moved.json().get("note")), (200, None), "{}", moved.text());
+}
+
 #[tokio::test]
 async fn a_mask_that_is_none_is_refused_with_its_policy_and_the_old_ones_stay() {
     let gateway = &Gateway::demo("no-masks", &[]);

@@ -1,9 +1,11 @@
 //! Patch: the record is read, patched here, and goes upstream as an update of the version that was read.
 //!
 //! What a patch tests, or finds nothing to remove of, tells what stands in the record. So whoever patches has to be allowed
-//! to read what there was, and what comes of it is a record that the caller may still read and update.
+//! to read what there was, and what comes of it is a record that the caller may still read and update, and of which all is
+//! kept from them that was: else a record that becomes another patient's, or gets another label, would show what was hidden.
 
 use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::mask::Mask;
 use chartgate_protocol::fhir::name::VersionId;
 use chartgate_protocol::fhir::patch::Patch;
 use chartgate_protocol::fhir::reference::Reference;
@@ -35,21 +37,23 @@ pub(super) async fn prepare(
     let Before::Cleared(version, withheld) = before else { return Err(Refused::NotFound) };
     let resource = Resource::parse(&withheld.inspect().body, &record, None)
         .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
-    let is_seen = match kept_of(exchange, enforcer, Permission::Update, &resource) {
-        KeptOf::Nothing => true,
-        KeptOf::Part(mask) => patch.keeps_to(&mask, &resource),
-        KeptOf::All => false,
+    let was_kept = match kept_of(exchange, enforcer, Permission::Update, &resource) {
+        KeptOf::Nothing => Mask::default(),
+        KeptOf::Part(mask) if patch.keeps_to(&mask, &resource) => mask,
+        KeptOf::Part(_) | KeptOf::All => return Err(Refused::Masked),
     };
-    if !is_seen {
-        return Err(Refused::Masked);
-    }
     let room = usize::try_from(exchange.route.max_body).unwrap_or(usize::MAX);
     let draft = patch.apply(&resource, room).map_err(Refused::Patch)?.among(pending);
     keeps_labels(&resource, &draft)?;
     points_within_reach(exchange, enforcer, Some(&resource), &draft).await?;
+    let mut is_kept = Mask::default();
     for permission in both {
         let cleared = clear_draft(exchange, enforcer, permission, resource_type, &draft).await?;
         note(exchange, &cleared);
+        is_kept = cleared.view.iter().fold(is_kept, |all, one| all.and(one));
+    }
+    if !was_kept.is_within(&is_kept) {
+        return Err(Refused::Masked);
     }
     let leaves = Leaves::Of(record, StatusCode::OK);
     Ok(prepared(exchange, allowed, leaves, Some(&draft), Some(version)))

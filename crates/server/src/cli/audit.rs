@@ -1,5 +1,6 @@
 //! `chartgate audit`: reading, verifying and proving the log.
 
+mod verify;
 mod witnessed;
 
 use std::path::{Path, PathBuf};
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chartgate_audit::checkpoint::SignedCheckpoint;
 use chartgate_audit::data_keys::DataKeys;
 use chartgate_audit::note::VerifierKey;
 use chartgate_audit::open::VERIFIER_KEY;
@@ -16,7 +16,6 @@ use chartgate_audit::proof::TlogProof;
 use chartgate_audit::reader::{Entry, Filter, Reader};
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_audit::storage::Objects;
-use chartgate_audit::verify::verify;
 use chartgate_values::{Phi, Timestamp};
 use clap::{Args, Subcommand};
 
@@ -43,20 +42,7 @@ pub(super) enum AuditWord {
     /// Find records.
     Search(Box<Question>),
     /// Check the whole log offline: every entry, every tile, the signature, the journal's tail.
-    Verify {
-        /// The log's folder; without it, the configuration's.
-        #[arg(long)]
-        dir: Option<PathBuf>,
-        /// The log's public key, or a file with it; without it, `log.vkey` in the folder.
-        #[arg(long)]
-        key: Option<String>,
-        /// A checkpoint that was kept elsewhere, which the log has to extend.
-        #[arg(long)]
-        checkpoint: Option<PathBuf>,
-        /// A policy (C2SP tlog-policy): whose cosignatures the log has to have, and which log it has to be.
-        #[arg(long)]
-        policy: Option<PathBuf>,
-    },
+    Verify(Box<verify::Asked>),
     /// Write a proof that a record stands in the log.
     Prove {
         index: u64,
@@ -184,13 +170,7 @@ pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyho
     match word {
         AuditWord::Tail { lines, no_follow } => tail(config, lines, no_follow, output),
         AuditWord::Search(question) => search(config, *question, output),
-        AuditWord::Verify { dir, key, checkpoint, policy } => {
-            let dir = match dir {
-                Some(dir) => dir,
-                None => super::load(config)?.audit.dir,
-            };
-            check(&dir, key.as_deref(), checkpoint.as_deref(), policy.as_deref())
-        }
+        AuditWord::Verify(asked) => verify::check(&asked, config),
         AuditWord::Prove { index, out } => prove(&super::load(config)?, index, out.as_deref()),
         AuditWord::Hold { reason } => tell(config, Command::AuditHold { reason }, output),
         AuditWord::Holds => tell(config, Command::AuditHolds, output),
@@ -368,45 +348,6 @@ fn sentence(json: &str) -> String {
         parts.extend(text(pointer).map(|found| format!("{name}{found}")));
     }
     parts.join("  ")
-}
-
-fn check(
-    dir: &Path,
-    key: Option<&str>,
-    checkpoint: Option<&Path>,
-    policy: Option<&Path>,
-) -> anyhow::Result<ExitCode> {
-    let key = verifier_key(dir, key)?;
-    let known = match checkpoint {
-        None => None,
-        Some(path) => {
-            let note = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
-            let opened =
-                SignedCheckpoint::open(&note, &key).with_context(|| format!("{}", path.display()))?;
-            Some(opened.checkpoint().clone())
-        }
-    };
-    let question = policy.map(|policy| witnessed::question(dir, &key, policy)).transpose()?;
-    let objects = ObjectFolder::of_copy(dir);
-    match verify(&objects, &SegmentFolder::of_copy(dir), &key, known.as_ref()) {
-        Ok(found) => {
-            print::line(&format!(
-                "verified: {} records under the checkpoint of {}, {} under none yet{}",
-                found.checkpoint.size,
-                found.checkpoint.origin,
-                found.uncovered,
-                if found.torn_bytes > 0 { ", and a batch that was being written" } else { "" }
-            ));
-            match question {
-                None => Ok(ExitCode::SUCCESS),
-                Some(question) => witnessed::check(&question, found.checkpoint.size),
-            }
-        }
-        Err(error) => {
-            eprintln!("chartgate: the log does not hold: {error}");
-            Ok(ExitCode::FAILURE)
-        }
-    }
 }
 
 fn prove(config: &Config, index: u64, out: Option<&Path>) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,21 @@
 //! The log's last signed checkpoint, apart from the log: so that one that was put back is noticed.
 
-use super::{Sql, StoreError};
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Sql, StoreError, configure};
+
+/// The note last kept in the store at `path`, of a gateway that runs or does not. Nothing of the store is changed.
+///
+/// # Errors
+/// [`StoreError`], also where there is no store.
+pub(crate) fn log_checkpoint_at(path: &Path) -> Result<Option<String>, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    configure(&connection)?;
+    Sql::new(&connection).log_checkpoint()
+}
 
 impl Sql<'_> {
     /// The note last kept.

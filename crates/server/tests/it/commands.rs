@@ -1,7 +1,10 @@
 //! The command line beside a running gateway and without one.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::browser::{App, Browser, USER_SCOPE, part};
 use crate::gateway::{Gateway, PROGRAM, chartgate};
@@ -138,6 +141,73 @@ async fn a_proof_is_for_one_record_and_a_changed_log_is_found() {
     // Another installation's key does not verify it.
     let other = shared::demo().ready["audit_dir"].as_str().unwrap().to_owned() + "/log.vkey";
     assert!(!verify(&["--key", &other]).success);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_in_use_verifies_and_one_that_was_put_back_does_not_though_its_gateway_is_stopped() {
+    let mut gateway = Gateway::demo("put-back", &[]);
+    let audit = PathBuf::from(gateway.ready["audit_dir"].as_str().unwrap());
+    let own = format!("/fhir/Patient/{}", gateway.panel("dana")[0]);
+    let tokens = App::public(USER_SCOPE).tokens(&gateway, &gateway.demo_person("dana")).await;
+    let read = Call::get(&own).bearer(&tokens.access);
+    let (enough, mut connection) = (Arc::new(AtomicBool::new(false)), Connection::open(&gateway).await);
+    let (asked, ended) = (read.clone(), Arc::clone(&enough));
+    let asking = tokio::spawn(async move {
+        while !ended.load(Ordering::Relaxed) {
+            assert_eq!(connection.send(asked.clone()).await.status, 200);
+        }
+    });
+    for _ in 0..5 {
+        let verified = gateway.try_command(&["audit", "verify"]);
+        assert!(verified.success && verified.err.is_empty(), "{verified:?}");
+    }
+    enough.store(true, Ordering::Relaxed);
+    asking.await.unwrap();
+
+    let copy = |from: &Path, to: &Path| {
+        assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+    };
+    gateway.terminate();
+    let (older, newer) = (gateway.scratch().path().join("older"), gateway.scratch().path().join("newer"));
+    copy(&audit, &older);
+    gateway.start();
+    assert_eq!(read.to(&gateway).await.status, 200);
+    gateway.terminate();
+    copy(&audit, &newer);
+    let put_back = |folder: &Path| {
+        std::fs::remove_dir_all(&audit).unwrap();
+        copy(folder, &audit);
+    };
+    let refused = |why: &str| {
+        let refused = gateway.try_command(&["audit", "verify"]);
+        assert!(
+            !refused.success && refused.err.contains(why) && refused.out.is_empty(),
+            "{why}: {refused:?}"
+        );
+    };
+    assert!(gateway.try_command(&["audit", "verify"]).success);
+    put_back(&older);
+    refused("the folder was put back");
+    let key = std::fs::read_to_string(audit.join("log.vkey")).unwrap();
+    let by_itself = chartgate(&["audit", "verify", "--dir", audit.to_str().unwrap()]);
+    assert!(by_itself.success && by_itself.err.contains(key.trim()), "only by its own key: {by_itself:?}");
+
+    // Kept and not published yet, as a gateway may end: the next start publishes it.
+    put_back(&newer);
+    std::fs::copy(older.join("checkpoint"), audit.join("checkpoint")).unwrap();
+    let verified = gateway.try_command(&["audit", "verify"]);
+    assert!(verified.success && verified.err.is_empty(), "{verified:?}");
+    // Another log in the place of this one.
+    let other = Path::new(shared::demo().ready["audit_dir"].as_str().unwrap()).join("log.vkey");
+    std::fs::copy(other, audit.join("log.vkey")).unwrap();
+    refused("another log's");
+    // Where nothing is kept, that is said.
+    put_back(&older);
+    let store = gateway.folder().join("data/chartgate.db");
+    std::fs::rename(&store, gateway.scratch().path().join("store")).unwrap();
+    let verified = gateway.try_command(&["audit", "verify"]);
+    assert!(verified.success && verified.err.contains("cannot be told"), "{verified:?}");
+    assert!(!store.exists());
 }
 
 #[test]

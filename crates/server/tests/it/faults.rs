@@ -88,6 +88,8 @@ async fn killed_under_load_again_and_again_every_answer_has_its_record_and_the_l
         // As it was left, before anything recovers it.
         let verified = chartgate(&["audit", "verify", "--dir", &audit_dir]);
         assert!(verified.success, "round {round}: {verified:?}");
+        let verified = gateway.try_command(&["audit", "verify"]);
+        assert!(verified.success && verified.err.is_empty(), "round {round}: {verified:?}");
         gateway.start();
     }
 

@@ -140,8 +140,7 @@ pub fn open(setup: Setup, now: Timestamp) -> Result<Opened, OpenError> {
     let shared = Shared::new(keys, Arc::clone(&segments), segment_length, entropy, (size, intents), number);
     let shared = Arc::new(shared);
     let commit_loop = CommitLoop::start(Arc::clone(&shared), objects, durability, point)?;
-    // CRASH: from the last to the first, so that what remains is the journal's beginning and reads as it did.
-    old.into_iter().rev().try_for_each(|number| segments.discard(number))?;
+    discard(&*segments, old, replay.cursor().segment())?;
     Ok(Opened {
         journal: Journal::new(Arc::clone(&shared)),
         commit_loop,
@@ -153,6 +152,16 @@ pub fn open(setup: Setup, now: Timestamp) -> Result<Opened, OpenError> {
             open_intents,
         },
     })
+}
+
+/// Discards segments of which all that was read is under a checkpoint, `last` being the last that was read of.
+///
+/// CRASH: whatever remains reads as it did. Those behind the last go first, from the end: nothing of them was read, and without
+/// syncs they may stand behind a gap that would be damage if it came first. The others go from the first, for the later ones
+/// say what the earlier ones hold in vain: a batch that was refused, and is whole nevertheless.
+fn discard(segments: &dyn Segments, mut old: Vec<u64>, last: u64) -> io::Result<()> {
+    let behind = old.split_off(old.partition_point(|number| *number <= last));
+    behind.into_iter().rev().chain(old).try_for_each(|number| segments.discard(number))
 }
 
 /// Puts the log's public key beside it, or checks that it is the one that is there.

@@ -208,6 +208,56 @@ fn a_sync_that_failed_is_never_built_upon() {
     }
 }
 
+/// Whichever write of a start fails, the log that was there starts again as it would have: with `size` records if that is known.
+fn starts_whatever_breaks(set: impl Fn() -> Model, size: Option<u64>) {
+    let mut sound = set();
+    let (before, segments) = (sound.disk().operations(), sound.disk().numbers().unwrap().len());
+    assert!(segments > 1, "several segments are discarded");
+    sound.open().unwrap();
+    let size = size.unwrap_or(sound.log.as_ref().unwrap().recovered.size);
+    for step in 0..sound.disk().operations() - before {
+        let mut model = set();
+        model.disk().break_down(step);
+        assert!(model.open().is_err(), "step {step}: it went unnoticed");
+        model.kill();
+        model.check(&format!("step {step}"));
+        assert_eq!(model.log.as_ref().unwrap().recovered.size, size, "step {step}");
+    }
+}
+
+#[test]
+fn a_start_that_ends_between_two_discards_brings_back_no_batch_that_was_refused() {
+    let set = || {
+        let mut model = Model::new(Durability::Fsync, 0);
+        model.open().unwrap();
+        model.append(1);
+        // Written and synced, and reported lost.
+        model.disk().break_once(1, Fault::DoneButReportedLost);
+        model.append(3);
+        model.append(1);
+        assert_eq!(model.promised, [(0, 0), (1, 4)]);
+        model.kill();
+        model
+    };
+    starts_whatever_breaks(set, Some(2));
+}
+
+#[test]
+fn a_start_that_ends_between_two_discards_finds_no_damage_where_a_power_cut_left_a_gap() {
+    for seed in 0..4 {
+        let set = || {
+            let mut model = Model::new(Durability::Os, seed);
+            model.open().unwrap();
+            while model.disk().numbers().unwrap().len() < 4 {
+                model.append(40);
+            }
+            model.cut_power();
+            model
+        };
+        starts_whatever_breaks(set, None);
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Append(u64),

@@ -126,22 +126,37 @@ impl AuditIndex {
         work.commit()
     }
 
-    /// Whether whatever it was made of can still be read, given the months whose keys are there: what a month's end took from
-    /// the log is to be gone from here as well.
+    /// Whether it says what the log does, given the months whose keys are there: what a month's end took from the log is to be
+    /// gone from here as well, and what could not be read while a key was away is to be found again once it is back.
     ///
     /// # Errors
     /// What the database says.
     pub(crate) fn is_of_what_is_there(&self, months: &[Month]) -> rusqlite::Result<bool> {
         let known: String = self.connection.query_row("SELECT months FROM state", [], |row| row.get(0))?;
         let there: Vec<&str> = months.iter().map(Month::as_str).collect();
-        if !known.split_whitespace().all(|month| there.contains(&month)) {
+        let known: Vec<&str> = known.split_whitespace().collect();
+        if !known.iter().all(|month| there.contains(month)) {
             return Ok(false);
         }
-        let there = there.join(" ");
-        if there != known {
-            self.connection.execute("UPDATE state SET months = ?", [there])?;
+        if there == known {
+            return Ok(true);
         }
+        // A month whose key was made ahead begins later than all that is covered.
+        let newest = self.newest()?;
+        let is_back = |month: &&Month| {
+            !known.contains(&month.as_str())
+                && newest.is_some_and(|newest| month.start().as_micros() <= newest)
+        };
+        if months.iter().any(|month| is_back(&month)) {
+            return Ok(false);
+        }
+        self.connection.execute("UPDATE state SET months = ?", [there.join(" ")])?;
         Ok(true)
+    }
+
+    /// The newest time of what it covers; none if that is nothing.
+    fn newest(&self) -> rusqlite::Result<Option<i64>> {
+        self.connection.query_row("SELECT max(last) FROM spans", [], |row| row.get(0))
     }
 
     /// The first record that it does not cover.

@@ -62,7 +62,7 @@ fn open(place: &Place, reader: &Reader) -> rusqlite::Result<AuditIndex> {
     Ok(index)
 }
 
-/// The index, made anew if the key of a month was destroyed: nobody is to learn from it whose records were read then.
+/// The index, made anew if the key of a month is gone, for nobody is to learn from it whose records were read then, or is back.
 fn of_what_is_there(
     index: AuditIndex,
     place: &Place,
@@ -73,7 +73,9 @@ fn of_what_is_there(
     if index.is_of_what_is_there(&months)? {
         return Ok(index);
     }
-    tracing::info!("the audit index is made anew, for a month of the log has ended");
+    tracing::info!(
+        "the audit index is made anew, for the key of a month of the log is gone, or is there again"
+    );
     drop(index);
     remove(place);
     let index = open(place, reader)?;

@@ -1,11 +1,19 @@
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 
+use chartgate_audit::checkpoint::SignedCheckpoint;
+use chartgate_audit::data_keys::DataKeys;
+use chartgate_audit::journal::Durability;
 use chartgate_audit::note::LogSigner;
+use chartgate_audit::open::{Opened, Setup, open};
 use chartgate_audit::record::{Event, Outcome, Record};
-use chartgate_values::{Phi, Secret, Timestamp};
+use chartgate_audit::storage::{CheckpointKeeper, Objects};
+use chartgate_values::{Phi, Secret, SeededEntropy, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
+use crate::journal_fs::{ObjectFolder, SegmentFolder};
 
 /// A folder that ends with its value.
 struct Scratch(PathBuf);
@@ -87,6 +95,91 @@ fn what_a_month_that_ended_held_is_made_anew_without_it() {
     assert_eq!(index.is_of_what_is_there(&months(&["2026-10"])), Ok(true));
     assert_eq!(index.is_of_what_is_there(&months(&["2026-10", "2026-11"])), Ok(true), "a month came");
     assert_eq!(index.is_of_what_is_there(&months(&["2026-11"])), Ok(false), "one has ended");
+    let empty = AuditIndex::open(&place(folder.path(), 2)).unwrap();
+    assert_eq!(empty.is_of_what_is_there(&months(&["1970-01", "2026-11"])), Ok(true), "nothing to miss yet");
+    let index = covering(folder.path(), &[entry(0, 1, 1)]);
+    assert_eq!(index.is_of_what_is_there(&months(&["1970-01"])), Ok(false), "one is back");
+}
+
+/// A log in a folder, of one record about a patient, of the first month that there is.
+fn log_of_one_patient(folder: &Path) {
+    let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::open(folder).unwrap());
+    let setup = Setup {
+        keys: Arc::new(DataKeys::new(Arc::clone(&objects), &MasterKey::from_bytes([7; 32])).unwrap()),
+        objects,
+        segments: Arc::new(SegmentFolder::open(folder).unwrap()),
+        keeper: Arc::new(NoKeeper),
+        signer: LogSigner::from_seed("gate.test/audit", &Secret::new([1; 32])).unwrap(),
+        entropy: Box::new(SeededEntropy::new(1)),
+        durability: Durability::Fsync,
+        segment_length: 1 << 20,
+    };
+    let Opened { journal, commit_loop, mut sequencer, .. } = open(setup, Timestamp::from_unix(0)).unwrap();
+    let commits = std::thread::spawn(move || commit_loop.run(&mut |_| {}));
+    let _ = journal.append_blocking(&entry(0, 1, 1).record, ()).unwrap();
+    sequencer.sequence_once(Timestamp::from_unix(0)).unwrap();
+    journal.close();
+    commits.join().unwrap();
+}
+
+struct NoKeeper;
+
+impl CheckpointKeeper for NoKeeper {
+    fn last(&self) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn advance(&self, _: Option<&SignedCheckpoint>, _: &SignedCheckpoint) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_month_held_is_found_again_once_its_key_is_back() {
+    let folder = Scratch::new();
+    let log = folder.path().join("log");
+    log_of_one_patient(&log);
+    let place = place(folder.path(), 1);
+    let following = || {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let (place, log) = (place.clone(), log.clone());
+        let thread = std::thread::spawn(move || {
+            let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::of_copy(&log));
+            let keys = DataKeys::new(Arc::clone(&objects), &MasterKey::from_bytes([7; 32])).unwrap();
+            let keys = Arc::new(keys);
+            let key = LogSigner::from_seed("gate.test/audit", &Secret::new([1; 32])).unwrap();
+            let segments = Arc::new(SegmentFolder::of_copy(&log));
+            let reader = Reader::new(objects, segments, key.verifier_key().clone(), Some(Arc::clone(&keys)));
+            follow(&place, (&reader, &keys), &Arc::default(), &stopped);
+        });
+        (stop, thread)
+    };
+    let until_found = |expected: &[u64]| {
+        let ours = Filter { patient: Some(Phi::new("patient-1".to_owned())), ..Filter::default() };
+        for _ in 0..600 {
+            let index = AuditIndex::open_to_search(&place).filter(|index| index.next() == Ok(1));
+            let found = index.and_then(|index| index.candidates(&ours).ok());
+            if found.as_deref() == Some(expected) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("{expected:?} is not what the index comes to say");
+    };
+    let (stop, thread) = following();
+    until_found(&[0]);
+    drop(stop);
+    thread.join().unwrap();
+
+    // What was read once is kept in memory: so the key is away before the next start.
+    let (file, away) = (log.join("keys/1970-01.json"), folder.path().join("away"));
+    std::fs::rename(&file, &away).unwrap();
+    let (stop, thread) = following();
+    until_found(&[]);
+    std::fs::rename(&away, &file).unwrap();
+    until_found(&[0]);
+    drop(stop);
+    thread.join().unwrap();
 }
 
 proptest! {

@@ -92,6 +92,12 @@ pub enum OpenError {
     /// The month's data key cannot be had.
     #[error(transparent)]
     DataKey(#[from] DataKeyError),
+    /// Another key in its place would not open what is sealed under it.
+    #[error(
+        "the data key of {0} is gone, and the log's newest records are sealed under it: put the file `keys/{0}.json` back into \
+         the log's folder, from a backup"
+    )]
+    DataKeyGone(Month),
     /// The folder is that of another log.
     #[error("the folder holds the log with the key `{0}`, not this one's")]
     OtherLog(String),
@@ -132,7 +138,9 @@ pub fn open(setup: Setup, now: Timestamp) -> Result<Opened, OpenError> {
     let point = point.unwrap_or_else(|| Point::beginning_at(growth.size()));
 
     let (intents, open_intents) = find_open_intents(&*objects, &keys, &growth)?;
-    keys.for_sealing(&Month::of(now), &mut *entropy)?;
+    let month = Month::of(now);
+    check_key_of(&month, &keys, &*objects, growth.size())?;
+    keys.for_sealing(&month, &mut *entropy)?;
     keys.save_new()?;
     let old = segments.numbers()?;
     let number = old.last().copied().unwrap_or(0).saturating_add(1);
@@ -188,9 +196,7 @@ fn find_open_intents(
     let mut leaves = BTreeMap::new();
     for bundle in (from / TILE_SPAN)..growth.size().div_ceil(TILE_SPAN) {
         let first = bundle.saturating_mul(TILE_SPAN);
-        let count = growth.size().saturating_sub(first).min(TILE_SPAN);
-        let Some(width) = usize::try_from(count).ok().and_then(Width::of) else { break };
-        for (index, entry) in (first..).zip(read_entries(objects, bundle, width)?) {
+        for (index, entry) in (first..).zip(read_bundle(objects, bundle, growth.size())?) {
             let Ok(leaf) = Leaf::parse(&entry) else { continue };
             let mark = Mark::of(leaf.clear_record());
             if matches!(mark, Mark::Opens(_)) {
@@ -206,6 +212,29 @@ fn find_open_intents(
         OpenIntent { index, record: leaf.unseal(keys, objects).unwrap_or(clear) }
     });
     Ok((intents, open.collect()))
+}
+
+/// The entries of a bundle, as far as a log of `size` records goes.
+fn read_bundle(objects: &dyn Objects, bundle: u64, size: u64) -> Result<Vec<Vec<u8>>, TileError> {
+    let count = size.saturating_sub(bundle.saturating_mul(TILE_SPAN)).min(TILE_SPAN);
+    let width = usize::try_from(count).ok().and_then(Width::of);
+    width.map_or(Ok(Vec::new()), |width| read_entries(objects, bundle, width))
+}
+
+/// Makes sure that a month that has no key needs none: a key is destroyed on purpose only when its month is over, so one that
+/// the newest records need was lost.
+fn check_key_of(month: &Month, keys: &DataKeys, objects: &dyn Objects, size: u64) -> Result<(), OpenError> {
+    if keys.for_opening(month)?.is_some() {
+        return Ok(());
+    }
+    for bundle in (0..size.div_ceil(TILE_SPAN)).rev() {
+        let entries = read_bundle(objects, bundle, size)?;
+        let mut leaves = entries.iter().rev().filter_map(|entry| Leaf::parse(entry).ok());
+        if let Some(newest) = leaves.find_map(|leaf| leaf.sealed_in().cloned()) {
+            return if newest == *month { Err(OpenError::DataKeyGone(newest)) } else { Ok(()) };
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -216,6 +216,51 @@ fn the_key_of_an_unexpected_month_is_durable_before_what_it_sealed() {
 }
 
 #[test]
+fn no_second_key_is_drawn_for_a_month_whose_key_is_lost() {
+    let bench = Bench::new();
+    let mut log = bench.open().unwrap();
+    // More than a bundle, with what is not sealed at the end.
+    for n in 0..300 {
+        log.append(&if n < 200 { record(n) } else { Record { resource: None, ..record(n) } });
+    }
+    log.sequencer.sequence_once(bench.now()).unwrap();
+    log.append(&Record { resource: None, ..record(300) });
+    log.stop();
+    let key = bench.disk.read("keys/2026-11.json").unwrap();
+    bench.disk.remove("keys/2026-11.json").unwrap();
+    for _ in 0..2 {
+        let refused = bench.open().unwrap_err();
+        assert!(
+            matches!(&refused, OpenError::DataKeyGone(month) if month.as_str() == "2026-11"),
+            "{refused}"
+        );
+        assert!(refused.to_string().contains("`keys/2026-11.json`"), "{refused}");
+        assert!(bench.disk.read("keys/2026-11.json").is_err());
+    }
+    bench.disk.put(&[Object { path: "keys/2026-11.json".to_owned(), bytes: key.clone() }]).unwrap();
+    bench.open().unwrap().stop();
+    assert_eq!(bench.disk.read("keys/2026-11.json").unwrap(), key);
+    let entry = read_entries(&bench.disk, 0, Width::Full).unwrap().remove(0);
+    assert_eq!(Leaf::parse(&entry).unwrap().unseal(&bench.keys(), &bench.disk).unwrap(), record(0));
+}
+
+#[test]
+fn a_month_under_which_nothing_newest_is_sealed_gets_a_key() {
+    let bench = Bench::new();
+    let log = bench.open().unwrap();
+    let october = Record { time: "2026-10-31T12:00:00Z".parse().unwrap(), ..record(0) };
+    log.append(&october);
+    log.append(&Record { resource: None, ..record(1) });
+    log.stop();
+    for month in ["2026-10", "2026-11"] {
+        bench.disk.remove(&format!("keys/{month}.json")).unwrap();
+    }
+    bench.open().unwrap().stop();
+    assert!(bench.disk.read("keys/2026-11.json").is_ok());
+    assert!(bench.disk.read("keys/2026-10.json").is_err(), "a key that was destroyed stays so");
+}
+
+#[test]
 fn next_month_s_key_is_made_a_day_ahead() {
     let bench = Bench::new();
     let mut log = bench.open().unwrap();

@@ -62,6 +62,15 @@ impl Drop for Unnamed {
     }
 }
 
+/// Opens a file to read it. What is no regular file, such as a pipe, would keep whoever opens it waiting for ever.
+fn open_regular(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"))
+    }
+}
+
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
@@ -90,3 +99,6 @@ fn unless_absent(done: io::Result<()>) -> io::Result<()> {
         done => done,
     }
 }
+
+#[cfg(test)]
+mod tests;

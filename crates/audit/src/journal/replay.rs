@@ -239,6 +239,11 @@ impl<'a> Replay<'a> {
     }
 
     fn read_rest(&self, number: u64, from: u64) -> Result<Vec<u8>, JournalError> {
+        // No writer makes so long a segment, and what is not believed is not read into memory.
+        if !self.segments.read_at(number, LONGEST_SEGMENT, 1)?.is_empty() {
+            let index = self.cursor.point.next_index;
+            return Err(JournalError::Damaged { segment: number, offset: from, index });
+        }
         let mut rest = Vec::new();
         loop {
             let offset = from.saturating_add(rest.len() as u64);
@@ -251,6 +256,8 @@ impl<'a> Replay<'a> {
     }
 }
 
+/// Far beyond the length of any segment that is written.
+const LONGEST_SEGMENT: u64 = 1 << 30;
 const CHUNK: usize = 1 << 20;
 const QUICK_LOOK: usize = 4096;
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use chartgate_audit::storage::{Object, Objects};
 
-use super::{Unnamed, create_folder, names, sync_folder, sync_parent};
+use super::{Unnamed, create_folder, names, open_regular, sync_folder, sync_parent};
 
 /// The log's folder.
 #[derive(Clone, Debug)]
@@ -57,7 +57,10 @@ impl Objects for ObjectFolder {
     }
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.root.join(path))
+        let mut file = open_regular(&self.root.join(path))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chartgate_audit::storage::{Segment, Segments};
 
-use super::{Unnamed, create_folder, names, sync_folder, unless_absent};
+use super::{Unnamed, create_folder, names, open_regular, sync_folder, unless_absent};
 
 /// The folder `journal` within the log's folder.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl SegmentFolder {
         match &*recent {
             Some((of, file)) if *of == number => Ok(Arc::clone(file)),
             _ => {
-                let file = Arc::new(File::open(self.path(number))?);
+                let file = Arc::new(open_regular(&self.path(number))?);
                 *recent = Some((number, Arc::clone(&file)));
                 Ok(file)
             }

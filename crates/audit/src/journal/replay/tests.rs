@@ -104,6 +104,41 @@ fn a_segment_that_is_all_zero_is_not_in_use() {
     assert!(matches!(read(&disk, 5), (6, Ok(Tail { torn_bytes: 0 }))));
 }
 
+/// A segment of so many zeros.
+struct Long(u64);
+
+impl Segments for Long {
+    fn numbers(&self) -> io::Result<Vec<u64>> {
+        Ok(vec![1])
+    }
+
+    fn create(&self, _: u64, _: u64) -> io::Result<Box<dyn crate::storage::Segment>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn read_at(&self, _: u64, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let is_looked_at = offset == 0 || offset >= LONGEST_SEGMENT;
+        assert!(is_looked_at || self.0 <= LONGEST_SEGMENT, "what is too long is not read");
+        let left = usize::try_from(self.0.saturating_sub(offset)).unwrap();
+        Ok(vec![0; left.min(length)])
+    }
+
+    fn discard(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[test]
+fn a_segment_that_is_too_long_to_be_one_is_damage_and_not_read_into_memory() {
+    let judge = |length| {
+        let segments = Long(length);
+        Replay::resume(&segments, Cursor::before(3)).unwrap().tail()
+    };
+    assert_eq!(judge(64 * 1024).unwrap(), Tail { torn_bytes: 0 });
+    let refused = judge(LONGEST_SEGMENT + 1).unwrap_err();
+    assert!(matches!(refused, JournalError::Damaged { segment: 1, offset: 0, index: 3 }), "{refused}");
+}
+
 #[test]
 fn any_missing_sectors_of_the_last_batch_are_a_torn_end() {
     let disk = MemoryDisk::new();

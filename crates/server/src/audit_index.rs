@@ -25,7 +25,7 @@ const BLOCK: u64 = 1 << 16;
 /// How many records a span of time is of.
 const BUNDLE: u64 = 256;
 /// Of this layout; another is made anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// The term of records that could not be read when they were added: they are looked at whatever is asked for.
 const UNREADABLE: [u8; 16] = [0xff; 16];
 

@@ -95,7 +95,8 @@ pub enum OpenError {
     /// Another key in its place would not open what is sealed under it.
     #[error(
         "the data key of {0} is gone, and the log's newest records are sealed under it: put the file `keys/{0}.json` back into \
-         the log's folder, from a backup"
+         the log's folder, from a backup; where none has it, an empty file `keys/{0}.lost` beside it gives it up: another key is \
+         made then, and what was sealed before stays closed"
     )]
     DataKeyGone(Month),
     /// The folder is that of another log.
@@ -229,12 +230,19 @@ fn check_key_of(month: &Month, keys: &DataKeys, objects: &dyn Objects, size: u64
     }
     for bundle in (0..size.div_ceil(TILE_SPAN)).rev() {
         let entries = read_bundle(objects, bundle, size)?;
-        let mut leaves = entries.iter().rev().filter_map(|entry| Leaf::parse(entry).ok());
-        if let Some(newest) = leaves.find_map(|leaf| leaf.sealed_in().cloned()) {
-            return if newest == *month { Err(OpenError::DataKeyGone(newest)) } else { Ok(()) };
+        let leaves = entries.iter().filter_map(|entry| Leaf::parse(entry).ok());
+        let mut sealed = leaves.filter_map(|leaf| leaf.sealed_in().cloned()).peekable();
+        if sealed.peek().is_some() {
+            let is_needed = sealed.any(|sealed| sealed == *month) && !is_given_up(month, objects);
+            return if is_needed { Err(OpenError::DataKeyGone(month.clone())) } else { Ok(()) };
         }
     }
     Ok(())
+}
+
+/// Whether whoever runs the log says that the key of a month will not be found again.
+fn is_given_up(month: &Month, objects: &dyn Objects) -> bool {
+    objects.read(&format!("keys/{month}.lost")).is_ok()
 }
 
 #[cfg(test)]

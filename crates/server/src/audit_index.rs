@@ -154,9 +154,10 @@ impl AuditIndex {
         Ok(true)
     }
 
-    /// The newest time of what it covers; none if that is nothing.
+    /// The newest time of what it covers; none if that is nothing. What could not be read is of any time, and says none.
     fn newest(&self) -> rusqlite::Result<Option<i64>> {
-        self.connection.query_row("SELECT max(last) FROM spans", [], |row| row.get(0))
+        let text = "SELECT max(last) FROM spans WHERE last < ?";
+        self.connection.query_row(text, [i64::MAX], |row| row.get(0))
     }
 
     /// The first record that it does not cover.

@@ -29,7 +29,7 @@ use cross_origin::{Called, Callers, CrossOrigin};
 
 /// Bodies of our own endpoints are short forms, each with its own limit, 64 KiB at the most, beyond which it says so itself;
 /// beyond this they are not even read.
-const LONGEST_FORM: u64 = 128 << 10;
+const LONGEST_FORM: u64 = 256 << 10;
 /// So long a new configuration waits for what servers behind say of themselves.
 const LOOK_TIME: Duration = Duration::from_secs(5);
 

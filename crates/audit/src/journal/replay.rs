@@ -179,7 +179,8 @@ impl<'a> Replay<'a> {
             return Ok(None);
         }
         let header = self.segments.read_at(segment, offset, BatchHeader::LENGTH)?;
-        let Some(header) = BatchHeader::parse(&header) else { return Ok(None) };
+        let header = BatchHeader::parse(&header).filter(|header| header.length <= LONGEST_BATCH);
+        let Some(header) = header else { return Ok(None) };
         let body_from = offset.saturating_add(BatchHeader::LENGTH as u64);
         let body_length = usize::try_from(header.length).unwrap_or(usize::MAX);
         let body = self.segments.read_at(segment, body_from, body_length)?;
@@ -258,6 +259,8 @@ impl<'a> Replay<'a> {
 
 /// Far beyond the length of any segment that is written.
 const LONGEST_SEGMENT: u64 = 1 << 30;
+/// And of any batch.
+const LONGEST_BATCH: u32 = 64 << 20;
 const CHUNK: usize = 1 << 20;
 const QUICK_LOOK: usize = 4096;
 

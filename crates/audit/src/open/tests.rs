@@ -242,6 +242,14 @@ fn no_second_key_is_drawn_for_a_month_whose_key_is_lost() {
     assert_eq!(bench.disk.read("keys/2026-11.json").unwrap(), key);
     let entry = read_entries(&bench.disk, 0, Width::Full).unwrap().remove(0);
     assert_eq!(Leaf::parse(&entry).unwrap().unseal(&bench.keys(), &bench.disk).unwrap(), record(0));
+
+    // Whoever has it nowhere gives it up by name.
+    bench.disk.remove("keys/2026-11.json").unwrap();
+    bench.disk.put(&[Object { path: "keys/2026-11.lost".to_owned(), bytes: Vec::new() }]).unwrap();
+    let log = bench.open().unwrap();
+    log.append(&record(301));
+    log.stop();
+    assert_ne!(bench.disk.read("keys/2026-11.json").unwrap(), key);
 }
 
 #[test]

@@ -374,8 +374,9 @@ pub(super) fn verifier_key(dir: &Path, given: Option<&str>) -> anyhow::Result<Ve
         Some(file) => std::fs::read_to_string(file)
             .with_context(|| format!("--key `{file}` is neither a verifier key nor a file"))?,
         None => {
-            let path = dir.join(VERIFIER_KEY);
-            std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?
+            let read = ObjectFolder::of_copy(dir).read(VERIFIER_KEY);
+            let bytes = read.with_context(|| format!("{}", dir.join(VERIFIER_KEY).display()))?;
+            String::from_utf8(bytes).context("the verifier key")?
         }
     };
     text.trim().parse().context("the verifier key")

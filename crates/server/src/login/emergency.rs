@@ -126,8 +126,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         }
         Err(error) => return unavailable(&error),
     }
-    let by = match confirmed(&login, &visit, &asked, &access).await {
-        Ok(by) => by,
+    let (confirmed, by) = match confirmed(&login, &visit, &asked, &access).await {
+        Ok(confirmed) => confirmed,
         Err(response) => return response,
     };
     record.detail.insert("confirmed_by".to_owned(), Phi::new(by.to_owned()));
@@ -144,16 +144,21 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(recorded) => recorded,
         Err(error) => return unavailable(&error),
     };
-    match login.store.write(move |sql| sql.declare_emergency(&digest, &declared)).await {
-        Ok(Took::It) => Withheld::release(recorded),
-        Ok(Took::Nothing) => {
-            // A form sent twice: nothing came of this one, whose record says that something would.
-            record.outcome = Outcome::Deny;
-            record.decision.reason = Some("asked-twice".to_owned());
-            once_more::recorded(&login, &record, stale()).await
-        }
-        Err::<_, StoreError>(error) => unavailable(&error),
-    }
+    let took = login.store.write(move |sql| match confirmed.stands(sql)? {
+        true => sql.declare_emergency(&digest, &declared).map(Some),
+        false => Ok(None),
+    });
+    let reason = match took.await {
+        Ok(Some(Took::It)) => return Withheld::release(recorded),
+        // A form sent twice, or by whoever was shut out meanwhile.
+        Ok(Some(Took::Nothing)) => "asked-twice",
+        Ok(None) => "not-confirmed-any-more",
+        Err::<_, StoreError>(error) => return unavailable(&error),
+    };
+    // Nothing came of this one, whose record says that something would.
+    record.outcome = Outcome::Deny;
+    record.decision.reason = Some(reason.to_owned());
+    once_more::recorded(&login, &record, stale()).await
 }
 
 /// Why this person cannot have it now, if they cannot.

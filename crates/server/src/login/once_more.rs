@@ -39,6 +39,11 @@ impl Confirmed {
         Self { session: present.session.id.clone(), of: present.user.name.clone(), by: None }
     }
 
+    /// Of somebody who is signed in, by what they have shown once more.
+    pub(super) fn of(present: &Present, by: Proven) -> Self {
+        Self { by: Some(by), ..Self::by_session(present) }
+    }
+
     /// The passkey that they showed, if it was one.
     pub(super) fn passkey(&self) -> Option<&FactorId> {
         match &self.by {
@@ -91,7 +96,7 @@ pub(super) async fn shown(
         }
     };
     let (reason, answer) = match came {
-        Again::Right(by) => return Ok(Confirmed { by: Some(by), ..Confirmed::by_session(present) }),
+        Again::Right(by) => return Ok(Confirmed::of(present, by)),
         Again::Refused(reason) => (reason.code(), show(reason.words().unwrap_or(wrong))),
         Again::Spent(_) => {
             let (title, text) = (Id::of("sign-out-done"), Id::of("once-more-spent"));

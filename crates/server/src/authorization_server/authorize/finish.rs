@@ -67,7 +67,7 @@ pub(super) async fn finish(
     let code = match approval {
         Approval::Code(code, _) => code,
         Approval::Device(grant, device) => {
-            return connect(server, digest, (grant, device), &record, answer).await;
+            return connect(server, digest, (grant, device), record, answer).await;
         }
     };
     let told = new.as_ref().and_then(|new| Some((new.subject.clone(), new.told.clone()?.question)));
@@ -123,10 +123,10 @@ async fn connect(
     server: &AuthorizationServer,
     digest: &str,
     (grant, device): (Box<Grant>, String),
-    record: &Record,
+    mut record: Record,
     answer: Response,
 ) -> Response {
-    let recorded = match server.journal.append(record, Withheld::new(answer)).await {
+    let recorded = match server.journal.append(&record, Withheld::new(answer)).await {
         Ok(recorded) => recorded,
         Err(error) => {
             tracing::error!(%error, "audit");
@@ -141,9 +141,19 @@ async fn connect(
         sql.use_client(&grant.subject, &grant.client_id, now)?;
         sql.answer_device(&device, Answer::Approved(grant), now)
     });
-    match taken.await {
-        Ok(Took::It) => Withheld::release(recorded),
-        Ok(Took::Nothing) => expired(),
-        Err::<_, StoreError>(error) => unavailable(&error),
+    let (reason, answer) = match taken.await {
+        Ok(Took::It) => return Withheld::release(recorded),
+        Ok(Took::Nothing) => ("expired", expired()),
+        Err::<_, StoreError>(error) => ("not-kept", unavailable(&error)),
+    };
+    // Nothing came of it, whose record says that something would.
+    record.outcome = Outcome::Deny;
+    record.decision.reason = Some(reason.to_owned());
+    match server.journal.append(&record, Withheld::new(answer)).await {
+        Ok(recorded) => Withheld::release(recorded),
+        Err(error) => {
+            tracing::error!(%error, "audit");
+            unavailable(&error)
+        }
     }
 }

@@ -49,15 +49,15 @@ pub(super) fn check(asked: &Asked, config: &Path) -> anyhow::Result<ExitCode> {
         eprintln!("chartgate: the folder's own key is believed, for no --key is given: {key}");
     }
     // Before the log is walked, which may grow meanwhile.
-    let kept = match (&asked.checkpoint, store) {
-        (None, Some(store)) => kept(&store, &key)?,
-        _ => None,
-    };
+    let kept = store.map(|store| kept(&store, &key)).transpose()?.flatten();
     let given = asked.checkpoint.as_deref().map(|path| given(path, &key)).transpose()?;
     let question =
         asked.policy.as_deref().map(|policy| witnessed::question(&dir, &key, policy)).transpose()?;
     let found = match &kept {
-        Some(kept) => walk_as_kept(&dir, &key, kept),
+        Some(kept) => walk_as_kept(&dir, &key, kept, kept.checkpoint()).and_then(|found| match &given {
+            Some(given) => walk_as_kept(&dir, &key, kept, given),
+            None => Ok(found),
+        }),
         None => walk(&ObjectFolder::of_copy(&dir), &dir, &key, given.as_ref()),
     };
     match found {
@@ -129,12 +129,17 @@ fn walk(
 
 /// The gateway keeps a checkpoint once its tiles are stored, and publishes it a moment later, or at its next start: so the
 /// log may hold up to what is kept while what is published is older. One that was put back does not.
-fn walk_as_kept(dir: &Path, key: &VerifierKey, kept: &SignedCheckpoint) -> Result<Verified, VerifyError> {
+fn walk_as_kept(
+    dir: &Path,
+    key: &VerifierKey,
+    kept: &SignedCheckpoint,
+    known: &Checkpoint,
+) -> Result<Verified, VerifyError> {
     let folder = ObjectFolder::of_copy(dir);
-    match walk(&folder, dir, key, Some(kept.checkpoint())) {
+    match walk(&folder, dir, key, Some(known)) {
         Err(older @ VerifyError::OlderThanKnown { .. }) => {
             let objects = AsKept { folder, key, kept };
-            walk(&objects, dir, key, Some(kept.checkpoint())).map_err(|error| match error {
+            walk(&objects, dir, key, Some(known)).map_err(|error| match error {
                 VerifyError::Tile(_) => older,
                 other => other,
             })

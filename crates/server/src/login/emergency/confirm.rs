@@ -13,7 +13,7 @@ use crate::live::passkeys::Ceremony;
 use crate::login::account::end_session;
 use crate::login::authenticate::{self, Again, CodeAsked, Shown, again_by_passkey};
 use crate::login::form::{Asked, Visit, unavailable};
-use crate::login::once_more::recorded;
+use crate::login::once_more::{Confirmed, recorded};
 use crate::login::sign_in::needed;
 use crate::login::{Login, passkey};
 use crate::pages;
@@ -70,13 +70,13 @@ fn ceremony(asked: &Asked) -> Ceremony<'_> {
     Ceremony::Emergency { session: &asked.present.session.id, request: &asked.begun.digest }
 }
 
-/// By what somebody confirmed, in words for the record; or the answer where they did not.
+/// What somebody confirmed, and by what, in words for the record; or the answer where they did not.
 pub(super) async fn confirmed(
     login: &Login,
     visit: &Visit,
     asked: &Asked,
     access: &EmergencyAccess,
-) -> Result<&'static str, Response> {
+) -> Result<(Confirmed, &'static str), Response> {
     let typed = |name| visit.form.get(name).unwrap_or_default();
     let means = Means::of(login, asked).map_err(|error| unavailable(&error))?;
     let by_password = |code| Shown { password: typed("password"), code };
@@ -104,7 +104,7 @@ pub(super) async fn confirmed(
         }
     };
     let (reason, answer) = match came {
-        Again::Right(_) => return Ok(by),
+        Again::Right(proven) => return Ok((Confirmed::of(present, proven), by)),
         Again::Refused(reason) => {
             let problem = reason.words().unwrap_or(wrong);
             (reason.code(), show(login, visit, asked, access, Some(problem), None))

@@ -92,9 +92,9 @@ impl Pages<'_> {
         place: Place,
     ) -> Answered {
         if let Listing::History(HistoryOf::Record(record)) = &self.listing
-            && let Err(kept) = now::look(exchange, self.enforcer, self.permission(), record).await?
+            && let Err(out) = now::look(exchange, self.enforcer, self.permission(), record).await?
         {
-            return Err(kept.refused(exchange));
+            return Err(out.refused(exchange));
         }
         let mut filling = Filling::begin(place, self.cut.most(), self.finds);
         let mut leaving = Leaving::new(match &self.listing {

@@ -43,8 +43,8 @@ pub(super) async fn serve(
     };
     // Asked for in any case, so that the upstream is called as often for what is not there.
     let withheld = exchange.upstream.fetch(&allowed).await.map_err(Refused::Upstream)?;
-    if let Err(kept) = now {
-        return Err(kept.refused(exchange));
+    if let Err(out) = now {
+        return Err(out.refused(exchange));
     }
     let answer = withheld.inspect();
     match answer.status {

@@ -16,8 +16,7 @@ use http::StatusCode;
 use super::{
     Before, Leaves, Prepared, Writing, before, clear_draft, keeps_labels, note, points_within_reach, prepared,
 };
-use crate::pep::fhir::mask::in_reach;
-use crate::pep::fhir::mask::{KeptOf, kept_of};
+use crate::pep::fhir::mask::{KeptOf, in_reach, kept_of};
 use crate::pep::respond::{Refused, UpstreamFault};
 
 pub(super) async fn prepare(

@@ -230,11 +230,11 @@ fn check_key_of(month: &Month, keys: &DataKeys, objects: &dyn Objects, size: u64
     }
     for bundle in (0..size.div_ceil(TILE_SPAN)).rev() {
         let entries = read_bundle(objects, bundle, size)?;
-        let leaves = entries.iter().filter_map(|entry| Leaf::parse(entry).ok());
-        let mut sealed = leaves.filter_map(|leaf| leaf.sealed_in().cloned()).peekable();
-        if sealed.peek().is_some() {
-            let is_needed = sealed.any(|sealed| sealed == *month) && !is_given_up(month, objects);
-            return if is_needed { Err(OpenError::DataKeyGone(month.clone())) } else { Ok(()) };
+        let mut leaves = entries.iter().rev().filter_map(|entry| Leaf::parse(entry).ok());
+        // The newest alone: a key that was destroyed by a clock that was ahead has newer ones behind it.
+        if let Some(newest) = leaves.find_map(|leaf| leaf.sealed_in().cloned()) {
+            let is_needed = newest == *month && !is_given_up(month, objects);
+            return if is_needed { Err(OpenError::DataKeyGone(newest)) } else { Ok(()) };
         }
     }
     Ok(())

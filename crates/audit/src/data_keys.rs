@@ -1,4 +1,5 @@
-//! The keys that seal what entries say of patients: one a month, wrapped under the master key.
+//! The keys that seal what entries say of patients: one a month, wrapped under the master key; and the one that marks what is
+//! written to the journal.
 //!
 //! Destroying a month's key file makes that month's sealed parts unreadable for good, in the log and in every copy
 //! of it but backups that have the file, while all hashes stay as they are.
@@ -12,6 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chartgate_values::mac::MarkingKey;
 use chartgate_values::seal::{MasterKey, SealError, SealingKey};
 use chartgate_values::{Entropy, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -81,10 +83,11 @@ impl FromStr for Month {
     }
 }
 
-/// The data keys of a log.
+/// The keys of a log that its folder alone does not give.
 pub struct DataKeys {
     objects: Arc<dyn Objects>,
     wrapping: SealingKey,
+    journal: MarkingKey,
     /// Mostly read: who only looks a key up keeps nobody waiting, however long it is held up itself.
     known: RwLock<KnownKeys>,
 }
@@ -122,10 +125,16 @@ impl DataKeys {
     /// The keys in the log's folder, wrapped under `master`.
     ///
     /// # Errors
-    /// [`SealError`] if the library refuses to derive the wrapping key, which it does not.
+    /// [`SealError`] if the library refuses to derive what is needed of it, which it does not.
     pub fn new(objects: Arc<dyn Objects>, master: &MasterKey) -> Result<Self, SealError> {
         let wrapping = master.derive("audit data keys")?;
-        Ok(Self { objects, wrapping, known: RwLock::default() })
+        let journal = master.marking("audit journal")?;
+        Ok(Self { objects, wrapping, journal, known: RwLock::default() })
+    }
+
+    /// The key by which the log knows again what it wrote and no checkpoint covers yet.
+    pub(crate) fn journal(&self) -> &MarkingKey {
+        &self.journal
     }
 
     /// The key that seals in a month. Draws one if the month has none yet; the commit loop makes it

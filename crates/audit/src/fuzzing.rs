@@ -83,8 +83,9 @@ pub fn segment(bytes: &[u8]) {
     }
     for start in [0, SegmentHeader::LENGTH] {
         let batch = bytes.get(start..).unwrap_or_default();
-        if let (Some(header), Some(body)) = (BatchHeader::parse(batch), batch.get(BatchHeader::LENGTH..)) {
-            let _ = header.verify(&Point::beginning_at(0), body);
+        if let Some(header) = BatchHeader::parse(batch) {
+            let body = batch.get(header.own_length()..).unwrap_or_default();
+            let _ = header.verify(&Point::beginning_at(0), body, None);
         }
     }
 }

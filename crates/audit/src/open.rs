@@ -127,15 +127,15 @@ pub fn open(setup: Setup, now: Timestamp) -> Result<Opened, OpenError> {
     let (mut growth, settled) = settle(&log)?;
     let before = growth.size();
 
-    let mut replay = Replay::resume(&*segments, Cursor::before(before))?;
+    let mut replay = Replay::resume(&*segments, Cursor::before(before), Some(keys.journal()))?;
     while let Some(batch) = replay.next(u64::MAX)? {
         growth.take(&batch, &*objects)?;
     }
-    let tail = replay.tail()?;
+    let (tail, end) = (replay.tail()?, replay.cursor());
     if growth.size() > before {
         publish(&log, &mut growth, &settled)?;
     }
-    let point = Some(replay.cursor().point()).filter(|point| point.next_index == growth.size());
+    let point = Some(end.point()).filter(|point| point.next_index == growth.size());
     let point = point.unwrap_or_else(|| Point::beginning_at(growth.size()));
 
     let (intents, open_intents) = find_open_intents(&*objects, &keys, &growth)?;
@@ -149,7 +149,7 @@ pub fn open(setup: Setup, now: Timestamp) -> Result<Opened, OpenError> {
     let shared = Shared::new(keys, Arc::clone(&segments), segment_length, entropy, (size, intents), number);
     let shared = Arc::new(shared);
     let commit_loop = CommitLoop::start(Arc::clone(&shared), objects, durability, point)?;
-    discard(&*segments, old, replay.cursor().segment())?;
+    discard(&*segments, old, end.segment())?;
     Ok(Opened {
         journal: Journal::new(Arc::clone(&shared)),
         commit_loop,
@@ -192,7 +192,7 @@ fn find_open_intents(
     keys: &DataKeys,
     growth: &Growth,
 ) -> Result<(OpenIntents, Vec<OpenIntent>), OpenError> {
-    let from = stored_open_intents(objects)?;
+    let from = stored_open_intents(objects, keys.journal())?;
     let mut intents = OpenIntents::default();
     let mut leaves = BTreeMap::new();
     for bundle in (from / TILE_SPAN)..growth.size().div_ceil(TILE_SPAN) {

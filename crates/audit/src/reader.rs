@@ -300,7 +300,8 @@ impl<'a> Entries<'a> {
 
     fn turn_to_journal(&mut self) -> Result<(), ReadError> {
         let segments: &'a dyn Segments = &*self.reader.segments;
-        match Replay::resume(segments, Cursor::before(self.next)) {
+        let key = self.reader.keys.as_deref().map(DataKeys::journal);
+        match Replay::resume(segments, Cursor::before(self.next), key) {
             Ok(replay) => {
                 self.source = Source::Journal(replay);
                 Ok(())

@@ -168,7 +168,8 @@ impl Sequencer {
 
     /// Reads from the segments what is not at hand.
     fn read_on(&self, state: &mut State, durable: u64) -> Result<(), SequenceError> {
-        let mut replay = Replay::resume(&*self.shared.segments, state.cursor)?;
+        let key = self.shared.keys.journal();
+        let mut replay = Replay::resume(&*self.shared.segments, state.cursor, Some(key))?;
         while state.growth.size() < durable {
             let Some(batch) = replay.next(durable)? else {
                 // Acknowledged and not readable: the disk lost it.
@@ -192,7 +193,7 @@ impl Sequencer {
         // A mark that lags costs a longer search at the next start, so it need not be exact.
         let intents_from = self.shared.first_open_intent();
         if intents_from >= state.intents_from.saturating_add(INTENTS_STRIDE) {
-            store_open_intents(objects, intents_from).map_err(upkeep)?;
+            store_open_intents(objects, intents_from, self.shared.keys.journal()).map_err(upkeep)?;
             state.intents_from = intents_from;
         }
 

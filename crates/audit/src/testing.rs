@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chartgate_values::mac::MarkingKey;
 use chartgate_values::seal::MasterKey;
 use chartgate_values::{Secret, SeededEntropy, Timestamp};
 
@@ -101,6 +102,11 @@ impl Running {
         self.journal.close();
         self.thread.join().unwrap();
     }
+}
+
+/// The key that marks the journal of a [`Bench`].
+pub(crate) fn journal_key() -> MarkingKey {
+    MasterKey::from_bytes([7; 32]).marking("audit journal").unwrap()
 }
 
 /// A test record, told from others by its number.

@@ -257,9 +257,9 @@ fn check_blob(objects: &dyn Objects, index: u64, entry: &[u8]) -> Result<(), Ver
     }
 }
 
-/// Reads the journal behind the checkpoint. Gives back how many records stand there and the torn bytes behind them.
+/// Reads the journal behind the checkpoint; whose it is the gateway alone can tell, which has the key. Gives back how many records stand there and the torn bytes behind them.
 fn read_tail(objects: &dyn Objects, segments: &dyn Segments, size: u64) -> Result<(u64, u64), VerifyError> {
-    let mut replay = Replay::resume(segments, Cursor::before(size))?;
+    let mut replay = Replay::resume(segments, Cursor::before(size), None)?;
     while let Some(batch) = replay.next(u64::MAX)? {
         for (index, entry) in (batch.first_index..).zip(batch.entries()) {
             if index >= size {

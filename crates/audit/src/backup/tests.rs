@@ -252,7 +252,7 @@ fn an_intent_that_was_open_at_the_checkpoint_is_open_in_the_copy() {
         log.append(&record(n));
     }
     log.sequencer.sequence_once(bench.now()).unwrap();
-    assert_eq!(bench.disk.read(OPEN_INTENTS).unwrap(), b"601\n");
+    assert!(bench.disk.read(OPEN_INTENTS).unwrap().starts_with(b"601 "));
     let copy = MemoryDisk::new();
     copy.put(&marks).unwrap();
     let put =

@@ -139,8 +139,8 @@ impl CommitLoop {
         let (number, durability, start) = (*number, self.durability, self.point);
         let header = (*offset == 0).then_some(SegmentHeader { number, durability, start });
         // INVARIANT: the queue gives no empty batch and no leaf beyond `MAX_LEAF`.
-        let (bytes, point) =
-            batch.frame(&start, header).ok_or_else(|| io::Error::other("the batch has no encoding"))?;
+        let framed = batch.frame(&start, header, self.shared.keys.journal());
+        let (bytes, point) = framed.ok_or_else(|| io::Error::other("the batch has no encoding"))?;
 
         // CRASH: before the sync returns nobody was told. What is found then is a torn batch, or a whole one that
         // nobody relies on.

@@ -1,5 +1,8 @@
-//! How segments are laid out: a header, then batches, each chained to all before it by a running hash.
+//! How segments are laid out: a header, then batches, each chained to all before it by a running hash, and marked with the
+//! journal's key.
 //! `docs/audit-format.md` describes the bytes.
+
+use chartgate_values::mac::{MARK_BYTES, MarkingKey};
 
 use crate::tile::Entries;
 use crate::tree::Hash;
@@ -89,49 +92,74 @@ pub(crate) struct BatchHeader {
     number: u64,
     /// The running hash with this batch in it.
     chain: Hash,
+    /// The mark of the running hash, which nobody can make who has not the journal's key. Versions that had none wrote batches
+    /// without.
+    mark: Option<[u8; MARK_BYTES]>,
 }
 
 impl BatchHeader {
-    pub(crate) const LENGTH: usize = 64;
-    const HASHED: usize = 28;
-    const CHECKED: usize = 60;
+    /// Bytes of the header of a batch that is written.
+    pub(crate) const LENGTH: usize = Self::UNMARKED_LENGTH + MARK_BYTES;
+    /// Bytes of the header of a batch that an earlier version wrote.
+    pub(super) const UNMARKED_LENGTH: usize = 64;
+    const CHECK: usize = 4;
 
+    /// The header with which `bytes` begin.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        let (checked, rest) = bytes.split_at_checked(Self::CHECKED)?;
-        let mut fields = Fields(checked);
-        if fields.take()? != BATCH_MAGIC || !rest.starts_with(&check::<4>(checked)) {
+        let (length, is_marked) = match *bytes.first_chunk()? {
+            MARKED_BATCH => (Self::LENGTH, true),
+            UNMARKED_BATCH => (Self::UNMARKED_LENGTH, false),
+            _ => return None,
+        };
+        let (checked, rest) = bytes.split_at_checked(length.saturating_sub(Self::CHECK))?;
+        if !rest.starts_with(&check::<{ Self::CHECK }>(checked)) {
             return None;
         }
+        let mut fields = Fields(checked);
+        let _: [u8; 4] = fields.take()?;
         Some(Self {
             length: u32::from_be_bytes(fields.take()?),
             count: u32::from_be_bytes(fields.take()?),
             first_index: u64::from_be_bytes(fields.take()?),
             number: u64::from_be_bytes(fields.take()?),
             chain: Hash::from_bytes(fields.take()?),
+            mark: if is_marked { Some(fields.take()?) } else { None },
         })
     }
 
-    /// Where the journal stands behind `body`, if this is the batch that `point` waits for and every byte is as it was
-    /// written.
-    pub(crate) fn verify(&self, point: &Point, body: &[u8]) -> Option<Point> {
+    /// Bytes of this header.
+    pub(crate) fn own_length(&self) -> usize {
+        if self.is_marked() { Self::LENGTH } else { Self::UNMARKED_LENGTH }
+    }
+
+    /// Whether it says who wrote it.
+    pub(super) fn is_marked(&self) -> bool {
+        self.mark.is_some()
+    }
+
+    /// Where the journal stands behind `body`, if this is the batch that `point` waits for, every byte is as it was written
+    /// and, where the key is at hand and the batch is marked, it was written by who has the key.
+    pub(crate) fn verify(&self, point: &Point, body: &[u8], key: Option<&MarkingKey>) -> Option<Point> {
         let count =
             Entries::of(body).try_fold(0_usize, |count, entry| entry.map(|_| count.saturating_add(1)));
-        let expected = Self::of(point, count.ok()?, body)?;
+        let expected = Self::of(point, count.ok()?, body, self.mark)?;
+        if let (Some(key), Some(mark)) = (key, &self.mark) {
+            key.check(&marked_text(&expected.chain), mark).ok()?;
+        }
         (expected == *self).then(|| expected.behind())
     }
 
-    /// The header of the batch that comes at `point`.
-    fn of(point: &Point, count: usize, body: &[u8]) -> Option<Self> {
+    /// The header of the batch that comes at `point`. A mark stands behind the hash that it marks, and is not in it.
+    fn of(point: &Point, count: usize, body: &[u8], mark: Option<[u8; MARK_BYTES]>) -> Option<Self> {
         let mut header = Self {
             length: u32::try_from(body.len()).ok()?,
             count: u32::try_from(count).ok().filter(|count| *count > 0)?,
             first_index: point.next_index,
             number: point.next_batch,
             chain: point.chain,
+            mark,
         };
-        let fields = header.encode();
-        let hashed = fields.get(..Self::HASHED)?;
-        header.chain = Hash::of(&[point.chain.as_bytes(), hashed, body]);
+        header.chain = Hash::of(&[point.chain.as_bytes(), &header.hashed(), body]);
         Some(header)
     }
 
@@ -144,30 +172,49 @@ impl BatchHeader {
         }
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// The fields that the running hash covers.
+    fn hashed(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(Self::LENGTH);
-        out.extend_from_slice(&BATCH_MAGIC);
+        out.extend_from_slice(if self.is_marked() { &MARKED_BATCH } else { &UNMARKED_BATCH });
         out.extend_from_slice(&self.length.to_be_bytes());
         out.extend_from_slice(&self.count.to_be_bytes());
         out.extend_from_slice(&self.first_index.to_be_bytes());
         out.extend_from_slice(&self.number.to_be_bytes());
+        out
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = self.hashed();
         out.extend_from_slice(self.chain.as_bytes());
-        let check = check::<4>(&out);
+        out.extend_from_slice(self.mark.as_ref().map_or(&[], <[u8; MARK_BYTES]>::as_slice));
+        let check = check::<{ Self::CHECK }>(&out);
         out.extend_from_slice(&check);
         out
     }
 }
 
-/// The header of the batch of `count` entries that comes at `point`, and where the journal stands behind it; none if they
-/// are none or too many or too long.
-pub(super) fn batch_header(point: &Point, count: usize, body: &[u8]) -> Option<(Vec<u8>, Point)> {
-    let header = BatchHeader::of(point, count, body)?;
+/// The header of the batch of `count` entries that comes at `point`, marked with `key`, and where the journal stands behind it;
+/// none if they are none or too many or too long.
+pub(super) fn batch_header(
+    point: &Point,
+    count: usize,
+    body: &[u8],
+    key: &MarkingKey,
+) -> Option<(Vec<u8>, Point)> {
+    let mut header = BatchHeader::of(point, count, body, Some([0; MARK_BYTES]))?;
+    header.mark = Some(key.mark(&marked_text(&header.chain)));
     Some((header.encode(), header.behind()))
 }
 
-/// Neither magic can occur in a leaf, which is UTF-8.
+/// What of a batch is marked.
+fn marked_text(chain: &Hash) -> Vec<u8> {
+    [b"batch".as_slice(), chain.as_bytes()].concat()
+}
+
+/// No magic can occur in a leaf, which is UTF-8.
 const SEGMENT_MAGIC: [u8; 8] = *b"\xf7CGSEG1\xf7";
-const BATCH_MAGIC: [u8; 4] = *b"\xf7CGB";
+const UNMARKED_BATCH: [u8; 4] = *b"\xf7CGB";
+const MARKED_BATCH: [u8; 4] = *b"\xf7CGM";
 
 /// The start of the SHA-256 hash: tells what was written from what was not.
 fn check<const N: usize>(bytes: &[u8]) -> [u8; N] {

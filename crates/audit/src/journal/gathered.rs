@@ -1,5 +1,6 @@
 //! Leaves that wait to be written, laid out as the batch that they become: what is written is what was gathered.
 
+use chartgate_values::mac::MarkingKey;
 use futures_channel::oneshot;
 
 use super::frame::{BatchHeader, Point, SegmentHeader, batch_header};
@@ -80,8 +81,13 @@ impl Gathered {
 
     /// What to write of the batch that comes at `point`, behind the header of the segment if it is its first, and where the
     /// journal then stands; none if the batch has no encoding.
-    pub(super) fn frame(&mut self, point: &Point, segment: Option<SegmentHeader>) -> Option<(&[u8], Point)> {
-        let (header, behind) = batch_header(point, self.waiting.len(), self.body())?;
+    pub(super) fn frame(
+        &mut self,
+        point: &Point,
+        segment: Option<SegmentHeader>,
+        key: &MarkingKey,
+    ) -> Option<(&[u8], Point)> {
+        let (header, behind) = batch_header(point, self.waiting.len(), self.body(), key)?;
         let mut headers = Vec::with_capacity(BODY);
         if let Some(segment) = segment {
             segment.encode(&mut headers);
@@ -112,6 +118,7 @@ pub(super) fn refuse(waiting: Vec<Waiting>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::journal_key;
 
     fn gathered(leaves: &[(&str, Option<&str>)]) -> Gathered {
         let mut gathered = Gathered::with_room(0);
@@ -139,14 +146,15 @@ mod tests {
         let start = Point::beginning_at(7);
         let segment = SegmentHeader { number: 3, durability: super::super::Durability::Fsync, start };
         let mut one = gathered(&[("one", None)]);
+        let key = journal_key();
         let (alone, behind) =
-            one.frame(&start, None).map(|(bytes, behind)| (bytes.to_vec(), behind)).unwrap();
-        let (first, _) = one.frame(&start, Some(segment)).unwrap();
+            one.frame(&start, None, &key).map(|(bytes, behind)| (bytes.to_vec(), behind)).unwrap();
+        let (first, _) = one.frame(&start, Some(segment), &key).unwrap();
         assert_eq!(SegmentHeader::parse(first), Some(segment));
         assert_eq!(first[SegmentHeader::LENGTH..], alone);
         let header = BatchHeader::parse(&alone).unwrap();
-        assert_eq!(header.verify(&start, &alone[BatchHeader::LENGTH..]), Some(behind));
-        assert!(gathered(&[]).frame(&start, None).is_none(), "a batch has a leaf");
+        assert_eq!(header.verify(&start, &alone[BatchHeader::LENGTH..], Some(&key)), Some(behind));
+        assert!(gathered(&[]).frame(&start, None, &key).is_none(), "a batch has a leaf");
     }
 
     #[test]

@@ -3,6 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chartgate_values::mac::MarkingKey;
+
 use crate::checkpoint::parse_decimal;
 use crate::record::{Event, Record};
 use crate::storage::{Object, Objects};
@@ -75,20 +79,30 @@ impl OpenIntents {
 pub(crate) const OPEN_INTENTS: &str = "open-intents";
 
 /// Remembers that no intent before record `from` lacks its outcome.
-pub(crate) fn store_open_intents(objects: &dyn Objects, from: u64) -> io::Result<()> {
-    objects.put(&[Object { path: OPEN_INTENTS.to_owned(), bytes: format!("{from}\n").into_bytes() }])
+pub(crate) fn store_open_intents(objects: &dyn Objects, from: u64, key: &MarkingKey) -> io::Result<()> {
+    let mark = URL_SAFE_NO_PAD.encode(key.mark(&marked_text(from)));
+    objects.put(&[Object { path: OPEN_INTENTS.to_owned(), bytes: format!("{from} {mark}\n").into_bytes() }])
 }
 
-/// From which record on to look for intents without outcome. From the first, where nothing usable is stored.
-pub(crate) fn stored_open_intents(objects: &dyn Objects) -> io::Result<u64> {
+/// From which record on to look for intents without outcome. From the first, where nothing is stored that bears our mark: who
+/// could write a later one here would have those before it forgotten.
+pub(crate) fn stored_open_intents(objects: &dyn Objects, key: &MarkingKey) -> io::Result<u64> {
     match objects.read(OPEN_INTENTS) {
-        Ok(bytes) => {
-            let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
-            Ok(text.and_then(parse_decimal).unwrap_or(0))
-        }
+        Ok(bytes) => Ok(parse_open_intents(&bytes, key).unwrap_or(0)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }
+}
+
+fn parse_open_intents(bytes: &[u8], key: &MarkingKey) -> Option<u64> {
+    let (from, mark) = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?.split_once(' ')?;
+    let (from, mark) = (parse_decimal(from)?, URL_SAFE_NO_PAD.decode(mark).ok()?);
+    key.check(&marked_text(from), &mark).ok()?;
+    Some(from)
+}
+
+fn marked_text(from: u64) -> Vec<u8> {
+    [b"open intents".as_slice(), &from.to_be_bytes()].concat()
 }
 
 #[cfg(test)]
@@ -97,6 +111,8 @@ mod tests {
 
     use super::*;
     use crate::record::Outcome;
+    use crate::storage::memory::MemoryDisk;
+    use crate::testing::journal_key;
 
     fn mark(event: Event, entry: Option<u32>) -> Mark {
         let request_id = Some("r".to_owned());
@@ -120,5 +136,24 @@ mod tests {
         assert_eq!(intents.indices().collect::<Vec<_>>(), [1]);
         intents.note(6, mark(Event::Access, Some(2)));
         assert_eq!(intents.indices().next(), None);
+    }
+
+    #[test]
+    fn what_is_remembered_counts_with_our_mark_alone() {
+        let (disk, key) = (MemoryDisk::new(), journal_key());
+        assert_eq!(stored_open_intents(&disk, &key).unwrap(), 0);
+        store_open_intents(&disk, 1000, &key).unwrap();
+        assert_eq!(stored_open_intents(&disk, &key).unwrap(), 1000);
+        let stored = String::from_utf8(disk.read(OPEN_INTENTS).unwrap()).unwrap();
+        for forged in [
+            stored.replace("1000", "1001"),
+            "1000\n".to_owned(),
+            "1000 \n".to_owned(),
+            stored.trim_end().to_owned(),
+            format!("0{stored}"),
+        ] {
+            disk.put(&[Object { path: OPEN_INTENTS.to_owned(), bytes: forged.into_bytes() }]).unwrap();
+            assert_eq!(stored_open_intents(&disk, &key).unwrap(), 0);
+        }
     }
 }

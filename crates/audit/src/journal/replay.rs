@@ -2,6 +2,8 @@
 
 use std::io;
 
+use chartgate_values::mac::MarkingKey;
+
 use super::frame::{BatchHeader, Durability, Point, SegmentHeader};
 use crate::storage::Segments;
 use crate::tile::Entries;
@@ -30,11 +32,25 @@ pub enum JournalError {
         /// The first that is there again.
         to: u64,
     },
+    /// Records that no checkpoint covers were written by a version that did not mark what it writes, or by somebody else.
+    #[error(
+        "segment {segment} of the journal holds records from {index} on that no checkpoint covers, without the mark that shows \
+         whose they are: if an earlier version wrote them, which made none, start that one and stop it: it brings them under \
+         a checkpoint"
+    )]
+    Unmarked {
+        /// The segment's number.
+        segment: u64,
+        /// The first of them.
+        index: u64,
+    },
 }
 
 /// A walk through the journal's batches.
 pub(crate) struct Replay<'a> {
     segments: &'a dyn Segments,
+    /// What the batches are marked with, where it is at hand.
+    key: Option<&'a MarkingKey>,
     cursor: Cursor,
     /// The segments after this one that are in use, as of the last look.
     successors: Vec<SegmentHeader>,
@@ -48,17 +64,20 @@ pub(crate) struct Cursor {
     offset: u64,
     point: Point,
     durability: Durability,
+    /// A checkpoint covers what lies before this record.
+    covered: u64,
 }
 
 impl Cursor {
-    /// Before the first segment that matters to who looks for record `index`.
+    /// Before the first segment that matters to who looks for record `index`, a checkpoint covering what lies before it.
     pub(crate) fn before(index: u64) -> Self {
-        Self { segment: 0, offset: 0, point: Point::beginning_at(index), durability: Durability::Fsync }
+        let (point, durability) = (Point::beginning_at(index), Durability::Fsync);
+        Self { segment: 0, offset: 0, point, durability, covered: index }
     }
 
     /// Behind the batch that was written last.
     pub(super) fn behind(segment: u64, offset: u64, point: Point, durability: Durability) -> Self {
-        Self { segment, offset, point, durability }
+        Self { segment, offset, point, durability, covered: point.next_index }
     }
 
     /// What the next batch must say of itself.
@@ -107,12 +126,16 @@ pub(crate) struct Tail {
 }
 
 impl<'a> Replay<'a> {
-    /// Goes on from where another walk stood.
+    /// Goes on from where another walk stood. With the `key` nothing is read that somebody else wrote.
     ///
     /// Looks which segments are in use. A writer's acknowledgement seen before this look is honoured after it:
     /// whoever goes by acknowledgements must have seen them before.
-    pub(crate) fn resume(segments: &'a dyn Segments, cursor: Cursor) -> Result<Self, JournalError> {
-        let mut replay = Self { segments, cursor, successors: Vec::new() };
+    pub(crate) fn resume(
+        segments: &'a dyn Segments,
+        cursor: Cursor,
+        key: Option<&'a MarkingKey>,
+    ) -> Result<Self, JournalError> {
+        let mut replay = Self { segments, key, cursor, successors: Vec::new() };
         replay.look_ahead()?;
         Ok(replay)
     }
@@ -143,6 +166,7 @@ impl<'a> Replay<'a> {
                 offset: SegmentHeader::LENGTH as u64,
                 point: header.start,
                 durability: header.durability,
+                covered: self.cursor.covered,
             };
             self.successors.retain(|later| later.number > header.number);
         }
@@ -174,18 +198,21 @@ impl<'a> Replay<'a> {
     }
 
     fn read_here(&self) -> Result<Option<(Batch, Point, u64)>, JournalError> {
-        let Cursor { segment, offset, point, .. } = self.cursor;
+        let Cursor { segment, offset, point, covered, .. } = self.cursor;
         if segment == 0 {
             return Ok(None);
         }
         let header = self.segments.read_at(segment, offset, BatchHeader::LENGTH)?;
         let header = BatchHeader::parse(&header).filter(|header| header.length <= LONGEST_BATCH);
         let Some(header) = header else { return Ok(None) };
-        let body_from = offset.saturating_add(BatchHeader::LENGTH as u64);
+        let body_from = offset.saturating_add(header.own_length() as u64);
         let body_length = usize::try_from(header.length).unwrap_or(usize::MAX);
         let body = self.segments.read_at(segment, body_from, body_length)?;
-        let Some(behind) = header.verify(&point, &body) else { return Ok(None) };
-        let length = (BatchHeader::LENGTH as u64).saturating_add(u64::from(header.length));
+        let Some(behind) = header.verify(&point, &body, self.key) else { return Ok(None) };
+        if self.key.is_some() && !header.is_marked() && behind.next_index > covered {
+            return Err(JournalError::Unmarked { segment, index: point.next_index.max(covered) });
+        }
+        let length = (header.own_length() as u64).saturating_add(u64::from(header.length));
         Ok(Some((Batch::new(point.next_index, body, 0), behind, length)))
     }
 
@@ -217,7 +244,7 @@ impl<'a> Replay<'a> {
 
     fn judge(&mut self) -> Result<Tail, JournalError> {
         self.look_ahead()?;
-        let Cursor { segment, offset, point, durability } = self.cursor;
+        let Cursor { segment, offset, point, durability, .. } = self.cursor;
         let damaged = |segment, offset| JournalError::Damaged { segment, offset, index: point.next_index };
         if durability == Durability::Fsync && !self.successors.is_empty() {
             // With every batch durable before the next begins, nothing can start beyond what can be read.
@@ -284,8 +311,8 @@ fn judge_rest(offset: u64, rest: &[u8]) -> Verdict {
     let Some(last) = rest.iter().rposition(|byte| *byte != 0) else { return Verdict::Empty };
     let bytes = last.saturating_add(1) as u64;
     let later_batch = || {
-        let starts = rest.windows(BatchHeader::LENGTH).enumerate().skip(if offset == 0 { 81 } else { 1 });
-        starts.into_iter().any(|(_, window)| BatchHeader::parse(window).is_some())
+        let from = if offset == 0 { SegmentHeader::LENGTH.saturating_add(1) } else { 1 };
+        (from..rest.len()).any(|at| rest.get(at..).and_then(BatchHeader::parse).is_some())
     };
     if is_partly_written(offset, rest) && !later_batch() {
         Verdict::Torn(bytes)
@@ -299,7 +326,8 @@ fn is_partly_written(offset: u64, rest: &[u8]) -> bool {
     let before = if offset == 0 { SegmentHeader::LENGTH } else { 0 };
     let header = rest.get(before..).and_then(BatchHeader::parse);
     let to_sector_end = usize::try_from(SECTOR.saturating_sub(offset % SECTOR)).unwrap_or(0);
-    let headers = before.saturating_add(BatchHeader::LENGTH);
+    let own_length = header.map_or(BatchHeader::LENGTH, |header| header.own_length());
+    let headers = before.saturating_add(own_length);
     let extent = match header {
         Some(header) => headers.saturating_add(usize::try_from(header.length).unwrap_or(usize::MAX)),
         // How long the batch is cannot be known; its header's sectors are enough.

@@ -7,9 +7,11 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use chartgate_values::seal::MasterKey;
 use chartgate_values::{Entropy, Phi, SeededEntropy};
 use proptest::prelude::*;
 
+use super::frame::tests::{push_batch_of, push_unmarked_batch};
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::leaf::MAX_LEAF;
@@ -498,6 +500,30 @@ fn damage_in_an_acknowledged_batch_refuses_the_start_and_names_the_place() {
             other => panic!("{at}: {other}"),
         }
     }
+}
+
+#[test]
+fn records_that_somebody_else_wrote_behind_the_journal_are_not_signed_for() {
+    let mut model = Model::new(Durability::Fsync, 0);
+    model.open().unwrap();
+    model.append(3);
+    model.kill();
+    let mut replay = Replay::resume(model.disk(), Cursor::before(0), None).unwrap();
+    let copied = replay.next(u64::MAX).unwrap().unwrap();
+    let (point, segment) = (replay.cursor().point(), replay.cursor().segment());
+    let other = MasterKey::from_bytes([8; 32]).marking("audit journal").unwrap();
+    let (mut unmarked, mut marked) = (Vec::new(), Vec::new());
+    push_unmarked_batch(&point, copied.entries(), &mut unmarked).unwrap();
+    push_batch_of(&other, &point, copied.entries(), &mut marked).unwrap();
+    for forged in [unmarked, marked] {
+        let cut = Bench { disk: model.disk().copy(), keeper: model.disk().copy(), ..Bench::new() };
+        cut.disk.tamper(&format!("journal/{segment}"), |bytes| {
+            let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+            bytes[end..end + forged.len()].copy_from_slice(&forged);
+        });
+        assert!(matches!(cut.open_parts().unwrap_err(), OpenError::Journal(_)));
+    }
+    assert_eq!(model.bench.open_parts().unwrap().recovered.size, 3);
 }
 
 #[test]

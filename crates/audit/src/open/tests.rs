@@ -1,6 +1,6 @@
 use super::*;
 use crate::record::{Event, Outcome};
-use crate::testing::{Bench, record};
+use crate::testing::{Bench, journal_key, record};
 
 #[test]
 fn what_was_appended_is_durable_and_comes_under_a_checkpoint() {
@@ -97,7 +97,7 @@ fn the_search_for_open_intents_starts_near_the_end() {
         log.append(&record(n));
     }
     log.sequencer.sequence_once(bench.now()).unwrap();
-    assert_eq!(stored_open_intents(&bench.disk).unwrap(), 1000);
+    assert_eq!(stored_open_intents(&bench.disk, &journal_key()).unwrap(), 1000);
 }
 
 #[test]

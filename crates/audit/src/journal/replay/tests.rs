@@ -1,8 +1,11 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 
+use chartgate_values::seal::MasterKey;
+
 use super::*;
-use crate::journal::frame::tests::push_batch;
+use crate::journal::frame::tests::{push_batch, push_batch_of, push_unmarked_batch};
 use crate::storage::memory::MemoryDisk;
+use crate::testing::journal_key;
 
 const LENGTH: u64 = 16 * 1024;
 
@@ -27,8 +30,18 @@ fn write(disk: &MemoryDisk, number: u64, start: Point, batches: &[usize]) -> (Po
     (point, ends)
 }
 
+/// Writes what is not ours behind a segment's batches.
+fn forge(disk: &MemoryDisk, end: u64, push: impl FnOnce(&mut Vec<u8>) -> Option<Point>) {
+    let mut forged = Vec::new();
+    push(&mut forged).unwrap();
+    disk.tamper("journal/1", |bytes| {
+        let at = usize::try_from(end).unwrap();
+        bytes[at..at + forged.len()].copy_from_slice(&forged);
+    });
+}
+
 fn read(disk: &MemoryDisk, index: u64) -> (u64, Result<Tail, JournalError>) {
-    let mut replay = Replay::resume(disk, Cursor::before(index)).unwrap();
+    let mut replay = Replay::resume(disk, Cursor::before(index), None).unwrap();
     while replay.next(u64::MAX).unwrap().is_some() {}
     let tail = replay.tail();
     (replay.cursor().point().next_index, tail)
@@ -41,7 +54,12 @@ fn the_walk_starts_at_the_last_segment_that_matters() {
     let (point, _) = write(&disk, 2, point, &[4]);
     write(&disk, 3, point, &[1]);
     let first = |index| {
-        Replay::resume(&disk, Cursor::before(index)).unwrap().next(u64::MAX).unwrap().unwrap().first_index
+        Replay::resume(&disk, Cursor::before(index), None)
+            .unwrap()
+            .next(u64::MAX)
+            .unwrap()
+            .unwrap()
+            .first_index
     };
     assert_eq!([0, 4, 5, 8, 9, 100].map(first), [0, 0, 5, 5, 9, 9]);
 }
@@ -51,12 +69,7 @@ fn what_a_later_segment_voids_is_not_read() {
     let disk = MemoryDisk::new();
     let (point, ends) = write(&disk, 1, Point::beginning_at(0), &[2]);
     // A batch of which nobody knows whether it is durable, then two segments that go on without it.
-    let mut lost = Vec::new();
-    push_batch(&point, [leaf(9).as_slice()], &mut lost).unwrap();
-    disk.tamper("journal/1", |bytes| {
-        let at = usize::try_from(ends[1]).unwrap();
-        bytes[at..at + lost.len()].copy_from_slice(&lost);
-    });
+    forge(&disk, ends[1], |out| push_batch(&point, [leaf(9).as_slice()], out));
     assert_eq!(read(&disk, 0).0, 3);
     write(&disk, 2, point, &[7]);
     write(&disk, 3, point, &[5]);
@@ -68,7 +81,7 @@ fn what_a_later_segment_voids_is_not_read() {
 fn a_limit_is_never_passed() {
     let disk = MemoryDisk::new();
     write(&disk, 1, Point::beginning_at(0), &[2, 3]);
-    let mut replay = Replay::resume(&disk, Cursor::before(0)).unwrap();
+    let mut replay = Replay::resume(&disk, Cursor::before(0), None).unwrap();
     assert!(replay.next(1).unwrap().is_none());
     assert_eq!(replay.next(4).unwrap().unwrap().entries().count(), 2);
     assert!(replay.next(4).unwrap().is_none());
@@ -79,7 +92,7 @@ fn a_limit_is_never_passed() {
 fn records_before_the_oldest_segment_are_missed() {
     let disk = MemoryDisk::new();
     write(&disk, 1, Point::beginning_at(10), &[2]);
-    let error = Replay::resume(&disk, Cursor::before(9)).unwrap().next(u64::MAX).unwrap_err();
+    let error = Replay::resume(&disk, Cursor::before(9), None).unwrap().next(u64::MAX).unwrap_err();
     assert!(matches!(error, JournalError::Missing { from: 9, to: 10 }));
 }
 
@@ -132,7 +145,7 @@ impl Segments for Long {
 fn a_segment_that_is_too_long_to_be_one_is_damage_and_not_read_into_memory() {
     let judge = |length| {
         let segments = Long(length);
-        Replay::resume(&segments, Cursor::before(3)).unwrap().tail()
+        Replay::resume(&segments, Cursor::before(3), None).unwrap().tail()
     };
     assert_eq!(judge(64 * 1024).unwrap(), Tail { torn_bytes: 0 });
     let refused = judge(LONGEST_SEGMENT + 1).unwrap_err();
@@ -202,4 +215,34 @@ fn a_gap_before_a_later_segment_is_damage() {
     let (next_index, tail) = read(&disk, 0);
     assert_eq!(next_index, 1);
     assert!(matches!(tail, Err(JournalError::Damaged { segment: 1, index: 1, .. })), "{tail:?}");
+}
+
+#[test]
+fn who_has_the_key_reads_nothing_that_somebody_else_wrote() {
+    let (disk, key) = (MemoryDisk::new(), journal_key());
+    let (point, ends) = write(&disk, 1, Point::beginning_at(0), &[2]);
+    let other = MasterKey::from_bytes([8; 32]).marking("audit journal").unwrap();
+    forge(&disk, ends[1], |out| push_batch_of(&other, &point, [leaf(9).as_slice()], out));
+    let mut replay = Replay::resume(&disk, Cursor::before(0), Some(&key)).unwrap();
+    assert_eq!(replay.next(u64::MAX).unwrap().unwrap().entries().count(), 2);
+    assert!(replay.next(u64::MAX).unwrap().is_none());
+    let tail = replay.tail();
+    assert!(matches!(tail, Err(JournalError::Damaged { segment: 1, index: 2, .. })), "{tail:?}");
+}
+
+#[test]
+fn what_bears_no_mark_is_read_where_a_checkpoint_covers_it() {
+    let (disk, key) = (MemoryDisk::new(), journal_key());
+    let (point, ends) = write(&disk, 1, Point::beginning_at(0), &[2]);
+    forge(&disk, ends[1], |out| push_unmarked_batch(&point, [leaf(9).as_slice()], out));
+    let walk = |covered| {
+        let mut replay = Replay::resume(&disk, Cursor::before(covered), Some(&key))?;
+        while replay.next(u64::MAX)?.is_some() {}
+        replay.tail()
+    };
+    assert_eq!(walk(3).unwrap(), Tail { torn_bytes: 0 });
+    for covered in [0, 2] {
+        let refused = walk(covered).unwrap_err();
+        assert!(matches!(refused, JournalError::Unmarked { segment: 1, index: 2 }), "{refused}");
+    }
 }

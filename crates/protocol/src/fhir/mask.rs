@@ -20,6 +20,7 @@ use super::version::FhirVersion;
 use super::view::View;
 use crate::json::pointer::Pointer;
 
+mod ages;
 mod dates;
 mod general;
 mod harbor;

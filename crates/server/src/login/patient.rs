@@ -75,8 +75,7 @@ async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<Id>) 
     let Asked { handle, begun, present } = asked;
     let panel = in_care(login, asked, None).await;
     // Relations of care outlive a change of role: policy says whether they still open anything.
-    let may_list =
-        panel.len() <= LISTED && allows(login, asked, RecordAction::Read, "Patient", Relation::Panel);
+    let may_list = panel.len() <= LISTED && sees(login, asked, Relation::Panel);
     let listed: BTreeSet<PatientId> = if may_list { panel } else { BTreeSet::new() };
     // From whom something of a record is kept, nobody else tells the name of.
     let named = match answer(login, asked, RecordAction::Read, "Patient", Relation::Panel) {
@@ -91,7 +90,7 @@ async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<Id>) 
     let page = PatientPage {
         t: visit.browser.tongue,
         application: begun.client.client_id.as_str(),
-        any_patient: allows(login, asked, RecordAction::Read, "Patient", Relation::Other),
+        any_patient: sees(login, asked, Relation::Other),
         patients: choices(&listed, &names),
         problem,
         hidden: visit.browser.hidden(&[("request", handle)]),
@@ -139,18 +138,14 @@ pub(super) async fn may_see_encounters(login: &Login, asked: &Asked, patient: &P
 /// Whether the person may read this patient's own entry: what the gateway will ask again, for every request.
 async fn may_see(login: &Login, asked: &Asked, patient: &PatientId) -> bool {
     let relation = relation(login, asked, patient).await;
-    allows(login, asked, RecordAction::Read, "Patient", relation)
+    sees(login, asked, relation)
 }
 
-/// Whether policy lets the person do this with records of a type, through this application.
-fn allows(
-    login: &Login,
-    asked: &Asked,
-    action: RecordAction,
-    resource_type: &str,
-    relation: Relation,
-) -> bool {
-    answer(login, asked, action, resource_type, relation).is_some()
+/// Whether the person may read the own entry of patients who stand to them so. What leaves under another name is found by
+/// nobody who names its patient.
+fn sees(login: &Login, asked: &Asked, relation: Relation) -> bool {
+    let allowance = answer(login, asked, RecordAction::Read, "Patient", relation);
+    allowance.is_some_and(|allowance| !allowance.mask().is_some_and(|mask| mask.renames()))
 }
 
 /// The yes of the policies, if they say so.

@@ -270,6 +270,25 @@ impl<'a> Enforcer<'a> {
         self.caller.reach(permission, resource_type.as_str(), Which::Any) == Reach::Policy
     }
 
+    /// Whether what is found of a type is of patients whom the caller names or has in their care, and of nobody else: whatever
+    /// it is called then, it tells whose it is.
+    pub(super) fn finds_known_patients(&self, permission: Permission, resource_type: ResourceType) -> bool {
+        let finds_others = || {
+            let labels = self.at_best(permission, resource_type, &[Relation::Other]);
+            let action = record_action(permission);
+            matches!(self.advice.would(action, resource_type, Relation::Other, &labels), Decision::Allow(_))
+        };
+        match ownership(self.version, resource_type) {
+            Ownership::Patients => !self.is_policys(permission, resource_type) || !finds_others(),
+            Ownership::Nobodys | Ownership::Unknown => false,
+        }
+    }
+
+    /// Whether policy lets records of a type leave under other names than their own.
+    pub(super) fn renames(&self, permission: Permission, resource_type: ResourceType) -> bool {
+        self.masks(permission, resource_type).iter().any(|mask| mask.renames())
+    }
+
     /// The client of the token.
     pub(super) fn client(&self) -> &ClientId {
         &self.caller.facts.client_id

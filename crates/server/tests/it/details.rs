@@ -38,8 +38,12 @@ fn fields<'r>(request: &'r [(&'static str, String)]) -> Vec<(&'r str, &'r str)> 
 
 /// Tokens of a person who approved these details.
 async fn granted(gateway: &Gateway, app: &App<'_>, details: &Value) -> Tokens {
-    let (request, dana) = (request(gateway, app, details), gateway.demo_person("dana"));
-    let redirect = app.authorize_with(gateway, &mut Browser::default(), &dana, &fields(&request)).await;
+    granted_by(gateway, app, "dana", details).await
+}
+
+async fn granted_by(gateway: &Gateway, app: &App<'_>, name: &str, details: &Value) -> Tokens {
+    let (request, person) = (request(gateway, app, details), gateway.demo_person(name));
+    let redirect = app.authorize_with(gateway, &mut Browser::default(), &person, &fields(&request)).await;
     Tokens::of(&app.exchange_call(&redirect.get("code").unwrap()).to(gateway).await)
 }
 
@@ -104,6 +108,27 @@ async fn details_open_the_records_that_they_name_and_no_others() {
             serde_json::from_str(record["detail"]["authorization_details"].as_str().unwrap()).unwrap();
         assert_eq!(said, details, "{event}");
     }
+}
+
+#[tokio::test]
+async fn details_that_name_a_patient_do_not_tell_a_researcher_which_name_that_patient_has() {
+    let gateway = shared::demo();
+    let mut secret = String::new();
+    let app = register(gateway, "research-app", &mut secret, &[]);
+    let patient = gateway.panel("dana")[0];
+    let named = granted_by(gateway, &app, "remy", &observations_of(&[patient])).await;
+    let found = Call::get("/fhir/Observation").bearer(&named.access).to(gateway).await;
+    assert_eq!(found.status, 200, "{}", found.text());
+    let found = found.json();
+    assert_eq!((found.get("entry"), found.get("total")), (None, None), "{found}");
+    let last = gateway.audit(&["--client", "research-app"]);
+    let last = last.iter().rfind(|record| record["event"] == "access").unwrap();
+    assert!(last["withheld"].as_u64().unwrap() > 0, "there was something to be withheld: {last}");
+
+    let wide = App { scope: "openid user/*.rs", ..app };
+    let all = wide.tokens(gateway, &gateway.demo_person("remy")).await;
+    let found = Call::get("/fhir/Observation").bearer(&all.access).to(gateway).await.json();
+    assert!(!found["entry"].as_array().unwrap().is_empty(), "among all others nobody is found out");
 }
 
 #[tokio::test]

@@ -467,3 +467,31 @@ async fn an_upstream_that_lies_about_exports_opens_nothing() {
     upstream.tell("/fhir/Group/g", 404, &[], "");
     assert_eq!(get(gateway, &file, &token).await.status, 404, "there is no such group any more");
 }
+
+#[tokio::test]
+async fn of_a_group_whose_members_are_known_nothing_leaves_by_other_names() {
+    let gateway = &demo("export-renamed");
+    let token = program(gateway, "demo-service", "system/*.rs").await;
+    let begun_before = begun(gateway, "Group/g/$export?_type=Observation", &token).await;
+    let file = files(&complete(gateway, &begun_before, &token).await.json(), gateway)[0].1.clone();
+    assert_eq!(ids(&lines(&get(gateway, &file, &token).await)), BTreeSet::from(["a1", "a2"]));
+    // The service sees groups as they are, and observations by other names.
+    let policies = gateway.folder().join("policies/service.cedar");
+    let masked = r#"@id("service-findings") @mask("safe-harbor") permit (principal in Chartgate::Role::"service",
+        action in Chartgate::Action::"view", resource is Chartgate::Record)
+        when { resource.resource_type == "Observation" };"#;
+    let others = r#"@id("service-others") permit (principal in Chartgate::Role::"service",
+        action in Chartgate::Action::"view", resource is Chartgate::Record)
+        when { ["Group", "Patient"].contains(resource.resource_type) };"#;
+    std::fs::write(&policies, format!("{masked}\n{others}\n")).unwrap();
+    until_recorded(gateway, "policy.reload", 1).await;
+    for path in ["Group/g/$export?_type=Observation", "Group/g/$export?_type=Patient,Observation"] {
+        assert_eq!(kick_off(path, &token).to(gateway).await.status, 403, "{path}");
+    }
+    assert_eq!(get(gateway, &file, &token).await.status, 403, "nor by what was begun before");
+    let refused = gateway.audit(&["--action", "export"]);
+    assert_eq!(refused.last().unwrap()["decision"]["reason"], "renamed-in-a-group");
+    let all = begun(gateway, "Patient/$export?_type=Observation", &token).await;
+    let file = files(&complete(gateway, &all, &token).await.json(), gateway)[0].1.clone();
+    assert_eq!(lines(&get(gateway, &file, &token).await).len(), 3, "among all others");
+}

@@ -135,6 +135,29 @@ async fn a_researcher_gets_findings_by_safe_harbor_and_no_way_back() {
 }
 
 #[tokio::test]
+async fn who_finds_nobody_but_patients_they_know_finds_none_by_another_name() {
+    let gateway = &Gateway::demo("known", &[]);
+    let token = token_of(gateway, "dana").await;
+    let whole = get(gateway, &token, "Observation?_count=5").await.json();
+    let one = resources(&whole)[0]["id"].as_str().unwrap().to_owned();
+    masked(gateway, "safe-harbor", 1).await;
+    let found = get(gateway, &token, "Observation?_count=5").await;
+    assert_eq!(found.status, 200, "{}", found.text());
+    assert_eq!((resources(&found.json()).len(), found.json().get("total")), (0, None), "{}", found.text());
+    // By its own name a record is absent for whoever would change it, too.
+    let absent = Call::new("DELETE", "/fhir/Observation/no-such").bearer(&token).to(gateway).await;
+    let there = Call::new("DELETE", &format!("/fhir/Observation/{one}")).bearer(&token).to(gateway).await;
+    assert_eq!((there.status, there.text()), (404, absent.text()));
+    let patch = json!([{ "op": "test", "path": "/status", "value": "final" }]).to_string();
+    let patch = |id: &str| {
+        let call = Call::new("PATCH", &format!("/fhir/Observation/{id}")).bearer(&token);
+        call.header("if-match", "W/\"1\"").body("application/json-patch+json", patch.clone())
+    };
+    let (there, absent) = (patch(&one).to(gateway).await, patch("no-such").to(gateway).await);
+    assert_eq!((there.status, there.text()), (404, absent.text()));
+}
+
+#[tokio::test]
 async fn what_a_policy_keeps_does_not_leave_by_any_way() {
     let gateway = &Gateway::demo("masked", &[]);
     let token = token_of(gateway, "dana").await;

@@ -41,19 +41,21 @@ pub(super) fn is_date(text: &str) -> bool {
         }
 }
 
-/// Whether an amount of time is known to be no age over 89. UCUM units.
-pub(super) fn is_under_90_years(value: &str, unit: &str) -> Option<bool> {
-    let in_a_year = match unit {
-        "a" | "y" | "yr" | "yrs" | "year" | "years" => 1.0,
-        "mo" | "month" | "months" => 12.0,
-        "wk" | "week" | "weeks" => 52.0,
-        "d" | "day" | "days" => 365.0,
-        "h" | "hr" | "hour" | "hours" => 365.0 * 24.0,
-        "min" | "minute" | "minutes" => 365.0 * 24.0 * 60.0,
-        _ => return None,
+/// Whether a text is written like a date with slashes, a social security number, or a telephone number: no code system writes
+/// its codes so.
+pub(super) fn is_like_an_identifier(text: &str) -> bool {
+    let is_shaped = |separator: char, shapes: &[&[usize]]| {
+        let parts: Vec<&str> = text.split(separator).collect();
+        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+        shapes.contains(&lengths.as_slice())
+            && parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()))
     };
-    let value: f64 = value.parse().ok()?;
-    Some(value < 90.0 * in_a_year && value <= 89.0 * in_a_year)
+    is_shaped('-', &[&[3, 2, 4], &[3, 3, 4], &[1, 3, 3, 4]])
+        || is_shaped(
+            '/',
+            &[&[1, 1, 4], &[1, 2, 4], &[2, 1, 4], &[2, 2, 4], &[1, 1, 2], &[1, 2, 2], &[2, 2, 2], &[4, 2, 2]],
+        )
+        || is_shaped('.', &[&[2, 2, 4], &[3, 3, 4]])
 }
 
 #[cfg(test)]
@@ -100,18 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn an_age_over_89_is_none_that_is_known_to_be_less() {
-        for (value, unit, expected) in [
-            ("89", "a", Some(true)),
-            ("89.5", "a", Some(false)),
-            ("90", "years", Some(false)),
-            ("102", "yr", Some(false)),
-            ("18", "mo", Some(true)),
-            ("1100", "mo", Some(false)),
-            ("5", "kg", None),
-            ("x", "a", None),
-        ] {
-            assert_eq!(is_under_90_years(value, unit), expected, "{value} {unit}");
+    fn what_is_written_like_somebodys_number_is_no_code() {
+        for text in ["999-12-3456", "555-123-4567", "1-555-123-4567", "05/17/1953", "5/7/1953", "17.05.1953"]
+        {
+            assert!(is_like_an_identifier(text), "{text}");
+        }
+        for text in ["2339-0", "8867-4", "I10", "E11.9", "38341003", "120/80", "1.2.840", "99-10", "B-12-34"]
+        {
+            assert!(!is_like_an_identifier(text), "{text}");
         }
     }
 }

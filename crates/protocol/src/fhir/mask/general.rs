@@ -69,7 +69,12 @@ impl<'m> General<'m> {
                 _ => part.and_then(|part| part.kind(base)),
             };
             let is_sibling = base.len() != name.len();
-            let kept = self.value(base, kind.filter(|_| !is_sibling), value, &deeper);
+            let kept = match part {
+                Some(part) if self.pseudonyms && !is_sibling && is_identifying_text(part, base) => {
+                    self.identifying_text(value)
+                }
+                _ => self.value(base, kind.filter(|_| !is_sibling), value, &deeper),
+            };
             members.extend(kept.map(|kept| (name, kept)));
         }
         Kept::Object(members)
@@ -123,6 +128,12 @@ impl<'m> General<'m> {
         }
     }
 
+    /// A text in the place of one that identifies.
+    fn identifying_text<'a>(&self, value: &'a RawValue) -> Option<Kept<'a>> {
+        let text = read_string(value.get()).ok()?;
+        Some(Kept::Text(self.masking.pseudonyms.of_identifier("", &text)))
+    }
+
     /// An identifier with another value. Who gave it and when would tell of the value that it had.
     fn identifier<'a>(&self, object: &Object<'a>) -> Kept<'a> {
         let text = |name: &str| object.string(name).ok().flatten();
@@ -141,6 +152,18 @@ impl<'m> General<'m> {
         }
         Kept::Object(members)
     }
+}
+
+/// Elements that identify somebody or their device though they are plain text, in the versions of FHIR in which they are.
+fn is_identifying_text(part: Part, name: &str) -> bool {
+    let is_text = matches!(part.kind(name), Some("string" | "base64Binary"));
+    let identifies = matches!(
+        (part.name(), name),
+        ("Coverage", "subscriberId" | "dependent")
+            | ("Device", "serialNumber" | "distinctIdentifier")
+            | ("Device.udiCarrier", "carrierHRF" | "carrierAIDC")
+    );
+    is_text && identifies
 }
 
 /// The types of a record and of all resources within it.

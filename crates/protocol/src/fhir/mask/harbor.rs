@@ -9,7 +9,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::dates::{Years, is_date, is_under_90_years};
+use super::ages::{Values, is_no_age_over_89};
+use super::dates::{Years, is_date, is_like_an_identifier};
 use super::kept::{Kept, Members};
 use super::{Masking, Unmaskable};
 use crate::fhir::elements::Part;
@@ -77,11 +78,13 @@ impl<'m> Harbor<'m> {
     /// What stays of the elements of a part.
     fn members<'a>(&self, part: Part, object: &Object<'a>) -> Result<Members<'a>, Unmaskable> {
         let mut members: Members<'a> = Vec::new();
+        let values = Values::of(part, object);
         for (name, value) in object.iter() {
             if name == "modifierExtension" {
                 return Err(Unmaskable);
             }
-            let Some(kind) = part.kind(name).filter(|_| !goes(part, name)) else { continue };
+            let stays = |kind: &&'static str| !goes(part, name) && values.let_stay(name, kind, value.get());
+            let Some(kind) = part.kind(name).filter(stays) else { continue };
             let kept = self.element(kind, value)?;
             members.extend(kept.map(|kept| (Cow::Owned(name.to_owned()), kept)));
         }
@@ -155,7 +158,8 @@ impl<'m> Harbor<'m> {
     }
 }
 
-/// Elements that go although their type would let them stay: persons beside the patient, and a place on the map.
+/// Elements that go although their type would let them stay: persons beside the patient, a place on the map, and the days on
+/// which something recurs.
 fn goes(part: Part, name: &str) -> bool {
     matches!(
         (part.name(), name),
@@ -163,13 +167,16 @@ fn goes(part: Part, name: &str) -> bool {
             | ("Patient", "contact" | "link")
             | ("Person", "link")
             | ("Location", "position")
+            | ("Appointment", "recurrenceTemplate")
     )
 }
 
-/// datatypes.html#code, no longer than codes are, and no date, record or address of somebody in its place.
+/// datatypes.html#code, no longer than codes are, and no date, number, record or address of somebody in its place.
 fn is_code(text: &str) -> bool {
     let is_plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'@' || b == b' ');
-    is_plain && text.len() <= MAX_CODE && !is_date(text) && text.parse::<Reference>().is_err()
+    let is_short = text.len() <= MAX_CODE;
+    let is_somebodys = is_date(text) || is_like_an_identifier(text) || text.parse::<Reference>().is_ok();
+    is_plain && is_short && !is_somebodys
 }
 
 const MAX_CODE: usize = 64;
@@ -198,13 +205,9 @@ fn is_system(text: &str) -> bool {
 
 /// A quantity, unless it is an age over 89, or an age of which that cannot be told.
 fn quantity<'a>(kind: &str, object: &Object<'a>) -> Option<Kept<'a>> {
-    let text = |name: &str| object.string(name).ok().flatten();
     let value =
         object.get("value").filter(|value| value.starts_with(|c: char| c == '-' || c.is_ascii_digit()));
-    let units = [text("code"), text("unit")];
-    let told: Vec<bool> =
-        units.iter().flatten().filter_map(|unit| is_under_90_years(value.unwrap_or("?"), unit)).collect();
-    if told.contains(&false) || (kind == "Age" && told.is_empty()) {
+    if !is_no_age_over_89(object).unwrap_or(kind != "Age") {
         return None;
     }
     let mut members: Members<'a> = Vec::new();
@@ -226,9 +229,13 @@ fn quantity<'a>(kind: &str, object: &Object<'a>) -> Option<Kept<'a>> {
 }
 
 /// (B): of an address the state, the country, and of a ZIP code the first three digits where more than 20,000 people live
-/// behind them.
+/// behind them. Of how many live behind another country's postal code nothing is known.
 fn address<'a>(object: &Object<'a>) -> Option<Kept<'a>> {
     let mut members: Members<'a> = Vec::new();
+    let has_zip = match object.get("country") {
+        Some(country) => read_string(country).is_ok_and(|country| WITH_ZIP.contains(&country.as_ref())),
+        None => true,
+    };
     for (name, value) in object.iter() {
         let text = read_string(value.get()).unwrap_or_default();
         match name {
@@ -240,7 +247,7 @@ fn address<'a>(object: &Object<'a>) -> Option<Kept<'a>> {
             {
                 members.push((Cow::Borrowed("country"), Kept::AsIs(value)));
             }
-            "postalCode" => {
+            "postalCode" if has_zip => {
                 members.extend(zip(&text).map(|zip| (Cow::Borrowed("postalCode"), Kept::Text(zip))))
             }
             _ => {}
@@ -259,12 +266,16 @@ fn zip(code: &str) -> Option<String> {
     Some(if SPARSE.contains(&area) { "000".to_owned() } else { area.to_owned() })
 }
 
-/// Areas of 20,000 people or fewer: HHS, "Guidance Regarding Methods for De-identification", by the Census of 2000, which
-/// is the last one that the guidance lists.
-const SPARSE: [&str; 17] = [
-    "036", "059", "063", "102", "203", "556", "692", "790", "821", "823", "830", "831", "878", "879", "884",
-    "890", "893",
+/// Areas of 20,000 people or fewer, by the Census of 2000 (HHS, "Guidance Regarding Methods for De-identification") or that of
+/// 2010. What was one of them by either stays one: whoever is not sure of it gives no digits.
+const SPARSE: [&str; 23] = [
+    "036", "059", "063", "102", "202", "203", "204", "205", "369", "556", "692", "753", "772", "790", "821",
+    "823", "830", "831", "878", "879", "884", "890", "893",
 ];
+
+/// Countries whose postal codes are ZIP codes: ISO 3166-1 of the United States and its territories, and words for it.
+const WITH_ZIP: [&str; 14] =
+    ["US", "USA", "840", "PR", "PRI", "VI", "VIR", "GU", "GUM", "AS", "ASM", "MP", "MNP", "United States"];
 
 /// USPS Publication 28, appendix B.
 const STATES: [&str; 59] = [

@@ -155,6 +155,90 @@ fn ages_over_89_are_not_told() {
 }
 
 #[test]
+fn an_age_is_known_by_what_was_observed_and_what_was_answered_may_be_one() {
+    let loinc = |code: &str| json!({ "coding": [{ "system": "http://loinc.org", "code": code }] });
+    let of = |code: &str, member: &str, value: Value| {
+        let component = json!({ "code": loinc(code), member: value });
+        let mut record = component.clone();
+        record["resourceType"] = json!("Observation");
+        record["id"] = json!("a");
+        record["component"] = json!([component]);
+        let seen = masked("safe-harbor", &record);
+        assert_eq!(seen.get(member), seen["component"][0].get(member));
+        seen.get(member).cloned()
+    };
+    let (age, rate) = ("30525-0", "8867-4");
+    assert_eq!(of(age, "valueInteger", json!(93)), None);
+    assert_eq!(of(age, "valueInteger", json!(89)), Some(json!(89)));
+    assert_eq!(of(rate, "valueInteger", json!(93)), Some(json!(93)));
+    let bare = json!({ "value": 93 });
+    assert_eq!(
+        (of(age, "valueQuantity", bare.clone()), of(rate, "valueQuantity", bare.clone())),
+        (None, Some(bare))
+    );
+    let years = |value: u32| json!({ "value": value, "unit": "Years" });
+    assert_eq!(of(age, "valueQuantity", years(93)), None);
+    assert_eq!(of(age, "valueQuantity", years(45)), Some(years(45)));
+    assert_eq!(of(age, "valueRange", json!({ "low": years(45) })), None);
+    let answer = |member: &str, value: Value| {
+        let record = json!({ "resourceType": "QuestionnaireResponse", "id": "a", "status": "completed",
+            "item": [{ "linkId": "age", "answer": [{ member: value }] }] });
+        masked("safe-harbor", &record).pointer(&format!("/item/0/answer/0/{member}")).cloned()
+    };
+    assert_eq!(answer("valueInteger", json!(93)), None);
+    assert_eq!(answer("valueDecimal", json!(93.0)), None);
+    assert_eq!(answer("valueInteger", json!(4)), Some(json!(4)));
+    assert_eq!(answer("valueQuantity", json!({ "value": 93 })), None);
+    assert_eq!(answer("valueQuantity", years(93)), None);
+    let weight = json!({ "value": 93, "unit": "kg" });
+    assert_eq!(answer("valueQuantity", weight.clone()), Some(weight));
+}
+
+#[test]
+fn a_postal_code_is_cut_where_it_is_known_how_many_live_behind_it() {
+    let of = |address: Value| {
+        let record = json!({ "resourceType": "Organization", "id": "a", "address": [address] });
+        masked("safe-harbor", &record).pointer("/address/0/postalCode").cloned()
+    };
+    assert_eq!(of(json!({ "postalCode": "02139" })), Some(json!("021")));
+    assert_eq!(of(json!({ "postalCode": "02139-1234", "country": "USA" })), Some(json!("021")));
+    for sparse in ["03601", "20500", "36900", "69200"] {
+        assert_eq!(of(json!({ "postalCode": sparse, "country": "US" })), Some(json!("000")));
+    }
+    for country in ["DE", "FRA", "Germany", ""] {
+        assert_eq!(of(json!({ "postalCode": "80331", "country": country })), None, "{country}");
+    }
+}
+
+#[test]
+fn what_is_no_code_does_not_stay_as_one() {
+    let of = |code: &str| {
+        let record = json!({ "resourceType": "Observation", "id": "a", "code": { "coding": [{ "system": "urn:oid:1.2", "code": code }] } });
+        masked("safe-harbor", &record).pointer("/code/coding/0/code").is_some()
+    };
+    assert!(["8867-4", "E11.9", "38341003", "M"].into_iter().all(of));
+    assert!(!["999-12-3456", "05/17/1953", "1953-05-17", "555-123-4567", "a@b"].into_iter().any(of));
+}
+
+#[test]
+fn texts_that_identify_are_renamed_as_identifiers_are() {
+    let coverage = json!({ "resourceType": "Coverage", "id": "a", "subscriberId": "W1234", "dependent": "2", "network": "n" });
+    let seen = masked("pseudonyms", &coverage);
+    assert_eq!(seen["subscriberId"], json!(names().of_identifier("", "W1234")));
+    assert_eq!((&seen["network"], seen["dependent"] == "2"), (&json!("n"), false));
+    let device = json!({ "resourceType": "Device", "id": "a", "serialNumber": "s", "distinctIdentifier": "d", "lotNumber": "l",
+        "udiCarrier": [{ "deviceIdentifier": "model", "carrierHRF": "(01)1(21)s" }] });
+    let seen = masked("pseudonyms", &device);
+    assert_eq!(seen["serialNumber"], json!(names().of_identifier("", "s")));
+    assert_eq!(seen["udiCarrier"][0]["carrierHRF"], json!(names().of_identifier("", "(01)1(21)s")));
+    assert_eq!(
+        (&seen["udiCarrier"][0]["deviceIdentifier"], &seen["lotNumber"]),
+        (&json!("model"), &json!("l"))
+    );
+    assert_ne!(seen["distinctIdentifier"], json!("d"));
+}
+
+#[test]
 fn removed_elements_are_gone_wherever_the_type_stands_and_all_else_is_as_it_came() {
     let record = r#"{"resourceType":"Patient","id":"a","text":{"div":"x"},"multipleBirthInteger":2,"x":1.10,
         "address":[{"city":"x"}],"_address":[null],"contact":[{"name":{"family":"x"},"gender":"male"}],

@@ -105,9 +105,11 @@ fn address(exchange: &Exchange<'_>, id: &str) -> String {
     format!("{}/$export/{id}", exchange.upstream.bases.public)
 }
 
-/// Asks whether records of a type may be exported: found and read, by a scope of the program's own.
+/// Asks whether records of a type may be exported: found and read, by a scope of the program's own. Of a group, whose members
+/// are told by their names, nothing leaves under other ones.
 fn exportable<A>(
     enforcer: &Enforcer<'_>,
+    of: &ExportOf,
     resource_type: ResourceType,
     action: A,
 ) -> Result<Allowed<A>, Refused> {
@@ -117,6 +119,11 @@ fn exportable<A>(
     };
     by_scope(Permission::Read)?;
     by_scope(Permission::Search)?;
+    let is_renamed =
+        || [Permission::Read, Permission::Search].iter().any(|of| enforcer.renames(*of, resource_type));
+    if matches!(of, ExportOf::Group(_)) && is_renamed() {
+        return Err(Refused::Forbidden(Vec::new(), "renamed-in-a-group"));
+    }
     in_reach(enforcer, Permission::Read, resource_type, ()).map(drop)?;
     in_reach(enforcer, Permission::Search, resource_type, action)
 }
@@ -125,10 +132,10 @@ fn exportable<A>(
 fn exportable_of(enforcer: &Enforcer<'_>, of: &ExportOf) -> Result<(), Refused> {
     match of {
         ExportOf::System => Ok(()),
-        ExportOf::Patients => exportable(enforcer, ResourceType::PATIENT, ()).map(drop),
+        ExportOf::Patients => exportable(enforcer, of, ResourceType::PATIENT, ()).map(drop),
         ExportOf::Group(_) => {
-            exportable(enforcer, ResourceType::GROUP, ()).map(drop)?;
-            exportable(enforcer, ResourceType::PATIENT, ()).map(drop)
+            exportable(enforcer, of, ResourceType::GROUP, ()).map(drop)?;
+            exportable(enforcer, of, ResourceType::PATIENT, ()).map(drop)
         }
     }
 }
@@ -166,5 +173,5 @@ async fn group(
 fn still_exportable(enforcer: &Enforcer<'_>, job: &ExportJob) -> Result<Vec<ResourceType>, Refused> {
     exportable_of(enforcer, &job.of)?;
     let types = job.query.types.iter().copied();
-    Ok(types.filter(|one| exportable(enforcer, *one, ()).is_ok()).collect())
+    Ok(types.filter(|one| exportable(enforcer, &job.of, *one, ()).is_ok()).collect())
 }

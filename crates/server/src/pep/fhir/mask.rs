@@ -104,8 +104,12 @@ fn masked<'a>(
     mask: &Mask,
     resource: &Resource<'a>,
 ) -> Result<View<'a>, Unmaskable> {
-    // Whoever could ask for a record by its own name would learn which name it has here.
-    if mask.renames() && permission != Permission::Search {
+    // Whoever could ask for a record by its own name would learn which name it has here, and so would who finds those of
+    // patients whom they know.
+    let resource_type = resource.reference().resource_type;
+    let is_known =
+        || permission != Permission::Search || enforcer.finds_known_patients(permission, resource_type);
+    if mask.renames() && is_known() {
         return Err(Unmaskable);
     }
     let gateway = exchange.gateway;

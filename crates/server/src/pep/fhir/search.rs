@@ -138,6 +138,9 @@ pub(super) fn narrow(
     let is_somebodys = ownership(query.version(), resource_type) == Ownership::Patients;
     let may_have_labels = is_somebodys && enforcer.withholds_by_label();
     let finds = if may_have_labels { Finds::OthersToo } else { finds };
+    // What would leave under another name is withheld where its patients are known.
+    let is_known = only.is_some() && enforcer.renames(Permission::Search, resource_type);
+    let finds = if is_known { Finds::OthersToo } else { finds };
     // A total that is missing would tell that something that came along was withheld.
     let finds = if query.brings_along() { Finds::OthersToo } else { finds };
     Ok(Narrow { query, method, finds, finds_nothing })

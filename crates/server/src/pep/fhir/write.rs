@@ -278,6 +278,8 @@ fn is_seen(
 ) -> Result<(), Refused> {
     match kept_of(exchange, enforcer, permission, stored) {
         KeptOf::Nothing => Ok(()),
+        // By its own name it is absent.
+        KeptOf::Part(mask) if mask.renames() => Err(Refused::NotFound),
         KeptOf::Part(_) | KeptOf::All => Err(Refused::Masked),
     }
 }

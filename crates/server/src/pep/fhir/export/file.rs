@@ -55,7 +55,7 @@ pub(super) async fn serve(
     let Some(ExportFile { resource_type, place }) = manifest.files.get(number) else {
         return failures(exchange, manifest, number);
     };
-    let allowed = exportable(enforcer, *resource_type, place.clone())?;
+    let allowed = exportable(enforcer, &job.of, *resource_type, place.clone())?;
     exchange.record.decision.policies = allowed.policies().to_vec();
     // Held until the file is spooled: what leaves then is paced by its reader, and costs nobody else.
     let _download = exchange.upstream.downloads.begin(enforcer.client()).ok_or(Refused::Busy)?;

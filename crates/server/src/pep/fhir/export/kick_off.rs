@@ -48,7 +48,7 @@ pub(super) async fn serve(
     }
     let request = format!("{}{}", exchange.upstream.bases.public, query.behind(&of));
     let query = ExportQuery { types, ..query };
-    let allowed = exportable(enforcer, first, query.behind(&of))?;
+    let allowed = exportable(enforcer, &of, first, query.behind(&of))?;
     exchange.record.decision.policies = allowed.policies().to_vec();
     let job = ExportJob { of, query, request, upstream: None, manifest: None };
     let id = Jti::random(&mut SystemEntropy).to_string();
@@ -75,7 +75,7 @@ async fn types(
 ) -> Result<Vec<ResourceType>, Refused> {
     if !query.types.is_empty() {
         for one in &query.types {
-            exportable(enforcer, *one, ()).map(drop)?;
+            exportable(enforcer, of, *one, ()).map(drop)?;
         }
         return Ok(query.types.clone());
     }
@@ -89,7 +89,7 @@ async fn types(
         (_, Ownership::Patients) | (ExportOf::System, Ownership::Nobodys) => true,
         (ExportOf::Patients | ExportOf::Group(_), Ownership::Nobodys) | (_, Ownership::Unknown) => false,
     };
-    Ok(theirs.filter(of_it).filter(|one| exportable(enforcer, *one, ()).is_ok()).collect())
+    Ok(theirs.filter(of_it).filter(|one| exportable(enforcer, of, *one, ()).is_ok()).collect())
 }
 
 /// Holds a place for an export, as long as there is one.

@@ -113,7 +113,7 @@ fn allowed(
 ) -> Result<Allowed<UpstreamPlace>, Refused> {
     let mut last = Refused::NotFound;
     for one in &job.query.types {
-        match exportable(enforcer, *one, place.clone()) {
+        match exportable(enforcer, &job.of, *one, place.clone()) {
             Ok(allowed) => return Ok(allowed),
             Err(refused) => last = refused,
         }

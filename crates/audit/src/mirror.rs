@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::checkpoint::{CheckpointError, SignedCheckpoint};
 use crate::leaf::Leaf;
-use crate::note::VerifierKey;
+use crate::note::{NoteError, VerifierKey};
 use crate::open::VERIFIER_KEY;
 use crate::sequencer::{CHECKPOINT, Growth};
 use crate::storage::{Object, Objects};
@@ -87,7 +87,9 @@ impl MirrorError {
     #[must_use]
     pub fn is_contradiction(&self) -> bool {
         match self {
-            Self::Checkpoint(_) | Self::RolledBack { .. } | Self::Forked(_) | Self::Blob(_) => true,
+            // What is no note may be anybody's page on the way.
+            Self::Checkpoint(error) => !is_no_note(error),
+            Self::RolledBack { .. } | Self::Forked(_) | Self::Blob(_) => true,
             Self::Log { .. }
             | Self::Bundle { .. }
             | Self::WrongLength(_)
@@ -103,8 +105,8 @@ impl MirrorError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Log { .. } | Self::Bundle { .. } | Self::WrongLength(_) | Self::Disk(_) => true,
-            Self::Checkpoint(_)
-            | Self::RolledBack { .. }
+            Self::Checkpoint(error) => is_no_note(error),
+            Self::RolledBack { .. }
             | Self::Forked(_)
             | Self::Blob(_)
             | Self::Damaged(_)
@@ -112,6 +114,10 @@ impl MirrorError {
             | Self::OtherLog(_) => false,
         }
     }
+}
+
+fn is_no_note(error: &CheckpointError) -> bool {
+    matches!(error, CheckpointError::Note(NoteError::Malformed))
 }
 
 /// Takes a folder for copies of the log with this key: one without a log, or one that is its copy.

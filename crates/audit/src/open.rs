@@ -17,7 +17,7 @@ use crate::note::LogSigner;
 use crate::record::Record;
 use crate::sequencer::{Growth, Log, SequenceError, Sequencer, SettleError, publish, settle};
 use crate::storage::{CheckpointKeeper, Object, Objects, Segments};
-use crate::tile::{TILE_SPAN, TileError, Width, read_entries};
+use crate::tile::{TILE_SPAN, TileError, read_bundle};
 
 /// What a log is made of.
 pub struct Setup {
@@ -213,13 +213,6 @@ fn find_open_intents(
         OpenIntent { index, record: leaf.unseal(keys, objects).unwrap_or(clear) }
     });
     Ok((intents, open.collect()))
-}
-
-/// The entries of a bundle, as far as a log of `size` records goes.
-fn read_bundle(objects: &dyn Objects, bundle: u64, size: u64) -> Result<Vec<Vec<u8>>, TileError> {
-    let count = size.saturating_sub(bundle.saturating_mul(TILE_SPAN)).min(TILE_SPAN);
-    let width = usize::try_from(count).ok().and_then(Width::of);
-    width.map_or(Ok(Vec::new()), |width| read_entries(objects, bundle, width))
 }
 
 /// Makes sure that a month that has no key needs none: a key is destroyed on purpose only when its month is over, so one that

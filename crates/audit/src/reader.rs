@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use crate::checkpoint::{CheckpointError, SignedCheckpoint};
+use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 use crate::data_keys::{DataKeys, Month};
 use crate::journal::{Cursor, JournalError, Replay};
 use crate::leaf::{Leaf, LeafError, UnsealError};
@@ -12,8 +12,8 @@ use crate::note::VerifierKey;
 use crate::record::Record;
 use crate::sequencer::CHECKPOINT;
 use crate::storage::{Objects, Segments};
-use crate::tile::{StoredNodes, TILE_SPAN, TileError, Width, read_entries};
-use crate::tree::{Hash, subtree_root};
+use crate::tile::{StoredNodes, TILE_SPAN, TileError, read_bundle};
+use crate::tree::{Edge, Hash, subtree_root};
 
 mod filter;
 mod print;
@@ -53,6 +53,9 @@ pub enum ReadError {
     /// A tile.
     #[error(transparent)]
     Tile(#[from] TileError),
+    /// RFC 6962 section 2.1: the entries were altered, for they are not those that the log has signed for.
+    #[error("the first {0} entries are not those of the checkpoint")]
+    NotSignedFor(u64),
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -87,7 +90,8 @@ impl Reader {
     }
 
     /// The records from `index` on, as far as the log goes now. Whoever follows the log asks again from where it
-    /// ended.
+    /// ended. From the first on, what is read is held against what the log has signed for: the last item says so if it
+    /// differs.
     #[must_use]
     pub fn entries(&self, index: u64) -> Entries<'_> {
         self.matching(index, Filter::default())
@@ -146,10 +150,7 @@ impl Reader {
         let entries = match kept {
             Some((number, entries)) if *number == bundle => entries,
             _ => {
-                let first = bundle.saturating_mul(TILE_SPAN);
-                let count = size.saturating_sub(first).min(TILE_SPAN);
-                let Some(width) = usize::try_from(count).ok().and_then(Width::of) else { return Ok(None) };
-                let entries = read_entries(&*self.objects, bundle, width)?;
+                let entries = read_bundle(&*self.objects, bundle, size)?;
                 &mut kept.insert((bundle, entries)).1
             }
         };
@@ -185,7 +186,8 @@ impl Reader {
     /// Those of the records from `index` on that `filter` admits, whatever its limit.
     #[must_use]
     pub fn matching(&self, index: u64, filter: Filter) -> Entries<'_> {
-        Entries { reader: self, filter, next: index, ready: VecDeque::new(), source: Source::Start }
+        let edge = (index == 0).then(Edge::default);
+        Entries { reader: self, filter, next: index, ready: VecDeque::new(), source: Source::Start, edge }
     }
 
     fn decode(&self, index: u64, leaf: &[u8], filter: &Filter) -> Result<Option<Entry>, ReadError> {
@@ -216,14 +218,16 @@ pub struct Entries<'a> {
     next: u64,
     ready: VecDeque<(u64, Vec<u8>)>,
     source: Source<'a>,
+    /// The tree over all that was read; none where what lies before it was not.
+    edge: Option<Edge>,
 }
 
 /// Where the next leaves come from.
 enum Source<'a> {
     /// Not known yet.
     Start,
-    /// Bundles, up to the checkpoint's size.
-    Tiles(u64),
+    /// Bundles, up to the checkpoint.
+    Tiles(Checkpoint),
     /// The journal.
     Journal(Replay<'a>),
     /// Nowhere.
@@ -261,14 +265,20 @@ impl<'a> Entries<'a> {
     fn fill(&mut self) -> Result<(), ReadError> {
         match &mut self.source {
             Source::Start => {
-                self.source = Source::Tiles(self.reader.checkpoint()?.size());
+                self.source = Source::Tiles(self.reader.checkpoint()?.checkpoint().clone());
                 Ok(())
             }
-            Source::Tiles(size) if self.next < *size => {
-                let size = *size;
+            Source::Tiles(checkpoint) if self.next < checkpoint.size => {
+                let size = checkpoint.size;
                 self.fill_from_bundle(size)
             }
-            Source::Tiles(_) => self.turn_to_journal(),
+            Source::Tiles(checkpoint) => {
+                let read = self.edge.as_ref().filter(|edge| edge.size() == checkpoint.size);
+                if read.is_some_and(|edge| edge.root() != checkpoint.root) {
+                    return Err(ReadError::NotSignedFor(checkpoint.size));
+                }
+                self.turn_to_journal()
+            }
             Source::Journal(replay) => match replay.next(u64::MAX) {
                 Ok(Some(batch)) => {
                     self.add((batch.first_index..).zip(batch.entries().map(<[u8]>::to_vec)));
@@ -289,12 +299,8 @@ impl<'a> Entries<'a> {
 
     fn fill_from_bundle(&mut self, size: u64) -> Result<(), ReadError> {
         let bundle = self.next / TILE_SPAN;
-        let first = bundle.saturating_mul(TILE_SPAN);
-        let count = size.saturating_sub(first).min(TILE_SPAN);
-        if let Some(width) = usize::try_from(count).ok().and_then(Width::of) {
-            let entries = read_entries(&*self.reader.objects, bundle, width)?;
-            self.add((first..).zip(entries));
-        }
+        let entries = read_bundle(&*self.reader.objects, bundle, size)?;
+        self.add((bundle.saturating_mul(TILE_SPAN)..).zip(entries));
         Ok(())
     }
 
@@ -312,11 +318,11 @@ impl<'a> Entries<'a> {
 
     /// Segments vanish from a log in use once a newer checkpoint covers them. Then the tiles have what they had.
     fn go_round(&mut self, error: JournalError) -> Result<(), ReadError> {
-        let size = self.reader.checkpoint()?.size();
-        if size <= self.next {
+        let checkpoint = self.reader.checkpoint()?;
+        if checkpoint.size() <= self.next {
             return Err(error.into());
         }
-        self.source = Source::Tiles(size);
+        self.source = Source::Tiles(checkpoint.checkpoint().clone());
         Ok(())
     }
 
@@ -324,6 +330,9 @@ impl<'a> Entries<'a> {
         let from = self.next;
         for (index, leaf) in leaves.skip_while(|(index, _)| *index < from) {
             self.next = index.saturating_add(1);
+            if let Some(edge) = &mut self.edge {
+                edge.push(Hash::of_entry(&leaf));
+            }
             self.ready.push_back((index, leaf));
         }
     }

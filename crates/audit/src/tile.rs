@@ -8,7 +8,7 @@ mod stored;
 
 pub(crate) use bundle::Entries;
 pub use bundle::{BundleError, MAX_ENTRY, parse_bundle, push_entry};
-pub use stored::{StoredNodes, TileError, read_entries, read_hashes};
+pub use stored::{StoredNodes, TileError, read_bundle, read_entries, read_hashes};
 
 /// Hashes in a full tile and entries in a full bundle.
 pub const TILE_WIDTH: usize = 256;

@@ -59,6 +59,9 @@ pub enum Refusal {
     /// 422: "If the Merkle Consistency Proof doesn't verify".
     #[error("the proof does not hold: {0}")]
     Unproven(#[source] ProofError),
+    /// There is a proof where none belongs. Anybody can send so what was cosigned already: it says nothing of the log.
+    #[error("a proof for what was cosigned already")]
+    NeedlessProof,
     /// What was remembered cannot be read or replaced.
     #[error("the witness's state: {0}")]
     State(#[source] io::Error),
@@ -76,7 +79,7 @@ impl Refusal {
             Self::Unsigned => 403,
             Self::UnknownLog => 404,
             Self::Conflict { .. } => 409,
-            Self::Unproven(_) => 422,
+            Self::Unproven(_) | Self::NeedlessProof => 422,
             Self::State(_) | Self::Remembered(_) => 500,
         }
     }
@@ -170,6 +173,9 @@ pub fn add_checkpoint(
 fn check_extends(last: &Checkpoint, new: &Checkpoint, proof: &[Hash]) -> Result<(), Refusal> {
     if last.size == new.size && last.root != new.root {
         return Err(Refusal::Conflict { size: last.size, forked: true });
+    }
+    if last.size == new.size && !proof.is_empty() {
+        return Err(Refusal::NeedlessProof);
     }
     if last.size == 0 {
         // "The proof MUST be empty if the old size is zero."

@@ -227,7 +227,9 @@ fn tell(refusal: &Refusal, body: &[u8]) {
         }
         Refusal::State(_) | Refusal::Remembered(_) => tracing::error!(%refusal, "nothing is cosigned"),
         Refusal::Conflict { .. } => tracing::info!(%refusal, "asked from another size"),
-        Refusal::Malformed | Refusal::UnknownLog | Refusal::Unsigned => tracing::warn!(%refusal, "refused"),
+        Refusal::Malformed | Refusal::UnknownLog | Refusal::Unsigned | Refusal::NeedlessProof => {
+            tracing::warn!(%refusal, "refused")
+        }
     }
 }
 

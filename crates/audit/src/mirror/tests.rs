@@ -74,6 +74,23 @@ fn what_an_entry_names_comes_before_it() {
     assert!(matches!(refused, MirrorError::Log { .. }) && !refused.is_contradiction(), "{refused}");
 }
 
+#[test]
+fn a_page_in_the_checkpoint_s_place_may_pass_and_another_signature_does_not() {
+    let (bench, _log) = log_of(6);
+    let lying = |change: &dyn Fn(&mut Vec<u8>)| {
+        let lying = Bench { disk: bench.disk.copy(), ..Bench::new() };
+        lying.disk.tamper(CHECKPOINT, change);
+        let refused = mirror(&lying, &MemoryDisk::new()).unwrap_err();
+        (refused.may_pass(), refused.is_contradiction())
+    };
+    assert_eq!(lying(&|bytes| *bytes = b"<html>Sign in to the network</html>".to_vec()), (true, false));
+    let signed_by_another = |bytes: &mut Vec<u8>| {
+        let other = Bench { seed: 8, ..Bench::new() };
+        *bytes = SignedCheckpoint::sign(&other.signer(), 6, Hash::of(&[b"x"])).note().as_bytes().to_vec();
+    };
+    assert_eq!(lying(&signed_by_another), (false, true));
+}
+
 /// A log of 3,000 records with long fields, so that full bundles are stored before all of it is here.
 fn long_log() -> (Bench, Running) {
     let (bench, mut log) = log_of(0);

@@ -1,6 +1,7 @@
 use super::*;
 use crate::record::{Event, Outcome};
 use crate::testing::{Bench, journal_key, record};
+use crate::tile::{Width, read_entries};
 
 #[test]
 fn what_was_appended_is_durable_and_comes_under_a_checkpoint() {

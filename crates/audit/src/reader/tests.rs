@@ -2,7 +2,9 @@ use chartgate_values::{Phi, Timestamp};
 
 use super::*;
 use crate::record::{Actor, Decision, Event, Outcome, Response};
+use crate::storage::Object;
 use crate::testing::{Bench, record};
+use crate::tile::{Width, push_entry, read_entries};
 
 fn reader(bench: &Bench) -> Reader {
     let disk = Arc::new(bench.disk.clone());
@@ -152,4 +154,28 @@ fn a_damaged_journal_is_an_error_and_not_an_early_end() {
     let reader = reader(&bench);
     let last = reader.entries(0).last().unwrap();
     assert!(matches!(last, Err(ReadError::Journal(JournalError::Damaged { .. }))));
+}
+
+#[test]
+fn a_record_that_was_altered_in_its_bundle_is_noticed_by_whoever_reads_all() {
+    let bench = Bench::new();
+    let mut log = bench.open().unwrap();
+    for n in 0..600 {
+        log.append(&record(n));
+    }
+    log.sequencer.sequence_once(bench.now()).unwrap();
+    let path = "tile/entries/000";
+    let mut entries = read_entries(&bench.disk, 0, Width::Full).unwrap();
+    // One record in the place of another: each opens, and the tree has other hashes.
+    assert_ne!(entries[4], entries[5]);
+    entries[4] = entries[5].clone();
+    let mut bytes = Vec::new();
+    entries.iter().for_each(|entry| push_entry(&mut bytes, entry).unwrap());
+    bench.disk.put(&[Object { path: path.to_owned(), bytes }]).unwrap();
+    let reader = reader(&bench);
+    let read: Vec<_> = reader.entries(0).collect();
+    assert_eq!(read.len(), 601);
+    assert!(matches!(read.last(), Some(Err(ReadError::NotSignedFor(600)))), "{:?}", read.last());
+    let found = reader.search(&Filter { limit: Some(1), ..Filter::default() }).last();
+    assert!(matches!(found, Some(Err(ReadError::NotSignedFor(600)))));
 }

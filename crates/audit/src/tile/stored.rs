@@ -62,6 +62,16 @@ pub fn read_entries(objects: &dyn Objects, index: u64, width: Width) -> Result<V
     Ok(entries.into_iter().take(width.count()).map(<[u8]>::to_vec).collect())
 }
 
+/// The entries of a bundle, as far as a log of `size` records goes; none if it does not go so far.
+///
+/// # Errors
+/// [`TileError`], as of [`read_entries`].
+pub fn read_bundle(objects: &dyn Objects, bundle: u64, size: u64) -> Result<Vec<Vec<u8>>, TileError> {
+    let count = size.saturating_sub(bundle.saturating_mul(TILE_SPAN)).min(TILE_SPAN);
+    let width = usize::try_from(count).ok().and_then(Width::of);
+    width.map_or(Ok(Vec::new()), |width| read_entries(objects, bundle, width))
+}
+
 /// Reads a tile, or in place of a partial one that is gone the full one, as C2SP tlog-tiles allows.
 fn read_wide(objects: &dyn Objects, path: TilePath) -> Result<(TilePath, Vec<u8>), TileError> {
     let read = |path: TilePath| match objects.read(&path.to_string()) {

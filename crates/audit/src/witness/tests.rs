@@ -125,6 +125,9 @@ fn each_refusal_has_the_status_of_the_specification_and_changes_nothing() {
         assert_eq!(status(&mut state, &request), expected, "{name}");
         assert_eq!(state.0, before, "{name}");
     }
+    let mut same_with_proof = request(HONEST, 10, 10);
+    same_with_proof.proof.push(root);
+    assert!(matches!(ask(&mut state, &same_with_proof), Err(Refusal::NeedlessProof)));
     assert!(matches!(
         ask(&mut state, &request(forked, 10, 10)),
         Err(Refusal::Conflict { size: 10, forked: true })

@@ -16,6 +16,7 @@ use chartgate_audit::proof::TlogProof;
 use chartgate_audit::reader::{Entry, Filter, Reader};
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_audit::storage::Objects;
+use chartgate_audit::tile::{TILE_SPAN, read_bundle};
 use chartgate_values::{Phi, Timestamp};
 use clap::{Args, Subcommand};
 
@@ -357,7 +358,12 @@ fn prove(config: &Config, index: u64, out: Option<&Path>) -> anyhow::Result<Exit
     let checkpoint = Reader::new(Arc::clone(&objects), segments, key.clone(), None).checkpoint()?;
     // What witnesses have cosigned convinces more people than what only we have signed.
     let cosigned = witnessed::cosigned(&*objects, &key)?.filter(|cosigned| index < cosigned.size());
-    let proof = TlogProof::prove(&*objects, index, cosigned.unwrap_or(checkpoint))?;
+    let checkpoint = cosigned.unwrap_or(checkpoint);
+    let bundle = read_bundle(&*objects, index / TILE_SPAN, checkpoint.size())?;
+    let entry = bundle.get(usize::try_from(index % TILE_SPAN)?);
+    let entry = entry.with_context(|| format!("there is no record {index} under a checkpoint"))?;
+    let proof = TlogProof::prove(&*objects, index, checkpoint)?;
+    proof.verify(entry).with_context(|| format!("record {index} is not what the log's tree has"))?;
     match out {
         None => print::line(proof.to_string().trim_end()),
         Some(path) => {

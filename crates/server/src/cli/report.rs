@@ -14,7 +14,7 @@ use chartgate_audit::checkpoint::SignedCheckpoint;
 use chartgate_audit::data_keys::Month;
 use chartgate_audit::proof::TlogProof;
 use chartgate_audit::reader::{Entry, Filter};
-use chartgate_audit::tile::{TILE_SPAN, Width, read_entries};
+use chartgate_audit::tile::{TILE_SPAN, read_bundle};
 use chartgate_values::{Clock as _, Timestamp};
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -238,9 +238,7 @@ pub(super) fn prove(log: &OpenLog, rows: &mut [&mut Row]) -> anyhow::Result<Sign
         let Some(index) = row.index else { continue };
         let (number, at) = (index / TILE_SPAN, usize::try_from(index % TILE_SPAN)?);
         if bundle.as_ref().is_none_or(|(kept, _)| *kept != number) {
-            let count = checkpoint.size().saturating_sub(number.saturating_mul(TILE_SPAN)).min(TILE_SPAN);
-            let width = Width::of(usize::try_from(count)?).context("the log ends before the record")?;
-            bundle = Some((number, read_entries(&*log.objects, number, width)?));
+            bundle = Some((number, read_bundle(&*log.objects, number, checkpoint.size())?));
         }
         let leaf = bundle.as_ref().and_then(|(_, entries)| entries.get(at));
         let leaf = leaf.with_context(|| format!("record {index} is not in its bundle"))?;

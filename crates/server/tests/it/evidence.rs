@@ -1,9 +1,12 @@
 //! The evidence pack, as an auditor gets it: made from what is in force and from the log, and as it was signed.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chartgate_audit::note::VerifierKey;
 use chartgate_audit::proof::TlogProof;
+use chartgate_audit::tile::{parse_bundle, push_entry};
 use serde_json::Value;
 
 use crate::browser::{App, USER_SCOPE};
@@ -105,6 +108,44 @@ async fn a_pack_shows_what_the_log_has_with_proofs_and_is_as_it_was_signed() {
 }
 
 /// Nothing in it is a constant: another setting says something else, once it is in force.
+#[tokio::test]
+async fn nothing_is_signed_or_handed_out_of_a_log_whose_records_were_altered() {
+    let gateway = &Gateway::demo("evidence-altered", &[]);
+    let dana = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let bundle = Path::new(gateway.ready["audit_dir"].as_str().unwrap()).join("tile/entries/000");
+    let mut asked = 0;
+    while !bundle.is_file() {
+        Call::get("/fhir/Patient/no-such").bearer(&dana).to(gateway).await;
+        asked += 1;
+        assert!(asked < 2000);
+    }
+    let folder = gateway.folder().join("pack");
+    let words: [&[&str]; 4] = [
+        &["evidence", "--out", folder.to_str().unwrap()],
+        &["audit", "export", "--limit", "1"],
+        &["audit", "search", "--limit", "1", "--scan"],
+        &["audit", "prove", "200"],
+    ];
+    for words in words {
+        assert!(gateway.try_command(words).success, "{words:?}");
+    }
+    // One record in the place of another, as who can write the folder can do.
+    let bytes = std::fs::read(&bundle).unwrap();
+    let mut entries = parse_bundle(&bytes).unwrap();
+    assert_ne!(entries[200], entries[201]);
+    entries[200] = entries[201];
+    let mut altered = Vec::new();
+    entries.iter().for_each(|entry| push_entry(&mut altered, entry).unwrap());
+    std::fs::remove_file(&bundle).unwrap();
+    std::fs::write(&bundle, altered).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    for words in words {
+        let refused = gateway.try_command(words);
+        assert!(!refused.success && refused.err.contains("not "), "{words:?}: {refused:?}");
+    }
+    assert!(!folder.exists(), "no pack was made");
+}
+
 #[tokio::test]
 async fn a_setting_that_is_changed_shows_once_it_is_in_force() {
     let route = |rule: &str| {

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chartgate_audit::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -34,6 +35,10 @@ pub(in crate::cli) struct Asked {
     /// A policy (C2SP tlog-policy): whose cosignatures the log has to have, and which log it has to be.
     #[arg(long)]
     policy: Option<PathBuf>,
+    /// How many seconds ago the quorum may have cosigned last, where there are records that it has not: 600, and without bound
+    /// for a copy (`--dir`)
+    #[arg(long, value_name = "SECONDS", requires = "policy")]
+    cosigned_within: Option<u64>,
 }
 
 pub(super) fn check(asked: &Asked, config: &Path) -> anyhow::Result<ExitCode> {
@@ -49,7 +54,7 @@ pub(super) fn check(asked: &Asked, config: &Path) -> anyhow::Result<ExitCode> {
         eprintln!("chartgate: the folder's own key is believed, for no --key is given: {key}");
     }
     // Before the log is walked, which may grow meanwhile.
-    let kept = store.map(|store| kept(&store, &key)).transpose()?.flatten();
+    let kept = store.map(|store| kept(&store, &key)).transpose()?;
     let given = asked.checkpoint.as_deref().map(|path| given(path, &key)).transpose()?;
     let question =
         asked.policy.as_deref().map(|policy| witnessed::question(&dir, &key, policy)).transpose()?;
@@ -71,7 +76,11 @@ pub(super) fn check(asked: &Asked, config: &Path) -> anyhow::Result<ExitCode> {
             ));
             match question {
                 None => Ok(ExitCode::SUCCESS),
-                Some(question) => witnessed::check(&question, found.checkpoint.size),
+                Some(question) => {
+                    let usual = asked.dir.is_none().then_some(COSIGNED_WITHIN);
+                    let within = asked.cosigned_within.map(Duration::from_secs).or(usual);
+                    witnessed::check(&question, found.checkpoint.size, within)
+                }
             }
         }
         Err(error) => {
@@ -89,33 +98,21 @@ fn given(path: &Path, key: &VerifierKey) -> anyhow::Result<Checkpoint> {
     Ok(opened.checkpoint().clone())
 }
 
-/// The checkpoint that the store keeps; none, and a word about it, where that cannot be told.
-fn kept(store: &Path, key: &VerifierKey) -> anyhow::Result<Option<SignedCheckpoint>> {
-    let unknown = |why: &dyn std::fmt::Display| {
-        eprintln!(
-            "chartgate: whether the log is older than it was cannot be told: {}: {why}",
+/// The checkpoint that the store keeps. Without it nobody could tell a folder that was put back.
+fn kept(store: &Path, key: &VerifierKey) -> anyhow::Result<SignedCheckpoint> {
+    let unknown = || {
+        format!(
+            "whether the log is older than it was cannot be told by {}; --dir checks its folder by itself",
             store.display()
-        );
+        )
     };
-    match log_checkpoint_at(store) {
-        Ok(Some(note)) => {
-            let kept = SignedCheckpoint::open(note.as_bytes(), key).with_context(|| {
-                format!(
-                    "the folder is another log's: its key is {key}, and the checkpoint that the store keeps does not \
-                     open under it"
-                )
-            })?;
-            Ok(Some(kept))
-        }
-        Ok(None) => {
-            unknown(&"it keeps no checkpoint yet");
-            Ok(None)
-        }
-        Err(error) => {
-            unknown(&error);
-            Ok(None)
-        }
-    }
+    let note = log_checkpoint_at(store).with_context(unknown)?;
+    let note = note.context("it keeps no checkpoint yet").with_context(unknown)?;
+    SignedCheckpoint::open(note.as_bytes(), key).with_context(|| {
+        format!(
+            "the folder is another log's: its key is {key}, and the checkpoint that the store keeps does not open under it"
+        )
+    })
 }
 
 fn walk(
@@ -177,6 +174,9 @@ impl Objects for AsKept<'_> {
         self.folder.remove(path)
     }
 }
+
+/// How long ago a quorum may have cosigned a log that goes on: witnesses are asked every few seconds.
+const COSIGNED_WITHIN: Duration = Duration::from_mins(10);
 
 /// Where the log publishes its newest checkpoint.
 const CHECKPOINT: &str = "checkpoint";

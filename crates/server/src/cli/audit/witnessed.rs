@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use chartgate_audit::checkpoint::SignedCheckpoint;
@@ -12,9 +13,10 @@ use chartgate_audit::reader::Reader;
 use chartgate_audit::storage::Objects;
 use chartgate_audit::witness::COSIGNED;
 use chartgate_audit::witness::policy::{Policy, Seen};
-use chartgate_values::Timestamp;
+use chartgate_values::{Clock as _, Timestamp};
 
 use super::print;
+use crate::clock::SystemClock;
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
 
 /// The checkpoint that witnesses cosigned last; none if none ever did.
@@ -51,8 +53,10 @@ pub(super) fn question(dir: &Path, key: &VerifierKey, policy: &Path) -> anyhow::
     Ok(Question { shown, policy, checkpoint, reader })
 }
 
-/// Whether a log of `size` records, all of which hold, extends a checkpoint that the quorum has cosigned.
-pub(super) fn check(question: &Question, size: u64) -> anyhow::Result<ExitCode> {
+/// Whether a log of `size` records, all of which hold, extends a checkpoint that the quorum has cosigned; and not longer ago
+/// than `within`, if there is such a bound and there are records that nobody has cosigned: whoever signs the log could have
+/// written those anew.
+pub(super) fn check(question: &Question, size: u64, within: Option<Duration>) -> anyhow::Result<ExitCode> {
     let Question { shown, policy, checkpoint, reader } = question;
     let refused = |why: &str| {
         eprintln!("chartgate: {why}");
@@ -71,20 +75,32 @@ pub(super) fn check(question: &Question, size: u64) -> anyhow::Result<ExitCode> 
     let verdict = policy.judge(checkpoint);
     let witnesses: Vec<String> = verdict.witnesses.iter().map(told).collect();
     let of = format!("{} of {size} records: {}", known.size, witnesses.join(", "));
-    if verdict.met {
-        print::line(&format!("witnessed: the quorum of {shown} has cosigned {of}"));
-        Ok(ExitCode::SUCCESS)
-    } else {
-        refused(&format!("the quorum of {shown} has not cosigned {of}"))
+    if !verdict.met {
+        return refused(&format!("the quorum of {shown} has not cosigned {of}"));
     }
+    let unseen = size.saturating_sub(known.size);
+    let last = verdict.witnesses.iter().filter_map(|seen| seen.at.ok()).max();
+    let is_long_ago = |within: Duration| last.is_none_or(|at| from_unix(at).plus(within) < SystemClock.now());
+    if unseen > 0 && within.is_some_and(is_long_ago) {
+        return refused(&format!(
+            "the quorum of {shown} has cosigned {of}; the {unseen} since then nobody has seen, for longer than \
+             --cosigned-within"
+        ));
+    }
+    print::line(&format!("witnessed: the quorum of {shown} has cosigned {of}"));
+    if unseen > 0 {
+        print::line(&format!("the newest {unseen} records no quorum has seen yet"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn from_unix(seconds: u64) -> Timestamp {
+    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(i64::MAX))
 }
 
 fn told(seen: &Seen) -> String {
     match seen.at {
-        Ok(at) => {
-            let at = Timestamp::from_unix(i64::try_from(at).unwrap_or(i64::MAX));
-            format!("{} at {at}", seen.name)
-        }
+        Ok(at) => format!("{} at {}", seen.name, from_unix(at)),
         Err(NoteError::BadSignature) => format!("{} with a signature that does not verify", seen.name),
         Err(_) => format!("{} not", seen.name),
     }

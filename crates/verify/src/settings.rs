@@ -50,7 +50,11 @@ impl Settings {
     }
 
     /// Takes tokens that are bound to a key (DPoP, RFC 9449), with a proof for the request at this base URL, such as
-    /// `https://lab.example.org`: the one by which callers know this service.
+    /// `https://lab.example.org`: the one by which callers know this service. A proof is for this URL with the path that the
+    /// layer sees, so where a router takes a part of the path away before (axum's `nest`), that part belongs to it.
+    ///
+    /// A proof is good once in this process, for a minute. Another replica of the service, or this one after a restart, does
+    /// not know which were used.
     #[must_use]
     pub fn proofs_for(self, base_url: impl Into<String>) -> Self {
         Self { proofs_for: Some(base_url.into()), ..self }

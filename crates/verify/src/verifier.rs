@@ -1,6 +1,7 @@
 //! Whether a request may come in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chartgate_protocol::jose::claims::AccessTokenClaims;
 use chartgate_protocol::jose::{AccessTokenVerifier, ExpectedAudience, KeySet, Presentation, Rejection};
@@ -101,14 +102,13 @@ impl Verifier {
     /// [`StartError`]: who does not know what is revoked lets nobody in.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let proofs = settings.proofs_for.as_deref().map(Proofs::at).transpose()?;
-        let tokens = AccessTokenVerifier::new(
-            settings.issuer.clone(),
-            ExpectedAudience::OneOf(vec![settings.audience.clone()]),
-        );
+        let audience = ExpectedAudience::OneOf(vec![settings.audience.clone()]);
+        let tokens =
+            AccessTokenVerifier { skew: SKEW, ..AccessTokenVerifier::new(settings.issuer.clone(), audience) };
         let limit = settings.feed_limit;
         let mut issuer = Issuer::discover(settings).await?;
         let keys = issuer.keys()?;
-        let answer = issuer.revocations(None, std::time::Duration::ZERO).await?;
+        let answer = issuer.revocations(None, Duration::ZERO).await?;
         let (known, _) = keys.fetch().await?;
         let feed = issuer.verify(&answer, &known).map_err(IssuerError::from)?;
         let position = feed.position.clone();
@@ -181,6 +181,9 @@ impl Inner {
         }
     }
 }
+
+/// How far this service's clock may be behind the issuer's: a token that was made a moment ago is good.
+const SKEW: Duration = Duration::from_secs(10);
 
 const DPOP: header::HeaderName = header::HeaderName::from_static("dpop");
 

@@ -31,20 +31,28 @@ use crate::live::proofs::Place;
 use crate::live::tokens::Believed;
 use crate::net::access_token::DPOP_NONCE;
 use crate::net::origin::Origin;
+use crate::net::shares::Shares;
 
 /// Those who wait for news, which outlives a change of configuration.
 pub(crate) struct Followers {
     places: Semaphore,
+    /// How many of them each client has.
+    shares: Shares<String>,
     /// Turns true when the gateway goes down.
     stopped: watch::Receiver<bool>,
 }
 
-/// How many may wait at the same time.
+/// How many may wait at the same time, and how many of one client. Who finds no place asks without waiting.
 const PLACES: usize = 512;
+const PLACES_OF_ONE: usize = PLACES / 4;
+
+/// How long it is waited for more news once there is some: whoever goes on cutting off makes each follower one answer in this
+/// time, and not one for each.
+const GATHERED_FOR: Duration = Duration::from_millis(100);
 
 impl Followers {
     pub(crate) fn new(stopped: watch::Receiver<bool>) -> Self {
-        Self { places: Semaphore::new(PLACES), stopped }
+        Self { places: Semaphore::new(PLACES), shares: Shares::default(), stopped }
     }
 
     async fn gateway_stops(&self) {
@@ -126,12 +134,15 @@ async fn follow(
     let news = if known.is_new() || request.wait.is_zero() {
         known
     } else {
-        let _place = server.followers.places.try_acquire().map_err(|_| Refusal::NoPlace)?;
+        let Followers { places, shares, .. } = &*server.followers;
+        let _place = places.try_acquire().map_err(|_| Refusal::NoPlace)?;
+        let _share = shares.take(claims.client_id.to_string(), PLACES_OF_ONE).ok_or(Refusal::NoPlace)?;
         tokio::select! {
-            news = server.cut_offs.news_after(&known) => news,
-            () = tokio::time::sleep(request.wait) => server.cut_offs.news(Some(&known.position)),
-            () = server.followers.gateway_stops() => server.cut_offs.news(Some(&known.position)),
+            _ = server.cut_offs.news_after(&known) => tokio::time::sleep(GATHERED_FOR).await,
+            () = tokio::time::sleep(request.wait) => {}
+            () = server.followers.gateway_stops() => {}
         }
+        server.cut_offs.news(Some(&known.position))
     };
     // What came while it waited may have been its own end.
     server.cut_offs.check(traits).map_err(|_| Refusal::CutOff)?;

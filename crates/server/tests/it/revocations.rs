@@ -1,5 +1,6 @@
 //! The feed of cut-offs: who may follow it, and what followers get.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey, jws};
@@ -129,6 +130,39 @@ async fn after_a_restart_a_follower_gets_everything_anew() {
     let anew = read(&gateway, &ask(&follower, &query).to(&gateway).await).await;
     assert_eq!(anew["reset"], true);
     assert_eq!(names(&anew, "jti"), [tokens.jti()]);
+}
+
+#[tokio::test]
+async fn one_client_keeps_a_quarter_of_the_places_and_without_waiting_everybody_is_told() {
+    let gateway = &Gateway::demo("followers", &[]);
+    let (_, greedy) = workload(gateway, "greedy", SCOPE, SCOPE).await;
+    let (_, other) = workload(gateway, "other", SCOPE, SCOPE).await;
+    let first = read(gateway, &ask(&greedy, "").to(gateway).await).await;
+    let after = |more: &str| format!("?after={}{more}", first["position"].as_str().unwrap());
+    let long = after("&wait=30");
+    let refused = AtomicUsize::new(0);
+    let waiting = futures_util::future::join_all((0..140).map(|_| async {
+        let answer = ask(&greedy, &long).to(gateway).await;
+        if answer.status == 503 {
+            assert_eq!(answer.header("retry-after"), "1");
+            refused.fetch_add(1, Ordering::Relaxed);
+        }
+        answer.status
+    }));
+    let others = async {
+        let begun = Instant::now();
+        while refused.load(Ordering::Relaxed) < 140 - 128 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "nobody is refused");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(ask(&greedy, &after("&wait=1")).to(gateway).await.status, 503);
+        assert_eq!(ask(&greedy, &after("")).to(gateway).await.status, 200);
+        assert_eq!(ask(&other, &after("&wait=1")).to(gateway).await.status, 200);
+        gateway.command(&["user", "disable", "remy"]);
+    };
+    let (answers, ()) = tokio::join!(waiting, others);
+    let told = answers.iter().filter(|status| **status == 200).count();
+    assert_eq!((told, refused.into_inner()), (128, 12), "those who waited have their news");
 }
 
 #[tokio::test]

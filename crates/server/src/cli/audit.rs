@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chartgate_audit::data_keys::DataKeys;
-use chartgate_audit::note::VerifierKey;
+use chartgate_audit::note::{LogSigner, VerifierKey};
 use chartgate_audit::open::VERIFIER_KEY;
 use chartgate_audit::proof::TlogProof;
 use chartgate_audit::reader::{Entry, Filter, Reader};
@@ -24,6 +24,7 @@ use super::print::{self, Output};
 use super::report::{self, ReportWord};
 use crate::admin::Command;
 use crate::admin::client::give;
+use crate::app::log_origin;
 use crate::audit_index::{self, AuditIndex, Found, Place};
 use crate::config::Config;
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
@@ -299,7 +300,7 @@ pub(super) fn open(config: &Path, what: &str, question: &str) -> anyhow::Result<
     let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::open(&config.audit.dir)?);
     let secrets = Secrets::load(&config)?;
     let keys = Arc::new(DataKeys::new(Arc::clone(&objects), &secrets.master)?);
-    let key = verifier_key(&config.audit.dir, None)?;
+    let key = own_key(&config, &secrets)?;
     let index = AuditIndex::open_to_search(&Place::new(&config.audit.index, &key, &secrets.master)?);
     let segments = Arc::new(SegmentFolder::of_copy(&config.audit.dir));
     let reader = Reader::new(Arc::clone(&objects), segments, key, Some(Arc::clone(&keys)));
@@ -352,7 +353,7 @@ fn sentence(json: &str) -> String {
 }
 
 fn prove(config: &Config, index: u64, out: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let key = verifier_key(&config.audit.dir, None)?;
+    let key = own_key(config, &Secrets::load(config)?)?;
     let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::of_copy(&config.audit.dir));
     let segments = Arc::new(SegmentFolder::of_copy(&config.audit.dir));
     let checkpoint = Reader::new(Arc::clone(&objects), segments, key.clone(), None).checkpoint()?;
@@ -371,6 +372,11 @@ fn prove(config: &Config, index: u64, out: Option<&Path>) -> anyhow::Result<Exit
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The public key of the gateway's own log, whatever stands in the log's folder.
+fn own_key(config: &Config, secrets: &Secrets) -> anyhow::Result<VerifierKey> {
+    Ok(LogSigner::from_seed(&log_origin(config), &secrets.log_seed)?.verifier_key().clone())
 }
 
 /// The key that is given, as text or file, or the one in the log's folder.

@@ -198,9 +198,16 @@ async fn a_log_in_use_verifies_and_one_that_was_put_back_does_not_though_its_gat
     let verified = gateway.try_command(&["audit", "verify"]);
     assert!(verified.success && verified.err.is_empty(), "{verified:?}");
     // Another log in the place of this one.
-    let other = Path::new(shared::demo().ready["audit_dir"].as_str().unwrap()).join("log.vkey");
-    std::fs::copy(other, audit.join("log.vkey")).unwrap();
+    let others = Path::new(shared::demo().ready["audit_dir"].as_str().unwrap());
+    std::fs::copy(others.join("log.vkey"), audit.join("log.vkey")).unwrap();
     refused("another log's");
+    // Nor is what it has signed shown to anybody as this gateway's.
+    put_back(&newer);
+    for name in ["log.vkey", "checkpoint"] {
+        std::fs::copy(others.join(name), audit.join(name)).unwrap();
+    }
+    let proof = gateway.try_command(&["audit", "prove", "0"]);
+    assert!(!proof.success && proof.out.is_empty() && proof.err.contains("checkpoint"), "{proof:?}");
     // Where nothing is kept nobody can tell, and no exit code says that it holds.
     put_back(&newer);
     let store = gateway.folder().join("data/chartgate.db");

@@ -39,6 +39,8 @@ pub(super) struct Exchange<'a, U> {
     index: usize,
     /// How refusals look on this kind of route.
     show: fn(&Shown) -> Response<Body>,
+    /// Whether it may have changed the world.
+    intended: bool,
 }
 
 impl<'a, U> Exchange<'a, U> {
@@ -67,6 +69,7 @@ impl<'a, U> Exchange<'a, U> {
             next_nonce: None,
             index: gate.index,
             show,
+            intended: false,
         }
     }
 
@@ -86,6 +89,7 @@ impl<'a, U> Exchange<'a, U> {
             next_nonce: None,
             index: self.index,
             show: self.show,
+            intended: false,
         }
     }
 
@@ -144,6 +148,15 @@ impl<'a, U> Exchange<'a, U> {
         }
     }
 
+    /// Whether an answer that was waited for may leave: none for whom was cut off meanwhile, but what came of a change, which
+    /// its record tells as it was. The entries of a batch were asked one by one.
+    ///
+    /// # Errors
+    /// [`Refused::NotAuthenticated`].
+    pub(super) fn may_leave(&self) -> Result<(), Refused> {
+        if self.intended || self.record.event == Event::Batch { Ok(()) } else { self.still_believed() }
+    }
+
     /// Counts a request that did not show who makes it against its address.
     pub(super) fn count(&self, origin: &Origin) {
         self.gateway.throttle.count(origin.ip);
@@ -164,9 +177,10 @@ impl<'a, U> Exchange<'a, U> {
     ///
     /// # Errors
     /// [`Refused::Unrecorded`]: then nothing may be sent.
-    pub(super) async fn intend<A: Send>(&self, allowed: Allowed<A>) -> Result<Permit<A>, Refused> {
+    pub(super) async fn intend<A: Send>(&mut self, allowed: Allowed<A>) -> Result<Permit<A>, Refused> {
         // Whatever was waited for: what is cut since does not write.
         self.still_believed()?;
+        self.intended = true;
         let mut intent = Record { event: Event::AccessIntent, ..self.record.clone() };
         account::tell(&self.account, &mut intent);
         match self.gateway.journal.append(&intent, allowed).await {
@@ -180,7 +194,7 @@ impl<'a, U> Exchange<'a, U> {
 
     /// Ends with an answer or a refusal, once its record is durable.
     pub(super) async fn end(mut self, ended: Result<Withheld<Response<Body>>, Refused>) -> Response<Body> {
-        match ended {
+        match ended.and_then(|answer| self.may_leave().map(|()| answer)) {
             Ok(answer) => self.release(answer, Response::status).await.unwrap_or_else(|shown| shown),
             Err(refused) => self.refuse(&refused).await,
         }

@@ -4,6 +4,7 @@ pub(crate) mod behind;
 pub(crate) mod between;
 pub(crate) mod bulk;
 pub(crate) mod dying;
+pub(crate) mod held;
 pub(crate) mod large;
 pub(crate) mod secured;
 pub(crate) mod streaming;

@@ -108,6 +108,8 @@ mod labels;
 #[cfg(test)]
 mod large;
 #[cfg(test)]
+mod late_answers;
+#[cfg(test)]
 mod localhost;
 #[cfg(test)]
 mod logout;

@@ -50,7 +50,7 @@ pub(in crate::pep) async fn handle(
     exchange.record.resource = Some(Phi::new(exchange::kept(head.uri.path())));
     let served = exchange.serve(origin, &head, content).await;
     let note_nonce = exchange.note_nonce();
-    let mut response = match served {
+    let mut response = match served.and_then(|answered| exchange.may_leave().map(|()| answered)) {
         Ok(answered) => match exchange.release(answered, Answered::status).await {
             Ok(answered) => answered.into_response(&gateway.streams, exchange.record),
             Err(shown) => shown,

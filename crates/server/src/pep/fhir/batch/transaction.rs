@@ -210,7 +210,7 @@ impl Asking<'_> {
         self,
         parts: Vec<(Exchange<'e>, Step<'b>)>,
     ) -> Result<Vec<(Exchange<'e>, After<'b>)>, Undone<'e>> {
-        let intend = |(part, step): (Exchange<'e>, Step<'b>)| {
+        let intend = |(mut part, step): (Exchange<'e>, Step<'b>)| {
             let one = async move {
                 let intended = match step {
                     Step::Read(asked) => Ok(Intended::Read(Reading::Asked(asked))),

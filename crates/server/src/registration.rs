@@ -145,7 +145,8 @@ pub(crate) fn settle(new: NewClient) -> Result<Client, Unregistrable> {
     {
         return invalid(format!("`{uri}` has to be of the same origin as one of the redirect URIs"));
     }
-    let is_web = |uri: &&RedirectUri| uri.as_str().starts_with("http");
+    // By its origin: a scheme of an application's own may begin with these letters.
+    let is_web = |uri: &&RedirectUri| uri.origin().is_some();
     if let Some(uri) = new.options.post_logout_redirect_uris.iter().find(|uri| !is_web(uri)) {
         return invalid(format!("`{uri}` has to be https, or http to a loopback address"));
     }

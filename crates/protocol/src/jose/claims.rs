@@ -17,7 +17,7 @@ use crate::oauth::status_list::TokenStatus;
 mod value;
 
 pub use value::{Actor, Audience, Confirmation, Identifier, NotAnIdentifier, NumericDate, OutOfRange};
-pub(crate) use value::{FromClaim, optional, required};
+pub(crate) use value::{FromClaim, is_control, optional, required};
 
 /// An access token: RFC 9068 section 2.2, with what SMART App Launch 2.2 and our policies add.
 #[derive(Clone, Debug, PartialEq, Serialize)]

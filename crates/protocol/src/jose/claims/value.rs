@@ -100,7 +100,7 @@ impl FromClaim for Vec<Identifier> {
 }
 
 /// Unicode's `Cc`, and the `Bidi_Control` property: UAX 9 section 2.
-fn is_control(c: char) -> bool {
+pub(crate) fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

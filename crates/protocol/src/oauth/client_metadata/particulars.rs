@@ -2,6 +2,7 @@
 
 use super::reading::{choices, text};
 use super::{ClientMetadataError, Encryption, Particulars};
+use crate::jose::claims::is_control;
 use crate::json::Object;
 use crate::oauth::https_uri::HttpsUri;
 use crate::oauth::mtls::{RegisteredSubject, SUBJECT_MEMBERS};
@@ -47,14 +48,24 @@ impl Particulars {
     }
 }
 
-/// Words for operators: short, and none that steer a terminal.
+/// Words for operators: short, and none that steer a terminal, change the order of what stands there or cannot be seen.
 fn words(object: &Object<'_>, name: &'static str) -> Result<Option<String>, ClientMetadataError> {
     match text(object, name)? {
-        Some(words) if words.chars().count() > MAX_WORDS || words.chars().any(char::is_control) => {
+        Some(words) if words.chars().count() > MAX_WORDS || words.chars().any(steers) => {
             Err(ClientMetadataError::Member(name))
         }
         words => Ok(words.filter(|words| !words.is_empty())),
     }
+}
+
+/// What is no letter of a name. The joiners (U+200C, U+200D) are, in some writing systems.
+fn steers(c: char) -> bool {
+    is_control(c)
+        || matches!(
+            c,
+            '\u{ad}' | '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}'
+                | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// CIBA Core section 4: only who wants to be pinged is called; nobody is given tokens that way.

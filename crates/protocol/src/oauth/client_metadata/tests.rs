@@ -169,6 +169,10 @@ fn a_registration_that_is_not_of_its_form_says_nothing() {
         ),
         (json!({ "client_name": "x".repeat(201) }), E::Member("client_name")),
         (json!({ "client_name": "a\u{1b}[2J" }), E::Member("client_name")),
+        (json!({ "client_name": "a\u{202e}b" }), E::Member("client_name")),
+        (json!({ "client_name": "a\u{2066}b" }), E::Member("client_name")),
+        (json!({ "software_id": "a\u{feff}" }), E::Member("software_id")),
+        (json!({ "software_version": "1\u{e0031}" }), E::Member("software_version")),
         (json!({ "jwks": { "keys": [{ "kty": "RSA", "d": "x" }] } }), E::Secret),
     ] {
         assert_eq!(register(&changes), Err(cause), "{changes}");

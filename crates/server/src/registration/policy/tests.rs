@@ -54,6 +54,22 @@ fn o25_what_comes_out_is_within_the_policy_whatever_was_asked_for() {
 }
 
 #[test]
+fn an_applications_own_scheme_is_no_web_address_whatever_letters_it_begins_with() {
+    let anywhere = Policy { redirect_hosts: BTreeSet::from([RedirectHost::Any]), ..policy() };
+    let judged = |uri: &str| {
+        let body =
+            json!({ "redirect_uris": ["https://app.example.org/cb"], "post_logout_redirect_uris": [uri] });
+        let said = ClientMetadata::registration(body.to_string().as_bytes()).unwrap();
+        anywhere.judge("dyn-1".parse().unwrap(), Registrar::Anybody, said)
+    };
+    judged("https://app.example.org/bye").unwrap();
+    judged("http://127.0.0.1/bye").unwrap();
+    for scheme in ["http.evil.app:/bye", "https.evil.app:/bye", "org.example.app:/bye"] {
+        assert!(judged(scheme).is_err(), "{scheme}");
+    }
+}
+
+#[test]
 fn o25_what_nobody_can_say_from_outside_does_not_pass_if_it_comes_out() {
     let plain = judged(&json!({})).unwrap();
     policy().check(&plain).unwrap();

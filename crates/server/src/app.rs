@@ -40,7 +40,7 @@ use crate::live::phones::{self, Phones};
 use crate::live::policies::LivePolicies;
 use crate::live::proofs::{Bases, Proofs};
 use crate::live::sessions::LiveSessions;
-use crate::live::status_lists::StatusLists;
+use crate::live::status_lists::{Lists, StatusLists};
 use crate::live::trusted_issuers::{LiveIssuers, TrustedIssuers};
 use crate::log::Log;
 use crate::net::client::egress::Egress;
@@ -209,7 +209,7 @@ impl App {
             keys: Arc::clone(&keys),
             cut_offs: Arc::clone(&cut_offs),
             clock: Arc::clone(&clock),
-            written: Mutex::default(),
+            written: Lists::default(),
         });
         let back_channel_logout = Arc::new(BackChannelLogout {
             issuer: config.issuer.clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response};
 use chartgate_protocol::oauth::status_list::STATUS_LIST_TYPE;
 use http::{StatusCode, header};
@@ -10,24 +10,24 @@ use http::{StatusCode, header};
 use super::AuthorizationServer;
 use super::error::OAuthError;
 use crate::live::status_lists::TTL;
+use crate::net::origin::Origin;
 
-pub(super) async fn get(State(server): State<Arc<AuthorizationServer>>, Path(id): Path<String>) -> Response {
-    let lists = Arc::clone(&server.status_lists);
-    let written = tokio::task::spawn_blocking(move || lists.written(&id)).await;
-    match written {
-        Ok(Ok(Some(list))) => {
+pub(super) async fn get(
+    State(server): State<Arc<AuthorizationServer>>,
+    Extension(origin): Extension<Origin>,
+    Path(id): Path<String>,
+) -> Response {
+    server.throttle.count(origin.ip);
+    match server.status_lists.written(&id).await {
+        Ok(Some(list)) => {
             let headers = [
                 (header::CONTENT_TYPE, format!("application/{STATUS_LIST_TYPE}")),
                 (header::CACHE_CONTROL, format!("public, max-age={}", TTL.as_secs())),
                 (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned()),
             ];
-            (headers, list).into_response()
+            (headers, list.to_string()).into_response()
         }
-        Ok(Ok(None)) => StatusCode::NOT_FOUND.into_response(),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "a status list");
-            OAuthError::unavailable().into_response()
-        }
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(error) => {
             tracing::error!(%error, "a status list");
             OAuthError::unavailable().into_response()

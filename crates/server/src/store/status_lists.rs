@@ -78,11 +78,16 @@ impl Sql<'_> {
         Ok(None)
     }
 
-    /// The tokens of a list with their places; `None` if there is no such list.
-    pub(crate) fn status_list(&self, id: &str) -> Result<Option<Vec<(u32, Traits)>>, StoreError> {
+    /// Whether there is such a list.
+    pub(crate) fn has_status_list(&self, id: &str) -> Result<bool, StoreError> {
         let text = "SELECT id FROM status_lists WHERE id = ?1";
         let found: Option<String> = self.first("status_lists", text, &[id.into()], |row| row.get("id"))?;
-        if found.is_none() {
+        Ok(found.is_some())
+    }
+
+    /// The tokens of a list with their places; `None` if there is no such list.
+    pub(crate) fn status_list(&self, id: &str) -> Result<Option<Vec<(u32, Traits)>>, StoreError> {
+        if !self.has_status_list(id)? {
             return Ok(None);
         }
         let text = "SELECT idx, subject, session, client_id, grant_id, kid, jti, issued_at \

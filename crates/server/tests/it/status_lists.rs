@@ -1,6 +1,7 @@
 //! Token Status List: places that say nothing, bits that say what was revoked.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use chartgate_protocol::base64url;
 use chartgate_protocol::jose::{Algorithm, KeySet, jws};
@@ -11,7 +12,7 @@ use crate::browser::{App, Tokens, USER_SCOPE, part};
 use crate::gateway::Gateway;
 use crate::parallel::{FIFTY, at_once};
 use crate::shared;
-use crate::wire::Call;
+use crate::wire::{Call, Connection, fresh_address};
 
 fn register(gateway: &Gateway, id: &str, more: &[&str]) -> Value {
     let words = ["client", "add", id, "--redirect-uri", "http://127.0.0.1/callback", "--scope", USER_SCOPE];
@@ -50,6 +51,18 @@ async fn is_invalid(gateway: &Gateway, token: &str) -> bool {
     bytes[usize::try_from(idx / 8).unwrap()] >> (idx % 8) & 1 == 1
 }
 
+/// A list that was just written is good for a second.
+async fn turns_invalid(gateway: &Gateway, token: &str) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        if is_invalid(gateway, token).await {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    false
+}
+
 #[tokio::test]
 async fn only_who_asks_has_a_place_and_its_bit_follows_every_kind_of_revocation() {
     let mut gateway = Gateway::demo("status", &[]);
@@ -71,7 +84,7 @@ async fn only_who_asks_has_a_place_and_its_bit_follows_every_kind_of_revocation(
             "client" => gateway.command(&["client", "remove", "doomed"]),
             _ => gateway.command(&["key", "rotate", "--emergency"]),
         };
-        assert!(is_invalid(&gateway, &tokens.access).await, "{what}");
+        assert!(turns_invalid(&gateway, &tokens.access).await, "{what}");
         assert_eq!(is_invalid(&gateway, &bystander).await, what == "key", "{what}");
     }
     // A list outlives the process, and so do its bits.
@@ -79,6 +92,18 @@ async fn only_who_asks_has_a_place_and_its_bit_follows_every_kind_of_revocation(
     gateway.kill_and_restart();
     assert!(!is_invalid(&gateway, &fresh).await && is_invalid(&gateway, &bystander).await);
     assert_eq!(Call::get("/status-lists/nothing").to(&gateway).await.status, 404);
+}
+
+#[tokio::test]
+async fn who_asks_for_lists_all_the_time_is_turned_away() {
+    let gateway = shared::demo();
+    let mut connection = Connection::open_from(gateway, fresh_address()).await;
+    let mut asked = 0;
+    while connection.send(Call::get("/status-lists/nothing")).await.status == 404 {
+        asked += 1;
+        assert!(asked < 20_000, "never turned away");
+    }
+    assert!(asked >= 1000, "turned away after {asked}");
 }
 
 #[tokio::test]

@@ -185,17 +185,16 @@ async fn end(
 ) -> Result<(), Refusal> {
     let Managed { client, registration, .. } =
         Managed::shown(server, origin, headers, id, Event::ClientRemoved).await?;
-    let by = RemovedBy::Itself { token_digest: registration.token_digest };
-    let id = client.client_id.clone();
-    match changes::remove(&server.cut_offs, id, by).await.map_err(OAuthError::from)? {
-        Removed::Yes => {}
-        // Somebody was there before with the same token.
-        Removed::No => return Err(stranger(server, origin, Event::ClientRemoved).await),
-    }
+    // A client that is gone cannot come again, to have it recorded: it is recorded before it is done.
     let record = record(server, origin, Event::ClientRemoved, &client);
     let recorded = server.journal.append(&record, Withheld::new(())).await.map_err(OAuthError::from)?;
     Withheld::release(recorded);
-    Ok(())
+    let by = RemovedBy::Itself { token_digest: registration.token_digest };
+    match changes::remove(&server.cut_offs, client.client_id, by).await.map_err(OAuthError::from)? {
+        Removed::Yes => Ok(()),
+        // Somebody was there before with the same token.
+        Removed::No => Err(stranger(server, origin, Event::ClientRemoved).await),
+    }
 }
 
 impl Managed {

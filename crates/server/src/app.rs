@@ -51,6 +51,7 @@ use crate::notices::Notices;
 use crate::outward::{Destination, Exports, Runner, Surroundings};
 use crate::passwords::{Passwords, Scheme};
 use crate::pep::{Streams, Watched};
+use crate::registration::in_force::ClientsInForce;
 use crate::secrets::Secrets;
 use crate::spool::Spools;
 use crate::store::Store;
@@ -372,8 +373,13 @@ impl App {
         lasting.spools.make_room_for(config.longest_withheld());
         let issuers = Arc::new(TrustedIssuers::new(&config.trusted_issuers)?);
         let gateway = Arc::new(self.gateway(config, Arc::clone(&issuers), lasting)?);
-        let own = self.own_endpoints(config, lasting, Arc::clone(&gateway))?;
-        Ok(FrontDoor::new(self, config.registration.clone(), gateway, issuers, own))
+        let clients = Arc::new(ClientsInForce {
+            registration: config.registration.clone(),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+        });
+        let own = self.own_endpoints(config, lasting, Arc::clone(&gateway), &clients)?;
+        Ok(FrontDoor::new(self, clients, gateway, issuers, own))
     }
 
     /// Our certificate.

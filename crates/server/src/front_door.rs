@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
 use crate::app::App;
-use crate::config::{Network, Registration};
+use crate::config::Network;
 use crate::directory::PatientDirectory;
 use crate::live::client_origins::ClientOrigins;
 use crate::live::trusted_issuers::TrustedIssuers;
@@ -25,6 +25,7 @@ use crate::net::listen::Peer;
 use crate::net::origin::Origin;
 use crate::net::throttle::{Admission, Throttle};
 use crate::pep::{Gateway, Standing};
+use crate::registration::in_force::ClientsInForce;
 use cross_origin::{Called, Callers, CrossOrigin};
 
 /// Bodies of our own endpoints are short forms, each with its own limit, 64 KiB at the most, beyond which it says so itself;
@@ -39,7 +40,7 @@ pub(crate) struct FrontDoor {
     issuers: Arc<TrustedIssuers>,
     own: Router,
     origins: ClientOrigins,
-    registration: Registration,
+    clients: Arc<ClientsInForce>,
     trusted: Vec<Network>,
     throttle: Arc<Throttle>,
     journal: Journal,
@@ -49,7 +50,7 @@ pub(crate) struct FrontDoor {
 impl FrontDoor {
     pub(crate) fn new(
         app: &App,
-        registration: Registration,
+        clients: Arc<ClientsInForce>,
         gateway: Arc<Gateway>,
         issuers: Arc<TrustedIssuers>,
         own: Router,
@@ -58,8 +59,8 @@ impl FrontDoor {
             gateway,
             issuers,
             own,
-            origins: ClientOrigins::new(Arc::clone(&app.store)),
-            registration,
+            origins: ClientOrigins::new(Arc::clone(&clients)),
+            clients,
             trusted: app.config.listen.trusted_proxies.clone(),
             throttle: Arc::clone(&app.throttle),
             journal: app.log.journal.clone(),
@@ -108,10 +109,13 @@ impl FrontDoor {
         let called = if self.gateway.is_fhir(path) {
             Some(Called::Fhir)
         } else {
-            Called::endpoint(path, &self.registration)
+            Called::endpoint(path, &self.clients.registration)
         };
-        let callers = Callers { origins: &self.origins, registration: &self.registration };
-        let cross = called.and_then(|called| CrossOrigin::of(&request, called, &callers));
+        let callers = Callers { origins: &self.origins, registration: &self.clients.registration };
+        let cross = match called.and_then(|called| CrossOrigin::of(&request, called)) {
+            Some(cross) if callers.admit(&cross).await => Some(cross),
+            Some(_) | None => None,
+        };
         if let Some(answer) = cross.as_ref().and_then(CrossOrigin::preflight) {
             return answer;
         }

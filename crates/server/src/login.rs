@@ -76,6 +76,7 @@ use crate::live::sessions::LiveSessions;
 use crate::net::throttle::Throttle;
 use crate::pages;
 use crate::passwords::Passwords;
+use crate::registration::in_force::ClientsInForce;
 use crate::store::Store;
 use crate::tongue::Id;
 
@@ -90,6 +91,7 @@ pub(crate) struct Login {
     pub(crate) passkeys: Arc<Passkeys>,
     pub(crate) providers: Arc<Providers>,
     pub(crate) store: Arc<Store>,
+    pub(crate) clients: Arc<ClientsInForce>,
     pub(crate) apps: Arc<Apps>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) purposes: Arc<Purposes>,

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 pub(crate) mod changes;
 pub(crate) mod documents;
+pub(crate) mod in_force;
 pub(crate) mod policy;
 pub(crate) mod shown;
 

@@ -339,24 +339,23 @@ async fn end_overdue_sessions(app: &App) {
     }
 }
 
-/// Clients that anybody could register go if nobody uses them.
+/// Clients that nobody here asked for go if nobody uses them: which is on record before they do.
 async fn remove_unused_clients(app: &App, config: &Config) {
     let now = app.clock.now();
     let created_before = now.minus(config.registration.unused_ttl);
-    let removed = changes::remove_unused(&app.store, created_before, now).await;
-    let removed = removed.unwrap_or_else(|error| {
-        tracing::warn!(%error, "clients that nobody uses were not removed");
-        Vec::new()
-    });
-    for client in removed {
-        let mut record = Record::new(Event::ClientRemoved, Outcome::Allow, app.clock.now());
-        record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
-        record.action = Some(Event::ClientRemoved.as_str().to_owned());
-        record.resource = Some(Phi::new(client.to_string()));
-        record.decision.reason = Some("client-unused".to_owned());
-        if let Err(error) = app.log.journal.append(&record, ()).await {
-            tracing::error!(%error, "audit");
+    let outcome: anyhow::Result<()> = async {
+        let unused = changes::unused(&app.store, created_before, now).await?;
+        for client in &unused {
+            let _ = app.log.journal.append(&changes::unused_record(client, app.clock.now()), ()).await?;
         }
+        if !unused.is_empty() {
+            changes::remove_unused(&app.store, unused, now).await?;
+        }
+        Ok(())
+    }
+    .await;
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "clients that nobody uses were not removed");
     }
 }
 

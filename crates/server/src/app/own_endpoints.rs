@@ -17,6 +17,7 @@ use crate::net::throttle::{Buckets, Rate};
 use crate::net::tls::ClientAuthorities;
 use crate::pep::Gateway;
 use crate::registration::documents::{self, Documents};
+use crate::registration::in_force::ClientsInForce;
 
 impl App {
     /// All of it, by the reloadable part of this configuration.
@@ -25,10 +26,12 @@ impl App {
         config: &Config,
         lasting: &Lasting,
         directory: Arc<Gateway>,
+        clients: &Arc<ClientsInForce>,
     ) -> anyhow::Result<Router> {
         let own_tokens = self.own_tokens(config);
-        let server = self.authorization_server(config, lasting, Arc::clone(&own_tokens))?;
-        let login = self.login(config, directory)?;
+        let server =
+            self.authorization_server(config, lasting, Arc::clone(&own_tokens), Arc::clone(clients))?;
+        let login = self.login(config, directory, Arc::clone(clients))?;
         // After all that can fail: a configuration that is not used changes nothing.
         self.egress.reconfigure(&config.egress)?;
         self.phones.reconfigure(&config.push);
@@ -56,12 +59,12 @@ impl App {
         config: &Config,
         lasting: &Lasting,
         own_tokens: Arc<OwnTokens>,
+        clients: Arc<ClientsInForce>,
     ) -> anyhow::Result<AuthorizationServer> {
         Ok(AuthorizationServer {
             documents: Documents::new(documents::Parts {
-                registration: config.registration.clone(),
+                clients,
                 egress: Arc::clone(&self.egress),
-                store: Arc::clone(&self.store),
                 journal: self.log.journal.clone(),
                 cut_offs: Arc::clone(&self.cut_offs),
                 throttle: Arc::clone(&self.throttle),
@@ -101,8 +104,14 @@ impl App {
         })
     }
 
-    fn login(&self, config: &Config, directory: Arc<Gateway>) -> anyhow::Result<Login> {
+    fn login(
+        &self,
+        config: &Config,
+        directory: Arc<Gateway>,
+        clients: Arc<ClientsInForce>,
+    ) -> anyhow::Result<Login> {
         Ok(Login {
+            clients,
             issuer: config.issuer.clone(),
             apps: Arc::clone(&self.apps),
             timeouts: config.sessions,

@@ -270,7 +270,7 @@ fn look(
     server.store.read(|sql: &Sql<'_>| {
         let Some(pending) = sql.pending(digest, &digest_of(browser), now)? else { return Ok(None) };
         // Where the configuration leaves nothing of a client, nothing comes of what it began.
-        let Some(client) = server.documents.known(&pending.client_id)? else { return Ok(None) };
+        let Some(client) = server.documents.in_force(&pending.client_id)? else { return Ok(None) };
         // Where the answer would go may not be the client's any more.
         if !pending.reply_to.leads_to(&client) {
             return Ok(None);
@@ -296,7 +296,7 @@ fn look(
 }
 
 fn is_vouched_for(server: &AuthorizationServer, pending: &PendingAuthorization) -> bool {
-    let known = server.documents.known(&pending.client_id);
+    let known = server.documents.in_force(&pending.client_id);
     matches!(known, Ok(Some(client)) if !client.is_self_registered())
 }
 

@@ -93,7 +93,11 @@ impl From<StoreError> for OAuthError {
 
 impl From<FindError> for OAuthError {
     fn from(error: FindError) -> Self {
-        tracing::error!(%error, "client");
+        match &error {
+            FindError::Store(_) | FindError::Unrecorded(_) => tracing::error!(%error, "client"),
+            // Strangers bring it about, and are counted.
+            FindError::KeptForOthers(_) | FindError::Busy | FindError::TooMany => {}
+        }
         Self::unavailable()
     }
 }

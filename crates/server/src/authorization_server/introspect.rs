@@ -248,7 +248,7 @@ fn refresh_token(
         return Ok(Err(inactive("session-over")));
     }
     // The client may have less by now than when the grant was made.
-    let Some(registered) = server.store.registered(&grant.client_id)? else {
+    let Some(registered) = server.documents.in_force(&grant.client_id)? else {
         return Ok(Err(inactive("client-removed")));
     };
     Ok(Ok(ActiveToken::Refresh {
@@ -257,7 +257,7 @@ fn refresh_token(
         username: grant.subject.to_string(),
         sub: grant.subject.into(),
         aud: grant.audience,
-        scope: registered.client.grantable(&grant.scope),
+        scope: registered.grantable(&grant.scope),
         authorization_details: grant.authorization_details,
         exp: token.expires_at.into(),
         sid: grant.session.map(Into::into),

@@ -386,25 +386,8 @@ impl By {
 /// What a record says of a registration.
 fn describe(record: &mut Record, client: &Client) {
     record.resource = Some(Phi::new(client.client_id.to_string()));
-    let all = |values: &[String]| values.join(" ");
-    let uris: Vec<String> = client.redirect_uris.iter().map(ToString::to_string).collect();
-    let grants: Vec<String> = client.grant_types.iter().map(ToString::to_string).collect();
-    for (name, value) in [
-        ("kind", client.kind.to_string()),
-        ("profile", client.options.profile.to_string()),
-        ("scope", client.scope.to_string()),
-        ("auth_method", client.token_endpoint_auth_method.to_string()),
-        ("grant_types", all(&grants)),
-        ("redirect_uris", all(&uris)),
-    ] {
+    for (name, value) in shown::recorded(client) {
         note(record, name, &value);
-    }
-    // Whose word it takes from now on.
-    if let Some(uri) = &client.options.jwks_uri {
-        note(record, "jwks_uri", uri.as_str());
-    }
-    if let Some(jwks) = &client.jwks {
-        note(record, "jwks_sha256", &digest_of(jwks.to_string()));
     }
 }
 

@@ -53,11 +53,13 @@ pub(super) struct Callers<'a> {
 }
 
 impl Callers<'_> {
-    fn admit(&self, origin: &str, called: Called) -> bool {
-        match called {
-            Called::Fhir | Called::Endpoint => self.origins.has(origin),
+    /// Whether a request may be answered so that its page can read it.
+    pub(super) async fn admit(&self, request: &CrossOrigin) -> bool {
+        let Ok(origin) = request.origin.to_str() else { return false };
+        match request.called {
+            Called::Fhir | Called::Endpoint => self.origins.has(origin).await,
             // The first time nobody of this origin is registered yet.
-            Called::Registration => self.registration.admits_origin(origin) || self.origins.has(origin),
+            Called::Registration => self.registration.admits_origin(origin) || self.origins.has(origin).await,
         }
     }
 }
@@ -70,15 +72,14 @@ pub(super) struct CrossOrigin {
 }
 
 impl CrossOrigin {
-    /// What a browser says of a request, where pages of the origin may call this.
-    pub(super) fn of<B>(request: &Request<B>, called: Called, callers: &Callers<'_>) -> Option<Self> {
+    /// What a browser says of a request.
+    pub(super) fn of<B>(request: &Request<B>, called: Called) -> Option<Self> {
         let headers = request.headers();
         let mut named = headers.get_all(header::ORIGIN).iter();
         let (Some(origin), None) = (named.next(), named.next()) else { return None };
-        let admitted = callers.admit(origin.to_str().ok()?, called);
         let asks_first = request.method() == Method::OPTIONS
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        admitted.then(|| Self { origin: origin.clone(), called, asks_first })
+        Some(Self { origin: origin.clone(), called, asks_first })
     }
 
     /// The answer to a browser that asks before it sends the request itself.

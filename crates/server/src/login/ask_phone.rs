@@ -227,7 +227,7 @@ async fn ask(login: &Login, visit: &Visit, half: &Half) -> Response {
 fn client_of(login: &Login, visit: &Visit, then: &Then<'_>) -> Result<Option<ClientId>, Box<Response>> {
     let Then::Request(handle) = then else { return Ok(None) };
     let begun = visit.browser.pending(login, handle).map_err(|error| unavailable(&error))?;
-    Ok(Some(begun.ok_or_else(stale)?.client.client_id))
+    Ok(Some(begun.ok_or_else(stale)?.client.client_id.clone()))
 }
 
 fn record_of(login: &Login, visit: &Visit, half: &Half, question: &Question) -> Record {

@@ -180,7 +180,7 @@ async fn approve(login: &Login, handle: &str, begun: Begun, present: &Present) -
     let mut pending = begun.pending;
     let said = pending.said_by(&present.user.name);
     pending.said = Some(Said { consent: ConsentGiven::Approved, ..said });
-    let (digest, client, subject) = (begun.digest, begun.client.client_id, present.user.name.clone());
+    let (digest, client, subject) = (begun.digest, begun.client.client_id.clone(), present.user.name.clone());
     let (scope, now) = (grantable_by_a_person(&pending.scope), login.clock.now());
     let kept = login
         .store

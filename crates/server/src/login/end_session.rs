@@ -10,7 +10,6 @@ use askama::Template;
 use axum::body::Bytes;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::Response;
-use chartgate_access::client::Client;
 use chartgate_access::ids::ClientId;
 use chartgate_access::login::logout::{Hint, LogoutStep, PendingLogout};
 use chartgate_protocol::form::Form;
@@ -97,7 +96,7 @@ fn check(login: &Login, text: &str) -> Result<PendingLogout, NotPossible> {
         }
         (of, named) => of.cloned().or(named),
     };
-    let client = client_id.as_ref().map(|id| login.store.read(|sql| sql.client(id))).transpose()?.flatten();
+    let client = client_id.as_ref().map(|id| login.clients.find(id)).transpose()?.flatten();
     let target = match (&request.post_logout_redirect_uri, &client) {
         (None, _) => None,
         (Some(uri), Some(client)) if client.may_be_left_for(uri) => {
@@ -108,7 +107,7 @@ fn check(login: &Login, text: &str) -> Result<PendingLogout, NotPossible> {
         }
     };
     Ok(PendingLogout {
-        client_id: client.map(|client: Client| client.client_id),
+        client_id: client.map(|client| client.client_id.clone()),
         hint: hint.map(|(_, hint)| hint),
         target,
         created_at: login.clock.now(),

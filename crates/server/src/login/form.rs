@@ -1,5 +1,7 @@
 //! What all forms here share: the browser's cookie, a token against forgery, the request that is gone on with.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::body::Bytes;
 use axum::extract::rejection::ExtensionRejection;
@@ -133,7 +135,7 @@ impl Browser {
         let (digest, now) = (digest_of(handle), login.clock.now());
         login.store.read(|sql| {
             let Some(pending) = sql.pending(&digest, &digest_of(&self.secret), now)? else { return Ok(None) };
-            let client = sql.client(&pending.client_id)?;
+            let client = login.clients.find(&pending.client_id)?;
             // Where the answer would go may not be the client's any more.
             let client = client.filter(|client| pending.reply_to.leads_to(client));
             Ok(client.map(|client| Begun { digest, pending, client }))
@@ -198,7 +200,7 @@ pub(super) struct Asked {
 pub(super) struct Begun {
     pub(super) digest: String,
     pub(super) pending: PendingAuthorization,
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
 }
 
 /// Somebody signed in.

@@ -38,11 +38,16 @@ struct SignedOut<'a> {
 /// read, there are none.
 pub(super) fn frames(login: &Login, present: &Present) -> Vec<LogoutFrame> {
     let session = &present.session.id;
-    let clients = login.store.read(|sql| sql.shown_logouts(session)).unwrap_or_else(|error: StoreError| {
+    let found = login
+        .store
+        .read(|sql| sql.clients_of(session))
+        .and_then(|ids| ids.iter().map(|id| login.clients.find(id)).collect::<Result<Vec<_>, StoreError>>());
+    let clients = found.unwrap_or_else(|error| {
         tracing::warn!(%error, "which applications are to be shown that a session ends cannot be read");
         Vec::new()
     });
-    let frames = clients.iter().filter_map(|client| LogoutFrame::of(client, &login.issuer, session));
+    let clients = clients.iter().flatten();
+    let frames = clients.filter_map(|client| LogoutFrame::of(client, &login.issuer, session));
     frames.take(MOST).collect()
 }
 

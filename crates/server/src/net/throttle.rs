@@ -102,7 +102,8 @@ impl Buckets {
         self.with(ip, |bucket, _| bucket.left = bucket.left.saturating_sub(1));
     }
 
-    fn admit(&self, ip: IpAddr) -> Admission {
+    /// Whether an address has one left.
+    pub(crate) fn admit(&self, ip: IpAddr) -> Admission {
         if !self.buckets.contains_key(&network_of(ip)) {
             return Admission::Yes;
         }

@@ -3,7 +3,8 @@
 use chartgate_access::client::Client;
 use chartgate_access::ids::ClientId;
 use chartgate_access::token::revocation::{CutOff, Target};
-use chartgate_values::Timestamp;
+use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
+use chartgate_values::{Phi, Timestamp};
 
 use crate::live::cut_offs::LiveCutOffs;
 use crate::store::{Store, StoreError};
@@ -60,24 +61,56 @@ pub(crate) async fn remove(
         .await
 }
 
-/// Removes clients that anybody could register and that nobody used in their time, and forgets all of them but their names.
-/// They never had a token, so there is none to cut.
+/// Names clients that were never used in their time, of those that nobody here asked for: anybody registered them, or they say
+/// themselves what they are.
 ///
 /// # Errors
-/// [`StoreError`]; then all stay.
-pub(crate) async fn remove_unused(
+/// [`StoreError`].
+pub(crate) async fn unused(
     store: &Store,
     created_before: Timestamp,
     now: Timestamp,
 ) -> Result<Vec<ClientId>, StoreError> {
     store
         .write(move |sql| {
-            let overdue = sql.overdue_registrations(created_before, now)?;
-            for id in &overdue {
-                sql.remove_client(id, now)?;
-                sql.forget_unused_client(id)?;
-            }
+            let mut overdue = sql.overdue_registrations(created_before, now)?;
+            overdue.extend(sql.overdue_documents(created_before, now)?);
             Ok(overdue)
         })
         .await
+}
+
+/// Removes clients that nobody used until now, and forgets all of them but the names that we gave. They never had a token, so
+/// there is none to cut.
+///
+/// # Errors
+/// [`StoreError`]; then all stay.
+pub(crate) async fn remove_unused(
+    store: &Store,
+    clients: Vec<ClientId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    store
+        .write(move |sql| {
+            for id in &clients {
+                if id.is_document() {
+                    sql.forget_unused_document(id)?;
+                } else if sql.is_unused_registration(id)? {
+                    sql.remove_client(id, now)?;
+                    sql.forget_unused_client(id)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// What is on record of a client that goes because nobody used it.
+pub(crate) fn unused_record(client: &ClientId, now: Timestamp) -> Record {
+    let mut record = Record::new(Event::ClientRemoved, Outcome::Allow, now);
+    record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
+    record.action = Some(Event::ClientRemoved.as_str().to_owned());
+    record.resource = Some(Phi::new(client.to_string()));
+    record.decision.reason = Some("client-unused".to_owned());
+    record
 }

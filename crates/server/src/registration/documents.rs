@@ -1,53 +1,54 @@
 //! Clients that are called by an https address and say there what they are. draft-ietf-oauth-client-id-metadata-document,
 //! ATTACKS O24 and O25.
 //!
-//! Where the configuration lets them, they are fetched when they first ask for something and kept like any other client;
-//! a document is asked for again when it is a day old, or earlier if its owner says so. If nobody answers, what was said
-//! within a day is believed; a document that is there and is not good makes its client none at once.
+//! Where the configuration lets them, they are fetched when they first ask for something and kept like any other client, as
+//! long as somebody uses them; a document is asked for again when it is half a day old, or earlier if its owner says so. If
+//! nobody answers, what was said within a day is believed; a document that is there and is not good makes its client none at
+//! once.
+
+mod fetched;
+mod places;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use chartgate_access::client::{Client, Registrar};
+use chartgate_access::client::Client;
 use chartgate_access::ids::ClientId;
 use chartgate_audit::journal::{AppendError, Journal};
-use chartgate_audit::record::{Event, Outcome};
-use chartgate_protocol::oauth::client_metadata::{ClientMetadata, ClientMetadataError};
+use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::{Clock, Phi, Timestamp};
-use http::{HeaderValue, Request, StatusCode, Uri, header};
-use http_body_util::Full;
 use moka::sync::Cache;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
-use super::Unregistrable;
-use super::changes::cut_by;
-use crate::config::{DocumentHosts, Registration};
+use self::fetched::{Verdict, fetch};
+use self::places::{PATIENCE, Places, Standing};
+use super::changes::{cut_by, unused_record};
+use super::in_force::ClientsInForce;
+use super::shown::recorded;
+use crate::config::DocumentHosts;
 use crate::live::cut_offs::LiveCutOffs;
-use crate::live::remote_keys::kept_for;
-use crate::net::body::BodyError;
-use crate::net::client::egress::{Egress, EgressError};
+use crate::net::client::egress::Egress;
 use crate::net::origin::Origin;
 use crate::net::reserve::KeptForOthers;
-use crate::net::throttle::Throttle;
+use crate::net::throttle::{Admission, Buckets, Rate, Throttle};
 use crate::store::client_documents::{Described, DocumentAge, Known};
 use crate::store::users::Added;
 use crate::store::{Store, StoreError};
 
 /// The longest time for which a document is believed.
-const LONGEST: Duration = Duration::from_secs(86_400);
-/// The shortest for which it is not asked for again.
+pub(super) const LONGEST: Duration = Duration::from_secs(86_400);
+/// The longest for which it is not asked for again: a host that is away for a moment takes no client from anybody.
+const KEPT: Duration = Duration::from_secs(43_200);
+/// The shortest.
 const SHORTEST: Duration = Duration::from_secs(60);
 /// The shortest time between two tries.
 const TRY_AFTER: Duration = Duration::from_secs(30);
-/// So many are asked at once.
-const AT_ONCE: usize = 16;
 /// Addresses that are remembered as tried.
 const REMEMBERED: u64 = 10_000;
 
 /// Finds clients, and asks those who say themselves what they are.
 pub(crate) struct Documents {
-    registration: Registration,
+    clients: Arc<ClientsInForce>,
     egress: Arc<Egress>,
     store: Arc<Store>,
     journal: Journal,
@@ -56,14 +57,15 @@ pub(crate) struct Documents {
     clock: Arc<dyn Clock>,
     /// When an address was last tried in vain; held by the one that asks.
     tried: Cache<String, Arc<Mutex<Option<Timestamp>>>>,
-    calls: Semaphore,
+    places: Places,
+    /// So many that nobody knew are kept for one address that asks.
+    newcomers: Buckets,
 }
 
 /// What that takes.
 pub(crate) struct Parts {
-    pub(crate) registration: Registration,
+    pub(crate) clients: Arc<ClientsInForce>,
     pub(crate) egress: Arc<Egress>,
-    pub(crate) store: Arc<Store>,
     pub(crate) journal: Journal,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) throttle: Arc<Throttle>,
@@ -79,45 +81,25 @@ pub(crate) enum FindError {
     Unrecorded(#[from] AppendError),
     #[error(transparent)]
     KeptForOthers(#[from] KeptForOthers),
-}
-
-/// Why there is no document.
-#[derive(Debug, thiserror::Error)]
-enum FetchError {
-    /// Nobody answers just now.
-    #[error(transparent)]
-    Egress(#[from] EgressError),
     /// Too many are being asked.
     #[error("too many documents are being asked for")]
     Busy,
-    #[error("status {0}")]
-    Status(StatusCode),
-    #[error("not of the type application/json")]
-    MediaType,
-    #[error(transparent)]
-    Metadata(#[from] ClientMetadataError),
-    #[error(transparent)]
-    Unregistrable(#[from] Unregistrable),
-}
-
-/// What a failure says of a document.
-enum Verdict {
-    /// Nothing.
-    Silent,
-    /// That there is none, or no good one.
-    NotGood,
+    /// Too many that nobody knew, from one address.
+    #[error("too many new clients came from one address")]
+    TooMany,
 }
 
 impl Documents {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { registration, egress, store, journal, cut_offs, throttle, clock } = parts;
-        let (tried, calls) = (Cache::new(REMEMBERED), Semaphore::new(AT_ONCE));
-        Self { registration, egress, store, journal, cut_offs, throttle, clock, tried, calls }
+        let Parts { clients, egress, journal, cut_offs, throttle, clock } = parts;
+        let newcomers = Buckets::new(Rate::per_hour(clients.registration.per_hour), Arc::clone(&clock));
+        let (tried, places, store) = (Cache::new(REMEMBERED), Places::new(), Arc::clone(&clients.store));
+        Self { clients, egress, store, journal, cut_offs, throttle, clock, tried, places, newcomers }
     }
 
     /// Whether anybody may register so.
     pub(crate) fn are_taken(&self) -> bool {
-        self.registration.documents != DocumentHosts::None
+        self.clients.registration.documents != DocumentHosts::None
     }
 
     /// The client with this name, whoever registered it.
@@ -130,18 +112,17 @@ impl Documents {
         origin: &Origin,
     ) -> Result<Option<Arc<Client>>, FindError> {
         if !id.is_document() {
-            let found = self.store.registered(id)?;
-            return Ok(found.and_then(|found| self.within_policy(&found.client)));
+            return Ok(self.clients.find(id)?);
         }
-        if !self.registration.admits(id) {
+        if !self.clients.registration.admits(id) {
             return Ok(None);
         }
         let found = match self.store.read(|sql| sql.described_client(id))? {
             Known::Removed => None,
-            Known::Client(known) if self.is_fresh(&known) => Some(known.client),
+            Known::Client(known) if self.is_fresh(&known) => self.clients.left_of(known.client),
             Known::Client(_) | Known::Nothing => Box::pin(self.ask_once(id, origin)).await?,
         };
-        Ok(found.and_then(|client| self.registration.of_documents().still(client)).map(Arc::new))
+        Ok(found.map(Arc::new))
     }
 
     /// The client with this name as it is known at this moment, whoever registered it: to look again where a request has
@@ -149,36 +130,12 @@ impl Documents {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn known(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
-        let found = self.store.registered(id)?;
-        Ok(found.and_then(|found| match id.is_document() {
-            true => self.registration.of_documents().still(Client::clone(&found.client)).map(Arc::new),
-            false => self.within_policy(&found.client),
-        }))
-    }
-
-    /// What is left of a client by the configuration, which may have changed since it was registered. What an invitation
-    /// says stands: it was somebody's word.
-    fn within_policy(&self, client: &Arc<Client>) -> Option<Arc<Client>> {
-        match client.options.registrar {
-            Registrar::Operator | Registrar::Invited => Some(Arc::clone(client)),
-            Registrar::Anybody => self.registration.of_anybody().still(Client::clone(client)).map(Arc::new),
-        }
+    pub(crate) fn in_force(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
+        self.clients.find(id)
     }
 
     fn is_fresh(&self, known: &Described) -> bool {
         known.document.is_some_and(|age| self.clock.now() < age.fresh_until)
-    }
-
-    /// What is held, as long as it may be believed.
-    fn believed(&self, known: Known) -> Option<Client> {
-        match known {
-            Known::Client(known) => {
-                let believed = |age: DocumentAge| self.clock.now() < age.fetched_at.plus(LONGEST);
-                known.document.is_some_and(believed).then_some(known.client)
-            }
-            Known::Removed | Known::Nothing => None,
-        }
     }
 
     /// Asks, unless somebody did while we waited, or in vain a moment ago.
@@ -187,59 +144,64 @@ impl Documents {
         self.throttle.count(origin.ip);
         self.throttle.reserve.admit_stranger()?;
         let tried = self.tried.get_with_by_ref(id.as_str(), Arc::default);
-        let mut tried = tried.lock().await;
+        let tried = tokio::time::timeout(PATIENCE, tried.lock()).await;
         let known = self.store.read(|sql| sql.described_client(id))?;
-        match &known {
-            Known::Client(described) if self.is_fresh(described) => return Ok(self.believed(known)),
+        let Ok(mut tried) = tried else { return self.without_asking(known) };
+        let standing = match &known {
             Known::Removed => return Ok(None),
-            Known::Client(_) | Known::Nothing => {}
+            Known::Client(described) if self.is_fresh(described) => return Ok(self.clients.believed(known)),
+            Known::Client(described) if described.document.is_some() => Standing::Known,
+            Known::Client(_) | Known::Nothing => Standing::New,
+        };
+        if tried.is_some_and(|at| self.clock.now() < at.plus(TRY_AFTER)) {
+            return Ok(self.clients.believed(known));
         }
-        let now = self.clock.now();
-        if tried.is_some_and(|at| now < at.plus(TRY_AFTER)) {
-            return Ok(self.believed(known));
+        if known == Known::Nothing {
+            self.admit_newcomer(self.newcomers.admit(origin.ip), origin).await?;
         }
-        match self.fetch(id).await {
+        let Some(place) = self.places.take(id, standing, origin.ip).await else {
+            return self.without_asking(known);
+        };
+        let fetched = fetch(&self.egress, &self.clients.registration.of_documents(), id).await;
+        drop(place);
+        match fetched {
             Ok((client, keep)) => {
                 *tried = None;
-                self.keep(client, keep, known, origin).await
+                Ok(self.keep(client, keep, known, origin).await?.and_then(|kept| self.clients.left_of(kept)))
             }
             Err(error) => {
-                *tried = Some(now);
                 tracing::warn!(%error, host = id.document_host(), "a client's document cannot be had");
-                match error.verdict() {
-                    Verdict::Silent => Ok(self.believed(known)),
+                let left = match error.verdict() {
+                    Verdict::Silent => self.clients.believed(known),
                     Verdict::NotGood => {
-                        let id = id.clone();
-                        self.store.write(move |sql| sql.forget_document(&id)).await?;
-                        Ok(None)
+                        self.forget(known, origin).await?;
+                        None
                     }
-                }
+                };
+                *tried = Some(self.clock.now());
+                Ok(left)
             }
         }
     }
 
-    /// The client as it says now that it is, and for how long that is good.
-    async fn fetch(&self, id: &ClientId) -> Result<(Client, Duration), FetchError> {
-        let Ok(_call) = self.calls.try_acquire() else { return Err(FetchError::Busy) };
-        let mut request = Request::new(Full::<Bytes>::default());
-        *request.uri_mut() = id.as_str().parse::<Uri>().map_err(|_| EgressError::Address)?;
-        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        let answer = self.egress.send(request).await?;
-        if answer.status != StatusCode::OK {
-            return Err(FetchError::Status(answer.status));
+    /// What is known is believed; where nothing is, nobody can say.
+    fn without_asking(&self, known: Known) -> Result<Option<Client>, FindError> {
+        self.clients.believed(known).map(Some).ok_or(FindError::Busy)
+    }
+
+    /// Whoever brings clients that nobody knew brings few.
+    async fn admit_newcomer(&self, admission: Admission, origin: &Origin) -> Result<(), FindError> {
+        match admission {
+            Admission::Yes => return Ok(()),
+            Admission::No => {}
+            Admission::NoAndRecord(count) => {
+                let mut record = origin.record(Event::AccessThrottled, Outcome::Deny, self.clock.now());
+                record.action = Some(Event::ClientAdded.as_str().to_owned());
+                record.response.count = Some(count);
+                let _ = self.journal.append(&record, ()).await?;
+            }
         }
-        let media_type = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if !media_type.is_some_and(is_json) {
-            return Err(FetchError::MediaType);
-        }
-        let mut said = ClientMetadata::document(&answer.body, id.as_str())?;
-        let policy = self.registration.of_documents();
-        if let Some(grants) = &mut said.grant_types {
-            // It is written for other servers too.
-            grants.retain(|grant| policy.grant_types.contains(grant));
-        }
-        let client = policy.judge(id.clone(), Registrar::Operator, said)?;
-        Ok((client, kept_for(&answer.headers).unwrap_or(LONGEST).clamp(SHORTEST, LONGEST)))
+        Err(FindError::TooMany)
     }
 
     /// Records and keeps what a client says of itself.
@@ -250,66 +212,61 @@ impl Documents {
         known: Known,
         origin: &Origin,
     ) -> Result<Option<Client>, FindError> {
+        if known == Known::Nothing {
+            self.admit_newcomer(self.newcomers.take(origin.ip), origin).await?;
+        }
         let now = self.clock.now();
         let event = match &known {
-            Known::Client(before) if before.client == client => None,
+            Known::Client(before) if before.client == client && before.document.is_some() => None,
             Known::Client(_) => Some(Event::ClientChanged),
             Known::Removed | Known::Nothing => Some(Event::ClientAdded),
         };
         if let Some(event) = event {
-            let mut record = origin.record(event, Outcome::Allow, now);
-            record.actor.client_id = Some(client.client_id.to_string());
-            record.action = Some(event.as_str().to_owned());
-            record.resource = Some(Phi::new(client.client_id.to_string()));
-            for (name, value) in [
-                ("registered_by", "document".to_owned()),
-                ("kind", client.kind.to_string()),
-                ("profile", client.options.profile.to_string()),
-                ("scope", client.scope.to_string()),
-            ] {
-                record.detail.insert(name.to_owned(), Phi::new(value));
-            }
+            let record = described(&client, event, Outcome::Allow, origin, now);
             let _ = self.journal.append(&record, ()).await?;
         }
         let (kept, age) = (client.clone(), DocumentAge { fetched_at: now, fresh_until: now.plus(keep) });
+        let most = self.clients.registration.max_unused;
         let kept = self.cut_offs.cut(move |sql, now| {
             let before = sql.client(&kept.client_id)?;
+            let is_new = before.is_none();
             let cut = before.map(|before| cut_by(&before, &kept, now)).unwrap_or_default();
-            Ok((sql.describe_client(&kept, age)?, cut))
-        });
-        match kept.await {
-            Ok(Added::Yes) => Ok(Some(client)),
-            Ok(Added::NameTaken) => Ok(None),
-            Err::<_, StoreError>(error) => Err(error.into()),
-        }
-    }
-}
-
-impl FetchError {
-    fn verdict(&self) -> Verdict {
-        match self {
-            Self::Busy => Verdict::Silent,
-            Self::Status(status) if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS => {
-                Verdict::Silent
+            let added = sql.describe_client(&kept, age)?;
+            // Whoever nobody used yet makes room: it is asked again if somebody does.
+            let surplus = if is_new { sql.surplus_documents(most)? } else { Vec::new() };
+            for id in &surplus {
+                sql.forget_unused_document(id)?;
             }
-            Self::Egress(
-                EgressError::Call(_)
-                | EgressError::Body(BodyError::TooSlow | BodyError::Broken)
-                | EgressError::TooSlow,
-            ) => Verdict::Silent,
-            Self::Egress(
-                EgressError::Address | EgressError::NotPublic | EgressError::Body(BodyError::TooLong(_)),
-            )
-            | Self::Status(_)
-            | Self::MediaType
-            | Self::Metadata(_)
-            | Self::Unregistrable(_) => Verdict::NotGood,
+            Ok::<_, StoreError>(((added, surplus), cut))
+        });
+        let (added, surplus) = kept.await?;
+        for id in &surplus {
+            let _ = self.journal.append(&unused_record(id, self.clock.now()), ()).await?;
         }
+        Ok((added == Added::Yes).then_some(client))
+    }
+
+    /// A client is none any more, by what its address says; which is on record before it is so, once.
+    async fn forget(&self, known: Known, origin: &Origin) -> Result<(), FindError> {
+        let Known::Client(before) = known else { return Ok(()) };
+        let Described { client, document: Some(_) } = *before else { return Ok(()) };
+        let mut record = described(&client, Event::ClientChanged, Outcome::Deny, origin, self.clock.now());
+        record.decision.reason = Some("document-not-good".to_owned());
+        let _ = self.journal.append(&record, ()).await?;
+        let id = client.client_id;
+        Ok(self.store.write::<_, StoreError, _>(move |sql| sql.forget_document(&id)).await?)
     }
 }
 
-/// `application/json`, or a type built on it: section 4.
-fn is_json(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+/// A record of a client that says itself what it is.
+fn described(client: &Client, event: Event, outcome: Outcome, origin: &Origin, now: Timestamp) -> Record {
+    let mut record = origin.record(event, outcome, now);
+    record.actor.client_id = Some(client.client_id.to_string());
+    record.action = Some(event.as_str().to_owned());
+    record.resource = Some(Phi::new(client.client_id.to_string()));
+    record.detail.insert("registered_by".to_owned(), Phi::new("document".to_owned()));
+    for (name, value) in recorded(client) {
+        record.detail.insert(name.to_owned(), Phi::new(value));
+    }
+    record
 }

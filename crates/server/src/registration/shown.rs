@@ -1,9 +1,12 @@
-//! A registration as it is told: to operators whole, to the client itself as RFC 7591 section 3.2.1 has it.
+//! A registration as it is told: to operators whole, to the client itself as RFC 7591 section 3.2.1 has it, to the log by what
+//! others have to take its word for.
 
 use chartgate_access::client::{
     BoundTokens, Client, ClientOptions, GrantType, PushedRequests, Registrar, SignedRequests, TokenStatus,
 };
 use serde_json::{Map, Value, json};
+
+use crate::entropy::digest_of;
 
 /// What is no client metadata, and for operators alone.
 const OURS: [&str; 10] = [
@@ -77,6 +80,24 @@ pub(crate) fn shown(client: &Client) -> Value {
         members.insert(subject.member().to_owned(), subject.name().into());
     }
     shown
+}
+
+/// What is on record of one that somebody outside describes, for the first time or anew.
+pub(crate) fn recorded(client: &Client) -> Vec<(&'static str, String)> {
+    let grants: Vec<String> = client.grant_types.iter().map(ToString::to_string).collect();
+    let uris: Vec<String> = client.redirect_uris.iter().map(ToString::to_string).collect();
+    let mut members = vec![
+        ("kind", client.kind.to_string()),
+        ("profile", client.options.profile.to_string()),
+        ("scope", client.scope.to_string()),
+        ("auth_method", client.token_endpoint_auth_method.to_string()),
+        ("grant_types", grants.join(" ")),
+        ("redirect_uris", uris.join(" ")),
+    ];
+    // Whose word it takes from now on.
+    members.extend(client.options.jwks_uri.iter().map(|uri| ("jwks_uri", uri.to_string())));
+    members.extend(client.jwks.iter().map(|jwks| ("jwks_sha256", digest_of(jwks.to_string()))));
+    members
 }
 
 /// How it came to be.

@@ -4,7 +4,7 @@ use chartgate_access::client::Client;
 use chartgate_access::ids::ClientId;
 use chartgate_values::Timestamp;
 
-use super::sql::{Value, json};
+use super::sql::{Row, Value, json};
 use super::users::Added;
 use super::{Sql, StoreError};
 
@@ -42,24 +42,40 @@ impl Sql<'_> {
             if row.time_optional("removed_at")?.is_some() {
                 return Ok(Known::Removed);
             }
-            let times = row.time_optional("fetched_at")?.zip(row.time_optional("fresh_until")?);
-            let document = times.map(|(fetched_at, fresh_until)| DocumentAge { fetched_at, fresh_until });
-            Ok(Known::Client(Box::new(Described { client: row.json("settings")?, document })))
+            Ok(Known::Client(Box::new(Described { client: row.json("settings")?, document: age(row)? })))
         })?;
         Ok(found.unwrap_or(Known::Nothing))
+    }
+
+    /// All clients that were not removed, whoever registered them; of those that say themselves what they are, how old that is.
+    pub(crate) fn described_clients(&self) -> Result<Vec<Described>, StoreError> {
+        let text = "SELECT settings, fetched_at, fresh_until FROM clients \
+                    LEFT JOIN client_documents USING (client_id) WHERE removed_at IS NULL ORDER BY client_id";
+        self.query("clients", text, &[], |row| {
+            Ok(Described { client: row.json("settings")?, document: age(row)? })
+        })
     }
 
     /// Keeps what a client says of itself, for the first time or anew. One that was removed stays removed.
     pub(crate) fn describe_client(&self, client: &Client, age: DocumentAge) -> Result<Added, StoreError> {
         let id = client.client_id.as_str();
-        let settings = json(client, "clients")?;
-        let text = "UPDATE clients SET settings = ?2 WHERE client_id = ?1 AND removed_at IS NULL";
-        if self.execute(text, &[id.into(), Value::from(&settings)])? == 0
-            && self.add_client(client, None, age.fetched_at)? == Added::NameTaken
-        {
-            return Ok(Added::NameTaken);
+        match self.described_client(&client.client_id)? {
+            Known::Removed => return Ok(Added::NameTaken),
+            Known::Nothing => {
+                if self.add_client(client, None, age.fetched_at)? == Added::NameTaken {
+                    return Ok(Added::NameTaken);
+                }
+            }
+            // Whatever is remembered of clients stays good where nothing changes.
+            Known::Client(known) if known.client == *client => {}
+            Known::Client(_) => {
+                let settings = json(client, "clients")?;
+                let text = "UPDATE clients SET settings = ?2 WHERE client_id = ?1 AND removed_at IS NULL";
+                self.execute(text, &[id.into(), Value::from(&settings)])?;
+            }
         }
-        let text = "INSERT INTO client_documents (client_id, fetched_at, fresh_until) VALUES (?1, ?2, ?3) \
+        let text = "INSERT INTO client_documents (client_id, fetched_at, fresh_until, added_at) \
+                    VALUES (?1, ?2, ?3, ?2) \
                     ON CONFLICT (client_id) DO UPDATE SET fetched_at = ?2, fresh_until = ?3";
         self.execute(text, &[id.into(), age.fetched_at.into(), age.fresh_until.into()])?;
         Ok(Added::Yes)
@@ -67,6 +83,59 @@ impl Sql<'_> {
 
     /// A client's document is not good any more.
     pub(crate) fn forget_document(&self, id: &ClientId) -> Result<(), StoreError> {
-        self.execute("DELETE FROM client_documents WHERE client_id = ?1", &[id.as_str().into()]).map(drop)
+        let text = "UPDATE client_documents SET fetched_at = NULL, fresh_until = NULL WHERE client_id = ?1";
+        self.execute(text, &[id.as_str().into()]).map(drop)
+    }
+
+    /// Notes which of them were used, and names those that were not within their time.
+    pub(crate) fn overdue_documents(
+        &self,
+        added_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<ClientId>, StoreError> {
+        let text = "UPDATE client_documents SET used_at = ?1 WHERE used_at IS NULL \
+                    AND EXISTS (SELECT 1 FROM grants WHERE grants.client_id = client_documents.client_id)";
+        self.execute(text, &[now.into()])?;
+        let text =
+            format!("SELECT client_id FROM client_documents WHERE {UNUSED} AND added_at < ?1 LIMIT 100");
+        self.query("client_documents", &text, &[added_before.into()], |row| row.parse("client_id"))
+    }
+
+    /// Those that nobody used, beyond so many: the oldest.
+    pub(crate) fn surplus_documents(&self, most: usize) -> Result<Vec<ClientId>, StoreError> {
+        // An index is counted; only when it is too long, each is looked at.
+        let text = "SELECT COUNT(*) AS count FROM client_documents WHERE used_at IS NULL";
+        let count = self.first("client_documents", text, &[], |row| row.get::<i64>("count"))?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        if count.unwrap_or_default() <= most {
+            return Ok(Vec::new());
+        }
+        let text = format!(
+            "SELECT client_id FROM client_documents WHERE {UNUSED} \
+             ORDER BY added_at DESC, client_id LIMIT 100 OFFSET ?1"
+        );
+        self.query("client_documents", &text, &[most.into()], |row| row.parse("client_id"))
+    }
+
+    /// Forgets a client that nobody used whole, with its name: who comes by it again is whoever is at that address.
+    pub(crate) fn forget_unused_document(&self, id: &ClientId) -> Result<(), StoreError> {
+        let id = [id.as_str().into()];
+        let text = format!("DELETE FROM client_documents WHERE client_id = ?1 AND {UNUSED}");
+        if self.execute(&text, &id)? == 0 {
+            return Ok(());
+        }
+        // Of somebody who said yes, and never came to where something is granted.
+        self.execute("DELETE FROM consents WHERE client_id = ?1", &id)?;
+        self.execute("DELETE FROM clients WHERE client_id = ?1", &id)?;
+        self.execute("DELETE FROM subjects WHERE name = ?1 AND kind = 'client'", &id).map(drop)
     }
 }
+
+fn age(row: &Row<'_, '_>) -> Result<Option<DocumentAge>, StoreError> {
+    let times = row.time_optional("fetched_at")?.zip(row.time_optional("fresh_until")?);
+    Ok(times.map(|(fetched_at, fresh_until)| DocumentAge { fetched_at, fresh_until }))
+}
+
+/// Without any grant ever. Grants are forgotten after days, and use is noted each minute.
+const UNUSED: &str = "used_at IS NULL \
+    AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.client_id = client_documents.client_id)";

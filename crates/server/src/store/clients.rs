@@ -57,6 +57,7 @@ impl Sql<'_> {
     pub(crate) fn remove_client(&self, id: &ClientId, now: Timestamp) -> Result<(), StoreError> {
         let values = [id.as_str().into(), now.into()];
         self.execute("DELETE FROM consents WHERE client_id = ?1", &[id.as_str().into()])?;
+        self.execute("DELETE FROM client_documents WHERE client_id = ?1", &[id.as_str().into()])?;
         self.execute("UPDATE clients SET removed_at = ?2 WHERE client_id = ?1", &values)?;
         let text = "UPDATE grants SET revoked_at = ?2 WHERE client_id = ?1 AND revoked_at IS NULL";
         self.execute(text, &values).map(drop)

@@ -1,6 +1,5 @@
 //! Who has to be told that a session ended: written with its end, gone when they were told.
 
-use chartgate_access::client::Client;
 use chartgate_access::grant::Grant;
 use chartgate_access::ids::{ClientId, SessionId, Subject};
 use chartgate_values::Timestamp;
@@ -43,18 +42,16 @@ impl Sql<'_> {
         Ok(())
     }
 
-    /// The clients that got an ID token in a session and have something that a browser shows once it ends.
-    pub(crate) fn shown_logouts(&self, session: &SessionId) -> Result<Vec<Client>, StoreError> {
+    /// The clients that got an ID token in a session, the first of them first.
+    pub(crate) fn clients_of(&self, session: &SessionId) -> Result<Vec<ClientId>, StoreError> {
         let text = "SELECT content FROM grants WHERE session = ?1 ORDER BY created_at";
         let grants: Vec<Grant> =
             self.query("grants", text, &[session.as_str().into()], |row| row.json("content"))?;
-        let mut clients: Vec<Client> = Vec::new();
-        for grant in grants.iter().filter(|grant| grant.scope.contains("openid")) {
-            if clients.iter().any(|known| known.client_id == grant.client_id) {
-                continue;
+        let mut clients: Vec<ClientId> = Vec::new();
+        for grant in grants.into_iter().filter(|grant| grant.scope.contains("openid")) {
+            if !clients.contains(&grant.client_id) {
+                clients.push(grant.client_id);
             }
-            let client = self.client(&grant.client_id)?;
-            clients.extend(client.filter(|client| client.options.frontchannel_logout_uri.is_some()));
         }
         Ok(clients)
     }

@@ -46,6 +46,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0039_used_on_record.sql"),
     include_str!("migrations/0040_signed_out_elsewhere.sql"),
     include_str!("migrations/0041_ordered_refresh_tokens.sql"),
+    include_str!("migrations/0042_unused_documents.sql"),
 ];
 
 /// Brings the schema up to date.
@@ -102,6 +103,37 @@ mod tests {
             [
                 format!("[{used}, {g}, {app}, Integer(9), Integer(5), Null, {next}, {a}, Integer(6), Null]"),
                 format!("[{next}, {g}, {app}, Integer(9), Null, Integer(7), Null, {b}, Integer(8), {cnf}]"),
+            ]
+        );
+    }
+
+    #[test]
+    fn clients_by_documents_from_before_are_unused_unless_somebody_said_yes() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        // Names and people stand in tables of their own.
+        connection.pragma_update(None, "foreign_keys", "OFF").unwrap();
+        apply(&mut connection, &FILES[..41]).unwrap();
+        let before = "INSERT INTO clients (client_id, settings, created_at, removed_at) VALUES
+                ('https://a.example/used', '{}', 1, NULL), ('https://a.example/bad', '{}', 2, NULL),
+                ('https://a.example/removed', '{}', 3, 9), ('other', '{}', 4, NULL);
+            INSERT INTO client_documents VALUES ('https://a.example/used', 5, 6), ('https://a.example/removed', 7, 8);
+            INSERT INTO consents VALUES ('dana', 'https://a.example/used', 'openid', 5);";
+        connection.execute_batch(before).unwrap();
+        apply(&mut connection, FILES).unwrap();
+        let text = "SELECT client_id, fetched_at, fresh_until, added_at, used_at FROM client_documents ORDER BY added_at";
+        let mut statement = connection.prepare(text).unwrap();
+        let rows = statement.query_map([], |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                (1..5).map(|column| row.get(column)).collect::<Result<Vec<Option<i64>>, _>>()?,
+            ))
+        });
+        let found: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
+        assert_eq!(
+            found,
+            [
+                ("https://a.example/used".to_owned(), vec![Some(5), Some(6), Some(1), Some(1)]),
+                ("https://a.example/bad".to_owned(), vec![None, None, Some(2), None]),
             ]
         );
     }

@@ -25,7 +25,10 @@ pub(crate) struct RegisteredClient {
 #[derive(Default)]
 pub(super) struct Remembered {
     clients: RwLock<Generation>,
-    touched: AtomicBool,
+    /// Something is new in the table.
+    added: AtomicBool,
+    /// Something that was there is not what it was.
+    changed: AtomicBool,
 }
 
 /// What was read since the table was last touched.
@@ -62,19 +65,26 @@ impl Remembered {
     /// Watches what the writer does.
     pub(super) fn watch(self: &Arc<Self>, writer: &mut Connection) -> Result<(), rusqlite::Error> {
         let remembered = Arc::clone(self);
-        writer.update_hook(Some(move |_: Action, _: &str, table: &str, _: i64| {
+        writer.update_hook(Some(move |action: Action, _: &str, table: &str, _: i64| {
             if table == "clients" {
-                remembered.touched.store(true, Ordering::Relaxed);
+                let noticed =
+                    if action == Action::SQLITE_INSERT { &remembered.added } else { &remembered.changed };
+                noticed.store(true, Ordering::Relaxed);
             }
         }))
     }
 
-    /// After each commit, before it is told of.
+    /// After each commit, before it is told of. Whom nobody knew is not remembered as unknown, so that a client that is new
+    /// makes nobody forget the others.
     pub(super) fn committed(&self) {
-        if self.touched.swap(false, Ordering::Relaxed) {
+        let added = self.added.swap(false, Ordering::Relaxed);
+        let changed = self.changed.swap(false, Ordering::Relaxed);
+        if added || changed {
             let mut held = self.clients.write().unwrap_or_else(PoisonError::into_inner);
             held.number = held.number.wrapping_add(1);
-            held.clients.clear();
+            if changed {
+                held.clients.clear();
+            }
         }
     }
 

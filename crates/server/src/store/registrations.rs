@@ -145,6 +145,14 @@ impl Sql<'_> {
         self.query("registrations", &text, &[created_before.into()], |row| row.parse("client_id"))
     }
 
+    /// Whether it is one of those, still.
+    pub(crate) fn is_unused_registration(&self, id: &ClientId) -> Result<bool, StoreError> {
+        let text = format!("SELECT 1 AS found FROM registrations WHERE client_id = ?1 AND {UNUSED}");
+        let found =
+            self.first("registrations", &text, &[id.as_str().into()], |row| row.get::<i64>("found"))?;
+        Ok(found.is_some())
+    }
+
     /// Forgets a removed client whole, but for its name: nobody ever used it.
     pub(crate) fn forget_unused_client(&self, id: &ClientId) -> Result<(), StoreError> {
         let text = "DELETE FROM registrations WHERE client_id = ?1 AND used_at IS NULL";

@@ -294,6 +294,31 @@ fn whoever_heard_of_a_change_of_a_client_finds_it_however_many_others_read() {
 }
 
 #[test]
+fn what_changes_nothing_of_a_client_makes_nobody_forget_others() {
+    use super::client_documents::DocumentAge;
+
+    let scratch = Scratch::new("described");
+    let store = &scratch.store;
+    let describe = |client: &Client, fetched_at: Timestamp| {
+        let (client, age) = (client.clone(), DocumentAge { fetched_at, fresh_until: fetched_at });
+        let described = store.write_blocking(move |sql| sql.describe_client(&client, age));
+        assert!(matches!(described, Ok::<_, StoreError>(Added::Yes)));
+    };
+    let [app, other] = ["https://app.example/a", "https://app.example/b"].map(client);
+    describe(&app, NOW);
+    let registered = || store.registered(&app.client_id).unwrap().unwrap();
+    let (before, generation) = (registered(), store.clients_generation());
+    describe(&app, NOW.plus(Duration::from_secs(60)));
+    assert_eq!(store.clients_generation(), generation);
+    assert!(Arc::ptr_eq(&before, &registered()));
+    describe(&other, NOW);
+    assert_ne!(store.clients_generation(), generation);
+    assert!(Arc::ptr_eq(&before, &registered()), "a new one is none of those that are remembered");
+    describe(&Client { scope: "openid".parse().unwrap(), ..app.clone() }, NOW);
+    assert_eq!(registered().client.scope.to_string(), "openid");
+}
+
+#[test]
 fn an_export_is_its_clients_until_it_expires_and_so_many_run_at_once() {
     use chartgate_protocol::fhir::bulk::{ExportJob, ExportOf, ExportQuery, Manifest};
 

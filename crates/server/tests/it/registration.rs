@@ -1,17 +1,20 @@
 //! Clients that say under their own address what they are (draft-ietf-oauth-client-id-metadata-document): rows O24 and O25
 //! of the corpus.
 
+use std::time::{Duration, Instant};
+
 use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey};
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::browser::{App, Browser, CALLBACK, Tokens};
 use crate::client_keys::OUT;
+use crate::dynamic_registration::{clients, reconfigure, records};
 use crate::fakes::secured::{Certificates, Document, Secured, certificates};
 use crate::gateway::{Gateway, Scratch};
 use crate::parallel::{FIFTY, at_once};
 use crate::routes::serve_in;
-use crate::wire::{Answer, Call, encode};
+use crate::wire::{Answer, Call, Connection, encode, fresh_address};
 
 const SCOPE: &str = "openid offline_access orders.read";
 
@@ -87,7 +90,7 @@ async fn is_known(gateway: &Gateway, client: &str) -> bool {
 /// As if so much time had passed since every document was fetched.
 fn age(gateway: &Gateway, hours: i64) {
     let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
-    database.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    database.busy_timeout(Duration::from_secs(5)).unwrap();
     let text = "UPDATE client_documents SET fetched_at = fetched_at - ?1, fresh_until = fresh_until - ?1";
     assert!(database.execute(text, [hours.saturating_mul(3_600_000_000)]).unwrap() > 0);
 }
@@ -137,6 +140,13 @@ async fn who_says_under_its_address_what_it_is_needs_no_other_registration_and_g
     }
     let records = added(&gateway, "client.add", &id);
     assert_eq!((records.len(), &records[0]["detail"]["registered_by"]), (1, &json!("document")));
+    for (member, value) in [
+        ("auth_method", "none"),
+        ("grant_types", "authorization_code refresh_token"),
+        ("redirect_uris", CALLBACK),
+    ] {
+        assert_eq!(records[0]["detail"][member], value, "{member}");
+    }
 
     // What an administrator removed is gone, whatever its document says.
     gateway.command(&["client", "remove", &id]);
@@ -206,7 +216,7 @@ async fn o24_what_is_no_good_document_makes_no_client() {
         ("/service", json!({ "grant_types": ["client_credentials"] })),
         ("/nowhere", json!({ "redirect_uris": [] })),
         ("/script", json!({ "redirect_uris": ["javascript:alert(1)"] })),
-        ("/long", json!({ "client_name": "x".repeat(64 << 10) })),
+        ("/long", json!({ "client_name": "x".repeat(16 << 10) })),
     ] {
         publish(&server, path, &changes);
         assert!(!is_known(&gateway, &address(&server, path)).await, "{path}");
@@ -261,7 +271,7 @@ async fn o24_documents_are_off_unless_configured_and_lead_into_no_network_of_our
 
 #[tokio::test]
 async fn o25_a_document_that_changes_is_judged_as_the_first_was() {
-    let (gateway, server) = serve("cimd-changes", &listed(), &format!("{OUT}{}", open_orders())).await;
+    let (mut gateway, server) = serve("cimd-changes", &listed(), &format!("{OUT}{}", open_orders())).await;
     let less = address(&server, "/less");
     publish(&server, "/less", &json!({}));
     let tokens = app(&less).tokens(&gateway, &gateway.person("billing", &[])).await;
@@ -287,16 +297,27 @@ async fn o25_a_document_that_changes_is_judged_as_the_first_was() {
     for path in paths {
         assert!(is_known(&gateway, &address(&server, path)).await, "{path}: fresh");
     }
-    age(&gateway, 23);
+    age(&gateway, 11);
     for path in paths {
-        assert!(is_known(&gateway, &address(&server, path)).await, "{path}: a day has not passed");
+        assert!(is_known(&gateway, &address(&server, path)).await, "{path}: half a day has not passed");
         assert_eq!(asked(&server, path), 1, "{path}");
     }
     age(&gateway, 2);
     for path in paths {
-        assert!(!is_known(&gateway, &address(&server, path)).await, "{path}");
+        let is_down = path == "/down";
+        assert_eq!(
+            is_known(&gateway, &address(&server, path)).await,
+            is_down,
+            "{path}: nothing is said there"
+        );
         assert_eq!(asked(&server, path), 2, "{path}");
     }
+    let gone = address(&server, "/gone");
+    let records = added(&gateway, "client.change", &gone);
+    assert_eq!((records.len(), &records[0]["outcome"]), (1, &json!("deny")));
+    assert_eq!(records[0]["decision"]["reason"], "document-not-good");
+    age(&gateway, 12);
+    assert!(!is_known(&gateway, &address(&server, "/down")).await, "for a day");
     let refreshed = Tokens::of(&app(&less).refresh_call(tokens.refresh()).to(&gateway).await);
     assert_eq!(refreshed.answer["scope"], "offline_access openid", "what it has already shrinks too");
     assert_eq!(
@@ -313,6 +334,114 @@ async fn o25_a_document_that_changes_is_judged_as_the_first_was() {
     );
     let records = added(&gateway, "client.change", &id);
     assert_eq!((records.len(), &records[0]["detail"]["scope"]), (1, &json!("openid")));
+
+    // Another one asks in vain, and that is no news; what is good again is.
+    gateway.kill_and_restart();
+    assert!(!is_known(&gateway, &gone).await);
+    assert_eq!((asked(&server, "/gone"), added(&gateway, "client.change", &gone).len()), (3, 1));
+    publish(&server, "/gone", &json!({}));
+    gateway.kill_and_restart();
+    assert!(is_known(&gateway, &gone).await);
+    let records = added(&gateway, "client.change", &gone);
+    assert_eq!((records.len(), &records[1]["outcome"]), (2, &json!("allow")));
+}
+
+fn removed(gateway: &Gateway, client: &str) -> Vec<Value> {
+    records(gateway, "client.remove").into_iter().filter(|record| record["resource"] == client).collect()
+}
+
+fn documents(gateway: &Gateway) -> Vec<String> {
+    let mut all: Vec<String> = clients(gateway).into_iter().filter(|id| id.starts_with("https:")).collect();
+    all.sort();
+    all
+}
+
+#[tokio::test]
+async fn of_clients_that_nobody_uses_few_are_kept_and_none_for_long() {
+    let few = listed().replace("scope =", "max_unused = 2\nscope =");
+    let (mut gateway, server) = serve("cimd-unused", &few, &format!("{OUT}{}", open_orders())).await;
+    let paths = ["/used", "/a", "/b", "/c"];
+    let [used, a, b, c] = paths.map(|path| address(&server, path));
+    for path in paths {
+        publish(&server, path, &json!({}));
+    }
+    let tokens = app(&used).tokens(&gateway, &gateway.person("billing", &[])).await;
+    for id in [&a, &b, &c] {
+        assert!(is_known(&gateway, id).await);
+    }
+    assert_eq!(documents(&gateway), [&b, &c, &used].map(String::clone), "the oldest made room");
+    let records = removed(&gateway, &a);
+    assert_eq!((records.len(), &records[0]["decision"]["reason"]), (1, &json!("client-unused")));
+    // It comes as it came before, as whoever is at its address; one that an operator removed does not.
+    gateway.command(&["client", "remove", &b]);
+    assert!(is_known(&gateway, &a).await && !is_known(&gateway, &b).await);
+    assert_eq!(asked(&server, "/a"), 2);
+
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    database.busy_timeout(Duration::from_secs(5)).unwrap();
+    let text = "UPDATE client_documents SET added_at = added_at - 86400000000 WHERE client_id <> ?1";
+    assert_eq!(database.execute(text, [&a]).unwrap(), 2);
+    gateway.kill_and_restart();
+    let begun = Instant::now();
+    while documents(&gateway).contains(&c) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "still there");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(documents(&gateway), [&a, &used].map(String::clone));
+    assert_eq!(removed(&gateway, &c).len(), 1);
+    Tokens::of(&app(&used).refresh_call(tokens.refresh()).to(&gateway).await);
+    assert!(!is_known(&gateway, &b).await, "whatever its document says");
+}
+
+#[tokio::test]
+async fn who_brings_many_clients_that_nobody_knew_is_turned_away_and_others_are_not() {
+    let seldom = listed().replace("scope =", "per_hour = 2\nscope =");
+    let (gateway, server) = serve("cimd-seldom", &seldom, &format!("{OUT}{}", open_orders())).await;
+    let paths = ["/a", "/b", "/c"];
+    for path in paths {
+        publish(&server, path, &json!({}));
+    }
+    let ids = paths.map(|path| address(&server, path));
+    let (mut one, mut other) = (
+        Connection::open_from(&gateway, fresh_address()).await,
+        Connection::open_from(&gateway, fresh_address()).await,
+    );
+    for (id, status) in ids.iter().zip([303, 303, 503]) {
+        assert_eq!(one.send(start(&gateway, id)).await.status, status, "{id}");
+    }
+    assert_eq!(asked(&server, "/c"), 0);
+    assert_eq!(one.send(start(&gateway, &ids[0])).await.status, 303, "it is known");
+    assert_eq!(other.send(start(&gateway, &ids[2])).await.status, 303);
+    let throttled = records(&gateway, "access.throttled");
+    assert_eq!((throttled.len(), &throttled[0]["action"]), (1, &json!("client.add")));
+}
+
+#[tokio::test]
+async fn a_configuration_that_takes_no_documents_from_there_takes_all_of_its_clients() {
+    let (gateway, server) = serve("cimd-narrowed", &listed(), &format!("{OUT}{}", open_orders())).await;
+    const PAGE: &str = "https://app.example.org";
+    let bye = format!("{PAGE}/bye");
+    let callbacks = json!([CALLBACK, format!("{PAGE}/cb")]);
+    publish(&server, "/app", &json!({ "redirect_uris": callbacks, "post_logout_redirect_uris": [bye] }));
+    let id = address(&server, "/app");
+    assert!(is_known(&gateway, &id).await);
+    let ask = || {
+        Call::new("OPTIONS", "/token").header("origin", PAGE).header("access-control-request-method", "POST")
+    };
+    let leave = || {
+        let fields = [("client_id", id.as_str()), ("post_logout_redirect_uri", bye.as_str())];
+        Call::get(&format!("/end-session?{}", encode(&fields)))
+    };
+    assert_eq!(ask().to(&gateway).await.header("access-control-allow-origin"), PAGE);
+    assert_eq!(leave().to(&gateway).await.status, 303);
+    let port = server.port.to_string();
+    reconfigure(&gateway, |text| {
+        text.replace(&format!("documents = [\"localhost:{port}\"]"), "documents = [\"a.example\"]")
+    })
+    .await;
+    assert!(!is_known(&gateway, &id).await);
+    assert_eq!(ask().to(&gateway).await.header("access-control-allow-origin"), "");
+    assert_eq!(leave().to(&gateway).await.status, 400);
 }
 
 #[tokio::test]

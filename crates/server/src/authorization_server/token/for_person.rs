@@ -58,7 +58,7 @@ pub(super) async fn pass_gate(
 ) -> Result<Passed, Denied> {
     let now = server.cut_offs.wait_to_issue(&targets(client, grant)).await;
     // The client was found a while ago. What is issued from now on, a change of it from now on cuts.
-    match server.documents.known(&client.client_id)? {
+    match server.documents.in_force(&client.client_id)? {
         Some(found) if *found == *client => {}
         Some(_) => return Err(Denied::new("client-changed", OAuthError::unavailable()).of(grant.clone())),
         None => return Err(gone().of(grant.clone())),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey};
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::browser::{App, Browser, CALLBACK, Tokens};
 use crate::client_keys::OUT;
@@ -414,6 +415,30 @@ async fn who_brings_many_clients_that_nobody_knew_is_turned_away_and_others_are_
     assert_eq!(other.send(start(&gateway, &ids[2])).await.status, 303);
     let throttled = records(&gateway, "access.throttled");
     assert_eq!((throttled.len(), &throttled[0]["action"]), (1, &json!("client.add")));
+}
+
+#[tokio::test]
+async fn who_gets_no_place_among_those_that_are_asked_may_come_again_at_once() {
+    // Takes connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let there = format!("localhost:{}", silent.local_addr().unwrap().port());
+    let both = listed().replace("\"{host}\"", &format!("\"{{host}}\", \"{there}\""));
+    let (gateway, server) = serve("cimd-places", &both, &format!("{OUT}{}", open_orders())).await;
+    publish(&server, "/app", &json!({}));
+    let id = address(&server, "/app");
+    let ask = |name: &'static str| start(&gateway, &format!("https://{there}/{name}")).to(&gateway);
+    let meanwhile = async {
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(silent.accept().await.unwrap());
+        }
+        assert_eq!(ask("e").await.status, 503, "four are asked at one host");
+        assert!(is_known(&gateway, &id).await, "others are nonetheless");
+    };
+    let (a, b, c, d, ()) = tokio::join!(ask("a"), ask("b"), ask("c"), ask("d"), meanwhile);
+    assert_eq!([a.status, b.status, c.status, d.status], [400; 4], "nobody answered");
+    let (e, ()) = tokio::join!(ask("e"), async { drop(silent.accept().await.unwrap()) });
+    assert_eq!(e.status, 400, "it was asked");
 }
 
 #[tokio::test]

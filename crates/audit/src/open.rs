@@ -11,7 +11,7 @@ use chartgate_values::{Entropy, Timestamp};
 
 use crate::data_keys::{DataKeyError, DataKeys, Month};
 use crate::journal::{CommitLoop, Cursor, Durability, Journal, JournalError, MIN_SEGMENT};
-use crate::journal::{Mark, OpenIntents, Point, Replay, Shared, stored_open_intents};
+use crate::journal::{Mark, OpenIntents, Point, Replay, Shared, store_open_intents, stored_open_intents};
 use crate::leaf::Leaf;
 use crate::note::LogSigner;
 use crate::record::Record;
@@ -139,6 +139,9 @@ pub fn open(setup: Setup, now: Timestamp) -> Result<Opened, OpenError> {
     let point = point.unwrap_or_else(|| Point::beginning_at(growth.size()));
 
     let (intents, open_intents) = find_open_intents(&*objects, &keys, &growth)?;
+    // So that a start that is cut off does not search again what it has searched.
+    let from = intents.indices().next().unwrap_or(growth.size());
+    store_open_intents(&*objects, from, keys.journal())?;
     let month = Month::of(now);
     check_key_of(&month, &keys, &*objects, growth.size())?;
     keys.for_sealing(&month, &mut *entropy)?;
@@ -192,7 +195,9 @@ fn find_open_intents(
     keys: &DataKeys,
     growth: &Growth,
 ) -> Result<(OpenIntents, Vec<OpenIntent>), OpenError> {
-    let from = stored_open_intents(objects, keys.journal())?;
+    // One of a later state, beside a log that was put back, says nothing of this one.
+    let from = Some(stored_open_intents(objects, keys.journal())?).filter(|from| *from <= growth.size());
+    let from = from.unwrap_or(0);
     let mut intents = OpenIntents::default();
     let mut leaves = BTreeMap::new();
     for bundle in (from / TILE_SPAN)..growth.size().div_ceil(TILE_SPAN) {

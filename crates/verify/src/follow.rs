@@ -74,6 +74,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Keeps what is known of cut-offs young.
 pub(crate) async fn follow_feed(mut issuer: Issuer, mut position: String, state: Weak<State>) {
     let patience = issuer.settings().wait();
+    // Short beside how old what is known may be.
+    let longest = LONGEST_PAUSE.min(patience / 2);
     let (mut wait, mut pause) = (patience, FIRST_PAUSE);
     loop {
         let answer = issuer.revocations(Some(&position), wait).await;
@@ -100,7 +102,7 @@ pub(crate) async fn follow_feed(mut issuer: Issuer, mut position: String, state:
             pause = FIRST_PAUSE;
         } else {
             tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+            pause = pause.saturating_mul(2).min(longest);
         }
     }
 }

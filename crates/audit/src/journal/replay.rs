@@ -35,8 +35,8 @@ pub enum JournalError {
     /// Records that no checkpoint covers were written by a version that did not mark what it writes, or by somebody else.
     #[error(
         "segment {segment} of the journal holds records from {index} on that no checkpoint covers, without the mark that shows \
-         whose they are: if an earlier version wrote them, which made none, start that one and stop it: it brings them under \
-         a checkpoint"
+         whose they are. If this version never ran here, an earlier one was killed before it signed for them: start that one and \
+         stop it. If it did, somebody else wrote them: keep the segment as evidence, elsewhere"
     )]
     Unmarked {
         /// The segment's number.

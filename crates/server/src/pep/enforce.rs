@@ -270,16 +270,24 @@ impl<'a> Enforcer<'a> {
         self.caller.reach(permission, resource_type.as_str(), Which::Any) == Reach::Policy
     }
 
-    /// Whether what is found of a type is of patients whom the caller names or has in their care, and of nobody else: whatever
-    /// it is called then, it tells whose it is.
-    pub(super) fn finds_known_patients(&self, permission: Permission, resource_type: ResourceType) -> bool {
+    /// Whether a record is found as that of a patient whom the caller names or has in their care, and would not be among those
+    /// of everybody: whatever it is called then, it tells whose it is.
+    pub(super) fn is_of_known_patients(
+        &self,
+        permission: Permission,
+        resource_type: ResourceType,
+        content: &Node<'_>,
+    ) -> bool {
         let finds_others = || {
             let labels = self.at_best(permission, resource_type, &[Relation::Other]);
             let action = record_action(permission);
             matches!(self.advice.would(action, resource_type, Relation::Other, &labels), Decision::Allow(_))
         };
         match ownership(self.version, resource_type) {
-            Ownership::Patients => !self.is_policys(permission, resource_type) || !finds_others(),
+            Ownership::Patients => {
+                self.is_patient_scoped(permission, resource_type, content) == Naming::OthersAreWithheld
+                    || !finds_others()
+            }
             Ownership::Nobodys | Ownership::Unknown => false,
         }
     }

@@ -125,6 +125,18 @@ async fn details_that_name_a_patient_do_not_tell_a_researcher_which_name_that_pa
     let last = last.iter().rfind(|record| record["event"] == "access").unwrap();
     assert!(last["withheld"].as_u64().unwrap() > 0, "there was something to be withheld: {last}");
 
+    // Nor beside a scope that reaches nobody's records, or others of the same type.
+    for category in ["no-such", "vital-signs"] {
+        let scope = format!("openid user/Observation.rs?category={category}");
+        let beside = App { scope: &scope, ..app };
+        let token = granted_by(gateway, &beside, "remy", &observations_of(&[patient])).await.access;
+        let found = Call::get("/fhir/Observation?_count=500").bearer(&token).to(gateway).await;
+        assert_eq!(found.status, 200, "{}", found.text());
+        for entry in found.json()["entry"].as_array().into_iter().flatten() {
+            assert_eq!(entry["resource"]["category"][0]["coding"][0]["code"], category, "{entry}");
+        }
+    }
+
     let wide = App { scope: "openid user/*.rs", ..app };
     let all = wide.tokens(gateway, &gateway.demo_person("remy")).await;
     let found = Call::get("/fhir/Observation").bearer(&all.access).to(gateway).await.json();

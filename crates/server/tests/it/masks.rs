@@ -148,13 +148,15 @@ async fn who_finds_nobody_but_patients_they_know_finds_none_by_another_name() {
     let absent = Call::new("DELETE", "/fhir/Observation/no-such").bearer(&token).to(gateway).await;
     let there = Call::new("DELETE", &format!("/fhir/Observation/{one}")).bearer(&token).to(gateway).await;
     assert_eq!((there.status, there.text()), (404, absent.text()));
-    let patch = json!([{ "op": "test", "path": "/status", "value": "final" }]).to_string();
-    let patch = |id: &str| {
+    let patch = |(id, version): (&str, &str)| {
         let call = Call::new("PATCH", &format!("/fhir/Observation/{id}")).bearer(&token);
-        call.header("if-match", "W/\"1\"").body("application/json-patch+json", patch.clone())
+        call.header("if-match", &format!("W/\"{version}\"")).body("application/json-patch+json", "[]")
     };
-    let (there, absent) = (patch(&one).to(gateway).await, patch("no-such").to(gateway).await);
-    assert_eq!((there.status, there.text()), (404, absent.text()));
+    let absent = patch(("no-such", "1")).to(gateway).await;
+    for version in ["1", "999"] {
+        let there = patch((&one, version)).to(gateway).await;
+        assert_eq!((there.status, there.text()), (404, absent.text()), "{version}");
+    }
 }
 
 #[tokio::test]

@@ -30,6 +30,9 @@ impl Values {
 
     /// Whether an element may stay, as far as that depends on this.
     pub(super) fn let_stay(self, name: &str, kind: &str, value: &str) -> bool {
+        if kind == "Range" && AGE_RANGES.contains(&name) {
+            return is_range_within_89(value);
+        }
         if self == Self::Any || !name.starts_with("value") {
             return true;
         }
@@ -59,6 +62,25 @@ pub(super) fn is_no_age_over_89(quantity: &Object<'_>) -> Option<bool> {
     }
 }
 
+/// Ranges of ages, which are told from others by their names alone.
+const AGE_RANGES: [&str; 7] = [
+    "onsetRange",
+    "abatementRange",
+    "ageRange",
+    "deceasedRange",
+    "performedRange",
+    "occurrenceRange",
+    "bornRange",
+];
+
+fn is_range_within_89(range: &str) -> bool {
+    let Ok(range) = read::<Object<'_>>(range) else { return false };
+    ["low", "high"]
+        .iter()
+        .filter_map(|end| range.get(end))
+        .all(|end| read::<Object<'_>>(end).is_ok_and(|quantity| is_no_age_over_89(&quantity) == Some(true)))
+}
+
 fn has_unit(quantity: &Object<'_>) -> bool {
     ["code", "unit"]
         .iter()
@@ -70,7 +92,7 @@ fn is_under_90_years(value: &str, unit: &str) -> Option<bool> {
     let unit = unit.to_ascii_lowercase();
     // `{years}`, `years old`, `a_j`, `mo_g`: UCUM section 31.
     let word = unit.trim_matches(|c: char| c == '{' || c == '}' || c.is_whitespace());
-    let word = word.split([' ', '_', '.', '(']).next().unwrap_or_default();
+    let word = word.split([' ', '_', '(']).next().unwrap_or_default();
     let in_a_year = match word {
         "a" | "ann" | "y" | "yr" | "yrs" | "yo" | "year" | "years" => 1.0,
         "mo" | "mos" | "mon" | "mth" | "month" | "months" => 12.0,
@@ -139,6 +161,8 @@ mod tests {
             ("2900000000", "s", Some(false)),
             ("5", "kg", None),
             ("5", "/a", None),
+            ("93", "A.U.", None),
+            ("93", "h.ng/mL", None),
             ("x", "a", Some(false)),
         ] {
             assert_eq!(is_under_90_years(value, unit), expected, "{value} {unit}");

@@ -232,10 +232,10 @@ fn quantity<'a>(kind: &str, object: &Object<'a>) -> Option<Kept<'a>> {
 /// behind them. Of how many live behind another country's postal code nothing is known.
 fn address<'a>(object: &Object<'a>) -> Option<Kept<'a>> {
     let mut members: Members<'a> = Vec::new();
-    let has_zip = match object.get("country") {
-        Some(country) => read_string(country).is_ok_and(|country| WITH_ZIP.contains(&country.as_ref())),
-        None => true,
+    let is_among = |name: &str, known: &[&str]| {
+        object.get(name).map(|text| read_string(text).is_ok_and(|text| known.contains(&text.as_ref())))
     };
+    let has_zip = is_among("country", &WITH_ZIP).or_else(|| is_among("state", &STATES)).unwrap_or(false);
     for (name, value) in object.iter() {
         let text = read_string(value.get()).unwrap_or_default();
         match name {

@@ -78,7 +78,7 @@ fn safe_harbor_lets_nothing_through_but_what_is_known_to_be_safe() {
             "tag": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED" }] },
         "contained": [{ "resourceType": "Practitioner", "id": pseudonyms.of_contained("doc"), "gender": "male" }],
         "language": "en", "active": true, "gender": "female", "birthDate": "1985", "deceasedDateTime": "2025",
-        "address": [{ "state": "MA", "postalCode": "021", "country": "US" }, { "postalCode": "000" }],
+        "address": [{ "state": "MA", "postalCode": "021", "country": "US" }],
         "maritalStatus": { "coding": [{ "system": "http://t/m", "code": "M" }] },
         "generalPractitioner": [{ "reference": name("Practitioner/dana") }, { "reference": format!("#{}", pseudonyms.of_contained("doc")) }],
     });
@@ -152,6 +152,10 @@ fn ages_over_89_are_not_told() {
     assert_eq!(of("onsetAge", age(1200, "mo")), None);
     assert_eq!(of("onsetAge", age(3, "furlongs")), None);
     assert_eq!(of("onsetAge", json!({ "value": "95", "code": "a" })), None);
+    let range = |value: u32| json!({ "low": { "value": value, "unit": "years" } });
+    assert_eq!(of("onsetRange", range(45)), Some(range(45)));
+    assert_eq!(of("onsetRange", range(93)), None);
+    assert_eq!(of("onsetRange", json!({ "low": { "value": 93 } })), None);
 }
 
 #[test]
@@ -200,13 +204,18 @@ fn a_postal_code_is_cut_where_it_is_known_how_many_live_behind_it() {
         let record = json!({ "resourceType": "Organization", "id": "a", "address": [address] });
         masked("safe-harbor", &record).pointer("/address/0/postalCode").cloned()
     };
-    assert_eq!(of(json!({ "postalCode": "02139" })), Some(json!("021")));
+    assert_eq!(of(json!({ "postalCode": "02139", "state": "MA" })), Some(json!("021")));
+    assert_eq!(of(json!({ "postalCode": "80331" })), None, "of which country is not said");
     assert_eq!(of(json!({ "postalCode": "02139-1234", "country": "USA" })), Some(json!("021")));
     for sparse in ["03601", "20500", "36900", "69200"] {
         assert_eq!(of(json!({ "postalCode": sparse, "country": "US" })), Some(json!("000")));
     }
     for country in ["DE", "FRA", "Germany", ""] {
-        assert_eq!(of(json!({ "postalCode": "80331", "country": country })), None, "{country}");
+        assert_eq!(
+            of(json!({ "postalCode": "80331", "country": country, "state": "MA" })),
+            None,
+            "{country}"
+        );
     }
 }
 

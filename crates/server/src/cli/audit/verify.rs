@@ -35,8 +35,7 @@ pub(in crate::cli) struct Asked {
     /// A policy (C2SP tlog-policy): whose cosignatures the log has to have, and which log it has to be.
     #[arg(long)]
     policy: Option<PathBuf>,
-    /// How many seconds ago the quorum may have cosigned last, where there are records that it has not: 600, and without bound
-    /// for a copy (`--dir`)
+    /// How old a record may be, in seconds, that the quorum has not seen: witnesses are asked every few seconds
     #[arg(long, value_name = "SECONDS", requires = "policy")]
     cosigned_within: Option<u64>,
 }
@@ -77,8 +76,7 @@ pub(super) fn check(asked: &Asked, config: &Path) -> anyhow::Result<ExitCode> {
             match question {
                 None => Ok(ExitCode::SUCCESS),
                 Some(question) => {
-                    let usual = asked.dir.is_none().then_some(COSIGNED_WITHIN);
-                    let within = asked.cosigned_within.map(Duration::from_secs).or(usual);
+                    let within = asked.cosigned_within.map(Duration::from_secs);
                     witnessed::check(&question, found.checkpoint.size, within)
                 }
             }
@@ -174,9 +172,6 @@ impl Objects for AsKept<'_> {
         self.folder.remove(path)
     }
 }
-
-/// How long ago a quorum may have cosigned a log that goes on: witnesses are asked every few seconds.
-const COSIGNED_WITHIN: Duration = Duration::from_mins(10);
 
 /// Where the log publishes its newest checkpoint.
 const CHECKPOINT: &str = "checkpoint";

@@ -34,6 +34,7 @@ pub(super) struct Question {
     policy: Policy,
     checkpoint: SignedCheckpoint,
     reader: Reader,
+    asked_at: Timestamp,
 }
 
 /// Reads a policy, and of the log what it is to judge: before the log is verified, which may grow meanwhile.
@@ -50,14 +51,14 @@ pub(super) fn question(dir: &Path, key: &VerifierKey, policy: &Path) -> anyhow::
         Some(cosigned) => cosigned,
         None => reader.checkpoint()?,
     };
-    Ok(Question { shown, policy, checkpoint, reader })
+    Ok(Question { shown, policy, checkpoint, reader, asked_at: SystemClock.now() })
 }
 
-/// Whether a log of `size` records, all of which hold, extends a checkpoint that the quorum has cosigned; and not longer ago
-/// than `within`, if there is such a bound and there are records that nobody has cosigned: whoever signs the log could have
-/// written those anew.
+/// Whether a log of `size` records, all of which hold, extends a checkpoint that the quorum has cosigned; and where there is a
+/// bound, whether no record that was older than it when the question was asked is beyond that: whoever signs the log could
+/// have written such records anew.
 pub(super) fn check(question: &Question, size: u64, within: Option<Duration>) -> anyhow::Result<ExitCode> {
-    let Question { shown, policy, checkpoint, reader } = question;
+    let Question { shown, policy, checkpoint, reader, asked_at } = question;
     let refused = |why: &str| {
         eprintln!("chartgate: {why}");
         Ok(ExitCode::FAILURE)
@@ -79,28 +80,28 @@ pub(super) fn check(question: &Question, size: u64, within: Option<Duration>) ->
         return refused(&format!("the quorum of {shown} has not cosigned {of}"));
     }
     let unseen = size.saturating_sub(known.size);
-    let last = verdict.witnesses.iter().filter_map(|seen| seen.at.ok()).max();
-    let is_long_ago = |within: Duration| last.is_none_or(|at| from_unix(at).plus(within) < SystemClock.now());
-    if unseen > 0 && within.is_some_and(is_long_ago) {
+    let first = if unseen > 0 { reader.entry(known.size)? } else { None };
+    let since = first.map(|entry| entry.record.time);
+    if let (Some(since), Some(within)) = (since, within)
+        && since.plus(within) < *asked_at
+    {
         return refused(&format!(
-            "the quorum of {shown} has cosigned {of}; the {unseen} since then nobody has seen, for longer than \
-             --cosigned-within"
+            "the quorum of {shown} has cosigned {of}; no quorum has seen the other {unseen}, the first of which is of {since}"
         ));
     }
     print::line(&format!("witnessed: the quorum of {shown} has cosigned {of}"));
-    if unseen > 0 {
-        print::line(&format!("the newest {unseen} records no quorum has seen yet"));
+    if let Some(since) = since {
+        print::line(&format!("no quorum has seen the newest {unseen} yet, the first of which is of {since}"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn from_unix(seconds: u64) -> Timestamp {
-    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(i64::MAX))
-}
-
 fn told(seen: &Seen) -> String {
     match seen.at {
-        Ok(at) => format!("{} at {}", seen.name, from_unix(at)),
+        Ok(at) => {
+            let at = Timestamp::from_unix(i64::try_from(at).unwrap_or(i64::MAX));
+            format!("{} at {at}", seen.name)
+        }
         Err(NoteError::BadSignature) => format!("{} with a signature that does not verify", seen.name),
         Err(_) => format!("{} not", seen.name),
     }

@@ -107,8 +107,10 @@ fn masked<'a>(
     // Whoever could ask for a record by its own name would learn which name it has here, and so would who finds those of
     // patients whom they know.
     let resource_type = resource.reference().resource_type;
-    let is_known =
-        || permission != Permission::Search || enforcer.finds_known_patients(permission, resource_type);
+    let is_known = || {
+        permission != Permission::Search
+            || enforcer.is_of_known_patients(permission, resource_type, resource.value())
+    };
     if mask.renames() && is_known() {
         return Err(Unmaskable);
     }

@@ -260,6 +260,12 @@ async fn before(
                 return Err(Refused::Record(kept.because));
             }
         }
+        // By its own name what leaves under another one is absent, whatever version of it is thought to be there.
+        if let KeptOf::Part(mask) = kept_of(exchange, enforcer, *permission, &resource)
+            && mask.renames()
+        {
+            return Err(Refused::NotFound);
+        }
     }
     let tag = answer.etag.as_ref().and_then(|tag| tag.to_str().ok());
     let version = resource.version().or_else(|| VersionId::from_entity_tag(tag?).ok()).ok_or_else(wrong)?;
@@ -278,8 +284,6 @@ fn is_seen(
 ) -> Result<(), Refused> {
     match kept_of(exchange, enforcer, permission, stored) {
         KeptOf::Nothing => Ok(()),
-        // By its own name it is absent.
-        KeptOf::Part(mask) if mask.renames() => Err(Refused::NotFound),
         KeptOf::Part(_) | KeptOf::All => Err(Refused::Masked),
     }
 }

@@ -39,7 +39,6 @@ pub(super) async fn prepare(
     let was_kept = match kept_of(exchange, enforcer, Permission::Update, &resource) {
         KeptOf::Nothing => Mask::default(),
         KeptOf::Part(mask) if patch.keeps_to(&mask, &resource) => mask,
-        KeptOf::Part(mask) if mask.renames() => return Err(Refused::NotFound),
         KeptOf::Part(_) | KeptOf::All => return Err(Refused::Masked),
     };
     let room = usize::try_from(exchange.route.max_body).unwrap_or(usize::MAX);

@@ -75,7 +75,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub(crate) async fn follow_feed(mut issuer: Issuer, mut position: String, state: Weak<State>) {
     let patience = issuer.settings().wait();
     // Short beside how old what is known may be.
-    let longest = LONGEST_PAUSE.min(patience / 2);
+    let longest = LONGEST_PAUSE.min(patience.div_f32(2.0));
     let (mut wait, mut pause) = (patience, FIRST_PAUSE);
     loop {
         let answer = issuer.revocations(Some(&position), wait).await;

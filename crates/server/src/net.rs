@@ -13,6 +13,7 @@ pub(crate) mod listen;
 pub(crate) mod mail;
 pub(crate) mod origin;
 pub(crate) mod path;
+pub(crate) mod reach;
 pub(crate) mod reserve;
 pub(crate) mod shares;
 pub(crate) mod throttle;

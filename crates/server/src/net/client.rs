@@ -126,7 +126,7 @@ impl HttpClient {
     /// Sends over a connection that is opened for it.
     async fn send_first(&self, request: Request<Full<Bytes>>) -> Result<Response<Answering>, CallError> {
         let connecting = tokio::time::timeout(CONNECT_TIME, self.address.connect());
-        let stream = connecting.await.map_err(|_| CallError::TooSlow)??;
+        let stream = connecting.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
         self.pool.open(stream).await?.send(request).await.map_err(Failed::into_error)
     }
 }

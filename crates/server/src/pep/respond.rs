@@ -107,6 +107,7 @@ impl From<CallError> for UpstreamFault {
     fn from(error: CallError) -> Self {
         tracing::warn!(%error, "upstream");
         match error {
+            CallError::Unreachable(error) if error.kind() == std::io::ErrorKind::TimedOut => Self::TooSlow,
             CallError::Unreachable(_) | CallError::Broken(_) => Self::Unreachable,
             CallError::TooSlow => Self::TooSlow,
         }

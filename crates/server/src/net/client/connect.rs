@@ -13,6 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
+use super::CONNECT_TIME;
+use crate::net::reach::{reach, reach_at};
+
 /// Where a server is and how to speak to it.
 pub(super) struct Address {
     scheme: Scheme,
@@ -71,12 +74,12 @@ impl Address {
     }
 
     pub(super) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        self.speak(TcpStream::connect((self.host.as_str(), self.port)).await?).await
+        self.speak(reach(&self.host, self.port, CONNECT_TIME).await?).await
     }
 
     /// The same at one of these addresses, wherever the name may lead by now.
     pub(super) async fn connect_at(&self, addresses: &[SocketAddr]) -> io::Result<Box<dyn Stream>> {
-        self.speak(TcpStream::connect(addresses).await?).await
+        self.speak(reach_at(addresses, CONNECT_TIME).await?).await
     }
 
     async fn speak(&self, tcp: TcpStream) -> io::Result<Box<dyn Stream>> {

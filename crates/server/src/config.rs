@@ -299,11 +299,15 @@ impl Config {
     /// The base URL of the listener that asks for certificates: our host, and its port.
     pub(crate) fn mtls_base(&self) -> Option<String> {
         let port = self.listen.mtls?.port();
-        let host = match self.authority().rsplit_once(':') {
+        Some(format!("https://{}:{port}", self.host()))
+    }
+
+    /// The issuer's host; an IPv6 address stands in its brackets.
+    pub(crate) fn host(&self) -> &str {
+        match self.authority().rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
             Some(_) | None => self.authority(),
-        };
-        Some(format!("https://{host}:{port}"))
+        }
     }
 
     /// The host and port of the issuer: names the log and the site that cookies and passkeys belong to.

@@ -6,12 +6,14 @@
 //! sent twice stands at the seam. A receiver that is away, or does not take a record, holds up itself alone; that it is
 //! behind is a metric, a line for operators and a record.
 
+mod caught;
 mod cursor;
 mod destination;
 mod fhir;
 mod http;
 mod ocsf;
 mod otlp;
+mod portion;
 mod run;
 mod s3;
 mod state;
@@ -70,8 +72,11 @@ impl Exports {
         self.0.iter().find(|export| export.name == name)
     }
 
-    /// What Prometheus reads.
-    pub(crate) fn metrics(&self, now: Timestamp) -> String {
+    /// What Prometheus reads, of a log that has so many records under its checkpoint now: an export that hangs does not look.
+    pub(crate) fn metrics(&self, now: Timestamp, size: Option<u64>) -> String {
+        for export in &self.0 {
+            export.state().sees(size);
+        }
         let mut text = String::new();
         for (name, kind, help, value) in METRICS {
             if self.0.is_empty() {
@@ -91,13 +96,22 @@ impl Exports {
 
 type Metric = (&'static str, &'static str, &'static str, fn(&State, Timestamp) -> u64);
 
-const METRICS: [Metric; 5] = [
+const METRICS: [Metric; 7] = [
     ("lag_records", "gauge", "Records under a checkpoint that the receiver has not had.", |state, _| {
         state.lag()
     }),
     ("lag_seconds", "gauge", "Age of the oldest record that the receiver has not had.", |state, now| {
         state.age(now).as_secs()
     }),
+    ("next_record", "gauge", "Index of the first record that the receiver has not had.", |state, _| {
+        state.position
+    }),
+    (
+        "held_up",
+        "gauge",
+        "Whether the receiver does not take the next record, even by itself.",
+        |state, _| u64::from(state.held_up.is_some()),
+    ),
     ("delivered_total", "counter", "Records that the receiver has taken.", |state, _| state.delivered),
     ("failures_total", "counter", "Attempts that failed.", |state, _| state.failures),
     (
@@ -120,8 +134,9 @@ impl Export {
     }
 
     /// How it stands, as an operator is told.
-    pub(crate) fn told(&self, now: Timestamp) -> Value {
-        let state = self.state();
+    pub(crate) fn told(&self, now: Timestamp, size: Option<u64>) -> Value {
+        let mut state = self.state();
+        state.sees(size);
         json!({
             "name": self.name,
             "kind": self.kind,
@@ -134,6 +149,7 @@ impl Export {
             "failures": state.failures,
             "standing": state.standing.as_str(),
             "failure": state.failure,
+            "held_up": state.held_up,
         })
     }
 }

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use axum::Router;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::journal::{Journal, Writability};
+use chartgate_audit::reader::Reader;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::{Clock, Phi};
 use http::StatusCode;
@@ -133,6 +134,7 @@ pub(crate) async fn run(
             indexed: Arc::clone(&app.log.indexed),
             throttle: Arc::clone(&app.throttle),
             exports: Arc::clone(&app.exports),
+            reader: app.log.reading.reader.clone(),
             witnesses: Arc::clone(&app.witnesses),
             watcher: Arc::clone(&app.watcher),
             clock: Arc::clone(&app.clock),
@@ -395,6 +397,7 @@ struct Measured {
     indexed: Arc<AtomicU64>,
     throttle: Arc<Throttle>,
     exports: Arc<Exports>,
+    reader: Reader,
     witnesses: Arc<Witnesses>,
     watcher: Arc<Watcher>,
     clock: Arc<dyn Clock>,
@@ -402,7 +405,7 @@ struct Measured {
 
 /// `/metrics`, `/healthz`, `/readyz`, on a port of their own.
 async fn serve_metrics(listener: TcpListener, measured: Measured) {
-    let Measured { journal, indexed, throttle, exports, witnesses, watcher, clock } = measured;
+    let Measured { journal, indexed, throttle, exports, reader, witnesses, watcher, clock } = measured;
     let ready = journal.clone();
     let router = Router::new()
         .route("/healthz", axum::routing::get(|| async { "ok\n" }))
@@ -441,7 +444,7 @@ async fn serve_metrics(listener: TcpListener, measured: Measured) {
                     indexed.load(Ordering::Relaxed),
                     u8::from(throttle.reserve.is_touched()),
                     throttle.reserve.total(),
-                    exports.metrics(clock.now()),
+                    exports.metrics(clock.now(), reader.checkpoint().ok().map(|checkpoint| checkpoint.size())),
                     witnesses.metrics(),
                     watcher.metrics(clock.now()),
                 )

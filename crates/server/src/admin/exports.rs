@@ -12,7 +12,8 @@ use crate::store::audit_exports::ExportCursor;
 impl Administrator {
     pub(super) fn list_exports(&self) -> Result<Value, CommandError> {
         let now = self.clock.now();
-        Ok(json!(self.exports.iter().map(|export| export.told(now)).collect::<Vec<_>>()))
+        let size = self.reading.reader.checkpoint().ok().map(|checkpoint| checkpoint.size());
+        Ok(json!(self.exports.iter().map(|export| export.told(now, size)).collect::<Vec<_>>()))
     }
 
     /// The exports that have not had all records of a month.
@@ -21,15 +22,14 @@ impl Administrator {
         for export in self.exports.iter() {
             // One that never began has had nothing, and is asked for nothing.
             let Some(cursor) = self.cursor(&export.name)? else { continue };
-            if self.refusal(&cursor)?.is_some() {
+            if self.refusal(&cursor).map_or(true, |refusal| refusal.is_some()) {
                 // What it has had of this log nobody knows.
                 unread.push(export.name.clone());
                 continue;
             }
-            let first = self.reading.reader.entry(cursor.next).map_err(|error| {
-                CommandError::Invalid(format!("the record that `{}` gets next: {error}", export.name))
-            })?;
-            if first.is_some_and(|first| Month::of(first.record.time) <= *month) {
+            // What cannot be read was not handed on either.
+            let first = self.reading.reader.entry(cursor.next);
+            if first.map_or(true, |first| first.is_some_and(|first| Month::of(first.record.time) <= *month)) {
                 unread.push(export.name.clone());
             }
         }
@@ -75,7 +75,7 @@ impl Administrator {
     fn refusal(&self, cursor: &ExportCursor) -> Result<Option<&'static str>, CommandError> {
         let reader = &self.reading.reader;
         let read = |error| CommandError::Invalid(format!("the log: {error}"));
-        Ok(refusal(cursor, reader, reader.checkpoint().map_err(read)?.size()))
+        refusal(cursor, reader, reader.checkpoint().map_err(read)?.size()).map_err(read)
     }
 
     fn cursor(&self, name: &str) -> Result<Option<ExportCursor>, CommandError> {

@@ -316,6 +316,7 @@ impl Administrator {
     fn log(&self, config: &Config) -> Result<Log, CommandError> {
         let holds = self.store.read(|sql| sql.holds())?;
         let now = self.clock.now();
+        let size = self.reading.reader.checkpoint().ok().map(|checkpoint| checkpoint.size());
         let exports = config.audit.exports.iter().map(|export| ExportInForce {
             name: export.name.clone(),
             kind: export.receiver.kind().to_owned(),
@@ -323,7 +324,7 @@ impl Administrator {
                 Receiver::S3(receiver) => receiver.lock.map(|(lock, _)| lock.as_str().to_owned()),
                 _ => None,
             },
-            told: self.exports.get(&export.name).map(|export| export.told(now)).unwrap_or_default(),
+            told: self.exports.get(&export.name).map(|export| export.told(now, size)).unwrap_or_default(),
         });
         Ok(Log {
             records: self.journal.durable(),

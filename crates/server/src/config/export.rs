@@ -149,15 +149,21 @@ impl Receiver {
         }
     }
 
-    /// Where it is, as people are told.
+    /// Where it is, as people are told: without a path, which at some receivers is what admits us.
     pub(crate) fn place(&self) -> String {
         match self {
             Self::Syslog(to) => format!("{}:{}", to.host, to.port),
-            Self::Ocsf(to) => to.http.url.to_string(),
-            Self::Fhir(to) | Self::Otlp(to) => to.url.to_string(),
-            Self::S3(to) => to.url.to_string(),
+            Self::Ocsf(to) => server(&to.http.url),
+            Self::Fhir(to) | Self::Otlp(to) => server(&to.url),
+            Self::S3(to) => server(&to.url),
         }
     }
+}
+
+/// Scheme and authority alone.
+fn server(url: &Uri) -> String {
+    let [scheme, authority] = [url.scheme_str(), url.authority().map(|authority| authority.as_str())];
+    format!("{}://{}", scheme.unwrap_or_default(), authority.unwrap_or_default())
 }
 
 impl Export {

@@ -305,3 +305,25 @@ fn a_rotated_secret_of_an_export_needs_a_restart() {
         assert_eq!(needs(number("1"), number("2")), ["audit.export"], "{kind}");
     }
 }
+
+#[test]
+fn the_host_is_told_without_its_port_whatever_it_is() {
+    let host = |issuer: &str| {
+        let text = GOOD.replace("https://gate.example.org", issuer);
+        read(&text, &[]).unwrap().host().to_owned()
+    };
+    assert_eq!(host("https://gate.example.org"), "gate.example.org");
+    assert_eq!(host("https://gate.example.org:8443"), "gate.example.org");
+    assert_eq!(host("https://[2001:db8::1]:8443"), "[2001:db8::1]");
+    assert_eq!(host("https://[2001:db8::1]"), "[2001:db8::1]");
+}
+
+#[test]
+fn where_an_export_goes_is_told_without_a_path_that_may_admit_us() {
+    let text = format!(
+        "{GOOD}\n[[audit.export]]\nname = \"siem\"\nkind = \"ocsf\"\n\
+         url = \"https://siem.example.org:8088/services/T0123/very-secret\"\n"
+    );
+    let config = read(&text, &[]).unwrap();
+    assert_eq!(config.audit.exports[0].receiver.place(), "https://siem.example.org:8088");
+}

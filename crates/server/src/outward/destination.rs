@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chartgate_audit::outward::audit_event::MOST;
 use chartgate_audit::outward::{Shown, Source};
 use chartgate_values::Clock;
 
 use super::fhir::FhirSender;
 use super::ocsf::OcsfSender;
 use super::otlp::OtlpSender;
+use super::portion::Portion;
 use super::run::Stretch;
 use super::s3::S3Sender;
 use super::syslog::SyslogSender;
@@ -35,26 +37,45 @@ pub(crate) struct Failure {
     pub(crate) code: String,
     /// What may help.
     pub(crate) kind: FailureKind,
+    /// How long it asked to be left alone.
+    pub(crate) wait: Option<Duration>,
 }
 
 /// What may help.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum FailureKind {
-    /// Time.
+    /// Time: it was not reached, knows nobody by our credential, or asks to be left alone.
     Away,
-    /// Nothing but giving it less: one of these entries it does not take.
+    /// Giving it less, and time: it was reached, and whatever it says, it does not have what it was given.
+    NotTaken,
+    /// Giving it less: it says that one of these entries is at fault.
     Refused,
 }
 
 impl Failure {
-    /// It may be taken later.
+    /// It was not reached, or has no time.
     pub(crate) fn away(code: impl Into<String>) -> Self {
-        Self { code: code.into(), kind: FailureKind::Away }
+        Self { code: code.into(), kind: FailureKind::Away, wait: None }
+    }
+
+    /// It was reached and does not have what it was given.
+    pub(crate) fn not_taken(code: impl Into<String>) -> Self {
+        Self { code: code.into(), kind: FailureKind::NotTaken, wait: None }
     }
 
     /// One of the entries is not taken.
     pub(crate) fn refused(code: impl Into<String>) -> Self {
-        Self { code: code.into(), kind: FailureKind::Refused }
+        Self { code: code.into(), kind: FailureKind::Refused, wait: None }
+    }
+
+    /// What an HTTP status says that is not success, of all that was given or of an entry.
+    pub(crate) fn of_status(status: u16, code: impl Into<String>) -> Self {
+        match status {
+            // Bad request, too large, another type, or content that cannot be used.
+            400 | 413 | 415 | 422 => Self::refused(code),
+            401 | 429 | 503 => Self::away(code),
+            _ => Self::not_taken(code),
+        }
     }
 }
 
@@ -92,12 +113,19 @@ impl Destination {
     /// Gives it entries, in their order; returns once it has all of them.
     ///
     /// # Errors
-    /// [`Failure`]: then it may have had some.
-    pub(crate) async fn deliver(&mut self, entries: &Arc<[Shown]>, stretch: &Stretch) -> Result<(), Failure> {
+    /// [`Failure`]: then it may have had some, and `portion` knows what it was given last.
+    pub(crate) async fn deliver(
+        &mut self,
+        entries: &Arc<[Shown]>,
+        stretch: &Stretch,
+        portion: &mut Portion,
+    ) -> Result<(), Failure> {
+        let first = entries.first().map(|entry| entry.entry().index).unwrap_or_default();
+        portion.give(first, u64::try_from(entries.len()).unwrap_or(u64::MAX));
         match self {
             Self::Syslog(syslog) => syslog.deliver(entries).await,
             Self::Ocsf(ocsf) => ocsf.deliver(entries).await,
-            Self::Fhir(fhir) => fhir.deliver(entries).await,
+            Self::Fhir(fhir) => fhir.deliver(entries, portion).await,
             Self::Otlp(otlp) => otlp.deliver(entries).await,
             Self::S3(s3) => s3.deliver(entries, stretch).await,
         }
@@ -112,14 +140,22 @@ impl Destination {
         }
     }
 
-    /// How many entries it gets at once.
+    /// How many entries, or AuditEvents, it gets at once.
     pub(crate) const fn at_once(&self) -> u64 {
         match self {
             Self::Syslog(_) => 1024,
             Self::Ocsf(_) | Self::Otlp(_) => 256,
-            // Each patient is an AuditEvent: their number is bounded where they are made.
-            Self::Fhir(_) => 64,
+            Self::Fhir(_) => MOST as u64,
             Self::S3(s3) => s3.at_once(),
+        }
+    }
+
+    /// About how many bytes of entries it gets at once.
+    pub(crate) const fn weight(&self) -> usize {
+        match self {
+            // An object is as long as it may be.
+            Self::S3(_) => 16 << 20,
+            Self::Syslog(_) | Self::Ocsf(_) | Self::Fhir(_) | Self::Otlp(_) => 4 << 20,
         }
     }
 

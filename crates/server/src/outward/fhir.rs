@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use chartgate_audit::outward::audit_event::{self, Batch, MOST, NotTaken, Place};
+use chartgate_audit::outward::audit_event::{self, Batch, NotTaken, Place};
 use chartgate_audit::outward::{Shown, Source};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Failure;
-use super::destination::FailureKind;
-use super::http::{HttpSender, may_be_less};
+use super::http::HttpSender;
+use super::portion::Portion;
 use crate::config::{self, HttpReceiver};
 
 /// A FHIR server.
@@ -20,42 +20,36 @@ pub(crate) struct FhirSender {
 
 /// How far the server is within the entries that it was given last. Nobody else knows: after a restart it gets them from the first
 /// AuditEvent of a record on.
+#[derive(Default)]
 struct Progress {
     /// The first AuditEvent that it has not taken.
     next: Place,
-    /// How many it gets at once.
-    most: usize,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self { next: (0, 0), most: MOST }
-    }
 }
 
 impl Progress {
     /// What its answer to a batch says.
-    fn answered(&mut self, batch: &Batch, answer: Result<(), NotTaken>) -> Result<(), Failure> {
+    fn answered(
+        &mut self,
+        batch: &Batch,
+        answer: Result<(), NotTaken>,
+        portion: &mut Portion,
+    ) -> Result<(), Failure> {
         let behind = |place: Option<&Place>| place.map(|(index, number)| (*index, number.saturating_add(1)));
-        let sent = batch.places.len();
         match answer {
             Ok(()) => {
                 self.next = behind(batch.places.last()).unwrap_or(self.next);
-                self.most = self.most.saturating_mul(2).min(MOST);
+                portion.taken();
                 Ok(())
             }
-            Err(NotTaken::NoAnswer) => {
-                self.most = sent.div_ceil(2);
-                Err(Failure::refused("no-answer-to-a-batch"))
-            }
+            Err(NotTaken::NoAnswer) => Err(Failure::refused("no-answer-to-a-batch")),
             Err(NotTaken::Some { status, leading, taken }) => {
                 let code = format!("entry-status-{status}");
-                if taken == 0 && !may_be_less(status) {
-                    return Err(Failure::away(code));
+                if taken == 0 {
+                    return Err(Failure::of_status(status, code));
                 }
                 // What it took is not sent again as far as we can help it: what it did not take goes alone from now on.
                 self.next = batch.places.get(leading).copied().unwrap_or(self.next);
-                self.most = 1;
+                portion.give(self.next.0, 1);
                 Err(Failure::refused(code))
             }
         }
@@ -67,19 +61,24 @@ impl FhirSender {
         Ok(Self { http: HttpSender::new(to, export)?, source, progress: Progress::default() })
     }
 
-    pub(super) async fn deliver(&mut self, entries: &Arc<[Shown]>) -> Result<(), Failure> {
+    pub(super) async fn deliver(
+        &mut self,
+        entries: &Arc<[Shown]>,
+        portion: &mut Portion,
+    ) -> Result<(), Failure> {
         loop {
             let (entries, source) = (Arc::clone(entries), self.source.clone());
-            let (next, most) = (self.progress.next, self.progress.most);
+            let next = self.progress.next;
+            let most = usize::try_from(portion.now()).unwrap_or(usize::MAX);
             let batch =
                 tokio::task::spawn_blocking(move || audit_event::batch(&entries, &source, next, most));
-            let Some(mut batch) = batch.await.map_err(|_| Failure::away("not-built"))? else { return Ok(()) };
+            let batch = batch.await.map_err(|_| Failure::not_taken("not-built"))?;
+            let Some(mut batch) = batch else { return Ok(()) };
+            let first = batch.places.first().map(|(index, _)| *index).unwrap_or_default();
+            portion.give(first, u64::try_from(batch.places.len()).unwrap_or(u64::MAX));
             let body = std::mem::take(&mut batch.body);
-            let answer = self.post(body, batch.places.len()).await;
-            if answer.as_ref().is_err_and(|failure| failure.kind == FailureKind::Refused) {
-                self.progress.most = batch.places.len().div_ceil(2);
-            }
-            self.progress.answered(&batch, answer?)?;
+            let answer = self.post(body, batch.places.len()).await?;
+            self.progress.answered(&batch, answer, portion)?;
         }
     }
 
@@ -95,40 +94,62 @@ impl FhirSender {
 
 #[cfg(test)]
 mod tests {
+    use super::super::destination::FailureKind;
     use super::*;
 
     fn batch(places: &[Place]) -> Batch {
         Batch { body: Vec::new(), places: places.to_vec() }
     }
 
+    /// What comes of a batch, and what is given at the most behind it, as the runner has it.
+    fn answered(
+        progress: &mut Progress,
+        portion: &mut Portion,
+        places: &[Place],
+        answer: Result<(), NotTaken>,
+    ) -> Result<(), Failure> {
+        portion.give(places[0].0, u64::try_from(places.len()).unwrap());
+        let answered = progress.answered(&batch(places), answer, portion);
+        if answered.as_ref().is_err_and(|failure| failure.kind != FailureKind::Away) {
+            portion.not_taken();
+        }
+        answered
+    }
+
     #[test]
     fn what_a_server_took_is_not_sent_again_and_what_it_did_not_goes_alone() {
-        let mut progress = Progress::default();
-        let sent = batch(&[(7, 0), (7, 1), (8, 0), (9, 0)]);
+        let (mut progress, mut portion) = (Progress::default(), Portion::new(200));
         // Whatever it says of the one that it did not take: a 503 beside a 201 is no server that is away.
         for status in [422, 409, 503] {
-            progress = Progress::default();
+            (progress, portion) = (Progress::default(), Portion::new(200));
             let answer = Err(NotTaken::Some { status, leading: 2, taken: 3 });
-            let failure = progress.answered(&sent, answer).unwrap_err();
+            let sent = [(7, 0), (7, 1), (8, 0), (9, 0)];
+            let failure = answered(&mut progress, &mut portion, &sent, answer).unwrap_err();
             assert_eq!(failure, Failure::refused(format!("entry-status-{status}")));
-            assert_eq!((progress.next, progress.most), ((8, 0), 1));
+            assert_eq!((progress.next, portion.now(), portion.single()), ((8, 0), 1, Some(8)));
         }
         // It is still not taken: what is before it is not sent again.
-        let alone = batch(&[(8, 0)]);
-        let answer = Err(NotTaken::Some { status: 503, leading: 0, taken: 0 });
-        assert_eq!(progress.answered(&alone, answer).unwrap_err(), Failure::away("entry-status-503"));
-        assert_eq!((progress.next, progress.most), ((8, 0), 1));
-        assert_eq!(progress.answered(&alone, Ok(())), Ok(()));
-        assert_eq!((progress.next, progress.most), ((8, 1), 2));
+        let alone = [(8, 0)];
+        let answer = Err(NotTaken::Some { status: 409, leading: 0, taken: 0 });
+        let failure = answered(&mut progress, &mut portion, &alone, answer).unwrap_err();
+        assert_eq!(failure, Failure::not_taken("entry-status-409"));
+        assert_eq!((progress.next, portion.now(), portion.single()), ((8, 0), 1, Some(8)));
+        assert_eq!(answered(&mut progress, &mut portion, &alone, Ok(())), Ok(()));
+        assert_eq!((progress.next, portion.now()), ((8, 1), 26));
         // No answer to a batch: it gets fewer and fewer.
-        let two = batch(&[(9, 0), (9, 1)]);
-        let failure = progress.answered(&two, Err(NotTaken::NoAnswer)).unwrap_err();
+        let two = [(9, 0), (9, 1)];
+        let failure = answered(&mut progress, &mut portion, &two, Err(NotTaken::NoAnswer)).unwrap_err();
         assert_eq!(failure, Failure::refused("no-answer-to-a-batch"));
-        assert_eq!((progress.next, progress.most), ((8, 1), 1));
+        assert_eq!((progress.next, portion.now()), ((8, 1), 1));
         // None at all, and not for what they are: it is away, and gets as many as before.
-        progress = Progress::default();
+        (progress, portion) = (Progress::default(), Portion::new(200));
         let answer = Err(NotTaken::Some { status: 503, leading: 0, taken: 0 });
-        assert_eq!(progress.answered(&two, answer).unwrap_err(), Failure::away("entry-status-503"));
-        assert_eq!((progress.next, progress.most), ((0, 0), MOST));
+        let failure = answered(&mut progress, &mut portion, &two, answer).unwrap_err();
+        assert_eq!(failure, Failure::away("entry-status-503"));
+        assert_eq!((progress.next, portion.is_full()), ((0, 0), true));
+        // A server that breaks at what it is given, not at one of them: it gets fewer.
+        let answer = Err(NotTaken::Some { status: 500, leading: 0, taken: 0 });
+        let failure = answered(&mut progress, &mut portion, &two, answer).unwrap_err();
+        assert_eq!((failure, portion.now()), (Failure::not_taken("entry-status-500"), 1));
     }
 }

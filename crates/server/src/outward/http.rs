@@ -24,9 +24,14 @@ pub(super) struct HttpSender {
     base: Uri,
 }
 
+/// The longest time that it can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
 /// What it answered.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    /// How long it asks to be left alone.
+    wait: Option<Duration>,
     /// None that could be read, perhaps; the status counts all the same.
     pub(super) body: Result<Bytes, Failure>,
 }
@@ -66,39 +71,76 @@ impl HttpSender {
         if let Some(credential) = credential.clone() {
             request.headers_mut().insert(header::AUTHORIZATION, credential);
         }
-        let answer = self.client.call(request).await.map_err(|error| {
-            Failure::away(match error {
-                CallError::Unreachable(_) => "unreachable",
-                CallError::Broken(_) => "broke-off",
-                CallError::TooSlow => "too-slow",
-            })
+        let answer = self.client.call(request).await.map_err(|error| match error {
+            CallError::Unreachable(_) => Failure::away("unreachable"),
+            CallError::Broken(_) => Failure::not_taken("broke-off"),
+            CallError::TooSlow => Failure::not_taken("too-slow"),
         })?;
         let status = answer.status();
         if status == StatusCode::UNAUTHORIZED {
             self.credential.was_refused(credential.as_ref());
         }
+        let wait = answer.headers().get(header::RETRY_AFTER).and_then(asked_for);
         let body = body::take(answer.into_body(), LONGEST_ANSWER, ANSWER_TIME);
         let body = body.await.map_err(|error| match error {
             // Less of ours may get less of an answer.
             BodyError::TooLong(_) => Failure::refused("answer-too-long"),
-            _ => Failure::away("broke-off"),
+            _ => Failure::not_taken("broke-off"),
         });
-        Ok(Answer { status, body })
+        Ok(Answer { status, wait, body })
     }
 }
 
 impl Answer {
     /// Whether it has what it was given; if not, whether less of it or only time may help.
     pub(super) fn taken(&self) -> Result<(), Failure> {
-        if self.status.is_success() {
+        // RFC 4918 section 11.1: 207 says that there is more to say, and not that all went well.
+        if self.status.is_success() && self.status != StatusCode::MULTI_STATUS {
             return Ok(());
         }
-        let code = format!("status-{}", self.status.as_u16());
-        Err(if may_be_less(self.status.as_u16()) { Failure::refused(code) } else { Failure::away(code) })
+        let status = self.status.as_u16();
+        Err(Failure { wait: self.wait, ..Failure::of_status(status, format!("status-{status}")) })
     }
 }
 
-/// Whether a status says that what was sent is at fault: bad request, too large, another type, or content that cannot be used.
-pub(super) const fn may_be_less(status: u16) -> bool {
-    matches!(status, 400 | 413 | 415 | 422)
+/// RFC 9110 section 10.2.3, in seconds. A date is a guess at our clock: our own pauses do.
+fn asked_for(header: &HeaderValue) -> Option<Duration> {
+    let seconds = header.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::destination::FailureKind;
+    use super::*;
+
+    #[test]
+    fn a_receiver_that_was_reached_gets_less_unless_it_asks_for_time_alone() {
+        let answer = |status| {
+            let status = StatusCode::from_u16(status).unwrap();
+            Answer { status, wait: None, body: Ok(Bytes::new()) }.taken().map_err(|failure| failure.kind)
+        };
+        for status in [200, 201, 202, 204] {
+            assert_eq!(answer(status), Ok(()), "{status}");
+        }
+        for (wanted, statuses) in [
+            (FailureKind::Refused, &[400, 413, 415, 422][..]),
+            (FailureKind::Away, &[401, 429, 503]),
+            (FailureKind::NotTaken, &[207, 302, 403, 404, 406, 408, 431, 500, 502, 504]),
+        ] {
+            for status in statuses {
+                assert_eq!(answer(*status), Err(wanted), "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_it_asks_for_is_bounded() {
+        let asked =
+            |text: &'static str| asked_for(&HeaderValue::from_static(text)).map(|wait| wait.as_secs());
+        assert_eq!(
+            (asked("17"), asked("86400"), asked("Wed, 21 Oct 2026 07:28:00 GMT")),
+            (Some(17), Some(300), None)
+        );
+    }
 }

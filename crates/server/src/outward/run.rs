@@ -1,6 +1,7 @@
 //! What brings one receiver up with the log.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,10 @@ use chartgate_values::{Clock, Entropy, Phi, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::caught::{Panicked, caught};
 use super::cursor::refusal;
 use super::destination::FailureKind;
+use super::portion::Portion;
 use super::{Destination, Export, Failure, Standing};
 use crate::config::Beginning;
 use crate::entropy::SystemEntropy;
@@ -25,8 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long after a failure it is tried again; twice as long after each one more.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// About how many bytes of entries wait in memory.
-const WEIGHT: usize = 4 << 20;
+/// Why it does not get on, where we are at fault.
+const PANICKED: &str = "panicked";
 
 /// What every runner works with.
 #[derive(Clone)]
@@ -51,7 +54,6 @@ pub(crate) struct Runner {
 }
 
 /// How far it is, as far as nobody else has to know.
-#[derive(Default)]
 struct Progress {
     /// The first record that it has not had for sure; none before it began.
     durable: Option<u64>,
@@ -59,10 +61,8 @@ struct Progress {
     unsettled: VecDeque<(Instant, ExportCursor)>,
     /// How many failures there were since the last success.
     failures: u32,
-    /// How many entries it was given last.
-    given: u64,
-    /// So many entries are given at once, where it did not take as many as it may have.
-    at_once: Option<u64>,
+    /// How much it is given at once.
+    portion: Portion,
 }
 
 /// Whether there is more.
@@ -100,7 +100,9 @@ impl Runner {
         (from, events): (Beginning, Arc<[Event]>),
         around: Surroundings,
     ) -> Self {
-        Self { export, destination, view, from, events, around, progress: Progress::default() }
+        let portion = Portion::new(destination.at_once());
+        let progress = Progress { durable: None, unsettled: VecDeque::new(), failures: 0, portion };
+        Self { export, destination, view, from, events, around, progress }
     }
 
     /// Runs until the gateway goes down.
@@ -108,21 +110,41 @@ impl Runner {
         loop {
             let step = tokio::select! {
                 _ = stopped.wait_for(|stopped| *stopped) => break,
-                step = self.step() => step,
+                step = caught(self.step()) => step,
             };
             let pause = match step {
-                Ok(Step::More) => Duration::ZERO,
-                Ok(Step::CaughtUp) => LOOK_EVERY,
-                Err(failure) => self.failed(&failure),
+                Ok(Ok(Step::More)) => Duration::ZERO,
+                Ok(Ok(Step::CaughtUp)) => LOOK_EVERY,
+                Ok(Err(failure)) => self.failed(&failure),
+                // A record may be why: those before it go out.
+                Err(Panicked) => self.failed(&Failure::not_taken(PANICKED)),
             };
-            self.settle().await;
-            self.look_at_lag().await;
-            tokio::select! {
-                _ = stopped.wait_for(|stopped| *stopped) => break,
-                () = tokio::time::sleep(pause) => {}
+            if self.rest(pause, &mut stopped).await.is_break() {
+                break;
             }
         }
         // What has not rested long enough is sent again after an orderly end too: the receiver may not have stored it.
+    }
+
+    /// Gives nothing for so long, and looks after the cursor and after whoever has to be told. Breaks if the gateway goes down.
+    async fn rest(&mut self, mut pause: Duration, stopped: &mut watch::Receiver<bool>) -> ControlFlow<()> {
+        loop {
+            let looked = caught(async {
+                self.settle().await;
+                self.look_at_lag().await;
+            });
+            if looked.await == Err(Panicked) {
+                tracing::error!(export = self.export.name, "an export's keeping of its cursor panicked");
+            }
+            let part = pause.min(LONGEST_PAUSE);
+            tokio::select! {
+                _ = stopped.wait_for(|stopped| *stopped) => return ControlFlow::Break(()),
+                () = tokio::time::sleep(part) => pause = pause.saturating_sub(part),
+            }
+            if pause.is_zero() {
+                return ControlFlow::Continue(());
+            }
+        }
     }
 
     async fn step(&mut self) -> Result<Step, Failure> {
@@ -137,7 +159,7 @@ impl Runner {
             if let Some(skip_to) = state.skip_to.take().filter(|skip_to| *skip_to > durable) {
                 self.progress.durable = Some(skip_to);
                 self.progress.unsettled.clear();
-                state.position = state.position.max(skip_to);
+                (state.position, state.held_up) = (state.position.max(skip_to), None);
             }
             state.position = state.position.max(durable);
             state.size = checkpoint.size();
@@ -148,7 +170,12 @@ impl Runner {
             self.export.state().is_up(None);
             return Ok(Step::CaughtUp);
         }
-        let at_once = self.progress.at_once.unwrap_or(self.destination.at_once());
+        // It does not take all: what it has and may lose is not given to it again with each attempt at what it does not take.
+        if !self.progress.portion.is_full() && !self.progress.unsettled.is_empty() {
+            return Ok(Step::CaughtUp);
+        }
+        let at_once = self.progress.portion.now();
+        self.progress.portion.give(position, left.min(at_once));
         let now = self.around.clock.now();
         let gathers_for = self.destination.gathers_for();
         if left < at_once && !gathers_for.is_zero() {
@@ -165,7 +192,8 @@ impl Runner {
         }
         let range = position..position.saturating_add(left.min(at_once));
         let (view, events) = (self.view.clone(), Arc::clone(&self.events));
-        let read = tokio::task::spawn_blocking(move || read(&reader, &view, &events, range));
+        let weight = self.destination.weight();
+        let read = tokio::task::spawn_blocking(move || read(&reader, &view, &events, range, weight));
         let batch = read.await.map_err(|_| Failure::away("log-unreadable"))?;
         let batch = batch.map_err(|error| {
             tracing::error!(%error, export = self.export.name, "what is to go out cannot be read");
@@ -174,10 +202,9 @@ impl Runner {
         self.export.state().found(batch.oldest);
         let shown: Arc<[Shown]> = batch.shown.into();
         if !shown.is_empty() {
-            self.progress.given = batch.end.saturating_sub(position);
             let note = checkpoint.note().to_owned();
             let stretch = Stretch { first: position, next: batch.end, checkpoint: note };
-            self.destination.deliver(&shown, &stretch).await?;
+            self.destination.deliver(&shown, &stretch, &mut self.progress.portion).await?;
         }
         let cursor = ExportCursor {
             name: self.export.name.clone(),
@@ -199,8 +226,12 @@ impl Runner {
         let checkpoint = self.around.reader.checkpoint().map_err(|_| Failure::away("log-unreadable"))?;
         let next = match &kept {
             Some(cursor) => match refusal(cursor, &self.around.reader, checkpoint.size()) {
-                None => cursor.next,
-                Some(code) => return Err(self.refused(code).await),
+                Ok(None) => cursor.next,
+                Ok(Some(code)) => return Err(self.refused(code).await),
+                Err(error) => {
+                    tracing::error!(%error, export = self.export.name, "whose its cursor is cannot be read");
+                    return Err(Failure::away("log-unreadable"));
+                }
             },
             None if self.from == Beginning::Start => 0,
             None => checkpoint.size(),
@@ -247,45 +278,51 @@ impl Runner {
         drop(state);
         self.progress.unsettled.push_back((Instant::now(), cursor));
         self.progress.failures = 0;
-        let most = self.destination.at_once();
-        self.progress.at_once =
-            self.progress.at_once.map(|few| few.saturating_mul(2)).filter(|few| *few < most);
+        self.progress.portion.taken();
     }
 
     /// What it may have lost is given to it again, after a pause.
     fn failed(&mut self, failure: &Failure) -> Duration {
         let now = self.around.clock.now();
+        let may_have_lost = failure.kind == FailureKind::Away || !self.destination.settles_in().is_zero();
+        let single = self.progress.portion.single().filter(|_| failure.kind != FailureKind::Away);
         let mut state = self.export.state();
         state.failures = state.failures.saturating_add(1);
         state.failing_since = state.failing_since.or(Some(now));
-        let is_new = state.failure.as_ref() != Some(&failure.code);
+        let is_new = state.failure.as_ref() != Some(&failure.code) || state.held_up != single;
         state.failure = Some(failure.code.clone());
-        match failure.kind {
-            FailureKind::Away => {
-                state.position = self.progress.durable.unwrap_or(state.position);
-                self.progress.unsettled.clear();
-            }
-            // It is there, and has what it was given before: fewer and fewer show which one it does not take.
-            FailureKind::Refused => self.progress.at_once = Some(self.progress.given.div_ceil(2)),
+        state.held_up = single;
+        if may_have_lost {
+            state.position = self.progress.durable.unwrap_or(state.position);
+            self.progress.unsettled.clear();
         }
         let position = state.position;
         drop(state);
+        if failure.code == PANICKED {
+            tracing::error!(export = self.export.name, next = position, "an export panicked; it goes on");
+        }
         if is_new {
             tracing::warn!(
                 export = self.export.name,
                 failure = failure.code,
                 next = position,
+                held_up = single,
                 "an export does not get on"
             );
         }
         let pause = FIRST_PAUSE.saturating_mul(1 << self.progress.failures.min(16)).min(LONGEST_PAUSE);
-        if failure.kind == FailureKind::Away || self.progress.given <= 1 {
+        // Where it says that one of them is at fault it is soon found; else it has time, too.
+        if failure.kind != FailureKind::Refused || single.is_some() {
             self.progress.failures = self.progress.failures.saturating_add(1);
+        }
+        if failure.kind != FailureKind::Away {
+            self.progress.portion.not_taken();
         }
         // Between half and all of it, so that not all gateways come at once.
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let part = u32::from(entropy.bytes::<1>()[0]).saturating_add(256);
-        pause.saturating_mul(part).checked_div(512).unwrap_or(pause)
+        let pause = pause.saturating_mul(part).checked_div(512).unwrap_or(pause);
+        pause.max(failure.wait.unwrap_or_default())
     }
 
     /// Moves the cursor over what the receiver has had for long enough.
@@ -381,6 +418,7 @@ fn read(
     view: &View,
     events: &[Event],
     range: std::ops::Range<u64>,
+    most: usize,
 ) -> Result<Batch, ReadError> {
     let mut batch = Batch { shown: Vec::new(), end: range.start, oldest: None, newest: None };
     let (last, mut weight) = (range.end, 0_usize);
@@ -399,7 +437,7 @@ fn read(
             weight = weight.saturating_add(shown.weight());
             batch.shown.push(shown);
         }
-        if weight > WEIGHT {
+        if weight > most {
             return Ok(batch);
         }
     }

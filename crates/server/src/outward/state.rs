@@ -17,6 +17,8 @@ pub(super) struct State {
     pub(super) failing_since: Option<Timestamp>,
     pub(super) delivered: u64,
     pub(super) failures: u64,
+    /// The one record that the receiver was given by itself and did not take.
+    pub(super) held_up: Option<u64>,
     /// What went wrong since the last success: a stable code.
     pub(super) failure: Option<String>,
     pub(super) standing: Standing,
@@ -47,6 +49,11 @@ impl Standing {
 }
 
 impl State {
+    /// The log has so many records under its checkpoint, whether the export has looked or not.
+    pub(super) fn sees(&mut self, size: Option<u64>) {
+        self.size = self.size.max(size.unwrap_or_default());
+    }
+
     /// How many records the receiver has not had.
     pub(super) fn lag(&self) -> u64 {
         self.size.saturating_sub(self.position)
@@ -59,7 +66,7 @@ impl State {
 
     /// It got on, and has had all that was made before then; everything, if none is left.
     pub(super) fn is_up(&mut self, oldest: Option<Timestamp>) {
-        (self.oldest, self.failing_since) = (oldest, None);
+        (self.oldest, self.failing_since, self.held_up) = (oldest, None, None);
     }
 
     /// How old the oldest of them is.

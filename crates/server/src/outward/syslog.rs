@@ -21,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::Failure;
 use crate::config::{self, Closing, SyslogReceiver};
+use crate::net::reach::reach;
 use crate::net::tls;
 
 /// How long a connection may take to open, its handshake included.
@@ -32,6 +33,8 @@ const CLOSE_TIME: Duration = Duration::from_secs(30);
 /// How long a connection has to stay without an error after its end.
 const SHORTEST_REST: Duration = Duration::from_millis(20);
 const LONGEST_REST: Duration = Duration::from_secs(2);
+/// What fails before there is a connection.
+const CONNECT: &str = "connect";
 
 /// A syslog receiver.
 pub(crate) struct SyslogSender {
@@ -62,8 +65,11 @@ impl SyslogSender {
 
     pub(super) async fn deliver(&mut self, entries: &[Shown]) -> Result<(), Failure> {
         let bytes: Vec<u8> = entries.iter().flat_map(|entry| self.messages.frames(entry)).flatten().collect();
+        if bytes.is_empty() {
+            return Ok(());
+        }
         let (mut stream, trip) =
-            timed(CONNECT_TIME, self.connect()).await.map_err(|error| failed("connect", &error))?;
+            timed(CONNECT_TIME, self.connect()).await.map_err(|error| failed(CONNECT, &error))?;
         let written = async {
             stream.write_all(&bytes).await?;
             stream.flush().await?;
@@ -85,7 +91,7 @@ impl SyslogSender {
     /// A connection, and how long a round trip takes, at the most.
     async fn connect(&self) -> io::Result<(TlsStream<TcpStream>, Duration)> {
         let begun = Instant::now();
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let tcp = reach(&self.host, self.port, CONNECT_TIME).await?;
         let trip = begun.elapsed();
         tcp.set_nodelay(true)?;
         Ok((self.connector.connect(self.name.clone(), tcp).await?, trip))
@@ -135,7 +141,7 @@ async fn timed<T>(time: Duration, act: impl Future<Output = io::Result<T>>) -> i
     }
 }
 
-/// A stable code for what went wrong: where, and of which kind.
+/// A stable code for what went wrong: where, and of which kind. Once there is a connection, less may get through.
 fn failed(during: &str, error: &io::Error) -> Failure {
     let what = match error.kind() {
         io::ErrorKind::ConnectionRefused => "refused",
@@ -147,5 +153,6 @@ fn failed(during: &str, error: &io::Error) -> Failure {
         io::ErrorKind::InvalidData => "tls",
         _ => "failed",
     };
-    Failure::away(format!("{during}-{what}"))
+    let code = format!("{during}-{what}");
+    if during == CONNECT { Failure::away(code) } else { Failure::not_taken(code) }
 }

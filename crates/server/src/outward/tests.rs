@@ -21,7 +21,7 @@ fn export(standing: Standing, position: u64, size: u64, oldest: Option<i64>) -> 
 
 #[test]
 fn metrics_tell_how_many_records_and_how_old_the_oldest_is() {
-    let text = export(Standing::Behind, 5, 12, Some(100)).metrics(Timestamp::from_unix(160));
+    let text = export(Standing::Behind, 5, 12, Some(100)).metrics(Timestamp::from_unix(160), None);
     for line in [
         "chartgate_export_lag_records{name=\"siem\"} 7",
         "chartgate_export_lag_seconds{name=\"siem\"} 60",
@@ -30,9 +30,14 @@ fn metrics_tell_how_many_records_and_how_old_the_oldest_is() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
-    let text = export(Standing::Well, 12, 12, Some(100)).metrics(Timestamp::from_unix(160));
+    // One that does not look is behind all the same.
+    let text = export(Standing::Well, 5, 5, Some(100)).metrics(Timestamp::from_unix(160), Some(12));
+    assert!(text.contains("chartgate_export_lag_records{name=\"siem\"} 7\n"), "{text}");
+    assert!(text.contains("chartgate_export_lag_seconds{name=\"siem\"} 60\n"), "{text}");
+    assert!(text.contains("chartgate_export_next_record{name=\"siem\"} 5\n"), "{text}");
+    let text = export(Standing::Well, 12, 12, Some(100)).metrics(Timestamp::from_unix(160), None);
     assert!(text.contains("chartgate_export_lag_seconds{name=\"siem\"} 0\n"), "{text}");
-    assert_eq!(Exports::default().metrics(Timestamp::from_unix(0)), "");
+    assert_eq!(Exports::default().metrics(Timestamp::from_unix(0), None), "");
 }
 
 #[test]

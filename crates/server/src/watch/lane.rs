@@ -203,7 +203,10 @@ async fn begin(watcher: &Watcher, lane: Lane, rules: Arc<Rules>, runs: u64) -> R
     let checkpoint = reader.checkpoint()?;
     let size = checkpoint.size();
     let kept = watcher.store.read(|sql| sql.export_cursor(cursor_name(lane)))?;
-    let refused = kept.as_ref().and_then(|cursor| refusal(cursor, reader, size));
+    let refused = match &kept {
+        Some(cursor) => refusal(cursor, reader, size)?,
+        None => None,
+    };
     let next = match (&kept, refused) {
         (Some(cursor), None) => cursor.next,
         // What was before watching began is for `chartgate watch run`. Where the place is of another log, nobody knows what

@@ -311,4 +311,16 @@ async fn an_export_that_does_not_get_on_is_passed_over_by_command_alone_and_a_mo
     let expired = gateway.command(&["audit", "expire", "--unread-by", "cef", "--output", "json"]);
     assert!(expired.contains("2019-12"), "{expired}");
     until("it goes on", || exports(&gateway)[2]["standing"] != "refused").await;
+
+    // A record that cannot be read is one that an export has not had, and that is said by the export's name.
+    for bundle in std::fs::read_dir(gateway.folder().join("data/audit/tile/entries/000.p")).unwrap() {
+        std::fs::write(bundle.unwrap().path(), "no bundle").unwrap();
+    }
+    std::fs::copy(keys.join(now.file_name().unwrap()), keys.join("2019-12.json")).unwrap();
+    let refused = gateway.try_command(&["audit", "expire", "--unread-by", "cef"]);
+    assert!(!refused.success && refused.err.contains("--unread-by rfc5424"), "{refused:?}");
+    let waived = ["cef", "rfc5424", "dicom"].map(|name| format!("--unread-by={name}"));
+    let [cef, rfc5424, dicom] = &waived;
+    let expired = gateway.command(&["audit", "expire", cef, rfc5424, dicom, "--output", "json"]);
+    assert!(expired.contains("2019-12"), "{expired}");
 }

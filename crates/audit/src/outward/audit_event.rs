@@ -6,12 +6,16 @@ use serde_json::{Value, json};
 
 use super::dicom;
 use super::object::Put as _;
-use super::topic::{Crud, Topic, outcome_code};
+use super::particulars::particulars_but;
+use super::topic::{Crud, Phase, Topic, outcome_code};
 use super::{Shown, Source, exposed, words};
-use crate::record::{Outcome, Record};
+use crate::record::{Delegate, Event, Outcome, Record};
 
 const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 const PROFILES: &str = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.";
+
+/// What an AuditEvent has another place for; the query only if it is a search's.
+const PLACED: [&str; 5] = ["query", "on_behalf_of", "purpose_of_use", "source_ip", "request_id"];
 
 /// Where an AuditEvent stands: the index of its record, and how many of that record's are before it.
 pub type Place = (u64, usize);
@@ -56,15 +60,17 @@ pub fn batch(entries: &[Shown], source: &Source, from: Place, most: usize) -> Op
     (!places.is_empty()).then_some(Batch { body, places })
 }
 
-/// The AuditEvents of an entry but for the first few: one in all, or as BALP wants it one for each patient.
+/// The AuditEvents of an entry but for the first few: one in all, or as BALP wants it one for each patient. None for what is about to
+/// be done, and for the end of an answer, which would look like acts of their own.
 pub fn audit_events<'a>(
     shown: &'a Shown,
     source: &'a Source,
     skipped: usize,
 ) -> impl Iterator<Item = Value> + 'a {
-    let patients = &shown.entry().record.patients;
-    let about = patients.iter().map(|patient| Some(patient.expose().as_str()));
-    let about = about.chain(patients.is_empty().then_some(None));
+    let record = &shown.entry().record;
+    let is_act = Phase::of(record.event) == Phase::Done;
+    let about = record.patients.iter().map(|patient| Some(patient.expose().as_str()));
+    let about = about.chain(record.patients.is_empty().then_some(None)).filter(move |_| is_act);
     about.skip(skipped).map(|patient| audit_event(shown, source, patient))
 }
 
@@ -94,7 +100,7 @@ fn audit_event(shown: &Shown, source: &Source, patient: Option<&str>) -> Value {
         "source": { "site": source.host, "observer": { "identifier": { "value": source.origin }, "display": "Chartgate" } },
         "entity": entities(shown, source, patient),
     });
-    if let Some(profile) = profile(record, crud, patient).filter(|_| is_access) {
+    if let Some(profile) = profile(record, patient) {
         event.put("meta", json!({ "profile": [format!("{PROFILES}{profile}")] }));
     }
     event.put_some("outcomeDesc", record.decision.reason.as_ref().map(|reason| json!(reason)));
@@ -102,20 +108,23 @@ fn audit_event(shown: &Shown, source: &Source, patient: Option<&str>) -> Value {
     event
 }
 
-/// The pattern that an allowed act follows. They are for success alone.
-fn profile(record: &Record, crud: Crud, patient: Option<&str>) -> Option<String> {
-    let act = match crud {
-        _ if record.outcome != Outcome::Allow => return None,
-        Crud::Create => "Create",
-        Crud::Read => "Read",
-        Crud::Update => "Update",
-        Crud::Delete => "Delete",
-        Crud::Execute if record.action.as_deref() == Some("search") => "Query",
-        Crud::Execute => return None,
+/// The pattern that an allowed act follows, if what is told of it is all that the pattern wants: each is for success alone, and for
+/// one interaction with a FHIR server, and wants to know from where it was called and what was done to what.
+fn profile(record: &Record, patient: Option<&str>) -> Option<String> {
+    let act = match record.action.as_deref()? {
+        "create" => "Create",
+        "read" | "vread" => "Read",
+        "update" | "patch" => "Update",
+        "delete" => "Delete",
+        "search" => "Query",
+        _ => return None,
     };
-    // A query's pattern wants the query, which not every receiver is told.
-    let is_told = act != "Query" || record.request.query.is_some();
-    is_told.then(|| format!("{}{act}", if patient.is_some() { "Patient" } else { "" }))
+    let is_told = if act == "Query" { record.request.query.is_some() } else { record.resource.is_some() };
+    let holds = record.event == Event::Access
+        && record.outcome == Outcome::Allow
+        && record.source_ip.is_some()
+        && is_told;
+    holds.then(|| format!("{}{act}", if patient.is_some() { "Patient" } else { "" }))
 }
 
 fn interaction(action: Option<&str>) -> Option<Value> {
@@ -128,7 +137,7 @@ fn interaction(action: Option<&str>) -> Option<Value> {
     Some(coding("http://hl7.org/fhir/restful-interaction", code, code))
 }
 
-/// The client, we, and the person. BALP names the end that records come from the source.
+/// The client, we, the person, and whoever acts for them. BALP names the end that records come from the source.
 fn agents(record: &Record, source: &Source, crud: Crud) -> Vec<Value> {
     let (from, to) = (("110153", "Source Role ID"), ("110152", "Destination Role ID"));
     let (client_role, own_role) = match crud {
@@ -164,13 +173,25 @@ fn agents(record: &Record, source: &Source, crud: Crud) -> Vec<Value> {
         who.put_some("reference", own.map(|user| json!(user)));
         let mut person = json!({ "type": { "coding": [kind] }, "who": who, "requestor": true, "name": sub });
         let roles: Vec<Value> = record.actor.roles.iter().map(|role| json!({ "text": role })).collect();
-        person.put_some("role", (!roles.is_empty()).then(|| Value::Array(roles)));
+        person.put_some("role", (!roles.is_empty()).then_some(Value::Array(roles)));
         let token = record.jti.as_ref().map(|jti| json!([format!("urn:ietf:params:oauth:jti:{jti}")]));
         person.put_some("policy", token);
         person.put_some("purposeOfUse", purpose(record));
         person
     });
-    [caller, own].into_iter().chain(person).collect()
+    [caller, own].into_iter().chain(person).chain(record.on_behalf_of.iter().map(delegate)).collect()
+}
+
+/// One that acts for the person. No pattern of BALP has an agent of this type.
+fn delegate(delegate: &Delegate) -> Value {
+    let kind = coding("http://terminology.hl7.org/CodeSystem/v3-RoleClass", "AGNT", "agent");
+    let mut agent = json!({
+        "type": { "coding": [kind] },
+        "who": { "identifier": { "value": delegate.sub } },
+        "requestor": false,
+    });
+    agent.put_some("altId", delegate.client_id.as_ref().map(|client| json!(client)));
+    agent
 }
 
 fn purpose(record: &Record) -> Option<Value> {
@@ -193,16 +214,19 @@ fn entities(shown: &Shown, source: &Source, patient: Option<&str>) -> Vec<Value>
         let kind = coding(system, "XrequestId", "X-Request-Id");
         entities.push(json!({ "what": { "identifier": { "value": id } }, "type": kind }));
     }
-    if let Some(resource) = exposed(record.resource.as_ref()) {
-        let what = told("urn:chartgate:resource", resource);
-        entities.push(
-            json!({ "what": what, "type": kind("2", "System Object"), "role": role("4", "Domain Resource") }),
-        );
-    }
-    if let Some(query) = exposed(record.request.query.as_ref()) {
+    // BALP knows what was asked and what it was done to by their type alone, which is the same: there is one of the two.
+    let resource = exposed(record.resource.as_ref());
+    let query = exposed(record.request.query.as_ref());
+    let search = query.filter(|_| record.action.as_deref() == Some("search"));
+    let object = kind("2", "System Object");
+    if let Some(query) = search {
         let query = STANDARD.encode(query);
-        entities
-            .push(json!({ "type": kind("2", "System Object"), "role": role("24", "Query"), "query": query }));
+        let mut asked = json!({ "type": object, "role": role("24", "Query"), "query": query });
+        asked.put_some("description", resource.map(|resource| json!(resource)));
+        entities.push(asked);
+    } else if let Some(resource) = resource {
+        let what = told("urn:chartgate:resource", resource);
+        entities.push(json!({ "what": what, "type": object, "role": role("4", "Domain Resource") }));
     }
     if let Some(patient) = patient {
         let what = told("urn:chartgate:patient", &format!("Patient/{patient}"));
@@ -211,17 +235,17 @@ fn entities(shown: &Shown, source: &Source, patient: Option<&str>) -> Vec<Value>
     // Where all this stands in our log, with what no other place is for.
     let index = json!({ "identifier": { "system": format!("https://{}", source.origin), "value": entry.index.to_string() } });
     let mut own = json!({ "what": index, "type": kind("4", "Other"), "description": words::sentence(shown) });
-    let sealed = entry.sealed.as_ref().map(|month| ("sealed", month.as_str()));
-    let policies = record.decision.policies.join(" ");
-    let policies = (!policies.is_empty()).then_some(("policies", policies.as_str()));
-    let particulars = record.detail.iter().map(|(name, value)| (name.as_str(), value.expose().as_str()));
-    let details: Vec<Value> = particulars
+    let placed = if search.is_some() { &PLACED[..] } else { &PLACED[1..] };
+    let rest = particulars_but(record, placed).map(|(name, value)| -> (&str, String) { (name, value) });
+    let sealed = entry.sealed.as_ref().map(|month| ("sealed", month.as_str().to_owned()));
+    let own_details = record.detail.iter().map(|(name, value)| (name.as_str(), value.expose().clone()));
+    let details: Vec<Value> = own_details
         .chain(sealed)
-        .chain(policies)
+        .chain(rest)
         .filter(|(_, value)| !value.trim().is_empty())
         .map(|(name, value)| json!({ "type": name, "valueString": value }))
         .collect();
-    own.put_some("detail", (!details.is_empty()).then(|| Value::Array(details)));
+    own.put_some("detail", (!details.is_empty()).then_some(Value::Array(details)));
     entities.push(own);
     entities
 }

@@ -3,19 +3,28 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::fitted::within;
+use super::particulars::particulars_but;
 use super::text::is_printable;
-use super::topic::{Crud, Topic, outcome_code};
+use super::topic::{Crud, Phase, Topic, outcome_code};
 use super::{Shown, Source, exposed, who};
 use crate::record::{Event, Record};
 
 /// So many patients are named in one message; for more there are more messages.
 const PATIENTS: usize = 24;
-/// The longest query that is sent, in bytes.
-const LONGEST_QUERY: usize = 2048;
+/// The longest query or particular that is sent, in bytes. Of a longer one the beginning is.
+const LONGEST: usize = 2048;
 
-/// The messages of an entry, as XML without line breaks.
+/// What a message has another place for.
+const PLACED: [&str; 4] = ["fhir_user", "on_behalf_of", "source_ip", "query"];
+
+/// The messages of an entry, as XML without line breaks: none for what is about to be done, and for the end of an answer, which
+/// would look like acts of their own.
 #[must_use]
 pub fn messages(shown: &Shown, source: &Source) -> Vec<String> {
+    if Phase::of(shown.entry().record.event) != Phase::Done {
+        return Vec::new();
+    }
     let patients: Vec<&str> =
         shown.entry().record.patients.iter().map(|patient| patient.expose().as_str()).collect();
     if patients.is_empty() {
@@ -37,27 +46,32 @@ fn message(shown: &Shown, source: &Source, patients: &[&str]) -> String {
         object(&mut xml, patient, ("1", "1"), ("RFC-3881", code, name), &[], None);
     }
     let index = entry.index.to_string();
-    let mut details = vec![("chartgate-index", index.as_str())];
-    details.extend(entry.sealed.as_ref().map(|month| ("chartgate-sealed", month.as_str())));
-    details.extend(record.request_id.as_deref().map(|id| ("requestId", id)));
-    details.extend(record.purpose_of_use.as_deref().map(|purpose| ("purposeOfUse", purpose)));
-    details.extend(record.detail.iter().filter_map(|(name, value)| {
-        let value = value.expose().as_str();
-        (value.len() <= LONGEST_QUERY).then_some((name.as_str(), value))
+    let mut details = vec![("chartgate-index", index.clone())];
+    details.extend(entry.sealed.as_ref().map(|month| ("chartgate-sealed", month.as_str().to_owned())));
+    details.extend(particulars_but(record, &PLACED).map(|(name, value)| match name {
+        "request_id" => ("requestId", value),
+        "purpose_of_use" => ("purposeOfUse", value),
+        name => (name, value),
     }));
-    let query = exposed(record.request.query.as_ref()).filter(|query| query.len() <= LONGEST_QUERY);
+    details.extend(record.detail.iter().map(|(name, value)| (name.as_str(), beginning(value.expose()))));
+    let query = exposed(record.request.query.as_ref()).map(beginning);
     let resource = exposed(record.resource.as_ref()).or(record.route.as_deref());
     // What tells which entry it is stands with what the act was done to, or with the entry itself.
     let id = resource.unwrap_or(index.as_str());
     // 2 is a system object; 3 a report, 24 a query, 13 a security resource.
-    let role = match (Topic::of(record.event), query) {
+    let role = match (Topic::of(record.event), &query) {
         (Topic::Access, Some(_)) => "24",
         (Topic::Access, None) => "3",
         _ => "13",
     };
-    object(&mut xml, id, ("2", role), ("RFC-3881", "12", "URI"), &details, query);
+    object(&mut xml, id, ("2", role), ("RFC-3881", "12", "URI"), &details, query.as_deref());
     xml.end("AuditMessage");
     xml.0
+}
+
+/// As much of it as is sent.
+fn beginning(text: &str) -> String {
+    within(text, LONGEST, |c, out| out.push(c)).0
 }
 
 /// A.5.2.1.
@@ -123,7 +137,7 @@ pub(super) fn event_type(record: &Record) -> Option<(&'static str, &'static str)
     }
 }
 
-/// A.5.2.2: who acted, through which client, and we.
+/// A.5.2.2: who acted, through which client, who acts for them, and we.
 fn participants(xml: &mut Xml, record: &Record, source: &Source) {
     let ip = record.source_ip.as_ref().map(|ip| ip.expose().to_string());
     let mut attributes = vec![("UserID", who(record)), ("UserIsRequestor", "true")];
@@ -140,6 +154,13 @@ fn participants(xml: &mut Xml, record: &Record, source: &Source) {
     if let (Some(client), Some(_)) = (&record.actor.client_id, &record.actor.sub) {
         xml.open("ActiveParticipant", &[("UserID", client), ("UserIsRequestor", "false")]);
         xml.code("RoleIDCode", "DCM", "110150", "Application");
+        xml.end("ActiveParticipant");
+    }
+    for delegate in &record.on_behalf_of {
+        let mut attributes = vec![("UserID", delegate.sub.as_str()), ("UserIsRequestor", "false")];
+        attributes.extend(delegate.client_id.as_deref().map(|client| ("AlternativeUserID", client)));
+        xml.open("ActiveParticipant", &attributes);
+        xml.code("RoleIDCode", "chartgate", "act", "acts for the requestor");
         xml.end("ActiveParticipant");
     }
     xml.open(
@@ -161,7 +182,7 @@ fn object(
     id: &str,
     (kind, role): (&str, &str),
     (system, code, name): (&str, &str, &str),
-    details: &[(&str, &str)],
+    details: &[(&str, String)],
     query: Option<&str>,
 ) {
     xml.open(

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::object::Put as _;
-use super::topic::{Crud, Topic};
+use super::particulars::particulars_but;
+use super::topic::{Crud, Phase, Topic};
 use super::{Shown, Source, exposed, words};
 use crate::record::{Event, Outcome, Record};
 
@@ -16,16 +17,14 @@ pub fn event(shown: &Shown, source: &Source) -> Value {
     let entry = shown.entry();
     let record = &entry.record;
     let (class, activity, particular) = class(record, source);
+    let rest = unmapped(shown, class.places());
     let Class { category, class, name } = class;
     let (severity, severity_name) = match (record.event, record.outcome) {
         (Event::WatchFinding, _) | (_, Outcome::Error) => (4, "High"),
         (_, Outcome::Deny) => (3, "Medium"),
         (_, Outcome::Allow) => (1, "Informational"),
     };
-    let (status, status_name) = match record.outcome {
-        Outcome::Allow => (1, "Success"),
-        Outcome::Deny | Outcome::Error => (2, "Failure"),
-    };
+    let (status, status_name) = status(record);
     let kind = i64::from(class).saturating_mul(100).saturating_add(i64::from(activity));
     let mut event = json!({
         "activity_id": activity,
@@ -40,7 +39,7 @@ pub fn event(shown: &Shown, source: &Source) -> Value {
         "time": record.time.as_micros().div_euclid(1000),
         "message": words::sentence(shown),
         "metadata": metadata(shown, source),
-        "unmapped": unmapped(shown),
+        "unmapped": rest,
     });
     if activity == OTHER {
         event.put("activity_name", json!(record.event.as_str()));
@@ -52,6 +51,24 @@ pub fn event(shown: &Shown, source: &Source) -> Value {
         event.extend(particular);
     }
     event
+}
+
+/// How it ended. A finding's is how far it is, which has numbers of its own.
+fn status(record: &Record) -> (u8, &'static str) {
+    let disposition = record.detail.get("disposition").map(|disposition| disposition.expose().as_str());
+    match (Topic::of(record.event), Phase::of(record.event), record.outcome) {
+        (_, Phase::Intended, _) => (OTHER, "Intended"),
+        (Topic::Finding, _, _) if record.event == Event::WatchFinding => (1, "New"),
+        (Topic::Finding, _, Outcome::Allow) => match disposition {
+            Some("appropriate") => (3, "Suppressed"),
+            Some("needs-follow-up") => (2, "In Progress"),
+            _ => (4, "Resolved"),
+        },
+        // Somebody tried to close it.
+        (Topic::Finding, _, Outcome::Deny | Outcome::Error) => (2, "In Progress"),
+        (_, _, Outcome::Allow) => (1, "Success"),
+        (_, _, Outcome::Deny | Outcome::Error) => (2, "Failure"),
+    }
 }
 
 fn metadata(shown: &Shown, source: &Source) -> Value {
@@ -76,6 +93,27 @@ struct Class {
     name: &'static str,
 }
 
+impl Class {
+    /// What of a record has a place in the class, by the names that it has among the rest.
+    const fn places(&self) -> &'static [&'static str] {
+        match self.class {
+            6003 => &[
+                "source_ip",
+                "action",
+                "resource",
+                "route",
+                "method",
+                "status",
+                "session",
+                "policies",
+                "actor",
+            ],
+            3001..=3004 => &["source_ip", "session", "policies", "actor"],
+            _ => &[],
+        }
+    }
+}
+
 /// The activity of what is none of a class.
 const OTHER: u8 = 99;
 
@@ -86,7 +124,7 @@ fn class(record: &Record, source: &Source) -> (Class, u8, Value) {
     let resource = exposed(record.resource.as_ref());
     let service = json!({ "name": "Chartgate", "uid": source.origin });
     let entity = |kind: &str| json!({ "entity": { "name": resource.unwrap_or(record.event.as_str()), "type": kind }, "actor": by });
-    match Topic::of(record.event) {
+    let (class, activity, mut particular) = match Topic::of(record.event) {
         Topic::Access => access(record, &by),
         Topic::SignIn => {
             (iam(3002, "Authentication"), 1, json!({ "user": user(record), "service": service, "actor": by }))
@@ -143,7 +181,16 @@ fn class(record: &Record, source: &Source) -> (Class, u8, Value) {
             let class = Class { category: 6, class: 6002, name: "Application Lifecycle" };
             (class, activity, json!({ "app": app }))
         }
+    };
+    if class.category == 3 {
+        particular.put_some("src_endpoint", endpoint(record));
     }
+    (class, activity, particular)
+}
+
+/// Where it came from.
+fn endpoint(record: &Record) -> Option<Value> {
+    record.source_ip.as_ref().map(|ip| json!({ "ip": ip.expose().to_string() }))
 }
 
 fn entity_activity(event: Event) -> u8 {
@@ -160,6 +207,8 @@ fn entity_activity(event: Event) -> u8 {
 fn access(record: &Record, by: &Value) -> (Class, u8, Value) {
     let class = Class { category: 6, class: 6003, name: "API Activity" };
     let activity = match Crud::of(record.action.as_deref()) {
+        // Who counts acts counts each once.
+        _ if Phase::of(record.event) != Phase::Done => OTHER,
         Crud::Create => 1,
         Crud::Read => 2,
         Crud::Update => 3,
@@ -178,8 +227,7 @@ fn access(record: &Record, by: &Value) -> (Class, u8, Value) {
     if let Some(status) = record.response.status {
         api.put("response", json!({ "code": status }));
     }
-    let ip = record.source_ip.as_ref().map(|ip| ip.expose().to_string());
-    let from = ip.map_or_else(|| json!({ "name": "not told" }), |ip| json!({ "ip": ip }));
+    let from = endpoint(record).unwrap_or_else(|| json!({ "name": "not told" }));
     let mut of = json!({ "actor": by, "api": api, "src_endpoint": from });
     if let Some(resource) = exposed(record.resource.as_ref()) {
         let kind = resource.split('/').next().unwrap_or_default();
@@ -226,25 +274,34 @@ fn actor(record: &Record) -> Value {
     Value::Object(actor)
 }
 
-/// What the schema has no place for.
-fn unmapped(shown: &Shown) -> Value {
+/// What the schema has no place for, or this class has none.
+fn unmapped(shown: &Shown, placed: &[&str]) -> Value {
     let entry = shown.entry();
     let record = &entry.record;
     let mut rest = Map::new();
     let texts = |list: &[chartgate_values::Phi<String>]| -> Value {
         list.iter().map(|text| json!(text.expose())).collect()
     };
+    let is_left = |name: &str| !placed.contains(&name);
+    let of_actor = |value: Option<Value>| value.filter(|_| is_left("actor"));
+    for (name, value) in particulars_but(record, &NUMBERS_AND_LISTS).filter(|(name, _)| is_left(name)) {
+        rest.insert(name.to_owned(), json!(value));
+    }
+    // An actor without a person has no roles.
+    let roles = (!record.actor.roles.is_empty() && (is_left("actor") || record.actor.sub.is_none()))
+        .then(|| json!(record.actor.roles));
+    let resource = exposed(record.resource.as_ref()).filter(|_| is_left("resource"));
     for (name, value) in [
+        ("sub", of_actor(record.actor.sub.as_ref().map(|sub| json!(sub)))),
+        ("client_id", of_actor(record.actor.client_id.as_ref().map(|client| json!(client)))),
+        ("roles", roles),
+        ("resource", resource.map(|resource| json!(resource))),
         ("patients", (!record.patients.is_empty()).then(|| texts(&record.patients))),
-        ("purpose_of_use", record.purpose_of_use.as_ref().map(|purpose| json!(purpose))),
-        ("fhir_user", exposed(record.actor.fhir_user.as_ref()).map(|user| json!(user))),
-        ("actor_kind", Some(json!(record.actor.kind.as_str()))),
-        ("jti", record.jti.as_ref().map(|jti| json!(jti))),
-        ("grant", record.grant.as_ref().map(|grant| json!(grant))),
+        ("status", record.response.status.filter(|_| is_left("status")).map(|status| json!(status))),
         ("entry", record.entry.map(|entry| json!(entry))),
         ("count", record.response.count.map(|count| json!(count))),
         ("withheld", record.response.withheld.map(|withheld| json!(withheld))),
-        ("query", exposed(record.request.query.as_ref()).map(|query| json!(query))),
+        ("bytes", record.response.bytes.map(|bytes| json!(bytes))),
         ("digests", (!record.response.digests.is_empty()).then(|| texts(&record.response.digests))),
         ("sealed", entry.sealed.as_ref().map(|month| json!(month.as_str()))),
     ] {
@@ -264,3 +321,6 @@ fn unmapped(shown: &Shown) -> Value {
     }
     Value::Object(rest)
 }
+
+/// What is no text in the rest.
+const NUMBERS_AND_LISTS: [&str; 6] = ["on_behalf_of", "status", "entry", "count", "withheld", "bytes"];

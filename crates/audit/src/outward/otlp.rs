@@ -1,10 +1,25 @@
 //! OpenTelemetry's log records, in the JSON of OTLP 1.x, and what a collector answers.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::particulars::particulars_but;
+use super::topic::outcome;
 use super::{Shown, Source, exposed, words};
 use crate::record::Outcome;
+
+/// What is a number or a list, or has a name already.
+const PLACED: [&str; 10] = [
+    "actor_kind",
+    "on_behalf_of",
+    "policies",
+    "obligations",
+    "amr",
+    "status",
+    "count",
+    "withheld",
+    "bytes",
+    "entry",
+];
 
 /// An `ExportLogsServiceRequest` of these entries.
 #[must_use]
@@ -34,43 +49,44 @@ fn log_record(shown: &Shown, source: &Source) -> Value {
     let mut attributes = vec![
         number("chartgate.index", entry.index),
         text("chartgate.origin", &source.origin),
-        text("chartgate.outcome", record.outcome.as_str()),
+        text("chartgate.outcome", outcome(record)),
         text("chartgate.actor.kind", record.actor.kind.as_str()),
     ];
-    let ip = record.source_ip.as_ref().map(|ip| ip.expose().to_string());
     for (name, value) in [
         ("user.id", record.actor.sub.as_deref()),
-        ("client.address", ip.as_deref()),
-        ("http.request.method", record.request.method.as_deref()),
-        ("session.id", record.session.as_deref()),
         ("chartgate.client_id", record.actor.client_id.as_deref()),
-        ("chartgate.fhir_user", exposed(record.actor.fhir_user.as_ref())),
-        ("chartgate.action", record.action.as_deref()),
         ("chartgate.resource", exposed(record.resource.as_ref())),
-        ("chartgate.purpose_of_use", record.purpose_of_use.as_deref()),
         ("chartgate.reason", record.decision.reason.as_deref()),
-        ("chartgate.route", record.route.as_deref()),
-        ("chartgate.request_id", record.request_id.as_deref()),
-        ("chartgate.jti", record.jti.as_deref()),
-        ("chartgate.grant", record.grant.as_deref()),
-        ("chartgate.query", exposed(record.request.query.as_ref())),
         ("chartgate.sealed", entry.sealed.as_ref().map(|month| month.as_str())),
     ] {
         attributes.extend(value.map(|value| text(name, value)));
+    }
+    for (name, value) in particulars_but(record, &PLACED) {
+        let name = match name {
+            "source_ip" => "client.address",
+            "method" => "http.request.method",
+            "session" => "session.id",
+            name => &format!("chartgate.{name}"),
+        };
+        attributes.push(text(name, &value));
     }
     for (name, value) in [
         ("http.response.status_code", record.response.status.map(u64::from)),
         ("chartgate.count", record.response.count),
         ("chartgate.withheld", record.response.withheld),
+        ("chartgate.bytes", record.response.bytes),
         ("chartgate.entry", record.entry.map(u64::from)),
     ] {
         attributes.extend(value.map(|value| number(name, value)));
     }
-    let patients: Vec<&str> = record.patients.iter().map(|patient| patient.expose().as_str()).collect();
     for (name, list) in [
-        ("user.roles", record.actor.roles.iter().map(String::as_str).collect()),
-        ("chartgate.policies", record.decision.policies.iter().map(String::as_str).collect()),
-        ("chartgate.patients", patients),
+        ("user.roles", record.actor.roles.clone()),
+        ("chartgate.on_behalf_of", words::delegates(record)),
+        ("chartgate.policies", record.decision.policies.clone()),
+        ("chartgate.obligations", record.decision.obligations.clone()),
+        ("chartgate.amr", record.amr.clone()),
+        ("chartgate.patients", record.patients.iter().map(|patient| patient.expose().clone()).collect()),
+        ("chartgate.digests", record.response.digests.iter().map(|digest| digest.expose().clone()).collect()),
     ] {
         attributes.extend((!list.is_empty()).then(|| texts(name, &list)));
     }
@@ -95,35 +111,46 @@ fn number(name: &str, value: u64) -> Value {
     json!({ "key": name, "value": { "intValue": value.to_string() } })
 }
 
-fn texts(name: &str, values: &[&str]) -> Value {
+fn texts(name: &str, values: &[String]) -> Value {
     let values: Vec<Value> = values.iter().map(|value| json!({ "stringValue": value })).collect();
     json!({ "key": name, "value": { "arrayValue": { "values": values } } })
 }
 
-/// How many records a collector says that it did not take. OTLP 1.x, "Partial Success". What is no such answer says nothing.
-#[must_use]
-pub fn rejected(answer: &[u8]) -> u64 {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Answer {
-        partial_success: Option<Partial>,
+/// A collector's answer that does not say that it took all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotTaken {
+    /// It is no such answer.
+    NoAnswer,
+    /// It did not take some.
+    Some,
+}
+
+/// Whether a collector took all. OTLP 1.x, "Partial Success": nothing and `{}` say so, and a rejection is any number but zero, under
+/// either of the names that Protocol Buffers' JSON has for it.
+///
+/// # Errors
+/// [`NotTaken`].
+pub fn all_taken(answer: &[u8]) -> Result<(), NotTaken> {
+    if answer.trim_ascii().is_empty() {
+        return Ok(());
     }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Partial {
-        rejected_log_records: Option<Number>,
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Number {
-        Number(u64),
-        Text(String),
-    }
-    let answer = serde_json::from_slice::<Answer>(answer).ok();
-    match answer.and_then(|answer| answer.partial_success?.rejected_log_records) {
-        Some(Number::Number(number)) => number,
-        // Whatever it is, it is not nothing.
-        Some(Number::Text(text)) => text.parse().unwrap_or(1),
-        None => 0,
-    }
+    let answer: Value = serde_json::from_slice(answer).map_err(|_| NotTaken::NoAnswer)?;
+    let partial = member(&answer, "partialSuccess", "partial_success")?;
+    let rejected = match partial {
+        None | Some(Value::Null) => None,
+        Some(partial) => member(partial, "rejectedLogRecords", "rejected_log_records")?,
+    };
+    let is_nothing = match rejected {
+        None | Some(Value::Null) => true,
+        Some(Value::Number(number)) => number.as_f64() == Some(0.0),
+        // 64-bit numbers are text in Protocol Buffers' JSON.
+        Some(Value::String(text)) => text.trim() == "0",
+        Some(_) => return Err(NotTaken::NoAnswer),
+    };
+    if is_nothing { Ok(()) } else { Err(NotTaken::Some) }
+}
+
+fn member<'v>(of: &'v Value, name: &str, former: &str) -> Result<Option<&'v Value>, NotTaken> {
+    let object = of.as_object().ok_or(NotTaken::NoAnswer)?;
+    Ok(object.get(name).or_else(|| object.get(former)))
 }

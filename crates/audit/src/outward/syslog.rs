@@ -1,6 +1,8 @@
 //! Syslog messages, RFC 5424, in frames that count their octets, RFC 5425.
 
-use super::text::{is_printable, visible_ascii};
+use super::fitted::{Fields, within};
+use super::text::{shown as as_shown, visible_ascii};
+use super::topic::outcome;
 use super::{Shown, Source, cef, dicom, exposed, words};
 use crate::record::Outcome;
 
@@ -40,7 +42,7 @@ pub struct Syslog {
     pub format: Format,
     /// The private enterprise number in the name of our structured data. RFC 5424 section 7.2.2.
     pub enterprise: u32,
-    /// The longest message, in octets. What is listed ends before.
+    /// The longest message of ours, in octets, but for DICOM's. What is listed ends before.
     pub longest: usize,
     /// Whence.
     pub source: Source,
@@ -52,15 +54,20 @@ const FACILITY: u8 = 10;
 const BOM: &str = "\u{feff}";
 /// Room that is left for whoever adds to a message on its way.
 const SPARE: usize = 256;
+/// Room for the names of what is not all there.
+const NAMES: usize = 160;
+/// What stands around a parameter: a space, `=` and quotes.
+const AROUND: usize = 4;
 
 impl Syslog {
-    /// The frames of an entry: one, or as many as its patients need in DICOM's words.
+    /// The frames of an entry: one; in DICOM's words as many as its patients need, and none for what is no act by itself.
     #[must_use]
     pub fn frames(&self, shown: &Shown) -> Vec<Vec<u8>> {
-        let room = self.longest.saturating_sub(SPARE);
+        let header = self.header(shown);
+        let room = self.longest.saturating_sub(SPARE).saturating_sub(header.len());
         let bodies = match self.format {
             Format::Rfc5424 => {
-                let sentence = words::sentence(shown);
+                let (sentence, _) = within(&words::sentence(shown), room / 4, |c, out| out.push(c));
                 let room = room.saturating_sub(sentence.len());
                 vec![format!("{} {BOM}{sentence}", self.structured(shown, room))]
             }
@@ -70,7 +77,6 @@ impl Syslog {
                 messages.into_iter().map(|message| format!("- {BOM}{message}")).collect()
             }
         };
-        let header = self.header(shown);
         bodies.into_iter().map(|body| frame(&format!("{header} {body}"))).collect()
     }
 
@@ -93,64 +99,85 @@ impl Syslog {
         format!("<{priority}>1 {} {host} chartgate - {}", record.time, visible_ascii(message_id, 32))
     }
 
-    /// RFC 5424 section 6.3. Patients are named as far as there is room; how many there are stands before them.
+    /// RFC 5424 section 6.3. Patients are named as far as there is room; how many there are stands before them. What is not all
+    /// there is named behind.
     fn structured(&self, shown: &Shown, room: usize) -> String {
         let entry = shown.entry();
         let record = &entry.record;
-        let number = |number: Option<u64>| number.map(|number| number.to_string());
-        let ip = record.source_ip.as_ref().map(|ip| ip.expose().to_string());
-        let count = (!record.patients.is_empty()).then(|| record.patients.len().to_string());
-        let listed = |list: &[String]| (!list.is_empty()).then(|| list.join(" "));
         let mut data = format!("[chartgate@{}", self.enterprise);
+        let end = room.saturating_sub(NAMES);
+        let fitted = self.parameters(shown).fitted(end.saturating_sub(data.len()));
+        let mut cut = fitted.cut;
+        fitted.fields.iter().for_each(|(name, value)| push(&mut data, name, value));
+        let mut details = Fields::new(escape, AROUND);
+        for (name, value) in &record.detail {
+            details.add(parameter(name), Some(value.expose().clone()));
+        }
+        let fitted = details.fitted(end.saturating_sub(data.len()));
+        cut.extend(fitted.cut);
+        fitted.fields.iter().for_each(|(name, value)| push(&mut data, name, value));
+        for patient in &record.patients {
+            let (patient, _) = within(patient.expose(), usize::MAX, escape);
+            let length = data.len().saturating_add("patient".len()).saturating_add(patient.len());
+            if length.saturating_add(AROUND) > end {
+                break;
+            }
+            push(&mut data, "patient", &patient);
+        }
+        if !cut.is_empty() {
+            let (cut, _) = within(&cut.join(" "), NAMES.saturating_sub(32), escape);
+            push(&mut data, "truncated", &cut);
+        }
+        data.push(']');
+        data
+    }
+
+    fn parameters(&self, shown: &Shown) -> Fields {
+        let entry = shown.entry();
+        let record = &entry.record;
+        let number = |number: Option<u64>| number.map(|number| number.to_string());
+        let listed = |list: &[String]| (!list.is_empty()).then(|| list.join(" "));
+        let mut fields = Fields::new(escape, AROUND);
         for (name, value) in [
             ("index", Some(entry.index.to_string())),
             ("origin", Some(self.source.origin.clone())),
             ("event", Some(record.event.as_str().to_owned())),
-            ("outcome", Some(record.outcome.as_str().to_owned())),
+            ("outcome", Some(outcome(record).to_owned())),
             ("actorKind", Some(record.actor.kind.as_str().to_owned())),
             ("sub", record.actor.sub.clone()),
             ("client", record.actor.client_id.clone()),
+            ("onBehalfOf", listed(&words::delegates(record))),
+            ("fhirUser", exposed(record.actor.fhir_user.as_ref()).map(str::to_owned)),
             ("roles", listed(&record.actor.roles)),
             ("action", record.action.clone()),
             ("resource", exposed(record.resource.as_ref()).map(str::to_owned)),
+            ("query", exposed(record.request.query.as_ref()).map(str::to_owned)),
             ("purpose", record.purpose_of_use.clone()),
             ("policies", listed(&record.decision.policies)),
+            ("obligations", listed(&record.decision.obligations)),
             ("reason", record.decision.reason.clone()),
-            ("ip", ip),
+            ("ip", record.source_ip.as_ref().map(|ip| ip.expose().to_string())),
             ("route", record.route.clone()),
             ("method", record.request.method.clone()),
             ("status", number(record.response.status.map(u64::from))),
             ("count", number(record.response.count)),
             ("withheld", number(record.response.withheld)),
+            ("bytes", number(record.response.bytes)),
+            ("endedBy", record.response.truncated.clone()),
             ("session", record.session.clone()),
             ("jti", record.jti.clone()),
+            ("grant", record.grant.clone()),
             ("requestId", record.request_id.clone()),
             ("entry", number(record.entry.map(u64::from))),
             ("acr", record.acr.clone()),
+            ("amr", listed(&record.amr)),
+            ("authTime", record.auth_time.map(|time| time.to_string())),
             ("sealed", entry.sealed.as_ref().map(|month| month.as_str().to_owned())),
-            ("patientCount", count),
+            ("patientCount", (!record.patients.is_empty()).then(|| record.patients.len().to_string())),
         ] {
-            if let Some(value) = value {
-                push(&mut data, name, &value);
-            }
+            fields.add(name, value);
         }
-        for (name, value) in &record.detail {
-            let mut one = String::new();
-            push(&mut one, &parameter(name), value.expose());
-            if data.len().saturating_add(one.len()) < room {
-                data.push_str(&one);
-            }
-        }
-        for patient in &record.patients {
-            let mut one = String::new();
-            push(&mut one, "patient", patient.expose());
-            if data.len().saturating_add(one.len()) >= room {
-                break;
-            }
-            data.push_str(&one);
-        }
-        data.push(']');
-        data
+        fields
     }
 }
 
@@ -161,17 +188,15 @@ fn parameter(name: &str) -> String {
 }
 
 /// RFC 5424 section 6.3.3: `"`, `\` and `]` behind a backslash. Control characters are not sent.
-fn push(data: &mut String, name: &str, value: &str) {
-    data.push(' ');
-    data.push_str(name);
-    data.push_str("=\"");
-    for c in value.chars() {
-        if matches!(c, '"' | '\\' | ']') {
-            data.push('\\');
-        }
-        data.push(if is_printable(c) { c } else { char::REPLACEMENT_CHARACTER });
+fn escape(c: char, out: &mut String) {
+    if matches!(c, '"' | '\\' | ']') {
+        out.push('\\');
     }
-    data.push('"');
+    out.push(as_shown(c));
+}
+
+fn push(data: &mut String, name: &str, value: &str) {
+    data.push_str(&format!(" {name}=\"{value}\""));
 }
 
 /// RFC 5425 section 4.3: the length in octets, a space, the message.

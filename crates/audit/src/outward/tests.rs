@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::syslog::{Format, Syslog};
 use super::*;
 use crate::data_keys::Month;
-use crate::record::{Actor, ActorKind, Outcome};
+use crate::record::{Actor, ActorKind, Decision, Delegate, Outcome, Request, Response};
 
 fn source() -> Source {
     Source { origin: "gate.test/audit".to_owned(), host: "gate.test".to_owned(), version: "0.1.0" }
@@ -380,17 +380,29 @@ fn audit_events_of_a_record_about_very_many_patients_come_in_bounded_batches() {
 }
 
 #[test]
-fn a_collector_that_rejects_some_says_how_many() {
-    for (answer, rejected) in [
-        ("{}", 0),
-        ("{\"partialSuccess\":{}}", 0),
-        ("{\"partialSuccess\":{\"errorMessage\":\"beware\"}}", 0),
-        ("{\"partialSuccess\":{\"rejectedLogRecords\":\"3\"}}", 3),
-        ("{\"partialSuccess\":{\"rejectedLogRecords\":3}}", 3),
-        ("{\"partialSuccess\":{\"rejectedLogRecords\":\"many\"}}", 1),
-        ("", 0),
+fn a_collector_that_does_not_say_that_it_took_all_did_not() {
+    use otlp::NotTaken::{NoAnswer, Some};
+    for (answer, wanted) in [
+        ("", Ok(())),
+        (" \n", Ok(())),
+        ("{}", Ok(())),
+        ("{\"partialSuccess\":null}", Ok(())),
+        ("{\"partialSuccess\":{}}", Ok(())),
+        ("{\"partialSuccess\":{\"errorMessage\":\"beware\"}}", Ok(())),
+        ("{\"partialSuccess\":{\"rejectedLogRecords\":\"0\"}}", Ok(())),
+        ("{\"partial_success\":{\"rejected_log_records\":0}}", Ok(())),
+        ("{\"partialSuccess\":{\"rejectedLogRecords\":\"3\"}}", Err(Some)),
+        ("{\"partialSuccess\":{\"rejectedLogRecords\":3}}", Err(Some)),
+        ("{\"partialSuccess\":{\"rejectedLogRecords\":-1}}", Err(Some)),
+        ("{\"partialSuccess\":{\"rejectedLogRecords\":2.0}}", Err(Some)),
+        ("{\"partialSuccess\":{\"rejectedLogRecords\":\"many\"}}", Err(Some)),
+        ("{\"partial_success\":{\"rejected_log_records\":3}}", Err(Some)),
+        ("{\"partialSuccess\":{\"rejectedLogRecords\":[3]}}", Err(NoAnswer)),
+        ("{\"partialSuccess\":3}", Err(NoAnswer)),
+        ("[]", Err(NoAnswer)),
+        ("<html>", Err(NoAnswer)),
     ] {
-        assert_eq!(otlp::rejected(answer.as_bytes()), rejected, "{answer}");
+        assert_eq!(otlp::all_taken(answer.as_bytes()), wanted, "{answer}");
     }
 }
 
@@ -401,21 +413,333 @@ fn an_audit_event_names_a_pattern_only_where_it_follows_it() {
             let shown = view(patients).show(entry);
             audit_event::audit_events(&shown, &source(), 0).collect::<Vec<_>>()
         };
+        // The patterns know these two by their type alone.
+        for event in &events {
+            let entities = event["entity"].as_array().unwrap();
+            let objects = entities.iter().filter(|entity| entity["type"]["code"] == "2");
+            assert_eq!(objects.count(), 1, "{event}");
+        }
         let profile = events[0]["meta"]["profile"][0].as_str().unwrap_or_default().to_owned();
         (events.len(), profile.rsplit('.').next().unwrap_or_default().to_owned())
     };
     let read = || read("a");
     assert_eq!(profile(read(), Patients::Ids), (2, "PatientRead".to_owned()));
     assert_eq!(profile(read(), Patients::LeftOut), (1, "Read".to_owned()));
-    let mut search = read();
-    search.record.action = Some("search".to_owned());
-    assert_eq!(profile(search.clone(), Patients::Ids), (2, "PatientQuery".to_owned()));
-    assert_eq!(profile(search, Patients::Pseudonyms), (2, String::new()), "the query is not told");
+    let does = |action: &str| {
+        let mut entry = read();
+        entry.record.action = Some(action.to_owned());
+        entry
+    };
+    for (action, pattern) in [
+        ("vread", "PatientRead"),
+        ("create", "PatientCreate"),
+        ("update", "PatientUpdate"),
+        ("patch", "PatientUpdate"),
+        ("delete", "PatientDelete"),
+        ("search", "PatientQuery"),
+        ("history", ""),
+        ("capabilities", ""),
+        ("$everything", ""),
+        // Of other routes than FHIR's.
+        ("GET", ""),
+        ("POST", ""),
+    ] {
+        assert_eq!(profile(does(action), Patients::Ids), (2, pattern.to_owned()), "{action}");
+    }
+    assert_eq!(profile(does("search"), Patients::Pseudonyms), (2, String::new()), "the query is not told");
     let mut denied = read();
     denied.record.outcome = Outcome::Deny;
     assert_eq!(profile(denied, Patients::Ids), (2, String::new()));
+    let mut from_nowhere = read();
+    from_nowhere.record.source_ip = None;
+    assert_eq!(profile(from_nowhere, Patients::Ids), (2, String::new()));
+    let mut own = read();
+    own.record.actor.fhir_user = Some(Phi::new("Patient/a".to_owned()));
+    assert_eq!(profile(own, Patients::Pseudonyms), (1, String::new()), "the address is not told");
     // What is a pseudonym refers to nothing.
     let shown = view(Patients::Pseudonyms).show(read());
     let events: Vec<_> = audit_event::audit_events(&shown, &source(), 0).collect();
     assert!(!events[0].to_string().contains("\"reference\":\"Patient"), "{}", events[0]);
+}
+
+/// A record in which everything is told.
+fn whole() -> Entry {
+    let text = |name: &str| format!("told-{name}");
+    let phi = |name: &str| Phi::new(text(name));
+    let record = Record {
+        event: Event::Access,
+        outcome: Outcome::Allow,
+        time: Timestamp::from_unix(1_793_836_800),
+        actor: Actor {
+            sub: Some(text("sub")),
+            client_id: Some(text("client")),
+            kind: ActorKind::Workload,
+            fhir_user: Some(Phi::new("Practitioner/told-fhir-user".to_owned())),
+            roles: vec![text("role")],
+        },
+        on_behalf_of: vec![Delegate { sub: text("delegate"), client_id: Some(text("through")) }],
+        action: Some(text("action")),
+        resource: Some(Phi::new("Observation/told-resource".to_owned())),
+        patients: vec![phi("patient")],
+        purpose_of_use: Some(text("purpose")),
+        decision: Decision {
+            policies: vec![text("policy")],
+            reason: Some(text("reason")),
+            obligations: vec![text("obligation")],
+        },
+        session: Some(text("session")),
+        jti: Some(text("jti")),
+        source_ip: Some(Phi::new("10.99.88.77".parse().unwrap())),
+        request_id: Some(text("request-id")),
+        route: Some(text("route")),
+        request: Request {
+            method: Some(text("method")),
+            digest: Some(phi("digest")),
+            query: Some(phi("query")),
+        },
+        response: Response {
+            status: Some(418),
+            count: Some(1_111_111),
+            withheld: Some(2_222_222),
+            bytes: Some(3_333_333),
+            digests: vec![phi("released")],
+            truncated: Some(text("truncated")),
+        },
+        acr: Some(text("acr")),
+        amr: vec![text("amr")],
+        auth_time: Some(Timestamp::from_unix(1_700_000_000)),
+        grant: Some(text("grant")),
+        entry: Some(444_444),
+        detail: [(text("name"), phi("detail"))].into(),
+    };
+    Entry { index: 5_555_555, record, sealed: Some("2031-07".parse().unwrap()) }
+}
+
+/// What is to be found of it.
+const TOLD: [&str; 35] = [
+    "access",
+    "allow",
+    "told-sub",
+    "told-client",
+    "workload",
+    "told-fhir-user",
+    "told-role",
+    "told-delegate",
+    "told-through",
+    "told-action",
+    "told-resource",
+    "told-patient",
+    "told-purpose",
+    "told-policy",
+    "told-reason",
+    "told-obligation",
+    "told-session",
+    "told-jti",
+    "10.99.88.77",
+    "told-request-id",
+    "told-route",
+    "told-method",
+    "told-digest",
+    "told-query",
+    "418",
+    "1111111",
+    "2222222",
+    "3333333",
+    "told-released",
+    "told-truncated",
+    "told-acr",
+    "told-amr",
+    "2023-11-14T22:13:20",
+    "told-grant",
+    "444444",
+];
+
+/// What stands in base64 in some formats is read as what it is.
+fn decoded(text: &str) -> String {
+    use base64::Engine as _;
+    let standard = base64::engine::general_purpose::STANDARD;
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"+/=".contains(c));
+    let parts = words.flat_map(|word| [word, word.trim_start_matches('=')]);
+    let read = parts.filter_map(|part| String::from_utf8(standard.decode(part).ok()?).ok());
+    format!("{text}\n{}", read.collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn every_format_tells_all_that_a_record_says_but_for_what_it_is_known_to_leave_out() {
+    let shown = view(Patients::Ids).show(whole());
+    let syslog = |format| String::from_utf8(syslog(format).frames(&shown).concat()).unwrap();
+    let events: Vec<_> = audit_event::audit_events(&shown, &source(), 0).collect();
+    // They are as long as the answer, and say nothing without it.
+    let digests = ["told-digest", "told-released"];
+    // All places that are free for what has none of its own are taken.
+    let not_in_cef = [
+        "workload",
+        "told-fhir-user",
+        "told-obligation",
+        "told-jti",
+        "told-digest",
+        "told-query",
+        "told-released",
+        "told-truncated",
+        "told-acr",
+        "told-amr",
+        "2023-11-14T22:13:20",
+        "told-grant",
+        "told-detail",
+        "2031-07",
+    ];
+    for (format, text, left_out) in [
+        ("rfc5424", syslog(Format::Rfc5424), &digests[..]),
+        ("cef", syslog(Format::Cef), &not_in_cef),
+        ("dicom", decoded(&syslog(Format::Dicom)), &["told-released"]),
+        ("ocsf", ocsf::event(&shown, &source()).to_string(), &[]),
+        ("otlp", otlp::request(std::slice::from_ref(&shown), &source()).to_string(), &[]),
+        ("fhir", decoded(&events[0].to_string()), &["told-released"]),
+        ("json", shown.entry().to_exposed_json(), &[]),
+    ] {
+        let missing: Vec<&str> = TOLD
+            .into_iter()
+            .chain(["told-detail", "5555555", "2031-07"])
+            .filter(|told| !text.contains(told))
+            .collect();
+        // In their own numbers.
+        let own: &[&str] = if ["dicom", "fhir", "ocsf"].contains(&format) { &["allow"] } else { &[] };
+        let missing: Vec<&str> = missing.into_iter().filter(|told| !own.contains(told)).collect();
+        assert_eq!(missing, left_out, "{format}: {text}");
+    }
+}
+
+#[test]
+fn what_is_about_to_be_done_is_not_told_as_done() {
+    let of = |event| {
+        let mut entry = read("a");
+        (entry.record.event, entry.record.action) = (event, Some("update".to_owned()));
+        view(Patients::Ids).show(entry)
+    };
+    let intent = of(Event::AccessIntent);
+    let told = ocsf::event(&intent, &source());
+    assert_eq!((&told["status_id"], &told["status"]), (&99.into(), &"Intended".into()), "{told}");
+    assert_eq!((&told["activity_id"], &told["activity_name"]), (&99.into(), &"access.intent".into()));
+    let mut texts = vec![told["message"].to_string()];
+    texts.push(otlp::request(std::slice::from_ref(&intent), &source()).to_string());
+    for format in [Format::Rfc5424, Format::Cef] {
+        texts.push(String::from_utf8(syslog(format).frames(&intent).concat()).unwrap());
+    }
+    for text in &texts {
+        assert!(text.contains("intended") && !text.contains("allow"), "{text}");
+    }
+    // Its end is no second act.
+    let end = of(Event::AccessEnd);
+    let told = ocsf::event(&end, &source());
+    assert_eq!((&told["activity_id"], &told["status_id"]), (&99.into(), &1.into()), "{told}");
+    for shown in [&intent, &end] {
+        assert_eq!(audit_event::audit_events(shown, &source(), 0).count(), 0);
+        assert!(audit_event::batch(std::slice::from_ref(shown), &source(), (0, 0), 200).is_none());
+        assert!(syslog(Format::Dicom).frames(shown).is_empty());
+    }
+    let done = of(Event::Access);
+    assert_eq!(ocsf::event(&done, &source())["activity_id"], 3);
+    assert_eq!(audit_event::audit_events(&done, &source(), 0).count(), 2);
+}
+
+#[test]
+fn ocsf_tells_from_where_whatever_the_class_and_how_far_a_finding_is() {
+    let event = |event, outcome, disposition: Option<&str>| {
+        let mut entry = read("a");
+        (entry.record.event, entry.record.outcome) = (event, outcome);
+        let disposition = disposition.map(|disposition| Phi::new(disposition.to_owned()));
+        entry.record.detail.extend(disposition.map(|disposition| ("disposition".to_owned(), disposition)));
+        ocsf::event(&view(Patients::Ids).show(entry), &source())
+    };
+    for of in [
+        Event::Access,
+        Event::LoginFailed,
+        Event::Logout,
+        Event::TokenIssued,
+        Event::ConsentGranted,
+        Event::EmergencyGranted,
+        Event::UserDisabled,
+        Event::ClientAdded,
+    ] {
+        let told = event(of, Outcome::Allow, None);
+        assert_eq!(told["src_endpoint"]["ip"], "10.1.2.3", "{told}");
+        assert!(told["unmapped"].get("source_ip").is_none(), "{told}");
+    }
+    for of in [Event::WatchFinding, Event::Started] {
+        let told = event(of, Outcome::Allow, None);
+        assert!(
+            told.get("src_endpoint").is_none() && told.get("actor").is_none(),
+            "the class has none: {told}"
+        );
+        for (name, value) in [("source_ip", "10.1.2.3"), ("sub", "nils"), ("resource", "Observation/a")] {
+            assert_eq!(told["unmapped"][name], value, "{told}");
+        }
+    }
+    // Where it is not told it is not there.
+    let mut own = read("a");
+    own.record.actor.fhir_user = Some(Phi::new("Patient/a".to_owned()));
+    own.record.event = Event::LoginSucceeded;
+    let told = ocsf::event(&view(Patients::Pseudonyms).show(own), &source());
+    assert!(!told.to_string().contains("10.1.2.3"), "{told}");
+    let (found, closed) = (Event::WatchFinding, Event::WatchClosed);
+    for (of, outcome, disposition, status) in [
+        (found, Outcome::Allow, None, 1),
+        (closed, Outcome::Allow, Some("inappropriate"), 4),
+        (closed, Outcome::Allow, Some("appropriate"), 3),
+        (closed, Outcome::Allow, Some("needs-follow-up"), 2),
+        (closed, Outcome::Deny, Some("inappropriate"), 2),
+    ] {
+        assert_eq!(event(of, outcome, disposition)["status_id"], status, "{of:?} {disposition:?}");
+    }
+}
+
+#[test]
+fn what_is_too_long_for_an_auditors_message_is_told_as_far_as_it_goes() {
+    let mut entry = read("a");
+    // As the gateway keeps what was asked: 2048 bytes, and a mark.
+    entry.record.request.query = Some(Phi::new(format!("name={}…", "x".repeat(2043))));
+    entry.record.detail.insert("asked".to_owned(), Phi::new("y".repeat(5000)));
+    let shown = view(Patients::Ids).show(entry);
+    let text = decoded(&String::from_utf8(syslog(Format::Dicom).frames(&shown).concat()).unwrap());
+    assert!(text.contains("name=xxx") && text.contains("x…"), "{text}");
+    assert!(text.contains("yyy") && text.contains("y…"), "{text}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn a_message_is_never_too_long_and_names_what_is_not_all_there(
+        texts in proptest::collection::vec(".{0,900}", 24),
+        longest in prop_oneof![Just(2048_usize), Just(8192), 2048_usize..65536],
+    ) {
+        let mut entry = whole();
+        let record = &mut entry.record;
+        let mut texts = texts.into_iter();
+        let mut next = || texts.next().unwrap();
+        (record.actor.sub, record.actor.client_id) = (Some(next()), Some(next()));
+        record.actor.roles = vec![next(), next()];
+        record.actor.fhir_user = Some(Phi::new(next()));
+        (record.action, record.resource) = (Some(next()), Some(Phi::new(next())));
+        record.decision.policies = vec![next(), next(), next()];
+        (record.decision.reason, record.purpose_of_use) = (Some(next()), Some(next()));
+        (record.route, record.session, record.jti) = (Some(next()), Some(next()), Some(next()));
+        (record.request_id, record.request.method) = (Some(next()), Some(next()));
+        record.request.query = Some(Phi::new(next()));
+        record.on_behalf_of = vec![Delegate { sub: next(), client_id: Some(next()) }];
+        record.detail.insert(next(), Phi::new(next()));
+        record.patients = (0..40).map(|number| Phi::new(format!("patient-{number}"))).collect();
+        let sub = record.actor.sub.clone().unwrap();
+        let shown = view(Patients::Ids).show(entry);
+        for format in [Format::Rfc5424, Format::Cef] {
+            let frames = Syslog { longest, ..syslog(format) }.frames(&shown);
+            prop_assert_eq!(frames.len(), 1);
+            prop_assert!(frames[0].len() <= longest, "{} of {longest}", frames[0].len());
+            let message = unframe(&frames[0]).remove(0);
+            if format == Format::Rfc5424 {
+                let told = value_of(&message, "sub").unwrap();
+                let cut = value_of(&message, "truncated").unwrap_or_default();
+                prop_assert_eq!(told == text::printable(&sub), !cut.split(' ').any(|name| name == "sub"));
+            }
+        }
+    }
 }

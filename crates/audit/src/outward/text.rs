@@ -1,9 +1,17 @@
 //! Texts within others' syntax.
 
+/// Stands where the rest of a text is missing.
+pub(super) const MARK: &str = "…";
+
 /// What must not stand in a line: control characters (C0, DEL, C1) and the separators that some readers break lines at.
 /// Each becomes U+FFFD.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_printable(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+    text.chars().map(shown).collect()
+}
+
+/// The same of one character.
+pub(super) fn shown(c: char) -> char {
+    if is_printable(c) { c } else { char::REPLACEMENT_CHARACTER }
 }
 
 /// Whether a character may stand in a line.

@@ -1,6 +1,6 @@
 //! What an event is about, for formats that sort events by kinds of their own.
 
-use crate::record::{Event, Outcome};
+use crate::record::{Event, Outcome, Record};
 
 /// What it is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -121,6 +121,35 @@ impl Topic {
             Event::Started | Event::Recovered => Self::Starts,
             Event::Stopped => Self::Stops,
         }
+    }
+}
+
+/// Which part of an act a record is about. An act has one record of its own; others stand before it and behind it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// It is about to be done: nobody knows yet whether it will be.
+    Intended,
+    /// It is done, or refused.
+    Done,
+    /// The answer to it has ended.
+    Ended,
+}
+
+impl Phase {
+    pub(super) fn of(event: Event) -> Self {
+        match event {
+            Event::AccessIntent => Self::Intended,
+            Event::AccessEnd => Self::Ended,
+            _ => Self::Done,
+        }
+    }
+}
+
+/// How it ended, in one word.
+pub(super) fn outcome(record: &Record) -> &'static str {
+    match Phase::of(record.event) {
+        Phase::Intended => "intended",
+        Phase::Done | Phase::Ended => record.outcome.as_str(),
     }
 }
 

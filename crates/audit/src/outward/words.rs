@@ -1,8 +1,9 @@
 //! An entry in words, for those who read a line.
 
 use super::text::printable;
+use super::topic::{Phase, outcome};
 use super::{Shown, exposed, who};
-use crate::record::Outcome;
+use crate::record::{Outcome, Record};
 
 /// `dana read Observation/17: allow`.
 pub(super) fn sentence(shown: &Shown) -> String {
@@ -13,8 +14,11 @@ pub(super) fn sentence(shown: &Shown) -> String {
         text.push(' ');
         text.push_str(resource);
     }
+    if Phase::of(record.event) == Phase::Ended {
+        text.push_str(", the end of the answer");
+    }
     text.push_str(": ");
-    text.push_str(record.outcome.as_str());
+    text.push_str(outcome(record));
     if record.outcome != Outcome::Allow
         && let Some(reason) = &record.decision.reason
     {
@@ -23,4 +27,13 @@ pub(super) fn sentence(shown: &Shown) -> String {
         text.push(')');
     }
     printable(&text)
+}
+
+/// Whoever acts for the person, nearest first: each `sub`, or `sub(client)`.
+pub(super) fn delegates(record: &Record) -> Vec<String> {
+    let told = record.on_behalf_of.iter().map(|delegate| match &delegate.client_id {
+        Some(client) => format!("{}({client})", delegate.sub),
+        None => delegate.sub.clone(),
+    });
+    told.collect()
 }

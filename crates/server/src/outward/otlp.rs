@@ -22,9 +22,9 @@ impl OtlpSender {
         let body = otlp::request(entries, &self.source).to_string().into_bytes();
         let answer = self.http.post("application/json", HeaderMap::new(), body).await?;
         answer.taken()?;
-        match otlp::rejected(&answer.body?) {
-            0 => Ok(()),
-            _ => Err(Failure::refused("partly-rejected")),
-        }
+        otlp::all_taken(&answer.body?).map_err(|not_taken| match not_taken {
+            otlp::NotTaken::Some => Failure::refused("partly-rejected"),
+            otlp::NotTaken::NoAnswer => Failure::not_taken("no-answer-to-a-batch"),
+        })
     }
 }

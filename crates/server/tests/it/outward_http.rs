@@ -12,7 +12,7 @@ use crate::browser::{App, USER_SCOPE};
 use crate::fakes::secured::certificates;
 use crate::gateway::{Gateway, Scratch, free_ports};
 use crate::outside_clients::{has, succeed};
-use crate::outward_syslog::{exports, first_times, until, until_all_have};
+use crate::outward_syslog::{ask_metrics, exports, first_times, until, until_all_have};
 use crate::wire::{Call, Connection};
 
 /// A Python with what the receivers need, in a folder of its own.
@@ -95,19 +95,20 @@ impl Drop for Receiver {
 /// Finds the index in what was kept of an entry.
 type FindsIndex = fn(&Value) -> Option<u64>;
 
-/// Each kind, its own keys, and where what was kept has the index.
-const KINDS: [(&str, &str, FindsIndex); 3] = [
-    ("ocsf", "signing_secret = \"a secret of the webhook's own\"\npatients = \"ids\"\n", |event| {
+/// Each name, kind, its own keys, and where what was kept has the index.
+const KINDS: [(&str, &str, &str, FindsIndex); 4] = [
+    ("ocsf", "ocsf", "signing_secret = \"a secret of the webhook's own\"\npatients = \"ids\"\n", |event| {
         event["metadata"]["sequence"].as_u64()
     }),
-    ("otlp", "patients = \"pseudonyms\"\n", |record| record["index"].as_u64()),
-    ("fhir", "patients = \"ids\"\n", |event| event["index"].as_u64()),
+    ("otlp", "otlp", "patients = \"pseudonyms\"\n", |record| record["index"].as_u64()),
+    ("fhir", "fhir", "patients = \"ids\"\n", |event| event["index"].as_u64()),
+    ("pseudonyms", "fhir", "patients = \"pseudonyms\"\n", |event| event["index"].as_u64()),
 ];
 
 fn tables(port: u16) -> String {
-    let export = |(kind, keys, _): &(&str, &str, FindsIndex)| {
+    let export = |(name, kind, keys, _): &(&str, &str, &str, FindsIndex)| {
         format!(
-            "[[audit.export]]\nname = \"{kind}\"\nkind = \"{kind}\"\nurl = \"https://localhost:{port}/{kind}\"\n\
+            "[[audit.export]]\nname = \"{name}\"\nkind = \"{kind}\"\nurl = \"https://localhost:{port}/{name}\"\n\
              ca = \"ca.pem\"\nauth = {{ bearer = \"the-collectors-token\" }}\nfrom = \"start\"\n{keys}"
         )
     };
@@ -166,41 +167,63 @@ async fn receivers_over_https_get_every_record_once_it_is_valid_whoever_is_kille
     read(&gateway, &token, 40).await;
     let end = until_all_have(&gateway).await;
     assert_eq!(receiver.refused(), "");
-    for (kind, _, index) in KINDS {
+    // What is only intended is no act for those who account for acts.
+    let intents = gateway.audit(&["--event", "access.intent"]);
+    let intents: BTreeSet<u64> = intents.iter().filter_map(|intent| intent["index"].as_u64()).collect();
+    assert_eq!(intents.len(), 2, "one made, one deleted");
+    for (kind, of, _, index) in KINDS {
         let events = receiver.received(kind);
         let indexes: Vec<u64> = events.iter().filter_map(index).collect();
         assert_eq!(indexes.len(), events.len(), "{kind}: each has its index");
         let first = first_times(indexes.iter().copied());
-        let missing: Vec<u64> = (0..=end).filter(|index| !first.contains(index)).collect();
-        assert!(missing.is_empty(), "{kind}: {missing:?} of {end}");
+        let missing: BTreeSet<u64> = (0..=end).filter(|index| !first.contains(index)).collect();
+        let left_out = if of == "fhir" { intents.clone() } else { BTreeSet::new() };
+        assert_eq!(missing, left_out, "{kind}: of {end}");
         assert!(first.is_sorted(), "{kind}: the order stays");
         let seams = indexes.windows(2).filter(|pair| pair[1] < pair[0]).count();
         println!("{kind}: {} events for {} records, {seams} seams", indexes.len(), first.len());
         assert!(seams <= 3, "{kind}: {seams} seams");
     }
-    let profiles: BTreeSet<String> =
-        receiver.received("fhir").iter().map(|event| event["profile"].as_str().unwrap().to_owned()).collect();
-    for wanted in ["PatientRead", "PatientQuery", "PatientCreate", "PatientDelete"] {
-        assert!(profiles.contains(wanted), "{profiles:?}");
+    let profiles = |of: &str| -> BTreeSet<String> {
+        let events = receiver.received(of);
+        events.iter().map(|event| event["profile"].as_str().unwrap().to_owned()).collect()
+    };
+    let (told, pseudonyms) = (profiles("fhir"), profiles("pseudonyms"));
+    for wanted in ["PatientRead", "PatientCreate", "PatientDelete"] {
+        assert!(told.contains(wanted) && pseudonyms.contains(wanted), "{told:?} {pseudonyms:?}");
     }
+    assert!(told.contains("PatientQuery") && !pseudonyms.contains("PatientQuery"), "its query is not told");
     let told = receiver.received("otlp").iter().map(ToString::to_string).collect::<String>();
     assert!(told.contains("\"p-") && !told.contains(&patient), "only a pseudonym is told");
 
-    // A record that one of them does not take holds that one up, alone and at that very record, until somebody lets it go on.
-    let disliked = scratch.write("disliked-audit.hold", "");
-    read(&gateway, &token, 20).await;
-    gateway.command(&["audit", "hold", "--reason", "case 17"]);
-    read(&gateway, &token, 20).await;
-    let index = gateway.audit(&["--event", "audit.hold"])[0]["index"].as_u64().unwrap();
-    until("it is held up", || exports(&gateway)[0]["next"] == index).await;
-    let end = gateway.audit(&[]).last().unwrap()["index"].as_u64().unwrap();
-    until("the others go on", || (1..3).all(|other| exports(&gateway)[other]["next"].as_u64() > Some(end)))
+    // A record that one of them does not take, in whatever way, holds that one up, alone and at that very record, until somebody
+    // lets it go on.
+    let mut skipped = BTreeSet::new();
+    for (way, failure) in [("400", "status-400"), ("500", "status-500"), ("close", "broke-off")] {
+        let disliked = scratch.write("disliked-audit.hold", way);
+        read(&gateway, &token, 20).await;
+        gateway.command(&["audit", "hold", "--reason", "case 17"]);
+        read(&gateway, &token, 20).await;
+        let holds = gateway.audit(&["--event", "audit.hold"]);
+        let index = holds.iter().filter_map(|hold| hold["index"].as_u64()).max().unwrap();
+        until("it is held up", || exports(&gateway)[0]["held_up"] == index).await;
+        let end = gateway.audit(&[]).last().unwrap()["index"].as_u64().unwrap();
+        until("the others go on", || {
+            (1..4).all(|other| exports(&gateway)[other]["next"].as_u64() > Some(end))
+        })
         .await;
-    let held_up = exports(&gateway)[0].clone();
-    assert_eq!((&held_up["next"], &held_up["failure"]), (&index.into(), &"status-400".into()), "{held_up}");
-    gateway.command(&["audit", "skip", "ocsf", "--to", &index.saturating_add(1).to_string()]);
-    until_all_have(&gateway).await;
-    std::fs::remove_file(disliked).unwrap();
-    let got: BTreeSet<u64> = receiver.received("ocsf").iter().filter_map(KINDS[0].2).collect();
-    assert!(!got.contains(&index) && (0..=end).filter(|one| *one != index).all(|one| got.contains(&one)));
+        let held_up = exports(&gateway)[0].clone();
+        assert_eq!((&held_up["next"], &held_up["failure"]), (&index.into(), &failure.into()), "{held_up}");
+        let address = gateway.ready["metrics"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
+        let metrics = ask_metrics(&address, "/metrics");
+        assert!(metrics.contains("chartgate_export_held_up{name=\"ocsf\"} 1\n"), "{metrics}");
+        assert!(metrics.contains(&format!("chartgate_export_next_record{{name=\"ocsf\"}} {index}\n")));
+        gateway.command(&["audit", "skip", "ocsf", "--to", &index.saturating_add(1).to_string()]);
+        std::fs::remove_file(disliked).unwrap();
+        until_all_have(&gateway).await;
+        skipped.insert(index);
+    }
+    let end = until_all_have(&gateway).await;
+    let got: BTreeSet<u64> = receiver.received("ocsf").iter().filter_map(KINDS[0].3).collect();
+    assert!((0..=end).all(|one| got.contains(&one) != skipped.contains(&one)), "{skipped:?}");
 }

@@ -3,7 +3,7 @@ what is good, one JSON object a line, and refuses the rest.
 
     receiver.py FOLDER PORT
 
-FOLDER has server.pem and server.key; what was kept goes to FOLDER/received-KIND."""
+FOLDER has server.pem and server.key; what was kept goes to FOLDER/received-PATH."""
 
 import base64
 import hashlib
@@ -23,6 +23,10 @@ class Refused(Exception):
     pass
 
 
+class Disliked(Exception):
+    """It is not taken, in a way of its own: a status, or `close`."""
+
+
 def ocsf(headers, body):
     """Signed as Standard Webhooks has it; each event by the JSON Schema that ocsf-json-schema makes of OCSF's own."""
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
@@ -31,8 +35,10 @@ def ocsf(headers, body):
         raise Refused("signature")
     events = json.loads(body)
     for event in events:
-        if os.path.exists(os.path.join(FOLDER, "disliked-" + event["metadata"]["event_code"])):
-            raise Refused("disliked")
+        disliked = os.path.join(FOLDER, "disliked-" + event["metadata"]["event_code"])
+        if os.path.exists(disliked):
+            with open(disliked, encoding="utf-8") as way:
+                raise Disliked(way.read())
         validator(event["class_uid"]).validate(event)
         if event["type_uid"] != event["class_uid"] * 100 + event["activity_id"]:
             raise Refused("type_uid")
@@ -124,26 +130,33 @@ def balp(event, profile):
         "subtype": bool({subtype["code"] for subtype in event["subtype"]} & subtypes),
         "action": event["action"] == action,
         "outcome": event["outcome"] == "0",
-        "client": codes.count(client) == 1,
+        "client": codes.count(client) == 1 and codes[0] == client,
         "server": own is None or codes.count(own) == 1,
         "network": all("network" in agent for agent in event["agent"][:2]),
-        "person": all("network" not in agent and agent["requestor"] and
-                      agent["type"]["coding"][0]["code"] in person for agent in event["agent"][2:]),
+        # One person at the most, and those that act for them, of whom the pattern says nothing.
+        "person": all("network" not in agent and (agent["requestor"] and code in person or code == "AGNT")
+                      for agent, code in zip(event["agent"][2:], codes[2:])) and
+                  len([code for code in codes if code in person]) <= 1,
         "source": "observer" in event["source"],
         "patient": (len([e for e in event["entity"] if e["type"]["code"] == "1"
                          and e["role"]["code"] == "1"]) == 1) == about_patient,
         "transaction": len([e for e in event["entity"] if e["type"]["code"] == "XrequestId"]) <= 1,
     }
+    # What was asked and what was read are known by their type, which is the same, and there is one of it.
+    objects = [e for e in event["entity"] if e["type"]["code"] == "2"]
+    checks["one object"] = len(objects) == 1
     if profile.endswith("Query"):
-        checks["query"] = [e["role"]["code"] for e in event["entity"] if "query" in e] == ["24"]
+        checks["query"] = all(e["role"]["code"] == "24" and "query" in e and not {"what", "detail"} & set(e)
+                              for e in objects)
     else:
-        checks["data"] = [e for e in event["entity"] if e["type"]["code"] == "2" and "what" in e] != []
+        checks["data"] = all(e["role"]["code"] in {"3", "4", "20"} and "what" in e and "query" not in e
+                             for e in objects)
     wrong = [name for name, holds in checks.items() if not holds]
     if wrong:
         raise Refused(f"{profile}: {wrong}")
 
 
-KINDS = {"/ocsf": ocsf, "/otlp": otlp, "/fhir": fhir}
+KINDS = {"/ocsf": ocsf, "/otlp": otlp, "/fhir": fhir, "/pseudonyms": fhir}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -156,11 +169,16 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer(401, b"")
             kind = KINDS[self.path]
             kept = kind(self.headers, body)
+        except Disliked as way:
+            if str(way) == "close":
+                self.close_connection = True
+                return None
+            return self.answer(int(str(way)), b"")
         except Exception as error:  # whatever it is, it is not taken
             with open(os.path.join(FOLDER, "refused"), "a", encoding="utf-8") as refused:
                 refused.write(f"{self.path}: {type(error).__name__}: {error}\n".replace("\n", " ")[:2000] + "\n")
             return self.answer(400, b"")
-        with open(os.path.join(FOLDER, "received-" + kind.__name__), "a", encoding="utf-8") as received:
+        with open(os.path.join(FOLDER, "received-" + self.path.strip("/")), "a", encoding="utf-8") as received:
             received.write("".join(json.dumps(one) + "\n" for one in kept))
             received.flush()
             os.fsync(received.fileno())

@@ -45,8 +45,9 @@ impl Administrator {
         let checkpoint = self.reading.reader.checkpoint().map_err(read)?;
         let log = self.reading.reader.key().to_string();
         let (next, size) = (cursor.next, checkpoint.size());
-        // One that is not of this log may go on anywhere in it.
-        if to > size || (self.refusal(&cursor)?.is_none() && to <= next) {
+        // One that is not of this log may go on anywhere in it, and so may one of which that cannot be read.
+        let is_of_it = matches!(self.refusal(&cursor), Ok(None));
+        if to > size || (is_of_it && to <= next) {
             return Err(CommandError::Invalid(format!(
                 "`{name}` gets {next} next, and the log has {size} records: it can go on between the two"
             )));

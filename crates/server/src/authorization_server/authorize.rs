@@ -36,7 +36,7 @@ use crate::registration::documents::FindError;
 use crate::store::{Sql, StoreError};
 use crate::tongue::Tongue;
 pub(super) use check::{Came, check};
-use reply::{bad_request, expired, unavailable};
+use reply::{bad_request, expired, not_found_out, unavailable};
 
 pub(super) async fn by_query(
     State(server): State<Arc<AuthorizationServer>>,
@@ -73,7 +73,7 @@ async fn begin(server: &AuthorizationServer, origin: &Origin, form: &Form, heade
     let client = match find_client(server, client_id, origin).await {
         Ok(Some(client)) => client,
         Ok(None) => return bad_request(NOT_REGISTERED),
-        Err(error) => return unavailable(&error),
+        Err(error) => return not_found_out(&error),
     };
     let opened = request_object::open(server, &client, form).await;
     // What is wrong with an object is told where the request itself says, if it says so.
@@ -124,7 +124,7 @@ async fn begin_pushed(
     let client = match server.documents.find(&client_id, origin).await {
         Ok(Some(client)) => client,
         Ok(None) => return bad_request("the application is not registered here"),
-        Err(error) => return unavailable(&error),
+        Err(error) => return not_found_out(&error),
     };
     let (digest, now) = (digest_of(pushed.secret()), server.clock.now());
     match server.store.write(move |sql| sql.take_pushed_request(&digest, &client_id, now)).await {

@@ -93,10 +93,8 @@ impl From<StoreError> for OAuthError {
 
 impl From<FindError> for OAuthError {
     fn from(error: FindError) -> Self {
-        match &error {
-            FindError::Store(_) | FindError::Unrecorded(_) => tracing::error!(%error, "client"),
-            // Strangers bring it about, and are counted.
-            FindError::KeptForOthers(_) | FindError::Busy | FindError::TooMany => {}
+        if !error.is_strangers() {
+            tracing::error!(%error, "client");
         }
         Self::unavailable()
     }

@@ -96,7 +96,7 @@ fn check(login: &Login, text: &str) -> Result<PendingLogout, NotPossible> {
         }
         (of, named) => of.cloned().or(named),
     };
-    let client = client_id.as_ref().map(|id| login.clients.find(id)).transpose()?.flatten();
+    let client = client_id.as_ref().map(|id| login.clients.last_known(id)).transpose()?.flatten();
     let target = match (&request.post_logout_redirect_uri, &client) {
         (None, _) => None,
         (Some(uri), Some(client)) if client.may_be_left_for(uri) => {

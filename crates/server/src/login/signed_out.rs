@@ -38,10 +38,9 @@ struct SignedOut<'a> {
 /// read, there are none.
 pub(super) fn frames(login: &Login, present: &Present) -> Vec<LogoutFrame> {
     let session = &present.session.id;
-    let found = login
-        .store
-        .read(|sql| sql.clients_of(session))
-        .and_then(|ids| ids.iter().map(|id| login.clients.find(id)).collect::<Result<Vec<_>, StoreError>>());
+    let found = login.store.read(|sql| sql.clients_of(session)).and_then(|ids| {
+        ids.iter().map(|id| login.clients.last_known(id)).collect::<Result<Vec<_>, StoreError>>()
+    });
     let clients = found.unwrap_or_else(|error| {
         tracing::warn!(%error, "which applications are to be shown that a session ends cannot be read");
         Vec::new()

@@ -150,6 +150,14 @@ impl Destination {
         }
     }
 
+    /// It has had all before this record, by what it said of the entries that it was given last.
+    pub(crate) const fn has_before(&self) -> u64 {
+        match self {
+            Self::Fhir(fhir) => fhir.has_before(),
+            Self::Syslog(_) | Self::Ocsf(_) | Self::Otlp(_) | Self::S3(_) => 0,
+        }
+    }
+
     /// About how many bytes of entries it gets at once.
     pub(crate) const fn weight(&self) -> usize {
         match self {

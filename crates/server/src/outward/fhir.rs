@@ -61,6 +61,11 @@ impl FhirSender {
         Ok(Self { http: HttpSender::new(to, export)?, source, progress: Progress::default() })
     }
 
+    /// It has had all AuditEvents of the records before this one.
+    pub(super) const fn has_before(&self) -> u64 {
+        self.progress.next.0
+    }
+
     pub(super) async fn deliver(
         &mut self,
         entries: &Arc<[Shown]>,

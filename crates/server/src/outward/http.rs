@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 
 use super::Failure;
+use super::destination::FailureKind;
 use crate::config::{self, HttpReceiver, UpstreamAuth};
 use crate::net::body::{self, BodyError};
 use crate::net::client::{CallError, HttpClient};
@@ -99,7 +100,10 @@ impl Answer {
             return Ok(());
         }
         let status = self.status.as_u16();
-        Err(Failure { wait: self.wait, ..Failure::of_status(status, format!("status-{status}")) })
+        let failure = Failure::of_status(status, format!("status-{status}"));
+        // Giving it less is no sooner than it would be without.
+        let wait = self.wait.filter(|_| failure.kind == FailureKind::Away);
+        Err(Failure { wait, ..failure })
     }
 }
 

@@ -92,6 +92,13 @@ struct Batch {
     newest: Option<Timestamp>,
 }
 
+/// How much is read at once: so many entries for the receiver, of about so many bytes.
+#[derive(Clone, Copy)]
+struct Most {
+    entries: u64,
+    weight: usize,
+}
+
 impl Runner {
     pub(crate) fn new(
         export: Arc<Export>,
@@ -161,7 +168,8 @@ impl Runner {
                 self.progress.unsettled.clear();
                 (state.position, state.held_up) = (state.position.max(skip_to), None);
             }
-            state.position = state.position.max(durable);
+            // Of what it was given last it may have had some.
+            state.position = state.position.max(durable).max(self.destination.has_before());
             state.size = checkpoint.size();
             state.position
         };
@@ -190,11 +198,15 @@ impl Runner {
                 return Ok(Step::CaughtUp);
             }
         }
-        let range = position..position.saturating_add(left.min(at_once));
+        // What is not for it is passed over, so that what is given is what counts.
+        let range = position..position.saturating_add(left.min(self.destination.at_once()));
         let (view, events) = (self.view.clone(), Arc::clone(&self.events));
-        let weight = self.destination.weight();
-        let read = tokio::task::spawn_blocking(move || read(&reader, &view, &events, range, weight));
-        let batch = read.await.map_err(|_| Failure::away("log-unreadable"))?;
+        let most = Most { entries: at_once, weight: self.destination.weight() };
+        let read = tokio::task::spawn_blocking(move || read(&reader, &view, &events, range, most));
+        let batch = read.await.map_err(|error| match error.is_panic() {
+            true => Failure::not_taken(PANICKED),
+            false => Failure::away("log-unreadable"),
+        })?;
         let batch = batch.map_err(|error| {
             tracing::error!(%error, export = self.export.name, "what is to go out cannot be read");
             Failure::away("log-unreadable")
@@ -273,12 +285,18 @@ impl Runner {
         let mut state = self.export.state();
         state.position = state.position.max(cursor.next);
         state.delivered = state.delivered.saturating_add(u64::try_from(count).unwrap_or_default());
-        state.failure = None;
-        state.is_up(newest);
+        // Where nothing was for it, it said nothing.
+        let got_on = count > 0;
+        if got_on || newest.is_none() {
+            state.failure = None;
+            state.is_up(newest);
+        }
         drop(state);
         self.progress.unsettled.push_back((Instant::now(), cursor));
-        self.progress.failures = 0;
-        self.progress.portion.taken();
+        if got_on {
+            self.progress.failures = 0;
+            self.progress.portion.taken();
+        }
     }
 
     /// What it may have lost is given to it again, after a pause.
@@ -418,7 +436,7 @@ fn read(
     view: &View,
     events: &[Event],
     range: std::ops::Range<u64>,
-    most: usize,
+    most: Most,
 ) -> Result<Batch, ReadError> {
     let mut batch = Batch { shown: Vec::new(), end: range.start, oldest: None, newest: None };
     let (last, mut weight) = (range.end, 0_usize);
@@ -437,7 +455,7 @@ fn read(
             weight = weight.saturating_add(shown.weight());
             batch.shown.push(shown);
         }
-        if weight > most {
+        if weight > most.weight || batch.shown.len() as u64 >= most.entries {
             return Ok(batch);
         }
     }

@@ -102,9 +102,13 @@ impl S3Sender {
         }
         let request = request.header("authorization", authorization);
         let request = request.body(Full::new(body.into())).map_err(|_| Failure::away("bad-address"))?;
-        self.http.send(request).await?.taken()
+        let taken = self.http.send(request).await?.taken();
+        // Its way to say that it does not know us by our credential: less would not help, and objects stay as they are.
+        taken.map_err(|failure| if failure.code == FORBIDDEN { Failure::away(failure.code) } else { failure })
     }
 }
+
+const FORBIDDEN: &str = "status-403";
 
 fn hex_bytes(hex: &str) -> Vec<u8> {
     let digit =

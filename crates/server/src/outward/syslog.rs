@@ -154,5 +154,7 @@ fn failed(during: &str, error: &io::Error) -> Failure {
         _ => "failed",
     };
     let code = format!("{during}-{what}");
-    if during == CONNECT { Failure::away(code) } else { Failure::not_taken(code) }
+    // TLS 1.3 section 4.4: what a server thinks of our certificate comes once we are connected, whatever we send.
+    let is_away = during == CONNECT || error.kind() == io::ErrorKind::InvalidData;
+    if is_away { Failure::away(code) } else { Failure::not_taken(code) }
 }

@@ -89,6 +89,16 @@ pub(crate) enum FindError {
     TooMany,
 }
 
+impl FindError {
+    /// Whether strangers bring it about as they like, who are counted.
+    pub(crate) fn is_strangers(&self) -> bool {
+        match self {
+            Self::Store(_) | Self::Unrecorded(_) => false,
+            Self::KeptForOthers(_) | Self::Busy | Self::TooMany => true,
+        }
+    }
+}
+
 impl Documents {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { clients, egress, journal, cut_offs, throttle, clock } = parts;
@@ -142,7 +152,11 @@ impl Documents {
     async fn ask_once(&self, id: &ClientId, origin: &Origin) -> Result<Option<Client>, FindError> {
         // Whoever makes up addresses makes us call, and keep what is found.
         self.throttle.count(origin.ip);
-        self.throttle.reserve.admit_stranger()?;
+        if let Err(kept) = self.throttle.reserve.admit_stranger() {
+            // What is known is believed as long without asking.
+            let known = self.store.read(|sql| sql.described_client(id))?;
+            return self.clients.believed(known).map(Some).ok_or(kept.into());
+        }
         let tried = self.tried.get_with_by_ref(id.as_str(), Arc::default);
         let tried = tokio::time::timeout(PATIENCE, tried.lock()).await;
         let known = self.store.read(|sql| sql.described_client(id))?;
@@ -226,24 +240,33 @@ impl Documents {
             let _ = self.journal.append(&record, ()).await?;
         }
         let (kept, age) = (client.clone(), DocumentAge { fetched_at: now, fresh_until: now.plus(keep) });
-        let most = self.clients.registration.max_unused;
+        let is_new = known == Known::Nothing;
+        let surplus = if is_new { self.make_room().await? } else { Vec::new() };
         let kept = self.cut_offs.cut(move |sql, now| {
             let before = sql.client(&kept.client_id)?;
-            let is_new = before.is_none();
+            // One that went meanwhile comes as the new one that it is, when it is asked for again.
+            if before.is_none() && !is_new {
+                return Ok((Added::NameTaken, Vec::new()));
+            }
             let cut = before.map(|before| cut_by(&before, &kept, now)).unwrap_or_default();
             let added = sql.describe_client(&kept, age)?;
-            // Whoever nobody used yet makes room: it is asked again if somebody does.
-            let surplus = if is_new { sql.surplus_documents(most)? } else { Vec::new() };
             for id in &surplus {
                 sql.forget_unused_document(id)?;
             }
-            Ok::<_, StoreError>(((added, surplus), cut))
+            Ok::<_, StoreError>((added, cut))
         });
-        let (added, surplus) = kept.await?;
+        Ok((kept.await? == Added::Yes).then_some(client))
+    }
+
+    /// Records that those go that nobody used, so that there is room for one more. Whoever is used before they do stays: then it
+    /// came to nothing.
+    async fn make_room(&self) -> Result<Vec<ClientId>, FindError> {
+        let most = self.clients.registration.max_unused.saturating_sub(1);
+        let surplus = self.store.read(|sql| sql.surplus_documents(most))?;
         for id in &surplus {
             let _ = self.journal.append(&unused_record(id, self.clock.now()), ()).await?;
         }
-        Ok((added == Added::Yes).then_some(client))
+        Ok(surplus)
     }
 
     /// A client is none any more, by what its address says; which is on record before it is so, once.

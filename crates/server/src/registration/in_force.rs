@@ -35,6 +35,21 @@ impl ClientsInForce {
         }))
     }
 
+    /// The client as it was known last, however old that is, if the configuration leaves anything of it: for what takes from it
+    /// and gives it nothing, the end of a session.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn last_known(&self, id: &ClientId) -> Result<Option<Arc<Client>>, StoreError> {
+        if !id.is_document() {
+            return self.find(id);
+        }
+        Ok(match self.store.read(|sql| sql.described_client(id))? {
+            Known::Client(known) => self.left_of(known.client).map(Arc::new),
+            Known::Nothing | Known::Removed => None,
+        })
+    }
+
     /// All of them. For a thread that may wait.
     ///
     /// # Errors

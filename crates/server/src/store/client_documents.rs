@@ -76,7 +76,7 @@ impl Sql<'_> {
         }
         let text = "INSERT INTO client_documents (client_id, fetched_at, fresh_until, added_at) \
                     VALUES (?1, ?2, ?3, ?2) \
-                    ON CONFLICT (client_id) DO UPDATE SET fetched_at = ?2, fresh_until = ?3";
+                    ON CONFLICT (client_id) DO UPDATE SET fetched_at = ?2, fresh_until = ?3, added_at = ?2";
         self.execute(text, &[id.into(), age.fetched_at.into(), age.fresh_until.into()])?;
         Ok(Added::Yes)
     }
@@ -93,28 +93,31 @@ impl Sql<'_> {
         added_before: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<ClientId>, StoreError> {
-        let text = "UPDATE client_documents SET used_at = ?1 WHERE used_at IS NULL \
-                    AND EXISTS (SELECT 1 FROM grants WHERE grants.client_id = client_documents.client_id)";
-        self.execute(text, &[now.into()])?;
+        let text =
+            format!("UPDATE client_documents SET used_at = ?1 WHERE used_at IS NULL AND NOT ({UNUSED})");
+        self.execute(&text, &[now.into()])?;
         let text =
             format!("SELECT client_id FROM client_documents WHERE {UNUSED} AND added_at < ?1 LIMIT 100");
         self.query("client_documents", &text, &[added_before.into()], |row| row.parse("client_id"))
     }
 
-    /// Those that nobody used, beyond so many: the oldest.
+    /// Those that nobody used, beyond so many: the oldest, a few at a time.
     pub(crate) fn surplus_documents(&self, most: usize) -> Result<Vec<ClientId>, StoreError> {
         // An index is counted; only when it is too long, each is looked at.
-        let text = "SELECT COUNT(*) AS count FROM client_documents WHERE used_at IS NULL";
-        let count = self.first("client_documents", text, &[], |row| row.get::<i64>("count"))?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        if count.unwrap_or_default() <= most {
+        let count = |unused: &str| {
+            let text = format!("SELECT COUNT(*) AS count FROM client_documents WHERE {unused}");
+            self.first("client_documents", &text, &[], |row| row.get::<i64>("count"))
+        };
+        let beyond = |count: Option<i64>| count.unwrap_or_default().saturating_sub(most);
+        if beyond(count("used_at IS NULL")?) <= 0 {
             return Ok(Vec::new());
         }
+        let beyond = beyond(count(UNUSED)?).clamp(0, AT_ONCE);
         let text = format!(
-            "SELECT client_id FROM client_documents WHERE {UNUSED} \
-             ORDER BY added_at DESC, client_id LIMIT 100 OFFSET ?1"
+            "SELECT client_id FROM client_documents WHERE {UNUSED} ORDER BY added_at, client_id LIMIT ?1"
         );
-        self.query("client_documents", &text, &[most.into()], |row| row.parse("client_id"))
+        self.query("client_documents", &text, &[beyond.into()], |row| row.parse("client_id"))
     }
 
     /// Forgets a client that nobody used whole, with its name: who comes by it again is whoever is at that address.
@@ -124,8 +127,6 @@ impl Sql<'_> {
         if self.execute(&text, &id)? == 0 {
             return Ok(());
         }
-        // Of somebody who said yes, and never came to where something is granted.
-        self.execute("DELETE FROM consents WHERE client_id = ?1", &id)?;
         self.execute("DELETE FROM clients WHERE client_id = ?1", &id)?;
         self.execute("DELETE FROM subjects WHERE name = ?1 AND kind = 'client'", &id).map(drop)
     }
@@ -136,6 +137,10 @@ fn age(row: &Row<'_, '_>) -> Result<Option<DocumentAge>, StoreError> {
     Ok(times.map(|(fetched_at, fresh_until)| DocumentAge { fetched_at, fresh_until }))
 }
 
-/// Without any grant ever. Grants are forgotten after days, and use is noted each minute.
+/// Without any grant or yes ever. Grants are forgotten after days, and use is noted each minute.
 const UNUSED: &str = "used_at IS NULL \
-    AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.client_id = client_documents.client_id)";
+    AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.client_id = client_documents.client_id) \
+    AND NOT EXISTS (SELECT 1 FROM consents WHERE consents.client_id = client_documents.client_id)";
+
+/// So many make room for one at the most: whoever brings it does not wait for more.
+const AT_ONCE: i64 = 10;

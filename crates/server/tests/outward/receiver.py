@@ -106,8 +106,10 @@ def fhir(headers, body):
         index = next(e["what"]["identifier"] for e in event["entity"]
                      if e.get("what", {}).get("identifier", {}).get("system", "").endswith("/audit"))
         patients = [e["what"] for e in event["entity"] if e["type"]["code"] == "1"]
+        # One entry that is not taken, beside others that are.
+        disliked = os.path.exists(os.path.join(FOLDER, "disliked-entry")) and '"audit.hold"' in json.dumps(event)
         kept.append({"index": int(index["value"]), "profile": profile, "patients": patients,
-                     "outcome": event["outcome"]})
+                     "outcome": event["outcome"], "status": "422" if disliked else "201 Created"})
     return kept
 
 
@@ -179,7 +181,8 @@ class Handler(BaseHTTPRequestHandler):
                 refused.write(f"{self.path}: {type(error).__name__}: {error}\n".replace("\n", " ")[:2000] + "\n")
             return self.answer(400, b"")
         with open(os.path.join(FOLDER, "received-" + self.path.strip("/")), "a", encoding="utf-8") as received:
-            received.write("".join(json.dumps(one) + "\n" for one in kept))
+            taken = [one for one in kept if one.get("status") != "422"]
+            received.write("".join(json.dumps(one) + "\n" for one in taken))
             received.flush()
             os.fsync(received.fileno())
         self.answer(200, ANSWERS.get(kind.__name__, lambda _: b"")(kept))
@@ -198,7 +201,7 @@ class Handler(BaseHTTPRequestHandler):
 ANSWERS = {
     "otlp": lambda _: b'{"partialSuccess":{}}',
     "fhir": lambda kept: json.dumps({"resourceType": "Bundle", "type": "batch-response",
-                                     "entry": [{"response": {"status": "201 Created"}} for _ in kept]}).encode(),
+                                     "entry": [{"response": {"status": one["status"]}} for one in kept]}).encode(),
 }
 
 server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)

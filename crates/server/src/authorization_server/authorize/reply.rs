@@ -4,6 +4,7 @@ use axum::response::Response;
 use http::StatusCode;
 
 use crate::pages;
+use crate::registration::documents::FindError;
 use crate::tongue::{Id, Words};
 
 pub(super) fn bad_request(reason: &str) -> Response {
@@ -21,6 +22,18 @@ pub(super) fn expired() -> Response {
 
 pub(super) fn unavailable(error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "store");
+    later()
+}
+
+/// Where nobody can say who the client is.
+pub(super) fn not_found_out(error: &FindError) -> Response {
+    if !error.is_strangers() {
+        tracing::error!(%error, "client");
+    }
+    later()
+}
+
+fn later() -> Response {
     let (title, text) = (Id::of("request-unavailable-title"), Id::of("problem-unavailable"));
     pages::message(StatusCode::SERVICE_UNAVAILABLE, title, text)
 }

@@ -16,3 +16,4 @@ INSERT INTO client_documents_kept
 DROP TABLE client_documents;
 ALTER TABLE client_documents_kept RENAME TO client_documents;
 CREATE INDEX client_documents_unused ON client_documents (added_at) WHERE used_at IS NULL;
+CREATE INDEX consents_by_client ON consents (client_id);

@@ -14,7 +14,7 @@ use crate::note::{NoteError, VerifierKey};
 use crate::open::VERIFIER_KEY;
 use crate::sequencer::{CHECKPOINT, Growth};
 use crate::storage::{Object, Objects};
-use crate::tile::{BundleError, Content, TILE_SPAN, TileError, TilePath, Width, parse_bundle, read_entries};
+use crate::tile::{BundleError, Content, TILE_SPAN, TileError, TilePath, Width, parse_bundle, read_bundle};
 use crate::tree::Hash;
 
 /// Reads what a log serves, by its path below the log's address. Blocking.
@@ -211,7 +211,7 @@ struct Found {
 impl Found {
     fn read(&mut self, objects: &dyn Objects, bundle: u64, size: u64) -> Option<Vec<Vec<u8>>> {
         let is_full = bundle < size / TILE_SPAN;
-        let stored = (is_full && !self.is_over).then(|| read_entries(objects, bundle, Width::Full));
+        let stored = (is_full && !self.is_over).then(|| read_bundle(objects, bundle, size));
         let entries = stored.and_then(Result::ok);
         self.is_over = entries.is_none();
         self.any |= entries.is_some();
@@ -257,8 +257,7 @@ fn load(objects: &dyn Objects, size: u64, under: Option<&SignedCheckpoint>) -> R
 /// The entries of a bundle as far as a log of `size` has them. A bundle that has become full meanwhile serves for a part of
 /// it.
 fn entries(log: Source<'_>, bundle: u64, size: u64) -> Result<Vec<Vec<u8>>, MirrorError> {
-    let left = size.saturating_sub(bundle.saturating_mul(TILE_SPAN)).min(TILE_SPAN);
-    let width = usize::try_from(left).ok().and_then(Width::of).ok_or(MirrorError::Forked(size))?;
+    let width = Width::within(size, bundle).ok_or(MirrorError::Forked(size))?;
     let path = TilePath::new(Content::Entries, bundle, width);
     let (path, bytes) = match read(log, path.to_string()) {
         Err(MirrorError::Log { source, .. })
@@ -283,13 +282,11 @@ fn keep_blobs(objects: &dyn Objects, log: Source<'_>, new: Range<u64>) -> Result
     while next < new.end {
         let bundle = next / TILE_SPAN;
         let first = bundle.saturating_mul(TILE_SPAN);
-        let left = new.end.saturating_sub(first).min(TILE_SPAN);
-        let Some(width) = usize::try_from(left).ok().and_then(Width::of) else { break };
         let known = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
-        for entry in read_entries(objects, bundle, width).map_err(damaged)?.iter().skip(known) {
+        for entry in read_bundle(objects, bundle, new.end).map_err(damaged)?.iter().skip(known) {
             keep_blob(objects, log, entry)?;
         }
-        next = first.saturating_add(left);
+        next = first.saturating_add(TILE_SPAN);
     }
     Ok(())
 }

@@ -53,6 +53,13 @@ impl Width {
         }
     }
 
+    /// Of the tile at `index`, where there are so many hashes or entries in all; none if they do not go so far.
+    #[must_use]
+    pub fn within(all: u64, index: u64) -> Option<Self> {
+        let count = all.saturating_sub(index.saturating_mul(TILE_SPAN)).min(TILE_SPAN);
+        usize::try_from(count).ok().and_then(Self::of)
+    }
+
     /// The number of hashes or entries.
     #[must_use]
     pub fn count(self) -> usize {

@@ -144,7 +144,7 @@ impl Walk<'_> {
         while self.edge.size() < size {
             let bundle = self.edge.size() / TILE_SPAN;
             let first = bundle.saturating_mul(TILE_SPAN);
-            let Some(width) = width_in(size, bundle) else { break };
+            let Some(width) = Width::within(size, bundle) else { break };
             let entries = read_entries(self.objects, bundle, width)?;
             let hashes = read_hashes(self.objects, 0, bundle, width)?;
             let tile = TilePath::new(Content::Hashes(0), bundle, width);
@@ -233,11 +233,6 @@ impl Walk<'_> {
             widths.filter(|width| width.count() <= known).map(|width| TilePath::new(content, index, width));
         paths.filter_map(|path| Some((path, self.objects.read(&path.to_string()).ok()?))).collect()
     }
-}
-
-fn width_in(size: u64, tile: u64) -> Option<Width> {
-    let count = size.saturating_sub(tile.saturating_mul(TILE_SPAN)).min(TILE_SPAN);
-    usize::try_from(count).ok().and_then(Width::of)
 }
 
 fn compare(tile: TilePath, stored: &[Hash], computed: &[Hash]) -> Result<(), VerifyError> {

@@ -104,9 +104,5 @@ fn names(objects: &dyn Objects, folder: &str) -> Result<Vec<String>, CopyError> 
 
 /// The tiles over so many entries or hashes.
 fn tiles(count: u64) -> impl Iterator<Item = (u64, Width)> {
-    (0..count.div_ceil(TILE_SPAN)).filter_map(move |index| {
-        let before = index.saturating_mul(TILE_SPAN);
-        let width = count.saturating_sub(before).min(TILE_SPAN);
-        usize::try_from(width).ok().and_then(Width::of).map(|width| (index, width))
-    })
+    (0..count.div_ceil(TILE_SPAN)).filter_map(move |index| Some((index, Width::within(count, index)?)))
 }

@@ -67,9 +67,7 @@ pub fn read_entries(objects: &dyn Objects, index: u64, width: Width) -> Result<V
 /// # Errors
 /// [`TileError`], as of [`read_entries`].
 pub fn read_bundle(objects: &dyn Objects, bundle: u64, size: u64) -> Result<Vec<Vec<u8>>, TileError> {
-    let count = size.saturating_sub(bundle.saturating_mul(TILE_SPAN)).min(TILE_SPAN);
-    let width = usize::try_from(count).ok().and_then(Width::of);
-    width.map_or(Ok(Vec::new()), |width| read_entries(objects, bundle, width))
+    Width::within(size, bundle).map_or(Ok(Vec::new()), |width| read_entries(objects, bundle, width))
 }
 
 /// Reads a tile, or in place of a partial one that is gone the full one, as C2SP tlog-tiles allows.
@@ -105,9 +103,7 @@ impl<'a> StoredNodes<'a> {
     fn tile(&mut self, level: u8, index: u64) -> Result<&[Hash], TileError> {
         if !self.tiles.contains_key(&(level, index)) {
             let hashes_at_level = self.size.checked_shr(u32::from(level).saturating_mul(8)).unwrap_or(0);
-            let before = index.saturating_mul(TILE_SPAN);
-            let count = hashes_at_level.saturating_sub(before).min(TILE_SPAN);
-            let width = usize::try_from(count).ok().and_then(Width::of);
+            let width = Width::within(hashes_at_level, index);
             let outside =
                 || TileError::WrongLength(TilePath::new(Content::Hashes(level), index, Width::Full));
             let hashes = read_hashes(self.objects, level, index, width.ok_or_else(outside)?)?;

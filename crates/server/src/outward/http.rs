@@ -115,7 +115,6 @@ fn asked_for(header: &HeaderValue) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::destination::FailureKind;
     use super::*;
 
     #[test]

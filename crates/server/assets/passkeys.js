@@ -101,7 +101,8 @@
     part.hidden = false;
     if ("conditional" in part.dataset) {
       PublicKeyCredential.isConditionalMediationAvailable?.().then((available) => {
-        if (available) ask(part, "conditional").then(brought, () => {});
+        // Whoever pressed the button meanwhile is being asked already.
+        if (available && !waiting) ask(part, "conditional").then(brought, () => {});
       });
     }
   }

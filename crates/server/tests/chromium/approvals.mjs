@@ -31,6 +31,8 @@ function chartgate(...words) {
 const problems = [];
 async function context(options) {
   const made = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
+  // In milliseconds: a machine may have much else to do.
+  made.setDefaultTimeout(120_000);
   const page = await made.newPage();
   page.on("console", (message) => {
     // Chromium reports every answer of 400 and above here; scripts and policies are what this is about.
@@ -69,7 +71,11 @@ async function pictures(page, name) {
   await page.setViewportSize(before);
 }
 
-const heading = (page, name) => page.getByRole("heading", { name, level: 1 }).waitFor();
+/** Waits until a page is there as a whole: what its scripts show is shown. */
+async function heading(page, name) {
+  await page.getByRole("heading", { name, level: 1 }).waitFor();
+  await page.waitForLoadState();
+}
 
 async function signIn(page, person, path = "/login") {
   await page.goto(`${ready.issuer}${path}`);
@@ -122,6 +128,7 @@ async function phoneOf(person) {
 async function isSeen(page, person, name) {
   await signIn(page, person);
   await page.getByText("Your phone is not asked here").waitFor();
+  await page.waitForLoadState();
   assert.equal(await page.getByRole("button", { name: "Approve on your phone instead" }).count(), 0);
   if (name) await holds(page, name);
   await page.getByLabel("Code").fill(person.codes.pop());
@@ -312,7 +319,8 @@ await test("the phone's page is an application with a worker that says nothing o
     const address = document.querySelector("link[rel=manifest]").href;
     const manifest = await (await fetch(address)).json();
     const icons = await Promise.all(manifest.icons.map(async ({ src }) => (await fetch(src)).headers.get("content-type")));
-    const { scope } = await navigator.serviceWorker.ready;
+    const never = new Promise((_, reject) => setTimeout(() => reject(new Error("no worker is ready")), 120_000));
+    const { scope } = await Promise.race([navigator.serviceWorker.ready, never]);
     return { manifest, icons, scope };
   });
   assert.deepEqual([manifest.start_url, manifest.display], ["/approve", "standalone"]);

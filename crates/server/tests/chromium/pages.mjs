@@ -16,6 +16,8 @@ const ready = JSON.parse(readFileSync(readyFile, "utf8"));
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const WIDE = { width: 1280, height: 800 };
 const NARROW = { width: 360, height: 740 };
+/** How long something may take before it is a failure, in milliseconds: a machine may have much else to do. */
+const PATIENCE = 120_000;
 
 // The application that people are sent back to.
 const application = createServer((request, response) => response.end("back at the application"));
@@ -32,6 +34,7 @@ let passed = 0;
 
 async function test(name, options, body) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const problems = [];
   page.on("console", (message) => {
@@ -77,6 +80,7 @@ async function picture(page, name) {
 }
 
 async function accessible(page) {
+  await page.waitForLoadState();
   await page.evaluate(axe);
   const found = await page.evaluate(() => globalThis.axe.run());
   const told = found.violations.map((v) => `${v.id}: ${v.help} (${v.nodes.map((n) => n.target).join(", ")})`);
@@ -84,12 +88,21 @@ async function accessible(page) {
 }
 
 async function fits(page) {
+  await page.waitForLoadState();
   const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   assert.ok(content <= window, `the page is ${content} px wide on a screen of ${window}`);
 }
 
 async function type(page, text) {
   await page.keyboard.type(text);
+}
+
+/** Waits until a page is there as a whole, with the cursor where it begins: before keys are pressed, or things counted. */
+async function stands(page, what) {
+  await what.waitFor();
+  await page.waitForLoadState();
+  const first = page.locator("[autofocus]");
+  if (await first.count()) await first.and(page.locator(":focus")).waitFor();
 }
 
 async function signIn(page, name) {
@@ -126,18 +139,17 @@ for (const viewport of [WIDE, NARROW]) {
     { viewport, javaScriptEnabled: false }, async (page) => {
       await page.goto(authorizeUrl("openid launch/patient patient/*.rs", "demo-app", { prompt: "consent" }));
       // The cursor is where typing begins: name, tab, password, enter.
-      await page.locator("#username:focus").waitFor();
+      await stands(page, page.locator("#username:focus"));
       await type(page, "dana");
       await page.keyboard.press("Tab");
       await type(page, user("dana").password);
       await page.keyboard.press("Enter");
-      await page.getByRole("heading", { name: "Choose a patient" }).waitFor();
+      await stands(page, page.getByRole("heading", { name: "Choose a patient" }));
       // Nobody is chosen until the person chooses: a hasty Enter must not open the wrong record.
       assert.equal(await page.getByRole("radio", { checked: true }).count(), 0);
-      await page.locator("input[type=radio]:focus").waitFor();
       await page.keyboard.press("ArrowDown");
       await page.keyboard.press("Enter");
-      await page.getByRole("heading", { name: "Allow access?" }).waitFor();
+      await stands(page, page.getByRole("heading", { name: "Allow access?" }));
       const answer = await arrives(page, async () => {
         await page.keyboard.press("Tab");
         await page.keyboard.press("Enter");
@@ -163,7 +175,7 @@ for (const viewport of [WIDE, NARROW]) {
     await picture(page, "sign-in-refused");
     await page.getByLabel("Password").fill(user("dana").password);
     await page.getByRole("button", { name: "Sign in", exact: true }).click();
-    await page.getByRole("heading", { name: "Choose a patient" }).waitFor();
+    await stands(page, page.getByRole("heading", { name: "Choose a patient" }));
     const listed = await page.getByRole("radio").count();
     assert.equal(listed, user("dana").patients.length, "the picker lists the panel and nobody else");
     await accessible(page);
@@ -171,7 +183,7 @@ for (const viewport of [WIDE, NARROW]) {
     await picture(page, "patient");
     await page.getByRole("radio").first().check();
     await page.getByRole("button", { name: "Continue" }).click();
-    await page.getByRole("heading", { name: "Choose a visit" }).waitFor();
+    await stands(page, page.getByRole("heading", { name: "Choose a visit" }));
     assert.equal(await page.getByRole("radio", { checked: true }).count(), 0);
     await accessible(page);
     await fits(page);
@@ -243,16 +255,16 @@ for (const viewport of [WIDE, NARROW]) {
     { viewport, javaScriptEnabled: false }, async (page, context) => {
       const asked = await deviceAsks(context);
       await page.goto(asked.verification_uri);
-      await page.locator("#username:focus").waitFor();
+      await stands(page, page.locator("#username:focus"));
       await type(page, "nils");
       await page.keyboard.press("Tab");
       await type(page, user("nils").password);
       await page.keyboard.press("Enter");
-      await page.getByRole("heading", { name: "Connect a device" }).waitFor();
+      await stands(page, page.getByRole("heading", { name: "Connect a device" }));
       await type(page, asked.user_code.toLowerCase());
       await page.keyboard.press("Enter");
       await page.getByRole("heading", { name: "Allow access?" }).waitFor();
-      await page.getByText("This is for a device at the network address").waitFor();
+      await stands(page, page.getByText("This is for a device at the network address"));
       await page.keyboard.press("Tab");
       await page.keyboard.press("Enter");
       await page.getByText("Your device goes on").waitFor();
@@ -331,12 +343,12 @@ for (const viewport of [WIDE, NARROW]) {
   await test(`a record is opened in an emergency without scripts and a mouse (${size})`,
     { viewport, javaScriptEnabled: false }, async (page, context) => {
       await page.goto(await emergencyUrl(context));
-      await page.locator("#username:focus").waitFor();
+      await stands(page, page.locator("#username:focus"));
       await type(page, "dana");
       await page.keyboard.press("Tab");
       await type(page, user("dana").password);
       await page.keyboard.press("Enter");
-      await page.getByRole("heading", { name: "Emergency access" }).waitFor();
+      await stands(page, page.getByRole("heading", { name: "Emergency access" }));
       // No reason is chosen until the person chooses.
       assert.equal(await page.getByRole("radio", { checked: true }).count(), 0);
       await page.keyboard.press("Tab");
@@ -359,7 +371,7 @@ for (const viewport of [WIDE, NARROW]) {
       };
       await page.goto(await emergencyUrl(context));
       await signIn(page, "dana");
-      await page.getByText("Another reason").waitFor();
+      await stands(page, page.getByText("Another reason"));
       assert.ok(await page.evaluate(() => {
         const all = document.querySelector("fieldset");
         return all.scrollHeight <= all.clientHeight + 1;
@@ -456,7 +468,7 @@ for (const viewport of [WIDE, NARROW]) {
     { viewport, javaScriptEnabled: false }, async (page) => {
       const { name, password } = newPerson();
       await page.goto(`${ready.issuer}/login?then=factors`);
-      await page.locator("#username:focus").waitFor();
+      await stands(page, page.locator("#username:focus"));
       await type(page, name);
       await page.keyboard.press("Tab");
       await type(page, password);
@@ -471,17 +483,17 @@ for (const viewport of [WIDE, NARROW]) {
       await early();
       await type(page, shown(key, -1));
       await page.keyboard.press("Enter");
-      await page.getByRole("heading", { name: "Your recovery codes" }).waitFor();
+      await stands(page, page.getByRole("heading", { name: "Your recovery codes" }));
       assert.equal(await page.locator(".codes li").count(), 10);
       await page.context().clearCookies();
       await page.goto(`${ready.issuer}/login`);
-      await page.locator("#username:focus").waitFor();
+      await stands(page, page.locator("#username:focus"));
       await type(page, name);
       await page.keyboard.press("Tab");
       await type(page, password);
       await page.keyboard.press("Enter");
       // The cursor is where typing begins: the code, enter.
-      await page.locator("#code:focus").waitFor();
+      await stands(page, page.locator("#code:focus"));
       await type(page, shown(key, 0));
       await page.keyboard.press("Enter");
       await page.getByRole("heading", { name: `Signed in as ${name}` }).waitFor();
@@ -537,7 +549,7 @@ for (const viewport of [WIDE, NARROW]) {
 
 /** The link in the newest message to somebody that has one, once there are so many. */
 async function linkTo(name, count) {
-  for (const end = Date.now() + 30_000; Date.now() < end; await new Promise((over) => setTimeout(over, 100))) {
+  for (const end = Date.now() + PATIENCE; Date.now() < end; await new Promise((over) => setTimeout(over, 100))) {
     const lines = existsSync(process.env.MAIL) ? readFileSync(process.env.MAIL, "utf8").trim().split("\n") : [];
     const texts = lines.filter(Boolean).map((line) => JSON.parse(line))
       .filter(({ to }) => to[0] === `${name}@clinic.example`).map(({ text }) => text);
@@ -569,14 +581,14 @@ for (const viewport of [WIDE, NARROW]) {
       await page.goto(`${ready.issuer}/login`);
       await page.getByRole("link", { name: "Forgot your password?" }).focus();
       await page.keyboard.press("Enter");
-      await page.locator("#username:focus").waitFor();
+      await stands(page, page.locator("#username:focus"));
       await type(page, name);
       await page.keyboard.press("Enter");
       await page.getByRole("heading", { name: "Look at your e-mail" }).waitFor();
       await page.goto(await linkTo(name, 1));
       await page.getByRole("button", { name: "Go on" }).focus();
       await page.keyboard.press("Enter");
-      await page.locator("#code:focus").waitFor();
+      await stands(page, page.locator("#code:focus"));
       await type(page, shown(key, 0));
       await page.keyboard.press("Enter");
       await page.getByLabel("New password").focus();
@@ -669,10 +681,22 @@ async function authenticator(context, page, more = {}) {
   const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true,
     isUserVerified: true, automaticPresenceSimulation: true, ...more };
   const { authenticatorId } = await devtools.send("WebAuthn.addVirtualAuthenticator", { options });
+  await page.addInitScript(() => {
+    const { get } = CredentialsContainer.prototype;
+    CredentialsContainer.prototype.get = function (...options) {
+      globalThis.asked = true;
+      return get.apply(this, options);
+    };
+  });
   const send = (method, fields = {}) => devtools.send(`WebAuthn.${method}`, { authenticatorId, ...fields });
   return {
     verifies: (isUserVerified) => send("setUserVerified", { isUserVerified }),
     answers: (enabled) => send("setAutomaticPresenceSimulation", { enabled }),
+    /** Once the page has asked where the name is typed, which got no answer: what is asked next, by the button, gets one. */
+    answersTheButton: async () => {
+      await page.waitForFunction(() => globalThis.asked);
+      await send("setAutomaticPresenceSimulation", { enabled: true });
+    },
     all: async () => (await send("getCredentials")).credentials,
     forgets: (credentialId) => send("removeCredential", { credentialId }),
     takes: (credential) => send("addCredential", { credential }),
@@ -712,7 +736,7 @@ await test("a passkey signs in alone, after the password, and where the name is 
   await context.clearCookies();
   await page.goto(`${ready.issuer}/login`);
   assert.equal(await page.locator("#username").getAttribute("autocomplete"), "username webauthn");
-  await key.answers(true);
+  await key.answersTheButton();
   await page.getByRole("button", { name: "Sign in with a passkey" }).click();
   await signedIn();
   // After the password.
@@ -722,6 +746,7 @@ await test("a passkey signs in alone, after the password, and where the name is 
   await page.getByLabel("Name").fill(name);
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await page.getByRole("heading", { name: "Your passkey" }).waitFor();
   await key.answers(true);
   await page.getByRole("button", { name: "Use your passkey" }).click();
   await signedIn();
@@ -740,7 +765,7 @@ await test("an application that wants phr has its person step up with a passkey"
   await page.getByRole("heading", { name: "Your passkey" }).waitFor();
   await page.goto(wanting);
   await page.getByText("to continue to").waitFor();
-  await key.answers(true);
+  await key.answersTheButton();
   await page.getByRole("button", { name: "Sign in with a passkey" }).click();
   await page.getByRole("heading", { name: "Allow access?" }).waitFor();
   const answer = await arrives(page, () => page.getByRole("button", { name: "Allow", exact: true }).click());
@@ -770,8 +795,7 @@ await test("a passkey that does not verify its user, was removed, or was copied 
       await key.answers(false);
       await context.clearCookies();
       await page.goto(`${ready.issuer}/login`);
-      await page.getByRole("button", { name: "Sign in with a passkey" }).waitFor();
-      await key.answers(true);
+      await key.answersTheButton();
       await page.getByRole("button", { name: "Sign in with a passkey" }).click();
     };
     await key.verifies(false);

@@ -19,6 +19,7 @@ mod log;
 mod provider_links;
 mod sessions;
 pub(crate) mod socket;
+mod standing;
 mod users;
 mod watch;
 
@@ -155,6 +156,9 @@ pub(crate) enum Command {
         how: Rotation,
     },
     Jwks,
+    TokenStanding {
+        token: String,
+    },
     SessionList {
         user: Option<Subject>,
     },
@@ -342,6 +346,7 @@ impl Administrator {
             Command::CareList { subject } => self.list_care(&subject),
             Command::KeyList => Ok(self.list_keys()),
             Command::Jwks => Ok(self.jwks()),
+            Command::TokenStanding { token } => self.token_standing(&token),
             Command::KeyRotate { how } => self.rotate_keys(by, how).await,
             Command::SessionList { user } => self.list_sessions(user.as_ref()),
             Command::SessionEnd { id } => self.end_session(by, id).await,

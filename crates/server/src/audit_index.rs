@@ -16,6 +16,8 @@ use chartgate_values::seal::{MasterKey, SealError};
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
+use crate::private_file;
+
 mod follow;
 
 pub(crate) use follow::follow;
@@ -88,6 +90,8 @@ impl AuditIndex {
     /// # Errors
     /// What the database says.
     pub(crate) fn open(place: &Place) -> rusqlite::Result<Self> {
+        // What cannot be made one's own cannot be opened either, and that says why.
+        let _ = private_file::database(&place.path);
         let connection = Connection::open(&place.path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // A power cut takes what it takes: the log is read again from where the index then ends.

@@ -30,6 +30,7 @@ mod outward;
 mod pages;
 mod passwords;
 mod pep;
+mod private_file;
 mod registration;
 mod secrets;
 mod serve;

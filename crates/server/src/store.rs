@@ -64,6 +64,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use crate::private_file;
 use registered::Remembered;
 use restores::Mark;
 pub(crate) use sql::Sql;
@@ -122,6 +123,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be opened, is damaged or is newer than this program.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        private_file::database(path).map_err(|e| StoreError::Commit(format!("{}: {e}", path.display())))?;
         let mut connection = Connection::open(path)?;
         configure_writer(&connection)?;
         migrations::run(&mut connection)?;

@@ -1,7 +1,10 @@
 //! One process at a time works on a data folder, and on a log's.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use crate::private_file;
 
 /// The data folder, held by whoever may write the store or the log.
 pub(crate) struct DataLock(#[expect(dead_code, reason = "holds the lock while it lives")] File);
@@ -36,7 +39,11 @@ impl DataLock {
 
     fn take_file(path: &Path) -> Result<Self, LockError> {
         let error = |e: std::io::Error| LockError::File(format!("{}: {e}", path.display()));
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(error)?;
+        // Whoever could open it could hold it.
+        private_file::narrow(path).map_err(error)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(private_file::OWNERS);
+        let file = options.open(path).map_err(error)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(LockError::Held),

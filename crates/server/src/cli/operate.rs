@@ -76,6 +76,10 @@ pub(super) enum UserWord {
         name: Subject,
         #[command(flatten)]
         facts: KnownFacts,
+        /// Nothing: what was known is forgotten.
+        #[arg(long, conflicts_with_all = ["family_name", "own_record"],
+            required_unless_present_any = ["family_name", "own_record"])]
+        nothing: bool,
     },
     /// Everybody.
     List,
@@ -120,8 +124,12 @@ pub(super) enum UserWord {
     /// Give a person these roles in place of those that they have.
     Roles {
         name: Subject,
-        #[arg(long = "role")]
+        /// A role; may be given several times.
+        #[arg(long = "role", required_unless_present = "none")]
         roles: Vec<Role>,
+        /// No role at all: they may do nothing any more.
+        #[arg(long, conflicts_with = "roles")]
+        none: bool,
     },
 }
 
@@ -339,7 +347,7 @@ fn user(word: UserWord) -> anyhow::Result<Command> {
                 link: link(send_link),
             })
         }
-        UserWord::Know { name, facts } => Command::UserKnow { name, facts: facts.into() },
+        UserWord::Know { name, facts, nothing: _ } => Command::UserKnow { name, facts: facts.into() },
         UserWord::List => Command::UserList,
         UserWord::Show { name } => Command::UserShow { name },
         UserWord::Apps { name } => Command::UserApps { name },
@@ -353,7 +361,7 @@ fn user(word: UserWord) -> anyhow::Result<Command> {
         UserWord::ResetMfa { name } => Command::UserResetMfa { name },
         UserWord::Link { name, provider, subject } => Command::UserLink { name, provider, subject },
         UserWord::Unlink { name, provider } => Command::UserUnlink { name, provider },
-        UserWord::Roles { name, roles } => Command::UserRoles { name, roles },
+        UserWord::Roles { name, roles, none: _ } => Command::UserRoles { name, roles },
     })
 }
 

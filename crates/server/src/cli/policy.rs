@@ -41,7 +41,7 @@ pub(super) enum PolicyWord {
 #[derive(Debug, Args)]
 pub(super) struct Request {
     /// A record's index.
-    #[arg(conflicts_with_all = ["user", "client", "action", "resource"])]
+    #[arg(conflicts_with_all = ["user", "client", "action", "resource", "patient", "scope", "purpose", "route"])]
     index: Option<u64>,
     /// The person; without one the client acts for itself.
     #[arg(long)]

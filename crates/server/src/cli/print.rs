@@ -48,12 +48,33 @@ fn row(item: &Value) {
     }
 }
 
+/// A text of somebody else's, on one line: what would move the cursor or colour the screen is shown, not done.
+fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}
+
 /// A value without JSON's quotes.
 pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => visible(text),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_does_nothing_to_the_terminal() {
+        let text = json!("Zoë\u{1b}[2J\nada\tadmin\u{9b}1m");
+        assert_eq!(plain(&text), "Zoë\\u{1b}[2J\\nada\\tadmin\\u{9b}1m");
+        assert_eq!(plain(&json!(["a", 1, null])), "a,1,-");
     }
 }

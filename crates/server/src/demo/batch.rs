@@ -71,6 +71,9 @@ impl FhirServer {
             }
             let expected = condition(&entry);
             let resource = entry.get_mut("resource").map(Value::take).filter(|_| method != Method::DELETE);
+            if resource.is_none() && method != Method::DELETE {
+                return outcome(StatusCode::BAD_REQUEST, "required", "an entry without its resource");
+            }
             puts.push((method, Put { kind, id, resource, expected }));
         }
         let mut methods = Vec::new();

@@ -39,26 +39,7 @@ pub(super) fn load(folder: &Path) -> anyhow::Result<Vec<Value>> {
         seen.insert((text("resourceType"), text("id")))
     });
     resources.iter_mut().for_each(|resource| rewrite(resource, &names));
-    Ok(once_each(resources))
-}
-
-/// A resource that several bundles carry, as Synthea's do the hospitals and practitioners of each patient, is one
-/// record: the last one read.
-fn once_each(resources: Vec<Value>) -> Vec<Value> {
-    let mut places: HashMap<(String, String), usize> = HashMap::new();
-    let mut records: Vec<Value> = Vec::new();
-    for resource in resources {
-        let text = |name: &str| resource.get(name).map(ToString::to_string).unwrap_or_default();
-        let name = (text("resourceType"), text("id"));
-        match places.get(&name).and_then(|place| records.get_mut(*place)) {
-            Some(earlier) => *earlier = resource,
-            None => {
-                places.insert(name, records.len());
-                records.push(resource);
-            }
-        }
-    }
-    records
+    Ok(resources)
 }
 
 fn bundle(text: &str, out: &mut Vec<Value>, names: &mut HashMap<String, String>) -> anyhow::Result<()> {

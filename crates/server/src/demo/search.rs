@@ -17,6 +17,9 @@ pub(super) struct Search {
     pub(super) offset: usize,
 }
 
+/// How many dots and colons a chain has at most: each step is a level of the stack.
+const LONGEST: usize = 16;
+
 /// Criteria on the records that one refers to, or that refer to it.
 enum Chain {
     Forward { parameter: String, target: String, inner: Search },
@@ -208,6 +211,9 @@ impl Search {
 
 impl Chain {
     fn read(name: &str, value: &str) -> Option<Self> {
+        if name.matches(['.', ':']).count() > LONGEST {
+            return None;
+        }
         if let Some(rest) = name.strip_prefix("_has:") {
             let (source, rest) = rest.split_once(':')?;
             let (parameter, rest) = rest.split_once(':')?;
@@ -338,5 +344,17 @@ fn fits_date(date: &str, wanted: &str) -> bool {
         "gt" => order == Ordering::Greater,
         "ge" => order != Ordering::Less,
         _ => order == Ordering::Equal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_has_an_end() {
+        let read = |name: &str| Search::read([(name, "x")].into_iter()).is_ok();
+        assert!(read("subject:Patient.general-practitioner:Practitioner._id"));
+        assert!(!read(&format!("{}_id", "subject:Patient.".repeat(100_000))));
     }
 }

@@ -242,3 +242,59 @@ fn wrong_usage_is_2_a_refusal_1_and_both_say_what_to_do() {
     let missing = chartgate(&["user", "list", "--config", "/nowhere/chartgate.toml"]);
     assert!(missing.code == Some(1) && missing.err.contains("/nowhere/chartgate.toml"), "{missing:?}");
 }
+
+#[test]
+fn roles_and_what_is_known_are_taken_away_only_by_who_says_so() {
+    let gateway = shared::demo();
+    let person = gateway.person("nurse", &[]);
+    let name = person.name.as_str();
+    gateway.command(&["user", "know", name, "--family-name", "Marchetti"]);
+    for word in ["roles", "know"] {
+        let unsaid = gateway.try_command(&["user", word, name]);
+        assert_eq!(unsaid.code, Some(2), "{unsaid:?}");
+    }
+    assert_eq!(gateway.try_command(&["user", "roles", name, "--none", "--role", "nurse"]).code, Some(2));
+    let shown = || gateway.command(&["user", "show", name, "--output", "json"]);
+    assert!(shown().contains("\"nurse\"") && shown().contains("Marchetti"), "{}", shown());
+    gateway.command(&["user", "roles", name, "--none"]);
+    gateway.command(&["user", "know", name, "--nothing"]);
+    assert!(!shown().contains("\"nurse\"") && !shown().contains("Marchetti"), "{}", shown());
+}
+
+#[tokio::test]
+async fn a_token_that_was_revoked_is_refused_by_whoever_inspects_it_too() {
+    let gateway = shared::demo();
+    let token = App::public(USER_SCOPE).tokens(gateway, &gateway.person("nurse", &[])).await.access;
+    gateway.command(&["token", "inspect", &token]);
+    let words = |more: &[&str]| gateway.try_command(&[&["token", "inspect"], more].concat());
+    // Whom it is of is said with the keys of whom.
+    assert_eq!(words(&[&token, "--issuer", "https://elsewhere.example"]).code, Some(2));
+    assert_eq!(words(&[]).code, Some(2));
+    gateway.command(&["token", "revoke", &token]);
+    let refused = words(&[&token, "--output", "json"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let told: serde_json::Value = serde_json::from_str(&refused.out).unwrap();
+    assert_eq!(told, serde_json::json!({ "verdict": "reject", "reason": "revoked" }));
+}
+
+#[test]
+fn databases_are_their_owners_alone_though_their_folder_is_not() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut gateway = Gateway::demo("modes", &[]);
+    let data = gateway.folder().join("data");
+    let files = ["chartgate.db", "chartgate.db-wal", "audit-index.db", "lock"].map(|name| data.join(name));
+    let mode = |file: &Path| std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
+    let set =
+        |file: &Path, mode| std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+    for file in &files {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+    // As earlier versions left them.
+    gateway.terminate();
+    set(&data, 0o755);
+    files.iter().filter(|file| file.exists()).for_each(|file| set(file, 0o644));
+    gateway.start();
+    for file in &files {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+}

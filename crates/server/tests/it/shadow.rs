@@ -218,6 +218,9 @@ async fn what_no_policy_was_asked_cannot_be_asked_again_and_says_why() {
     assert!(replayed["why"].as_str().unwrap().contains("no request to a route"), "{replayed}");
     let none = gateway.try_command(&["policy", "shadow"]);
     assert!(!none.success && none.err.contains("policy.shadow"), "{none:?}");
+    // Where nothing can be asked again, nothing is shown to be the same.
+    let nothing = gateway.try_command(&["policy", "replay", "--since", "2020-01-01T00:00:00Z"]);
+    assert!(!nothing.success && nothing.out.contains("0 come to the same, 0 do not"), "{nothing:?}");
     let beyond = gateway.try_command(&["policy", "replay", "99999999"]);
     assert!(beyond.err.contains("there is no record"), "{beyond:?}");
     assert!(!gateway.try_command(&["policy", "replay"]).success, "one record, or a time");

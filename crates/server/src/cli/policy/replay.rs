@@ -101,7 +101,10 @@ pub(super) fn carry_out(
             print::line(&format!("{same} come to the same, {differ} do not, {cannot} cannot be asked again"));
         }
     }
-    let all_same = count.differ == 0 && (question.index.is_none() || count.cannot == 0);
+    // Where nothing could be asked again, nothing was shown.
+    let was_asked =
+        if question.index.is_some() { count.cannot == 0 } else { count.same > 0 || count.cannot == 0 };
+    let all_same = count.differ == 0 && was_asked;
     Ok(if all_same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

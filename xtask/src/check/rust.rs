@@ -10,9 +10,12 @@ pub(super) fn production(text: &str) -> &str {
     text.split_once("#[cfg(test)]\nmod tests {").map_or(text, |(before, _)| before)
 }
 
-/// A file without its comments.
+/// A file without its comments. What stands behind a colon is an address in a text.
 pub(super) fn without_comments(text: &str) -> String {
-    let code = text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code));
+    let code = text.lines().map(|line| {
+        let mut begins = line.match_indices("//").filter_map(|(at, _)| line.get(..at));
+        begins.find(|code| !code.ends_with(':')).unwrap_or(line)
+    });
     code.collect::<Vec<_>>().join("\n")
 }
 
@@ -81,5 +84,7 @@ mod tests {
     #[test]
     fn comments_are_not_code() {
         assert_eq!(without_comments("a // crate::pep\n/// crate::login\nb"), "a \n\nb");
+        let line = "f(\"https://a.example\", crate::pep::X); // see https://a.example";
+        assert_eq!(without_comments(line), "f(\"https://a.example\", crate::pep::X); ");
     }
 }

@@ -65,7 +65,12 @@ fn bundle(text: &str, out: &mut Vec<Value>, names: &mut HashMap<String, String>)
 
 fn list(text: &str, out: &mut Vec<Value>) -> anyhow::Result<()> {
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        out.push(serde_json::from_str(line)?);
+        let resource: Value = serde_json::from_str(line)?;
+        let has = |name| resource.get(name).is_some_and(Value::is_string);
+        if !has("resourceType") || !has("id") {
+            bail!("a resource without type or id");
+        }
+        out.push(resource);
     }
     Ok(())
 }
@@ -86,5 +91,25 @@ fn rewrite(value: &mut Value, names: &HashMap<String, String>) {
         }
         Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, names)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_no_record_is_an_error_and_not_left_out() {
+        let mut out = Vec::new();
+        list("{\"resourceType\":\"Patient\",\"id\":\"a\"}\n\n", &mut out).unwrap();
+        assert_eq!(out.len(), 1);
+        for line in [
+            "{\"resourceType\":\"Patient\"}",
+            "{\"id\":\"a\"}",
+            "{\"id\":1,\"resourceType\":\"Patient\"}",
+            "nonsense",
+        ] {
+            assert!(list(line, &mut out).is_err(), "{line}");
+        }
     }
 }

@@ -13,6 +13,7 @@ mod canonical;
 mod clear;
 mod hidden;
 mod sealed;
+pub mod whole;
 
 use clear::{Clear, has_exact_numbers, push_clear};
 use hidden::{Hidden, ToHide};

@@ -60,6 +60,7 @@ use crate::live::factors::Factors;
 use crate::live::findings::Facts;
 use crate::live::in_force::InForce;
 use crate::live::keys::{KeyError, KeyRing};
+use crate::live::outbox::Outbox;
 use crate::live::policies::LivePolicies;
 use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::mail::Mailer;
@@ -291,6 +292,7 @@ pub(crate) struct Administrator {
     pub(crate) directory: Arc<LiveDirectory>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) journal: Journal,
     pub(crate) data_keys: Arc<DataKeys>,
@@ -307,7 +309,7 @@ impl Administrator {
     /// Carries a command out and gives what it answers.
     ///
     /// What grants something is recorded before it is done; what takes something away is done first, for a log that
-    /// cannot be written must not keep anybody in.
+    /// cannot be written must not keep anybody in. Its record is kept with it until it is in the log ([`Outbox`]).
     ///
     /// # Errors
     /// [`CommandError`].

@@ -34,6 +34,7 @@ use crate::live::findings::{self, Findings, KnownPeople};
 use crate::live::identity_providers;
 use crate::live::in_force::InForce;
 use crate::live::keys::{self, KeyRing};
+use crate::live::outbox::{self, Outbox, UnderWay};
 use crate::live::passkeys::authenticators::KnownAuthenticators;
 use crate::live::passkeys::{self, Passkeys};
 use crate::live::phones::{self, Phones};
@@ -68,6 +69,7 @@ pub(crate) struct App {
     pub(crate) log: Log,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) sessions: Arc<LiveSessions>,
     /// What a reload put in place of the former.
     pub(crate) in_force: Arc<InForce>,
@@ -127,6 +129,15 @@ impl App {
             Arc::clone(&clock),
         )?;
         let cut_offs = Arc::new(LiveCutOffs::load(Arc::clone(&store), Arc::clone(&clock))?);
+        let outbox = Arc::new(Outbox {
+            store: Arc::clone(&store),
+            cut_offs: Arc::clone(&cut_offs),
+            journal: log.journal.clone(),
+            log: Arc::clone(&log.reading),
+            seal: Arc::new(secrets.master.derive(outbox::PURPOSE)?),
+            clock: Arc::clone(&clock),
+            under_way: Arc::<UnderWay>::default(),
+        });
         let keys = Arc::new(KeyRing::load(
             Arc::clone(&store),
             Arc::clone(&clock),
@@ -160,6 +171,7 @@ impl App {
             store: Arc::clone(&store),
             policies: Arc::clone(&policies),
             cut_offs: Arc::clone(&cut_offs),
+            outbox: Arc::clone(&outbox),
             seal: secrets.master.derive(emergency::PURPOSE)?,
             clock: Arc::clone(&clock),
         });
@@ -174,7 +186,7 @@ impl App {
         }));
         let apps = Arc::new(Apps {
             store: Arc::clone(&store),
-            cut_offs: Arc::clone(&cut_offs),
+            outbox: Arc::clone(&outbox),
             timeouts: config.sessions,
             clock: Arc::clone(&clock),
         });
@@ -254,6 +266,7 @@ impl App {
             care: Arc::clone(&care),
             directory: Arc::clone(&directory),
             cut_offs: Arc::clone(&cut_offs),
+            outbox: Arc::clone(&outbox),
             passwords: Arc::clone(&passwords),
             journal: log.journal.clone(),
             data_keys: Arc::clone(&log.data_keys),
@@ -274,6 +287,7 @@ impl App {
             log,
             policies,
             cut_offs,
+            outbox,
             sessions,
             administrator,
             status_lists,
@@ -300,7 +314,8 @@ impl App {
             _lock: lock,
         };
         app.record_restores()?;
-        app.record_recovery()?;
+        let told = app.outbox.tell_left()?;
+        app.record_recovery(told)?;
         Ok(app)
     }
 

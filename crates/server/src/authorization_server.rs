@@ -44,6 +44,7 @@ use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::Emergencies;
 use crate::live::keys::KeyRing;
+use crate::live::outbox::Outbox;
 use crate::live::proofs::Proofs;
 use crate::live::sessions::LiveSessions;
 use crate::live::status_lists::StatusLists;
@@ -82,6 +83,7 @@ pub(crate) struct AuthorizationServer {
     pub(crate) issuers: Arc<LiveIssuers>,
     pub(crate) approvals: Arc<Approvals>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) status_lists: Arc<StatusLists>,
     pub(crate) followers: Arc<Followers>,

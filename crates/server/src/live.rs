@@ -17,6 +17,7 @@ pub(crate) mod hints;
 pub(crate) mod identity_providers;
 pub(crate) mod in_force;
 pub(crate) mod keys;
+pub(crate) mod outbox;
 pub(crate) mod passkeys;
 pub(crate) mod phones;
 pub(crate) mod policies;

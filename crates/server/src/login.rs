@@ -69,6 +69,7 @@ use crate::live::factors::Factors;
 use crate::live::findings::Findings;
 use crate::live::identity_providers::Providers;
 use crate::live::keys::KeyRing;
+use crate::live::outbox::Outbox;
 use crate::live::passkeys::Passkeys;
 use crate::live::phones::Phones;
 use crate::live::policies::LivePolicies;
@@ -101,6 +102,7 @@ pub(crate) struct Login {
     pub(crate) findings: Arc<Findings>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) sessions: Arc<LiveSessions>,
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) directory: Arc<dyn PatientDirectory>,

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use crate::admin::socket;
 use crate::app::App;
 use crate::config::{self, Config};
+use crate::live::outbox::{Change, ChangeError};
 use crate::live::policies::{Changed, Look};
 use crate::net::connections::Limits;
 use crate::net::listen::{Asks, Connections};
@@ -147,6 +148,7 @@ pub(crate) async fn run(
     tokio::spawn(Arc::clone(&app.back_channel_logout).run(stopped.clone()));
     tokio::spawn(Arc::clone(&app.notices).run(stopped.clone()));
     tokio::spawn(Arc::clone(&app.approvals).run(stopped.clone()));
+    tokio::spawn(Arc::clone(&app.outbox).run(stopped.clone()));
 
     record(&app, Event::Started, &[]).await?;
     for runner in runners {
@@ -312,32 +314,29 @@ async fn look_at_shadow(app: &App, found: Look) {
 /// applications are told and services that follow cut-offs learn of it. Here nobody was let in by it any more.
 async fn end_overdue_sessions(app: &App) {
     let timeouts = app.config.sessions;
-    let ended = app.cut_offs.cut(move |sql, now| {
+    let ended = app.outbox.commit(move |sql, now| {
         // What was used since the last look may not be written yet.
         let before = now.minus(TIDY_EVERY);
         let overdue = sql.overdue_sessions(timeouts, before)?;
-        let mut cut_offs = Vec::new();
-        for session in &overdue {
+        let (mut records, mut cut) = (Vec::new(), Vec::new());
+        for session in overdue {
             sql.end_session(&session.id, now)?;
-            cut_offs.push(CutOff::UpTo { target: Target::Session(session.id.clone()), not_before: now });
+            let mut record = Record::new(Event::SessionEnded, Outcome::Allow, now);
+            record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
+            record.action = Some(Event::SessionEnded.as_str().to_owned());
+            record.resource = Some(Phi::new(session.id.to_string()));
+            record.session = Some(session.id.to_string());
+            record.decision.reason = Some("session-over".to_owned());
+            record.detail.insert("user".to_owned(), Phi::new(session.subject.to_string()));
+            records.push(record);
+            cut.push(CutOff::UpTo { target: Target::Session(session.id), not_before: now });
         }
-        Ok::<_, StoreError>((overdue, cut_offs))
+        Ok::<_, ChangeError>(Change::told_by((), records).cutting(cut))
     });
-    let ended = ended.await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "sessions that are over were not ended");
-        Vec::new()
-    });
-    for session in ended {
-        let mut record = Record::new(Event::SessionEnded, Outcome::Allow, app.clock.now());
-        record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
-        record.action = Some(Event::SessionEnded.as_str().to_owned());
-        record.resource = Some(Phi::new(session.id.to_string()));
-        record.session = Some(session.id.to_string());
-        record.decision.reason = Some("session-over".to_owned());
-        record.detail.insert("user".to_owned(), Phi::new(session.subject.to_string()));
-        if let Err(error) = app.log.journal.append(&record, ()).await {
-            tracing::error!(%error, "audit");
-        }
+    match ended.await {
+        Ok(()) => {}
+        Err(ChangeError::Store(error)) => tracing::warn!(%error, "sessions that are over were not ended"),
+        Err(ChangeError::Unrecorded(error)) => tracing::error!(%error, "audit"),
     }
 }
 

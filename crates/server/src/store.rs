@@ -30,6 +30,7 @@ pub(crate) mod login_failures;
 pub(crate) mod logout_notices;
 pub(crate) mod logout_requests;
 mod migrations;
+pub(crate) mod outbox;
 pub(crate) mod own_word;
 pub(crate) mod passkeys;
 pub(crate) mod pending;

@@ -84,8 +84,8 @@ impl Administrator {
     pub(super) async fn remove_client(&self, by: Operator, id: ClientId) -> Result<Value, CommandError> {
         let client = self.find_client(&id)?;
         // An operator needs no token that somebody may have replaced.
-        let _ = changes::remove(&self.cut_offs, id.clone(), RemovedBy::Operator).await?;
-        let _ = self.append(&self.record(by, Event::ClientRemoved, &id)).await?;
+        let by = RemovedBy::Operator(Box::new(self.record(by, Event::ClientRemoved, &id)));
+        let _ = changes::remove::<CommandError>(&self.outbox, id, by).await?;
         Ok(shown(&client))
     }
 

@@ -84,13 +84,11 @@ impl Administrator {
     pub(super) async fn end_emergency(&self, by: Operator, id: &EmergencyId) -> Result<Value, CommandError> {
         let (used, _) = self.find_emergency(id)?;
         // What takes something away is done first.
-        match self.emergencies.end(&used).await? {
-            Took::It => {}
-            Took::Nothing => return Err(CommandError::Invalid("it is over already".to_owned())),
-        }
         let record = self.about(by, Event::EmergencyEnded, &used);
-        let _ = self.append(&record).await?;
-        Ok(json!({ "ended": id }))
+        match self.emergencies.end::<CommandError>(&used, record).await? {
+            Took::It => Ok(json!({ "ended": id })),
+            Took::Nothing => Err(CommandError::Invalid("it is over already".to_owned())),
+        }
     }
 
     fn find_emergency(&self, id: &EmergencyId) -> Result<(EmergencyUse, Vec<EmergencyNotice>), CommandError> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
 use crate::entropy::{digest_of, opaque_secret};
+use crate::live::outbox::Change;
 use crate::registration::policy::Policy;
 use crate::store::StoreError;
 use crate::store::invitations::{Invitation, Withdrawn};
@@ -69,13 +70,16 @@ impl Administrator {
 
     /// Withdraws an invitation. Clients that were registered with it stay.
     pub(super) async fn uninvite(&self, by: Operator, id: String) -> Result<Value, CommandError> {
-        let (withdrawn, now) = (id.clone(), self.clock.now());
-        match self.store.write(move |sql| sql.withdraw_invitation(&withdrawn, now)).await {
-            Ok(Withdrawn::Yes) => {}
-            Ok(Withdrawn::Nothing) => return Err(CommandError::Unknown { kind: "invitation", name: id }),
-            Err::<_, StoreError>(error) => return Err(error.into()),
+        let (withdrawn, record) = (id.clone(), self.record(by, Event::ClientUninvited, &id));
+        let withdraw =
+            self.outbox.commit(move |sql, now| match sql.withdraw_invitation(&withdrawn, now)? {
+                Withdrawn::Yes => Ok::<_, CommandError>(Change::told_by(Withdrawn::Yes, [record])),
+                Withdrawn::Nothing => Ok(Change::none(Withdrawn::Nothing)),
+            });
+        match withdraw.await? {
+            Withdrawn::Yes => {}
+            Withdrawn::Nothing => return Err(CommandError::Unknown { kind: "invitation", name: id }),
         }
-        let _ = self.append(&self.record(by, Event::ClientUninvited, &id)).await?;
         Ok(json!(self.store.read(|sql| sql.invitation(&id))?))
     }
 }

@@ -6,6 +6,7 @@ use chartgate_audit::record::Event;
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
+use crate::live::outbox::Change;
 use crate::store::provider_links::{Linked, ProviderLink};
 use crate::store::second_factors::FactorChange;
 use crate::store::{Sql, StoreError};
@@ -59,27 +60,21 @@ impl Administrator {
         // One that is not configured any more can be named by its issuer.
         let issuer = self.issuer_of(&provider).unwrap_or_else(|_| provider.clone());
         let subject = name.clone();
-        let unlinked = self
-            .cut_offs
-            .cut(move |sql, now| {
-                let unlinked = sql.unlink_provider(&subject, &issuer)?;
-                if unlinked == 0 {
-                    return Ok((0, Vec::new()));
-                }
-                sql.end_all_sessions(&subject, now)?;
-                Ok::<_, StoreError>((
-                    unlinked,
-                    vec![CutOff::UpTo { target: Target::Subject(subject), not_before: now }],
-                ))
-            })
-            .await?;
-        if unlinked == 0 {
-            return Err(CommandError::Unknown { kind: "account at a provider", name: provider });
-        }
         let mut record = self.record(by, Event::UserChanged, &name);
         note(&mut record, "provider", &provider);
-        note(&mut record, "unlinked", unlinked);
-        let _ = self.append(&record).await?;
+        let unlinked = self.outbox.commit(move |sql, now| {
+            let unlinked = sql.unlink_provider(&subject, &issuer)?;
+            if unlinked == 0 {
+                return Ok(Change::none(0));
+            }
+            sql.end_all_sessions(&subject, now)?;
+            note(&mut record, "unlinked", unlinked);
+            let cut = CutOff::UpTo { target: Target::Subject(subject), not_before: now };
+            Ok::<_, CommandError>(Change::told_by(unlinked, [record]).cutting([cut]))
+        });
+        if unlinked.await? == 0 {
+            return Err(CommandError::Unknown { kind: "account at a provider", name: provider });
+        }
         self.show_user(&name)
     }
 

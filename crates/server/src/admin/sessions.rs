@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
 use crate::config::LONGEST_ACCESS_TOKEN;
+use crate::live::outbox::Change;
 use crate::live::trusted_issuers::SKEW;
-use crate::store::StoreError;
 use crate::store::refresh_tokens::RefreshKey;
 
 impl Administrator {
@@ -32,35 +32,29 @@ impl Administrator {
         let unknown = || CommandError::Unknown { kind: "session", name: id.to_string() };
         let session = self.store.read(|sql| sql.session(&id))?.ok_or_else(unknown)?;
         let (ended, name) = (id.clone(), session.subject.clone());
-        self.cut_offs
-            .cut(move |sql, now| {
-                sql.end_session(&ended, now)?;
-                sql.void_half_sign_ins(&name)?;
-                sql.forget_browser_of(&name, &ended)?;
-                let target = Target::Session(ended);
-                Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
-            })
-            .await?;
         let mut record = self.record(by, Event::SessionEnded, &id);
         record.session = Some(id.to_string());
         note(&mut record, "user", &session.subject);
-        let _ = self.append(&record).await?;
+        let ending = self.outbox.commit(move |sql, now| {
+            sql.end_session(&ended, now)?;
+            sql.void_half_sign_ins(&name)?;
+            sql.forget_browser_of(&name, &ended)?;
+            Ok::<_, CommandError>(Change::told_by((), [record]).ending(ended, now))
+        });
+        ending.await?;
         Ok(show(&session))
     }
 
     /// Cuts off what a trusted issuer issues for a session, up to now.
     async fn cut_session(&self, by: Operator, id: SessionId) -> Result<Value, CommandError> {
-        let target = Target::Session(id.clone());
-        self.cut_offs
-            .cut(move |_, now| {
-                // Its clock may be ahead of ours, and what it issued before now says so.
-                let not_before = now.plus(SKEW);
-                Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before }]))
-            })
-            .await?;
+        let cut = id.clone();
         let mut record = self.record(by, Event::SessionEnded, &id);
         record.session = Some(id.to_string());
-        let _ = self.append(&record).await?;
+        let ending = self.outbox.commit(move |_, now| {
+            // Its clock may be ahead of ours, and what it issued before now says so.
+            Ok::<_, CommandError>(Change::told_by((), [record]).ending(cut, now.plus(SKEW)))
+        });
+        ending.await?;
         Ok(json!({ "id": id }))
     }
 
@@ -118,15 +112,13 @@ impl Administrator {
             let expires_at = now.plus(longest);
             (CutOff::Token { jti: jti.clone(), expires_at }, json!({ "revoked": "access token", "jti": jti }))
         };
-        self.cut_offs
-            .cut(move |sql, now| {
-                if let CutOff::UpTo { target: Target::Grant(id), .. } = &cut_off {
-                    sql.revoke_grant(id, now)?;
-                }
-                Ok::<_, StoreError>(((), vec![cut_off.at(now)]))
-            })
-            .await?;
-        let _ = self.append(&record).await?;
+        let revoked = self.outbox.commit(move |sql, now| {
+            if let CutOff::UpTo { target: Target::Grant(id), .. } = &cut_off {
+                sql.revoke_grant(id, now)?;
+            }
+            Ok::<_, CommandError>(Change::told_by((), [record]).cutting([cut_off.at(now)]))
+        });
+        revoked.await?;
         Ok(shown)
     }
 }

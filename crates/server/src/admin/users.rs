@@ -16,6 +16,7 @@ use super::enrolment_links::LinkBy;
 use super::{Administrator, CommandError, Operator, note};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::live::findings::Facts;
+use crate::live::outbox::Change;
 use crate::store::StoreError;
 use crate::store::second_factors::FactorChange;
 use crate::store::users::Added;
@@ -135,27 +136,26 @@ impl Administrator {
             return self.shut_out(by, name).await;
         }
         self.find_user(&name)?;
-        let subject = name.clone();
-        self.cut_offs
-            .cut(move |sql, now| {
-                sql.set_user_state(&subject, UserState::Disabled)?;
-                sql.end_all_sessions(&subject, now)?;
-                // Whoever is let in again later gets another link.
-                sql.void_enrolments(&subject)?;
-                let target = Target::Subject(subject);
-                Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
-            })
-            .await?;
-        let _ = self.append(&self.record(by, Event::UserDisabled, &name)).await?;
+        let (subject, record) = (name.clone(), self.record(by, Event::UserDisabled, &name));
+        let shut_out = self.outbox.commit(move |sql, now| {
+            sql.set_user_state(&subject, UserState::Disabled)?;
+            sql.end_all_sessions(&subject, now)?;
+            // Whoever is let in again later gets another link.
+            sql.void_enrolments(&subject)?;
+            let cut = CutOff::UpTo { target: Target::Subject(subject), not_before: now };
+            Ok::<_, CommandError>(Change::told_by((), [record]).cutting([cut]))
+        });
+        shut_out.await?;
         self.show_user(&name)
     }
 
     /// Shuts out whom a trusted issuer knows: whatever it says of them from now on is cut off.
     async fn shut_out(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
         let target = Target::Subject(name.clone());
-        let without_end = vec![CutOff::UpTo { target, not_before: Timestamp::MAX }];
-        self.cut_offs.cut(move |_, _| Ok::<_, StoreError>(((), without_end))).await?;
-        let _ = self.append(&self.record(by, Event::UserDisabled, &name)).await?;
+        let without_end = CutOff::UpTo { target, not_before: Timestamp::MAX };
+        let shut_out =
+            Change::told_by((), [self.record(by, Event::UserDisabled, &name)]).cutting([without_end]);
+        self.outbox.commit(move |_, _| Ok::<_, CommandError>(shut_out)).await?;
         Ok(json!({ "name": name, "state": "disabled" }))
     }
 
@@ -295,11 +295,9 @@ impl Administrator {
         client: ClientId,
     ) -> Result<Value, CommandError> {
         self.find_user(&name)?;
-        let grants = self.apps.disconnect(&name, &client).await?;
         let mut record = self.record(by, Event::AppDisconnected, &client);
         note(&mut record, "user", &name);
-        note(&mut record, "grants", grants);
-        let _ = self.append(&record).await?;
+        let grants = self.apps.disconnect::<CommandError>(&name, &client, record).await?;
         Ok(json!({ "user": name, "client": client, "grants": grants }))
     }
 

@@ -85,8 +85,9 @@ impl App {
         Ok(self.store.write_blocking(move |sql| sql.restores_recorded(now))?)
     }
 
-    /// Closes the intents that a crash left open, and says what was recovered.
-    pub(super) fn record_recovery(&self) -> anyhow::Result<()> {
+    /// Closes the intents that a crash left open, and says what was recovered; with it, how many records of changes had to be
+    /// appended that the crash kept from the log.
+    pub(super) fn record_recovery(&self, told: usize) -> anyhow::Result<()> {
         let now = self.clock.now();
         for open in &self.log.recovered.open_intents {
             let mut record =
@@ -95,13 +96,14 @@ impl App {
             let _ = self.log.journal.append_blocking(&record, ())?;
         }
         let found = &self.log.recovered;
-        if found.replayed > 0 || found.torn_bytes > 0 || !found.open_intents.is_empty() {
+        if found.replayed > 0 || found.torn_bytes > 0 || !found.open_intents.is_empty() || told > 0 {
             let mut record = Record::new(Event::Recovered, Outcome::Allow, now);
             record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
             for (name, value) in [
                 ("replayed", found.replayed.to_string()),
                 ("torn_bytes", found.torn_bytes.to_string()),
                 ("interrupted", found.open_intents.len().to_string()),
+                ("told", told.to_string()),
             ] {
                 record.detail.insert(name.to_owned(), Phi::new(value));
             }
@@ -110,6 +112,7 @@ impl App {
                 replayed = found.replayed,
                 torn_bytes = found.torn_bytes,
                 interrupted = found.open_intents.len(),
+                told,
                 "recovered the log"
             );
         }

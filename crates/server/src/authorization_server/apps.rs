@@ -7,7 +7,6 @@ use axum::Json;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use chartgate_access::ids::{ClientId, Subject};
-use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::jose::ExpectedAudience;
@@ -77,10 +76,6 @@ async fn end(
         Err(refusal) => return *refusal,
     };
     let Ok(client) = client.parse::<ClientId>() else { return StatusCode::NOT_FOUND.into_response() };
-    let ended = match server.apps.disconnect(&subject, &client).await {
-        Ok(ended) => ended,
-        Err(error) => return OAuthError::from(error).into_response(),
-    };
     let mut record = origin.record(Event::AppDisconnected, Outcome::Allow, server.clock.now());
     record.action = Some("disconnect".to_owned());
     record.actor = Actor {
@@ -91,10 +86,9 @@ async fn end(
     };
     record.jti = Some(believed.claims.jti.to_string());
     record.resource = Some(Phi::new(client.to_string()));
-    record.detail.insert("grants".to_owned(), Phi::new(ended.to_string()));
-    match server.journal.append(&record, Withheld::new(StatusCode::NO_CONTENT.into_response())).await {
-        Ok(recorded) => Withheld::release(recorded),
-        Err(error) => OAuthError::from(error).into_response(),
+    match server.apps.disconnect::<OAuthError>(&subject, &client, record).await {
+        Ok(_) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 

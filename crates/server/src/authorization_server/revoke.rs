@@ -15,6 +15,7 @@ use super::AuthorizationServer;
 use super::client_request::{ClientRequest, Posted, admit_unproven};
 use super::error::{OAuthError, answer};
 use super::token::describe_grant;
+use crate::live::outbox::Change;
 use crate::live::tokens::Claimant;
 
 pub(super) async fn post(posted: Posted) -> Response {
@@ -30,22 +31,20 @@ async fn revoke(posted: &Posted) -> Result<(), OAuthError> {
     record.actor.client_id = Some(client.client_id.to_string());
     if let Some(cut_offs) = what_to_cut(server, &client, token, &mut record)? {
         let grant = record.grant.clone();
-        server
-            .cut_offs
-            .cut(move |sql, now| {
-                if let Some(id) = grant.and_then(|id| id.parse().ok())
-                    && cut_offs.iter().any(|c| matches!(c, CutOff::UpTo { target: Target::Grant(_), .. }))
-                {
-                    sql.revoke_grant(&id, now)?;
-                }
-                Ok::<_, OAuthError>(((), cut_offs.into_iter().map(|cut_off| cut_off.at(now)).collect()))
-            })
-            .await?;
-    } else {
-        admit_unproven(server, origin, &client)?;
-        record.outcome = Outcome::Deny;
-        record.decision.reason = Some("unknown-token".to_owned());
+        let revoked = server.outbox.commit(move |sql, now| {
+            if let Some(id) = grant.and_then(|id| id.parse().ok())
+                && cut_offs.iter().any(|c| matches!(c, CutOff::UpTo { target: Target::Grant(_), .. }))
+            {
+                sql.revoke_grant(&id, now)?;
+            }
+            let cut = cut_offs.into_iter().map(|cut_off| cut_off.at(now));
+            Ok::<_, OAuthError>(Change::told_by((), [record]).cutting(cut))
+        });
+        return revoked.await;
     }
+    admit_unproven(server, origin, &client)?;
+    record.outcome = Outcome::Deny;
+    record.decision.reason = Some("unknown-token".to_owned());
     let recorded = server.journal.append(&record, Withheld::new(())).await?;
     Withheld::release(recorded);
     Ok(())

@@ -8,19 +8,21 @@ use chartgate_access::grant::Grant;
 use chartgate_access::ids::{ClientId, PatientId, Subject};
 use chartgate_access::session::Timeouts;
 use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::journal::AppendError;
+use chartgate_audit::record::Record;
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::scope::ScopeSet;
-use chartgate_values::{Clock, Timestamp};
+use chartgate_values::{Clock, Phi, Timestamp};
 use serde::Serialize;
 
-use super::cut_offs::LiveCutOffs;
+use super::outbox::{Change, Outbox};
 use crate::config::LONGEST_ACCESS_TOKEN;
 use crate::store::{Store, StoreError};
 
 /// Finds it, and takes it away.
 pub(crate) struct Apps {
     pub(crate) store: Arc<Store>,
-    pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) timeouts: Timeouts,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -97,19 +99,28 @@ impl Apps {
     }
 
     /// Takes everything away from an application that it holds for a person, what was approved too: its tokens die with
-    /// the commit, and it has to ask again. Says how many grants ended.
+    /// the commit, and it has to ask again. Says how many grants ended, as the record does.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing was taken.
-    pub(crate) async fn disconnect(&self, subject: &Subject, client: &ClientId) -> Result<usize, StoreError> {
+    /// [`StoreError`]: nothing was taken. [`AppendError`]: it was, and is not on record yet.
+    pub(crate) async fn disconnect<E>(
+        &self,
+        subject: &Subject,
+        client: &ClientId,
+        mut record: Record,
+    ) -> Result<usize, E>
+    where
+        E: From<StoreError> + From<AppendError> + Send + 'static,
+    {
         let (subject, client) = (subject.clone(), client.clone());
-        self.cut_offs
-            .cut(move |sql, now| {
-                let ended = sql.disconnect(&subject, &client, now)?;
-                let cut = |grant| CutOff::UpTo { target: Target::Grant(grant), not_before: now };
-                Ok((ended.len(), ended.into_iter().map(cut).collect()))
-            })
-            .await
+        let disconnected = self.outbox.commit(move |sql, now| {
+            let ended = sql.disconnect(&subject, &client, now)?;
+            let count = ended.len();
+            record.detail.insert("grants".to_owned(), Phi::new(count.to_string()));
+            let cut = |grant| CutOff::UpTo { target: Target::Grant(grant), not_before: now };
+            Ok(Change::told_by(count, [record]).cutting(ended.into_iter().map(cut)))
+        });
+        disconnected.await
     }
 }
 

@@ -11,12 +11,15 @@ use chartgate_access::ids::{ClientId, EmergencyId, GrantId, PatientId, Role, Sub
 use chartgate_access::pdp::caller::{CallerKind, Facts};
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::journal::AppendError;
+use chartgate_audit::record::Record;
 use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_values::seal::SealingKey;
 use chartgate_values::{Clock, Timestamp};
 
 use super::approvals::questions::fresh_id;
 use super::cut_offs::LiveCutOffs;
+use super::outbox::{Change, Outbox};
 use super::policies::LivePolicies;
 use crate::config;
 use crate::entropy::SystemEntropy;
@@ -40,6 +43,7 @@ pub(crate) struct Emergencies {
     pub(crate) store: Arc<Store>,
     pub(crate) policies: Arc<LivePolicies>,
     pub(crate) cut_offs: Arc<LiveCutOffs>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) seal: SealingKey,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -184,13 +188,21 @@ impl Emergencies {
         self.cut_offs.cut(cut).await
     }
 
-    /// Ends a use: its tokens die at once. Says whether it was under way.
+    /// Ends a use: its tokens die at once. Says whether it was under way; where it was over already, there is nothing that
+    /// would have to be on record.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub(crate) async fn end(&self, of: &EmergencyUse) -> Result<Took, StoreError> {
+    /// [`StoreError`]: it did not end. [`AppendError`]: it did, and is not on record yet.
+    pub(crate) async fn end<E>(&self, of: &EmergencyUse, record: Record) -> Result<Took, E>
+    where
+        E: From<StoreError> + From<AppendError> + Send + 'static,
+    {
         let (id, grant) = (of.id.clone(), of.grant.clone());
-        self.cut_offs.cut(move |sql, now| end_in(sql, &id, grant, now)).await
+        let ended = self.outbox.commit(move |sql, now| {
+            let (took, cut) = end_in(sql, &id, grant, now)?;
+            Ok(Change::told_by(took, (took == Took::It).then_some(record)).cutting(cut))
+        });
+        ended.await
     }
 }
 

@@ -7,8 +7,6 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::ClientId;
-use chartgate_access::permit::Withheld;
-use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome};
 use http::{HeaderValue, StatusCode, header};
 
@@ -17,10 +15,10 @@ use super::form::{Present, Submission, Visit, see_other, unavailable};
 use super::sign_in::person;
 use super::sign_out_there::Leaver;
 use super::{Login, signed_out};
+use crate::live::outbox::{Change, ChangeError};
 use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::pages;
-use crate::store::StoreError;
 use crate::tongue::Tongue;
 
 /// Changes to how somebody signs in stand on their page for this long.
@@ -131,27 +129,19 @@ async fn end(
     present: &Present,
     by: Option<&ClientId>,
 ) -> Result<[HeaderValue; 2], Box<Response>> {
-    let (id, now) = (present.session.id.clone(), login.clock.now());
-    let cut = login
-        .cut_offs
-        .cut(move |sql, now| {
-            sql.end_session(&id, now)?;
-            let target = Target::Session(id);
-            Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
-        })
-        .await;
-    if let Err(error) = cut {
-        return Err(Box::new(unavailable(&error)));
-    }
-    let mut record = origin.record(Event::Logout, Outcome::Allow, now);
+    let id = present.session.id.clone();
+    let mut record = origin.record(Event::Logout, Outcome::Allow, login.clock.now());
     record.action = Some("logout".to_owned());
     record.actor = person(&present.user);
     record.actor.client_id = by.map(ToString::to_string);
     record.session = Some(present.session.id.to_string());
-    // Whoever is next at this screen may read another language.
-    let cookies = [cookie::SESSION, cookie::LANGUAGE].map(cookie::clear);
-    match login.journal.append(&record, Withheld::new(cookies)).await {
-        Ok(recorded) => Ok(Withheld::release(recorded)),
+    let ended = login.outbox.commit(move |sql, now| {
+        sql.end_session(&id, now)?;
+        Ok::<_, ChangeError>(Change::told_by((), [record]).ending(id, now))
+    });
+    match ended.await {
+        // Whoever is next at this screen may read another language.
+        Ok(()) => Ok([cookie::SESSION, cookie::LANGUAGE].map(cookie::clear)),
         Err(error) => Err(Box::new(unavailable(&error))),
     }
 }

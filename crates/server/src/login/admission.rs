@@ -11,6 +11,7 @@ use chartgate_access::login::provider::{Newcomers, name_for, roles_of};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::journal::AppendError;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::jose::provider_token::SignedInThere;
 use chartgate_values::{Phi, Timestamp};
@@ -21,6 +22,7 @@ use super::form::{Visit, stale, unavailable};
 use super::provider::NoSignIn;
 use super::sign_in::person;
 use crate::live::identity_providers::Provider;
+use crate::live::outbox;
 use crate::pages;
 use crate::store::provider_links::Linked;
 use crate::store::second_factors::FactorChange;
@@ -100,20 +102,18 @@ pub(super) async fn admit(
     let records = records_of(visit, provider, there, (&user, &change), now);
     let (issuer, subject) = (provider.config.issuer.to_string(), there.sub.as_str().to_owned());
     let person = user.clone();
-    let written =
-        login.cut_offs.cut(move |sql, at| write(sql, (&issuer, &subject), (&person, &change), at)).await;
-    match written {
-        Ok(()) => {}
-        Err(NotWritten::TooLate) => return Err(Box::new(stale())),
+    let written = login.outbox.commit(move |sql, at| {
+        let cut = write(sql, (&issuer, &subject), (&person, &change), at)?;
+        Ok(outbox::Change::told_by((), records).cutting(cut))
+    });
+    match written.await {
+        Ok(()) => Ok(user),
+        Err(NotWritten::TooLate) => Err(Box::new(stale())),
         Err(NotWritten::NotAdmitted(cause)) => {
-            return Err(Box::new(refuse_person(login, visit, provider, there, (cause, None)).await));
+            Err(Box::new(refuse_person(login, visit, provider, there, (cause, None)).await))
         }
-        Err(NotWritten::Store(error)) => return Err(Box::new(unavailable(&error))),
+        Err(error @ (NotWritten::Store(_) | NotWritten::Unrecorded(_))) => Err(Box::new(unavailable(&error))),
     }
-    for record in &records {
-        let _ = login.journal.append(record, ()).await.map_err(|error| unavailable(&error))?;
-    }
-    Ok(user)
 }
 
 type Found = Result<(User, Change), (NotAdmitted, Option<User>)>;
@@ -176,7 +176,7 @@ fn newcomer(
     Ok(Ok((user, Change { link: Link::OfNewcomer, former: None })))
 }
 
-/// Why nothing was written.
+/// Why nothing was written, or is not on record yet.
 #[derive(Debug, thiserror::Error)]
 enum NotWritten {
     /// Somebody was quicker.
@@ -187,6 +187,8 @@ enum NotWritten {
     NotAdmitted(NotAdmitted),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Unrecorded(#[from] AppendError),
 }
 
 /// Writes it, if it can still be written, and says what is cut off with it.
@@ -195,7 +197,7 @@ fn write(
     account: (&str, &str),
     (user, change): (&User, &Change),
     now: Timestamp,
-) -> Result<((), Vec<CutOff>), NotWritten> {
+) -> Result<Vec<CutOff>, NotWritten> {
     if let Some(former) = &change.former
         && sql.user(&user.name)?.as_ref() != Some(former)
     {
@@ -232,7 +234,7 @@ fn write(
         }
     }
     sql.provider_link_used(account, now)?;
-    Ok(((), cut))
+    Ok(cut)
 }
 
 /// The records of what is written: of the account, and of roles that are others than before.

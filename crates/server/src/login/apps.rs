@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::ClientId;
 use chartgate_access::login::wishes::{detailed_wish, wishes as in_scope};
-use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::Phi;
 use http::StatusCode;
@@ -16,6 +15,7 @@ use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
 use super::{Login, wishes};
 use crate::live::apps::{ConnectedApp, Ends, Standing};
+use crate::live::outbox::ChangeError;
 use crate::pages;
 use crate::tongue::{Id, Tongue};
 
@@ -91,18 +91,13 @@ pub(super) async fn disconnect(State(login): State<Arc<Login>>, Submission(visit
     let Some(client) = visit.form.get("client").and_then(|name| name.parse::<ClientId>().ok()) else {
         return stale();
     };
-    let ended = match login.apps.disconnect(&present.user.name, &client).await {
-        Ok(ended) => ended,
-        Err(error) => return unavailable(&error),
-    };
     let mut record = visit.origin.record(Event::AppDisconnected, Outcome::Allow, login.clock.now());
     record.action = Some("disconnect".to_owned());
     record.actor = person(&present.user);
     record.session = Some(present.session.id.to_string());
     record.resource = Some(Phi::new(client.to_string()));
-    record.detail.insert("grants".to_owned(), Phi::new(ended.to_string()));
-    match login.journal.append(&record, Withheld::new(see_other("/account/apps"))).await {
-        Ok(recorded) => Withheld::release(recorded),
+    match login.apps.disconnect::<ChangeError>(&present.user.name, &client, record).await {
+        Ok(_) => see_other("/account/apps"),
         Err(error) => unavailable(&error),
     }
 }

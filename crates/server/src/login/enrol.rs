@@ -5,7 +5,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome};
 use http::StatusCode;
 
@@ -14,9 +13,9 @@ use super::form::{Browser, Submission, Visit, stale, unavailable};
 use super::new_password::{Typed, set, typed};
 use super::provider::Way;
 use crate::entropy::digest_of;
+use crate::live::outbox::{Change, ChangeError};
 use crate::pages;
 use crate::passwords::SHORTEST;
-use crate::store::StoreError;
 use crate::tongue::{Id, Tongue, Words};
 
 #[derive(Template)]
@@ -73,26 +72,18 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(error) => return unavailable(&error),
     };
     let passwords = Arc::clone(&login.passwords);
-    let used = login
-        .cut_offs
-        .cut(move |sql, at| {
-            let Some(name) = sql.use_enrolment(&digest, now)? else { return Ok((None, Vec::new())) };
-            let cut = set(sql, (&name, &hash), &passwords.blind(name.as_str()), None, at)?;
-            Ok::<_, StoreError>((Some(name), cut))
-        })
-        .await;
-    let name = match used {
-        Ok(Some(name)) => name,
-        Ok(None) => return stale(),
-        Err(error) => return unavailable(&error),
-    };
     let mut record = origin.record(Event::EnrolmentUsed, Outcome::Allow, now);
     record.action = Some("set-password".to_owned());
-    record.actor = Actor { sub: Some(name.to_string()), kind: ActorKind::Human, ..Actor::default() };
+    let used = login.outbox.commit(move |sql, at| {
+        let Some(name) = sql.use_enrolment(&digest, now)? else { return Ok(Change::none(false)) };
+        let cut = set(sql, (&name, &hash), &passwords.blind(name.as_str()), None, at)?;
+        record.actor = Actor { sub: Some(name.to_string()), kind: ActorKind::Human, ..Actor::default() };
+        Ok::<_, ChangeError>(Change::told_by(true, [record]).cutting(cut))
+    });
     let (title, text) = (Id::of("enrol-done-title"), Id::of("enrol-done"));
-    let answer = pages::message(StatusCode::OK, title, text);
-    match login.journal.append(&record, Withheld::new(answer)).await {
-        Ok(recorded) => Withheld::release(recorded),
+    match used.await {
+        Ok(true) => pages::message(StatusCode::OK, title, text),
+        Ok(false) => stale(),
         Err(error) => unavailable(&error),
     }
 }

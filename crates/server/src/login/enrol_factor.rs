@@ -11,7 +11,6 @@ use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::{FactorId, SessionId, Subject};
 use chartgate_access::login::assurance::{Holds, SecondFactor};
-use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome};
@@ -196,7 +195,10 @@ async fn confirm(
         let replaced = recovery::replaced(login, &user.name).map_err(|error| unavailable(&error))?;
         record.detail.insert("replaced".to_owned(), Phi::new(replaced));
     }
-    let begin = Begin::with_factor(user, &offer.half.first, SecondFactor::AuthenticatorApp);
+    let begin = Begin {
+        with: Some(record),
+        ..Begin::with_factor(user, &offer.half.first, SecondFactor::AuthenticatorApp)
+    };
     let (name, digest) = (user.name.clone(), offer.half.digest.clone());
     let (digests, counter) =
         (codes.map(|codes| codes.digests.clone()), login.passwords.blind(user.name.as_str()));
@@ -238,10 +240,7 @@ async fn confirm(
         }
         None => see_other(&target),
     };
-    match login.journal.append(&record, Withheld::new(with_cookies(answer, cookies))).await {
-        Ok(recorded) => Ok(Withheld::release(recorded)),
-        Err(error) => Err(Box::new(unavailable(&error))),
-    }
+    Ok(with_cookies(answer, cookies))
 }
 
 /// The recovery codes that come with what is enrolled: those that somebody has in their drawer stay good, unless all that they

@@ -10,8 +10,8 @@ use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::ids::FactorId;
 use chartgate_access::login::assurance::{Assurance, Holds, Offered, SecondFactor};
-use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
+use chartgate_audit::journal::AppendError;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::Phi;
 use http::StatusCode;
@@ -24,6 +24,7 @@ use super::sign_in::{needed, person};
 use super::then::Then;
 use super::{Login, recovery};
 use crate::live::factors::{MOST, NewRecoveryCodes};
+use crate::live::outbox::Change;
 use crate::live::passkeys::Ceremony;
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
 use crate::store::passkeys::{Added, StoredPasskey};
@@ -174,15 +175,14 @@ async fn refuse(login: &Login, visit: &Visit, half: &Half, reason: &str, problem
 }
 
 /// Why nothing was written, and nothing that was there is gone.
+#[derive(Debug, thiserror::Error)]
 enum NotKept {
+    #[error("somebody was quicker")]
     Before,
-    Store(StoreError),
-}
-
-impl From<StoreError> for NotKept {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Unrecorded(#[from] AppendError),
 }
 
 /// Keeps the passkey; what its person has open ends, and they are asked for it.
@@ -221,7 +221,7 @@ async fn keep(
     let digests = codes.map(|codes| codes.digests.clone());
     let (is_instead, replaces) = (matches!(half.stage, Stage::Enrol(_)), half.first.replaces());
     let replacing = replaces.then(|| recovery::Replacing::by(login, user));
-    let kept = login.cut_offs.cut(move |sql, at| {
+    let kept = login.outbox.commit(move |sql, at| {
         let most = if is_instead { 1 } else { MOST };
         if sql.take_half_sign_in(&digest, now)?.is_none() {
             return Err(NotKept::Before);
@@ -242,13 +242,13 @@ async fn keep(
             sql.set_recovery_codes(&name, &digests, now)?;
         }
         cut.extend(end_open_sessions(sql, &name, None, at)?);
-        Ok(((), cut))
+        Ok(Change::told_by((), [record]).cutting(cut))
     });
     match kept.await {
         Ok(()) => {}
         // A passkey is one person's, once; browsers make no second one.
         Err(NotKept::Before) => return Err(Box::new(stale())),
-        Err(NotKept::Store(error)) => return Err(Box::new(unavailable(&error))),
+        Err(error) => return Err(Box::new(unavailable(&error))),
     }
     let (subject, first) = (user.name.clone(), half.first.once_enrolled());
     let next = HalfSignIn { subject: subject.clone(), first, passkey: None, stage: Stage::Prove };
@@ -261,7 +261,7 @@ async fn keep(
     let target = begin_half(login, visit, &Then::of(&visit.form), (new, is_there)).await?;
     let target = target.ok_or_else(stale)?;
     let target = format!("{target}&added=passkey");
-    let answer = match codes {
+    Ok(match codes {
         Some(codes) => {
             let page = RecoveryPage {
                 t: visit.browser.tongue,
@@ -272,9 +272,5 @@ async fn keep(
             visit.browser.show(StatusCode::OK, &page, None)
         }
         None => see_other(&target),
-    };
-    match login.journal.append(&record, Withheld::new(answer)).await {
-        Ok(recorded) => Ok(Withheld::release(recorded)),
-        Err(error) => Err(Box::new(unavailable(&error))),
-    }
+    })
 }

@@ -17,11 +17,11 @@ use http::StatusCode;
 
 use super::Login;
 use super::form::{Submission, Visit, stale, unavailable};
-use super::once_more::recorded;
 use super::recovery::proven;
 use super::second_factor::{Half, go_on_with};
 use super::sign_in::person;
 use super::then::Then;
+use crate::live::outbox::{Change, ChangeError};
 use crate::pages;
 use crate::passwords::SHORTEST;
 use crate::store::half_sign_ins::{First, HalfSignIn, Stage};
@@ -139,26 +139,23 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     };
     let (name, digest) = (half.user.name.clone(), half.digest.clone());
     let (counter, now) = (login.passwords.blind(name.as_str()), login.clock.now());
-    let was_set = login
-        .cut_offs
-        .cut(move |sql, at| {
-            // Whoever was shut out meanwhile, or has another password by now, sets none.
-            let is_enabled = sql.user(&name)?.is_some_and(|user| user.state == UserState::Enabled);
-            if sql.take_half_sign_in(&digest, now)?.is_none() || !is_enabled {
-                return Ok((false, Vec::new()));
-            }
-            Ok::<_, StoreError>((true, set(sql, (&name, &hash), &counter, None, at)?))
-        })
-        .await;
-    match was_set {
-        Ok(true) => {}
-        Ok(false) => return stale(),
-        Err(error) => return unavailable(&error),
-    }
     let mut record = visit.origin.record(Event::PasswordSet, Outcome::Allow, now);
     record.action = Some(Event::PasswordSet.as_str().to_owned());
     record.actor = person(&half.user);
     record.detail.insert("after".to_owned(), Phi::new(half.first.code().to_owned()));
+    let was_set = login.outbox.commit(move |sql, at| {
+        // Whoever was shut out meanwhile, or has another password by now, sets none.
+        let is_enabled = sql.user(&name)?.is_some_and(|user| user.state == UserState::Enabled);
+        if sql.take_half_sign_in(&digest, now)?.is_none() || !is_enabled {
+            return Ok(Change::none(false));
+        }
+        let cut = set(sql, (&name, &hash), &counter, None, at)?;
+        Ok::<_, ChangeError>(Change::told_by(true, [record]).cutting(cut))
+    });
     let (title, text) = (Id::of("enrol-done-title"), Id::of("enrol-done"));
-    recorded(&login, &record, pages::message(StatusCode::OK, title, text)).await
+    match was_set.await {
+        Ok(true) => pages::message(StatusCode::OK, title, text),
+        Ok(false) => stale(),
+        Err(error) => unavailable(&error),
+    }
 }

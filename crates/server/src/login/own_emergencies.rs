@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::Response;
 use chartgate_access::emergency::Blocked;
 use chartgate_access::ids::EmergencyId;
-use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
 use chartgate_values::Phi;
@@ -18,9 +17,9 @@ use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
 use crate::install::TERMINAL_CLIENT;
 use crate::live::emergency::is_reviewer;
+use crate::live::outbox::ChangeError;
 use crate::pages;
 use crate::store::emergency::EmergencyUse;
-use crate::store::pending::Took;
 use crate::tongue::{Tongue, Words};
 
 #[derive(Template)]
@@ -115,12 +114,6 @@ pub(super) async fn end(State(login): State<Arc<Login>>, Submission(visit): Subm
         Ok(_) => return stale(),
         Err(error) => return unavailable(&error),
     };
-    match login.emergencies.end(&used).await {
-        Ok(Took::It) => {}
-        // It was over already: nothing was done that would have to be recorded.
-        Ok(Took::Nothing) => return see_other("/emergency"),
-        Err(error) => return unavailable(&error),
-    }
     let mut record = visit.origin.record(Event::EmergencyEnded, Outcome::Allow, login.clock.now());
     record.action = Some(Event::EmergencyEnded.as_str().to_owned());
     record.actor = person(&present.user);
@@ -129,8 +122,8 @@ pub(super) async fn end(State(login): State<Arc<Login>>, Submission(visit): Subm
     record.patients = vec![Phi::new(used.patient.to_string())];
     record.detail.insert("emergency".to_owned(), Phi::new(used.id.to_string()));
     record.detail.insert("user".to_owned(), Phi::new(used.subject.to_string()));
-    match login.journal.append(&record, Withheld::new(see_other("/emergency"))).await {
-        Ok(recorded) => Withheld::release(recorded),
+    match login.emergencies.end::<ChangeError>(&used, record).await {
+        Ok(_) => see_other("/emergency"),
         Err(error) => unavailable(&error),
     }
 }

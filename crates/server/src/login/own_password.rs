@@ -11,9 +11,10 @@ use http::StatusCode;
 
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::new_password::{Typed, set, typed};
-use super::once_more::{self, record, recorded};
+use super::once_more::{self, record};
 use super::then::Then;
 use super::{Login, passkey};
+use crate::live::outbox::{Change, ChangeError};
 use crate::live::passkeys::Ceremony;
 use crate::pages;
 use crate::passwords::SHORTEST;
@@ -109,19 +110,19 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     };
     let (subject, session) = (name.clone(), present.session.id.clone());
     let counter = login.passwords.blind(name.as_str());
-    let was_set = login.cut_offs.cut(move |sql, at| {
+    let record = record(&login, &visit, &present, Event::PasswordSet, Outcome::Allow);
+    let was_set = login.outbox.commit(move |sql, at| {
         // Whoever was shut out meanwhile sets none, nor does anybody whose password was set elsewhere.
         if !confirmed.stands(sql)? {
-            return Ok((false, Vec::new()));
+            return Ok(Change::none(false));
         }
-        Ok::<_, StoreError>((true, set(sql, (&subject, &hash), &counter, Some(&session), at)?))
+        let cut = set(sql, (&subject, &hash), &counter, Some(&session), at)?;
+        Ok::<_, ChangeError>(Change::told_by(true, [record]).cutting(cut))
     });
-    match was_set.await {
-        Ok(true) => {}
-        Ok(false) => return stale(),
-        Err(error) => return unavailable(&error),
-    }
-    let record = record(&login, &visit, &present, Event::PasswordSet, Outcome::Allow);
     let (title, text) = (Id::of("enrol-done-title"), Id::of("own-password-done"));
-    recorded(&login, &record, pages::message(StatusCode::OK, title, text)).await
+    match was_set.await {
+        Ok(true) => pages::message(StatusCode::OK, title, text),
+        Ok(false) => stale(),
+        Err(error) => unavailable(&error),
+    }
 }

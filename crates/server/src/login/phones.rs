@@ -13,10 +13,11 @@ use chartgate_values::Phi;
 use http::StatusCode;
 
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
-use super::once_more::{self, Confirmed, recorded};
+use super::once_more::{self, Confirmed};
 use super::sign_in::with_cookies;
 use super::{Login, passkey};
 use crate::entropy::digest_of;
+use crate::live::outbox::{Change, ChangeError};
 use crate::live::passkeys::Ceremony;
 use crate::live::phones::{MOST, NewPhone, NotWoken};
 use crate::net::cookie;
@@ -164,9 +165,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
 /// What came of adding a phone.
 enum Added {
     /// In place of what it was before, or beside the others.
-    Now {
-        is_one_less: bool,
-    },
+    Now,
     TooMany,
     /// What was shown for it does not stand any more.
     TooLate,
@@ -198,30 +197,26 @@ async fn add(login: &Login, visit: &Visit, present: &Present, confirmed: Confirm
     let mut removed = self::record(login, visit, present, Event::FactorRemoved, Outcome::Allow);
     removed.resource = former.as_ref().map(|former| Phi::new(former.to_string()));
     removed.decision.reason = Some("added-again".to_owned());
-    let added = login.store.write(move |sql| {
+    let added = login.outbox.commit(move |sql, _| {
         if !confirmed.stands(sql)? {
-            return Ok(Added::TooLate);
+            return Ok(Change::none(Added::TooLate));
         }
         let is_one_less = match &former {
             Some(former) => sql.remove_phone(&name, former, now)? == Used::Now,
             None => false,
         };
+        let removed = is_one_less.then_some(removed);
         if sql.phones(&name)?.len() >= MOST {
-            return Ok(Added::TooMany);
+            return Ok(Change::told_by(Added::TooMany, removed));
         }
-        sql.add_phone(&name, &phone, &digest).map(|()| Added::Now { is_one_less })
+        sql.add_phone(&name, &phone, &digest)?;
+        Ok::<_, ChangeError>(Change::told_by(Added::Now, removed.into_iter().chain([record])))
     });
     match added.await {
-        Ok(Added::Now { is_one_less }) => {
-            if is_one_less && let Err(error) = login.journal.append(&removed, ()).await {
-                return unavailable(&error);
-            }
-            let answer = with_cookies(see_other("/approve"), [cookie::keep(cookie::PHONE, secret.expose())]);
-            recorded(login, &record, answer).await
-        }
+        Ok(Added::Now) => with_cookies(see_other("/approve"), [cookie::keep(cookie::PHONE, secret.expose())]),
         Ok(Added::TooMany) => show(login, visit, present, Some(FULL)),
         Ok(Added::TooLate) => stale(),
-        Err::<_, StoreError>(error) => unavailable(&error),
+        Err(error) => unavailable(&error),
     }
 }
 
@@ -231,18 +226,20 @@ async fn remove(
     (present, confirmed): (&Present, Confirmed),
     id: FactorId,
 ) -> Response {
-    let (name, removed_id, now) = (present.user.name.clone(), id.clone(), login.clock.now());
-    let removed = login.store.write(move |sql| {
-        if confirmed.stands(sql)? { sql.remove_phone(&name, &removed_id, now) } else { Ok(Used::Before) }
-    });
-    match removed.await {
-        Ok(Used::Now) => {}
-        Ok(Used::Before) => return stale(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
-    }
+    let (name, now) = (present.user.name.clone(), login.clock.now());
     let mut record = record(login, visit, present, Event::FactorRemoved, Outcome::Allow);
     record.resource = Some(Phi::new(id.to_string()));
-    recorded(login, &record, see_other("/approve/phone")).await
+    let removed = login.outbox.commit(move |sql, _| {
+        if !confirmed.stands(sql)? || sql.remove_phone(&name, &id, now)? == Used::Before {
+            return Ok(Change::none(Used::Before));
+        }
+        Ok::<_, ChangeError>(Change::told_by(Used::Now, [record]))
+    });
+    match removed.await {
+        Ok(Used::Now) => see_other("/approve/phone"),
+        Ok(Used::Before) => stale(),
+        Err(error) => unavailable(&error),
+    }
 }
 
 fn record(login: &Login, visit: &Visit, present: &Present, event: Event, outcome: Outcome) -> Record {

@@ -350,7 +350,7 @@ async fn go_on(
             in_time(new_passkey::ask(login, visit, (user, first, None), &then, still).await)
         }
         Next::Session => {
-            let begin = Begin { user, amr: methods(shown), factor: None, elsewhere: Some(at) };
+            let begin = Begin { user, amr: methods(shown), factor: None, elsewhere: Some(at), with: None };
             let still = move |sql: &Sql<'_>, _| Ok((still(sql)? == Used::Now).then(Vec::new));
             match start_session(login, visit, begin, still).await {
                 Ok(Some(cookies)) => with_cookies(see_other(&then.target()), cookies),

@@ -18,8 +18,9 @@ use super::account;
 use super::agent::agent_in;
 use super::form::{Present, Submission, Visit, see_other, stale, unavailable};
 use super::known_browser::digest_here;
-use super::once_more::{self, recorded};
+use super::once_more;
 use super::sign_in::person;
+use crate::live::outbox::{Change, ChangeError};
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::known::KnownBrowser;
@@ -167,50 +168,46 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
             .collect(),
         Err(error) => return unavailable(&error),
     };
-    let (ended, name) = (ending.clone(), present.user.name.clone());
+    let name = present.user.name.clone();
+    let records: Vec<_> = ending.iter().map(|id| record_of_end(&login, &visit, &present, id)).collect();
     let (all, here) = (wanted == OTHERS, digest_here(&visit.headers, &name));
-    let cut = login
-        .cut_offs
-        .cut(move |sql, now| {
-            let mut cut = Vec::new();
-            // Whoever is half way in with what they had there is not any more.
-            sql.void_half_sign_ins(&name)?;
-            // Nor is their phone asked where they are not signed in any more.
-            if all {
-                sql.forget_other_browsers(&name, here.as_deref())?;
-            }
-            for id in ending {
-                sql.end_session(&id, now)?;
-                sql.forget_browser_of(&name, &id)?;
-                cut.push(CutOff::UpTo { target: Target::Session(id), not_before: now });
-            }
-            Ok::<_, StoreError>(((), cut))
-        })
-        .await;
-    if let Err(error) = cut {
-        return unavailable(&error);
-    }
-    for id in &ended {
-        if let Err(error) = login.journal.append(&record_of_end(&login, &visit, &present, id), ()).await {
-            return unavailable(&error);
+    let ended = login.outbox.commit(move |sql, now| {
+        let mut cut = Vec::new();
+        // Whoever is half way in with what they had there is not any more.
+        sql.void_half_sign_ins(&name)?;
+        // Nor is their phone asked where they are not signed in any more.
+        if all {
+            sql.forget_other_browsers(&name, here.as_deref())?;
         }
+        for id in ending {
+            sql.end_session(&id, now)?;
+            sql.forget_browser_of(&name, &id)?;
+            cut.push(CutOff::UpTo { target: Target::Session(id), not_before: now });
+        }
+        Ok::<_, ChangeError>(Change::told_by((), records).cutting(cut))
+    });
+    match ended.await {
+        Ok(()) => see_other("/account/sessions"),
+        Err(error) => unavailable(&error),
     }
-    see_other("/account/sessions")
 }
 
 /// Forgets a browser that the person is known in. Those of others are none that could be forgotten here.
 async fn forget(login: &Login, visit: &Visit, present: &Present, id: &str) -> Response {
     let Ok(id) = id.parse::<BrowserId>() else { return stale() };
-    let (name, forgotten) = (present.user.name.clone(), id.clone());
-    match login.store.write(move |sql| sql.forget_browser(&name, &forgotten)).await {
-        Ok(Used::Now) => {}
-        Ok(Used::Before) => return stale(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
-    }
+    let name = present.user.name.clone();
     let mut record = once_more::record(login, visit, present, Event::FactorRemoved, Outcome::Allow);
     record.resource = Some(Phi::new(id.to_string()));
     record.detail.insert("factor".to_owned(), Phi::new("known-browser".to_owned()));
-    recorded(login, &record, see_other("/account/sessions")).await
+    let forgotten = login.outbox.commit(move |sql, _| {
+        let forgotten = sql.forget_browser(&name, &id)?;
+        Ok::<_, ChangeError>(Change::told_by(forgotten, (forgotten == Used::Now).then_some(record)))
+    });
+    match forgotten.await {
+        Ok(Used::Now) => see_other("/account/sessions"),
+        Ok(Used::Before) => stale(),
+        Err(error) => unavailable(&error),
+    }
 }
 
 /// That a person ended another session of theirs.

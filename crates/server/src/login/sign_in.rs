@@ -25,6 +25,7 @@ use super::second_factor::in_time;
 use super::then::Then;
 use super::{Login, enrol_factor, new_passkey, passkey, recovery, second_factor};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
+use crate::live::outbox::{Change, ChangeError};
 use crate::net::cookie;
 use crate::store::half_sign_ins::{First, There};
 use crate::store::second_factors::Used;
@@ -121,7 +122,13 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
             in_time(new_passkey::ask(&login, &visit, to, &then, right.stands(name)).await)
         }
         Next::Session => {
-            let begin = Begin { user: &user, amr: vec![PASSWORD.to_owned()], factor: None, elsewhere: None };
+            let begin = Begin {
+                user: &user,
+                amr: vec![PASSWORD.to_owned()],
+                factor: None,
+                elsewhere: None,
+                with: None,
+            };
             let settle = move |sql: &Sql<'_>, _| Ok((right.settle(sql, &name)? == Used::Now).then(Vec::new));
             match start_session(&login, &visit, begin, settle).await {
                 Ok(Some(cookies)) => with_cookies(see_other(&then.target()), cookies),
@@ -153,6 +160,8 @@ pub(super) struct Begin<'a> {
     pub(super) factor: Option<SecondFactor>,
     /// Where they showed who they are, if not here.
     pub(super) elsewhere: Option<&'a There>,
+    /// What is on record with it, of what belongs to it.
+    pub(super) with: Option<Record>,
 }
 
 impl<'a> Begin<'a> {
@@ -164,18 +173,17 @@ impl<'a> Begin<'a> {
             First::Passkey | First::Link => (factor.without_password(), None),
             First::Elsewhere(there) => (factor.without_password(), Some(there)),
         };
-        Self { user, amr, factor: Some(factor), elsewhere }
+        Self { user, amr, factor: Some(factor), elsewhere, with: None }
     }
 }
 
 /// What came of beginning a session.
-enum Came<B> {
-    /// It began, in such a browser.
-    Now(B),
+enum Came {
+    Now,
     /// Somebody was quicker, or was shut out.
     Not,
-    /// Its person signed out at their provider.
-    SignedOutThere,
+    /// Its person signed out at their provider: what was to tell of it.
+    SignedOutThere(Box<Record>),
 }
 
 /// Starts a session under a new id (ATTACKS O32), and ends the one that the browser had, with its tokens. `act` belongs to
@@ -226,55 +234,46 @@ where
         [cookie::set(cookie::SESSION, secret.expose())].into_iter().chain(place.cookie(sight)).collect();
     let (digest, former) =
         (digest_of(secret.expose()), cookie::read(&visit.headers, cookie::SESSION).map(digest_of));
-    let begun = login
-        .cut_offs
-        .cut(move |sql, now| {
-            // Whoever was shut out since they showed who they are does not get in.
-            if sql.user(&session.subject)?.is_none_or(|user| user.state != UserState::Enabled) {
-                return Ok((Came::Not, Vec::new()));
-            }
-            // Nor does whoever signed out there since they signed in there.
-            if let Some((issuer, there, signed_in_at)) = &at_provider
-                && sql.is_signed_out_there(issuer, &session.subject, (there, *signed_in_at))?
-            {
-                return Ok((Came::SignedOutThere, Vec::new()));
-            }
-            let Some(mut cut) = act(sql, now)? else { return Ok((Came::Not, Vec::new())) };
-            let mut left_open = None;
-            if let Some(former) = former.map(|digest| sql.session_by_cookie(&digest)).transpose()?.flatten() {
-                let issuer = sql.open_at(&former.id)?;
-                let id_token = sql.provider_id_token(&former.id)?;
-                left_open =
-                    issuer.map(|issuer| (issuer, id_token.filter(|_| former.subject == session.subject)));
-                sql.end_session(&former.id, now)?;
-                cut.push(CutOff::UpTo { target: Target::Session(former.id), not_before: now });
-            }
-            sql.add_session(&session, &digest)?;
-            match (&at_provider, left_open) {
-                (Some((_, there, _)), _) => sql.note_session_there(&session.id, there)?,
-                // Whoever shows more here is signed in there still.
-                (None, Some((issuer, id_token))) => {
-                    sql.note_open_at(&session.id, &issuer, id_token.as_deref())?;
-                }
-                (None, None) => {}
-            }
-            Ok((Came::Now(place.note(sql, &session, sight, now)?), cut))
-        })
-        .await;
-    match begun {
-        Ok(Came::Now(browser)) => {
-            let browser = browser.map(|before| ("browser".to_owned(), Phi::new(before.code().to_owned())));
-            record.detail.extend(browser);
+    let with = begin.with;
+    let begun = login.outbox.commit(move |sql, now| {
+        // Whoever was shut out since they showed who they are does not get in.
+        if sql.user(&session.subject)?.is_none_or(|user| user.state != UserState::Enabled) {
+            return Ok(Change::none(Came::Not));
         }
-        Ok(Came::Not) => return Ok(None),
-        Ok(Came::SignedOutThere) => {
-            record.session = None;
-            return Err(signed_out_there(login, record).await);
+        // Nor does whoever signed out there since they signed in there.
+        if let Some((issuer, there, signed_in_at)) = &at_provider
+            && sql.is_signed_out_there(issuer, &session.subject, (there, *signed_in_at))?
+        {
+            return Ok(Change::none(Came::SignedOutThere(Box::new(record))));
         }
-        Err::<_, StoreError>(error) => return Err(unavailable(&error)),
-    }
-    match login.journal.append(&record, Withheld::new(cookies)).await {
-        Ok(recorded) => Ok(Some(Withheld::release(recorded))),
+        let Some(mut cut) = act(sql, now)? else { return Ok(Change::none(Came::Not)) };
+        let mut left_open = None;
+        if let Some(former) = former.map(|digest| sql.session_by_cookie(&digest)).transpose()?.flatten() {
+            let issuer = sql.open_at(&former.id)?;
+            let id_token = sql.provider_id_token(&former.id)?;
+            left_open = issuer.map(|issuer| (issuer, id_token.filter(|_| former.subject == session.subject)));
+            sql.end_session(&former.id, now)?;
+            cut.push(CutOff::UpTo { target: Target::Session(former.id), not_before: now });
+        }
+        sql.add_session(&session, &digest)?;
+        match (&at_provider, left_open) {
+            (Some((_, there, _)), _) => sql.note_session_there(&session.id, there)?,
+            // Whoever shows more here is signed in there still.
+            (None, Some((issuer, id_token))) => {
+                sql.note_open_at(&session.id, &issuer, id_token.as_deref())?;
+            }
+            (None, None) => {}
+        }
+        let browser = place.note(sql, &session, sight, now)?;
+        record
+            .detail
+            .extend(browser.map(|before| ("browser".to_owned(), Phi::new(before.code().to_owned()))));
+        Ok::<_, ChangeError>(Change::told_by(Came::Now, [record].into_iter().chain(with)).cutting(cut))
+    });
+    match begun.await {
+        Ok(Came::Now) => Ok(Some(cookies)),
+        Ok(Came::Not) => Ok(None),
+        Ok(Came::SignedOutThere(record)) => Err(signed_out_there(login, *record).await),
         Err(error) => Err(unavailable(&error)),
     }
 }
@@ -284,6 +283,7 @@ async fn signed_out_there(login: &Login, mut record: Record) -> Response {
     record.event = Event::LoginFailed;
     record.outcome = Outcome::Deny;
     record.decision.reason = Some("signed-out-there".to_owned());
+    record.session = None;
     match login.journal.append(&record, Withheld::new(stale())).await {
         Ok(recorded) => Withheld::release(recorded),
         Err(error) => unavailable(&error),

@@ -8,18 +8,17 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response};
-use chartgate_access::ids::{SessionId, Subject};
 use chartgate_access::permit::Withheld;
 use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::journal::AppendError;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_protocol::form::Form;
-use chartgate_protocol::jose::claims::Identifier;
-use chartgate_protocol::jose::logout_token::SignedOutThere;
 use chartgate_values::Phi;
 use http::{HeaderValue, StatusCode, header};
 
 use super::Login;
 use crate::live::identity_providers::{Provider, ProviderError};
+use crate::live::outbox::Change;
 use crate::net::origin::Origin;
 use crate::store::StoreError;
 use crate::store::used_assertions::FirstUse;
@@ -41,6 +40,8 @@ enum NotSignedOut {
     NotNow(#[source] ProviderError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Unrecorded(#[from] AppendError),
 }
 
 impl NotSignedOut {
@@ -51,7 +52,7 @@ impl NotSignedOut {
             Self::Token(ProviderError::Token(rejection)) => Some(rejection.reason()),
             Self::Token(_) => Some("logout-token-unusable"),
             Self::Replayed => Some("logout-token-replayed"),
-            Self::NotNow(_) | Self::Store(_) => None,
+            Self::NotNow(_) | Self::Store(_) | Self::Unrecorded(_) => None,
         }
     }
 }
@@ -64,20 +65,19 @@ pub(super) async fn submit(
     body: Bytes,
 ) -> Response {
     let Some(provider) = login.providers.named(&name) else { return invalid() };
-    match sign_out(&login, provider, &body).await {
-        Ok((out, ended)) => signed_out(&login, &origin, provider, &out, &ended).await,
+    match sign_out(&login, &origin, provider, &body).await {
+        Ok(()) => answer(StatusCode::OK, ""),
         Err(cause) => refuse(&login, &origin, provider, &cause).await,
     }
 }
 
-type Ended = Vec<(SessionId, Subject)>;
-
-/// Verifies the token, and ends what it is about.
+/// Verifies the token, and ends what it is about, on record.
 async fn sign_out(
     login: &Login,
+    origin: &Origin,
     provider: &Provider,
     body: &[u8],
-) -> Result<(SignedOutThere, Ended), NotSignedOut> {
+) -> Result<(), NotSignedOut> {
     let form = std::str::from_utf8(body).ok().and_then(|text| Form::parse(text).ok());
     let form = form.ok_or(NotSignedOut::Malformed)?;
     let token = form.get("logout_token").ok_or(NotSignedOut::Malformed)?;
@@ -85,67 +85,39 @@ async fn sign_out(
         ProviderError::Token(_) => NotSignedOut::Token(cause),
         _ => NotSignedOut::NotNow(cause),
     })?;
-    let (issuer, about) = (provider.config.issuer.to_string(), out.clone());
-    let ended = login
-        .cut_offs
-        .cut(move |sql, now| {
-            match sql.use_logout_token(&issuer, &about, now)? {
-                FirstUse::Yes => {}
-                FirstUse::No => return Err(NotSignedOut::Replayed),
-            }
-            let ended = sql.sessions_signed_out_there(&issuer, &about)?;
-            let mut cut = Vec::new();
-            for (id, _) in &ended {
-                sql.end_session(id, now)?;
-                cut.push(CutOff::UpTo { target: Target::Session(id.clone()), not_before: now });
-            }
-            Ok((ended, cut))
-        })
-        .await?;
-    Ok((out, ended))
-}
-
-/// Puts on record what ended, and says so.
-async fn signed_out(
-    login: &Login,
-    origin: &Origin,
-    provider: &Provider,
-    out: &SignedOutThere,
-    ended: &[(SessionId, Subject)],
-) -> Response {
-    let now = login.clock.now();
-    let mut records: Vec<Record> = ended
-        .iter()
-        .map(|(id, subject)| {
-            let mut record = origin.record(Event::SessionEnded, Outcome::Allow, now);
+    let issuer = provider.config.issuer.to_string();
+    let record = |event: Event, reason: &str| {
+        let mut record = origin.record(event, Outcome::Allow, login.clock.now());
+        record.decision.reason = Some(reason.to_owned());
+        tell(&mut record, provider);
+        let sub = out.of.sub().map(|sub| ("provider_subject".to_owned(), Phi::new(sub.as_str().to_owned())));
+        record.detail.extend(sub);
+        record
+    };
+    let of_one = record(Event::SessionEnded, "signed-out-there");
+    // Section 2.7: that was done already.
+    let of_none = record(Event::Logout, "no-session");
+    let ended = login.outbox.commit(move |sql, now| {
+        match sql.use_logout_token(&issuer, &out, now)? {
+            FirstUse::Yes => {}
+            FirstUse::No => return Err(NotSignedOut::Replayed),
+        }
+        let (mut records, mut cut) = (Vec::new(), Vec::new());
+        for (id, subject) in sql.sessions_signed_out_there(&issuer, &out)? {
+            sql.end_session(&id, now)?;
+            let mut record = of_one.clone();
             record.resource = Some(Phi::new(id.to_string()));
             record.session = Some(id.to_string());
-            record.decision.reason = Some("signed-out-there".to_owned());
             record.detail.insert("user".to_owned(), Phi::new(subject.to_string()));
-            record
-        })
-        .collect();
-    if records.is_empty() {
-        // Section 2.7: that was done already.
-        let mut record = origin.record(Event::Logout, Outcome::Allow, now);
-        record.decision.reason = Some("no-session".to_owned());
-        records.push(record);
-    }
-    let mut failed = None;
-    for record in &mut records {
-        tell(record, provider);
-        if let Some(sub) = out.of.sub().map(Identifier::as_str) {
-            record.detail.insert("provider_subject".to_owned(), Phi::new(sub.to_owned()));
+            records.push(record);
+            cut.push(CutOff::UpTo { target: Target::Session(id), not_before: now });
         }
-        // One that cannot be recorded does not keep the others from it.
-        if let Err(error) = login.journal.append(record, ()).await {
-            failed = Some(error);
+        if records.is_empty() {
+            records.push(of_none);
         }
-    }
-    match failed {
-        None => answer(StatusCode::OK, ""),
-        Some(error) => unavailable(&error),
-    }
+        Ok(Change::told_by((), records).cutting(cut))
+    });
+    ended.await
 }
 
 /// Puts on record why nobody was signed out, and says so.

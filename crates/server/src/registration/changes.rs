@@ -3,10 +3,11 @@
 use chartgate_access::client::Client;
 use chartgate_access::ids::ClientId;
 use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::journal::AppendError;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::{Phi, Timestamp};
 
-use crate::live::cut_offs::LiveCutOffs;
+use crate::live::outbox::{Change, Outbox};
 use crate::store::{Store, StoreError};
 
 /// What is cut when a client is described anew: all access tokens that it has, if anything is another. What it is given for
@@ -20,11 +21,10 @@ pub(crate) fn cut_by(before: &Client, after: &Client, now: Timestamp) -> Vec<Cut
 
 /// Who removes a client.
 pub(crate) enum RemovedBy {
-    Operator,
-    /// The client, by its registration access token.
-    Itself {
-        token_digest: String,
-    },
+    /// Somebody at this machine, which is on record with it.
+    Operator(Box<Record>),
+    /// The client, by its registration access token, which is on record already.
+    Itself { token_digest: String },
 }
 
 /// Whether a client was removed.
@@ -40,25 +40,28 @@ pub(crate) enum Removed {
 /// itself and that nobody used, its name alone is kept.
 ///
 /// # Errors
-/// [`StoreError`]; then it stays.
-pub(crate) async fn remove(
-    cut_offs: &LiveCutOffs,
-    id: ClientId,
-    by: RemovedBy,
-) -> Result<Removed, StoreError> {
-    cut_offs
-        .cut(move |sql, now| {
-            if let RemovedBy::Itself { token_digest } = by
-                && sql.registration(&id)?.is_none_or(|found| found.token_digest != token_digest)
-            {
-                return Ok((Removed::No, Vec::new()));
+/// [`StoreError`]: it stays. [`AppendError`]: it is gone, and that is not on record yet.
+pub(crate) async fn remove<E>(outbox: &Outbox, id: ClientId, by: RemovedBy) -> Result<Removed, E>
+where
+    E: From<StoreError> + From<AppendError> + Send + 'static,
+{
+    let removed = outbox.commit(move |sql, now| {
+        let record = match by {
+            RemovedBy::Operator(record) => Some(*record),
+            RemovedBy::Itself { token_digest } => {
+                if sql.registration(&id)?.is_none_or(|found| found.token_digest != token_digest) {
+                    return Ok(Change::none(Removed::No));
+                }
+                None
             }
-            sql.note_use(&id, now)?;
-            sql.remove_client(&id, now)?;
-            sql.forget_unused_client(&id)?;
-            Ok((Removed::Yes, vec![CutOff::UpTo { target: Target::Client(id), not_before: now }]))
-        })
-        .await
+        };
+        sql.note_use(&id, now)?;
+        sql.remove_client(&id, now)?;
+        sql.forget_unused_client(&id)?;
+        let cut = CutOff::UpTo { target: Target::Client(id), not_before: now };
+        Ok(Change::told_by(Removed::Yes, record).cutting([cut]))
+    });
+    removed.await
 }
 
 /// Names clients that were never used in their time, of those that nobody here asked for: anybody registered them, or they say

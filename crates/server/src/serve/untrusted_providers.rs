@@ -1,20 +1,15 @@
 //! A provider that is taken out of the configuration is believed no more: what was opened with its word ends, on record.
 //! NIST SP 800-63C-4 section 3.4.
 
-use chartgate_access::ids::{GrantId, SessionId, Subject};
+use chartgate_access::ids::Subject;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
-use chartgate_values::Phi;
+use chartgate_values::{Phi, Timestamp};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::live::outbox::{Change, ChangeError};
 use crate::store::StoreError;
-
-/// What ended of whose.
-enum Ended {
-    Session(SessionId, Subject),
-    Grant(GrantId, Subject),
-}
 
 /// Ends sessions, and access that was kept while away, that began at a provider which is not there any more. Until then its
 /// sessions open no page and its grants no token.
@@ -31,41 +26,40 @@ pub(super) async fn end_what_they_vouched_for(app: &App, config: &Config) {
         Ok(true) => {}
         Err(error) => return tracing::error!(%error, "what a former provider vouched for was not looked for"),
     }
-    let ended = app.cut_offs.cut(move |sql, now| {
-        let (mut ended, mut cut_offs) = (Vec::new(), Vec::new());
+    let ended = app.outbox.commit(move |sql, now| {
+        let (mut records, mut cut_offs) = (Vec::new(), Vec::new());
         for session in sql.sessions_not_of(&trusted)? {
             sql.end_session(&session.id, now)?;
-            cut_offs.push(CutOff::UpTo { target: Target::Session(session.id.clone()), not_before: now });
-            ended.push(Ended::Session(session.id, session.subject));
+            let id = session.id.to_string();
+            let record = record(Event::SessionEnded, &id, &session.subject, now);
+            records.push(Record { session: Some(id), ..record });
+            cut_offs.push(CutOff::UpTo { target: Target::Session(session.id), not_before: now });
         }
         for grant in sql.grants_not_of(&trusted)? {
             sql.revoke_grant(&grant.id, now)?;
-            cut_offs.push(CutOff::UpTo { target: Target::Grant(grant.id.clone()), not_before: now });
-            ended.push(Ended::Grant(grant.id, grant.subject));
+            let id = grant.id.to_string();
+            let record = record(Event::TokenRevoked, &id, &grant.subject, now);
+            records.push(Record { grant: Some(id), ..record });
+            cut_offs.push(CutOff::UpTo { target: Target::Grant(grant.id), not_before: now });
         }
-        Ok::<_, StoreError>((ended, cut_offs))
+        Ok::<_, ChangeError>(Change::told_by((), records).cutting(cut_offs))
     });
-    let ended = ended.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "what a former provider vouched for was not ended");
-        Vec::new()
-    });
-    for one in ended {
-        let (event, id, subject) = match one {
-            Ended::Session(id, subject) => (Event::SessionEnded, id.to_string(), subject),
-            Ended::Grant(id, subject) => (Event::TokenRevoked, id.to_string(), subject),
-        };
-        let mut record = Record::new(event, Outcome::Allow, app.clock.now());
-        record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
-        record.action = Some(event.as_str().to_owned());
-        match event {
-            Event::SessionEnded => record.session = Some(id.clone()),
-            _ => record.grant = Some(id.clone()),
+    match ended.await {
+        Ok(()) => {}
+        Err(ChangeError::Store(error)) => {
+            tracing::error!(%error, "what a former provider vouched for was not ended");
         }
-        record.resource = Some(Phi::new(id));
-        record.decision.reason = Some("provider-removed".to_owned());
-        record.detail.insert("user".to_owned(), Phi::new(subject.to_string()));
-        if let Err(error) = app.log.journal.append(&record, ()).await {
-            tracing::error!(%error, "audit");
-        }
+        Err(ChangeError::Unrecorded(error)) => tracing::error!(%error, "audit"),
     }
+}
+
+/// That something of somebody's ended.
+fn record(event: Event, id: &str, of: &Subject, now: Timestamp) -> Record {
+    let mut record = Record::new(event, Outcome::Allow, now);
+    record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
+    record.action = Some(event.as_str().to_owned());
+    record.resource = Some(Phi::new(id.to_owned()));
+    record.decision.reason = Some("provider-removed".to_owned());
+    record.detail.insert("user".to_owned(), Phi::new(of.to_string()));
+    record
 }

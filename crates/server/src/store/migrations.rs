@@ -47,6 +47,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0040_signed_out_elsewhere.sql"),
     include_str!("migrations/0041_ordered_refresh_tokens.sql"),
     include_str!("migrations/0042_unused_documents.sql"),
+    include_str!("migrations/0043_outbox.sql"),
 ];
 
 /// Brings the schema up to date.

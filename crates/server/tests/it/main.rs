@@ -134,6 +134,8 @@ mod operations;
 #[cfg(test)]
 mod oracles;
 #[cfg(test)]
+mod outbox;
+#[cfg(test)]
 mod outside_clients;
 #[cfg(test)]
 mod outside_fhir_server;

@@ -190,7 +190,7 @@ async fn end(
     let recorded = server.journal.append(&record, Withheld::new(())).await.map_err(OAuthError::from)?;
     Withheld::release(recorded);
     let by = RemovedBy::Itself { token_digest: registration.token_digest };
-    match changes::remove(&server.cut_offs, client.client_id, by).await.map_err(OAuthError::from)? {
+    match changes::remove::<OAuthError>(&server.outbox, client.client_id, by).await? {
         Removed::Yes => Ok(()),
         // Somebody was there before with the same token.
         Removed::No => Err(stranger(server, origin, Event::ClientRemoved).await),

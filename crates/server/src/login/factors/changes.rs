@@ -1,4 +1,4 @@
-//! Changes to what a person signs in with, each recorded before it is answered.
+//! Changes to what a person signs in with, each on record before it is answered.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use http::StatusCode;
 
 use super::{Has, Wish, show};
 use crate::live::factors::Factors;
+use crate::live::outbox::{Change, ChangeError};
 use crate::live::passkeys::labelled;
 use crate::login::enrol_factor::{RecoveryPage, end_open_sessions};
 use crate::login::form::{Present, Visit, see_other, stale, unavailable};
 use crate::login::once_more::{self, Confirmed, record, recorded};
 use crate::login::then::Then;
 use crate::login::{Login, passkey};
-use crate::store::StoreError;
 use crate::store::second_factors::Used;
 use crate::tongue::Id;
 
@@ -64,17 +64,19 @@ pub(super) async fn make_recovery_codes(
     let name = present.user.name.clone();
     let (codes, now) = (Factors::new_recovery_codes(&name), login.clock.now());
     let digests = codes.digests.clone();
-    let kept = login.store.write(move |sql| {
-        let stands = confirmed.stands(sql)?;
-        if stands {
-            sql.set_recovery_codes(&name, &digests, now)?;
+    let mut record = record(login, visit, present, Event::RecoveryCodesMade, Outcome::Allow);
+    record.detail.insert("recovery_codes".to_owned(), Phi::new(codes.digests.len().to_string()));
+    let kept = login.outbox.commit(move |sql, _| {
+        if !confirmed.stands(sql)? {
+            return Ok(Change::none(false));
         }
-        Ok(stands)
+        sql.set_recovery_codes(&name, &digests, now)?;
+        Ok::<_, ChangeError>(Change::told_by(true, [record]))
     });
     match kept.await {
         Ok(true) => {}
         Ok(false) => return stale(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
+        Err(error) => return unavailable(&error),
     }
     let page = RecoveryPage {
         t: visit.browser.tongue,
@@ -82,10 +84,7 @@ pub(super) async fn make_recovery_codes(
         codes: &codes.shown,
         target: Then::Factors.target(),
     };
-    let answer = visit.browser.show(StatusCode::OK, &page, None);
-    let mut record = record(login, visit, present, Event::RecoveryCodesMade, Outcome::Allow);
-    record.detail.insert("recovery_codes".to_owned(), Phi::new(codes.digests.len().to_string()));
-    recorded(login, &record, answer).await
+    visit.browser.show(StatusCode::OK, &page, None)
 }
 
 /// Removes an application or a passkey.
@@ -97,40 +96,30 @@ pub(super) async fn remove(
     needed: Assurance,
 ) -> Response {
     let (name, now) = (present.user.name.clone(), login.clock.now());
-    let removed_id = id.clone();
     let this = present.session.id.clone();
     let known = Arc::clone(&login.passkeys.known);
-    let removed = login
-        .cut_offs
-        .cut(move |sql, at| {
-            // Asked here again: of two that are removed at once, one is the last.
-            let is_last = Has::of(sql, &name, &known)?.missing_without(&removed_id, needed).is_some();
-            if is_last || !confirmed.stands(sql)? {
-                return Ok((None, Vec::new()));
-            }
-            let factor =
-                sql.passkeys(&name)?.iter().find(|one| one.id == removed_id).map(|one| known.factor_of(one));
-            let removed = if sql.remove_passkey(&name, &removed_id, now)? == Used::Now {
-                factor
-            } else {
-                let application = sql.remove_factor(&name, &removed_id, now)?;
-                (application == Used::Now).then_some(SecondFactor::AuthenticatorApp)
-            };
-            // Whoever found it or copied it may have signed in with it.
-            let cut =
-                if removed.is_some() { end_open_sessions(sql, &name, Some(&this), at)? } else { Vec::new() };
-            Ok((removed, cut))
-        })
-        .await;
-    let factor = match removed {
-        Ok(Some(factor)) => factor,
-        Ok(None) => return stale(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
-    };
     let mut record = record(login, visit, present, Event::FactorRemoved, Outcome::Allow);
     record.resource = Some(Phi::new(id.to_string()));
-    record.detail.insert("factor".to_owned(), Phi::new(factor.code().to_owned()));
-    recorded(login, &record, see_other("/account/factors")).await
+    let removed = login.outbox.commit(move |sql, at| {
+        // Asked here again: of two that are removed at once, one is the last.
+        let is_last = Has::of(sql, &name, &known)?.missing_without(&id, needed).is_some();
+        if is_last || !confirmed.stands(sql)? {
+            return Ok(Change::none(Used::Before));
+        }
+        let factor = sql.passkeys(&name)?.iter().find(|one| one.id == id).map(|one| known.factor_of(one));
+        let removed = if sql.remove_passkey(&name, &id, now)? == Used::Now {
+            factor
+        } else {
+            let application = sql.remove_factor(&name, &id, now)?;
+            (application == Used::Now).then_some(SecondFactor::AuthenticatorApp)
+        };
+        let Some(removed) = removed else { return Ok(Change::none(Used::Before)) };
+        record.detail.insert("factor".to_owned(), Phi::new(removed.code().to_owned()));
+        // Whoever found it or copied it may have signed in with it.
+        let cut = end_open_sessions(sql, &name, Some(&this), at)?;
+        Ok::<_, ChangeError>(Change::told_by(Used::Now, [record]).cutting(cut))
+    });
+    answered(removed.await)
 }
 
 /// Calls a passkey something else.
@@ -141,16 +130,21 @@ pub(super) async fn rename(
     id: FactorId,
 ) -> Response {
     let (name, label) = (present.user.name.clone(), labelled(visit.form.get("label").unwrap_or_default()));
-    let renamed_id = id.clone();
-    let renamed = login.store.write(move |sql| {
-        if confirmed.stands(sql)? { sql.rename_passkey(&name, &renamed_id, &label) } else { Ok(Used::Before) }
-    });
-    match renamed.await {
-        Ok(Used::Now) => {}
-        Ok(Used::Before) => return stale(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
-    }
     let mut record = record(login, visit, present, Event::FactorRenamed, Outcome::Allow);
     record.resource = Some(Phi::new(id.to_string()));
-    recorded(login, &record, see_other("/account/factors")).await
+    let renamed = login.outbox.commit(move |sql, _| {
+        if !confirmed.stands(sql)? || sql.rename_passkey(&name, &id, &label)? == Used::Before {
+            return Ok(Change::none(Used::Before));
+        }
+        Ok::<_, ChangeError>(Change::told_by(Used::Now, [record]))
+    });
+    answered(renamed.await)
+}
+
+fn answered(changed: Result<Used, ChangeError>) -> Response {
+    match changed {
+        Ok(Used::Now) => see_other("/account/factors"),
+        Ok(Used::Before) => stale(),
+        Err(error) => unavailable(&error),
+    }
 }

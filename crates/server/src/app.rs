@@ -144,7 +144,7 @@ impl App {
             secrets.master.derive(keys::PURPOSE)?,
             config.tokens.signing.clone(),
         )?);
-        let care = Arc::new(LiveCare::load(Arc::clone(&store), Arc::clone(&clock))?);
+        let care = Arc::new(LiveCare::load(Arc::clone(&store), Arc::clone(&outbox))?);
         let directory = Arc::new(LiveDirectory::default());
         let sessions = Arc::new(LiveSessions::new(Arc::clone(&store), Arc::clone(&clock), config.sessions));
         let pepper = Secret::new(secrets.master.secret_for("password pepper")?.to_vec());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chartgate_access::ids::{CareSource, PatientId, Subject};
-use chartgate_audit::record::{Event, Outcome};
+use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::Phi;
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ impl Administrator {
         self.record_all(by, by_subject, "add", None).await?;
         let (added, source) = (pairs.len(), command_line()?);
         let add = |(subject, patient)| CareChange::Add(subject, patient, source.clone());
-        self.care.change(&turn, pairs.into_iter().map(add).collect()).await?;
+        self.care.change::<CommandError>(&turn, pairs.into_iter().map(add).collect(), None).await?;
         Ok(json!({ "added": added }))
     }
 
@@ -99,7 +99,7 @@ impl Administrator {
         let add = |(subject, patient)| CareChange::Add(subject, patient, source.clone());
         let take_back = |(subject, patient)| CareChange::TakeBack(subject, patient, source.clone());
         let changes = added.into_iter().map(add).chain(removed.into_iter().map(take_back)).collect();
-        Ok(self.care.change(turn, changes).await?)
+        self.care.change(turn, changes, None).await
     }
 
     pub(super) async fn remove_care(
@@ -110,8 +110,9 @@ impl Administrator {
     ) -> Result<Value, CommandError> {
         self.find_person(&subject)?;
         let turn = self.care.turn().await;
-        self.care.change(&turn, vec![CareChange::Remove(subject.clone(), patient.clone())]).await?;
-        self.record_care(by, &subject, &[&patient], ("remove", None)).await?;
+        let record = self.care_record(by, &subject, &[&patient], ("remove", None));
+        let change = CareChange::Remove(subject.clone(), patient);
+        self.care.change::<CommandError>(&turn, vec![change], Some(record)).await?;
         self.list_care(&subject)
     }
 
@@ -130,7 +131,7 @@ impl Administrator {
     ) -> Result<(), CommandError> {
         for (subject, patients) in by_subject {
             for some in patients.chunks(PATIENTS_A_RECORD) {
-                self.record_care(by, subject, some, (change, source)).await?;
+                let _ = self.append(&self.care_record(by, subject, some, (change, source))).await?;
             }
         }
         Ok(())
@@ -141,21 +142,20 @@ impl Administrator {
         if subject.is_foreign() { Ok(()) } else { self.find_user(subject).map(drop) }
     }
 
-    async fn record_care(
+    fn care_record(
         &self,
         by: Operator,
         subject: &Subject,
         patients: &[&PatientId],
         (change, source): (&str, Option<&CareSource>),
-    ) -> Result<(), CommandError> {
+    ) -> Record {
         let mut record = self.record(by, Event::CareChanged, subject);
         record.patients = patients.iter().map(|patient| Phi::new(patient.to_string())).collect();
         note(&mut record, "change", change);
         if let Some(source) = source {
             note(&mut record, "source", source.as_str());
         }
-        let _ = self.append(&record).await?;
-        Ok(())
+        record
     }
 }
 

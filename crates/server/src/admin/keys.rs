@@ -49,10 +49,8 @@ impl Administrator {
 
     /// Ends keys with all that they signed. It is done first: a log that cannot be written must keep nobody in.
     async fn condemn_keys(&self, by: Operator, kid: Option<&str>) -> Result<Value, CommandError> {
-        let condemned = self.keys.condemn(kid, &self.cut_offs).await?;
-        for kid in &condemned {
-            let _ = self.append(&self.record(by, Event::KeyCompromised, kid)).await?;
-        }
+        let record = |kid: &str| self.record(by, Event::KeyCompromised, kid);
+        self.keys.condemn(kid, &self.outbox, record).await?;
         Ok(self.list_keys())
     }
 }

@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chartgate_access::ids::{CareSource, PatientId, Subject};
-use chartgate_values::{Clock, Timestamp};
+use chartgate_audit::journal::AppendError;
+use chartgate_audit::record::Record;
+use chartgate_values::Timestamp;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
+use super::outbox::{Change, Outbox};
 use crate::store::{Sql, Store, StoreError};
 
 /// Who may see which patients.
 pub(crate) struct LiveCare {
     store: Arc<Store>,
-    clock: Arc<dyn Clock>,
+    outbox: Arc<Outbox>,
     table: RwLock<BTreeMap<Subject, Arc<BTreeSet<PatientId>>>>,
     /// One change at a time, so that memory gets them in the order in which they were committed.
     turn: AsyncMutex<()>,
@@ -43,10 +46,10 @@ impl LiveCare {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn load(store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub(crate) fn load(store: Arc<Store>, outbox: Arc<Outbox>) -> Result<Self, StoreError> {
         let table = store.read(|sql| sql.all_care())?;
         let table = table.into_iter().map(|(subject, patients)| (subject, Arc::new(patients))).collect();
-        Ok(Self { store, clock, table: RwLock::new(table), turn: AsyncMutex::default() })
+        Ok(Self { store, outbox, table: RwLock::new(table), turn: AsyncMutex::default() })
     }
 
     /// The patients in somebody's care.
@@ -94,13 +97,20 @@ impl LiveCare {
         Ok(Difference { added, removed })
     }
 
-    /// Commits changes, all or none, then puts them in force.
+    /// Commits changes, all or none, with a record that tells of them, if there is not one already; then puts them in force.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing changed.
-    pub(crate) async fn change(&self, _: &Turn<'_>, changes: Vec<CareChange>) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let found = self.store.write(move |sql| {
+    /// [`StoreError`]: nothing changed. [`AppendError`]: it did, and is not on record yet.
+    pub(crate) async fn change<E>(
+        &self,
+        _: &Turn<'_>,
+        changes: Vec<CareChange>,
+        record: Option<Record>,
+    ) -> Result<(), E>
+    where
+        E: From<StoreError> + From<AppendError> + Send + 'static,
+    {
+        let act = move |sql: &Sql<'_>, now| {
             let mut subjects = BTreeSet::new();
             for change in changes {
                 apply(sql, &change, now)?;
@@ -111,11 +121,13 @@ impl LiveCare {
                 let patients: BTreeSet<PatientId> = sql.care_of(&subject)?.into_values().flatten().collect();
                 found.push((subject, Arc::new(patients)));
             }
-            Ok::<_, StoreError>(found)
-        });
-        let found = found.await?;
-        self.table.write().unwrap_or_else(PoisonError::into_inner).extend(found);
-        Ok(())
+            Ok(Change::told_by(found, record))
+        };
+        let in_force = |found| {
+            self.table.write().unwrap_or_else(PoisonError::into_inner).extend::<Vec<_>>(found);
+            Ok(())
+        };
+        self.outbox.commit_and(act, in_force).await
     }
 }
 

@@ -10,15 +10,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use chartgate_access::key_life::{KEY_SET_MAX_AGE, KeyLife, KeyPhase, PublishedTooLate};
 use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::journal::AppendError;
+use chartgate_audit::record::Record;
 use chartgate_protocol::jose::{Algorithm, ContentEncryption, DecryptionKey, SigningKey};
 use chartgate_values::seal::SealingKey;
 use chartgate_values::{Clock, Timestamp};
 
-use super::cut_offs::LiveCutOffs;
+use super::outbox::{Change, Outbox};
 use crate::config::{LONGEST_ACCESS_TOKEN, SigningKeys};
 use crate::entropy::SystemEntropy;
 use crate::store::keys::{Purpose, StoredKey};
-use crate::store::{Store, StoreError};
+use crate::store::{Sql, Store, StoreError};
 pub(crate) use ring::{Ring, check_sealed};
 
 /// How tokens are encrypted that we alone read.
@@ -61,6 +63,9 @@ pub(crate) enum KeyError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It is done, and its record follows when the log can be written.
+    #[error("what was to be ended has ended, and is not on record yet: {0}")]
+    Unrecorded(#[from] AppendError),
     /// The master key is another one, or the row was altered.
     #[error("signing key `{0}` does not open under this master key")]
     Sealed(String),
@@ -203,15 +208,16 @@ impl KeyRing {
     }
 
     /// Ends keys that somebody else may have, with everything that they signed, and lets the next ones sign: this key,
-    /// or without one all that sign now. Gives their names.
+    /// or without one all that sign now. Each is on record.
     ///
     /// # Errors
-    /// [`KeyError`]; then nothing changed.
+    /// [`KeyError`]: nothing changed. But [`KeyError::Unrecorded`]: it did, and is not on record yet.
     pub(crate) async fn condemn(
         &self,
         kid: Option<&str>,
-        cut_offs: &LiveCutOffs,
-    ) -> Result<Vec<String>, KeyError> {
+        outbox: &Outbox,
+        record: impl Fn(&str) -> Record,
+    ) -> Result<(), KeyError> {
         let _changing = self.changing.lock().await;
         let (stored, at) = (self.store.read(|sql| sql.keys())?, self.clock.now());
         let is_meant = |key: &&StoredKey| match (kid, key.life.phase()) {
@@ -227,7 +233,8 @@ impl KeyRing {
         let fresh = replaced
             .map(|key| generate(&self.seal, key.purpose, KeyLife::next(at)))
             .collect::<Result<Vec<_>, _>>()?;
-        let changed = cut_offs.cut(move |sql, now| {
+        let records: Vec<Record> = condemned.iter().map(|key| record(&key.kid)).collect();
+        let act = move |sql: &Sql<'_>, now| {
             for key in &condemned {
                 sql.condemn_key(&key.kid, now)?;
                 if key.life.phase() == KeyPhase::Signing {
@@ -237,14 +244,10 @@ impl KeyRing {
                 }
             }
             fresh.iter().try_for_each(|key| sql.add_key(key))?;
-            let kids: Vec<String> = condemned.iter().map(|key| key.kid.clone()).collect();
-            let cut = |kid: &String| CutOff::UpTo { target: Target::Key(kid.clone()), not_before: now };
-            let cut_offs = kids.iter().map(cut).collect();
-            Ok::<_, KeyError>(((sql.keys()?, kids), cut_offs))
-        });
-        let (stored, kids) = changed.await?;
-        self.install(&stored)?;
-        Ok(kids)
+            let cut = |key: StoredKey| CutOff::UpTo { target: Target::Key(key.kid), not_before: now };
+            Ok(Change::told_by(sql.keys()?, records).cutting(condemned.into_iter().map(cut)))
+        };
+        outbox.commit_and(act, |stored: Vec<StoredKey>| self.install(&stored)).await
     }
 
     /// Forgets keys of which nothing can be good any more; once a minute will do.

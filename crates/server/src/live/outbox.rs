@@ -94,6 +94,25 @@ impl Outbox {
         E: From<StoreError> + From<AppendError> + Send + 'static,
         A: FnOnce(&Sql<'_>, Timestamp) -> Result<Change<T>, E> + Send + 'static,
     {
+        self.commit_and(act, Ok).await
+    }
+
+    /// The same, of what is in memory as well: `in_force` puts it there once it is committed, and before it is on record, for
+    /// a log that cannot be written must keep nobody in.
+    ///
+    /// # Errors
+    /// As [`Outbox::commit`], and what `in_force` says: what was committed is on record then.
+    pub(crate) async fn commit_and<T, U, E, A>(
+        &self,
+        act: A,
+        in_force: impl FnOnce(T) -> Result<U, E> + Send,
+    ) -> Result<U, E>
+    where
+        T: Send + 'static,
+        U: Send,
+        E: From<StoreError> + From<AppendError> + Send + 'static,
+        A: FnOnce(&Sql<'_>, Timestamp) -> Result<Change<T>, E> + Send + 'static,
+    {
         let way = UnderWay::begin(&self.under_way);
         let (id, seal, journal) = (way.id.clone(), Arc::clone(&self.seal), self.journal.clone());
         let keep = move |sql: &Sql<'_>, at| {
@@ -106,9 +125,10 @@ impl Outbox {
             Ok::<_, E>(((came, records), cut))
         };
         let (came, records) = self.cut_offs.cut(keep).await?;
+        let came = in_force(came);
         if records.is_empty() {
             way.over();
-            return Ok(came);
+            return came;
         }
         // All are on their way before the first is waited for: one sync serves them.
         let appended: Vec<_> = records.iter().map(|record| self.journal.append(record, ())).collect();
@@ -128,7 +148,7 @@ impl Outbox {
                 }
             }
         });
-        Ok(came)
+        came
     }
 }
 

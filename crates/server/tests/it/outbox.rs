@@ -144,6 +144,9 @@ async fn a_password_that_a_full_disk_kept_off_the_record_is_on_it_when_there_is_
     if !set_unrecorded(&gateway, &person).await {
         return;
     }
+    let patient = gateway.panel("dana")[0];
+    let refused = gateway.try_command(&["care", "remove", "dana", patient]);
+    assert!(!refused.success && refused.err.contains("what was to be ended has ended"), "{refused:?}");
     assert!(limit_files(&gateway, "unlimited"));
     // Asking is on record as well, so that it fails until then.
     let begun = Instant::now();
@@ -153,5 +156,9 @@ async fn a_password_that_a_full_disk_kept_off_the_record_is_on_it_when_there_is_
     }
     until_nothing_waits(&gateway);
     told_late(&gateway, &person);
+    let taken = gateway.audit(&["--event", "care.change", "--patient", patient]);
+    let removed = taken.iter().filter(|record| record["detail"]["change"] == "remove").collect::<Vec<_>>();
+    assert!(removed.len() == 1 && removed[0]["detail"]["recorded_at"].is_string(), "{taken:?}");
+    assert!(!gateway.command(&["care", "list", "dana"]).contains(patient), "in force all the same");
     assert!(gateway.command(&["audit", "verify"]).starts_with("verified: "));
 }

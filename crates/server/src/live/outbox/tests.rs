@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::seal::MasterKey;
@@ -20,32 +20,23 @@ impl Scratch {
         let path = std::env::temp_dir().join(format!("chartgate-outbox-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(FixedClock::at(Timestamp::from_unix(1_800_000_000)));
-        let store = Arc::new(Store::open(&path.join("db")).unwrap());
-        let config = Audit {
-            dir: path.join("log"),
-            index: path.join("index.db"),
-            durability: Durability::Fsync,
-            retention: std::time::Duration::ZERO,
-            reserve: 0,
-            exports: Arc::from([]),
-            witnesses: Arc::from([]),
-            witness_quorum: 0,
-        };
-        let (seed, master) = (Secret::new([1; 32]), MasterKey::from_bytes([7; 32]));
-        let (of_log, at) = (Arc::clone(&store), Arc::clone(&clock));
-        let log = Log::start(&config, "gate.test/audit", &seed, &master, of_log, at).unwrap();
-        let cut_offs = LiveCutOffs::load(Arc::clone(&store), Arc::clone(&clock)).unwrap();
-        let outbox = Outbox {
-            store,
-            cut_offs: Arc::new(cut_offs),
-            journal: log.journal.clone(),
-            log: Arc::clone(&log.reading),
-            seal: Arc::new(master.derive(PURPOSE).unwrap()),
-            clock,
-            under_way: Arc::default(),
-        };
+        let (outbox, log) = open(&path);
         Self { outbox, log: Some(log), path }
+    }
+
+    /// Opens both again, as the next start does.
+    fn reopen(&mut self) {
+        self.stop_log();
+        self.outbox.store.close();
+        let (outbox, log) = open(&self.path);
+        (self.outbox, self.log) = (outbox, Some(log));
+    }
+
+    /// From here on nothing can be written in the log.
+    fn stop_log(&mut self) {
+        if let Some(log) = self.log.take() {
+            log.stop();
+        }
     }
 
     fn rows(&self) -> Vec<StoredRecords> {
@@ -76,12 +67,39 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Some(log) = self.log.take() {
-            log.stop();
-        }
+        self.stop_log();
         self.outbox.store.close();
         let _ = std::fs::remove_dir_all(&self.path);
     }
+}
+
+fn open(path: &Path) -> (Outbox, Log) {
+    let clock: Arc<dyn Clock> = Arc::new(FixedClock::at(Timestamp::from_unix(1_800_000_000)));
+    let store = Arc::new(Store::open(&path.join("db")).unwrap());
+    let config = Audit {
+        dir: path.join("log"),
+        index: path.join("index.db"),
+        durability: Durability::Fsync,
+        retention: std::time::Duration::ZERO,
+        reserve: 0,
+        exports: Arc::from([]),
+        witnesses: Arc::from([]),
+        witness_quorum: 0,
+    };
+    let (seed, master) = (Secret::new([1; 32]), MasterKey::from_bytes([7; 32]));
+    let (of_log, at) = (Arc::clone(&store), Arc::clone(&clock));
+    let log = Log::start(&config, "gate.test/audit", &seed, &master, of_log, at).unwrap();
+    let cut_offs = LiveCutOffs::load(Arc::clone(&store), Arc::clone(&clock)).unwrap();
+    let outbox = Outbox {
+        store,
+        cut_offs: Arc::new(cut_offs),
+        journal: log.journal.clone(),
+        log: Arc::clone(&log.reading),
+        seal: Arc::new(master.derive(PURPOSE).unwrap()),
+        clock,
+        under_way: Arc::default(),
+    };
+    (outbox, log)
 }
 
 fn removed(phone: &str) -> Record {
@@ -170,4 +188,26 @@ async fn what_is_not_ours_is_refused_on_record_and_never_told() {
     ids.sort();
     assert_eq!(ids, ["altered", "copied", "empty"]);
     assert!(refused.iter().all(|one| one.decision.reason.as_deref() == Some("outbox-forged")));
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_in_force_and_told_after_the_next_start() {
+    let mut scratch = Scratch::new("unwritable");
+    scratch.stop_log();
+    let is_in_force = std::sync::atomic::AtomicBool::new(false);
+    let change = |_: &Sql<'_>, _| Ok::<_, ChangeError>(Change::told_by((), [removed("one"), removed("two")]));
+    let in_force = |()| {
+        is_in_force.store(true, std::sync::atomic::Ordering::SeqCst);
+        Ok(())
+    };
+    let refused = scratch.outbox.commit_and(change, in_force).await.unwrap_err();
+    assert!(matches!(refused, ChangeError::Unrecorded(_)), "{refused}");
+    assert!(is_in_force.into_inner(), "though it is not on record");
+    assert_eq!(scratch.rows().len(), 1);
+    scratch.outbox.under_way.left.notified().await;
+    assert!(scratch.outbox.tell_left().is_err());
+    scratch.reopen();
+    assert_eq!(scratch.outbox.tell_left().unwrap(), 2);
+    assert_eq!(scratch.told(Event::FactorRemoved).len(), 2);
+    assert!(scratch.rows().is_empty());
 }

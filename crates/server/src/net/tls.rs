@@ -1,5 +1,6 @@
 //! TLS by rustls on aws-lc: versions 1.2 and 1.3, certificates that can be replaced while running.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -104,7 +105,12 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
+/// The key in a file. One that everybody on the machine can read is used, for how others hand it out is not ours to say; but it
+/// is told.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    if std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o007 != 0) {
+        tracing::warn!(file = %path.display(), "everybody on this machine can read the private key; chmod 600 it");
+    }
     PrivateKeyDer::from_pem_file(path).map_err(|e| file_error(path, format!("no private key in PEM: {e}")))
 }
 

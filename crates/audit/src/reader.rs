@@ -174,7 +174,9 @@ impl Reader {
     /// # Errors
     /// [`ReadError`] if a tile cannot be read.
     pub fn root_at(&self, size: u64) -> Result<Hash, ReadError> {
-        Ok(subtree_root(&mut StoredNodes::new(&*self.objects, size), 0..size)?)
+        // From the tiles of the last checkpoint: a log that was put back has no partial ones of those before it.
+        let mut nodes = StoredNodes::new(&*self.objects, self.checkpoint()?.size());
+        Ok(subtree_root(&mut nodes, 0..size)?)
     }
 
     /// The key of the log.

@@ -38,6 +38,28 @@ fn records_come_from_tiles_and_then_from_the_journal_s_tail() {
 }
 
 #[test]
+fn the_root_of_an_earlier_size_needs_no_tiles_of_that_size() {
+    let bench = Bench::new();
+    let mut log = bench.open().unwrap();
+    let reader = reader(&bench);
+    let mut roots = Vec::new();
+    for n in 0..700 {
+        log.append(&record(n));
+        if [189, 199, 455, 699].contains(&n) {
+            log.sequencer.sequence_once(bench.now()).unwrap();
+            roots.push((n + 1, reader.checkpoint().unwrap().checkpoint().root));
+        }
+    }
+    // As a log that was put back has them: the tiles of its last checkpoint alone.
+    for gone in ["tile/0/000.p", "tile/0/001.p", "tile/1/000.p/1"] {
+        bench.disk.remove(gone).unwrap();
+    }
+    for (size, root) in roots {
+        assert_eq!(reader.root_at(size).unwrap(), root, "{size}");
+    }
+}
+
+#[test]
 fn a_follower_misses_nothing_while_the_log_grows_and_segments_vanish() {
     let bench = Bench::new();
     let mut log = bench.open().unwrap();

@@ -102,7 +102,8 @@ pub(super) enum AuditWord {
 pub(super) struct Question {
     #[arg(long)]
     user: Option<String>,
-    #[arg(long)]
+    /// Whose record it was: their id, such as pt-1023.
+    #[arg(long, value_parser = patient_id)]
     patient: Option<String>,
     #[arg(long)]
     client: Option<String>,
@@ -144,6 +145,15 @@ pub(super) struct Question {
     /// Read every record instead of looking in the index, which nothing proves.
     #[arg(long)]
     scan: bool,
+}
+
+/// A patient's id, as records have it; `Patient/` before it is left out.
+pub(super) fn patient_id(text: &str) -> Result<String, &'static str> {
+    match text.strip_prefix("Patient/").unwrap_or(text) {
+        "" => Err("an id is wanted, such as pt-1023"),
+        id if id.contains('/') => Err("a patient is named by the id alone, such as pt-1023"),
+        id => Ok(id.to_owned()),
+    }
 }
 
 impl Question {

@@ -15,7 +15,7 @@ use chartgate_audit::data_keys::Month;
 use chartgate_audit::proof::TlogProof;
 use chartgate_audit::reader::{Entry, Filter};
 use chartgate_audit::tile::{TILE_SPAN, read_bundle};
-use chartgate_values::{Clock as _, Timestamp};
+use chartgate_values::{Clock as _, Phi, Timestamp};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::audit::{self, OpenLog};
@@ -38,20 +38,23 @@ pub(super) use zone::Zone;
 pub(super) enum ReportWord {
     /// Who saw this patient's record, or tried to.
     Access {
-        #[arg(long)]
+        /// Their id, such as pt-1023.
+        #[arg(long, value_parser = audit::patient_id)]
         patient: String,
         #[command(flatten)]
         with: With,
     },
     /// To whom this patient's record was disclosed for other ends than treatment, payment and operations (45 CFR 164.528).
     Disclosures {
-        #[arg(long)]
+        /// Their id, such as pt-1023.
+        #[arg(long, value_parser = audit::patient_id)]
         patient: String,
         #[command(flatten)]
         with: With,
     },
     /// All that one person did.
     User {
+        /// Their name, as records have it.
         #[arg(long)]
         user: String,
         #[command(flatten)]
@@ -149,6 +152,12 @@ pub(super) fn carry_out(word: &ReportWord, config: &Path) -> anyhow::Result<Exit
         ReportWord::BreakGlass { .. } => emergency::all(&source)?,
         ReportWord::Activity { .. } => activity::all(&source)?,
     };
+    if report.rows_mut().next().is_none()
+        && let Some(unknown) = unknown(&source, word)?
+    {
+        eprintln!("chartgate: {unknown}");
+        report.facts.push(("Of any time".to_owned(), unknown));
+    }
     let checkpoint = prove(&log, &mut report.rows_mut().collect::<Vec<_>>())?;
     report.facts.push(("Log".to_owned(), checkpoint.checkpoint().origin.clone()));
     report.facts.push(("Made".to_owned(), with.time_zone.show(SystemClock.now())));
@@ -176,6 +185,20 @@ pub(super) fn carry_out(word: &ReportWord, config: &Path) -> anyhow::Result<Exit
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// That no record of any time names whom the report is of: then it says nothing of anybody, and the name may be wrong.
+fn unknown(source: &Source<'_>, word: &ReportWord) -> anyhow::Result<Option<String>> {
+    let (whom, filter) = match word {
+        ReportWord::Access { patient, .. } | ReportWord::Disclosures { patient, .. } => {
+            ("patient", Filter { patient: Some(Phi::new(patient.clone())), ..Filter::default() })
+        }
+        ReportWord::User { user, .. } => ("user", Filter { user: Some(user.clone()), ..Filter::default() }),
+        ReportWord::BreakGlass { .. } | ReportWord::Activity { .. } => return Ok(None),
+    };
+    let is_known = !source.find_whenever(&Filter { limit: Some(1), ..filter })?.is_empty();
+    Ok((!is_known)
+        .then(|| format!("no record of any time names this {whom}: look at how the name is written")))
 }
 
 /// Writes what nobody else on this machine is to read.

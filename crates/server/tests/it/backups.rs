@@ -177,6 +177,8 @@ async fn a_backup_of_a_gateway_at_work_is_restored_and_nothing_from_before_is_be
         "as the restore said: who was shut out since has to be shut out again"
     );
     assert!(gateway.command(&["audit", "verify"]).starts_with("verified: "));
+    let said = gateway.output();
+    assert!(!said.contains("begins anew"), "watching goes on where the store says that it was: {said}");
     gateway.kill_and_restart();
     assert_eq!(gateway.audit(&["--event", "backup.restore"]).len(), 1, "it is said once");
     assert_eq!(read().bearer(&fresh).to(&gateway).await.status, 200, "and ends nothing that came after it");

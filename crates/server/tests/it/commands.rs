@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::browser::{App, Browser, USER_SCOPE, part};
-use crate::gateway::{Gateway, PROGRAM, chartgate};
+use crate::gateway::{Gateway, PROGRAM, Scratch, chartgate};
 use crate::shared;
 use crate::wire::{Call, Connection};
 
@@ -297,4 +297,13 @@ fn databases_are_their_owners_alone_though_their_folder_is_not() {
     for file in &files {
         assert_eq!(mode(file), 0o600, "{}", file.display());
     }
+}
+
+#[test]
+fn a_new_folder_may_be_named_by_one_word() {
+    let scratch = Scratch::new("one-word");
+    let mut made = Command::new(PROGRAM);
+    made.args(["witness", "init", "--dir", "witness", "--name", "w.example"]).current_dir(scratch.path());
+    let made = made.output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }

@@ -61,6 +61,21 @@ async fn each_line_of_a_report_is_a_record_that_its_proof_proves() {
     let indexes: Vec<u64> = searched.iter().map(|record| record["index"].as_u64().unwrap()).collect();
     assert_eq!(lines.iter().map(|(index, _)| *index).collect::<Vec<_>>(), indexes);
     assert!(lines.iter().any(|(_, cells)| cells.iter().any(|cell| cell == "physician-panel")), "{lines:?}");
+    // The same patient by a reference; and whom no record names is not reported as seen by nobody.
+    let by_reference = report(gateway, &["access", "--patient", &format!("Patient/{mine}")]);
+    assert_eq!(proven(gateway, &by_reference, "Accesses").len(), lines.len());
+    let other = gateway.try_command(&["audit", "report", "access", "--patient", "Observation/1"]);
+    assert!(other.code == Some(2) && other.err.contains("by the id alone"), "{other:?}");
+    for words in [["access", "--patient", "pt-mistyped"], ["user", "--user", "dnaa"]] {
+        let nobody = gateway.try_command(&[&["audit", "report"], &words[..], &["--format", "json"]].concat());
+        assert!(nobody.success && nobody.err.contains("no record of any time names this"), "{nobody:?}");
+        assert!(nobody.out.contains("no record of any time names this"), "{nobody:?}");
+    }
+    let early = ["audit", "report", "access", "--patient", mine, "--until", "2020-01-01T00:00:00Z"];
+    assert!(
+        !gateway.try_command(&early).err.contains("no record"),
+        "of that time there is none, of others there are"
+    );
     let wrong = gateway.try_command(&["audit", "report", "access", "--patient", theirs, "--columns", "what"]);
     assert!(!wrong.success && wrong.err.contains("what"), "there is no such column: {wrong:?}");
 }

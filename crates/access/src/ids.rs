@@ -319,6 +319,12 @@ impl Jti {
     pub fn random(entropy: &mut dyn Entropy) -> Self {
         Self(random_id(entropy))
     }
+
+    /// Whether it looks like those that we give: no token, secret or code of ours does.
+    #[must_use]
+    pub fn is_one_of_ours(&self) -> bool {
+        self.0.len() == 32 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
 use crate::config::LONGEST_ACCESS_TOKEN;
+use crate::entropy::digest_of;
 use crate::live::outbox::Change;
 use crate::live::trusted_issuers::SKEW;
 use crate::store::refresh_tokens::RefreshKey;
@@ -82,9 +83,14 @@ impl Administrator {
         Ok(Some((traits.jti, claims.exp.timestamp())))
     }
 
-    /// Revokes an access token, by itself or its `jti`, or a refresh token with its grant.
+    /// Revokes an access token, by itself or its `jti`, a refresh token with its grant, or an initial access token with its
+    /// invitation. Whatever else is given may be a secret of somebody's: it is refused, and neither told nor recorded.
     pub(super) async fn revoke_token(&self, by: Operator, token: &str) -> Result<Value, CommandError> {
         let now = self.clock.now();
+        if let Some(invitation) = self.store.read(|sql| sql.invitation_of(&digest_of(token), now))? {
+            self.uninvite(by, invitation.id.clone()).await?;
+            return Ok(json!({ "revoked": "initial access token", "invitation": invitation.id }));
+        }
         let mut record = self.record(by, Event::TokenRevoked, "token");
         let (cut_off, shown) = if let Some((jti, expires_at)) = self.foreign_token(token, now).await? {
             record.jti = Some(jti.to_string());
@@ -106,7 +112,8 @@ impl Administrator {
             let shown = json!({ "revoked": "grant", "grant": stored.grant });
             (CutOff::UpTo { target: Target::Grant(stored.grant), not_before: now }, shown)
         } else {
-            let jti: Jti = token.parse()?;
+            let jti = token.parse().ok().filter(|jti: &Jti| jti.is_foreign() || jti.is_one_of_ours());
+            let jti = jti.ok_or_else(|| CommandError::Invalid(NO_TOKEN.to_owned()))?;
             record.jti = Some(jti.to_string());
             let longest = if jti.is_foreign() { foreign_token::LONGEST_LIFE } else { LONGEST_ACCESS_TOKEN };
             let expires_at = now.plus(longest);
@@ -122,6 +129,9 @@ impl Administrator {
         Ok(shown)
     }
 }
+
+const NO_TOKEN: &str = "this is no token that is still good, and no `jti`, which has 32 hexadecimal digits or is an issuer's \
+                        name, `#` and one of its: nothing was revoked";
 
 fn show(session: &Session) -> Value {
     json!({

@@ -548,3 +548,43 @@ async fn a_client_that_anybody_registered_and_nobody_used_is_removed_after_its_t
     let taken = ["client", "add", id, "--kind", "public", "--redirect-uri", CALLBACK, "--scope", "openid"];
     assert!(!gateway.try_command(&taken).success, "a name is given once");
 }
+
+#[tokio::test]
+async fn what_is_given_to_be_revoked_is_revoked_as_what_it_is_or_refused_and_told_nowhere() {
+    let gateway = serve("dcr-revoke", INVITED, 9);
+    let invited = invite(&gateway, &["--uses", "5"]);
+    let initial = text(&invited, "initial_access_token");
+    let words = ["client", "add", "till-service", "--kind", "confidential", "--grant", CREDENTIALS];
+    let made = gateway
+        .command(&[&words[..], &["--scope", "orders.read", "--auth-method", "client_secret_basic"]].concat());
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let secret = text(&made, "client_secret");
+    let issue = || {
+        let call = Call::form("/token", &[("grant_type", CREDENTIALS)]);
+        call.basic("till-service", secret).to(&gateway)
+    };
+    assert_eq!(issue().await.status, 200);
+    let mistyped = format!("{initial}x");
+    for no_token in [secret, &mistyped, "rt-mistyped", &initial[..32]] {
+        let refused = gateway.try_command(&["token", "revoke", no_token]);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.err.contains("nothing was revoked") && refused.out.is_empty(), "{refused:?}");
+        assert!(!refused.err.contains(no_token), "{refused:?}");
+    }
+    assert_eq!(issue().await.status, 200);
+    let withdrawn = gateway.command(&["token", "revoke", initial]);
+    assert!(
+        withdrawn.contains("initial access token") && withdrawn.contains(text(&invited, "id")),
+        "{withdrawn}"
+    );
+    let refused = register(&json!({})).bearer(initial).to(&gateway).await;
+    assert_eq!(refused.status, 401, "{}", refused.text());
+    assert_eq!(gateway.try_command(&["token", "revoke", initial]).code, Some(1), "it is nothing any more");
+    let records = gateway.audit(&[]);
+    assert_eq!(records.iter().filter(|record| record["event"] == "client.uninvite").count(), 1);
+    let told: Vec<String> = records.iter().map(Value::to_string).collect();
+    for said in [secret, initial, "rt-mistyped"] {
+        assert!(!told.iter().any(|record| record.contains(said)), "{said} is in the log");
+    }
+    assert!(!records.iter().any(|record| record["event"] == "token.revoke"), "{records:?}");
+}

@@ -264,12 +264,29 @@ pub(crate) enum CommandError {
     Id(#[from] IdError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("it could not be recorded, so nothing was granted; what was to be ended has ended: {0}")]
+    #[error("it could not be recorded, so nothing was granted: {0}")]
     Unrecorded(#[from] AppendError),
+    #[error("what was to be ended has ended, but is not on record yet, so nothing was granted: {0}")]
+    EndedUnrecorded(#[source] AppendError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
     Hash(#[from] HashError),
+}
+
+impl CommandError {
+    /// The same where what was to be ended had ended before it was to be recorded: whoever gave the command learns that.
+    fn after_the_end(self) -> Self {
+        match self {
+            Self::Unrecorded(error) => Self::EndedUnrecorded(error),
+            other => other,
+        }
+    }
+
+    /// Whether the log is what failed.
+    fn is_of_the_log(&self) -> bool {
+        matches!(self, Self::Unrecorded(_) | Self::EndedUnrecorded(_))
+    }
 }
 
 /// Carries commands out.

@@ -35,12 +35,13 @@ impl Administrator {
         self.record_all(by, by_subject, "add", None).await?;
         let (added, source) = (pairs.len(), command_line()?);
         let add = |(subject, patient)| CareChange::Add(subject, patient, source.clone());
-        self.care.change::<CommandError>(&turn, pairs.into_iter().map(add).collect(), None).await?;
+        self.care.change::<CommandError>(&turn, pairs.into_iter().map(add).collect(), Vec::new()).await?;
         Ok(json!({ "added": added }))
     }
 
     /// Takes a file for all that a source says: what it said before and says no more is taken back, in one step with what is
-    /// new. What other sources say stays.
+    /// new. What other sources say stays. Where the log cannot be written nothing is added, and what is said no more is
+    /// taken back all the same.
     pub(super) async fn import_care(
         &self,
         by: Operator,
@@ -71,35 +72,63 @@ impl Administrator {
             counts.iter().for_each(|(name, count)| note(&mut record, name, count));
             record
         };
-        let begun = self.append(&record("import")).await?.index();
-        // CRASH: what is on record and has no outcome may have been done or not; the same file makes it so.
-        let done = self.import_now(by, &turn, &source, difference).await;
+        let begun = self.append(&record("import")).await.map(|recorded| recorded.index());
         let mut outcome = record("imported");
-        note(&mut outcome, "begun", begun);
-        if done.is_err() {
-            outcome.outcome = Outcome::Error;
-            outcome.decision.reason = Some("failed".to_owned());
+        if let Ok(begun) = begun {
+            note(&mut outcome, "begun", begun);
         }
-        let _ = self.append(&outcome).await?;
-        done?;
+        // CRASH: what is on record and has no outcome may have been done or not; the same file makes it so.
+        if let Err(error) = self.import_now(by, &turn, &source, (difference, begun.map(drop))).await {
+            outcome.outcome = Outcome::Error;
+            let reason = if error.is_of_the_log() { "unrecorded" } else { "failed" };
+            outcome.decision.reason = Some(reason.to_owned());
+            let _ = self.append(&outcome).await;
+            return Err(error);
+        }
+        if let Err(error) = self.append(&outcome).await {
+            return Err(CommandError::Invalid(format!(
+                "it is done and its outcome is not on record: {error}"
+            )));
+        }
         let counts = counts.map(|(name, count)| (name.to_owned(), Value::from(count)));
         Ok(Value::Object(counts.into_iter().chain([("source".to_owned(), json!(source))]).collect()))
     }
 
-    /// Has on record whose care is added and taken back, and does it.
+    /// Has on record whose care is added and taken back, and does it. A log that cannot be written keeps nobody in: then what
+    /// is to be taken back is, and nothing is added.
     async fn import_now(
         &self,
         by: Operator,
         turn: &Turn<'_>,
         source: &CareSource,
-        Difference { added, removed }: Difference,
+        (difference, begun): (Difference, Result<(), CommandError>),
     ) -> Result<(), CommandError> {
-        self.record_all(by, by_subject(&added), "add", Some(source)).await?;
-        self.record_all(by, by_subject(&removed), "remove", Some(source)).await?;
+        let Difference { mut added, removed } = difference;
+        let recorded = async {
+            begun?;
+            self.record_all(by, by_subject(&added), "add", Some(source)).await?;
+            self.record_all(by, by_subject(&removed), "remove", Some(source)).await
+        };
+        let recorded = recorded.await;
+        // What could not be put on record before is kept with what it tells of.
+        let kept = match &recorded {
+            Ok(()) => Vec::new(),
+            Err(_) => self.care_records(by, by_subject(&removed), ("remove", Some(source))).collect(),
+        };
+        if recorded.is_err() {
+            added.clear();
+        }
+        let ends = !removed.is_empty();
         let add = |(subject, patient)| CareChange::Add(subject, patient, source.clone());
         let take_back = |(subject, patient)| CareChange::TakeBack(subject, patient, source.clone());
         let changes = added.into_iter().map(add).chain(removed.into_iter().map(take_back)).collect();
-        self.care.change(turn, changes, None).await
+        match self.care.change(turn, changes, kept).await {
+            Ok(()) | Err(CommandError::Unrecorded(_)) if ends => {
+                recorded.map_err(CommandError::after_the_end)
+            }
+            Ok(()) => recorded,
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn remove_care(
@@ -112,7 +141,8 @@ impl Administrator {
         let turn = self.care.turn().await;
         let record = self.care_record(by, &subject, &[&patient], ("remove", None));
         let change = CareChange::Remove(subject.clone(), patient);
-        self.care.change::<CommandError>(&turn, vec![change], Some(record)).await?;
+        let removed = self.care.change::<CommandError>(&turn, vec![change], vec![record]).await;
+        removed.map_err(CommandError::after_the_end)?;
         self.list_care(&subject)
     }
 
@@ -129,12 +159,22 @@ impl Administrator {
         change: &str,
         source: Option<&CareSource>,
     ) -> Result<(), CommandError> {
-        for (subject, patients) in by_subject {
-            for some in patients.chunks(PATIENTS_A_RECORD) {
-                let _ = self.append(&self.care_record(by, subject, some, (change, source))).await?;
-            }
+        for record in self.care_records(by, by_subject, (change, source)) {
+            let _ = self.append(&record).await?;
         }
         Ok(())
+    }
+
+    fn care_records<'a>(
+        &'a self,
+        by: Operator,
+        by_subject: BySubject<'a>,
+        change: (&'a str, Option<&'a CareSource>),
+    ) -> impl Iterator<Item = Record> + 'a {
+        by_subject.into_iter().flat_map(move |(subject, patients)| {
+            let record = |some: &[&PatientId]| self.care_record(by, subject, some, change);
+            patients.chunks(PATIENTS_A_RECORD).map(record).collect::<Vec<_>>()
+        })
     }
 
     /// Refuses who can be nobody: of people whom a trusted issuer knows we know nothing but their name.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
 use crate::entropy::{digest_of, opaque_secret};
+use crate::live::outbox::Change;
 use crate::registration::changes::{self, RemovedBy};
 use crate::registration::shown::shown;
 use crate::registration::{NewClient, settle};
@@ -73,10 +74,14 @@ impl Administrator {
         }
         let mut record = self.record(by, Event::ClientChanged, &id);
         note(&mut record, "change", "new secret");
-        let _ = self.append(&record).await?;
         let secret = opaque_secret();
         let digest = digest_of(secret.expose());
-        self.store.write(move |sql| sql.set_client_secret(&id, &digest)).await?;
+        // The old one ends with this, and nobody has the new one before it is on record.
+        let rotated = self.outbox.commit(move |sql, _| {
+            sql.set_client_secret(&id, &digest)?;
+            Ok::<_, CommandError>(Change::told_by((), [record]))
+        });
+        rotated.await.map_err(CommandError::after_the_end)?;
         Ok(with_secret(shown(&client), Some(secret.expose())))
     }
 
@@ -85,7 +90,8 @@ impl Administrator {
         let client = self.find_client(&id)?;
         // An operator needs no token that somebody may have replaced.
         let by = RemovedBy::Operator(Box::new(self.record(by, Event::ClientRemoved, &id)));
-        let _ = changes::remove::<CommandError>(&self.outbox, id, by).await?;
+        let removed = changes::remove::<CommandError>(&self.outbox, id, by).await;
+        let _ = removed.map_err(CommandError::after_the_end)?;
         Ok(shown(&client))
     }
 

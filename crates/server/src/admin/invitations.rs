@@ -76,7 +76,7 @@ impl Administrator {
                 Withdrawn::Yes => Ok::<_, CommandError>(Change::told_by(Withdrawn::Yes, [record])),
                 Withdrawn::Nothing => Ok(Change::none(Withdrawn::Nothing)),
             });
-        match withdraw.await? {
+        match withdraw.await.map_err(CommandError::after_the_end)? {
             Withdrawn::Yes => {}
             Withdrawn::Nothing => return Err(CommandError::Unknown { kind: "invitation", name: id }),
         }

@@ -72,7 +72,7 @@ impl Administrator {
             let cut = CutOff::UpTo { target: Target::Subject(subject), not_before: now };
             Ok::<_, CommandError>(Change::told_by(unlinked, [record]).cutting([cut]))
         });
-        if unlinked.await? == 0 {
+        if unlinked.await.map_err(CommandError::after_the_end)? == 0 {
             return Err(CommandError::Unknown { kind: "account at a provider", name: provider });
         }
         self.show_user(&name)

@@ -42,7 +42,7 @@ impl Administrator {
             sql.forget_browser_of(&name, &ended)?;
             Ok::<_, CommandError>(Change::told_by((), [record]).ending(ended, now))
         });
-        ending.await?;
+        ending.await.map_err(CommandError::after_the_end)?;
         Ok(show(&session))
     }
 
@@ -55,7 +55,7 @@ impl Administrator {
             // Its clock may be ahead of ours, and what it issued before now says so.
             Ok::<_, CommandError>(Change::told_by((), [record]).ending(cut, now.plus(SKEW)))
         });
-        ending.await?;
+        ending.await.map_err(CommandError::after_the_end)?;
         Ok(json!({ "id": id }))
     }
 
@@ -125,7 +125,7 @@ impl Administrator {
             }
             Ok::<_, CommandError>(Change::told_by((), [record]).cutting([cut_off.at(now)]))
         });
-        revoked.await?;
+        revoked.await.map_err(CommandError::after_the_end)?;
         Ok(shown)
     }
 }

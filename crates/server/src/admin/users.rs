@@ -145,7 +145,7 @@ impl Administrator {
             let cut = CutOff::UpTo { target: Target::Subject(subject), not_before: now };
             Ok::<_, CommandError>(Change::told_by((), [record]).cutting([cut]))
         });
-        shut_out.await?;
+        shut_out.await.map_err(CommandError::after_the_end)?;
         self.show_user(&name)
     }
 
@@ -155,7 +155,8 @@ impl Administrator {
         let without_end = CutOff::UpTo { target, not_before: Timestamp::MAX };
         let shut_out =
             Change::told_by((), [self.record(by, Event::UserDisabled, &name)]).cutting([without_end]);
-        self.outbox.commit(move |_, _| Ok::<_, CommandError>(shut_out)).await?;
+        let shut_out = self.outbox.commit(move |_, _| Ok::<_, CommandError>(shut_out)).await;
+        shut_out.map_err(CommandError::after_the_end)?;
         Ok(json!({ "name": name, "state": "disabled" }))
     }
 
@@ -297,7 +298,8 @@ impl Administrator {
         self.find_user(&name)?;
         let mut record = self.record(by, Event::AppDisconnected, &client);
         note(&mut record, "user", &name);
-        let grants = self.apps.disconnect::<CommandError>(&name, &client, record).await?;
+        let grants = self.apps.disconnect::<CommandError>(&name, &client, record).await;
+        let grants = grants.map_err(CommandError::after_the_end)?;
         Ok(json!({ "user": name, "client": client, "grants": grants }))
     }
 

@@ -97,7 +97,7 @@ impl LiveCare {
         Ok(Difference { added, removed })
     }
 
-    /// Commits changes, all or none, with a record that tells of them, if there is not one already; then puts them in force.
+    /// Commits changes, all or none, with records that tell of them, if there are none already; then puts them in force.
     ///
     /// # Errors
     /// [`StoreError`]: nothing changed. [`AppendError`]: it did, and is not on record yet.
@@ -105,7 +105,7 @@ impl LiveCare {
         &self,
         _: &Turn<'_>,
         changes: Vec<CareChange>,
-        record: Option<Record>,
+        records: Vec<Record>,
     ) -> Result<(), E>
     where
         E: From<StoreError> + From<AppendError> + Send + 'static,
@@ -121,7 +121,7 @@ impl LiveCare {
                 let patients: BTreeSet<PatientId> = sql.care_of(&subject)?.into_values().flatten().collect();
                 found.push((subject, Arc::new(patients)));
             }
-            Ok(Change::told_by(found, record))
+            Ok(Change::told_by(found, records))
         };
         let in_force = |found| {
             self.table.write().unwrap_or_else(PoisonError::into_inner).extend::<Vec<_>>(found);

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::browser::{App, USER_SCOPE};
-use crate::gateway::Gateway;
+use crate::faults::limit_files;
+use crate::gateway::{Gateway, Scratch, UNSIGNALLED};
 use crate::shared;
 use crate::wire::{Answer, Call};
 
@@ -432,6 +433,60 @@ async fn what_an_import_takes_back_is_on_record_before_it_is_taken_back() {
     assert_eq!(taken(), 2);
     assert_eq!(outcomes(), ["allow", "error", "allow"]);
     assert!(!gateway.command(&["care", "list", &person.name]).contains(gateway.patients()[1]));
+}
+
+#[tokio::test]
+async fn where_the_log_cannot_be_written_what_a_source_says_no_more_is_taken_back_and_nothing_is_added() {
+    let gateway = &Gateway::demo_in(Scratch::new("care-unrecorded"), &[], &UNSIGNALLED);
+    let person = gateway.person("physician", &[]);
+    let import = |rows: &[String]| {
+        let lines: String = rows.iter().map(|patient| format!("{},{patient}\n", person.name)).collect();
+        let file = gateway.scratch().write("rows.csv", lines);
+        gateway.try_command(&["care", "import", "--source", "ward", file.to_str().unwrap()])
+    };
+    let secret = gateway.secret("demo-service").to_owned();
+    let issue = || {
+        let grant = [("grant_type", "client_credentials")];
+        Call::form("/token", &grant).basic("demo-service", &secret).to(gateway)
+    };
+    assert_eq!(issue().await.status, 200);
+    let long = |number: u128| {
+        format!("{number}-{:032x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+    };
+    let said: Vec<String> = (1..6000).map(long).collect();
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    // The log is further than what one command writes to the store, whose own log begins again. After a write that failed the
+    // log begins anew as well.
+    let unwritable = || {
+        assert!(import(&said).success && import(&said[..2]).success);
+        database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        limit_files(gateway, "131072")
+    };
+    if !unwritable() {
+        println!("skipped: prlimit is not there or not allowed");
+        return;
+    }
+    let unrecorded = import(&[said[0].clone(), "pt-new".to_owned()]);
+    assert_eq!(unrecorded.code, Some(1), "{unrecorded:?}");
+    assert!(unrecorded.err.contains("has ended, but is not on record yet"), "{unrecorded:?}");
+    assert!(limit_files(gateway, "unlimited"));
+    let listed = gateway.command(&["care", "list", &person.name]);
+    assert!(
+        listed.contains(&said[0]) && !listed.contains(&said[1]) && !listed.contains("pt-new"),
+        "{listed}"
+    );
+    assert!(unwritable());
+    let rotated = gateway.try_command(&["client", "rotate-secret", "demo-service"]);
+    assert_eq!(rotated.code, Some(1), "{rotated:?}");
+    assert!(rotated.err.contains("has ended, but is not on record yet"), "{rotated:?}");
+    assert!(rotated.out.is_empty(), "nobody has the new one: {rotated:?}");
+    assert!(limit_files(gateway, "unlimited"));
+    let begun = std::time::Instant::now();
+    while !gateway.try_command(&["audit", "search", "--limit", "1"]).success {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "it does not recover");
+    }
+    assert_eq!(issue().await.status, 401, "the old secret has ended");
 }
 
 #[tokio::test]

@@ -189,7 +189,7 @@ fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let lock = crate::app::DataLock::take(&config.data_dir)?;
+    let lock = crate::admin::client::take_for_gateway(&config.data_dir).await?;
     let listeners = crate::serve::Listeners::bind(&config).await?;
     let app = tokio::task::spawn_blocking(move || crate::app::App::open(config, lock)).await??;
     crate::serve::run(app, listeners, || Ok(())).await

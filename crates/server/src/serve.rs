@@ -143,7 +143,8 @@ pub(crate) async fn run(
         tokio::spawn(serve_metrics(listener, measured));
     }
     let commands = socket::bind(&app.config.data_dir).context("the administration socket")?;
-    tokio::spawn(socket::serve(commands, Arc::clone(&app.administrator), stopped.clone()));
+    let (end_commands, commands_end) = watch::channel(false);
+    let commanded = tokio::spawn(socket::serve(commands, Arc::clone(&app.administrator), commands_end));
 
     tokio::spawn(Arc::clone(&app.back_channel_logout).run(stopped.clone()));
     tokio::spawn(Arc::clone(&app.notices).run(stopped.clone()));
@@ -168,6 +169,9 @@ pub(crate) async fn run(
     if tokio::time::timeout(STREAMS_TIME, streams.all_ended()).await.is_err() {
         tracing::warn!("streams were still open when the time to drain was over");
     }
+    // Until here somebody can be shut out who is still being answered; and what a command did is on record.
+    let _ = end_commands.send(true);
+    let _ = commanded.await;
     if let Err(error) = app.sessions.flush().await {
         tracing::warn!(%error, "session activity was not written");
     }

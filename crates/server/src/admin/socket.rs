@@ -1,4 +1,5 @@
-//! The administration socket: a line of JSON in, a line of JSON out, for the owner of the data folder alone.
+//! The administration socket: for the owner of the data folder alone. The gateway says first who it is, then a line of JSON
+//! goes in and a line of JSON comes out.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,17 +10,39 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+use super::client::own_uid;
 use super::{Administrator, Command, Operator};
+use crate::crypto_module::VERSION;
 
-/// A command line may have this many bytes: an import of a large care table is one.
-const LONGEST: u64 = 64 << 20;
+/// A command's line may have this many bytes: an import of a large care table is one.
+pub(super) const LONGEST: usize = 64 << 20;
 /// And it has to come within this time.
-const TIME: Duration = Duration::from_secs(30);
+pub(super) const TIME: Duration = Duration::from_secs(30);
+/// How long commands that are being carried out have when the gateway goes down, once all else is drained.
+const LAST_COMMANDS_TIME: Duration = Duration::from_secs(20);
+/// The account that may read and write everything anyway.
+const ROOT: u32 = 0;
 /// The longest path that a socket can be bound to; the kernel's limit is 107.
 const LONGEST_PATH: usize = 100;
+
+/// What the gateway says to whoever connects, before it is asked: where nobody says it, nobody listens.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Greeting {
+    /// Of the program that runs.
+    pub(crate) version: String,
+}
+
+/// A command on its way. A program that has no greeting gives it bare, and is not understood.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Given<C> {
+    pub(crate) command: C,
+}
 
 /// What the socket answers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,22 +103,26 @@ pub(crate) fn bind(data_dir: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Serves commands until `stop` turns true.
+/// Serves commands until `stop` turns true. What has come by then is carried out and answered before this ends, within a
+/// time.
 pub(crate) async fn serve(
     listener: UnixListener,
     administrator: Arc<Administrator>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
+    let mut under_way = JoinSet::new();
+    let mut stopped = stop.clone();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => return,
+            Some(_) = under_way.join_next() => continue,
+            _ = stopped.wait_for(|stop| *stop) => break,
         };
         match accepted {
             Ok((stream, _)) => {
-                let administrator = Arc::clone(&administrator);
-                tokio::spawn(async move {
-                    if let Err(error) = answer(stream, &administrator).await {
+                let (administrator, stop) = (Arc::clone(&administrator), stop.clone());
+                under_way.spawn(async move {
+                    if let Err(error) = answer(stream, &administrator, stop).await {
                         tracing::warn!(%error, "administration socket");
                     }
                 });
@@ -106,23 +133,67 @@ pub(crate) async fn serve(
             }
         }
     }
+    drop(listener);
+    let all_ended = async { while under_way.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_COMMANDS_TIME, all_ended).await.is_err() {
+        tracing::warn!("commands were still being carried out when the time to drain was over");
+    }
 }
 
-async fn answer(stream: UnixStream, administrator: &Administrator) -> io::Result<()> {
+async fn answer(
+    stream: UnixStream,
+    administrator: &Administrator,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
     let operator = Operator { uid: stream.peer_cred()?.uid() };
+    // Whoever connected before the socket had its mode.
+    if operator.uid != ROOT && operator.uid != own_uid().map_err(io::Error::other)? {
+        return Err(io::Error::other(format!("account {} gives no commands here", operator.uid)));
+    }
     let (read, mut write) = stream.into_split();
-    let mut line = Vec::new();
-    let mut reader = BufReader::new(read.take(LONGEST));
-    tokio::time::timeout(TIME, reader.read_until(b'\n', &mut line)).await??;
-    let reply = match serde_json::from_slice::<Command>(&line) {
-        Ok(command) => match administrator.carry_out(operator, command).await {
+    say(&mut write, &Greeting { version: VERSION.to_owned() }).await?;
+    let heard = tokio::select! {
+        biased;
+        heard = hear(read) => heard?,
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    };
+    let reply = match heard {
+        Heard::Command(command) => match administrator.carry_out(operator, *command).await {
             Ok(value) => Reply::Done(value),
             Err(error) => Reply::Failed(error.to_string()),
         },
-        Err(error) => Reply::Failed(format!("the gateway does not understand the command: {error}")),
+        Heard::Nothing => return Ok(()),
+        Heard::Else(why) => Reply::Failed(format!("the gateway does not understand the command: {why}")),
     };
-    let mut text = serde_json::to_vec(&reply).map_err(io::Error::other)?;
-    text.push(b'\n');
-    write.write_all(&text).await?;
+    say(&mut write, &reply).await?;
     write.shutdown().await
+}
+
+/// What somebody said who connected.
+enum Heard {
+    Command(Box<Command>),
+    /// They went again: they wanted to know whether somebody listens.
+    Nothing,
+    Else(String),
+}
+
+async fn hear(read: OwnedReadHalf) -> io::Result<Heard> {
+    let mut line = Vec::new();
+    let longest = u64::try_from(LONGEST).unwrap_or(u64::MAX);
+    let mut reader = BufReader::new(read.take(longest));
+    Ok(match tokio::time::timeout(TIME, reader.read_until(b'\n', &mut line)).await {
+        Err(_) => Heard::Else(format!("it did not come within {} s", TIME.as_secs())),
+        Ok(Err(error)) => return Err(error),
+        Ok(Ok(0)) => Heard::Nothing,
+        Ok(Ok(_)) => match serde_json::from_slice::<Given<Box<Command>>>(&line) {
+            Ok(given) => Heard::Command(given.command),
+            Err(error) => Heard::Else(error.to_string()),
+        },
+    })
+}
+
+async fn say(write: &mut OwnedWriteHalf, what: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(what).map_err(io::Error::other)?;
+    text.push(b'\n');
+    write.write_all(&text).await
 }

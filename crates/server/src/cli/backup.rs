@@ -120,12 +120,16 @@ fn try_out(
     };
     let told = drilled.as_ref().map(tell_drill).map_err(|error| format!("{error:#}"));
     let drilled = drilled.map_err(|error| format!("{error:#}"));
-    super::runtime()?.block_on(give(config, Command::BackupDrilled { from, drilled }))?;
+    let noted = super::runtime()?.block_on(give(config, Command::BackupDrilled { from, drilled }));
     match (told, output) {
         (Ok((_, json)), Output::Json) => print::answer(&json, output),
         (Ok((text, _)), Output::Text) => print::line(&text),
-        (Err(failure), _) => bail!("this backup would not do: {failure}"),
+        (Err(failure), _) => match &noted {
+            Ok(_) => bail!("this backup would not do: {failure}"),
+            Err(error) => bail!("this backup would not do: {failure}\nand that is not on record: {error:#}"),
+        },
     }
+    noted.context("the drill is not on record")?;
     Ok(ExitCode::SUCCESS)
 }
 

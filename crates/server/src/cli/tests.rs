@@ -36,7 +36,9 @@ fn page() -> String {
          standard error: what happened, which key or argument, what to do. A command exits with 0 on success, 1 on a \
          refusal or failure, 2 on wrong usage.\n\nA command that changes something speaks to the running gateway \
          through `<data_dir>/admin.sock`, so that the next request already sees the change; where no gateway runs, it \
-         takes the data folder's lock and does it alone. The actor in the log is `local:<uid>`.\n\nEverywhere:\n\n",
+         takes the data folder's lock and does it alone. Where the folder is in use and nobody listens, as while another \
+         command works on it, a command waits ten seconds and `serve` thirty. A gateway of another version is given no \
+         command. The actor in the log is `local:<uid>`.\n\nEverywhere:\n\n",
     );
     let root = Words::command();
     out.push_str(&table(&root));

@@ -4,6 +4,8 @@
 //! changes a configuration starts its own.
 
 #[cfg(test)]
+mod administration_socket;
+#[cfg(test)]
 mod approvals;
 #[cfg(test)]
 mod apps;

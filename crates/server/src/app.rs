@@ -3,6 +3,7 @@
 //! Here is what is opened once. What a configuration that can be put in force later says is built in `gateway` and
 //! `own_endpoints`.
 
+pub(crate) mod check;
 mod data_lock;
 mod gateway;
 mod own_endpoints;

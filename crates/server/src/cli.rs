@@ -16,8 +16,9 @@ mod tests;
 mod token;
 mod witness;
 
+use std::fmt::Display;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chartgate_access::ids::Subject;
@@ -147,11 +148,7 @@ fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(serve(load(&config)?))?;
             Ok(ExitCode::SUCCESS)
         }
-        Word::Config(ConfigWord::Check) => {
-            load(&config)?;
-            print::line(&format!("{}: no errors", config.display()));
-            Ok(ExitCode::SUCCESS)
-        }
+        Word::Config(ConfigWord::Check) => check(&config).map(|()| ExitCode::SUCCESS),
         Word::Operate(operate) => {
             telemetry::quiet();
             runtime()?.block_on(operate::carry_out(load(&config)?, operate, output))?;
@@ -195,12 +192,28 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     crate::serve::run(app, listeners, || Ok(())).await
 }
 
+/// Reads the configuration and what it names, and says everything for which `serve` would not start.
+fn check(path: &Path) -> anyhow::Result<()> {
+    telemetry::quiet();
+    let config = load(path)?;
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    let errors = crate::app::check::errors(&config);
+    if !errors.is_empty() {
+        return Err(wrong(path, &errors));
+    }
+    print::line(&format!("{}: no errors", path.display()));
+    Ok(())
+}
+
 /// Reads the configuration, or says everything that is wrong with it.
-fn load(path: &std::path::Path) -> anyhow::Result<Config> {
-    Config::load(path).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(|error| format!("{}: {error}", path.display())).collect();
-        anyhow::anyhow!("the configuration has errors\n{}", lines.join("\n"))
-    })
+fn load(path: &Path) -> anyhow::Result<Config> {
+    Config::load(path).map_err(|errors| wrong(path, &errors))
+}
+
+fn wrong(path: &Path, errors: &[impl Display]) -> anyhow::Error {
+    let lines: Vec<String> = errors.iter().map(|error| format!("{}: {error}", path.display())).collect();
+    anyhow::anyhow!("the configuration has errors\n{}", lines.join("\n"))
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -340,15 +340,21 @@ fn open(file: &Path) -> Result<Opened, Vec<ConfigError>> {
 fn issuer(reading: &mut Reading<'_>, root: &mut Section) -> Option<String> {
     let line = root.line_of("issuer");
     let text = root.required_text(reading, "issuer")?;
+    match wrong_issuer(&text) {
+        None => Some(text),
+        Some(problem) => {
+            reading.error(line, "issuer", problem);
+            None
+        }
+    }
+}
+
+/// What is wrong with a text that is to be our issuer.
+pub(crate) fn wrong_issuer(text: &str) -> Option<String> {
     let plain = text.strip_prefix("https://").is_some_and(|rest| {
         !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b))
     });
-    if plain {
-        return Some(text);
-    }
-    let problem = format!("`{text}` has to be https://HOST or https://HOST:PORT, without a path or slash");
-    reading.error(line, "issuer", problem);
-    None
+    (!plain).then(|| format!("`{text}` has to be https://HOST or https://HOST:PORT, without a path or slash"))
 }
 
 fn store(reading: &mut Reading<'_>, mut section: Section, data_dir: &Path) -> Option<PathBuf> {

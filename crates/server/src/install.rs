@@ -1,7 +1,8 @@
 //! A new installation: folders, keys, policies, and for `init` the first administrator.
 
+pub(crate) mod beginning;
+
 use std::collections::BTreeSet;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -10,12 +11,13 @@ use chartgate_protocol::oauth::authorization_details::DetailType;
 use serde_json::Value;
 
 use crate::admin::{Administrator, Command, LinkBy, NewUser, Operator};
-use crate::app::{App, DataLock, log_origin};
+use crate::app::{App, log_origin};
 use crate::cli::print;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::live::findings::Facts;
 use crate::registration::NewClient;
 use crate::secrets::Secrets;
+use beginning::Beginning;
 
 /// The policy pack that comes with us.
 const POLICIES: [(&str, &str); 16] = [
@@ -42,25 +44,30 @@ pub(crate) const TERMINAL_CLIENT: &str = "chartgate-cli";
 
 /// `chartgate init`: makes everything but the certificate, and prints the first administrator's one-time link.
 pub(crate) fn init(dir: &Path, issuer: &str) -> anyhow::Result<()> {
-    let file = dir.join("chartgate.toml");
-    if file.exists() {
-        bail!("{} is there already; nothing was changed", file.display());
+    if let Some(problem) = config::wrong_issuer(issuer) {
+        bail!("--issuer: {problem}");
     }
+    let file = beginning::file(dir);
+    let Some(beginning) = Beginning::of(dir)? else {
+        bail!("{} is there already; nothing was changed", file.display());
+    };
     folders(dir)?;
     let port = issuer.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(443);
-    std::fs::write(&file, template(issuer, port)).with_context(|| format!("{}", file.display()))?;
+    let written = beginning.file();
+    std::fs::write(&written, template(issuer, port)).with_context(|| format!("{}", written.display()))?;
     let authority = issuer.strip_prefix("https://").unwrap_or(issuer);
     crate::demo::self_signed(dir, authority)?;
-    let config = read(&file)?;
+    let config = read(&written)?;
     keys(&config)?;
+    let (begun, lock) = beginning.into_lock(&config.data_dir)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let shown = runtime.block_on(async {
-        let lock = DataLock::take(&config.data_dir)?;
         let app = App::open(config, lock)?;
         let made = first_administrator(&app.administrator).await;
         tokio::task::spawn_blocking(move || app.close()).await?;
         made
     })?;
+    begun.finish()?;
     print::line(&format!("Made {}", file.display()));
     print::line("The certificate in tls/ is our own: put yours in its place before others use this.");
     print::line(&format!(
@@ -109,9 +116,7 @@ pub(crate) fn terminal_client() -> anyhow::Result<Command> {
 /// Makes the folders and the policy pack.
 pub(crate) fn folders(dir: &Path) -> anyhow::Result<()> {
     for folder in ["", "data", "tls", "secrets", "policies", "policies/tests"] {
-        let path = dir.join(folder);
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(&path).with_context(|| format!("{}", path.display()))?;
+        beginning::make(&dir.join(folder))?;
     }
     for (name, text) in POLICIES {
         let path = dir.join("policies").join(name);

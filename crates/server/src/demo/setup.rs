@@ -20,6 +20,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::entropy::{SystemEntropy, opaque_secret};
 use crate::install;
+use crate::install::beginning::{self, Beginning};
 use crate::secrets::write_new;
 use crate::serve::{self, Listeners};
 
@@ -30,41 +31,72 @@ use crate::serve::{self, Listeners};
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let dir = std::path::absolute(&options.dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let file = dir.join("chartgate.toml");
-    let is_new = !file.exists();
-    let held = if is_new { Some(prepare(&dir, &file, options.listen).await?) } else { None };
-    let config = install::read(&file)?;
-    let lock = DataLock::take(&config.data_dir).context("is another demo running on this folder?")?;
+    let file = beginning::file(&dir);
+    let beginning = Beginning::of(&dir)?;
+    let (config, held, (begun, lock)) = match beginning {
+        Some(beginning) => {
+            let written = beginning.file();
+            let held = prepare(&dir, &written, options.listen).await?;
+            let config = install::read(&written)?;
+            let (begun, lock) = beginning.into_lock(&config.data_dir)?;
+            (config, Some(held), (Some(begun), lock))
+        }
+        None => {
+            let config = install::read(&file)?;
+            let lock = DataLock::take(&config.data_dir).context("is another demo running on this folder?")?;
+            (config, None, (None, lock))
+        }
+    };
     drop(held);
     let sample = bind_sample(&config).await?;
     let listeners = Listeners::bind(&config).await?;
     let records = records(&dir, options.data.as_deref(), &*clock)?;
-    let config = if is_new { watch(&dir, &file, &records.patients())? } else { config };
+    let config = match &begun {
+        Some(begun) => {
+            watch(&dir, &records.patients())?;
+            install::keys(&config)?;
+            // By the time that it is read once more it has its name.
+            Config { file, ..install::read(&begun.file())? }
+        }
+        None => config,
+    };
     serve_sample(&dir, sample, Arc::clone(&records), clock)?;
-    if is_new {
-        install::keys(&config)?;
-    }
     let metrics = listeners.metrics()?;
     let app = tokio::task::spawn_blocking(move || App::open(config, lock)).await??;
     let known = dir.join("secrets/people.json");
-    let cast = if known.exists() {
-        serde_json::from_str(&std::fs::read_to_string(&known)?)?
-    } else {
-        let patients = records.patients();
-        let people = people::people(&patients);
-        let is_known = |name: &&Subject| people.iter().any(|person| person.name == name.as_str());
-        if let Some(stranger) = options.second_factors.iter().find(|name| !is_known(name)) {
-            bail!("nobody of the demo is called `{stranger}`");
+    let cast = match begun {
+        Some(begun) => {
+            let cast = cast(&app, &records.patients(), &options.second_factors).await?;
+            write_new(&known, cast.to_string().as_bytes())?;
+            begun.finish()?;
+            cast
         }
-        let users = people::add_people(&app.administrator, &people, &options.second_factors).await?;
-        let clients = people::add_clients(&app.administrator).await?;
-        let cast = json!({ "users": users, "clients": clients, "patients": patients });
-        write_new(&known, cast.to_string().as_bytes())?;
-        cast
+        None => {
+            let text = std::fs::read_to_string(&known).with_context(|| {
+                format!(
+                    "the demo in {} is not whole: remove it and begin anew ({})",
+                    dir.display(),
+                    known.display()
+                )
+            })?;
+            serde_json::from_str(&text)?
+        }
     };
     let issuer = app.config.issuer.clone();
     let ready = ready(&dir, &app.config, &cast, metrics);
     serve::run(app, listeners, move || announce(&dir, &issuer, options.ready_file.as_deref(), &ready)).await
+}
+
+/// Adds people and clients, and gives what scripts need to know of them.
+async fn cast(app: &App, patients: &[String], second_factors: &[Subject]) -> anyhow::Result<Value> {
+    let people = people::people(patients);
+    let is_known = |name: &&Subject| people.iter().any(|person| person.name == name.as_str());
+    if let Some(stranger) = second_factors.iter().find(|name| !is_known(name)) {
+        bail!("nobody of the demo is called `{stranger}`");
+    }
+    let users = people::add_people(&app.administrator, &people, second_factors).await?;
+    let clients = people::add_clients(&app.administrator).await?;
+    Ok(json!({ "users": users, "clients": clients, "patients": patients }))
 }
 
 /// Makes folders, certificate and configuration, with ports that stay the same. Gives back what holds them, so that nobody
@@ -137,14 +169,14 @@ care_from     = ["table", "care-team", "encounter", "appointment"]
     Ok([held_https, held_sample, held_metrics])
 }
 
-/// Writes whom the demo watches, and reads the configuration again with them.
-fn watch(dir: &Path, file: &Path, patients: &[String]) -> anyhow::Result<Config> {
+/// Writes whom the demo watches: the configuration is to be read again with them.
+fn watch(dir: &Path, patients: &[String]) -> anyhow::Result<()> {
     for (list, patient) in people::watched(patients) {
         let path = dir.join(format!("secrets/watched-{list}"));
         let text = patient.map(|id| format!("{id}\n")).unwrap_or_default();
         std::fs::write(&path, text).with_context(|| format!("{}", path.display()))?;
     }
-    install::read(file)
+    Ok(())
 }
 
 /// Binds a free port, where none is named. Below those that systems give to outgoing connections, for it is kept, and one

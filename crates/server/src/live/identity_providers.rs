@@ -173,7 +173,11 @@ pub(crate) struct Redemption {
 }
 
 impl Provider {
-    fn new(config: &Arc<config::IdentityProvider>) -> Result<Self, ProviderError> {
+    /// Prepares one. It is not asked for anything yet.
+    ///
+    /// # Errors
+    /// If its CA cannot be read.
+    pub(crate) fn new(config: &Arc<config::IdentityProvider>) -> Result<Self, ProviderError> {
         let issuer = config.issuer.as_str();
         let uri = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let metadata_uri: Uri = uri.parse().map_err(|_| ProviderError::Endpoint)?;

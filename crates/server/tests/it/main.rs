@@ -18,6 +18,8 @@ mod backups;
 #[cfg(test)]
 mod backups_begun_anew;
 #[cfg(test)]
+mod beginnings;
+#[cfg(test)]
 mod binary;
 #[cfg(test)]
 mod browser;

@@ -1,0 +1,162 @@
+//! The beginning of an installation: it comes to its end, or the next one begins as if it had not been.
+//!
+//! While it is under way the configuration has another name, and a file beside it lists the folders that were empty when it
+//! began: what lies in them then is its own, and is removed before they are filled again.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::app::DataLock;
+
+/// The folders that a beginning fills.
+const FILLED: [&str; 3] = ["data", "secrets", "tls"];
+/// What may lie in an empty folder: our lock, and what a file system has at its top.
+const NOTHING: [&str; 2] = ["lock", "lost+found"];
+/// Without these nothing that is sealed opens again.
+const KEYS: [&str; 2] = ["data/master.key", "data/log.key"];
+
+/// An installation that is being made, in a folder that nobody else works on meanwhile.
+pub(crate) struct Beginning {
+    dir: PathBuf,
+    lock: DataLock,
+}
+
+impl Beginning {
+    /// Begins in a folder, which is made if it is not there. There is none to begin where an installation is.
+    ///
+    /// # Errors
+    /// If somebody else begins there, or there are keys.
+    pub(crate) fn of(dir: &Path) -> anyhow::Result<Option<Self>> {
+        let dir = std::path::absolute(dir)?;
+        if file(&dir).exists() {
+            return Ok(None);
+        }
+        for folder in ["", "data"] {
+            make(&dir.join(folder))?;
+        }
+        let lock = DataLock::take(&dir.join("data"))
+            .with_context(|| format!("{}: is somebody else beginning here?", dir.display()))?;
+        match fs::read_to_string(list(&dir)) {
+            Ok(text) if text.is_empty() && hidden(&dir).exists() => {
+                // CRASH: it was whole, and had only not got its name.
+                name(&dir)?;
+                return Ok(None);
+            }
+            Ok(text) => {
+                FILLED.iter().filter(|folder| text.lines().any(|line| line == **folder)).try_for_each(
+                    |folder| {
+                        let folder = dir.join(folder);
+                        empty(&folder).with_context(|| format!("{}", folder.display()))
+                    },
+                )?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("{}", list(&dir).display())),
+        }
+        if let Some(key) = KEYS.iter().map(|key| dir.join(key)).find(|key| key.exists()) {
+            bail!("{} is there already, of another installation; nothing was changed", key.display());
+        }
+        let mut own = String::new();
+        for folder in FILLED {
+            if is_empty(&dir.join(folder)).with_context(|| format!("{}", dir.join(folder).display()))? {
+                own.push_str(folder);
+                own.push('\n');
+            }
+        }
+        let fresh = dir.join(".beginning.new");
+        fs::write(&fresh, own).and_then(|()| fs::rename(&fresh, list(&dir)))?;
+        Ok(Some(Self { dir, lock }))
+    }
+
+    /// Where the configuration is written and read until all is made.
+    pub(crate) fn file(&self) -> PathBuf {
+        hidden(&self.dir)
+    }
+
+    /// The lock of the data folder, which may be another than that of the beginning if the environment says so.
+    ///
+    /// # Errors
+    /// If somebody else has it.
+    pub(crate) fn into_lock(self, data_dir: &Path) -> anyhow::Result<(Begun, DataLock)> {
+        let same = fs::canonicalize(data_dir).ok() == fs::canonicalize(self.dir.join("data")).ok();
+        let lock = if same { self.lock } else { DataLock::take(data_dir)? };
+        Ok((Begun { dir: self.dir }, lock))
+    }
+}
+
+/// An installation that is made but for its name.
+#[must_use = "without its name it is made anew"]
+pub(crate) struct Begun {
+    dir: PathBuf,
+}
+
+impl Begun {
+    /// Where the configuration is until then.
+    pub(crate) fn file(&self) -> PathBuf {
+        hidden(&self.dir)
+    }
+
+    /// All is made: from now on it is an installation.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        // From here on nothing of it is removed again, whatever happens.
+        fs::write(list(&self.dir), "")?;
+        name(&self.dir)
+    }
+}
+
+/// The configuration of a whole installation.
+pub(crate) fn file(dir: &Path) -> PathBuf {
+    dir.join("chartgate.toml")
+}
+
+fn hidden(dir: &Path) -> PathBuf {
+    dir.join(".chartgate.toml.new")
+}
+
+fn list(dir: &Path) -> PathBuf {
+    dir.join(".beginning")
+}
+
+fn name(dir: &Path) -> anyhow::Result<()> {
+    fs::rename(hidden(dir), file(dir)).with_context(|| format!("{}", file(dir).display()))?;
+    Ok(fs::remove_file(list(dir))?)
+}
+
+/// Makes a folder of ours, if it is not there.
+pub(super) fn make(folder: &Path) -> anyhow::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(folder).with_context(|| format!("{}", folder.display()))
+}
+
+fn is_empty(folder: &Path) -> io::Result<bool> {
+    Ok(content(folder)?.is_empty())
+}
+
+fn empty(folder: &Path) -> io::Result<()> {
+    for path in content(folder)? {
+        if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+    }
+    Ok(())
+}
+
+fn content(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if !NOTHING.iter().any(|name| entry.file_name() == *name) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}

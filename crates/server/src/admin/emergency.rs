@@ -85,7 +85,8 @@ impl Administrator {
         let (used, _) = self.find_emergency(id)?;
         // What takes something away is done first.
         let record = self.about(by, Event::EmergencyEnded, &used);
-        match self.emergencies.end::<CommandError>(&used, record).await? {
+        let ended = self.emergencies.end::<CommandError>(&used, record).await;
+        match ended.map_err(CommandError::after_the_end)? {
             Took::It => Ok(json!({ "ended": id })),
             Took::Nothing => Err(CommandError::Invalid("it is over already".to_owned())),
         }

@@ -326,7 +326,10 @@ struct Opened {
 
 fn open(file: &Path) -> Result<Opened, Vec<ConfigError>> {
     let text = std::fs::read_to_string(file).map_err(|e| {
-        let problem = format!("cannot read {}: {e}", file.display());
+        let missing = e.kind() == std::io::ErrorKind::NotFound;
+        let other =
+            if missing { "; `--config` or the variable `CHARTGATE_CONFIG` says where it is" } else { "" };
+        let problem = format!("cannot read {}: {e}{other}", file.display());
         vec![ConfigError { line: 0, key: String::new(), problem }]
     })?;
     let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -165,7 +165,7 @@ fn put_digits(text: &mut [u8], place: Range<usize>, number: u32) {
 
 /// The text is no RFC 3339 time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not an RFC 3339 time")]
+#[error("not an RFC 3339 time, such as 2026-11-27T00:00:00Z")]
 pub struct ParseTimestampError;
 
 impl FromStr for Timestamp {
@@ -256,6 +256,9 @@ mod tests {
         for text in ["", "2030-03-17", "1900000000", "2030-13-17T00:00:00Z"] {
             assert_eq!(text.parse::<Timestamp>(), Err(ParseTimestampError), "{text}");
         }
+        let told = ParseTimestampError.to_string();
+        let (_, example) = told.rsplit_once(' ').unwrap();
+        assert!(example.parse::<Timestamp>().is_ok(), "{told}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use chartgate_access::ids::Role;
 use chartgate_access::login::assurance::Offered;
 use chartgate_protocol::fhir::content::MediaType;
 use chartgate_protocol::fhir::version::FhirVersion;
+use chartgate_protocol::oauth::scope::ScopeSet;
 use http::{Method, Uri};
 
 use super::care::CareFrom;
@@ -115,7 +116,7 @@ pub(crate) enum UpdateCreate {
 pub(crate) struct HttpRule {
     /// Which methods.
     pub(crate) methods: Vec<Method>,
-    /// Which path: literal segments and `{name}` for one segment.
+    /// Which path, the route's in front: literal segments and `{name}` for one segment.
     pub(crate) path: String,
     /// The scope that the token must have.
     pub(crate) scope: Option<String>,
@@ -223,9 +224,10 @@ impl Route {
                 })
             }
             Some("http") => {
-                let rules = section.tables(reading, "allow");
+                let rules = section.tables(reading, "allow").into_iter();
+                let below = path.as_deref();
                 Some(RouteKind::Http {
-                    allow: rules.into_iter().filter_map(|rule| http_rule(reading, rule, offered)).collect(),
+                    allow: rules.filter_map(|rule| http_rule(reading, rule, below, offered)).collect(),
                 })
             }
             Some("mcp") => {
@@ -329,7 +331,13 @@ pub(super) fn upstream_url(reading: &mut Reading<'_>, name: &str, section: &mut 
     None
 }
 
-fn http_rule(reading: &mut Reading<'_>, mut section: Section, offered: Offered) -> Option<HttpRule> {
+/// Reads one `[[route.allow]]` of a route with this path, if that is known.
+fn http_rule(
+    reading: &mut Reading<'_>,
+    mut section: Section,
+    route: Option<&str>,
+    offered: Offered,
+) -> Option<HttpRule> {
     let line = section.line_of("methods");
     let mut methods = Vec::new();
     for name in section.texts(reading, "methods") {
@@ -345,10 +353,26 @@ fn http_rule(reading: &mut Reading<'_>, mut section: Section, offered: Offered) 
     }
     let path_line = section.line_of("path");
     let path = section.required_text(reading, "path");
-    if path.as_ref().is_some_and(|path| !path.starts_with('/')) {
-        reading.error(path_line, section.key("path"), "has to start with a slash");
+    match (path.as_deref(), route) {
+        (Some(path), _) if !path.starts_with('/') => {
+            reading.error(path_line, section.key("path"), "has to start with a slash");
+        }
+        // It would match nothing: what is matched has the route's path in front.
+        (Some(path), Some(route)) if !is_within(path, route) => {
+            let problem = format!(
+                "`{path}` is not below `{route}`; rules have the whole path, such as `{route}{path}`"
+            );
+            reading.error(path_line, section.key("path"), problem);
+        }
+        (Some(_) | None, _) => {}
     }
+    let scope_line = section.line_of("scope");
     let scope = section.text(reading, "scope");
+    // Two of them in one text are a scope that no token has.
+    if let Some(scope) = scope.as_ref().filter(|scope| ScopeSet::default().insert(scope).is_err()) {
+        let problem = format!("`{scope}` has to be one scope, without spaces");
+        reading.error(scope_line, section.key("scope"), problem);
+    }
     let roles = (section.line_of("roles"), section.texts(reading, "roles"));
     let roles = roles_of(reading, &section.key("roles"), roles);
     let approved_line = section.line_of("approved_by");
@@ -414,8 +438,6 @@ pub(super) fn check_together(reading: &mut Reading<'_>, routes: &[Route]) {
             reading.error(0, format!("route.{}.path", route.name), problem);
         }
         for other in routes.iter().skip(index.saturating_add(1)) {
-            let overlap =
-                |a: &str, b: &str| a.strip_prefix(b).is_some_and(|r| r.is_empty() || r.starts_with('/'));
             if other.name == route.name {
                 reading.error(0, format!("route.{}.name", route.name), "is used by two routes");
             }
@@ -428,13 +450,18 @@ pub(super) fn check_together(reading: &mut Reading<'_>, routes: &[Route]) {
                 );
                 reading.error(0, format!("route.{}.care_from", route.name), problem);
             }
-            if overlap(&route.path, &other.path) || overlap(&other.path, &route.path) {
+            if is_within(&route.path, &other.path) || is_within(&other.path, &route.path) {
                 let problem =
                     format!("`{}` overlaps with `{}` of route `{}`", route.path, other.path, other.name);
                 reading.error(0, format!("route.{}.path", route.name), problem);
             }
         }
     }
+}
+
+/// Whether a path is this one or below it.
+fn is_within(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The server that is asked who is in whose care on a route, if one is.

@@ -157,7 +157,7 @@ fn what_takes_a_passkey_to_approve_is_refused_where_none_are_offered() {
             format!(
                 "{GOOD}{sign_in}[[route]]\nname = \"orders\"\nkind = \"http\"\npath = \"/orders\"\n\
                  upstream = \"http://127.0.0.1:1/\"\n\
-                 [[route.allow]]\nmethods = [\"POST\"]\npath = \"/x\"\n{key} = {value}\n"
+                 [[route.allow]]\nmethods = [\"POST\"]\npath = \"/orders\"\n{key} = {value}\n"
             )
         };
         if cfg!(feature = "passkeys") {
@@ -249,6 +249,43 @@ fn routes_that_overlap_or_take_our_paths_are_refused() {
     assert!(errors.contains("overlaps"), "{errors}");
     assert!(errors.contains("gateway's own path"), "{errors}");
     assert!(read(&format!("{GOOD}{}", route("a", "/fhirx")), &[]).is_ok());
+}
+
+#[test]
+fn a_rule_has_the_whole_path_and_one_scope() {
+    let with = |rule: &str| {
+        let route =
+            "[[route]]\nname = \"slots\"\nkind = \"http\"\npath = \"/api\"\nupstream = \"https://u\"\n";
+        let text = format!("{GOOD}{route}[[route.allow]]\nmethods = [\"GET\"]\n{rule}\n");
+        read(&text, &[]).err().unwrap_or_default().join("\n")
+    };
+    for good in ["/api", "/api/slots/{id}", "/api/"] {
+        assert_eq!(with(&format!("path = \"{good}\"\nscope = \"slots.read\"")), "");
+    }
+    for above in ["/slots/{id}", "/apis/{id}", "/*"] {
+        let told =
+            format!("`route[2].allow[1].path`: `{above}` is not below `/api`; rules have the whole path");
+        let errors = with(&format!("path = \"{above}\""));
+        assert!(errors.contains(&told), "{above}: {errors}");
+    }
+    for scope in ["slots.read slots.write", "", "slots.read "] {
+        let errors = with(&format!("path = \"/api\"\nscope = \"{scope}\""));
+        assert!(
+            errors.contains("`route[2].allow[1].scope`") && errors.contains("one scope"),
+            "{scope}: {errors}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_names_how_another_is_chosen() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let error = |name: &str| Config::load(&folder.join(name)).map(drop).unwrap_err()[0].to_string();
+    let missing = error("no-such.toml");
+    assert!(missing.contains("no-such.toml") && missing.contains("--config"), "{missing}");
+    assert!(missing.contains("CHARTGATE_CONFIG"), "{missing}");
+    let folder_in_its_place = error("src");
+    assert!(!folder_in_its_place.contains("--config"), "it is the right one: {folder_in_its_place}");
 }
 
 #[test]

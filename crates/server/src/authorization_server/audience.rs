@@ -13,6 +13,11 @@ pub(super) enum NoResource {
     /// It is not one of ours.
     #[error("the resource is not one that this server issues tokens for")]
     Unknown,
+    /// It is one of ours, but not the one that the grant is for.
+    #[error(
+        "what was granted is for another resource; a token for this one has to be asked for anew, not by this grant"
+    )]
+    Another,
     /// The client's profile wants it named.
     #[error("the request has to name its resource")]
     NotNamed,
@@ -47,15 +52,17 @@ pub(super) fn resolve(
 /// Whether a token request names the resource that its grant is for, if it names any. RFC 8707 section 2.2.
 ///
 /// # Errors
-/// [`NoResource::Unknown`] if it names another.
+/// [`NoResource`] if it names another, or none of ours.
 pub(super) fn check(
     server: &AuthorizationServer,
     requested: Option<&str>,
     granted: &str,
 ) -> Result<(), NoResource> {
-    match requested.map(|asked| known(server, asked)) {
-        Some(named) if named.as_deref() != Some(granted) => Err(NoResource::Unknown),
-        Some(_) | None => Ok(()),
+    let Some(asked) = requested else { return Ok(()) };
+    match known(server, asked) {
+        Some(named) if named == granted => Ok(()),
+        Some(_) => Err(NoResource::Another),
+        None => Err(NoResource::Unknown),
     }
 }
 

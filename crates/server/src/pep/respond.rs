@@ -11,6 +11,7 @@ use chartgate_protocol::fhir::write::WriteError;
 use chartgate_protocol::smart::scope::Permission;
 use http::{HeaderValue, Response, StatusCode, header};
 
+use chartgate_protocol::jose::Rejection;
 use chartgate_protocol::oauth::dpop::ProofError;
 
 use super::authenticate::NotAuthenticated;
@@ -369,6 +370,10 @@ fn not_authenticated(cause: NotAuthenticated, scheme: Scheme, route: &Route, iss
     let max_age = demand.max_age.map(|age| age.as_secs().to_string());
     let acr_values = (!demand.acr_values.is_empty()).then(|| demand.acr_values.join(" "));
     let mut error: Vec<_> = error.into_iter().map(|error| ("error", error)).collect();
+    if cause == NotAuthenticated::Rejected(Rejection::Audience) {
+        // Known only of a token whose signature holds, and whoever has it can read it there.
+        error.push(("error_description", "the token is for another resource: its aud is not this one's"));
+    }
     if cause == NotAuthenticated::SignIn {
         error.extend(max_age.as_deref().map(|age| ("max_age", age)));
         error.extend(acr_values.as_deref().map(|values| ("acr_values", values)));

@@ -191,7 +191,14 @@ async fn a_token_reaches_the_types_interactions_and_audience_that_it_names() {
     let elsewhere = App { route: "", ..App::public("openid") }.tokens(gateway, &dana).await.access;
     let answer = get(gateway, &elsewhere, &format!("Patient/{me}")).await;
     assert_eq!(answer.status, 401);
-    assert!(answer.header("www-authenticate").contains("invalid_token"));
+    let challenge = answer.header("www-authenticate");
+    assert!(challenge.contains("invalid_token") && challenge.contains("for another resource"), "{challenge}");
+    // Of one that is not ours, nothing is said.
+    let (signed, _) = elsewhere.rsplit_once('.').unwrap();
+    let forged = format!("{signed}.A");
+    let answer = get(gateway, &forged, &format!("Patient/{me}")).await;
+    assert_eq!(answer.status, 401);
+    assert!(!answer.header("www-authenticate").contains("error_description"), "{answer:?}");
 }
 
 #[tokio::test]

@@ -213,9 +213,13 @@ async fn an_mcp_client_names_its_resource_in_every_request() {
     let refresh = |token: &str, resource: &str| {
         app.token_call(&[("grant_type", "refresh_token"), ("refresh_token", token), ("resource", resource)])
     };
-    for other in [gateway.issuer.as_str(), "https://elsewhere.example"] {
+    for (other, why) in
+        [(gateway.issuer.as_str(), "for another resource"), ("https://elsewhere.example", "not one that")]
+    {
         let answer = refresh(tokens.refresh(), other).to(gateway).await;
         assert_eq!(refused(&answer), (400, "invalid_target".to_owned()), "{other}");
+        let described = answer.json()["error_description"].as_str().unwrap_or_default().to_owned();
+        assert!(described.contains(why), "{other}: {described}");
     }
     let next = Tokens::of(&refresh(tokens.refresh(), &resource).to(gateway).await);
     assert_eq!(next.claims()["aud"], resource);

@@ -152,7 +152,8 @@ impl From<KnownFacts> for Facts {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ClientWord {
-    /// Register a client and print it, with its secret once.
+    /// Register a client and print it, with its secret once. Nothing but the secret can be changed afterwards: what shall be
+    /// otherwise is registered under another name.
     Add(Box<Registration>),
     /// All clients.
     List,
@@ -160,7 +161,7 @@ pub(super) enum ClientWord {
     Show { id: ClientId },
     /// Give a client a new secret.
     RotateSecret { id: ClientId },
-    /// Remove a client: its tokens end at once.
+    /// Remove a client: its tokens end at once, and nobody is ever called by its name again.
     Remove { id: ClientId },
     /// Let somebody register clients themselves (RFC 7591), and print the initial access token for it, once.
     Invite(Box<Invitation>),

@@ -25,7 +25,10 @@ use responses::{RequestObjects, Responses};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Registration {
+    /// Its name (`client_id`), for ever: no name is given twice, also not after `client remove`.
     id: ClientId,
+    /// public: keeps no secret (an app in a browser or on a phone); confidential: a server that keeps one, and acts for
+    /// people; backend: a program that acts for itself alone, with the grant client_credentials.
     #[arg(long)]
     kind: ClientKind,
     /// By whose rules it was written: smart, fapi2, mcp or plain.
@@ -36,13 +39,21 @@ pub(super) struct Registration {
     /// be given several times.
     #[arg(long = "redirect-uri")]
     redirect_uris: Vec<RedirectUri>,
-    /// A grant by its registered name; may be given several times.
+    /// A grant by its registered name; may be given several times. Without one, authorization_code and refresh_token, or
+    /// for a backend client_credentials.
     #[arg(long = "grant")]
     grants: Vec<GrantType>,
+    /// All that it may ask for, with spaces between: FHIR scopes (`user/*.rs`, `system/Patient.rs`), `openid` and its like,
+    /// scopes that rules of `http` routes name.
     #[arg(long, default_value = "")]
     scope: ScopeSet,
+    /// What its tokens are for where it names no `resource`: a route's audience or address (docs/clients.md, "Which route a
+    /// token is for").
     #[arg(long)]
     audience: Option<String>,
+    /// How it shows who it is: none (public), client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth or
+    /// self_signed_tls_client_auth. Without it, none for a public one; private_key_jwt for a backend with keys, and where
+    /// the profile wants keys; else client_secret_basic.
     #[arg(long)]
     auth_method: Option<AuthMethod>,
     /// A file with the client's public keys as a JWK Set.
@@ -54,6 +65,8 @@ pub(super) struct Registration {
     /// Where the client is told that a person has answered (CIBA, ping).
     #[arg(long)]
     backchannel_client_notification_endpoint: Option<HttpsUri>,
+    /// A role that it has where it acts for itself, such as service: for people it acts with theirs; may be given several
+    /// times.
     #[arg(long = "role")]
     roles: Vec<Role>,
     /// Something that clients may not do otherwise: introspect:any, launch:create; may be given several times.

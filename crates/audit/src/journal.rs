@@ -6,6 +6,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use chartgate_values::Timestamp;
+
 use crate::data_keys::DataKeyError;
 use crate::leaf::{EncodeError, encode};
 use crate::record::Record;
@@ -96,7 +98,16 @@ impl Journal {
         record: &Record,
         carried: T,
     ) -> impl Future<Output = Result<Recorded<T>, AppendError>> + Send + use<T> {
-        let queued = self.queue(record);
+        self.append_sealed_at(record.time, record, carried)
+    }
+
+    fn append_sealed_at<T: Send>(
+        &self,
+        time: Timestamp,
+        record: &Record,
+        carried: T,
+    ) -> impl Future<Output = Result<Recorded<T>, AppendError>> + Send + use<T> {
+        let queued = self.queue(time, record);
         async move {
             // The loop ends without an answer only when it is gone.
             let index = queued?.await.map_err(|_| AppendError::Closed)??;
@@ -110,6 +121,15 @@ impl Journal {
     /// [`AppendError`] if the record is not durable.
     pub fn append_blocking<T: Send>(&self, record: &Record, carried: T) -> Result<Recorded<T>, AppendError> {
         block_on::block_on(self.append(record, carried))
+    }
+
+    /// Appends a record of something that was long ago. It is sealed under the key of `now`, for that of its own time may have
+    /// been destroyed.
+    ///
+    /// # Errors
+    /// [`AppendError`] if the record is not durable.
+    pub fn append_late_blocking(&self, record: &Record, now: Timestamp) -> Result<Recorded<()>, AppendError> {
+        block_on::block_on(self.append_sealed_at(now, record, ()))
     }
 
     /// The index that the next durable record will have: so many are durable.
@@ -129,9 +149,9 @@ impl Journal {
         self.0.close();
     }
 
-    fn queue(&self, record: &Record) -> Result<shared::Receiver, AppendError> {
+    fn queue(&self, time: Timestamp, record: &Record) -> Result<shared::Receiver, AppendError> {
         let mut entropy = self.0.entropy();
-        let key = self.0.keys.for_sealing_at(record.time, &mut entropy)?;
+        let key = self.0.keys.for_sealing_at(time, &mut entropy)?;
         let leaf = encode(record, &key, &mut entropy)?;
         self.0.queue(leaf, Mark::of(record))
     }

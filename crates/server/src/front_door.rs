@@ -147,10 +147,13 @@ impl FrontDoor {
     }
 
     async fn own(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {
-        let (mut head, content) = request.into_parts();
-        let content = match body::take(content, LONGEST_FORM, body::REQUEST_TIME).await {
+        let (mut head, mut content) = request.into_parts();
+        let content = match body::take(&mut content, LONGEST_FORM, body::REQUEST_TIME).await {
             Ok(content) => content,
-            Err(BodyError::TooLong(_)) => return status_only(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(BodyError::TooLong(_)) => {
+                body::pass_over(content, body::REQUEST_TIME).await;
+                return status_only(StatusCode::PAYLOAD_TOO_LARGE);
+            }
             Err(BodyError::TooSlow) => return status_only(StatusCode::REQUEST_TIMEOUT),
             Err(BodyError::Broken) => return status_only(StatusCode::BAD_REQUEST),
         };

@@ -132,6 +132,21 @@ fn a_shredded_month_is_shown_as_sealed() {
 }
 
 #[test]
+fn what_is_told_late_is_sealed_under_the_key_of_then() {
+    let bench = Bench::new();
+    let log = bench.open().unwrap();
+    let old = Record { patients: vec![Phi::new("p1".into())], ..record(0) };
+    log.append(&old);
+    let now = old.time.plus(std::time::Duration::from_secs(40 * 86_400));
+    let _ = log.journal.append_late_blocking(&old, now).unwrap();
+    bench.keys().shred(&Month::of(old.time)).unwrap();
+    let reader = reader(&bench);
+    assert_eq!(reader.entry(0).unwrap().unwrap().sealed, Some(Month::of(old.time)));
+    let late = reader.entry(1).unwrap().unwrap();
+    assert_eq!((late.sealed, late.record), (None, old));
+}
+
+#[test]
 fn printed_json_has_the_members_that_scripts_rely_on() {
     let bare = Entry {
         index: 7,

@@ -120,7 +120,9 @@ impl Outbox {
             records.iter_mut().for_each(|record| record.time = at);
             if !records.is_empty() {
                 // INVARIANT: they are appended after this, so they are not among those that the log has.
-                sql.keep_records(&sealed(&seal, (id, journal.durable()), &records)?)?;
+                let kept = sealed(&seal, (id, journal.durable()), &records);
+                // What cannot be told is not done.
+                sql.keep_records(&kept.map_err(|error| StoreError::Commit(error.to_string()))?)?;
             }
             Ok::<_, E>(((came, records), cut))
         };

@@ -28,9 +28,14 @@ impl Sql<'_> {
     pub(crate) fn kept_records(&self) -> Result<Vec<StoredRecords>, StoreError> {
         let text = "SELECT id, log_size, records FROM outbox WHERE refused_at IS NULL";
         self.query("outbox", text, &[], |row| {
-            let size: i64 = row.get("log_size")?;
-            let log_size = u64::try_from(size).map_err(|_| row.inconsistent("log_size"))?;
-            Ok(StoredRecords { id: row.get("id")?, log_size, records: row.get("records")? })
+            // What is not as it was kept does not open, and keeps no other from being told.
+            let size: i64 = row.get("log_size").unwrap_or(-1);
+            let log_size = u64::try_from(size).unwrap_or(u64::MAX);
+            Ok(StoredRecords {
+                id: row.get("id")?,
+                log_size,
+                records: row.get("records").unwrap_or_default(),
+            })
         })
     }
 

@@ -303,6 +303,32 @@ async fn a_body_beyond_8_mib_is_a_413_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn who_sends_a_form_that_is_too_long_is_told_so_and_not_cut_off() {
+    let gateway = shared::demo();
+    for (path, begun, length) in
+        [("/login", 18_000, 20_000), ("/login", 270_000, 900_000), ("/token", 270_000, 900_000)]
+    {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n",
+            authority(gateway)
+        );
+        let mut stream = tls(gateway, fresh_address(), &[b"http/1.1"]).await.unwrap();
+        stream.write_all((head + &"x".repeat(begun)).as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        // So much is too long already, and the gateway has the time to see it.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        for piece in "x".repeat(length - begun).as_bytes().chunks(16_000) {
+            stream.write_all(piece).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+        let mut text = String::new();
+        let _ = stream.read_to_string(&mut text).await;
+        assert!(text.starts_with("HTTP/1.1 413"), "{path} {length}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn a_head_that_comes_slowly_and_a_connection_that_says_nothing_are_closed() {
     let gateway = shared::demo();
     let slow = async {

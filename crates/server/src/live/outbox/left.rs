@@ -15,6 +15,8 @@ use crate::store::outbox::StoredRecords;
 
 /// In the detail of a record that was appended late: when that was.
 const RECORDED_AT: &str = "recorded_at";
+/// How much of the name of a row is told that is not ours.
+const LONGEST_SHOWN: usize = 64;
 /// How long to wait before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -87,27 +89,42 @@ impl Outbox {
         self.strike_what_is_there(&mut left);
         // As it was changed.
         left.sort_by_key(|one| one.records.first().map(|record| record.time));
-        let mut told: usize = 0;
-        for Left { id, records, .. } in left {
-            for mut record in records {
-                record.detail.insert(RECORDED_AT.to_owned(), Phi::new(self.clock.now().to_string()));
-                let _ = self.journal.append_blocking(&record, ())?;
-                told = told.saturating_add(1);
+        let (mut told, mut failed) = (0_usize, None);
+        for one in left {
+            match self.tell(one) {
+                Ok(records) => told = told.saturating_add(records),
+                Err(error @ StillLeft::Append(AppendError::Unwritable | AppendError::Closed)) => {
+                    return Err(error);
+                }
+                // It keeps no other from being told.
+                Err(error) => failed = failed.or(Some(error)),
             }
-            // CRASH: in the log and still here, they are found there the next time.
-            self.store.write_blocking(move |sql| sql.drop_records(&id))?;
         }
         if told > 0 {
             tracing::warn!(records = told, "what was changed before is on record only now");
         }
-        Ok(told)
+        failed.map_or(Ok(told), Err)
+    }
+
+    /// Appends the records of one change, and says how many they were.
+    fn tell(&self, Left { id, records, .. }: Left) -> Result<usize, StillLeft> {
+        let count = records.len();
+        for mut record in records {
+            let now = self.clock.now();
+            record.detail.insert(RECORDED_AT.to_owned(), Phi::new(now.to_string()));
+            let _ = self.journal.append_late_blocking(&record, now)?;
+        }
+        // CRASH: in the log and still here, they are found there the next time.
+        self.store.write_blocking(move |sql| sql.drop_records(&id))?;
+        Ok(count)
     }
 
     /// What is kept, but for what somebody is about to append.
     fn stored(&self) -> Result<Vec<StoredRecords>, StoreError> {
-        // INVARIANT: an id is there from before its row until after it, and nothing comes or goes while it is looked at.
-        let under_way = self.under_way.ids.lock().unwrap_or_else(PoisonError::into_inner);
         let mut stored = self.store.read(|sql| sql.kept_records())?;
+        // INVARIANT: an id is there from before its row until after it. One that went since the rows were read has its records
+        // in the log, where they are looked for after this, or leaves them.
+        let under_way = self.under_way.ids.lock().unwrap_or_else(PoisonError::into_inner);
         stored.retain(|one| !under_way.contains(&one.id));
         Ok(stored)
     }
@@ -128,7 +145,7 @@ impl Outbox {
         let mut record = Record::new(Event::Recovered, Outcome::Deny, now);
         record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
         record.decision.reason = Some("outbox-forged".to_owned());
-        record.resource = Some(Phi::new(id.clone()));
+        record.resource = Some(Phi::new(id.chars().take(LONGEST_SHOWN).collect()));
         let _ = self.journal.append_blocking(&record, ())?;
         // CRASH: refused on record and not noted here, it is refused once more.
         Ok(self.store.write_blocking(move |sql| sql.refuse_records(&id, now))?)
@@ -137,8 +154,11 @@ impl Outbox {
     /// Strikes the records that are in the log. Each there stands for one here.
     fn strike_what_is_there(&self, left: &mut [Left]) {
         let Some(from) = left.iter().map(|one| one.log_size).min() else { return };
-        for entry in self.log.reader.entries(from.min(self.journal.durable())) {
+        // Of what lies behind that the disk has not said that it is there: the journal may have given it up.
+        let durable = self.journal.durable();
+        for entry in self.log.reader.entries(from.min(durable)) {
             let mut record = match entry {
+                Ok(entry) if entry.index >= durable => return,
                 Ok(entry) => entry.record,
                 Err(error) => {
                     // Told twice is better than not told.

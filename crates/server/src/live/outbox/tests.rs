@@ -180,13 +180,16 @@ async fn what_is_not_ours_is_refused_on_record_and_never_told() {
         forged.iter().try_for_each(|one| sql.keep_records(one))
     };
     scratch.outbox.store.write_blocking(keep).map_err(|e: StoreError| e).unwrap();
-    assert_eq!(scratch.outbox.tell_left().unwrap(), 0);
+    let text = "INSERT INTO outbox (id, log_size, records) VALUES ('no row', 'of', 'ours')";
+    rusqlite::Connection::open(scratch.path.join("db")).unwrap().execute(text, []).unwrap();
+    scratch.keep("ours", &[removed("ours")]);
+    assert_eq!(scratch.outbox.tell_left().unwrap(), 1, "nobody else's row keeps ours from being told");
     assert_eq!(scratch.outbox.tell_left().unwrap(), 0, "once");
-    assert!(scratch.told(Event::FactorRemoved).is_empty());
+    assert_eq!(scratch.told(Event::FactorRemoved).len(), 1);
     let refused = scratch.told(Event::Recovered);
     let mut ids: Vec<_> = refused.iter().map(|record| record.resource.as_ref().unwrap().expose()).collect();
     ids.sort();
-    assert_eq!(ids, ["altered", "copied", "empty"]);
+    assert_eq!(ids, ["altered", "copied", "empty", "no row"]);
     assert!(refused.iter().all(|one| one.decision.reason.as_deref() == Some("outbox-forged")));
 }
 

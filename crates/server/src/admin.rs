@@ -411,6 +411,17 @@ impl Administrator {
         record
     }
 
+    /// Refuses what would end nothing: a name of an issuer that is not trusted here, as one that is mistyped.
+    fn find_issuer_of(&self, foreign: &str) -> Result<(), CommandError> {
+        let issuer = foreign.split_once('#').map_or(foreign, |(issuer, _)| issuer);
+        if self.issuers.current().names().any(|trusted| trusted == issuer) {
+            return Ok(());
+        }
+        let why =
+            format!("no issuer `{issuer}` is trusted here, so nothing of its comes in: nothing was ended");
+        Err(CommandError::Invalid(why))
+    }
+
     async fn append(&self, record: &Record) -> Result<Recorded<()>, CommandError> {
         Ok(self.journal.append(record, ()).await?)
     }

@@ -315,7 +315,7 @@ impl App {
             _lock: lock,
         };
         app.record_restores()?;
-        let told = app.outbox.tell_left()?;
+        let told = app.outbox.tell_left_at_start()?;
         app.record_recovery(told)?;
         Ok(app)
     }

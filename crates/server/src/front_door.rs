@@ -151,7 +151,10 @@ impl FrontDoor {
         let content = match body::take(&mut content, LONGEST_FORM, body::REQUEST_TIME).await {
             Ok(content) => content,
             Err(BodyError::TooLong(_)) => {
-                body::pass_over(content, body::REQUEST_TIME).await;
+                // Whoever waits to be asked for it sends nothing before the answer.
+                if !head.headers.contains_key(header::EXPECT) {
+                    body::pass_over(content).await;
+                }
                 return status_only(StatusCode::PAYLOAD_TOO_LARGE);
             }
             Err(BodyError::TooSlow) => return status_only(StatusCode::REQUEST_TIMEOUT),

@@ -64,10 +64,11 @@ pub(crate) fn init(dir: &Path, issuer: &str) -> anyhow::Result<()> {
     let shown = runtime.block_on(async {
         let app = App::open(config, lock)?;
         let made = first_administrator(&app.administrator).await;
+        // While the folder is ours: whoever begins here next finds an installation.
+        let made = made.and_then(|shown| begun.finish().map(|()| shown));
         tokio::task::spawn_blocking(move || app.close()).await?;
         made
     })?;
-    begun.finish()?;
     print::line(&format!("Made {}", file.display()));
     print::line("The certificate in tls/ is our own: put yours in its place before others use this.");
     print::line(&format!(

@@ -48,6 +48,7 @@ impl Administrator {
 
     /// Cuts off what a trusted issuer issues for a session, up to now.
     async fn cut_session(&self, by: Operator, id: SessionId) -> Result<Value, CommandError> {
+        self.find_issuer_of(id.as_str())?;
         let cut = id.clone();
         let mut record = self.record(by, Event::SessionEnded, &id);
         record.session = Some(id.to_string());
@@ -114,6 +115,9 @@ impl Administrator {
         } else {
             let jti = token.parse().ok().filter(|jti: &Jti| jti.is_foreign() || jti.is_one_of_ours());
             let jti = jti.ok_or_else(|| CommandError::Invalid(NO_TOKEN.to_owned()))?;
+            if jti.is_foreign() {
+                self.find_issuer_of(jti.as_str())?;
+            }
             record.jti = Some(jti.to_string());
             let longest = if jti.is_foreign() { foreign_token::LONGEST_LIFE } else { LONGEST_ACCESS_TOKEN };
             let expires_at = now.plus(longest);

@@ -151,6 +151,7 @@ impl Administrator {
 
     /// Shuts out whom a trusted issuer knows: whatever it says of them from now on is cut off.
     async fn shut_out(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
+        self.find_issuer_of(name.as_str())?;
         let target = Target::Subject(name.clone());
         let without_end = CutOff::UpTo { target, not_before: Timestamp::MAX };
         let shut_out =

@@ -20,7 +20,8 @@ use crate::outward::Destination;
 use crate::secrets::Secrets;
 use crate::witnesses::Witnesses;
 
-/// Everything for which a start with this configuration would be refused, each with the key that it belongs to.
+/// What of it a start would be refused for, each with the key that it belongs to. The store, the log and the ports are not
+/// looked at.
 pub(crate) fn errors(config: &Config) -> Vec<String> {
     let mut found = Found::default();
     found.take("keys", Secrets::load(config));

@@ -331,6 +331,16 @@ pub(super) fn upstream_url(reading: &mut Reading<'_>, name: &str, section: &mut 
     None
 }
 
+/// Whether a rule's path can match anything below a route's: segment by segment, where `{…}` is any, and what is escaped may be
+/// what it reads as.
+fn may_be_within(path: &str, route: &str) -> bool {
+    let is_any = |segment: &str| segment.starts_with('{') && segment.ends_with('}');
+    let mut segments = path.split('/');
+    route.split('/').all(|wanted| {
+        segments.next().is_some_and(|segment| segment == wanted || is_any(segment) || segment.contains('%'))
+    })
+}
+
 /// Reads one `[[route.allow]]` of a route with this path, if that is known.
 fn http_rule(
     reading: &mut Reading<'_>,
@@ -358,7 +368,7 @@ fn http_rule(
             reading.error(path_line, section.key("path"), "has to start with a slash");
         }
         // It would match nothing: what is matched has the route's path in front.
-        (Some(path), Some(route)) if !is_within(path, route) => {
+        (Some(path), Some(route)) if !may_be_within(path, route) => {
             let problem = format!(
                 "`{path}` is not below `{route}`; rules have the whole path, such as `{route}{path}`"
             );

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chartgate_values::Secret;
 
 use super::listen::Network;
-use super::source::{ConfigError, Node, Value};
+use super::source::{self, ConfigError, Node, Value};
 
 /// What all sections share: the folder of the file, the environment for secrets, and the errors so far.
 pub(crate) struct Reading<'r> {
@@ -291,7 +291,11 @@ impl Section {
     /// Reports what nobody asked for.
     pub(crate) fn finish(self, reading: &mut Reading<'_>) {
         for (key, node) in &self.table {
-            reading.error(node.line, self.key(key), "is not a key of ours");
+            let key = self.key(key);
+            // What has no line comes from the environment.
+            let by =
+                if node.line == 0 { format!("; {} sets it", source::variable(&key)) } else { String::new() };
+            reading.error(node.line, key, format!("is not a key of ours{by}"));
         }
     }
 

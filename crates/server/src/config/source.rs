@@ -73,7 +73,7 @@ pub(crate) fn overlay(
     environment: impl Iterator<Item = (String, String)>,
 ) {
     for (name, value) in environment {
-        let Some(path) = key_of(&name) else { continue };
+        let Some(path) = key_of(&name).filter(|path| !is_of_kubernetes(path, &value)) else { continue };
         let path = path.to_ascii_lowercase();
         let keys: Vec<&str> = path.split("__").collect();
         set(tree, &keys, environment_value(&value));
@@ -87,6 +87,22 @@ pub(crate) fn is_key(name: &str) -> bool {
 
 fn key_of(name: &str) -> Option<&str> {
     name.strip_prefix(PREFIX).filter(|path| !NOT_KEYS.contains(path))
+}
+
+/// Whether Kubernetes sets it, in each container beside a Service that is called `chartgate`.
+fn is_of_kubernetes(path: &str, value: &str) -> bool {
+    let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let is_numbered =
+        path.strip_prefix("PORT_").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    path == "SERVICE_HOST"
+        || path.starts_with("SERVICE_PORT")
+        || is_numbered
+        || (path == "PORT" && is_address)
+}
+
+/// The variable that sets a key.
+pub(crate) fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
 const PREFIX: &str = "CHARTGATE_";

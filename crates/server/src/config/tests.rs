@@ -193,6 +193,12 @@ fn the_environment_wins_over_the_file() {
             ("CHARTGATE_TOKENS__ACCESS_TOKEN_TTL", "10m"),
             ("CHARTGATE_LISTEN__TRUSTED_PROXIES", r#"["10.0.0.0/8"]"#),
             ("CHARTGATE_CONFIG", "/elsewhere"),
+            // Of a Service in Kubernetes that is called like us.
+            ("CHARTGATE_SERVICE_HOST", "10.0.0.1"),
+            ("CHARTGATE_SERVICE_PORT", "443"),
+            ("CHARTGATE_SERVICE_PORT_HTTPS", "443"),
+            ("CHARTGATE_PORT", "tcp://10.0.0.1:443"),
+            ("CHARTGATE_PORT_443_TCP_ADDR", "10.0.0.1"),
         ],
     )
     .unwrap();
@@ -200,6 +206,18 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.tokens.access_token_ttl, Duration::from_secs(600));
     assert!(config.listen.trusted_proxies[0].contains("10.1.2.3".parse().unwrap()));
     assert!(!config.listen.trusted_proxies[0].contains("11.1.2.3".parse().unwrap()));
+}
+
+#[test]
+fn a_variable_that_sets_no_key_is_named() {
+    for (name, value, key) in [("CHARTGATE_PORT", "8443", "port"), ("CHARTGATE_TLS__CRT", "x.pem", "tls.crt")]
+    {
+        let problems = read(GOOD, &[(name, value)]).unwrap_err().join("\n");
+        assert!(
+            problems.contains(&format!("`{key}`")) && problems.contains(&format!("{name} sets it")),
+            "{problems}"
+        );
+    }
 }
 
 #[test]
@@ -259,7 +277,7 @@ fn a_rule_has_the_whole_path_and_one_scope() {
         let text = format!("{GOOD}{route}[[route.allow]]\nmethods = [\"GET\"]\n{rule}\n");
         read(&text, &[]).err().unwrap_or_default().join("\n")
     };
-    for good in ["/api", "/api/slots/{id}", "/api/"] {
+    for good in ["/api", "/api/slots/{id}", "/api/", "/{any}/slots", "/%61pi/slots"] {
         assert_eq!(with(&format!("path = \"{good}\"\nscope = \"slots.read\"")), "");
     }
     for above in ["/slots/{id}", "/apis/{id}", "/*"] {

@@ -1,7 +1,8 @@
 //! The beginning of an installation: it comes to its end, or the next one begins as if it had not been.
 //!
 //! While it is under way the configuration has another name, and a file beside it lists the folders that were empty when it
-//! began: what lies in them then is its own, and is removed before they are filled again.
+//! began. What lies in them when another begins is set aside before they are filled again: it is the first one's as a rule, but
+//! who knows what was put there since. Nothing is ever removed.
 
 use std::fs;
 use std::io;
@@ -16,6 +17,8 @@ use crate::app::DataLock;
 const FILLED: [&str; 3] = ["data", "secrets", "tls"];
 /// What may lie in an empty folder: our lock, and what a file system has at its top.
 const NOTHING: [&str; 2] = ["lock", "lost+found"];
+/// What the list says once all is made.
+const WHOLE: &str = "whole\n";
 /// Without these nothing that is sealed opens again.
 const KEYS: [&str; 2] = ["data/master.key", "data/log.key"];
 
@@ -41,18 +44,26 @@ impl Beginning {
         let lock = DataLock::take(&dir.join("data"))
             .with_context(|| format!("{}: is somebody else beginning here?", dir.display()))?;
         match fs::read_to_string(list(&dir)) {
-            Ok(text) if text.is_empty() && hidden(&dir).exists() => {
+            Ok(text) if text == WHOLE && hidden(&dir).exists() => {
                 // CRASH: it was whole, and had only not got its name.
                 name(&dir)?;
                 return Ok(None);
             }
             Ok(text) => {
-                FILLED.iter().filter(|folder| text.lines().any(|line| line == **folder)).try_for_each(
-                    |folder| {
-                        let folder = dir.join(folder);
-                        empty(&folder).with_context(|| format!("{}", folder.display()))
-                    },
-                )?;
+                let aside = (1_u32..)
+                    .map(|number| dir.join(format!("unfinished-{number}")))
+                    .find(|path| !path.exists());
+                let aside = aside.unwrap_or_else(|| dir.join("unfinished"));
+                for folder in FILLED.iter().filter(|folder| text.lines().any(|line| line == **folder)) {
+                    let from = dir.join(folder);
+                    set_aside(&from, &aside.join(folder)).with_context(|| format!("{}", from.display()))?;
+                }
+                if aside.exists() {
+                    eprintln!(
+                        "chartgate: what a beginning that was not finished had made is in {} now",
+                        aside.display()
+                    );
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("{}", list(&dir).display())),
@@ -83,8 +94,9 @@ impl Beginning {
     /// If somebody else has it.
     pub(crate) fn into_lock(self, data_dir: &Path) -> anyhow::Result<(Begun, DataLock)> {
         let same = fs::canonicalize(data_dir).ok() == fs::canonicalize(self.dir.join("data")).ok();
-        let lock = if same { self.lock } else { DataLock::take(data_dir)? };
-        Ok((Begun { dir: self.dir }, lock))
+        let (lock, held) =
+            if same { (self.lock, None) } else { (DataLock::take(data_dir)?, Some(self.lock)) };
+        Ok((Begun { dir: self.dir, _held: held }, lock))
     }
 }
 
@@ -92,6 +104,8 @@ impl Beginning {
 #[must_use = "without its name it is made anew"]
 pub(crate) struct Begun {
     dir: PathBuf,
+    /// Where the data lie elsewhere: nobody else begins here meanwhile.
+    _held: Option<DataLock>,
 }
 
 impl Begun {
@@ -106,7 +120,7 @@ impl Begun {
     /// What the disk says.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         // From here on nothing of it is removed again, whatever happens.
-        fs::write(list(&self.dir), "")?;
+        fs::write(list(&self.dir), WHOLE)?;
         name(&self.dir)
     }
 }
@@ -139,9 +153,11 @@ fn is_empty(folder: &Path) -> io::Result<bool> {
     Ok(content(folder)?.is_empty())
 }
 
-fn empty(folder: &Path) -> io::Result<()> {
+/// Moves what is in a folder into another one.
+fn set_aside(folder: &Path, aside: &Path) -> anyhow::Result<()> {
     for path in content(folder)? {
-        if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        make(aside)?;
+        fs::rename(&path, aside.join(path.file_name().unwrap_or_default()))?;
     }
     Ok(())
 }

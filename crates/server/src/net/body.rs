@@ -78,11 +78,12 @@ where
 
 /// Passes over what comes of a body that was refused, if that is not very much: a connection that is closed while its client
 /// still sends is reset, and the client may not see why.
-pub(crate) async fn pass_over<B>(mut body: B, time: Duration)
+pub(crate) async fn pass_over<B>(mut body: B)
 where
     B: Body<Data = Bytes> + Unpin,
 {
     const MOST: u64 = 1 << 20;
+    const TIME: Duration = Duration::from_secs(5);
     let mut passed: u64 = 0;
     let is_much = body.size_hint().lower() > MOST;
     let passing = async {
@@ -93,7 +94,7 @@ where
             passed = passed.saturating_add(frame.data_ref().map_or(0, |data| data.len() as u64));
         }
     };
-    let _ = tokio::time::timeout(time, passing).await;
+    let _ = tokio::time::timeout(TIME, passing).await;
 }
 
 async fn collect<B>(body: B, limit: u64) -> Result<Bytes, BodyError>

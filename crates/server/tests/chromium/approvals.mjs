@@ -258,7 +258,7 @@ await test("what an application asks is approved by a signature over its text, w
   for (const [name, alter] of Object.entries({
     displayed_text: (text) => text.replace("Ward 3", "Ward 4"),
     signed: (text) => text.replaceAll("Ward 3", "Ward 4"),
-    signature: (text) => text.replace(/.$/, (last) => (last === "A" ? "B" : "A")).replace(/^(.{20})./, (all, front) => `${front}x`),
+    signature: (text) => text.replace(/^(.{20})(.)/, (all, front, one) => front + (one === "A" ? "B" : "A")),
   })) {
     writeFileSync(file, JSON.stringify({ ...record, detail: { ...record.detail, [name]: alter(record.detail[name]) } }));
     assert.throws(check, undefined, name);

@@ -46,9 +46,15 @@ fn an_init_that_did_not_come_to_its_end_is_begun_anew_and_touches_nothing_of_oth
     assert!(folder.join("data/master.key").exists(), "it came as far as that");
     assert!(!folder.join("chartgate.toml").exists());
     let first = std::fs::read(folder.join("data/master.key")).unwrap();
+    // Whoever put something there since finds it again.
+    std::fs::create_dir_all(folder.join("secrets")).unwrap();
+    std::fs::write(folder.join("secrets/fhir"), "the only copy").unwrap();
     let (code, said) = init(folder, "https://localhost:9443", &[]);
     assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("unfinished-1"), "{said}");
     assert_ne!(std::fs::read(folder.join("data/master.key")).unwrap(), first);
+    assert_eq!(std::fs::read(folder.join("unfinished-1/data/master.key")).unwrap(), first);
+    assert_eq!(std::fs::read_to_string(folder.join("unfinished-1/secrets/fhir")).unwrap(), "the only copy");
     assert_eq!(check(folder), (Some(0), String::new()));
     let left = |name: &str| folder.join(name).exists();
     assert!(!left(".beginning") && !left(".chartgate.toml.new"), "nothing is left of the beginning");

@@ -262,6 +262,13 @@ async fn cut_offs_reach_tokens_of_another_issuer_at_once_and_survive_a_crash() {
     clinic.cut(&["session", "end", &format!("{ISSUER}#session-2")]);
     assert_eq!(clinic.read(&of_session).await.status, 401);
     assert_eq!(clinic.read(&later).await.status, 200);
+    // What is mistyped ends nothing, and does not look as if it had.
+    for words in [["user", "disable"], ["session", "end"], ["token", "revoke"]] {
+        let mistyped =
+            clinic.gateway.try_command(&[words[0], words[1], "https://login.example.org/realms/clinik#r-4"]);
+        assert!(mistyped.code == Some(1) && mistyped.err.contains("nothing was ended"), "{mistyped:?}");
+    }
+    assert_eq!(clinic.read(&later).await.status, 200);
     // Whoever is shut out stays so, whatever their provider issues.
     clinic.cut(&["user", "disable", SUBJECT]);
     assert_eq!(clinic.read(&later).await.status, 401);

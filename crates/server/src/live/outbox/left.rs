@@ -73,6 +73,21 @@ impl Outbox {
         }
     }
 
+    /// The same before anything is served. A record that cannot be stored as it is, or whose key is not to be had, keeps the
+    /// gateway from nothing; it is tried again with those that are left later.
+    ///
+    /// # Errors
+    /// [`StillLeft`]: the store or the log does not do its part.
+    pub(crate) fn tell_left_at_start(&self) -> Result<usize, StillLeft> {
+        match self.tell_left() {
+            Err(StillLeft::Append(error @ (AppendError::Encode(_) | AppendError::Key(_)))) => {
+                tracing::error!(%error, "what was changed before is not on record yet");
+                Ok(0)
+            }
+            told => told,
+        }
+    }
+
     /// Appends what was left and is not in the log, and says how many records those were. What is not ours is refused, on
     /// record.
     ///

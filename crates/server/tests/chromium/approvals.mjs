@@ -210,8 +210,10 @@ await test("deny, and deny and report, are as near as yes and need no mouse", as
     const person = newPerson(`asked-to-${answer.toLowerCase().replaceAll(" ", "-")}`);
     const [own, other] = [await phoneOf(person), await context(WIDE)];
     await isSeen(other, person);
-    await asks(other, person);
+    // Its page hears of what comes by itself, and is led to it nowhere else meanwhile.
     await own.goto(list);
+    await own.getByText("Nothing waits for your answer.").waitFor();
+    await asks(other, person);
     await opens(own, "Somebody who knows your password");
     const sizes = await own.getByRole("button").evaluateAll((all) =>
       all.map((one) => [one.textContent, one.getBoundingClientRect().width, one.getBoundingClientRect().height]));

@@ -37,14 +37,22 @@ async fn a02_a_good_token_is_served_from_an_address_that_is_turned_away() {
         while connection.send(bad.clone()).await.status != 429 {}
         assert_eq!(connection.send(proved).await.status, 401, "o13: and used up once");
     }
-    while connection.send(bad.clone()).await.status != 429 {}
-    assert_eq!(connection.send(Call::get("/account")).await.status, 429, "nor are pages shown");
-    let within = Call::get("/fhir/x/.well-known/y").bearer("not-a-token");
-    assert_eq!(
-        connection.send(within).await.status,
-        429,
-        "nor is what stands behind a route public by its name"
-    );
+    // Nor are pages shown, and what stands behind a route is not public by its name.
+    let within = "/fhir/x/.well-known/y";
+    for (path, turned_away) in
+        [("/account", Call::get("/account")), (within, Call::get(within).bearer("not-a-token"))]
+    {
+        let mut status = 0;
+        // A try may be regained in between.
+        for _ in 0..20 {
+            while connection.send(bad.clone()).await.status != 429 {}
+            status = connection.send(turned_away.clone()).await.status;
+            if status == 429 {
+                break;
+            }
+        }
+        assert_eq!(status, 429, "{path}");
+    }
     let own = Call::get("/fhir/.well-known/smart-configuration");
     assert_eq!(connection.send(own).await.status, 200, "a route's own document is");
     assert_eq!(connection.send(Call::get("/jwks")).await.status, 200, "public documents are");

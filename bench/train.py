@@ -1,6 +1,8 @@
-"""Uses a demo as gateways are used, so that `cargo xtask dist` learns what is done often. Needs Python alone."""
+"""Uses a demo as gateways are used, so that `cargo xtask dist` learns what is done often. Needs Python alone.
 
-import base64
+What is never done here is built small, not fast: whoever wants something fast has it done here.
+"""
+
 import http.client
 import itertools
 import json
@@ -12,14 +14,20 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlencode, urlsplit
+
+import sign_in
+import tokens
 
 SECONDS = 30
 START = 60
 THREADS = 8
 SCOPE = "system/*.rs"
-# A round of one connection: mostly reads, some searches, now and then a token.
-READS, SEARCHES, ROUNDS_A_TOKEN = 40, 2, 5
+# Two, for a name may be tried five times at once.
+PEOPLE, OF_A_PERSON = ("dana", "nils"), "user/*.rs offline_access"
+# A round of one connection: mostly reads, some searches, now and then a token, and somebody signed in who goes on.
+READS, SEARCHES, ROUNDS_A_TOKEN, REFRESHES = 40, 2, 5, 5
 
 
 class Program:
@@ -27,9 +35,7 @@ class Program:
 
     def __init__(self, ready, tls):
         self.ready = ready
-        client = next(one for one in ready["clients"] if one["client_id"] == "demo-service")
-        secret = f"{client['client_id']}:{client['client_secret']}".encode()
-        self.basic = {"Authorization": "Basic " + base64.b64encode(secret).decode()}
+        self.basic = {"Authorization": tokens.basic(client_of(ready, "demo-service"))}
         where = urlsplit(ready["issuer"])
         self.connection = http.client.HTTPSConnection(where.hostname, where.port, context=tls, timeout=30)
         said = self.ask("GET", "/.well-known/oauth-authorization-server")
@@ -59,12 +65,39 @@ class Program:
                 self.ask("GET", f"/fhir/Observation?patient={patient}&_count=50", headers=bearer)
 
 
-def use(ready, tls, until, asked):
+class Person:
+    """Somebody who signed in, the records that they may see, and the application that goes on for them."""
+
+    def __init__(self, ready, program, name):
+        self.program = program
+        own = next(one for one in ready["users"] if one["username"] == name)
+        self.patients = itertools.cycle(own["patients"])
+        server = SimpleNamespace(name="demo", port=urlsplit(ready["issuer"]).port)
+        audience = {"aud": ready["fhir_base"]}
+        self.app = sign_in.App(server, "/authorize", client_of(ready, "demo-web"), OF_A_PERSON, audience,
+                               (name, own["password"]))
+        self.refresh_token = self.app.tokens()["refresh_token"]
+
+    def round(self):
+        for _ in range(REFRESHES):
+            given = self.app.redeem(grant_type="refresh_token", refresh_token=self.refresh_token)
+            self.refresh_token = given["refresh_token"]
+            bearer = {"Authorization": f"Bearer {given['access_token']}", "Accept": "application/fhir+json"}
+            self.program.ask("GET", f"/fhir/Patient/{next(self.patients)}", headers=bearer)
+
+
+def client_of(ready, name):
+    return next(one for one in ready["clients"] if one["client_id"] == name)
+
+
+def use(ready, tls, until, name, asked):
     program = Program(ready, tls)
+    person = Person(ready, program, name)
     patients = itertools.cycle(ready["patients"])
     while time.monotonic() < until:
         program.round(patients)
-        asked.append((READS + SEARCHES) * ROUNDS_A_TOKEN)
+        person.round()
+        asked.append((READS + SEARCHES) * ROUNDS_A_TOKEN + 2 * REFRESHES)
 
 
 def ready_of(demo, file):
@@ -87,7 +120,8 @@ def main():
             ready = ready_of(demo, file)
             tls = ssl.create_default_context(cafile=ready["ca_file"])
             until = time.monotonic() + SECONDS
-            users = [threading.Thread(target=use, args=(ready, tls, until, own)) for own in asked]
+            users = [threading.Thread(target=use, args=(ready, tls, until, name, own))
+                     for name, own in zip(itertools.cycle(PEOPLE), asked)]
             for user in users:
                 user.start()
             for user in users:

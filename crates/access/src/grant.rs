@@ -17,6 +17,7 @@ use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::launch::Launch;
+use crate::client::Client;
 use crate::emergency::EmergencyGrant;
 use crate::ids::{ClientId, GrantId, PatientId, SessionId, Subject};
 use crate::login::assurance::Assurance;
@@ -73,6 +74,28 @@ pub struct Grant {
     pub assurance: Assurance,
 }
 
+/// What a grant rested on was taken from its client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TakenAway {
+    /// It outlives its session, which the client may not ask for any more.
+    #[error("the client may not ask for offline_access any more")]
+    Offline,
+    /// It has details of a type that the client may not ask for any more. RFC 9396 section 10.
+    #[error("the client may not ask for such details any more")]
+    Details,
+}
+
+impl TakenAway {
+    /// The stable code for records.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Offline => "offline-not-allowed",
+            Self::Details => "details-not-allowed",
+        }
+    }
+}
+
 impl Grant {
     /// How strongly the person signed in for it, where that was here: what they showed, whatever tokens call it.
     #[must_use]
@@ -90,6 +113,25 @@ impl Grant {
     #[must_use]
     pub fn stands_since(&self) -> Timestamp {
         self.began_at.or(self.auth_time).unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// Whether its client may still ask for what it rests on. Scopes are narrowed, and the rest stays what it was; a grant
+    /// that outlives its session, or opens what scopes do not say, is nothing without that.
+    ///
+    /// # Errors
+    /// [`TakenAway`].
+    pub fn rests_on(&self, client: &Client) -> Result<(), TakenAway> {
+        if self.session.is_none()
+            && self.scope.contains(OFFLINE_ACCESS)
+            && !client.scope.contains(OFFLINE_ACCESS)
+        {
+            return Err(TakenAway::Offline);
+        }
+        let types = &client.options.authorization_details_types;
+        if self.authorization_details.iter().any(|detail| !types.contains(&detail.kind())) {
+            return Err(TakenAway::Details);
+        }
+        Ok(())
     }
 
     /// What stands beside its tokens. With a patient in context the application shows whose record is open, unless the EHR

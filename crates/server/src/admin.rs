@@ -66,6 +66,7 @@ use crate::live::trusted_issuers::LiveIssuers;
 use crate::net::mail::Mailer;
 use crate::outward::Exports;
 use crate::passwords::{HashError, Passwords};
+use crate::registration::settings::ClientChange;
 use crate::registration::{NewClient, Unregistrable};
 use crate::store::{Store, StoreError};
 use crate::watch::Watcher;
@@ -124,6 +125,7 @@ pub(crate) enum Command {
     ClientShow {
         id: ClientId,
     },
+    ClientChange(Box<ClientChange>),
     ClientRotateSecret {
         id: ClientId,
     },
@@ -268,6 +270,10 @@ pub(crate) enum CommandError {
     Unrecorded(#[from] AppendError),
     #[error("what was to be ended has ended, but is not on record yet, so nothing was granted: {0}")]
     EndedUnrecorded(#[source] AppendError),
+    #[error(
+        "it was changed, but is not on record yet, so no secret is shown: it will be once the log can be written: {0}"
+    )]
+    ChangedUnrecorded(#[source] AppendError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
@@ -283,9 +289,17 @@ impl CommandError {
         }
     }
 
+    /// The same where something was changed, for more or less, before it was to be recorded.
+    fn after_the_change(self) -> Self {
+        match self {
+            Self::Unrecorded(error) => Self::ChangedUnrecorded(error),
+            other => other,
+        }
+    }
+
     /// Whether the log is what failed.
     fn is_of_the_log(&self) -> bool {
-        matches!(self, Self::Unrecorded(_) | Self::EndedUnrecorded(_))
+        matches!(self, Self::Unrecorded(_) | Self::EndedUnrecorded(_) | Self::ChangedUnrecorded(_))
     }
 }
 
@@ -352,6 +366,7 @@ impl Administrator {
             Command::ClientAdd(client) => self.add_client(by, *client).await,
             Command::ClientList => self.list_clients(),
             Command::ClientShow { id } => self.show_client(&id),
+            Command::ClientChange(change) => self.change_client(by, *change).await,
             Command::ClientRotateSecret { id } => self.rotate_secret(by, id).await,
             Command::ClientRemove { id } => self.remove_client(by, id).await,
             Command::ClientInvite(invitation) => self.invite(by, *invitation).await,

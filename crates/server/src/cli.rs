@@ -121,6 +121,11 @@ enum ConfigWord {
     Check,
 }
 
+/// Words that say nothing together, though each may be said.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
+
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {
     let words = Words::parse();
@@ -128,7 +133,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("chartgate: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<WrongUsage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

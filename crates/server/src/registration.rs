@@ -22,10 +22,11 @@ pub(crate) mod changes;
 pub(crate) mod documents;
 pub(crate) mod in_force;
 pub(crate) mod policy;
+pub(crate) mod settings;
 pub(crate) mod shown;
 
 /// A client to be registered. What is left out follows from its kind.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewClient {
     pub(crate) client_id: ClientId,
@@ -39,6 +40,44 @@ pub(crate) struct NewClient {
     pub(crate) roles: BTreeSet<Role>,
     pub(crate) consent: Option<Consent>,
     pub(crate) options: ClientOptions,
+}
+
+impl NewClient {
+    /// One of which nothing is said but its name and kind.
+    pub(crate) fn bare(client_id: ClientId, kind: ClientKind) -> Self {
+        Self {
+            client_id,
+            kind,
+            redirect_uris: Vec::new(),
+            grant_types: BTreeSet::new(),
+            scope: ScopeSet::default(),
+            audience: None,
+            auth_method: None,
+            jwks: None,
+            roles: BTreeSet::new(),
+            consent: None,
+            options: ClientOptions::default(),
+        }
+    }
+}
+
+/// What would be registered to have it as it is.
+impl From<Client> for NewClient {
+    fn from(client: Client) -> Self {
+        Self {
+            client_id: client.client_id,
+            kind: client.kind,
+            redirect_uris: client.redirect_uris,
+            grant_types: client.grant_types,
+            scope: client.scope,
+            audience: client.audience,
+            auth_method: Some(client.token_endpoint_auth_method),
+            jwks: client.jwks,
+            roles: client.roles,
+            consent: Some(client.consent),
+            options: client.options,
+        }
+    }
 }
 
 /// Why a client cannot be what it shall be, in words for whoever registers it.

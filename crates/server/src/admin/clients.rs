@@ -1,6 +1,6 @@
 //! OAuth clients.
 
-use chartgate_access::client::Client;
+use chartgate_access::client::{Client, Registrar};
 use chartgate_access::ids::ClientId;
 use chartgate_audit::record::Event;
 use serde_json::{Value, json};
@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use super::{Administrator, CommandError, Operator, note};
 use crate::entropy::{digest_of, opaque_secret};
 use crate::live::outbox::Change;
-use crate::registration::changes::{self, RemovedBy};
-use crate::registration::shown::shown;
+use crate::registration::changes::{self, RemovedBy, Secrecy};
+use crate::registration::settings::ClientChange;
+use crate::registration::shown::{Difference, differences, shown};
 use crate::registration::{NewClient, settle};
 use crate::store::StoreError;
+use crate::store::clients::Changed;
 use crate::store::users::Added;
 
 impl Administrator {
@@ -85,6 +87,60 @@ impl Administrator {
         Ok(with_secret(shown(&client), Some(secret.expose())))
     }
 
+    /// Makes a client something else in what is said, and leaves it in the rest. What that takes away ends with the commit:
+    /// tokens that are out, and of its grants what they would give from then on.
+    pub(super) async fn change_client(
+        &self,
+        by: Operator,
+        change: ClientChange,
+    ) -> Result<Value, CommandError> {
+        let now = changed(&self.find_client(change.client_id())?, &change)?;
+        for algorithm in now.options.signing_algorithms() {
+            self.keys.offer(algorithm).await?;
+        }
+        let secret = opaque_secret();
+        let (digest, mut record) =
+            (digest_of(secret.expose()), self.record(by, Event::ClientChanged, change.client_id()));
+        let made = self.outbox.commit(move |sql, now| {
+            let id = change.client_id();
+            let unknown = || CommandError::Unknown { kind: "client", name: id.to_string() };
+            let before = sql.client(id)?.ok_or_else(unknown)?;
+            let after = changed(&before, &change)?;
+            let differences = differences(&before, &after);
+            if differences.is_empty() {
+                return Ok(Change::none(Made {
+                    after,
+                    changed: Vec::new(),
+                    secrecy: Secrecy::Same,
+                    cut: false,
+                }));
+            }
+            if sql.change_client(&after)? == Changed::No {
+                return Err(unknown());
+            }
+            let secrecy = changes::keep_secret(sql, &after, &digest)?;
+            let cut = changes::cut_by(&before, &after, now);
+            for Difference { name, before, after } in &differences {
+                note(&mut record, &format!("{name}_before"), before);
+                note(&mut record, name, after);
+            }
+            let changed = differences.into_iter().map(|difference| difference.name).collect();
+            let made = Made { after, changed, secrecy, cut: !cut.is_empty() };
+            Ok(Change::told_by(made, [record]).cutting(cut))
+        });
+        let Made { after, changed, secrecy, cut } = made.await.map_err(CommandError::after_the_change)?;
+        let fresh = match secrecy {
+            Secrecy::Same => None,
+            Secrecy::Fresh => Some(secret.expose().as_str()),
+        };
+        let mut told = with_secret(shown(&after), fresh);
+        if let Value::Object(members) = &mut told {
+            members.insert("changed".to_owned(), changed.into());
+            members.insert("access_tokens_ended".to_owned(), cut.into());
+        }
+        Ok(told)
+    }
+
     /// Removes a client: its tokens and grants end with the commit.
     pub(super) async fn remove_client(&self, by: Operator, id: ClientId) -> Result<Value, CommandError> {
         let client = self.find_client(&id)?;
@@ -99,6 +155,29 @@ impl Administrator {
         let unknown = || CommandError::Unknown { kind: "client", name: id.to_string() };
         self.store.read(|sql| sql.client(id))?.ok_or_else(unknown)
     }
+}
+
+/// What came of a change.
+struct Made {
+    after: Client,
+    changed: Vec<String>,
+    secrecy: Secrecy,
+    /// Whether its access tokens were cut off.
+    cut: bool,
+}
+
+/// What a client is after a change, by the judge of all registrations. One that says itself what it is says so itself: what was
+/// changed here it would say otherwise the next time.
+fn changed(before: &Client, change: &ClientChange) -> Result<Client, CommandError> {
+    let id = &before.client_id;
+    let why = match before.options.registrar {
+        _ if id.is_document() => "says under its address what it is, and is asked again",
+        Registrar::Invited | Registrar::Anybody => "registered itself, and changes its registration itself",
+        Registrar::Operator => return Ok(settle(change.of(before.clone()))?),
+    };
+    Err(CommandError::Invalid(format!(
+        "`{id}` {why}: the configuration and its invitation say what it may be; `client remove` ends it"
+    )))
 }
 
 fn with_secret(mut shown: Value, secret: Option<&str>) -> Value {

@@ -13,7 +13,7 @@ use clap::Subcommand;
 
 use super::invitation::Invitation;
 use super::print::{self, Output};
-use super::registration::Registration;
+use super::registration::{Change, Registration};
 use crate::admin::client::give;
 use crate::admin::{Command, LinkBy, NewUser, Rotation};
 use crate::config::Config;
@@ -152,9 +152,11 @@ impl From<KnownFacts> for Facts {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ClientWord {
-    /// Register a client and print it, with its secret once. Nothing but the secret can be changed afterwards: what shall be
-    /// otherwise is registered under another name.
+    /// Register a client and print it, with its secret once.
     Add(Box<Registration>),
+    /// Change a registered client: what is given takes the place of what was, and the rest stays. What that takes away ends at
+    /// once (docs/clients.md, "Changing a client").
+    Change(Box<Change>),
     /// All clients.
     List,
     /// One client.
@@ -373,6 +375,7 @@ fn link(send: bool) -> LinkBy {
 fn client(word: ClientWord, config: &Config) -> anyhow::Result<Command> {
     Ok(match word {
         ClientWord::Add(registration) => registration.command()?,
+        ClientWord::Change(change) => change.command()?,
         ClientWord::List => Command::ClientList,
         ClientWord::Show { id } => Command::ClientShow { id },
         ClientWord::RotateSecret { id } => Command::ClientRotateSecret { id },

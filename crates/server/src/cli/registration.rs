@@ -1,8 +1,9 @@
-//! `chartgate client add`: from words to a registration. RFC 7591 section 2 for what the words mean.
+//! `chartgate client add` and `client change`: from words to a registration. RFC 7591 section 2 for what the words mean.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use chartgate_access::client::{
     AuthMethod, BoundTokens, ClientKind, ClientOptions, GrantType, Permission, PushedRequests, Registrar,
     SignedRequests, TokenStatus,
@@ -15,12 +16,15 @@ use chartgate_protocol::oauth::https_uri::HttpsUri;
 use chartgate_protocol::oauth::mtls::{RegisteredSubject, SUBJECT_MEMBERS};
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
+use clap::ValueEnum as _;
 
 mod responses;
 
+use super::WrongUsage;
 use super::operate::read;
 use crate::admin::Command;
 use crate::registration::NewClient;
+use crate::registration::settings::{ClientChange, Setting};
 use responses::{RequestObjects, Responses};
 
 #[derive(Debug, clap::Args)]
@@ -31,9 +35,28 @@ pub(super) struct Registration {
     /// people; backend: a program that acts for itself alone, with the grant client_credentials.
     #[arg(long)]
     kind: ClientKind,
-    /// By whose rules it was written: smart, fapi2, mcp or plain.
-    #[arg(long, default_value_t = Profile::default())]
-    profile: Profile,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// A change of a registered client.
+#[derive(Debug, clap::Args)]
+pub(super) struct Change {
+    /// Which client.
+    id: ClientId,
+    #[command(flatten)]
+    settings: Settings,
+    /// Something that is to be as if it had never been said; may be given several times.
+    #[arg(long, value_enum, value_name = "SETTING")]
+    unset: Vec<Setting>,
+}
+
+/// What is said of a client.
+#[derive(Debug, clap::Args)]
+struct Settings {
+    /// By whose rules it was written: smart (without it), fapi2, mcp or plain.
+    #[arg(long)]
+    profile: Option<Profile>,
     /// Where browsers may be sent, to the letter: https, a scheme of the application's own, or http to the person's machine
     /// (`127.0.0.1` and `[::1]` without a port mean any; `localhost`, for public clients alone, means the port it has); may
     /// be given several times.
@@ -45,8 +68,8 @@ pub(super) struct Registration {
     grants: Vec<GrantType>,
     /// All that it may ask for, with spaces between: FHIR scopes (`user/*.rs`, `system/Patient.rs`), `openid` and its like,
     /// scopes that rules of `http` routes name.
-    #[arg(long, default_value = "")]
-    scope: ScopeSet,
+    #[arg(long)]
+    scope: Option<ScopeSet>,
     /// What its tokens are for where it names no `resource`: a route's audience or address (docs/clients.md, "Which route a
     /// token is for").
     #[arg(long)]
@@ -160,19 +183,54 @@ fn bound(wanted: bool) -> BoundTokens {
 
 impl Registration {
     pub(super) fn command(self) -> anyhow::Result<Command> {
-        Ok(Command::ClientAdd(Box::new(NewClient {
-            client_id: self.id,
-            kind: self.kind,
+        Ok(Command::ClientAdd(Box::new(self.settings.said(self.id, self.kind)?)))
+    }
+}
+
+impl Change {
+    pub(super) fn command(self) -> anyhow::Result<Command> {
+        // What equals what is said where nothing is.
+        let also = [
+            self.settings.profile.map(|_| Setting::Profile),
+            self.settings.scope.as_ref().map(|_| Setting::Scope),
+        ];
+        // Its kind is no setting: what is written here changes none.
+        let said = self.settings.said(self.id, ClientKind::Confidential)?;
+        let given = Setting::value_variants().iter().copied().filter(|setting| setting.is_said(&said));
+        let mut settings: BTreeSet<Setting> = given.chain(also.into_iter().flatten()).collect();
+        for unset in self.unset {
+            if !settings.insert(unset) {
+                bail!(WrongUsage(format!("--unset {}: it is given as well, or twice", name(unset))));
+            }
+        }
+        if settings.is_empty() {
+            bail!(WrongUsage(
+                "nothing is said that is to change: see `chartgate client change --help`".to_owned()
+            ));
+        }
+        Ok(Command::ClientChange(Box::new(ClientChange { said, settings })))
+    }
+}
+
+fn name(setting: Setting) -> String {
+    setting.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+impl Settings {
+    fn said(self, client_id: ClientId, kind: ClientKind) -> anyhow::Result<NewClient> {
+        Ok(NewClient {
+            client_id,
+            kind,
             redirect_uris: self.redirect_uris,
             grant_types: self.grants.into_iter().collect(),
-            scope: self.scope,
+            scope: self.scope.unwrap_or_default(),
             audience: self.audience,
             auth_method: self.auth_method,
             jwks: self.jwks_file.as_deref().map(json).transpose()?,
             roles: self.roles.into_iter().collect(),
             consent: None,
             options: ClientOptions {
-                profile: self.profile,
+                profile: self.profile.unwrap_or_default(),
                 registrar: Registrar::Operator,
                 permissions: self.permissions.into_iter().collect(),
                 post_logout_redirect_uris: self.post_logout_redirect_uris,
@@ -208,7 +266,7 @@ impl Registration {
                 ),
                 tls_client_auth: self.subject.registered()?,
             },
-        })))
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What happens to a client that is registered: it is described anew, or removed. Whoever does it, it is done here.
 
-use chartgate_access::client::Client;
+use chartgate_access::client::{Client, covered};
 use chartgate_access::ids::ClientId;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::journal::AppendError;
@@ -8,15 +8,66 @@ use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::{Phi, Timestamp};
 
 use crate::live::outbox::{Change, Outbox};
-use crate::store::{Store, StoreError};
+use crate::store::{Sql, Store, StoreError};
 
-/// What is cut when a client is described anew: all access tokens that it has, if anything is another. What it is given for
-/// them, by its grants, is what the new description allows.
+/// What is cut when a client is described anew: all access tokens that it has, unless it only may more than it might. What it
+/// is given for them, by its grants, is what the new description allows.
 pub(crate) fn cut_by(before: &Client, after: &Client, now: Timestamp) -> Vec<CutOff> {
-    if before == after {
+    if before == after || only_adds(before, after) {
         return Vec::new();
     }
     vec![CutOff::UpTo { target: Target::Client(after.client_id.clone()), not_before: now }]
+}
+
+/// Whether all that was allowed still is, and nothing else is another. Roles are not counted in: with one more, policies may
+/// forbid what they did not.
+fn only_adds(before: &Client, after: &Client) -> bool {
+    let (was, is) = (&before.options, &after.options);
+    let keeps = covered(&after.scope, &before.scope) == before.scope
+        && before.grant_types.is_subset(&after.grant_types)
+        && before.redirect_uris.iter().all(|uri| after.redirect_uris.contains(uri))
+        && was.post_logout_redirect_uris.iter().all(|uri| is.post_logout_redirect_uris.contains(uri))
+        && was.permissions.is_subset(&is.permissions)
+        && was.may_act.is_subset(&is.may_act)
+        && was.authorization_details_types.is_subset(&is.authorization_details_types);
+    let mut without = after.clone();
+    without.scope.clone_from(&before.scope);
+    without.grant_types.clone_from(&before.grant_types);
+    without.redirect_uris.clone_from(&before.redirect_uris);
+    without.options.post_logout_redirect_uris.clone_from(&was.post_logout_redirect_uris);
+    without.options.permissions.clone_from(&was.permissions);
+    without.options.may_act.clone_from(&was.may_act);
+    without.options.authorization_details_types.clone_from(&was.authorization_details_types);
+    keeps && without == *before
+}
+
+/// What became of a client's secret when it was described anew.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "a new secret has to be shown"]
+pub(crate) enum Secrecy {
+    /// It has the one that it had, or none.
+    Same,
+    /// It needs one now, and has the new one.
+    Fresh,
+}
+
+/// Gives a client the secret that it needs and did not have, by its digest, and takes away the one that it needs no more.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) fn keep_secret(sql: &Sql<'_>, after: &Client, fresh_digest: &str) -> Result<Secrecy, StoreError> {
+    let id = &after.client_id;
+    match (after.token_endpoint_auth_method.uses_secret(), sql.has_client_secret(id)?) {
+        (true, true) | (false, false) => Ok(Secrecy::Same),
+        (true, false) => {
+            sql.set_client_secret(id, fresh_digest)?;
+            Ok(Secrecy::Fresh)
+        }
+        (false, true) => {
+            sql.drop_client_secret(id)?;
+            Ok(Secrecy::Same)
+        }
+    }
 }
 
 /// Who removes a client.
@@ -117,3 +168,6 @@ pub(crate) fn unused_record(client: &ClientId, now: Timestamp) -> Record {
     record.decision.reason = Some("client-unused".to_owned());
     record
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! A registration as it is told: to operators whole, to the client itself as RFC 7591 section 3.2.1 has it, to the log by what
 //! others have to take its word for.
 
+use std::collections::BTreeSet;
+
 use chartgate_access::client::{
     BoundTokens, Client, ClientOptions, GrantType, PushedRequests, Registrar, SignedRequests, TokenStatus,
 };
@@ -98,6 +100,43 @@ pub(crate) fn recorded(client: &Client) -> Vec<(&'static str, String)> {
     members.extend(client.options.jwks_uri.iter().map(|uri| ("jwks_uri", uri.to_string())));
     members.extend(client.jwks.iter().map(|jwks| ("jwks_sha256", digest_of(jwks.to_string()))));
     members
+}
+
+/// A member that is another.
+pub(crate) struct Difference {
+    pub(crate) name: String,
+    pub(crate) before: String,
+    pub(crate) after: String,
+}
+
+/// What is another, in words for the log: key sets by their digests.
+pub(crate) fn differences(before: &Client, after: &Client) -> Vec<Difference> {
+    let (Value::Object(before), Value::Object(after)) = (shown(before), shown(after)) else {
+        return Vec::new();
+    };
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differs = |name: &&String| before.get(*name) != after.get(*name);
+    names
+        .into_iter()
+        .filter(differs)
+        .map(|name| Difference {
+            name: if name == "jwks" { "jwks_sha256".to_owned() } else { name.clone() },
+            before: in_words(name, before.get(name)),
+            after: in_words(name, after.get(name)),
+        })
+        .collect()
+}
+
+fn in_words(name: &str, value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(jwks) if name == "jwks" => digest_of(jwks.to_string()),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| in_words(name, Some(item))).collect::<Vec<_>>().join(" ")
+        }
+        Some(other) => other.to_string(),
+    }
 }
 
 /// How it came to be.

@@ -4,7 +4,7 @@ use chartgate_access::client::Client;
 use chartgate_access::ids::ClientId;
 use chartgate_values::Timestamp;
 
-use super::sql::{Row, Value, json};
+use super::sql::Row;
 use super::users::Added;
 use super::{Sql, StoreError};
 
@@ -69,9 +69,7 @@ impl Sql<'_> {
             // Whatever is remembered of clients stays good where nothing changes.
             Known::Client(known) if known.client == *client => {}
             Known::Client(_) => {
-                let settings = json(client, "clients")?;
-                let text = "UPDATE clients SET settings = ?2 WHERE client_id = ?1 AND removed_at IS NULL";
-                self.execute(text, &[id.into(), Value::from(&settings)])?;
+                self.change_client(client)?;
             }
         }
         let text = "INSERT INTO client_documents (client_id, fetched_at, fresh_until, added_at) \

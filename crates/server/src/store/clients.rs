@@ -9,6 +9,14 @@ use super::subjects::{self, SubjectKind, Taken};
 use super::users::Added;
 use super::{Sql, StoreError};
 
+/// Whether a client was described anew.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Changed {
+    Yes,
+    /// It is gone, or somebody else did it with the same token.
+    No,
+}
+
 impl Sql<'_> {
     /// Registers a client.
     pub(crate) fn add_client(
@@ -47,10 +55,32 @@ impl Sql<'_> {
         self.query("clients", text, &[], |row| row.json("settings"))
     }
 
+    /// Describes a client anew.
+    pub(crate) fn change_client(&self, client: &Client) -> Result<Changed, StoreError> {
+        let settings = json(client, "clients")?;
+        let text = "UPDATE clients SET settings = ?2 WHERE client_id = ?1 AND removed_at IS NULL";
+        Ok(match self.execute(text, &[client.client_id.as_str().into(), Value::from(&settings)])? {
+            0 => Changed::No,
+            _ => Changed::Yes,
+        })
+    }
+
     /// Gives a client a new secret.
     pub(crate) fn set_client_secret(&self, id: &ClientId, digest: &str) -> Result<(), StoreError> {
         let text = "UPDATE clients SET secret_digest = ?2 WHERE client_id = ?1";
         self.execute(text, &[id.as_str().into(), digest.into()]).map(drop)
+    }
+
+    /// Whether a client has a secret.
+    pub(crate) fn has_client_secret(&self, id: &ClientId) -> Result<bool, StoreError> {
+        let text = "SELECT 1 AS found FROM clients WHERE client_id = ?1 AND secret_digest IS NOT NULL";
+        Ok(self.first("clients", text, &[id.as_str().into()], |row| row.get::<i64>("found"))?.is_some())
+    }
+
+    /// Takes a client's secret away, for it shows otherwise who it is.
+    pub(crate) fn drop_client_secret(&self, id: &ClientId) -> Result<(), StoreError> {
+        let text = "UPDATE clients SET secret_digest = NULL WHERE client_id = ?1";
+        self.execute(text, &[id.as_str().into()]).map(drop)
     }
 
     /// Removes a client; its name stays taken.

@@ -5,6 +5,7 @@ use chartgate_access::ids::ClientId;
 use chartgate_values::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::clients::Changed;
 use super::sql::{Value, json};
 use super::users::Added;
 use super::{Sql, StoreError};
@@ -30,14 +31,6 @@ pub(crate) struct About {
     pub(crate) software_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) software_version: Option<String>,
-}
-
-/// Whether a client was described anew.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Changed {
-    Yes,
-    /// It is gone, or somebody else did it with the same token.
-    No,
 }
 
 impl Sql<'_> {
@@ -97,24 +90,7 @@ impl Sql<'_> {
         {
             return Ok(Changed::No);
         }
-        let settings = json(client, "clients")?;
-        let text = "UPDATE clients SET settings = ?2 WHERE client_id = ?1 AND removed_at IS NULL";
-        Ok(match self.execute(text, &[id.into(), Value::from(&settings)])? {
-            0 => Changed::No,
-            _ => Changed::Yes,
-        })
-    }
-
-    /// Whether a client has a secret.
-    pub(crate) fn has_client_secret(&self, id: &ClientId) -> Result<bool, StoreError> {
-        let text = "SELECT 1 AS found FROM clients WHERE client_id = ?1 AND secret_digest IS NOT NULL";
-        Ok(self.first("clients", text, &[id.as_str().into()], |row| row.get::<i64>("found"))?.is_some())
-    }
-
-    /// Takes a client's secret away, for it shows otherwise who it is.
-    pub(crate) fn drop_client_secret(&self, id: &ClientId) -> Result<(), StoreError> {
-        let text = "UPDATE clients SET secret_digest = NULL WHERE client_id = ?1";
-        self.execute(text, &[id.as_str().into()]).map(drop)
+        self.change_client(client)
     }
 
     /// How many there are that anybody registered and nobody used.

@@ -30,6 +30,8 @@ mod chromium;
 #[cfg(test)]
 mod ciba;
 #[cfg(test)]
+mod client_changes;
+#[cfg(test)]
 mod client_keys;
 #[cfg(test)]
 mod clients;

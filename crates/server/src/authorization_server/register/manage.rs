@@ -32,10 +32,11 @@ use crate::config::Dynamic;
 use crate::entropy::{digest_of, opaque_secret};
 use crate::net::access_token;
 use crate::net::origin::Origin;
-use crate::registration::changes::{self, Removed, RemovedBy};
+use crate::registration::changes::{self, Removed, RemovedBy, Secrecy};
 use crate::registration::policy::Policy;
 use crate::store::StoreError;
-use crate::store::registrations::{About, Changed, Registration};
+use crate::store::clients::Changed;
+use crate::store::registrations::{About, Registration};
 
 /// A client that showed that it may manage its registration.
 struct Managed {
@@ -115,55 +116,35 @@ async fn replace(
     let (secret, token) = (opaque_secret(), opaque_secret());
     let kept = keep(server, &managed, (&client, &about), &secret, &token).await.map_err(OAuthError::from)?;
     let secret = match kept {
-        Kept::WithSecret => Some(&secret),
-        Kept::Yes => None,
+        Some(Secrecy::Fresh) => Some(&secret),
+        Some(Secrecy::Same) => None,
         // Somebody was there before with the same token.
-        Kept::No => return Err(stranger(server, origin, Event::ClientChanged).await),
+        None => return Err(stranger(server, origin, Event::ClientChanged).await),
     };
     let since = managed.registration.created_at;
     Ok(Told { client: &client, about: &about, since, secret, token: token.expose() }.answer(server))
 }
 
-/// What became of a change.
-enum Kept {
-    Yes,
-    /// With a secret, that the client did not have before.
-    WithSecret,
-    No,
-}
-
+/// Describes the client anew and says what became of its secret; nothing where the token was used meanwhile.
 async fn keep(
     server: &AuthorizationServer,
     managed: &Managed,
     (client, about): (&Client, &About),
     secret: &Secret<String>,
     token: &Secret<String>,
-) -> Result<Kept, StoreError> {
+) -> Result<Option<Secrecy>, StoreError> {
     let (after, about) = (client.clone(), about.clone());
     let old = managed.registration.token_digest.clone();
     let (next, fresh) = (digest_of(token.expose()), digest_of(secret.expose()));
     server
         .cut_offs
         .cut(move |sql, now| {
-            let id = &after.client_id;
-            let Some(before) = sql.client(id)? else { return Ok((Kept::No, Vec::new())) };
+            let Some(before) = sql.client(&after.client_id)? else { return Ok((None, Vec::new())) };
             if sql.change_registration(&after, &about, [&old, &next], now)? == Changed::No {
-                return Ok((Kept::No, Vec::new()));
+                return Ok((None, Vec::new()));
             }
             let cut = changes::cut_by(&before, &after, now);
-            let has_one = sql.has_client_secret(id)?;
-            let kept = match (after.token_endpoint_auth_method.uses_secret(), has_one) {
-                (true, true) | (false, false) => Kept::Yes,
-                (true, false) => {
-                    sql.set_client_secret(id, &fresh)?;
-                    Kept::WithSecret
-                }
-                (false, true) => {
-                    sql.drop_client_secret(id)?;
-                    Kept::Yes
-                }
-            };
-            Ok((kept, cut))
+            Ok((Some(changes::keep_secret(sql, &after, &fresh)?), cut))
         })
         .await
 }

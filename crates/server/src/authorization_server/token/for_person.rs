@@ -101,6 +101,9 @@ pub(super) async fn issue_for_person(
         let error = OAuthError::new(ErrorCode::InvalidTarget, cause.to_string());
         return Err(Denied::new("another-resource", error).of(grant));
     }
+    if let Err(cause) = grant.rests_on(client) {
+        return Err(refuse(cause.reason()).of(grant));
+    }
     let Passed { now, user, gate, ttl } = pass_gate(server, client, &grant, grant_type).await?;
     if ttl.is_zero() {
         return Err(refuse("grant-over").of(grant));
@@ -113,7 +116,7 @@ pub(super) async fn issue_for_person(
         First::Of => (grant.scope.clone(), None),
         First::After { key, scope } => (scope, Some(key)),
     };
-    // A client that registered itself may have less by now than when the grant was made.
+    // A client may have less by now than when the grant was made.
     let scope = client.grantable(&scope);
     let claims = mint.for_person(&gate, &grant, &user, &scope).map_err(not_a_claim)?;
     let access_token = access_token(server, client, claims).await?;

@@ -22,6 +22,7 @@ pub(crate) mod socket;
 mod standing;
 mod users;
 mod watch;
+mod without_effect;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -32,7 +32,7 @@ use crate::net::origin::Origin;
 use crate::net::throttle::Throttle;
 
 /// Roles that may read the log.
-const AUDIT_ROLES: [&str; 2] = ["auditor", "privacy-officer"];
+pub(crate) const AUDIT_ROLES: [&str; 2] = ["auditor", "privacy-officer"];
 
 /// What the endpoints work with.
 pub(crate) struct LogTiles {

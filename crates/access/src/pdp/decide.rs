@@ -15,6 +15,7 @@ use super::caller::Facts;
 use super::policy_set::Policies;
 use super::relation::Relation;
 use super::request::Asked;
+use crate::ids::Role;
 use crate::permit::Allowed;
 
 /// What may be done to a record.
@@ -242,6 +243,12 @@ impl Pdp {
     #[must_use]
     pub fn policy_ids(&self) -> Vec<String> {
         self.policies.ids().into_iter().collect()
+    }
+
+    /// Whether some policy names this role: whoever has one that none names has it for nothing.
+    #[must_use]
+    pub fn names_role(&self, role: &Role) -> bool {
+        self.policies.name_role(role)
     }
 
     /// A policy as Cedar writes it.

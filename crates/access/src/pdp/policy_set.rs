@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{EntityUid, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
+use crate::ids::Role;
 use crate::obligation::Obligations;
 
 /// A policy file.
@@ -79,6 +80,14 @@ impl Policies {
     /// Whether some policy asks through which client it is.
     pub(super) fn asks_for_clients(&self) -> bool {
         self.set.policies().any(|policy| policy.to_string().contains("client"))
+    }
+
+    /// Whether some policy names this role.
+    pub(super) fn name_role(&self, role: &Role) -> bool {
+        let is_it = |entity: EntityUid| {
+            entity.type_name().basename() == "Role" && entity.id().unescaped() == role.as_str()
+        };
+        self.set.policies().any(|policy| policy.entity_literals().into_iter().any(is_it))
     }
 
     /// The ids of all policies.

@@ -46,7 +46,10 @@ impl Administrator {
         let (added, now) = (client.clone(), self.clock.now());
         let outcome = self.store.write(move |sql| sql.add_client(&added, digest.as_deref(), now)).await;
         match outcome.map_err(|e: StoreError| CommandError::from(e))? {
-            Added::Yes => Ok(with_secret(shown(&client), secret.as_ref().map(|s| s.expose().as_str()))),
+            Added::Yes => {
+                let told = with_secret(shown(&client), secret.as_ref().map(|s| s.expose().as_str()));
+                Ok(self.warning(told, &client.scope, &client.roles))
+            }
             Added::NameTaken => Err(CommandError::NameTaken(client.client_id.to_string())),
         }
     }
@@ -138,7 +141,7 @@ impl Administrator {
             members.insert("changed".to_owned(), changed.into());
             members.insert("access_tokens_ended".to_owned(), cut.into());
         }
-        Ok(told)
+        Ok(self.warning(told, &after.scope, &after.roles))
     }
 
     /// Removes a client: its tokens and grants end with the commit.

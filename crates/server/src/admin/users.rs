@@ -7,6 +7,7 @@ use chartgate_access::ids::{ClientId, FhirUser, Role, Subject};
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Record};
+use chartgate_protocol::oauth::scope::ScopeSet;
 use chartgate_protocol::totp::{Step, TotpSecret};
 use chartgate_values::{Phi, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -101,7 +102,7 @@ impl Administrator {
         if let Some(secret) = link {
             self.hand_over(by, (&user, new.link), &secret, &mut shown).await?;
         }
-        Ok(shown)
+        Ok(self.warning(shown, &ScopeSet::default(), &user.roles))
     }
 
     pub(super) fn list_users(&self) -> Result<Value, CommandError> {
@@ -272,7 +273,7 @@ impl Administrator {
         note(&mut record, "roles_before", list(&before.roles));
         note(&mut record, "roles", list(&roles));
         let _ = self.append(&record).await?;
-        let subject = name.clone();
+        let (subject, given) = (name.clone(), roles.clone());
         self.cut_offs
             .cut(move |sql, now| {
                 sql.set_user_roles(&subject, &roles)?;
@@ -280,7 +281,7 @@ impl Administrator {
                 Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
             })
             .await?;
-        self.show_user(&name)
+        Ok(self.warning(self.show_user(&name)?, &ScopeSet::default(), &given))
     }
 
     /// What applications hold for a person.

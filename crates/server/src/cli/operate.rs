@@ -10,6 +10,7 @@ use chartgate_access::ids::{
 use chartgate_audit::watch::{Disposition as WatchDisposition, FindingId};
 use chartgate_values::Timestamp;
 use clap::Subcommand;
+use serde_json::Value;
 
 use super::invitation::Invitation;
 use super::print::{self, Output};
@@ -293,9 +294,22 @@ pub(super) async fn carry_out(config: Config, operate: Operate, output: Output) 
         _ => output,
     };
     let command = command(operate, &config)?;
-    let answer = give(config, command).await?;
+    let mut answer = give(config, command).await?;
+    warn(&mut answer, output);
     print::answer(&answer, output);
     Ok(())
+}
+
+/// Says on standard error what was taken and opens nothing here; scripts find it in the answer as well.
+fn warn(answer: &mut Value, output: Output) {
+    let Value::Object(members) = answer else { return };
+    for warning in members.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+        eprintln!("chartgate: warning: {}", print::plain(warning));
+    }
+    match output {
+        Output::Json => {}
+        Output::Text => drop(members.remove("warnings")),
+    }
 }
 
 fn command(operate: Operate, config: &Config) -> anyhow::Result<Command> {

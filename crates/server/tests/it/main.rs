@@ -242,4 +242,6 @@ mod web_push;
 #[cfg(test)]
 mod wire;
 #[cfg(test)]
+mod without_effect;
+#[cfg(test)]
 mod witnesses;

@@ -24,6 +24,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::directory::LiveDirectory;
 use crate::front_door::FrontDoor;
+use crate::front_door::requests::Requests;
 use crate::journal_fs::ObjectFolder;
 use crate::live::approvals::{self, Approvals};
 use crate::live::apps::Apps;
@@ -76,6 +77,7 @@ pub(crate) struct App {
     pub(crate) in_force: Arc<InForce>,
     pub(crate) administrator: Arc<Administrator>,
     pub(crate) throttle: Arc<Throttle>,
+    pub(crate) requests: Arc<Requests>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) issuers: Arc<LiveIssuers>,
     pub(crate) approvals: Arc<Approvals>,
@@ -281,6 +283,7 @@ impl App {
             Arc::new(Proofs::new(Bases { main: config.issuer.clone(), mutual: config.mtls_base() })?);
         let app = Self {
             throttle: Arc::new(Throttle::new(Arc::clone(&clock))),
+            requests: Arc::<Requests>::default(),
             config,
             in_force,
             clock,

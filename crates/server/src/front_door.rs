@@ -2,6 +2,7 @@
 //! the endpoint that it is for.
 
 mod cross_origin;
+pub(crate) mod requests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +25,10 @@ use crate::net::body::{self, BodyError};
 use crate::net::listen::Peer;
 use crate::net::origin::Origin;
 use crate::net::throttle::{Admission, Throttle};
-use crate::pep::{Gateway, Standing};
+use crate::pep::{Behind, Gateway, Standing};
 use crate::registration::in_force::ClientsInForce;
 use cross_origin::{Called, Callers, CrossOrigin};
+use requests::Requests;
 
 /// Bodies of our own endpoints are short forms, each with its own limit, 64 KiB at the most, beyond which it says so itself;
 /// beyond this they are not even read.
@@ -43,6 +45,7 @@ pub(crate) struct FrontDoor {
     clients: Arc<ClientsInForce>,
     trusted: Vec<Network>,
     throttle: Arc<Throttle>,
+    requests: Arc<Requests>,
     journal: Journal,
     clock: Arc<dyn Clock>,
 }
@@ -63,6 +66,7 @@ impl FrontDoor {
             clients,
             trusted: app.config.listen.trusted_proxies.clone(),
             throttle: Arc::clone(&app.throttle),
+            requests: Arc::clone(&app.requests),
             journal: app.log.journal.clone(),
             clock: Arc::clone(&app.clock),
         }
@@ -91,25 +95,27 @@ impl FrontDoor {
 
     /// Answers a request.
     pub(crate) async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+        let (begun, behind) = (self.clock.now(), self.gateway.behind(request.uri().path()));
         let mut response = match plain(&request) {
             Ok(()) => {
                 let origin = Origin::of(peer, request.headers(), &self.trusted);
-                self.across(origin, request).await
+                self.across(origin, behind, request).await
             }
             Err(status) => status_only(status),
         };
+        self.requests.count(behind, response.status(), self.clock.now().since(begun));
         let hsts = HeaderValue::from_static("max-age=31536000");
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts);
         response
     }
 
     /// Lets applications in browsers call and read what they are registered for.
-    async fn across(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {
-        let path = request.uri().path();
-        let called = if self.gateway.is_fhir(path) {
-            Some(Called::Fhir)
-        } else {
-            Called::endpoint(path, &self.clients.registration)
+    async fn across(&self, origin: Origin, behind: Behind, request: Request<Incoming>) -> Response<Body> {
+        let called = match behind {
+            Behind::Fhir => Some(Called::Fhir),
+            Behind::Http | Behind::Nothing => {
+                Called::endpoint(request.uri().path(), &self.clients.registration)
+            }
         };
         let callers = Callers { origins: &self.origins, registration: &self.clients.registration };
         let cross = match called.and_then(|called| CrossOrigin::of(&request, called)) {
@@ -119,17 +125,20 @@ impl FrontDoor {
         if let Some(answer) = cross.as_ref().and_then(CrossOrigin::preflight) {
             return answer;
         }
-        let mut response = self.pass(origin, request).await;
+        let mut response = self.pass(origin, behind, request).await;
         if let Some(cross) = cross {
             cross.permit(response.headers_mut());
         }
         response
     }
 
-    async fn pass(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {
+    async fn pass(&self, origin: Origin, behind: Behind, request: Request<Incoming>) -> Response<Body> {
         let admission = self.throttle.admit(origin.ip);
         let path = request.uri().path();
-        let is_route = self.gateway.covers(path);
+        let is_route = match behind {
+            Behind::Fhir | Behind::Http => true,
+            Behind::Nothing => false,
+        };
         // Nothing behind a route is public, whatever its path has in it.
         if admission != Admission::Yes && (is_route || !is_public(path)) {
             // Whoever shows a good token is not to suffer for others at the same address.

@@ -82,6 +82,15 @@ pub(crate) enum Standing {
     None,
 }
 
+/// What answers a path, as routes have it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Behind {
+    Fhir,
+    Http,
+    /// No route: it is ours, or nobody's.
+    Nothing,
+}
+
 /// All routes with what stands in front of them.
 pub(crate) struct Gateway {
     issuer: String,
@@ -175,14 +184,13 @@ impl Gateway {
         })
     }
 
-    /// Whether a path belongs to a route.
-    pub(crate) fn covers(&self, path: &str) -> bool {
-        self.gate(path).is_some()
-    }
-
-    /// Whether a path belongs to a FHIR route.
-    pub(crate) fn is_fhir(&self, path: &str) -> bool {
-        self.gate(path).is_some_and(|gate| matches!(gate.upstream, Upstream::Fhir(_)))
+    /// What answers a path.
+    pub(crate) fn behind(&self, path: &str) -> Behind {
+        match self.gate(path).map(|gate| &gate.upstream) {
+            Some(Upstream::Fhir(_)) => Behind::Fhir,
+            Some(Upstream::Http(_)) => Behind::Http,
+            None => Behind::Nothing,
+        }
     }
 
     /// Whether a request to a route shows a token that is good there.

@@ -1,21 +1,17 @@
 //! Running: listeners, tasks, signals, draining.
 
+mod metrics;
 mod reload;
 mod untrusted_providers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use chartgate_access::token::revocation::{CutOff, Target};
-use chartgate_audit::journal::{Journal, Writability};
-use chartgate_audit::reader::Reader;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
-use chartgate_values::{Clock, Phi};
-use http::StatusCode;
+use chartgate_values::Phi;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -27,14 +23,11 @@ use crate::live::outbox::{Change, ChangeError};
 use crate::live::policies::{Changed, Look};
 use crate::net::connections::Limits;
 use crate::net::listen::{Asks, Connections};
-use crate::net::throttle::Throttle;
 use crate::net::tls::Certificate;
 use crate::net::{listen, reserve, tls};
-use crate::outward::Exports;
 use crate::registration::changes;
 use crate::store::StoreError;
-use crate::watch::Watcher;
-use crate::witnesses::Witnesses;
+use metrics::Measured;
 use reload::Current;
 
 /// How often the policy folder is looked at.
@@ -133,6 +126,8 @@ pub(crate) async fn run(
         let measured = Measured {
             journal: app.log.journal.clone(),
             indexed: Arc::clone(&app.log.indexed),
+            store: Arc::clone(&app.store),
+            requests: Arc::clone(&app.requests),
             throttle: Arc::clone(&app.throttle),
             exports: Arc::clone(&app.exports),
             reader: app.log.reading.reader.clone(),
@@ -140,7 +135,7 @@ pub(crate) async fn run(
             watcher: Arc::clone(&app.watcher),
             clock: Arc::clone(&app.clock),
         };
-        tokio::spawn(serve_metrics(listener, measured));
+        tokio::spawn(metrics::serve(listener, Arc::new(measured)));
     }
     let commands = socket::bind(&app.config.data_dir).context("the administration socket")?;
     let (end_commands, commands_end) = watch::channel(false);
@@ -392,68 +387,4 @@ async fn record(app: &App, event: Event, details: &[(&str, String)]) -> anyhow::
     }
     let _ = app.log.journal.append(&record, ()).await?;
     Ok(())
-}
-
-/// What metrics are about.
-struct Measured {
-    journal: Journal,
-    indexed: Arc<AtomicU64>,
-    throttle: Arc<Throttle>,
-    exports: Arc<Exports>,
-    reader: Reader,
-    witnesses: Arc<Witnesses>,
-    watcher: Arc<Watcher>,
-    clock: Arc<dyn Clock>,
-}
-
-/// `/metrics`, `/healthz`, `/readyz`, on a port of their own.
-async fn serve_metrics(listener: TcpListener, measured: Measured) {
-    let Measured { journal, indexed, throttle, exports, reader, witnesses, watcher, clock } = measured;
-    let ready = journal.clone();
-    let router = Router::new()
-        .route("/healthz", axum::routing::get(|| async { "ok\n" }))
-        .route(
-            "/readyz",
-            axum::routing::get(move || async move {
-                match ready.writability() {
-                    Writability::Writable => (StatusCode::OK, "ready\n"),
-                    Writability::Unwritable => {
-                        (StatusCode::SERVICE_UNAVAILABLE, "the audit log cannot be written\n")
-                    }
-                }
-            }),
-        )
-        .route(
-            "/metrics",
-            axum::routing::get(move || async move {
-                let writable = u8::from(journal.writability() == Writability::Writable);
-                format!(
-                    "# HELP chartgate_audit_records_total Durable records in the audit log.\n\
-                     # TYPE chartgate_audit_records_total counter\n\
-                     chartgate_audit_records_total {}\n\
-                     # HELP chartgate_audit_writable Whether the audit log could be written at the last attempt.\n\
-                     # TYPE chartgate_audit_writable gauge\n\
-                     chartgate_audit_writable {writable}\n\
-                     # HELP chartgate_audit_indexed_records Records that the index of the audit log covers.\n\
-                     # TYPE chartgate_audit_indexed_records gauge\n\
-                     chartgate_audit_indexed_records {}\n\
-                     # HELP chartgate_disk_reserve_touched Whether less disk is free than is kept for authenticated requests.\n\
-                     # TYPE chartgate_disk_reserve_touched gauge\n\
-                     chartgate_disk_reserve_touched {}\n\
-                     # HELP chartgate_disk_reserve_refused_total Requests without a record of their own: the disk is kept for others.\n\
-                     # TYPE chartgate_disk_reserve_refused_total counter\n\
-                     chartgate_disk_reserve_refused_total {}\n{}{}{}",
-                    journal.durable(),
-                    indexed.load(Ordering::Relaxed),
-                    u8::from(throttle.reserve.is_touched()),
-                    throttle.reserve.total(),
-                    exports.metrics(clock.now(), reader.checkpoint().ok().map(|checkpoint| checkpoint.size())),
-                    witnesses.metrics(),
-                    watcher.metrics(clock.now()),
-                )
-            }),
-        );
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "metrics");
-    }
 }

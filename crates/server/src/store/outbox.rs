@@ -39,6 +39,15 @@ impl Sql<'_> {
         })
     }
 
+    /// How many wait, and how many were refused.
+    pub(crate) fn count_kept_records(&self) -> Result<(u64, u64), StoreError> {
+        let text = "SELECT COUNT(*) - COUNT(refused_at) AS waiting, COUNT(refused_at) AS refused FROM outbox";
+        let count = |number: i64| u64::try_from(number).unwrap_or_default();
+        let counts = self
+            .first("outbox", text, &[], |row| Ok((count(row.get("waiting")?), count(row.get("refused")?))))?;
+        Ok(counts.unwrap_or_default())
+    }
+
     /// They are in the log.
     pub(crate) fn drop_records(&self, id: &str) -> Result<(), StoreError> {
         self.execute("DELETE FROM outbox WHERE id = ?1", &[id.into()]).map(drop)

@@ -190,6 +190,8 @@ mod reload;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
+mod request_metrics;
+#[cfg(test)]
 mod reserve;
 #[cfg(test)]
 mod responses;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::browser::{App, Browser, USER_SCOPE};
 use crate::faults::limit_files;
 use crate::gateway::{Gateway, Person, Scratch, UNSIGNALLED};
+use crate::outward_syslog::ask_metrics;
 use crate::wire::{Call, Connection};
 
 const NEW: &str = "a patient heron under the red bridge";
@@ -24,6 +25,16 @@ fn waiting(gateway: &Gateway) -> Vec<(String, i64, Vec<u8>)> {
     let mut statement = database.prepare(text).unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
     rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// How many wait and how many were refused, as the metrics have it.
+fn measured(gateway: &Gateway) -> [String; 2] {
+    let address = gateway.ready["metrics"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
+    let metrics = ask_metrics(&address, "/metrics");
+    ["waiting", "refused"].map(|name| {
+        let name = format!("chartgate_audit_outbox_{name} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap().to_owned()
+    })
 }
 
 fn until_nothing_waits(gateway: &Gateway) {
@@ -74,6 +85,7 @@ async fn set_unrecorded(gateway: &Gateway, person: &Person) -> bool {
     let at = "SELECT count(*) FROM factor_changes WHERE user_name = ?1 AND change = 'password-set'";
     let changed: i64 = database(gateway).query_row(at, [&person.name], |row| row.get(0)).unwrap();
     assert_eq!((changed, waiting(gateway).len()), (1, 1), "it is in force, and what tells of it is kept");
+    assert_eq!(measured(gateway), ["1", "0"]);
     true
 }
 
@@ -130,6 +142,7 @@ async fn a_password_that_a_crash_kept_off_the_record_is_on_it_at_the_next_start_
         refused
     };
     assert_eq!(refused(&gateway), ["copied", "moved"]);
+    assert_eq!(measured(&gateway), ["0", "2"]);
     assert!(gateway.output().contains("somebody else wrote into the store"), "{}", gateway.output());
     gateway.terminate();
     gateway.start();

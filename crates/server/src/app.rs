@@ -356,7 +356,7 @@ impl App {
             journal: self.log.journal.clone(),
             clock: Arc::clone(&self.clock),
         };
-        let host = self.config.host().trim_matches(['[', ']']).to_owned();
+        let host = self.config.bare_host().to_owned();
         let source = Source { origin: log_origin(&self.config), host, version: env!("CARGO_PKG_VERSION") };
         let secret = self.master.secret_for("export pseudonyms")?;
         let pairs = self.config.audit.exports.iter().zip(self.exports.iter());

@@ -207,6 +207,9 @@ fn check(path: &Path) -> anyhow::Result<()> {
     if !errors.is_empty() {
         return Err(wrong(path, &errors));
     }
+    for warning in crate::app::check::warnings(&config) {
+        eprintln!("chartgate: warning: {}: {warning}", path.display());
+    }
     print::line(&format!("{}: no errors", path.display()));
     Ok(())
 }

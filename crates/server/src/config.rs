@@ -310,6 +310,11 @@ impl Config {
         }
     }
 
+    /// The same without brackets.
+    pub(crate) fn bare_host(&self) -> &str {
+        self.host().trim_matches(['[', ']'])
+    }
+
     /// The host and port of the issuer: names the log and the site that cookies and passkeys belong to.
     pub(crate) fn authority(&self) -> &str {
         self.issuer.strip_prefix("https://").unwrap_or(&self.issuer)

@@ -99,6 +99,7 @@ pub(crate) async fn run(
     let streams = Arc::clone(&lasting.streams);
     let current = Arc::new(Current::new(&app, lasting)?);
     let certificate = app.certificate()?;
+    tell_flaws(&app, &certificate);
     let module = tls::check_module(&certificate)?;
     app.in_force.shows(&certificate);
     let runners = app.runners()?;
@@ -128,6 +129,7 @@ pub(crate) async fn run(
             indexed: Arc::clone(&app.log.indexed),
             store: Arc::clone(&app.store),
             requests: Arc::clone(&app.requests),
+            certificate: Arc::clone(&certificate),
             throttle: Arc::clone(&app.throttle),
             exports: Arc::clone(&app.exports),
             reader: app.log.reading.reader.clone(),
@@ -179,6 +181,13 @@ pub(crate) async fn run(
     watched.await?;
     tokio::task::spawn_blocking(move || app.close()).await?;
     Ok(())
+}
+
+/// What is wrong with our certificate is no ground not to start: who comes by it is refused it by their own programs.
+fn tell_flaws(app: &App, certificate: &Certificate) {
+    for flaw in certificate.flaws(app.config.bare_host(), app.clock.now()) {
+        tracing::warn!(%flaw, "the certificate needs to be replaced");
+    }
 }
 
 fn connection_limits(listen: &config::Listen) -> Limits {

@@ -46,13 +46,21 @@ pub(crate) fn errors(config: &Config) -> Vec<String> {
     found.take("mail", mail::mailer(config.mail.as_deref()));
     found.take_any("audit.witness", Witnesses::new(&config.audit));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let host = config.host().trim_matches(['[', ']']).to_owned();
+    let host = config.bare_host().to_owned();
     let source = Source { origin: log_origin(config), host, version: env!("CARGO_PKG_VERSION") };
     for export in config.audit.exports.iter() {
         let key = format!("audit.export `{}`", export.name);
         found.take_any(&key, Destination::new(export, &source, &clock));
     }
     found.0
+}
+
+/// What of it a start only warns of.
+pub(crate) fn warnings(config: &Config) -> Vec<String> {
+    // One that cannot be read is an error.
+    let Ok(certificate) = Certificate::load(&config.tls) else { return Vec::new() };
+    let flaws = certificate.flaws(config.bare_host(), SystemClock.now());
+    flaws.iter().map(|flaw| format!("tls.certificate: {flaw}")).collect()
 }
 
 /// Errors, as they are told.

@@ -1,5 +1,7 @@
 //! TLS by rustls on aws-lc: versions 1.2 and 1.3, certificates that can be replaced while running.
 
+mod flaws;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,6 +24,7 @@ use rustls_platform_verifier::{BuilderVerifierExt as _, Verifier};
 
 use crate::config;
 use crate::crypto_module::{CryptoModule, NotInUse};
+use flaws::Flaw;
 
 /// What is wrong with a certificate, a key or a CA.
 #[derive(Debug, thiserror::Error)]
@@ -78,15 +81,23 @@ impl Certificate {
 
     /// When the one in force is over; none if that cannot be read.
     pub(crate) fn ends(&self) -> Option<Timestamp> {
-        let own = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        let (_, certificate) = x509_parser::parse_x509_certificate(own.end_entity_cert().ok()?).ok()?;
-        Some(Timestamp::from_micros(certificate.validity().not_after.timestamp().checked_mul(1_000_000)?))
+        let (_, ends) = flaws::validity(self.current().end_entity_cert().ok()?)?;
+        Some(ends)
+    }
+
+    /// For what whoever calls this host would refuse it, now or soon.
+    pub(crate) fn flaws(&self, host: &str, now: Timestamp) -> Vec<Flaw> {
+        flaws::flaws(&self.current().cert, host, now)
+    }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(self.current())
     }
 }
 

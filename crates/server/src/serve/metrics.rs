@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::front_door::requests::Requests;
 use crate::net::throttle::Throttle;
+use crate::net::tls::Certificate;
 use crate::outward::Exports;
 use crate::store::{Store, StoreError};
 use crate::watch::Watcher;
@@ -25,6 +26,7 @@ pub(super) struct Measured {
     pub(super) indexed: Arc<AtomicU64>,
     pub(super) store: Arc<Store>,
     pub(super) requests: Arc<Requests>,
+    pub(super) certificate: Arc<Certificate>,
     pub(super) throttle: Arc<Throttle>,
     pub(super) exports: Arc<Exports>,
     pub(super) reader: Reader,
@@ -82,6 +84,7 @@ async fn metrics(State(measured): State<Arc<Measured>>) -> String {
             "Requests without a record of their own: the disk is kept for others.",
             measured.throttle.reserve.total(),
         ),
+        certificate(&measured.certificate),
         measured.exports.metrics(now, size),
         measured.witnesses.metrics(),
         measured.watcher.metrics(now),
@@ -109,6 +112,20 @@ fn outbox(store: &Store) -> String {
         ),
     ]
     .concat()
+}
+
+/// Of a certificate that cannot be read nothing is said.
+fn certificate(certificate: &Certificate) -> String {
+    let ends = certificate.ends().map(|ends| ends.as_unix());
+    ends.map(|ends| {
+        one(
+            "tls_certificate_expires_timestamp_seconds",
+            "gauge",
+            "When the certificate that is shown ends, in seconds since 1970.",
+            ends,
+        )
+    })
+    .unwrap_or_default()
 }
 
 fn one(name: &str, kind: &str, help: &str, value: impl std::fmt::Display) -> String {

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use chartgate_audit::record::Event;
 
 use super::untrusted_providers::end_what_they_vouched_for;
-use super::{look_at_policies, record};
+use super::{look_at_policies, record, tell_flaws};
 use crate::app::{App, Lasting};
 use crate::config::Config;
 use crate::front_door::FrontDoor;
@@ -72,7 +72,10 @@ impl Current {
             }
         }
         match certificate.reload(&self.config().tls) {
-            Ok(()) => tell(app, Event::ConfigReloaded, &[("what", "certificate".to_owned())]).await,
+            Ok(()) => {
+                tell_flaws(app, certificate);
+                tell(app, Event::ConfigReloaded, &[("what", "certificate".to_owned())]).await;
+            }
             Err(error) => {
                 tracing::error!(%error, "the new certificate is not used; the old one stays");
                 tell(app, Event::ConfigRejected, &[("why", error.to_string())]).await;

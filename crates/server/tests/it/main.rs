@@ -26,6 +26,8 @@ mod browser;
 #[cfg(test)]
 mod care;
 #[cfg(test)]
+mod certificate_flaws;
+#[cfg(test)]
 mod chromium;
 #[cfg(test)]
 mod ciba;

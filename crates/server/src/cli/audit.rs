@@ -1,9 +1,10 @@
 //! `chartgate audit`: reading, verifying and proving the log.
 
+mod proof;
 mod verify;
 mod witnessed;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,9 @@ use anyhow::Context as _;
 use chartgate_audit::data_keys::DataKeys;
 use chartgate_audit::note::{LogSigner, VerifierKey};
 use chartgate_audit::open::VERIFIER_KEY;
-use chartgate_audit::proof::TlogProof;
 use chartgate_audit::reader::{Entry, Filter, Reader};
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_audit::storage::Objects;
-use chartgate_audit::tile::{TILE_SPAN, read_bundle};
 use chartgate_values::{Phi, Timestamp};
 use clap::{Args, Subcommand};
 
@@ -45,13 +44,8 @@ pub(super) enum AuditWord {
     Search(Box<Question>),
     /// Check the whole log offline: every entry, every tile, the signature, the journal's tail.
     Verify(Box<verify::Asked>),
-    /// Write a proof that a record stands in the log.
-    Prove {
-        index: u64,
-        /// Where to write it; without it, to standard output.
-        #[arg(long)]
-        out: Option<PathBuf>,
-    },
+    /// Write a proof that a record stands in the log, or look at one.
+    Prove(Box<proof::Words>),
     /// Keep the log from being ended in any part, whatever its retention, until that is released.
     Hold {
         /// Why, such as the number of a case. It names no patient.
@@ -183,7 +177,7 @@ pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyho
         AuditWord::Tail { lines, no_follow } => tail(config, lines, no_follow, output),
         AuditWord::Search(question) => search(config, *question, output),
         AuditWord::Verify(asked) => verify::check(&asked, config),
-        AuditWord::Prove { index, out } => prove(&super::load(config)?, index, out.as_deref()),
+        AuditWord::Prove(words) => proof::carry_out(&words, config),
         AuditWord::Hold { reason } => tell(config, Command::AuditHold { reason }, output),
         AuditWord::Holds => tell(config, Command::AuditHolds, output),
         AuditWord::Release { id } => tell(config, Command::AuditRelease { id }, output),
@@ -360,28 +354,6 @@ fn sentence(json: &str) -> String {
         parts.extend(text(pointer).map(|found| format!("{name}{found}")));
     }
     parts.join("  ")
-}
-
-fn prove(config: &Config, index: u64, out: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let key = own_key(config, &Secrets::load(config)?)?;
-    let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::of_copy(&config.audit.dir));
-    let segments = Arc::new(SegmentFolder::of_copy(&config.audit.dir));
-    let checkpoint = Reader::new(Arc::clone(&objects), segments, key.clone(), None).checkpoint()?;
-    // What witnesses have cosigned convinces more people than what only we have signed.
-    let cosigned = witnessed::cosigned(&*objects, &key)?.filter(|cosigned| index < cosigned.size());
-    let checkpoint = cosigned.unwrap_or(checkpoint);
-    let bundle = read_bundle(&*objects, index / TILE_SPAN, checkpoint.size())?;
-    let entry = bundle.get(usize::try_from(index % TILE_SPAN)?);
-    let entry = entry.with_context(|| format!("there is no record {index} under a checkpoint"))?;
-    let proof = TlogProof::prove(&*objects, index, checkpoint)?;
-    proof.verify(entry).with_context(|| format!("record {index} is not what the log's tree has"))?;
-    match out {
-        None => print::line(proof.to_string().trim_end()),
-        Some(path) => {
-            std::fs::write(path, proof.to_string()).with_context(|| format!("{}", path.display()))?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The public key of the gateway's own log, whatever stands in the log's folder.

@@ -39,6 +39,9 @@ pub(super) struct EvidenceWords {
     /// Into which folder the pack goes.
     #[arg(long, required_unless_present = "check")]
     out: Option<PathBuf>,
+    /// Take the place of a pack that is there.
+    #[arg(long, requires = "out")]
+    force: bool,
     /// What the log shows from this time on (RFC 3339); without it, from its beginning.
     #[arg(long)]
     since: Option<Timestamp>,
@@ -49,7 +52,7 @@ pub(super) struct EvidenceWords {
     #[arg(long, default_value = "UTC", allow_hyphen_values = true)]
     time_zone: Zone,
     /// Look at a pack in place of making one: whether it is as it was signed. Needs the log's public key alone.
-    #[arg(long, conflicts_with_all = ["out", "since", "until"])]
+    #[arg(long, conflicts_with_all = ["out", "force", "since", "until"])]
     check: Option<PathBuf>,
     /// The log's public key, or the file that has it.
     #[arg(long, requires = "check")]
@@ -172,6 +175,14 @@ pub(super) fn carry_out(words: &EvidenceWords, config: &Path) -> anyhow::Result<
 }
 
 fn make(words: &EvidenceWords, out: &Path, file: &Path) -> anyhow::Result<ExitCode> {
+    // A pack was signed, and may be all that is left of what it shows: like a backup it is not written over.
+    let there = [HTML, JSON, NOTE]
+        .map(|name| out.join(name))
+        .into_iter()
+        .find(|name| name.symlink_metadata().is_ok());
+    if let (Some(name), false) = (there, words.force) {
+        bail!("{} is there already; nothing was made: name another folder, or say --force", name.display());
+    }
     let config = super::load(file)?;
     let told = super::runtime()?.block_on(ask_running(&config, &Command::InForce))?;
     let settings: Settings = serde_json::from_value(told)?;

@@ -105,6 +105,21 @@ async fn a_pack_shows_what_the_log_has_with_proofs_and_is_as_it_was_signed() {
     assert!(check().success);
     let records = gateway.audit(&["--event", "audit.read"]);
     assert!(records.iter().any(|record| record["resource"] == "evidence"), "to make one is to read the log");
+
+    // A pack that is there stays, unless its maker says otherwise.
+    let folder = gateway.folder().join("pack");
+    let out = ["evidence", "--out", folder.to_str().unwrap()];
+    let read = || std::fs::read(folder.join("evidence.json")).unwrap();
+    let kept = read();
+    let reads = gateway.audit(&["--event", "audit.read"]).len();
+    let refused = gateway.try_command(&out);
+    assert!(!refused.success && refused.err.contains("is there already; nothing was made"), "{refused:?}");
+    assert!(
+        read() == kept && gateway.audit(&["--event", "audit.read"]).len() == reads + 1,
+        "nor was the log read"
+    );
+    gateway.command(&[&out[..], &["--force"]].concat());
+    assert!(read() != kept);
 }
 
 /// Nothing in it is a constant: another setting says something else, once it is in force.

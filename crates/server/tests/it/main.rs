@@ -178,6 +178,8 @@ mod possession;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
+mod proofs;
+#[cfg(test)]
 mod questions;
 #[cfg(test)]
 mod recovery;

@@ -225,6 +225,14 @@ async fn checkpoints_are_cosigned_and_a_witness_that_is_away_delays_nothing() {
 
     // A proof carries the lines, and reads without us.
     let proof = clinic.gateway.command(&["audit", "prove", "0"]);
+    let file = clinic.gateway.scratch().write("record.tlog-proof", &proof);
+    let check = |policy: &std::path::Path| {
+        let words =
+            ["audit", "prove", "--check", file.to_str().unwrap(), "--policy", policy.to_str().unwrap()];
+        clinic.gateway.try_command(&words)
+    };
+    let seen = check(&clinic.gateway.folder().join("policy"));
+    assert!(seen.success && seen.out.contains("witnessed: the quorum of "), "{seen:?}");
     let key = std::fs::read_to_string(&log).unwrap();
     let proof =
         chartgate_audit::proof::TlogProof::parse(proof.as_bytes(), &key.trim().parse().unwrap()).unwrap();
@@ -235,11 +243,14 @@ async fn checkpoints_are_cosigned_and_a_witness_that_is_away_delays_nothing() {
     // A policy that is not met, of another witness or of another log, fails.
     let stranger = Witness::init(clinic.gateway.scratch(), "stranger", 1, false);
     let path = clinic.gateway.scratch().write("unmet", format!("witness s {}\nquorum s\n", stranger.key));
-    let unmet = clinic.gateway.try_command(&["audit", "verify", "--policy", path.to_str().unwrap()]);
-    assert!(
-        !unmet.success && unmet.err.contains("has not cosigned") && unmet.err.contains("s not"),
-        "{unmet:?}"
-    );
+    for unmet in
+        [clinic.gateway.try_command(&["audit", "verify", "--policy", path.to_str().unwrap()]), check(&path)]
+    {
+        assert!(
+            !unmet.success && unmet.err.contains("has not cosigned") && unmet.err.contains("s not"),
+            "{unmet:?}"
+        );
+    }
     let other = "log example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k\nquorum none\n";
     let path = clinic.gateway.scratch().write("other", other);
     let unmet = clinic.gateway.try_command(&["audit", "verify", "--policy", path.to_str().unwrap()]);

@@ -39,12 +39,7 @@ pub(super) struct Question {
 
 /// Reads a policy, and of the log what it is to judge: before the log is verified, which may grow meanwhile.
 pub(super) fn question(dir: &Path, key: &VerifierKey, policy: &Path) -> anyhow::Result<Question> {
-    let shown = policy.display().to_string();
-    let bytes = std::fs::read(policy).with_context(|| shown.clone())?;
-    let policy = Policy::parse(&bytes).with_context(|| shown.clone())?;
-    if !policy.logs().is_empty() && !policy.logs().contains(key) {
-        bail!("{shown} is not about this log, whose key is {key}");
-    }
+    let (shown, policy) = read(policy, key)?;
     let objects: Arc<dyn Objects> = Arc::new(ObjectFolder::of_copy(dir));
     let reader = Reader::new(Arc::clone(&objects), Arc::new(SegmentFolder::of_copy(dir)), key.clone(), None);
     let checkpoint = match cosigned(&*objects, key)? {
@@ -52,6 +47,36 @@ pub(super) fn question(dir: &Path, key: &VerifierKey, policy: &Path) -> anyhow::
         None => reader.checkpoint()?,
     };
     Ok(Question { shown, policy, checkpoint, reader, asked_at: SystemClock.now() })
+}
+
+/// A policy that may be asked about this log, and what it is called.
+fn read(path: &Path, key: &VerifierKey) -> anyhow::Result<(String, Policy)> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path).with_context(|| shown.clone())?;
+    let policy = Policy::parse(&bytes).with_context(|| shown.clone())?;
+    if !policy.logs().is_empty() && !policy.logs().contains(key) {
+        bail!("{shown} is not about this log, whose key is {key}");
+    }
+    Ok((shown, policy))
+}
+
+/// Who has cosigned the checkpoint of a proof, in words.
+///
+/// # Errors
+/// If that is not the quorum.
+pub(super) fn of_proof(
+    policy: &Path,
+    key: &VerifierKey,
+    checkpoint: &SignedCheckpoint,
+) -> anyhow::Result<String> {
+    let (shown, policy) = read(policy, key)?;
+    let verdict = policy.judge(checkpoint);
+    let witnesses: Vec<String> = verdict.witnesses.iter().map(told).collect();
+    let of = format!("the checkpoint of the proof: {}", witnesses.join(", "));
+    if !verdict.met {
+        bail!("the quorum of {shown} has not cosigned {of}");
+    }
+    Ok(format!("witnessed: the quorum of {shown} has cosigned {of}"))
 }
 
 /// Whether a log of `size` records, all of which hold, extends a checkpoint that the quorum has cosigned; and where there is a

@@ -112,7 +112,10 @@ enum Word {
     /// Restore a backup into a new folder. What was issued before ends: everybody signs in again.
     Restore(backup::RestoreWords),
     /// A database client through the gateway (a later release).
-    Connect { words: Vec<String> },
+    Connect {
+        /// Which database, and what its client is given.
+        words: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

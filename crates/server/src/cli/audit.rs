@@ -55,7 +55,10 @@ pub(super) enum AuditWord {
     /// All holds that there ever were.
     Holds,
     /// Release a hold.
-    Release { id: String },
+    Release {
+        /// The hold, as `audit holds` names it.
+        id: String,
+    },
     /// Destroy the keys of the months whose retention is over, and with them what the log says of patients in these months.
     /// Who did what when, and every proof, stay.
     Expire {
@@ -73,6 +76,7 @@ pub(super) enum AuditWord {
     Exports,
     /// Let an export go on at a record, past one that it does not get over. What is passed over is on record.
     Skip {
+        /// The export, as the configuration names it.
         name: String,
         /// The index of the record that it gets next.
         #[arg(long)]
@@ -94,11 +98,13 @@ pub(super) enum AuditWord {
 /// Which records.
 #[derive(Debug, Args)]
 pub(super) struct Question {
+    /// Who did it, by their name; a client that acts for itself, by its own.
     #[arg(long)]
     user: Option<String>,
     /// Whose record it was: their id, such as pt-1023.
     #[arg(long, value_parser = patient_id)]
     patient: Option<String>,
+    /// Through which client, by its name (`client_id`).
     #[arg(long)]
     client: Option<String>,
     /// What was done by one grant, such as that of emergency access.
@@ -107,6 +113,7 @@ pub(super) struct Question {
     /// The kind of act, such as access or login.failed.
     #[arg(long)]
     event: Option<Event>,
+    /// What was done, such as read, search or update.
     #[arg(long)]
     action: Option<String>,
     /// A record such as Observation/17, or all of a type.

@@ -54,6 +54,7 @@ pub(super) enum Operate {
 pub(super) enum UserWord {
     /// Add a person; without a password they get a one-time link.
     Add {
+        /// The name that they sign in with, for ever: no name is given twice.
         name: Subject,
         /// A role; may be given several times.
         #[arg(long = "role")]
@@ -61,6 +62,7 @@ pub(super) enum UserWord {
         /// Their own FHIR resource, such as Practitioner/dana.
         #[arg(long)]
         fhir_user: Option<FhirUser>,
+        /// Where they are written to: one-time links, and what they are told of their account.
         #[arg(long)]
         email: Option<String>,
         /// A file with the password in its first line.
@@ -74,6 +76,7 @@ pub(super) enum UserWord {
     },
     /// Note what is known of a person besides, in place of what was: to find what they should not look at.
     Know {
+        /// Their name.
         name: Subject,
         #[command(flatten)]
         facts: KnownFacts,
@@ -85,14 +88,25 @@ pub(super) enum UserWord {
     /// Everybody.
     List,
     /// One person.
-    Show { name: Subject },
+    Show {
+        /// Their name.
+        name: Subject,
+    },
     /// Shut a person out: every session and token ends at once.
-    Disable { name: Subject },
+    Disable {
+        /// Their name.
+        name: Subject,
+    },
     /// Let a person in again.
-    Enable { name: Subject },
+    Enable {
+        /// Their name.
+        name: Subject,
+    },
     /// Set a password from a file, or make a one-time link to set one.
     SetPassword {
+        /// Their name.
         name: Subject,
+        /// A file with the password in its first line; without it, a one-time link is made.
         #[arg(long)]
         password_file: Option<PathBuf>,
         /// Send the one-time link to their e-mail address, in place of printing it.
@@ -100,13 +114,25 @@ pub(super) enum UserWord {
         send_link: bool,
     },
     /// What applications hold in a person's name.
-    Apps { name: Subject },
+    Apps {
+        /// Their name.
+        name: Subject,
+    },
     /// Take everything away from an application that it holds in a person's name: its tokens die at once.
-    Disconnect { name: Subject, client: ClientId },
+    Disconnect {
+        /// Their name.
+        name: Subject,
+        /// The application, by its name (`client_id`).
+        client: ClientId,
+    },
     /// Remove a person's second factors.
-    ResetMfa { name: Subject },
+    ResetMfa {
+        /// Their name.
+        name: Subject,
+    },
     /// Let a person sign in with an account at an identity provider.
     Link {
+        /// Their name.
         name: Subject,
         /// The provider, as the configuration names it.
         #[arg(long)]
@@ -117,6 +143,7 @@ pub(super) enum UserWord {
     },
     /// Take a person's accounts at an identity provider away: all that they have open ends at once.
     Unlink {
+        /// Their name.
         name: Subject,
         /// The provider, as the configuration names it, or its issuer.
         #[arg(long)]
@@ -124,6 +151,7 @@ pub(super) enum UserWord {
     },
     /// Give a person these roles in place of those that they have.
     Roles {
+        /// Their name.
         name: Subject,
         /// A role; may be given several times.
         #[arg(long = "role", required_unless_present = "none")]
@@ -161,29 +189,55 @@ pub(super) enum ClientWord {
     /// All clients.
     List,
     /// One client.
-    Show { id: ClientId },
+    Show {
+        /// The client, by its name (`client_id`).
+        id: ClientId,
+    },
     /// Give a client a new secret.
-    RotateSecret { id: ClientId },
+    RotateSecret {
+        /// The client, by its name (`client_id`).
+        id: ClientId,
+    },
     /// Remove a client: its tokens end at once, and nobody is ever called by its name again.
-    Remove { id: ClientId },
+    Remove {
+        /// The client, by its name (`client_id`).
+        id: ClientId,
+    },
     /// Let somebody register clients themselves (RFC 7591), and print the initial access token for it, once.
     Invite(Box<Invitation>),
     /// All invitations, and how often each was used.
     Invites,
     /// Withdraw an invitation; clients that were registered with it stay.
-    Uninvite { id: String },
+    Uninvite {
+        /// The invitation, as `client invites` names it.
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CareWord {
     /// Put a patient into somebody's care.
-    Add { subject: Subject, patient: PatientId },
+    Add {
+        /// Whose care, by their name.
+        subject: Subject,
+        /// The patient's id, such as pt-1023.
+        patient: PatientId,
+    },
     /// Take a patient out of somebody's care, whatever source put them there.
-    Remove { subject: Subject, patient: PatientId },
+    Remove {
+        /// Whose care, by their name.
+        subject: Subject,
+        /// The patient's id, such as pt-1023.
+        patient: PatientId,
+    },
     /// The patients in somebody's care, and which sources say so.
-    List { subject: Subject },
+    List {
+        /// Whose care, by their name.
+        subject: Subject,
+    },
     /// Add pairs from a file: a line each, name and patient with a comma between.
     Import {
+        /// The file.
         file: PathBuf,
         /// The file is all that this source says: what it said before and says no more is taken back. Rows of other sources
         /// stay.
@@ -217,11 +271,15 @@ pub(super) enum KeyWord {
 pub(super) enum SessionWord {
     /// Open sessions.
     List {
+        /// Only this person's.
         #[arg(long)]
         user: Option<Subject>,
     },
     /// End a session with all its tokens.
-    End { id: SessionId },
+    End {
+        /// The session, as `session list` and records name it.
+        id: SessionId,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -229,9 +287,15 @@ pub(super) enum ApprovalWord {
     /// All that wait, oldest first.
     List,
     /// Say yes in a person's place; only where `[approvals] command_line = true`.
-    Approve { auth_req_id: String },
+    Approve {
+        /// The question, as `approval list` names it.
+        auth_req_id: String,
+    },
     /// Say no in a person's place; only where `[approvals] command_line = true`.
-    Deny { auth_req_id: String },
+    Deny {
+        /// The question, as `approval list` names it.
+        auth_req_id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -239,9 +303,13 @@ pub(super) enum EmergencyWord {
     /// All that wait for review, oldest first, then those that were reviewed.
     List,
     /// One, with the reason that was given for it. Its accesses: `chartgate audit search --emergency`.
-    Show { id: EmergencyId },
+    Show {
+        /// The use, as `emergency list` names it.
+        id: EmergencyId,
+    },
     /// Note what a privacy officer makes of one, in their place; only where `[approvals] command_line = true`.
     Review {
+        /// The use, as `emergency list` names it.
         id: EmergencyId,
         /// The privacy officer.
         #[arg(long)]
@@ -254,7 +322,10 @@ pub(super) enum EmergencyWord {
         note: String,
     },
     /// End one before its time: its tokens die at once.
-    End { id: EmergencyId },
+    End {
+        /// The use, as `emergency list` names it.
+        id: EmergencyId,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -262,9 +333,13 @@ pub(super) enum WatchWord {
     /// All findings that are open, oldest first, then those that were closed last.
     List,
     /// One finding: whose act it was, about whom, and the records that show it.
-    Show { id: FindingId },
+    Show {
+        /// The finding, as `watch list` names it.
+        id: FindingId,
+    },
     /// Note what a privacy officer makes of one, in their place; only where `[approvals] command_line = true`.
     Close {
+        /// The finding, as `watch list` names it.
         id: FindingId,
         /// The privacy officer.
         #[arg(long)]

@@ -46,6 +46,7 @@ pub(super) struct Request {
     /// The person; without one the client acts for itself.
     #[arg(long)]
     user: Option<Subject>,
+    /// The client, by its name (`client_id`).
     #[arg(long, required_unless_present_any = ["index", "patient"])]
     client: Option<ClientId>,
     /// read, search, create, update, patch or delete.

@@ -33,8 +33,10 @@ pub(super) enum TokenWord {
         /// The issuer's keys, as a JWK Set; without it, this gateway's.
         #[arg(long, requires = "issuer", requires = "audience")]
         jwks: Option<PathBuf>,
+        /// Who has to have issued it: `iss`.
         #[arg(long, requires = "jwks")]
         issuer: Option<String>,
+        /// Whom it has to be for: `aud`; without it and without `--jwks`, whatever of this gateway's it is for.
         #[arg(long)]
         audience: Option<String>,
         /// The present, in seconds since 1970.

@@ -26,6 +26,7 @@ pub(super) enum WitnessWord {
     },
     /// Run it: remember the last checkpoint of each log, and cosign only what extends that (C2SP tlog-witness).
     Serve {
+        /// Its folder, as `witness init` made it.
         #[arg(long)]
         dir: PathBuf,
         /// Where to listen; without a certificate on this machine alone.

@@ -109,8 +109,7 @@ impl Administrator {
             let unknown = || CommandError::Unknown { kind: "client", name: id.to_string() };
             let before = sql.client(id)?.ok_or_else(unknown)?;
             let after = changed(&before, &change)?;
-            let differences = differences(&before, &after);
-            if differences.is_empty() {
+            if after == before {
                 return Ok(Change::none(Made {
                     after,
                     changed: Vec::new(),
@@ -123,6 +122,7 @@ impl Administrator {
             }
             let secrecy = changes::keep_secret(sql, &after, &digest)?;
             let cut = changes::cut_by(&before, &after, now);
+            let differences = differences(&before, &after);
             for Difference { name, before, after } in &differences {
                 note(&mut record, &format!("{name}_before"), before);
                 note(&mut record, name, after);

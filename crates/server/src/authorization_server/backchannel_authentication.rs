@@ -80,6 +80,7 @@ async fn begin(posted: &Posted) -> Result<(NextNonce, BackchannelAuthenticationR
     if acquaintance == Acquaintance::NeverUsed {
         record.detail.insert("not_woken".to_owned(), Phi::new(NeverSeen::Client.code().to_owned()));
     }
+    server.outbox.may_give()?;
     let id = auth_req_id.clone();
     let asked = server.store.write(move |sql| sql.add_backchannel_request(&id, &request)).await;
     match asked.map_err(|e: StoreError| OAuthError::from(e))? {

@@ -42,6 +42,7 @@ async fn begin(posted: &Posted) -> Result<(NextNonce, DeviceAuthorizationRespons
     };
     record.detail.insert("scope".to_owned(), Phi::new(device.scope.to_string()));
     record.detail.insert("audience".to_owned(), Phi::new(device.audience.clone()));
+    server.outbox.may_give()?;
     let device_code = opaque_secret();
     let user_code = loop {
         let user_code = UserCode::draw(&mut SystemEntropy);

@@ -60,6 +60,7 @@ async fn begin(posted: &Posted) -> Result<Begun, OAuthError> {
     ] {
         record.detail.extend(value.map(|value| (name.to_owned(), Phi::new(value))));
     }
+    server.outbox.may_give()?;
     let handle = opaque_secret();
     let digest = digest_of(handle.expose());
     let kept = server.store.write(move |sql| sql.add_launch(&digest, &app, &launch, now)).await;

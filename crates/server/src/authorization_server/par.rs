@@ -44,6 +44,7 @@ async fn push(posted: &Posted) -> Result<(NextNonce, PushedResponse), OAuthError
     record.detail.insert("scope".to_owned(), Phi::new(pending.scope.to_string()));
     record.detail.insert("audience".to_owned(), Phi::new(pending.audience.clone()));
     describe_details(&mut record, &pending.authorization_details);
+    server.outbox.may_give()?;
     let uri = PushedUri::of(opaque_secret());
     let digest = digest_of(uri.secret());
     let kept = server.store.write(move |sql| sql.add_pushed_request(&digest, &pending)).await;

@@ -21,6 +21,7 @@ use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_access::session::Session;
 use chartgate_access::token::binding::NotBound;
+use chartgate_audit::journal::AppendError;
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_protocol::form::Form;
 use chartgate_protocol::jose::Rejection;
@@ -57,7 +58,16 @@ pub(super) struct Denied {
     event: Event,
     /// What is known of the grant that was tried.
     grant: Option<Box<Grant>>,
+    telling: Telling,
     error: OAuthError,
+}
+
+/// Whether a refusal has to be put on record before it leaves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Telling {
+    Due,
+    /// What ended with it told of it.
+    Done,
 }
 
 /// A token answer with the record that has to be durable before it leaves.
@@ -86,10 +96,13 @@ async fn redeem(posted: &Posted) -> Result<(NextNonce, TokenResponse), OAuthErro
             let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
             Ok((nonce, Withheld::release(recorded)))
         }
-        // A device that is told to ask again: nothing was decided, so there is nothing to record.
+        // Whoever is told to ask again: nothing was decided, so there is nothing to record.
         Err(denied) if denied.is_to_be_asked_again() => Err(denied.error),
         Err(denied) => {
             client_request::admit_unproven(server, origin, &client)?;
+            if denied.telling == Telling::Done {
+                return Err(denied.error);
+            }
             let record = denied.record(origin, &client, server.clock.now());
             let recorded = server.journal.append(&record, Withheld::new(denied.error)).await?;
             Err(Withheld::release(recorded))
@@ -153,11 +166,12 @@ impl Asking<'_> {
 
 impl Denied {
     fn new(reason: &'static str, error: OAuthError) -> Self {
-        Self { reason, event: Event::TokenDenied, grant: None, error }
+        Self { reason, event: Event::TokenDenied, grant: None, telling: Telling::Due, error }
     }
 
     fn is_to_be_asked_again(&self) -> bool {
         matches!(self.error.code, ErrorCode::AuthorizationPending | ErrorCode::SlowDown)
+            || self.reason == UNRECORDED
     }
 
     fn of(self, grant: Grant) -> Self {
@@ -181,6 +195,15 @@ impl Denied {
 impl From<ProofError> for Denied {
     fn from(error: ProofError) -> Self {
         Self::new(error.reason(), error.into())
+    }
+}
+
+/// Why nothing is issued while the log cannot be written. What could be used for it once is still good.
+const UNRECORDED: &str = "unrecorded";
+
+impl From<AppendError> for Denied {
+    fn from(error: AppendError) -> Self {
+        Self::new(UNRECORDED, error.into())
     }
 }
 

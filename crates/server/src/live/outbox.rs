@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chartgate_access::ids::SessionId;
 use chartgate_access::token::revocation::{CutOff, Target};
-use chartgate_audit::journal::{AppendError, Journal};
+use chartgate_audit::journal::{AppendError, Journal, Writability};
 use chartgate_audit::leaf::whole;
 use chartgate_audit::record::Record;
 use chartgate_values::seal::SealingKey;
@@ -82,6 +82,18 @@ impl<T> Change<T> {
 }
 
 impl Outbox {
+    /// Asked before something is given: while the log is known not to be writable nothing is, and what would be used up for it
+    /// stays. The journal tries the disk by itself, so that this passes. What takes something away does not ask.
+    ///
+    /// # Errors
+    /// [`AppendError::Unwritable`].
+    pub(crate) fn may_give(&self) -> Result<(), AppendError> {
+        match self.journal.writability() {
+            Writability::Writable => Ok(()),
+            Writability::Unwritable => Err(AppendError::Unwritable),
+        }
+    }
+
     /// Commits what `act` writes, which is given the time of the change, together with the records that tell of it; puts in
     /// force what it cuts off; and gives what came of it once the records are durable in the log.
     ///

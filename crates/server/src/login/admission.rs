@@ -54,6 +54,11 @@ impl Change {
     fn former_roles(&self, user: &User) -> Option<&BTreeSet<Role>> {
         self.former.as_ref().map(|former| &former.roles).filter(|roles| **roles != user.roles)
     }
+
+    /// Whether they had roles that they have no more.
+    fn takes_away_from(&self, user: &User) -> bool {
+        self.former_roles(user).is_some_and(|former| !former.is_subset(&user.roles))
+    }
 }
 
 /// Why an account opens nothing here.
@@ -99,6 +104,10 @@ pub(super) async fn admit(
         }
         None => return Err(Box::new(stale())),
     };
+    // What somebody is there no more they are not here either, whether it can be recorded or not.
+    if !change.takes_away_from(&user) {
+        login.outbox.may_give().map_err(|error| unavailable(&error))?;
+    }
     let records = records_of(visit, provider, there, (&user, &change), now);
     let (issuer, subject) = (provider.config.issuer.to_string(), there.sub.as_str().to_owned());
     let person = user.clone();
@@ -226,10 +235,10 @@ fn write(
         }
     }
     let mut cut = Vec::new();
-    if let Some(former) = change.former_roles(user) {
+    if change.former_roles(user).is_some() {
         sql.set_user_roles(&user.name, &user.roles)?;
         // What was given to roles that they have no more ends; what they gained only makes new tokens say more.
-        if !former.is_subset(&user.roles) {
+        if change.takes_away_from(user) {
             cut.push(CutOff::UpTo { target: Target::Subject(user.name.clone()), not_before: now });
         }
     }

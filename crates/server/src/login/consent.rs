@@ -13,7 +13,6 @@ use chartgate_access::grant::polling::Answer;
 use chartgate_access::login::kinds::{Choice, choices, narrowed};
 use chartgate_access::login::steps::grantable_by_a_person;
 use chartgate_access::login::wishes::{Wish, asked_wishes, detailed_wish, kind, wishes as in_scope};
-use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_protocol::fhir::token::TokenParameter;
 use chartgate_protocol::form::Form;
@@ -24,6 +23,7 @@ use http::StatusCode;
 use super::form::{Asked, Begun, Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
 use super::{Login, wishes};
+use crate::live::outbox::{Change, ChangeError};
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
@@ -177,6 +177,9 @@ fn chosen(asked: &PendingAuthorization, form: &Form) -> ScopeSet {
 }
 
 async fn approve(login: &Login, handle: &str, begun: Begun, present: &Present) -> Response {
+    if let Err(error) = login.outbox.may_give() {
+        return unavailable(&error);
+    }
     let mut pending = begun.pending;
     let said = pending.said_by(&present.user.name);
     pending.said = Some(Said { consent: ConsentGiven::Approved, ..said });
@@ -198,26 +201,24 @@ async fn approve(login: &Login, handle: &str, begun: Begun, present: &Present) -
 /// The person said no: the request is over, and its client is told.
 pub(super) async fn deny(login: &Login, origin: &Origin, begun: Begun, present: &Present) -> Response {
     let Begun { digest, pending, client } = begun;
-    let (device, now) = (pending.reply_to.clone(), login.clock.now());
-    let taken = login.store.write(move |sql| match (sql.take_pending(&digest)?, device) {
-        (Took::It, ReplyTo::Device(device)) => sql.answer_device(&device.digest, Answer::Denied, now),
-        (took @ (Took::It | Took::Nothing), _) => Ok(took),
-    });
-    match taken.await {
-        Ok(Took::It) => {}
-        Ok(Took::Nothing) => return stale(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
-    }
-    let mut record = origin.record(Event::ConsentDenied, Outcome::Deny, now);
+    let mut record = origin.record(Event::ConsentDenied, Outcome::Deny, login.clock.now());
     record.action = Some("authorize".to_owned());
     record.actor = person(&present.user);
     record.actor.client_id = Some(client.client_id.to_string());
     record.session = Some(present.session.id.to_string());
     record.decision.reason = Some("person-declined".to_owned());
     record.detail.insert("scope".to_owned(), Phi::new(pending.scope.to_string()));
-    let answer = Withheld::new(login.denial(&pending));
-    match login.journal.append(&record, answer).await {
-        Ok(recorded) => Withheld::release(recorded),
+    let device = pending.reply_to.clone();
+    let taken = login.outbox.commit(move |sql, now| {
+        let took = match (sql.take_pending(&digest)?, device) {
+            (Took::It, ReplyTo::Device(device)) => sql.answer_device(&device.digest, Answer::Denied, now)?,
+            (took @ (Took::It | Took::Nothing), _) => took,
+        };
+        Ok::<_, ChangeError>(Change::told_by(took, (took == Took::It).then_some(record)))
+    });
+    match taken.await {
+        Ok(Took::It) => login.denial(&pending),
+        Ok(Took::Nothing) => stale(),
         Err(error) => unavailable(&error),
     }
 }

@@ -57,6 +57,9 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     let Some(token) = form.get("token") else { return stale() };
     login.throttle.count(origin.ip);
     let (digest, now) = (digest_of(token), login.clock.now());
+    if let Err(error) = login.outbox.may_give() {
+        return unavailable(&error);
+    }
     // Hashes are dear, and are computed for whoever has a link alone.
     let name = match login.store.read(|sql| sql.enrolment(&digest, now)) {
         Ok(Some(name)) => name,

@@ -193,6 +193,7 @@ async fn keep(
     passkey: StoredPasskey,
     codes: Option<&NewRecoveryCodes>,
 ) -> Result<Response, Box<Response>> {
+    login.outbox.may_give().map_err(|error| unavailable(&error))?;
     let (user, now) = (&half.user, login.clock.now());
     let mut record = visit.origin.record(Event::FactorAdded, Outcome::Allow, now);
     record.action = Some(Event::FactorAdded.as_str().to_owned());

@@ -129,6 +129,9 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(half) => half,
         Err(response) => return *response,
     };
+    if let Err(error) = login.outbox.may_give() {
+        return unavailable(&error);
+    }
     let password = match typed(&login, (&visit.form, "password"), half.user.name.as_str()) {
         Typed::Good(password) => password,
         Typed::Problem(problem) => return show(&visit, &half, Some(problem)),

@@ -172,6 +172,9 @@ enum Added {
 }
 
 async fn add(login: &Login, visit: &Visit, present: &Present, confirmed: Confirmed) -> Response {
+    if let Err(error) = login.outbox.may_give() {
+        return unavailable(&error);
+    }
     let typed = |name| visit.form.get(name).unwrap_or_default();
     let now = login.clock.now();
     let NewPhone { phone, secret, digest } =

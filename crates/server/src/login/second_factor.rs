@@ -88,6 +88,7 @@ pub(super) async fn begin_half(
         impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static,
     ),
 ) -> Result<Option<String>, Box<Response>> {
+    login.outbox.may_give().map_err(|error| unavailable(&error))?;
     let handle = opaque_secret();
     let digest = digest_of(handle.expose());
     let (half, page) = new(&digest).map_err(|error| unavailable(&error))?;

@@ -198,6 +198,7 @@ pub(super) async fn start_session<A>(
 where
     A: FnOnce(&Sql<'_>, Timestamp) -> Result<Option<Vec<CutOff>>, StoreError> + Send + 'static,
 {
+    login.outbox.may_give().map_err(|error| unavailable(&error))?;
     let now: Timestamp = login.clock.now();
     let auth_time = begin.elsewhere.map_or(now, |there| there.auth_time);
     let at_provider = begin.elsewhere.map(|there| {

@@ -234,6 +234,8 @@ mod trusted_issuers;
 #[cfg(test)]
 mod two_persons;
 #[cfg(test)]
+mod unwritable;
+#[cfg(test)]
 mod upstream_auth;
 #[cfg(test)]
 mod upstream_manners;

@@ -12,14 +12,14 @@ use crate::wire::{Call, Connection};
 
 const NEW: &str = "a patient heron under the red bridge";
 
-fn database(gateway: &Gateway) -> rusqlite::Connection {
+pub(crate) fn database(gateway: &Gateway) -> rusqlite::Connection {
     let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
     database.busy_timeout(Duration::from_secs(5)).unwrap();
     database
 }
 
 /// What waits in the outbox.
-fn waiting(gateway: &Gateway) -> Vec<(String, i64, Vec<u8>)> {
+pub(crate) fn waiting(gateway: &Gateway) -> Vec<(String, i64, Vec<u8>)> {
     let database = database(gateway);
     let text = "SELECT id, log_size, records FROM outbox WHERE refused_at IS NULL";
     let mut statement = database.prepare(text).unwrap();
@@ -37,7 +37,7 @@ fn measured(gateway: &Gateway) -> [String; 2] {
     })
 }
 
-fn until_nothing_waits(gateway: &Gateway) {
+pub(crate) fn until_nothing_waits(gateway: &Gateway) {
     let begun = Instant::now();
     while !waiting(gateway).is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it stays in the outbox");
@@ -46,7 +46,7 @@ fn until_nothing_waits(gateway: &Gateway) {
 }
 
 /// Writes in the log until nothing more can be written there, while there is room for the store. Whether that was possible.
-async fn fill_log(gateway: &Gateway) -> bool {
+pub(crate) async fn fill_log(gateway: &Gateway) -> bool {
     let token = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
     let missing = Call::get("/fhir/Patient/no-such").bearer(&token);
     // What the store writes begins again.

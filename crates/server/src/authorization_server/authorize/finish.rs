@@ -19,6 +19,7 @@ use crate::authorization_server::AuthorizationServer;
 use crate::authorization_server::token::{describe_details, describe_grant};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::live::emergency;
+use crate::live::outbox::{Change, ChangeError};
 use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
@@ -33,6 +34,10 @@ pub(super) async fn finish(
     pending: PendingAuthorization,
     approved: Approved,
 ) -> Response {
+    // What was approved is not used up for nothing: the page can be loaded again.
+    if let Err(error) = server.outbox.may_give() {
+        return unavailable(&error);
+    }
     let now = server.clock.now();
     let (declared, to) = (pending.emergency.clone(), pending.addressee());
     let emergency_for = server.emergencies.config.limits.duration;
@@ -74,47 +79,44 @@ pub(super) async fn finish(
     let (handle, code_digest) = (digest.to_owned(), digest_of(secret.expose()));
     let (subject, client_id) = (code.grant.subject.clone(), code.grant.client_id.clone());
     let emergencies = Arc::clone(&server.emergencies);
-    let taken = server
-        .store
-        .write(move |sql| {
-            if sql.take_pending(&handle)? == Took::Nothing {
-                return Ok((Took::Nothing, None));
-            }
-            if let Some(Err(blocked)) = new.map(|new| emergencies.begin(sql, &new)).transpose()? {
-                return Ok((Took::It, Some(blocked)));
-            }
-            sql.use_client(&subject, &client_id, now)?;
-            sql.add_code(&code_digest, &code).map(|()| (Took::It, None))
-        })
-        .await;
-    let answer = match taken {
-        Ok((Took::It, None)) => answer,
-        // Others of this person began meanwhile.
-        Ok((Took::It, Some(_))) => {
+    let finished = server.outbox.commit(move |sql, _| {
+        if sql.take_pending(&handle)? == Took::Nothing {
+            return Ok(Change::none(Finished::Before));
+        }
+        if let Some(Err(_)) = new.map(|new| emergencies.begin(sql, &new)).transpose()? {
             record.outcome = Outcome::Deny;
             record.decision.reason = Some("unreviewed-emergency-access".to_owned());
+            return Ok(Change::told_by(Finished::Blocked, [record]));
+        }
+        sql.use_client(&subject, &client_id, now)?;
+        sql.add_code(&code_digest, &code)?;
+        Ok::<_, ChangeError>(Change::told_by(Finished::Now, [record]))
+    });
+    match finished.await {
+        Ok(Finished::Now) => {
+            if let Some((to, question)) = told {
+                server.approvals.tell_of_emergency(&to, &question);
+            }
+            answer
+        }
+        Ok(Finished::Blocked) => {
             let description = "earlier emergency access has not been reviewed";
             match &to {
                 Some(to) => server.answering().refuse(to, ErrorCode::AccessDenied, Some(description)),
                 None => bad_request(description),
             }
         }
-        Ok((Took::Nothing, _)) => return expired(),
-        Err::<_, StoreError>(error) => return unavailable(&error),
-    };
-    let outcome = record.outcome;
-    match server.journal.append(&record, Withheld::new(answer)).await {
-        Ok(recorded) => {
-            if let Some((to, question)) = told.filter(|_| outcome == Outcome::Allow) {
-                server.approvals.tell_of_emergency(&to, &question);
-            }
-            Withheld::release(recorded)
-        }
-        Err(error) => {
-            tracing::error!(%error, "audit");
-            unavailable(&error)
-        }
+        Ok(Finished::Before) => expired(),
+        Err(error) => unavailable(&error),
     }
+}
+
+/// What came of a request.
+enum Finished {
+    Now,
+    /// Others of this person began meanwhile.
+    Blocked,
+    Before,
 }
 
 /// Lets a device have what was approved. A code goes to its client with its record; what a device fetches by itself is on record

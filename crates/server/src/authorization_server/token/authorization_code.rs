@@ -1,6 +1,6 @@
 //! Redeeming a code. RFC 6749 section 4.1.3.
 
-use chartgate_access::client::{Client, GrantType};
+use chartgate_access::client::GrantType;
 use chartgate_access::grant::Grant;
 use chartgate_access::grant::authorization_code::ExchangeError;
 use chartgate_access::token::revocation::{CutOff, Target};
@@ -9,9 +9,9 @@ use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Secret;
 
 use super::for_person::{First, issue_for_person};
-use super::{Asking, Denied, Issued, OAuthError};
-use crate::authorization_server::AuthorizationServer;
+use super::{Asking, Denied, Issued, OAuthError, Telling};
 use crate::entropy::digest_of;
+use crate::live::outbox::Change;
 use crate::store::codes::TakenCode;
 
 pub(super) async fn redeem(
@@ -23,11 +23,19 @@ pub(super) async fn redeem(
     let Asking { server, client, sender, .. } = asking;
     let now = server.clock.now();
     let digest = digest_of(code.expose());
-    let taken = server.store.write(move |sql| sql.take_code(&digest, now)).await?;
+    let may_give = server.outbox.may_give();
+    let taken = server.store.write(move |sql| {
+        let taken = sql.take_code(&digest, now)?;
+        if let TakenCode::First(_) = taken {
+            may_give?;
+        }
+        Ok::<_, Denied>(taken)
+    });
+    let taken = taken.await?;
     let code = match taken {
         TakenCode::First(code) => code,
         TakenCode::Unknown => return Err(invalid("unknown-code")),
-        TakenCode::Replayed(code) => return Err(end_replayed(server, client, code.grant).await?),
+        TakenCode::Replayed(code) => return Err(end_replayed(asking, code.grant).await?),
     };
     let grant = code.grant.clone();
     // A client may have given up since then where the code was sent.
@@ -47,18 +55,25 @@ pub(super) async fn redeem(
 }
 
 /// RFC 6749 section 4.1.2: a code used twice is known to two parties, so what came of it ends.
-async fn end_replayed(server: &AuthorizationServer, client: &Client, grant: Grant) -> Result<Denied, Denied> {
-    if grant.client_id == client.client_id {
-        let id = grant.id.clone();
-        server
-            .cut_offs
-            .cut(move |sql, now| {
-                sql.revoke_grant(&id, now)?;
-                Ok::<_, Denied>(((), vec![CutOff::UpTo { target: Target::Grant(id), not_before: now }]))
-            })
-            .await?;
+async fn end_replayed(asking: Asking<'_>, grant: Grant) -> Result<Denied, Denied> {
+    let Asking { server, origin, client, .. } = asking;
+    let (id, is_of_client) = (grant.id.clone(), grant.client_id == client.client_id);
+    let replayed = Denied { event: Event::TokenReuse, ..invalid("code-replayed").of(grant) };
+    if !is_of_client {
+        return Ok(replayed);
     }
-    Ok(Denied { event: Event::TokenReuse, ..invalid("code-replayed").of(grant) })
+    let record = replayed.record(origin, client, server.clock.now());
+    let ended = server.outbox.commit(move |sql, now| {
+        // Where nothing of it stands, because it ended or has not begun, this is a refusal like others.
+        let change = if sql.is_live(&id)? {
+            Change::told_by(Telling::Done, [record])
+        } else {
+            Change::none(Telling::Due)
+        };
+        sql.revoke_grant(&id, now)?;
+        Ok::<_, Denied>(change.cutting([CutOff::UpTo { target: Target::Grant(id), not_before: now }]))
+    });
+    Ok(Denied { telling: ended.await?, ..replayed })
 }
 
 fn invalid(reason: &'static str) -> Denied {

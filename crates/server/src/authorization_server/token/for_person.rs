@@ -13,7 +13,7 @@ use chartgate_access::profile::Rotation;
 use chartgate_access::token::access_token::Mint;
 use chartgate_access::token::binding::Heir;
 use chartgate_access::token::revocation::{CutOff, Target};
-use chartgate_audit::record::{Event, Outcome};
+use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::jose::claims::Confirmation;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::scope::ScopeSet;
@@ -22,10 +22,12 @@ use chartgate_values::{Phi, Timestamp};
 
 use super::sign::{access_token, id_token};
 use super::{
-    Asking, Denied, Holder, Issued, OAuthError, describe_binding, describe_details, describe_grant, fresh_jti,
+    Asking, Denied, Holder, Issued, OAuthError, Telling, describe_binding, describe_details, describe_grant,
+    fresh_jti,
 };
 use crate::authorization_server::{AuthorizationServer, audience};
-use crate::store::refresh_tokens::{RefreshKey, fresh_refresh_token};
+use crate::live::outbox::Change;
+use crate::store::refresh_tokens::{RefreshKey, StoredRefreshToken, fresh_refresh_token};
 use crate::store::{Sql, StoreError};
 
 /// Whether tokens are the first of their grant, or follow a refresh token.
@@ -151,7 +153,15 @@ pub(super) async fn issue_for_person(
     record.actor.roles = user.roles.iter().map(ToString::to_string).collect();
     record.actor.fhir_user = user.fhir_user.as_ref().map(|f| Phi::new(f.to_string()));
     let (client_id, cnf) = (client.client_id.clone(), mint.cnf.clone());
-    write(server, By { client_id, user, heir: client.heir(), cnf, kept_until }, &grant, after, next).await?;
+    let by = By { client_id, user, heir: client.heir(), cnf, kept_until };
+    let reused = Denied { event: Event::TokenReuse, ..invalid("refresh-token-reused").of(grant.clone()) };
+    let told = reused.record(origin, client, now);
+    match write(server, by, &grant, (after, next), told).await? {
+        Redemption::Rotate | Redemption::Replace => {}
+        // It ended what was told of.
+        Redemption::Reuse => return Err(Denied { telling: Telling::Done, ..reused }),
+        Redemption::Refuse(cause) => return Err(not_redeemed(cause).of(grant)),
+    }
 
     record.jti = Some(mint.jti.to_string());
     describe_binding(&mut record, mint.cnf.as_ref());
@@ -210,78 +220,74 @@ struct By {
     kept_until: Option<Timestamp>,
 }
 
-/// Consumes what is consumed and keeps what is new, in one transaction. For a reused token the family ends instead.
+/// Consumes what is consumed and keeps what is new, in one transaction. For a reused token the family ends instead, whether
+/// the log can be written or not; `reused` tells of that.
 async fn write(
     server: &AuthorizationServer,
     by: By,
     grant: &Grant,
-    after: Option<RefreshKey>,
-    next: Option<(RefreshKey, RefreshToken)>,
-) -> Result<(), Denied> {
-    let (grant, kept) = (grant.clone(), grant.clone());
-    let redemption = server
-        .cut_offs
-        .cut(move |sql, now| {
-            if are_shut_out(sql, &by.user, &by.client_id)? {
-                return Ok::<_, Denied>((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
-            }
-            let Some(used) = after else {
-                // The code may have been replayed while its first use was on its way here (ATTACKS O05), or its person
-                // shut out and let in again, which an offline grant has no session to tell of (O15).
-                if sql.is_cut_off_before_it_began(&grant)? {
-                    return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
-                }
-                sql.add_grant(&grant, now)?;
-                keep(sql, &grant.id, next.as_ref())?;
-                return Ok((Redemption::Rotate, Vec::new()));
-            };
-            // Read again inside the transaction: of parallel uses, each sees what the one before it did.
-            let token = sql.refresh_token(&used)?.filter(|token| token.grant == grant.id);
-            let (Some(token), true) = (token, sql.is_live(&grant.id)?) else {
-                return Ok((Redemption::Refuse(RefreshError::Revoked), Vec::new()));
-            };
-            let successor = token.successor.as_ref().map(|s| sql.refresh_token(s)).transpose()?.flatten();
-            let bearer = Bearer { client_id: &by.client_id, heir: by.heir, cnf: by.cnf.as_ref() };
-            let redemption = token.token.redeem(successor.as_ref().map(|s| &s.token), bearer, now);
-            let mut cut = Vec::new();
-            match (&redemption, &token.successor, successor) {
-                (Redemption::Replace, Some(key), Some(successor)) => {
-                    sql.revoke_refresh_token(key, now)?;
-                    cut.push(CutOff::Token {
-                        jti: successor.token.access_token,
-                        expires_at: successor.token.access_expires_at,
-                    });
-                }
-                (Redemption::Reuse, _, _) => {
-                    sql.revoke_grant(&grant.id, now)?;
-                    cut.push(CutOff::UpTo { target: Target::Grant(grant.id.clone()), not_before: now });
-                }
-                (Redemption::Rotate | Redemption::Replace | Redemption::Refuse(_), _, _) => {}
-            }
-            if matches!(redemption, Redemption::Rotate | Redemption::Replace)
-                && let Some((key, _)) = &next
-            {
-                keep(sql, &grant.id, next.as_ref())?;
-                sql.consume_refresh_token(&used, key, now)?;
-            }
-            if let (Redemption::Rotate, Some(until)) = (&redemption, by.kept_until) {
-                sql.extend_refresh_token(&used, until)?;
-            }
-            Ok((redemption, cut))
-        })
-        .await?;
-    match redemption {
-        Redemption::Rotate | Redemption::Replace => Ok(()),
-        Redemption::Reuse => {
-            Err(Denied { event: Event::TokenReuse, ..invalid("refresh-token-reused").of(kept) })
+    (after, next): (Option<RefreshKey>, Option<(RefreshKey, RefreshToken)>),
+    reused: Record,
+) -> Result<Redemption, Denied> {
+    let (grant, may_give) = (grant.clone(), server.outbox.may_give());
+    let redemption = server.outbox.commit(move |sql, now| {
+        if are_shut_out(sql, &by.user, &by.client_id)? {
+            return Ok::<_, Denied>(Change::none(Redemption::Refuse(RefreshError::Revoked)));
         }
-        Redemption::Refuse(RefreshError::WrongClient) => {
-            Err(invalid("refresh-token-of-another-client").of(kept))
+        let Some(used) = after else {
+            // The code may have been replayed while its first use was on its way here (ATTACKS O05), or its person
+            // shut out and let in again, which an offline grant has no session to tell of (O15).
+            if sql.is_cut_off_before_it_began(&grant)? {
+                return Ok(Change::none(Redemption::Refuse(RefreshError::Revoked)));
+            }
+            may_give?;
+            sql.add_grant(&grant, now)?;
+            keep(sql, &grant.id, next.as_ref())?;
+            return Ok(Change::none(Redemption::Rotate));
+        };
+        // Read again inside the transaction: of parallel uses, each sees what the one before it did.
+        let token = sql.refresh_token(&used)?.filter(|token| token.grant == grant.id);
+        let (Some(token), true) = (token, sql.is_live(&grant.id)?) else {
+            return Ok(Change::none(Redemption::Refuse(RefreshError::Revoked)));
+        };
+        let successor = token.successor.as_ref().map(|s| sql.refresh_token(s)).transpose()?.flatten();
+        let bearer = Bearer { client_id: &by.client_id, heir: by.heir, cnf: by.cnf.as_ref() };
+        let redemption = token.token.redeem(successor.as_ref().map(|s| &s.token), bearer, now);
+        match redemption {
+            Redemption::Reuse => {
+                sql.revoke_grant(&grant.id, now)?;
+                let cut = CutOff::UpTo { target: Target::Grant(grant.id), not_before: now };
+                return Ok(Change::told_by(redemption, [reused]).cutting([cut]));
+            }
+            Redemption::Refuse(_) => return Ok(Change::none(redemption)),
+            Redemption::Rotate | Redemption::Replace => may_give?,
         }
-        Redemption::Refuse(RefreshError::NotBound) => Err(invalid("refresh-token-key-not-proved").of(kept)),
-        Redemption::Refuse(RefreshError::Expired) => Err(invalid("refresh-token-expired").of(kept)),
-        Redemption::Refuse(RefreshError::Revoked) => Err(invalid("refresh-token-revoked").of(kept)),
-    }
+        let mut cut = None;
+        if let (Redemption::Replace, Some(key), Some(successor)) = (&redemption, &token.successor, successor)
+        {
+            sql.revoke_refresh_token(key, now)?;
+            let StoredRefreshToken { token, .. } = successor;
+            cut = Some(CutOff::Token { jti: token.access_token, expires_at: token.access_expires_at });
+        }
+        if let Some((key, _)) = &next {
+            keep(sql, &grant.id, next.as_ref())?;
+            sql.consume_refresh_token(&used, key, now)?;
+        }
+        if let (Redemption::Rotate, Some(until)) = (&redemption, by.kept_until) {
+            sql.extend_refresh_token(&used, until)?;
+        }
+        Ok(Change::none(redemption).cutting(cut))
+    });
+    redemption.await
+}
+
+fn not_redeemed(cause: RefreshError) -> Denied {
+    invalid(match cause {
+        RefreshError::WrongClient => "refresh-token-of-another-client",
+        RefreshError::NotBound => "refresh-token-key-not-proved",
+        RefreshError::Expired => "refresh-token-expired",
+        RefreshError::Revoked => "refresh-token-revoked",
+    })
 }
 
 /// Whether a person or client was shut out since the gate was passed, asked in the transaction that keeps what was issued.

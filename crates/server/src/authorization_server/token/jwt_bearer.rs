@@ -33,6 +33,7 @@ const ASSERTION_LIFE: Duration = Duration::from_mins(5);
 pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Result<Issued, Denied> {
     let Asking { server, client, .. } = asking;
     asking.may_use(GrantType::JwtBearer)?;
+    server.outbox.may_give()?;
     let now = server.clock.now();
     let (issuer, assertion) = check(server, request.assertion.expose(), now).await?;
     let name: Subject = assertion.user.as_str().parse().map_err(|_| invalid("user-unknown"))?;

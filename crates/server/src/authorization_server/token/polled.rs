@@ -3,13 +3,13 @@
 
 use chartgate_access::client::GrantType;
 use chartgate_access::grant::polling::{Poll, PollError};
+use chartgate_audit::journal::AppendError;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_values::Secret;
 
 use super::for_person::{First, issue_for_person};
 use super::{Asking, Denied, Issued, OAuthError};
 use crate::entropy::digest_of;
-use crate::store::StoreError;
 
 /// A device, by its code.
 pub(super) async fn device(asking: Asking<'_>, device_code: &Secret<String>) -> Result<Issued, Denied> {
@@ -17,8 +17,11 @@ pub(super) async fn device(asking: Asking<'_>, device_code: &Secret<String>) -> 
     asking.may_use(GrantType::DeviceCode)?;
     let (digest, by, now) = (digest_of(device_code.expose()), client.client_id.clone(), server.clock.now());
     let key = sender.key().cloned();
-    let polled = server.store.write(move |sql| sql.poll_device(&digest, &by, key.as_ref(), now)).await;
-    follow(asking, polled.map_err(|e: StoreError| Denied::from(e))?, GrantType::DeviceCode).await
+    let may_give = server.outbox.may_give();
+    let polled = server
+        .store
+        .write(move |sql| redeemable(sql.poll_device(&digest, &by, key.as_ref(), now)?, may_give));
+    follow(asking, polled.await?, GrantType::DeviceCode).await
 }
 
 /// A client that asked behind the browser, by the name of its request.
@@ -27,9 +30,20 @@ pub(super) async fn backchannel(asking: Asking<'_>, auth_req_id: String) -> Resu
     asking.may_use(GrantType::Ciba)?;
     let (by, now) = (client.client_id.clone(), server.clock.now());
     let key = sender.key().cloned();
-    let polled =
-        server.store.write(move |sql| sql.poll_backchannel(&auth_req_id, &by, key.as_ref(), now)).await;
-    follow(asking, polled.map_err(|e: StoreError| Denied::from(e))?, GrantType::Ciba).await
+    let may_give = server.outbox.may_give();
+    let polled = server
+        .store
+        .write(move |sql| redeemable(sql.poll_backchannel(&auth_req_id, &by, key.as_ref(), now)?, may_give));
+    follow(asking, polled.await?, GrantType::Ciba).await
+}
+
+/// What is used up by the poll is not while nothing may be given for it.
+fn redeemable(poll: Poll, may_give: Result<(), AppendError>) -> Result<Poll, Denied> {
+    match &poll {
+        Poll::Redeem(_) => may_give?,
+        Poll::Wait | Poll::SlowDown | Poll::Refuse(_) => {}
+    }
+    Ok(poll)
 }
 
 async fn follow(asking: Asking<'_>, poll: Poll, grant_type: GrantType) -> Result<Issued, Denied> {

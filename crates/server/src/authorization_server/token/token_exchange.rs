@@ -29,6 +29,7 @@ use crate::store::exchanged_tokens::Part;
 pub(super) async fn redeem(asking: Asking<'_>, request: ExchangeRequest) -> Result<Issued, Denied> {
     let Asking { server, client, .. } = asking;
     asking.may_use(GrantType::TokenExchange)?;
+    server.outbox.may_give()?;
     let subject = believed(server, request.subject_token.expose(), "bad-subject-token")?;
     let actor = request.actor_token.as_ref();
     let actor = actor.map(|token| believed(server, token.expose(), "bad-actor-token")).transpose()?;

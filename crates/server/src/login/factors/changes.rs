@@ -61,6 +61,9 @@ pub(super) async fn make_recovery_codes(
     present: &Present,
     confirmed: Confirmed,
 ) -> Response {
+    if let Err(error) = login.outbox.may_give() {
+        return unavailable(&error);
+    }
     let name = present.user.name.clone();
     let (codes, now) = (Factors::new_recovery_codes(&name), login.clock.now());
     let digests = codes.digests.clone();

@@ -275,6 +275,8 @@ pub(crate) enum CommandError {
         "it was changed, but is not on record yet, so no secret is shown: it will be once the log can be written: {0}"
     )]
     ChangedUnrecorded(#[source] AppendError),
+    #[error("it is in force, but is not on record yet, which follows once the log can be written: {0}")]
+    InForceUnrecorded(#[source] AppendError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
@@ -298,9 +300,23 @@ impl CommandError {
         }
     }
 
+    /// The same where it was in force before it was to be recorded.
+    fn once_in_force(self) -> Self {
+        match self {
+            Self::Unrecorded(error) => Self::InForceUnrecorded(error),
+            other => other,
+        }
+    }
+
     /// Whether the log is what failed.
     fn is_of_the_log(&self) -> bool {
-        matches!(self, Self::Unrecorded(_) | Self::EndedUnrecorded(_) | Self::ChangedUnrecorded(_))
+        matches!(
+            self,
+            Self::Unrecorded(_)
+                | Self::EndedUnrecorded(_)
+                | Self::ChangedUnrecorded(_)
+                | Self::InForceUnrecorded(_)
+        )
     }
 }
 
@@ -340,8 +356,9 @@ pub(crate) struct Administrator {
 impl Administrator {
     /// Carries a command out and gives what it answers.
     ///
-    /// What grants something is recorded before it is done; what takes something away is done first, for a log that
-    /// cannot be written must not keep anybody in. Its record is kept with it until it is in the log ([`Outbox`]).
+    /// What only grants something is recorded before it is done; what takes something away is done first, for a log that
+    /// cannot be written must not keep anybody in. Its record is kept with it until it is in the log ([`Outbox`]). So is that
+    /// of what does both, which is not begun while the log is known not to be writable.
     ///
     /// # Errors
     /// [`CommandError`].

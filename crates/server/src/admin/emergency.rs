@@ -69,13 +69,11 @@ impl Administrator {
                 "the note has to have 1 to {LONGEST_NOTE} characters"
             )));
         }
-        self.emergencies.may_review(&used, &officer).map_err(not_reviewed)?;
         let mut record = self.about(by, Event::EmergencyReviewed, &used);
         note(&mut record, "reviewer", reviewer);
         note(&mut record, "disposition", disposition);
         note(&mut record, "note", text);
-        let _ = self.append(&record).await?;
-        self.emergencies.review(&used, &officer, disposition, text).await.map_err(not_reviewed)?;
+        self.emergencies.review(&used, &officer, (disposition, text), record).await.map_err(not_reviewed)?;
         let (used, notices) = self.find_emergency(id)?;
         Ok(self.whole(&used, &notices))
     }
@@ -154,6 +152,8 @@ fn told(notices: &[EmergencyNotice]) -> String {
 fn not_reviewed(cause: NotReviewed) -> CommandError {
     match cause {
         NotReviewed::Store(error) => error.into(),
+        NotReviewed::Unwritable(error) => CommandError::Unrecorded(error),
+        NotReviewed::Unrecorded(error) => CommandError::InForceUnrecorded(error),
         cause @ (NotReviewed::NotAReviewer
         | NotReviewed::OwnUse
         | NotReviewed::Reviewed

@@ -183,6 +183,7 @@ impl Administrator {
         (password, by_what): (Option<String>, LinkBy),
     ) -> Result<Value, CommandError> {
         let user = self.find_user(&name)?;
+        self.outbox.may_give()?;
         let hash = match &password {
             Some(password) => {
                 self.passwords
@@ -193,27 +194,30 @@ impl Administrator {
             None => None,
         };
         let event = if hash.is_some() { Event::PasswordSet } else { Event::EnrolmentIssued };
-        let _ = self.append(&self.record(by, event, &name)).await?;
+        let record = self.record(by, event, &name);
         let link = hash.is_none().then(opaque_secret);
         let digest = link.as_ref().map(|secret| digest_of(secret.expose()));
         let counter = self.passwords.blind(name.as_str());
-        self.cut_offs
-            .cut(move |sql, now| {
-                sql.clear_login_failures(&counter)?;
-                sql.void_enrolments(&name)?;
-                if let Some(digest) = &digest {
-                    sql.add_enrolment(digest, &name, now.plus(ENROLMENT_LIFE))?;
-                }
-                // A link takes the place of the old password at once, not only when it is used.
-                sql.set_password_hash(&name, hash.as_deref())?;
-                if hash.is_some() {
-                    sql.note_factor_change(&name, FactorChange::PasswordSet, now)?;
-                }
-                sql.end_all_sessions(&name, now)?;
-                let target = Target::Subject(name);
-                Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
-            })
-            .await?;
+        let was_set = self.outbox.commit(move |sql, now| {
+            sql.clear_login_failures(&counter)?;
+            sql.void_enrolments(&name)?;
+            if let Some(digest) = &digest {
+                sql.add_enrolment(digest, &name, now.plus(ENROLMENT_LIFE))?;
+            }
+            // A link takes the place of the old password at once, not only when it is used.
+            sql.set_password_hash(&name, hash.as_deref())?;
+            if hash.is_some() {
+                sql.note_factor_change(&name, FactorChange::PasswordSet, now)?;
+            }
+            sql.end_all_sessions(&name, now)?;
+            let cut = CutOff::UpTo { target: Target::Subject(name), not_before: now };
+            Ok::<_, CommandError>(Change::told_by((), [record]).cutting([cut]))
+        });
+        was_set.await.map_err(|error| match link {
+            // Nobody has it.
+            Some(_) => error.after_the_end(),
+            None => error.once_in_force(),
+        })?;
         let mut shown = show(&user);
         if let Value::Object(members) = &mut shown {
             // They open the account as before.
@@ -229,17 +233,16 @@ impl Administrator {
     /// the password, so that reset and password are best given anew together.
     pub(super) async fn reset_factors(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
         self.find_user(&name)?;
-        let _ = self.append(&self.record(by, Event::FactorsReset, &name)).await?;
-        let subject = name.clone();
-        let removed = self
-            .cut_offs
-            .cut(move |sql, now| {
-                let removed = sql.reset_factors(&subject, FactorChange::Reset, now)?;
-                sql.end_all_sessions(&subject, now)?;
-                let target = Target::Subject(subject);
-                Ok::<_, StoreError>((removed, vec![CutOff::UpTo { target, not_before: now }]))
-            })
-            .await?;
+        // From then on less is asked of whoever signs in as them.
+        self.outbox.may_give()?;
+        let (subject, record) = (name.clone(), self.record(by, Event::FactorsReset, &name));
+        let removed = self.outbox.commit(move |sql, now| {
+            let removed = sql.reset_factors(&subject, FactorChange::Reset, now)?;
+            sql.end_all_sessions(&subject, now)?;
+            let cut = CutOff::UpTo { target: Target::Subject(subject), not_before: now };
+            Ok::<_, CommandError>(Change::told_by(removed, [record]).cutting([cut]))
+        });
+        let removed = removed.await.map_err(CommandError::once_in_force)?;
         Ok(json!({ "name": name, "removed": removed }))
     }
 
@@ -269,18 +272,21 @@ impl Administrator {
     ) -> Result<Value, CommandError> {
         let before = self.find_user(&name)?;
         let roles: BTreeSet<Role> = roles.into_iter().collect();
+        // Whoever only loses some loses them whether it can be recorded or not.
+        if !roles.is_subset(&before.roles) {
+            self.outbox.may_give()?;
+        }
         let mut record = self.record(by, Event::UserChanged, &name);
-        note(&mut record, "roles_before", list(&before.roles));
         note(&mut record, "roles", list(&roles));
-        let _ = self.append(&record).await?;
         let (subject, given) = (name.clone(), roles.clone());
-        self.cut_offs
-            .cut(move |sql, now| {
-                sql.set_user_roles(&subject, &roles)?;
-                let target = Target::Subject(subject);
-                Ok::<_, StoreError>(((), vec![CutOff::UpTo { target, not_before: now }]))
-            })
-            .await?;
+        let changed = self.outbox.commit(move |sql, now| {
+            let before = sql.user(&subject)?.map(|user| list(&user.roles)).unwrap_or_default();
+            note(&mut record, "roles_before", before);
+            sql.set_user_roles(&subject, &roles)?;
+            let cut = CutOff::UpTo { target: Target::Subject(subject), not_before: now };
+            Ok::<_, CommandError>(Change::told_by((), [record]).cutting([cut]))
+        });
+        changed.await.map_err(CommandError::once_in_force)?;
         Ok(self.warning(self.show_user(&name)?, &ScopeSet::default(), &given))
     }
 

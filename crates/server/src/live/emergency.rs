@@ -63,6 +63,12 @@ pub(crate) enum NotReviewed {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// While nothing can be recorded, nobody is let go.
+    #[error("it cannot be recorded now: {0}")]
+    Unwritable(#[source] AppendError),
+    /// It is, and what tells of it waits until the log can be written.
+    #[error("it is reviewed, and not on record yet: {0}")]
+    Unrecorded(#[from] AppendError),
     /// The note cannot be sealed.
     #[error("the note cannot be kept")]
     Unsealed,
@@ -160,7 +166,7 @@ impl Emergencies {
         }
     }
 
-    /// Reviews a use. What was not right ends.
+    /// Reviews a use, which `record` tells of. What was not right ends, whether the log can be written or not.
     ///
     /// # Errors
     /// [`NotReviewed`].
@@ -168,24 +174,32 @@ impl Emergencies {
         &self,
         of: &EmergencyUse,
         by: &User,
-        disposition: Disposition,
-        note: &str,
+        (disposition, note): (Disposition, &str),
+        record: Record,
     ) -> Result<(), NotReviewed> {
         self.may_review(of, by)?;
+        match disposition {
+            Disposition::Inappropriate => {}
+            // Who waited for it may have the next.
+            Disposition::Appropriate | Disposition::NeedsFollowUp => {
+                self.outbox.may_give().map_err(NotReviewed::Unwritable)?;
+            }
+        }
         let note = self.seal(&of.id, note).ok_or(NotReviewed::Unsealed)?;
         let review = Review { at: self.clock.now(), by: by.name.clone(), disposition, note };
         let (id, grant) = (of.id.clone(), of.grant.clone());
         // What was found not to be right is over in the same transaction: there is no review of that kind beside open access.
-        let cut = move |sql: &Sql<'_>, now| {
+        let reviewed = self.outbox.commit(move |sql, now| {
             if sql.review_emergency(&id, &review)? == Took::Nothing {
                 return Err(NotReviewed::Reviewed);
             }
-            match disposition {
-                Disposition::Inappropriate => Ok(((), end_in(sql, &id, grant, now)?.1)),
-                Disposition::Appropriate | Disposition::NeedsFollowUp => Ok(((), Vec::new())),
-            }
-        };
-        self.cut_offs.cut(cut).await
+            let cut = match disposition {
+                Disposition::Inappropriate => end_in(sql, &id, grant, now)?.1,
+                Disposition::Appropriate | Disposition::NeedsFollowUp => Vec::new(),
+            };
+            Ok(Change::told_by((), [record]).cutting(cut))
+        });
+        reviewed.await
     }
 
     /// Ends a use: its tokens die at once. Says whether it was under way; where it was over already, there is nothing that

@@ -214,15 +214,18 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         let answer = pages::message_in_english(StatusCode::FORBIDDEN, "Not reviewed", &capital(&cause));
         return release(&login, &record, answer).await;
     }
-    // What is decided is on record before it is in force.
-    let recorded = match login.journal.append(&record, Withheld::new(see_other("/emergency/reviews"))).await {
-        Ok(recorded) => recorded,
-        Err(error) => return unavailable(&error),
-    };
-    match login.emergencies.review(&used, &officer.user, disposition, note).await {
-        Ok(()) => Withheld::release(recorded),
+    let reviewing = login.emergencies.review(&used, &officer.user, (disposition, note), record.clone());
+    match reviewing.await {
+        Ok(()) => see_other("/emergency/reviews"),
         Err(NotReviewed::Store(error)) => unavailable(&error),
-        Err(cause) => pages::message_in_english(StatusCode::CONFLICT, "Not reviewed", &capital(&cause)),
+        Err(NotReviewed::Unwritable(error) | NotReviewed::Unrecorded(error)) => unavailable(&error),
+        // Somebody did meanwhile.
+        Err(cause) => {
+            record.outcome = Outcome::Deny;
+            record.decision.reason = Some(reason(&cause).to_owned());
+            let answer = pages::message_in_english(StatusCode::CONFLICT, "Not reviewed", &capital(&cause));
+            release(&login, &record, answer).await
+        }
     }
 }
 
@@ -344,7 +347,10 @@ fn reason(cause: &NotReviewed) -> &'static str {
         NotReviewed::NotAReviewer => "not-a-reviewer",
         NotReviewed::OwnUse => "own-use",
         NotReviewed::Reviewed => "reviewed-already",
-        NotReviewed::Store(_) | NotReviewed::Unsealed => "store-unavailable",
+        NotReviewed::Store(_)
+        | NotReviewed::Unsealed
+        | NotReviewed::Unwritable(_)
+        | NotReviewed::Unrecorded(_) => "store-unavailable",
     }
 }
 

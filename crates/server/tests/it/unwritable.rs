@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::browser::{App, Browser, Tokens, USER_SCOPE};
+use crate::emergency::{granted, signed_in};
 use crate::faults::limit_files;
-use crate::gateway::{Gateway, Scratch, UNSIGNALLED};
+use crate::gateway::{Done, Gateway, Scratch, UNSIGNALLED};
 use crate::outbox::{database, fill_log, until_nothing_waits, waiting};
-use crate::wire::{Call, encode};
+use crate::wire::{Call, Connection, encode};
+
+/// Bytes that a file may have, where one may not have more.
+const LIMIT: u64 = 262_144;
 
 fn count(gateway: &Gateway, rows: &str) -> i64 {
     database(gateway).query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| row.get(0)).unwrap()
@@ -27,6 +31,54 @@ async fn room_again(gateway: &Gateway) {
     until_nothing_waits(gateway);
 }
 
+/// How far the log's newest segment is written.
+fn written(gateway: &Gateway) -> u64 {
+    let folder = std::path::Path::new(gateway.ready["audit_dir"].as_str().unwrap()).join("journal");
+    let mut segments: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    segments.sort();
+    let written = segments.iter().rev().find_map(|path| {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.iter().rposition(|byte| *byte != 0).map(|last| u64::try_from(last).unwrap())
+    });
+    written.unwrap_or(0)
+}
+
+/// Writes records until the log's newest segment has so many bytes.
+async fn write_log_to(gateway: &Gateway, length: u64) {
+    let mut connection = Connection::open(gateway).await;
+    let token = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let missing = Call::get("/fhir/Patient/no-such").bearer(&token);
+    loop {
+        let left = length.saturating_sub(written(gateway));
+        if left == 0 {
+            return;
+        }
+        // None of these records is longer than that.
+        for _ in 0..(left / 2048).max(1) {
+            assert_eq!(connection.send(missing.clone()).await.status, 404);
+        }
+    }
+}
+
+/// The next record finds no room on the disk, what the store writes does, and nobody knows that yet. Whether that was possible.
+async fn fill_disk(gateway: &Gateway, length: u64) -> bool {
+    write_log_to(gateway, length).await;
+    database(gateway).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let could = limit_files(gateway, &LIMIT.to_string());
+    if !could {
+        println!("skipped: prlimit is not there or not allowed");
+    }
+    could
+}
+
+fn unrecorded(done: &Done, why: &str) {
+    assert!(!done.success && done.err.contains(why), "{done:?}");
+}
+
+const REFUSED: &str = "nothing was granted";
+const IN_FORCE: &str = "is in force, but is not on record yet";
+
 #[tokio::test]
 async fn what_is_asked_for_while_the_log_cannot_be_written_is_to_be_had_afterwards() {
     let gateway = &Gateway::demo_in(Scratch::new("not-given"), &[], &UNSIGNALLED);
@@ -43,6 +95,7 @@ async fn what_is_asked_for_while_the_log_cannot_be_written_is_to_be_had_afterwar
     let mut asking = Browser::default();
     asking.sign_in(gateway, &nils).await;
     let consent = asking.follow(gateway, &format!("/authorize?{}", encode(&fields))).await;
+    let file = gateway.scratch().write("anew", "a patient heron under the red bridge");
     if !fill_log(gateway).await {
         return;
     }
@@ -61,7 +114,17 @@ async fn what_is_asked_for_while_the_log_cannot_be_written_is_to_be_had_afterwar
     }
     assert_eq!(browser.submit_only(gateway, &page, &credentials).await.status, 503);
     assert_eq!(asking.submit_only(gateway, &consent, &[("decision", "approve")]).await.status, 503);
+    let set = ["user", "set-password", &person.name, "--password-file", file.to_str().unwrap()];
+    let more = ["user", "roles", &person.name, "--role", "nurse", "--role", "physician"];
+    for words in [&set[..], &more[..], &["user", "reset-mfa", &person.name]] {
+        unrecorded(&gateway.try_command(words), REFUSED);
+    }
     assert_eq!(tables.map(|rows| count(gateway, rows)), before, "{tables:?}");
+
+    // What takes away is done.
+    unrecorded(&gateway.try_command(&["user", "roles", &person.name, "--none"]), IN_FORCE);
+    assert!(!gateway.command(&["user", "show", &person.name, "--output", "json"]).contains("\"nurse\""));
+    assert_eq!(waiting(gateway).len(), 1);
 
     room_again(gateway).await;
     let issued = Tokens::of(&app.refresh_call(tokens.refresh()).to(gateway).await);
@@ -70,6 +133,9 @@ async fn what_is_asked_for_while_the_log_cannot_be_written_is_to_be_had_afterwar
     assert!(answer.text().contains("Signed in as "), "{}", answer.text());
     let back = asking.submit(gateway, &consent, &[("decision", "approve")]).await;
     assert!(back.header("location").contains("code="), "{} {}", back.status, back.text());
+    let changed = gateway.audit(&["--event", "user.change"]);
+    let [changed] = changed.try_into().unwrap();
+    assert!(changed["resource"] == person.name.as_str() && changed["detail"]["recorded_at"].is_string());
     assert!(gateway.command(&["audit", "verify"]).starts_with("verified: "));
 }
 
@@ -112,4 +178,59 @@ async fn what_ends_by_itself_or_by_its_person_while_the_log_cannot_be_written_is
     assert_eq!(reused, ["code-replayed", "refresh-token-reused"]);
     assert_eq!(told("consent.denied", "nils"), ["person-declined"]);
     assert!(gateway.command(&["audit", "verify"]).starts_with("verified: "));
+}
+
+#[tokio::test]
+async fn what_a_command_changes_when_the_log_fails_is_in_force_and_told_once() {
+    let mut gateway = Gateway::demo_in(Scratch::new("changed-untold"), &[], &UNSIGNALLED);
+    let mut person = gateway.person("nurse", &[]);
+    let file = gateway.scratch().write("anew", "a patient heron under the red bridge");
+    let set = ["user", "set-password", &person.name, "--password-file", file.to_str().unwrap()];
+    let more = ["user", "roles", &person.name, "--role", "physician"];
+    for words in [&set[..], &more[..], &["user", "reset-mfa", &person.name]] {
+        if !fill_disk(&gateway, LIMIT).await {
+            return;
+        }
+        unrecorded(&gateway.try_command(words), IN_FORCE);
+        room_again(&gateway).await;
+    }
+    gateway.kill();
+    gateway.start();
+    for event in ["user.set-password", "user.change", "user.reset-mfa"] {
+        let told = gateway.audit(&["--event", event]);
+        let told: Vec<_> = told.iter().filter(|one| one["resource"] == person.name.as_str()).collect();
+        assert_eq!(told.len(), 1, "{event}: {told:?}");
+        assert!(told[0]["detail"]["recorded_at"].is_string(), "{event}: {told:?}");
+    }
+    assert!(gateway.command(&["user", "show", &person.name, "--output", "json"]).contains("\"physician\""));
+    person.password = "a patient heron under the red bridge".to_owned();
+    let answer = Browser::default().sign_in(&gateway, &person).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn emergency_access_that_was_not_right_ends_though_its_review_is_told_later() {
+    let gateway = &Gateway::demo_in(Scratch::new("reviewed-untold"), &[], &UNSIGNALLED);
+    let dana = gateway.demo_person("dana");
+    let (app, stranger) = (App::public("openid user/*.rs"), gateway.stranger_to("dana"));
+    let tokens = granted(gateway, &mut signed_in(gateway, &dana).await, &app, &dana, stranger).await;
+    let claims = tokens.claims();
+    let id = claims["authorization_details"][0]["identifier"].as_str().unwrap();
+    if !fill_log(gateway).await {
+        return;
+    }
+    let review = |disposition| {
+        let words = ["emergency", "review", id, "--reviewer", "pia", "--disposition", disposition];
+        gateway.try_command(&[&words[..], &["--note", "seen"]].concat())
+    };
+    unrecorded(&review("appropriate"), REFUSED);
+    assert!(waiting(gateway).is_empty());
+    unrecorded(&review("inappropriate"), IN_FORCE);
+    assert_eq!(waiting(gateway).len(), 1);
+    room_again(gateway).await;
+    let own = Call::get(&format!("/fhir/Patient/{stranger}")).bearer(&tokens.access);
+    assert_eq!(own.to(gateway).await.status, 401, "it has ended");
+    let [told] = gateway.audit(&["--event", "emergency.review"]).try_into().unwrap();
+    assert_eq!(told["detail"]["disposition"], "inappropriate");
+    assert!(told["detail"]["recorded_at"].is_string(), "{told}");
 }

@@ -94,8 +94,8 @@ impl Administrator {
         Ok(Value::Object(counts.into_iter().chain([("source".to_owned(), json!(source))]).collect()))
     }
 
-    /// Has on record whose care is added and taken back, and does it. A log that cannot be written keeps nobody in: then what
-    /// is to be taken back is, and nothing is added.
+    /// Has on record whose care is added, and then does it all; what tells of what is taken back is kept with that, so that it
+    /// is told once. A log that cannot be written keeps nobody in: then what is to be taken back is, and nothing is added.
     async fn import_now(
         &self,
         by: Operator,
@@ -106,28 +106,25 @@ impl Administrator {
         let Difference { mut added, removed } = difference;
         let recorded = async {
             begun?;
-            self.record_all(by, by_subject(&added), "add", Some(source)).await?;
-            self.record_all(by, by_subject(&removed), "remove", Some(source)).await
+            self.record_all(by, by_subject(&added), "add", Some(source)).await
         };
         let recorded = recorded.await;
-        // What could not be put on record before is kept with what it tells of.
-        let kept = match &recorded {
-            Ok(()) => Vec::new(),
-            Err(_) => self.care_records(by, by_subject(&removed), ("remove", Some(source))).collect(),
-        };
         if recorded.is_err() {
             added.clear();
         }
+        let kept = self.care_records(by, by_subject(&removed), ("remove", Some(source))).collect();
         let ends = !removed.is_empty();
         let add = |(subject, patient)| CareChange::Add(subject, patient, source.clone());
         let take_back = |(subject, patient)| CareChange::TakeBack(subject, patient, source.clone());
         let changes = added.into_iter().map(add).chain(removed.into_iter().map(take_back)).collect();
-        match self.care.change(turn, changes, kept).await {
-            Ok(()) | Err(CommandError::Unrecorded(_)) if ends => {
-                recorded.map_err(CommandError::after_the_end)
-            }
+        match self.care.change::<CommandError>(turn, changes, kept).await {
+            Ok(()) if ends => recorded.map_err(CommandError::after_the_end),
             Ok(()) => recorded,
-            Err(error) => Err(error),
+            // What is taken back is in force then, and so is what was added, if that was on record.
+            Err(error) => Err(match recorded {
+                Ok(()) => error.once_in_force(),
+                Err(_) => error.after_the_end(),
+            }),
         }
     }
 

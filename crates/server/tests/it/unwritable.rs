@@ -234,3 +234,31 @@ async fn emergency_access_that_was_not_right_ends_though_its_review_is_told_late
     assert_eq!(told["detail"]["disposition"], "inappropriate");
     assert!(told["detail"]["recorded_at"].is_string(), "{told}");
 }
+
+#[tokio::test]
+async fn an_import_whose_log_fails_midway_tells_each_removal_once() {
+    let gateway = &Gateway::demo_in(Scratch::new("import-midway"), &[], &UNSIGNALLED);
+    let rows: String = (0..200).map(|row| format!("nils,{row:060}\n")).collect();
+    let full = gateway.scratch().write("full.csv", format!("dana,one-patient\n{rows}"));
+    let none = gateway.scratch().write("none.csv", "");
+    gateway.command(&["care", "import", "--source", "ward", full.to_str().unwrap()]);
+    // There is room for what tells of one of them, and not for what tells of the other.
+    if !fill_disk(gateway, LIMIT - 9000).await {
+        return;
+    }
+    assert!(written(gateway) < LIMIT - 6000);
+    let words = ["care", "import", "--source", "ward", "--allow-empty", none.to_str().unwrap()];
+    let done = gateway.try_command(&words);
+    assert!(!done.success, "{done:?}");
+    room_again(gateway).await;
+    for (name, patients) in [("dana", 1), ("nils", 200)] {
+        assert!(!gateway.command(&["care", "list", name]).contains("ward"), "{name}");
+        let told = gateway.audit(&["--event", "care.change"]);
+        let told: Vec<_> = told
+            .iter()
+            .filter(|one| one["resource"] == name && one["detail"]["change"] == "remove")
+            .map(|one| one["patients"].as_array().unwrap().len())
+            .collect();
+        assert_eq!(told, [patients], "{name}");
+    }
+}

@@ -169,7 +169,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(error) => return unavailable(&error),
     };
     let name = present.user.name.clone();
-    let records: Vec<_> = ending.iter().map(|id| record_of_end(&login, &visit, &present, id)).collect();
+    let mut records: Vec<_> = ending.iter().map(|id| record_of_end(&login, &visit, &present, id)).collect();
+    let record_of_browser = record_of_browser(&login, &visit, &present);
     let (all, here) = (wanted == OTHERS, digest_here(&visit.headers, &name));
     let ended = login.outbox.commit(move |sql, now| {
         let mut cut = Vec::new();
@@ -177,7 +178,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         sql.void_half_sign_ins(&name)?;
         // Nor is their phone asked where they are not signed in any more.
         if all {
-            sql.forget_other_browsers(&name, here.as_deref())?;
+            let forgotten = sql.forget_other_browsers(&name, here.as_deref())?;
+            records.extend(forgotten.iter().map(|id| about(id, record_of_browser.clone())));
         }
         for id in ending {
             sql.end_session(&id, now)?;
@@ -196,9 +198,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
 async fn forget(login: &Login, visit: &Visit, present: &Present, id: &str) -> Response {
     let Ok(id) = id.parse::<BrowserId>() else { return stale() };
     let name = present.user.name.clone();
-    let mut record = once_more::record(login, visit, present, Event::FactorRemoved, Outcome::Allow);
-    record.resource = Some(Phi::new(id.to_string()));
-    record.detail.insert("factor".to_owned(), Phi::new("known-browser".to_owned()));
+    let record = about(&id, record_of_browser(login, visit, present));
     let forgotten = login.outbox.commit(move |sql, _| {
         let forgotten = sql.forget_browser(&name, &id)?;
         Ok::<_, ChangeError>(Change::told_by(forgotten, (forgotten == Used::Now).then_some(record)))
@@ -208,6 +208,18 @@ async fn forget(login: &Login, visit: &Visit, present: &Present, id: &str) -> Re
         Ok(Used::Before) => stale(),
         Err(error) => unavailable(&error),
     }
+}
+
+/// That a person had a browser forgotten.
+fn record_of_browser(login: &Login, visit: &Visit, present: &Present) -> Record {
+    let mut record = once_more::record(login, visit, present, Event::FactorRemoved, Outcome::Allow);
+    record.detail.insert("factor".to_owned(), Phi::new("known-browser".to_owned()));
+    record
+}
+
+fn about(browser: &BrowserId, mut record: Record) -> Record {
+    record.resource = Some(Phi::new(browser.to_string()));
+    record
 }
 
 /// That a person ended another session of theirs.

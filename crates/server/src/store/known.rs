@@ -132,15 +132,20 @@ impl Sql<'_> {
         self.execute(text, &[of.as_str().into(), session.as_str().into()]).map(drop)
     }
 
-    /// Forgets all but the one of this digest.
-    pub(crate) fn forget_other_browsers(&self, of: &Subject, but: Option<&str>) -> Result<(), StoreError> {
-        let text = "DELETE FROM known_browsers WHERE user_name = ?1 AND (?2 IS NULL OR digest <> ?2)";
-        self.execute(text, &[of.as_str().into(), but.into()]).map(drop)
+    /// Forgets all but the one of this digest, and says which those were.
+    pub(crate) fn forget_other_browsers(
+        &self,
+        of: &Subject,
+        but: Option<&str>,
+    ) -> Result<Vec<BrowserId>, StoreError> {
+        let text =
+            "DELETE FROM known_browsers WHERE user_name = ?1 AND (?2 IS NULL OR digest <> ?2) RETURNING id";
+        self.query("known_browsers", text, &[of.as_str().into(), but.into()], |row| row.parse("id"))
     }
 
     /// Forgets all of a person's: they, or somebody who may, say that whoever sits there may not be they.
     pub(crate) fn forget_browsers(&self, of: &Subject) -> Result<(), StoreError> {
-        self.forget_other_browsers(of, None)
+        self.forget_other_browsers(of, None).map(drop)
     }
 
     /// Notes that a person has let an application act in their name.

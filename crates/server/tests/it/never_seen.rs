@@ -293,6 +293,28 @@ async fn o20_a_no_on_the_phone_and_whatever_shuts_somebody_out_forgets_where_the
 }
 
 #[tokio::test]
+async fn o20_browsers_that_are_forgotten_with_all_others_are_on_record_where_nobody_is_signed_in_there() {
+    let gateway = shared::demo();
+    let Held { person, mut phone, codes, .. } = with_phone(gateway).await;
+    let mut browser = known_browser(gateway, &person, &codes[0]).await;
+    let login = gateway.audit(&["--event", "login", "--user", &person.name]).pop().unwrap();
+    let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
+    let over = "UPDATE sessions SET ended_at = last_seen WHERE id = ?1";
+    assert_eq!(database.execute(over, [login["session"].as_str().unwrap()]).unwrap(), 1);
+    let list = phone.get(gateway, "/account/sessions").await;
+    let mut fields = form_of(&list).1;
+    fields.push(("session".to_owned(), "others".to_owned()));
+    let ended = phone.send(gateway, Call::form("/account/sessions", &borrowed(&fields))).await;
+    assert_eq!(ended.status, 303, "{}", ended.text());
+    let told = gateway.audit(&["--event", "factor.remove", "--user", &person.name]);
+    let [told] = told.try_into().unwrap();
+    assert_eq!(told["detail"]["factor"], "known-browser");
+    assert!(told["resource"].as_str().is_some_and(|id| list.text().contains(id)), "{told}");
+    browser.close();
+    says(&browser.sign_in(gateway, &person).await, NOT_HERE);
+}
+
+#[tokio::test]
 async fn o20_on_the_way_to_an_application_that_was_never_used_nobody_is_asked() {
     let gateway = shared::demo();
     let Held { person, codes, .. } = with_phone(gateway).await;

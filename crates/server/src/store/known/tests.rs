@@ -148,7 +148,8 @@ async fn o20_whatever_shuts_somebody_out_forgets_the_browsers_that_they_were_see
     assert!(shown(&scratch, "dana", begun()).is_empty());
     seen(&scratch, "a", 1, begun()).await;
     seen(&scratch, "b", 2, begun()).await;
-    scratch.store.write(|sql| sql.forget_other_browsers(&name("dana"), Some("b"))).await.unwrap();
+    let forgotten = scratch.store.write(|sql| sql.forget_other_browsers(&name("dana"), Some("b"))).await;
+    assert_eq!(forgotten.map_err(|e: StoreError| e).unwrap(), [browser(1, begun()).id]);
     assert_eq!(shown(&scratch, "dana", begun()), [browser(2, begun()).id]);
 }
 

@@ -1,6 +1,6 @@
 //! Sessions and tokens.
 
-use chartgate_access::ids::{Jti, SessionId, Subject};
+use chartgate_access::ids::{GrantId, Jti, SessionId, Subject};
 use chartgate_access::session::Session;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::Event;
@@ -84,6 +84,31 @@ impl Administrator {
         Ok(Some((traits.jti, claims.exp.timestamp())))
     }
 
+    /// Refuses the name of a session or a grant, which looks like a `jti` and would end nothing as one. What nobody knows may
+    /// be one: of an access token nothing is kept here.
+    fn refuse_what_is_no_jti(&self, name: &str) -> Result<(), CommandError> {
+        // INVARIANT: each is drawn by itself, of 128 random bits, so that what is the one is not the other as well.
+        let session: Option<SessionId> = name.parse().ok();
+        if let Some(id) = session
+            && self.store.read(|sql| sql.session(&id))?.is_some()
+        {
+            return Err(CommandError::Invalid(format!(
+                "`{id}` is a session, and no `jti`: nothing was revoked; `chartgate session end {id}` ends it with its tokens"
+            )));
+        }
+        let grant: Option<GrantId> = name.parse().ok();
+        if let Some(id) = grant
+            && let Some(grant) = self.store.read(|sql| sql.live_grant(&id))?
+        {
+            return Err(CommandError::Invalid(format!(
+                "`{id}` is a grant, and no `jti`: nothing was revoked; `chartgate user disconnect {} {}` takes back what the \
+                 application has",
+                grant.subject, grant.client_id
+            )));
+        }
+        Ok(())
+    }
+
     /// Revokes an access token, by itself or its `jti`, a refresh token with its grant, or an initial access token with its
     /// invitation. Whatever else is given may be a secret of somebody's: it is refused, and neither told nor recorded.
     pub(super) async fn revoke_token(&self, by: Operator, token: &str) -> Result<Value, CommandError> {
@@ -117,6 +142,8 @@ impl Administrator {
             let jti = jti.ok_or_else(|| CommandError::Invalid(NO_TOKEN.to_owned()))?;
             if jti.is_foreign() {
                 self.find_issuer_of(jti.as_str())?;
+            } else {
+                self.refuse_what_is_no_jti(token)?;
             }
             record.jti = Some(jti.to_string());
             let longest = if jti.is_foreign() { foreign_token::LONGEST_LIFE } else { LONGEST_ACCESS_TOKEN };

@@ -277,6 +277,25 @@ async fn a_token_that_was_revoked_is_refused_by_whoever_inspects_it_too() {
     assert_eq!(told, serde_json::json!({ "verdict": "reject", "reason": "revoked" }));
 }
 
+#[tokio::test]
+async fn what_is_no_jti_is_not_revoked_as_one_and_what_nobody_knows_may_be_one() {
+    let gateway = shared::demo();
+    let tokens = App::public(USER_SCOPE).tokens(gateway, &gateway.person("nurse", &[])).await;
+    let revoke = |what: &str| gateway.try_command(&["token", "revoke", what]);
+    let (session, record) = (tokens.session(), gateway.audit(&["--event", "token.issue"]).pop().unwrap());
+    let grant = record["grant"].as_str().unwrap();
+    for (what, instead) in [(session.as_str(), "session end"), (grant, "user disconnect")] {
+        let refused = revoke(what);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.err.contains("nothing was revoked") && refused.err.contains(instead), "{refused:?}");
+    }
+    gateway.command(&["token", "inspect", &tokens.access]);
+    for jti in [tokens.jti().as_str(), "0123456789abcdef0123456789abcdef"] {
+        assert_eq!(revoke(jti).code, Some(0), "{jti}");
+    }
+    assert_eq!(gateway.try_command(&["token", "inspect", &tokens.access]).code, Some(1));
+}
+
 #[test]
 fn databases_are_their_owners_alone_though_their_folder_is_not() {
     use std::os::unix::fs::PermissionsExt as _;

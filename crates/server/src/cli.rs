@@ -153,7 +153,11 @@ fn carry_out(words: Words) -> anyhow::Result<ExitCode> {
         Word::Init { dir, issuer } => crate::install::init(&dir, &issuer).map(|()| ExitCode::SUCCESS),
         Word::Serve => {
             telemetry::start();
-            runtime()?.block_on(serve(load(&config)?))?;
+            let (config, runtime) = (load(&config)?, runtime()?);
+            let served = runtime.block_on(serve(config));
+            // All that has an end to come to has come to it. What was broken off, a backup for one, ends with the process.
+            runtime.shutdown_background();
+            served?;
             Ok(ExitCode::SUCCESS)
         }
         Word::Config(ConfigWord::Check) => check(&config).map(|()| ExitCode::SUCCESS),

@@ -15,6 +15,7 @@ use chartgate_values::Phi;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::admin::socket;
 use crate::app::App;
@@ -42,6 +43,10 @@ const ASK_EVERY: Duration = Duration::from_secs(60);
 
 /// How long streams have, once connections are drained, to get their last record.
 const STREAMS_TIME: Duration = Duration::from_secs(5);
+/// How long commands have that are being carried out when a signal says to stop: while all else is drained, and this long after
+/// that if it took as long.
+const COMMANDS_TIME: Duration = Duration::from_secs(20);
+const LAST_COMMANDS_TIME: Duration = Duration::from_secs(3);
 
 /// Sockets that are bound and not served yet.
 pub(crate) struct Listeners {
@@ -159,6 +164,7 @@ pub(crate) async fn run(
     until_stopped(&app, &current, &certificate).await?;
 
     tracing::info!("draining");
+    let commands_time = tokio::time::sleep(COMMANDS_TIME);
     let _ = stop.send(true);
     for listener in serving {
         let _ = listener.await;
@@ -168,7 +174,10 @@ pub(crate) async fn run(
     }
     // Until here somebody can be shut out who is still being answered; and what a command did is on record.
     let _ = end_commands.send(true);
-    let _ = commanded.await;
+    let time_is_over = async { tokio::join!(commands_time, tokio::time::sleep(LAST_COMMANDS_TIME)) };
+    if !end_within(commanded, time_is_over).await {
+        tracing::warn!("commands were still being carried out when the time to drain was over");
+    }
     if let Err(error) = app.sessions.flush().await {
         tracing::warn!(%error, "session activity was not written");
     }
@@ -188,6 +197,18 @@ fn tell_flaws(app: &App, certificate: &Certificate) {
     for flaw in certificate.flaws(app.config.bare_host(), app.clock.now()) {
         tracing::warn!(%flaw, "the certificate needs to be replaced");
     }
+}
+
+/// Whether a task ends within a time. If not, it is broken off.
+async fn end_within<T>(mut task: JoinHandle<()>, time: impl Future<Output = T>) -> bool {
+    tokio::select! {
+        biased;
+        _ = &mut task => return true,
+        _ = time => {}
+    }
+    task.abort();
+    let _ = task.await;
+    false
 }
 
 fn connection_limits(listen: &config::Listen) -> Limits {
@@ -397,3 +418,6 @@ async fn record(app: &App, event: Event, details: &[(&str, String)]) -> anyhow::
     let _ = app.log.journal.append(&record, ()).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

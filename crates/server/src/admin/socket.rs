@@ -23,8 +23,6 @@ use crate::crypto_module::VERSION;
 pub(super) const LONGEST: usize = 64 << 20;
 /// And it has to come within this time.
 pub(super) const TIME: Duration = Duration::from_secs(30);
-/// How long commands that are being carried out have when the gateway goes down, once all else is drained.
-const LAST_COMMANDS_TIME: Duration = Duration::from_secs(20);
 /// The account that may read and write everything anyway.
 const ROOT: u32 = 0;
 /// The longest path that a socket can be bound to; the kernel's limit is 107.
@@ -103,8 +101,8 @@ pub(crate) fn bind(data_dir: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Serves commands until `stop` turns true. What has come by then is carried out and answered before this ends, within a
-/// time.
+/// Serves commands until `stop` turns true. What has come by then is carried out and answered before this ends; whoever drops
+/// it before breaks that off.
 pub(crate) async fn serve(
     listener: UnixListener,
     administrator: Arc<Administrator>,
@@ -134,10 +132,7 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    let all_ended = async { while under_way.join_next().await.is_some() {} };
-    if tokio::time::timeout(LAST_COMMANDS_TIME, all_ended).await.is_err() {
-        tracing::warn!("commands were still being carried out when the time to drain was over");
-    }
+    while under_way.join_next().await.is_some() {}
 }
 
 async fn answer(

@@ -58,8 +58,8 @@ pub(crate) fn init(dir: &Path, issuer: &str) -> anyhow::Result<()> {
     let authority = issuer.strip_prefix("https://").unwrap_or(issuer);
     crate::demo::self_signed(dir, authority)?;
     let config = read(&written)?;
-    keys(&config)?;
     let (begun, lock) = beginning.into_lock(&config.data_dir)?;
+    keys(&config)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let shown = runtime.block_on(async {
         let app = App::open(config, lock)?;

@@ -2,7 +2,8 @@
 //!
 //! While it is under way the configuration has another name, and a file beside it lists the folders that were empty when it
 //! began. What lies in them when another begins is set aside before they are filled again: it is the first one's as a rule, but
-//! who knows what was put there since. Nothing is ever removed.
+//! who knows what was put there since. A data folder that the environment puts elsewhere says itself whose beginning it is of.
+//! Nothing is ever removed.
 
 use std::fs;
 use std::io;
@@ -17,10 +18,14 @@ use crate::app::DataLock;
 const FILLED: [&str; 3] = ["data", "secrets", "tls"];
 /// What may lie in an empty folder: our lock, and what a file system has at its top.
 const NOTHING: [&str; 2] = ["lock", "lost+found"];
+/// The file that says that a beginning is under way.
+const UNDER_WAY: &str = ".beginning";
+/// What folders are called into which something was set aside.
+const UNFINISHED: &str = "unfinished";
 /// What the list says once all is made.
 const WHOLE: &str = "whole\n";
 /// Without these nothing that is sealed opens again.
-const KEYS: [&str; 2] = ["data/master.key", "data/log.key"];
+const KEYS: [&str; 2] = ["master.key", "log.key"];
 
 /// An installation that is being made, in a folder that nobody else works on meanwhile.
 pub(crate) struct Beginning {
@@ -50,27 +55,17 @@ impl Beginning {
                 return Ok(None);
             }
             Ok(text) => {
-                let aside = (1_u32..)
-                    .map(|number| dir.join(format!("unfinished-{number}")))
-                    .find(|path| !path.exists());
-                let aside = aside.unwrap_or_else(|| dir.join("unfinished"));
+                let aside = aside_in(&dir);
                 for folder in FILLED.iter().filter(|folder| text.lines().any(|line| line == **folder)) {
                     let from = dir.join(folder);
                     set_aside(&from, &aside.join(folder)).with_context(|| format!("{}", from.display()))?;
                 }
-                if aside.exists() {
-                    eprintln!(
-                        "chartgate: what a beginning that was not finished had made is in {} now",
-                        aside.display()
-                    );
-                }
+                say_where(&aside);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("{}", list(&dir).display())),
         }
-        if let Some(key) = KEYS.iter().map(|key| dir.join(key)).find(|key| key.exists()) {
-            bail!("{} is there already, of another installation; nothing was changed", key.display());
-        }
+        without_keys(&dir.join("data"))?;
         let mut own = String::new();
         for folder in FILLED {
             if is_empty(&dir.join(folder)).with_context(|| format!("{}", dir.join(folder).display()))? {
@@ -88,15 +83,33 @@ impl Beginning {
         hidden(&self.dir)
     }
 
-    /// The lock of the data folder, which may be another than that of the beginning if the environment says so.
+    /// The lock of the data folder, which may be another than that of the beginning if the environment says so. It has nothing
+    /// in it then of a beginning here that was not finished.
     ///
     /// # Errors
-    /// If somebody else has it.
+    /// If somebody else has it, or there are keys of another installation.
     pub(crate) fn into_lock(self, data_dir: &Path) -> anyhow::Result<(Begun, DataLock)> {
-        let same = fs::canonicalize(data_dir).ok() == fs::canonicalize(self.dir.join("data")).ok();
-        let (lock, held) =
-            if same { (self.lock, None) } else { (DataLock::take(data_dir)?, Some(self.lock)) };
-        Ok((Begun { dir: self.dir, _held: held }, lock))
+        if fs::canonicalize(data_dir).ok() == fs::canonicalize(self.dir.join("data")).ok() {
+            return Ok((Begun { dir: self.dir, elsewhere: None }, self.lock));
+        }
+        let lock = DataLock::take(data_dir)?;
+        let (mark, own) = (data_dir.join(UNDER_WAY), self.dir.as_os_str().as_encoded_bytes());
+        match fs::read(&mark) {
+            Ok(whose) if whose == own => {
+                let aside = aside_in(data_dir);
+                set_aside(data_dir, &aside).with_context(|| format!("{}", data_dir.display()))?;
+                say_where(&aside);
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("{}", mark.display())),
+        }
+        without_keys(data_dir)?;
+        let fresh = data_dir.join(".beginning.new");
+        fs::write(&fresh, own)
+            .and_then(|()| fs::rename(&fresh, &mark))
+            .with_context(|| format!("{}", mark.display()))?;
+        Ok((Begun { dir: self.dir, elsewhere: Some(Elsewhere { mark, _held: self.lock }) }, lock))
     }
 }
 
@@ -104,8 +117,15 @@ impl Beginning {
 #[must_use = "without its name it is made anew"]
 pub(crate) struct Begun {
     dir: PathBuf,
-    /// Where the data lie elsewhere: nobody else begins here meanwhile.
-    _held: Option<DataLock>,
+    elsewhere: Option<Elsewhere>,
+}
+
+/// Data that lie elsewhere.
+struct Elsewhere {
+    /// What says so there until all is made.
+    mark: PathBuf,
+    /// Nobody else begins here meanwhile.
+    _held: DataLock,
 }
 
 impl Begun {
@@ -119,7 +139,11 @@ impl Begun {
     /// # Errors
     /// What the disk says.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
-        // From here on nothing of it is removed again, whatever happens.
+        // CRASH: a data folder elsewhere is a whole one's then, and another beginning touches nothing of it.
+        if let Some(Elsewhere { mark, .. }) = &self.elsewhere {
+            fs::remove_file(mark).with_context(|| format!("{}", mark.display()))?;
+        }
+        // From here on nothing of it is set aside again, whatever happens.
         fs::write(list(&self.dir), WHOLE)?;
         name(&self.dir)
     }
@@ -135,7 +159,30 @@ fn hidden(dir: &Path) -> PathBuf {
 }
 
 fn list(dir: &Path) -> PathBuf {
-    dir.join(".beginning")
+    dir.join(UNDER_WAY)
+}
+
+/// Where what is found in a folder is set aside.
+fn aside_in(folder: &Path) -> PathBuf {
+    let numbered =
+        (1_u32..).map(|number| folder.join(format!("{UNFINISHED}-{number}"))).find(|path| !path.exists());
+    numbered.unwrap_or_else(|| folder.join(UNFINISHED))
+}
+
+fn say_where(aside: &Path) {
+    if aside.exists() {
+        eprintln!("chartgate: what a beginning that was not finished had made is in {} now", aside.display());
+    }
+}
+
+/// Where there are keys, something is sealed that no other key opens.
+fn without_keys(data_dir: &Path) -> anyhow::Result<()> {
+    match KEYS.iter().map(|key| data_dir.join(key)).find(|key| key.exists()) {
+        Some(key) => {
+            bail!("{} is there already, of another installation; nothing was changed", key.display())
+        }
+        None => Ok(()),
+    }
 }
 
 fn name(dir: &Path) -> anyhow::Result<()> {
@@ -170,8 +217,10 @@ fn content(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        if !NOTHING.iter().any(|name| entry.file_name() == *name) {
-            found.push(entry.path());
+        let (name, path) = (entry.file_name(), entry.path());
+        let was_set_aside = name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) && path.is_dir();
+        if !was_set_aside && name != UNDER_WAY && !NOTHING.iter().any(|nothing| name == *nothing) {
+            found.push(path);
         }
     }
     Ok(found)

@@ -68,6 +68,35 @@ fn an_init_that_did_not_come_to_its_end_is_begun_anew_and_touches_nothing_of_oth
     assert!(folder.join("data/chartgate.db").exists());
 }
 
+#[test]
+fn an_init_that_did_not_come_to_its_end_is_begun_anew_with_its_data_elsewhere() {
+    let scratch = Scratch::new("init-elsewhere");
+    let (folder, data) = (scratch.path().join("gate"), scratch.path().join("data"));
+    std::fs::create_dir(&data).unwrap();
+    let elsewhere = ("CHARTGATE_DATA_DIR", data.to_str().unwrap());
+    let nowhere = ("CHARTGATE_STORE__URL", "sqlite:/nowhere/at/all.db");
+    let (code, said) = init(&folder, "https://first.example.org", &[elsewhere, nowhere]);
+    assert_eq!(code, Some(1), "{said}");
+    let key = || std::fs::read(data.join("master.key")).unwrap();
+    let first = key();
+    // Another installation has nothing to look for there.
+    let (code, said) = init(&scratch.path().join("other"), "https://other.example.org", &[elsewhere]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("of another installation") && key() == first, "{said}");
+    let (code, said) = init(&folder, "https://localhost:9443", &[elsewhere]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("unfinished-1"), "{said}");
+    assert_eq!(std::fs::read(data.join("unfinished-1/master.key")).unwrap(), first);
+    let whole = key();
+    assert_ne!(whole, first);
+    // Of a whole one nothing is set aside.
+    std::fs::remove_file(folder.join("chartgate.toml")).unwrap();
+    let (code, said) = init(&folder, "https://localhost:9443", &[elsewhere]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(key(), whole);
+    assert!(!data.join("unfinished-2").exists(), "{said}");
+}
+
 /// A demo that is not to come to its end.
 struct Cut(Child);
 

@@ -3,7 +3,7 @@
 //! The fields are plain text and this module's own types, for the log knows nothing of policies or protocols.
 //! Whatever can tell something of a patient is [`Phi`] and is sealed in the stored entry ([`crate::leaf`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use chartgate_values::{Phi, Timestamp};
@@ -24,7 +24,7 @@ pub struct Record {
     pub time: Timestamp,
     /// Who acted.
     pub actor: Actor,
-    /// For whom, when one acts for another: the token's `act` chain, nearest first.
+    /// Who acts for them, where somebody does: the token's `act` chain, nearest first.
     pub on_behalf_of: Vec<Delegate>,
     /// The interaction, statement verb, tool or command, such as `read`.
     pub action: Option<String>,
@@ -94,10 +94,23 @@ impl Record {
             detail: BTreeMap::new(),
         }
     }
+
+    /// The patients of whom an access gave something: not those who were asked for by name and of whom nothing was found.
+    pub fn patients_given(&self) -> impl Iterator<Item = &Phi<String>> {
+        let nothing_of = self.detail.get(NOTHING_OF).map(|named| named.expose().as_str()).unwrap_or_default();
+        let nothing_of: BTreeSet<&str> = nothing_of.split(' ').collect();
+        self.patients.iter().filter(move |patient| !nothing_of.contains(patient.expose().as_str()))
+    }
 }
 
 /// In `detail`: of which of the record's patients, who were asked for by name, nothing was found; with spaces between.
 pub const NOTHING_OF: &str = "nothing_of";
+
+/// In `detail`: when the record came into the log, where that was not at once.
+pub const RECORDED_AT: &str = "recorded_at";
+
+/// In `detail`: how many records of an export are of patients whom the record does not name, for it names so many already.
+pub const MORE_PATIENTS: &str = "more_patients";
 
 /// Who acted. By default, someone unknown.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use chartgate_values::{Phi, Timestamp, network_of};
 
 use crate::reader::Entry;
-use crate::record::{Event, NOTHING_OF, Outcome, Record};
+use crate::record::{Event, Outcome, Record};
 
 mod finding;
 mod hours;
@@ -72,6 +72,8 @@ pub struct Watch {
     unapproved: HashMap<String, Window<u64>>,
     /// What there is a finding for already.
     known: HashMap<(Rule, Phi<String>), Vec<Span>>,
+    /// The names of findings, and until when each is known.
+    named: HashMap<FindingId, Timestamp>,
     seen: u32,
 }
 
@@ -101,6 +103,7 @@ impl Watch {
             tried: HashMap::new(),
             unapproved: HashMap::new(),
             known: HashMap::new(),
+            named: HashMap::new(),
             seen: 0,
         }
     }
@@ -125,6 +128,7 @@ impl Watch {
         for subject in finding.subjects() {
             self.known.entry((finding.rule, subject)).or_default().push((finding.at, finding.until));
         }
+        self.named.insert(finding.id.clone(), finding.until);
     }
 
     /// Sees the next record. What it finds is not known to it before it is told ([`Watch::know`]): so a record that was seen
@@ -185,7 +189,8 @@ impl Watch {
         let Some(actor) = actor(record).filter(|_| is_released(record)) else { return found };
         if let Some(rule) = &self.rules.self_access {
             let again_after = rule.again_after;
-            let own: Vec<_> = given(record).filter(|p| is_self_access(record, p, people)).cloned().collect();
+            let own: Vec<_> =
+                record.patients_given().filter(|p| is_self_access(record, p, people)).cloned().collect();
             found.extend(self.about_patients(entry, Rule::SelfAccess, again_after, own));
         }
         if let Some(again_after) = self.rules.is_off_hours(record) {
@@ -200,7 +205,7 @@ impl Watch {
         let (most, within) = (rule.patients, rule.within);
         let window = self.read.entry(actor.to_owned()).or_insert_with(|| Window::new(most, within));
         let mut reached = None;
-        for patient in given(&entry.record) {
+        for patient in entry.record.patients_given() {
             reached = window.add(patient.clone(), entry.record.time, entry.index).or(reached);
         }
         let reached = reached?;
@@ -275,13 +280,14 @@ impl Watch {
         let rule = self.rules.same_surname.as_ref()?;
         if record.event != Event::Access
             || !is_released(record)
-            || given(record).count() > rule.patients_at_most
+            || record.patients_given().count() > rule.patients_at_most
         {
             return None;
         }
         let known = people.get(record.actor.sub.as_ref()?)?;
         let own = known.family_name.as_ref()?;
-        let others = given(record)
+        let others = record
+            .patients_given()
             .filter(|patient| known.own_record.as_ref() != Some(*patient) && !is_their_own(record, patient));
         Some((own, others.cloned().collect()))
     }
@@ -303,6 +309,10 @@ impl Watch {
                 one.subjects().iter().any(|subject| !self.is_known(rule, subject, entry.record.time))
             })
             .collect();
+        // What is known now may show in this record another patient than what was known when it was first seen.
+        while let Some(next) = self.named.contains_key(&finding.id).then(|| finding.id.next()).flatten() {
+            finding.id = next;
+        }
         (!finding.patients.is_empty()).then_some(finding)
     }
 
@@ -339,6 +349,7 @@ impl Watch {
             times.retain(|(_, until)| until.plus(longest) > now);
             !times.is_empty()
         });
+        self.named.retain(|_, until| until.plus(longest) > now);
     }
 }
 
@@ -354,15 +365,8 @@ fn actor(record: &Record) -> Option<String> {
 fn is_released(record: &Record) -> bool {
     record.event == Event::Access
         && record.outcome == Outcome::Allow
-        && given(record).next().is_some()
+        && record.patients_given().next().is_some()
         && !is_choosing(record)
-}
-
-/// The patients of whom an access gave something: not those who were asked for by name and of whom nothing was found.
-fn given(record: &Record) -> impl Iterator<Item = &Phi<String>> {
-    let nothing_of = record.detail.get(NOTHING_OF).map(|named| named.expose().as_str()).unwrap_or_default();
-    let nothing_of: BTreeSet<&str> = nothing_of.split(' ').collect();
-    record.patients.iter().filter(move |patient| !nothing_of.contains(patient.expose().as_str()))
 }
 
 /// Whether somebody was shown their own patients to choose one: what they read then counts, and whom they did not choose they

@@ -12,6 +12,7 @@ use super::{Shown, Source, exposed, words};
 use crate::record::{Delegate, Event, Outcome, Record};
 
 const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
+const PARTICIPANTS: &str = "http://terminology.hl7.org/CodeSystem/provenance-participant-type";
 const PROFILES: &str = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.";
 
 /// What an AuditEvent has another place for; the query only if it is a search's.
@@ -139,13 +140,13 @@ fn interaction(action: Option<&str>) -> Option<Value> {
 
 /// The client, we, the person, and whoever acts for them. BALP names the end that records come from the source.
 fn agents(record: &Record, source: &Source, crud: Crud) -> Vec<Value> {
-    let (from, to) = (("110153", "Source Role ID"), ("110152", "Destination Role ID"));
+    let (from, to) = ((DCM, "110153", "Source Role ID"), (DCM, "110152", "Destination Role ID"));
     let (client_role, own_role) = match crud {
         Crud::Read => (to, from),
         Crud::Create | Crud::Update | Crud::Execute => (from, to),
-        Crud::Delete => (("110150", "Application"), to),
+        Crud::Delete => ((DCM, "110150", "Application"), (PARTICIPANTS, "custodian", "Custodian")),
     };
-    let typed = |(code, name): (&str, &str)| json!({ "coding": [coding(DCM, code, name)] });
+    let typed = |(system, code, name): (&str, &str, &str)| json!({ "coding": [coding(system, code, name)] });
     let client = record.actor.client_id.as_deref();
     let mut caller = json!({
         "type": typed(client_role),

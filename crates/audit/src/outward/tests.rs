@@ -462,6 +462,33 @@ fn an_audit_event_names_a_pattern_only_where_it_follows_it() {
     assert!(!events[0].to_string().contains("\"reference\":\"Patient"), "{}", events[0]);
 }
 
+/// The agents of each pattern of IHE BALP 1.1.4: how it knows the client, the server and the person.
+#[test]
+fn an_audit_event_has_the_agents_of_its_pattern() {
+    let (source_role, destination) = ("110153", "110152");
+    for (action, client, server, person) in [
+        ("create", source_role, destination, "AUT"),
+        ("read", destination, source_role, "IRCP"),
+        ("vread", destination, source_role, "IRCP"),
+        ("update", source_role, destination, "AUT"),
+        ("patch", source_role, destination, "AUT"),
+        ("delete", "110150", "custodian", "AUT"),
+        ("search", source_role, destination, "IRCP"),
+    ] {
+        let mut entry = read("a");
+        entry.record.action = Some(action.to_owned());
+        let shown = view(Patients::Ids).show(entry);
+        for event in audit_event::audit_events(&shown, &source(), 0) {
+            let agents = event["agent"].as_array().unwrap();
+            let codes: Vec<_> =
+                agents.iter().map(|agent| agent["type"]["coding"][0]["code"].as_str().unwrap()).collect();
+            assert_eq!(codes[..3], [client, server, person], "{action}");
+            let system = agents[1]["type"]["coding"][0]["system"].as_str().unwrap();
+            assert_eq!(system.ends_with("/provenance-participant-type"), action == "delete", "{system}");
+        }
+    }
+}
+
 /// A record in which everything is told.
 fn whole() -> Entry {
     let text = |name: &str| format!("told-{name}");

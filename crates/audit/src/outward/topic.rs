@@ -17,7 +17,7 @@ pub(super) enum Topic {
     Consent,
     /// Emergency access begins.
     EmergencyBegins,
-    /// Emergency access ends, is looked at, or told of.
+    /// Emergency access is asked for, ends, is looked at, or told of.
     Emergency,
     /// A person.
     User,
@@ -46,7 +46,7 @@ impl Topic {
             | Event::AccessThrottled
             | Event::Batch => Self::Access,
             Event::LoginSucceeded | Event::LoginFailed => Self::SignIn,
-            Event::Logout | Event::SessionEnded | Event::LogoutTold => Self::SignOut,
+            Event::Logout | Event::SessionEnded => Self::SignOut,
             Event::RequestPushed
             | Event::DeviceRequested
             | Event::LaunchCreated
@@ -61,10 +61,14 @@ impl Topic {
             | Event::ApprovalGranted
             | Event::ApprovalDenied
             | Event::ApprovalReported
-            | Event::ApprovalLapsed => Self::Token,
+            | Event::ApprovalLapsed
+            // A sign-out has a record of its own, and its applications are told.
+            | Event::LogoutTold => Self::Token,
             Event::ConsentGranted | Event::ConsentDenied | Event::AppDisconnected => Self::Consent,
-            Event::EmergencyRequested | Event::EmergencyGranted => Self::EmergencyBegins,
-            Event::EmergencyEnded
+            Event::EmergencyGranted => Self::EmergencyBegins,
+            // That somebody asks begins nothing yet.
+            Event::EmergencyRequested
+            | Event::EmergencyEnded
             | Event::EmergencyAcknowledged
             | Event::EmergencyDisowned
             | Event::EmergencyReviewed

@@ -76,10 +76,13 @@ impl Disposition {
     }
 }
 
-/// The name of a finding: its rule, a digit for what it is of, and the record that showed it, such as `canary-0-4711`.
+/// The name of a finding: its rule, a digit for what it is of (of patients: which of the findings that this record showed, as
+/// more became known), and the record that showed it, such as `canary-0-4711`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FindingId(String);
+
+const LAST_KIND: u8 = 9;
 
 impl FindingId {
     /// The name of what this record showed. One record may show that too many sign-ins failed of an account, and of its
@@ -94,6 +97,14 @@ impl FindingId {
             (_, _) => 0,
         };
         Self(format!("{rule}-{kind}-{index}"))
+    }
+
+    /// The name of another that the same record showed later, of the same rule; none after the tenth.
+    pub(super) fn next(&self) -> Option<Self> {
+        let (rest, index) = self.0.rsplit_once('-')?;
+        let (rule, kind) = rest.rsplit_once('-')?;
+        let kind = kind.parse::<u8>().ok()?.saturating_add(1);
+        (kind <= LAST_KIND).then(|| Self(format!("{rule}-{kind}-{index}")))
     }
 
     /// The name.
@@ -118,7 +129,7 @@ impl FromStr for FindingId {
         let (Some(index), Some(kind), Some(rule)) = (index, kind, rule) else { return Err(UnknownName) };
         let rule: Rule = rule.parse()?;
         let index: u64 = index.parse().map_err(|_| UnknownName)?;
-        let kind = kind.parse::<u8>().ok().filter(|kind| *kind <= 3).ok_or(UnknownName)?;
+        let kind = kind.parse::<u8>().ok().filter(|kind| *kind <= LAST_KIND).ok_or(UnknownName)?;
         // One spelling each.
         Some(Self(format!("{rule}-{kind}-{index}"))).filter(|id| id.0 == text).ok_or(UnknownName)
     }

@@ -1,9 +1,10 @@
 //! What has to be seen again before a lane goes on: what there is a finding for already, and what the rules count.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use chartgate_audit::reader::{Entry, Filter, ReadError, Reader};
-use chartgate_audit::record::Event;
+use chartgate_audit::record::{Event, RECORDED_AT};
 use chartgate_audit::watch::Finding;
 use chartgate_values::Timestamp;
 
@@ -37,24 +38,40 @@ pub(super) fn findings_from(reading: &LogReading, first: u64) -> Result<Vec<Find
     Ok(found)
 }
 
-/// Where the records since a time begin, of those before `end`: times are in the order of the log, but for a clock that was
-/// put back, which costs some of what is counted and finds nothing that is not there.
+/// A record may be told so much after what it is of began: a long answer has the time at which it was asked for.
+const TOLD_WITHIN: Duration = Duration::from_secs(3_600);
+
+/// Where the records since a time begin, of those before `end`, or a little before. When they were told is in the order of the
+/// log, but for a clock that was put back, which costs some of what is counted and finds nothing that is not there.
 pub(super) fn first_since(reader: &Reader, since: Timestamp, end: u64) -> Result<u64, ReadError> {
+    first_told(end, since.minus(TOLD_WITHIN), |index| match reader.entry(index) {
+        Ok(entry) => Ok(entry.as_ref().map(told_at)),
+        Err(ReadError::Leaf { .. } | ReadError::Unseal { .. }) => Ok(None),
+        Err(error) => Err(error),
+    })
+}
+
+fn first_told(
+    end: u64,
+    since: Timestamp,
+    told_at: impl Fn(u64) -> Result<Option<Timestamp>, ReadError>,
+) -> Result<u64, ReadError> {
     let (mut low, mut high) = (0, end);
     while low < high {
         let middle = low.saturating_add(high.saturating_sub(low) / 2);
-        let is_before = match reader.entry(middle) {
-            Ok(entry) => entry.is_none_or(|entry| entry.record.time < since),
-            Err(ReadError::Leaf { .. } | ReadError::Unseal { .. }) => true,
-            Err(error) => return Err(error),
-        };
-        if is_before {
+        if told_at(middle)?.is_none_or(|told| told < since) {
             low = middle.saturating_add(1);
         } else {
             high = middle;
         }
     }
     Ok(low)
+}
+
+/// When a record came into the log, as far as it says so.
+fn told_at(entry: &Entry) -> Timestamp {
+    let late = entry.record.detail.get(RECORDED_AT).and_then(|at| at.expose().parse().ok());
+    late.unwrap_or(entry.record.time)
 }
 
 /// When the last record before a place was made, or else now.
@@ -91,4 +108,37 @@ pub(super) fn pieces(range: Range<u64>, length: u64) -> impl Iterator<Item = Ran
     let Range { start, end } = range;
     let step = usize::try_from(length).unwrap_or(usize::MAX).max(1);
     (start..end).step_by(step).map(move |first| first..first.saturating_add(length).min(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use chartgate_audit::record::{Outcome, Record};
+    use chartgate_values::Phi;
+
+    use super::*;
+
+    /// One record in ten minutes.
+    fn at(place: i64) -> Timestamp {
+        Timestamp::from_unix(place.saturating_mul(600).saturating_add(1_795_700_000))
+    }
+
+    fn entry(of: i64, recorded: Option<i64>) -> Entry {
+        let mut record = Record::new(Event::Access, Outcome::Allow, at(of));
+        let told = recorded.map(|place| (RECORDED_AT.to_owned(), Phi::new(at(place).to_string())));
+        record.detail.extend(told);
+        Entry { index: 0, record, sealed: None }
+    }
+
+    /// What was asked for long before it was told, and what came into the log late, hide nothing that is after it.
+    #[test]
+    fn nothing_is_passed_over_for_a_record_of_something_earlier() {
+        for (since, place, of, recorded) in [(48, 50_usize, 45, None), (60, 75, -1_000, Some(75))] {
+            let mut log: Vec<Entry> = (0..100).map(|place| entry(place, None)).collect();
+            log[place] = entry(of, recorded);
+            let told = |index: u64| Ok(log.get(usize::try_from(index).unwrap()).map(told_at));
+            let first = first_told(100, at(since).minus(TOLD_WITHIN), told).unwrap();
+            assert!(i64::try_from(first).unwrap() <= since, "record {place} hides those before it: {first}");
+            assert!(first > 40, "not the whole log is read: {first}");
+        }
+    }
 }

@@ -49,6 +49,25 @@ async fn a_record_is_made_where_the_caller_finds_none_and_given_where_they_find_
     let again = create(mine, "a").bearer(&one).to(gateway).await;
     assert_eq!((again.status, id_of(&again)), (200, id_of(&made)));
     assert_eq!(again.header("location"), format!("{}/fhir/Observation/{}", gateway.issuer, id_of(&made)));
+    // What was given is on record as read, for nothing was made.
+    let acts = |gateway: &Gateway| -> Vec<(String, String, Value)> {
+        let own = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
+        let records = gateway.audit(&["--patient", mine, "--event", "access"]);
+        records
+            .iter()
+            .map(|one| (own(one, "action"), own(one, "resource"), one["response"]["count"].clone()))
+            .collect()
+    };
+    let given = acts(gateway).pop().unwrap();
+    assert_eq!(given, ("read".to_owned(), format!("Observation/{}", id_of(&made)), json!(1)));
+    let minimal = create(mine, "a").bearer(&one).header("prefer", "return=minimal").to(gateway).await;
+    assert_eq!((minimal.status, minimal.text()), (200, ""));
+    let told = acts(gateway).pop().unwrap();
+    assert_eq!(
+        (told.0.as_str(), told.1.as_str(), &told.2),
+        ("create", "Observation", &Value::Null),
+        "{told:?}"
+    );
     assert_eq!(found(gateway, &one, "a").await.len(), 1);
     // Another's record meets it too, and that is not told: the caller's own is made.
     let strange = create(theirs, "b").bearer(&other).to(gateway).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chartgate_audit::journal::{AppendError, Writability};
 use chartgate_audit::leaf::whole;
-use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
+use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, RECORDED_AT, Record};
 use chartgate_values::Phi;
 use tokio::sync::watch;
 
@@ -13,8 +13,6 @@ use super::{Outbox, place};
 use crate::store::StoreError;
 use crate::store::outbox::StoredRecords;
 
-/// In the detail of a record that was appended late: when that was.
-const RECORDED_AT: &str = "recorded_at";
 /// How much of the name of a row is told that is not ours.
 const LONGEST_SHOWN: usize = 64;
 /// How long to wait before it is tried again.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use chartgate_access::permit::Withheld;
+use chartgate_audit::record::MORE_PATIENTS;
 use chartgate_protocol::fhir::bulk::{ExportFile, ExportOf, Lines, Manifest, record_in};
 use chartgate_protocol::fhir::membership::{Membership, patients_of};
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
@@ -121,7 +122,7 @@ fn tell(exchange: &mut Exchange<'_>, told: Told, digest: RunningDigest, bytes: u
     record.response.digests = vec![Phi::new(digest.finish())];
     record.patients = told.patients.into_iter().map(Phi::new).collect();
     if told.more_patients > 0 {
-        record.detail.insert("more_patients".to_owned(), Phi::new(told.more_patients.to_string()));
+        record.detail.insert(MORE_PATIENTS.to_owned(), Phi::new(told.more_patients.to_string()));
     }
     if !told.policies.is_empty() {
         record.decision.policies = told.policies.into_iter().collect();

@@ -6,6 +6,7 @@
 
 use axum::body::Body;
 use chartgate_access::permit::Withheld;
+use chartgate_audit::record::Response as AuditResponse;
 use chartgate_protocol::fhir::bundle::Links;
 use chartgate_protocol::fhir::interaction::{ConditionalWrite, Interaction, SearchMethod};
 use chartgate_protocol::fhir::name::VersionId;
@@ -174,6 +175,7 @@ pub(in crate::pep::fhir) async fn there(
     returns: Returns,
 ) -> Answered {
     let Reference { resource_type, id } = record.clone();
+    let read = Interaction::Read { resource_type, id };
     let location = Location { reference: record, version: None }.public_url(&exchange.upstream.bases);
     let location = HeaderValue::from_str(&location).ok();
     let with_location = |mut response: Response<Body>| {
@@ -182,15 +184,19 @@ pub(in crate::pep::fhir) async fn there(
         }
         response
     };
-    match read::serve(exchange, enforcer, Interaction::Read { resource_type, id }).await {
-        Ok(answer) => Ok(answer.map(|response| {
-            with_location(match returns {
-                Returns::Representation => response,
-                Returns::Minimal => Response::from_parts(response.into_parts().0, Body::empty()),
-            })
-        })),
+    match (read::serve(exchange, enforcer, read.clone()).await, returns) {
+        (Ok(answer), Returns::Representation) => {
+            // Nothing is made: what the log has to tell is that it was read.
+            exchange.describe(&read);
+            Ok(answer.map(with_location))
+        }
+        (Ok(answer), Returns::Minimal) => {
+            exchange.record.response = AuditResponse::default();
+            Ok(answer
+                .map(|response| with_location(Response::from_parts(response.into_parts().0, Body::empty()))))
+        }
         // It may be found and not read, so that there is one is all that is told.
-        Err(Refused::Record(_) | Refused::Type(..)) => Ok(Withheld::new(Response::new(Body::empty()))),
-        Err(refused) => Err(refused),
+        (Err(Refused::Record(_) | Refused::Type(..)), _) => Ok(Withheld::new(Response::new(Body::empty()))),
+        (Err(refused), _) => Err(refused),
     }
 }

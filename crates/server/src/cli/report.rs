@@ -14,6 +14,7 @@ use chartgate_audit::checkpoint::SignedCheckpoint;
 use chartgate_audit::data_keys::Month;
 use chartgate_audit::proof::TlogProof;
 use chartgate_audit::reader::{Entry, Filter};
+use chartgate_audit::record::{Event, MORE_PATIENTS, Outcome};
 use chartgate_audit::tile::{TILE_SPAN, read_bundle};
 use chartgate_values::{Clock as _, Phi, Timestamp};
 use clap::{Args, Subcommand, ValueEnum};
@@ -27,6 +28,7 @@ mod access;
 mod activity;
 mod disclosures;
 mod emergency;
+mod picture;
 mod render;
 mod table;
 mod zone;
@@ -114,14 +116,23 @@ struct Source<'a> {
 impl Source<'_> {
     /// The records that a filter admits, of the time that is asked for.
     fn find(&self, filter: Filter) -> anyhow::Result<Vec<Entry>> {
-        let filter = Filter { since: self.with.since, until: self.with.until, ..filter };
-        self.find_whenever(&filter)
+        self.find_whenever(&self.of_its_time(filter))
     }
 
     /// The same of all times.
     fn find_whenever(&self, filter: &Filter) -> anyhow::Result<Vec<Entry>> {
+        self.each(filter).collect()
+    }
+
+    /// A filter that admits nothing but what is of the time that is asked for.
+    fn of_its_time(&self, filter: Filter) -> Filter {
+        Filter { since: self.with.since, until: self.with.until, ..filter }
+    }
+
+    /// The records that a filter admits, one after the other.
+    fn each<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = anyhow::Result<Entry>> + 'a {
         let found = if self.with.scan { self.log.reader.search(filter) } else { self.log.search(filter) };
-        Ok(found.collect::<Result<_, _>>()?)
+        found.map(|entry| Ok(entry?))
     }
 
     /// The columns that are asked for, or else these.
@@ -165,6 +176,9 @@ pub(super) fn carry_out(word: &ReportWord, config: &Path) -> anyhow::Result<Exit
         .facts
         .push(("From".to_owned(), with.since.map_or("the beginning".to_owned(), |t| with.time_zone.show(t))));
     report.facts.push(("Until".to_owned(), with.until.map_or("now".to_owned(), |t| with.time_zone.show(t))));
+    if let ReportWord::Access { .. } | ReportWord::Disclosures { .. } = word {
+        report.facts.extend(exports_of_more(&source)?);
+    }
     let without = months_without_key(&log, with)?;
     if !without.is_empty() {
         let told =
@@ -199,6 +213,25 @@ fn unknown(source: &Source<'_>, word: &ReportWord) -> anyhow::Result<Option<Stri
     let is_known = !source.find_whenever(&Filter { limit: Some(1), ..filter })?.is_empty();
     Ok((!is_known)
         .then(|| format!("no record of any time names this {whom}: look at how the name is written")))
+}
+
+/// Exports of so many patients that their records do not name all: whose records they gave besides nobody can tell from the log.
+fn exports_of_more(source: &Source<'_>) -> anyhow::Result<Option<(String, String)>> {
+    let exports = source.of_its_time(Filter {
+        event: Some(Event::Access),
+        action: Some("export".to_owned()),
+        outcome: Some(Outcome::Allow),
+        ..Filter::default()
+    });
+    let mut of_more = Vec::new();
+    for entry in source.each(&exports) {
+        let entry = entry?;
+        if entry.record.detail.contains_key(MORE_PATIENTS) {
+            of_more.push(format!("#{}", entry.index));
+        }
+    }
+    let told = format!("{}: this patient may be among those whom they do not name", of_more.join(", "));
+    Ok((!of_more.is_empty()).then(|| ("Exports that do not name all their patients".to_owned(), told)))
 }
 
 /// Writes what nobody else on this machine is to read.

@@ -119,6 +119,26 @@ async fn reports_say_who_saw_a_patient_and_what_has_to_be_accounted_for() {
         proven(gateway, &activity, "Administration").iter().any(|(_, cells)| cells[2] == "gateway.start")
     );
 
+    // What is drawn is what the records say, by day and by hour of the week.
+    let requests = gateway.audit(&["--event", "access"]);
+    let allowed = requests.iter().filter(|record| record["outcome"] == "allow").count();
+    let numbers = |heading: &str| -> Vec<Vec<usize>> {
+        let sections = activity["sections"].as_array().unwrap();
+        let section = sections.iter().find(|own| own["heading"] == heading).unwrap();
+        let cells = |row: &Value| -> Vec<usize> {
+            row["cells"].as_array().unwrap()[1..]
+                .iter()
+                .map(|cell| cell.as_str().unwrap().parse().unwrap())
+                .collect()
+        };
+        section["rows"].as_array().unwrap().iter().map(cells).collect()
+    };
+    let sum = |rows: &[Vec<usize>], at: usize| rows.iter().map(|row| row[at]).sum::<usize>();
+    let days = numbers("Requests by day");
+    assert_eq!((sum(&days, 0), sum(&days, 1)), (allowed, requests.len() - allowed), "{days:?}");
+    let week = numbers("Requests by hour of the week (UTC)");
+    assert_eq!(week.concat().iter().sum::<usize>(), requests.len(), "{week:?}");
+
     let csv = gateway.command(&["audit", "report", "access", "--patient", theirs, "--format", "csv"]);
     assert_eq!(csv.lines().filter(|line| line.starts_with("\"Accesses\",\"")).count(), 4, "{csv}");
     let page = gateway.scratch().path().join("report.html");
@@ -136,6 +156,7 @@ async fn reports_say_who_saw_a_patient_and_what_has_to_be_accounted_for() {
     ]);
     let html = std::fs::read_to_string(page).unwrap();
     assert!(html.contains("When (-05:00)") && html.contains("c2sp.org/tlog-proof@v1"), "{html}");
+    assert!(html.contains("<svg") && html.contains(": 2 allowed, 2 refused or failed"), "{html}");
     assert!(!html.contains("<script") && !html.contains("http://") && !html.contains("https://"), "{html}");
     let read = gateway.audit(&["--event", "audit.read"]);
     assert!(read.iter().filter(|record| record["resource"] == "report").count() >= 6, "{read:?}");

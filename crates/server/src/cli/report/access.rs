@@ -5,6 +5,7 @@ use chartgate_audit::record::Event;
 use chartgate_values::Phi;
 
 use super::Source;
+use super::picture::Times;
 use super::table::{Column, Report, Section, Tally, headings};
 
 /// Who saw this patient's record, or tried to.
@@ -44,6 +45,7 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
         );
         people.add(who);
     }
+    let [by_day, by_hour] = Times::of(source.with, &found).sections("Accesses");
     Ok(Report {
         title: format!("Accesses to the record of patient {patient}"),
         about: "Every request to a FHIR route that touched this patient's record, or asked for it by name, whether it was \
@@ -53,6 +55,8 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
         facts: vec![("Patient".to_owned(), patient.to_owned())],
         sections: vec![
             Section::of_counts("By person", "Who, and with what outcome", people.into_counts()),
+            by_day,
+            by_hour,
             Section {
                 heading: "Accesses".to_owned(),
                 columns: headings(&columns, &source.with.time_zone),
@@ -93,12 +97,15 @@ pub(super) fn of_user(source: &Source<'_>, user: &str) -> anyhow::Result<Report>
             format!("{}, {}", entry.record.event.as_str(), Column::Outcome.of(entry, &source.with.time_zone));
         acts.add(act);
     }
+    let [by_day, by_hour] = Times::of(source.with, &found).sections("Acts");
     Ok(Report {
         title: format!("What {user} did"),
         about: "Every sign-in, token and access of this person, and every attempt in their name.".to_owned(),
         facts: vec![("Person".to_owned(), user.to_owned())],
         sections: vec![
             Section::of_counts("By kind of act", "Act, and outcome", acts.into_counts()),
+            by_day,
+            by_hour,
             Section {
                 heading: "Acts".to_owned(),
                 columns: headings(&columns, &source.with.time_zone),

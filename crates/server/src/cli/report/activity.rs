@@ -7,31 +7,45 @@ use chartgate_audit::record::{ActorKind, Event, Outcome};
 use chartgate_audit::watch::{Finding, NotAFinding};
 
 use super::Source;
+use super::picture::Times;
 use super::table::{Column, Report, Row, Section, Tally, headings};
 use super::zone::Zone;
 
 pub(super) fn all(source: &Source<'_>) -> anyhow::Result<Report> {
     let zone = &source.with.time_zone;
-    let found = source.find(Filter::default())?;
-    let (mut by_day, mut by_person, mut by_patient, mut denied, mut failed) =
-        (Tally::default(), Tally::default(), Tally::default(), Tally::default(), Tally::default());
+    let columns = source.columns(&[
+        Column::Time,
+        Column::Who,
+        Column::Event,
+        Column::Resource,
+        Column::Outcome,
+        Column::Why,
+    ]);
+    let mut requests = Times::new(source.with);
+    let (mut by_person, mut by_patient, mut denied, mut failed) =
+        (Tally::default(), Tally::default(), Tally::default(), Tally::default());
     let mut counts = Tally::default();
     let closed = closed(source)?;
     let (mut findings, mut open) = (Vec::new(), 0_usize);
-    let mut administration: Vec<&Entry> = Vec::new();
-    for entry in &found {
+    let (mut administration, mut records) = (Vec::new(), 0_usize);
+    // One after the other: there may be millions, of which most are counted and no more.
+    let asked = source.of_its_time(Filter::default());
+    for entry in source.each(&asked) {
+        let entry = &entry?;
         let record = &entry.record;
+        records = records.saturating_add(1);
+        if record.event == Event::Access {
+            requests.add(record);
+        }
         counts.add(record.event.as_str().to_owned());
         match (record.event, record.outcome) {
             (Event::Access, Outcome::Allow) => {
-                by_day.add(zone.day(record.time));
                 by_person.add(Column::Who.of(entry, zone));
                 for patient in &record.patients {
                     by_patient.add(patient.expose().clone());
                 }
             }
             (Event::Access, Outcome::Deny | Outcome::Error) => {
-                by_day.add(zone.day(record.time));
                 denied.add(record.decision.reason.clone().unwrap_or_default());
             }
             (Event::LoginFailed, _) => {
@@ -43,29 +57,23 @@ pub(super) fn all(source: &Source<'_>) -> anyhow::Result<Report> {
                 findings.push(row);
             }
             (event, _) if is_administration(event) || record.actor.kind == ActorKind::Local => {
-                administration.push(entry);
+                administration.push(source.row(entry, &columns));
             }
             _ => {}
         }
     }
-    let columns = source.columns(&[
-        Column::Time,
-        Column::Who,
-        Column::Event,
-        Column::Resource,
-        Column::Outcome,
-        Column::Why,
-    ]);
+    let [by_day, by_hour] = requests.sections("Requests");
     Ok(Report {
         title: "Activity".to_owned(),
         about: "What the gateway did in this time, counted, and every act of administration, for the regular review."
             .to_owned(),
         facts: vec![
-            ("Records".to_owned(), found.len().to_string()),
+            ("Records".to_owned(), records.to_string()),
             ("Findings".to_owned(), format!("{}, of which {open} are open", findings.len())),
         ],
         sections: vec![
-            Section::of_counts_in_order("Requests by day", "Day", by_day.into_counts()),
+            by_day,
+            by_hour,
             by_person.largest("Accesses by person", "Person"),
             by_patient.largest("Accesses by patient", "Patient"),
             denied.largest("Refused or failed, by reason", "Reason"),
@@ -81,7 +89,7 @@ pub(super) fn all(source: &Source<'_>) -> anyhow::Result<Report> {
             Section {
                 heading: "Administration".to_owned(),
                 columns: headings(&columns, &source.with.time_zone),
-                rows: administration.iter().map(|entry| source.row(entry, &columns)).collect(),
+                rows: administration,
                 empty: "Nothing was administered in this time.",
                 ..Section::default()
             },

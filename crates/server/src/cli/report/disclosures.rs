@@ -37,8 +37,10 @@ const NOT_ACCOUNTED: [&str; 19] = [
     "PATRQT",
     "PWATRNY",
 ];
-/// What changes a record gives it to nobody but to whom wrote it.
-const WRITES: [&str; 4] = ["create", "update", "patch", "delete"];
+/// What writes a record gives it to nobody but to whom wrote it. A patch gives more than was written, where it is answered with
+/// the record.
+const WRITES: [&str; 3] = ["create", "update", "delete"];
+const PATCH: &str = "patch";
 
 /// Why an access is accounted for, or not.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,6 +61,20 @@ fn account(entry: &Entry, patient: &str) -> Account {
     }
 }
 
+/// Whether something of this patient was given. What gave nothing, and what was written, disclosed nothing.
+fn gave(entry: &Entry, patient: &str) -> bool {
+    let record = &entry.record;
+    let reads = match record.action.as_deref() {
+        Some(PATCH) => !record.response.digests.is_empty(),
+        Some(action) => !WRITES.contains(&action),
+        None => false,
+    };
+    // Where a month's key is gone nobody is named any more, and nothing was found by this patient either.
+    reads
+        && record.response.count != Some(0)
+        && record.patients_given().any(|given| given.expose() == patient)
+}
+
 pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<Report> {
     let found = source.find(Filter {
         event: Some(Event::Access),
@@ -66,13 +82,7 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
         patient: Some(Phi::new(patient.to_owned())),
         ..Filter::default()
     })?;
-    // What gave nothing, and what changed a record, disclosed nothing.
-    let gave = |entry: &&Entry| {
-        let record = &entry.record;
-        let reads = record.action.as_deref().is_some_and(|action| !WRITES.contains(&action));
-        reads && record.response.count != Some(0)
-    };
-    let found: Vec<&Entry> = found.iter().filter(gave).collect();
+    let found: Vec<&Entry> = found.iter().filter(|entry| gave(entry, patient)).collect();
     let of = |wanted: Account| found.iter().copied().filter(move |entry| account(entry, patient) == wanted);
     // Repeated ones to one recipient for one purpose: the first in full, how many, and the last (164.528(b)(3)).
     let recipient = [Column::Who, Column::Client, Column::OnBehalfOf, Column::Purpose];
@@ -114,7 +124,8 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
         title: format!("Accounting of disclosures for patient {patient}"),
         about: "Accesses through this gateway that may be disclosures to account for: for other ends than treatment, payment \
                 and health care operations, and not by the patient (45 CFR 164.528). Whether one was to somebody outside the \
-                organization, or of de-identified data, is for whoever signs this to say. Recipients' addresses are in the \
+                organization, or of de-identified data, is for whoever signs this to say. Of plain HTTP routes the log does not \
+                know whose records they give. Recipients' addresses are in the \
                 organization's own directory; disclosures by other ways are not in this log."
             .to_owned(),
         facts: vec![
@@ -126,6 +137,13 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
                 heading: "Disclosures".to_owned(),
                 columns,
                 rows: rows.into_iter().map(|(_, row)| row).collect(),
+                empty: "None in this time.",
+                ..Section::default()
+            },
+            Section {
+                heading: "Each of them, with its proof".to_owned(),
+                columns: headings(&first, &source.with.time_zone),
+                rows: of(Account::ForThis).map(|entry| source.row(entry, &first)).collect(),
                 empty: "None in this time.",
                 ..Section::default()
             },
@@ -142,7 +160,7 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
 
 #[cfg(test)]
 mod tests {
-    use chartgate_audit::record::Record;
+    use chartgate_audit::record::{NOTHING_OF, Record};
     use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
     use chartgate_values::Timestamp;
 
@@ -156,6 +174,37 @@ mod tests {
         let expected =
             ["CLINTRCH", "HLEGAL", "GOV", "HMARKT", "HRESCH", "FAMRQT", "PUBHLTH", "DISASTER", "THREAT"];
         assert_eq!(accounted, expected);
+    }
+
+    #[test]
+    fn what_gave_nothing_of_a_patient_is_no_disclosure() {
+        let entry = |action: &str, count: Option<u64>, digests: usize, nothing_of: &str| {
+            let mut record = Record::new(Event::Access, Outcome::Allow, Timestamp::EPOCH);
+            record.action = Some(action.to_owned());
+            record.patients = ["a", "b"].map(|id| Phi::new(id.to_owned())).to_vec();
+            record.response.count = count;
+            record.response.digests = vec![Phi::new("digest".to_owned()); digests];
+            record.detail.insert(NOTHING_OF.to_owned(), Phi::new(nothing_of.to_owned()));
+            Entry { index: 0, record, sealed: None }
+        };
+        for (action, count, digests, nothing_of, expected) in [
+            ("read", Some(1), 1, "", true),
+            ("search", Some(3), 3, "b", true),
+            // Asked for together with somebody else, and nothing was there.
+            ("search", Some(3), 3, "a", false),
+            ("search", Some(0), 0, "a b", false),
+            ("create", Some(1), 1, "", false),
+            ("update", Some(1), 1, "", false),
+            ("delete", None, 0, "", false),
+            ("patch", Some(1), 1, "", true),
+            ("patch", None, 0, "", false),
+        ] {
+            assert_eq!(
+                gave(&entry(action, count, digests, nothing_of), "a"),
+                expected,
+                "{action} {nothing_of}"
+            );
+        }
     }
 
     #[test]

@@ -73,23 +73,28 @@ fn one(source: &Source<'_>, granted: &Entry) -> anyhow::Result<(Section, bool)> 
         );
         facts.push(("Review".to_owned(), said));
     }
+    let mut acts = about(Event::Access)?;
     for (event, word) in [
         (Event::EmergencyAcknowledged, "it was they"),
         (Event::EmergencyDisowned, "it was not they, and it was ended"),
     ] {
-        let said = about(event)?.into_iter().filter(|entry| entry.record.outcome == Outcome::Allow);
-        facts.extend(said.map(|entry| {
+        let said: Vec<_> =
+            about(event)?.into_iter().filter(|entry| entry.record.outcome == Outcome::Allow).collect();
+        facts.extend(said.iter().map(|entry| {
             ("On their phone".to_owned(), format!("{word} ({})", zone.show(entry.record.time)))
         }));
+        acts.extend(said);
     }
     if reviews.is_empty() {
         facts.push(("Review".to_owned(), "none yet".to_owned()));
     }
-    let accesses = about(Event::Access)?;
+    // What its review said is looked at below once more.
+    acts.extend(reviews.iter().cloned());
+    acts.sort_by_key(|entry| entry.index);
     let columns =
         source.columns(&[Column::Time, Column::Action, Column::Resource, Column::Outcome, Column::Why]);
     let mut rows = vec![source.row(granted, &columns)];
-    rows.extend(accesses.iter().map(|entry| source.row(entry, &columns)));
+    rows.extend(acts.iter().map(|entry| source.row(entry, &columns)));
     let section = Section {
         heading: format!("By {}", Column::Who.of(granted, zone)),
         facts,

@@ -4,7 +4,7 @@ use askama::Template;
 use chartgate_audit::checkpoint::SignedCheckpoint;
 use serde_json::{Value, json};
 
-use super::table::{Report, Section};
+use super::table::{Report, Section, Shape};
 
 #[derive(Template)]
 #[template(path = "report.html")]

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use chartgate_audit::reader::Entry;
 use clap::ValueEnum;
 
+use super::picture::{Timeline, Week};
 use super::zone::Zone;
 
 /// A report.
@@ -27,8 +28,22 @@ pub(super) struct Section {
     pub(super) rows: Vec<Row>,
     /// What is said where there are no rows.
     pub(super) empty: &'static str,
-    /// Whether its last column is a count that is shown as a bar too.
-    pub(super) bars: bool,
+    /// How the page shows it.
+    pub(super) shape: Shape,
+}
+
+/// How a page shows what a section says. CSV and JSON have its rows.
+#[derive(Default)]
+pub(super) enum Shape {
+    /// Records, each with its proof.
+    #[default]
+    Records,
+    /// Counts, each with its bar.
+    Bars,
+    /// Counts of each day, week or month.
+    Columns(Timeline),
+    /// Counts of each hour of the week.
+    Week(Box<Week>),
 }
 
 /// A line of a table.
@@ -74,16 +89,6 @@ impl Section {
     ) -> Self {
         let mut counts: Vec<_> = counts.into_iter().collect();
         counts.sort_by(|(a, many), (b, more)| more.cmp(many).then_with(|| a.cmp(b)));
-        Self::of_counts_in_order(heading, what, counts)
-    }
-
-    /// The same in the order in which they come.
-    pub(super) fn of_counts_in_order(
-        heading: &str,
-        what: &str,
-        counts: impl IntoIterator<Item = (String, u64)>,
-    ) -> Self {
-        let counts: Vec<_> = counts.into_iter().collect();
         let most = counts.iter().map(|(_, count)| *count).max().unwrap_or_default().max(1);
         let row = |(name, count): (String, u64)| Row {
             bar: count.saturating_mul(100).checked_div(most).unwrap_or_default(),
@@ -95,7 +100,7 @@ impl Section {
             columns: vec![what.to_owned(), "Records".to_owned()],
             rows: counts.into_iter().map(row).collect(),
             empty: "None.",
-            bars: true,
+            shape: Shape::Bars,
             ..Self::default()
         }
     }
@@ -161,7 +166,7 @@ impl Column {
             Self::Who => "Who",
             Self::Roles => "Roles",
             Self::Client => "Application",
-            Self::OnBehalfOf => "On behalf of",
+            Self::OnBehalfOf => "Acting for them",
             Self::Event => "Act",
             Self::Action => "Action",
             Self::Resource => "What",

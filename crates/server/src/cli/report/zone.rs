@@ -20,15 +20,24 @@ impl Zone {
 
     /// The same without the zone, where that is said above.
     pub(super) fn clock(&self, time: Timestamp) -> String {
-        let shift = self.minutes.saturating_mul(60_000_000);
-        let local = Timestamp::from_micros(time.as_micros().saturating_add(shift)).to_string();
+        let local = Timestamp::from_micros(self.local_micros(time)).to_string();
         let shown: String = local.chars().take("2026-11-25T17:18:19".len()).collect();
         shown.replace('T', " ")
     }
 
-    /// The day on which it was.
-    pub(super) fn day(&self, time: Timestamp) -> String {
-        self.clock(time).chars().take("2026-11-25".len()).collect()
+    /// The hour in which it was, counted from the epoch by this zone's clocks.
+    pub(super) fn hour(&self, time: Timestamp) -> i64 {
+        self.local_micros(time).div_euclid(3_600_000_000)
+    }
+
+    /// A day that is counted from the epoch, such as 2026-11-25.
+    pub(super) fn name_of_day(day: i64) -> String {
+        let midnight = Timestamp::from_unix(day.saturating_mul(86_400));
+        midnight.to_string().chars().take("2026-11-25".len()).collect()
+    }
+
+    fn local_micros(&self, time: Timestamp) -> i64 {
+        time.as_micros().saturating_add(self.minutes.saturating_mul(60_000_000))
     }
 }
 
@@ -69,12 +78,13 @@ mod tests {
     #[test]
     fn a_time_is_told_by_its_offset() {
         let time = Timestamp::from_unix(1_793_836_800);
-        let shown = |zone: &str| zone.parse::<Zone>().map(|zone| (zone.show(time), zone.day(time)));
+        let shown = |zone: &str| zone.parse::<Zone>().map(|zone| (zone.show(time), zone.hour(time)));
         let utc = shown("UTC").unwrap();
         assert!(utc.0.ends_with(" UTC"), "{utc:?}");
-        let (later, day) = shown("+14:00").unwrap();
-        assert!(later.ends_with("+14:00") && later > utc.0 && day >= utc.1, "{later}");
+        let (later, hour) = shown("+14:00").unwrap();
+        assert!(later.ends_with("+14:00") && later > utc.0 && hour == utc.1 + 14, "{later}");
         assert!(shown("-05:30").unwrap().0 < utc.0);
+        assert!(utc.0.starts_with(&Zone::name_of_day(utc.1.div_euclid(24))));
         for bad in ["", "utc", "+2:00", "+02", "+02:60", "+15:00", "02:00", "+-2:00", "Europe/Berlin"] {
             assert!(shown(bad).is_err(), "{bad}");
         }

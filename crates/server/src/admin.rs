@@ -26,7 +26,6 @@ mod without_effect;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chartgate_access::emergency::Disposition;
 use chartgate_access::ids::{
@@ -346,8 +345,8 @@ pub(crate) struct Administrator {
     pub(crate) data_keys: Arc<DataKeys>,
     /// The log's key, for what it vouches for besides its checkpoints.
     pub(crate) signer: Arc<LogSigner>,
-    /// How long what the log says of patients is kept.
-    pub(crate) retention: Duration,
+    /// Held by whoever places a hold on the log, and by whoever ends a part of it.
+    pub(crate) holding: tokio::sync::Mutex<()>,
     pub(crate) exports: Arc<Exports>,
     pub(crate) reading: Arc<LogReading>,
     pub(crate) clock: Arc<dyn Clock>,

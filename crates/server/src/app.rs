@@ -274,7 +274,7 @@ impl App {
             journal: log.journal.clone(),
             data_keys: Arc::clone(&log.data_keys),
             signer: Arc::new(LogSigner::from_seed(&log_origin(&config), &secrets.log_seed)?),
-            retention: config.audit.retention,
+            holding: tokio::sync::Mutex::default(),
             exports: Arc::clone(&exports),
             reading: Arc::clone(&log.reading),
             clock: Arc::clone(&clock),

@@ -11,6 +11,7 @@ mod policy;
 pub(crate) mod print;
 mod registration;
 mod report;
+mod span;
 #[cfg(test)]
 mod tests;
 mod token;

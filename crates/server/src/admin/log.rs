@@ -1,7 +1,7 @@
 //! Reading the log is itself an act. So is ending what it says of patients, once its time is over and nobody holds it.
 
 use chartgate_audit::data_keys::Month;
-use chartgate_audit::record::{Event, Outcome};
+use chartgate_audit::record::{Event, Outcome, Record};
 use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
@@ -44,6 +44,8 @@ impl Administrator {
         let id: String = name.expose().chars().filter(char::is_ascii_alphanumeric).take(16).collect();
         let hold = LegalHold { id, reason, placed_by, placed_at: self.clock.now(), released_at: None };
         let kept = hold.clone();
+        // Whoever is told that it is in force is told of what is there: no month is being ended meanwhile.
+        let _alone = self.holding.lock().await;
         self.store.write(move |sql| sql.place_hold(&kept)).await.map_err(CommandError::Store)?;
         let mut record = self.record(by, Event::HoldPlaced, &hold.id);
         note(&mut record, "reason", &hold.reason);
@@ -67,7 +69,8 @@ impl Administrator {
         Ok(json!({ "released": released.map_err(CommandError::Store)? }))
     }
 
-    /// Destroys the keys of the months whose retention is over, or says which those are.
+    /// Destroys the keys of the months whose retention is over, or says which those are; by the retention that is in force,
+    /// which is told.
     pub(super) async fn expire_log(
         &self,
         by: Operator,
@@ -77,8 +80,8 @@ impl Administrator {
         let months =
             self.data_keys.months().map_err(|e| CommandError::Invalid(format!("the log's keys: {e}")))?;
         let now = self.clock.now();
-        let due: Vec<Month> =
-            months.into_iter().filter(|month| month.end().plus(self.retention) <= now).collect();
+        let retention = self.in_force.config().audit.retention;
+        let due: Vec<Month> = months.into_iter().filter(|month| month.end().plus(retention) <= now).collect();
         let mut told = Vec::new();
         for month in due {
             if only_say {
@@ -86,14 +89,17 @@ impl Administrator {
                 told.push(json!({ "month": month.as_str(), "destroyed": false, "unread_by": unread }));
                 continue;
             }
-            self.destroy(by, &month, waived).await?;
+            let mut record = self.record(by, Event::DataKeyShredded, &month);
+            note(&mut record, "retention", format!("{}s", retention.as_secs()));
+            self.destroy(record, &month, waived).await?;
             told.push(json!({ "month": month.as_str(), "destroyed": true }));
         }
-        Ok(json!(told))
+        Ok(json!({ "retention": retention.as_secs(), "months": told }))
     }
 
-    async fn destroy(&self, by: Operator, month: &Month, waived: &Waived) -> Result<(), CommandError> {
-        let mut record = self.record(by, Event::DataKeyShredded, month);
+    async fn destroy(&self, mut record: Record, month: &Month, waived: &Waived) -> Result<(), CommandError> {
+        // A hold is placed before it is looked whether there is one, or once the month is gone.
+        let _alone = self.holding.lock().await;
         let holds = self.store.read(|sql| sql.holds()).map_err(|e: StoreError| CommandError::Store(e))?;
         if let Some(hold) = holds.iter().find(|hold| hold.released_at.is_none()) {
             record.outcome = Outcome::Deny;

@@ -21,6 +21,7 @@ use clap::{Args, Subcommand};
 
 use super::print::{self, Output};
 use super::report::{self, ReportWord};
+use super::span::span;
 use crate::admin::Command;
 use crate::admin::client::give;
 use crate::app::log_origin;
@@ -189,7 +190,7 @@ pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyho
         AuditWord::Holds => tell(config, Command::AuditHolds, output),
         AuditWord::Release { id } => tell(config, Command::AuditRelease { id }, output),
         AuditWord::Expire { dry_run, unread_by, holds_stand } => {
-            tell(config, Command::AuditExpire { only_say: dry_run, unread_by, holds_stand }, output)
+            expire(config, Command::AuditExpire { only_say: dry_run, unread_by, holds_stand }, output)
         }
         AuditWord::Exports => tell(config, Command::AuditExports, output),
         AuditWord::Skip { name, to } => tell(config, Command::AuditSkip { name, to }, output),
@@ -201,6 +202,16 @@ pub(super) fn carry_out(word: AuditWord, config: &Path, output: Output) -> anyho
 fn tell(config: &Path, command: Command, output: Output) -> anyhow::Result<ExitCode> {
     let said = super::runtime()?.block_on(give(super::load(config)?, command))?;
     print::answer(&said, output);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Beside the months it is told by which retention they were chosen: that of the gateway that runs, whatever the file has.
+fn expire(config: &Path, command: Command, output: Output) -> anyhow::Result<ExitCode> {
+    let said = super::runtime()?.block_on(give(super::load(config)?, command))?;
+    let told = said.get("retention").and_then(serde_json::Value::as_u64).zip(said.get("months"));
+    let (seconds, months) = told.context("the gateway did not tell what it ended")?;
+    eprintln!("chartgate: what the log says of patients is kept for {} (`audit.retention`)", span(seconds));
+    print::answer(months, output);
     Ok(ExitCode::SUCCESS)
 }
 

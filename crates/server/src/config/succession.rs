@@ -1,11 +1,15 @@
 //! What of a new configuration comes into force while we run.
 //!
-//! Routes with all that belongs to them, the lifetimes of tokens, the certificate's files, the rules of watching, who has to have a second factor, passwords that are refused, authenticators that are believed, push services and the reserve of disk do. Of
-//! everything else the old value stays until a restart, and is named.
+//! Routes with all that belongs to them, the lifetimes of tokens, the certificate's files, how long the log is kept, the rules
+//! of watching, who has to have a second factor, passwords that are refused, authenticators that are believed, push services
+//! and the reserve of disk do. Of everything else the old value stays until a restart, and is named.
+//!
+//! INVARIANT: what is new is taken apart without `..`, so that a key that is added here is taken over or named, and never
+//! dropped without a word.
 
 use std::sync::Arc;
 
-use super::{Audit, Config, Export, MailServer, Tokens};
+use super::{Audit, Config, Export, MailServer, SigningKeys, Tokens};
 
 /// A new configuration, as far as it can be had without a restart.
 #[derive(Debug)]
@@ -20,81 +24,143 @@ pub(crate) struct Succession {
 #[error("`issuer` needs a restart, and audiences of routes follow it: nothing was changed")]
 pub(crate) struct AnotherIssuer;
 
+/// Keys whose new value needs a restart.
+#[derive(Default)]
+struct Kept(Vec<&'static str>);
+
+impl Kept {
+    fn name_if(&mut self, differs: bool, key: &'static str) {
+        if differs {
+            self.0.push(key);
+        }
+    }
+}
+
 impl Config {
     /// What follows when this configuration is in force and `new` is wanted.
     ///
     /// # Errors
     /// [`AnotherIssuer`].
     pub(crate) fn succeeded_by(&self, new: Self) -> Result<Succession, AnotherIssuer> {
-        if self.issuer != new.issuer {
+        let Self {
+            // Read again from where it was read first.
+            file: _,
+            issuer,
+            data_dir,
+            listen,
+            tls,
+            client_ca,
+            store,
+            tokens,
+            master_key,
+            sessions,
+            second_factors,
+            offered,
+            passwords,
+            authenticators,
+            recovery,
+            audit,
+            policy_dir,
+            shadow_dir,
+            routes,
+            trusted_issuers,
+            identity_providers,
+            approvals,
+            push,
+            emergency,
+            mail,
+            watch,
+            purposes,
+            registration,
+            egress,
+            paths,
+            variables,
+        } = new;
+        if self.issuer != issuer {
             return Err(AnotherIssuer);
         }
-        let (old, wanted) = (&self.tokens.signing, &new.tokens.signing);
-        let differs: [(&'static str, bool); 18] = [
-            ("data_dir", self.data_dir != new.data_dir),
-            ("listen", self.listen != new.listen),
-            ("store.url", self.store != new.store),
-            ("tokens.signing_algorithm", old.algorithm != wanted.algorithm),
-            ("tokens.additional_algorithms", old.additional != wanted.additional),
-            ("tokens.encryption_algorithms", old.encryption != wanted.encryption),
-            ("tokens.key_rotation", old.rotation != wanted.rotation),
-            ("keys.master", self.master_key != new.master_key),
-            ("sessions", self.sessions != new.sessions),
-            ("audit.dir", self.audit.dir != new.audit.dir),
-            ("audit.durability", self.audit.durability != new.audit.durability),
-            ("audit.witness", format!("{:?}", self.audit.witnesses) != format!("{:?}", new.audit.witnesses)),
-            ("audit.witness_quorum", self.audit.witness_quorum != new.audit.witness_quorum),
-            ("audit.export", !are_same(&self.audit.exports, &new.audit.exports)),
-            ("approvals", self.approvals != new.approvals),
-            ("emergency", self.emergency != new.emergency),
-            ("mail", !is_same_server(self.mail.as_deref(), new.mail.as_deref())),
-            ("policy.dir", self.policy_dir != new.policy_dir),
-        ];
+        let mut kept = Kept::default();
+        kept.name_if(self.data_dir != data_dir, "data_dir");
+        kept.name_if(self.listen != listen, "listen");
+        kept.name_if(self.store != store, "store.url");
+        let tokens = self.tokens.succeeded_by(tokens, &mut kept);
+        kept.name_if(self.master_key != master_key, "keys.master");
+        kept.name_if(self.sessions != sessions, "sessions");
+        let audit = self.audit.succeeded_by(audit, &mut kept);
+        kept.name_if(self.approvals != approvals, "approvals");
+        kept.name_if(self.emergency != emergency, "emergency");
+        kept.name_if(!is_same_server(self.mail.as_deref(), mail.as_deref()), "mail");
+        kept.name_if(self.policy_dir != policy_dir, "policy.dir");
         let config = Self {
             file: self.file.clone(),
-            issuer: self.issuer.clone(),
+            issuer,
             data_dir: self.data_dir.clone(),
             listen: self.listen.clone(),
-            tls: new.tls,
-            client_ca: new.client_ca,
+            tls,
+            client_ca,
             store: self.store.clone(),
-            tokens: Tokens { signing: self.tokens.signing.clone(), ..new.tokens },
+            tokens,
             master_key: self.master_key.clone(),
             sessions: self.sessions,
-            second_factors: new.second_factors,
-            offered: new.offered,
-            passwords: new.passwords,
-            authenticators: new.authenticators,
+            second_factors,
+            offered,
+            passwords,
+            authenticators,
             // A server for e-mail that is new is not spoken to before a restart, and nobody waits for what it does not send.
-            recovery: if self.mail.is_some() { new.recovery } else { self.recovery },
-            audit: Audit {
-                dir: self.audit.dir.clone(),
-                index: self.audit.index.clone(),
-                durability: self.audit.durability,
-                retention: self.audit.retention,
-                reserve: new.audit.reserve,
-                exports: Arc::clone(&self.audit.exports),
-                witnesses: Arc::clone(&self.audit.witnesses),
-                witness_quorum: self.audit.witness_quorum,
-            },
+            recovery: if self.mail.is_some() { recovery } else { self.recovery },
+            audit,
             policy_dir: self.policy_dir.clone(),
-            shadow_dir: new.shadow_dir,
-            routes: Arc::clone(&new.routes),
+            shadow_dir,
+            routes,
             approvals: self.approvals,
             emergency: self.emergency.clone(),
             mail: self.mail.clone(),
-            watch: new.watch,
-            purposes: new.purposes,
-            registration: new.registration,
-            egress: new.egress,
-            push: new.push,
-            trusted_issuers: new.trusted_issuers,
-            identity_providers: new.identity_providers,
-            paths: new.paths,
-            variables: new.variables,
+            watch,
+            purposes,
+            registration,
+            egress,
+            push,
+            trusted_issuers,
+            identity_providers,
+            paths,
+            variables,
         };
-        let needs_restart = differs.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect();
-        Ok(Succession { config, needs_restart })
+        Ok(Succession { config, needs_restart: kept.0 })
+    }
+}
+
+impl Tokens {
+    fn succeeded_by(&self, new: Self, kept: &mut Kept) -> Self {
+        let Self { signing, audiences, access_token_ttl, refresh_token_ttl, offline_token_ttl } = new;
+        let SigningKeys { algorithm, additional, encryption, rotation } = signing;
+        let old = &self.signing;
+        kept.name_if(old.algorithm != algorithm, "tokens.signing_algorithm");
+        kept.name_if(old.additional != additional, "tokens.additional_algorithms");
+        kept.name_if(old.encryption != encryption, "tokens.encryption_algorithms");
+        kept.name_if(old.rotation != rotation, "tokens.key_rotation");
+        Self { signing: old.clone(), audiences, access_token_ttl, refresh_token_ttl, offline_token_ttl }
+    }
+}
+
+impl Audit {
+    fn succeeded_by(&self, new: Self, kept: &mut Kept) -> Self {
+        // The index has no key of its own: it is where the data folder is.
+        let Self { dir, index: _, durability, retention, reserve, exports, witnesses, witness_quorum } = new;
+        kept.name_if(self.dir != dir, "audit.dir");
+        kept.name_if(self.durability != durability, "audit.durability");
+        kept.name_if(format!("{:?}", self.witnesses) != format!("{witnesses:?}"), "audit.witness");
+        kept.name_if(self.witness_quorum != witness_quorum, "audit.witness_quorum");
+        kept.name_if(!are_same(&self.exports, &exports), "audit.export");
+        Self {
+            dir: self.dir.clone(),
+            index: self.index.clone(),
+            durability: self.durability,
+            retention,
+            reserve,
+            exports: Arc::clone(&self.exports),
+            witnesses: Arc::clone(&self.witnesses),
+            witness_quorum: self.witness_quorum,
+        }
     }
 }
 

@@ -362,6 +362,18 @@ fn a_rotated_secret_of_an_export_needs_a_restart() {
 }
 
 #[test]
+fn how_long_the_log_is_kept_is_taken_over_and_where_it_is_needs_a_restart() {
+    let with = |audit: &str| read(&format!("{GOOD}\n[audit]\n{audit}\n"), &[]).unwrap();
+    let succession = with("").succeeded_by(with("retention = \"10y\"")).unwrap();
+    assert_eq!(succession.needs_restart, [""; 0]);
+    assert_eq!(succession.config.audit.retention, Duration::from_secs(10 * 31_557_600));
+    let elsewhere = "retention = \"1y\"\ndir = \"elsewhere\"\ndurability = \"os\"";
+    let succession = with("").succeeded_by(with(elsewhere)).unwrap();
+    assert_eq!(succession.needs_restart, ["audit.dir", "audit.durability"]);
+    assert_eq!(succession.config.audit.durability, Durability::Fsync);
+}
+
+#[test]
 fn the_host_is_told_without_its_port_whatever_it_is() {
     let host = |issuer: &str| {
         let text = GOOD.replace("https://gate.example.org", issuer);

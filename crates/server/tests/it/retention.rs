@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Scratch};
+use crate::outward_syslog::until;
+use crate::routes::{SCOPE, serve_in};
 
 fn months(folder: &Path) -> Vec<String> {
     let names = std::fs::read_dir(folder.join("keys")).unwrap();
@@ -31,7 +33,9 @@ fn a_month_is_ended_when_its_time_is_over_and_nobody_holds_it() {
     let before = born(&index);
     let expire =
         |more: &[&str]| gateway.try_command(&[&["audit", "expire", "--output", "json"], more].concat());
-    let told: Value = serde_json::from_str(&expire(&["--dry-run"]).out).unwrap();
+    let said = expire(&["--dry-run"]);
+    assert!(said.err.contains("kept for 6 years (`audit.retention`)"), "{said:?}");
+    let told: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(told.as_array().unwrap().len(), 2, "six years are over: {told}");
     assert_eq!(months(&folder).len(), 3, "to say it destroys nothing");
 
@@ -59,6 +63,7 @@ fn a_month_is_ended_when_its_time_is_over_and_nobody_holds_it() {
         [(Some("deny"), Some("2019-12")), (Some("allow"), Some("2019-12")), (Some("allow"), Some("2020-02"))]
     );
     assert_eq!(ended[0]["decision"]["reason"], "legal-hold");
+    assert!(ended.iter().all(|record| record["detail"]["retention"] == "189345600s"), "{ended:?}");
     assert_eq!(
         (of("audit.hold")[0]["detail"]["reason"].as_str(), of("audit.release").len()),
         (Some("case 17"), 1)
@@ -69,6 +74,49 @@ fn a_month_is_ended_when_its_time_is_over_and_nobody_holds_it() {
     // The index is another one: what it knew of those months is gone with them.
     assert_eq!(months_of(&index, 1), [now[0].trim_end_matches(".json")]);
     assert_ne!(born(&index), before);
+}
+
+#[tokio::test]
+async fn a_longer_retention_is_in_force_from_a_reload_on() {
+    let gateway = serve_in(Scratch::new("retention-longer"), "", "[audit]\nretention = \"6y\"", SCOPE);
+    let folder = gateway.folder().join("data/audit");
+    let own = months(&folder);
+    std::fs::copy(folder.join("keys").join(&own[0]), folder.join("keys/2019-12.json")).unwrap();
+    let file = gateway.folder().join("chartgate.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"6y\"", "\"10y\"")).unwrap();
+    let told = gateway.try_command(&["audit", "expire", "--dry-run"]);
+    assert!(told.out.contains("2019-12") && told.err.contains("kept for 6 years"), "not yet: {told:?}");
+    gateway.hang_up();
+    until("it is in force", || gateway.output().contains("the new configuration is in force")).await;
+    assert!(!gateway.output().contains("needs a restart"), "{}", gateway.output());
+    let told = gateway.try_command(&["audit", "expire"]);
+    assert!(told.success && told.err.contains("kept for 10 years"), "{told:?}");
+    assert!(folder.join("keys/2019-12.json").exists(), "nothing is over by then");
+    assert_eq!(gateway.audit(&["--event", "audit.shred"]), [0; 0]);
+}
+
+/// A key that is a folder of files stands for one that the disk takes its time to remove.
+#[test]
+fn a_hold_is_acknowledged_before_or_after_a_month_is_ended_and_never_while_it_is() {
+    const PARTS: usize = 60_000;
+    let gateway = &Gateway::demo("retention-held", &[]);
+    let key = Path::new(gateway.ready["audit_dir"].as_str().unwrap()).join("keys/2019-12.json");
+    std::fs::create_dir(&key).unwrap();
+    for part in 0..PARTS {
+        std::fs::File::create(key.join(part.to_string())).unwrap();
+    }
+    let left = || std::fs::read_dir(&key).map(Iterator::count).unwrap_or_default();
+    std::thread::scope(|scope| {
+        let expiring = scope.spawn(|| gateway.try_command(&["audit", "expire"]));
+        while left() == PARTS && !expiring.is_finished() {
+            std::thread::yield_now();
+        }
+        gateway.command(&["audit", "hold", "--reason", "case 18"]);
+        assert_eq!(left(), 0, "what the hold was to keep was being destroyed");
+        let done = expiring.join().unwrap();
+        assert!(done.success, "{done:?}");
+    });
 }
 
 fn born(path: &Path) -> SystemTime {

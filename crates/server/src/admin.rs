@@ -70,6 +70,7 @@ use crate::registration::settings::ClientChange;
 use crate::registration::{NewClient, Unregistrable};
 use crate::store::{Store, StoreError};
 use crate::watch::Watcher;
+use crate::witnesses::Witnesses;
 
 /// A command, as it travels over the socket. It has no `Debug`, for it may hold a password or token.
 #[derive(Serialize, Deserialize)]
@@ -347,6 +348,7 @@ pub(crate) struct Administrator {
     pub(crate) signer: Arc<LogSigner>,
     /// Held by whoever places a hold on the log, and by whoever ends a part of it.
     pub(crate) holding: tokio::sync::Mutex<()>,
+    pub(crate) witnesses: Arc<Witnesses>,
     pub(crate) exports: Arc<Exports>,
     pub(crate) reading: Arc<LogReading>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -11,6 +11,7 @@ mod lane;
 mod names;
 mod progress;
 mod replay;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,6 +5,7 @@
 
 mod ask;
 mod run;
+mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +14,7 @@ use chartgate_audit::note::VerifierKey;
 use crate::config;
 use ask::Asking;
 pub(crate) use run::Runner;
+pub(crate) use told::{WitnessInForce, WitnessStanding};
 
 /// All of them.
 pub(crate) struct Witnesses {

@@ -1,5 +1,8 @@
 //! What is in force in the running gateway, as far as an auditor has to know: settings as they were loaded or reloaded, not as
-//! a file has them by now. No secret and nothing of a patient is in it.
+//! a file has them by now; and how what is configured does. No secret and nothing of a patient is in it.
+
+mod log;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -14,11 +17,12 @@ use serde_json::{Value, json};
 
 use super::{Administrator, CommandError};
 use crate::config::{
-    Agents, CareTable, CommandLine, Config, ConsentCheck, Durability, Dynamic, IdentityProvider,
-    MasterKeySource, MinorLabels, Receiver, Recovery, Route, RouteKind, SignOutThere, TokenForm,
-    UpstreamAuth, Writes,
+    Agents, CareTable, CommandLine, Config, ConsentCheck, Dynamic, IdentityProvider, MasterKeySource,
+    MinorLabels, Recovery, Route, RouteKind, SignOutThere, TokenForm, UpstreamAuth, Writes,
 };
 use crate::crypto_module::{self, CryptoModule};
+pub(crate) use log::{ExportInForce, Log};
+pub(crate) use watch::{LaneInForce, Watch};
 
 /// What is in force. Times are seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -140,26 +144,6 @@ pub(crate) enum MasterKey {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Log {
-    pub(crate) records: u64,
-    pub(crate) is_synced: bool,
-    pub(crate) retention: u64,
-    pub(crate) holds: usize,
-    pub(crate) exports: Vec<ExportInForce>,
-    pub(crate) witnesses: Vec<String>,
-    pub(crate) quorum: usize,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct ExportInForce {
-    pub(crate) name: String,
-    pub(crate) kind: String,
-    /// How its objects are kept from being altered, where the receiver does that.
-    pub(crate) lock: Option<String>,
-    pub(crate) told: Value,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Policies {
     /// The folder that they were read from.
     pub(crate) folder: PathBuf,
@@ -200,21 +184,12 @@ pub(crate) struct Emergency {
     pub(crate) duration: u64,
     pub(crate) unreviewed: usize,
     pub(crate) review_within: u64,
-    /// How privacy officers are told at once.
+    /// How privacy officers are to be told, of uses and of findings.
     pub(crate) ways: Vec<String>,
+    /// Uses that wait for their review, or for somebody to go on with them.
     pub(crate) waiting: usize,
-    /// When the one began that has waited longest.
+    /// When the first of them began.
     pub(crate) waiting_since: Option<Timestamp>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Watch {
-    /// The rules that are looked by.
-    pub(crate) rules: Vec<String>,
-    /// Findings that nobody has closed.
-    pub(crate) open: usize,
-    /// When the first of them was made.
-    pub(crate) open_since: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -236,8 +211,7 @@ impl Administrator {
     /// What is in force.
     pub(super) fn tell_in_force(&self) -> Result<Value, CommandError> {
         let config = self.in_force.config();
-        let waiting = self.emergencies.list()?.into_iter().filter(|used| used.review.is_none());
-        let waiting: Vec<Timestamp> = waiting.map(|used| used.began_at).collect();
+        let (waiting, waiting_since) = self.store.read(|sql| sql.waiting_emergencies_since())?;
         let limits = &config.emergency.limits;
         let pdp = self.policies.sets();
         let settings = Settings {
@@ -301,8 +275,8 @@ impl Administrator {
                 unreviewed: limits.unreviewed,
                 review_within: limits.review_within.as_secs(),
                 ways: self.emergencies.ways().into_iter().map(str::to_owned).collect(),
-                waiting: waiting.len(),
-                waiting_since: waiting.into_iter().min(),
+                waiting,
+                waiting_since,
             },
             approvals_by_command_line: config.approvals.command_line == CommandLine::Answers,
             registration_by_anybody: config.registration.dynamic == Dynamic::Open,
@@ -311,36 +285,6 @@ impl Administrator {
             programs: self.programs()?,
         };
         Ok(json!(settings))
-    }
-
-    fn log(&self, config: &Config) -> Result<Log, CommandError> {
-        let holds = self.store.read(|sql| sql.holds())?;
-        let now = self.clock.now();
-        let size = self.reading.reader.checkpoint().ok().map(|checkpoint| checkpoint.size());
-        let exports = config.audit.exports.iter().map(|export| ExportInForce {
-            name: export.name.clone(),
-            kind: export.receiver.kind().to_owned(),
-            lock: match &export.receiver {
-                Receiver::S3(receiver) => receiver.lock.map(|(lock, _)| lock.as_str().to_owned()),
-                _ => None,
-            },
-            told: self.exports.get(&export.name).map(|export| export.told(now, size)).unwrap_or_default(),
-        });
-        Ok(Log {
-            records: self.journal.durable(),
-            is_synced: config.audit.durability == Durability::Fsync,
-            retention: config.audit.retention.as_secs(),
-            holds: holds.iter().filter(|hold| hold.released_at.is_none()).count(),
-            exports: exports.collect(),
-            witnesses: config.audit.witnesses.iter().map(|witness| witness.name.clone()).collect(),
-            quorum: config.audit.witness_quorum,
-        })
-    }
-
-    fn watch(&self) -> Result<Watch, CommandError> {
-        let (open, open_since) = self.watcher.findings.open()?;
-        let rules = self.watcher.rules().in_force().into_iter().map(|rule| rule.as_str().to_owned());
-        Ok(Watch { rules: rules.collect(), open, open_since })
     }
 
     fn people(&self) -> Result<Vec<Person>, CommandError> {

@@ -74,6 +74,19 @@ pub(super) enum ReportWord {
     },
 }
 
+impl ReportWord {
+    /// Which report it is: what the record of its making is about.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Access { .. } => "access",
+            Self::Disclosures { .. } => "disclosures",
+            Self::User { .. } => "user",
+            Self::BreakGlass { .. } => "break-glass",
+            Self::Activity { .. } => "activity",
+        }
+    }
+}
+
 /// How a report is made.
 #[derive(Debug, Args)]
 pub(super) struct With {
@@ -154,7 +167,7 @@ pub(super) fn carry_out(word: &ReportWord, config: &Path) -> anyhow::Result<Exit
         | ReportWord::BreakGlass { with }
         | ReportWord::Activity { with } => with,
     };
-    let log = audit::open(config, "report", &format!("{word:?}"))?;
+    let log = audit::open(config, &format!("report/{}", word.name()), &format!("{word:?}"))?;
     let source = Source { log: &log, with };
     let mut report = match word {
         ReportWord::Access { patient, .. } => access::of_patient(&source, patient)?,

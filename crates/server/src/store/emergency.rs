@@ -135,6 +135,13 @@ impl Sql<'_> {
         Ok(found.unwrap_or_default())
     }
 
+    /// The same, and when the first of them began.
+    pub(crate) fn waiting_emergencies_since(&self) -> Result<(usize, Option<Timestamp>), StoreError> {
+        let text = format!("SELECT MIN(began_at) AS since FROM emergency_uses WHERE {WAITS}");
+        let since = self.first("emergency_uses", &text, &[], |row| row.time_optional("since"))?;
+        Ok((self.waiting_emergencies()?, since.flatten()))
+    }
+
     /// The uses of a person that are not over, of sessions that are not either.
     pub(crate) fn open_emergencies(
         &self,

@@ -13,7 +13,7 @@ use crate::gateway::{Gateway, PROGRAM, Person, Scratch};
 use crate::passkeys::{self, Ask, send};
 use crate::shared;
 use crate::wire::{Answer, Call, encode};
-use crate::{ciba, device, second_factors};
+use crate::{ciba, device, evidence, second_factors};
 
 const EXPLANATION: &str = "unconscious on arrival, allergies unknown";
 
@@ -384,6 +384,19 @@ async fn unreviewed_ones_block_until_somebody_else_reviews_them() {
         "--note",
         "asks",
     ]);
+    // What somebody has to go on with waits, whoever tells of it.
+    let report: Value =
+        serde_json::from_str(&gateway.command(&["audit", "report", "break-glass", "--format", "json"]))
+            .unwrap();
+    let facts = report["facts"].as_array().unwrap();
+    let unreviewed = facts.iter().find(|fact| fact["name"] == "Not reviewed yet").unwrap();
+    let told = &evidence::pack(&gateway, "followed-up")["settings"]["emergency"];
+    assert_eq!((&unreviewed["value"], told["waiting"].to_string()), (&json!("2"), "2".to_owned()));
+    let begun = |id: &str| {
+        let used = gateway.command(&["emergency", "show", id, "--output", "json"]);
+        serde_json::from_str::<Value>(&used).unwrap()["began_at"].clone()
+    };
+    assert_eq!(told["waiting_since"], begun(&ids[1]), "the first of those that wait");
 
     let list = officer.follow(&gateway, "/emergency/reviews").await;
     let (waiting, reviewed) =
@@ -423,6 +436,12 @@ async fn unreviewed_ones_block_until_somebody_else_reviews_them() {
     };
     assert_eq!(tells("error"), [(json!("webhook"), json!("status-503"))]);
     assert_eq!(tells("allow").len(), 8);
+    let told = evidence::pack(&gateway, "told");
+    assert!(
+        evidence::lacks(&told, "C04", "Attempts to tell privacy officers of uses that failed: 1."),
+        "{told}"
+    );
+    assert_eq!(evidence::count(&told, "C04", "Times privacy officers were told of uses"), 8);
     let count = |event: &str| records.iter().filter(|record| record["event"] == event).count();
     assert!(count("emergency.review") >= 3 && count("emergency.read") >= 3);
     // The guide that a demo prints names a patient; what is logged does not.

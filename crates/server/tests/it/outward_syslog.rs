@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::browser::App;
+use crate::evidence;
 use crate::fakes::secured::certificates;
 use crate::gateway::{Gateway, Scratch, free_ports};
 use crate::outside_clients::{has, succeed};
@@ -200,9 +201,16 @@ async fn whoever_is_killed_the_receiver_gets_every_record_in_order() {
     assert!(metrics.contains("chartgate_export_behind{name=\"cef\"} 1\n"), "{metrics}");
     let [ready, answer] = ["/readyz", "/metrics"].map(|path| ask_metrics(&address, path));
     assert!(ready.starts_with("HTTP/1.1 200") && answer.starts_with("HTTP/1.1 200"), "{ready}");
+    let away = "The log is to go on to cef (syslog), which has not had ";
+    let told = evidence::pack(&gateway, "behind");
+    assert!(
+        evidence::lacks(&told, "C10", away) && evidence::lacks(&told, "C10", ": behind, connect-refused."),
+        "{told}"
+    );
     rsyslog.bring_back();
     until("it is told that they have caught up", || behind("export.caught-up") == 3).await;
     assert_eq!(behind("export.behind"), 3, "it is told once");
+    assert!(!evidence::lacks(&evidence::pack(&gateway, "caught-up"), "C10", away));
 
     // The gateway dies while it gives.
     ask(&mut connection, &token, 200).await;

@@ -11,6 +11,7 @@ use http::StatusCode;
 use crate::browser::{App, Browser, form_of};
 use crate::care::configure;
 use crate::emergency::telling;
+use crate::evidence::{count, lacks, pack};
 use crate::fakes::behind;
 use crate::fakes::between::{Between, Manner};
 use crate::gateway::{Gateway, Person, Scratch};
@@ -303,6 +304,9 @@ async fn officers_are_told_and_say_what_they_make_of_it_and_nobody_of_their_own(
     })
     .await;
     assert_eq!(gateway.audit(&["--event", "watch.tell", "--outcome", "error"]).len(), 1);
+    let told = pack(gateway, "told");
+    assert!(lacks(&told, "C14", "Attempts to tell privacy officers of findings that failed: 1."), "{told}");
+    assert_eq!(count(&told, "C14", "Times privacy officers were told of findings"), 2);
 
     // Neither who is no officer, nor whose act it was, by whatever name.
     let path = format!("/watch/finding?id={id}");
@@ -439,8 +443,12 @@ async fn while_the_fhir_server_tells_no_names_that_rule_waits_and_no_other_does(
     let metrics = metrics(gateway);
     assert_eq!(metric(&metrics, "chartgate_watch_stuck{lane=\"acts\"}"), 0);
     assert!(metric(&metrics, "chartgate_watch_lag_records{lane=\"names\"}") > 0, "{metrics}");
+    let stuck = "Watching (`names`) does not get on";
+    let told = pack(gateway, "stuck");
+    assert!(lacks(&told, "C14", stuck) && !lacks(&told, "C14", "(`acts`)"), "{told}");
     assert_eq!(of(&findings(gateway), "same-surname").len(), 0);
     between.behave(Manner::Honest);
     let found = until_found(gateway, "same-surname", 1).await;
     assert_eq!(shown(gateway, &found[0])["patients"], json!(["pt-1021"]));
+    assert!(!lacks(&pack(gateway, "gets on"), "C14", stuck));
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::evidence::{lacks, pack};
 use crate::fakes::secured::certificates;
 use crate::gateway::{Gateway, PROGRAM, Scratch, chartgate, free_ports};
 use crate::outside_clients::{has, succeed};
@@ -212,6 +213,9 @@ async fn checkpoints_are_cosigned_and_a_witness_that_is_away_delays_nothing() {
     let long_ago = clinic.verify(&["--cosigned-within", "0"]);
     assert!(!long_ago.success && long_ago.err.contains("no quorum has seen"), "{long_ago:?}");
     until("it is said", || clinic.gateway.output().contains("a witness does not cosign")).await;
+    let pack = pack(&clinic.gateway, "away");
+    assert!(lacks(&pack, "C10", "neighbour does not cosign now (unreachable)"), "{pack}");
+    assert!(!lacks(&pack, "C10", "officer"), "{pack}");
 
     // It comes back, and catches up from the size that it has.
     clinic.neighbour.start(&log);
@@ -219,6 +223,9 @@ async fn checkpoints_are_cosigned_and_a_witness_that_is_away_delays_nothing() {
     clinic.until_both(now).await;
     let output = clinic.gateway.output();
     assert!(output.contains("a witness cosigns again"), "{output}");
+    let pack = self::pack(&clinic.gateway, "again");
+    assert!(!lacks(&pack, "C10", "neighbour"), "{pack}");
+    assert!(pack["settings"]["log"]["witnesses"][1]["cosigned"].as_u64() >= Some(now), "{pack}");
     assert_eq!(clinic.contradictions(), []);
     assert!(clinic.metric("chartgate_witness_last_success_seconds{witness=\"neighbour\"}") > 1_700_000_000);
     assert_eq!(clinic.metric("chartgate_witness_contradicts{witness=\"neighbour\"}"), 0);

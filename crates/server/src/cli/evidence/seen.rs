@@ -27,6 +27,22 @@ impl Kind {
     }
 }
 
+/// Times that somebody was told of something, and that they could not be.
+#[derive(Default)]
+pub(super) struct Telling {
+    pub(super) done: Kind,
+    pub(super) failed: Kind,
+}
+
+impl Telling {
+    fn add(&mut self, entry: &Entry) {
+        match entry.record.outcome {
+            Outcome::Allow => self.done.add(entry),
+            Outcome::Deny | Outcome::Error => self.failed.add(entry),
+        }
+    }
+}
+
 /// What was seen.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -60,8 +76,12 @@ pub(super) struct Seen {
     pub(super) failures: BTreeMap<String, u64>,
     /// Ends of sessions by why.
     pub(super) ends: BTreeMap<String, u64>,
-    /// Readings of the log for a report, as activity review wants them.
+    /// Reports of activity, as activity review wants them.
     pub(super) reviews: Kind,
+    /// Times that privacy officers were told of emergency access, and that they could not be.
+    pub(super) told_of_uses: Telling,
+    /// The same of findings.
+    pub(super) told_of_findings: Telling,
     /// Backups that were made whole.
     pub(super) backups: Kind,
     /// Backups that were tried out and would do.
@@ -100,7 +120,9 @@ impl Seen {
             (Event::ApprovalRequested, Outcome::Deny) if is_never_seen(record) => self.never_seen.add(entry),
             (Event::LoginFailed, _) => count(&mut self.failures, reason(record)),
             (Event::SessionEnded, _) => count(&mut self.ends, reason(record)),
-            (Event::AuditRead, _) if is(record, "report") => self.reviews.add(entry),
+            (Event::EmergencyTold, _) => self.told_of_uses.add(entry),
+            (Event::WatchTold, _) => self.told_of_findings.add(entry),
+            (Event::AuditRead, _) if is_activity_report(record) => self.reviews.add(entry),
             (Event::BackupMade, Outcome::Allow) => self.backups.add(entry),
             (Event::BackupDrilled, Outcome::Allow) => self.drills.add(entry),
             (Event::BackupMade | Event::BackupDrilled, _) => self.without_backup.add(entry),
@@ -144,6 +166,13 @@ fn is(record: &Record, resource: &str) -> bool {
     record.resource.as_ref().is_some_and(|what| what.expose() == resource)
 }
 
+/// Records from before which report it was stood in their name have it in the question alone.
+fn is_activity_report(record: &Record) -> bool {
+    let question = record.detail.get("question").map(|question| question.expose().as_str());
+    is(record, "report/activity")
+        || (is(record, "report") && question.is_some_and(|question| question.starts_with("Activity ")))
+}
+
 fn is_link(record: &Record) -> bool {
     record.detail.get("change").is_some_and(|change| LINKS_SENT.contains(&change.expose().as_str()))
 }
@@ -160,4 +189,35 @@ fn reason(record: &Record) -> String {
 fn count(counts: &mut BTreeMap<String, u64>, name: String) {
     let count = counts.entry(name).or_default();
     *count = count.saturating_add(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use chartgate_values::{Phi, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn of_reports_that_of_activity_alone_is_a_review_whenever_it_was_made() {
+        let mut seen = Seen::default();
+        for (index, (resource, question, is_review)) in [
+            ("report/activity", "Activity { with: With { since: None } }", true),
+            ("report/access", "Access { patient: \"pt-1\", with: With { since: None } }", false),
+            ("report/user", "User { user: \"Activity \", with: With { since: None } }", false),
+            // As they were recorded before.
+            ("report", "Activity { with: With { since: None } }", true),
+            ("report", "BreakGlass { with: With { since: None } }", false),
+            ("search", "Activity { with: With { since: None } }", false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut record = Record::new(Event::AuditRead, Outcome::Allow, Timestamp::EPOCH);
+            record.resource = Some(Phi::new(resource.to_owned()));
+            record.detail.insert("question".to_owned(), Phi::new(question.to_owned()));
+            let before = seen.reviews.count;
+            seen.add(&Entry { index: index.try_into().unwrap(), record, sealed: None });
+            assert_eq!(seen.reviews.count > before, is_review, "{resource}: {question}");
+        }
+    }
 }

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use chartgate_audit::record::{Event, Record};
+use chartgate_values::Timestamp;
 
+use super::technical::tell_officers;
 use super::{Known, YEAR, span};
+use crate::admin::in_force::LaneInForce;
 use crate::cli::evidence::Safeguard;
 
 /// How old the last backup may be.
@@ -14,24 +17,30 @@ const DRILLED_WITHIN: Duration = Duration::from_hours(92 * 24);
 /// How long a report or a finding may wait for somebody.
 const REVIEWED_WITHIN: Duration = Duration::from_hours(7 * 24);
 
+/// How long a record may wait until watching looks at it: where a machine is busy by day, it catches up by night.
+const WATCHED_WITHIN: Duration = Duration::from_hours(24);
+
 pub(super) fn activity_review(known: &Known<'_>) -> Safeguard {
     let Known { settings, seen, now, end, .. } = known;
     let watch = &settings.watch;
     let mut tell = Safeguard::new("C14", "164.308(a)(1)(ii)(D)", "required", "Activity review");
-    tell.show("Reports made from the log", &seen.reviews);
+    tell.show("Reports of activity made from the log", &seen.reviews);
     let last = seen.reviews.newest.last().map(|entry| entry.record.time);
     match last {
-        None => tell.miss("No report was made from the log in this time.".to_owned()),
+        None => tell.miss("No report of activity was made from the log in this time.".to_owned()),
         Some(last) if last.plus(REVIEWED_WITHIN) < *end => {
             tell.miss(format!(
-                "The last report of this time was made more than a week before its end: {last}."
+                "The last report of activity of this time was made more than a week before its end: {last}."
             ));
         }
-        Some(last) => tell.force(format!("The last report was made {last}.")),
+        Some(last) => tell.force(format!("The last report of activity was made {last}.")),
     }
     match watch.rules.as_slice() {
         [] => tell.miss("Nothing is watched for (`[watch]`).".to_owned()),
-        rules => tell.force(format!("Watched for: {}.", rules.join(", "))),
+        rules => {
+            tell.force(format!("Watched for: {}.", rules.join(", ")));
+            tell_lanes(&mut tell, &watch.lanes, *now);
+        }
     }
     tell.force(format!("{} findings wait for somebody to close them.", watch.open));
     tell.miss_if(
@@ -40,7 +49,18 @@ pub(super) fn activity_review(known: &Known<'_>) -> Safeguard {
     );
     tell.show("Findings", seen.of(Event::WatchFinding));
     tell.show("Findings closed", seen.of(Event::WatchClosed));
+    tell_officers(&mut tell, ("findings", &settings.emergency.ways), &seen.told_of_findings);
     tell
+}
+
+/// Whether watching gets on.
+fn tell_lanes(tell: &mut Safeguard, lanes: &[LaneInForce], now: Timestamp) {
+    for LaneInForce { name, is_stuck, waiting_since } in lanes {
+        tell.miss_if(*is_stuck, format!("Watching (`{name}`) does not get on."));
+        if let Some(since) = waiting_since.filter(|since| since.plus(WATCHED_WITHIN) < now) {
+            tell.miss(format!("Watching (`{name}`) has not looked at what was recorded since {since}."));
+        }
+    }
 }
 
 pub(super) fn termination(known: &Known<'_>) -> Safeguard {

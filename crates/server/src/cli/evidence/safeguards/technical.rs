@@ -3,14 +3,21 @@
 use std::time::Duration;
 
 use chartgate_audit::record::Event;
+use chartgate_values::Timestamp;
 
 use super::{Known, span};
-use crate::admin::in_force::{MasterKey, Person};
+use crate::admin::in_force::{ExportInForce, Log, MasterKey, Person};
 use crate::cli::evidence::Safeguard;
-use crate::cli::evidence::seen::{ADMINISTRATOR, Kind};
+use crate::cli::evidence::seen::{ADMINISTRATOR, Kind, Telling};
+use crate::cli::print;
+use crate::witnesses::{WitnessInForce, WitnessStanding};
 
 /// A certificate that is over before then has to be seen to.
 const SOON: Duration = Duration::from_hours(30 * 24);
+/// How long a record may wait until a witness has cosigned it.
+const COSIGNED_WITHIN: Duration = Duration::from_hours(1);
+/// What `chartgate audit exports` calls an export that nobody has to look at.
+const WELL: &str = "well";
 
 pub(super) fn access_control(known: &Known<'_>) -> Safeguard {
     let Known { settings, seen, tests, .. } = known;
@@ -130,12 +137,7 @@ pub(super) fn emergency_access(known: &Known<'_>) -> Safeguard {
         emergency.unreviewed,
         span(emergency.review_within)
     ));
-    match emergency.ways.as_slice() {
-        [] => {
-            tell.miss("Privacy officers are told by nothing but a list: no webhook and no mail.".to_owned())
-        }
-        ways => tell.force(format!("Privacy officers are told at once, by {}.", ways.join(" and "))),
-    }
+    tell_officers(&mut tell, ("uses", &emergency.ways), &seen.told_of_uses);
     let overdue = emergency
         .waiting_since
         .is_some_and(|since| since.plus(Duration::from_secs(emergency.review_within)) < *now);
@@ -151,6 +153,25 @@ pub(super) fn emergency_access(known: &Known<'_>) -> Safeguard {
     tell.show("Acknowledged on a phone", seen.of(Event::EmergencyAcknowledged));
     tell.show("“It was not me”", seen.of(Event::EmergencyDisowned));
     tell
+}
+
+/// Whether privacy officers are told of something: how they are to be, and what came of it.
+pub(super) fn tell_officers(tell: &mut Safeguard, (what, ways): (&str, &[String]), telling: &Telling) {
+    match ways {
+        [] => tell.miss(format!(
+            "Privacy officers are told of {what} by nothing but a list: no webhook and no mail."
+        )),
+        ways => {
+            tell.force(format!(
+                "Privacy officers are to be told of {what} at once, by {}.",
+                ways.join(" and ")
+            ));
+        }
+    }
+    tell.show(&format!("Times privacy officers were told of {what}"), &telling.done);
+    tell.show(&format!("Times they could not be told of {what}"), &telling.failed);
+    let failed = telling.failed.count;
+    tell.miss_if(failed > 0, format!("Attempts to tell privacy officers of {what} that failed: {failed}."));
 }
 
 pub(super) fn segmentation(known: &Known<'_>) -> Safeguard {
@@ -194,7 +215,7 @@ pub(super) fn encryption_at_rest(known: &Known<'_>) -> Safeguard {
 }
 
 pub(super) fn audit_controls(known: &Known<'_>) -> Safeguard {
-    let Known { settings, seen, .. } = known;
+    let Known { settings, seen, now, .. } = known;
     let log = &settings.log;
     let mut tell = Safeguard::new("C10", "164.312(b)", "required", "Audit controls");
     tell.force(format!("{} records are durable.", log.records));
@@ -204,17 +225,9 @@ pub(super) fn audit_controls(known: &Known<'_>) -> Safeguard {
             "`audit.durability` is `os`: a power cut can lose records of answers that have left.".to_owned(),
         ),
     }
-    match log.witnesses.as_slice() {
-        [] => tell.miss(
-            "No witness keeps checkpoints: that the whole log is put back to how it stood, with the store, nobody notices."
-                .to_owned(),
-        ),
-        names => tell.force(format!("{} of these witnesses cosign: {}.", log.quorum, names.join(", "))),
-    }
+    tell_witnesses(&mut tell, log, *now);
     for export in &log.exports {
-        let lock =
-            export.lock.as_ref().map(|lock| format!(", its objects locked ({lock})")).unwrap_or_default();
-        tell.force(format!("The log goes on to {} ({}{lock}).", export.name, export.kind));
+        tell_export(&mut tell, export);
     }
     tell.miss_if(log.exports.is_empty(), "The log goes on to no other tool and no other place.".to_owned());
     for (event, what) in [
@@ -229,6 +242,54 @@ pub(super) fn audit_controls(known: &Known<'_>) -> Safeguard {
     tell.show("Readings of the log", seen.of(Event::AuditRead));
     tell.show("Starts after a crash", seen.of(Event::Recovered));
     tell
+}
+
+/// Who is to cosign the log, and who does.
+fn tell_witnesses(tell: &mut Safeguard, log: &Log, now: Timestamp) {
+    if log.witnesses.is_empty() {
+        tell.miss(
+            "No witness keeps checkpoints: that the whole log is put back to how it stood, with the store, nobody notices."
+                .to_owned(),
+        );
+        return;
+    }
+    let names: Vec<&str> = log.witnesses.iter().map(|witness| witness.name.as_str()).collect();
+    tell.force(format!("{} of these witnesses are to cosign: {}.", log.quorum, names.join(", ")));
+    for WitnessInForce { name, standing, cosigned, cosigned_at, waiting_since } in &log.witnesses {
+        match cosigned_at {
+            Some(at) => tell.force(format!("{name} cosigned {cosigned} records last, {at}.")),
+            None => tell.miss(format!("{name} has cosigned nothing that is known here.")),
+        }
+        match standing {
+            WitnessStanding::Well => {}
+            WitnessStanding::Away(code) => tell.miss(format!("{name} does not cosign now ({code}).")),
+            WitnessStanding::Contradicts(code) => {
+                tell.miss(format!("{name} remembers another log than this ({code})."));
+            }
+        }
+        if let Some(since) = waiting_since.filter(|since| since.plus(COSIGNED_WITHIN) < now) {
+            tell.miss(format!("{name} has not cosigned what was recorded since {since}."));
+        }
+    }
+}
+
+/// Where the log is to go on to, and whether it gets there.
+fn tell_export(tell: &mut Safeguard, export: &ExportInForce) {
+    let ExportInForce { name, kind, lock, told } = export;
+    let lock = lock.as_ref().map(|lock| format!(", its objects locked ({lock})")).unwrap_or_default();
+    let of = |key: &str| told.get(key).filter(|value| !value.is_null()).map(print::plain);
+    let standing = of("standing").unwrap_or_else(|| "not known".to_owned());
+    let held_up = of("held_up");
+    if standing == WELL && held_up.is_none() {
+        tell.force(format!("The log goes on to {name} ({kind}{lock})."));
+        return;
+    }
+    let lag = of("lag_records").unwrap_or_else(|| "an unknown number of".to_owned());
+    let failure = of("failure").map(|failure| format!(", {failure}")).unwrap_or_default();
+    let held_up = held_up.map(|index| format!(", record {index} is not taken")).unwrap_or_default();
+    tell.miss(format!(
+        "The log is to go on to {name} ({kind}{lock}), which has not had {lag} records of it: {standing}{held_up}{failure}."
+    ));
 }
 
 pub(super) fn integrity(known: &Known<'_>) -> Safeguard {

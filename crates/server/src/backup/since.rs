@@ -1,4 +1,4 @@
-//! What the log of a backup knows and its store may not: what administrators did while it was made.
+//! What the log of a backup knows and its store may not: what was done while it was made.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
 
-/// An act of an administrator.
+/// An act of an administrator, or of somebody on their own account.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub(crate) struct Since {
     pub(crate) index: u64,
@@ -22,12 +22,15 @@ pub(crate) struct Since {
 }
 
 /// What lasts, and would have to be done again. What was issued ends in any case.
-const LASTING: [Event; 16] = [
+const LASTING: [Event; 19] = [
     Event::UserAdded,
     Event::UserChanged,
     Event::UserDisabled,
     Event::UserEnabled,
     Event::PasswordSet,
+    Event::FactorRemoved,
+    Event::FactorSuspected,
+    Event::RecoveryCodesMade,
     Event::FactorsReset,
     Event::ClientAdded,
     Event::ClientChanged,
@@ -55,3 +58,6 @@ pub(super) fn since(log: &Path, key: &VerifierKey, begun: u64) -> anyhow::Result
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,9 @@ pub struct Grant {
     /// Since when this stands, where that is not the sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_at: Option<Timestamp>,
+    /// When it was approved, where that is known; a sign-in may have been long before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_at: Option<Timestamp>,
     /// How.
     pub amr: Vec<String>,
     /// How strongly, where that was here, as tokens call it: the strongest that their client named.
@@ -109,7 +112,7 @@ impl Grant {
         }
     }
 
-    /// Since when this stands: whatever cut the person off later cut this off too. If nothing says so, any cut-off is later.
+    /// Since when this stands: how long it may is counted from there. If nothing says so, it has stood for ever.
     #[must_use]
     pub fn stands_since(&self) -> Timestamp {
         self.began_at.or(self.auth_time).unwrap_or(Timestamp::EPOCH)
@@ -132,6 +135,13 @@ impl Grant {
             return Err(TakenAway::Details);
         }
         Ok(())
+    }
+
+    /// Since when it was given: whatever cut the person off later cut this off too. What cut them off before, and left the session
+    /// in which they approved it, says nothing of it.
+    #[must_use]
+    pub fn given_since(&self) -> Timestamp {
+        self.approved_at.unwrap_or_else(|| self.stands_since())
     }
 
     /// What stands beside its tokens. With a patient in context the application shows whose record is open, unless the EHR

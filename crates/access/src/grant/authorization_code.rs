@@ -347,6 +347,7 @@ impl PendingAuthorization {
             auth_time,
             provider,
             began_at: auth_time.is_none().then_some(stands_since),
+            approved_at: Some(now),
             amr,
             assurance,
         };
@@ -425,6 +426,7 @@ mod tests {
                 auth_time: Some(Timestamp::from_unix(1000)),
                 provider: None,
                 began_at: None,
+                approved_at: None,
                 amr: vec!["pwd".into()],
                 assurance: Assurance::OneFactor,
             },

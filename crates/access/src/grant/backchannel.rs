@@ -117,6 +117,7 @@ impl BackchannelRequest {
             auth_time: None,
             provider: None,
             began_at: Some(now),
+            approved_at: Some(now),
             amr: Vec::new(),
             assurance: Assurance::OneFactor,
         }

@@ -97,6 +97,7 @@ mod tests {
             auth_time: Some(Timestamp::from_unix(1000)),
             provider: None,
             began_at: None,
+            approved_at: None,
             amr: Vec::new(),
             assurance: crate::login::assurance::Assurance::OneFactor,
         })

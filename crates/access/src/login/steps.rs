@@ -47,7 +47,7 @@ pub struct Approved {
     pub session: SessionId,
     /// Signed in when, if that is known.
     pub auth_time: Option<Timestamp>,
-    /// What cut the person off later than this cut this off too.
+    /// When the sign-in stands from, known or not.
     pub stands_since: Timestamp,
     /// With the word of which provider, by its issuer.
     pub provider: Option<String>,

@@ -30,11 +30,11 @@ impl Sql<'_> {
         self.execute(text, &[kind.into(), target.into(), at.into(), now.into()]).map(drop)
     }
 
-    /// Whether a grant was cut off before it began: by itself, or with its person since then.
+    /// Whether a grant was cut off before it began: by itself, or with its person since they gave it.
     pub(crate) fn is_cut_off_before_it_began(&self, grant: &Grant) -> Result<bool, StoreError> {
         let text = "SELECT at FROM cut_offs WHERE (kind = 'grant' AND target = ?1) \
                     OR (kind = 'subject' AND target = ?2 AND at >= ?3)";
-        let values = [grant.id.as_str().into(), grant.subject.as_str().into(), grant.stands_since().into()];
+        let values = [grant.id.as_str().into(), grant.subject.as_str().into(), grant.given_since().into()];
         let found: Option<Timestamp> = self.first("cut_offs", text, &values, |row| row.time("at"))?;
         Ok(found.is_some())
     }

@@ -1,5 +1,7 @@
 //! Attacks on the authorization request and on codes: rows O01, O03 to O06, O09, O15, O17, O29 of the corpus.
 
+use serde_json::json;
+
 use crate::browser::{App, Browser, CALLBACK, Redirect, Tokens, USER_SCOPE, VERIFIER};
 use crate::gateway::Gateway;
 use crate::parallel::{FIFTY, at_once};
@@ -261,6 +263,36 @@ async fn o15_every_grant_is_asked_anew_at_its_redemption_who_may_have_tokens() {
             };
             assert_eq!(answer.error(), expected, "{grant}, {meanwhile}: {}", answer.text());
         }
+    }
+}
+
+#[tokio::test]
+async fn o15_who_stays_signed_in_while_their_access_is_cut_off_gets_codes_that_are_good_from_then_on() {
+    let gateway = shared::demo();
+    let new = "amber-walrus-reads-maps";
+    for cut in ["roles", "own password"] {
+        let (person, mut browser) = (gateway.person("physician", &[]), Browser::default());
+        let app = App::public(USER_SCOPE);
+        let before = app.tokens_in(gateway, &mut browser, &person).await;
+        let early = app.authorize(gateway, &mut browser, &person).await.get("code").unwrap();
+        if cut == "roles" {
+            gateway.command(&["user", "roles", &person.name, "--role", "nurse"]);
+        } else {
+            let page = browser.get(gateway, "/account/password").await;
+            let filled = [("password", person.password.as_str()), ("new-password", new), ("again", new)];
+            let answer = browser.submit(gateway, &page, &filled).await;
+            assert!(answer.text().contains("Your password is set."), "{}", answer.text());
+        }
+        let refused = app.exchange_call(&early).to(gateway).await;
+        assert_eq!((refused.status, refused.error()), (400, "invalid_grant".to_owned()), "{cut}");
+        let why = gateway.audit(&["--user", &person.name, "--outcome", "deny"]).pop().unwrap();
+        let reason = if cut == "roles" { "grant-cut-off" } else { "code-replayed" };
+        assert_eq!(why["decision"]["reason"], reason);
+        let after = app.tokens_in(gateway, &mut browser, &person).await;
+        assert_eq!(after.claims()["sid"], before.claims()["sid"], "{cut}: nobody signed in again");
+        let role = if cut == "roles" { "nurse" } else { "physician" };
+        assert_eq!(after.claims()["roles"], json!([role]));
+        assert_eq!(app.refresh_call(after.refresh()).to(gateway).await.status, 200, "{cut}");
     }
 }
 

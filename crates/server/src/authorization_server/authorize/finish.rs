@@ -6,7 +6,7 @@ use axum::response::Response;
 use chartgate_access::grant::Grant;
 use chartgate_access::grant::authorization_code::{Approval, PendingAuthorization};
 use chartgate_access::grant::polling::Answer;
-use chartgate_access::ids::GrantId;
+use chartgate_access::ids::{GrantId, SessionId};
 use chartgate_access::login::steps::Approved;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
@@ -22,8 +22,8 @@ use crate::live::emergency;
 use crate::live::outbox::{Change, ChangeError};
 use crate::net::origin::Origin;
 use crate::pages;
-use crate::store::StoreError;
 use crate::store::pending::Took;
+use crate::store::{Sql, StoreError};
 use crate::tongue::Id;
 
 /// Keeps what was approved: a code, which goes to the client, or the grant for a device that asks for it.
@@ -38,7 +38,8 @@ pub(super) async fn finish(
     if let Err(error) = server.outbox.may_give() {
         return unavailable(&error);
     }
-    let now = server.clock.now();
+    // What cuts the person off from here on cuts this off too: that they are still signed in is asked again below.
+    let (now, session) = (server.clock.now(), approved.session.clone());
     let (declared, to) = (pending.emergency.clone(), pending.addressee());
     let emergency_for = server.emergencies.config.limits.duration;
     let approval = pending.into_approval(approved, GrantId::random(&mut SystemEntropy), emergency_for, now);
@@ -72,7 +73,7 @@ pub(super) async fn finish(
     let code = match approval {
         Approval::Code(code, _) => code,
         Approval::Device(grant, device) => {
-            return connect(server, digest, (grant, device), record, answer).await;
+            return connect(server, digest, (grant, device, session), record, answer).await;
         }
     };
     let told = new.as_ref().and_then(|new| Some((new.subject.clone(), new.told.clone()?.question)));
@@ -80,7 +81,7 @@ pub(super) async fn finish(
     let (subject, client_id) = (code.grant.subject.clone(), code.grant.client_id.clone());
     let emergencies = Arc::clone(&server.emergencies);
     let finished = server.outbox.commit(move |sql, _| {
-        if sql.take_pending(&handle)? == Took::Nothing {
+        if has_ended(sql, &session)? || sql.take_pending(&handle)? == Took::Nothing {
             return Ok(Change::none(Finished::Before));
         }
         if let Some(Err(_)) = new.map(|new| emergencies.begin(sql, &new)).transpose()? {
@@ -124,7 +125,7 @@ enum Finished {
 async fn connect(
     server: &AuthorizationServer,
     digest: &str,
-    (grant, device): (Box<Grant>, String),
+    (grant, device, session): (Box<Grant>, String, SessionId),
     mut record: Record,
     answer: Response,
 ) -> Response {
@@ -137,7 +138,7 @@ async fn connect(
     };
     let (handle, now) = (digest.to_owned(), server.clock.now());
     let taken = server.store.write(move |sql| {
-        if sql.take_pending(&handle)? == Took::Nothing {
+        if has_ended(sql, &session)? || sql.take_pending(&handle)? == Took::Nothing {
             return Ok(Took::Nothing);
         }
         sql.use_client(&grant.subject, &grant.client_id, now)?;
@@ -158,4 +159,9 @@ async fn connect(
             unavailable(&error)
         }
     }
+}
+
+/// Whether the session ended since it was looked at: what its person approved in it ends with it, be it kept a moment later.
+fn has_ended(sql: &Sql<'_>, session: &SessionId) -> Result<bool, StoreError> {
+    Ok(sql.session(session)?.is_none_or(|session| session.ended_at.is_some()))
 }

@@ -238,7 +238,7 @@ async fn write(
             // The code may have been replayed while its first use was on its way here (ATTACKS O05), or its person
             // shut out and let in again, which an offline grant has no session to tell of (O15).
             if sql.is_cut_off_before_it_began(&grant)? {
-                return Ok(Change::none(Redemption::Refuse(RefreshError::Revoked)));
+                return Err(refuse("grant-cut-off").of(grant));
             }
             may_give?;
             sql.add_grant(&grant, now)?;

@@ -66,6 +66,7 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         provider: None,
         // Who was shut out and let in again has to sign in again there too.
         began_at: Some(assertion.auth_time.unwrap_or(assertion.issued_at).timestamp()),
+        approved_at: None,
         amr: issuer.methods(&assertion.amr),
         assurance: Assurance::OneFactor,
     };

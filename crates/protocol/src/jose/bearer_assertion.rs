@@ -31,6 +31,8 @@ pub struct BearerAssertionVerifier<'a> {
 /// What an issuer says of a person.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BearerAssertion {
+    /// What the issuer itself calls the person.
+    pub sub: Identifier,
     /// The name that the person has here.
     pub user: Identifier,
     /// Its own name, good for one use.
@@ -77,7 +79,7 @@ impl BearerAssertionVerifier<'_> {
         {
             return Err(Rejection::Type);
         }
-        let _: Identifier = required(&claims, "sub")?;
+        let sub = required(&claims, "sub")?;
         let user = self.user.text(&claims).ok_or(Rejection::MissingClaim("sub"))?;
         let issued_at = times.issued_at()?;
         let auth_time: Option<NumericDate> = optional(&claims, "auth_time")?;
@@ -85,6 +87,7 @@ impl BearerAssertionVerifier<'_> {
             return Err(Rejection::NotYet);
         }
         Ok(BearerAssertion {
+            sub,
             user: user.parse().map_err(|_| Rejection::ClaimCharacters("sub"))?,
             jti: required(&claims, "jti")?,
             exp: times.exp,
@@ -134,6 +137,7 @@ mod tests {
     #[test]
     fn an_assertion_names_a_person_here_and_when_they_signed_in_there() {
         let plain = outcome(&json!({})).unwrap();
+        assert_eq!(plain.sub.as_str(), "4711");
         assert_eq!((plain.user.as_str(), plain.issued_at.timestamp().as_unix()), ("dana", NOW - 5));
         assert_eq!(plain.auth_time, None);
         let more = outcome(&json!({"auth_time": NOW - 600, "amr": ["pwd", "otp"]})).unwrap();

@@ -136,6 +136,26 @@ async fn o14_of_fifty_parallel_uses_of_an_assertion_one_wins() {
 }
 
 #[tokio::test]
+async fn o15_whom_the_issuer_may_speak_of_no_more_it_speaks_for_no_more() {
+    let clinic = Clinic::open("jwt-bearer-foreign-names");
+    let person = clinic.gateway.person("physician", &[]);
+    let theirs = format!("{ISSUER}#4711");
+    clinic.gateway.command(&["user", "disable", &theirs]);
+    let refused = clinic.outcome(&clinic.assertion(&person, "d-1", &json!({}))).await;
+    assert_eq!((refused.status, refused.error()), (400, "invalid_grant".to_owned()));
+    let why = clinic.gateway.audit(&["--event", "token.deny"]).pop().unwrap();
+    assert_eq!(why["decision"]["reason"], "revoked-subject");
+    let other = json!({"sub": "4712"});
+    assert_eq!(clinic.outcome(&clinic.assertion(&person, "d-2", &other)).await.status, 200);
+    clinic.gateway.command(&["token", "revoke", &format!("{ISSUER}#d-3")]);
+    let one = clinic.outcome(&clinic.assertion(&person, "d-3", &other)).await;
+    assert_eq!((one.status, one.error()), (400, "invalid_grant".to_owned()));
+    clinic.gateway.command(&["user", "enable", &theirs]);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert_eq!(clinic.outcome(&clinic.assertion(&person, "d-4", &json!({}))).await.status, 200);
+}
+
+#[tokio::test]
 async fn o15_o17_nobody_who_was_shut_out_and_no_client_that_may_not() {
     let clinic = Clinic::open("jwt-bearer-gate");
     let person = clinic.gateway.person("physician", &[]);

@@ -8,9 +8,10 @@ use std::time::Duration;
 use chartgate_access::client::GrantType;
 use chartgate_access::grant::backchannel::grantable_without_pages;
 use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
-use chartgate_access::ids::{ClientId, GrantId, Subject};
+use chartgate_access::ids::{ClientId, GrantId, IdError, Jti, Subject};
 use chartgate_access::login::assurance::Assurance;
 use chartgate_access::principal::User;
+use chartgate_access::token::revocation::Traits;
 use chartgate_protocol::jose::Claimed;
 use chartgate_protocol::jose::bearer_assertion::{BearerAssertion, BearerAssertionVerifier};
 use chartgate_protocol::jose::claims::NumericDate;
@@ -85,7 +86,8 @@ async fn check(
     let issuers = server.issuers.current();
     let issuer = issuers.of(&said).ok_or_else(|| invalid("assertion-of-a-stranger"))?;
     let user = issuer.names_people_by().ok_or_else(|| invalid("assertion-of-a-stranger"))?;
-    let keys = issuer.keys.for_kid(said.kid.as_deref().unwrap_or_default()).await;
+    let kid = said.kid.as_deref().unwrap_or_default();
+    let keys = issuer.keys.for_kid(kid).await;
     let verifier = BearerAssertionVerifier {
         issuer: issuer.name(),
         audiences: &[server.issuer.clone(), format!("{}/token", server.issuer)],
@@ -94,13 +96,30 @@ async fn check(
         skew: SKEW,
     };
     let assertion = verifier.verify(text, &keys, now).map_err(|_| invalid("bad-assertion"))?;
-    let by = ClientId::foreign(issuer.name(), "jwt-bearer").map_err(|_| invalid("bad-assertion"))?;
+    // Whom the issuer may speak of no more, by what it calls them, it speaks for no more either.
+    let traits = traits_of(issuer, &assertion, kid).map_err(|_| invalid("bad-assertion"))?;
+    server.cut_offs.check(&traits).map_err(|revoked| invalid(revoked.reason()))?;
+    let by = traits.client_id;
     let (jti, until) = (assertion.jti.as_str().to_owned(), assertion.exp.timestamp());
     let used = server.store.write(move |sql| sql.use_assertion(&by, &jti, until)).await;
     match used.map_err(|e: StoreError| Denied::from(e))? {
         FirstUse::Yes => Ok((std::sync::Arc::clone(issuer), assertion)),
         FirstUse::No => Err(invalid("assertion-replayed")),
     }
+}
+
+/// What of an assertion bears on cut-offs: what its issuer's own tokens for that person would be cut off by.
+fn traits_of(issuer: &TrustedIssuer, assertion: &BearerAssertion, kid: &str) -> Result<Traits, IdError> {
+    let name = issuer.name();
+    Ok(Traits {
+        subject: Subject::foreign(name, assertion.sub.as_str())?,
+        session: None,
+        client_id: ClientId::foreign(name, "jwt-bearer")?,
+        grant: None,
+        key: format!("{name}#{kid}"),
+        jti: Jti::foreign(name, assertion.jti.as_str())?,
+        issued_at: assertion.issued_at.timestamp(),
+    })
 }
 
 /// What a person gives without our pages, less what needs their own sign-in here: identity, and access that is renewed.

@@ -1,6 +1,7 @@
 //! Running: listeners, tasks, signals, draining.
 
 mod metrics;
+mod narrowed_clients;
 mod reload;
 mod untrusted_providers;
 

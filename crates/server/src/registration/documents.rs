@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use chartgate_access::client::Client;
 use chartgate_access::ids::ClientId;
+use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::journal::{AppendError, Journal};
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::{Clock, Phi, Timestamp};
@@ -269,7 +270,8 @@ impl Documents {
         Ok(surplus)
     }
 
-    /// A client is none any more, by what its address says; which is on record before it is so, once.
+    /// A client is none any more, by what its address says; which is on record before it is so, once. The tokens that it has end
+    /// with it.
     async fn forget(&self, known: Known, origin: &Origin) -> Result<(), FindError> {
         let Known::Client(before) = known else { return Ok(()) };
         let Described { client, document: Some(_) } = *before else { return Ok(()) };
@@ -277,7 +279,11 @@ impl Documents {
         record.decision.reason = Some("document-not-good".to_owned());
         let _ = self.journal.append(&record, ()).await?;
         let id = client.client_id;
-        Ok(self.store.write::<_, StoreError, _>(move |sql| sql.forget_document(&id)).await?)
+        let forgotten = self.cut_offs.cut(move |sql, now| {
+            sql.forget_document(&id)?;
+            Ok::<_, StoreError>(((), vec![CutOff::UpTo { target: Target::Client(id), not_before: now }]))
+        });
+        Ok(forgotten.await?)
     }
 }
 

@@ -65,6 +65,19 @@ impl ClientsInForce {
             .collect())
     }
 
+    /// Clients of whom something else was left before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn changed_since(&self, before: &Self) -> Result<Vec<ClientId>, StoreError> {
+        let known = self.store.read(|sql| sql.described_clients())?;
+        let clients = known.into_iter().map(|known| known.client);
+        Ok(clients
+            .filter(|client| self.left_of(client.clone()) != before.left_of(client.clone()))
+            .map(|client| client.client_id)
+            .collect())
+    }
+
     /// What is held of who says itself what it is, as long as that may be believed.
     pub(super) fn believed(&self, known: Known) -> Option<Client> {
         let Known::Client(known) = known else { return None };

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use chartgate_audit::record::Event;
 
+use super::narrowed_clients::cut_off_what_they_lost;
 use super::untrusted_providers::end_what_they_vouched_for;
 use super::{look_at_policies, record, tell_flaws};
 use crate::app::{App, Lasting};
@@ -50,6 +51,7 @@ impl Current {
 
     /// Reads everything again.
     pub(crate) async fn reload(&self, app: &App, certificate: &Certificate) {
+        let before = self.config();
         match self.configuration(app).await {
             Ok(needs_restart) => {
                 for key in &needs_restart {
@@ -62,6 +64,7 @@ impl Current {
                 }
                 tell(app, Event::ConfigReloaded, &details).await;
                 end_what_they_vouched_for(app, &self.config()).await;
+                cut_off_what_they_lost(app, &before, &self.config()).await;
             }
             Err(problems) => {
                 for problem in &problems {

@@ -496,7 +496,10 @@ async fn a_policy_that_narrows_on_sighup_narrows_what_clients_have() {
     let told = registered(&register(&json!({})).to(&gateway).await);
     let tokens = app(&told).tokens(&gateway, &bea).await;
     assert_eq!(tokens.answer["scope"], SCOPE);
+    let read = || Call::get("/orders/1").bearer(&tokens.access);
+    assert_eq!(read().to(&gateway).await.status, 200);
     reconfigure(&gateway, |text| text.replace("offline_access orders.read\"\n", "offline_access\"\n")).await;
+    assert_eq!(read().to(&gateway).await.status, 401, "what was issued before");
     let less = Tokens::of(&app(&told).refresh_call(tokens.refresh()).to(&gateway).await);
     assert_eq!(less.answer["scope"], "offline_access openid", "what it has already shrinks too");
     let told_now = registered(&register(&json!({})).to(&gateway).await);

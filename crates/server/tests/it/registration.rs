@@ -88,6 +88,15 @@ async fn is_known(gateway: &Gateway, client: &str) -> bool {
     }
 }
 
+/// Whether a token is believed before a route; nobody answers behind it.
+async fn opens(gateway: &Gateway, access: &str) -> bool {
+    match Call::get("/orders/1").bearer(access).to(gateway).await.status {
+        502 => true,
+        401 => false,
+        other => panic!("{other}"),
+    }
+}
+
 /// As if so much time had passed since every document was fetched.
 fn age(gateway: &Gateway, hours: i64) {
     let database = rusqlite::Connection::open(gateway.folder().join("data/chartgate.db")).unwrap();
@@ -347,6 +356,23 @@ async fn o25_a_document_that_changes_is_judged_as_the_first_was() {
     assert_eq!((records.len(), &records[1]["outcome"]), (2, &json!("allow")));
 }
 
+#[tokio::test]
+async fn o25_a_client_whose_document_is_gone_holds_nothing_from_then_on() {
+    let (gateway, server) = serve("cimd-gone", &listed(), &format!("{OUT}{}", open_orders())).await;
+    let bea = gateway.person("billing", &[]);
+    let [gone, stays] = ["/gone", "/stays"].map(|path| address(&server, path));
+    for path in ["/gone", "/stays"] {
+        publish(&server, path, &json!({}));
+    }
+    let [lost, kept] = [app(&gone).tokens(&gateway, &bea).await, app(&stays).tokens(&gateway, &bea).await];
+    assert!(opens(&gateway, &lost.access).await && opens(&gateway, &kept.access).await);
+    put(&server, "/gone", StatusCode::NOT_FOUND, &[], String::new());
+    age(&gateway, 13);
+    assert!(!is_known(&gateway, &gone).await && is_known(&gateway, &stays).await);
+    assert!(!opens(&gateway, &lost.access).await);
+    assert!(opens(&gateway, &kept.access).await, "another one's");
+}
+
 fn removed(gateway: &Gateway, client: &str) -> Vec<Value> {
     records(gateway, "client.remove").into_iter().filter(|record| record["resource"] == client).collect()
 }
@@ -459,12 +485,15 @@ async fn a_configuration_that_takes_no_documents_from_there_takes_all_of_its_cli
     };
     assert_eq!(ask().to(&gateway).await.header("access-control-allow-origin"), PAGE);
     assert_eq!(leave().to(&gateway).await.status, 303);
+    let tokens = app(&id).tokens(&gateway, &gateway.person("billing", &[])).await;
+    assert!(opens(&gateway, &tokens.access).await);
     let port = server.port.to_string();
     reconfigure(&gateway, |text| {
         text.replace(&format!("documents = [\"localhost:{port}\"]"), "documents = [\"a.example\"]")
     })
     .await;
     assert!(!is_known(&gateway, &id).await);
+    assert!(!opens(&gateway, &tokens.access).await, "what it had ends with it");
     assert_eq!(ask().to(&gateway).await.header("access-control-allow-origin"), "");
     assert_eq!(leave().to(&gateway).await.status, 400);
 }

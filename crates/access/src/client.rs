@@ -10,6 +10,7 @@ use chartgate_protocol::oauth::https_uri::HttpsUri;
 use chartgate_protocol::oauth::mtls::RegisteredSubject;
 use chartgate_protocol::oauth::redirect::RedirectUri;
 use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_protocol::oidc::claims_request::{AskedClaim, ClaimsRequest};
 use chartgate_protocol::smart::scope::{SmartScope, SmartScopeError};
 use serde::{Deserialize, Serialize};
 
@@ -219,6 +220,21 @@ impl Client {
     #[must_use]
     pub fn grantable(&self, requested: &ScopeSet) -> ScopeSet {
         covered(&self.scope, requested)
+    }
+
+    /// The part of the claims that are asked for by name which this client may have at all: those that a scope would give it.
+    #[must_use]
+    pub fn claims_within(&self, mut asked: ClaimsRequest) -> ClaimsRequest {
+        let may_have = |claim: &AskedClaim| {
+            let scopes: &[&str] = match claim {
+                AskedClaim::Email => &["email"],
+                AskedClaim::FhirUser => &["fhirUser", "profile"],
+            };
+            scopes.iter().any(|scope| self.scope.contains(scope))
+        };
+        asked.id_token.retain(may_have);
+        asked.userinfo.retain(may_have);
+        asked
     }
 }
 

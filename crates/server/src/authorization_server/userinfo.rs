@@ -53,7 +53,15 @@ pub(super) async fn get(
         Ok(believed) => believed,
         Err(refusal) => return *refusal,
     };
-    let scopes: Vec<&str> = claims.scope.iter().collect();
+    let Ok(client) = claims.client_id.as_str().parse::<ClientId>() else { return request.invalid() };
+    // It may have less by now than when the token was issued.
+    let client = match server.documents.in_force(&client) {
+        Ok(Some(client)) => client,
+        Ok(None) => return request.invalid(),
+        Err(error) => return OAuthError::from(error).into_response(),
+    };
+    let scope = client.grantable(&claims.scope);
+    let scopes: Vec<&str> = scope.iter().collect();
     if !scopes.contains(&"openid") {
         return request.lacks_scope("openid");
     }
@@ -70,7 +78,8 @@ pub(super) async fn get(
     };
     // What another client asked for is not for whoever exchanged its token.
     let grant = grant.filter(|grant| grant.client_id.as_str() == claims.client_id.as_str());
-    let asked = |claim| grant.as_ref().is_some_and(|grant| grant.claims.userinfo.contains(&claim));
+    let by_name = client.claims_within(grant.map(|grant| grant.claims).unwrap_or_default()).userinfo;
+    let asked = |claim| by_name.contains(&claim);
     let wants = |names: &[&str]| names.iter().any(|name| scopes.contains(name));
     let info = UserInfo {
         sub: user.name.to_string(),
@@ -79,12 +88,6 @@ pub(super) async fn get(
             .filter(|_| wants(&["fhirUser", "profile"]) || asked(AskedClaim::FhirUser))
             .map(Into::into),
         email: user.email.filter(|_| wants(&["email"]) || asked(AskedClaim::Email)),
-    };
-    let Ok(client) = claims.client_id.as_str().parse::<ClientId>() else { return request.invalid() };
-    let client = match server.store.read(|sql| sql.client(&client)) {
-        Ok(Some(client)) => client,
-        Ok(None) => return request.invalid(),
-        Err(error) => return OAuthError::from(error).into_response(),
     };
     let mut response = told(&server, &client, info).await;
     no_store(response.headers_mut());

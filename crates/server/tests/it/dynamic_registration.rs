@@ -591,3 +591,56 @@ async fn what_is_given_to_be_revoked_is_revoked_as_what_it_is_or_refused_and_tol
     }
     assert!(!records.iter().any(|record| record["event"] == "token.revoke"), "{records:?}");
 }
+
+/// Starts it on another configuration: what was issued before is not cut off, as it is where one is read again.
+fn start_with(gateway: &mut Gateway, change: impl FnOnce(String) -> String) {
+    let text = std::fs::read_to_string(gateway.config()).unwrap();
+    let changed = change(text.clone());
+    assert_ne!(changed, text);
+    std::fs::write(gateway.config(), changed).unwrap();
+    gateway.kill_and_restart();
+}
+
+#[tokio::test]
+async fn what_a_policy_takes_of_identity_and_of_access_while_away_is_given_no_more() {
+    let wide = OPEN.replace("\"openid offline_access", "\"openid fhirUser offline_access");
+    let mut gateway = serve("dcr-identity", &wide, 9);
+    let bea = gateway.person("billing", &[]);
+    let told = registered(&register(&json!({})).to(&gateway).await);
+    let away = app(&told).tokens(&gateway, &bea).await;
+    let (asks, by_name) = (app(&told), App { scope: "openid orders.read", ..app(&told) });
+    let here = App { scope: "openid fhirUser orders.read", ..app(&told) }.tokens(&gateway, &bea).await;
+    let mut fields = by_name.request(&gateway);
+    fields.push(("claims", r#"{"userinfo":{"fhirUser":null},"id_token":{"fhirUser":null}}"#.to_owned()));
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let redirect = by_name.authorize_with(&gateway, &mut Browser::default(), &bea, &fields).await;
+    let named = Tokens::of(&asks.exchange_call(&redirect.get("code").unwrap()).to(&gateway).await);
+    let own = json!(format!("Practitioner/{}", bea.name));
+    let in_id_token = |tokens: &Tokens| part(text(&tokens.answer, "id_token"), 1)["fhirUser"].clone();
+    for tokens in [&here, &named] {
+        let info = Call::get("/userinfo").bearer(&tokens.access).to(&gateway).await.json();
+        assert_eq!((&info["fhirUser"], &in_id_token(tokens)), (&own, &own));
+    }
+
+    start_with(&mut gateway, |text| text.replace("openid fhirUser offline_access", "openid"));
+    let mut left = Vec::new();
+    for tokens in [here, named] {
+        let info = Call::get("/userinfo").bearer(&tokens.access).to(&gateway).await;
+        assert_eq!((info.status, info.json().get("fhirUser")), (200, None));
+        let less = Tokens::of(&asks.refresh_call(tokens.refresh()).to(&gateway).await);
+        assert_eq!((&less.answer["scope"], in_id_token(&less)), (&json!("openid orders.read"), Value::Null));
+        left.push(less);
+    }
+    let refused = asks.refresh_call(away.refresh()).to(&gateway).await;
+    assert_eq!((refused.status, refused.error()), (400, "invalid_grant".to_owned()));
+    let why = gateway.audit(&["--event", "token.deny"]).pop().unwrap();
+    assert_eq!(why["decision"]["reason"], "offline-access-taken");
+
+    start_with(&mut gateway, |text| text.replace("openid orders.read\"\n", "offline_access\"\n"));
+    let refused = asks.refresh_call(left[0].refresh()).to(&gateway).await;
+    assert_eq!((refused.status, refused.error()), (400, "invalid_scope".to_owned()));
+    let refused = asks.refresh_call(away.refresh()).to(&gateway).await;
+    assert_eq!((refused.status, refused.error()), (400, "invalid_grant".to_owned()));
+    let why = gateway.audit(&["--event", "token.deny"]).pop().unwrap();
+    assert_eq!(why["decision"]["reason"], "grant-revoked", "it ended, whatever the client may have now");
+}

@@ -17,7 +17,6 @@ use chartgate_protocol::oauth::authorization::{AuthorizationRequest, Prompt};
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
-use chartgate_protocol::oidc::claims_request::{AskedClaim, ClaimsRequest};
 use chartgate_values::Secret;
 
 use crate::authorization_server::{AuthorizationServer, audience};
@@ -119,7 +118,7 @@ pub(in crate::authorization_server) async fn check(
         login_hint: request.login_hint.or_else(|| about.as_ref().map(ToString::to_string)),
         ui_locales: request.ui_locales,
         about,
-        claims: claims_within(client, request.claims),
+        claims: client.claims_within(request.claims),
         said: None,
         launch,
         created_at: now,
@@ -133,20 +132,6 @@ pub(in crate::authorization_server) enum Came {
     ThroughTheBrowser,
     /// From its client itself. RFC 9126.
     Pushed,
-}
-
-/// What of the claims that are asked for by name the client may have at all: those that a scope would give it.
-fn claims_within(client: &Client, mut asked: ClaimsRequest) -> ClaimsRequest {
-    let may_have = |claim: &AskedClaim| {
-        let scopes: &[&str] = match claim {
-            AskedClaim::Email => &["email"],
-            AskedClaim::FhirUser => &["fhirUser", "profile"],
-        };
-        scopes.iter().any(|scope| client.scope.contains(scope))
-    };
-    asked.id_token.retain(may_have);
-    asked.userinfo.retain(may_have);
-    asked
 }
 
 /// Whom alone the answer may be about.

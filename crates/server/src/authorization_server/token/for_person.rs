@@ -103,27 +103,25 @@ pub(super) async fn issue_for_person(
         let error = OAuthError::new(ErrorCode::InvalidTarget, cause.to_string());
         return Err(Denied::new("another-resource", error).of(grant));
     }
-    if let Err(cause) = grant.rests_on(client) {
-        return Err(refuse(cause.reason()).of(grant));
-    }
     let Passed { now, user, gate, ttl } = pass_gate(server, client, &grant, grant_type).await?;
     if ttl.is_zero() {
         return Err(refuse("grant-over").of(grant));
     }
+    let scope = still_granted(server, client, &grant, &first).await?;
     let grant = with_purpose(server, grant, &user, &first)?;
+    let after = match first {
+        First::Of => None,
+        First::After { key, .. } => Some(key),
+    };
     let cnf = asking.bind().map_err(|denied| denied.of(grant.clone()))?;
     asking.use_proof().map_err(|denied| denied.of(grant.clone()))?;
     let mint = Mint { issuer: &server.issuer, ttl, jti: fresh_jti(), cnf, now };
-    let (scope, after) = match first {
-        First::Of => (grant.scope.clone(), None),
-        First::After { key, scope } => (scope, Some(key)),
-    };
-    // A client may have less by now than when the grant was made.
-    let scope = client.grantable(&scope);
     let claims = mint.for_person(&gate, &grant, &user, &scope).map_err(not_a_claim)?;
     let access_token = access_token(server, client, claims).await?;
     let id_token = if scope.contains("openid") {
-        let claims = mint.id_token(&gate, &grant, &user).map_err(not_a_claim)?;
+        let claims = client.claims_within(grant.claims.clone());
+        let told = Grant { scope: scope.clone(), claims, ..grant.clone() };
+        let claims = mint.id_token(&gate, &told, &user).map_err(not_a_claim)?;
         Some(id_token(server, client, &claims).await?)
     } else {
         None
@@ -183,6 +181,39 @@ pub(super) async fn issue_for_person(
         id_token,
     };
     Ok(Issued { answer, record })
+}
+
+/// What the client may still have of what was granted, or of what it asks for of that. It may have less by now than when the
+/// grant was made, if its registration was changed or it registered itself; a grant that rests on what the client may not have any
+/// more ends.
+async fn still_granted(
+    server: &AuthorizationServer,
+    client: &Client,
+    grant: &Grant,
+    first: &First,
+) -> Result<ScopeSet, Denied> {
+    if let Err(cause) = grant.rests_on(client) {
+        end_grant(server, grant.id.clone()).await?;
+        return Err(refuse(cause.reason()).of(grant.clone()));
+    }
+    let scope = client.grantable(match first {
+        First::Of => &grant.scope,
+        First::After { scope, .. } => scope,
+    });
+    if scope.is_empty() && grant.authorization_details.is_empty() {
+        let error = OAuthError::new(ErrorCode::InvalidScope, "the client may have none of the scopes any more");
+        return Err(Denied::new("no-grantable-scope", error).of(grant.clone()));
+    }
+    Ok(scope)
+}
+
+/// Ends a grant with all that came of it.
+pub(super) async fn end_grant(server: &AuthorizationServer, id: GrantId) -> Result<(), Denied> {
+    let end = move |sql: &Sql<'_>, now| {
+        sql.revoke_grant(&id, now)?;
+        Ok(((), vec![CutOff::UpTo { target: Target::Grant(id), not_before: now }]))
+    };
+    server.cut_offs.cut(end).await
 }
 
 /// The grant with the purpose that its tokens name: what was asked for, or is presumed of the person as they are now, and

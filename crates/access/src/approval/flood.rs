@@ -110,7 +110,7 @@ impl Past {
             expires_at: request.expires_at,
             said: match request.polled.answer {
                 Answer::Waiting => Said::Nothing,
-                Answer::Approved(_) | Answer::Redeemed => Said::Yes,
+                Answer::Approved(_) | Answer::Redeemed(_) => Said::Yes,
                 Answer::Denied => Said::No,
             },
         }

@@ -93,7 +93,7 @@ impl BackchannelRequest {
         match self.polled.answer {
             Answer::Waiting if now < self.expires_at => Ok(()),
             Answer::Waiting => Err(NotToBeAnswered::Expired),
-            Answer::Approved(_) | Answer::Denied | Answer::Redeemed => Err(NotToBeAnswered::Answered),
+            Answer::Approved(_) | Answer::Denied | Answer::Redeemed(_) => Err(NotToBeAnswered::Answered),
         }
     }
 

@@ -34,8 +34,8 @@ pub enum Answer {
     Approved(Box<Grant>),
     /// No.
     Denied,
-    /// Yes, and the client has its tokens.
-    Redeemed,
+    /// Yes, and the client has its tokens, or is about to: whoever takes the grant back finds it here before it has a row of its own.
+    Redeemed(Box<Grant>),
 }
 
 /// What a poll comes to.
@@ -83,7 +83,7 @@ impl Answer {
             Self::Waiting => "waiting",
             Self::Approved(_) => "approved",
             Self::Denied => "denied",
-            Self::Redeemed => "redeemed",
+            Self::Redeemed(_) => "redeemed",
         }
     }
 }
@@ -99,8 +99,10 @@ impl Polled {
     pub fn poll(self, now: Timestamp) -> (Self, Poll) {
         match self.answer {
             Answer::Denied => (self, Poll::Refuse(PollError::Denied)),
-            Answer::Redeemed => (self, Poll::Refuse(PollError::Redeemed)),
-            Answer::Approved(grant) => (Self { answer: Answer::Redeemed, ..self }, Poll::Redeem(grant)),
+            Answer::Redeemed(_) => (self, Poll::Refuse(PollError::Redeemed)),
+            Answer::Approved(grant) => {
+                (Self { answer: Answer::Redeemed(grant.clone()), ..self }, Poll::Redeem(grant))
+            }
             Answer::Waiting => {
                 let too_soon = self.polled_at.is_some_and(|last| now < last.plus(self.interval));
                 let kept = Self { polled_at: Some(now), ..self };

@@ -79,7 +79,7 @@ impl Sql<'_> {
         let decided = match &answer {
             Answer::Approved(_) => Decided::Yes,
             Answer::Denied => Decided::No,
-            Answer::Waiting | Answer::Redeemed => return Ok(Took::Nothing),
+            Answer::Waiting | Answer::Redeemed(_) => return Ok(Took::Nothing),
         };
         let text = "SELECT content FROM backchannel_requests WHERE auth_req_id = ?1 AND decided = ?2";
         let values = [auth_req_id.into(), decided.name().into()];

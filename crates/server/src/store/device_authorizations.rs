@@ -10,6 +10,9 @@ use chartgate_values::Timestamp;
 
 use serde::Deserialize;
 
+#[cfg(test)]
+mod tests;
+
 use super::pending::Took;
 use super::sql::{Value, json};
 use super::{Sql, StoreError};
@@ -91,7 +94,7 @@ impl Sql<'_> {
     }
 
     /// Removes what a person approved for devices of a client, and for its questions elsewhere, and nobody has come for yet.
-    /// Gives the grants that end with it.
+    /// Gives the grants that end with it, those too for which somebody came just now: they may have no row of their own yet.
     pub(super) fn take_back_approvals(
         &self,
         subject: &Subject,
@@ -99,15 +102,22 @@ impl Sql<'_> {
     ) -> Result<Vec<GrantId>, StoreError> {
         let mut ended = Vec::new();
         for (table, key) in [("device_authorizations", "digest"), ("backchannel_requests", "auth_req_id")] {
-            let text = format!("SELECT {key} AS name, content FROM {table} WHERE state = 'approved'");
+            let text = format!("SELECT {key} AS name, content FROM {table} WHERE state IN ('approved', 'redeemed')");
             let approved: Vec<(String, Approved)> =
                 self.query(table, &text, &[], |row| Ok((row.get("name")?, row.json("content")?)))?;
             for (name, Approved { polled }) in approved {
-                let Answer::Approved(grant) = polled.answer else { continue };
-                if grant.subject == *subject && grant.client_id == *client {
-                    self.execute(&format!("DELETE FROM {table} WHERE {key} = ?1"), &[name.as_str().into()])?;
-                    ended.push(grant.id);
+                let (is_waiting, grant) = match polled.answer {
+                    Answer::Approved(grant) => (true, grant),
+                    Answer::Redeemed(grant) => (false, grant),
+                    Answer::Waiting | Answer::Denied => continue,
+                };
+                if grant.subject != *subject || grant.client_id != *client {
+                    continue;
                 }
+                if is_waiting {
+                    self.execute(&format!("DELETE FROM {table} WHERE {key} = ?1"), &[name.as_str().into()])?;
+                }
+                ended.push(grant.id);
             }
         }
         Ok(ended)

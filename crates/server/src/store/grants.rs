@@ -1,9 +1,10 @@
 //! Grants.
 
-use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chartgate_access::grant::authorization_code::Code;
+use chartgate_access::grant::{Grant, OFFLINE_ACCESS};
 use chartgate_access::ids::{ClientId, GrantId, Subject};
 use chartgate_access::session::{Limits, Timeouts};
 use chartgate_values::Timestamp;
@@ -80,12 +81,13 @@ impl Sql<'_> {
         subject: &Subject,
         client: &ClientId,
         now: Timestamp,
-    ) -> Result<Vec<GrantId>, StoreError> {
+    ) -> Result<BTreeSet<GrantId>, StoreError> {
         let text = "UPDATE grants SET revoked_at = ?3 WHERE subject = ?1 AND client_id = ?2 \
                     AND revoked_at IS NULL RETURNING id";
         let values = [subject.as_str().into(), client.as_str().into(), now.into()];
-        let mut ended: Vec<GrantId> = self.query("grants", text, &values, |row| row.parse("id"))?;
-        // Also codes that were taken just now: whoever took one may not have come to the grant's own row yet.
+        let ended: Vec<GrantId> = self.query("grants", text, &values, |row| row.parse("id"))?;
+        let mut ended = BTreeSet::from_iter(ended);
+        // Also of codes and requests that were redeemed just now: whoever did may not have come to the grant's own row yet.
         let text = "SELECT content FROM codes WHERE subject = ?1";
         let codes: Vec<Code> =
             self.query("codes", text, &[subject.as_str().into()], |row| row.json("content"))?;

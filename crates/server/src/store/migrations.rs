@@ -48,6 +48,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0041_ordered_refresh_tokens.sql"),
     include_str!("migrations/0042_unused_documents.sql"),
     include_str!("migrations/0043_outbox.sql"),
+    include_str!("migrations/0044_redeemed_grants.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -9,7 +9,7 @@ use chartgate_protocol::jose::{Algorithm, KeySet, SigningKey};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::browser::{App, Browser, CALLBACK, Redirect, Tokens};
+use crate::browser::{App, Browser, CALLBACK, Redirect, Tokens, part};
 use crate::fakes::upstream::{BODY, Upstream};
 use crate::gateway::{Gateway, Scratch};
 use crate::parallel::{FIFTY, at_once};
@@ -633,7 +633,7 @@ async fn what_a_policy_takes_of_identity_and_of_access_while_away_is_given_no_mo
     }
     let refused = asks.refresh_call(away.refresh()).to(&gateway).await;
     assert_eq!((refused.status, refused.error()), (400, "invalid_grant".to_owned()));
-    let why = gateway.audit(&["--event", "token.deny"]).pop().unwrap();
+    let why = gateway.audit(&["--event", "token.denied"]).pop().unwrap();
     assert_eq!(why["decision"]["reason"], "offline-access-taken");
 
     start_with(&mut gateway, |text| text.replace("openid orders.read\"\n", "offline_access\"\n"));
@@ -641,6 +641,6 @@ async fn what_a_policy_takes_of_identity_and_of_access_while_away_is_given_no_mo
     assert_eq!((refused.status, refused.error()), (400, "invalid_scope".to_owned()));
     let refused = asks.refresh_call(away.refresh()).to(&gateway).await;
     assert_eq!((refused.status, refused.error()), (400, "invalid_grant".to_owned()));
-    let why = gateway.audit(&["--event", "token.deny"]).pop().unwrap();
+    let why = gateway.audit(&["--event", "token.denied"]).pop().unwrap();
     assert_eq!(why["decision"]["reason"], "grant-revoked", "it ended, whatever the client may have now");
 }

@@ -143,7 +143,7 @@ async fn o15_whom_the_issuer_may_speak_of_no_more_it_speaks_for_no_more() {
     clinic.gateway.command(&["user", "disable", &theirs]);
     let refused = clinic.outcome(&clinic.assertion(&person, "d-1", &json!({}))).await;
     assert_eq!((refused.status, refused.error()), (400, "invalid_grant".to_owned()));
-    let why = clinic.gateway.audit(&["--event", "token.deny"]).pop().unwrap();
+    let why = clinic.gateway.audit(&["--event", "token.denied"]).pop().unwrap();
     assert_eq!(why["decision"]["reason"], "revoked-subject");
     let other = json!({"sub": "4712"});
     assert_eq!(clinic.outcome(&clinic.assertion(&person, "d-2", &other)).await.status, 200);

@@ -207,6 +207,17 @@ pub(super) async fn proceed(
         Ok(None) => return expired(),
         Err(error) => return unavailable(&error),
     };
+    let has_to_say = match step {
+        Step::PickPatient | Step::PickEncounter | Step::Consent | Step::Emergency => true,
+        Step::SignIn | Step::Done(_) => false,
+    };
+    // Whoever makes a client of their own does not learn so who sits there, nor what they are or still have to say.
+    if has_to_say && pending.pages == Pages::Forbidden && !is_vouched_for(&server, &pending) {
+        return match pending.about {
+            Some(_) => refuse_absent(&server, &pending),
+            None => refuse_consent(&server, &pending),
+        };
+    }
     if let (Err(cause), false) = (purpose, matches!(step, Step::SignIn)) {
         return refuse(&server, &pending, ErrorCode::AccessDenied, &cause.to_string());
     }
@@ -227,16 +238,7 @@ pub(super) async fn proceed(
             let description = "the person would have to pick an encounter";
             return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
         }
-        // Whoever makes a client of their own does not learn so who sits there.
-        (Step::Consent, Pages::Forbidden)
-            if pending.about.is_some() && !is_vouched_for(&server, &pending) =>
-        {
-            return refuse_absent(&server, &pending);
-        }
-        (Step::Consent, Pages::Forbidden) => {
-            let description = "the person would have to consent";
-            return refuse(&server, &pending, ErrorCode::ConsentRequired, description);
-        }
+        (Step::Consent, Pages::Forbidden) => return refuse_consent(&server, &pending),
         (Step::Emergency, Pages::Forbidden) => {
             let description = "the person would have to say why it is an emergency";
             return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
@@ -303,6 +305,10 @@ fn is_vouched_for(server: &AuthorizationServer, pending: &PendingAuthorization) 
 fn refuse_absent(server: &AuthorizationServer, pending: &PendingAuthorization) -> Response {
     let description = "nobody is signed in of whom the answer could be";
     refuse(server, pending, ErrorCode::LoginRequired, description)
+}
+
+fn refuse_consent(server: &AuthorizationServer, pending: &PendingAuthorization) -> Response {
+    refuse(server, pending, ErrorCode::ConsentRequired, "the person would have to consent")
 }
 
 /// Tells the client of a request that it gets nothing.

@@ -10,9 +10,6 @@ use chartgate_values::Timestamp;
 
 use serde::Deserialize;
 
-#[cfg(test)]
-mod tests;
-
 use super::pending::Took;
 use super::sql::{Value, json};
 use super::{Sql, StoreError};
@@ -155,3 +152,6 @@ fn took(rows: usize) -> Took {
         _ => Took::It,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,6 +216,38 @@ async fn whoever_registers_as_anybody_learns_of_no_browser_who_sits_before_it() 
 }
 
 #[tokio::test]
+async fn whoever_registers_as_anybody_learns_of_no_browser_what_role_sits_before_it() {
+    let registration = OPEN.replace("orders.read", "launch/patient orders.read");
+    let gateway = serve("dcr-what", &registration, 9);
+    let bea = gateway.person("billing", &[]);
+    let told = registered(&register(&json!({})).to(&gateway).await);
+    let mut browser = Browser::default();
+    browser.sign_in(&gateway, &bea).await;
+    let asked: [(&str, &[(&str, &str)]); 4] = [
+        (SCOPE, &[]),
+        (SCOPE, &[("purpose_of_use", "HPAYMT")]),
+        // Not for her role; and for a patient whom she would have to pick.
+        (SCOPE, &[("purpose_of_use", "HRESCH")]),
+        ("openid launch/patient", &[]),
+    ];
+    for (scope, more) in asked {
+        for (about, error) in [(None, "consent_required"), (Some(&bea.name), "login_required")] {
+            let mut fields = App { scope, ..app(&told) }.request(&gateway);
+            fields.push(("prompt", "none".to_owned()));
+            fields.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+            fields.extend(
+                about
+                    .map(|name| ("claims", json!({ "id_token": { "sub": { "value": name } } }).to_string())),
+            );
+            let fields: Vec<(&str, &str)> =
+                fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let answer = browser.follow(&gateway, &format!("/authorize?{}", encode(&fields))).await;
+            assert_eq!(Redirect::of(&answer).get("error").as_deref(), Some(error), "{scope} {more:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nobody_registers_unless_it_is_configured_or_without_an_invitation_where_one_is_asked_for() {
     let off = serve("dcr-off", "", 9);
     assert_eq!(register(&json!({})).to(&off).await.status, 404);

@@ -25,9 +25,9 @@ async fn cut_off(app: &App, before: &Config, after: &Config) -> Result<(), Store
         clock: app.clock.clone(),
     };
     let changed = by(after).changed_since(&by(before))?;
-    let cut = move |_: &_, now| {
+    let cut = app.cut_offs.cut(move |_, now| {
         let up_to = |id| CutOff::UpTo { target: Target::Client(id), not_before: now };
         Ok(((), changed.into_iter().map(up_to).collect()))
-    };
-    app.cut_offs.cut(cut).await
+    });
+    cut.await
 }

@@ -43,6 +43,11 @@ impl Sql<'_> {
         self.first("sessions", &text, &[id.as_str().into()], read)
     }
 
+    /// Whether a session ended since it was looked at.
+    pub(crate) fn has_ended(&self, id: &SessionId) -> Result<bool, StoreError> {
+        Ok(self.session(id)?.is_none_or(|session| session.ended_at.is_some()))
+    }
+
     /// Sessions that were not ended, of one person or of all, newest first.
     pub(crate) fn open_sessions(&self, of: Option<&Subject>) -> Result<Vec<Session>, StoreError> {
         let text = format!(

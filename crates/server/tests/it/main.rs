@@ -118,6 +118,8 @@ mod large;
 #[cfg(test)]
 mod late_answers;
 #[cfg(test)]
+mod late_keys;
+#[cfg(test)]
 mod localhost;
 #[cfg(test)]
 mod logout;

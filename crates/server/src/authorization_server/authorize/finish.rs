@@ -22,8 +22,8 @@ use crate::live::emergency;
 use crate::live::outbox::{Change, ChangeError};
 use crate::net::origin::Origin;
 use crate::pages;
+use crate::store::StoreError;
 use crate::store::pending::Took;
-use crate::store::{Sql, StoreError};
 use crate::tongue::Id;
 
 /// Keeps what was approved: a code, which goes to the client, or the grant for a device that asks for it.
@@ -81,7 +81,7 @@ pub(super) async fn finish(
     let (subject, client_id) = (code.grant.subject.clone(), code.grant.client_id.clone());
     let emergencies = Arc::clone(&server.emergencies);
     let finished = server.outbox.commit(move |sql, _| {
-        if has_ended(sql, &session)? || sql.take_pending(&handle)? == Took::Nothing {
+        if sql.has_ended(&session)? || sql.take_pending(&handle)? == Took::Nothing {
             return Ok(Change::none(Finished::Before));
         }
         if let Some(Err(_)) = new.map(|new| emergencies.begin(sql, &new)).transpose()? {
@@ -138,7 +138,7 @@ async fn connect(
     };
     let (handle, now) = (digest.to_owned(), server.clock.now());
     let taken = server.store.write(move |sql| {
-        if has_ended(sql, &session)? || sql.take_pending(&handle)? == Took::Nothing {
+        if sql.has_ended(&session)? || sql.take_pending(&handle)? == Took::Nothing {
             return Ok(Took::Nothing);
         }
         sql.use_client(&grant.subject, &grant.client_id, now)?;
@@ -159,9 +159,4 @@ async fn connect(
             unavailable(&error)
         }
     }
-}
-
-/// Whether the session ended since it was looked at: what its person approved in it ends with it, be it kept a moment later.
-fn has_ended(sql: &Sql<'_>, session: &SessionId) -> Result<bool, StoreError> {
-    Ok(sql.session(session)?.is_none_or(|session| session.ended_at.is_some()))
 }

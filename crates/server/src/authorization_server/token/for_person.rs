@@ -209,11 +209,11 @@ async fn still_granted(
 
 /// Ends a grant with all that came of it.
 pub(super) async fn end_grant(server: &AuthorizationServer, id: GrantId) -> Result<(), Denied> {
-    let end = move |sql: &Sql<'_>, now| {
+    let ended = server.cut_offs.cut(move |sql, now| {
         sql.revoke_grant(&id, now)?;
-        Ok(((), vec![CutOff::UpTo { target: Target::Grant(id), not_before: now }]))
-    };
-    server.cut_offs.cut(end).await
+        Ok::<_, Denied>(((), vec![CutOff::UpTo { target: Target::Grant(id), not_before: now }]))
+    });
+    ended.await
 }
 
 /// The grant with the purpose that its tokens name: what was asked for, or is presumed of the person as they are now, and
@@ -270,6 +270,12 @@ async fn write(
             // shut out and let in again, which an offline grant has no session to tell of (O15).
             if sql.is_cut_off_before_it_began(&grant)? {
                 return Err(refuse("grant-cut-off").of(grant));
+            }
+            // Nor does a session that is over get a client of which nobody would tell that it is.
+            if let Some(session) = &grant.session
+                && sql.has_ended(session)?
+            {
+                return Err(refuse("session-over").of(grant));
             }
             may_give?;
             sql.add_grant(&grant, now)?;

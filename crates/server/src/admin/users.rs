@@ -141,6 +141,7 @@ impl Administrator {
         let shut_out = self.outbox.commit(move |sql, now| {
             sql.set_user_state(&subject, UserState::Disabled)?;
             sql.end_all_sessions(&subject, now)?;
+            sql.note_shut_out(&subject, now)?;
             // Whoever is let in again later gets another link.
             sql.void_enrolments(&subject)?;
             let cut = CutOff::UpTo { target: Target::Subject(subject), not_before: now };
@@ -210,6 +211,7 @@ impl Administrator {
                 sql.note_factor_change(&name, FactorChange::PasswordSet, now)?;
             }
             sql.end_all_sessions(&name, now)?;
+            sql.note_shut_out(&name, now)?;
             let cut = CutOff::UpTo { target: Target::Subject(name), not_before: now };
             Ok::<_, CommandError>(Change::told_by((), [record]).cutting([cut]))
         });
@@ -239,6 +241,7 @@ impl Administrator {
         let removed = self.outbox.commit(move |sql, now| {
             let removed = sql.reset_factors(&subject, FactorChange::Reset, now)?;
             sql.end_all_sessions(&subject, now)?;
+            sql.note_shut_out(&subject, now)?;
             let cut = CutOff::UpTo { target: Target::Subject(subject), not_before: now };
             Ok::<_, CommandError>(Change::told_by(removed, [record]).cutting([cut]))
         });

@@ -49,6 +49,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0042_unused_documents.sql"),
     include_str!("migrations/0043_outbox.sql"),
     include_str!("migrations/0044_redeemed_grants.sql"),
+    include_str!("migrations/0045_shut_out.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chartgate_access::ids::{Role, Subject};
 use chartgate_access::principal::{User, UserState};
+use chartgate_values::Timestamp;
 
 use super::pending::Took;
 use super::sql::{Row, Value, json};
@@ -58,6 +59,20 @@ impl Sql<'_> {
     pub(crate) fn set_user_state(&self, name: &Subject, to: UserState) -> Result<(), StoreError> {
         let values = [name.as_str().into(), state(to).into()];
         self.execute("UPDATE users SET enabled = ?2 WHERE name = ?1", &values).map(drop)
+    }
+
+    /// Notes that a person was shut out: whatever others say of them from before is believed no more, however long that lasts.
+    pub(crate) fn note_shut_out(&self, name: &Subject, now: Timestamp) -> Result<(), StoreError> {
+        let text = "UPDATE users SET shut_out_at = ?2 WHERE name = ?1";
+        self.execute(text, &[name.as_str().into(), now.into()]).map(drop)
+    }
+
+    /// When a person was shut out last.
+    pub(crate) fn shut_out_at(&self, name: &Subject) -> Result<Option<Timestamp>, StoreError> {
+        let text = "SELECT shut_out_at FROM users WHERE name = ?1";
+        let found =
+            self.first("users", text, &[name.as_str().into()], |row| row.time_optional("shut_out_at"))?;
+        Ok(found.flatten())
     }
 
     /// Gives a person these roles in place of those that they had.

@@ -156,6 +156,43 @@ async fn o15_whom_the_issuer_may_speak_of_no_more_it_speaks_for_no_more() {
 }
 
 #[tokio::test]
+async fn o15_who_was_shut_out_signs_in_again_there_too_however_long_ago_that_was() {
+    let clinic = Clinic::open("jwt-bearer-shut-out");
+    let person = clinic.gateway.person("physician", &[]);
+    let name = person.name.as_str();
+    let database = rusqlite::Connection::open(clinic.gateway.folder().join("data/chartgate.db")).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let ways: [&[&[&str]]; 3] = [
+        &[&["user", "disable", name], &["user", "enable", name]],
+        &[&["user", "set-password", name]],
+        &[&["user", "reset-mfa", name]],
+    ];
+    for (number, commands) in ways.into_iter().enumerate() {
+        let before = json!({ "auth_time": now() });
+        let good = clinic.outcome(&clinic.assertion(&person, &format!("e-{number}"), &before)).await;
+        assert_eq!(good.status, 200, "{commands:?}: {}", good.text());
+        for command in commands {
+            clinic.gateway.command(command);
+        }
+        // As if longer had passed than any token lives, after which cut-offs are forgotten.
+        assert!(database.execute("DELETE FROM cut_offs", []).unwrap() > 0);
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        let refused = clinic.outcome(&clinic.assertion(&person, &format!("f-{number}"), &before)).await;
+        assert_eq!((refused.status, refused.error()), (400, "invalid_grant".to_owned()), "{commands:?}");
+        let why = clinic.gateway.audit(&["--event", "token.denied"]).pop().unwrap();
+        assert_eq!(why["decision"]["reason"], "signed-in-before-shut-out");
+    }
+    // Other roles shut nobody out: what is said of them from then on is good, by the sign-in from before.
+    let before = json!({ "auth_time": now() });
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    clinic.gateway.command(&["user", "roles", name, "--role", "nurse"]);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let good = clinic.outcome(&clinic.assertion(&person, "g", &before)).await;
+    assert_eq!(good.status, 200, "{}", good.text());
+}
+
+#[tokio::test]
 async fn o15_o17_nobody_who_was_shut_out_and_no_client_that_may_not() {
     let clinic = Clinic::open("jwt-bearer-gate");
     let person = clinic.gateway.person("physician", &[]);

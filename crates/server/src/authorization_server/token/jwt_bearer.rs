@@ -38,7 +38,13 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
     let now = server.clock.now();
     let (issuer, assertion) = check(server, request.assertion.expose(), now).await?;
     let name: Subject = assertion.user.as_str().parse().map_err(|_| invalid("user-unknown"))?;
-    let user = server.store.read(|sql| sql.user(&name))?.ok_or_else(|| invalid("user-unknown"))?;
+    let found = server.store.read(|sql| Ok::<_, StoreError>((sql.user(&name)?, sql.shut_out_at(&name)?)))?;
+    let (Some(user), shut_out_at) = found else { return Err(invalid("user-unknown")) };
+    let signed_in_at = assertion.auth_time.unwrap_or(assertion.issued_at).timestamp();
+    // Who was shut out and let in again has to sign in again there too.
+    if shut_out_at.is_some_and(|at| signed_in_at <= at) {
+        return Err(invalid("signed-in-before-shut-out"));
+    }
     let wanted = client.grantable(request.scope.as_ref().unwrap_or(&client.scope));
     let scope = without_what_outlives(&wanted, &user);
     if scope.is_empty() {
@@ -65,9 +71,8 @@ pub(super) async fn redeem(asking: Asking<'_>, request: JwtBearerRequest) -> Res
         nonce: None,
         auth_time: assertion.auth_time.map(NumericDate::timestamp),
         provider: None,
-        // Who was shut out and let in again has to sign in again there too.
-        began_at: Some(assertion.auth_time.unwrap_or(assertion.issued_at).timestamp()),
-        approved_at: None,
+        began_at: Some(signed_in_at),
+        approved_at: Some(assertion.issued_at.timestamp()),
         amr: issuer.methods(&assertion.amr),
         assurance: Assurance::OneFactor,
     };

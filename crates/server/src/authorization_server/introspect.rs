@@ -220,6 +220,8 @@ fn look(
         Some(id) => server.store.read(|sql| sql.live_grant(id))?,
         None => None,
     };
+    // What an EHR told of for another client is not for whoever exchanged its token.
+    let grant = grant.filter(|grant| grant.client_id == traits.client_id);
     let context = Box::new(grant.map(|grant| grant.context()).unwrap_or_default());
     Ok(Ok(ActiveToken::Access { token_type, username, context, claims: Box::new(claims.clone()) }))
 }

@@ -106,6 +106,39 @@ async fn smart_352_an_application_gets_the_context_of_the_ehr_that_launched_it()
 }
 
 #[tokio::test]
+async fn o26_what_the_ehr_told_an_application_is_not_told_to_whoever_exchanged_its_token() {
+    const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let gateway = shared::demo();
+    let words =
+        ["client", "add", "launch-agent", "--kind", "confidential", "--grant", EXCHANGE, "--scope", SCOPE];
+    let agent: Value = serde_json::from_str(&gateway.command(&words)).unwrap();
+    let words = ["client", "add", "launch-passes-on", "--kind", "confidential", "--redirect-uri", CALLBACK];
+    let more = ["--scope", SCOPE, "--may-act", "launch-agent"];
+    let own_app: Value = serde_json::from_str(&gateway.command(&[&words[..], &more].concat())).unwrap();
+    let ehr = Ehr { app: "launch-passes-on".to_owned(), ..Ehr::register(gateway, "passing-on") };
+    let (dana, own) = (gateway.demo_person("dana"), gateway.panel("dana")[0]);
+    let handle = ehr.handle(&[("user", "dana"), ("patient", own), ("intent", "reconcile-medications")]).await;
+    let app = App { secret: own_app["client_secret"].as_str(), ..ehr.app() };
+    let redirect = Browser::default().lead(gateway, &ehr.start(&app, &handle), &dana, None).await;
+    let tokens = Tokens::of(&app.exchange_call(&redirect.get("code").unwrap()).to(gateway).await);
+    let secret = agent["client_secret"].as_str().unwrap();
+    let agent = App { client: "launch-agent", secret: Some(secret), ..App::public(SCOPE) };
+    let fields = [
+        ("grant_type", EXCHANGE),
+        ("subject_token", tokens.access.as_str()),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+    ];
+    let exchanged = Tokens::of(&agent.token_call(&fields).to(gateway).await);
+    for (app, token, intent) in
+        [(&app, &tokens, json!("reconcile-medications")), (&agent, &exchanged, Value::Null)]
+    {
+        let told = app.call("/introspect", &[("token", &token.access)]).to(gateway).await.json();
+        assert_eq!((&told["active"], &told["patient"]), (&json!(true), &json!(own)), "{told}");
+        assert_eq!(told["intent"], intent);
+    }
+}
+
+#[tokio::test]
 async fn smart_361_a_launch_opens_nothing_that_its_person_may_not_see() {
     let gateway = shared::demo();
     let ehr = Ehr::register(gateway, "smart-361");

@@ -147,6 +147,8 @@ pub struct EndpointAliases {
     pub pushed_authorization_request_endpoint: String,
     /// For `device_authorization_endpoint`.
     pub device_authorization_endpoint: String,
+    /// For `backchannel_authentication_endpoint`.
+    pub backchannel_authentication_endpoint: String,
 }
 
 /// What a route says of itself. RFC 9728 section 2.

@@ -249,6 +249,7 @@ fn aliases(server: &AuthorizationServer) -> Option<EndpointAliases> {
         introspection_endpoint: at("/introspect"),
         pushed_authorization_request_endpoint: at("/par"),
         device_authorization_endpoint: at("/device-authorization"),
+        backchannel_authentication_endpoint: at("/backchannel-authentication"),
     })
 }
 

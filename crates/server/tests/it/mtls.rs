@@ -300,7 +300,8 @@ async fn g10_the_listener_is_published_and_the_main_port_asks_for_no_certificate
         assert_eq!(metadata[name], format!("{}{path}", gateway.issuer), "{name}");
         assert_ne!(mutual.send(None, Call::get(path)).await.status, 404, "{name}");
     }
-    assert_eq!(aliases.len(), 6);
+    assert_eq!(aliases.len(), 7);
+    assert!(aliases.contains_key("backchannel_authentication_endpoint"));
     assert_eq!(metadata["tls_client_certificate_bound_access_tokens"], true);
     for method in ["tls_client_auth", "self_signed_tls_client_auth"] {
         assert!(

@@ -23,6 +23,7 @@ use chartgate_protocol::oidc::ciba::{
     BackchannelAuthenticationRequest, BackchannelAuthenticationResponse, Hint,
 };
 use chartgate_values::{Phi, Timestamp};
+use http::StatusCode;
 
 use super::client_request::{Posted, ProvenRequest, admit_unproven, check_purpose, turn_down};
 use super::error::{OAuthError, answer};
@@ -36,7 +37,14 @@ use crate::store::StoreError;
 use crate::store::sign_in_approvals::Asked;
 
 pub(super) async fn post(posted: Posted) -> Response {
-    answer(begin(&posted).await.map(|(nonce, answer)| (nonce, Json(answer))))
+    let outcome = begin(&posted).await.map(|(nonce, answer)| (nonce, Json(answer)));
+    // CIBA Core section 13; the token endpoint has 400 for it (RFC 8628 section 3.5).
+    let is_denied = matches!(&outcome, Err(error) if error.code == ErrorCode::AccessDenied);
+    let mut response = answer(outcome);
+    if is_denied {
+        *response.status_mut() = StatusCode::FORBIDDEN;
+    }
+    response
 }
 
 async fn begin(posted: &Posted) -> Result<(NextNonce, BackchannelAuthenticationResponse), OAuthError> {

@@ -271,7 +271,7 @@ async fn o20_two_denials_of_one_who_asks_are_enough_and_found_and_another_is_hea
         age(&gateway, &asked, 301);
     }
     let refused = ask_call(&apps[0], &fields).to(&gateway).await;
-    assert_eq!((refused.status, refused.error()), (400, "access_denied".into()));
+    assert_eq!((refused.status, refused.error()), (403, "access_denied".into()));
     assert_eq!(last(&gateway, "approval.request", &person.name)["detail"]["flood"], "too-many-denied");
     let found = until_found(&gateway, "unwanted-approval", 1).await;
     assert_eq!(found.len(), 1);

@@ -96,7 +96,7 @@ async fn fapi_ciba_id1_user_rejects_authentication() {
     gateway.command(&["approval", "deny", &asked]);
     assert_eq!(refusal(&poll(&app, &asked).to(gateway).await), (400, "access_denied".into()));
     let again = ask_call(&app, &[("login_hint", &person.name)]).to(gateway).await;
-    assert_eq!(refusal(&again), (400, "access_denied".into()), "o20: they have just said no to it");
+    assert_eq!(refusal(&again), (403, "access_denied".into()), "o20: they have just said no to it");
     let other = gateway.person("physician", &[]);
     let fields = [("login_hint", other.name.as_str()), ("requested_expiry", "1")];
     let short = ask_call(&app, &fields).to(gateway).await.json();

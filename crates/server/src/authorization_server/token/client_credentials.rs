@@ -35,7 +35,7 @@ pub(super) async fn redeem(
         Denied::new("unknown-resource", OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))
     })?;
     let purpose = server.purposes.choose(&client.roles, purpose).map_err(|cause| {
-        Denied::new("purpose-not-allowed", OAuthError::new(ErrorCode::AccessDenied, cause.to_string()))
+        Denied::new("purpose-not-allowed", OAuthError::new(ErrorCode::InvalidRequest, cause.to_string()))
     })?;
     let targets =
         [Target::Subject(Subject::from(&client.client_id)), Target::Client(client.client_id.clone())];

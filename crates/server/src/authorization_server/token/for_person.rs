@@ -92,7 +92,24 @@ pub(super) async fn pass_gate(
 }
 
 /// Passes the gate, writes what the store has to know and makes the answer.
+///
+/// What begins a grant is used up by now: a client that was told to try again would come with what was used before, and be taken
+/// for a thief. It has to begin anew.
 pub(super) async fn issue_for_person(
+    asking: Asking<'_>,
+    grant: Grant,
+    grant_type: GrantType,
+    first: First,
+) -> Result<Issued, Denied> {
+    let begins = matches!(first, First::Of);
+    let issued = issue(asking, grant, grant_type, first).await;
+    issued.map_err(|denied| match denied.error.code {
+        ErrorCode::TemporarilyUnavailable if begins => Denied { error: over(), ..denied },
+        _ => denied,
+    })
+}
+
+async fn issue(
     asking: Asking<'_>,
     grant: Grant,
     grant_type: GrantType,
@@ -201,7 +218,8 @@ async fn still_granted(
         First::After { scope, .. } => scope,
     });
     if scope.is_empty() && grant.authorization_details.is_empty() {
-        let error = OAuthError::new(ErrorCode::InvalidScope, "the client may have none of the scopes any more");
+        let error =
+            OAuthError::new(ErrorCode::InvalidScope, "the client may have none of the scopes any more");
         return Err(Denied::new("no-grantable-scope", error).of(grant.clone()));
     }
     Ok(scope)
@@ -234,7 +252,7 @@ fn with_purpose(
     match server.purposes.choose(&user.roles, grant.purpose_of_use) {
         Ok(purpose_of_use) => Ok(Grant { purpose_of_use, ..grant }),
         Err(cause) => {
-            let error = OAuthError::new(ErrorCode::AccessDenied, cause.to_string());
+            let error = OAuthError::new(ErrorCode::InvalidGrant, cause.to_string());
             Err(Denied::new("purpose-not-allowed", error).of(grant))
         }
     }
@@ -390,7 +408,11 @@ fn denied(cause: MayNotIssue) -> Denied {
 }
 
 pub(super) fn refuse(reason: &'static str) -> Denied {
-    Denied::new(reason, OAuthError::new(ErrorCode::InvalidGrant, "the grant is not valid any more"))
+    Denied::new(reason, over())
+}
+
+fn over() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidGrant, "the grant is not valid any more")
 }
 
 pub(super) fn invalid(reason: &'static str) -> Denied {

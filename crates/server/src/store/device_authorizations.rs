@@ -99,7 +99,8 @@ impl Sql<'_> {
     ) -> Result<Vec<GrantId>, StoreError> {
         let mut ended = Vec::new();
         for (table, key) in [("device_authorizations", "digest"), ("backchannel_requests", "auth_req_id")] {
-            let text = format!("SELECT {key} AS name, content FROM {table} WHERE state IN ('approved', 'redeemed')");
+            let text =
+                format!("SELECT {key} AS name, content FROM {table} WHERE state IN ('approved', 'redeemed')");
             let approved: Vec<(String, Approved)> =
                 self.query(table, &text, &[], |row| Ok((row.get("name")?, row.json("content")?)))?;
             for (name, Approved { polled }) in approved {

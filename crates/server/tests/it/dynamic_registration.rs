@@ -236,8 +236,7 @@ async fn whoever_registers_as_anybody_learns_of_no_browser_what_role_sits_before
             fields.push(("prompt", "none".to_owned()));
             fields.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
             fields.extend(
-                about
-                    .map(|name| ("claims", json!({ "id_token": { "sub": { "value": name } } }).to_string())),
+                about.map(|name| ("claims", json!({ "id_token": { "sub": { "value": name } } }).to_string())),
             );
             let fields: Vec<(&str, &str)> =
                 fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -666,7 +665,7 @@ async fn what_a_policy_takes_of_identity_and_of_access_while_away_is_given_no_mo
     let refused = asks.refresh_call(away.refresh()).to(&gateway).await;
     assert_eq!((refused.status, refused.error()), (400, "invalid_grant".to_owned()));
     let why = gateway.audit(&["--event", "token.denied"]).pop().unwrap();
-    assert_eq!(why["decision"]["reason"], "offline-access-taken");
+    assert_eq!(why["decision"]["reason"], "offline-not-allowed");
 
     start_with(&mut gateway, |text| text.replace("openid orders.read\"\n", "offline_access\"\n"));
     let refused = asks.refresh_call(left[0].refresh()).to(&gateway).await;

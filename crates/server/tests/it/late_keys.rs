@@ -44,7 +44,8 @@ impl Place {
         let document = Document { status: StatusCode::OK, headers, body };
         self.server.seen.lock().unwrap().documents.insert(format!("/{id}"), document);
         let address = format!("https://localhost:{}/{id}", self.held.port);
-        let words = ["client", "add", id, "--kind", "confidential", "--redirect-uri", CALLBACK, "--scope", SCOPE];
+        let words =
+            ["client", "add", id, "--kind", "confidential", "--redirect-uri", CALLBACK, "--scope", SCOPE];
         let grants = ["--grant", "authorization_code", "--grant", "refresh_token", "--grant", DEVICE];
         let keys = ["--jwks-uri", &address, "--id-token-encrypted-response-alg", "ECDH-ES+A256KW"];
         let made: Value =
@@ -74,7 +75,8 @@ impl Place {
 }
 
 #[tokio::test]
-async fn o15_whoever_signs_out_or_is_made_another_while_a_code_is_redeemed_leaves_its_client_without_tokens() {
+async fn o15_whoever_signs_out_or_is_made_another_while_a_code_is_redeemed_leaves_its_client_without_tokens()
+{
     let place = Place::open("late-code").await;
     let gateway = &place.gateway;
     for (number, (meanwhile, reason)) in
@@ -84,7 +86,8 @@ async fn o15_whoever_signs_out_or_is_made_another_while_a_code_is_redeemed_leave
     {
         let id = format!("late-{number}");
         let secret = place.register(&id);
-        let app = App { secret: Some(&secret), route: "", ..App { client: &id, ..App::public("openid fhirUser") } };
+        let app =
+            App { secret: Some(&secret), route: "", ..App { client: &id, ..App::public("openid fhirUser") } };
         let (person, mut browser) = (gateway.person("physician", &[]), Browser::default());
         let code = app.authorize(gateway, &mut browser, &person).await.get("code").unwrap();
         let answer = place

@@ -63,7 +63,10 @@ fn o10_what_a_person_takes_back_while_its_tokens_are_made_is_never_begun() {
     let (app, dana): (ClientId, Subject) = ("app".parse().unwrap(), "dana".parse().unwrap());
     let began = scratch.store.write_blocking(move |sql| {
         let _ = sql.add_device("device", "user code", &device(Answer::Approved(grant('g'))))?;
-        assert!(matches!(sql.add_backchannel_request("ask", &question(Answer::Approved(grant('h'))))?, Asked::Yes));
+        assert!(matches!(
+            sql.add_backchannel_request("ask", &question(Answer::Approved(grant('h'))))?,
+            Asked::Yes
+        ));
         let polls = [
             sql.poll_device("device", &app, None, at(20))?,
             sql.poll_backchannel("ask", &app, None, at(20))?,
@@ -71,14 +74,20 @@ fn o10_what_a_person_takes_back_while_its_tokens_are_made_is_never_begun() {
         assert_eq!(polls, [Poll::Redeem(grant('g')), Poll::Redeem(grant('h'))]);
         // Neither has come to the grant's own row by now.
         let other = "other".parse().unwrap();
-        assert!(sql.disconnect(&dana, &other, at(30))?.is_empty() && sql.disconnect(&"nils".parse().unwrap(), &app, at(30))?.is_empty());
+        assert!(
+            sql.disconnect(&dana, &other, at(30))?.is_empty()
+                && sql.disconnect(&"nils".parse().unwrap(), &app, at(30))?.is_empty()
+        );
         let ended = sql.disconnect(&dana, &app, at(30))?;
         for id in ended {
             sql.add_cut_off(&CutOff::UpTo { target: Target::Grant(id), not_before: at(30) }, at(30))?;
         }
         let again = sql.poll_device("device", &app, None, at(40))?;
         assert_eq!(again, Poll::Refuse(PollError::Redeemed));
-        Ok::<_, StoreError>([grant('g'), grant('h'), grant('i')].map(|grant| !sql.is_cut_off_before_it_began(&grant).unwrap()))
+        Ok::<_, StoreError>(
+            [grant('g'), grant('h'), grant('i')]
+                .map(|grant| !sql.is_cut_off_before_it_began(&grant).unwrap()),
+        )
     });
     assert_eq!(began.unwrap(), [false, false, true]);
 }

@@ -21,7 +21,7 @@ pub(crate) fn cut_by(before: &Client, after: &Client, now: Timestamp) -> Vec<Cut
 
 /// Whether all that was allowed still is, and nothing else is another. Roles are not counted in: with one more, policies may
 /// forbid what they did not.
-fn only_adds(before: &Client, after: &Client) -> bool {
+pub(super) fn only_adds(before: &Client, after: &Client) -> bool {
     let (was, is) = (&before.options, &after.options);
     let keeps = covered(&after.scope, &before.scope) == before.scope
         && before.grant_types.is_subset(&after.grant_types)

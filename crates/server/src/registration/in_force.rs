@@ -7,6 +7,7 @@ use chartgate_access::client::{Client, Registrar};
 use chartgate_access::ids::ClientId;
 use chartgate_values::Clock;
 
+use super::changes::only_adds;
 use super::documents::LONGEST;
 use crate::config::Registration;
 use crate::store::client_documents::{Described, DocumentAge, Known};
@@ -65,7 +66,7 @@ impl ClientsInForce {
             .collect())
     }
 
-    /// Clients of whom something else was left before.
+    /// Clients of whom more was left before, or something else.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -73,7 +74,11 @@ impl ClientsInForce {
         let known = self.store.read(|sql| sql.described_clients())?;
         let clients = known.into_iter().map(|known| known.client);
         Ok(clients
-            .filter(|client| self.left_of(client.clone()) != before.left_of(client.clone()))
+            .filter(|client| match (before.left_of(client.clone()), self.left_of(client.clone())) {
+                (Some(was), Some(is)) => was != is && !only_adds(&was, &is),
+                (Some(_), None) => true,
+                (None, _) => false,
+            })
             .map(|client| client.client_id)
             .collect())
     }

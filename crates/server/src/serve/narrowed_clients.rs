@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::registration::in_force::ClientsInForce;
 use crate::store::StoreError;
 
-/// Cuts off the access tokens of clients of whom the new configuration leaves something else than the old one.
+/// Cuts off the access tokens of clients of whom the new configuration leaves less than the old one, or something else.
 pub(super) async fn cut_off_what_they_lost(app: &App, before: &Config, after: &Config) {
     if before.registration == after.registration {
         return;

@@ -5,6 +5,8 @@ TEST_FLAGS ?=
 FUZZ_SECONDS ?= 60
 FIPS := --no-default-features --features chartgate-server/fips
 TOOLS := $(CURDIR)/.tools
+# The tests wait for processes half of their time: so many more at once.
+export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check lint fmt docs dist bench fuzz fips

@@ -310,8 +310,8 @@ impl Watch {
             })
             .collect();
         // What is known now may show in this record another patient than what was known when it was first seen.
-        while let Some(next) = self.named.contains_key(&finding.id).then(|| finding.id.next()).flatten() {
-            finding.id = next;
+        while !finding.patients.is_empty() && self.named.contains_key(&finding.id) {
+            finding.id = finding.id.next()?;
         }
         (!finding.patients.is_empty()).then_some(finding)
     }

@@ -99,6 +99,13 @@ async fn a_grant_ends_that_rests_on_what_is_taken_away() {
     // Without its session it lives by `offline_access`.
     let offline = app.tokens(gateway, &dana).await;
     let offline = Tokens::of(&refresh(&offline).await);
+    // Another client, which may not have that, ends nothing of it.
+    let stranger = add(gateway, "change-stranger", &["--scope", "openid"]);
+    let theirs = self::app(&stranger, "openid").refresh_call(offline.refresh()).to(gateway).await;
+    assert_eq!((theirs.status, theirs.error().as_str()), (400, "invalid_grant"));
+    let told = gateway.audit(&["--client", "change-stranger"]).pop().unwrap();
+    assert_eq!(told["decision"]["reason"], "refresh-token-of-another-client");
+    let offline = Tokens::of(&refresh(&offline).await);
     change(gateway, "change-grants", &["--scope", "openid user/*.rs"]);
     let refused = refresh(&offline).await;
     assert_eq!((refused.status, refused.error().as_str()), (400, "invalid_grant"));

@@ -124,7 +124,7 @@ async fn issue(
     if ttl.is_zero() {
         return Err(refuse("grant-over").of(grant));
     }
-    let scope = still_granted(server, client, &grant, &first).await?;
+    let scope = still_granted(asking, &grant, &first).await?;
     let grant = with_purpose(server, grant, &user, &first)?;
     let after = match first {
         First::Of => None,
@@ -203,15 +203,18 @@ async fn issue(
 /// What the client may still have of what was granted, or of what it asks for of that. It may have less by now than when the
 /// grant was made, if its registration was changed or it registered itself; a grant that rests on what the client may not have any
 /// more ends.
-async fn still_granted(
-    server: &AuthorizationServer,
-    client: &Client,
-    grant: &Grant,
-    first: &First,
-) -> Result<ScopeSet, Denied> {
+async fn still_granted(asking: Asking<'_>, grant: &Grant, first: &First) -> Result<ScopeSet, Denied> {
+    let Asking { server, origin, client, .. } = asking;
     if let Err(cause) = grant.rests_on(client) {
-        end_grant(server, grant.id.clone()).await?;
-        return Err(refuse(cause.reason()).of(grant.clone()));
+        let denied = refuse(cause.reason()).of(grant.clone());
+        let (id, record) = (grant.id.clone(), denied.record(origin, client, server.clock.now()));
+        let ended = server.outbox.commit(move |sql, now| {
+            sql.revoke_grant(&id, now)?;
+            let cut = CutOff::UpTo { target: Target::Grant(id), not_before: now };
+            Ok::<_, Denied>(Change::told_by((), [record]).cutting([cut]))
+        });
+        ended.await?;
+        return Err(Denied { telling: Telling::Done, ..denied });
     }
     let scope = client.grantable(match first {
         First::Of => &grant.scope,
@@ -223,15 +226,6 @@ async fn still_granted(
         return Err(Denied::new("no-grantable-scope", error).of(grant.clone()));
     }
     Ok(scope)
-}
-
-/// Ends a grant with all that came of it.
-pub(super) async fn end_grant(server: &AuthorizationServer, id: GrantId) -> Result<(), Denied> {
-    let ended = server.cut_offs.cut(move |sql, now| {
-        sql.revoke_grant(&id, now)?;
-        Ok::<_, Denied>(((), vec![CutOff::UpTo { target: Target::Grant(id), not_before: now }]))
-    });
-    ended.await
 }
 
 /// The grant with the purpose that its tokens name: what was asked for, or is presumed of the person as they are now, and

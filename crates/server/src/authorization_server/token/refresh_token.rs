@@ -22,6 +22,10 @@ pub(super) async fn redeem(
         Some(None) => return Err(invalid("grant-revoked")),
         None => return Err(invalid("unknown-refresh-token")),
     };
+    // What it may not have is nothing to another's grant, which lasts.
+    if grant.client_id != asking.client.client_id {
+        return Err(invalid("refresh-token-of-another-client").of(grant));
+    }
     let scope = match narrowed(&grant.scope, scope) {
         Ok(scope) => scope,
         Err(error) => {

@@ -7,6 +7,8 @@ FIPS := --no-default-features --features chartgate-server/fips
 TOOLS := $(CURDIR)/.tools
 # The tests wait for processes half of their time: so many more at once.
 export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
+# What a test says when it fails, and not beneath it some hundred lines of where from.
+export RUST_BACKTRACE := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check lint fmt docs dist bench fuzz fips

@@ -22,6 +22,7 @@ pub(super) async fn redeem(
         Some(None) => return Err(invalid("grant-revoked")),
         None => return Err(invalid("unknown-refresh-token")),
     };
+    asking.may_use(GrantType::RefreshToken).map_err(|denied| denied.of(grant.clone()))?;
     // What it may not have is nothing to another's grant, which lasts.
     if grant.client_id != asking.client.client_id {
         return Err(invalid("refresh-token-of-another-client").of(grant));

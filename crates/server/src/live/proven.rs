@@ -1,10 +1,15 @@
 //! What tokens proved, by their digests: bounded, and forgetting what was not asked for of late.
 //!
-//! Two generations a shard. What is found in the older one moves to the newer; when that is full it becomes the older
-//! one, and what nobody asked for meanwhile is gone. A look costs one lock that is held for a few instructions.
+//! A token that is shown for the first time is only noted, in eight bytes; what it proved is remembered from the second
+//! time on. So tokens that are used once, as agents use them that exchange one for each call, push out nobody, and what they
+//! proved is given back while it is still at hand.
+//!
+//! Two generations a shard, of the notes as of the proofs. What is found in the older one moves to the newer; when that is full
+//! it becomes the older one, and what nobody asked for meanwhile is gone. A look costs one lock that is held for a few
+//! instructions.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -21,57 +26,83 @@ pub(crate) fn key_of(token: &str, route: usize) -> Key {
 
 /// The memory.
 pub(crate) struct Proven<T> {
-    shards: Vec<Mutex<Generations<T>>>,
+    shards: Vec<Mutex<Shard<T>>>,
     /// Entries that a generation of a shard has at most.
     room: usize,
 }
 
-struct Generations<T> {
-    newer: Map<T>,
-    older: Map<T>,
+struct Shard<T> {
+    proofs: Generations<Key, Arc<T>>,
+    /// What was shown of late and is not remembered. Two that are taken for one cost a proof its place, no more.
+    shown: Generations<u64, ()>,
 }
 
-type Map<T> = HashMap<Key, Arc<T>, BuildHasherDefault<Spread>>;
-
 impl<T> Proven<T> {
-    /// Remembers about the `capacity / 2` tokens that were asked for last, and never more than `capacity`.
+    /// Remembers about the `capacity / 2` tokens that were asked for last, of those that were shown twice, and never more than
+    /// `capacity`.
     pub(crate) fn new(capacity: usize) -> Self {
         let room = (capacity / (2 * SHARDS)).max(1);
-        let empty = || Mutex::new(Generations { newer: Map::default(), older: Map::default() });
+        let empty = || Mutex::new(Shard { proofs: Generations::default(), shown: Generations::default() });
         Self { shards: (0..SHARDS).map(|_| empty()).collect(), room }
     }
 
     /// What this token proved.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<T>> {
         let mut shard = self.shard(key)?.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = shard.newer.get(key) {
-            return Some(Arc::clone(known));
-        }
-        let known = shard.older.remove(key)?;
-        shard.put(*key, Arc::clone(&known), self.room);
-        Some(known)
+        shard.proofs.get(key, self.room)
     }
 
-    /// Remembers what a token proved.
-    pub(crate) fn insert(&self, key: Key, proof: Arc<T>) {
-        if let Some(shard) = self.shard(&key) {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).put(key, proof, self.room);
+    /// Remembers what a token proved, unless it was shown for the first time.
+    pub(crate) fn insert(&self, key: Key, proof: &Arc<T>) {
+        let Some(shard) = self.shard(&key) else { return };
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let note = Build::default().hash_one(key);
+        if shard.shown.take(&note) {
+            shard.proofs.put(key, Arc::clone(proof), self.room);
+        } else {
+            shard.shown.put(note, (), self.room);
         }
     }
 
-    fn shard(&self, (digest, _): &Key) -> Option<&Mutex<Generations<T>>> {
+    fn shard(&self, (digest, _): &Key) -> Option<&Mutex<Shard<T>>> {
         self.shards.get(usize::from(digest[31]) % SHARDS)
     }
 }
 
-impl<T> Generations<T> {
-    fn put(&mut self, key: Key, proof: Arc<T>, room: usize) {
+struct Generations<K, V> {
+    newer: HashMap<K, V, Build>,
+    older: HashMap<K, V, Build>,
+}
+
+type Build = BuildHasherDefault<Spread>;
+
+impl<K, V> Default for Generations<K, V> {
+    fn default() -> Self {
+        Self { newer: HashMap::default(), older: HashMap::default() }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Clone> Generations<K, V> {
+    fn get(&mut self, key: &K, room: usize) -> Option<V> {
+        if let Some(known) = self.newer.get(key) {
+            return Some(known.clone());
+        }
+        let known = self.older.remove(key)?;
+        self.put(*key, known.clone(), room);
+        Some(known)
+    }
+
+    fn take(&mut self, key: &K) -> bool {
+        self.newer.remove(key).or_else(|| self.older.remove(key)).is_some()
+    }
+
+    fn put(&mut self, key: K, value: V, room: usize) {
         if self.newer.len() >= room {
             // The older one's table is used again: it has grown already.
             self.older.clear();
             std::mem::swap(&mut self.older, &mut self.newer);
         }
-        self.newer.insert(key, proof);
+        self.newer.insert(key, value);
     }
 }
 
@@ -109,10 +140,19 @@ mod tests {
         (digest, route)
     }
 
+    /// Shows a token for which there is no proof, so often.
+    fn show<T>(proven: &Proven<T>, key: Key, proof: T, times: usize) {
+        let proof = Arc::new(proof);
+        for _ in 0..times {
+            assert!(proven.get(&key).is_none());
+            proven.insert(key, &proof);
+        }
+    }
+
     #[test]
     fn a_proof_is_for_its_token_and_route_alone() {
         let proven = Proven::new(64);
-        proven.insert(key(1, 0), Arc::new("a"));
+        show(&proven, key(1, 0), "a", 2);
         assert_eq!(proven.get(&key(1, 0)).as_deref(), Some(&"a"));
         assert_eq!(proven.get(&key(1, 1)), None);
         assert_eq!(proven.get(&key(2, 0)), None);
@@ -121,13 +161,28 @@ mod tests {
     #[test]
     fn what_is_asked_for_stays_and_the_rest_makes_room() {
         let proven = Proven::new(320);
-        proven.insert(key(0, 0), Arc::new(0));
+        show(&proven, key(0, 0), 0, 2);
         for number in 1..10_000 {
-            proven.insert(key(number, 0), Arc::new(number));
+            show(&proven, key(number, 0), number, 2);
             assert_eq!(proven.get(&key(0, 0)).as_deref(), Some(&0), "after {number}");
             assert_eq!(proven.get(&key(number, 0)).as_deref(), Some(&number));
         }
         let known = (0..10_000).filter(|number| proven.get(&key(*number, 0)).is_some()).count();
         assert!((100..=320).contains(&known), "{known}");
+    }
+
+    #[test]
+    fn what_is_shown_once_pushes_out_nobody_and_leaves_no_more_than_a_note() {
+        let proven = Proven::new(320);
+        (0..64).for_each(|number| show(&proven, key(number, 0), number, 2));
+        let proof = Arc::new(0);
+        for number in 100..10_000 {
+            proven.insert(key(number, 0), &proof);
+        }
+        assert_eq!(Arc::strong_count(&proof), 1);
+        assert!((0..64).all(|number| proven.get(&key(number, 0)).as_deref() == Some(&number)));
+        // Too long ago to count as the first of two.
+        show(&proven, key(100, 0), 100, 2);
+        assert!(proven.get(&key(100, 0)).is_some());
     }
 }

@@ -146,7 +146,7 @@ impl OwnTokens {
                 let proved = Arc::new(self.prove(&signed, ExpectedAudience::Any, &keys, now)?);
                 // What was encrypted is read anew each time, for as long as we have the key.
                 if matches!(signed, Cow::Borrowed(_)) {
-                    self.asked_about.insert(name, Arc::clone(&proved));
+                    self.asked_about.insert(name, &proved);
                 }
                 proved
             }

@@ -188,7 +188,7 @@ impl Authenticator {
             Some(known) if known.expires.is_after(now) && known.keys_are_held(&ring) => known,
             Some(_) | None => {
                 let proof = Arc::new(self.prove(token, route, &ring, now)?);
-                self.proven.insert(key, Arc::clone(&proof));
+                self.proven.insert(key, &proof);
                 proof
             }
         };

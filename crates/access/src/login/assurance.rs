@@ -227,6 +227,14 @@ impl SecondFactor {
         self.amr().into_iter().filter(|method| method != PASSWORD).collect()
     }
 
+    /// The same after a passkey, which was shown as well.
+    #[must_use]
+    pub fn after_passkey(self) -> Vec<String> {
+        let own = self.without_password();
+        let shown = [POSSESSION, PRESENCE].map(str::to_owned).into_iter();
+        shown.filter(|method| !own.contains(method)).chain(own.iter().cloned()).collect()
+    }
+
     /// Its name in the record.
     #[must_use]
     pub fn code(self) -> &'static str {

@@ -129,7 +129,7 @@ async fn end(
     present: &Present,
     by: Option<&ClientId>,
 ) -> Result<[HeaderValue; 2], Box<Response>> {
-    let id = present.session.id.clone();
+    let (id, of) = (present.session.id.clone(), present.user.name.clone());
     let mut record = origin.record(Event::Logout, Outcome::Allow, login.clock.now());
     record.action = Some("logout".to_owned());
     record.actor = person(&present.user);
@@ -137,6 +137,8 @@ async fn end(
     record.session = Some(present.session.id.to_string());
     let ended = login.outbox.commit(move |sql, now| {
         sql.end_session(&id, now)?;
+        // What was opened in it is nothing for whoever is next at this screen.
+        sql.void_openings(&of)?;
         Ok::<_, ChangeError>(Change::told_by((), [record]).ending(id, now))
     });
     match ended.await {

@@ -21,6 +21,7 @@ use super::sign_in::person;
 use crate::live::factors::{FactorError, Proof};
 use crate::net::origin::Origin;
 use crate::passwords::Verdict;
+use crate::store::login_failures::Tried;
 use crate::store::passkeys::StoredPasskey;
 use crate::store::pending::Took;
 use crate::store::second_factors::Used;
@@ -48,6 +49,8 @@ pub(super) struct Right {
     counter: String,
     /// The hash by which it is right. Where another stands by now, somebody has set another password.
     hash: String,
+    /// How it was counted before it was looked at.
+    tried: Tried,
 }
 
 impl Right {
@@ -64,12 +67,17 @@ impl Right {
         Ok(sql.password_hash(of)?.as_ref() == Some(&self.hash))
     }
 
-    /// The same as the ground of what it begins.
+    /// The same as the ground of what it begins. It clears nothing, nor is it a failure of what is shown after it (ATTACKS A03).
     pub(super) fn stands(
         self,
         of: Subject,
     ) -> impl FnOnce(&Sql<'_>) -> Result<Used, StoreError> + Send + 'static {
-        move |sql| Ok(if self.is_right(sql, &of)? { Used::Now } else { Used::Before })
+        move |sql| {
+            if !self.is_right(sql, &of)? {
+                return Ok(Used::Before);
+            }
+            sql.take_back_login(&self.counter, self.tried).map(|()| Used::Now)
+        }
     }
 }
 
@@ -305,12 +313,18 @@ async fn verify(
     if failures.check(now).is_err() {
         return Ok(Attempt::Refused(Reason::Throttled, user));
     }
+    let tried = Tried { before: failures, at: now };
     // A hash is computed in any case, so that time tells nothing.
     let verdict = login.passwords.verify(password, hash.as_deref()).await;
+    if verdict == Verdict::Busy {
+        // It was not looked at.
+        let counter = counter.clone();
+        login.store.write(move |sql| sql.take_back_login(&counter, tried)).await?;
+    }
     let (reason, user) = match (user, verdict) {
         (Some(user), Verdict::Right) if user.state == UserState::Enabled => {
             match standing(login, &user.name, password, hash.unwrap_or_default()).await? {
-                Some(hash) => return Ok(Attempt::Good(user, Right { counter, hash })),
+                Some(hash) => return Ok(Attempt::Good(user, Right { counter, hash, tried })),
                 None => (Reason::WrongPassword, Some(user)),
             }
         }

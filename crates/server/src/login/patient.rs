@@ -25,7 +25,7 @@ struct PatientPage<'a> {
     t: Tongue,
     application: &'a str,
     patients: Vec<Choice>,
-    any_patient: bool,
+    is_typed: bool,
     problem: Option<Id>,
     hidden: String,
 }
@@ -75,8 +75,8 @@ async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<Id>) 
     let Asked { handle, begun, present } = asked;
     let panel = in_care(login, asked, None).await;
     // Relations of care outlive a change of role: policy says whether they still open anything.
-    let may_list = panel.len() <= LISTED && sees(login, asked, Relation::Panel);
-    let listed: BTreeSet<PatientId> = if may_list { panel } else { BTreeSet::new() };
+    let (is_short, opens) = (panel.len() <= LISTED, sees(login, asked, Relation::Panel));
+    let listed: BTreeSet<PatientId> = if is_short && opens { panel } else { BTreeSet::new() };
     // From whom something of a record is kept, nobody else tells the name of.
     let named = match answer(login, asked, RecordAction::Read, "Patient", Relation::Panel) {
         Some(allowance) if allowance.mask().is_none() => listed.clone(),
@@ -90,7 +90,7 @@ async fn show(login: &Login, visit: &Visit, asked: &Asked, problem: Option<Id>) 
     let page = PatientPage {
         t: visit.browser.tongue,
         application: begun.client.client_id.as_str(),
-        any_patient: sees(login, asked, Relation::Other),
+        is_typed: sees(login, asked, Relation::Other) || (opens && !is_short),
         patients: choices(&listed, &names),
         problem,
         hidden: visit.browser.hidden(&[("request", handle)]),

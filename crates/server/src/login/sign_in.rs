@@ -169,8 +169,9 @@ impl<'a> Begin<'a> {
     pub(super) fn with_factor(user: &'a User, first: &'a First, factor: SecondFactor) -> Self {
         let (amr, elsewhere) = match first {
             First::Password | First::PasswordAndLink => (factor.amr(), None),
+            First::Passkey => (factor.after_passkey(), None),
             // What comes of a link is a new password, and no session.
-            First::Passkey | First::Link => (factor.without_password(), None),
+            First::Link => (factor.without_password(), None),
             First::Elsewhere(there) => (factor.without_password(), Some(there)),
         };
         Self { user, amr, factor: Some(factor), elsewhere, with: None }

@@ -105,6 +105,7 @@ async fn sign_out(
         let (mut records, mut cut) = (Vec::new(), Vec::new());
         for (id, subject) in sql.sessions_signed_out_there(&issuer, &out)? {
             sql.end_session(&id, now)?;
+            sql.void_openings(&subject)?;
             let mut record = of_one.clone();
             record.resource = Some(Phi::new(id.to_string()));
             record.session = Some(id.to_string());

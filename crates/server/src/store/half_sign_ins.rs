@@ -201,6 +201,13 @@ impl Sql<'_> {
         self.execute("DELETE FROM half_sign_ins WHERE user_name = ?1", &[of.as_str().into()]).map(drop)
     }
 
+    /// Makes void what a person opened in order to enrol something or set it anew, and what a passkey alone began. Who has shown a
+    /// password and has to show a factor yet goes on.
+    pub(crate) fn void_openings(&self, of: &Subject) -> Result<(), StoreError> {
+        let text = "DELETE FROM half_sign_ins WHERE user_name = ?1 AND (stage <> 'prove' OR by_passkey = 1)";
+        self.execute(text, &[of.as_str().into()]).map(drop)
+    }
+
     /// Forgets those that nobody went on with.
     pub(super) fn forget_half_sign_ins(&self, now: Timestamp) -> Result<(), StoreError> {
         self.execute("DELETE FROM half_sign_ins WHERE expires_at < ?1", &[now.into()]).map(drop)

@@ -10,6 +10,15 @@ use super::{Sql, StoreError};
 /// Failures of names that nobody tried since are forgotten after this long, unless they are many.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 
+/// A try that was counted before it was looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tried {
+    /// The failures before it.
+    pub(crate) before: Failures,
+    /// When it was counted.
+    pub(crate) at: Timestamp,
+}
+
 impl Sql<'_> {
     /// Counts a try before it is looked at, so that of many at once none slips past: gives the failures before it. One
     /// that comes too soon is not counted.
@@ -19,6 +28,14 @@ impl Sql<'_> {
             self.add_login_failure(name, now)?;
         }
         Ok(before)
+    }
+
+    /// Takes a try back that turned out to be no failure, as if it had not been begun. Others that were counted meanwhile stay.
+    pub(crate) fn take_back_login(&self, name: &str, tried: Tried) -> Result<(), StoreError> {
+        let text = "UPDATE login_failures SET count = count - 1, \
+                    last_at = CASE WHEN last_at = ?2 THEN COALESCE(?3, last_at) ELSE last_at END WHERE name = ?1";
+        self.execute(text, &[name.into(), tried.at.into(), tried.before.last.into()])?;
+        self.execute("DELETE FROM login_failures WHERE name = ?1 AND count < 1", &[name.into()]).map(drop)
     }
 
     /// The failures of a name.

@@ -200,6 +200,8 @@ impl Sql<'_> {
             "UPDATE passkeys SET suspected_at = ?3 WHERE id = ?1 AND user_name = ?2 AND suspected_at IS NULL";
         let done = self.execute(text, &[id.as_str().into(), of.as_str().into(), now.into()]).map(Used::of)?;
         if done == Used::Now {
+            // Whoever has the copy may have opened something with it.
+            self.void_openings(of)?;
             self.note_factor_change(of, FactorChange::PasskeySuspected, now)?;
         }
         Ok(done)

@@ -8,6 +8,7 @@ use chartgate_access::grant::authorization_code::PendingAuthorization;
 use std::str::FromStr as _;
 
 use chartgate_access::ids::{ClientId, Subject};
+use chartgate_access::login::throttle::Failures;
 use chartgate_access::principal::{User, UserState};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_protocol::oauth::authorization_details::EmergencyReason;
@@ -15,6 +16,7 @@ use chartgate_values::Timestamp;
 
 use super::emergency::{EmergencyUse, Review};
 use super::half_sign_ins::{First, HALF_LIFE, HalfSignIn, Stage};
+use super::login_failures::Tried;
 use super::passkeys::{Backup, StoredPasskey, Use};
 use super::pending::Took;
 use super::restores::Mark;
@@ -476,6 +478,33 @@ async fn a05_a_half_sign_in_is_one_browsers_ends_in_time_and_is_void_once_anythi
         store.write(move |sql| void(sql, &of)).await.unwrap();
         assert_eq!(find("b", "browser", NOW), None);
     }
+}
+
+#[tokio::test]
+async fn a_try_that_was_no_failure_is_taken_back_and_those_of_others_stay() {
+    let scratch = Scratch::new("taken-back");
+    let store = &scratch.store;
+    let at = |seconds| NOW.plus(Duration::from_secs(seconds));
+    let left = store
+        .write(move |sql| {
+            let mut left = Vec::new();
+            let first = Tried { before: sql.begin_login("name", at(0))?, at: at(0) };
+            sql.take_back_login("name", first)?;
+            left.push(sql.login_failures("name")?);
+            sql.begin_login("name", at(1))?;
+            let second = Tried { before: sql.begin_login("name", at(2))?, at: at(2) };
+            sql.take_back_login("name", second)?;
+            left.push(sql.login_failures("name")?);
+            let third = Tried { before: sql.begin_login("name", at(3))?, at: at(3) };
+            sql.begin_login("name", at(4))?;
+            sql.take_back_login("name", third)?;
+            left.push(sql.login_failures("name")?);
+            Ok::<_, StoreError>(left)
+        })
+        .await
+        .unwrap();
+    let failures = |count, seconds| Failures { count, last: Some(at(seconds)) };
+    assert_eq!(left, [Failures::default(), failures(1, 1), failures(2, 4)]);
 }
 
 #[tokio::test]

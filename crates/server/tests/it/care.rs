@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::{App, USER_SCOPE};
+use crate::browser::{App, Browser, USER_SCOPE};
 use crate::fakes::behind;
 use crate::fakes::between::{Between, Manner};
 use crate::faults::until_recorded;
 use crate::gateway::{Gateway, Person};
-use crate::wire::{Answer, Call};
+use crate::shared;
+use crate::wire::{Answer, Call, encode};
 
 async fn token_of(gateway: &Gateway, person: &Person) -> String {
     App::public(USER_SCOPE).tokens(gateway, person).await.access
@@ -309,4 +310,26 @@ fn one_persons_id_is_not_looked_for_on_two_servers() {
         let done = check(upstream, care);
         assert!(done.success, "{upstream} {care}: {}", done.err);
     }
+}
+
+#[tokio::test]
+async fn whoever_has_more_in_care_than_can_be_listed_types_whose_record_it_is() {
+    let gateway = shared::demo();
+    let patient = gateway.patients()[0];
+    let person = gateway.person("physician", &[patient]);
+    let many: String = (0..200).map(|number| format!("{},pt-{number}\n", person.name)).collect();
+    let file = gateway.scratch().write("many.csv", many);
+    gateway.command(&["care", "import", "--source", &person.name, file.to_str().unwrap()]);
+    let app = App { patient: Some(patient), ..App::public("launch/patient patient/*.rs") };
+    let request = app.request(gateway);
+    let fields: Vec<(&str, &str)> = request.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut browser = Browser::default();
+    browser.sign_in(gateway, &person).await;
+    let page = browser.follow(gateway, &format!("/authorize?{}", encode(&fields))).await;
+    assert!(page.text().contains("<input id=\"patient\""), "{}", page.text());
+    let tokens = app.tokens_in(gateway, &mut browser, &person).await;
+    assert_eq!(tokens.claims()["patient"], patient);
+    let stranger = gateway.patients().into_iter().find(|id| *id != patient).unwrap();
+    let page = browser.submit(gateway, &page, &[("patient", stranger)]).await;
+    assert!(page.text().contains("role=\"alert\""), "nobody else's: {}", page.text());
 }

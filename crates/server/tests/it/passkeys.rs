@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::browser::{App, Browser, USER_SCOPE, part};
 use crate::gateway::{Gateway, Person, Scratch};
 use crate::parallel::{FIFTY, at_once};
+use crate::second_factors::Phone;
 use crate::shared;
 use crate::wire::{Answer, Call, encode};
 
@@ -376,6 +377,43 @@ async fn a03_after_the_password_passkeys_count_where_passwords_and_codes_do() {
     assert_eq!(reasons.last(), Some(&"throttled"));
 }
 
+/// The page of something to be added, opened by a passkey that is shown once more.
+async fn open(gateway: &Gateway, browser: &mut Browser, passkey: &mut SoftPasskey, change: &str) -> Answer {
+    let page = browser.get(gateway, "/account/factors").await;
+    let confirm = Ask::of(&page, "/account/factors");
+    send(browser, gateway, confirm.call(&passkey.get(&confirm.options), &[("change", change)])).await
+}
+
+#[tokio::test]
+async fn whoever_adds_an_application_by_a_passkey_goes_on_as_strongly_as_they_signed_in() {
+    let gateway = shared::demo();
+    let Enrolled { person, mut passkey, mut browser, .. } = enrolled(gateway).await;
+    let page = open(gateway, &mut browser, &mut passkey, "add").await;
+    let phone = Phone::scanned(&page);
+    let page = browser.submit(gateway, &page, &[("code", &phone.code(0)), ("label", "phone")]).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    let mut signed_in = gateway.audit(&["--user", &person.name, "--event", "login"]);
+    let last = signed_in.pop().unwrap();
+    assert_eq!((&last["acr"], &last["amr"]), (&json!("phr"), &json!(["pop", "user", "otp", "mfa"])));
+    let tokens = App::public(USER_SCOPE).tokens_in(gateway, &mut browser, &person).await.claims();
+    assert_eq!((&tokens["acr"], &tokens["amr"]), (&json!("phr"), &json!(["pop", "user", "otp", "mfa"])));
+}
+
+#[tokio::test]
+async fn a04_whoever_signs_out_leaves_nothing_open_for_the_next_at_their_screen() {
+    let gateway = shared::demo();
+    let Enrolled { person, mut passkey, mut browser, .. } = enrolled(gateway).await;
+    let page = open(gateway, &mut browser, &mut passkey, "add").await;
+    let phone = Phone::scanned(&page);
+    let account = browser.get(gateway, "/account").await;
+    browser.submit(gateway, &account, &[]).await;
+    assert_eq!(browser.get(gateway, "/account").await.status, 303, "signed out");
+    let page = browser.submit(gateway, &page, &[("code", &phone.code(0)), ("label", "mine")]).await;
+    assert_eq!(page.status, 400, "{}", page.text());
+    let added = gateway.audit(&["--user", &person.name, "--event", "factor.add"]);
+    assert_eq!(added.len(), 1, "the passkey alone");
+}
+
 #[tokio::test]
 async fn a08_a_copied_passkey_is_put_out_of_use_and_its_person_told() {
     let gateway = shared::demo();
@@ -407,9 +445,14 @@ async fn a08_a_copied_passkey_is_put_out_of_use_and_its_person_told() {
     let copied_at = counting.sign_count;
     let (mut thief, page) = sign_in(gateway, &mut counting).await;
     assert!(is_signed_in(&page));
+    let opened = open(gateway, &mut thief, &mut counting, "add-passkey").await;
     counting.sign_count = copied_at;
     assert!(sign_in(gateway, &mut counting).await.1.text().contains(WRONG), "its counter went back");
     assert_eq!(thief.get(gateway, "/account").await.status, 303, "what either of two opened ends");
+    let ask = Ask::of(&opened, "/login/new-passkey");
+    let made = soft(gateway, number_of(&format!("{} thief", person.name))).create(&ask.options);
+    let page = send(&mut thief, gateway, ask.call(&made, &[])).await;
+    assert_eq!(page.status, 400, "what it opened for another one too: {}", page.text());
     counting.sign_count = 1000;
     assert!(sign_in(gateway, &mut counting).await.1.text().contains(WRONG), "it is out of use");
     assert_eq!(gateway.audit(&suspected).len(), 1);

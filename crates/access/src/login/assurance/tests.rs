@@ -82,6 +82,10 @@ fn methods_say_how_strong_a_sign_in_was() {
     assert_eq!(SecondFactor::Passkey.amr(), ["pwd", "pop", "user", "mfa"]);
     assert_eq!(SecondFactor::Passkey.without_password(), ["pop", "user", "mfa"]);
     assert_eq!(SecondFactor::HardwareKey.without_password(), ["pop", "hwk", "user", "mfa"]);
+    assert_eq!(SecondFactor::HardwareKey.after_passkey(), ["pop", "hwk", "user", "mfa"]);
+    let app_after_passkey = SecondFactor::AuthenticatorApp.after_passkey();
+    assert_eq!(app_after_passkey, ["pop", "user", "otp", "mfa"]);
+    assert_eq!(Assurance::of(&app_after_passkey), Assurance::PhishingResistant);
     for (factor, acr) in
         [(SecondFactor::Passkey, PHISHING_RESISTANT_ACR), (SecondFactor::HardwareKey, HARDWARE_KEY_ACR)]
     {

@@ -19,6 +19,7 @@ use tower::ServiceExt as _;
 use crate::app::App;
 use crate::config::Network;
 use crate::directory::PatientDirectory;
+use crate::in_place::in_place;
 use crate::live::client_origins::ClientOrigins;
 use crate::live::trusted_issuers::TrustedIssuers;
 use crate::net::body::{self, BodyError};
@@ -94,7 +95,7 @@ impl FrontDoor {
     }
 
     /// Answers a request.
-    pub(crate) async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
         let (begun, behind) = (self.clock.now(), self.gateway.behind(request.uri().path()));
         let mut response = match plain(&request) {
             Ok(()) => {
@@ -151,7 +152,7 @@ impl FrontDoor {
         if is_route {
             self.gateway.handle(&origin, request).await
         } else {
-            Box::pin(self.own(origin, request)).await
+            in_place(|| self.own(origin, request)).await
         }
     }
 

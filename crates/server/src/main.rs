@@ -16,6 +16,7 @@ mod directory;
 mod entropy;
 mod front_door;
 mod idle;
+mod in_place;
 mod install;
 mod journal_fs;
 mod letters;

@@ -32,6 +32,7 @@ use crate::config::{Route, RouteKind};
 use crate::directory::{
     ByRoute, Carers, Encounters, FamilyNames, Forbidden, InCare, Names, PatientDirectory, Somebody, Supposing,
 };
+use crate::in_place::in_place;
 use crate::live::approvals::Approvals;
 use crate::live::care::LiveCare;
 use crate::live::cut_offs::LiveCutOffs;
@@ -229,7 +230,9 @@ impl Gateway {
         };
         match &gate.upstream {
             Upstream::Fhir(upstream) => fhir::handle(self, gate, upstream, origin, request).await,
-            Upstream::Http(upstream) => Box::pin(http::handle(self, gate, upstream, origin, request)).await,
+            Upstream::Http(upstream) => {
+                in_place(|| http::handle(self, gate, upstream, origin, request)).await
+            }
         }
     }
 

@@ -112,10 +112,7 @@ pub(crate) async fn run(
     let asks_witnesses = app.witness_runner()?;
 
     let in_force = Arc::clone(&current);
-    let handle = move |peer, request| {
-        let front = in_force.front();
-        async move { front.answer(peer, request).await }
-    };
+    let handle = move |peer, request| in_force.front().answer(peer, request);
     let connections = Arc::new(Connections::new(connection_limits(&app.config.listen)));
     let mut serving = Vec::new();
     let mut exporting = Vec::new();

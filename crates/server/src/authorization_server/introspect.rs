@@ -29,6 +29,7 @@ use super::error::{OAuthError, answer};
 use super::for_client::{Wanted, jwt_for};
 use super::protected::Protected;
 use super::token::workload;
+use crate::in_place::in_place;
 use crate::live::proofs::Place;
 use crate::live::tokens::{Believed, Claimant, NotBelieved};
 use crate::net::access_token::DPOP_NONCE;
@@ -41,7 +42,7 @@ pub(super) async fn post(posted: Posted) -> Response {
         return by_token(&posted).await;
     }
     let accepted = posted.headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
-    answer(match introspect(&posted).await {
+    answer(match in_place(|| introspect(&posted)).await {
         Ok((told, client)) if wants_jwt(accepted) => as_jwt(&posted.server, &client, told).await,
         Ok((told, _)) => Ok(Json(told).into_response()),
         Err(error) => Err(error),

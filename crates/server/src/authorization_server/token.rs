@@ -36,6 +36,7 @@ use super::AuthorizationServer;
 use super::client_request::{self, Posted, ProvenRequest};
 use super::error::{OAuthError, answer};
 use super::sender::{NextNonce, Sender};
+use crate::in_place::in_place;
 use crate::live::tokens::delegates;
 use crate::net::origin::Origin;
 use crate::store::StoreError;
@@ -77,7 +78,7 @@ pub(super) struct Issued {
 }
 
 pub(super) async fn post(posted: Posted) -> Response {
-    answer(redeem(&posted).await.map(|(nonce, answer)| (nonce, Json(answer))))
+    answer(in_place(|| redeem(&posted)).await.map(|(nonce, answer)| (nonce, Json(answer))))
 }
 
 async fn redeem(posted: &Posted) -> Result<(NextNonce, TokenResponse), OAuthError> {

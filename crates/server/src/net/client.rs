@@ -18,6 +18,7 @@ use rustls::ClientConfig;
 
 use super::tls::{self, TlsError};
 use crate::config;
+use crate::in_place::in_place;
 use connect::Address;
 use lease::Failed;
 use pool::Pool;
@@ -120,7 +121,7 @@ impl HttpClient {
             }
         }
         // In a box, for it is rare and what is common should be small.
-        Box::pin(self.send_first(request)).await
+        in_place(|| self.send_first(request)).await
     }
 
     /// Sends over a connection that is opened for it.

@@ -26,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connections::{self, Activity, Addresses, Going, Limits};
 use super::door::{Door, ShownCertificate};
+use crate::in_place::in_place;
 
 /// A TLS handshake, and the first bytes after it, may take this long.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -114,8 +115,8 @@ pub(crate) async fn https<H, F>(
             let service = service_fn(move |request| {
                 let under_way = requests.begin();
                 let turn = Arc::clone(&turns).try_acquire_owned().ok();
-                let answer =
-                    turn.map(|turn| ToItsEnd::new(handle(peer.clone(), request), (Arc::clone(&held), turn)));
+                let answer = turn
+                    .map(|turn| ToItsEnd::begin(|| handle(peer.clone(), request), (Arc::clone(&held), turn)));
                 async move {
                     let response = match answer {
                         Some(answer) => answer.await,
@@ -152,8 +153,8 @@ trait Handling: Future<Output = Response<Body>> + Send + 'static {}
 impl<F: Future<Output = Response<Body>> + Send + 'static> Handling for F {}
 
 impl<F: Handling, H: Held> ToItsEnd<F, H> {
-    fn new(begun: F, held: H) -> Self {
-        Self { begun: Some(Box::pin(begun)), held: Some(held) }
+    fn begin(begin: impl FnOnce() -> F, held: H) -> Self {
+        Self { begun: Some(in_place(begin)), held: Some(held) }
     }
 }
 

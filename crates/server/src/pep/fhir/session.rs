@@ -24,6 +24,7 @@ use super::{
     batch, binary, capabilities, care, everything, export, history, large, mask, operation, pages, read,
     search, write,
 };
+use crate::in_place::in_place;
 use crate::net::body;
 use crate::net::origin::Origin;
 use crate::pep::authenticate::Authenticated;
@@ -72,7 +73,7 @@ impl Exchange<'_> {
         let below = path.strip_prefix(self.route.path.as_str()).unwrap_or(path);
         if head.method == Method::GET && below == "/metadata" {
             self.count(origin);
-            return Box::pin(capabilities::serve(self, head)).await;
+            return in_place(|| capabilities::serve(self, head)).await;
         }
         let authenticated = self.authenticate(origin, head).await?;
         let page = pages::page_link(head);
@@ -82,13 +83,13 @@ impl Exchange<'_> {
         let sets = self.gateway.policies.sets();
         let enforcer = Enforcer::new(sets, Arc::clone(&self.account), &authenticated, care);
         if let Some(link) = page {
-            return Box::pin(pages::next_page(self, &authenticated, &enforcer, link)).await;
+            return in_place(|| pages::next_page(self, &authenticated, &enforcer, link)).await;
         }
         if BulkRequest::is_at(below) {
-            return Box::pin(export::serve(self, &enforcer, head, below, &content)).await;
+            return in_place(|| export::serve(self, &enforcer, head, below, &content)).await;
         }
         if let Some(listed) = operation::listed(self, below) {
-            return Box::pin(operation::serve(self, &enforcer, head, listed, &content)).await;
+            return in_place(|| operation::serve(self, &enforcer, head, listed, &content)).await;
         }
         let form = posted_form(head, below, &content)?;
         let header = |name: HeaderName| single(&head.headers, &name);
@@ -110,8 +111,8 @@ impl Exchange<'_> {
         self.describe(&interaction);
         // What is larger than a read waits in a box of its own, so that a read does not carry room for it.
         match interaction {
-            Interaction::Capabilities => Box::pin(capabilities::serve(self, head)).await,
-            Interaction::Batch => Box::pin(batch::serve(self, &authenticated, &enforcer, sent)).await,
+            Interaction::Capabilities => in_place(|| capabilities::serve(self, head)).await,
+            Interaction::Batch => in_place(|| batch::serve(self, &authenticated, &enforcer, sent)).await,
             interaction => self.carry_out(&authenticated, &enforcer, interaction, sent).await,
         }
     }
@@ -128,21 +129,23 @@ impl Exchange<'_> {
             Interaction::Read { .. } | Interaction::VRead { .. } => {
                 read::serve(self, enforcer, interaction).await
             }
-            Interaction::Binary { .. } => Box::pin(binary::serve(self, enforcer, interaction)).await,
+            Interaction::Binary { .. } => in_place(|| binary::serve(self, enforcer, interaction)).await,
             Interaction::History { of, query } => {
-                Box::pin(history::serve(self, authenticated, enforcer, of, query)).await
+                in_place(|| history::serve(self, authenticated, enforcer, of, query)).await
             }
             Interaction::Everything { patient, query } => {
-                Box::pin(everything::serve(self, authenticated, enforcer, patient, query)).await
+                in_place(|| everything::serve(self, authenticated, enforcer, patient, query)).await
             }
             Interaction::Search { query, method } => {
-                Box::pin(search::serve(self, authenticated, enforcer, query, method)).await
+                in_place(|| search::serve(self, authenticated, enforcer, query, method)).await
             }
             Interaction::Create { .. }
             | Interaction::Update { .. }
             | Interaction::Patch { .. }
             | Interaction::Conditional { .. }
-            | Interaction::Delete { .. } => Box::pin(write::serve(self, enforcer, interaction, sent)).await,
+            | Interaction::Delete { .. } => {
+                in_place(|| write::serve(self, enforcer, interaction, sent)).await
+            }
             Interaction::Capabilities | Interaction::Batch => {
                 Err(Refused::Request(Refusal::Unsupported(Unsupported::Nested)))
             }

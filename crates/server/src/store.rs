@@ -56,6 +56,7 @@ pub(crate) mod used_assertions;
 pub(crate) mod users;
 pub(crate) mod watch;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -296,18 +297,40 @@ fn configure_writer(connection: &Connection) -> Result<(), rusqlite::Error> {
 
 fn write_all(connection: &mut Connection, jobs: &mpsc::Receiver<Job>, remembered: &Remembered) {
     while let Ok(first) = jobs.recv() {
-        let batch = gather(first, jobs);
-        let mut deliveries = Vec::with_capacity(batch.len());
-        let committed =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
-                deliveries.extend(batch.into_iter().map(|job| job(&transaction)));
-                transaction.commit()
-            });
-        remembered.committed();
-        for deliver in deliveries {
-            deliver(committed.as_ref().copied());
+        let mut waiting = VecDeque::from(gather(first, jobs));
+        while !waiting.is_empty() {
+            let mut deliveries = Vec::with_capacity(waiting.len());
+            let committed = write_together(connection, &mut waiting, &mut deliveries);
+            remembered.committed();
+            for deliver in deliveries {
+                deliver(committed.as_ref().copied());
+            }
         }
     }
+}
+
+/// One transaction for all that wait, or for as many as it lasts: SQLite ends it by itself where a disk is full or broken, and
+/// undoes what was written. Who came before is told that; who waits still has not begun, and comes into the next one.
+fn write_together(
+    connection: &mut Connection,
+    waiting: &mut VecDeque<Job>,
+    deliveries: &mut Vec<Deliver>,
+) -> Result<(), rusqlite::Error> {
+    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+        Ok(transaction) => transaction,
+        Err(error) => {
+            // Whoever is dropped without an answer learns that there is none.
+            waiting.clear();
+            return Err(error);
+        }
+    };
+    while let Some(job) = waiting.pop_front() {
+        deliveries.push(job(&transaction));
+        if transaction.is_autocommit() {
+            break;
+        }
+    }
+    transaction.commit()
 }
 
 /// All writes that wait. Whoever is about to write may do so first, as long as some do who wait for this very processor: then

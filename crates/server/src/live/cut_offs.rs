@@ -1,6 +1,6 @@
 //! Cut-offs in memory, ahead of every use of a token and every issue of one.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use chartgate_access::ids::Subject;
@@ -30,6 +30,8 @@ pub(crate) struct LiveCutOffs {
     /// Written while the table is, so that who has read the one knows what stands in the other.
     feed: RwLock<Feed>,
     changed: watch::Sender<()>,
+    /// What is in force and is not in the store yet, for that could not be written.
+    unkept: Mutex<Vec<CutOff>>,
 }
 
 /// What a follower does not know yet.
@@ -61,7 +63,7 @@ impl LiveCutOffs {
         }
         let table = RwLock::new(table);
         let feed = RwLock::new(Feed::new(opaque_secret().expose().clone()));
-        Ok(Self { store, clock, table, feed, changed: watch::Sender::new(()) })
+        Ok(Self { store, clock, table, feed, changed: watch::Sender::new(()), unkept: Mutex::default() })
     }
 
     /// Whether a token is still believed.
@@ -119,12 +121,29 @@ impl LiveCutOffs {
         }
         let raised = self.put_in_force(cut_offs);
         if !raised.is_empty() {
-            let now = self.clock.now();
-            let keep =
-                move |sql: &Sql<'_>| raised.iter().try_for_each(|cut_off| sql.add_cut_off(cut_off, now));
-            self.store.write(move |sql| keep(sql).map_err(E::from)).await?;
+            self.unkept.lock().unwrap_or_else(PoisonError::into_inner).extend(raised);
+            if let Err(error) = self.keep_raised().await {
+                // The act is done, and in force: whoever asked for it is not told that it is not.
+                tracing::error!(%error, "cut-offs are in force and not in the store as they are; that is tried again");
+            }
         }
         Ok(value)
+    }
+
+    /// Writes what is in force and not in the store.
+    async fn keep_raised(&self) -> Result<(), StoreError> {
+        let raised = std::mem::take(&mut *self.unkept.lock().unwrap_or_else(PoisonError::into_inner));
+        if raised.is_empty() {
+            return Ok(());
+        }
+        let (kept, now) = (raised.clone(), self.clock.now());
+        let written =
+            self.store.write(move |sql| kept.iter().try_for_each(|cut_off| sql.add_cut_off(cut_off, now)));
+        let written = written.await;
+        if written.is_err() {
+            self.unkept.lock().unwrap_or_else(PoisonError::into_inner).extend(raised);
+        }
+        written
     }
 
     /// From here on everybody sees them. What was issued in a second that began between the commit and now, by whoever did
@@ -152,14 +171,13 @@ impl LiveCutOffs {
         raised
     }
 
-    /// Ends a cut-off without end: a subject is believed again, but for what was issued before now.
+    /// Puts in force that a cut-off without end was ended at that time: a subject is believed again, but for what was issued
+    /// before.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing of theirs is believed.
-    pub(crate) async fn lift(&self, subject: Subject) -> Result<(), StoreError> {
-        let (lifted, now) = (subject.clone(), self.clock.now());
-        self.store.write(move |sql| sql.lift_cut_off(&lifted, now)).await?;
-        self.table.write().unwrap_or_else(PoisonError::into_inner).lift(&subject, now);
+    pub(crate) fn lifted(&self, subject: Subject, at: Timestamp) -> Result<(), StoreError> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner).lift(&subject, at);
         // Whoever was shut out again meanwhile is not let in by what came before.
         let stands = self.store.read(|sql| sql.cut_off_of(&subject));
         let not_before = stands.as_ref().ok().copied().flatten().unwrap_or(Timestamp::MAX);
@@ -222,9 +240,13 @@ impl LiveCutOffs {
     /// # Errors
     /// [`StoreError`].
     pub(crate) async fn forget(&self) -> Result<(), StoreError> {
+        self.keep_raised().await?;
         let now = self.clock.now();
         self.store.write(move |sql| sql.forget_cut_offs(LONGEST, now)).await?;
         self.table.write().unwrap_or_else(PoisonError::into_inner).forget(LONGEST, now);
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

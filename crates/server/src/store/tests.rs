@@ -97,6 +97,50 @@ fn a_write_that_fails_is_undone_alone() {
     assert_eq!(names, ["nils"]);
 }
 
+/// A disk that is full in the middle of a batch: SQLite undoes all of it, and who comes next is in a transaction again.
+#[test]
+fn what_sqlite_undoes_by_itself_takes_nobody_along_who_comes_after_it() {
+    type Act = fn(&Sql<'_>) -> Result<(), StoreError>;
+    const ACTS: [Act; 3] = [
+        |sql| sql.add_user(&user("ada")).map(drop),
+        |sql| {
+            sql.query("", "PRAGMA max_page_count = 1", &[], |_| Ok(()))?;
+            sql.execute("INSERT INTO filler VALUES (zeroblob(1000000))", &[]).map(drop)
+        },
+        |sql| {
+            sql.query("", "PRAGMA max_page_count = 1000000", &[], |_| Ok(()))?;
+            sql.add_user(&user("nils")).map(drop)
+        },
+    ];
+    let scratch = Scratch::new("undone");
+    let store = &scratch.store;
+    let (begun, has_begun) = mpsc::channel();
+    let (go, gone) = mpsc::channel();
+    let hold = move |sql: &Sql<'_>| {
+        sql.execute("CREATE TABLE filler (content BLOB)", &[])?;
+        begun.send(()).unwrap();
+        // Until all of them wait.
+        gone.recv().unwrap();
+        Ok::<_, StoreError>(())
+    };
+    store.submit(hold, drop).unwrap();
+    has_begun.recv().unwrap();
+    let (answers, answered) = mpsc::channel();
+    for act in ACTS {
+        let answers = answers.clone();
+        store.submit(act, move |answer| answers.send(answer).unwrap()).unwrap();
+    }
+    go.send(()).unwrap();
+    let next = || answered.recv().unwrap();
+    assert!(matches!(next(), Err(StoreError::Commit(_))), "what was undone is told as undone");
+    assert!(matches!(next(), Err(StoreError::Database(_))));
+    assert!(next().is_ok(), "and what is kept as kept");
+    let names: Vec<String> = store
+        .read(|sql| sql.users().map(|all| all.into_iter().map(|one| one.name.to_string()).collect()))
+        .unwrap();
+    assert_eq!(names, ["nils"]);
+}
+
 #[test]
 fn a13_a_name_is_given_once_to_people_and_clients_alike() {
     let scratch = Scratch::new("names");

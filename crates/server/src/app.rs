@@ -203,6 +203,7 @@ impl App {
         let passkeys = Arc::new(Passkeys::new(Arc::clone(&store), marks, &config.issuer, known));
         let findings = Arc::new(Findings {
             store: Arc::clone(&store),
+            outbox: Arc::clone(&outbox),
             seal: secrets.master.derive(findings::PURPOSE)?,
             ways: emergencies.ways(),
             clock: Arc::clone(&clock),

@@ -151,7 +151,9 @@ pub(crate) async fn run(
     tokio::spawn(Arc::clone(&app.approvals).run(stopped.clone()));
     tokio::spawn(Arc::clone(&app.outbox).run(stopped.clone()));
 
-    record(&app, Event::Started, &[]).await?;
+    let policy_set = app.policies.current().revision().to_owned();
+    let begins = [("policy_set", policy_set), ("configuration", reload::digest_of_file(&app.config))];
+    record(&app, Event::Started, &begins).await?;
     for runner in runners {
         exporting.push(tokio::spawn(runner.run(stopped.clone())));
     }
@@ -295,45 +297,39 @@ async fn look_at_policies(app: &App) {
     let looked = tokio::task::spawn_blocking(move || (policies.look(), policies.look_at_shadow())).await;
     let Ok((found, shadow)) = looked else { return };
     look_at_shadow(app, shadow).await;
-    let outcome = match found {
-        Look::Same => return,
+    match found {
+        Look::Same => {}
         Look::Changed(Changed { count, revision }) => {
             tracing::info!(policies = count, "new policies are in force");
             let detail = [("policies", count.to_string()), ("policy_set", revision)];
-            record(app, Event::PolicyReloaded, &detail).await
+            tell(app, Event::PolicyReloaded, &detail).await;
         }
         Look::Refused(errors) => {
             for error in &errors {
                 tracing::error!(%error, "policies are refused; the old ones stay in force");
             }
             let first = errors.first().map(ToString::to_string).unwrap_or_default();
-            record(app, Event::PolicyRejected, &[("why", first)]).await
+            tell(app, Event::PolicyRejected, &[("why", first)]).await;
         }
-    };
-    if let Err(error) = outcome {
-        tracing::error!(%error, "audit");
     }
 }
 
 /// What came of a look at the policies on trial. Whatever is wrong with them, those in force are in force.
 async fn look_at_shadow(app: &App, found: Look) {
-    let outcome = match found {
-        Look::Same => return,
+    match found {
+        Look::Same => {}
         Look::Changed(Changed { count, revision }) => {
             tracing::info!(policies = count, "new policies are on trial; they decide nothing");
             let detail = [("policies", count.to_string()), ("shadow_set", revision)];
-            record(app, Event::PolicyReloaded, &detail).await
+            tell(app, Event::PolicyReloaded, &detail).await;
         }
         Look::Refused(errors) => {
             for error in &errors {
                 tracing::error!(%error, "policies to be tried out are refused; those in force are untouched");
             }
             let first = errors.first().map(ToString::to_string).unwrap_or_default();
-            record(app, Event::PolicyRejected, &[("shadow", "true".to_owned()), ("why", first)]).await
+            tell(app, Event::PolicyRejected, &[("shadow", "true".to_owned()), ("why", first)]).await;
         }
-    };
-    if let Err(error) = outcome {
-        tracing::error!(%error, "audit");
     }
 }
 
@@ -406,15 +402,29 @@ async fn look_at_keys(app: &App) -> anyhow::Result<()> {
     Ok(app.keys.rotate(due).await?)
 }
 
+/// Puts on record what has happened already: at once, or as soon as the log can be written.
+async fn tell(app: &App, event: Event, details: &[(&str, String)]) {
+    let record = own_record(app, event, details);
+    let told = app.outbox.commit(|_, _| Ok::<_, ChangeError>(Change::told_by((), [record])));
+    if let Err(error) = told.await {
+        tracing::error!(%error, "audit");
+    }
+}
+
+/// Puts on record what happens next.
 async fn record(app: &App, event: Event, details: &[(&str, String)]) -> anyhow::Result<()> {
+    let _ = app.log.journal.append(&own_record(app, event, details), ()).await?;
+    Ok(())
+}
+
+fn own_record(app: &App, event: Event, details: &[(&str, String)]) -> Record {
     let mut record = Record::new(event, Outcome::Allow, app.clock.now());
     record.actor = Actor { kind: ActorKind::Local, ..Actor::default() };
     record.action = Some(event.as_str().to_owned());
     for (name, value) in details {
         record.detail.insert((*name).to_owned(), Phi::new(value.clone()));
     }
-    let _ = app.log.journal.append(&record, ()).await?;
-    Ok(())
+    record
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Administrator, CommandError, Operator, note};
 use crate::entropy::opaque_secret;
+use crate::live::outbox::Change;
 use crate::store::StoreError;
 use crate::store::legal_holds::LegalHold;
 
@@ -43,14 +44,17 @@ impl Administrator {
         let name = opaque_secret();
         let id: String = name.expose().chars().filter(char::is_ascii_alphanumeric).take(16).collect();
         let hold = LegalHold { id, reason, placed_by, placed_at: self.clock.now(), released_at: None };
-        let kept = hold.clone();
+        let id = hold.id.clone();
+        let mut record = self.record(by, Event::HoldPlaced, &id);
+        note(&mut record, "reason", &hold.reason);
         // Whoever is told that it is in force is told of what is there: no month is being ended meanwhile.
         let _alone = self.holding.lock().await;
-        self.store.write(move |sql| sql.place_hold(&kept)).await.map_err(CommandError::Store)?;
-        let mut record = self.record(by, Event::HoldPlaced, &hold.id);
-        note(&mut record, "reason", &hold.reason);
-        let _ = self.append(&record).await?;
-        Ok(json!({ "id": hold.id }))
+        let placed = self.outbox.commit(move |sql, _| {
+            sql.place_hold(&hold)?;
+            Ok::<_, CommandError>(Change::told_by((), [record]))
+        });
+        placed.await.map_err(CommandError::once_in_force)?;
+        Ok(json!({ "id": id }))
     }
 
     pub(super) fn list_holds(&self) -> Result<Value, CommandError> {

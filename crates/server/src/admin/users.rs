@@ -18,9 +18,9 @@ use super::{Administrator, CommandError, Operator, note};
 use crate::entropy::{SystemEntropy, digest_of, opaque_secret};
 use crate::live::findings::Facts;
 use crate::live::outbox::Change;
-use crate::store::StoreError;
 use crate::store::second_factors::FactorChange;
 use crate::store::users::Added;
+use crate::store::{Sql, StoreError};
 
 /// How long a one-time link is good.
 const ENROLMENT_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -164,15 +164,26 @@ impl Administrator {
     }
 
     pub(super) async fn enable_user(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
+        let (subject, record) = (name.clone(), self.record(by, Event::UserEnabled, &name));
         if name.is_foreign() {
-            let _ = self.append(&self.record(by, Event::UserEnabled, &name)).await?;
-            self.cut_offs.lift(name.clone()).await?;
+            self.outbox.may_give()?;
+            // In the order in which they are on record: whoever is shut out after that stays so.
+            let lift = move |sql: &Sql<'_>, at| {
+                sql.lift_cut_off(&subject, at)?;
+                Ok::<_, CommandError>(Change::told_by((subject, at), [record]))
+            };
+            let in_force = |(subject, at)| Ok(self.cut_offs.lifted(subject, at)?);
+            let lifted = self.outbox.commit_and(lift, in_force).await;
+            lifted.map_err(CommandError::once_in_force)?;
             return Ok(json!({ "name": name, "state": "enabled" }));
         }
         self.find_user(&name)?;
-        let _ = self.append(&self.record(by, Event::UserEnabled, &name)).await?;
-        let subject = name.clone();
-        self.store.write(move |sql| sql.set_user_state(&subject, UserState::Enabled)).await?;
+        self.outbox.may_give()?;
+        let enabled = self.outbox.commit(move |sql, _| {
+            sql.set_user_state(&subject, UserState::Enabled)?;
+            Ok::<_, CommandError>(Change::told_by((), [record]))
+        });
+        enabled.await.map_err(CommandError::once_in_force)?;
         self.show_user(&name)
     }
 

@@ -68,8 +68,8 @@ impl Administrator {
         note(&mut record, "reviewer", reviewer);
         note(&mut record, "disposition", disposition);
         note(&mut record, "note", text);
-        let _ = self.append(&record).await?;
-        self.watcher.findings.close(&kept, &officer, disposition, text).await.map_err(not_closed)?;
+        let closing = self.watcher.findings.close(&kept, &officer, (disposition, text), record);
+        closing.await.map_err(not_closed)?;
         let (kept, notices) = self.find_finding(id)?;
         self.whole_finding(&kept, &notices)
     }
@@ -155,6 +155,8 @@ impl Administrator {
 fn not_closed(cause: NotClosed) -> CommandError {
     match cause {
         NotClosed::Store(error) => CommandError::Store(error),
+        NotClosed::Unwritable(error) => CommandError::Unrecorded(error),
+        NotClosed::Unrecorded(error) => CommandError::InForceUnrecorded(error),
         NotClosed::NotAReviewer | NotClosed::OwnActs | NotClosed::Closed | NotClosed::Unsealed => {
             CommandError::Invalid(cause.to_string())
         }

@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chartgate_access::ids::{PatientId, Subject};
 use chartgate_access::principal::{User, UserState};
+use chartgate_audit::journal::AppendError;
+use chartgate_audit::record::Record;
 use chartgate_audit::watch::{Disposition, FamilyName, Finding, FindingId, Known, People};
 use chartgate_values::seal::SealingKey;
 use chartgate_values::{Clock, Phi, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::emergency::is_reviewer;
+use super::outbox::{Change, Outbox};
 use crate::entropy::SystemEntropy;
 use crate::store::pending::Took;
 use crate::store::watch::{Closed, KeptFinding, WatchNotice};
@@ -24,6 +27,7 @@ const SHOWN: i64 = 500;
 /// The queue of findings.
 pub(crate) struct Findings {
     pub(crate) store: Arc<Store>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) seal: SealingKey,
     /// The ways in which privacy officers are told.
     pub(crate) ways: Vec<&'static str>,
@@ -64,6 +68,12 @@ pub(crate) enum NotClosed {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// While nothing can be recorded, nobody is done with it.
+    #[error("it cannot be recorded now: {0}")]
+    Unwritable(#[source] AppendError),
+    /// It is, and what tells of it waits until the log can be written.
+    #[error("it is closed, and not on record yet: {0}")]
+    Unrecorded(#[from] AppendError),
     /// The note cannot be sealed.
     #[error("the note cannot be kept")]
     Unsealed,
@@ -172,18 +182,19 @@ impl Findings {
         &self,
         of: &KeptFinding,
         by: &User,
-        disposition: Disposition,
-        note: &str,
+        (disposition, note): (Disposition, &str),
+        record: Record,
     ) -> Result<(), NotClosed> {
         self.may_close(of, by)?;
+        self.outbox.may_give().map_err(NotClosed::Unwritable)?;
         let note = self.seal(&note_of(&of.id), note.as_bytes()).map_err(|Unsealed| NotClosed::Unsealed)?;
         let closed = Closed { at: self.clock.now(), by: by.name.clone(), disposition, note };
         let id = of.id.clone();
-        let took = self.store.write(move |sql| sql.close_finding(&id, &closed)).await;
-        match took.map_err(NotClosed::Store)? {
-            Took::It => Ok(()),
+        let closing = self.outbox.commit(move |sql, _| match sql.close_finding(&id, &closed)? {
+            Took::It => Ok(Change::told_by((), [record])),
             Took::Nothing => Err(NotClosed::Closed),
-        }
+        });
+        closing.await
     }
 
     /// What is known of people. Whose entry cannot be read is nobody of whom anything is known.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::permit::Withheld;
 use chartgate_audit::reader::Filter;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_audit::watch::{Disposition, Finding, FindingId};
@@ -146,15 +145,18 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         let answer = pages::message_in_english(StatusCode::FORBIDDEN, "Not closed", &capital(&cause));
         return release(&login, &record, answer).await;
     }
-    // What is decided is on record before it is in force.
-    let recorded = match login.journal.append(&record, Withheld::new(see_other("/watch/findings"))).await {
-        Ok(recorded) => recorded,
-        Err(error) => return unavailable(&error),
-    };
-    match login.findings.close(&kept, &officer.user, disposition, note).await {
-        Ok(()) => Withheld::release(recorded),
+    let closing = login.findings.close(&kept, &officer.user, (disposition, note), record.clone());
+    match closing.await {
+        Ok(()) => see_other("/watch/findings"),
         Err(NotClosed::Store(error)) => unavailable(&error),
-        Err(cause) => pages::message_in_english(StatusCode::CONFLICT, "Not closed", &capital(&cause)),
+        Err(NotClosed::Unwritable(error) | NotClosed::Unrecorded(error)) => unavailable(&error),
+        // Somebody did meanwhile.
+        Err(cause) => {
+            record.outcome = Outcome::Deny;
+            record.decision.reason = Some(reason(&cause).to_owned());
+            let answer = pages::message_in_english(StatusCode::CONFLICT, "Not closed", &capital(&cause));
+            release(&login, &record, answer).await
+        }
     }
 }
 
@@ -244,6 +246,8 @@ fn reason(cause: &NotClosed) -> &'static str {
         NotClosed::NotAReviewer => "not-a-reviewer",
         NotClosed::OwnActs => "own-acts",
         NotClosed::Closed => "closed-already",
-        NotClosed::Store(_) | NotClosed::Unsealed => "store-unavailable",
+        NotClosed::Store(_) | NotClosed::Unsealed | NotClosed::Unwritable(_) | NotClosed::Unrecorded(_) => {
+            "store-unavailable"
+        }
     }
 }

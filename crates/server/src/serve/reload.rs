@@ -9,9 +9,10 @@ use chartgate_audit::record::Event;
 
 use super::narrowed_clients::cut_off_what_they_lost;
 use super::untrusted_providers::end_what_they_vouched_for;
-use super::{look_at_policies, record, tell_flaws};
+use super::{look_at_policies, tell, tell_flaws};
 use crate::app::{App, Lasting};
 use crate::config::Config;
+use crate::entropy::digest_of;
 use crate::front_door::FrontDoor;
 use crate::net::tls::Certificate;
 
@@ -58,7 +59,8 @@ impl Current {
                     tracing::warn!(key, "the new value needs a restart");
                 }
                 tracing::info!("the new configuration is in force");
-                let mut details = vec![("what", "configuration".to_owned())];
+                let digest = digest_of_file(&self.config());
+                let mut details = vec![("what", "configuration".to_owned()), ("configuration", digest)];
                 if !needs_restart.is_empty() {
                     details.push(("needs_restart", needs_restart.join(" ")));
                 }
@@ -106,8 +108,7 @@ impl Current {
     }
 }
 
-async fn tell(app: &App, event: Event, details: &[(&str, String)]) {
-    if let Err(error) = record(app, event, details).await {
-        tracing::error!(%error, "audit");
-    }
+/// By what a configuration is known again, for the record: the digest of its file, which says nothing of what is in it.
+pub(super) fn digest_of_file(config: &Config) -> String {
+    std::fs::read(&config.file).map_or_else(|_| "unreadable".to_owned(), digest_of)
 }

@@ -9,6 +9,7 @@ use chartgate_protocol::jose::{SigningKey, jws};
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, Person};
+use crate::parallel::{FIFTY, at_once};
 use crate::wire::{Answer, Call, encode};
 
 /// Where applications of the demo wait for their code: loopback, any port.
@@ -25,9 +26,7 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) async fn send(&mut self, gateway: &Gateway, call: Call) -> Answer {
-        let line: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let call = if line.is_empty() { call } else { call.header("cookie", &line.join("; ")) };
-        let answer = call.to(gateway).await;
+        let answer = self.with_cookies(call).to(gateway).await;
         for set in answer.headers.get_all("set-cookie") {
             let pair = set.to_str().unwrap().split(';').next().unwrap();
             let (name, value) = pair.split_once('=').unwrap();
@@ -38,6 +37,11 @@ impl Browser {
             }
         }
         answer
+    }
+
+    fn with_cookies(&self, call: Call) -> Call {
+        let line: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if line.is_empty() { call } else { call.header("cookie", &line.join("; ")) }
     }
 
     /// Ends what ends with it: all but what it was told to keep.
@@ -83,11 +87,17 @@ impl Browser {
         page: &Answer,
         filled: &[(&str, &str)],
     ) -> Answer {
-        let (action, hidden) = form_of(page);
-        let mut fields: Vec<(&str, &str)> =
-            hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        fields.extend(filled);
-        self.send(gateway, Call::form(&action, &fields)).await
+        self.send(gateway, filled_in(page, filled)).await
+    }
+
+    /// Sends a page's form fifty times at once, as so many windows would.
+    pub(crate) async fn submit_at_once(
+        &self,
+        gateway: &Gateway,
+        page: &Answer,
+        filled: &[(&str, &str)],
+    ) -> Vec<Answer> {
+        at_once(gateway, FIFTY, |_| self.with_cookies(filled_in(page, filled))).await
     }
 
     /// Goes through the pages that an authorization request leads to, up to the redirect back.
@@ -122,6 +132,15 @@ impl Browser {
         let page = self.follow(gateway, "/login").await;
         self.submit(gateway, &page, &[("username", &person.name), ("password", &person.password)]).await
     }
+}
+
+/// The form of a page with some fields filled in.
+fn filled_in(page: &Answer, filled: &[(&str, &str)]) -> Call {
+    let (action, hidden) = form_of(page);
+    let mut fields: Vec<(&str, &str)> =
+        hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    fields.extend(filled);
+    Call::form(&action, &fields)
 }
 
 /// Where the form of a page goes, and its hidden fields.

@@ -59,6 +59,10 @@ async fn routes_and_lifetimes_change_for_the_next_request_and_what_needs_a_resta
     let [record] = &reloaded[..] else { panic!("{reloaded:?}") };
     assert_eq!(record["actor"]["kind"], "local");
     assert!(record.to_string().contains("listen sessions"), "{record}");
+    let [started] = gateway.audit(&["--event", "gateway.start"]).try_into().unwrap();
+    let [before, now] = [&started, record].map(|one| one["detail"]["configuration"].as_str().unwrap());
+    assert!(before.len() == 43 && now.len() == 43 && before != now, "{before} {now}");
+    assert_eq!(started["detail"]["policy_set"].as_str().unwrap().len(), 43);
 
     let refused = connection.send(short.clone()).await;
     assert_eq!(refused.status, 403, "the same token, the same connection, other rules");

@@ -125,8 +125,16 @@ async fn what_is_asked_for_while_the_log_cannot_be_written_is_to_be_had_afterwar
     unrecorded(&gateway.try_command(&["user", "roles", &person.name, "--none"]), IN_FORCE);
     assert!(!gateway.command(&["user", "show", &person.name, "--output", "json"]).contains("\"nurse\""));
     assert_eq!(waiting(gateway).len(), 1);
+    // What was read again meanwhile is in force, and on record as soon as it can be: the configuration, and the certificate.
+    gateway.hang_up();
+    let begun = Instant::now();
+    while waiting(gateway).len() < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", gateway.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 
     room_again(gateway).await;
+    assert_eq!(gateway.audit(&["--event", "config.reload"]).len(), 2);
     let issued = Tokens::of(&app.refresh_call(tokens.refresh()).to(gateway).await);
     assert_eq!(issued.claims()["sub"], "dana");
     let answer = browser.submit(gateway, &page, &credentials).await;
@@ -187,7 +195,8 @@ async fn what_a_command_changes_when_the_log_fails_is_in_force_and_told_once() {
     let file = gateway.scratch().write("anew", "a patient heron under the red bridge");
     let set = ["user", "set-password", &person.name, "--password-file", file.to_str().unwrap()];
     let more = ["user", "roles", &person.name, "--role", "physician"];
-    for words in [&set[..], &more[..], &["user", "reset-mfa", &person.name]] {
+    let hold = ["audit", "hold", "--reason", "case 19"];
+    for words in [&set[..], &more[..], &["user", "reset-mfa", &person.name], &hold] {
         if !fill_disk(&gateway, LIMIT).await {
             return;
         }
@@ -202,6 +211,11 @@ async fn what_a_command_changes_when_the_log_fails_is_in_force_and_told_once() {
         assert_eq!(told.len(), 1, "{event}: {told:?}");
         assert!(told[0]["detail"]["recorded_at"].is_string(), "{event}: {told:?}");
     }
+    let holds: Value =
+        serde_json::from_str(&gateway.command(&["audit", "holds", "--output", "json"])).unwrap();
+    let held = gateway.audit(&["--event", "audit.hold"]);
+    assert_eq!((holds.as_array().unwrap().len(), held.len()), (1, 1), "{holds} {held:?}");
+    assert_eq!(holds[0]["id"], held[0]["resource"]);
     assert!(gateway.command(&["user", "show", &person.name, "--output", "json"]).contains("\"physician\""));
     person.password = "a patient heron under the red bridge".to_owned();
     let answer = Browser::default().sign_in(&gateway, &person).await;

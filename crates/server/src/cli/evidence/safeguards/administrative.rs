@@ -166,6 +166,7 @@ pub(super) fn evaluation(known: &Known<'_>) -> Safeguard {
             "Policies of revision {revision} are on trial: what they would decide is recorded."
         ));
     }
+    tell.show("Starts, whose records say with which policies and configuration", seen.of(Event::Started));
     tell.show("Changes of policies", seen.of(Event::PolicyReloaded));
     tell.show("Changes of policies that were refused", seen.of(Event::PolicyRejected));
     tell.show("Changes of the configuration", seen.of(Event::ConfigReloaded));

@@ -203,7 +203,12 @@ impl Passwords {
                 Ok(fits)
             })
             .await;
-        if fits == Ok(true) { Verdict::Right } else { Verdict::Wrong }
+        match fits {
+            Ok(true) => Verdict::Right,
+            Ok(false) => Verdict::Wrong,
+            // Nobody could look at it.
+            Err(HashError) => Verdict::Busy,
+        }
     }
 
     /// Puts other rules in force for the next password.

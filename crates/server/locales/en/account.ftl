@@ -42,16 +42,20 @@ sessions-this = Signed in { $since } { $how ->
     [hardware-key] with a hardware key
     [passkey] with a passkey
     [password-code] with a password and a code
+    [password-phone] with a password and your phone
     [password] with a password
     [elsewhere-code] elsewhere, and with a code
+    [elsewhere-phone] elsewhere, and with your phone
    *[elsewhere] elsewhere
 }.
 sessions-other = Signed in { $since } { $how ->
     [hardware-key] with a hardware key
     [passkey] with a passkey
     [password-code] with a password and a code
+    [password-phone] with a password and your phone
     [password] with a password
     [elsewhere-code] elsewhere, and with a code
+    [elsewhere-phone] elsewhere, and with your phone
    *[elsewhere] elsewhere
 }; last used { $seen }.
 sessions-end-this = Sign out here

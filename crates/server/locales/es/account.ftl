@@ -42,16 +42,20 @@ sessions-this = Sesión iniciada el { $since } { $how ->
     [hardware-key] con una llave física de seguridad
     [passkey] con una llave de acceso
     [password-code] con una contraseña y un código
+    [password-phone] con una contraseña y su teléfono
     [password] con una contraseña
     [elsewhere-code] en otro sitio y con un código
+    [elsewhere-phone] en otro sitio y con su teléfono
    *[elsewhere] en otro sitio
 }.
 sessions-other = Sesión iniciada el { $since } { $how ->
     [hardware-key] con una llave física de seguridad
     [passkey] con una llave de acceso
     [password-code] con una contraseña y un código
+    [password-phone] con una contraseña y su teléfono
     [password] con una contraseña
     [elsewhere-code] en otro sitio y con un código
+    [elsewhere-phone] en otro sitio y con su teléfono
    *[elsewhere] en otro sitio
 }; último uso: { $seen }.
 sessions-end-this = Cerrar la sesión aquí

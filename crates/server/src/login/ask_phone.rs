@@ -252,7 +252,7 @@ async fn go_on(login: &Login, visit: &Visit, half: &Half) -> Response {
     let seen = Seen::at(visit, &half.user.name, begun.as_ref());
     let begin = Begin::with_factor(&half.user, &half.first, SecondFactor::Phone);
     let (digest, now) = (half.digest.clone(), login.clock.now());
-    let counter = login.passwords.blind(half.user.name.as_str());
+    let counter = half.counter(login);
     let use_up = move |sql: &Sql<'_>, _| {
         // What was known of it may have been forgotten meanwhile.
         if seen.check(sql, now)?.is_err() {

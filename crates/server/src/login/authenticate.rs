@@ -17,6 +17,7 @@ use http::StatusCode;
 pub(super) use self::passkey::{PasskeyAttempt, Wanted, again_by_passkey, passkey, put_out_of_use};
 use super::Login;
 use super::form::{Present, unavailable};
+use super::second_factor::Half;
 use super::sign_in::person;
 use crate::live::factors::{FactorError, Proof};
 use crate::net::origin::Origin;
@@ -171,16 +172,16 @@ pub(super) async fn password(
     verify(login, origin, counter, canonical.parse().ok(), password).await
 }
 
-/// Looks at a code of whoever showed their password. It is counted with the passwords, and is not used up yet.
+/// Looks at a code of whoever showed their password, or came by a link. It is counted, and is not used up yet.
 pub(super) async fn code(
     login: &Login,
     origin: &Origin,
-    user: &User,
+    half: &Half,
     typed: &str,
 ) -> Result<CodeAttempt, FactorError> {
     let now = login.clock.now();
     login.throttle.count(origin.ip);
-    let counter = login.passwords.blind(user.name.as_str());
+    let (user, counter) = (&half.user, half.counter(login));
     let counted = counter.clone();
     let failures = login.store.write(move |sql| sql.begin_login(&counted, now)).await?;
     if failures.check(now).is_err() {

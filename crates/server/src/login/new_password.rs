@@ -142,6 +142,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     };
     let (name, digest) = (half.user.name.clone(), half.digest.clone());
     let (counter, now) = (login.passwords.blind(name.as_str()), login.clock.now());
+    let counter_here = half.counter(&login);
     let mut record = visit.origin.record(Event::PasswordSet, Outcome::Allow, now);
     record.action = Some(Event::PasswordSet.as_str().to_owned());
     record.actor = person(&half.user);
@@ -152,6 +153,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         if sql.take_half_sign_in(&digest, now)?.is_none() || !is_enabled {
             return Ok(Change::none(false));
         }
+        sql.clear_login_failures(&counter_here)?;
         let cut = set(sql, (&name, &hash), &counter, None, at)?;
         Ok::<_, ChangeError>(Change::told_by(true, [record]).cutting(cut))
     });

@@ -99,9 +99,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     };
     let browser = visit.browser.digest();
     let wanted = match &half {
-        Some(half) => {
-            Wanted { of: Some(&half.user), ceremony: Ceremony::SecondFactor { half: &half.digest } }
-        }
+        Some(half) => Wanted { of: Some(half), ceremony: Ceremony::SecondFactor { half: &half.digest } },
         None => Wanted { of: None, ceremony: Ceremony::SignIn { browser: &browser } },
     };
     let brought = visit.form.get("credential").unwrap_or_default();

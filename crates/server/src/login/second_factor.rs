@@ -74,6 +74,16 @@ impl Half {
         let (user, HalfSignIn { first, passkey, stage, .. }) = found.ok_or_else(stale)?;
         Ok(Self { handle: handle.to_owned(), digest, user, first, passkey, stage })
     }
+
+    /// Under which name its tries are counted: with the passwords of its person, but for whoever came by a link. Wrong passwords are
+    /// what a link is for, and were they a stranger's hundred, nothing would be looked at any more.
+    pub(super) fn counter(&self, login: &Login) -> String {
+        let name = self.user.name.as_str();
+        match self.first {
+            First::Link => login.passwords.blind(&format!("{name} after a link")),
+            _ => login.passwords.blind(name),
+        }
+    }
 }
 
 /// Keeps a half sign-in for a browser, and says where it goes on: the page of its stage. In one step with its ground, which that
@@ -220,7 +230,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(response) => return *response,
     };
     let typed = visit.form.get("code").unwrap_or_default();
-    let reason = match authenticate::code(&login, &visit.origin, &half.user, typed).await {
+    let reason = match authenticate::code(&login, &visit.origin, &half, typed).await {
         Ok(CodeAttempt::Refused(reason)) => reason,
         Ok(CodeAttempt::Good(proof, counter)) => {
             let came = match (&half.first, next) {

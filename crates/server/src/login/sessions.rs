@@ -6,11 +6,11 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::ids::{BrowserId, SessionId};
-use chartgate_access::session::Session;
+use chartgate_access::ids::{BrowserId, SessionId, Subject};
+use chartgate_access::session::{Session, Timeouts};
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome, Record};
-use chartgate_values::Phi;
+use chartgate_values::{Phi, Timestamp};
 use http::StatusCode;
 
 use super::Login;
@@ -22,9 +22,9 @@ use super::once_more;
 use super::sign_in::person;
 use crate::live::outbox::{Change, ChangeError};
 use crate::pages;
-use crate::store::StoreError;
 use crate::store::known::KnownBrowser;
 use crate::store::second_factors::Used;
+use crate::store::{Sql, StoreError};
 use crate::tongue::Tongue;
 
 #[derive(Template)]
@@ -94,6 +94,8 @@ fn how(amr: &[String]) -> &'static str {
     match (has("pwd"), has("otp"), has("pop")) {
         (_, _, true) if has("hwk") => "hardware-key",
         (_, _, true) => "passkey",
+        (true, false, _) if has("mca") => "password-phone",
+        (false, false, _) if has("mca") => "elsewhere-phone",
         (true, true, _) => "password-code",
         (true, false, _) => "password",
         (false, true, _) => "elsewhere-code",
@@ -112,7 +114,9 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
         Ok(None) => return see_other(SIGN_IN),
         Err(error) => return unavailable(&error),
     };
-    match others(&login, &present).and_then(|others| Ok((others, browsers(&login, &visit, &present)?))) {
+    let (of, now) = ((&present.user.name, &present.session.id), login.clock.now());
+    let others = login.store.read(|sql| others(sql, of, login.timeouts, now));
+    match others.and_then(|others| Ok((others, browsers(&login, &visit, &present)?))) {
         Ok((others, browsers)) => {
             let page = SessionsPage {
                 t: visit.browser.tongue,
@@ -127,11 +131,15 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     }
 }
 
-/// The person's other sessions that are good now, newest first.
-fn others(login: &Login, present: &Present) -> Result<Vec<Session>, StoreError> {
-    let now = login.clock.now();
-    let mut open = login.store.read(|sql| sql.open_sessions(Some(&present.user.name)))?;
-    open.retain(|one| one.id != present.session.id && one.check(login.timeouts, now).is_ok());
+/// The person's sessions that are good now but for this one, newest first.
+fn others(
+    sql: &Sql<'_>,
+    (of, this): (&Subject, &SessionId),
+    timeouts: Timeouts,
+    now: Timestamp,
+) -> Result<Vec<Session>, StoreError> {
+    let mut open = sql.open_sessions(Some(of))?;
+    open.retain(|one| one.id != *this && one.check(timeouts, now).is_ok());
     Ok(open)
 }
 
@@ -159,21 +167,17 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     if wanted == present.session.id.as_str() {
         return account::end_this(&login, &visit, &present).await;
     }
-    // Sessions of others are none that could be ended here: nobody learns whether they are there.
-    let ending: Vec<SessionId> = match others(&login, &present) {
-        Ok(others) => others
-            .into_iter()
-            .map(|session| session.id)
-            .filter(|id| wanted == OTHERS || id.as_str() == wanted)
-            .collect(),
-        Err(error) => return unavailable(&error),
-    };
-    let name = present.user.name.clone();
-    let mut records: Vec<_> = ending.iter().map(|id| record_of_end(&login, &visit, &present, id)).collect();
+    let (name, wanted) = (present.user.name.clone(), wanted.to_owned());
+    let record_of_end = record_of_end(&login, &visit, &present);
     let record_of_browser = record_of_browser(&login, &visit, &present);
     let (all, here) = (wanted == OTHERS, digest_here(&visit.headers, &name));
+    let (this, timeouts) = (present.session.id.clone(), login.timeouts);
     let ended = login.outbox.commit(move |sql, now| {
-        let mut cut = Vec::new();
+        // Those of somebody else are none that could be ended here: nobody learns whether they are there. One that began while
+        // the page was looked at is one of the others.
+        let mut ending = others(sql, (&name, &this), timeouts, now)?;
+        ending.retain(|one| all || one.id.as_str() == wanted);
+        let (mut cut, mut records) = (Vec::new(), Vec::new());
         // Whoever is half way in with what they had there is not any more.
         sql.void_half_sign_ins(&name)?;
         // Nor is their phone asked where they are not signed in any more.
@@ -181,7 +185,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
             let forgotten = sql.forget_other_browsers(&name, here.as_deref())?;
             records.extend(forgotten.iter().map(|id| about(id, record_of_browser.clone())));
         }
-        for id in ending {
+        for Session { id, .. } in ending {
+            records.push(Record { session: Some(id.to_string()), ..record_of_end.clone() });
             sql.end_session(&id, now)?;
             sql.forget_browser_of(&name, &id)?;
             cut.push(CutOff::UpTo { target: Target::Session(id), not_before: now });
@@ -222,11 +227,10 @@ fn about(browser: &BrowserId, mut record: Record) -> Record {
     record
 }
 
-/// That a person ended another session of theirs.
-pub(super) fn record_of_end(login: &Login, visit: &Visit, present: &Present, ended: &SessionId) -> Record {
+/// That a person ended another session of theirs, which is to be named.
+pub(super) fn record_of_end(login: &Login, visit: &Visit, present: &Present) -> Record {
     let mut record = visit.origin.record(Event::Logout, Outcome::Allow, login.clock.now());
     record.action = Some("logout".to_owned());
     record.actor = person(&present.user);
-    record.session = Some(ended.to_string());
     record
 }

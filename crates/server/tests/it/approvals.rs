@@ -630,6 +630,8 @@ async fn a05_o20_a_sign_in_begins_with_the_number_and_a_signature_and_begins_onc
         (&json!("https://refeds.org/profile/mfa"), &json!(["pwd", "mca", "mfa"])),
         "no more than two factors: the number can be shown on"
     );
+    let list = phone.get(gateway, "/account/sessions").await;
+    assert!(list.text().contains("with a password and your phone"), "{}", list.text());
 }
 
 #[tokio::test]

@@ -446,9 +446,13 @@ async fn a08_a_copied_passkey_is_put_out_of_use_and_its_person_told() {
     let (mut thief, page) = sign_in(gateway, &mut counting).await;
     assert!(is_signed_in(&page));
     let opened = open(gateway, &mut thief, &mut counting, "add-passkey").await;
+    let app = App::public("openid offline_access user/*.rs");
+    let taken = app.tokens_in(gateway, &mut thief, &person).await;
     counting.sign_count = copied_at;
     assert!(sign_in(gateway, &mut counting).await.1.text().contains(WRONG), "its counter went back");
     assert_eq!(thief.get(gateway, "/account").await.status, 303, "what either of two opened ends");
+    let lasting = app.refresh_call(taken.refresh()).to(gateway).await;
+    assert_eq!(lasting.json()["error"], "invalid_grant", "and what would outlive it: {}", lasting.text());
     let ask = Ask::of(&opened, "/login/new-passkey");
     let made = soft(gateway, number_of(&format!("{} thief", person.name))).create(&ask.options);
     let page = send(&mut thief, gateway, ask.call(&made, &[])).await;

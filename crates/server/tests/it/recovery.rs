@@ -105,6 +105,14 @@ async fn lost_password(post: &Post) {
         assert_eq!(answer.status, 400, "{path}: {}", answer.text());
     }
     assert!(!page.text().contains("/login/lost"), "one proof is not lost by another");
+    // a03: wrong passwords, a stranger's or their own, are what a link is for: its code is looked at all the same.
+    let wrong = Person { password: "not the one that it is".to_owned(), ..person.clone() };
+    for pause in [0, 0, 0, 0, 0, 1_100, 2_100] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let refused = Browser::default().sign_in(gateway, &wrong).await;
+        assert!(refused.text().contains("do not fit together"), "{}", refused.text());
+    }
+    assert_eq!(Browser::default().sign_in(gateway, &person).await.status, 429);
     let wrong = browser.submit(gateway, &page, &[("code", "000000")]).await;
     assert!(wrong.text().contains("That code is not right"), "{}", wrong.text());
     let wrong = browser.submit(gateway, &wrong, &[("code", "1234 5678 9012 3456 7890")]).await;

@@ -344,6 +344,8 @@ async fn a07_what_one_signs_in_with_is_changed_with_password_and_code_alone_and_
         assert_eq!(answer.status, if number < 5 { 200 } else { 403 }, "{number}");
     }
     assert_eq!(browser.get(gateway, "/account").await.status, 303, "the session is over");
+    let app = App::public("openid offline_access user/*.rs");
+    let lasting = app.tokens_in(gateway, &mut other, &person).await;
     let page = other.get(gateway, "/account/factors").await;
     let fields = [("password", right), ("code", &phone.code(1)), ("change", change.as_str())];
     let page = other.submit(gateway, &page, &fields).await;
@@ -351,6 +353,13 @@ async fn a07_what_one_signs_in_with_is_changed_with_password_and_code_alone_and_
         page.text().contains("No second factor") && page.text().contains("was removed"),
         "{}",
         page.text()
+    );
+    let refreshed = app.refresh_call(lasting.refresh()).to(gateway).await;
+    assert_eq!(
+        refreshed.json()["error"],
+        "invalid_grant",
+        "whoever had it may have it: {}",
+        refreshed.text()
     );
     assert!(is_signed_in(&Browser::default().sign_in(gateway, &person).await));
     let records = gateway.audit(&["--user", &person.name]);

@@ -45,7 +45,8 @@ pub(super) async fn disown(
     if used.session == present.session.id {
         answer.headers_mut().append(header::SET_COOKIE, cookie::clear(cookie::SESSION));
     }
-    let ended = sessions::record_of_end(login, visit, present, &used.session);
+    let mut ended = sessions::record_of_end(login, visit, present);
+    ended.session = Some(used.session.to_string());
     if let Err(error) = login.journal.append(&ended, ()).await {
         return unsaid(login, id, &error).await;
     }

@@ -1,6 +1,6 @@
 //! Whether a passkey is whose it says. ATTACKS A01, A03, A08.
 //!
-//! After the password it is counted with that person's passwords and codes. Alone it is not: there is no secret in it that could
+//! After the password, or a link, it is counted with that person's codes. Alone it is not: there is no secret in it that could
 //! be guessed, so nothing is to be gained by trying often (NIST SP 800-63B-4 section 3.2.2), and whoever knows a name could keep its
 //! person out by wrong passwords. It clears no failures either: those are tries at a password that it does not show, and
 //! who guesses that gets no new ones by its person's signing in. Whether nobody has such a passkey, it is somebody else's, its
@@ -10,14 +10,15 @@ use chartgate_access::ids::FactorId;
 use chartgate_access::login::assurance::Assurance;
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::{User, UserState};
+use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::Phi;
 
 use super::{Again, Proven, Reason, again_refused, counter_in_session};
 use crate::live::passkeys::{Ceremony, PasskeyRefused, Shown};
 use crate::login::Login;
-use crate::login::enrol_factor::end_open_sessions;
 use crate::login::form::Present;
+use crate::login::second_factor::Half;
 use crate::login::sign_in::person;
 use crate::net::origin::Origin;
 use crate::store::second_factors::Used;
@@ -33,7 +34,7 @@ pub(in crate::login) enum PasskeyAttempt {
 /// Who has to have signed, if that is known, and for what.
 #[derive(Clone, Copy)]
 pub(in crate::login) struct Wanted<'a> {
-    pub(in crate::login) of: Option<&'a User>,
+    pub(in crate::login) of: Option<&'a Half>,
     pub(in crate::login) ceremony: Ceremony<'a>,
 }
 
@@ -51,10 +52,10 @@ pub(in crate::login) async fn passkey(
     }
     let claimed = login.passkeys.claimed(brought)?;
     let of = claimed.as_ref().map(|claimed| login.store.read(|sql| sql.user(claimed.of()))).transpose()?;
-    let Some(user) = wanted.of.cloned().or(of.flatten()) else {
+    let Some(user) = wanted.of.map(|half| half.user.clone()).or(of.flatten()) else {
         return Ok(PasskeyAttempt::Refused(Reason::Passkey("unknown-passkey"), None));
     };
-    let counter = wanted.of.map(|user| login.passwords.blind(user.name.as_str()));
+    let counter = wanted.of.map(|half| half.counter(login));
     if let Some(counted) = counter.clone() {
         let failures = login.store.write(move |sql| sql.begin_login(&counted, now)).await?;
         if failures.check(now).is_err() {
@@ -161,12 +162,12 @@ pub(in crate::login) async fn put_out_of_use(
     }
     let name = user.name.clone();
     let suspect = move |sql: &Sql<'_>, at| {
-        // One of two holders is not its person, and nobody can say which: what either opened ends.
-        let cut = match sql.suspect_passkey(&id, &name, now)? {
-            Used::Now => end_open_sessions(sql, &name, None, at)?,
-            Used::Before => Vec::new(),
-        };
-        Ok::<_, StoreError>(((), cut))
+        if sql.suspect_passkey(&id, &name, now)? == Used::Before {
+            return Ok::<_, StoreError>(((), Vec::new()));
+        }
+        // One of two holders is not its person, and nobody can say which: what either opened ends, what outlives a session too.
+        sql.end_all_sessions(&name, at)?;
+        Ok(((), vec![CutOff::UpTo { target: Target::Subject(name), not_before: at }]))
     };
     login.cut_offs.cut(suspect).await
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use chartgate_access::ids::FactorId;
 use chartgate_access::login::assurance::{Assurance, Offered, SecondFactor};
+use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::Phi;
 use http::StatusCode;
@@ -13,7 +14,7 @@ use super::{Has, Wish, show};
 use crate::live::factors::Factors;
 use crate::live::outbox::{Change, ChangeError};
 use crate::live::passkeys::labelled;
-use crate::login::enrol_factor::{RecoveryPage, end_open_sessions};
+use crate::login::enrol_factor::RecoveryPage;
 use crate::login::form::{Present, Visit, see_other, stale, unavailable};
 use crate::login::once_more::{self, Confirmed, record, recorded};
 use crate::login::then::Then;
@@ -119,8 +120,9 @@ pub(super) async fn remove(
         let Some(removed) = removed else { return Ok(Change::none(Used::Before)) };
         record.detail.insert("factor".to_owned(), Phi::new(removed.code().to_owned()));
         // Whoever found it or copied it may have signed in with it.
-        let cut = end_open_sessions(sql, &name, Some(&this), at)?;
-        Ok::<_, ChangeError>(Change::told_by(Used::Now, [record]).cutting(cut))
+        sql.end_all_but(&name, Some(&this), at)?;
+        let cut = CutOff::UpTo { target: Target::Subject(name), not_before: at };
+        Ok::<_, ChangeError>(Change::told_by(Used::Now, [record]).cutting([cut]))
     });
     answered(removed.await)
 }

@@ -133,11 +133,16 @@ struct WrongUsage(String);
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {
     let words = Words::parse();
-    match carry_out(words) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("chartgate: {error:#}");
-            if error.is::<WrongUsage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    let code = carry_out(words).unwrap_or_else(|error| {
+        eprintln!("chartgate: {error:#}");
+        if error.is::<WrongUsage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    });
+    match print::unprinted() {
+        None => code,
+        // Whoever reads a part of it is not to take it for all.
+        Some(error) => {
+            eprintln!("chartgate: what was to be printed is not all there: {error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -159,11 +159,11 @@ impl Config {
     fn read(text: &str, folder: &Path, environment: &[(String, String)]) -> Result<Self, Vec<ConfigError>> {
         let mut tree = source::parse(text)?;
         let lookup = |name: &str| environment.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
-        source::overlay(&mut tree, environment.iter().cloned());
+        let errors = source::overlay(&mut tree, environment.iter().cloned());
         let mut reading = Reading {
             folder,
             environment: &lookup,
-            errors: Vec::new(),
+            errors,
             paths: Vec::new(),
             variables: environment
                 .iter()
@@ -339,10 +339,19 @@ fn open(file: &Path) -> Result<Opened, Vec<ConfigError>> {
     })?;
     let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    Ok(Opened { text, folder, environment })
+    let (mut environment, mut errors) = (Vec::new(), Vec::new());
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => environment.push((name, value)),
+            Err(_) if source::is_key(&name) => {
+                let problem = format!("the variable {name} is not UTF-8");
+                errors.push(ConfigError { line: 0, key: String::new(), problem });
+            }
+            Err(_) => {}
+        }
+    }
+    if errors.is_empty() { Ok(Opened { text, folder, environment }) } else { Err(errors) }
 }
 
 fn issuer(reading: &mut Reading<'_>, root: &mut Section) -> Option<String> {

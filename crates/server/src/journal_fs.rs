@@ -37,6 +37,7 @@ struct Unnamed {
     file: File,
     hidden: PathBuf,
     path: PathBuf,
+    has_its_name: bool,
 }
 
 impl Unnamed {
@@ -46,19 +47,23 @@ impl Unnamed {
         name.push(path.file_name().unwrap_or_default());
         let hidden = path.with_file_name(name);
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&hidden)?;
-        Ok(Self { file, hidden, path })
+        Ok(Self { file, hidden, path, has_its_name: false })
     }
 
     /// Gives the file its name, in the place of what had it.
-    fn name(self) -> io::Result<()> {
-        fs::rename(&self.hidden, &self.path)
+    fn name(mut self) -> io::Result<()> {
+        fs::rename(&self.hidden, &self.path)?;
+        self.has_its_name = true;
+        Ok(())
     }
 }
 
 impl Drop for Unnamed {
     fn drop(&mut self) {
-        // Once it has its name there is nothing to remove; otherwise nobody will miss it.
-        let _ = fs::remove_file(&self.hidden);
+        if !self.has_its_name {
+            // Nobody will miss it.
+            let _ = fs::remove_file(&self.hidden);
+        }
     }
 }
 

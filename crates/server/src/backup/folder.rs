@@ -10,6 +10,8 @@ use anyhow::{Context as _, bail};
 use chartgate_audit::backup::BackupPath;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
+use crate::private_file;
+
 /// A folder for its owner alone, that is not there yet. Whatever became of it is removed if it does not get its name; if its
 /// process was ended first, by the next one that wants the name.
 pub(super) struct NewFolder {
@@ -65,7 +67,7 @@ impl NewFolder {
     /// Makes all of it durable, and gives it its name.
     pub(super) fn finish(mut self) -> io::Result<Held> {
         let held = self.held.again()?;
-        sync(&self.hidden)?;
+        private_file::sync(&self.hidden)?;
         if fs::symlink_metadata(&self.path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -144,19 +146,6 @@ impl Drop for NewFolder {
             let _ = fs::remove_dir_all(&self.hidden);
         }
     }
-}
-
-/// Syncs a folder with all that is in it.
-fn sync(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            sync(&entry.path())?;
-        } else {
-            File::open(entry.path())?.sync_all()?;
-        }
-    }
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

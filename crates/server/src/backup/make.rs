@@ -109,7 +109,9 @@ pub(crate) fn make(source: &Source<'_>, out: &Path, now: Timestamp) -> anyhow::R
 fn check_room(config: &Config, out: &Path) -> anyhow::Result<()> {
     let parent = out.parent().unwrap_or(out);
     let shown = || format!("{}", parent.display());
-    let is_ours = fs::metadata(parent).with_context(shown)?.dev() == fs::metadata(&config.data_dir)?.dev();
+    let there = fs::metadata(parent).with_context(shown)?.dev();
+    let mut ours = [&config.data_dir, &config.store, &config.audit.dir].into_iter();
+    let is_ours = ours.any(|place| fs::metadata(place).is_ok_and(|place| place.dev() == there));
     let reserve = if is_ours { config.audit.reserve } else { 0 };
     let needed = fs::metadata(&config.store)?.len().saturating_add(size_of(&config.audit.dir)?);
     let free = reserve::free(parent).with_context(shown)?;

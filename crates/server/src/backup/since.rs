@@ -22,7 +22,7 @@ pub(crate) struct Since {
 }
 
 /// What lasts, and would have to be done again. What was issued ends in any case.
-const LASTING: [Event; 19] = [
+const LASTING: [Event; 20] = [
     Event::UserAdded,
     Event::UserChanged,
     Event::UserDisabled,
@@ -41,6 +41,8 @@ const LASTING: [Event; 19] = [
     Event::HoldReleased,
     Event::EmergencyReviewed,
     Event::WatchClosed,
+    // A link takes the place of the password at once, before it is used.
+    Event::EnrolmentIssued,
     Event::EnrolmentUsed,
 ];
 

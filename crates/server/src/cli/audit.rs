@@ -279,16 +279,25 @@ const COLUMNS: [(&str, &str); 20] = [
 fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow::Result<ExitCode> {
     let log = open(config, "tail", &format!("{lines}"))?;
     let newest = Filter { limit: Some(lines), ..Filter::default() };
-    let mut next = 0;
+    let mut last = None;
     for entry in log.search(&newest) {
         let entry = entry?;
-        next = entry.index.saturating_add(1);
+        last = Some(entry.index);
         show(&entry, output);
     }
+    let mut next = match last {
+        Some(last) => last.saturating_add(1),
+        // Of what was there none was asked for.
+        None => {
+            let mut there = log.reader.entries(log.reader.checkpoint()?.size());
+            there.by_ref().try_for_each(|entry| entry.map(drop))?;
+            there.position()
+        }
+    };
     if no_follow {
         return Ok(ExitCode::SUCCESS);
     }
-    loop {
+    while print::is_read() {
         std::thread::sleep(Duration::from_millis(500));
         let mut entries = log.reader.entries(next);
         for entry in entries.by_ref() {
@@ -296,6 +305,7 @@ fn tail(config: &Path, lines: usize, no_follow: bool, output: Output) -> anyhow:
         }
         next = entries.position();
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The log, for somebody who reads.

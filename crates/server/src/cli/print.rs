@@ -1,6 +1,7 @@
 //! Printing answers: for people as lines, for scripts as JSON.
 
 use std::io::Write as _;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -11,9 +12,27 @@ pub(crate) enum Output {
     Json,
 }
 
-/// Prints a line. A reader that has gone away is no error.
+/// Why something could not be printed, the first time.
+static UNPRINTED: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Prints a line. Whoever ends the program asks [`unprinted`] whether all of them came to where they go.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        let _ = UNPRINTED.set(error);
+    }
+}
+
+/// Whether somebody reads what is printed still, as far as is known.
+pub(super) fn is_read() -> bool {
+    UNPRINTED.get().is_none()
+}
+
+/// Why what was printed is not where it was to go, if so: a disk is full. A reader that has gone away is no error.
+pub(super) fn unprinted() -> Option<&'static std::io::Error> {
+    if let Err(error) = std::io::stdout().flush() {
+        let _ = UNPRINTED.set(error);
+    }
+    UNPRINTED.get().filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe)
 }
 
 /// Prints an answer.

@@ -36,15 +36,10 @@ impl Places {
 
     fn read(text: &str, folder: &Path, environment: Vec<(String, String)>) -> Result<Self, Vec<ConfigError>> {
         let mut tree = source::parse(text)?;
-        source::overlay(&mut tree, environment.into_iter());
+        let errors = source::overlay(&mut tree, environment.into_iter());
         let nothing = |_: &str| None;
-        let mut reading = Reading {
-            folder,
-            environment: &nothing,
-            errors: Vec::new(),
-            paths: Vec::new(),
-            variables: Vec::new(),
-        };
+        let mut reading =
+            Reading { folder, environment: &nothing, errors, paths: Vec::new(), variables: Vec::new() };
         let mut root = Section::root(tree);
         let data_dir = data_dir(&mut reading, &mut root);
         let section = root.table(&mut reading, "store");

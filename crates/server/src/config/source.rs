@@ -68,16 +68,23 @@ pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Node>, Vec<ConfigErro
 
 /// Lays `CHARTGATE_<TABLE>__<KEY>` over the tree. A value that reads as a TOML integer, boolean, array or inline table
 /// is one; anything else is text.
+///
+/// Gives an error for each that cannot be laid anywhere: what it is below is no table.
 pub(crate) fn overlay(
     tree: &mut BTreeMap<String, Node>,
     environment: impl Iterator<Item = (String, String)>,
-) {
+) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
     for (name, value) in environment {
         let Some(path) = key_of(&name).filter(|path| !is_of_kubernetes(path, &value)) else { continue };
         let path = path.to_ascii_lowercase();
         let keys: Vec<&str> = path.split("__").collect();
-        set(tree, &keys, environment_value(&value));
+        if let Err(above) = set(tree, &keys, environment_value(&value)) {
+            let problem = format!("the variable {name} sets nothing: `{above}` is no table");
+            errors.push(ConfigError { line: 0, key: keys.join("."), problem });
+        }
     }
+    errors
 }
 
 /// Whether a variable sets a key.
@@ -109,7 +116,9 @@ const PREFIX: &str = "CHARTGATE_";
 /// Variables of ours that are no configuration keys.
 const NOT_KEYS: [&str; 2] = ["CONFIG", "SHARED"];
 
-fn set(tree: &mut BTreeMap<String, Node>, keys: &[&str], value: Value) {
+/// # Errors
+/// The key that something was to be set below, and that is no table.
+fn set(tree: &mut BTreeMap<String, Node>, keys: &[&str], value: Value) -> Result<(), String> {
     match keys {
         [] => {}
         [key] => drop(tree.insert((*key).to_owned(), Node { line: 0, value })),
@@ -117,11 +126,11 @@ fn set(tree: &mut BTreeMap<String, Node>, keys: &[&str], value: Value) {
             let node = tree
                 .entry((*key).to_owned())
                 .or_insert_with(|| Node { line: 0, value: Value::Table(BTreeMap::new()) });
-            if let Value::Table(table) = &mut node.value {
-                set(table, rest, value);
-            }
+            let Value::Table(table) = &mut node.value else { return Err((*key).to_owned()) };
+            set(table, rest, value).map_err(|below| format!("{key}.{below}"))?;
         }
     }
+    Ok(())
 }
 
 fn environment_value(text: &str) -> Value {

@@ -221,6 +221,18 @@ fn a_variable_that_sets_no_key_is_named() {
 }
 
 #[test]
+fn a_variable_below_what_is_no_table_is_named() {
+    let routes = format!("{GOOD}\n[[route]]\nname = \"x\"\n");
+    for (name, above) in [("CHARTGATE_ISSUER__HOST", "issuer"), ("CHARTGATE_ROUTE__0__CONSENT", "route")] {
+        let problems = read(&routes, &[(name, "enforce")]).unwrap_err().join("\n");
+        assert!(
+            problems.contains(&format!("the variable {name} sets nothing: `{above}` is no table")),
+            "{problems}"
+        );
+    }
+}
+
+#[test]
 fn every_error_is_reported_at_once_with_line_and_key() {
     let text = r#"issuer = "http://gate.example.org/"
 colour = "blue"

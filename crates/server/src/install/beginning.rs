@@ -5,7 +5,7 @@
 //! who knows what was put there since. A data folder that the environment puts elsewhere says itself whose beginning it is of.
 //! Nothing is ever removed.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::app::DataLock;
+use crate::private_file;
 
 /// The folders that a beginning fills.
 const FILLED: [&str; 3] = ["data", "secrets", "tls"];
@@ -143,9 +144,15 @@ impl Begun {
         if let Some(Elsewhere { mark, .. }) = &self.elsewhere {
             fs::remove_file(mark).with_context(|| format!("{}", mark.display()))?;
         }
+        // CRASH: what has its name is whole after a power cut too. Keys and store have seen to that themselves.
+        File::open(self.file()).and_then(|file| file.sync_all())?;
+        ["policies", "secrets", "tls"]
+            .iter()
+            .try_for_each(|name| private_file::sync(&self.dir.join(name)))?;
         // From here on nothing of it is set aside again, whatever happens.
         fs::write(list(&self.dir), WHOLE)?;
-        name(&self.dir)
+        name(&self.dir)?;
+        Ok(File::open(&self.dir)?.sync_all()?)
     }
 }
 

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::Value;
+
 use crate::browser::{App, Browser, USER_SCOPE, part};
 use crate::gateway::{Gateway, PROGRAM, Scratch, chartgate};
 use crate::shared;
@@ -325,4 +327,38 @@ fn a_new_folder_may_be_named_by_one_word() {
     made.args(["witness", "init", "--dir", "witness", "--name", "w.example"]).current_dir(scratch.path());
     let made = made.output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// What is read of an answer is to be all of it, or the command says that it is not.
+#[test]
+fn what_cannot_be_printed_is_no_success_and_a_reader_that_has_gone_is_no_failure() {
+    let gateway = shared::demo();
+    for words in [&["user", "show", "dana"][..], &["audit", "search"], &["audit", "report", "activity"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(PROGRAM);
+        let done = command.args(["--config", gateway.config()]).args(words).stdout(full).output().unwrap();
+        let err = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{words:?}: {err}");
+        assert!(err.contains("what was to be printed is not all there"), "{words:?}: {err}");
+
+        let mut command = Command::new(PROGRAM);
+        let command = command.args(["--config", gateway.config()]).args(words).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{words:?}");
+    }
+}
+
+#[test]
+fn whoever_asks_for_what_comes_gets_nothing_of_what_was() {
+    let gateway = shared::demo();
+    let words = ["--config", gateway.config(), "--output", "json", "audit", "tail", "-n", "0"];
+    let mut tail = Ended(Command::new(PROGRAM).args(words).stdout(Stdio::piped()).spawn().unwrap());
+    let index = |record: &Value| record["index"].as_u64().unwrap();
+    let own = std::iter::repeat_with(|| gateway.audit(&["--event", "audit.read"]))
+        .find_map(|read| read.iter().find(|one| one["resource"] == "tail").map(index))
+        .unwrap();
+    let mut lines = BufReader::new(tail.0.stdout.take().unwrap()).lines();
+    let first: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert!(index(&first) > own, "{first} {own}");
 }

@@ -48,6 +48,8 @@ async fn ways_in_that_were_taken_away_meanwhile_are_listed_and_what_leaves_nothi
         (Event::FactorSuspected, Outcome::Deny),
         (Event::LoginSucceeded, Outcome::Allow),
         (Event::RecoveryCodesMade, Outcome::Allow),
+        // A link in place of the password, which is good no more.
+        (Event::EnrolmentIssued, Outcome::Allow),
         (Event::UserDisabled, Outcome::Allow),
     ] {
         let recorded = log.journal.append(&Record::new(event, outcome, clock.now()), ()).await.unwrap();
@@ -61,6 +63,12 @@ async fn ways_in_that_were_taken_away_meanwhile_are_listed_and_what_leaves_nothi
     let events: Vec<Event> = listed.iter().map(|act| act.event).collect();
     assert_eq!(
         events,
-        [Event::FactorRemoved, Event::FactorSuspected, Event::RecoveryCodesMade, Event::UserDisabled]
+        [
+            Event::FactorRemoved,
+            Event::FactorSuspected,
+            Event::RecoveryCodesMade,
+            Event::EnrolmentIssued,
+            Event::UserDisabled
+        ]
     );
 }

@@ -86,7 +86,7 @@ fn check(words: &Words, file: &Path, config: &Path) -> anyhow::Result<ExitCode> 
         }
     };
     let key = verifier_key(&dir, words.key.as_deref())?;
-    if words.dir.is_some() && words.key.is_none() {
+    if words.key.is_none() {
         eprintln!("chartgate: the folder's own key is believed, for no --key is given: {key}");
     }
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("{}", path.display()));

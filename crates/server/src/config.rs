@@ -41,6 +41,7 @@ use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::watch::Rules;
 
+use crate::entropy::digest_of;
 use crate::live::passkeys::authenticators::Authenticators;
 use crate::passwords::PasswordRules;
 pub(crate) use approvals::{Approvals, CommandLine};
@@ -125,6 +126,8 @@ pub(crate) struct Config {
     pub(crate) egress: Egress,
     /// Every path that it names, with the key.
     pub(crate) paths: Vec<(String, PathBuf)>,
+    /// By what its file is known again, for the record: the SHA-256 of what was read.
+    pub(crate) digest: String,
     /// The environment's variables that it was read from.
     pub(crate) variables: Vec<String>,
 }
@@ -144,7 +147,8 @@ impl Config {
     pub(crate) fn load(file: &Path) -> Result<Self, Vec<ConfigError>> {
         let Opened { text, folder, environment } = open(file)?;
         let read = Self::read(&text, &folder, &environment)?;
-        Ok(Self { file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), ..read })
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        Ok(Self { file, digest: digest_of(&text), ..read })
     }
 
     /// The same, as if the file lay in another folder, where what it names is there.
@@ -282,6 +286,7 @@ impl Config {
             egress,
             file: PathBuf::new(),
             paths: Vec::new(),
+            digest: String::new(),
             variables: Vec::new(),
         })
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chartgate_access::ids::Subject;
 use chartgate_access::login::blocklist::{Blocklist, Listed};
 use chartgate_values::Secret;
 use hashing::Cost;
@@ -232,6 +233,12 @@ impl Passwords {
     pub(crate) fn blind(&self, typed: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.pepper.expose());
         URL_SAFE_NO_PAD.encode(hmac::sign(&key, format!("login name {typed}").as_bytes()))
+    }
+
+    /// The names under which a person's tries are counted: with their password, and after a link in place of that, for wrong
+    /// passwords, a stranger's hundred of them, are what a link is for.
+    pub(crate) fn counters(&self, of: &Subject) -> [String; 2] {
+        [self.blind(of.as_str()), self.blind(&format!("{of} after a link"))]
     }
 
     async fn off_the_runtime<T: Send + 'static>(

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chartgate_access::pdp::account::PolicySets;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::Phi;
@@ -151,8 +152,10 @@ pub(crate) async fn run(
     tokio::spawn(Arc::clone(&app.approvals).run(stopped.clone()));
     tokio::spawn(Arc::clone(&app.outbox).run(stopped.clone()));
 
-    let policy_set = app.policies.current().revision().to_owned();
-    let begins = [("policy_set", policy_set), ("configuration", reload::digest_of_file(&app.config))];
+    let PolicySets { in_force: policies, shadow } = app.policies.sets();
+    let mut begins =
+        vec![("policy_set", policies.revision().to_owned()), ("configuration", app.config.digest.clone())];
+    begins.extend(shadow.map(|shadow| ("shadow_set", shadow.revision().to_owned())));
     record(&app, Event::Started, &begins).await?;
     for runner in runners {
         exporting.push(tokio::spawn(runner.run(stopped.clone())));
@@ -180,6 +183,9 @@ pub(crate) async fn run(
     }
     if let Err(error) = app.sessions.flush().await {
         tracing::warn!(%error, "session activity was not written");
+    }
+    if let Err(error) = app.cut_offs.keep_raised().await {
+        tracing::error!(%error, "cut-offs are not in the store as they were in force");
     }
     record(&app, Event::Stopped, &[]).await?;
     for runner in exporting {
@@ -404,9 +410,17 @@ async fn look_at_keys(app: &App) -> anyhow::Result<()> {
 
 /// Puts on record what has happened already: at once, or as soon as the log can be written.
 async fn tell(app: &App, event: Event, details: &[(&str, String)]) {
-    let record = own_record(app, event, details);
-    let told = app.outbox.commit(|_, _| Ok::<_, ChangeError>(Change::told_by((), [record])));
-    if let Err(error) = told.await {
+    let (record, kept) = (own_record(app, event, details), own_record(app, event, details));
+    let told = app.outbox.commit(|_, _| Ok::<_, ChangeError>(Change::told_by((), [kept]))).await;
+    let told = match told {
+        // What the store cannot keep is told nevertheless, if it can be now.
+        Err(ChangeError::Store(error)) => {
+            tracing::error!(%error, "what is in force is not kept for the log");
+            app.log.journal.append(&record, ()).await.map(drop).map_err(ChangeError::from)
+        }
+        told => told,
+    };
+    if let Err(error) = told {
         tracing::error!(%error, "audit");
     }
 }

@@ -43,14 +43,13 @@ impl Administrator {
         let placed_by = format!("local:{}", by.uid);
         let name = opaque_secret();
         let id: String = name.expose().chars().filter(char::is_ascii_alphanumeric).take(16).collect();
-        let hold = LegalHold { id, reason, placed_by, placed_at: self.clock.now(), released_at: None };
-        let id = hold.id.clone();
         let mut record = self.record(by, Event::HoldPlaced, &id);
-        note(&mut record, "reason", &hold.reason);
+        note(&mut record, "reason", &reason);
+        let kept = id.clone();
         // Whoever is told that it is in force is told of what is there: no month is being ended meanwhile.
         let _alone = self.holding.lock().await;
-        let placed = self.outbox.commit(move |sql, _| {
-            sql.place_hold(&hold)?;
+        let placed = self.outbox.commit(move |sql, at| {
+            sql.place_hold(&LegalHold { id: kept, reason, placed_by, placed_at: at, released_at: None })?;
             Ok::<_, CommandError>(Change::told_by((), [record]))
         });
         placed.await.map_err(CommandError::once_in_force)?;

@@ -133,6 +133,7 @@ impl Administrator {
 
     /// Shuts a person out: every session, grant and token ends with the commit.
     pub(super) async fn disable_user(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
+        let _alone = self.letting_in.lock().await;
         if name.is_foreign() {
             return self.shut_out(by, name).await;
         }
@@ -165,9 +166,9 @@ impl Administrator {
 
     pub(super) async fn enable_user(&self, by: Operator, name: Subject) -> Result<Value, CommandError> {
         let (subject, record) = (name.clone(), self.record(by, Event::UserEnabled, &name));
+        let _alone = self.letting_in.lock().await;
         if name.is_foreign() {
             self.outbox.may_give()?;
-            // In the order in which they are on record: whoever is shut out after that stays so.
             let lift = move |sql: &Sql<'_>, at| {
                 sql.lift_cut_off(&subject, at)?;
                 Ok::<_, CommandError>(Change::told_by((subject, at), [record]))
@@ -209,9 +210,9 @@ impl Administrator {
         let record = self.record(by, event, &name);
         let link = hash.is_none().then(opaque_secret);
         let digest = link.as_ref().map(|secret| digest_of(secret.expose()));
-        let counter = self.passwords.blind(name.as_str());
+        let counters = self.passwords.counters(&name);
         let was_set = self.outbox.commit(move |sql, now| {
-            sql.clear_login_failures(&counter)?;
+            counters.iter().try_for_each(|counter| sql.clear_login_failures(counter))?;
             sql.void_enrolments(&name)?;
             if let Some(digest) = &digest {
                 sql.add_enrolment(digest, &name, now.plus(ENROLMENT_LIFE))?;

@@ -16,7 +16,7 @@ use axum::Json;
 use axum::response::Response;
 use chartgate_access::client::{Client, GrantType};
 use chartgate_access::grant::Grant;
-use chartgate_access::ids::Jti;
+use chartgate_access::ids::{GrantId, Jti};
 use chartgate_access::permit::Withheld;
 use chartgate_access::principal::User;
 use chartgate_access::session::Session;
@@ -75,6 +75,8 @@ enum Telling {
 pub(super) struct Issued {
     answer: TokenResponse,
     record: Record,
+    /// The grant that begins with it: what it came of is used up.
+    begins: Option<GrantId>,
 }
 
 pub(super) async fn post(posted: Posted) -> Response {
@@ -93,9 +95,11 @@ async fn redeem(posted: &Posted) -> Result<(NextNonce, TokenResponse), OAuthErro
         }
     };
     match outcome {
-        Ok(Issued { answer, record }) => {
-            let recorded = server.journal.append(&record, Withheld::new(answer)).await?;
-            Ok((nonce, Withheld::release(recorded)))
+        Ok(Issued { answer, record, begins }) => {
+            match server.journal.append(&record, Withheld::new(answer)).await {
+                Ok(recorded) => Ok((nonce, Withheld::release(recorded))),
+                Err(error) => Err(not_begun(server, begins, error).await),
+            }
         }
         // Whoever is told to ask again: nothing was decided, so there is nothing to record.
         Err(denied) if denied.is_to_be_asked_again() => Err(denied.error),
@@ -109,6 +113,18 @@ async fn redeem(posted: &Posted) -> Result<(NextNonce, TokenResponse), OAuthErro
             Err(Withheld::release(recorded))
         }
     }
+}
+
+/// What a client is told whose tokens could not be put on record. With what begins a grant, and is used up by now, it would be
+/// taken for a thief if it came again: it has to begin anew, and what nobody has the tokens of ends.
+async fn not_begun(server: &AuthorizationServer, begins: Option<GrantId>, error: AppendError) -> OAuthError {
+    let unavailable = OAuthError::from(error);
+    let Some(grant) = begins else { return unavailable };
+    let now = server.clock.now();
+    if let Err::<(), StoreError>(error) = server.store.write(move |sql| sql.revoke_grant(&grant, now)).await {
+        tracing::warn!(%error, "a grant that nobody has tokens of was not ended");
+    }
+    for_person::over()
 }
 
 impl Asking<'_> {

@@ -45,6 +45,7 @@ impl Config {
         let Self {
             // Read again from where it was read first.
             file: _,
+            digest,
             issuer,
             data_dir,
             listen,
@@ -93,6 +94,7 @@ impl Config {
         kept.name_if(self.policy_dir != policy_dir, "policy.dir");
         let config = Self {
             file: self.file.clone(),
+            digest,
             issuer,
             data_dir: self.data_dir.clone(),
             listen: self.listen.clone(),

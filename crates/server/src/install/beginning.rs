@@ -74,7 +74,7 @@ impl Beginning {
                 own.push('\n');
             }
         }
-        let fresh = dir.join(".beginning.new");
+        let fresh = fresh(&dir);
         fs::write(&fresh, own).and_then(|()| fs::rename(&fresh, list(&dir)))?;
         Ok(Some(Self { dir, lock }))
     }
@@ -106,7 +106,7 @@ impl Beginning {
             Err(error) => return Err(error).with_context(|| format!("{}", mark.display())),
         }
         without_keys(data_dir)?;
-        let fresh = data_dir.join(".beginning.new");
+        let fresh = fresh(data_dir);
         fs::write(&fresh, own)
             .and_then(|()| fs::rename(&fresh, &mark))
             .with_context(|| format!("{}", mark.display()))?;
@@ -140,19 +140,24 @@ impl Begun {
     /// # Errors
     /// What the disk says.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
+        // CRASH: what has its name is whole after a power cut too. Keys and store have seen to that themselves.
+        let fresh = fresh(&self.dir);
+        fs::write(&fresh, WHOLE).with_context(|| format!("{}", fresh.display()))?;
+        for path in [self.file(), fresh.clone()] {
+            let synced = File::open(&path).and_then(|file| file.sync_all());
+            synced.with_context(|| format!("{}", path.display()))?;
+        }
+        for folder in ["policies", "secrets", "tls"].map(|name| self.dir.join(name)) {
+            private_file::sync(&folder).with_context(|| format!("{}", folder.display()))?;
+        }
         // CRASH: a data folder elsewhere is a whole one's then, and another beginning touches nothing of it.
         if let Some(Elsewhere { mark, .. }) = &self.elsewhere {
             fs::remove_file(mark).with_context(|| format!("{}", mark.display()))?;
         }
-        // CRASH: what has its name is whole after a power cut too. Keys and store have seen to that themselves.
-        File::open(self.file()).and_then(|file| file.sync_all())?;
-        ["policies", "secrets", "tls"]
-            .iter()
-            .try_for_each(|name| private_file::sync(&self.dir.join(name)))?;
         // From here on nothing of it is set aside again, whatever happens.
-        fs::write(list(&self.dir), WHOLE)?;
+        fs::rename(&fresh, list(&self.dir)).and_then(|()| sync_folder(&self.dir))?;
         name(&self.dir)?;
-        Ok(File::open(&self.dir)?.sync_all()?)
+        Ok(sync_folder(&self.dir)?)
     }
 }
 
@@ -167,6 +172,15 @@ fn hidden(dir: &Path) -> PathBuf {
 
 fn list(dir: &Path) -> PathBuf {
     dir.join(UNDER_WAY)
+}
+
+/// Where the list, or a mark, is written before it has its name.
+fn fresh(dir: &Path) -> PathBuf {
+    dir.join(".beginning.new")
+}
+
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }
 
 /// Where what is found in a folder is set aside.

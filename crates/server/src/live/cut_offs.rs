@@ -1,6 +1,6 @@
 //! Cut-offs in memory, ahead of every use of a token and every issue of one.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use chartgate_access::ids::Subject;
@@ -32,6 +32,8 @@ pub(crate) struct LiveCutOffs {
     changed: watch::Sender<()>,
     /// What is in force and is not in the store yet, for that could not be written.
     unkept: Mutex<Vec<CutOff>>,
+    /// One at a time writes that, so that none is answered while another writes what is theirs.
+    keeping: tokio::sync::Mutex<()>,
 }
 
 /// What a follower does not know yet.
@@ -63,7 +65,16 @@ impl LiveCutOffs {
         }
         let table = RwLock::new(table);
         let feed = RwLock::new(Feed::new(opaque_secret().expose().clone()));
-        Ok(Self { store, clock, table, feed, changed: watch::Sender::new(()), unkept: Mutex::default() })
+        let changed = watch::Sender::new(());
+        Ok(Self {
+            store,
+            clock,
+            table,
+            feed,
+            changed,
+            unkept: Mutex::default(),
+            keeping: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Whether a token is still believed.
@@ -121,7 +132,7 @@ impl LiveCutOffs {
         }
         let raised = self.put_in_force(cut_offs);
         if !raised.is_empty() {
-            self.unkept.lock().unwrap_or_else(PoisonError::into_inner).extend(raised);
+            self.unkept().extend(raised);
             if let Err(error) = self.keep_raised().await {
                 // The act is done, and in force: whoever asked for it is not told that it is not.
                 tracing::error!(%error, "cut-offs are in force and not in the store as they are; that is tried again");
@@ -131,19 +142,26 @@ impl LiveCutOffs {
     }
 
     /// Writes what is in force and not in the store.
-    async fn keep_raised(&self) -> Result<(), StoreError> {
-        let raised = std::mem::take(&mut *self.unkept.lock().unwrap_or_else(PoisonError::into_inner));
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is in force, and is to be tried again.
+    pub(crate) async fn keep_raised(&self) -> Result<(), StoreError> {
+        // Whoever comes second waits until what the first one writes, theirs too, is durable.
+        let _turn = self.keeping.lock().await;
+        let raised = self.unkept().clone();
         if raised.is_empty() {
             return Ok(());
         }
-        let (kept, now) = (raised.clone(), self.clock.now());
-        let written =
-            self.store.write(move |sql| kept.iter().try_for_each(|cut_off| sql.add_cut_off(cut_off, now)));
-        let written = written.await;
-        if written.is_err() {
-            self.unkept.lock().unwrap_or_else(PoisonError::into_inner).extend(raised);
-        }
-        written
+        let (written, now) = (raised.len(), self.clock.now());
+        self.store
+            .write(move |sql| raised.iter().try_for_each(|cut_off| sql.add_cut_off(cut_off, now)))
+            .await?;
+        self.unkept().drain(..written);
+        Ok(())
+    }
+
+    fn unkept(&self) -> MutexGuard<'_, Vec<CutOff>> {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From here on everybody sees them. What was issued in a second that began between the commit and now, by whoever did
@@ -177,12 +195,13 @@ impl LiveCutOffs {
     /// # Errors
     /// [`StoreError`]; then nothing of theirs is believed.
     pub(crate) fn lifted(&self, subject: Subject, at: Timestamp) -> Result<(), StoreError> {
-        self.table.write().unwrap_or_else(PoisonError::into_inner).lift(&subject, at);
-        // Whoever was shut out again meanwhile is not let in by what came before.
+        // Nobody is looked at in between: whoever was shut out again meanwhile is not let in by what came before.
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let stands = self.store.read(|sql| sql.cut_off_of(&subject));
         let not_before = stands.as_ref().ok().copied().flatten().unwrap_or(Timestamp::MAX);
-        let cut_off = CutOff::UpTo { target: Target::Subject(subject), not_before };
-        self.table.write().unwrap_or_else(PoisonError::into_inner).add(cut_off);
+        table.lift(&subject, at);
+        table.add(CutOff::UpTo { target: Target::Subject(subject), not_before });
+        drop(table);
         stands.map(drop)
     }
 

@@ -188,11 +188,12 @@ impl Findings {
         self.may_close(of, by)?;
         self.outbox.may_give().map_err(NotClosed::Unwritable)?;
         let note = self.seal(&note_of(&of.id), note.as_bytes()).map_err(|Unsealed| NotClosed::Unsealed)?;
-        let closed = Closed { at: self.clock.now(), by: by.name.clone(), disposition, note };
-        let id = of.id.clone();
-        let closing = self.outbox.commit(move |sql, _| match sql.close_finding(&id, &closed)? {
-            Took::It => Ok(Change::told_by((), [record])),
-            Took::Nothing => Err(NotClosed::Closed),
+        let (id, by) = (of.id.clone(), by.name.clone());
+        let closing = self.outbox.commit(move |sql, at| {
+            match sql.close_finding(&id, &Closed { at, by, disposition, note })? {
+                Took::It => Ok(Change::told_by((), [record])),
+                Took::Nothing => Err(NotClosed::Closed),
+            }
         });
         closing.await
     }

@@ -314,7 +314,7 @@ async fn verify(
     if failures.check(now).is_err() {
         return Ok(Attempt::Refused(Reason::Throttled, user));
     }
-    let tried = Tried { before: failures, at: now };
+    let tried = Tried { before: failures.last, at: now };
     // A hash is computed in any case, so that time tells nothing.
     let verdict = login.passwords.verify(password, hash.as_deref()).await;
     if verdict == Verdict::Busy {

@@ -79,7 +79,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     record.action = Some("set-password".to_owned());
     let used = login.outbox.commit(move |sql, at| {
         let Some(name) = sql.use_enrolment(&digest, now)? else { return Ok(Change::none(false)) };
-        let cut = set(sql, (&name, &hash), &passwords.blind(name.as_str()), None, at)?;
+        let cut = set(sql, (&name, &hash), &passwords.counters(&name), None, at)?;
         record.actor = Actor { sub: Some(name.to_string()), kind: ActorKind::Human, ..Actor::default() };
         Ok::<_, ChangeError>(Change::told_by(true, [record]).cutting(cut))
     });

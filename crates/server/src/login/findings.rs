@@ -150,6 +150,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Ok(()) => see_other("/watch/findings"),
         Err(NotClosed::Store(error)) => unavailable(&error),
         Err(NotClosed::Unwritable(error) | NotClosed::Unrecorded(error)) => unavailable(&error),
+        Err(error @ NotClosed::Unsealed) => unavailable(&error),
         // Somebody did meanwhile.
         Err(cause) => {
             record.outcome = Outcome::Deny;

@@ -64,13 +64,13 @@ pub(super) fn typed<'a>(login: &Login, (form, field): (&'a Form, &str), of: &str
 pub(super) fn set(
     sql: &Sql<'_>,
     (of, hash): (&Subject, &str),
-    counter: &str,
+    counters: &[String; 2],
     but: Option<&SessionId>,
     now: Timestamp,
 ) -> Result<Vec<CutOff>, StoreError> {
     sql.set_password_hash(of, Some(hash))?;
     sql.note_factor_change(of, FactorChange::PasswordSet, now)?;
-    sql.clear_login_failures(counter)?;
+    counters.iter().try_for_each(|counter| sql.clear_login_failures(counter))?;
     sql.end_all_but(of, but, now)?;
     Ok(vec![CutOff::UpTo { target: Target::Subject(of.clone()), not_before: now }])
 }
@@ -141,8 +141,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(error) => return unavailable(&error),
     };
     let (name, digest) = (half.user.name.clone(), half.digest.clone());
-    let (counter, now) = (login.passwords.blind(name.as_str()), login.clock.now());
-    let counter_here = half.counter(&login);
+    let (counters, now) = (login.passwords.counters(&name), login.clock.now());
     let mut record = visit.origin.record(Event::PasswordSet, Outcome::Allow, now);
     record.action = Some(Event::PasswordSet.as_str().to_owned());
     record.actor = person(&half.user);
@@ -153,8 +152,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         if sql.take_half_sign_in(&digest, now)?.is_none() || !is_enabled {
             return Ok(Change::none(false));
         }
-        sql.clear_login_failures(&counter_here)?;
-        let cut = set(sql, (&name, &hash), &counter, None, at)?;
+        let cut = set(sql, (&name, &hash), &counters, None, at)?;
         Ok::<_, ChangeError>(Change::told_by(true, [record]).cutting(cut))
     });
     let (title, text) = (Id::of("enrol-done-title"), Id::of("enrol-done"));

@@ -109,14 +109,14 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
         Err(error) => return unavailable(&error),
     };
     let (subject, session) = (name.clone(), present.session.id.clone());
-    let counter = login.passwords.blind(name.as_str());
+    let counters = login.passwords.counters(name);
     let record = record(&login, &visit, &present, Event::PasswordSet, Outcome::Allow);
     let was_set = login.outbox.commit(move |sql, at| {
         // Whoever was shut out meanwhile sets none, nor does anybody whose password was set elsewhere.
         if !confirmed.stands(sql)? {
             return Ok(Change::none(false));
         }
-        let cut = set(sql, (&subject, &hash), &counter, Some(&session), at)?;
+        let cut = set(sql, (&subject, &hash), &counters, Some(&session), at)?;
         Ok::<_, ChangeError>(Change::told_by(true, [record]).cutting(cut))
     });
     let (title, text) = (Id::of("enrol-done-title"), Id::of("own-password-done"));

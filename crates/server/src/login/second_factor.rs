@@ -75,13 +75,12 @@ impl Half {
         Ok(Self { handle: handle.to_owned(), digest, user, first, passkey, stage })
     }
 
-    /// Under which name its tries are counted: with the passwords of its person, but for whoever came by a link. Wrong passwords are
-    /// what a link is for, and were they a stranger's hundred, nothing would be looked at any more.
+    /// Under which name its tries are counted.
     pub(super) fn counter(&self, login: &Login) -> String {
-        let name = self.user.name.as_str();
+        let [counter, after_a_link] = login.passwords.counters(&self.user.name);
         match self.first {
-            First::Link => login.passwords.blind(&format!("{name} after a link")),
-            _ => login.passwords.blind(name),
+            First::Link => after_a_link,
+            First::Password | First::Passkey | First::Elsewhere(_) | First::PasswordAndLink => counter,
         }
     }
 }

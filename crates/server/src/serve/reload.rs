@@ -12,7 +12,6 @@ use super::untrusted_providers::end_what_they_vouched_for;
 use super::{look_at_policies, tell, tell_flaws};
 use crate::app::{App, Lasting};
 use crate::config::Config;
-use crate::entropy::digest_of;
 use crate::front_door::FrontDoor;
 use crate::net::tls::Certificate;
 
@@ -59,7 +58,7 @@ impl Current {
                     tracing::warn!(key, "the new value needs a restart");
                 }
                 tracing::info!("the new configuration is in force");
-                let digest = digest_of_file(&self.config());
+                let digest = self.config().digest.clone();
                 let mut details = vec![("what", "configuration".to_owned()), ("configuration", digest)];
                 if !needs_restart.is_empty() {
                     details.push(("needs_restart", needs_restart.join(" ")));
@@ -106,9 +105,4 @@ impl Current {
         app.policies.try_out(config.shadow_dir.as_deref());
         Ok(succession.needs_restart)
     }
-}
-
-/// By what a configuration is known again, for the record: the digest of its file, which says nothing of what is in it.
-pub(super) fn digest_of_file(config: &Config) -> String {
-    std::fs::read(&config.file).map_or_else(|_| "unreadable".to_owned(), digest_of)
 }

@@ -13,8 +13,8 @@ const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// A try that was counted before it was looked at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tried {
-    /// The failures before it.
-    pub(crate) before: Failures,
+    /// When the failure before it was, if there was one.
+    pub(crate) before: Option<Timestamp>,
     /// When it was counted.
     pub(crate) at: Timestamp,
 }
@@ -34,7 +34,7 @@ impl Sql<'_> {
     pub(crate) fn take_back_login(&self, name: &str, tried: Tried) -> Result<(), StoreError> {
         let text = "UPDATE login_failures SET count = count - 1, \
                     last_at = CASE WHEN last_at = ?2 THEN COALESCE(?3, last_at) ELSE last_at END WHERE name = ?1";
-        self.execute(text, &[name.into(), tried.at.into(), tried.before.last.into()])?;
+        self.execute(text, &[name.into(), tried.at.into(), tried.before.into()])?;
         self.execute("DELETE FROM login_failures WHERE name = ?1 AND count < 1", &[name.into()]).map(drop)
     }
 

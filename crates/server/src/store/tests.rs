@@ -532,14 +532,14 @@ async fn a_try_that_was_no_failure_is_taken_back_and_those_of_others_stay() {
     let left = store
         .write(move |sql| {
             let mut left = Vec::new();
-            let first = Tried { before: sql.begin_login("name", at(0))?, at: at(0) };
+            let first = Tried { before: sql.begin_login("name", at(0))?.last, at: at(0) };
             sql.take_back_login("name", first)?;
             left.push(sql.login_failures("name")?);
             sql.begin_login("name", at(1))?;
-            let second = Tried { before: sql.begin_login("name", at(2))?, at: at(2) };
+            let second = Tried { before: sql.begin_login("name", at(2))?.last, at: at(2) };
             sql.take_back_login("name", second)?;
             left.push(sql.login_failures("name")?);
-            let third = Tried { before: sql.begin_login("name", at(3))?, at: at(3) };
+            let third = Tried { before: sql.begin_login("name", at(3))?.last, at: at(3) };
             sql.begin_login("name", at(4))?;
             sql.take_back_login("name", third)?;
             left.push(sql.login_failures("name")?);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -359,6 +360,13 @@ fn whoever_asks_for_what_comes_gets_nothing_of_what_was() {
         .find_map(|read| read.iter().find(|one| one["resource"] == "tail").map(index))
         .unwrap();
     let mut lines = BufReader::new(tail.0.stdout.take().unwrap()).lines();
-    let first: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    let first = std::thread::spawn(move || lines.next().unwrap().unwrap());
+    let begun = Instant::now();
+    // Each is a record that comes.
+    while !first.is_finished() {
+        gateway.command(&["audit", "search", "--limit", "1"]);
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing comes");
+    }
+    let first: Value = serde_json::from_str(&first.join().unwrap()).unwrap();
     assert!(index(&first) > own, "{first} {own}");
 }

@@ -222,6 +222,25 @@ async fn what_a_command_changes_when_the_log_fails_is_in_force_and_told_once() {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
+/// A code that is used up, and whose tokens nobody got, is over, and its client no thief.
+#[tokio::test]
+async fn a_code_whose_tokens_cannot_be_recorded_is_over_and_so_is_its_grant() {
+    let gateway = &Gateway::demo_in(Scratch::new("not-begun"), &[], &UNSIGNALLED);
+    let app = App::public(USER_SCOPE);
+    let code = app.code(gateway, &gateway.demo_person("dana")).await;
+    if !fill_disk(gateway, LIMIT).await {
+        return;
+    }
+    let live = "grants WHERE revoked_at IS NULL";
+    let before = count(gateway, live);
+    let answer = app.exchange_call(&code).to(gateway).await;
+    assert_eq!((answer.status, answer.error().as_str()), (400, "invalid_grant"), "{}", answer.text());
+    assert_eq!(count(gateway, live), before);
+    room_again(gateway).await;
+    let tokens = app.tokens(gateway, &gateway.demo_person("dana")).await;
+    assert_eq!(tokens.claims()["sub"], "dana");
+}
+
 #[tokio::test]
 async fn emergency_access_that_was_not_right_ends_though_its_review_is_told_later() {
     let gateway = &Gateway::demo_in(Scratch::new("reviewed-untold"), &[], &UNSIGNALLED);

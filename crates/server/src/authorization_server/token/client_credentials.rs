@@ -85,7 +85,7 @@ pub(super) async fn redeem(
         encounter: None,
         context: LaunchContext::default(),
     };
-    Ok(Issued { answer, record })
+    Ok(Issued { answer, record, begins: None })
 }
 
 /// What only a person can give falls away: `patient/` and `user/` scopes, identity, launch context, refresh.

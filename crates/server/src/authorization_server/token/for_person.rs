@@ -171,6 +171,7 @@ async fn issue(
     let by = By { client_id, user, heir: client.heir(), cnf, kept_until };
     let reused = Denied { event: Event::TokenReuse, ..invalid("refresh-token-reused").of(grant.clone()) };
     let told = reused.record(origin, client, now);
+    let begins = after.is_none().then(|| grant.id.clone());
     match write(server, by, &grant, (after, next), told).await? {
         Redemption::Rotate | Redemption::Replace => {}
         // It ended what was told of.
@@ -197,7 +198,7 @@ async fn issue(
         refresh_token: refresh_token.map(|secret| secret.expose().clone()),
         id_token,
     };
-    Ok(Issued { answer, record })
+    Ok(Issued { answer, record, begins })
 }
 
 /// What the client may still have of what was granted, or of what it asks for of that. It may have less by now than when the
@@ -405,7 +406,7 @@ pub(super) fn refuse(reason: &'static str) -> Denied {
     Denied::new(reason, over())
 }
 
-fn over() -> OAuthError {
+pub(super) fn over() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, "the grant is not valid any more")
 }
 

@@ -137,7 +137,7 @@ async fn issue(
         refresh_token: None,
         id_token: None,
     };
-    Ok(Issued { answer, record })
+    Ok(Issued { answer, record, begins: None })
 }
 
 fn not_exchanged(cause: ExchangeError) -> Denied {

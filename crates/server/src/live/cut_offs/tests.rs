@@ -34,7 +34,7 @@ async fn an_act_that_is_committed_and_in_force_is_not_told_as_one_that_is_not() 
     assert_eq!(cut_offs.news(None).cut_offs, in_force);
     for _ in 0..2 {
         assert!(cut_offs.forget().await.is_err(), "it is tried again");
-        assert_eq!(*cut_offs.unkept.lock().unwrap(), in_force);
+        assert_eq!(*cut_offs.unkept(), in_force);
     }
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -16,7 +16,7 @@ use super::base::BaseUrls;
 use super::bundle::{self, Gathered, Links, NextPage, Progress, Released, Wanted};
 use super::name::{ResourceType, VersionId};
 use super::paging::at_least;
-use super::reference::{NotLocal, Reference};
+use super::reference::{NotLocal, Reference, Target};
 use super::resource::{BadAnswer, MAX_DEPTH, Resource};
 use super::search::{SearchError, ShownName, is_date, read_count, read_date};
 use super::searchset::Disposition;
@@ -277,12 +277,10 @@ impl<'a> Version<'a> {
         let method = Method::read(&request.string("method").ok()??)?;
         match (method, entry.read::<&'a RawValue>("resource").ok()?) {
             (Method::Delete, None) => {
-                let url = request.string("url").ok()??;
-                let record =
-                    bases.upstream.strip(&url).and_then(|rest| rest.strip_prefix('/')).unwrap_or(&url);
+                let record = deleted(entry, &request, bases)?;
                 let response: Option<Object<'a>> = entry.read("response").ok()?;
                 let when = response.and_then(|response| response.string("lastModified").ok()?);
-                Some(Self::Deleted(record.parse().ok()?, when.filter(|when| is_date(when)).map(String::from)))
+                Some(Self::Deleted(record, when.filter(|when| is_date(when)).map(String::from)))
             }
             // What was deleted last is none of this entry's business.
             (Method::Delete, Some(_)) | (_, None) => None,
@@ -320,6 +318,16 @@ impl<'a> Version<'a> {
             response,
         }
     }
+}
+
+/// Which record a deletion ended. Servers say it as they please: by a relative address or a whole one, some with the version
+/// that the deletion is, or by a condition, and then in `fullUrl` alone.
+fn deleted(entry: &Object<'_>, request: &Object<'_>, bases: &BaseUrls) -> Option<Reference> {
+    let record = |text: Option<Cow<'_, str>>| match Target::of(&text?, bases) {
+        Target::Record(record) => Some(record),
+        Target::Contained(_) | Target::Unproven => None,
+    };
+    record(request.string("url").ok()?).or_else(|| record(entry.string("fullUrl").ok()?))
 }
 
 impl Method {

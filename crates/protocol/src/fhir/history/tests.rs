@@ -99,6 +99,31 @@ fn a_deletion_is_told_with_the_version_that_it_ended() {
 }
 
 #[test]
+fn a_deletion_names_its_record_in_every_way_that_servers_do() {
+    let mut by_full_url = deletion("Observation?identifier=x");
+    by_full_url["fullUrl"] = json!("http://hapi:8080/fhir/Observation/1");
+    let named = [
+        "Observation/1",
+        "Observation/1/_history/2",
+        "http://hapi:8080/fhir/Observation/1",
+        "http://hapi:8080/fhir/Observation/1/_history/2",
+    ];
+    for entry in named.map(deletion).into_iter().chain([by_full_url]) {
+        let (bundle, told) = released(&[entry.clone(), version(1, "a")], "Observation/1");
+        assert_eq!((told.released, told.dropped), (2, 0), "{entry}");
+        assert_eq!(bundle["entry"][0]["request"], json!({ "method": "DELETE", "url": "Observation/1" }));
+        assert_eq!(bundle["entry"][0]["fullUrl"], "https://gate.test/fhir/Observation/1");
+    }
+    // Of another server's, or of another record, it tells nothing here.
+    let mut others = deletion("http://other/fhir/Observation/1");
+    others["fullUrl"] = json!("http://other/fhir/Observation/1");
+    for entry in [others, deletion("Observation/2/_history/2"), deletion("Observation/1/_history")] {
+        let (_, told) = released(&[entry.clone(), version(1, "a")], "Observation/1");
+        assert_eq!((told.released, told.dropped), (1, 1), "{entry}");
+    }
+}
+
+#[test]
 fn what_tells_of_another_record_is_dropped() {
     let mut other = version(1, "a");
     other["resource"]["id"] = json!("2");

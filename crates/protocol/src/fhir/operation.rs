@@ -110,7 +110,7 @@ impl Input {
         };
         for (name, value) in Form::parse_repeating(query)?.iter().filter(|(name, _)| *name != "_format") {
             is_known(name)?;
-            value.split(',').try_for_each(|one| input.note(name, one, bases)).ok_or(Refusal::Unproven)?;
+            input.take(name, value, bases)?;
             input.query.push(name, value);
         }
         let Some((body, content_type)) = body else { return Ok(input) };
@@ -133,52 +133,82 @@ impl Input {
     /// Looks for records that are named, and for resources, wherever they stand.
     fn look(&mut self, name: &str, value: &Node<'_>, bases: &BaseUrls) -> Result<(), Refusal> {
         match value {
-            Node::Object(members) => members.iter().try_for_each(|(member, value)| match value {
-                // What a part is called is no value, and says what its values are.
-                Node::Text(_) if member == "name" => Ok(()),
-                Node::Object(_) if member == "resource" => {
-                    let of = || value.get("resourceType")?.as_str()?.parse().ok();
-                    let resource_type = of().ok_or_else(|| Refusal::from(UnsupportedMediaType))?;
-                    self.resources.push((resource_type, value.clone().into_owned()));
-                    Ok(())
-                }
-                // Whom an identifier names cannot be told.
-                Node::Object(_) if matches!(member, "identifier" | "valueIdentifier") => {
-                    Err(Refusal::Unproven)
-                }
-                Node::Text(text) if member == "reference" => match Target::of(text.trim(), bases) {
-                    Target::Record(record) => {
-                        self.names.insert(record);
+            Node::Object(members) => {
+                let own = members.get("name").and_then(Node::as_str);
+                let name = own.unwrap_or(name);
+                members.iter().try_for_each(|(member, value)| match value {
+                    // What a part is called is no value, and says what its values are.
+                    Node::Text(_) if member == "name" => Ok(()),
+                    Node::Object(_) if member == "resource" => {
+                        let of = || value.get("resourceType")?.as_str()?.parse().ok();
+                        let resource_type = of().ok_or_else(|| Refusal::from(UnsupportedMediaType))?;
+                        self.resources.push((resource_type, value.clone().into_owned()));
                         Ok(())
                     }
-                    Target::Contained(_) | Target::Unproven => Err(Refusal::Unproven),
-                },
-                _ => self.look(members.get("name").and_then(Node::as_str).unwrap_or(name), value, bases),
-            }),
+                    // Whom an identifier names cannot be told.
+                    Node::Object(_) if matches!(member, "identifier" | "valueIdentifier") => {
+                        Err(Refusal::Unproven)
+                    }
+                    Node::Text(text) if member == "reference" => match Target::of(text.trim(), bases) {
+                        Target::Record(record) => {
+                            self.names.insert(record);
+                            Ok(())
+                        }
+                        Target::Contained(_) | Target::Unproven => Err(Refusal::Unproven),
+                    },
+                    // Beside a reference it is for people to read.
+                    Node::Text(_) if member == "display" && members.get("reference").is_some() => Ok(()),
+                    // The value of a parameter or part itself.
+                    Node::Text(text) if own.is_some() && member.starts_with("value") => {
+                        self.take(name, text, bases)
+                    }
+                    // It may be taken for an id, and which one it would be is not kept.
+                    Node::Number if own.is_some() && called_after(bases.version, name).is_some() => {
+                        Err(Refusal::Unproven)
+                    }
+                    _ => self.look(name, value, bases),
+                })
+            }
             Node::Array(items) => items.iter().try_for_each(|item| self.look(name, item, bases)),
-            Node::Text(text) => self.note(name, text, bases).ok_or(Refusal::Unproven),
+            Node::Text(text) => text.split(',').try_for_each(|one| {
+                self.names.extend(named(name, one, bases)?);
+                Ok(())
+            }),
             Node::Null | Node::Bool(_) | Node::Number => Ok(()),
         }
     }
 
-    /// Notes a record that a value names: by reference, or by id alone where the parameter is called after a type (`patient`,
-    /// `patientId`, `encounter`), as `subject` is after Patient. `None` if it names one in a way that proves nothing.
-    fn note(&mut self, name: &str, value: &str, bases: &BaseUrls) -> Option<()> {
-        let value = value.trim();
-        if let Target::Record(record) = Target::of(value, bases) {
-            self.names.insert(record);
-            return Some(());
+    /// Notes the records that the value of a parameter names, one by itself or several between commas. Of a parameter that is
+    /// called after a type each has to be one: an identifier, or whatever else a server finds a record by, proves nothing.
+    fn take(&mut self, name: &str, value: &str, bases: &BaseUrls) -> Result<(), Refusal> {
+        for one in value.split(',') {
+            match named(name, one, bases)? {
+                Some(record) => {
+                    self.names.insert(record);
+                }
+                None if called_after(bases.version, name).is_some() => return Err(Refusal::Unproven),
+                None => {}
+            }
         }
-        if value.split(['/', '?', '#', '|']).any(|step| step.parse::<ResourceType>().is_ok()) {
-            return None;
-        }
-        if let (Some(resource_type), Ok(id)) =
-            (called_after(bases.version, name), value.parse::<ResourceId>())
-        {
-            self.names.insert(Reference { resource_type, id });
-        }
-        Some(())
+        Ok(())
     }
+}
+
+/// The record that a text names, if it does: by reference, or by id alone where the parameter is called after a type
+/// (`patient`, `patientId`, `encounter`), as `subject` is after Patient.
+///
+/// # Errors
+/// [`Refusal::Unproven`] if it names one in a way that proves nothing.
+fn named(name: &str, value: &str, bases: &BaseUrls) -> Result<Option<Reference>, Refusal> {
+    let value = value.trim();
+    if let Target::Record(record) = Target::of(value, bases) {
+        return Ok(Some(record));
+    }
+    if value.split(['/', '?', '#', '|']).any(|step| step.parse::<ResourceType>().is_ok()) {
+        return Err(Refusal::Unproven);
+    }
+    let by_id = called_after(bases.version, name).zip(value.parse::<ResourceId>().ok());
+    Ok(by_id.map(|(resource_type, id)| Reference { resource_type, id }))
 }
 
 /// The type that a parameter is called after.

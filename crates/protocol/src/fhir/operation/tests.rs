@@ -73,6 +73,49 @@ fn what_goes_in_is_listed_and_what_it_names_is_known() {
     );
 }
 
+#[test]
+fn a_body_names_records_as_a_query_does() {
+    let names = |input: Input| input.names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let body =
+        |parameter: Value| read("", Some(json!({ "resourceType": "Parameters", "parameter": [parameter] })));
+    for value in ["a,Patient/b", "Patient/a , b", "a,https://g/fhir/Patient/b/_history/1"] {
+        let whole = json!({ "name": "patient", "valueString": value });
+        assert_eq!(names(body(whole.clone()).unwrap()), ["Patient/a", "Patient/b"], "{value}");
+        let part = json!({ "name": "thing", "part": [whole] });
+        assert_eq!(names(body(part).unwrap()), ["Patient/a", "Patient/b"], "{value}");
+    }
+    assert_eq!(names(body(json!({ "name": "max", "valueString": "3,Patient/b" })).unwrap()), ["Patient/b"]);
+    // What is called after a type and names none of ours names one by what proves nothing.
+    for value in [
+        "http://mrn|1",
+        "a b",
+        "",
+        "a,",
+        "a,http://mrn|1",
+        "urn:uuid:1",
+        "Patient?name=x",
+        "http://o/Patient/a",
+    ] {
+        let mut query = Form::default();
+        query.push("patient", value);
+        let query = query.encode();
+        assert_eq!(read(&query, None).err(), Some(Refusal::Unproven), "{value}");
+        for kind in ["valueString", "valueId", "valueUri"] {
+            let parameter = json!({ "name": "patient", kind: value });
+            assert_eq!(body(parameter).err(), Some(Refusal::Unproven), "{kind} {value}");
+        }
+    }
+    assert_eq!(body(json!({ "name": "patient", "valueInteger": 5 })).err(), Some(Refusal::Unproven));
+    // Beside the value there may be words, and elsewhere any.
+    for parameter in [
+        json!({ "name": "patient", "valueReference": { "reference": "Patient/a", "display": "Person, A." } }),
+        json!({ "name": "max", "valueInteger": 5 }),
+        json!({ "name": "source", "valueString": "a b, and c" }),
+    ] {
+        assert!(body(parameter.clone()).is_ok(), "{parameter}");
+    }
+}
+
 fn out(body: &Value) -> Result<(Option<Value>, usize), BadAnswer> {
     let text = body.to_string();
     let output = release(text.as_bytes(), "https://g/fhir/$x", &bases(), |resource| {

@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::resource::MAX_DEPTH;
 use super::version::FhirVersion;
 use super::write::Pending;
-use crate::json::{JsonError, Object, WrongType};
+use crate::json::{self, JsonError, Node, Object, WrongType};
 
 pub mod response;
 pub mod transaction;
@@ -41,8 +41,8 @@ pub enum Kind {
 
 /// One request of a batch. It has no `Debug`, for it may be PHI.
 pub struct Entry<'a> {
-    /// What others in the same transaction call it: a `urn:` alone.
-    name: Option<Cow<'a, str>>,
+    /// What others in the same transaction call it.
+    full_url: Option<Cow<'a, str>>,
     method: Cow<'a, str>,
     url: Cow<'a, str>,
     if_match: Option<Cow<'a, str>>,
@@ -69,6 +69,11 @@ pub enum BatchError {
     /// http.html#trules: a record is written once.
     #[error("two entries are about the same record, or have the same fullUrl")]
     Twice,
+    /// http.html#trules: what is written by another address than its own is referred to by a name that is none.
+    #[error(
+        "an entry is referred to by a fullUrl that is not the address of its record; name it by a urn:uuid"
+    )]
+    Address,
     /// http.html#transaction.
     #[error("a transaction takes no batch within it, and does not ask what the service can do")]
     NotInTransaction,
@@ -84,7 +89,7 @@ impl BatchError {
         match self {
             Self::Json(_) | Self::NotABatch | Self::Entry | Self::Twice => IssueType::Invalid,
             Self::TooMany => IssueType::TooLong,
-            Self::NotInTransaction => IssueType::NotSupported,
+            Self::Address | Self::NotInTransaction => IssueType::NotSupported,
         }
     }
 }
@@ -122,10 +127,52 @@ impl<'a> Batch<'a> {
         }
         let entries: Vec<_> = entries.iter().map(Entry::read).collect::<Result<_, _>>()?;
         let mut names = BTreeSet::new();
-        if !entries.iter().filter_map(|entry| entry.name.as_deref()).all(|name| names.insert(name)) {
+        if !entries.iter().filter_map(Entry::name).all(|name| names.insert(name)) {
             return Err(BatchError::Twice);
         }
-        Ok(Self { kind, entries })
+        let whole = Self { kind, entries };
+        if kind == Kind::Transaction && whole.refers_by_address() {
+            return Err(BatchError::Address);
+        }
+        Ok(whole)
+    }
+}
+
+impl Batch<'_> {
+    /// Whether an entry refers to another by an address that is not the one of its record. A server would have to write its
+    /// own in the place of each, whole or relative; stored as it came it would be of whatever record has it here.
+    fn refers_by_address(&self) -> bool {
+        let addresses: BTreeSet<&str> = self.entries.iter().filter_map(Entry::address).collect();
+        let relative = addresses.iter().filter_map(|address| relative(address));
+        let names: BTreeSet<&str> = addresses.iter().copied().chain(relative).collect();
+        let refers = |entry: &Entry<'_>| {
+            let content = entry.content();
+            // What cannot be read is refused for that.
+            json::parse(&content, MAX_DEPTH).is_ok_and(|content| refers_to(&names, &content))
+        };
+        !names.is_empty() && self.entries.iter().any(refers)
+    }
+}
+
+/// `Encounter/5` of `https://elsewhere.example/fhir/Encounter/5`.
+fn relative(address: &str) -> Option<&str> {
+    let (before, _) = address.rsplit_once('/')?;
+    let (base, _) = before.rsplit_once('/')?;
+    address.get(base.len()..)?.strip_prefix('/')
+}
+
+/// Whether something refers to a record by one of these names, in whatever version; to content also by an address, as an
+/// Attachment does.
+fn refers_to(names: &BTreeSet<&str>, value: &Node<'_>) -> bool {
+    let is_one = |text: &str| names.contains(text.split("/_history/").next().unwrap_or(text));
+    match value {
+        Node::Object(members) => members.iter().any(|(member, value)| match (member, value) {
+            ("reference", Node::Text(text)) => is_one(text),
+            ("url", Node::Text(text)) => is_one(text) && text.contains("Binary/"),
+            (_, value) => refers_to(names, value),
+        }),
+        Node::Array(items) => items.iter().any(|item| refers_to(names, item)),
+        Node::Null | Node::Bool(_) | Node::Number | Node::Text(_) => false,
     }
 }
 
@@ -133,9 +180,8 @@ impl<'a> Entry<'a> {
     fn read(entry: &Object<'a>) -> Result<Self, BatchError> {
         let request: Object<'a> = entry.read("request")?.ok_or(BatchError::Entry)?;
         let resource: Option<&'a RawValue> = entry.read("resource")?;
-        let name = entry.string("fullUrl")?.filter(|name| name.starts_with("urn:"));
         Ok(Self {
-            name,
+            full_url: entry.string("fullUrl")?,
             method: request.string("method")?.ok_or(BatchError::Entry)?,
             url: request.string("url")?.ok_or(BatchError::Entry)?,
             if_match: request.string("ifMatch")?,
@@ -157,10 +203,17 @@ impl<'a> Entry<'a> {
         self.url.split_once('?').map(|(_, query)| query)
     }
 
-    /// What others in the same transaction call it.
+    /// What others in the same transaction call it: a `urn:` alone.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.full_url.as_deref().filter(|name| name.starts_with("urn:"))
+    }
+
+    /// An address by which others may call it that is not the one of its record, which its server chooses or finds.
+    fn address(&self) -> Option<&str> {
+        let is_to_be_found = self.method != "GET" && self.url.contains('?');
+        let address = self.full_url.as_deref().filter(|name| !name.starts_with("urn:"));
+        address.filter(|_| is_to_be_found || self.method == "POST")
     }
 
     /// What it asks for: looked at as if it had come by itself.

@@ -158,6 +158,66 @@ fn a_reference_to_another_entry_is_decided_on_as_what_that_will_be() {
     assert_eq!(whose(&of("urn:uuid:me"), &entries), Membership::Unknown);
 }
 
+/// What becomes of a transaction in which one entry has this `fullUrl` and another says this of it.
+fn referred(kind: &str, first: &Value, said: &Value) -> Result<(), BatchError> {
+    let mut second = named("POST", "Observation", "http://other.org/fhir/Observation/7");
+    second["resource"] = said.clone();
+    let body = bundle(kind, &[second, first.clone()]);
+    Batch::parse(body.as_bytes()).map(|_| ())
+}
+
+#[test]
+fn what_is_referred_to_by_an_address_that_is_not_its_own_is_refused() {
+    const ADDRESS: &str = "http://other.org/fhir/Encounter/5";
+    let of =
+        |reference: &str| json!({ "resourceType": "Observation", "encounter": { "reference": reference } });
+    let mut conditional = named("POST", "Encounter", ADDRESS);
+    conditional["request"]["ifNoneExist"] = json!("identifier=x");
+    let others = [
+        named("POST", "Encounter", ADDRESS),
+        conditional,
+        named("PUT", "Encounter?identifier=x", ADDRESS),
+        named("PATCH", "Encounter?identifier=x", ADDRESS),
+    ];
+    for first in &others {
+        for reference in ["Encounter/5", ADDRESS, "Encounter/5/_history/2"] {
+            let within = json!({ "extension": [{ "valueReference": of(reference)["encounter"] }] });
+            for said in [of(reference), within] {
+                let refused = referred("transaction", first, &said);
+                assert_eq!(refused, Err(BatchError::Address), "{first} {said}");
+                assert_eq!(referred("batch", first, &said), Ok(()), "in a batch nobody refers to another");
+            }
+        }
+        // To what is here already, and to nobody.
+        for reference in ["Encounter/6", "Patient/5", "urn:uuid:5", "http://elsewhere.org/Encounter/5", "5"] {
+            assert_eq!(referred("transaction", first, &of(reference)), Ok(()), "{reference}");
+        }
+        assert_eq!(referred("transaction", first, &json!({ "identifier": [{ "value": ADDRESS }] })), Ok(()));
+    }
+    // Whose address is its own, and whose name is none.
+    for first in [
+        named("PUT", "Encounter/5", ADDRESS),
+        named("GET", "Encounter?identifier=x", ADDRESS),
+        named("POST", "Encounter", "urn:uuid:Encounter/5"),
+    ] {
+        assert_eq!(referred("transaction", &first, &of("Encounter/5")), Ok(()), "{first}");
+    }
+    let binary = named("POST", "Binary", "http://other.org/fhir/Binary/5");
+    let attached = json!({ "content": [{ "attachment": { "url": "Binary/5" } }] });
+    assert_eq!(referred("transaction", &binary, &attached), Err(BatchError::Address));
+    // A definition may be called by its own address.
+    let definition = named("POST", "Questionnaire", "http://other.org/fhir/Questionnaire/q");
+    let said = json!({ "resourceType": "Questionnaire", "url": "http://other.org/fhir/Questionnaire/q" });
+    assert_eq!(referred("transaction", &definition, &said), Ok(()));
+    // A patch refers to others too.
+    let patch = json!([{ "op": "add", "path": "/encounter", "value": { "reference": "Encounter/5" } }]);
+    let mut patched = entry("PATCH", "Observation/1");
+    patched["resource"] = json!({ "resourceType": "Binary", "contentType": "application/json-patch+json",
+        "data": STANDARD.encode(patch.to_string()) });
+    let body = bundle("transaction", &[others[0].clone(), patched]);
+    assert_eq!(Batch::parse(body.as_bytes()).err(), Some(BatchError::Address));
+}
+
 #[test]
 fn a_transaction_writes_a_record_once_and_has_none_within_it() {
     let twice = [entry("PUT", "Patient/a"), entry("DELETE", "Patient/a")];
@@ -242,6 +302,19 @@ fn an_answer_tells_how_each_entry_went() {
 }
 
 proptest! {
+    #[test]
+    fn no_transaction_leaves_a_reference_to_an_address_that_is_not_its_own(
+        base in "https?://[a-z]{1,6}(/[a-z]{1,4}){0,2}", id in "[a-z0-9]{1,4}", referred_to in "[a-z0-9]{1,4}",
+        is_whole in any::<bool>(),
+    ) {
+        let first = named("POST", "Encounter", &format!("{base}/Encounter/{id}"));
+        let reference = format!("Encounter/{referred_to}");
+        let reference = if is_whole { format!("{base}/{reference}") } else { reference };
+        let said = json!({ "encounter": { "reference": reference } });
+        let expected = if id == referred_to { Err(BatchError::Address) } else { Ok(()) };
+        prop_assert_eq!(referred("transaction", &first, &said), expected);
+    }
+
     #[test]
     fn an_entry_and_a_request_are_read_alike(method in "GET|POST|PUT|DELETE", url in "[A-Za-z/.?=&%$_-]{0,24}") {
         let by_entry = asked(&entry(&method, &url));

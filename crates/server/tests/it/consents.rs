@@ -216,3 +216,23 @@ async fn a_consent_that_cannot_be_asked_for_is_one_that_might_forbid_it() {
     }
     assert_eq!(counts, [(404, 5); 2]);
 }
+
+#[tokio::test]
+async fn a_server_that_remembers_searches_is_asked_for_what_is_there_now() {
+    let gateway = &Gateway::demo("consent-memory", &[]);
+    let real = behind::port(gateway);
+    let own = gateway.panel("dana")[0];
+    let between = Between::start(real, gateway.stranger_to("dana")).await;
+    enforced(gateway, "").await;
+    configure(gateway, |config| {
+        config.replace(&format!("http://127.0.0.1:{real}"), &format!("http://127.0.0.1:{}", between.port))
+    })
+    .await;
+    between.behave(Manner::Remembering);
+    let dana = token_of(gateway, &gateway.demo_person("dana")).await;
+    assert_eq!(get(gateway, &dana, &format!("Patient/{own}")).await.status, 200);
+    let new = consent("new", own, json!({ "type": "deny" }));
+    let made = Call::fhir("POST", "/fhir/Consent", &new).bearer(&dana).to(gateway).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert_eq!(get(gateway, &dana, &format!("Patient/{own}")).await.status, 404);
+}

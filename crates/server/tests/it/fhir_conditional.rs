@@ -3,6 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::browser::{App, USER_SCOPE};
+use crate::care::configure;
+use crate::fakes::behind;
+use crate::fakes::between::{Between, Manner};
 use crate::gateway::Gateway;
 use crate::parallel::{FIFTY, at_once};
 use crate::wire::{Answer, Call};
@@ -145,6 +148,26 @@ async fn a_record_that_is_found_is_replaced_or_removed_and_none_of_anothers() {
         let answer = send(Call::fhir("POST", "/fhir", &bundle(kind))).await.json();
         assert_eq!(answer["entry"][0]["response"]["status"], "200", "{kind}");
     }
+}
+
+#[tokio::test]
+async fn a_record_that_was_just_made_is_found_where_the_server_remembers_searches() {
+    let gateway = &Gateway::demo("conditional-memory", &[]);
+    let real = behind::port(gateway);
+    let mine = gateway.patients()[0];
+    let between = Between::start(real, mine).await;
+    configure(gateway, |config| {
+        config.replace(&format!("http://127.0.0.1:{real}"), &format!("http://127.0.0.1:{}", between.port))
+    })
+    .await;
+    between.behave(Manner::Remembering);
+    let token = token_of(gateway, USER_SCOPE, &[mine]).await;
+    let send = async |call: Call| call.bearer(&token).to(gateway).await;
+    let made = send(create(mine, "a")).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let again = send(create(mine, "a")).await;
+    assert_eq!((again.status, id_of(&again)), (200, id_of(&made)), "it was made twice");
+    assert_eq!(found(gateway, &token, "a").await.len(), 1);
 }
 
 #[tokio::test]

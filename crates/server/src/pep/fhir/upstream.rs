@@ -350,6 +350,9 @@ impl FhirUpstream {
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/fhir+json"));
         // A lenient server drops what it does not know, and a search without its criteria finds everything.
         headers.insert("prefer", HeaderValue::from_static("handling=strict"));
+        // RFC 9111 section 5.2.1.4. Who may see what, and whether a condition is met, is decided by what comes back, so it
+        // has to be what is there now: HAPI FHIR answers a search from its cache for a minute unless this is said.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if is_form {
             let urlencoded = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(header::CONTENT_TYPE, urlencoded);

@@ -1,8 +1,9 @@
 //! What stands between the gateway and the sample FHIR server: it hands on, drops what a request asks for, or lies.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri};
@@ -35,6 +36,8 @@ pub(crate) enum Manner {
     Mute,
     /// It fails where it is asked for several patients.
     Nameless,
+    /// It answers a search as it did the first time, unless it is told not to.
+    Remembering,
 }
 
 /// The server. It ends with its value.
@@ -44,6 +47,9 @@ pub(crate) struct Between {
     calls: Arc<AtomicUsize>,
     _connections: JoinSet<()>,
 }
+
+/// Answers to searches, by target and form.
+type Remembered = Arc<Mutex<BTreeMap<(String, Bytes), Bytes>>>;
 
 impl Between {
     /// Stands before the server on this port; lies are told with the records of `other`.
@@ -58,6 +64,7 @@ impl Between {
             other: other.into(),
             manner: Arc::clone(&manner),
             calls: Arc::clone(&calls),
+            remembered: Remembered::default(),
         };
         connections.spawn(async move {
             let mut open = JoinSet::new();
@@ -91,6 +98,7 @@ struct Behind {
     other: Arc<str>,
     manner: Arc<AtomicU8>,
     calls: Arc<AtomicUsize>,
+    remembered: Remembered,
 }
 
 /// A form with the first value of each parameter.
@@ -98,6 +106,12 @@ fn first_values(form: &[u8]) -> Bytes {
     let first = |pair: &str| pair.split("%2C").next().unwrap_or_default().to_owned();
     let text = std::str::from_utf8(form).unwrap();
     Bytes::from(text.split('&').map(first).collect::<Vec<_>>().join("&"))
+}
+
+/// Whether it is a search of a type, or a further page of one.
+fn is_search(head: &http::request::Parts) -> bool {
+    let path = head.uri.path().trim_start_matches("/fhir").trim_matches('/');
+    path.ends_with("_search") || head.method == Method::GET && !path.contains('/') && path != "metadata"
 }
 
 /// The types of which a liar knows records.
@@ -124,6 +138,9 @@ impl Behind {
         }
         let is_first = manner == Manner::First as u8 && head.uri.path().ends_with("/Consent/_search");
         let body = if is_first { first_values(&body) } else { body };
+        if manner == Manner::Remembering as u8 && is_search(&head) {
+            return self.from_memory(&head, body).await;
+        }
         let honest =
             self.call(&head, head.uri.path_and_query().unwrap().as_str(), head.method.clone(), body).await;
         let path = head.uri.path().trim_start_matches("/fhir").trim_matches('/').to_owned();
@@ -157,6 +174,24 @@ impl Behind {
         let response =
             Response::builder().header("content-type", "application/fhir+json").header("etag", "W/\"1\"");
         response.body(Full::from(answer.to_string())).unwrap()
+    }
+
+    /// The answer to a search, from memory unless that is forbidden.
+    async fn from_memory(&self, head: &http::request::Parts, body: Bytes) -> Response<Full<Bytes>> {
+        let target = head.uri.path_and_query().unwrap().as_str().to_owned();
+        let asked = (target.clone(), body.clone());
+        let is_fresh = head.headers.get("cache-control").is_some_and(|value| value == "no-cache");
+        let kept = self.remembered.lock().unwrap().get(&asked).cloned();
+        if let Some(kept) = kept.filter(|_| !is_fresh) {
+            return Response::builder()
+                .header("content-type", "application/fhir+json")
+                .body(Full::from(kept))
+                .unwrap();
+        }
+        let (head, body) = self.call(head, &target, head.method.clone(), body).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        self.remembered.lock().unwrap().insert(asked, body.clone());
+        Response::from_parts(head, Full::from(body))
     }
 
     async fn call(

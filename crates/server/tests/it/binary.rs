@@ -244,7 +244,18 @@ async fn nobody_makes_content_their_own_by_pointing_to_it() {
         Call::fhir("PUT", &format!("/fhir/Binary/{id}"), &record).bearer(token)
     };
     assert_eq!(put(&id, "Patient/a", &token).to(gateway).await.status, 200);
+    let records_of = || {
+        let records = gateway.audit(&["--action", "update"]);
+        let of_id = records.into_iter().filter(|record| record["resource"] == format!("Binary/{id}"));
+        of_id.map(|record| record["patients"].clone()).collect::<Vec<Value>>()
+    };
     assert_eq!(put(&id, "Patient/b", &token).to(gateway).await.status, 403, "given away");
+    assert_eq!(records_of().pop(), Some(json!(["a", "b"])), "whose it is, and whose it would have been");
+    let both = token_of(gateway, &gateway.person("physician", &["a", "b"])).await;
+    let before = records_of().len();
+    assert_eq!(put(&id, "Patient/b", &both).to(gateway).await.status, 200);
+    assert_eq!(records_of()[before..], [json!(["a", "b"]), json!(["a", "b"])], "whose it was, and is");
+    assert_eq!(put(&id, "Patient/a", &both).to(gateway).await.status, 200);
     for (id, token) in
         [(id.as_str(), &theirs), ("b-context", &token), ("a-document", &token), ("no-such", &token)]
     {

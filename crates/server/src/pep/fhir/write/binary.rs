@@ -1,6 +1,8 @@
 //! Content that is stored or replaced: with a record that protects it, by whoever may change that record. HL7 FHIR 4.0.1,
 //! binary.html.
 
+use std::collections::BTreeSet;
+
 use chartgate_access::permit::Allowed;
 use chartgate_protocol::fhir::binary::{Guard, guard_of};
 use chartgate_protocol::fhir::interaction::Interaction;
@@ -64,8 +66,9 @@ async fn before(
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
     let stored = Resource::parse(&answer.body, record, None).map_err(|_| wrong())?;
-    if let Err(kept) = protected(exchange, enforcer, Permission::Update, allowed, stored.value()).await? {
-        return Err(kept.refused(exchange));
+    match protected(exchange, enforcer, Permission::Update, allowed, stored.value()).await? {
+        Ok(protection) => note(exchange, protection.patients.iter().map(ToString::to_string)),
+        Err(kept) => return Err(kept.refused(exchange)),
     }
     keeps_labels(&stored, draft)?;
     let tag = answer.etag.as_ref().and_then(|tag| tag.to_str().ok());
@@ -76,7 +79,7 @@ async fn before(
     }
 }
 
-/// Decides on what is to be stored, and notes whose it will be.
+/// Decides on what is to be stored, and notes whose it will be, beside whose it was.
 async fn clear(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
@@ -86,16 +89,22 @@ async fn clear(
 ) -> Result<(), Refused> {
     match protected(exchange, enforcer, permission, allowed, draft.value()).await? {
         Ok(protection) => {
-            let record = &mut exchange.record;
-            record.patients = protection.patients.iter().map(|id| Phi::new(id.to_string())).collect();
-            record.decision.policies = protection.policies.into_iter().collect();
+            note(exchange, protection.patients.iter().map(ToString::to_string));
+            exchange.record.decision.policies = protection.policies.into_iter().collect();
             Ok(())
         }
         Err(kept) => {
-            exchange.record.patients = kept.patients.into_iter().map(Phi::new).collect();
+            note(exchange, kept.patients.into_iter());
             Err(Refused::Content("content-out-of-reach"))
         }
     }
+}
+
+/// Notes whose content it is, was or would be, beside whose is noted already.
+fn note(exchange: &mut Exchange<'_>, patients: impl Iterator<Item = String>) {
+    let noted = std::mem::take(&mut exchange.record.patients);
+    let all: BTreeSet<String> = noted.into_iter().map(Phi::into_exposed).chain(patients).collect();
+    exchange.record.patients = all.into_iter().map(Phi::new).collect();
 }
 
 /// Whether content may be stored or replaced: its caller may read and change what it says that protects it.

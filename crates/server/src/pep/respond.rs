@@ -71,6 +71,8 @@ pub(super) enum Refused {
     Masked,
     /// The record is another version than the caller thinks.
     Version,
+    /// A record that did not meet the condition has the id of the one that is to be made.
+    IdTaken,
     /// The upstream gave no good answer.
     Upstream(UpstreamFault),
     /// As much is under way as we have room for.
@@ -172,7 +174,8 @@ impl Refused {
             | Self::Masked
             | Self::TooManyExports
             | Self::Several
-            | Self::Version => Outcome::Deny,
+            | Self::Version
+            | Self::IdTaken => Outcome::Deny,
         }
     }
 
@@ -203,6 +206,7 @@ impl Refused {
             Self::TooManyExports => (Vec::new(), "too-many-exports"),
             Self::Several => (Vec::new(), "several-matches"),
             Self::Version => (Vec::new(), "version-conflict"),
+            Self::IdTaken => (Vec::new(), "id-taken"),
             Self::Upstream(fault) => (
                 Vec::new(),
                 match fault {
@@ -320,6 +324,11 @@ impl Refused {
                 StatusCode::PRECONDITION_FAILED,
                 IssueType::Conflict,
                 "the resource has another version",
+            ),
+            Self::IdTaken => plain(
+                StatusCode::CONFLICT,
+                IssueType::Conflict,
+                "the resource with this id does not meet the condition",
             ),
             Self::Upstream(fault) => {
                 let (status, issue) = match fault {

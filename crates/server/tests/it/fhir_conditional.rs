@@ -129,6 +129,20 @@ async fn a_record_that_is_found_is_replaced_or_removed_and_none_of_anothers() {
     let mut named = observation(mine, "b");
     named["id"] = json!(found(gateway, &other, "b").await[0]["id"]);
     assert_eq!(send(by("PUT", "b", &named)).await.status, 404, "an id is no way to it");
+    // Nor to one's own, which did not meet the condition: http.html#cond-update.
+    let mut unmet = observation(mine, "y");
+    unmet["id"] = made.json()["id"].clone();
+    let as_entry = |kind: &str| {
+        let request = json!({ "method": "PUT", "url": "Observation?identifier=y" });
+        let entry = [json!({ "resource": unmet, "request": request })];
+        Call::fhir("POST", "/fhir", &json!({ "resourceType": "Bundle", "type": kind, "entry": entry }))
+    };
+    let answer = send(by("PUT", "y", &unmet)).await;
+    assert_eq!((answer.status, &answer.json()["issue"][0]["code"]), (409, &json!("conflict")));
+    assert_eq!(send(as_entry("transaction")).await.status, 409);
+    assert_eq!(send(as_entry("batch")).await.json()["entry"][0]["response"]["status"], "409");
+    let kept = found(gateway, &one, "a").await;
+    assert_eq!(kept[0]["meta"]["versionId"], "2", "it is what it was");
     let removed = send(Call::new("DELETE", "/fhir/Observation?identifier=b")).await;
     let nothing = send(Call::new("DELETE", "/fhir/Observation?identifier=z")).await;
     assert_eq!((removed.status, removed.without_date()), (404, nothing.without_date()));

@@ -25,6 +25,7 @@ use serde_json::value::RawValue;
 
 use super::mask;
 use super::session::{Answered, Exchange, Sent};
+use super::write::Replaces;
 use crate::pep::authenticate::Authenticated;
 use crate::pep::enforce::Enforcer;
 use crate::pep::respond::{Refused, UpstreamFault};
@@ -43,6 +44,7 @@ type Part<'e, T> = (Exchange<'e>, Result<T, Refused>);
 struct Asked<'b> {
     entry: &'b Entry<'b>,
     interaction: Interaction,
+    replaces: Replaces,
     content: Cow<'b, [u8]>,
 }
 
@@ -96,7 +98,7 @@ fn begin<'e, 'b>(exchange: &Exchange<'e>, number: u32, entry: &'b Entry<'b>) -> 
     match entry.interaction(exchange.upstream.version()) {
         Ok(interaction) => {
             own.describe(&interaction);
-            (own, Ok(Asked { entry, interaction, content: entry.content() }))
+            (own, Ok(Asked { entry, interaction, replaces: Replaces::Any, content: entry.content() }))
         }
         Err(refusal) => (own, Err(Refused::Request(refusal))),
     }

@@ -41,6 +41,15 @@ pub(super) struct Prepared {
     pub(super) leaves: Leaves,
 }
 
+/// What an update may replace.
+#[derive(Clone, Copy)]
+pub(super) enum Replaces {
+    /// What is there.
+    Any,
+    /// Nothing: the record is to be a new one.
+    None,
+}
+
 /// What the answer to a write is.
 pub(super) enum Leaves {
     /// Where the record is, and what was stored, with this status: the new one of a type, or the one that was named.
@@ -61,7 +70,7 @@ pub(super) async fn serve(
         Interaction::Conditional { query, write } => {
             Box::pin(condition::serve(exchange, enforcer, query, write, sent)).await
         }
-        named => write_named(exchange, enforcer, named, sent).await,
+        named => write_named(exchange, enforcer, named, Replaces::Any, sent).await,
     }
 }
 
@@ -70,10 +79,11 @@ async fn write_named(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
     interaction: Interaction,
+    replaces: Replaces,
     Sent { content, returns }: Sent<'_>,
 ) -> Answered {
-    let Prepared { allowed, leaves } =
-        prepare(exchange, enforcer, interaction, content, &Pending::default()).await?;
+    let asked = Asked { interaction, replaces, content };
+    let Prepared { allowed, leaves } = prepare(exchange, enforcer, asked, &Pending::default()).await?;
     let permit = exchange.intend(allowed).await?;
     let answer = exchange.upstream.change(permit).await.map_err(Refused::Upstream)?;
     finish(exchange, enforcer, leaves, answer, returns)
@@ -83,15 +93,14 @@ async fn write_named(
 pub(super) async fn prepare(
     exchange: &mut Exchange<'_>,
     enforcer: &Enforcer<'_>,
-    interaction: Interaction,
-    content: &[u8],
+    Asked { interaction, replaces, content }: Asked<'_>,
     pending: &Pending,
 ) -> Result<Prepared, Refused> {
     let named = |resource_type: &ResourceType, id: &ResourceId| Reference {
         resource_type: *resource_type,
         id: id.clone(),
     };
-    let writing = Writing { exchange, enforcer, pending };
+    let writing = Writing { exchange, enforcer, pending, replaces };
     match &interaction {
         Interaction::Create { resource_type: ResourceType::BINARY }
         | Interaction::Update { resource_type: ResourceType::BINARY, .. } => {
@@ -125,11 +134,19 @@ pub(super) async fn prepare(
     }
 }
 
+/// A write that is asked for: of a record that is named, or a new one.
+pub(super) struct Asked<'a> {
+    pub(super) interaction: Interaction,
+    pub(super) replaces: Replaces,
+    pub(super) content: &'a [u8],
+}
+
 /// A write that is being decided on.
 struct Writing<'w, 'e> {
     exchange: &'w mut Exchange<'e>,
     enforcer: &'w Enforcer<'w>,
     pending: &'w Pending,
+    replaces: Replaces,
 }
 
 impl Writing<'_, '_> {
@@ -139,7 +156,7 @@ impl Writing<'_, '_> {
         resource_type: ResourceType,
         content: &[u8],
     ) -> Result<Prepared, Refused> {
-        let Self { exchange, enforcer, pending } = self;
+        let Self { exchange, enforcer, pending, .. } = self;
         let allowed = in_reach(enforcer, Permission::Create, resource_type, interaction)?;
         let draft = Draft::of_create(content, resource_type).map_err(Refused::Draft)?.among(pending);
         let cleared = clear_draft(exchange, enforcer, Permission::Create, resource_type, &draft).await?;
@@ -156,7 +173,7 @@ impl Writing<'_, '_> {
         seen: Option<VersionId>,
         content: &[u8],
     ) -> Result<Prepared, Refused> {
-        let Self { exchange, enforcer, pending } = self;
+        let Self { exchange, enforcer, pending, replaces: may_replace } = self;
         let resource_type = record.resource_type;
         let allowed = in_reach(enforcer, Permission::Update, resource_type, interaction)?;
         let draft = Draft::of_update(content, &record).map_err(Refused::Draft)?.among(pending);
@@ -168,6 +185,9 @@ impl Writing<'_, '_> {
         let before = before(exchange, enforcer, &[Permission::Update], &allowed, &record, seen).await?;
         let replaces = match before {
             Before::Cleared(version, stored) => {
+                if matches!(may_replace, Replaces::None) {
+                    return Err(Refused::IdTaken);
+                }
                 let stored = stored_record(&stored, &record)?;
                 is_seen(exchange, enforcer, Permission::Update, &stored)?;
                 keeps_labels(&stored, &draft)?;

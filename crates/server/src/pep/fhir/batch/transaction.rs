@@ -147,20 +147,20 @@ impl Asking<'_> {
         asked: Asked<'b>,
         room: &Room,
     ) -> Result<Plan<'b>, Refused> {
-        let Asked { entry, interaction, content } = asked;
+        let Asked { entry, interaction, replaces, content } = asked;
         let (query, write) = match interaction {
             Interaction::Conditional { query, write } => (query, write),
-            interaction => return Ok(Plan::Asked(Asked { entry, interaction, content })),
+            interaction => return Ok(Plan::Asked(Asked { entry, interaction, replaces, content })),
         };
         part.still_believed()?;
         room.is_left()?;
         let enforcer = self.enforcer_of(part);
         Ok(match condition::resolve(part, &enforcer, query, write, &content).await? {
             Resolved::There(record) => Plan::There(entry, record),
-            Resolved::Named(interaction, body) => {
+            Resolved::Named(interaction, body, replaces) => {
                 part.describe(&interaction);
                 let content = body.map_or(content, |body| body.into_bytes().into());
-                Plan::Asked(Asked { entry, interaction, content })
+                Plan::Asked(Asked { entry, interaction, replaces, content })
             }
         })
     }
@@ -187,9 +187,11 @@ impl Asking<'_> {
         part.still_believed()?;
         room.is_left()?;
         let enforcer = self.enforcer_of(part);
-        let prepared = write::prepare(part, &enforcer, asked.interaction, &asked.content, pending).await?;
+        let Asked { entry, interaction, replaces, content } = asked;
+        let asked = write::Asked { interaction, replaces, content: &content };
+        let prepared = write::prepare(part, &enforcer, asked, pending).await?;
         room.take(prepared.allowed.action().body.as_ref().map_or(0, String::len));
-        Ok(Step::Write(asked.entry, prepared))
+        Ok(Step::Write(entry, prepared))
     }
 
     /// Reads, once all was written.

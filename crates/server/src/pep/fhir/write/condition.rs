@@ -20,7 +20,7 @@ use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::write_named;
+use super::{Replaces, write_named};
 use crate::pep::enforce::{Enforcer, Known};
 use crate::pep::fhir::mask::{clear, in_reach};
 use crate::pep::fhir::read;
@@ -38,7 +38,7 @@ enum Met {
 /// What a conditional write comes to.
 pub(in crate::pep::fhir) enum Resolved {
     /// A write of a record that is named, or a new one; with this content, if not with that which came.
-    Named(Interaction, Option<String>),
+    Named(Interaction, Option<String>, Replaces),
     /// Nothing: what was to be created is there.
     There(Reference),
 }
@@ -54,10 +54,10 @@ pub(super) async fn serve(
     let _turn = exchange.upstream.turns_of([&query].into_iter()).await?;
     match resolve(exchange, enforcer, query, write, sent.content).await? {
         Resolved::There(record) => there(exchange, enforcer, record, sent.returns).await,
-        Resolved::Named(interaction, body) => {
+        Resolved::Named(interaction, body, replaces) => {
             exchange.describe(&interaction);
             let content = body.as_ref().map_or(sent.content, |body| body.as_bytes());
-            write_named(exchange, enforcer, interaction, Sent { content, ..sent }).await
+            write_named(exchange, enforcer, interaction, replaces, Sent { content, ..sent }).await
         }
     }
 }
@@ -79,6 +79,7 @@ pub(in crate::pep::fhir) async fn resolve(
     in_reach(enforcer, needed, resource_type, ()).map(drop)?;
     let met = met(exchange, enforcer, query).await?;
     let named = |id| Interaction::Update { resource_type, id, if_match: None };
+    let mut replaces = Replaces::Any;
     let (interaction, body) = match (write, met) {
         (_, Met::BySeveral) => return Err(Refused::Several),
         (ConditionalWrite::Create, Met::By(record, _)) => return Ok(Resolved::There(record)),
@@ -91,6 +92,8 @@ pub(in crate::pep::fhir) async fn resolve(
         // RFC 9110 section 13.1.1: If-Match is false where there is nothing.
         (ConditionalWrite::Update(Some(_)), Met::None) => return Err(Refused::Version),
         (ConditionalWrite::Update(None), Met::None) => {
+            // What has the id and does not meet the condition was not meant.
+            replaces = Replaces::None;
             (Draft::id_in(content).map_or(Interaction::Create { resource_type }, named), None)
         }
         (ConditionalWrite::Patch(seen), Met::By(record, _)) => {
@@ -103,7 +106,7 @@ pub(in crate::pep::fhir) async fn resolve(
             return Err(Refused::NotFound);
         }
     };
-    Ok(Resolved::Named(interaction, body))
+    Ok(Resolved::Named(interaction, body, replaces))
 }
 
 async fn met(

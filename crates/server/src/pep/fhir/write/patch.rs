@@ -26,7 +26,7 @@ pub(super) async fn prepare(
     seen: VersionId,
     content: &[u8],
 ) -> Result<Prepared, Refused> {
-    let Writing { exchange, enforcer, pending } = writing;
+    let Writing { exchange, enforcer, pending, .. } = writing;
     let resource_type = record.resource_type;
     in_reach(enforcer, Permission::Read, resource_type, interaction.clone()).map(drop)?;
     let allowed = in_reach(enforcer, Permission::Update, resource_type, interaction)?;

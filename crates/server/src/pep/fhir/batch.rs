@@ -20,12 +20,12 @@ use futures_util::stream::{self, StreamExt as _};
 use http::response::Parts as Head;
 use http::{HeaderName, HeaderValue, Response, header};
 use http_body_util::{BodyExt as _, Collected};
-use hyper::body::Bytes;
+use hyper::body::{Body as _, Bytes};
 use serde_json::value::RawValue;
 
-use super::mask;
 use super::session::{Answered, Exchange, Sent};
 use super::write::Replaces;
+use super::{large, mask};
 use crate::pep::authenticate::Authenticated;
 use crate::pep::enforce::Enforcer;
 use crate::pep::respond::{Refused, UpstreamFault};
@@ -114,6 +114,17 @@ struct Room {
 }
 
 impl Room {
+    /// Takes room for what waits elsewhere, before it is brought into memory.
+    ///
+    /// # Errors
+    /// [`Refused::Upstream`] if there was no more.
+    fn bring(&self, length: u64) -> Result<(), Refused> {
+        match self.held.fetch_add(length, Ordering::Relaxed) > self.most {
+            true => Err(Refused::Upstream(UpstreamFault::TooLong)),
+            false => Ok(()),
+        }
+    }
+
     /// # Errors
     /// [`Refused::Upstream`] if there is no more.
     fn is_left(&self) -> Result<(), Refused> {
@@ -160,11 +171,45 @@ impl<'a> Asking<'a> {
 
 /// Ends an entry, once its record is durable. What it brought is kept apart from what it came with.
 async fn end(part: Exchange<'_>, ended: Answered, room: &Room) -> Told {
+    let waits = ended.as_ref().is_ok_and(|answer| large::is_aside(answer.inspect()));
+    let ended = match ended {
+        Ok(answer) if waits => in_memory(&part, answer, room).await,
+        ended => ended,
+    };
     let (head, body) = part.end(ended).await.into_parts();
-    // INVARIANT: a body of our own making is a text, which is there and cannot fail.
+    // INVARIANT: by now it is a text in memory, which is there and cannot fail.
     let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+    if waits {
+        return (head, body);
+    }
     room.take(body.len());
     (head, Bytes::copy_from_slice(&body))
+}
+
+/// Brings an answer that waits on the disk into memory, before its record says that it left.
+async fn in_memory(part: &Exchange<'_>, answer: Withheld<Response<Body>>, room: &Room) -> Answered {
+    room.bring(answer.inspect().body().size_hint().lower())?;
+    // It ends in the middle for whom was cut off, too.
+    read_whole(answer).await.map_err(|unread| part.still_believed().err().unwrap_or(unread))
+}
+
+/// Reads the body of an answer.
+///
+/// # Errors
+/// [`Refused::Upstream`] if it cannot be read to its end: what is left of it is no answer.
+async fn read_whole(answer: Withheld<Response<Body>>) -> Answered {
+    let read = answer
+        .then(async |response| {
+            let (head, body) = response.into_parts();
+            (head, body.collect().await.map(Collected::to_bytes))
+        })
+        .await;
+    if let Err(error) = &read.inspect().1 {
+        tracing::error!(%error, "an entry of a batch cannot be read");
+        return Err(Refused::Upstream(UpstreamFault::NoRoom));
+    }
+    // INVARIANT: it was read.
+    Ok(read.map(|(head, body)| Response::from_parts(head, Body::from(body.unwrap_or_default()))))
 }
 
 /// Ends the parts of what was not done, once the record of each is durable.
@@ -201,5 +246,35 @@ fn entered((head, body): &Told) -> Entered<'_> {
     match head.status.is_success() {
         true => Entered { resource: body, response: went(None) },
         false => Entered { resource: None, response: went(body) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn spooled(pieces: Vec<io::Result<&'static str>>) -> Withheld<Response<Body>> {
+        Withheld::new(Response::new(Body::from_stream(stream::iter(pieces))))
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_to_its_end_is_no_answer() {
+        let whole = read_whole(spooled(vec![Ok("{\"a\":"), Ok("1}")])).await.unwrap();
+        let whole =
+            whole.then(async |response| response.into_body().collect().await.unwrap().to_bytes()).await;
+        assert_eq!(whole.inspect().as_ref(), b"{\"a\":1}");
+        for pieces in [vec![Err(io::Error::other("gone"))], vec![Ok("{"), Err(io::Error::other("gone"))]] {
+            let broken = read_whole(spooled(pieces)).await;
+            assert!(matches!(broken, Err(Refused::Upstream(UpstreamFault::NoRoom))));
+        }
+    }
+
+    #[test]
+    fn what_waits_on_the_disk_is_brought_for_as_long_as_there_is_room() {
+        let room = Room { most: 10, held: AtomicU64::new(0) };
+        assert!(room.bring(8).is_ok() && room.bring(8).is_ok());
+        assert!(matches!(room.bring(1), Err(Refused::Upstream(UpstreamFault::TooLong))));
     }
 }

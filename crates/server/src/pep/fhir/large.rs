@@ -141,8 +141,7 @@ pub(super) async fn put_aside(
     withheld: Withheld<Response<Body>>,
     guard: Option<Guard>,
 ) -> Withheld<Response<Body>> {
-    let is_aside = withheld.inspect().extensions().get::<IsAside>().is_some();
-    if is_aside || withheld.inspect().body().size_hint().lower() <= IN_MEMORY {
+    if is_aside(withheld.inspect()) || withheld.inspect().body().size_hint().lower() <= IN_MEMORY {
         return withheld;
     }
     let put = withheld.then(async move |response| {
@@ -166,6 +165,11 @@ pub(super) async fn put_aside(
 /// A body that is spooled already, and need not be put aside.
 #[derive(Clone)]
 struct IsAside;
+
+/// Whether an answer waits in a spool.
+pub(super) fn is_aside(response: &Response<Body>) -> bool {
+    response.extensions().get::<IsAside>().is_some()
+}
 
 /// The answer that a whole spool becomes, which goes out for as long as its token is believed.
 pub(super) fn out_of_spool(spooled: Spooled, guard: Option<Guard>) -> Response<Body> {

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::browser::{App, USER_SCOPE};
 use crate::care::configure;
 use crate::companions::program;
 use crate::fakes::behind;
@@ -144,4 +145,40 @@ async fn a_deletion_opens_no_former_version_of_content() {
             "asked in any case: {asked:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn who_writes_a_deleted_record_again_is_held_to_what_it_was_last() {
+    let gateway = &Gateway::demo("written-again", &[]);
+    let upstream = BulkFhir::start().await;
+    before(gateway, &upstream).await;
+    configure(gateway, |config| config.replacen("[[route]]", "[[route]]\nupdate_create = true", 1)).await;
+    let token = App::public(USER_SCOPE).tokens(gateway, &gateway.person("physician", &["x"])).await.access;
+    let put = async |record: &Value| {
+        let path = format!("/fhir/Observation/{}", record["id"].as_str().unwrap());
+        upstream.asked();
+        let answer = Call::fhir("PUT", &path, record).bearer(&token).to(gateway).await;
+        let sent = upstream.asked().iter().filter(|asked| asked.starts_with("PUT")).count();
+        (answer.status, sent)
+    };
+    upstream.tell("/fhir/Observation/gone", 410, &[], "");
+    let last = |status: u16, label: Option<&str>| {
+        let said = history(&[
+            deleted("gone"),
+            stored(&version("gone", "2", label)),
+            stored(&version("gone", "1", None)),
+        ]);
+        upstream.tell("/fhir/Observation/gone/_history", status, &[], &said);
+    };
+    let draft = |label: Option<&str>| version("gone", "1", label);
+    last(200, None);
+    assert_eq!(put(&draft(None)).await.1, 1);
+    last(200, Some("N"));
+    assert_eq!(put(&draft(None)).await, (403, 0), "it takes a label away");
+    assert_eq!(put(&draft(Some("N"))).await.1, 1);
+    last(200, Some("V"));
+    assert_eq!(put(&draft(None)).await, (404, 0), "it was out of reach, and would open what it was before");
+    last(404, None);
+    assert_eq!(put(&draft(None)).await, (404, 0), "nobody tells what it was");
+    assert_eq!(put(&version("never", "1", None)).await.1, 1, "of what never was there is nothing to keep to");
 }

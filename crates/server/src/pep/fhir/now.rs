@@ -63,7 +63,7 @@ pub(super) async fn look(
         StatusCode::OK => {}
         StatusCode::NOT_FOUND | StatusCode::GONE => {
             let _: Known = enforcer.look_up().await;
-            return look_at_last(exchange, enforcer, permission, record).await;
+            return look_at_last(exchange, enforcer, permission, record, |_| ()).await;
         }
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
@@ -75,12 +75,17 @@ pub(super) async fn look(
 
 /// The same of one that is no more: by what it was last, for a deletion opens nothing, and no more does an upstream that does
 /// not tell. One that keeps versions and no histories has none to give away of what was deleted.
-async fn look_at_last(
+/// What it was is given to `look`, if it was within reach.
+///
+/// # Errors
+/// [`Refused`] if it cannot be told.
+pub(super) async fn look_at_last<T>(
     exchange: &Exchange<'_>,
     enforcer: &Enforcer<'_>,
     permission: Permission,
     record: &Reference,
-) -> Result<Result<(), OutOfReach>, Refused> {
+    look: impl FnOnce(&Resource<'_>) -> T + Send,
+) -> Result<Result<T, OutOfReach>, Refused> {
     let of = HistoryOf::Record(record.clone());
     let asked = Interaction::History { of: of.clone(), query: HistoryQuery::newest(LAST) };
     let allowed = in_reach(enforcer, permission, record.resource_type, asked)?;
@@ -96,7 +101,7 @@ async fn look_at_last(
     match history.newest() {
         Some(last) => {
             let cleared = clear_looking(exchange, enforcer, permission, last).await;
-            Ok(cleared.map(drop).map_err(OutOfReach::Kept))
+            Ok(cleared.map(|_| look(last)).map_err(OutOfReach::Kept))
         }
         None => Ok(Err(OutOfReach::Untold)),
     }

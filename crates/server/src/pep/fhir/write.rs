@@ -29,6 +29,7 @@ pub(super) use answer::finish;
 
 use super::binary::may_point_to;
 use super::mask::{self, Cleared, KeptOf, decide, in_reach, kept_of};
+use super::now;
 use super::session::{Answered, Exchange, Sent};
 use super::upstream::{Answer, Change};
 use crate::config::{RouteKind, UpdateCreate};
@@ -194,8 +195,11 @@ impl Writing<'_, '_> {
                 points_within_reach(exchange, enforcer, Some(&stored), &draft).await?;
                 Some(version)
             }
-            Before::Absent => {
+            absent @ (Before::Absent | Before::Gone) => {
                 may_create(exchange, enforcer, resource_type, &draft).await?;
+                if matches!(absent, Before::Gone) {
+                    within_last(exchange, enforcer, &record, &draft).await?;
+                }
                 points_within_reach(exchange, enforcer, None, &draft).await?;
                 // If-Match is false where there is nothing, RFC 9110 section 13.1.1; and where there is something that the
                 // caller may not see it is not tried, so that what is said is the same.
@@ -245,6 +249,8 @@ enum Before {
     Cleared(VersionId, Withheld<Answer>),
     /// None.
     Absent,
+    /// None any more.
+    Gone,
 }
 
 /// Looks at what is to be changed.
@@ -260,9 +266,9 @@ async fn before(
     let answer = withheld.inspect();
     match answer.status {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => {
+        status @ (StatusCode::NOT_FOUND | StatusCode::GONE) => {
             let _: Known = enforcer.look_up().await;
-            return Ok(Before::Absent);
+            return Ok(if status == StatusCode::GONE { Before::Gone } else { Before::Absent });
         }
         _ => return Err(Refused::Upstream(UpstreamFault::Failed)),
     }
@@ -293,6 +299,22 @@ async fn before(
         Some(seen) if seen != version => Err(Refused::Version),
         Some(_) | None => Ok(Before::Cleared(version, withheld)),
     }
+}
+
+/// Whether a record that was deleted may be written again. Its former versions are opened by what it is now, so it is held to
+/// what it was last, as one that is there.
+async fn within_last(
+    exchange: &mut Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    record: &Reference,
+    draft: &Draft,
+) -> Result<(), Refused> {
+    let keeps = |last: &Resource<'_>| {
+        is_seen(exchange, enforcer, Permission::Update, last)?;
+        keeps_labels(last, draft)
+    };
+    let looked = now::look_at_last(exchange, enforcer, Permission::Update, record, keeps).await?;
+    looked.map_err(|out_of_reach| out_of_reach.refused(exchange))?
 }
 
 /// Nobody replaces or deletes what they do not see.

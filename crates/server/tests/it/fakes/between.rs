@@ -139,7 +139,7 @@ impl Behind {
         let is_first = manner == Manner::First as u8 && head.uri.path().ends_with("/Consent/_search");
         let body = if is_first { first_values(&body) } else { body };
         if manner == Manner::Remembering as u8 && is_search(&head) {
-            return self.from_memory(&head, body).await;
+            return self.recall(&head, body).await;
         }
         let honest =
             self.call(&head, head.uri.path_and_query().unwrap().as_str(), head.method.clone(), body).await;
@@ -177,7 +177,7 @@ impl Behind {
     }
 
     /// The answer to a search, from memory unless that is forbidden.
-    async fn from_memory(&self, head: &http::request::Parts, body: Bytes) -> Response<Full<Bytes>> {
+    async fn recall(&self, head: &http::request::Parts, body: Bytes) -> Response<Full<Bytes>> {
         let target = head.uri.path_and_query().unwrap().as_str().to_owned();
         let asked = (target.clone(), body.clone());
         let is_fresh = head.headers.get("cache-control").is_some_and(|value| value == "no-cache");

@@ -348,8 +348,6 @@ pub(crate) struct Administrator {
     pub(crate) signer: Arc<LogSigner>,
     /// Held by whoever places a hold on the log, and by whoever ends a part of it.
     pub(crate) holding: tokio::sync::Mutex<()>,
-    /// People are shut out and let in again one after the other, so that what is in force, in the store and on record is one.
-    pub(crate) letting_in: tokio::sync::Mutex<()>,
     pub(crate) witnesses: Arc<Witnesses>,
     pub(crate) exports: Arc<Exports>,
     pub(crate) reading: Arc<LogReading>,

@@ -276,7 +276,6 @@ impl App {
             data_keys: Arc::clone(&log.data_keys),
             signer: Arc::new(LogSigner::from_seed(&log_origin(&config), &secrets.log_seed)?),
             holding: tokio::sync::Mutex::default(),
-            letting_in: tokio::sync::Mutex::default(),
             witnesses: Arc::clone(&witnesses),
             exports: Arc::clone(&exports),
             reading: Arc::clone(&log.reading),

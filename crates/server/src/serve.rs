@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chartgate_access::pdp::account::PolicySets;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::record::{Actor, ActorKind, Event, Outcome, Record};
 use chartgate_values::Phi;
@@ -152,10 +151,8 @@ pub(crate) async fn run(
     tokio::spawn(Arc::clone(&app.approvals).run(stopped.clone()));
     tokio::spawn(Arc::clone(&app.outbox).run(stopped.clone()));
 
-    let PolicySets { in_force: policies, shadow } = app.policies.sets();
-    let mut begins =
-        vec![("policy_set", policies.revision().to_owned()), ("configuration", app.config.digest.clone())];
-    begins.extend(shadow.map(|shadow| ("shadow_set", shadow.revision().to_owned())));
+    let policy_set = app.policies.current().revision().to_owned();
+    let begins = [("policy_set", policy_set), ("configuration", app.config.digest.clone())];
     record(&app, Event::Started, &begins).await?;
     for runner in runners {
         exporting.push(tokio::spawn(runner.run(stopped.clone())));
@@ -410,7 +407,8 @@ async fn look_at_keys(app: &App) -> anyhow::Result<()> {
 
 /// Puts on record what has happened already: at once, or as soon as the log can be written.
 async fn tell(app: &App, event: Event, details: &[(&str, String)]) {
-    let (record, kept) = (own_record(app, event, details), own_record(app, event, details));
+    let record = own_record(app, event, details);
+    let kept = record.clone();
     let told = app.outbox.commit(|_, _| Ok::<_, ChangeError>(Change::told_by((), [kept]))).await;
     let told = match told {
         // What the store cannot keep is told nevertheless, if it can be now.

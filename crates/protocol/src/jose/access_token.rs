@@ -128,7 +128,7 @@ impl AccessTokenVerifier {
         let verified = Unverified::parse(token, &self.algorithms, self.max_bytes)?
             .verify_with(keys, self.token_type.expected())?;
         let claims = self.accept(&verified.claims()?, presentation, now)?;
-        let kid = verified.header().kid.clone().ok_or(Rejection::MissingKid)?;
+        let kid = verified.into_kid().ok_or(Rejection::MissingKid)?;
         Ok((claims, kid))
     }
 

@@ -200,8 +200,9 @@ impl ForeignTokenVerifier {
         let AccessTokenVerifier { algorithms, max_bytes, token_type, .. } = &self.verifier;
         let verified =
             Unverified::parse(token, algorithms, *max_bytes)?.verify_with(keys, token_type.expected())?;
-        let kid = verified.header().kid.clone().ok_or(Rejection::MissingKid)?;
-        Ok((self.accept(&verified.claims()?, token, presentation, now)?, kid))
+        let claims = self.accept(&verified.claims()?, token, presentation, now)?;
+        let kid = verified.into_kid().ok_or(Rejection::MissingKid)?;
+        Ok((claims, kid))
     }
 
     /// Judges the claims of a token whose signature was verified.

@@ -197,6 +197,12 @@ impl Verified {
         &self.header
     }
 
+    /// The `kid` of the key that signed it, where that is how it was chosen.
+    #[must_use]
+    pub fn into_kid(self) -> Option<String> {
+        self.header.kid
+    }
+
     /// The payload, which the signature covers.
     #[must_use]
     pub fn payload(&self) -> &[u8] {

@@ -8,6 +8,7 @@ use chartgate_values::Phi;
 
 use crate::reader::Entry;
 use crate::record::{ActorKind, Event, Record};
+use crate::watch::{FindingId, Rule};
 
 pub mod audit_event;
 pub mod cef;
@@ -72,19 +73,23 @@ pub struct View {
 
 /// An entry as a receiver may see it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Shown(Entry);
+pub struct Shown {
+    entry: Entry,
+    /// What names of patients are in it.
+    patients: Patients,
+}
 
 impl Shown {
     /// What may be seen.
     #[must_use]
     pub fn entry(&self) -> &Entry {
-        &self.0
+        &self.entry
     }
 
     /// About how many bytes its lists and texts have: to bound what waits in memory.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let record = &self.0.record;
+        let record = &self.entry.record;
         let lists = record.patients.iter().chain(&record.response.digests);
         let texts = lists.chain(record.detail.values()).chain(&record.resource).chain(&record.request.query);
         texts.map(|text| text.expose().len()).fold(1024, usize::saturating_add)
@@ -153,20 +158,26 @@ impl View {
     #[must_use]
     pub fn show(&self, entry: Entry) -> Shown {
         if self.patients == Patients::Ids {
-            return Shown(entry);
+            return Shown { entry, patients: Patients::Ids };
         }
         let Entry { index, mut record, sealed } = entry;
         // Where patients look at their own records, their pseudonym would stand beside the name that they sign in with. Of a
         // person who is not known to be a practitioner it is taken to be so.
-        let patients = match may_be_a_patient(&record) {
-            true => {
-                record.source_ip = None;
-                let kind = record.actor.fhir_user.as_ref().map(|user| type_of(user.expose()).to_owned());
-                record.actor.fhir_user = kind.map(Phi::new);
-                Patients::LeftOut
+        let mut patients = self.patients;
+        if may_be_a_patient(&record) {
+            record.source_ip = None;
+            let kind = record.actor.fhir_user.as_ref().map(|user| type_of(user.expose()).to_owned());
+            record.actor.fhir_user = kind.map(Phi::new);
+            patients = Patients::LeftOut;
+        }
+        // The same of a finding that says whose record it is, or whose family's: neither the pseudonym stands beside the name
+        // then, nor which record of the log has it, as the finding's own name does.
+        if self.patients == Patients::Pseudonyms && tells_whose_record(&record) {
+            if let Some(finding) = record.detail.get_mut("finding") {
+                *finding = Phi::new(self.pseudonym("", finding.expose()));
             }
-            false => self.patients,
-        };
+            patients = Patients::LeftOut;
+        }
         if !is_of_the_gateway(record.event) {
             record.resource =
                 record.resource.as_ref().map(|resource| Phi::new(self.resource(resource.expose(), patients)));
@@ -185,7 +196,7 @@ impl View {
         record.request.query = None;
         record.request.digest = None;
         record.response.digests = Vec::new();
-        Shown(Entry { index, record, sealed })
+        Shown { entry: Entry { index, record, sealed }, patients }
     }
 
     /// `Observation/17/_history/2` as `Observation/p-…/_history/…`, or as `Observation` alone.
@@ -233,6 +244,12 @@ fn may_be_a_patient(record: &Record) -> bool {
         // A launch names whom it is for.
         None => is_person || record.event == Event::LaunchCreated,
     }
+}
+
+/// Whether a record is about a finding that tells who the patient is, or of which family.
+fn tells_whose_record(record: &Record) -> bool {
+    let finding = exposed(record.detail.get("finding")).and_then(|id| id.parse::<FindingId>().ok());
+    matches!(finding.and_then(|finding| finding.rule()), Some(Rule::SelfAccess | Rule::SameSurname))
 }
 
 /// `Patient` of `https://gate.example/fhir/Patient/17`.

@@ -8,7 +8,7 @@ use super::dicom;
 use super::object::Put as _;
 use super::particulars::particulars_but;
 use super::topic::{Crud, Phase, Topic, outcome_code};
-use super::{Shown, Source, exposed, words};
+use super::{Patients, Shown, Source, exposed, words};
 use crate::record::{Delegate, Event, Outcome, Record};
 
 const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
@@ -226,11 +226,11 @@ fn entities(shown: &Shown, source: &Source, patient: Option<&str>) -> Vec<Value>
         asked.put_some("description", resource.map(|resource| json!(resource)));
         entities.push(asked);
     } else if let Some(resource) = resource {
-        let what = told("urn:chartgate:resource", resource);
+        let what = told(shown, "urn:chartgate:resource", resource);
         entities.push(json!({ "what": what, "type": object, "role": role("4", "Domain Resource") }));
     }
     if let Some(patient) = patient {
-        let what = told("urn:chartgate:patient", &format!("Patient/{patient}"));
+        let what = told(shown, "urn:chartgate:patient", &format!("Patient/{patient}"));
         entities.push(json!({ "what": what, "type": kind("1", "Person"), "role": role("1", "Patient") }));
     }
     // Where all this stands in our log, with what no other place is for.
@@ -252,8 +252,9 @@ fn entities(shown: &Shown, source: &Source, patient: Option<&str>) -> Vec<Value>
 }
 
 /// A reference where it is one; what is a pseudonym refers to nothing.
-fn told(system: &str, text: &str) -> Value {
-    if is_reference(text) && !text.contains("/p-") {
+fn told(shown: &Shown, system: &str, text: &str) -> Value {
+    let is_named = shown.patients == Patients::Ids || !text.contains("/p-");
+    if is_reference(text) && is_named {
         return json!({ "reference": text });
     }
     json!({ "identifier": { "system": system, "value": text } })

@@ -76,7 +76,6 @@ fn extension(shown: &Shown, source: &Source) -> Fields {
     fields.add("requestMethod", record.request.method.clone());
     fields.add("outcome", Some(outcome(record).to_owned()));
     fields.add("reason", record.decision.reason.clone());
-    fields.add("cnt", number(record.response.count));
     fields.add("out", number(record.response.bytes));
     for (place, label, value) in [
         ("cs1", "purposeOfUse", record.purpose_of_use.clone()),
@@ -85,6 +84,8 @@ fn extension(shown: &Shown, source: &Source) -> Fields {
         ("cs4", "requestId", record.request_id.clone()),
         ("cs5", "session", record.session.clone()),
         ("flexString1", "onBehalfOf", listed(&words::delegates(record))),
+        // Not `cnt`, which says how often an event was seen.
+        ("flexNumber1", "count", number(record.response.count)),
         ("cn1", "status", number(record.response.status.map(u64::from))),
         ("cn2", "withheld", number(record.response.withheld)),
         ("cn3", "entry", number(record.entry.map(u64::from))),

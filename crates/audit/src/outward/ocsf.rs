@@ -130,7 +130,9 @@ fn class(record: &Record, source: &Source) -> (Class, u8, Value) {
             (iam(3002, "Authentication"), 1, json!({ "user": user(record), "service": service, "actor": by }))
         }
         Topic::SignOut => {
-            (iam(3002, "Authentication"), 2, json!({ "user": user(record), "service": service, "actor": by }))
+            // Whose session it was, where somebody else ended it.
+            let whose = exposed(record.detail.get("user")).map_or_else(|| user(record), named);
+            (iam(3002, "Authentication"), 2, json!({ "user": whose, "service": service, "actor": by }))
         }
         Topic::Token => {
             (iam(3002, "Authentication"), 3, json!({ "user": user(record), "service": service, "actor": by }))
@@ -157,12 +159,7 @@ fn class(record: &Record, source: &Source) -> (Class, u8, Value) {
                 Event::FactorsReset => 11,
                 _ => OTHER,
             };
-            let name = resource.unwrap_or("somebody unknown");
-            (
-                iam(3001, "Account Change"),
-                activity,
-                json!({ "user": { "uid": name, "name": name }, "actor": by }),
-            )
+            (iam(3001, "Account Change"), activity, json!({ "user": named(account(record)), "actor": by }))
         }
         Topic::Client => (iam(3004, "Entity Management"), entity_activity(record.event), entity("client")),
         Topic::Care => (iam(3004, "Entity Management"), 3, entity("care")),
@@ -237,6 +234,26 @@ fn access(record: &Record, by: &Value) -> (Class, u8, Value) {
         of.put("http_request", json!({ "http_method": method }));
     }
     (class, activity, of)
+}
+
+/// Whose account it is: what people do about their own ways to sign in is done to those, and not to whom they are.
+fn account(record: &Record) -> &str {
+    let own = record.actor.sub.as_deref();
+    let told = exposed(record.resource.as_ref());
+    let found = match record.event {
+        Event::FactorAdded
+        | Event::FactorRemoved
+        | Event::FactorRenamed
+        | Event::FactorSuspected
+        | Event::RecoveryCodesMade => own.or(told),
+        _ => told.or(own),
+    };
+    found.unwrap_or("somebody unknown")
+}
+
+/// A person of whom nothing but the name is known here.
+fn named(name: &str) -> Value {
+    json!({ "uid": name, "name": name })
 }
 
 /// The person, or whatever acted.

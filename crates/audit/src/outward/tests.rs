@@ -110,6 +110,61 @@ fn a_patients_pseudonym_never_stands_beside_the_name_they_sign_in_with() {
 }
 
 #[test]
+fn nor_beside_that_of_whom_a_finding_says_that_it_is_their_own_record_or_their_familys() {
+    for (id, is_told) in [("self-access-0-17", false), ("same-surname-0-17", false), ("canary-0-17", true)] {
+        for officer in [None, Some("Practitioner/olga")] {
+            let mut record = Record::new(Event::WatchRead, Outcome::Allow, Timestamp::from_unix(0));
+            record.actor.kind = officer.map_or(ActorKind::Local, |_| ActorKind::Human);
+            record.actor.fhir_user = officer.map(|user| Phi::new(user.to_owned()));
+            record.resource = Some(Phi::new(id.to_owned()));
+            record.patients = vec![Phi::new("marigold".to_owned())];
+            for (name, value) in [("finding", id), ("user", "dana")] {
+                record.detail.insert(name.to_owned(), Phi::new(value.to_owned()));
+            }
+            let shown = view(Patients::Pseudonyms).show(Entry { index: 18, record, sealed: None });
+            assert_eq!(shown.entry().record.patients.len(), usize::from(is_told), "{id}");
+            let all = all_formats(&shown);
+            assert!(all.contains("dana"), "{all}");
+            assert_eq!(all.contains(id), is_told, "the finding's name has the index of the access: {all}");
+        }
+    }
+}
+
+#[test]
+fn an_id_that_looks_like_a_pseudonym_is_a_reference_where_ids_are_told() {
+    let reference = |patients| {
+        let mut entry = read("a");
+        entry.record.resource = Some(Phi::new("Patient/p-17".to_owned()));
+        entry.record.patients = vec![Phi::new("p-17".to_owned())];
+        let shown = view(patients).show(entry);
+        let event = audit_event::audit_events(&shown, &source(), 0).next().unwrap();
+        event.to_string().matches(r#"{"reference":"Patient/p-17"}"#).count()
+    };
+    assert_eq!(reference(Patients::Ids), 2);
+    assert_eq!(reference(Patients::Pseudonyms), 0);
+}
+
+#[test]
+fn a_change_of_an_account_names_whose_it_is() {
+    for (event, sub, resource, user) in [
+        (Event::UserDisabled, None, Some("dana"), "dana"),
+        (Event::PasswordSet, Some("dana"), None, "dana"),
+        (Event::FactorRemoved, Some("dana"), Some("a-passkey"), "dana"),
+        (Event::SessionEnded, None, Some("a-session"), "dana"),
+        (Event::Logout, Some("dana"), Some("a-session"), "dana"),
+    ] {
+        let mut record = Record::new(event, Outcome::Allow, Timestamp::from_unix(0));
+        record.actor.sub = sub.map(str::to_owned);
+        record.resource = resource.map(|what| Phi::new(what.to_owned()));
+        if event == Event::SessionEnded {
+            record.detail.insert("user".to_owned(), Phi::new("dana".to_owned()));
+        }
+        let shown = view(Patients::Pseudonyms).show(Entry { index: 0, record, sealed: None });
+        assert_eq!(ocsf::event(&shown, &source())["user"]["uid"], user, "{event}");
+    }
+}
+
+#[test]
 fn paths_of_other_routes_are_not_told() {
     let mut entry = read("a");
     entry.record.resource = Some(Phi::new("/orders/marigold".to_owned()));

@@ -41,6 +41,13 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether it asks for something that only the sealed part of a record says: where a month's key is gone, nothing is found
+    /// by that.
+    #[must_use]
+    pub fn asks_for_sealed(&self) -> bool {
+        self.patient.is_some() || self.resource.is_some() || self.emergency.is_some()
+    }
+
     /// Whether the clear part may be of a record that is asked for.
     pub(super) fn admits_clear(&self, record: &Record) -> bool {
         matches(self.user.as_ref(), record.actor.sub.as_ref())

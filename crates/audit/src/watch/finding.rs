@@ -112,6 +112,12 @@ impl FindingId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its rule.
+    #[must_use]
+    pub fn rule(&self) -> Option<Rule> {
+        self.0.rsplitn(3, '-').nth(2)?.parse().ok()
+    }
 }
 
 impl fmt::Display for FindingId {

@@ -34,17 +34,21 @@ impl<K: Clone + Hash + Ord> Window<K> {
                 (last, by) = (before, record);
             }
         }
-        self.newest.insert(key.clone(), (last, by));
-        self.order.insert((last, by, key));
+        let added = (last, by, key.clone());
+        self.newest.insert(key, (last, by));
+        self.order.insert(added.clone());
         while self.order.len() > self.most {
             if let Some((_, _, oldest)) = self.order.pop_first() {
                 self.newest.remove(&oldest);
             }
         }
-        let is_within = |then: &Timestamp| *then >= time || time.since(*then) < self.length;
-        let is_full =
-            self.order.len() == self.most && self.order.first().is_some_and(|(t, _, _)| is_within(t));
-        is_full.then(|| self.order.iter().map(|(_, index, key)| (key.clone(), *index)).collect())
+        let (Some((first, ..)), Some((last, ..))) = (self.order.first(), self.order.last()) else {
+            return None;
+        };
+        // What a clock that was put back wrote later may lie within the span, before it, or be pushed out by all of it.
+        let is_within = (*last).max(time).since(*first) < self.length && self.order.contains(&added);
+        (self.order.len() == self.most && is_within)
+            .then(|| self.order.iter().map(|(_, index, key)| (key.clone(), *index)).collect())
     }
 
     /// Whether anything in it matters still.
@@ -68,6 +72,17 @@ mod tests {
         assert_eq!(window.add("b", at(110), 2), None);
         assert_eq!(window.add("a", at(119), 3), Some(vec![("b", 2), ("a", 3)]));
         assert!(window.is_of(at(128)) && !window.is_of(at(129)));
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_fills_no_span() {
+        let at = Timestamp::from_unix;
+        let mut window = Window::new(2, Duration::from_secs(10));
+        assert_eq!(window.add("a", at(100), 1), None);
+        assert_eq!(window.add("b", at(200), 2), None);
+        assert_eq!(window.add("c", at(50), 3), None, "it is older than both, which are far apart");
+        assert_eq!(window.add("b", at(50), 4), None);
+        assert_eq!(window.add("d", at(195), 5), Some(vec![("d", 5), ("b", 2)]));
     }
 
     proptest! {

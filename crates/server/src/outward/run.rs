@@ -170,7 +170,7 @@ impl Runner {
             }
             // Of what it was given last it may have had some.
             state.position = state.position.max(durable).max(self.destination.has_before());
-            state.size = checkpoint.size();
+            state.sees(Some(checkpoint.size()));
             state.position
         };
         let left = checkpoint.size().saturating_sub(position);
@@ -194,7 +194,8 @@ impl Runner {
             let first = first.await.map_err(|_| Failure::away("log-unreadable"))?;
             let oldest = first.ok().flatten().map(|first| first.record.time);
             self.export.state().found(oldest);
-            if oldest.is_some_and(|oldest| now.since(oldest) < gathers_for) {
+            // Of what a clock that was put back made ahead of now nobody knows for how long to wait.
+            if oldest.is_some_and(|oldest| oldest <= now && now.since(oldest) < gathers_for) {
                 return Ok(Step::CaughtUp);
             }
         }

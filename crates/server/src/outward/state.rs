@@ -1,6 +1,6 @@
 //! How far an export is, while the gateway runs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chartgate_values::Timestamp;
 
@@ -15,6 +15,8 @@ pub(super) struct State {
     pub(super) oldest: Option<Timestamp>,
     /// When the first failure since the last success was: the age of what cannot even be read.
     pub(super) failing_since: Option<Timestamp>,
+    /// Since when records have waited without one of them getting on: their own times say nothing where a clock was put back.
+    pub(super) waiting_since: Option<Instant>,
     pub(super) delivered: u64,
     pub(super) failures: u64,
     /// The one record that the receiver was given by itself and did not take.
@@ -52,6 +54,9 @@ impl State {
     /// The log has so many records under its checkpoint, whether the export has looked or not.
     pub(super) fn sees(&mut self, size: Option<u64>) {
         self.size = self.size.max(size.unwrap_or_default());
+        if self.lag() > 0 {
+            self.waiting_since.get_or_insert_with(Instant::now);
+        }
     }
 
     /// How many records the receiver has not had.
@@ -66,12 +71,13 @@ impl State {
 
     /// It got on, and has had all that was made before then; everything, if none is left.
     pub(super) fn is_up(&mut self, oldest: Option<Timestamp>) {
-        (self.oldest, self.failing_since, self.held_up) = (oldest, None, None);
+        (self.oldest, self.failing_since, self.held_up, self.waiting_since) = (oldest, None, None, None);
     }
 
-    /// How old the oldest of them is.
+    /// How old the oldest of them is, or how long it has waited here, if that is longer.
     pub(super) fn age(&self, now: Timestamp) -> Duration {
         let oldest = self.oldest.filter(|_| self.lag() > 0).or(self.failing_since);
-        oldest.map(|oldest| now.since(oldest)).unwrap_or_default()
+        let waited = self.waiting_since.filter(|_| self.lag() > 0).map(|since| since.elapsed());
+        oldest.map(|oldest| now.since(oldest)).max(waited).unwrap_or_default()
     }
 }

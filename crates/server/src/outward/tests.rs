@@ -53,4 +53,12 @@ fn what_cannot_be_read_is_as_old_as_the_first_failure() {
     assert_eq!(state.age(at(160)), Duration::from_secs(10), "what is left is no older");
     state.is_up(None);
     assert_eq!(state.age(at(160)), Duration::ZERO);
+    let waited = Duration::from_secs(90);
+    state = State { size: 9, oldest: Some(at(900)), ..State::default() };
+    state.waiting_since = std::time::Instant::now().checked_sub(waited);
+    assert!(state.age(at(160)) >= waited, "whatever clock they were made by");
+    state.is_up(Some(at(900)));
+    assert_eq!(state.age(at(160)), Duration::ZERO);
+    state.sees(Some(9));
+    assert!(state.waiting_since.is_some() && state.age(at(160)) < waited);
 }

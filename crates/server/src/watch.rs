@@ -44,6 +44,8 @@ pub(crate) struct Watcher {
     progress: [Mutex<Progress>; 2],
     /// How often the rules were applied to what is on record already: the lanes begin again after each.
     runs: AtomicU64,
+    /// One at a time is applied to it: each begins with the findings that there are.
+    running: tokio::sync::Mutex<()>,
     found: Mutex<BTreeMap<&'static str, u64>>,
     /// Whoever finds something puts it on record before the next looks whether it is there.
     finding: tokio::sync::Mutex<()>,
@@ -88,6 +90,7 @@ impl Watcher {
             clock,
             progress: Default::default(),
             runs: AtomicU64::new(0),
+            running: tokio::sync::Mutex::new(()),
             found: Mutex::default(),
             finding: tokio::sync::Mutex::new(()),
         }

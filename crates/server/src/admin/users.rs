@@ -283,23 +283,24 @@ impl Administrator {
         name: Subject,
         roles: Vec<Role>,
     ) -> Result<Value, CommandError> {
-        let before = self.find_user(&name)?;
+        self.find_user(&name)?;
         let roles: BTreeSet<Role> = roles.into_iter().collect();
-        // Whoever only loses some loses them whether it can be recorded or not.
-        if !roles.is_subset(&before.roles) {
-            self.outbox.may_give()?;
-        }
+        let may_give = self.outbox.may_give();
         let mut record = self.record(by, Event::UserChanged, &name);
         note(&mut record, "roles", list(&roles));
         let (subject, given) = (name.clone(), roles.clone());
         let changed = self.outbox.commit(move |sql, now| {
-            let before = sql.user(&subject)?.map(|user| list(&user.roles)).unwrap_or_default();
-            note(&mut record, "roles_before", before);
+            let before = sql.user(&subject)?.map(|user| user.roles).unwrap_or_default();
+            // Whoever only loses some loses them whether it can be recorded or not.
+            if let (false, Err(unwritable)) = (roles.is_subset(&before), may_give) {
+                return Ok(Change::none(Err(unwritable)));
+            }
+            note(&mut record, "roles_before", list(&before));
             sql.set_user_roles(&subject, &roles)?;
             let cut = CutOff::UpTo { target: Target::Subject(subject), not_before: now };
-            Ok::<_, CommandError>(Change::told_by((), [record]).cutting([cut]))
+            Ok::<_, CommandError>(Change::told_by(Ok(()), [record]).cutting([cut]))
         });
-        changed.await.map_err(CommandError::once_in_force)?;
+        changed.await.map_err(CommandError::once_in_force)??;
         Ok(self.warning(self.show_user(&name)?, &ScopeSet::default(), &given))
     }
 

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chartgate_audit::data_keys::DataKeys;
+use chartgate_audit::data_keys::{DataKeys, Month};
 use chartgate_audit::note::{LogSigner, VerifierKey};
 use chartgate_audit::open::VERIFIER_KEY;
 use chartgate_audit::reader::{Entry, Filter, Reader};
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_audit::storage::Objects;
-use chartgate_values::{Phi, Timestamp};
+use chartgate_values::{Clock as _, Phi, Timestamp};
 use clap::{Args, Subcommand};
 
 use super::print::{self, Output};
@@ -26,6 +26,7 @@ use crate::admin::Command;
 use crate::admin::client::give;
 use crate::app::log_origin;
 use crate::audit_index::{self, AuditIndex, Found, Place};
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::journal_fs::{ObjectFolder, SegmentFolder};
 use crate::secrets::Secrets;
@@ -220,6 +221,7 @@ fn search(config: &Path, question: Question, output: Output) -> anyhow::Result<E
     let scan = question.scan;
     let filter = question.into_filter();
     let log = open(config, "search", &shown)?;
+    log.tell_what_stays_closed(&filter)?;
     let found = if scan { log.reader.search(&filter) } else { log.search(&filter) };
     for entry in found {
         show(&entry?, output);
@@ -232,6 +234,7 @@ fn export(config: &Path, question: Question, csv: bool) -> anyhow::Result<ExitCo
     let shown = format!("{question:?}");
     let filter = question.into_filter();
     let log = open(config, "export", &shown)?;
+    log.tell_what_stays_closed(&filter)?;
     if csv {
         print::line(report::csv_line(COLUMNS.iter().map(|(name, _)| *name)).trim_end_matches('\n'));
     }
@@ -321,6 +324,40 @@ impl OpenLog {
     /// The records that a filter admits.
     pub(super) fn search<'a>(&'a self, filter: &'a Filter) -> Found<'a> {
         audit_index::search(&self.reader, self.index.as_ref(), filter)
+    }
+
+    /// The months of a time of which there is no key: destroyed, or none was needed.
+    pub(super) fn months_without_key(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> anyhow::Result<Vec<String>> {
+        let Some(first) = self.reader.entry(0)? else { return Ok(Vec::new()) };
+        let there = self.keys.months()?;
+        let now = SystemClock.now();
+        let mut time = since.unwrap_or(first.record.time).max(first.record.time);
+        let end = until.unwrap_or(now).min(now);
+        let mut without = Vec::new();
+        while time < end {
+            let month = Month::of(time);
+            time = month.end();
+            if !there.contains(&month) {
+                without.push(month.to_string());
+            }
+        }
+        Ok(without)
+    }
+
+    /// Says, beside what is found, of which months nothing can be.
+    fn tell_what_stays_closed(&self, filter: &Filter) -> anyhow::Result<()> {
+        let without = self.months_without_key(filter.since, filter.until)?;
+        if filter.asks_for_sealed() && !without.is_empty() {
+            eprintln!(
+                "chartgate: without the key of {}: nothing of such a month is found by patient, resource or emergency",
+                without.join(", ")
+            );
+        }
+        Ok(())
     }
 }
 

@@ -11,7 +11,6 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chartgate_audit::checkpoint::SignedCheckpoint;
-use chartgate_audit::data_keys::Month;
 use chartgate_audit::proof::TlogProof;
 use chartgate_audit::reader::{Entry, Filter};
 use chartgate_audit::record::{Event, MORE_PATIENTS, Outcome};
@@ -192,7 +191,7 @@ pub(super) fn carry_out(word: &ReportWord, config: &Path) -> anyhow::Result<Exit
     if let ReportWord::Access { .. } | ReportWord::Disclosures { .. } = word {
         report.facts.extend(exports_of_more(&source)?);
     }
-    let without = months_without_key(&log, with)?;
+    let without = log.months_without_key(with.since, with.until)?;
     if !without.is_empty() {
         let told =
             format!("{}: what they say of patients, if anything, is not in this report", without.join(", "));
@@ -260,24 +259,6 @@ pub(super) fn write_for_its_owner(path: &Path, text: &str) -> anyhow::Result<()>
     let written = options.open(&new).and_then(|mut file| file.write_all(text.as_bytes()));
     let put = written.and_then(|()| std::fs::rename(&new, path));
     put.inspect_err(|_| drop(std::fs::remove_file(&new))).with_context(|| format!("{}", path.display()))
-}
-
-/// The months of the time that is asked for of which there is no key: destroyed, or none was needed.
-fn months_without_key(log: &OpenLog, with: &With) -> anyhow::Result<Vec<String>> {
-    let Some(first) = log.reader.entry(0)? else { return Ok(Vec::new()) };
-    let there = log.keys.months()?;
-    let now = SystemClock.now();
-    let mut time = with.since.unwrap_or(first.record.time).max(first.record.time);
-    let end = with.until.unwrap_or(now).min(now);
-    let mut without = Vec::new();
-    while time < end {
-        let month = Month::of(time);
-        time = month.end();
-        if !there.contains(&month) {
-            without.push(month.to_string());
-        }
-    }
-    Ok(without)
 }
 
 /// How long a report waits for its newest records to come under a checkpoint.

@@ -116,15 +116,12 @@ impl Findings {
         self.store.read(|sql| sql.findings(SHOWN))
     }
 
-    /// How many are open, and when the first of them was met.
+    /// How many are open, and since when somebody could have closed the first of them.
     ///
     /// # Errors
     /// [`StoreError`].
     pub(crate) fn open(&self) -> Result<(usize, Option<Timestamp>), StoreError> {
-        let open = self.store.read(|sql| sql.open_findings())?;
-        // Those that are open come first, the oldest before the others.
-        let first = self.store.read(|sql| sql.findings(1))?.into_iter().find(|kept| kept.closed.is_none());
-        Ok((open, first.map(|kept| kept.at)))
+        self.store.read(|sql| Ok((sql.open_findings()?, sql.findings_wait_since()?)))
     }
 
     /// One of them, and who was told of it.

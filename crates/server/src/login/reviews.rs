@@ -241,8 +241,8 @@ async fn show(
         Ok(None) => return stale(),
         Err(error) => return unavailable(&error),
     };
-    let accesses = match accesses(login, id).await {
-        Ok(accesses) => accesses,
+    let (accesses, more) = match accesses(login, id).await {
+        Ok(found) => found,
         Err(error) => return unavailable(&error),
     };
     let may = login.emergencies.may_review(&used, &officer.user);
@@ -251,7 +251,7 @@ async fn show(
     let page = ReviewPage {
         t: Tongue::English,
         client: used.client_id.to_string(),
-        more: accesses.len() == MOST_ACCESSES,
+        more,
         accesses: accesses.iter().map(|access| Access::of(access, Tongue::English)).collect(),
         explanation: text(&used.explanation),
         until: until.to_string(),
@@ -276,16 +276,17 @@ async fn show(
 }
 
 /// What was done by a use, as the log has it.
-async fn accesses(login: &Login, id: &EmergencyId) -> anyhow::Result<Vec<Record>> {
+async fn accesses(login: &Login, id: &EmergencyId) -> anyhow::Result<(Vec<Record>, bool)> {
     let filter = Filter {
         event: Some(Event::Access),
         emergency: Some(Phi::new(id.to_string())),
-        limit: Some(MOST_ACCESSES),
+        limit: Some(MOST_ACCESSES.saturating_add(1)),
         ..Filter::default()
     };
     let log = Arc::clone(&login.log);
     let found = tokio::task::spawn_blocking(move || log.find(&filter)).await??;
-    Ok(found.into_iter().map(|entry| entry.record).collect())
+    let earlier = found.len().saturating_sub(MOST_ACCESSES);
+    Ok((found.into_iter().skip(earlier).map(|entry| entry.record).collect(), earlier > 0))
 }
 
 fn id(visit: &Visit) -> Option<EmergencyId> {

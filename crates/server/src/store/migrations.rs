@@ -50,6 +50,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0043_outbox.sql"),
     include_str!("migrations/0044_redeemed_grants.sql"),
     include_str!("migrations/0045_shut_out.sql"),
+    include_str!("migrations/0046_findings_kept.sql"),
 ];
 
 /// Brings the schema up to date.

@@ -51,14 +51,15 @@ impl Sql<'_> {
         ways: &[&'static str],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let text = "INSERT INTO watch_findings (id, rule, at, subject, finding) VALUES (?1, ?2, ?3, ?4, ?5) \
-                    ON CONFLICT (id) DO NOTHING";
+        let text = "INSERT INTO watch_findings (id, rule, at, subject, finding, kept_at) \
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING";
         let values = [
             new.id.as_str().into(),
             new.rule.as_str().into(),
             new.at.into(),
             new.subject.as_deref().into(),
             Value::from(new.finding.as_slice()),
+            now.into(),
         ];
         if self.execute(text, &values)? == 0 {
             // One of the same name and another time is of another log: this one is not lost over it, nor taken for it.
@@ -95,6 +96,12 @@ impl Sql<'_> {
             usize::try_from(row.get::<i64>("open")?).map_err(|_| row.inconsistent("open"))
         })?;
         Ok(found.unwrap_or_default())
+    }
+
+    /// Since when the one that has been open for longest has been.
+    pub(crate) fn findings_wait_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        let text = "SELECT MIN(kept_at) AS since FROM watch_findings WHERE closed_at IS NULL";
+        Ok(self.first("watch_findings", text, &[], |row| row.time_optional("since"))?.flatten())
     }
 
     /// Closes a finding: once, and never by whose act it was.

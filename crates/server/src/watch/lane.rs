@@ -271,6 +271,7 @@ impl Watcher {
     /// # Errors
     /// [`Stuck`]; what it had found by then stands.
     pub(crate) async fn run_since(&self, since: Timestamp) -> Result<usize, Stuck> {
+        let _one_at_a_time = self.running.lock().await;
         let mut count = 0_usize;
         for lane in [Lane::Acts, Lane::Names] {
             let made = self.run_lane_since(lane, since).await;

@@ -76,6 +76,26 @@ fn a_month_is_ended_when_its_time_is_over_and_nobody_holds_it() {
     assert_ne!(born(&index), before);
 }
 
+#[test]
+fn a_search_by_patient_says_of_which_months_nothing_can_be_found() {
+    let gateway = &Gateway::demo("retention-search", &[]);
+    let folder = Path::new(gateway.ready["audit_dir"].as_str().unwrap()).to_owned();
+    let by_patient = ["audit", "search", "--patient", "pt-1023"];
+    assert_eq!(gateway.try_command(&by_patient).err, "");
+    let now = months(&folder);
+    std::fs::rename(folder.join("keys").join(&now[0]), folder.join("aside.json")).unwrap();
+    let month = now[0].trim_end_matches(".json");
+    for asked in [&by_patient[..], &["audit", "export", "--resource", "Observation"]] {
+        let told = gateway.try_command(asked);
+        assert!(told.success && told.err.contains(&format!("without the key of {month}:")), "{told:?}");
+    }
+    assert_eq!(
+        gateway.try_command(&["audit", "search", "--event", "gateway.start"]).err,
+        "",
+        "that is clear"
+    );
+}
+
 #[tokio::test]
 async fn a_longer_retention_is_in_force_from_a_reload_on() {
     let gateway = serve_in(Scratch::new("retention-longer"), "", "[audit]\nretention = \"6y\"", SCOPE);

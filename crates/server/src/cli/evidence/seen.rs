@@ -27,6 +27,24 @@ impl Kind {
     }
 }
 
+/// Records of one event.
+#[derive(Default)]
+struct Outcomes {
+    all: Kind,
+    done: Kind,
+    not_done: Kind,
+}
+
+impl Outcomes {
+    fn add(&mut self, entry: &Entry) {
+        self.all.add(entry);
+        match entry.record.outcome {
+            Outcome::Allow => self.done.add(entry),
+            Outcome::Deny | Outcome::Error => self.not_done.add(entry),
+        }
+    }
+}
+
 /// Times that somebody was told of something, and that they could not be.
 #[derive(Default)]
 pub(super) struct Telling {
@@ -47,7 +65,7 @@ impl Telling {
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) records: u64,
-    pub(super) by_event: BTreeMap<&'static str, Kind>,
+    by_event: BTreeMap<&'static str, Outcomes>,
     pub(super) allowed: Kind,
     pub(super) refused: Kind,
     pub(super) failed: Kind,
@@ -153,9 +171,19 @@ impl Seen {
         }
     }
 
-    /// The records of a kind of event.
+    /// The records of a kind of event, however they ended: of what is no act, such as a failed sign-in.
     pub(super) fn of(&self, event: Event) -> &Kind {
-        self.by_event.get(event.as_str()).unwrap_or(&NOTHING)
+        self.by_event.get(event.as_str()).map_or(&NOTHING, |outcomes| &outcomes.all)
+    }
+
+    /// The records of acts that were done.
+    pub(super) fn done(&self, event: Event) -> &Kind {
+        self.by_event.get(event.as_str()).map_or(&NOTHING, |outcomes| &outcomes.done)
+    }
+
+    /// The records of acts that somebody was not allowed, or did not succeed in.
+    pub(super) fn not_done(&self, event: Event) -> &Kind {
+        self.by_event.get(event.as_str()).map_or(&NOTHING, |outcomes| &outcomes.not_done)
     }
 }
 
@@ -196,6 +224,20 @@ mod tests {
     use chartgate_values::{Phi, Timestamp};
 
     use super::*;
+
+    #[test]
+    fn what_somebody_was_not_allowed_is_not_done() {
+        let mut seen = Seen::default();
+        for (index, outcome) in [(0, Outcome::Deny), (1, Outcome::Allow), (2, Outcome::Deny)] {
+            let record = Record::new(Event::DataKeyShredded, outcome, Timestamp::EPOCH);
+            seen.add(&Entry { index, record, sealed: None });
+        }
+        let of = |kind: &Kind| (kind.count, kind.newest.last().map(|entry| entry.index));
+        assert_eq!(of(seen.done(Event::DataKeyShredded)), (1, Some(1)));
+        assert_eq!(of(seen.not_done(Event::DataKeyShredded)), (2, Some(2)));
+        assert_eq!(of(seen.of(Event::DataKeyShredded)), (3, Some(2)));
+        assert_eq!(of(seen.done(Event::HoldPlaced)), (0, None));
+    }
 
     #[test]
     fn of_reports_that_of_activity_alone_is_a_review_whenever_it_was_made() {

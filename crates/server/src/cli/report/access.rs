@@ -33,6 +33,7 @@ pub(super) fn of_patient(source: &Source<'_>, patient: &str) -> anyhow::Result<R
         Column::Resource,
         Column::Purpose,
         Column::Outcome,
+        Column::Released,
         Column::Why,
     ];
     let columns = source.columns(&usual);

@@ -41,7 +41,7 @@ pub(super) fn all(source: &Source<'_>) -> anyhow::Result<Report> {
         match (record.event, record.outcome) {
             (Event::Access, Outcome::Allow) => {
                 by_person.add(Column::Who.of(entry, zone));
-                for patient in &record.patients {
+                for patient in record.patients_given() {
                     by_patient.add(patient.expose().clone());
                 }
             }

@@ -48,7 +48,7 @@ pub(super) fn activity_review(known: &Known<'_>) -> Safeguard {
         "A finding has waited for more than a week.".to_owned(),
     );
     tell.show("Findings", seen.of(Event::WatchFinding));
-    tell.show("Findings closed", seen.of(Event::WatchClosed));
+    tell.show("Findings closed", seen.done(Event::WatchClosed));
     tell_officers(&mut tell, ("findings", &settings.emergency.ways), &seen.told_of_findings);
     tell
 }
@@ -68,10 +68,10 @@ pub(super) fn termination(known: &Known<'_>) -> Safeguard {
     let mut tell = Safeguard::new("C15", "164.308(a)(3)(ii)(C)", "addressable", "Termination of access");
     let gone = settings.people.iter().filter(|person| !person.is_enabled).count();
     tell.force(format!("{gone} people are shut out; the request after that is refused already."));
-    tell.show("People shut out", seen.of(Event::UserDisabled));
-    tell.show("Sessions ended", seen.of(Event::SessionEnded));
-    tell.show("Tokens revoked", seen.of(Event::TokenRevoked));
-    tell.show("Programs removed", seen.of(Event::ClientRemoved));
+    tell.show("People shut out", seen.done(Event::UserDisabled));
+    tell.show("Sessions ended", seen.done(Event::SessionEnded));
+    tell.show("Tokens revoked", seen.done(Event::TokenRevoked));
+    tell.show("Programs removed", seen.done(Event::ClientRemoved));
     tell.miss("Nothing tells the gateway that somebody has left: it has to be told.".to_owned());
     tell
 }
@@ -91,10 +91,10 @@ pub(super) fn authorization(known: &Known<'_>) -> Safeguard {
         settings.registration_by_anybody,
         "Anybody may register a program (`registration.dynamic`).".to_owned(),
     );
-    tell.show("People added", seen.of(Event::UserAdded));
-    tell.show("Changes of roles and accounts", seen.of(Event::UserChanged));
-    tell.show("Changes of who cares for whom", seen.of(Event::CareChanged));
-    tell.show("Programs registered", seen.of(Event::ClientAdded));
+    tell.show("People added", seen.done(Event::UserAdded));
+    tell.show("Changes of roles and accounts", seen.done(Event::UserChanged));
+    tell.show("Changes of who cares for whom", seen.done(Event::CareChanged));
+    tell.show("Programs registered", seen.done(Event::ClientAdded));
     tell.miss("Grants are not put before somebody at intervals, and none ends by itself.".to_owned());
     tell
 }
@@ -143,7 +143,7 @@ pub(super) fn contingency(known: &Known<'_>) -> Safeguard {
     tell.show("Backups made", &seen.backups);
     tell.show("Backups tried out", &seen.drills);
     tell.show("Backups and drills that failed", &seen.without_backup);
-    tell.show("Starts from a backup", seen.of(Event::BackupRestored));
+    tell.show("Starts from a backup", seen.done(Event::BackupRestored));
     tell.miss(
         "When backups are made, where they are kept, and where the master key is kept apart from them, is yours to \
          see to."
@@ -167,16 +167,17 @@ pub(super) fn evaluation(known: &Known<'_>) -> Safeguard {
         ));
     }
     tell.show("Starts, whose records say with which policies and configuration", seen.of(Event::Started));
-    tell.show("Changes of policies", seen.of(Event::PolicyReloaded));
+    tell.show("Changes of policies", seen.done(Event::PolicyReloaded));
     tell.show("Changes of policies that were refused", seen.of(Event::PolicyRejected));
-    tell.show("Changes of the configuration", seen.of(Event::ConfigReloaded));
+    tell.show("Changes of the configuration", seen.done(Event::ConfigReloaded));
     tell.show("Changes of the configuration that were refused", seen.of(Event::ConfigRejected));
     tell
 }
 
 pub(super) fn disposal(known: &Known<'_>) -> Safeguard {
     let mut tell = Safeguard::new("C22", "164.310(d)(2)(i)", "required", "Disposal");
-    tell.show("Months whose key was destroyed", known.seen.of(Event::DataKeyShredded));
+    tell.show("Months whose key was destroyed", known.seen.done(Event::DataKeyShredded));
+    tell.show("Times that one was not, for a hold or an export", known.seen.not_done(Event::DataKeyShredded));
     tell.miss("Media are yours.".to_owned());
     tell
 }
@@ -194,7 +195,7 @@ pub(super) fn six_years(known: &Known<'_>) -> Safeguard {
         log.retention < 6 * YEAR,
         format!("`audit.retention` is {}, shorter than six years.", span(log.retention)),
     );
-    tell.show("Legal holds placed", seen.of(Event::HoldPlaced));
-    tell.show("Legal holds released", seen.of(Event::HoldReleased));
+    tell.show("Legal holds placed", seen.done(Event::HoldPlaced));
+    tell.show("Legal holds released", seen.done(Event::HoldReleased));
     tell
 }

@@ -49,9 +49,9 @@ pub(super) fn automatic_logoff(known: &Known<'_>) -> Safeguard {
             format!("After a sign-out, whoever is next at the same screen gets in by what is open at {issuer} (`identity_provider.sign_out`)."),
         );
     }
-    tell.show("Sessions that ended", seen.of(Event::SessionEnded));
+    tell.show("Sessions that ended", seen.done(Event::SessionEnded));
     tell.count("Ended, by reason", &seen.ends);
-    tell.show("Sign-outs", seen.of(Event::Logout));
+    tell.show("Sign-outs", seen.done(Event::Logout));
     tell
 }
 
@@ -66,7 +66,7 @@ pub(super) fn sign_in_attempts(known: &Known<'_>) -> Safeguard {
     ));
     tell.show("Failed sign-ins", seen.of(Event::LoginFailed));
     tell.count("Failed, by reason", &seen.failures);
-    tell.show("Passwords set", seen.of(Event::PasswordSet));
+    tell.show("Passwords set", seen.done(Event::PasswordSet));
     tell
 }
 

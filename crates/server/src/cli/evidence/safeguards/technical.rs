@@ -86,7 +86,7 @@ pub(super) fn unique_people(known: &Known<'_>) -> Safeguard {
         format!("Programs that registered themselves, at which nobody here looked: {itself}."),
     );
     tell.miss("That two people share one account is not looked for.".to_owned());
-    tell.show("Sign-ins", seen.of(Event::LoginSucceeded));
+    tell.show("Sign-ins", seen.done(Event::LoginSucceeded));
     tell
 }
 
@@ -148,10 +148,10 @@ pub(super) fn emergency_access(known: &Known<'_>) -> Safeguard {
         format!("A use has waited for its review for more than {}.", span(emergency.review_within)),
     );
     tell.miss("What is done while the gateway itself is down is yours to write down and to try.".to_owned());
-    tell.show("Uses", seen.of(Event::EmergencyGranted));
-    tell.show("Reviews", seen.of(Event::EmergencyReviewed));
-    tell.show("Acknowledged on a phone", seen.of(Event::EmergencyAcknowledged));
-    tell.show("“It was not me”", seen.of(Event::EmergencyDisowned));
+    tell.show("Uses", seen.done(Event::EmergencyGranted));
+    tell.show("Reviews", seen.done(Event::EmergencyReviewed));
+    tell.show("Acknowledged on a phone", seen.done(Event::EmergencyAcknowledged));
+    tell.show("“It was not me”", seen.done(Event::EmergencyDisowned));
     tell
 }
 
@@ -210,7 +210,7 @@ pub(super) fn encryption_at_rest(known: &Known<'_>) -> Safeguard {
         span(settings.tokens.key_rotation)
     ));
     tell.miss("The upstream's and the disk's own encryption are yours.".to_owned());
-    tell.show("Changes of keys", seen.of(Event::KeyRotated));
+    tell.show("Changes of keys", seen.done(Event::KeyRotated));
     tell
 }
 

@@ -6,7 +6,7 @@ use super::object::Put as _;
 use super::particulars::particulars_but;
 use super::topic::{Crud, Phase, Topic};
 use super::{Shown, Source, exposed, words};
-use crate::record::{Event, Outcome, Record};
+use crate::record::{ActorKind, Event, Outcome, Record};
 
 /// The version of the schema.
 const VERSION: &str = "1.5.0";
@@ -130,8 +130,12 @@ fn class(record: &Record, source: &Source) -> (Class, u8, Value) {
             (iam(3002, "Authentication"), 1, json!({ "user": user(record), "service": service, "actor": by }))
         }
         Topic::SignOut => {
-            // Whose session it was, where somebody else ended it.
-            let whose = exposed(record.detail.get("user")).map_or_else(|| user(record), named);
+            // Whose session it was, where somebody else ended it. Of a trusted issuer's nobody here knows that.
+            let whose = match (exposed(record.detail.get("user")), record.actor.kind) {
+                (Some(whose), _) => named(whose),
+                (None, ActorKind::Local) => named("somebody unknown"),
+                (None, _) => user(record),
+            };
             (iam(3002, "Authentication"), 2, json!({ "user": whose, "service": service, "actor": by }))
         }
         Topic::Token => {

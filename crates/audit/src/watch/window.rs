@@ -25,6 +25,12 @@ impl<K: Clone + Hash + Ord> Window<K> {
     /// Adds one; with this time, if there are as many in the span that ends with it, those that were there last. What is as
     /// old as the span is long is not in it any more.
     pub(super) fn add(&mut self, key: K, time: Timestamp, index: u64) -> Option<Vec<(K, u64)>> {
+        // What a clock that was ahead wrote before it was put back is in no span with this, nor with what comes.
+        while self.order.last().is_some_and(|(ahead, _, _)| *ahead >= time.plus(self.length)) {
+            if let Some((_, _, key)) = self.order.pop_last() {
+                self.newest.remove(&key);
+            }
+        }
         let (mut last, mut by) = (time, index);
         if let Some((before, record)) = self.newest.remove(&key) {
             let place = (before, record, key.clone());
@@ -45,7 +51,7 @@ impl<K: Clone + Hash + Ord> Window<K> {
         let (Some((first, ..)), Some((last, ..))) = (self.order.first(), self.order.last()) else {
             return None;
         };
-        // What a clock that was put back wrote later may lie within the span, before it, or be pushed out by all of it.
+        // What was written later by a clock that was put back may be pushed out by all that is there.
         let is_within = (*last).max(time).since(*first) < self.length && self.order.contains(&added);
         (self.order.len() == self.most && is_within)
             .then(|| self.order.iter().map(|(_, index, key)| (key.clone(), *index)).collect())
@@ -80,9 +86,15 @@ mod tests {
         let mut window = Window::new(2, Duration::from_secs(10));
         assert_eq!(window.add("a", at(100), 1), None);
         assert_eq!(window.add("b", at(200), 2), None);
-        assert_eq!(window.add("c", at(50), 3), None, "it is older than both, which are far apart");
-        assert_eq!(window.add("b", at(50), 4), None);
-        assert_eq!(window.add("d", at(195), 5), Some(vec![("d", 5), ("b", 2)]));
+        assert_eq!(
+            window.add("c", at(50), 3),
+            None,
+            "what is ahead by more than the span is in none with it"
+        );
+        assert_eq!(window.add("b", at(55), 4), Some(vec![("c", 3), ("b", 4)]), "nor is it in the way");
+        assert_eq!(window.add("d", at(195), 5), None);
+        assert_eq!(window.add("e", at(190), 6), Some(vec![("e", 6), ("d", 5)]));
+        assert_eq!(window.add("f", at(186), 7), None, "it is older than both, which are enough");
     }
 
     proptest! {

@@ -350,8 +350,11 @@ impl OpenLog {
 
     /// Says, beside what is found, of which months nothing can be.
     fn tell_what_stays_closed(&self, filter: &Filter) -> anyhow::Result<()> {
+        if !filter.asks_for_sealed() {
+            return Ok(());
+        }
         let without = self.months_without_key(filter.since, filter.until)?;
-        if filter.asks_for_sealed() && !without.is_empty() {
+        if !without.is_empty() {
             eprintln!(
                 "chartgate: without the key of {}: nothing of such a month is found by patient, resource or emergency",
                 without.join(", ")

@@ -177,7 +177,10 @@ pub(super) fn evaluation(known: &Known<'_>) -> Safeguard {
 pub(super) fn disposal(known: &Known<'_>) -> Safeguard {
     let mut tell = Safeguard::new("C22", "164.310(d)(2)(i)", "required", "Disposal");
     tell.show("Months whose key was destroyed", known.seen.done(Event::DataKeyShredded));
-    tell.show("Times that one was not, for a hold or an export", known.seen.not_done(Event::DataKeyShredded));
+    tell.show(
+        "Times that one was not, for a hold, an export or a restore",
+        known.seen.not_done(Event::DataKeyShredded),
+    );
     tell.miss("Media are yours.".to_owned());
     tell
 }

@@ -31,7 +31,7 @@ pub(crate) struct TrustedIssuers(Vec<Arc<TrustedIssuer>>);
 
 /// One of them.
 pub(crate) struct TrustedIssuer {
-    pub(crate) keys: RemoteKeys,
+    pub(crate) keys: Arc<RemoteKeys>,
     verifier: ForeignTokenVerifier,
     methods: Names,
     strengths: Names,
@@ -99,7 +99,7 @@ impl TrustedIssuer {
             scopes: configured.scopes.clone(),
         };
         Ok(Self {
-            keys,
+            keys: Arc::new(keys),
             verifier,
             methods: configured.methods.clone(),
             strengths: configured.strengths.clone(),

@@ -79,10 +79,11 @@ impl FrontDoor {
         tokio::spawn(async move { gateway.look_at_versions().await });
     }
 
-    /// Learns what the one before it knows of the servers behind FHIR routes, and asks them which version they are of. A
-    /// server that does not answer in time is asked without anybody waiting for it.
+    /// Learns what the one before it knows of keys of trusted issuers and of the servers behind FHIR routes, and asks these which
+    /// version they are of. A server that does not answer in time is asked without anybody waiting for it.
     pub(crate) async fn follow(&self, old: &Self) {
         self.gateway.follow(&old.gateway);
+        self.issuers.follow(&old.issuers);
         if tokio::time::timeout(LOOK_TIME, self.gateway.look_at_versions()).await.is_err() {
             self.look_at_versions();
         }

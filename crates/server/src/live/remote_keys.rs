@@ -111,6 +111,11 @@ impl RemoteKeys {
         Self { from, held: RwLock::default(), asking: watch::Sender::default() }
     }
 
+    /// Learns what another knows of the same keys, which nobody asks for again before it is time.
+    pub(crate) fn follow(&self, old: &Self) {
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = old.look();
+    }
+
     /// The keys as they are held, if they are still believed; else none at all.
     pub(crate) fn held(&self) -> Arc<KeySet> {
         self.believed().map(|held| held.keys).unwrap_or_default()

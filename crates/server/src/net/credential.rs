@@ -26,7 +26,7 @@ pub(crate) enum Credential {
 /// Prepares to call a route's upstream as ourselves.
 ///
 /// # Errors
-/// [`ClientError`] if a CA, certificate or key cannot be read, or an address cannot be called.
+/// [`ClientError`] if a CA, certificate or key cannot be read, an address cannot be called, or a credential cannot be sent.
 pub(crate) fn prepare(route: &Route) -> Result<(HttpClient, Credential), ClientError> {
     prepare_for(&route.upstream, route.upstream_ca.as_deref(), &route.upstream_auth)
 }
@@ -45,9 +45,12 @@ pub(crate) fn prepare_for(
         UpstreamAuth::ClientCertificate(files) => {
             return Ok((HttpClient::presenting(base, ca, files)?, Credential::None));
         }
-        UpstreamAuth::Bearer(token) => Credential::fixed(&format!("Bearer {}", token.expose())),
+        UpstreamAuth::Bearer(token) => {
+            Credential::fixed(&Zeroizing::new(format!("Bearer {}", token.expose())))?
+        }
         UpstreamAuth::Basic { username, password } => {
-            Credential::fixed(&basic(&format!("{username}:{}", password.expose())))
+            let pair = Zeroizing::new(format!("{username}:{}", password.expose()));
+            Credential::fixed(&Zeroizing::new(basic(&pair)))?
         }
         UpstreamAuth::ClientCredentials(how) => {
             Credential::Fetched(Box::new(FetchedToken::new(how, HttpClient::new(&how.token_url, ca)?)))
@@ -79,8 +82,9 @@ pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
 }
 
 impl Credential {
-    fn fixed(text: &str) -> Self {
-        sensitive(text).map_or(Self::None, Self::Fixed)
+    /// Never none in place of one that cannot be sent: an upstream that wants a credential is not called without.
+    fn fixed(text: &str) -> Result<Self, ClientError> {
+        sensitive(text).map(Self::Fixed).ok_or(ClientError::Credential)
     }
 
     /// The header as it is now.

@@ -15,8 +15,10 @@ use crate::config::{Route, UpstreamAuth};
 
 /// What stands in the `Authorization` header of requests to an upstream.
 pub(crate) enum Credential {
-    /// Nothing: it wants none, or knows us by our certificate.
+    /// Nothing: it wants none.
     None,
+    /// Nothing: it knows us by our certificate.
+    Certificate,
     /// Always the same.
     Fixed(HeaderValue),
     /// A token of another's, while it is good.
@@ -43,7 +45,7 @@ pub(crate) fn prepare_for(
     let credential = match auth {
         UpstreamAuth::None => Credential::None,
         UpstreamAuth::ClientCertificate(files) => {
-            return Ok((HttpClient::presenting(base, ca, files)?, Credential::None));
+            return Ok((HttpClient::presenting(base, ca, files)?, Credential::Certificate));
         }
         UpstreamAuth::Bearer(token) => {
             Credential::fixed(&Zeroizing::new(format!("Bearer {}", token.expose())))?
@@ -93,9 +95,17 @@ impl Credential {
     /// [`FetchError`] if there is a token to fetch and it cannot be had.
     pub(crate) async fn header(&self) -> Result<Option<HeaderValue>, FetchError> {
         match self {
-            Self::None => Ok(None),
+            Self::None | Self::Certificate => Ok(None),
             Self::Fixed(value) => Ok(Some(value.clone())),
             Self::Fetched(token) => Box::pin(token.header()).await.map(Some),
+        }
+    }
+
+    /// Whether the upstream is told who we are at all.
+    pub(crate) fn is_shown(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Certificate | Self::Fixed(_) | Self::Fetched(_) => true,
         }
     }
 

@@ -68,7 +68,7 @@ async fn a_token_is_fetched_once_for_all_who_need_it_and_used_until_shortly_befo
     }
     // Not so young any more that another would fare no better.
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    assert_eq!(ask(&gateway, &token).await.status, 401, "what the upstream says");
+    assert_eq!(ask(&gateway, &token).await.status, 502, "it is about our token, not the caller's");
     assert_eq!(ask(&gateway, &token).await.status, 200);
     assert_eq!(ask(&gateway, &token).await.status, 200);
     tokio::time::sleep(Duration::from_millis(2100)).await;
@@ -111,6 +111,29 @@ async fn without_a_token_it_is_a_502_with_its_record_and_neither_secret_nor_toke
     assert!(said.contains("a token for an upstream cannot be had"), "{said}");
     for secret in [SECRET, "quiet", "fetched-", "Bearer"] {
         assert!(!said.contains(secret), "{secret} in {said}");
+    }
+}
+
+#[tokio::test]
+async fn g02_what_an_upstream_says_of_our_credential_is_not_said_of_the_callers() {
+    let own = r#"{ client_certificate = { certificate = "caller.pem", private_key = "caller.key" } }"#;
+    let bearer = r#"{ bearer = { file = "hush" } }"#;
+    let (refused, wrong) = ("upstream-credential-refused", "upstream-wrong");
+    for (name, auth, status, shown, reason) in [
+        ("certificate-401", own, 401, 502, Some(refused)),
+        ("certificate-407", own, 407, 502, Some(refused)),
+        ("bearer-401", bearer, 401, 502, Some(refused)),
+        ("bearer-403", bearer, 403, 403, None),
+        ("none-401", "{}", 401, 401, None),
+        ("none-407", "{}", 407, 502, Some(wrong)),
+    ] {
+        let (gateway, upstream, token) = serve(name, Certificates::NotWanted, auth).await;
+        upstream.seen.lock().unwrap().call_answer = Some(StatusCode::from_u16(status).unwrap());
+        let answer = ask(&gateway, &token).await;
+        assert_eq!(answer.status, shown, "{name}: {}", answer.text());
+        let record = gateway.audit(&["--event", "access"]).pop().unwrap();
+        assert_eq!(record["decision"]["reason"].as_str(), reason, "{name}");
+        assert_eq!(record["outcome"], if reason.is_some() { "error" } else { "allow" }, "{name}");
     }
 }
 

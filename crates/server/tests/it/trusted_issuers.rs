@@ -363,3 +363,12 @@ async fn rfc_9470_who_signed_in_too_long_ago_or_not_well_enough_is_told_to_sign_
     let person = json!({"sub": "portal", "auth_time": now});
     assert_eq!(clinic.read(&clinic.token("s-7", &person)).await.status, 401);
 }
+
+#[tokio::test]
+async fn a_route_that_wants_encrypted_tokens_names_no_issuer_whose_tokens_it_refuses() {
+    let clinic = Clinic::open_with("trusted-encrypted", "encrypted_tokens = true").await;
+    clinic.cut(&["care", "add", SUBJECT, MINE]);
+    assert_eq!(clinic.read(&clinic.token("e-1", &json!({}))).await.status, 401);
+    let metadata = Call::get("/.well-known/oauth-protected-resource/fhir").to(&clinic.gateway).await.json();
+    assert_eq!(metadata["authorization_servers"], json!([clinic.gateway.issuer]));
+}

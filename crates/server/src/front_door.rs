@@ -168,8 +168,8 @@ impl FrontDoor {
                 }
                 return status_only(StatusCode::PAYLOAD_TOO_LARGE);
             }
-            Err(BodyError::TooSlow) => return status_only(StatusCode::REQUEST_TIMEOUT),
-            Err(BodyError::Broken) => return status_only(StatusCode::BAD_REQUEST),
+            Err(BodyError::TooSlow) => return self.failed(&origin, StatusCode::REQUEST_TIMEOUT),
+            Err(BodyError::Broken) => return self.failed(&origin, StatusCode::BAD_REQUEST),
         };
         head.extensions.insert(origin);
         match self.own.clone().oneshot(Request::from_parts(head, Body::from(content))).await {
@@ -179,6 +179,12 @@ impl FrontDoor {
     }
 
     /// One record a minute and address, with the count.
+    /// A form that does not come is held against its address: it took a place for as long as somebody liked.
+    fn failed(&self, origin: &Origin, status: StatusCode) -> Response<Body> {
+        self.throttle.count(origin.ip);
+        status_only(status)
+    }
+
     async fn record(&self, origin: &Origin, admission: Admission) {
         let Admission::NoAndRecord(count) = admission else { return };
         if self.throttle.reserve.admit_stranger().is_err() {

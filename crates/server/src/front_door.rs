@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
 use crate::app::App;
+use crate::authorization_server::MAX_FORM;
 use crate::config::Network;
 use crate::directory::PatientDirectory;
 use crate::in_place::in_place;
@@ -31,9 +32,9 @@ use crate::registration::in_force::ClientsInForce;
 use cross_origin::{Called, Callers, CrossOrigin};
 use requests::Requests;
 
-/// Bodies of our own endpoints are short forms, each with its own limit, 64 KiB at the most, beyond which it says so itself;
-/// beyond this they are not even read.
-const LONGEST_FORM: u64 = 256 << 10;
+/// Bodies of our own endpoints are short forms. An endpoint that takes less says so itself; beyond this, which none takes, they
+/// are not even read.
+const LONGEST_FORM: u64 = MAX_FORM as u64;
 /// So long a new configuration waits for what servers behind say of themselves.
 const LOOK_TIME: Duration = Duration::from_secs(5);
 
@@ -82,8 +83,8 @@ impl FrontDoor {
     /// Learns what the one before it knows of keys of trusted issuers and of the servers behind FHIR routes, and asks these which
     /// version they are of. A server that does not answer in time is asked without anybody waiting for it.
     pub(crate) async fn follow(&self, old: &Self) {
-        self.gateway.follow(&old.gateway);
         self.issuers.follow(&old.issuers);
+        self.gateway.follow(&old.gateway);
         if tokio::time::timeout(LOOK_TIME, self.gateway.look_at_versions()).await.is_err() {
             self.look_at_versions();
         }
@@ -178,13 +179,13 @@ impl FrontDoor {
         }
     }
 
-    /// One record a minute and address, with the count.
     /// A form that does not come is held against its address: it took a place for as long as somebody liked.
     fn failed(&self, origin: &Origin, status: StatusCode) -> Response<Body> {
         self.throttle.count(origin.ip);
         status_only(status)
     }
 
+    /// One record a minute and address, with the count.
     async fn record(&self, origin: &Origin, admission: Admission) {
         let Admission::NoAndRecord(count) = admission else { return };
         if self.throttle.reserve.admit_stranger().is_err() {

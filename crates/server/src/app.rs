@@ -29,6 +29,7 @@ use crate::journal_fs::ObjectFolder;
 use crate::live::approvals::{self, Approvals};
 use crate::live::apps::Apps;
 use crate::live::care::LiveCare;
+use crate::live::client_keys::ClientKeys;
 use crate::live::cut_offs::LiveCutOffs;
 use crate::live::emergency::{self, Emergencies};
 use crate::live::factors::{self, Factors};
@@ -80,6 +81,7 @@ pub(crate) struct App {
     pub(crate) requests: Arc<Requests>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) issuers: Arc<LiveIssuers>,
+    client_keys: Arc<ClientKeys>,
     pub(crate) approvals: Arc<Approvals>,
     phones: Arc<Phones>,
     apps: Arc<Apps>,
@@ -304,6 +306,7 @@ impl App {
             watcher,
             keys,
             issuers,
+            client_keys: Arc::new(ClientKeys::new(Arc::clone(&egress))),
             approvals,
             phones,
             apps,

@@ -113,8 +113,8 @@ impl AuthorizationServer {
     }
 }
 
-/// Forms of this protocol are short.
-const MAX_FORM: usize = 64 << 10;
+/// Forms of this protocol are short; those of pages are shorter.
+pub(crate) const MAX_FORM: usize = 64 << 10;
 
 /// All endpoints. Their paths come from discovery; only the well-known ones are fixed.
 pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
 use crate::app::App;
+use crate::authorization_server::MAX_FORM;
 use crate::config::Network;
 use crate::directory::PatientDirectory;
 use crate::in_place::in_place;
@@ -31,9 +32,9 @@ use crate::registration::in_force::ClientsInForce;
 use cross_origin::{Called, Callers, CrossOrigin};
 use requests::Requests;
 
-/// Bodies of our own endpoints are short forms, each with its own limit, 64 KiB at the most, beyond which it says so itself;
-/// beyond this they are not even read.
-const LONGEST_FORM: u64 = 256 << 10;
+/// Bodies of our own endpoints are short forms. An endpoint that takes less says so itself; beyond this, which none takes, they
+/// are not even read.
+const LONGEST_FORM: u64 = MAX_FORM as u64;
 /// So long a new configuration waits for what servers behind say of themselves.
 const LOOK_TIME: Duration = Duration::from_secs(5);
 
@@ -79,9 +80,10 @@ impl FrontDoor {
         tokio::spawn(async move { gateway.look_at_versions().await });
     }
 
-    /// Learns what the one before it knows of the servers behind FHIR routes, and asks them which version they are of. A
-    /// server that does not answer in time is asked without anybody waiting for it.
+    /// Learns what the one before it knows of keys of trusted issuers and of the servers behind FHIR routes, and asks these which
+    /// version they are of. A server that does not answer in time is asked without anybody waiting for it.
     pub(crate) async fn follow(&self, old: &Self) {
+        self.issuers.follow(&old.issuers);
         self.gateway.follow(&old.gateway);
         if tokio::time::timeout(LOOK_TIME, self.gateway.look_at_versions()).await.is_err() {
             self.look_at_versions();
@@ -167,14 +169,20 @@ impl FrontDoor {
                 }
                 return status_only(StatusCode::PAYLOAD_TOO_LARGE);
             }
-            Err(BodyError::TooSlow) => return status_only(StatusCode::REQUEST_TIMEOUT),
-            Err(BodyError::Broken) => return status_only(StatusCode::BAD_REQUEST),
+            Err(BodyError::TooSlow) => return self.failed(&origin, StatusCode::REQUEST_TIMEOUT),
+            Err(BodyError::Broken) => return self.failed(&origin, StatusCode::BAD_REQUEST),
         };
         head.extensions.insert(origin);
         match self.own.clone().oneshot(Request::from_parts(head, Body::from(content))).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
+    }
+
+    /// A form that does not come is held against its address: it took a place for as long as somebody liked.
+    fn failed(&self, origin: &Origin, status: StatusCode) -> Response<Body> {
+        self.throttle.count(origin.ip);
+        status_only(status)
     }
 
     /// One record a minute and address, with the count.

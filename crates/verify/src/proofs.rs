@@ -12,6 +12,8 @@ use http::{Method, Uri};
 
 use crate::verifier::{Refused, StartError};
 
+/// What proofs may be signed with.
+pub(crate) const ALGORITHMS: [Algorithm; 7] = Algorithm::ALL;
 /// How old a proof may be, and how far ahead.
 const FRESHNESS: Freshness = Freshness { past: Duration::from_secs(60), ahead: Duration::from_secs(5) };
 
@@ -42,7 +44,7 @@ impl Proofs {
     ) -> Result<ProvenKey, Refused> {
         let target = format!("{}{}", self.base, uri.path()).parse().map_err(|_| Refused::Malformed)?;
         let request = ProvenRequest { method: method.as_str(), target: &target, access_token: Some(token) };
-        let verifier = ProofVerifier { algorithms: &Algorithm::ALL, freshness: FRESHNESS, nonces: None };
+        let verifier = ProofVerifier { algorithms: &ALGORITHMS, freshness: FRESHNESS, nonces: None };
         Ok(verifier.verify(proof, request, now)?)
     }
 

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::follow::{fetched, follow_feed, follow_keys};
 use crate::https::CallError;
 use crate::issuer::{Issuer, IssuerError};
-use crate::layer::RequireToken;
+use crate::layer::{RequireToken, Scheme};
 use crate::proofs::Proofs;
 use crate::settings::Settings;
 use crate::state::{State, TooOld};
@@ -126,6 +126,14 @@ impl Verifier {
     pub fn require(&self, scopes: &str) -> RequireToken {
         let scopes: Result<ScopeSet, ScopeError> = scopes.parse();
         RequireToken { verifier: self.clone(), scopes: scopes.ok() }
+    }
+
+    /// By which schemes tokens are taken.
+    pub(crate) fn schemes(&self) -> &'static [Scheme] {
+        match self.0.proofs {
+            Some(_) => &[Scheme::Bearer, Scheme::Dpop],
+            None => &[Scheme::Bearer],
+        }
     }
 
     /// Whether a request may come in; what its scopes allow is for the caller to judge.

@@ -7,7 +7,6 @@ use axum::Router;
 use super::{App, Lasting};
 use crate::authorization_server::{self, AuthorizationServer};
 use crate::config::Config;
-use crate::live::client_keys::ClientKeys;
 use crate::live::identity_providers::Providers;
 use crate::live::proven::Proven;
 use crate::live::tokens::{ASKED_ABOUT, OwnTokens};
@@ -84,7 +83,7 @@ impl App {
             routes: Arc::clone(&config.routes),
             store: Arc::clone(&self.store),
             keys: Arc::clone(&self.keys),
-            client_keys: Arc::new(ClientKeys::new(Arc::clone(&self.egress))),
+            client_keys: Arc::clone(&self.client_keys),
             issuers: Arc::clone(&self.issuers),
             approvals: Arc::clone(&self.approvals),
             apps: Arc::clone(&self.apps),

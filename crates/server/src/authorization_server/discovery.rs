@@ -20,7 +20,7 @@ use chartgate_protocol::smart::configuration::SmartConfiguration;
 use http::{HeaderValue, StatusCode, header};
 
 use super::AuthorizationServer;
-use crate::config::{Dynamic, RouteKind};
+use crate::config::{Dynamic, RouteKind, TokenForm};
 use crate::live::proofs::ALGORITHM_NAMES;
 use crate::tongue;
 
@@ -195,8 +195,10 @@ pub(super) async fn resource_metadata(
         }
     };
     let issuers = server.issuers.current();
+    // What others issue is signed alone, and not taken where tokens have to be encrypted.
+    let others = issuers.names().filter(|_| route.tokens == TokenForm::Signed);
     let authorization_servers =
-        std::iter::once(server.issuer.as_str()).chain(issuers.names()).map(str::to_owned).collect();
+        std::iter::once(server.issuer.as_str()).chain(others).map(str::to_owned).collect();
     public(&ResourceMetadata {
         resource: route.audience.clone(),
         authorization_servers,

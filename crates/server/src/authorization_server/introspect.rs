@@ -41,12 +41,20 @@ pub(super) async fn post(posted: Posted) -> Response {
     if shows_a_token(&posted.headers) {
         return by_token(&posted).await;
     }
-    let accepted = posted.headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
     answer(match in_place(|| introspect(&posted)).await {
-        Ok((told, client)) if wants_jwt(accepted) => as_jwt(&posted.server, &client, told).await,
-        Ok((told, _)) => Ok(Json(told).into_response()),
+        Ok((told, client)) => say(&posted, &client, told).await,
         Err(error) => Err(error),
     })
+}
+
+/// As JSON, or as a JWT to whom asks for one. RFC 9701 section 4.
+async fn say(posted: &Posted, client: &Client, told: Introspection) -> Result<Response, OAuthError> {
+    let accepted = posted.headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    if wants_jwt(accepted) {
+        as_jwt(&posted.server, client, told).await
+    } else {
+        Ok(Json(told).into_response())
+    }
 }
 
 /// RFC 9701 section 5.
@@ -126,7 +134,7 @@ async fn by_token(posted: &Posted) -> Response {
         Err(NoAnswer { reason: "insufficient-scope", answer: Err(error) })
     };
     let mut response = match tell(server, origin, &client, &form, may).await {
-        Ok(told) => answer(Ok(Json(told))),
+        Ok(told) => answer(say(posted, &client, told).await),
         Err(_) if !is_scoped => request.lacks_scope(INTROSPECTION_SCOPE),
         Err(error) => answer(Err::<Response, _>(error)),
     };

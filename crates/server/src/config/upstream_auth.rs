@@ -1,7 +1,7 @@
 //! The gateway's own credential towards an upstream.
 
 use chartgate_values::Secret;
-use http::Uri;
+use http::{HeaderValue, Uri};
 
 use super::Tls;
 use super::route::upstream_url;
@@ -61,7 +61,7 @@ impl UpstreamAuth {
         let name = auth.key("").trim_end_matches('.').to_owned();
         let line = auth.line();
         let mut found = Vec::new();
-        found.extend(auth.secret(reading, "bearer").map(Self::Bearer));
+        found.extend(bearer(reading, &mut auth));
         let basic = auth.optional_table(reading, "basic").and_then(|table| basic(reading, table));
         found.extend(basic);
         let fetched = auth.optional_table(reading, "client_credentials");
@@ -75,6 +75,17 @@ impl UpstreamAuth {
         }
         first.unwrap_or(Self::None)
     }
+}
+
+/// One that no header takes would be none at all, and we would call without saying who we are.
+fn bearer(reading: &mut Reading<'_>, auth: &mut Section) -> Option<UpstreamAuth> {
+    let line = auth.line_of("bearer");
+    let token = auth.secret(reading, "bearer")?;
+    if token.expose().trim().is_empty() || HeaderValue::from_str(token.expose()).is_err() {
+        reading.error(line, auth.key("bearer"), "is empty, or has a character that cannot stand in a header");
+        return None;
+    }
+    Some(UpstreamAuth::Bearer(token))
 }
 
 fn basic(reading: &mut Reading<'_>, mut basic: Section) -> Option<UpstreamAuth> {

@@ -6,6 +6,9 @@
 //! says for how long its keys may be kept (`Cache-Control`) is held to that: SMART App Launch 2.2, Asymmetric
 //! Authentication. An issuer that the operator trusts is asked again by then, but not believed for less than that hour: a
 //! pause of its server is none of all who signed in there.
+//!
+//! Who asks does so in a task of its own, one at a time. Whose key is not held waits for the answer; whose key is held and
+//! believed waits [`A_MOMENT`] from when it was asked, in which a server that is well says what it took back, and goes on.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,7 +17,7 @@ use bytes::Bytes;
 use chartgate_protocol::jose::{EncryptionKey, KeyManagement, KeySet, KeySetError};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::net::body::{self, BodyError};
@@ -29,6 +32,8 @@ const BELIEVED_FOR: Duration = Duration::from_secs(3600);
 const TRY_AFTER: Duration = Duration::from_secs(30);
 /// The same for keys that may not be kept as long.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// For how long an answer is waited for that may say that a key is held no more.
+const A_MOMENT: Duration = Duration::from_secs(1);
 /// The longest key set of a server that the operator named.
 const LONGEST: u64 = 512 << 10;
 /// How long its body may take.
@@ -38,8 +43,8 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 pub(crate) struct RemoteKeys {
     from: From,
     held: RwLock<Held>,
-    /// Held by the one that asks.
-    asking: Mutex<()>,
+    /// Since when somebody asks, while they do.
+    asking: watch::Sender<Option<Instant>>,
 }
 
 /// Who named the address.
@@ -103,7 +108,12 @@ impl RemoteKeys {
     }
 
     fn from(from: From) -> Self {
-        Self { from, held: RwLock::default(), asking: Mutex::default() }
+        Self { from, held: RwLock::default(), asking: watch::Sender::default() }
+    }
+
+    /// Learns what another knows of the same keys, which nobody asks for again before it is time.
+    pub(crate) fn follow(&self, old: &Self) {
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = old.look();
     }
 
     /// The keys as they are held, if they are still believed; else none at all.
@@ -113,7 +123,7 @@ impl RemoteKeys {
 
     /// The first key that is for this, of a set that is asked for again like any other: who changes the key that others encrypt
     /// to is followed.
-    pub(crate) async fn to_encrypt(&self, management: KeyManagement) -> Option<EncryptionKey> {
+    pub(crate) async fn to_encrypt(self: &Arc<Self>, management: KeyManagement) -> Option<EncryptionKey> {
         let first = |held: &Held| EncryptionKey::first_of(&held.published, management).ok().flatten();
         self.ask_unless(|held| first(held).is_some()).await;
         self.believed().as_ref().and_then(first)
@@ -131,36 +141,61 @@ impl RemoteKeys {
         believed.then_some(held)
     }
 
-    /// Whether asking again may bring what is missing, or what has changed.
-    fn is_short(&self, suffices: impl Fn(&Held) -> bool) -> bool {
-        match self.from {
-            From::File => false,
-            From::Others { .. } | From::Operator { .. } => {
-                let held = self.look();
-                let shortest = match self.from {
-                    From::Others { .. } => TRY_AGAIN,
-                    From::Operator { .. } | From::File => TRY_AFTER,
-                };
-                let fresh_for = held.keep.unwrap_or(FRESH_FOR).clamp(shortest, FRESH_FOR);
-                let suffices = is_within(held.had, fresh_for) && suffices(&held);
-                !suffices && !is_within(held.tried, fresh_for.min(TRY_AFTER))
-            }
-        }
+    /// Whether nothing better is to be had than what is held.
+    fn is_enough(&self, suffices: impl Fn(&Held) -> bool) -> bool {
+        let held = self.look();
+        matches!(self.from, From::File) || is_within(held.had, self.fresh_for(&held)) && suffices(&held)
+    }
+
+    /// Whether it may be asked again by now.
+    fn is_due(&self) -> bool {
+        let held = self.look();
+        !is_within(held.tried, self.fresh_for(&held).min(TRY_AFTER))
+    }
+
+    fn fresh_for(&self, held: &Held) -> Duration {
+        let shortest = match self.from {
+            From::Others { .. } => TRY_AGAIN,
+            From::Operator { .. } | From::File => TRY_AFTER,
+        };
+        held.keep.unwrap_or(FRESH_FOR).clamp(shortest, FRESH_FOR)
     }
 
     /// The keys, asked for again if those that are held do not suffice for this `kid`.
-    pub(crate) async fn for_kid(&self, kid: &str) -> Arc<KeySet> {
+    pub(crate) async fn for_kid(self: &Arc<Self>, kid: &str) -> Arc<KeySet> {
         self.ask_unless(|held| held.keys.get(kid).is_ok()).await;
         self.held()
     }
 
-    async fn ask_unless(&self, suffices: impl Fn(&Held) -> bool) {
-        if self.is_short(&suffices) {
-            let _asking = self.asking.lock().await;
-            // Somebody else may have asked while we waited.
-            if self.is_short(&suffices) {
-                self.ask().await;
+    async fn ask_unless(self: &Arc<Self>, suffices: impl Fn(&Held) -> bool) {
+        if self.is_enough(&suffices) {
+            return;
+        }
+        self.begin_to_ask();
+        let mut asking = self.asking.subscribe();
+        let since = *asking.borrow_and_update();
+        let answered = asking.wait_for(Option::is_none);
+        match since {
+            Some(since) if self.believed().as_ref().is_some_and(&suffices) => {
+                let left = A_MOMENT.saturating_sub(since.elapsed());
+                let _ = tokio::time::timeout(left, answered).await;
             }
+            Some(_) | None => drop(answered.await),
+        }
+    }
+
+    /// Asks, if nobody does and it is time. Whoever wanted it may hang up: it is asked to the end.
+    fn begin_to_ask(self: &Arc<Self>) {
+        let begins = self.asking.send_if_modified(|since| {
+            let begins = since.is_none() && self.is_due();
+            if begins {
+                *since = Some(Instant::now());
+            }
+            begins
+        });
+        if begins {
+            let asks = Asks(Arc::clone(self));
+            tokio::spawn(async move { asks.0.ask().await });
         }
     }
 
@@ -190,6 +225,15 @@ impl RemoteKeys {
 
     fn look(&self) -> Held {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The one that asks, until it has done so.
+struct Asks(Arc<RemoteKeys>);
+
+impl Drop for Asks {
+    fn drop(&mut self) {
+        self.0.asking.send_replace(None);
     }
 }
 
@@ -251,13 +295,15 @@ pub(crate) fn kept_for(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use chartgate_protocol::jose::{Algorithm, SigningKey};
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
 
     use super::*;
 
     impl RemoteKeys {
         /// Whether asking again may bring what a token with this `kid` needs.
         fn should_ask(&self, kid: &str) -> bool {
-            self.is_short(|held| held.keys.get(kid).is_ok())
+            !self.is_enough(|held| held.keys.get(kid).is_ok()) && self.is_due()
         }
     }
 
@@ -334,8 +380,53 @@ mod tests {
     #[tokio::test]
     async fn what_nobody_confirms_is_believed_for_an_hour() {
         let (believed, kid) = keys(Some(3599), Some(31));
-        assert!(believed.for_kid(&kid).await.get(&kid).is_ok());
+        assert!(Arc::new(believed).for_kid(&kid).await.get(&kid).is_ok());
         let (forgotten, kid) = keys(Some(3601), Some(31));
-        assert!(forgotten.for_kid(&kid).await.get(&kid).is_err());
+        assert!(Arc::new(forgotten).for_kid(&kid).await.get(&kid).is_err());
+    }
+
+    #[tokio::test]
+    async fn whose_key_is_held_does_not_wait_for_a_server_that_hangs_and_whose_is_not_does() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/keys", listener.local_addr().unwrap());
+        let uri: Uri = address.parse().unwrap();
+        let client = HttpClient::new(&uri, None).unwrap();
+        let (keys, kid) = held(RemoteKeys::of_operators(client, uri), Some(301), Some(301));
+        let keys = Arc::new(keys);
+        assert!(keys.for_kid(&kid).await.get(&kid).is_ok());
+        let is_asked = || keys.asking.borrow().is_some();
+        assert!(is_asked(), "and it is asked still");
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let unknown = {
+            let keys = Arc::clone(&keys);
+            tokio::spawn(async move { keys.for_kid("made up").await })
+        };
+        for _ in 0..50 {
+            assert!(keys.for_kid(&kid).await.get(&kid).is_ok());
+        }
+        assert!(is_asked() && !unknown.is_finished(), "nobody waited for the answer but who has to");
+        let fresh = SigningKey::generate(Algorithm::ES256).unwrap();
+        let set = KeySet::from_iter([fresh.verifying_key().clone()]);
+        let body = serde_json::to_string(&set).unwrap();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        connection.write_all(answer.as_bytes()).await.unwrap();
+        assert!(unknown.await.unwrap().get(fresh.kid()).is_ok(), "by the answer that came");
+        assert!(keys.for_kid(&kid).await.get(&kid).is_err(), "a key that was taken back");
+    }
+
+    #[tokio::test]
+    async fn j06_who_hangs_up_does_not_make_it_asked_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/keys", listener.local_addr().unwrap());
+        let uri: Uri = address.parse().unwrap();
+        let client = HttpClient::new(&uri, None).unwrap();
+        let keys = Arc::new(RemoteKeys::of_operators(client, uri));
+        for _ in 0..3 {
+            let asks = keys.for_kid("made up");
+            assert!(tokio::time::timeout(Duration::from_millis(50), asks).await.is_err());
+        }
+        drop(listener.accept().await.unwrap());
+        let again = tokio::time::timeout(Duration::from_millis(200), listener.accept()).await;
+        assert!(again.is_err(), "once for all of them");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chartgate_access::ids::SessionId;
-use chartgate_access::session::Timeouts;
+use chartgate_access::session::{Limits, Session, Timeouts};
 use chartgate_values::{Clock, Timestamp};
 use moka::sync::Cache;
 
@@ -21,17 +21,30 @@ pub(crate) struct LiveSessions {
     known: Cache<SessionId, Known>,
 }
 
-/// When a session was used last, and how long it may be idle.
+/// When a session was used last, how long it may be idle, and when it ends however busy it is.
 #[derive(Clone, Copy)]
 struct Known {
     last: Timestamp,
     idle: Duration,
+    ends: Timestamp,
+}
+
+impl Known {
+    /// What the store said of a session that is not over.
+    fn of(session: &Session, timeouts: Timeouts) -> Self {
+        let Limits { idle, absolute } = timeouts.of(session.assurance());
+        Self { last: session.last_seen, idle, ends: session.auth_time.plus(absolute) }
+    }
+
+    fn check(self, now: Timestamp) -> Result<(), SessionIsOver> {
+        if now < self.ends && now < self.last.plus(self.idle) { Ok(()) } else { Err(SessionIsOver) }
+    }
 }
 
 /// Uses that follow each other so closely are one.
 const COARSE: Duration = Duration::from_secs(1);
 
-/// The session has been idle for too long, or is unknown.
+/// The session has been idle for too long, is too old, or is unknown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the session is over")]
 pub(crate) struct SessionIsOver;
@@ -52,23 +65,21 @@ impl LiveSessions {
             return Ok(());
         }
         let now = self.clock.now();
-        let Known { last, idle } = match self.known.get(id) {
+        let known = match self.known.get(id) {
             Some(known) => known,
             None => {
                 let session =
                     self.store.read(|sql| sql.session(id)).map_err(|_: StoreError| SessionIsOver)?;
                 let session = session.ok_or(SessionIsOver)?;
                 session.check(self.timeouts, now).map_err(|_| SessionIsOver)?;
-                Known { last: session.last_seen, idle: self.timeouts.of(session.assurance()).idle }
+                Known::of(&session, self.timeouts)
             }
         };
-        if now >= last.plus(idle) {
-            return Err(SessionIsOver);
-        }
-        if now < last.plus(COARSE) {
+        known.check(now)?;
+        if now < known.last.plus(COARSE) {
             return Ok(());
         }
-        self.known.insert(id.clone(), Known { last: now, idle });
+        self.known.insert(id.clone(), Known { last: now, ..known });
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), now);
         Ok(())
     }
@@ -101,3 +112,6 @@ impl LiveSessions {
         self.store.write(move |sql| seen.iter().try_for_each(|(id, at)| sql.touch_session(id, *at))).await
     }
 }
+
+#[cfg(test)]
+mod tests;

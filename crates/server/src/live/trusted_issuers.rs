@@ -1,5 +1,6 @@
 //! Identity providers whose access tokens are believed at routes: which, by which keys, and what their tokens say here.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use chartgate_protocol::jose::{
     AccessTokenVerifier, Claimed, ExpectedAudience, KeySet, Presentation, Rejection,
 };
 use chartgate_values::Timestamp;
+use http::Uri;
 
 use super::remote_keys::RemoteKeys;
 use crate::config::{self, IssuerKeys};
@@ -31,11 +33,20 @@ pub(crate) struct TrustedIssuers(Vec<Arc<TrustedIssuer>>);
 
 /// One of them.
 pub(crate) struct TrustedIssuer {
-    pub(crate) keys: RemoteKeys,
+    pub(crate) keys: Arc<RemoteKeys>,
+    /// Where they are published, if they are.
+    published: Option<Published>,
     verifier: ForeignTokenVerifier,
     methods: Names,
     strengths: Names,
     names_people_by: Option<ClaimPath>,
+}
+
+/// An address of keys, and the CA that vouches for its server.
+#[derive(Eq, PartialEq)]
+struct Published {
+    url: Uri,
+    ca: Option<Vec<u8>>,
 }
 
 impl LiveIssuers {
@@ -59,6 +70,19 @@ impl TrustedIssuers {
         configured.iter().map(|one| TrustedIssuer::new(one).map(Arc::new)).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Learns the keys that those before them had from the same places: a new configuration makes nobody's server answer, and a
+    /// pause of it is none of all who signed in there.
+    pub(crate) fn follow(&self, old: &Self) {
+        for issuer in &self.0 {
+            let same = |known: &&Arc<TrustedIssuer>| known.published == issuer.published;
+            if issuer.published.is_some()
+                && let Some(known) = old.0.iter().find(same)
+            {
+                issuer.keys.follow(&known.keys);
+            }
+        }
+    }
+
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -78,13 +102,15 @@ impl TrustedIssuers {
 
 impl TrustedIssuer {
     fn new(configured: &config::TrustedIssuer) -> anyhow::Result<Self> {
-        let keys = match &configured.keys {
+        let read = |file: &Path| std::fs::read(file).with_context(|| format!("{}", file.display()));
+        let (keys, published) = match &configured.keys {
             IssuerKeys::At { url, ca } => {
-                RemoteKeys::of_operators(HttpClient::new(url, ca.as_deref())?, url.clone())
+                let keys = RemoteKeys::of_operators(HttpClient::new(url, ca.as_deref())?, url.clone());
+                (keys, Some(Published { url: url.clone(), ca: ca.as_deref().map(read).transpose()? }))
             }
             IssuerKeys::In(file) => {
-                let text = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
-                RemoteKeys::fixed(KeySet::parse(&text).with_context(|| format!("{}", file.display()))?)
+                let set = KeySet::parse(&read(file)?).with_context(|| format!("{}", file.display()))?;
+                (RemoteKeys::fixed(set), None)
             }
         };
         let audience = ExpectedAudience::OneOf(configured.audiences.clone());
@@ -99,7 +125,8 @@ impl TrustedIssuer {
             scopes: configured.scopes.clone(),
         };
         Ok(Self {
-            keys,
+            keys: Arc::new(keys),
+            published,
             verifier,
             methods: configured.methods.clone(),
             strengths: configured.strengths.clone(),

@@ -51,6 +51,9 @@ pub(crate) enum ClientError {
     /// Its address.
     #[error("`{0}` is no http or https address")]
     Address(Uri),
+    /// What we show it.
+    #[error("the credential cannot stand in a header")]
+    Credential,
 }
 
 /// Why there is no answer.

@@ -15,8 +15,10 @@ use crate::config::{Route, UpstreamAuth};
 
 /// What stands in the `Authorization` header of requests to an upstream.
 pub(crate) enum Credential {
-    /// Nothing: it wants none, or knows us by our certificate.
+    /// Nothing: it wants none.
     None,
+    /// Nothing: it knows us by our certificate.
+    Certificate,
     /// Always the same.
     Fixed(HeaderValue),
     /// A token of another's, while it is good.
@@ -26,7 +28,7 @@ pub(crate) enum Credential {
 /// Prepares to call a route's upstream as ourselves.
 ///
 /// # Errors
-/// [`ClientError`] if a CA, certificate or key cannot be read, or an address cannot be called.
+/// [`ClientError`] if a CA, certificate or key cannot be read, an address cannot be called, or a credential cannot be sent.
 pub(crate) fn prepare(route: &Route) -> Result<(HttpClient, Credential), ClientError> {
     prepare_for(&route.upstream, route.upstream_ca.as_deref(), &route.upstream_auth)
 }
@@ -43,11 +45,14 @@ pub(crate) fn prepare_for(
     let credential = match auth {
         UpstreamAuth::None => Credential::None,
         UpstreamAuth::ClientCertificate(files) => {
-            return Ok((HttpClient::presenting(base, ca, files)?, Credential::None));
+            return Ok((HttpClient::presenting(base, ca, files)?, Credential::Certificate));
         }
-        UpstreamAuth::Bearer(token) => Credential::fixed(&format!("Bearer {}", token.expose())),
+        UpstreamAuth::Bearer(token) => {
+            Credential::fixed(&Zeroizing::new(format!("Bearer {}", token.expose())))?
+        }
         UpstreamAuth::Basic { username, password } => {
-            Credential::fixed(&basic(&format!("{username}:{}", password.expose())))
+            let pair = Zeroizing::new(format!("{username}:{}", password.expose()));
+            Credential::fixed(&Zeroizing::new(basic(&pair)))?
         }
         UpstreamAuth::ClientCredentials(how) => {
             Credential::Fetched(Box::new(FetchedToken::new(how, HttpClient::new(&how.token_url, ca)?)))
@@ -79,8 +84,9 @@ pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
 }
 
 impl Credential {
-    fn fixed(text: &str) -> Self {
-        sensitive(text).map_or(Self::None, Self::Fixed)
+    /// Never none in place of one that cannot be sent: an upstream that wants a credential is not called without.
+    fn fixed(text: &str) -> Result<Self, ClientError> {
+        sensitive(text).map(Self::Fixed).ok_or(ClientError::Credential)
     }
 
     /// The header as it is now.
@@ -89,9 +95,17 @@ impl Credential {
     /// [`FetchError`] if there is a token to fetch and it cannot be had.
     pub(crate) async fn header(&self) -> Result<Option<HeaderValue>, FetchError> {
         match self {
-            Self::None => Ok(None),
+            Self::None | Self::Certificate => Ok(None),
             Self::Fixed(value) => Ok(Some(value.clone())),
             Self::Fetched(token) => Box::pin(token.header()).await.map(Some),
+        }
+    }
+
+    /// Whether the upstream is told who we are at all.
+    pub(crate) fn is_shown(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Certificate | Self::Fixed(_) | Self::Fetched(_) => true,
         }
     }
 

@@ -100,6 +100,8 @@ pub(super) enum UpstreamFault {
     NoRoom,
     #[error("cannot be called: the gateway has no credential for it now")]
     NoCredential,
+    #[error("does not believe the gateway's credential for it")]
+    NotBelieved,
     #[error("is of another version of FHIR than this route, so nothing of it can be read")]
     OtherVersion,
     #[error("has not said of which version of FHIR it is, so nothing of it can be read")]
@@ -218,6 +220,7 @@ impl Refused {
                     UpstreamFault::Rejected => "upstream-rejected",
                     UpstreamFault::NoRoom => "no-room",
                     UpstreamFault::NoCredential => "no-upstream-credential",
+                    UpstreamFault::NotBelieved => "upstream-credential-refused",
                     UpstreamFault::OtherVersion => "upstream-other-version",
                     UpstreamFault::NoVersion => "upstream-no-version",
                 },
@@ -342,6 +345,7 @@ impl Refused {
                     | UpstreamFault::TooLong
                     | UpstreamFault::Wrong
                     | UpstreamFault::NoCredential
+                    | UpstreamFault::NotBelieved
                     | UpstreamFault::Failed => (StatusCode::BAD_GATEWAY, IssueType::Transient),
                 };
                 plain(status, issue, &format!("the server behind this gateway {fault}"))

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::browser::{App, Browser, CALLBACK, USER_SCOPE, part};
 use crate::fakes::secured::{Certificates, Secured, certificates};
 use crate::gateway::{Gateway, Scratch};
+use crate::reload::reload;
 use crate::routes::{SCOPE, serve_in};
 use crate::wire::{Answer, Call};
 
@@ -67,6 +68,18 @@ async fn j06_keys_are_asked_for_once_and_made_up_names_of_keys_ask_nobody() {
     }
     assert_eq!(server.seen.lock().unwrap().keys_asked, 1, "half a minute has not passed");
     assert_eq!(ask(&gateway, &keys[1], "other").await.status, 401, "a key that is not published");
+}
+
+#[tokio::test]
+async fn a_reload_forgets_no_keys() {
+    let (gateway, server) = serve("jwks-uri-reload", OUT, "/keys").await;
+    let key = SigningKey::generate(Algorithm::ES384).unwrap();
+    publish(&server, &[&key]);
+    assert_eq!(ask(&gateway, &key, "a").await.status, 200);
+    server.seen.lock().unwrap().keys = None;
+    reload(&gateway).await;
+    let answer = ask(&gateway, &key, "b").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
 #[tokio::test]

@@ -303,6 +303,17 @@ async fn a_body_beyond_8_mib_is_a_413_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn a_form_beyond_what_any_endpoint_takes_is_a_413_before_it_is_sent() {
+    let gateway = shared::demo();
+    for (length, status) in [(64 << 10, 100), ((64 << 10) + 1, 413)] {
+        let length = format!("content-length: {length}");
+        let form = "content-type: application/x-www-form-urlencoded";
+        let answer = head(gateway, "POST /token HTTP/1.1", &["expect: 100-continue", form, &length]).await;
+        assert_eq!(answer.statuses().first(), Some(&status), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn who_sends_a_form_that_is_too_long_is_told_so_and_not_cut_off() {
     let gateway = shared::demo();
     for (path, begun, length) in

@@ -22,6 +22,14 @@ fn rewrite(gateway: &Gateway, change: impl FnOnce(String) -> String) {
     std::fs::write(gateway.config(), changed).unwrap();
 }
 
+/// Has everything read again, and waits until it is in force.
+pub(crate) async fn reload(gateway: &Gateway) {
+    let before = gateway.audit(&["--event", "config.reload"]).len();
+    gateway.hang_up();
+    // The configuration's record, and the certificate's.
+    until_recorded(gateway, "config.reload", before.saturating_add(2)).await;
+}
+
 /// The records of new configurations, without those of certificates.
 fn of_configuration(records: Vec<Value>) -> Vec<Value> {
     records.into_iter().filter(|record| !record.to_string().contains("certificate")).collect()

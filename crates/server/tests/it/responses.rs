@@ -133,6 +133,36 @@ async fn answers_are_encrypted_to_the_clients_key_and_signed_within() {
     }
 }
 
+#[tokio::test]
+async fn whoever_introspects_by_a_token_gets_the_same_jwt() {
+    let gateway = shared::demo();
+    let key = DecryptionKey::generate(KeyManagement::EcdhEsA256Kw, &mut SeededEntropy::new(7)).unwrap();
+    let set = json!({ "keys": [key.public_jwk().unwrap()] });
+    let file = gateway.scratch().write("by-token.jwks", set.to_string());
+    let words = ["client", "add", "by-token", "--kind", "confidential", "--redirect-uri"];
+    let more = ["http://127.0.0.1/callback", "--grant", "client_credentials", "--scope", "introspect"];
+    let may = ["--permission", "introspect:any", "--jwks-file", file.to_str().unwrap()];
+    let wanted = ["--introspection-encrypted-response-alg", "ECDH-ES+A256KW"];
+    let shown = gateway.command(&[&words[..], &more, &may, &wanted].concat());
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let fields = [("grant_type", "client_credentials"), ("scope", "introspect")];
+    let secret = shown["client_secret"].as_str().unwrap();
+    let answer = Call::form("/token", &fields).basic("by-token", secret).to(gateway).await;
+    let own =
+        answer.json()["access_token"].as_str().unwrap_or_else(|| panic!("{}", answer.text())).to_owned();
+    let dana = App::public(USER_SCOPE).tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let ask = || Call::form("/introspect", &[("token", &dana)]).bearer(&own);
+    let plain = ask().to(gateway).await;
+    assert_eq!((plain.header("content-type"), &plain.json()["active"]), ("application/json", &json!(true)));
+    let told = ask().header("accept", JWT).to(gateway).await;
+    assert_eq!((told.status, told.header("content-type")), (200, JWT), "{}", told.text());
+    let keys: DecryptionKeySet = [key].into_iter().collect();
+    let token = Encrypted::parse(told.text(), &ContentEncryption::ALL, jwe::MAX_TOKEN_BYTES).unwrap();
+    let opened = token.decrypt_with(&keys).unwrap();
+    let (_, claims) = verified(gateway, opened.signed_token().unwrap(), "token-introspection+jwt").await;
+    assert_eq!((&claims["aud"], &claims["token_introspection"]), (&json!("by-token"), &plain.json()));
+}
+
 #[test]
 fn an_encryption_needs_a_key_for_it_and_a_name_that_is_known() {
     let gateway = shared::demo();

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use crate::browser::{App, Tokens};
+use crate::fakes::held::Held;
 use crate::fakes::streaming::{BROKEN, EVENT, LONG, Streaming, long};
 use crate::faults::limit_files;
 use crate::gateway::{Gateway, Person, Scratch};
@@ -263,6 +264,40 @@ async fn a_stream_without_an_end_ends_with_its_token_and_g16_with_policies_that_
     denied.until_broken_off().await;
     let end = end_of(&gateway, "/orders/events").await;
     assert_eq!((&end["outcome"], &end["decision"]["reason"]), (&"deny".into(), &"forbidden".into()));
+}
+
+#[tokio::test]
+async fn g16_a_stream_that_begins_after_other_policies_came_into_force_is_asked_about_by_them() {
+    let upstream = Streaming::start().await;
+    let held = Held::start(upstream.port).await;
+    let gateway = serve_with("late-streams", held.port, "", "");
+    let bea = gateway.person("billing", &[]);
+    let token = tokens(&gateway, &bea).await.access;
+    let mut connection = Connection::open(&gateway).await;
+    held.open(false);
+    let meanwhile = async {
+        let begun = Instant::now();
+        while held.waiting() == 0 {
+            assert!(begun.elapsed() < PATIENCE, "the upstream is not asked");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let forbid = "@id(\"nobody-today\") forbid (principal, action, resource);\n";
+        std::fs::write(gateway.folder().join("policies/added.cedar"), forbid).unwrap();
+        loop {
+            // What is still allowed waits for the upstream.
+            let asked = Call::get("/orders/short").bearer(&token).to(&gateway);
+            match tokio::time::timeout(Duration::from_secs(1), asked).await {
+                Ok(answer) if answer.status == 403 => break,
+                _ => assert!(begun.elapsed() < PATIENCE, "the new policies do not come into force"),
+            }
+        }
+        held.open(true);
+    };
+    // Kept, so that it does not end because nobody reads it.
+    let (_open, ()) = tokio::join!(connection.begin(Call::get("/orders/events").bearer(&token)), meanwhile);
+    let end = end_of(&gateway, "/orders/events").await;
+    assert_eq!((&end["outcome"], &end["decision"]["reason"]), (&"deny".into(), &"forbidden".into()));
+    assert_eq!(end["response"]["bytes"], 0, "{end}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

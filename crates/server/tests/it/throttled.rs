@@ -2,10 +2,12 @@
 
 use std::net::Ipv4Addr;
 
+use tokio::io::AsyncWriteExt as _;
+
 use crate::browser::{App, Tokens, USER_SCOPE};
 use crate::gateway::Gateway;
 use crate::possession::DpopKey;
-use crate::wire::{Call, Connection};
+use crate::wire::{Call, Connection, tls};
 
 #[tokio::test]
 async fn a02_a_good_token_is_served_from_an_address_that_is_turned_away() {
@@ -60,4 +62,26 @@ async fn a02_a_good_token_is_served_from_an_address_that_is_turned_away() {
     let throttled: Vec<_> = records.iter().filter(|r| r["event"] == "access.throttled").collect();
     assert_eq!(throttled.len(), 1, "one a minute and address");
     assert_eq!(throttled[0]["source"]["ip"], "127.7.7.9");
+}
+
+#[tokio::test]
+async fn a02_forms_that_break_off_are_counted_against_their_address() {
+    let gateway = &Gateway::demo("throttled-forms", &[]);
+    let from = Ipv4Addr::new(127, 7, 7, 10);
+    let authority = gateway.issuer.strip_prefix("https://").unwrap();
+    let begun =
+        format!("POST /token HTTP/1.1\r\nhost: {authority}\r\ncontent-length: 100\r\n\r\ngrant_type=");
+    for number in 0..5_000 {
+        let mut stream = tls(gateway, from, &[b"http/1.1"]).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        if number % 100 == 99 {
+            let asked = Connection::open_from(gateway, from).await.send(Call::get("/account")).await;
+            if asked.status == 429 {
+                assert!(number >= 999, "turned away after {number}");
+                return;
+            }
+        }
+    }
+    panic!("never turned away");
 }

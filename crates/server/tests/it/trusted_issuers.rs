@@ -8,6 +8,7 @@ use crate::fakes::large::LargeFhir;
 use crate::fakes::secured::{Certificates, Secured, certificates};
 use crate::faults::until_recorded;
 use crate::gateway::{Gateway, Scratch};
+use crate::reload::reload;
 use crate::routes::{SCOPE, serve_in};
 use crate::wire::{Answer, Call};
 
@@ -126,6 +127,23 @@ async fn a_token_of_another_issuer_opens_what_policy_and_panel_allow_its_person(
     assert_eq!(clinic.read(&nobody).await.status, 403, "only roles that were named here count");
     let metadata = Call::get("/.well-known/oauth-protected-resource/fhir").to(&clinic.gateway).await.json();
     assert_eq!(metadata["authorization_servers"], json!([clinic.gateway.issuer, ISSUER, OTHER]));
+}
+
+#[tokio::test]
+async fn a_reload_while_an_issuers_server_is_away_refuses_nobody_and_another_ca_has_it_asked_anew() {
+    let clinic = Clinic::open("trusted-reload").await;
+    clinic.cut(&["care", "add", SUBJECT, MINE]);
+    assert_eq!(clinic.read(&clinic.token("r-1", &json!({}))).await.status, 200);
+    clinic.provider.seen.lock().unwrap().keys = None;
+    reload(&clinic.gateway).await;
+    let answer = clinic.read(&clinic.token("r-2", &json!({}))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    // What another vouched for is not what this one does.
+    let ca = clinic.gateway.folder().join("ca.pem");
+    let text = std::fs::read_to_string(&ca).unwrap();
+    std::fs::write(&ca, format!("{text}\n{text}")).unwrap();
+    reload(&clinic.gateway).await;
+    assert_eq!(clinic.read(&clinic.token("r-3", &json!({}))).await.status, 401);
 }
 
 #[tokio::test]
@@ -344,4 +362,13 @@ async fn rfc_9470_who_signed_in_too_long_ago_or_not_well_enough_is_told_to_sign_
     // A person whose name is a client's is no service.
     let person = json!({"sub": "portal", "auth_time": now});
     assert_eq!(clinic.read(&clinic.token("s-7", &person)).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_route_that_wants_encrypted_tokens_names_no_issuer_whose_tokens_it_refuses() {
+    let clinic = Clinic::open_with("trusted-encrypted", "encrypted_tokens = true").await;
+    clinic.cut(&["care", "add", SUBJECT, MINE]);
+    assert_eq!(clinic.read(&clinic.token("e-1", &json!({}))).await.status, 401);
+    let metadata = Call::get("/.well-known/oauth-protected-resource/fhir").to(&clinic.gateway).await.json();
+    assert_eq!(metadata["authorization_servers"], json!([clinic.gateway.issuer]));
 }

@@ -1,6 +1,6 @@
 //! The gateway's own credential towards an upstream, where it is fetched or shown in the handshake.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,6 +8,7 @@ use http::StatusCode;
 
 use crate::browser::App;
 use crate::fakes::secured::{Certificates, Secured, certificates};
+use crate::faults::until_recorded;
 use crate::gateway::{Gateway, Scratch, chartgate};
 use crate::parallel::at_once;
 use crate::routes::{SCOPE, serve_in};
@@ -67,7 +68,7 @@ async fn a_token_is_fetched_once_for_all_who_need_it_and_used_until_shortly_befo
     }
     // Not so young any more that another would fare no better.
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    assert_eq!(ask(&gateway, &token).await.status, 401, "what the upstream says");
+    assert_eq!(ask(&gateway, &token).await.status, 502, "it is about our token, not the caller's");
     assert_eq!(ask(&gateway, &token).await.status, 200);
     assert_eq!(ask(&gateway, &token).await.status, 200);
     tokio::time::sleep(Duration::from_millis(2100)).await;
@@ -114,6 +115,29 @@ async fn without_a_token_it_is_a_502_with_its_record_and_neither_secret_nor_toke
 }
 
 #[tokio::test]
+async fn g02_what_an_upstream_says_of_our_credential_is_not_said_of_the_callers() {
+    let own = r#"{ client_certificate = { certificate = "caller.pem", private_key = "caller.key" } }"#;
+    let bearer = r#"{ bearer = { file = "hush" } }"#;
+    let (refused, wrong) = ("upstream-credential-refused", "upstream-wrong");
+    for (name, auth, status, shown, reason) in [
+        ("certificate-401", own, 401, 502, Some(refused)),
+        ("certificate-407", own, 407, 502, Some(refused)),
+        ("bearer-401", bearer, 401, 502, Some(refused)),
+        ("bearer-403", bearer, 403, 403, None),
+        ("none-401", "{}", 401, 401, None),
+        ("none-407", "{}", 407, 502, Some(wrong)),
+    ] {
+        let (gateway, upstream, token) = serve(name, Certificates::NotWanted, auth).await;
+        upstream.seen.lock().unwrap().call_answer = Some(StatusCode::from_u16(status).unwrap());
+        let answer = ask(&gateway, &token).await;
+        assert_eq!(answer.status, shown, "{name}: {}", answer.text());
+        let record = gateway.audit(&["--event", "access"]).pop().unwrap();
+        assert_eq!(record["decision"]["reason"].as_str(), reason, "{name}");
+        assert_eq!(record["outcome"], if reason.is_some() { "error" } else { "allow" }, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_is_shown_to_an_upstream_that_wants_one() {
     let own = r#"{ client_certificate = { certificate = "caller.pem", private_key = "caller.key" } }"#;
     let (gateway, upstream, token) = serve("certificate", Certificates::Wanted, own).await;
@@ -131,6 +155,8 @@ fn what_a_credential_lacks_is_said_with_line_and_key() {
     let scratch = Scratch::new("credentials");
     let tls = "issuer = \"https://gate.example.org\"\n[tls]\ncertificate = \"x\"\nprivate_key = \"x\"\n";
     scratch.write("x", "");
+    scratch.write("two-lines", "otter\notter\n");
+    scratch.write("control", "otter-\u{7f}");
     let check = |auth: &str| {
         let file = scratch.write("chartgate.toml", format!("{tls}{}", route(1, auth)));
         chartgate(&["config", "check", "--config", file.to_str().unwrap()]).err
@@ -151,8 +177,32 @@ fn what_a_credential_lacks_is_said_with_line_and_key() {
         ),
         (r#"{ bearer = "a", basic = { username = "a", password = "b" } }"#, "more than one kind"),
         (r#"{ basic = { username = "a" } }"#, "password`: is missing"),
+        (r#"{ bearer = { file = "two-lines" } }"#, "bearer`: is empty, or has a character that cannot stand"),
+        (r#"{ bearer = { file = "control" } }"#, "bearer`: is empty, or has a character that cannot stand"),
+        (r#"{ bearer = { file = "x" } }"#, "bearer`: is empty, or has a character that cannot stand"),
     ] {
         let said = check(auth);
         assert!(said.contains(problem) && said.contains("line 11: "), "{auth}: {said}");
+        assert!(!said.contains("ott") && said.contains("chartgate.toml"), "{auth}: {said}");
     }
+}
+
+#[tokio::test]
+async fn a_reload_with_a_secret_that_cannot_be_sent_calls_nobody_without_one() {
+    let bearer = r#"{ bearer = { file = "hush" } }"#;
+    let (gateway, upstream, token) = serve("unsendable", Certificates::NotWanted, bearer).await;
+    std::fs::write(gateway.folder().join("hush"), "otter\nand otter\n").unwrap();
+    gateway.hang_up();
+    let begun = Instant::now();
+    while !gateway.output().contains("is not used") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", gateway.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Commands read the file too.
+    std::fs::write(gateway.folder().join("hush"), format!("{SECRET}\n")).unwrap();
+    let rejected = until_recorded(&gateway, "config.rejected", 1).await;
+    assert!(rejected[0].to_string().contains("upstream_auth.bearer"), "{rejected:?}");
+    assert!(!rejected[0].to_string().contains("otter"), "{rejected:?}");
+    assert_eq!(ask(&gateway, &token).await.status, 200);
+    assert_eq!(upstream.seen.lock().unwrap().called, [format!("Bearer {SECRET}")], "the one before");
 }

@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -6,8 +7,10 @@ use chartgate_protocol::base64url;
 use chartgate_protocol::jose::{Algorithm, SigningKey, Thumbprint, jws};
 use chartgate_protocol::revocations::{CutClaim, CutOffEntry, Revocations};
 use chartgate_values::{Secret, Timestamp};
+use http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::*;
 
@@ -36,6 +39,10 @@ impl Lab {
 
     /// One that asked its issuer so long ago.
     fn asked(ago: Duration) -> Self {
+        Self::made(ago, Some(Proofs::at(LAB).unwrap()))
+    }
+
+    fn made(ago: Duration, proofs: Option<Proofs>) -> Self {
         let asked_at = Instant::now().checked_sub(ago).unwrap();
         let key = SigningKey::generate(Algorithm::ES256).unwrap();
         let keys = KeySet::parse(json!({ "keys": [key.public_jwk()] }).to_string().as_bytes()).unwrap();
@@ -43,7 +50,7 @@ impl Lab {
         let inner = Inner {
             state: Arc::new(state),
             tokens: AccessTokenVerifier::new(ISSUER, ExpectedAudience::OneOf(vec![LAB.to_owned()])),
-            proofs: Some(Proofs::at(LAB).unwrap()),
+            proofs,
         };
         Self { verifier: Verifier(Arc::new(inner)), key }
     }
@@ -62,6 +69,18 @@ impl Lab {
         proof.into_iter().for_each(|proof| drop(headers.insert(DPOP, proof.parse().unwrap())));
         let caller = self.verifier.check(&Method::GET, &Uri::from_static("/results?a=b"), &headers).await;
         caller.map(|caller| caller.claims.sub.to_string())
+    }
+
+    /// The status of the answer to this from a service that wants a scope, and its challenges.
+    async fn challenged(&self, authorization: Option<&str>) -> (u16, Vec<String>) {
+        let service = service_fn(async |_| Ok::<_, Infallible>(Response::new(())));
+        let mut request = Request::get("/results").body(()).unwrap();
+        if let Some(line) = authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, line.parse().unwrap());
+        }
+        let answer = self.verifier.require("lab.write").layer(service).oneshot(request).await.unwrap();
+        let lines = answer.headers().get_all(header::WWW_AUTHENTICATE).iter();
+        (answer.status().as_u16(), lines.map(|line| line.to_str().unwrap().to_owned()).collect())
     }
 
     fn told(&self, news: Revocations) {
@@ -106,6 +125,34 @@ fn every_scope_that_is_wanted_has_to_be_granted_a_wider_smart_scope_will_do() {
     assert!(allow("user/*.rs", "user/Observation.r"));
     assert!(!allow("user/*.rs", "user/Observation.u"));
     assert!(!allow("patient/*.rs", "user/Observation.r"));
+}
+
+#[tokio::test]
+async fn dpop_is_offered_where_proofs_are_taken_and_the_error_stands_with_what_was_tried() {
+    let (with, without) = (Lab::new(), Lab::made(Duration::ZERO, None));
+    let bearer = |lab: &Lab| format!("Bearer {}", lab.token(&json!({})));
+    let algs = "algs=\"RS256 RS384 PS256 PS384 ES256 ES384 EdDSA\"";
+    let dpop = &format!("DPoP {algs}");
+    for (authorization, status, expected) in [
+        (None, 401, ["Bearer", dpop]),
+        (Some("Basic eDp5"), 401, ["Bearer", dpop]),
+        (Some("Bearer x.y.z"), 401, ["Bearer error=\"invalid_token\"", dpop]),
+        (Some("DPoP x.y.z"), 401, ["Bearer", &format!("DPoP error=\"invalid_dpop_proof\", {algs}")]),
+        (
+            Some(bearer(&with).as_str()),
+            403,
+            ["Bearer error=\"insufficient_scope\", scope=\"lab.write\"", dpop],
+        ),
+    ] {
+        assert_eq!(with.challenged(authorization).await, (status, expected.map(str::to_owned).to_vec()));
+    }
+    for (authorization, expected) in [
+        (None, "Bearer"),
+        (Some("Bearer x.y.z"), "Bearer error=\"invalid_token\""),
+        (Some("DPoP x.y.z"), "Bearer error=\"invalid_token\""),
+    ] {
+        assert_eq!(without.challenged(authorization).await, (401, vec![expected.to_owned()]));
+    }
 }
 
 #[tokio::test]

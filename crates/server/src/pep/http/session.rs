@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use chartgate_access::pdp::account::PolicySets;
 use chartgate_access::pdp::decide::Decision;
 use chartgate_access::permit::{Allowed, Withheld};
 use chartgate_audit::record::Record;
@@ -74,7 +75,8 @@ impl Exchange<'_> {
         let path = self.unambiguous(origin, head.uri.path())?;
         let authenticated = self.authenticate(origin, head).await?;
         let rule = rules::find(&self.upstream.rules, &head.method, path).ok_or(Refused::NoRule)?;
-        let allowed = self.decide(&authenticated, rule, head)?;
+        let policies = self.gateway.policies.sets();
+        let allowed = self.decide(&authenticated, rule, head, &policies)?;
         self.record.decision.policies = allowed.policies().to_vec();
         let body =
             body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
@@ -106,11 +108,9 @@ impl Exchange<'_> {
             }
             Content::Stream(_) => {
                 let (route, method) = (self.route.name.clone(), head.method.clone());
-                let path = rule.path.clone();
-                Some(Held {
-                    reader: Reader { token: Arc::clone(&authenticated), route, method, path },
-                    place,
-                })
+                let (path, decided_by) = (rule.path.clone(), policies.in_force);
+                let reader = Reader { token: Arc::clone(&authenticated), route, method, path, decided_by };
+                Some(Held { reader, place })
             }
         };
         Ok(answer.map(|answer| Answered { answer, stream }))
@@ -122,6 +122,7 @@ impl Exchange<'_> {
         authenticated: &Authenticated,
         rule: &HttpRule,
         head: &Head,
+        policies: &PolicySets,
     ) -> Result<Allowed<()>, Refused> {
         let caller = &authenticated.caller;
         if let Some(scope) = rule.scope.as_ref().filter(|scope| !caller.scopes.contains(*scope)) {
@@ -131,7 +132,7 @@ impl Exchange<'_> {
             return Err(Refused::Forbidden(Vec::new(), "wrong-role"));
         }
         let endpoint = (self.route.name.as_str(), head.method.as_str(), rule.path.as_str());
-        match self.gateway.policies.sets().ask_endpoint(&self.account, &caller.facts, endpoint) {
+        match policies.ask_endpoint(&self.account, &caller.facts, endpoint) {
             Decision::Allow(allowance) => Ok(allowance.allow(())),
             Decision::Deny(denial) => Err(Refused::Forbidden(denial.policies, denial.reason.as_str())),
         }

@@ -2,8 +2,8 @@
 //!
 //! The `access` record of such an answer is durable before its first byte; an `access.end` with the same `request_id`
 //! says how many bytes were handed out, their digest, and why it ended. A cut-off of the token ends the stream at once.
-//! The end of its session, which an open stream does not keep alive, and new policies that deny what the old ones
-//! allowed end it within [`LOOK_EVERY`]; what has no end of its own ends with its token, and the client comes again with
+//! The end of its session, which an open stream does not keep alive, and new policies that deny what those allowed that
+//! decided end it within [`LOOK_EVERY`]; what has no end of its own ends with its token, and the client comes again with
 //! a new one.
 //!
 //! CRASH: a stream that was open has its `access` and no `access.end`.
@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use chartgate_access::ids::Subject;
-use chartgate_access::pdp::decide::{Decision, Question};
+use chartgate_access::pdp::decide::{Decision, Pdp, Question};
 use chartgate_audit::journal::{AppendError, Journal};
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_values::{Clock, Phi};
@@ -75,6 +75,8 @@ pub(super) struct Reader {
     pub(super) method: Method,
     /// As the route's rule writes it.
     pub(super) path: String,
+    /// The policies that allowed it.
+    pub(super) decided_by: Arc<Pdp>,
 }
 
 /// An answer that has begun to come.
@@ -155,10 +157,18 @@ impl Streams {
         }
     }
 
-    /// The session goes on, and new policies say what the old ones said (ATTACKS G16).
+    /// The session goes on, and new policies say what the old ones said (ATTACKS G16). The old ones are those that decided: others
+    /// may have come into force while the upstream was waited for, and are asked before anything is handed out.
     async fn no_longer_allowed(&self, reader: &Reader) -> &'static str {
-        let mut asked = self.watched.policies.current();
+        let mut asked = Arc::clone(&reader.decided_by);
         loop {
+            let current = self.watched.policies.current();
+            if !Arc::ptr_eq(&asked, &current)
+                && let Some(reason) = reader.denied_by(&current)
+            {
+                return reason;
+            }
+            asked = current;
             tokio::time::sleep(LOOK_EVERY).await;
             if let Some(session) = &reader.token.traits().session
                 && self.watched.sessions.look(session).is_err()
@@ -167,15 +177,6 @@ impl Streams {
             }
             if !reader.token.is_vouched_for(&self.watched.keys, &self.watched.issuers).await {
                 return "key-withdrawn";
-            }
-            let current = self.watched.policies.current();
-            if !Arc::ptr_eq(&asked, &current) {
-                let Reader { token, route, method, path } = reader;
-                let question = Question::Endpoint { route, method: method.as_str(), path };
-                if let Decision::Deny(denial) = current.decide(&token.caller.facts, &question) {
-                    return denial.reason.as_str();
-                }
-                asked = current;
             }
         }
     }
@@ -218,6 +219,17 @@ impl Streams {
                 }
                 Err(AppendError::Unwritable | AppendError::Key(_)) => tokio::time::sleep(RETRY).await,
             }
+        }
+    }
+}
+
+impl Reader {
+    /// Why these policies deny what was asked for, if they do.
+    fn denied_by(&self, pdp: &Pdp) -> Option<&'static str> {
+        let Self { token, route, method, path, .. } = self;
+        match pdp.decide(&token.caller.facts, &Question::Endpoint { route, method: method.as_str(), path }) {
+            Decision::Allow(_) => None,
+            Decision::Deny(denial) => Some(denial.reason.as_str()),
         }
     }
 }

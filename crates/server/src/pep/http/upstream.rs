@@ -113,14 +113,8 @@ impl HttpUpstream {
             headers.insert(header::AUTHORIZATION, credential);
         }
         let response = self.client.call(request).await.map_err(UpstreamFault::from)?;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            self.credential.was_refused(credential.as_ref());
-        }
         let (head, content) = response.into_parts();
-        // Another protocol is not what was asked for.
-        if head.status.is_informational() {
-            return Err(UpstreamFault::Wrong);
-        }
+        self.judge(head.status, credential.as_ref())?;
         let content = Content::take(&head.headers, Body::new(content), self.max_answer).await?;
         let mut headers = HeaderMap::new();
         for name in ANSWER_HEADERS {
@@ -129,6 +123,25 @@ impl HttpUpstream {
             }
         }
         Ok(permit.withhold(Answer { status: head.status, headers, content }))
+    }
+
+    /// Whether an answer is one to what the caller asked.
+    fn judge(&self, status: StatusCode, shown: Option<&HeaderValue>) -> Result<(), UpstreamFault> {
+        match status {
+            // They are about who we are. The caller, whose credential never travels, would take them for their own.
+            StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+                if self.credential.is_shown() =>
+            {
+                self.credential.was_refused(shown);
+                tracing::warn!(status = status.as_u16(), "an upstream does not believe our credential");
+                Err(UpstreamFault::NotBelieved)
+            }
+            // RFC 9110 section 15.5.8: what a proxy says to its client, and another says it to us.
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(UpstreamFault::Wrong),
+            // Another protocol is not what was asked for.
+            other if other.is_informational() => Err(UpstreamFault::Wrong),
+            _ => Ok(()),
+        }
     }
 
     /// The route's path stays in front: `/orders/17` of the gateway is `/orders/17` of the upstream.

@@ -33,6 +33,8 @@ pub(crate) struct Seen {
     pub(crate) expires_in: u64,
     /// A token that is not believed.
     pub(crate) disbelieved: String,
+    /// What every other request is answered, whoever calls.
+    pub(crate) call_answer: Option<StatusCode>,
     /// What `/keys` answers; nothing: 503.
     pub(crate) keys: Option<String>,
     /// For how many seconds it says that they may be kept.
@@ -214,5 +216,5 @@ async fn answer(
     seen.called.push(by.clone());
     let status =
         if by == seen.disbelieved && !by.is_empty() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-    answer(status, "{}".to_owned())
+    answer(seen.call_answer.unwrap_or(status), "{}".to_owned())
 }

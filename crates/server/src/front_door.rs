@@ -163,11 +163,12 @@ impl FrontDoor {
         let content = match body::take(&mut content, LONGEST_FORM, body::REQUEST_TIME).await {
             Ok(content) => content,
             Err(BodyError::TooLong(_)) => {
+                let refusal = self.failed(&origin, StatusCode::PAYLOAD_TOO_LARGE);
                 // Whoever waits to be asked for it sends nothing before the answer.
                 if !head.headers.contains_key(header::EXPECT) {
                     body::pass_over(content).await;
                 }
-                return status_only(StatusCode::PAYLOAD_TOO_LARGE);
+                return refusal;
             }
             Err(BodyError::TooSlow) => return self.failed(&origin, StatusCode::REQUEST_TIMEOUT),
             Err(BodyError::Broken) => return self.failed(&origin, StatusCode::BAD_REQUEST),
@@ -179,7 +180,7 @@ impl FrontDoor {
         }
     }
 
-    /// A form that does not come is held against its address: it took a place for as long as somebody liked.
+    /// A form that does not come, or is none of ours, is held against its address: it took a place for as long as somebody liked.
     fn failed(&self, origin: &Origin, status: StatusCode) -> Response<Body> {
         self.throttle.count(origin.ip);
         status_only(status)

@@ -12,6 +12,7 @@ use crate::live::proven::Proven;
 use crate::live::tokens::{ASKED_ABOUT, OwnTokens};
 use crate::log_tiles::{self, LogTiles};
 use crate::login::{self, Login};
+use crate::net::client::egress::Reach;
 use crate::net::throttle::{Buckets, Rate};
 use crate::net::tls::ClientAuthorities;
 use crate::pep::Gateway;
@@ -32,7 +33,9 @@ impl App {
             self.authorization_server(config, lasting, Arc::clone(&own_tokens), Arc::clone(clients))?;
         let login = self.login(config, directory, Arc::clone(clients))?;
         // After all that can fail: a configuration that is not used changes nothing.
-        self.egress.reconfigure(&config.egress)?;
+        if self.egress.reconfigure(&config.egress)? == Reach::Other {
+            self.client_keys.forget();
+        }
         self.phones.reconfigure(&config.push);
         self.passwords.reconfigure(config.passwords.clone());
         self.passkeys.known.reconfigure(Arc::clone(&config.authenticators));

@@ -32,6 +32,11 @@ impl ClientKeys {
         Self { egress, by_uri: Cache::builder().max_capacity(REMEMBERED).time_to_idle(IDLE).build() }
     }
 
+    /// Forgets what was published: by whom that may be vouched for has changed.
+    pub(crate) fn forget(&self) {
+        self.by_uri.invalidate_all();
+    }
+
     /// The keys of a client, of which one should be called `kid`.
     ///
     /// # Errors

@@ -95,8 +95,12 @@ impl TrustedIssuers {
 
     /// The one that a token claims to come from.
     pub(crate) fn of(&self, said: &Claimed) -> Option<&Arc<TrustedIssuer>> {
-        let iss = said.iss.as_ref()?;
-        self.0.iter().find(|issuer| issuer.name() == iss.as_str())
+        self.named(said.iss.as_ref()?.as_str())
+    }
+
+    /// The one of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<&Arc<TrustedIssuer>> {
+        self.0.iter().find(|issuer| issuer.name() == name)
     }
 }
 

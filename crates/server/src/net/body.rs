@@ -39,7 +39,10 @@ where
     if announced > limit {
         return Err(BodyError::TooLong(limit));
     }
-    tokio::time::timeout(time, pin!(collect(body, limit))).await.map_err(|_| BodyError::TooSlow)?
+    let taken = tokio::time::timeout(time, pin!(collect(body, limit))).await;
+    let taken = taken.map_err(|_| BodyError::TooSlow)??;
+    // hyper takes a reset of HTTP/2 without an error (RFC 9113 section 8.1) for the end.
+    if (taken.len() as u64) < announced { Err(BodyError::Broken) } else { Ok(taken) }
 }
 
 /// What of a body came within a limit and a time.
@@ -122,4 +125,46 @@ where
         }
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::{Frame, SizeHint};
+
+    use super::*;
+
+    /// Frames, announced as so many bytes.
+    struct Announced(VecDeque<&'static str>, u64);
+
+    impl Body for Announced {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.pop_front().map(|data| Ok(Frame::data(Bytes::from(data)))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.1)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_ends_before_what_was_announced_broke_off() {
+        let take = |frames: &[&'static str], announced| {
+            take(Announced(frames.iter().copied().collect(), announced), 8, REQUEST_TIME)
+        };
+        assert_eq!(take(&["ab", "cd"], 4).await.unwrap(), "abcd");
+        assert!(matches!(take(&["ab", "cd"], 5).await, Err(BodyError::Broken)));
+        assert!(matches!(take(&[], 1).await, Err(BodyError::Broken)));
+        assert!(matches!(take(&["ab"], 9).await, Err(BodyError::TooLong(8))));
+    }
 }

@@ -107,7 +107,11 @@ fn read(files: &config::Tls) -> Result<Arc<CertifiedKey>, TlsError> {
     Ok(Arc::new(CertifiedKey::from_der(chain, key, &provider())?))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The certificates in a file.
+///
+/// # Errors
+/// [`TlsError`] if it cannot be read, or has none.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match found {
         Ok(chain) if !chain.is_empty() => Ok(chain),
@@ -136,9 +140,7 @@ fn file_error(path: &Path, problem: String) -> TlsError {
 pub(crate) fn check_module(certificate: &Arc<Certificate>) -> Result<CryptoModule, TlsError> {
     let module = CryptoModule::in_use()?;
     let (one, other) = (server(Arc::clone(certificate))?, server_asking(Arc::clone(certificate))?);
-    if module == CryptoModule::FipsCapable
-        && !(one.fips() && other.fips() && client_trusting_more(None)?.fips())
-    {
+    if module == CryptoModule::FipsCapable && !(one.fips() && other.fips() && trusting_more([])?.fips()) {
         return Err(TlsError::NotByTheModule);
     }
     Ok(module)
@@ -292,15 +294,13 @@ pub(crate) fn client_trusting_also(chain: &Path) -> Result<ClientConfig, TlsErro
     trusting_more(certificates(chain)?.pop())
 }
 
-/// How we call whom others name: trusting the system's CAs, and those of this file too.
+/// How we call whom others name: trusting the system's CAs, and these too.
 ///
 /// # Errors
-/// [`TlsError`] if the file is not what it should be or the library refuses.
-pub(crate) fn client_trusting_more(cas: Option<&Path>) -> Result<ClientConfig, TlsError> {
-    trusting_more(cas.map(certificates).transpose()?.unwrap_or_default())
-}
-
-fn trusting_more(cas: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<ClientConfig, TlsError> {
+/// [`TlsError`] if one of them is no CA, or the library refuses.
+pub(crate) fn trusting_more(
+    cas: impl IntoIterator<Item = CertificateDer<'static>>,
+) -> Result<ClientConfig, TlsError> {
     let verifier = Verifier::new_with_extra_roots(cas, provider())?;
     Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?

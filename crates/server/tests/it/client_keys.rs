@@ -80,6 +80,12 @@ async fn a_reload_forgets_no_keys() {
     reload(&gateway).await;
     let answer = ask(&gateway, &key, "b").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
+    // But by whom they may be vouched for is not what it was.
+    let file = gateway.folder().join("chartgate.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"127.0.0.0/8\", \"::1/128\"", "\"10.0.0.0/8\"")).unwrap();
+    reload(&gateway).await;
+    assert_eq!(ask(&gateway, &key, "c").await.error(), "invalid_client");
 }
 
 #[tokio::test]

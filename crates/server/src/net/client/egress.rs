@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::Full;
 use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 
 use super::connect::Address;
 use super::lease::Failed;
@@ -30,7 +31,17 @@ pub(crate) struct Egress(RwLock<Arc<Way>>);
 
 struct Way {
     tls: ClientConfig,
+    cas: Vec<CertificateDer<'static>>,
     allow: Vec<config::Network>,
+}
+
+/// Whether a new configuration believes others, or lets others be called.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reach {
+    /// The same as the one before.
+    Same,
+    /// Others: what was learned by the one before may not have been learned by this.
+    Other,
 }
 
 /// What came back.
@@ -74,10 +85,12 @@ impl Egress {
     ///
     /// # Errors
     /// [`TlsError`] if the CAs cannot be read; then the old one stays.
-    pub(crate) fn reconfigure(&self, config: &config::Egress) -> Result<(), TlsError> {
+    pub(crate) fn reconfigure(&self, config: &config::Egress) -> Result<Reach, TlsError> {
         let way = Arc::new(Way::new(config)?);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = way;
-        Ok(())
+        let mut own = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let is_same = own.cas == way.cas && own.allow == way.allow;
+        *own = way;
+        Ok(if is_same { Reach::Same } else { Reach::Other })
     }
 
     /// Sends a request to its own address.
@@ -95,7 +108,8 @@ impl Egress {
 
 impl Way {
     fn new(config: &config::Egress) -> Result<Self, TlsError> {
-        Ok(Self { tls: tls::client_trusting_more(config.ca.as_deref())?, allow: config.allow.clone() })
+        let cas = config.ca.as_deref().map(tls::certificates).transpose()?.unwrap_or_default();
+        Ok(Self { tls: tls::trusting_more(cas.clone())?, cas, allow: config.allow.clone() })
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, EgressError> {

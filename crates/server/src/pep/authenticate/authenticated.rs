@@ -143,15 +143,16 @@ impl Authenticated {
         }
     }
 
-    /// The same for what stays open: another issuer is asked for its keys again when it is time, and is to be trusted still.
+    /// The same for what stays open: another issuer is to be trusted still, and is asked for its keys again when it is time, by
+    /// the configuration of now. Nobody else's token is encrypted to us.
     pub(in crate::pep) async fn is_vouched_for(&self, ours: &KeyRing, trusted: &LiveIssuers) -> bool {
-        if let Some(Foreign { issuer, kid }) = &self.issuer {
-            issuer.keys.for_kid(kid).await;
-            if !trusted.current().names().any(|name| name == issuer.name()) {
-                return false;
-            }
+        let Some(Foreign { issuer, kid }) = &self.issuer else {
+            return self.keys_are_held(&ours.current());
+        };
+        match trusted.current().named(issuer.name()) {
+            Some(issuer) => issuer.keys.for_kid(kid).await.get(kid).is_ok(),
+            None => false,
         }
-        self.keys_are_held(&ours.current())
     }
 
     /// Whether its person signed in as a route demands. RFC 9470. Who acts for itself does not sign in.

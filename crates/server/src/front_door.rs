@@ -4,6 +4,7 @@
 mod cross_origin;
 pub(crate) mod requests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,9 @@ use axum::Router;
 use axum::body::Body;
 use chartgate_audit::journal::Journal;
 use chartgate_audit::record::{Event, Outcome};
-use chartgate_values::Clock;
+use chartgate_values::{Clock, network_of};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tower::ServiceExt as _;
 
 use crate::app::App;
@@ -26,6 +27,7 @@ use crate::live::trusted_issuers::TrustedIssuers;
 use crate::net::body::{self, BodyError};
 use crate::net::listen::Peer;
 use crate::net::origin::Origin;
+use crate::net::shares::Shares;
 use crate::net::throttle::{Admission, Throttle};
 use crate::pep::{Behind, Gateway, Standing};
 use crate::registration::in_force::ClientsInForce;
@@ -35,6 +37,8 @@ use requests::Requests;
 /// Bodies of our own endpoints are short forms. An endpoint that takes less says so itself; beyond this, which none takes, they
 /// are not even read.
 const LONGEST_FORM: u64 = MAX_FORM as u64;
+/// So many of them may be on their way from one address, or IPv6 network: what has come of each is in memory meanwhile.
+const FORMS_AT_ONCE: usize = 512;
 /// So long a new configuration waits for what servers behind say of themselves.
 const LOOK_TIME: Duration = Duration::from_secs(5);
 
@@ -47,6 +51,7 @@ pub(crate) struct FrontDoor {
     clients: Arc<ClientsInForce>,
     trusted: Vec<Network>,
     throttle: Arc<Throttle>,
+    forms: Shares<IpAddr>,
     requests: Arc<Requests>,
     journal: Journal,
     clock: Arc<dyn Clock>,
@@ -68,6 +73,7 @@ impl FrontDoor {
             clients,
             trusted: app.config.listen.trusted_proxies.clone(),
             throttle: Arc::clone(&app.throttle),
+            forms: Shares::default(),
             requests: Arc::clone(&app.requests),
             journal: app.log.journal.clone(),
             clock: Arc::clone(&app.clock),
@@ -160,6 +166,13 @@ impl FrontDoor {
 
     async fn own(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {
         let (mut head, mut content) = request.into_parts();
+        let share = match content.is_end_stream() {
+            true => None,
+            false => match self.forms.take(network_of(origin.ip), FORMS_AT_ONCE) {
+                None => return throttled(),
+                share => share,
+            },
+        };
         let content = match body::take(&mut content, LONGEST_FORM, body::REQUEST_TIME).await {
             Ok(content) => content,
             Err(BodyError::TooLong(_)) => {
@@ -173,6 +186,7 @@ impl FrontDoor {
             Err(BodyError::TooSlow) => return self.failed(&origin, StatusCode::REQUEST_TIMEOUT),
             Err(BodyError::Broken) => return self.failed(&origin, StatusCode::BAD_REQUEST),
         };
+        drop(share);
         head.extensions.insert(origin);
         match self.own.clone().oneshot(Request::from_parts(head, Body::from(content))).await {
             Ok(response) => response,

@@ -169,11 +169,11 @@ impl FrontDoor {
         let share = match content.is_end_stream() {
             true => None,
             false => match self.forms.take(network_of(origin.ip), FORMS_AT_ONCE) {
-                None => return throttled(),
+                None => return Box::pin(self.crowded(&origin)).await,
                 share => share,
             },
         };
-        let content = match body::take(&mut content, LONGEST_FORM, body::REQUEST_TIME).await {
+        let content = match body::take_request(&mut content, head.version, LONGEST_FORM).await {
             Ok(content) => content,
             Err(BodyError::TooLong(_)) => {
                 let refusal = self.failed(&origin, StatusCode::PAYLOAD_TOO_LARGE);
@@ -183,7 +183,11 @@ impl FrontDoor {
                 }
                 return refusal;
             }
-            Err(BodyError::TooSlow) => return self.failed(&origin, StatusCode::REQUEST_TIMEOUT),
+            Err(BodyError::TooSlow) => {
+                // Twice, for as many as may be on their way at once would take no more than is regained meanwhile.
+                self.throttle.count(origin.ip);
+                return self.failed(&origin, StatusCode::REQUEST_TIMEOUT);
+            }
             Err(BodyError::Broken) => return self.failed(&origin, StatusCode::BAD_REQUEST),
         };
         drop(share);
@@ -192,6 +196,15 @@ impl FrontDoor {
             Ok(response) => response,
             Err(never) => match never {},
         }
+    }
+
+    /// Refuses one form more of an address that has so many on their way.
+    async fn crowded(&self, origin: &Origin) -> Response<Body> {
+        self.record(origin, self.throttle.refuse(origin.ip)).await;
+        let mut response = throttled();
+        // What comes of it is not read.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
     }
 
     /// A form that does not come, or is none of ours, is held against its address: it took a place for as long as somebody liked.

@@ -147,6 +147,7 @@ fn an_id_that_looks_like_a_pseudonym_is_a_reference_where_ids_are_told() {
 #[test]
 fn a_change_of_an_account_names_whose_it_is() {
     for (event, sub, resource, user) in [
+        (Event::SessionEnded, Some("local:0"), Some("https://idp.test#a-session"), "somebody unknown"),
         (Event::UserDisabled, None, Some("dana"), "dana"),
         (Event::PasswordSet, Some("dana"), None, "dana"),
         (Event::FactorRemoved, Some("dana"), Some("a-passkey"), "dana"),
@@ -157,6 +158,9 @@ fn a_change_of_an_account_names_whose_it_is() {
         record.actor.sub = sub.map(str::to_owned);
         record.resource = resource.map(|what| Phi::new(what.to_owned()));
         if event == Event::SessionEnded {
+            record.actor.kind = ActorKind::Local;
+        }
+        if event == Event::SessionEnded && sub.is_none() {
             record.detail.insert("user".to_owned(), Phi::new("dana".to_owned()));
         }
         let shown = view(Patients::Pseudonyms).show(Entry { index: 0, record, sealed: None });

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use chartgate_values::Timestamp;
 
+/// A record says when its request began, which may take so long that others are on record before it.
+const LATE: Duration = Duration::from_secs(3600);
+
 /// The newest of some things: as many as matter, however many there are.
 #[derive(Debug)]
 pub(super) struct Window<K> {
@@ -26,7 +29,8 @@ impl<K: Clone + Hash + Ord> Window<K> {
     /// old as the span is long is not in it any more.
     pub(super) fn add(&mut self, key: K, time: Timestamp, index: u64) -> Option<Vec<(K, u64)>> {
         // What a clock that was ahead wrote before it was put back is in no span with this, nor with what comes.
-        while self.order.last().is_some_and(|(ahead, _, _)| *ahead >= time.plus(self.length)) {
+        let ahead = time.plus(self.length.max(LATE));
+        while self.order.last().is_some_and(|(then, _, _)| *then >= ahead) {
             if let Some((_, _, key)) = self.order.pop_last() {
                 self.newest.remove(&key);
             }
@@ -81,20 +85,26 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_put_back_fills_no_span() {
+    fn a_clock_that_is_put_back_fills_no_span_and_is_in_the_way_of_none() {
         let at = Timestamp::from_unix;
         let mut window = Window::new(2, Duration::from_secs(10));
-        assert_eq!(window.add("a", at(100), 1), None);
-        assert_eq!(window.add("b", at(200), 2), None);
-        assert_eq!(
-            window.add("c", at(50), 3),
-            None,
-            "what is ahead by more than the span is in none with it"
-        );
+        assert_eq!(window.add("a", at(8000), 1), None);
+        assert_eq!(window.add("b", at(9000), 2), None);
+        assert_eq!(window.add("c", at(50), 3), None, "what is ahead by so much is in no span with it");
         assert_eq!(window.add("b", at(55), 4), Some(vec![("c", 3), ("b", 4)]), "nor is it in the way");
         assert_eq!(window.add("d", at(195), 5), None);
         assert_eq!(window.add("e", at(190), 6), Some(vec![("e", 6), ("d", 5)]));
         assert_eq!(window.add("f", at(186), 7), None, "it is older than both, which are enough");
+    }
+
+    #[test]
+    fn a_request_that_took_long_takes_nothing_away() {
+        let at = Timestamp::from_unix;
+        let mut window = Window::new(3, Duration::from_secs(60));
+        assert_eq!(window.add("a", at(1000), 1), None);
+        assert_eq!(window.add("b", at(1001), 2), None);
+        assert_eq!(window.add("slow", at(900), 3), None);
+        assert_eq!(window.add("c", at(1002), 4), Some(vec![("a", 1), ("b", 2), ("c", 4)]));
     }
 
     proptest! {

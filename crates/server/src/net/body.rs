@@ -4,8 +4,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::Version;
 use http_body_util::BodyExt as _;
-use hyper::body::Body;
+use hyper::body::{Body, Incoming};
 
 /// How long a request body may take.
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -39,10 +40,24 @@ where
     if announced > limit {
         return Err(BodyError::TooLong(limit));
     }
-    let taken = tokio::time::timeout(time, pin!(collect(body, limit))).await;
-    let taken = taken.map_err(|_| BodyError::TooSlow)??;
-    // hyper takes a reset of HTTP/2 without an error (RFC 9113 section 8.1) for the end.
-    if (taken.len() as u64) < announced { Err(BodyError::Broken) } else { Ok(taken) }
+    tokio::time::timeout(time, pin!(collect(body, limit))).await.map_err(|_| BodyError::TooSlow)?
+}
+
+/// Takes the whole body of a request that came by this version of HTTP.
+///
+/// # Errors
+/// [`BodyError`].
+pub(crate) async fn take_request(
+    body: &mut Incoming,
+    version: Version,
+    limit: u64,
+) -> Result<Bytes, BodyError> {
+    let taken = take(&mut *body, limit, REQUEST_TIME).await?;
+    // hyper takes a reset without an error, as by a proxy whose client has gone, for the end (RFC 9113 section 8.1).
+    match version {
+        Version::HTTP_2 if !body.is_end_stream() => Err(BodyError::Broken),
+        _ => Ok(taken),
+    }
 }
 
 /// What of a body came within a limit and a time.
@@ -125,46 +140,4 @@ where
         }
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-    use std::convert::Infallible;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use hyper::body::{Frame, SizeHint};
-
-    use super::*;
-
-    /// Frames, announced as so many bytes.
-    struct Announced(VecDeque<&'static str>, u64);
-
-    impl Body for Announced {
-        type Data = Bytes;
-        type Error = Infallible;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            Poll::Ready(self.0.pop_front().map(|data| Ok(Frame::data(Bytes::from(data)))))
-        }
-
-        fn size_hint(&self) -> SizeHint {
-            SizeHint::with_exact(self.1)
-        }
-    }
-
-    #[tokio::test]
-    async fn a_body_that_ends_before_what_was_announced_broke_off() {
-        let take = |frames: &[&'static str], announced| {
-            take(Announced(frames.iter().copied().collect(), announced), 8, REQUEST_TIME)
-        };
-        assert_eq!(take(&["ab", "cd"], 4).await.unwrap(), "abcd");
-        assert!(matches!(take(&["ab", "cd"], 5).await, Err(BodyError::Broken)));
-        assert!(matches!(take(&[], 1).await, Err(BodyError::Broken)));
-        assert!(matches!(take(&["ab"], 9).await, Err(BodyError::TooLong(8))));
-    }
 }

@@ -66,6 +66,11 @@ impl Throttle {
         self.buckets.count(ip);
     }
 
+    /// Refuses a request of an address for another reason than that it failed too often. Recorded alike.
+    pub(crate) fn refuse(&self, ip: IpAddr) -> Admission {
+        self.buckets.with(ip, Bucket::refuse)
+    }
+
     /// Whether an address may be heard without having shown who it is. Costs a look-up for addresses that never failed.
     pub(crate) fn admit(&self, ip: IpAddr) -> Admission {
         self.buckets.admit(ip)

@@ -1,10 +1,12 @@
 //! An `http` route as an operator sets one up: `init`, a configuration, people and clients by command, `serve`; and what
 //! its upstream gets to see. Rows G02, G03, G04, G07, G09 of the corpus.
 
+use std::time::{Duration, Instant};
+
 use crate::browser::{App, CALLBACK};
 use crate::fakes::upstream::{BODY, Upstream};
 use crate::gateway::{Gateway, Person, Scratch, chartgate, free_ports};
-use crate::wire::{Call, Connection};
+use crate::wire::{Call, Connection, fresh_address, tls};
 
 pub(crate) const SCOPE: &str = "openid orders.read orders.write";
 
@@ -82,6 +84,41 @@ dir = "policies"
 async fn token(gateway: &Gateway, person: &Person, scope: &str) -> String {
     let app = App { client: "till", secret: None, scope, patient: None, route: "/orders" };
     app.tokens(gateway, person).await.access
+}
+
+#[tokio::test]
+async fn g06_a_body_that_its_client_gives_up_reaches_no_upstream() {
+    let upstream = Upstream::start().await;
+    let gateway = serve("given-up", &upstream);
+    let bea = gateway.person("billing", &[]);
+    let token = token(&gateway, &bea, SCOPE).await;
+    let stream = tls(&gateway, fresh_address(), &[b"h2"]).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let mut post = |is_whole| {
+        let request = http::Request::post(format!("{}/orders", gateway.issuer))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(())
+            .unwrap();
+        let (answer, mut body) = client.send_request(request, false).unwrap();
+        body.send_data(bytes::Bytes::from_static(br#"{"item":1}"#), is_whole).unwrap();
+        (answer, body)
+    };
+    let (_answer, mut given_up) = post(false);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // As a proxy does whose own client has gone: RFC 9113 section 8.1 has that for who wants to hear no more.
+    given_up.send_reset(h2::Reason::NO_ERROR);
+    let until = Instant::now().checked_add(Duration::from_secs(20)).unwrap();
+    while gateway.audit(&["--event", "access"]).is_empty() {
+        assert!(Instant::now() < until, "nothing is on record: {:?}", gateway.audit(&[]).last());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(upstream.arrived().is_empty(), "what came of it");
+    let (answer, _body) = post(true);
+    assert_eq!(answer.await.unwrap().status(), 200);
+    assert_eq!(upstream.arrived().len(), 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! An address that failed too often is not heard; whoever shows a good token from there is.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -89,31 +90,41 @@ async fn a02_forms_that_break_off_are_counted_against_their_address() {
 
 #[tokio::test]
 async fn a02_so_many_forms_of_an_address_are_on_their_way_at_once_and_others_are_heard() {
-    let gateway = &Gateway::demo("throttled-slow-forms", &[]);
+    let gateway = Arc::new(Gateway::demo("throttled-slow-forms", &[]));
     let (from, other) = (Ipv4Addr::new(127, 7, 7, 11), Ipv4Addr::new(127, 7, 7, 12));
     let authority = gateway.issuer.strip_prefix("https://").unwrap();
     let begun =
         format!("POST /token HTTP/1.1\r\nhost: {authority}\r\ncontent-length: 100\r\n\r\ngrant_type=");
-    let mut slow = Vec::new();
+    let mut opening = tokio::task::JoinSet::new();
     for _ in 0..512 {
-        let mut stream = tls(gateway, from, &[b"http/1.1"]).await.unwrap();
-        stream.write_all(begun.as_bytes()).await.unwrap();
-        slow.push(stream);
+        let (gateway, begun) = (Arc::clone(&gateway), begun.clone());
+        opening.spawn(async move {
+            let mut stream = tls(&gateway, from, &[b"http/1.1"]).await.unwrap();
+            stream.write_all(begun.as_bytes()).await.unwrap();
+            stream
+        });
     }
-    let form = Call::form("/token", &[("grant_type", "client_credentials")]);
-    let mut connection = Connection::open_from(gateway, from).await;
+    let slow = opening.join_all().await;
+    let form = || async {
+        let form = Call::form("/token", &[("grant_type", "client_credentials")]);
+        Connection::open_from(&gateway, from).await.send(form).await.status
+    };
     // The last of them may be on its way still. A hundred failures more turn no address away.
     let mut told = Vec::new();
     while told.last() != Some(&429) && told.len() < 100 {
-        told.push(connection.send(form.clone()).await.status);
+        told.push(form().await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(told.last(), Some(&429), "a form more is taken: {told:?}");
-    assert_eq!(connection.send(Call::get("/jwks")).await.status, 200, "what has no form waits for none");
-    assert_eq!(Connection::open_from(gateway, other).await.send(form.clone()).await.status, 401);
+    let throttled = gateway.audit(&["--event", "access.throttled"]);
+    assert_eq!(throttled.len(), 1, "it is on record: {throttled:?}");
+    let public = Connection::open_from(&gateway, from).await.send(Call::get("/jwks")).await;
+    assert_eq!(public.status, 200, "what has no form waits for none");
+    let elsewhere = Call::form("/token", &[("grant_type", "client_credentials")]);
+    assert_eq!(Connection::open_from(&gateway, other).await.send(elsewhere).await.status, 401);
     drop(slow);
     while told.last() == Some(&429) && told.len() < 200 {
-        told.push(connection.send(form.clone()).await.status);
+        told.push(form().await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(told.last(), Some(&401), "those that broke off make room: {told:?}");

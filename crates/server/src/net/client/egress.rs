@@ -221,6 +221,29 @@ mod tests {
         Egress::new(&config::Egress { allow, ca: None }).unwrap()
     }
 
+    #[test]
+    fn another_ca_or_network_is_another_reach() {
+        let ca = std::env::temp_dir().join(format!("chartgate-egress-{}.pem", std::process::id()));
+        let write = || {
+            let mut params = rcgen::CertificateParams::default();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let made = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+            std::fs::write(&ca, made.pem()).unwrap();
+        };
+        let config = |network: &str| config::Egress {
+            allow: config::Network::parse(network).into_iter().collect(),
+            ca: Some(ca.clone()),
+        };
+        write();
+        let egress = Egress::new(&config("10.0.0.0/8")).unwrap();
+        assert_eq!(egress.reconfigure(&config("10.0.0.0/8")).unwrap(), Reach::Same);
+        assert_eq!(egress.reconfigure(&config("10.0.0.0/9")).unwrap(), Reach::Other);
+        write();
+        assert_eq!(egress.reconfigure(&config("10.0.0.0/9")).unwrap(), Reach::Other, "in the same file");
+        assert_eq!(egress.reconfigure(&config("10.0.0.0/9")).unwrap(), Reach::Same);
+        let _ = std::fs::remove_file(ca);
+    }
+
     async fn get(egress: &Egress, uri: &str) -> EgressError {
         let mut request = Request::new(Full::default());
         *request.uri_mut() = uri.parse().unwrap();

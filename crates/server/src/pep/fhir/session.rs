@@ -68,7 +68,7 @@ pub(in crate::pep) async fn handle(
 }
 
 impl Exchange<'_> {
-    async fn serve(&mut self, origin: &Origin, head: &Head, content: Incoming) -> Answered {
+    async fn serve(&mut self, origin: &Origin, head: &Head, mut content: Incoming) -> Answered {
         let path = self.unambiguous(origin, head.uri.path())?;
         let below = path.strip_prefix(self.route.path.as_str()).unwrap_or(path);
         if head.method == Method::GET && below == "/metadata" {
@@ -77,8 +77,8 @@ impl Exchange<'_> {
         }
         let authenticated = self.authenticate(origin, head).await?;
         let page = pages::page_link(head);
-        let content =
-            body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
+        let content = body::take_request(&mut content, head.version, self.route.max_body).await;
+        let content = content.map_err(Refused::Body)?;
         let care = care::of(self.gateway, self.upstream, &authenticated.caller);
         let sets = self.gateway.policies.sets();
         let enforcer = Enforcer::new(sets, Arc::clone(&self.account), &authenticated, care);

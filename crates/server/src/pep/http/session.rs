@@ -70,7 +70,7 @@ impl Exchange<'_> {
         &mut self,
         origin: &Origin,
         head: &Head,
-        content: Incoming,
+        mut content: Incoming,
     ) -> Result<Withheld<Answered>, Refused> {
         let path = self.unambiguous(origin, head.uri.path())?;
         let authenticated = self.authenticate(origin, head).await?;
@@ -78,8 +78,8 @@ impl Exchange<'_> {
         let policies = self.gateway.policies.sets();
         let allowed = self.decide(&authenticated, rule, head, &policies)?;
         self.record.decision.policies = allowed.policies().to_vec();
-        let body =
-            body::take(content, self.route.max_body, body::REQUEST_TIME).await.map_err(Refused::Body)?;
+        let body = body::take_request(&mut content, head.version, self.route.max_body).await;
+        let body = body.map_err(Refused::Body)?;
         if !body.is_empty() {
             self.record.request.digest = Some(Phi::new(digest_of(&body)));
         }

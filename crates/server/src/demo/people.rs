@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::Context as _;
 use chartgate_access::client::{AuthMethod, ClientKind, ClientOptions, Consent, GrantType};
 use chartgate_access::ids::{Role, Subject};
 use chartgate_protocol::jose::{Algorithm, SigningKey};
@@ -12,6 +13,7 @@ use crate::admin::{Administrator, Command, LinkBy, NewUser, Operator};
 use crate::entropy::opaque_secret;
 use crate::install::terminal_client;
 use crate::live::findings::Facts;
+use crate::passwords::Passwords;
 use crate::registration::NewClient;
 
 /// A person of the demo.
@@ -72,7 +74,7 @@ pub(super) async fn add_people(
 ) -> anyhow::Result<Vec<Value>> {
     let mut shown = Vec::new();
     for person in people {
-        let password = password();
+        let password = password_for(&administrator.passwords, &person.name)?;
         let role: Role = person.role.parse()?;
         administrator
             .carry_out(
@@ -191,6 +193,13 @@ fn client(
             ..ClientOptions::default()
         },
     })
+}
+
+/// A password that may be set: the list of common ones takes one word in 65,536 for one of its own, and the demo is begun often.
+fn password_for(passwords: &Passwords, name: &str) -> anyhow::Result<String> {
+    let tries = std::iter::repeat_with(password).take(16);
+    let mut taken = tries.filter(|tried| passwords.check(tried, name).is_ok());
+    taken.next().context("no password may be set")
 }
 
 /// A password that nobody guesses and everybody can type.

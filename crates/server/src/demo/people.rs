@@ -74,7 +74,7 @@ pub(super) async fn add_people(
 ) -> anyhow::Result<Vec<Value>> {
     let mut shown = Vec::new();
     for person in people {
-        let password = password_for(&administrator.passwords, &person.name)?;
+        let password = password_for(&administrator.passwords, person.name)?;
         let role: Role = person.role.parse()?;
         administrator
             .carry_out(

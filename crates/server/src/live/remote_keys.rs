@@ -385,13 +385,19 @@ mod tests {
         assert!(Arc::new(forgotten).for_kid(&kid).await.get(&kid).is_err());
     }
 
-    #[tokio::test]
-    async fn whose_key_is_held_does_not_wait_for_a_server_that_hangs_and_whose_is_not_does() {
+    /// Keys of a server that answers nothing by itself.
+    async fn hanging() -> (TcpListener, RemoteKeys) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/keys", listener.local_addr().unwrap());
         let uri: Uri = address.parse().unwrap();
         let client = HttpClient::new(&uri, None).unwrap();
-        let (keys, kid) = held(RemoteKeys::of_operators(client, uri), Some(301), Some(301));
+        (listener, RemoteKeys::of_operators(client, uri))
+    }
+
+    #[tokio::test]
+    async fn whose_key_is_held_does_not_wait_for_a_server_that_hangs_and_whose_is_not_does() {
+        let (listener, keys) = hanging().await;
+        let (keys, kid) = held(keys, Some(301), Some(301));
         let keys = Arc::new(keys);
         assert!(keys.for_kid(&kid).await.get(&kid).is_ok());
         let is_asked = || keys.asking.borrow().is_some();
@@ -416,11 +422,8 @@ mod tests {
 
     #[tokio::test]
     async fn j06_who_hangs_up_does_not_make_it_asked_again() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}/keys", listener.local_addr().unwrap());
-        let uri: Uri = address.parse().unwrap();
-        let client = HttpClient::new(&uri, None).unwrap();
-        let keys = Arc::new(RemoteKeys::of_operators(client, uri));
+        let (listener, keys) = hanging().await;
+        let keys = Arc::new(keys);
         for _ in 0..3 {
             let asks = keys.for_kid("made up");
             assert!(tokio::time::timeout(Duration::from_millis(50), asks).await.is_err());

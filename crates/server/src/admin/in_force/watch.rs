@@ -13,7 +13,7 @@ pub(crate) struct Watch {
     pub(crate) lanes: Vec<LaneInForce>,
     /// Findings that nobody has closed.
     pub(crate) open: usize,
-    /// When the first of them was made.
+    /// Since when the first of them has waited.
     pub(crate) open_since: Option<Timestamp>,
 }
 

@@ -1,8 +1,8 @@
 //! How a record is stored: one line of canonical JSON (JCS, RFC 8785), of which what tells of patients is sealed.
 //! `docs/audit-format.md` describes the format.
 
-use chartgate_values::Entropy;
 use chartgate_values::seal::{OVERHEAD, SealError};
+use chartgate_values::{Entropy, Secret};
 
 use crate::data_keys::{DataKey, DataKeyError, DataKeys, Month};
 use crate::record::Record;
@@ -84,6 +84,17 @@ pub enum UnsealError {
     Seal(#[from] SealError),
 }
 
+/// A record of which the sealed part cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct NotUnsealed {
+    /// The record as far as it is clear, which stands without the rest.
+    pub clear: Box<Record>,
+    /// Why.
+    #[source]
+    pub cause: UnsealError,
+}
+
 /// A leaf as it was read. Its clear part is at hand; its sealed part needs a key.
 #[derive(Debug)]
 pub struct Leaf {
@@ -139,28 +150,45 @@ impl Leaf {
         }
     }
 
+    /// The record as far as it is clear.
+    #[must_use]
+    pub fn into_clear_record(self) -> Record {
+        self.record
+    }
+
     /// The whole record.
     ///
     /// # Errors
-    /// [`UnsealError`] if the sealed part cannot be read; the clear part stands without it.
-    pub fn unseal(self, keys: &DataKeys, objects: &dyn Objects) -> Result<Record, UnsealError> {
-        let Some(sealed) = &self.sealed else { return Ok(self.record) };
-        let month = sealed.month();
-        let key = keys.for_opening(month)?.ok_or_else(|| UnsealError::Shredded(month.clone()))?;
-        let read;
-        let text = match sealed {
-            Sealed::Inline { text, .. } => text,
-            Sealed::Blob { hash, .. } => {
-                let path = blob_path(hash);
-                read = objects.read(&path).map_err(|source| UnsealError::Blob { path, source })?;
-                &read
-            }
-        };
-        let plaintext = key.open(&self.clear, text)?;
-        Hidden::from_json(plaintext.expose())
-            .ok_or(SealError)?
-            .join(self.record)
-            .ok_or(UnsealError::Seal(SealError))
+    /// [`NotUnsealed`] if the sealed part cannot be read.
+    pub fn unseal(self, keys: &DataKeys, objects: &dyn Objects) -> Result<Record, NotUnsealed> {
+        let Self { record, clear, sealed } = self;
+        let Some(sealed) = sealed else { return Ok(record) };
+        match open(&sealed, &clear, keys, objects) {
+            Ok(text) => match Hidden::from_json(text.expose()) {
+                Some(hidden) => Ok(hidden.join(record)),
+                None => Err(NotUnsealed { clear: Box::new(record), cause: SealError.into() }),
+            },
+            Err(cause) => Err(NotUnsealed { clear: Box::new(record), cause }),
+        }
+    }
+}
+
+/// The plaintext of a sealed part.
+fn open(
+    sealed: &Sealed,
+    clear: &Hash,
+    keys: &DataKeys,
+    objects: &dyn Objects,
+) -> Result<Secret<Vec<u8>>, UnsealError> {
+    let month = sealed.month();
+    let key = keys.for_opening(month)?.ok_or_else(|| UnsealError::Shredded(month.clone()))?;
+    match sealed {
+        Sealed::Inline { text, .. } => Ok(key.open(clear, text)?),
+        Sealed::Blob { hash, .. } => {
+            let path = blob_path(hash);
+            let text = objects.read(&path).map_err(|source| UnsealError::Blob { path, source })?;
+            Ok(key.open(clear, &text)?)
+        }
     }
 }
 

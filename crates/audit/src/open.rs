@@ -214,8 +214,8 @@ fn find_open_intents(
         leaves.retain(|index, _| open.binary_search(index).is_ok());
     }
     let open = leaves.into_iter().map(|(index, leaf)| {
-        let clear = leaf.clear_record().clone();
-        OpenIntent { index, record: leaf.unseal(keys, objects).unwrap_or(clear) }
+        let record = leaf.unseal(keys, objects).unwrap_or_else(|unopened| *unopened.clear);
+        OpenIntent { index, record }
     });
     Ok((intents, open.collect()))
 }

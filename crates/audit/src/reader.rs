@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 use crate::data_keys::{DataKeys, Month};
 use crate::journal::{Cursor, JournalError, Replay};
-use crate::leaf::{Leaf, LeafError, UnsealError};
+use crate::leaf::{Leaf, LeafError, NotUnsealed, UnsealError};
 use crate::note::VerifierKey;
 use crate::record::Record;
 use crate::sequencer::CHECKPOINT;
@@ -198,16 +198,14 @@ impl Reader {
             return Ok(None);
         }
         let Some(month) = leaf.sealed_in().cloned() else {
-            return Ok(filter.admit(Entry { index, record: leaf.clear_record().clone(), sealed: None }));
+            return Ok(filter.admit(Entry { index, record: leaf.into_clear_record(), sealed: None }));
         };
-        let closed = Entry { index, record: leaf.clear_record().clone(), sealed: Some(month) };
-        let Some(keys) = &self.keys else { return Ok(filter.admit(closed)) };
+        let closed = |record| filter.admit(Entry { index, record, sealed: Some(month) });
+        let Some(keys) = &self.keys else { return Ok(closed(leaf.into_clear_record())) };
         match leaf.unseal(keys, &*self.objects) {
             Ok(record) => Ok(filter.admit(Entry { index, record, sealed: None })),
-            Err(UnsealError::Shredded(_)) => Ok(filter.admit(closed)),
-            Err(source @ (UnsealError::Seal(_) | UnsealError::Key(_) | UnsealError::Blob { .. })) => {
-                Err(ReadError::Unseal { index, source })
-            }
+            Err(NotUnsealed { clear, cause: UnsealError::Shredded(_) }) => Ok(closed(*clear)),
+            Err(NotUnsealed { cause, .. }) => Err(ReadError::Unseal { index, source: cause }),
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Hidden<'a> {
     #[serde(default)]
     resource: Option<Text<'a>>,
     #[serde(default)]
-    source_ip: Option<Text<'a>>,
+    source_ip: Option<IpAddr>,
 }
 
 /// The same as it is written, straight from the record: members in the order of their names, as in the clear part.
@@ -92,8 +92,8 @@ impl<'a> Hidden<'a> {
         serde_json::from_slice(json).ok()
     }
 
-    /// Puts the sealed part back into the record; none if it holds what was never sealed.
-    pub(super) fn join(self, mut record: Record) -> Option<Record> {
+    /// Puts the sealed part back into the record.
+    pub(super) fn join(self, mut record: Record) -> Record {
         let text = |text: Text<'_>| Phi::new(text.into_owned());
         record.detail = self.detail.into_iter().map(|(k, v)| (k.into_owned(), text(v))).collect();
         record.request.digest = self.digest.map(text);
@@ -102,8 +102,7 @@ impl<'a> Hidden<'a> {
         record.patients = self.patients.into_iter().map(text).collect();
         record.request.query = self.query.map(text);
         record.resource = self.resource.map(text);
-        let ip = self.source_ip.map(|text| text.parse::<IpAddr>());
-        record.source_ip = ip.transpose().ok()?.map(Phi::new);
-        Some(record)
+        record.source_ip = self.source_ip.map(Phi::new);
+        record
     }
 }

@@ -29,7 +29,7 @@ impl Bench {
     }
 
     fn read(&self, leaf: &[u8]) -> Result<Record, UnsealError> {
-        Leaf::parse(leaf).unwrap().unseal(&self.keys, &self.disk)
+        Leaf::parse(leaf).unwrap().unseal(&self.keys, &self.disk).map_err(|unopened| unopened.cause)
     }
 }
 

@@ -45,7 +45,7 @@ pub fn read(text: &[u8]) -> Option<Vec<Record>> {
         let record = serde_json::from_slice::<Clear<'_>>(clear).ok()?.into_record()?;
         records.push(match lines.next()? {
             b"" => record,
-            hidden => Hidden::from_json(hidden)?.join(record)?,
+            hidden => Hidden::from_json(hidden)?.join(record),
         });
     }
     Some(records)

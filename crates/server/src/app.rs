@@ -17,6 +17,8 @@ use chartgate_values::seal::{MasterKey, SealingKey};
 use chartgate_values::{Clock, Secret};
 use tokio::sync::watch;
 
+pub(crate) use own_endpoints::OwnEndpoints;
+
 use crate::admin::Administrator;
 use crate::authorization_server::Followers;
 use crate::authorization_server::back_channel_logout::BackChannelLogout;

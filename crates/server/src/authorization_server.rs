@@ -27,6 +27,7 @@ mod userinfo;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{delete, get, post};
@@ -35,6 +36,8 @@ use chartgate_access::purpose::Purposes;
 use chartgate_access::session::Timeouts;
 use chartgate_audit::journal::Journal;
 use chartgate_values::Clock;
+use http::request::Parts as Head;
+use http::{HeaderMap, Method, Response};
 
 use crate::authorization_response::Answering;
 use crate::config::{Dynamic, IdentityProvider, Registration, Route, Tokens};
@@ -50,6 +53,7 @@ use crate::live::sessions::LiveSessions;
 use crate::live::status_lists::StatusLists;
 use crate::live::tokens::OwnTokens;
 use crate::live::trusted_issuers::LiveIssuers;
+use crate::net::origin::Origin;
 use crate::net::throttle::{Buckets, Throttle};
 use crate::net::tls::ClientAuthorities;
 use crate::pages;
@@ -57,6 +61,7 @@ use crate::registration::documents::Documents;
 use crate::store::refresh_tokens::{RefreshKey, StoredRefreshToken};
 use crate::store::{Store, StoreError};
 
+use client_request::Posted;
 pub(crate) use revocations::Followers;
 
 /// What the endpoints work with.
@@ -98,6 +103,21 @@ pub(crate) struct AuthorizationServer {
 }
 
 impl AuthorizationServer {
+    /// Answers what is asked often.
+    pub(crate) async fn answer_often(
+        self: &Arc<Self>,
+        often: Often,
+        origin: Origin,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Response<Body> {
+        let posted = Posted { server: Arc::clone(self), origin, headers, body };
+        match often {
+            Often::Token => token::post(posted).await,
+            Often::Introspection => introspect::post(posted).await,
+        }
+    }
+
     /// For answers at clients' redirect URIs.
     fn answering(&self) -> Answering<'_> {
         Answering { issuer: &self.issuer, keys: &self.keys, now: self.clock.now() }
@@ -113,10 +133,31 @@ impl AuthorizationServer {
     }
 }
 
+/// What programs ask again and again: tokens, and what tokens are worth. It is answered without a router, whose way there costs
+/// as much as putting a token on record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Often {
+    Token,
+    Introspection,
+}
+
+impl Often {
+    /// Whether this is such a request.
+    pub(crate) fn of(head: &Head) -> Option<Self> {
+        match head.uri.path() {
+            _ if head.method != Method::POST => None,
+            "/token" => Some(Self::Token),
+            "/introspect" => Some(Self::Introspection),
+            _ => None,
+        }
+    }
+}
+
 /// Forms of this protocol are short; those of pages are shorter.
 pub(crate) const MAX_FORM: usize = 64 << 10;
 
-/// All endpoints. Their paths come from discovery; only the well-known ones are fixed.
+/// All endpoints, those that are asked often among them, which come here with other methods alone. Their paths come from
+/// discovery; only the well-known ones are fixed.
 pub(crate) fn router(server: Arc<AuthorizationServer>) -> Router {
     let mut router = Router::new()
         .route("/.well-known/openid-configuration", get(discovery::server_metadata))

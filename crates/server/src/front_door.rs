@@ -8,16 +8,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use chartgate_audit::journal::Journal;
 use chartgate_audit::record::{Event, Outcome};
 use chartgate_values::{Clock, network_of};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
-use tower::ServiceExt as _;
 
-use crate::app::App;
+use crate::app::{App, OwnEndpoints};
 use crate::authorization_server::MAX_FORM;
 use crate::config::Network;
 use crate::directory::PatientDirectory;
@@ -46,7 +44,7 @@ const LOOK_TIME: Duration = Duration::from_secs(5);
 pub(crate) struct FrontDoor {
     gateway: Arc<Gateway>,
     issuers: Arc<TrustedIssuers>,
-    own: Router,
+    own: OwnEndpoints,
     origins: ClientOrigins,
     clients: Arc<ClientsInForce>,
     trusted: Vec<Network>,
@@ -63,7 +61,7 @@ impl FrontDoor {
         clients: Arc<ClientsInForce>,
         gateway: Arc<Gateway>,
         issuers: Arc<TrustedIssuers>,
-        own: Router,
+        own: OwnEndpoints,
     ) -> Self {
         Self {
             gateway,
@@ -165,7 +163,7 @@ impl FrontDoor {
     }
 
     async fn own(&self, origin: Origin, request: Request<Incoming>) -> Response<Body> {
-        let (mut head, mut content) = request.into_parts();
+        let (head, mut content) = request.into_parts();
         let share = match content.is_end_stream() {
             true => None,
             false => match self.forms.take(network_of(origin.ip), FORMS_AT_ONCE) {
@@ -191,11 +189,7 @@ impl FrontDoor {
             Err(BodyError::Broken) => return self.failed(&origin, StatusCode::BAD_REQUEST),
         };
         drop(share);
-        head.extensions.insert(origin);
-        match self.own.clone().oneshot(Request::from_parts(head, Body::from(content))).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        self.own.answer(origin, head, content).await
     }
 
     /// Refuses one form more of an address that has so many on their way.

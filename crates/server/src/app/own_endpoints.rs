@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
+use http::request::Parts as Head;
+use http::{Request, Response};
+use tower::ServiceExt as _;
 
 use super::{App, Lasting};
-use crate::authorization_server::{self, AuthorizationServer};
+use crate::authorization_server::{self, AuthorizationServer, Often};
 use crate::config::Config;
 use crate::live::identity_providers::Providers;
 use crate::live::proven::Proven;
@@ -13,11 +17,32 @@ use crate::live::tokens::{ASKED_ABOUT, OwnTokens};
 use crate::log_tiles::{self, LogTiles};
 use crate::login::{self, Login};
 use crate::net::client::egress::Reach;
+use crate::net::origin::Origin;
 use crate::net::throttle::{Buckets, Rate};
 use crate::net::tls::ClientAuthorities;
 use crate::pep::Gateway;
 use crate::registration::documents::{self, Documents};
 use crate::registration::in_force::ClientsInForce;
+
+/// All of it.
+pub(crate) struct OwnEndpoints {
+    authorization_server: Arc<AuthorizationServer>,
+    router: Router,
+}
+
+impl OwnEndpoints {
+    /// Answers a request whose body is here.
+    pub(crate) async fn answer(&self, origin: Origin, mut head: Head, body: Bytes) -> Response<Body> {
+        if let Some(often) = Often::of(&head) {
+            return self.authorization_server.answer_often(often, origin, head.headers, body).await;
+        }
+        head.extensions.insert(origin);
+        match self.router.clone().oneshot(Request::from_parts(head, Body::from(body))).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
 
 impl App {
     /// All of it, by the reloadable part of this configuration.
@@ -27,10 +52,11 @@ impl App {
         lasting: &Lasting,
         directory: Arc<Gateway>,
         clients: &Arc<ClientsInForce>,
-    ) -> anyhow::Result<Router> {
+    ) -> anyhow::Result<OwnEndpoints> {
         let own_tokens = self.own_tokens(config);
         let server =
             self.authorization_server(config, lasting, Arc::clone(&own_tokens), Arc::clone(clients))?;
+        let server = Arc::new(server);
         let login = self.login(config, directory, Arc::clone(clients))?;
         // After all that can fail: a configuration that is not used changes nothing.
         if self.egress.reconfigure(&config.egress)? == Reach::Other {
@@ -39,9 +65,10 @@ impl App {
         self.phones.reconfigure(&config.push);
         self.passwords.reconfigure(config.passwords.clone());
         self.passkeys.known.reconfigure(Arc::clone(&config.authenticators));
-        Ok(authorization_server::router(Arc::new(server))
+        let router = authorization_server::router(Arc::clone(&server))
             .merge(login::router(Arc::new(login)))
-            .merge(log_tiles::router(Arc::new(self.log_tiles(config, own_tokens)))))
+            .merge(log_tiles::router(Arc::new(self.log_tiles(config, own_tokens))));
+        Ok(OwnEndpoints { authorization_server: server, router })
     }
 
     fn own_tokens(&self, config: &Config) -> Arc<OwnTokens> {

@@ -137,17 +137,18 @@ impl Asking<'_> {
         }
         let request = TokenRequest::read(form)
             .map_err(|error| Denied::new("bad-request", OAuthError::new(error.code(), error.to_string())))?;
+        // What is larger than the last of them waits in a box of its own, so that this does not carry room for it.
         match request {
             TokenRequest::AuthorizationCode { code, redirect_uri, code_verifier } => {
-                authorization_code::redeem(self, &code, &redirect_uri, &code_verifier).await
+                in_place(|| authorization_code::redeem(self, &code, &redirect_uri, &code_verifier)).await
             }
             TokenRequest::RefreshToken { refresh_token, scope } => {
-                refresh_token::redeem(self, &refresh_token, scope).await
+                in_place(|| refresh_token::redeem(self, &refresh_token, scope)).await
             }
-            TokenRequest::DeviceCode { device_code } => polled::device(self, &device_code).await,
-            TokenRequest::Ciba { auth_req_id } => polled::backchannel(self, auth_req_id).await,
-            TokenRequest::JwtBearer(request) => jwt_bearer::redeem(self, request).await,
-            TokenRequest::TokenExchange(request) => token_exchange::redeem(self, *request).await,
+            TokenRequest::DeviceCode { device_code } => in_place(|| polled::device(self, &device_code)).await,
+            TokenRequest::Ciba { auth_req_id } => in_place(|| polled::backchannel(self, auth_req_id)).await,
+            TokenRequest::JwtBearer(request) => in_place(|| jwt_bearer::redeem(self, request)).await,
+            TokenRequest::TokenExchange(request) => in_place(|| token_exchange::redeem(self, *request)).await,
             TokenRequest::ClientCredentials { scope, resource, purpose_of_use } => {
                 client_credentials::redeem(self, scope, resource.as_deref(), purpose_of_use).await
             }

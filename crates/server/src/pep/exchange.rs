@@ -26,7 +26,8 @@ pub(super) struct Exchange<'a, U> {
     pub(super) gateway: &'a Gateway,
     pub(super) route: &'a Route,
     pub(super) upstream: &'a U,
-    pub(super) record: Record,
+    /// Elsewhere, for an exchange moves from hand to hand.
+    pub(super) record: Box<Record>,
     /// What the policies were asked for it, and said.
     pub(super) account: Arc<Account>,
     /// Once it was found good.
@@ -54,7 +55,7 @@ impl<'a, U> Exchange<'a, U> {
         show: fn(&Shown) -> Response<Body>,
     ) -> Self {
         let route = gate.route();
-        let mut record = origin.record(Event::Access, Outcome::Allow, gateway.clock.now());
+        let mut record = Box::new(origin.record(Event::Access, Outcome::Allow, gateway.clock.now()));
         record.route = Some(route.name.clone());
         record.request.method = Some(head.method.as_str().chars().take(16).collect());
         record.request.query = head.uri.query().map(|query| Phi::new(kept(query)));
@@ -75,7 +76,8 @@ impl<'a, U> Exchange<'a, U> {
 
     /// One entry of a batch or transaction, as a request by itself: with a record of its own.
     pub(super) fn entry(&self, number: u32, method: &str, query: Option<&str>) -> Self {
-        let mut record = Record { entry: Some(number), ..self.record.clone() };
+        let mut record = self.record.clone();
+        record.entry = Some(number);
         record.request.method = Some(method.chars().take(16).collect());
         record.request.query = query.map(|query| Phi::new(kept(query)));
         Self {
@@ -181,7 +183,8 @@ impl<'a, U> Exchange<'a, U> {
         // Whatever was waited for: what is cut since does not write.
         self.still_believed()?;
         self.intended = true;
-        let mut intent = Record { event: Event::AccessIntent, ..self.record.clone() };
+        let mut intent = self.record.clone();
+        intent.event = Event::AccessIntent;
         account::tell(&self.account, &mut intent);
         match self.gateway.journal.append(&intent, allowed).await {
             Ok(recorded) => Ok(Permit::from_recorded(recorded)),

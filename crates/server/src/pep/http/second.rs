@@ -112,7 +112,7 @@ impl Exchange<'_> {
             return Ok(Refused::NoYes(NoYes::Nobody));
         }
         let (id, asked) = approvals.ask_deed(deed).await.map_err(|error| not_stored(&error))?;
-        let mut record = Record { event: Event::ApprovalRequested, ..self.record.clone() };
+        let mut record = Record { event: Event::ApprovalRequested, ..Record::clone(&self.record) };
         record.action = Some(Event::ApprovalRequested.as_str().to_owned());
         record.resource = Some(Phi::new(id.clone()));
         describe(&mut record, deed);

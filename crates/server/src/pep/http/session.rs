@@ -53,7 +53,7 @@ pub(in crate::pep) async fn handle(
     let note_nonce = exchange.note_nonce();
     let mut response = match served.and_then(|answered| exchange.may_leave().map(|()| answered)) {
         Ok(answered) => match exchange.release(answered, Answered::status).await {
-            Ok(answered) => answered.into_response(&gateway.streams, exchange.record),
+            Ok(answered) => answered.into_response(&gateway.streams, *exchange.record),
             Err(shown) => shown,
         },
         Err(refused) => exchange.refuse(&refused).await,

@@ -117,7 +117,8 @@ impl<'a> Unverified<'a> {
     /// # Errors
     /// [`Rejection`], from the `kid` to the signature.
     pub fn verify_with(self, keys: &KeySet, expected: ExpectedType) -> Result<Verified, Rejection> {
-        let key = keys.get(self.header.kid.as_deref().ok_or(Rejection::MissingKid)?);
+        let kid = self.header.kid.as_deref().ok_or(Rejection::MissingKid)?;
+        let key = keys.choose(kid, self.header.algorithm);
         if let Err(cause @ (Rejection::UnknownKid | Rejection::AmbiguousKid)) = key {
             return Err(cause);
         }

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::mem::discriminant;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::algorithm::Algorithm;
 use super::jwk::{Jwk, JwkError, MAX_DEPTH};
 use super::rejection::Rejection;
 use super::verifying_key::{UnusableKey, VerifyingKey};
@@ -39,7 +41,7 @@ pub enum SkippedBecause {
     /// RFC 7515 section 4.1.4: a token names its key, and this one has no name or one that is too long.
     #[error("key has no usable `kid`")]
     Unnamed,
-    /// RFC 7517 section 4.5: several usable keys share the name, so that it names none of them.
+    /// Several usable keys of one type share the name, so that it names none of them.
     #[error("`kid` is ambiguous")]
     Ambiguous,
 }
@@ -61,6 +63,8 @@ pub enum KeySetError {
 #[derive(Clone, Debug)]
 enum Entry {
     Usable(Box<VerifyingKey>),
+    /// One of each type: RFC 7517 section 4.5 has keys of different types share a name that do the same for different algorithms.
+    Several(Vec<VerifyingKey>),
     Ambiguous,
     Unusable,
 }
@@ -86,17 +90,34 @@ impl KeySet {
     pub fn get(&self, kid: &str) -> Result<&VerifyingKey, Rejection> {
         match self.by_kid.get(kid) {
             Some(Entry::Usable(key)) => Ok(key),
-            Some(Entry::Ambiguous) => Err(Rejection::AmbiguousKid),
+            Some(Entry::Several(_) | Entry::Ambiguous) => Err(Rejection::AmbiguousKid),
             Some(Entry::Unusable) => Err(Rejection::KeyMismatch),
             None => Err(Rejection::UnknownKid),
         }
     }
 
+    /// The key that a `kid` names for this algorithm: of several, the one of its type. SMART App Launch 2.2, requirement 338.
+    ///
+    /// # Errors
+    /// As [`KeySet::get`]; [`Rejection::KeyMismatch`] too if none of several is of its type.
+    pub fn choose(&self, kid: &str, algorithm: Algorithm) -> Result<&VerifyingKey, Rejection> {
+        let Some(Entry::Several(keys)) = self.by_kid.get(kid) else { return self.get(kid) };
+        let fits = |key: &&VerifyingKey| Algorithm::of(&key.jwk().key).contains(&algorithm);
+        keys.iter().find(fits).ok_or(Rejection::KeyMismatch)
+    }
+
+    /// Whether a `kid` names a key, or one of each of several types.
+    #[must_use]
+    pub fn has(&self, kid: &str) -> bool {
+        matches!(self.by_kid.get(kid), Some(Entry::Usable(_) | Entry::Several(_)))
+    }
+
     /// The keys that are used, in no order.
     pub fn keys(&self) -> impl Iterator<Item = &VerifyingKey> {
-        self.by_kid.values().filter_map(|entry| match entry {
-            Entry::Usable(key) => Some(key.as_ref()),
-            Entry::Ambiguous | Entry::Unusable => None,
+        self.by_kid.values().flat_map(|entry| match entry {
+            Entry::Usable(key) => std::slice::from_ref(key.as_ref()),
+            Entry::Several(keys) => keys,
+            Entry::Ambiguous | Entry::Unusable => &[],
         })
     }
 
@@ -126,9 +147,21 @@ impl KeySet {
         let Some(kid) = key.jwk().kid.clone().filter(|kid| kid.len() <= MAX_KID_BYTES) else {
             return self.skip(key.jwk().kid.clone(), SkippedBecause::Unnamed);
         };
-        let entry = match self.by_kid.get(&kid) {
-            None | Some(Entry::Unusable) => Entry::Usable(Box::new(key)),
-            Some(Entry::Usable(_) | Entry::Ambiguous) => {
+        let mut others = match self.by_kid.remove(&kid) {
+            None | Some(Entry::Unusable) => Some(Vec::new()),
+            Some(Entry::Usable(other)) => Some(vec![*other]),
+            Some(Entry::Several(others)) => Some(others),
+            Some(Entry::Ambiguous) => None,
+        };
+        let is_of_its_type =
+            |other: &VerifyingKey| discriminant(&other.jwk().key) == discriminant(&key.jwk().key);
+        let entry = match others.take_if(|others| !others.iter().any(is_of_its_type)) {
+            Some(none) if none.is_empty() => Entry::Usable(Box::new(key)),
+            Some(mut others) => {
+                others.push(key);
+                Entry::Several(others)
+            }
+            None => {
                 self.skipped.push(Skipped { kid: Some(kid.clone()), why: SkippedBecause::Ambiguous });
                 Entry::Ambiguous
             }

@@ -136,14 +136,37 @@ fn j06_an_unknown_kid_is_told_apart_so_that_its_caller_can_limit_fetching() {
 fn j07_a_kid_that_names_two_usable_keys_names_none() {
     let mut forge = Forge::new();
     let token = forge.with_claims(&json!({}));
-    let mut twin = SigningKey::generate(Algorithm::ES256).unwrap().public_jwk().clone();
-    twin.kid = forge.key.public_jwk().kid.clone();
-    let twin = VerifyingKey::try_from(twin).unwrap();
+    let twin = twin_of(&forge.key, forge.key.algorithm());
     forge.keys = KeySet::from_iter([forge.key.verifying_key().clone(), twin.clone()]);
     forge.refuses(&token, Rejection::AmbiguousKid);
     forge.keys = KeySet::from_iter([forge.key.verifying_key().clone(), twin.clone(), twin]);
     forge.refuses(&token, Rejection::AmbiguousKid);
     assert!(forge.keys.skipped().iter().all(|key| key.why == SkippedBecause::Ambiguous));
+}
+
+/// Another key under the same name.
+fn twin_of(key: &SigningKey, algorithm: Algorithm) -> VerifyingKey {
+    let mut twin = SigningKey::generate(algorithm).unwrap().public_jwk().clone();
+    twin.kid = key.public_jwk().kid.clone();
+    VerifyingKey::try_from(twin).unwrap()
+}
+
+#[test]
+fn j07_keys_of_different_types_share_a_name_and_the_algorithm_says_which_is_meant() {
+    let mut forge = Forge::new();
+    let own = forge.key.verifying_key().clone();
+    let [ec, rsa] = [Algorithm::ES256, Algorithm::RS256].map(|algorithm| twin_of(&forge.key, algorithm));
+    for keys in [vec![own.clone(), ec.clone(), rsa.clone()], vec![rsa.clone(), ec.clone(), own.clone()]] {
+        forge.keys = KeySet::from_iter(keys);
+        assert_eq!((forge.keys.keys().count(), forge.keys.skipped().len()), (3, 0));
+        forge.verify(&forge.with_claims(&json!({}))).unwrap();
+        forge.refuses(&forge.with_header(&json!({"alg": "RS256"})), Rejection::BadSignature);
+    }
+    forge.keys = KeySet::from_iter([ec.clone(), rsa]);
+    forge.refuses(&forge.with_claims(&json!({})), Rejection::KeyMismatch);
+    // Two of one type are none, whatever else has the name.
+    forge.keys = KeySet::from_iter([own, ec, twin_of(&forge.key, Algorithm::ES384)]);
+    forge.refuses(&forge.with_claims(&json!({})), Rejection::AmbiguousKid);
 }
 
 #[test]

@@ -163,7 +163,7 @@ impl RemoteKeys {
 
     /// The keys, asked for again if those that are held do not suffice for this `kid`.
     pub(crate) async fn for_kid(self: &Arc<Self>, kid: &str) -> Arc<KeySet> {
-        self.ask_unless(|held| held.keys.get(kid).is_ok()).await;
+        self.ask_unless(|held| held.keys.has(kid)).await;
         self.held()
     }
 
@@ -303,7 +303,7 @@ mod tests {
     impl RemoteKeys {
         /// Whether asking again may bring what a token with this `kid` needs.
         fn should_ask(&self, kid: &str) -> bool {
-            !self.is_enough(|held| held.keys.get(kid).is_ok()) && self.is_due()
+            !self.is_enough(|held| held.keys.has(kid)) && self.is_due()
         }
     }
 

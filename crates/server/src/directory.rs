@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use chartgate_access::ids::{FhirUser, PatientId, Subject};
 use chartgate_access::pdp::caller::Caller;
 use chartgate_access::principal::User;
+use chartgate_protocol::fhir::labels::Labels;
 use chartgate_protocol::fhir::name::{ResourceId, ResourceType};
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::version::FhirVersion;
@@ -51,6 +52,10 @@ pub(crate) trait PatientDirectory: Send + Sync {
 
     /// What the Consents of a patient say of a request that nobody has made, on each route on which they are looked at.
     fn forbidden<'a>(&'a self, patient: &'a PatientId, supposing: Supposing<'a>) -> ByRoute<'a, Forbidden>;
+
+    /// The labels that a patient's age gives their records, on each route on which those of minors are labelled. Where nobody in
+    /// particular is meant, those that it can give.
+    fn ages<'a>(&'a self, patient: Option<&'a PatientId>) -> ByRoute<'a, Labels>;
 
     /// In whose care a patient is, on each route.
     fn carers_of<'a>(&'a self, patient: &'a PatientId) -> ByRoute<'a, Carers>;

@@ -21,6 +21,7 @@ use chartgate_access::ids::PatientId;
 use chartgate_access::principal::User;
 use chartgate_access::purpose::Purposes;
 use chartgate_audit::journal::Journal;
+use chartgate_protocol::fhir::labels::Labels;
 use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_values::Clock;
 use chartgate_values::seal::SealingKey;
@@ -46,7 +47,7 @@ use crate::net::throttle::Throttle;
 use crate::spool::Spools;
 use crate::store::Store;
 use authenticate::{Authenticator, Issuers, Live, Showing};
-use fhir::{FhirUpstream, Picking};
+use fhir::{Age, FhirUpstream, MINOR, Picking};
 use http::HttpUpstream;
 pub(crate) use http::{Streams, Watched};
 
@@ -312,6 +313,23 @@ impl PatientDirectory for Gateway {
             for (route, upstream) in self.fhir_routes(None) {
                 let said = upstream.forbidden(patient, supposing, &*self.clock).await;
                 found.extend(said.map(|said| (route.name.as_str(), said)));
+            }
+            found
+        })
+    }
+
+    fn ages<'a>(&'a self, patient: Option<&'a PatientId>) -> ByRoute<'a, Labels> {
+        Box::pin(async move {
+            let mut found = Vec::new();
+            for (route, upstream) in self.fhir_routes(None).filter(|(_, upstream)| upstream.labels_minors()) {
+                let labels = match patient {
+                    None => Labels::from([MINOR.to_owned()]),
+                    Some(patient) => {
+                        let ages = upstream.ages_of(&[patient.clone()].into(), &*self.clock).await;
+                        Age::labels(&ages.into_values().collect::<Vec<_>>())
+                    }
+                };
+                found.push((route.name.as_str(), labels));
             }
             found
         })

@@ -3,21 +3,23 @@
 //! What is supposed here is put to the policies and the relations of care that are in force; what the record itself says, such
 //! as other patients whom it names, only the upstream knows.
 
+mod telling;
 mod who;
 
 use std::collections::BTreeSet;
 
 use chartgate_access::client::Client;
 use chartgate_access::emergency::is_eligible;
-use chartgate_access::ids::{ClientId, PatientId, Subject};
+use chartgate_access::ids::{ClientId, PatientId, Role, Subject};
 use chartgate_access::pdp::caller::{Caller, CallerKind, Details, Facts};
-use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, Pdp, Question, RecordAction};
+use chartgate_access::pdp::decide::{Pdp, Question, RecordAction};
 use chartgate_access::pdp::relation::{Belongs, Relation};
-use chartgate_access::pdp::scope::{Constrained, Reach, Which, Within};
+use chartgate_access::pdp::scope::{Which, Within};
 use chartgate_access::principal::{User, UserState};
+use chartgate_access::purpose::{NotForRole, Purposes};
 use chartgate_audit::record::Event;
 use chartgate_protocol::fhir::labels::Labels;
-use chartgate_protocol::fhir::membership::{Ownership, ownership, ownership_in_any};
+use chartgate_protocol::fhir::membership::Ownership;
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::version::FhirVersion;
 use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
@@ -32,6 +34,7 @@ pub(crate) use who::Whose;
 use crate::directory::{Forbidden, InCare, Supposing};
 
 use super::{Administrator, CommandError, Operator, note};
+use telling::{Explanation, stands};
 
 /// A request that nobody has made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,12 +58,6 @@ pub(crate) struct Supposed {
     pub(crate) route: Option<String>,
 }
 
-/// What came of it, in sentences.
-struct Explanation {
-    because: Vec<String>,
-    policies: BTreeSet<String>,
-}
-
 /// What was looked at, by the names of the routes.
 #[derive(Default)]
 struct Looked {
@@ -70,6 +67,8 @@ struct Looked {
     in_care: Vec<(String, InCare)>,
     /// What the patient has forbidden, of each thing that is to be done.
     consents: Vec<(String, Permission, Forbidden)>,
+    /// Which labels the patient's age gives the record; without a patient, which it can give.
+    ages: Vec<(String, Labels)>,
 }
 
 /// Whether the next step is taken.
@@ -100,7 +99,7 @@ impl Administrator {
         record.purpose_of_use = purpose.map(|purpose| purpose.to_string());
         let _ = self.append(&record).await?;
         let pdp = self.policies.current();
-        let mut explanation = Explanation { because: Vec::new(), policies: BTreeSet::new() };
+        let mut explanation = Explanation::default();
         let looked = self.look(&supposed).await?;
         let allowed = match self.ask(&pdp, &supposed, &looked, &mut explanation)? {
             Step::Goes => "allow",
@@ -134,13 +133,15 @@ impl Administrator {
             let found = found.into_iter().filter(|(name, _)| is_meant(name));
             looked.in_care = found.map(|(route, in_care)| (route.to_owned(), in_care)).collect();
         }
+        let ages = directory.ages(patient.as_ref()).await;
+        let ages = ages.into_iter().filter(|(name, _)| is_meant(name));
+        looked.ages = ages.map(|(route, labels)| (route.to_owned(), labels)).collect();
         let (name, id) = type_and_id(&supposed.resource);
         let (Some(patient), Ok(resource_type)) = (patient, name.parse::<ResourceType>()) else {
             return Ok(looked);
         };
         let scope = client.grantable(supposed.scope.as_ref().unwrap_or(&client.scope));
-        let mut caller = caller(&client, user.as_ref(), &scope, Some(&patient));
-        caller.facts.purpose_of_use = purpose(supposed.purpose.as_deref())?.map(|p| p.to_string());
+        let (caller, _) = self.caller(supposed, &client, user.as_ref(), &scope)?;
         let parts =
             if supposed.action == "patch" { &["read", "update"][..] } else { &[supposed.action.as_str()] };
         for part in parts {
@@ -151,6 +152,26 @@ impl Administrator {
             looked.consents.extend(found.map(|(name, said)| (name.to_owned(), permission, said)));
         }
         Ok(looked)
+    }
+
+    /// Who would ask, by a token as it would be issued now; and whether one would be, for none names a purpose that its roles may
+    /// not have.
+    fn caller(
+        &self,
+        supposed: &Supposed,
+        client: &Client,
+        user: Option<&User>,
+        scope: &ScopeSet,
+    ) -> Result<(Caller, Step), CommandError> {
+        let mut caller = caller(client, user, scope, patient_of(supposed).as_ref());
+        let asked = purpose(supposed.purpose.as_deref())?;
+        let (named, step) = match purpose_named(&self.in_force.config().purposes, &caller.facts.roles, asked)
+        {
+            Ok(named) => (named, Step::Goes),
+            Err(NotForRole) => (asked, Step::Ends),
+        };
+        caller.facts.purpose_of_use = named.map(|purpose| purpose.to_string());
+        Ok((caller, step))
     }
 
     fn user_of(&self, supposed: &Supposed) -> Result<Option<User>, CommandError> {
@@ -185,12 +206,22 @@ impl Administrator {
         }
         let scope = client.grantable(supposed.scope.as_ref().unwrap_or(&client.scope));
         let patient = patient_of(supposed);
-        let mut caller = caller(&client, user.as_ref(), &scope, patient.as_ref());
-        caller.facts.purpose_of_use = purpose(supposed.purpose.as_deref())?.map(|p| p.to_string());
+        let (caller, issued) = self.caller(supposed, &client, user.as_ref(), &scope)?;
+        match (&issued, &supposed.purpose, &caller.facts.purpose_of_use) {
+            (Step::Ends, Some(asked), _) => {
+                to.say(format!("no token of these roles names the purpose {asked}"))
+            }
+            (Step::Goes, None, Some(own)) => {
+                to.say(format!("for {own}, which a token of these roles names where none is asked for"));
+            }
+            (_, _, _) => {}
+        }
         if let Step::Ends = to.scopes(&caller, &scope, permission, resource_type) {
             return Ok(Step::Ends);
         }
         let own = caller.fhir_user.as_ref().and_then(|own| own.patient());
+        let purpose = purpose(supposed.purpose.as_deref())?;
+        let in_emergency = purpose.is_some_and(PurposeOfUse::is_of_emergencies);
         let mut labels = Labels::new();
         let relations: Vec<Relation> = match (ownership, &patient) {
             (Ownership::Unknown, _) => {
@@ -210,9 +241,12 @@ impl Administrator {
                 let relation = Relation::find(&belongs, own.as_ref(), |patient| {
                     looked.in_care.iter().any(|(_, in_care)| in_care.by.contains_key(patient))
                 });
+                // Such a token comes with emergency access alone.
+                let relation = relation.in_emergency(&belongs, Some(patient).filter(|_| in_emergency));
                 to.say(stands(relation, patient, &caller.facts.subject));
                 to.care(&looked.in_care, relation, patient);
                 labels = to.consents(looked, permission, patient);
+                labels.extend(to.ages(looked, patient));
                 let purpose = PurposeOfUse::EMERGENCY_TREATMENT;
                 let views = matches!(permission, Permission::Read | Permission::Search);
                 if relation == Relation::Other && views && is_eligible(pdp, &caller.facts, purpose) {
@@ -228,148 +262,21 @@ impl Administrator {
                 Relation::OF_PATIENTS.to_vec()
             }
         };
+        let at_best: Labels = looked.ages.iter().flat_map(|(_, labels)| labels).cloned().collect();
         let mut step = Step::Ends;
         for relation in relations {
-            let question = Question::Record { action, resource_type: name, relation, labels: &labels };
-            if let Step::Goes = to.policy(pdp, &caller.facts, &question, relation) {
+            let question = |labels| Question::Record { action, resource_type: name, relation, labels };
+            let mut own = to.policy(pdp, &caller.facts, &question(&labels), relation);
+            // Some see records of minors alone.
+            if matches!(own, Step::Ends) && patient.is_none() && !at_best.is_empty() {
+                to.say("where the patient is a minor:".to_owned());
+                own = to.policy(pdp, &caller.facts, &question(&at_best), relation);
+            }
+            if matches!((own, &issued), (Step::Goes, Step::Goes)) {
                 step = Step::Goes;
             }
         }
         Ok(step)
-    }
-}
-
-impl Explanation {
-    fn say(&mut self, sentence: String) {
-        self.because.push(sentence);
-    }
-
-    /// Says by what a patient is in care, or why it cannot be told.
-    fn care(&mut self, in_care: &[(String, InCare)], relation: Relation, patient: &PatientId) {
-        for (route, in_care) in in_care {
-            match in_care.by.get(patient) {
-                Some(by) if relation == Relation::Panel => self.say(match by.as_str() {
-                    "table" => format!("on the route `{route}` by the care table"),
-                    by => format!("on the route `{route}` by {by}"),
-                }),
-                Some(_) => {}
-                None if relation == Relation::Panel => {
-                    self.say(format!("on the route `{route}` they are not in care"));
-                }
-                None => {}
-            }
-            for failed in &in_care.failed {
-                self.say(format!("on the route `{route}` a look-up of who is in care failed: {failed}"));
-            }
-        }
-    }
-
-    /// What a name means on the routes, and whose such records are there.
-    fn resource_type(
-        &mut self,
-        looked: &Looked,
-        name: &str,
-    ) -> Result<(ResourceType, Ownership), CommandError> {
-        let unknown = |versions: &str| {
-            CommandError::Invalid(format!("`{name}` is no resource type of FHIR {versions}"))
-        };
-        let resource_type: ResourceType = name.parse().map_err(|_| unknown("R4, R4B or R5"))?;
-        if looked.routes.is_empty() {
-            return Ok((resource_type, ownership_in_any(resource_type)));
-        }
-        let mut known = Vec::new();
-        for (route, version) in &looked.routes {
-            match ResourceType::of(*version, name) {
-                Ok(_) => known.push(ownership(*version, resource_type)),
-                Err(_) if looked.routes.len() > 1 => {
-                    self.say(format!("on the route `{route}`, of FHIR {version}, there is no {name}"));
-                }
-                Err(_) => {}
-            }
-        }
-        let versions: BTreeSet<String> =
-            looked.routes.iter().map(|(_, version)| version.to_string()).collect();
-        let versions: Vec<String> = versions.into_iter().collect();
-        let first = known.first().copied().ok_or_else(|| unknown(&versions.join(" or ")))?;
-        // The same everywhere, or that of patients where it is on any route.
-        let is_patients = known.contains(&Ownership::Patients);
-        Ok((resource_type, if is_patients { Ownership::Patients } else { first }))
-    }
-
-    /// Says what the patient has forbidden, as far as it can be told without the record, and what policies see of that.
-    fn consents(&mut self, looked: &Looked, permission: Permission, patient: &PatientId) -> Labels {
-        let mut labels = Labels::new();
-        for (route, _, said) in looked.consents.iter().filter(|(_, of, _)| *of == permission) {
-            let by: Vec<&str> = said.by.iter().map(String::as_str).collect();
-            let by = by.join(", ");
-            match said.label {
-                Some(label) => {
-                    self.say(format!("on the route `{route}` {by} gives it the label {label}"));
-                    labels.insert(label.to_owned());
-                }
-                None if said.may_say_more => self.say(format!(
-                    "on the route `{route}` {patient} has Consents that may forbid it by what stands in the record"
-                )),
-                None => self.say(format!("on the route `{route}` no Consent of {patient} forbids it")),
-            }
-        }
-        labels
-    }
-
-    fn scopes(
-        &mut self,
-        caller: &Caller,
-        scope: &ScopeSet,
-        permission: Permission,
-        resource_type: ResourceType,
-    ) -> Step {
-        if caller.constrained(permission, resource_type.as_str()) != Constrained::No {
-            self.say(format!(
-                "constraints in `{scope}` let some {resource_type} records through and not others"
-            ));
-        }
-        match caller.reach(permission, resource_type.as_str(), Which::Any) {
-            Reach::Nothing => {
-                self.say(format!("no scope of `{scope}` reaches {permission:?} of {resource_type}"));
-                Step::Ends
-            }
-            Reach::NamedPatients => {
-                self.say(format!("`{scope}` reaches the patients that the token names"));
-                Step::Goes
-            }
-            Reach::Policy => {
-                self.say(format!("`{scope}` reaches as far as the policies allow"));
-                Step::Goes
-            }
-        }
-    }
-
-    fn policy(&mut self, pdp: &Pdp, facts: &Facts, question: &Question<'_>, relation: Relation) -> Step {
-        let stands = relation.as_str();
-        match pdp.decide(facts, question) {
-            Decision::Allow(allowance) => {
-                self.say(format!("{stands}: permitted by {}", allowance.policies().join(", ")));
-                self.policies.extend(allowance.policies().iter().cloned());
-                Step::Goes
-            }
-            Decision::Deny(Denial { policies, reason }) => {
-                let roles: Vec<&str> = facts.roles.iter().map(|role| role.as_str()).collect();
-                self.say(match reason {
-                    DenyReason::NotPermitted => {
-                        format!("{stands}: no policy permits it to the roles {}", roles.join(", "))
-                    }
-                    DenyReason::Forbidden => format!("{stands}: forbidden by {}", policies.join(", ")),
-                    DenyReason::PolicyError => {
-                        format!(
-                            "{stands}: denied, for a policy could not be evaluated: {}",
-                            policies.join(", ")
-                        )
-                    }
-                });
-                self.policies.extend(policies);
-                Step::Ends
-            }
-        }
     }
 }
 
@@ -385,6 +292,18 @@ fn type_and_id(resource: &str) -> (&str, Option<&str>) {
 fn patient_of(supposed: &Supposed) -> Option<PatientId> {
     let by_name = || supposed.resource.strip_prefix("Patient/").and_then(|id| id.parse().ok());
     supposed.patient.clone().or_else(by_name)
+}
+
+/// The purpose that a token of these roles names. Those of emergencies come with emergency access, whoever asks.
+fn purpose_named(
+    purposes: &Purposes,
+    roles: &BTreeSet<Role>,
+    asked: Option<PurposeOfUse>,
+) -> Result<Option<PurposeOfUse>, NotForRole> {
+    match asked {
+        Some(purpose) if purpose.is_of_emergencies() => Ok(asked),
+        Some(_) | None => purposes.choose(roles, asked),
+    }
 }
 
 /// A purpose of use by its code.
@@ -428,15 +347,5 @@ fn caller(client: &Client, user: Option<&User>, scope: &ScopeSet, patient: Optio
         details: Details::default(),
         patient: patient.cloned(),
         fhir_user: user.and_then(|user| user.fhir_user.clone()),
-    }
-}
-
-fn stands(relation: Relation, patient: &PatientId, subject: &Subject) -> String {
-    match relation {
-        Relation::Nobody => format!("{patient} is nobody's"),
-        Relation::Own => format!("{patient} is {subject} themselves"),
-        Relation::Panel => format!("{patient} is in the care of {subject}"),
-        Relation::Emergency => format!("{subject} has emergency access to {patient}"),
-        Relation::Other => format!("{patient} is not in the care of {subject}"),
     }
 }

@@ -61,7 +61,8 @@ pub(super) struct Request {
     /// What the token was granted; without it, all that the client may have.
     #[arg(long)]
     scope: Option<ScopeSet>,
-    /// The purpose of use, such as TREAT; without it, none.
+    /// The purpose of use, such as TREAT, or ETREAT for emergency access; without it, the one that a token names where none is asked
+    /// for.
     #[arg(long)]
     purpose: Option<String>,
     /// A FHIR route: its version's types, its care and its Consents alone; without it, those of all.
@@ -110,6 +111,13 @@ fn explain(file: &Path, request: Request, output: Output) -> anyhow::Result<Exit
         Some(index) => {
             let record = audit::record(file, index)?;
             audit::show(&record, output);
+            if let Some(reason) =
+                record.record.decision.reason.as_deref().filter(|r| is_of_what_is_not_kept(r))
+            {
+                anyhow::bail!(
+                    "it was denied for {reason}, which is for the token and not for policies to say"
+                );
+            }
             as_supposed(&record.record)
                 .context("the record is of no request of a known client for records of a type")?
         }
@@ -134,6 +142,12 @@ fn explain(file: &Path, request: Request, output: Output) -> anyhow::Result<Exit
         "allow" => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
+}
+
+/// Whether a request was denied for its token's scopes or for what it searched by. Neither is known any more: asked again with all
+/// that the client may have, it would be allowed.
+fn is_of_what_is_not_kept(reason: &str) -> bool {
+    ["insufficient-scope", "outside-scope", "masked"].contains(&reason)
 }
 
 /// The question that a record answers, to be asked again now.

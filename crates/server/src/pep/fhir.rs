@@ -24,7 +24,7 @@ mod write;
 
 pub(super) use care::{Looking, Relations};
 pub(super) use consents::{Restrictions, Said, act, asker};
-pub(super) use minors::Age;
+pub(super) use minors::{Age, MINOR, MINOR_UNKNOWN};
 pub(super) use names::{Picking, encounters, names};
 pub(super) use session::handle;
 pub(super) use upstream::FhirUpstream;

@@ -121,6 +121,9 @@ async fn a_clinician_opens_one_record_in_an_emergency_and_no_more_than_that() {
     // That record and what is shared; nobody else's, and nothing to be changed.
     let record = get(&gateway, &tokens.access, &format!("/fhir/Patient/{stranger}")).await;
     assert_eq!(record.status, 200);
+    let read = gateway.audit(&["--user", "dana", "--action", "read", "--outcome", "allow"]);
+    let explained = gateway.try_command(&["policy", "explain", &read.last().unwrap()["index"].to_string()]);
+    assert!(explained.success && explained.out.contains("has emergency access to"), "{explained:?}");
     let found = get(&gateway, &tokens.access, &format!("/fhir/Observation?patient={stranger}")).await.json();
     assert!(!found["entry"].as_array().unwrap().is_empty());
     for other in [own, another] {

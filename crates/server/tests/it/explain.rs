@@ -83,6 +83,14 @@ async fn a_recorded_request_is_shown_and_asked_again() {
     for text in ["by physician-panel", "allow, by the policies", "in the care of dana", "permit"] {
         assert!(done.out.contains(text), "{text}: {}", done.out);
     }
+    let narrow = App::public("openid user/Observation.rs");
+    let narrow = narrow.tokens(gateway, &gateway.demo_person("dana")).await.access;
+    assert_eq!(Call::get(&path).bearer(&narrow).to(gateway).await.status, 403);
+    let records = gateway.audit(&["--user", "dana", "--action", "read", "--outcome", "deny"]);
+    let refused =
+        records.iter().rfind(|record| record["decision"]["reason"] == "insufficient-scope").unwrap();
+    let done = gateway.try_command(&["policy", "explain", &refused["index"].to_string()]);
+    assert!(!done.success && done.err.contains("insufficient-scope"), "{done:?}");
     let beyond = gateway.try_command(&["policy", "explain", "99999999"]);
     assert!(beyond.err.contains("there is no record"), "{beyond:?}");
 }
@@ -129,7 +137,16 @@ fn whoever_could_see_a_patient_is_named_with_the_policies_and_masks_by_which() {
     let service = who(&answer, "demo-service").unwrap();
     assert_eq!((&service["kind"], &service["ways"][0]["stands"]), (&json!("program"), &json!("other")));
 
+    // What a search finds is given whole.
+    let indexer = ["--kind", "backend", "--scope", "system/Observation.s", "--role", "service"];
+    gateway.command(&[&["client", "add", "indexer-of-searches"], &indexer[..]].concat());
+    let searches = ask(&[]);
+    let indexer = &who(&searches, "indexer-of-searches").unwrap_or_else(|| panic!("{searches}"))["ways"][0];
+    assert_eq!(indexer["by"][0]["types"], json!(["Observation"]), "{indexer}");
+
     // For another purpose others, or nobody.
+    let research = ask(&["--purpose", "HRESCH"]);
+    assert!(who(&research, "dana").is_none() && who(&research, &researcher.name).is_some(), "{research}");
     assert_eq!(ask(&["--purpose", "HMARKT"])["who"], json!([]));
     let treating = ask(&["--purpose", "TREAT"]);
     assert!(who(&treating, "dana").is_some() && who(&treating, &stranger.name).is_none(), "{treating}");
@@ -138,6 +155,7 @@ fn whoever_could_see_a_patient_is_named_with_the_policies_and_masks_by_which() {
     let supposed = [&supposed[..], &[resource.as_str(), "--purpose", "HMARKT"]].concat();
     let (marketing, success) = explain(gateway, &supposed);
     assert!(!success && says(&marketing, "forbidden by no-marketing"), "{marketing}");
+    assert!(says(&marketing, "no token of these roles names the purpose HMARKT"), "{marketing}");
     let unknown = gateway.try_command(&["policy", "explain", "--patient", patient, "--purpose", "FUN"]);
     assert!(!unknown.success && unknown.err.contains("purpose"), "{unknown:?}");
     let half = gateway.try_command(&["policy", "explain", "--patient", patient, "--action", "read"]);
@@ -190,6 +208,13 @@ async fn what_a_patient_has_forbidden_and_which_types_there_are_is_explained_as_
     assert!(success && says(&allowed, "may forbid it by what stands in the record"), "{allowed}");
     let (allowed, success) = ask("Observation/x", other, &[]);
     assert!(success && says(&allowed, &format!("no Consent of {other} forbids it")), "{allowed}");
+    // A token names the purpose that its person's roles have first.
+    let research = json!({ "resourceType": "Consent", "id": "no-research", "status": "active",
+        "scope": consent["scope"], "patient": { "reference": format!("Patient/{other}") },
+        "provision": { "type": "deny", "purpose": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HRESCH" }] } });
+    behind::put(gateway, port, &research).await;
+    let (treated, success) = ask("Condition/x", other, &[]);
+    assert!(success && says(&treated, "for TREAT, which a token of these roles names"), "{treated}");
     // A type of R5 is none on a route of R4.
     let of = |resource: &str, more: &[&str]| {
         let words = [

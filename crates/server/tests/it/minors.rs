@@ -18,7 +18,7 @@ async fn get(gateway: &Gateway, token: &str, what: &str) -> Answer {
     Call::get(&format!("/fhir/{what}")).bearer(token).to(gateway).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_sees_their_child_and_nothing_confidential_and_nobody_who_is_of_age() {
     let gateway = &Gateway::demo("minors", &[]);
     let real = behind::port(gateway);
@@ -49,13 +49,23 @@ async fn a_proxy_sees_their_child_and_nothing_confidential_and_nobody_who_is_of_
         behind::put(gateway, real, &record).await;
     }
     let all = ["kid", "grown", "unsaid"];
-    let proxy = token_of(gateway, &gateway.person("proxy", &all)).await;
+    let proxy_person = gateway.person("proxy", &all);
+    let proxy = token_of(gateway, &proxy_person).await;
     let physician = token_of(gateway, &gateway.person("physician", &all)).await;
     assert_ne!(
         get(gateway, &proxy, "Patient/kid").await.status,
         200,
         "where nothing tells minors, nobody is one"
     );
+
+    let proxy_name = proxy_person.name.clone();
+    let explained = |patient: &str| {
+        let resource = format!("Patient/{patient}");
+        let words =
+            ["--user", &proxy_name, "--client", "demo-app", "--action", "read", "--resource", &resource];
+        gateway.try_command(&[&["policy", "explain"], &words[..]].concat())
+    };
+    assert!(!explained("kid").success, "{:?}", explained("kid"));
 
     let between = Between::start(real, "grown").await;
     configure(gateway, |config| {
@@ -67,6 +77,11 @@ async fn a_proxy_sees_their_child_and_nothing_confidential_and_nobody_who_is_of_
     // A server that gives everybody's makes nobody younger either.
     for manner in [Manner::Honest, Manner::Heedless] {
         between.behave(manner);
+        let kid = explained("kid");
+        assert!(kid.success && kid.out.contains("their age gives it the label minor\n"), "{kid:?}");
+        for nobody in ["grown", "unsaid"] {
+            assert!(!explained(nobody).success, "{:?}", explained(nobody));
+        }
         let absent = get(gateway, &proxy, "Patient/no-such").await.text().to_owned();
         for what in ["Patient/kid", "Immunization/kid-shot", "Condition/asthma"] {
             let answer = get(gateway, &proxy, what).await;

@@ -13,6 +13,7 @@ use chartgate_access::pdp::decide::{Decision, NO_LABELS, Pdp, Question, RecordAc
 use chartgate_access::pdp::relation::{Belongs, Relation};
 use chartgate_access::pdp::scope::{Reach, Which};
 use chartgate_access::principal::{User, UserState};
+use chartgate_access::purpose::Purposes;
 use chartgate_audit::record::Event;
 use chartgate_protocol::fhir::labels::Labels;
 use chartgate_protocol::fhir::membership::{Ownership, ownership_in_any};
@@ -58,9 +59,15 @@ impl Administrator {
             }
             None => Vec::new(),
         };
-        let pdp = self.policies.current();
+        let (pdp, config) = (self.policies.current(), self.in_force.config());
         let looked = tokio::task::spawn_blocking(move || {
-            let looking = Looking { pdp: &pdp, carers: &carers, patient: &of.patient, purpose };
+            let looking = Looking {
+                pdp: &pdp,
+                purposes: &config.purposes,
+                carers: &carers,
+                patient: &of.patient,
+                purpose,
+            };
             looking.at_all(&users, &clients)
         });
         looked.await.map_err(|_| CommandError::Invalid("it was broken off".to_owned()))
@@ -70,6 +77,7 @@ impl Administrator {
 /// What is looked at.
 struct Looking<'a> {
     pdp: &'a Pdp,
+    purposes: &'a Purposes,
     /// In whose care they are, by the names of the routes.
     carers: &'a [(String, Carers)],
     patient: &'a PatientId,
@@ -107,7 +115,7 @@ impl Looking<'_> {
         for application in applications {
             let caller = super::caller(application, Some(user), &application.scope, Some(self.patient));
             let via = (applications.len() > 1).then_some(&application.client_id);
-            ways.extend(self.ways(&caller, via, |_| true));
+            ways.extend(self.ways(&caller, via, |_, _| true));
         }
         let shown = json!({ "kind": "person", "name": user.name, "roles": user.roles, "ways": ways });
         (!ways.is_empty()).then_some(shown)
@@ -118,8 +126,9 @@ impl Looking<'_> {
             return None;
         }
         let caller = super::caller(client, None, &client.scope, Some(self.patient));
-        let reaches =
-            |kind: ResourceType| caller.reach(Permission::Read, kind.as_str(), Which::Any) != Reach::Nothing;
+        let reaches = |permission: Permission, kind: ResourceType| {
+            caller.reach(permission, kind.as_str(), Which::Any) != Reach::Nothing
+        };
         let ways = self.ways(&caller, None, reaches);
         let shown =
             json!({ "kind": "program", "name": client.client_id, "roles": client.roles, "ways": ways });
@@ -131,9 +140,13 @@ impl Looking<'_> {
         &self,
         caller: &Caller,
         via: Option<&ClientId>,
-        reaches: impl Fn(ResourceType) -> bool,
+        reaches: impl Fn(Permission, ResourceType) -> bool,
     ) -> Vec<Value> {
-        let facts = Facts { purpose_of_use: self.purpose.map(|p| p.to_string()), ..caller.facts.clone() };
+        // Who may not have the purpose has no token that names it.
+        let Ok(named) = super::purpose_named(self.purposes, &caller.facts.roles, self.purpose) else {
+            return Vec::new();
+        };
+        let facts = Facts { purpose_of_use: named.map(|p| p.to_string()), ..caller.facts.clone() };
         let own = caller.fhir_user.as_ref().and_then(|own| own.patient());
         let belongs = Belongs::To([self.patient.clone()].into());
         let care = self.care_of(caller);
@@ -170,35 +183,44 @@ impl Looking<'_> {
         by
     }
 
+    /// By what somebody may have records of a type.
+    fn view(
+        &self,
+        facts: &Facts,
+        relation: Relation,
+        action: RecordAction,
+        kind: ResourceType,
+    ) -> Option<By> {
+        let question = |labels| Question::Record { action, resource_type: kind.as_str(), relation, labels };
+        // Some see records of minors alone: whether this patient is one is not looked up.
+        let minor = Labels::from(["minor".to_owned()]);
+        [&NO_LABELS, &minor].into_iter().find_map(|labels| match self.pdp.decide(facts, &question(labels)) {
+            Decision::Allow(allowance) => {
+                Some((allowance.policies().to_vec(), allowance.mask().map(ToString::to_string)))
+            }
+            Decision::Deny(_) => None,
+        })
+    }
+
     fn way(
         &self,
         facts: &Facts,
         relation: Relation,
         via: Option<&ClientId>,
-        reaches: &impl Fn(ResourceType) -> bool,
+        reaches: &impl Fn(Permission, ResourceType) -> bool,
     ) -> Option<Value> {
         let mut types = BTreeMap::<By, Vec<String>>::new();
-        let (mut asked, action) = (0_usize, RecordAction::Read);
-        let minor = Labels::from(["minor".to_owned()]);
+        let mut asked = 0_usize;
         let kinds: BTreeSet<ResourceType> =
             FhirVersion::ALL.into_iter().flat_map(ResourceType::all).collect();
         for kind in kinds.into_iter().filter(|kind| ownership_in_any(*kind) == Ownership::Patients) {
             asked = asked.saturating_add(1);
-            let question =
-                Question::Record { action, resource_type: kind.as_str(), relation, labels: &NO_LABELS };
-            if !reaches(kind) {
-                continue;
-            }
-            // Some see records of minors alone: whether this patient is one is not looked up.
-            let of_minor =
-                Question::Record { action, resource_type: kind.as_str(), relation, labels: &minor };
-            let decision = match self.pdp.decide(facts, &question) {
-                Decision::Allow(allowance) => Decision::Allow(allowance),
-                Decision::Deny(_) => self.pdp.decide(facts, &of_minor),
-            };
-            if let Decision::Allow(allowance) = decision {
-                let mask = allowance.mask().map(ToString::to_string);
-                types.entry((allowance.policies().to_vec(), mask)).or_default().push(kind.to_string());
+            // What a search finds is given whole.
+            let views = [(Permission::Read, RecordAction::Read), (Permission::Search, RecordAction::Search)];
+            let views = views.into_iter().filter(|(permission, _)| reaches(*permission, kind));
+            let by = views.filter_map(|(_, action)| self.view(facts, relation, action, kind));
+            for by in by.collect::<BTreeSet<By>>() {
+                types.entry(by).or_default().push(kind.to_string());
             }
         }
         let by = |((policies, mask), types): (By, Vec<String>)| {

@@ -16,12 +16,7 @@ use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::smart::scope::Permission;
 
 use super::{Enforcer, Known, RecordDenied, record_action};
-use crate::pep::fhir::{Age, Said, act, asker};
-
-/// Of a patient who is a minor.
-const MINOR: &str = "minor";
-/// Of a patient of whom that cannot be told.
-const MINOR_UNKNOWN: &str = "minor:unknown";
+use crate::pep::fhir::{Age, MINOR, MINOR_UNKNOWN, Said, act, asker};
 
 /// Patients for whom decisions were left open.
 #[derive(Default)]
@@ -142,12 +137,11 @@ impl Enforcer<'_> {
     ) -> Result<Labels, RecordDenied> {
         labels.remove(MINOR);
         labels.remove(MINOR_UNKNOWN);
-        let mut found = Labels::new();
         if !self.care.minors_are_labelled() {
-            return Ok(found);
+            return Ok(Labels::new());
         }
         let patients = match belongs {
-            Belongs::ToNobody => return Ok(found),
+            Belongs::ToNobody => return Ok(Labels::new()),
             Belongs::Unknown => return Ok(Labels::from([MINOR_UNKNOWN.to_owned()])),
             Belongs::To(patients) => patients,
         };
@@ -163,16 +157,9 @@ impl Enforcer<'_> {
                 self.leave_open(|open| open.ages.extend(patients.iter().cloned()));
                 return Err(RecordDenied::Open);
             }
-            return Ok(found);
+            return Ok(Labels::new());
         };
-        if ages.contains(&Age::Minor) {
-            found.insert(MINOR.to_owned());
-        }
-        // Of a minor and of somebody else: it cannot be told which of the two it is about.
-        if ages.contains(&Age::Unknown) || (ages.contains(&Age::Minor) && ages.contains(&Age::Adult)) {
-            found.insert(MINOR_UNKNOWN.to_owned());
-        }
-        Ok(found)
+        Ok(Age::labels(&ages))
     }
 
     /// The labels that a record of a type can have at best, when policies are asked about the type: none, or where that of a

@@ -12,6 +12,7 @@ use chartgate_access::ids::PatientId;
 use chartgate_protocol::fhir::base::BaseUrls;
 use chartgate_protocol::fhir::birth::Birth;
 use chartgate_protocol::fhir::interaction::Interaction;
+use chartgate_protocol::fhir::labels::Labels;
 use chartgate_protocol::fhir::name::ResourceType;
 use chartgate_protocol::fhir::searchset::{Companions, Searchset, Sought};
 use chartgate_values::{Clock, Timestamp};
@@ -43,6 +44,26 @@ pub(in crate::pep) enum Age {
     Minor,
     Adult,
     Unknown,
+}
+
+/// Of a patient who is a minor.
+pub(in crate::pep) const MINOR: &str = "minor";
+/// Of a patient of whom that cannot be told.
+pub(in crate::pep) const MINOR_UNKNOWN: &str = "minor:unknown";
+
+impl Age {
+    /// The labels that the ages of a record's patients give it.
+    pub(in crate::pep) fn labels(ages: &[Self]) -> Labels {
+        let mut labels = Labels::new();
+        if ages.contains(&Self::Minor) {
+            labels.insert(MINOR.to_owned());
+        }
+        // Of a minor and of somebody else: it cannot be told which of the two it is about.
+        if ages.contains(&Self::Unknown) || (ages.contains(&Self::Minor) && ages.contains(&Self::Adult)) {
+            labels.insert(MINOR_UNKNOWN.to_owned());
+        }
+        labels
+    }
 }
 
 /// So many patients' birth dates are remembered.

@@ -56,7 +56,7 @@ use crate::net::tls::Certificate;
 use crate::notices::Notices;
 use crate::outward::{Destination, Exports, Runner, Surroundings};
 use crate::passwords::{Passwords, Scheme};
-use crate::pep::{Streams, Watched};
+use crate::pep::{Streams, Watched, Written};
 use crate::registration::in_force::ClientsInForce;
 use crate::secrets::Secrets;
 use crate::spool::Spools;
@@ -107,10 +107,11 @@ pub(crate) struct App {
     _lock: DataLock,
 }
 
-/// What outlives a change of configuration: streams that are open and answers that wait.
+/// What outlives a change of configuration: streams that are open, answers that wait, and what was written.
 pub(crate) struct Lasting {
     pub(crate) streams: Arc<Streams>,
     pub(crate) spools: Arc<Spools>,
+    pub(crate) written: Arc<Written>,
     pub(crate) followers: Arc<Followers>,
 }
 
@@ -348,6 +349,7 @@ impl App {
             followers: Arc::new(Followers::new(stopped)),
             streams: Arc::new(streams),
             spools: Arc::new(Spools::open(&self.config.data_dir, Arc::clone(&self.throttle))?),
+            written: Arc::default(),
         })
     }
 

@@ -47,6 +47,7 @@ use crate::net::throttle::Throttle;
 use crate::spool::Spools;
 use crate::store::Store;
 use authenticate::{Authenticator, Issuers, Live, Showing};
+pub(crate) use fhir::Written;
 use fhir::{Age, FhirUpstream, MINOR, Picking};
 use http::HttpUpstream;
 pub(crate) use http::{Streams, Watched};
@@ -72,6 +73,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) spools: Arc<Spools>,
+    pub(crate) written: Arc<Written>,
     /// Where exports are kept.
     pub(crate) store: Arc<Store>,
     pub(crate) approvals: Arc<Approvals>,
@@ -147,6 +149,7 @@ impl Gateway {
             clock,
             streams,
             spools,
+            written,
             store,
             approvals,
         } = parts;
@@ -156,7 +159,8 @@ impl Gateway {
                 RouteKind::Fhir { version, care, consent, minors, .. } => {
                     let asked = (&**care, consent, *minors);
                     let spools = Arc::clone(&spools);
-                    Upstream::Fhir(Box::new(FhirUpstream::new(route, *version, asked, &issuer, spools)?))
+                    let upstream = FhirUpstream::new(route, *version, asked, &issuer, spools, &written)?;
+                    Upstream::Fhir(Box::new(upstream))
                 }
                 RouteKind::Http { allow } => Upstream::Http(HttpUpstream::new(route, allow)?),
             };

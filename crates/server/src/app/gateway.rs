@@ -32,6 +32,7 @@ impl App {
             clock: Arc::clone(&self.clock),
             streams: Arc::clone(&lasting.streams),
             spools: Arc::clone(&lasting.spools),
+            written: Arc::clone(&lasting.written),
             store: Arc::clone(&self.store),
             approvals: Arc::clone(&self.approvals),
         })

@@ -21,6 +21,7 @@ mod search;
 mod session;
 mod upstream;
 mod write;
+mod written;
 
 pub(super) use care::{Looking, Relations};
 pub(super) use consents::{Restrictions, Said, act, asker};
@@ -28,3 +29,4 @@ pub(super) use minors::{Age, MINOR, MINOR_UNKNOWN};
 pub(super) use names::{Picking, encounters, names};
 pub(super) use session::handle;
 pub(super) use upstream::FhirUpstream;
+pub(crate) use written::Written;

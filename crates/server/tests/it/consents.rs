@@ -145,6 +145,43 @@ async fn what_a_patient_has_forbidden_is_absent_for_whom_they_have_forbidden_it(
 }
 
 #[tokio::test]
+async fn what_is_written_on_one_route_to_a_server_counts_on_the_others() {
+    let gateway = &Gateway::demo("consent-routes", &[]);
+    let port = behind::port(gateway);
+    let [forbids, leaves] = [4, 5].map(|at| gateway.panel("dana")[at]);
+    configure(gateway, |config| {
+        let config = config.replace("care_from", "consent = \"enforce\"\ncare_from");
+        let (_, route) = config.split_once("[[route]]").unwrap();
+        let portal = route.replace("\"fhir\"\nkind", "\"portal\"\nkind").replace("\"/fhir\"", "\"/portal\"");
+        let portal = portal.replace("name          = \"fhir\"", "name = \"portal\"");
+        format!("{config}\n[[route]]{portal}")
+    })
+    .await;
+    let physician = gateway.person("physician", &[forbids]);
+    let me = format!("Practitioner/{}", physician.name);
+    let team = json!({ "resourceType": "CareTeam", "id": "moves", "status": "active",
+        "subject": { "reference": format!("Patient/{leaves}") },
+        "participant": [{ "member": { "reference": me } }] });
+    behind::put(gateway, port, &team).await;
+    let read = token_of(gateway, &physician).await;
+    for patient in [forbids, leaves] {
+        assert_eq!(get(gateway, &read, &format!("Patient/{patient}")).await.status, 200, "{patient}");
+    }
+    let portal = App { route: "/portal", ..App::public("openid user/*.cruds") };
+    let written = portal.tokens(gateway, &gateway.demo_person("dana")).await.access;
+    let new = consent("by-portal", forbids, json!({ "type": "deny" }));
+    let ended = json!({ "resourceType": "CareTeam", "id": "moves", "status": "inactive",
+        "subject": team["subject"], "participant": team["participant"] });
+    for (method, path, body) in [("POST", "/portal/Consent", new), ("PUT", "/portal/CareTeam/moves", ended)] {
+        let answer = Call::fhir(method, path, &body).bearer(&written).to(gateway).await;
+        assert!((200..300).contains(&answer.status), "{path}: {} {}", answer.status, answer.text());
+    }
+    for patient in [forbids, leaves] {
+        assert_eq!(get(gateway, &read, &format!("Patient/{patient}")).await.status, 404, "{patient}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_looks_at_the_first_name_alone_is_asked_about_each() {
     let gateway = &Gateway::demo("consent-lists", &[]);
     let real = behind::port(gateway);

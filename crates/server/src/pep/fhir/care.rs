@@ -26,6 +26,7 @@ use moka::sync::Cache;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::upstream::FhirUpstream;
+use super::written::Writing;
 use crate::config::{CareFrom, CareRoles, CareTable};
 use crate::pep::Gateway;
 use crate::pep::enforce::{Asking, Care};
@@ -38,7 +39,7 @@ pub(super) struct CareRelations {
     from: CareFrom,
     kept: Cache<Reference, Arc<AsyncMutex<Option<Arc<Relations>>>>>,
     /// How many writes went by that may have changed something.
-    writes: AtomicU64,
+    writes: Arc<AtomicU64>,
 }
 
 /// The patients in somebody's care by what the upstream says, each with the resource that proves it.
@@ -71,25 +72,25 @@ const A_PAGE: &str = "200";
 const NEGATIVE: Duration = Duration::from_secs(10);
 
 impl CareRelations {
-    pub(super) fn new(from: CareFrom) -> Self {
-        Self { from, kept: Cache::new(PEOPLE), writes: AtomicU64::new(0) }
+    pub(super) fn new(from: CareFrom, writes: Arc<AtomicU64>) -> Self {
+        Self { from, kept: Cache::new(PEOPLE), writes }
     }
 
     /// The same for what may have written anything.
-    pub(super) fn writing_anything(&self) -> Written<'_> {
-        Written(&self.writes)
+    pub(super) fn writing_anything(&self) -> Writing<'_> {
+        Writing(&self.writes)
     }
 
     /// What is done when writes are over, however they end: what was known before may be no more so.
     pub(super) fn writing<'i>(
         &self,
         writes: impl IntoIterator<Item = &'i Interaction>,
-    ) -> Option<Written<'_>> {
+    ) -> Option<Writing<'_>> {
         let makes_relations = |write: &Interaction| {
             let name = write.written_type().map_or("", ResourceType::as_str);
             name == "PractitionerRole" || Source::ALL.iter().any(|source| source.as_str() == name)
         };
-        writes.into_iter().any(makes_relations).then_some(Written(&self.writes))
+        writes.into_iter().any(makes_relations).then_some(Writing(&self.writes))
     }
 
     fn is_good(&self, known: &Relations, looking: Looking<'_>, now: Timestamp) -> bool {
@@ -105,15 +106,6 @@ impl CareRelations {
             && known.as_of <= now
             && age < self.from.cache
             && (is_new || (!lacks && known.failed.is_empty()))
-    }
-}
-
-/// Writes that may change who is in whose care. They count when this goes, done or given up.
-pub(super) struct Written<'a>(&'a AtomicU64);
-
-impl Drop for Written<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 

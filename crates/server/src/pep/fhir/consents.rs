@@ -26,6 +26,7 @@ use http::StatusCode;
 use moka::sync::Cache;
 
 use super::upstream::{FhirUpstream, SAID_LIFE};
+use super::written::Writing;
 use crate::config::ConsentCheck;
 use crate::directory::{Forbidden, Supposing};
 use crate::pep::respond::UpstreamFault;
@@ -35,7 +36,7 @@ pub(super) struct Consents {
     check: ConsentCheck,
     kept: Cache<PatientId, Arc<Restrictions>>,
     /// How many writes of Consents went by.
-    writes: AtomicU64,
+    writes: Arc<AtomicU64>,
     /// When the server was last seen to find those of several patients at once, in seconds; it may be another one by now.
     took_lists: AtomicI64,
 }
@@ -74,27 +75,22 @@ const LISTS_LIFE: Duration = SAID_LIFE;
 const NEGATIVE: Duration = Duration::from_secs(10);
 
 impl Consents {
-    pub(super) fn new(check: ConsentCheck) -> Self {
-        Self {
-            check,
-            kept: Cache::new(PATIENTS),
-            writes: AtomicU64::new(0),
-            took_lists: AtomicI64::new(i64::MIN),
-        }
+    pub(super) fn new(check: ConsentCheck, writes: Arc<AtomicU64>) -> Self {
+        Self { check, kept: Cache::new(PATIENTS), writes, took_lists: AtomicI64::new(i64::MIN) }
     }
 
     /// The same for what may have written anything.
-    pub(super) fn writing_anything(&self) -> Written<'_> {
-        Written(&self.writes)
+    pub(super) fn writing_anything(&self) -> Writing<'_> {
+        Writing(&self.writes)
     }
 
     /// What is done when writes are over, however they end.
     pub(super) fn writing<'i>(
         &self,
         writes: impl IntoIterator<Item = &'i Interaction>,
-    ) -> Option<Written<'_>> {
+    ) -> Option<Writing<'_>> {
         let is_one = |write: &Interaction| write.written_type().is_some_and(|of| of.as_str() == "Consent");
-        writes.into_iter().any(is_one).then_some(Written(&self.writes))
+        writes.into_iter().any(is_one).then_some(Writing(&self.writes))
     }
 
     /// Whether the server finds those of several patients at once, as it was seen to within the last minute.
@@ -111,15 +107,6 @@ impl Consents {
             && now.since(kept.as_of) < life
             && kept.writes == self.writes.load(Ordering::SeqCst);
         is_good.then_some(kept)
-    }
-}
-
-/// Writes of Consents, or of what else is remembered. They count when this goes, done or given up.
-pub(super) struct Written<'a>(pub(super) &'a AtomicU64);
-
-impl Drop for Written<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 

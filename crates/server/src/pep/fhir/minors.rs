@@ -5,6 +5,7 @@
 //! read it is not known.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use chartgate_values::{Clock, Timestamp};
 use http::StatusCode;
 use moka::sync::Cache;
 
-use super::consents::Written;
 use super::upstream::FhirUpstream;
+use super::written::Writing;
 use crate::config::MinorLabels;
 
 /// What is known of birth dates, and whether they are asked for.
@@ -28,7 +29,7 @@ pub(super) struct Births {
     minors: MinorLabels,
     kept: Cache<PatientId, Kept>,
     /// How many writes of Patients went by.
-    writes: AtomicU64,
+    writes: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
@@ -76,22 +77,22 @@ const LIFE: Duration = Duration::from_mins(1);
 const NEGATIVE: Duration = Duration::from_secs(10);
 
 impl Births {
-    pub(super) fn new(minors: MinorLabels) -> Self {
-        Self { minors, kept: Cache::new(PATIENTS), writes: AtomicU64::new(0) }
+    pub(super) fn new(minors: MinorLabels, writes: Arc<AtomicU64>) -> Self {
+        Self { minors, kept: Cache::new(PATIENTS), writes }
     }
 
     /// What is done when writes are over that may have written anything.
-    pub(super) fn writing_anything(&self) -> Written<'_> {
-        Written(&self.writes)
+    pub(super) fn writing_anything(&self) -> Writing<'_> {
+        Writing(&self.writes)
     }
 
     /// The same for these writes.
     pub(super) fn writing<'i>(
         &self,
         writes: impl IntoIterator<Item = &'i Interaction>,
-    ) -> Option<Written<'_>> {
+    ) -> Option<Writing<'_>> {
         let is_one = |write: &Interaction| write.written_type() == Some(ResourceType::PATIENT);
-        writes.into_iter().any(is_one).then_some(Written(&self.writes))
+        writes.into_iter().any(is_one).then_some(Writing(&self.writes))
     }
 
     fn known(&self, patient: &PatientId, now: Timestamp) -> Option<Option<Birth>> {

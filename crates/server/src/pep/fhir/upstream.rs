@@ -29,6 +29,7 @@ use super::consents::Consents;
 use super::export::Downloads;
 use super::large;
 use super::minors::Births;
+use super::written::Written;
 use crate::config::{CareFrom, ConsentCheck, MinorLabels, Route};
 use crate::net::client::{Answering, HttpClient};
 use crate::net::credential::{self, Credential};
@@ -119,23 +120,26 @@ impl FhirUpstream {
         (care, consent, minors): (&CareFrom, &ConsentCheck, MinorLabels),
         issuer: &str,
         spools: Arc<Spools>,
+        written: &Written,
     ) -> anyhow::Result<Self> {
         let public = format!("{issuer}{}", route.path);
         let upstream = route.upstream.to_string();
         let (client, credential) = credential::prepare(route)?;
+        let bases = BaseUrls { public: public.parse()?, upstream: upstream.parse()?, version };
+        let writes = written.at(&bases.upstream);
         Ok(Self {
             client,
             base_path: route.upstream.path().trim_end_matches('/').to_owned(),
             credential,
             max_answer: route.max_answer,
             spools,
-            bases: BaseUrls { public: public.parse()?, upstream: upstream.parse()?, version },
+            bases,
             turns: (0..TURNS).map(|_| AsyncMutex::new(())).collect(),
             downloads: Downloads::default(),
             said: Said::default(),
-            care: CareRelations::new(care.clone()),
-            consents: Consents::new(consent.clone()),
-            births: Births::new(minors),
+            care: CareRelations::new(care.clone(), writes.care),
+            consents: Consents::new(consent.clone(), writes.consents),
+            births: Births::new(minors, writes.births),
         })
     }
 

@@ -175,7 +175,6 @@ impl App {
             config: config.emergency.clone(),
             store: Arc::clone(&store),
             policies: Arc::clone(&policies),
-            cut_offs: Arc::clone(&cut_offs),
             outbox: Arc::clone(&outbox),
             seal: secrets.master.derive(emergency::PURPOSE)?,
             clock: Arc::clone(&clock),

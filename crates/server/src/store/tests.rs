@@ -10,6 +10,7 @@ use std::str::FromStr as _;
 use chartgate_access::ids::{ClientId, Subject};
 use chartgate_access::login::throttle::Failures;
 use chartgate_access::principal::{User, UserState};
+use chartgate_access::session::Session;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_protocol::oauth::authorization_details::EmergencyReason;
 use chartgate_values::Timestamp;
@@ -713,4 +714,45 @@ fn a_grant_stays_while_it_has_a_refresh_token_that_was_not_used() {
     .unwrap();
     let left: Vec<String> = scratch.store.read(grants).unwrap();
     assert_eq!(left, ["in-use"]);
+}
+
+/// Sessions may go on for longer than what is over is kept.
+#[test]
+fn whoever_got_an_id_token_weeks_before_its_session_ends_is_told_of_that() {
+    let scratch = Scratch::new("tidy-told");
+    let day = Duration::from_secs(24 * 3600);
+    let session = Session {
+        id: "s".repeat(22).parse().unwrap(),
+        subject: "dana".parse().unwrap(),
+        auth_time: NOW,
+        last_seen: NOW,
+        ended_at: None,
+        amr: Vec::new(),
+        agent: None,
+        elsewhere: None,
+    };
+    let id = session.id.clone();
+    let told = write(&scratch.store, move |sql| {
+        let _ = sql.add_user(&user("dana"))?;
+        let mut portal = client("portal");
+        portal.options.backchannel_logout_uri = "https://portal.example/logout".parse().ok();
+        let _ = sql.add_client(&portal, None, NOW)?;
+        sql.add_session(&session, "cookie")?;
+        let grant = serde_json::json!({
+            "id": "g".repeat(22), "client_id": "portal", "subject": "dana", "session": session.id, "scope": "openid",
+            "audience": "https://gate.example/fhir", "patient": null, "nonce": null, "auth_time": NOW, "amr": [],
+        });
+        sql.add_grant(&serde_json::from_value(grant).unwrap(), NOW)?;
+        sql.tidy(day * 30, NOW.plus(day * 20))?;
+        sql.end_session(&session.id, NOW.plus(day * 20))?;
+        let due = sql.due_logout_notices(NOW.plus(day * 20), 10)?;
+        // With its session it is over, and goes with it.
+        sql.tidy(day * 30, NOW.plus(day * 28))?;
+        let left: Vec<String> = sql.query("grants", "SELECT id FROM grants", &[], |row| row.get("id"))?;
+        assert!(left.is_empty(), "{left:?}");
+        Ok(due)
+    })
+    .unwrap();
+    let told: Vec<_> = told.into_iter().map(|one| (one.client_id.to_string(), one.session)).collect();
+    assert_eq!(told, [("portal".to_owned(), id)]);
 }

@@ -1,6 +1,8 @@
 //! The page where somebody lets an application have something: what they say there is about what they saw, and is remembered with
 //! the record of it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::browser::{App, Browser, CALLBACK, Redirect, Tokens, USER_SCOPE};
@@ -85,4 +87,26 @@ async fn a_page_that_stood_open_while_another_patient_was_picked_allows_nothing(
     let code = Redirect::of(&answer).get("code").unwrap();
     let tokens = Tokens::of(&app.exchange_call(&code).to(gateway).await);
     assert_eq!(tokens.answer["patient"], json!(second));
+}
+
+/// OpenID Connect Core section 3.1.2.1: `prompt` is a list.
+#[tokio::test]
+async fn a_prompt_for_sign_in_and_consent_shows_both_pages() {
+    let gateway = shared::demo();
+    let secret = register(gateway, "prompts");
+    let app = app("prompts", &secret);
+    let person = gateway.person("physician", &[]);
+    let mut browser = Browser::default();
+    app.tokens_in(gateway, &mut browser, &person).await;
+    let credentials = [("username", person.name.as_str()), ("password", person.password.as_str())];
+    for (prompt, asks_again) in [("login", false), ("login consent", true), ("consent login", true)] {
+        // Who signed in within this second has just done so.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let page = browser.follow(gateway, &asking(gateway, &app, &[("prompt", prompt)])).await;
+        assert!(page.text().contains("name=\"password\""), "{prompt}: {}", page.text());
+        let answer = browser.submit(gateway, &page, &credentials).await;
+        assert_eq!(asks(&answer), asks_again, "{prompt}: {}", answer.text());
+    }
+    let odd = browser.follow(gateway, &asking(gateway, &app, &[("prompt", "none login")])).await;
+    assert_eq!(Redirect::of(&odd).get("error").as_deref(), Some("invalid_request"));
 }

@@ -98,7 +98,7 @@ pub(crate) struct App {
     pub(crate) watcher: Arc<Watcher>,
     care: Arc<LiveCare>,
     pub(crate) directory: Arc<LiveDirectory>,
-    passwords: Arc<Passwords>,
+    pub(crate) passwords: Arc<Passwords>,
     /// What ID tokens of identity providers are sealed with.
     provider_seal: Arc<SealingKey>,
     master: MasterKey,

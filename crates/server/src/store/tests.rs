@@ -17,7 +17,7 @@ use chartgate_values::Timestamp;
 
 use super::emergency::{EmergencyUse, Review};
 use super::half_sign_ins::{First, HALF_LIFE, HalfSignIn, Stage};
-use super::login_failures::Tried;
+use super::login_failures::{PAUSES, Tried};
 use super::passkeys::{Backup, StoredPasskey, Use};
 use super::pending::Took;
 use super::restores::Mark;
@@ -550,6 +550,32 @@ async fn a_try_that_was_no_failure_is_taken_back_and_those_of_others_stay() {
         .unwrap();
     let failures = |count, seconds| Failures { count, last: Some(at(seconds)) };
     assert_eq!(left, [Failures::default(), failures(1, 1), failures(2, 4)]);
+}
+
+#[test]
+fn many_failures_of_nobody_are_forgotten_in_time_and_those_of_a_person_are_not() {
+    let scratch = Scratch::new("nobodys-failures");
+    let day = Duration::from_secs(24 * 3600);
+    let at = move |days: u32| NOW.plus(day * days);
+    let left = write(&scratch.store, move |sql| {
+        let _ = sql.add_user(&user("dana"))?;
+        let device = format!("{PAUSES}codes of dana");
+        for name in ["counts dana", "counts dana after a link", "counts a mistyped password", &device] {
+            (0..60).try_for_each(|_| sql.add_login_failure(name, NOW))?;
+        }
+        let left = |now: Timestamp| {
+            sql.tidy(day, now)?;
+            let counted = |of: &Subject| [format!("counts {of}"), format!("counts {of} after a link")];
+            sql.forget_failures_of_nobody(counted, now)?;
+            let text = "SELECT name FROM login_failures ORDER BY name";
+            sql.query("login_failures", text, &[], |row| row.get::<String>("name"))
+        };
+        Ok([left(at(1))?, left(at(2))?, left(at(90))?, left(at(365))?])
+    })
+    .unwrap();
+    let names =
+        ["counts a mistyped password", "counts dana", "counts dana after a link", "pauses codes of dana"];
+    assert_eq!(left, [&names[..], &names[..3], &names[..3], &names[1..3]].map(|names| names.to_vec()));
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ use crate::oidc::claims_request::{ClaimsRequest, Demands, MalformedClaims};
 
 /// Longest `state`, `nonce` or `launch` that we carry.
 const MAX_OPAQUE: usize = 2048;
+/// Longest `scope`: every type of FHIR by itself, in two ways.
+const MAX_SCOPE: usize = 8192;
 
 /// Who asks and where the answer goes: all that must be right before an error may be sent to the client at all.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -113,6 +115,9 @@ pub enum RequestError {
     /// RFC 6749 section 3.3.
     #[error("scope is malformed")]
     Scope,
+    /// What waits for its person is kept.
+    #[error("scope is longer than {MAX_SCOPE} bytes")]
+    LongScope,
     /// RFC 9700 section 2.1.1: PKCE is required.
     #[error("code_challenge is missing")]
     NoChallenge,
@@ -163,7 +168,7 @@ impl RequestError {
     pub fn code(self) -> ErrorCode {
         match self {
             Self::ResponseType => ErrorCode::UnsupportedResponseType,
-            Self::Scope => ErrorCode::InvalidScope,
+            Self::Scope | Self::LongScope => ErrorCode::InvalidScope,
             Self::Details(_) => ErrorCode::InvalidAuthorizationDetails,
             Self::RequestObject => ErrorCode::InvalidRequestObject,
             Self::RequestUri => ErrorCode::RequestUriNotSupported,
@@ -223,8 +228,11 @@ impl AuthorizationRequest {
             None => return Err(RequestError::NoResponseType),
         }
         let response_mode = ResponseMode::of(form).map_err(|_| RequestError::ResponseMode)?;
-        let scope: ScopeSet =
-            form.get("scope").unwrap_or_default().parse().map_err(|_| RequestError::Scope)?;
+        let scope = form.get("scope").unwrap_or_default();
+        if scope.len() > MAX_SCOPE {
+            return Err(RequestError::LongScope);
+        }
+        let scope: ScopeSet = scope.parse().map_err(|_| RequestError::Scope)?;
         let launch = text("launch");
         if launch.is_some() != scope.contains("launch") {
             return Err(RequestError::Launch);
@@ -371,6 +379,10 @@ mod tests {
         assert_eq!(read(&format!("{GOOD}&aud=a&resource=b")), Err(RequestError::TwoResources));
         assert_eq!(read(&format!("{GOOD}&launch=x")), Err(RequestError::Launch));
         assert_eq!(read(&format!("{GOOD}&nonce={}", "n".repeat(2049))), Err(RequestError::TooLong));
+        let scope = |length| GOOD.replace("scope=openid", &format!("scope=openid+{}", "s".repeat(length)));
+        assert_eq!(read(&scope(MAX_SCOPE - 7)), Ok(()));
+        assert_eq!(read(&scope(MAX_SCOPE - 6)), Err(RequestError::LongScope));
+        assert_eq!(RequestError::LongScope.code(), ErrorCode::InvalidScope);
         assert_eq!(read(&format!("{GOOD}&claims=x")), Err(RequestError::Claims(MalformedClaims)));
     }
 }

@@ -106,7 +106,8 @@ async fn look_up(
     // A name that nobody has: it has a space in it.
     let counter = login.passwords.blind(&format!("device codes of {}", present.user.name));
     let counter = format!("{PAUSES}{counter}");
-    let (typed, browser) = (code.map(|code| digest_of(code.to_string())), visit.browser.digest());
+    let typed = code.map(|code| digest_of(code.to_string()));
+    let (browser, from) = (visit.browser.digest(), visit.origin.ip);
     login
         .store
         .write(move |sql| {
@@ -144,7 +145,7 @@ async fn look_up(
                 launch: None,
                 created_at: now,
             };
-            sql.add_pending(&handle, &browser, &pending)?;
+            sql.add_pending(&handle, (&browser, from), &pending)?;
             Ok(Typed::Open)
         })
         .await

@@ -100,7 +100,7 @@ pub(crate) struct App {
     pub(crate) watcher: Arc<Watcher>,
     care: Arc<LiveCare>,
     pub(crate) directory: Arc<LiveDirectory>,
-    passwords: Arc<Passwords>,
+    pub(crate) passwords: Arc<Passwords>,
     /// What ID tokens of identity providers are sealed with.
     provider_seal: Arc<SealingKey>,
     master: MasterKey,
@@ -178,7 +178,6 @@ impl App {
             config: config.emergency.clone(),
             store: Arc::clone(&store),
             policies: Arc::clone(&policies),
-            cut_offs: Arc::clone(&cut_offs),
             outbox: Arc::clone(&outbox),
             seal: secrets.master.derive(emergency::PURPOSE)?,
             clock: Arc::clone(&clock),

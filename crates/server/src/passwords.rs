@@ -14,6 +14,7 @@ use chartgate_values::Secret;
 use hashing::Cost;
 pub(crate) use hashing::Scheme;
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization as _;
 use zxcvbn::feedback::Warning;
 
 use crate::tongue::{Id, Tells, Words};
@@ -169,7 +170,7 @@ impl Passwords {
     /// [`HashError`].
     pub(crate) async fn hash(&self, password: &str) -> Result<String, HashError> {
         let _turn = self.queue.try_acquire().map_err(|_| HashError)?;
-        let (password, scheme) = (Secret::new(password.to_owned()), self.scheme);
+        let (password, scheme) = (Secret::new(normal(password)), self.scheme);
         self.off_the_runtime(move |pepper| scheme.hash(pepper, password.expose().as_bytes())).await
     }
 
@@ -189,17 +190,18 @@ impl Passwords {
     pub(crate) async fn verify(&self, password: &str, stored: Option<&str>) -> Verdict {
         let Ok(_turn) = self.queue.try_acquire() else { return Verdict::Busy };
         let decoys = Arc::clone(&self.decoys);
-        // Nobody has set one so long.
-        let is_too_long = password.chars().nth(LONGEST).is_some();
-        let stored = stored.filter(|_| !is_too_long).map(str::to_owned);
-        let password = Secret::new(password.chars().take(LONGEST).collect::<String>());
+        let stored = stored.map(str::to_owned);
+        let spellings = spellings(password);
         let fits = self
             .off_the_runtime(move |pepper| {
-                let password = password.expose().as_bytes();
                 let mut fits = false;
-                for (hash, whose) in computed(&decoys, stored.as_deref()) {
-                    let is_of = hashing::is_of(hash, pepper, password);
-                    fits |= is_of && whose == Whose::Theirs;
+                for spelling in &spellings {
+                    // Nobody has set one so long.
+                    let stored = stored.as_deref().filter(|_| spelling.is_whole);
+                    for (hash, whose) in computed(&decoys, stored) {
+                        let is_of = hashing::is_of(hash, pepper, spelling.text.expose().as_bytes());
+                        fits |= is_of && whose == Whose::Theirs;
+                    }
                 }
                 Ok(fits)
             })
@@ -225,8 +227,9 @@ impl Passwords {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
         let service = rules.service.iter().map(String::as_str);
         let about: Vec<&str> = [name, "chartgate"].into_iter().chain(service).collect();
-        check_strength(password, &about)?;
-        Ok(rules.blocklist.check(password, &about)?)
+        let password = Secret::new(normal(password));
+        check_strength(password.expose(), &about)?;
+        Ok(rules.blocklist.check(password.expose(), &about)?)
     }
 
     /// A name under which tries are counted, from which nobody reads what was typed.
@@ -254,6 +257,33 @@ impl Passwords {
         .await
         .map_err(|_| HashError)?
     }
+}
+
+/// A password as it is hashed (NFC): keyboards spell the same letter in two ways.
+fn normal(password: &str) -> String {
+    password.nfc().collect()
+}
+
+/// A typed password in one spelling.
+struct Spelling {
+    text: Secret<String>,
+    /// Whether this is all of it.
+    is_whole: bool,
+}
+
+impl Spelling {
+    fn of(text: &str) -> Self {
+        let is_whole = text.chars().nth(LONGEST).is_none();
+        Self { text: Secret::new(text.chars().take(LONGEST).collect()), is_whole }
+    }
+}
+
+/// In which spellings a typed password may have been hashed: in the one that all are now, and as it was typed, as they were
+/// before. How many these are depends on what was typed alone (ATTACKS A01).
+fn spellings(typed: &str) -> Vec<Spelling> {
+    let normal = Secret::new(normal(typed));
+    let as_typed = (normal.expose() != typed).then(|| Spelling::of(typed));
+    std::iter::once(Spelling::of(normal.expose())).chain(as_typed).collect()
 }
 
 /// Whether a password is one that may be set. `about` is what it must not be made of: name, address.
@@ -373,6 +403,25 @@ mod tests {
         let hash = passwords.hash(&longest).await.unwrap();
         assert_eq!(passwords.verify(&longest, Some(&hash)).await, Verdict::Right);
         assert_eq!(passwords.verify(&format!("{longest}x"), Some(&hash)).await, Verdict::Wrong);
+    }
+
+    /// NIST SP 800-63B-4 section 3.1.1.2: what looks alike and is typed alike is alike, on whichever keyboard.
+    #[tokio::test]
+    async fn a_password_is_the_same_in_either_spelling_and_one_from_before_opens_as_it_was_typed() {
+        let (composed, decomposed) = ("caf\u{e9} lantern gravel", "cafe\u{301} lantern gravel");
+        let passwords = passwords();
+        for set in [composed, decomposed] {
+            let hash = passwords.hash(set).await.unwrap();
+            for typed in [composed, decomposed] {
+                assert_eq!(passwords.verify(typed, Some(&hash)).await, Verdict::Right, "{set} {typed}");
+            }
+            assert_eq!(passwords.verify("cafe lantern gravel", Some(&hash)).await, Verdict::Wrong);
+        }
+        let before = passwords.scheme.hash(&passwords.pepper, decomposed.as_bytes()).unwrap();
+        assert_eq!(passwords.verify(decomposed, Some(&before)).await, Verdict::Right);
+        assert_eq!(passwords.verify("cafe lantern gravel", Some(&before)).await, Verdict::Wrong);
+        // Twelve characters that take two signs each are no longer for that.
+        assert_eq!(passwords.check(&"e\u{301}".repeat(12), "dana"), Err(WeakPassword::Short));
     }
 
     #[tokio::test]

@@ -38,6 +38,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// How often activity is written and old cut-offs are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// How often failures are forgotten of names that nobody has.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// How often servers behind FHIR routes are asked which version they are of.
 const ASK_EVERY: Duration = Duration::from_secs(60);
@@ -231,6 +233,7 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut measure = tokio::time::interval(MEASURE_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);
+    let mut forget = tokio::time::interval(FORGET_EVERY);
     let mut ask = tokio::time::interval(ASK_EVERY);
     loop {
         tokio::select! {
@@ -239,6 +242,7 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
             _ = next(&mut hangup) => current.reload(app, certificate).await,
             _ = look.tick() => look_at_policies(app).await,
             _ = ask.tick() => current.front().look_at_versions(),
+            _ = forget.tick() => forget_failures_of_nobody(app).await,
             _ = measure.tick() => look_at_disk(app, &current.config()).await,
             _ = tidy.tick() => {
                 match app.sessions.flush().await {
@@ -259,6 +263,16 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
                 }
             }
         }
+    }
+}
+
+/// Names that nobody has, which strangers make up, do not stay for ever.
+async fn forget_failures_of_nobody(app: &App) {
+    let (passwords, now) = (Arc::clone(&app.passwords), app.clock.now());
+    let forgotten =
+        app.store.write(move |sql| sql.forget_failures_of_nobody(|of| passwords.counters(of), now)).await;
+    if let Err::<(), StoreError>(error) = forgotten {
+        tracing::warn!(%error, "failures of names that nobody has were not removed");
     }
 }
 

@@ -54,6 +54,7 @@ mod tidy;
 pub(crate) mod told_changes;
 pub(crate) mod used_assertions;
 pub(crate) mod users;
+pub(crate) mod waiting;
 pub(crate) mod watch;
 
 use std::collections::VecDeque;

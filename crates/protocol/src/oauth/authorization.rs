@@ -1,6 +1,8 @@
 //! The authorization request. RFC 6749 section 4.1.1, RFC 7636, OpenID Connect Core section 3.1.2.1, RFC 8707,
 //! RFC 9449 section 10, SMART App Launch 2.2.
 
+use std::collections::BTreeSet;
+
 use chartgate_values::Secret;
 
 use super::authorization_details::{AuthorizationDetail, MalformedDetails};
@@ -16,6 +18,8 @@ use crate::oidc::claims_request::{ClaimsRequest, Demands, MalformedClaims};
 
 /// Longest `state`, `nonce` or `launch` that we carry.
 const MAX_OPAQUE: usize = 2048;
+/// Longest `scope`: every type of FHIR by itself, in two ways.
+const MAX_SCOPE: usize = 8192;
 
 /// Who asks and where the answer goes: all that must be right before an error may be sent to the client at all.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,17 +32,33 @@ pub struct Addressed {
     pub state: Option<String>,
 }
 
-/// What `prompt` asks for. OpenID Connect Core section 3.1.2.1.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// What `prompt` asks for, which is a list. OpenID Connect Core section 3.1.2.1.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Prompt {
-    /// Nothing in particular.
-    Default,
-    /// No page may be shown.
+    /// No page may be shown. It stands alone.
     None,
-    /// Sign in again, whatever session there is.
+    /// Each of these is asked again; the others where they have to be.
+    Again(BTreeSet<Again>),
+}
+
+/// What is asked again, whatever was shown or said before.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Again {
+    /// Sign in.
     Login,
-    /// Ask for consent again.
+    /// Consent.
     Consent,
+}
+
+impl Prompt {
+    /// Whether this is asked again.
+    #[must_use]
+    pub fn asks(&self, again: Again) -> bool {
+        match self {
+            Self::None => false,
+            Self::Again(all) => all.contains(&again),
+        }
+    }
 }
 
 /// A request that makes sense by itself; whether it is allowed is another question.
@@ -95,6 +115,9 @@ pub enum RequestError {
     /// RFC 6749 section 3.3.
     #[error("scope is malformed")]
     Scope,
+    /// What waits for its person is kept.
+    #[error("scope is longer than {MAX_SCOPE} bytes")]
+    LongScope,
     /// RFC 9700 section 2.1.1: PKCE is required.
     #[error("code_challenge is missing")]
     NoChallenge,
@@ -108,7 +131,7 @@ pub enum RequestError {
     #[error("resource and aud differ")]
     TwoResources,
     /// OpenID Connect Core section 3.1.2.1.
-    #[error("prompt is not `none`, `login` or `consent`")]
+    #[error("prompt is neither `none` nor a list of `login` and `consent`")]
     Prompt,
     /// OpenID Connect Core section 3.1.2.1.
     #[error("max_age is not a number of seconds")]
@@ -145,7 +168,7 @@ impl RequestError {
     pub fn code(self) -> ErrorCode {
         match self {
             Self::ResponseType => ErrorCode::UnsupportedResponseType,
-            Self::Scope => ErrorCode::InvalidScope,
+            Self::Scope | Self::LongScope => ErrorCode::InvalidScope,
             Self::Details(_) => ErrorCode::InvalidAuthorizationDetails,
             Self::RequestObject => ErrorCode::InvalidRequestObject,
             Self::RequestUri => ErrorCode::RequestUriNotSupported,
@@ -205,8 +228,11 @@ impl AuthorizationRequest {
             None => return Err(RequestError::NoResponseType),
         }
         let response_mode = ResponseMode::of(form).map_err(|_| RequestError::ResponseMode)?;
-        let scope: ScopeSet =
-            form.get("scope").unwrap_or_default().parse().map_err(|_| RequestError::Scope)?;
+        let scope = form.get("scope").unwrap_or_default();
+        if scope.len() > MAX_SCOPE {
+            return Err(RequestError::LongScope);
+        }
+        let scope: ScopeSet = scope.parse().map_err(|_| RequestError::Scope)?;
         let launch = text("launch");
         if launch.is_some() != scope.contains("launch") {
             return Err(RequestError::Launch);
@@ -255,11 +281,17 @@ fn resource(form: &Form) -> Result<Option<String>, RequestError> {
 
 fn prompt(value: Option<&str>) -> Result<Prompt, RequestError> {
     match value {
-        None => Ok(Prompt::Default),
+        None => Ok(Prompt::Again(BTreeSet::new())),
         Some("none") => Ok(Prompt::None),
-        Some("login" | "login consent" | "consent login") => Ok(Prompt::Login),
-        Some("consent") => Ok(Prompt::Consent),
-        Some(_) => Err(RequestError::Prompt),
+        Some(list) => list.split(' ').map(again).collect::<Result<_, _>>().map(Prompt::Again),
+    }
+}
+
+fn again(value: &str) -> Result<Again, RequestError> {
+    match value {
+        "login" => Ok(Again::Login),
+        "consent" => Ok(Again::Consent),
+        _ => Err(RequestError::Prompt),
     }
 }
 
@@ -282,10 +314,37 @@ mod tests {
     fn a_plain_request_is_read() {
         let request = request(&format!("{GOOD}&aud=https://g/fhir&prompt=login&max_age=60")).unwrap();
         assert_eq!(request.resource.as_deref(), Some("https://g/fhir"));
-        assert_eq!(request.prompt, Prompt::Login);
+        assert_eq!(request.prompt, Prompt::Again([Again::Login].into()));
         assert_eq!(request.max_age, Some(60));
         let addressed = Addressed::read(&Form::parse(GOOD).unwrap()).unwrap();
         assert_eq!(addressed.state.as_deref(), Some("s"));
+    }
+
+    #[test]
+    fn a_prompt_is_a_list_of_which_each_counts_and_none_stands_alone() {
+        let asked = |value: &str| request(&format!("{GOOD}&prompt={value}")).map(|request| request.prompt);
+        let again = |all: &[Again]| Prompt::Again(all.iter().copied().collect());
+        let both = again(&[Again::Login, Again::Consent]);
+        for (value, prompt) in [
+            ("none", Prompt::None),
+            ("consent", again(&[Again::Consent])),
+            ("login+consent", both.clone()),
+            ("consent+login", both),
+            ("login+login", again(&[Again::Login])),
+        ] {
+            assert_eq!(asked(value).ok(), Some(prompt), "{value}");
+        }
+        for odd in [
+            "none+login",
+            "login+none",
+            "none+none",
+            "select_account",
+            "login+select_account",
+            "login++consent",
+        ] {
+            assert_eq!(asked(odd).err(), Some(RequestError::Prompt), "{odd}");
+        }
+        assert_eq!(request(GOOD).unwrap().prompt, Prompt::Again(BTreeSet::new()));
     }
 
     #[test]
@@ -320,6 +379,10 @@ mod tests {
         assert_eq!(read(&format!("{GOOD}&aud=a&resource=b")), Err(RequestError::TwoResources));
         assert_eq!(read(&format!("{GOOD}&launch=x")), Err(RequestError::Launch));
         assert_eq!(read(&format!("{GOOD}&nonce={}", "n".repeat(2049))), Err(RequestError::TooLong));
+        let scope = |length| GOOD.replace("scope=openid", &format!("scope=openid+{}", "s".repeat(length)));
+        assert_eq!(read(&scope(MAX_SCOPE - 7)), Ok(()));
+        assert_eq!(read(&scope(MAX_SCOPE - 6)), Err(RequestError::LongScope));
+        assert_eq!(RequestError::LongScope.code(), ErrorCode::InvalidScope);
         assert_eq!(read(&format!("{GOOD}&claims=x")), Err(RequestError::Claims(MalformedClaims)));
     }
 }

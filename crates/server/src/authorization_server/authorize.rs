@@ -33,10 +33,11 @@ use crate::entropy::{digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::registration::documents::FindError;
+use crate::store::waiting::{Room, Waiting};
 use crate::store::{Sql, StoreError};
 use crate::tongue::Tongue;
 pub(super) use check::{Came, check};
-use reply::{bad_request, expired, not_found_out, unavailable};
+use reply::{bad_request, expired, not_found_out, too_many, unavailable};
 
 pub(super) async fn by_query(
     State(server): State<Arc<AuthorizationServer>>,
@@ -102,7 +103,7 @@ async fn begin(server: &AuthorizationServer, origin: &Origin, form: &Form, heade
         return refuse(ErrorCode::InvalidRequest, "the client has to push its requests");
     }
     match check(server, &client, &to.redirect_uri, said, Came::ThroughTheBrowser).await {
-        Ok(pending) => keep(server, &client, pending, headers).await,
+        Ok(pending) => keep(server, origin, &client, pending, headers).await,
         Err((code, description)) => refuse(code, &description),
     }
 }
@@ -129,7 +130,8 @@ async fn begin_pushed(
     let (digest, now) = (digest_of(pushed.secret()), server.clock.now());
     match server.store.write(move |sql| sql.take_pushed_request(&digest, &client_id, now)).await {
         Ok(Some(pending)) => {
-            keep(server, &client, PendingAuthorization { created_at: now, ..pending }, headers).await
+            let pending = PendingAuthorization { created_at: now, ..pending };
+            keep(server, origin, &client, pending, headers).await
         }
         Ok(None) => expired(),
         Err::<_, StoreError>(error) => unavailable(&error),
@@ -139,6 +141,7 @@ async fn begin_pushed(
 /// Keeps a checked request for this browser, and sends it on to the pages.
 async fn keep(
     server: &AuthorizationServer,
+    origin: &Origin,
     client: &Client,
     pending: PendingAuthorization,
     headers: &HeaderMap,
@@ -153,9 +156,18 @@ async fn keep(
     };
     let (digest, browser_digest) = (digest_of(handle.expose()), digest_of(&browser));
     let language = language(client, &pending, headers);
-    let kept = server.store.write(move |sql| sql.add_pending(&digest, &browser_digest, &pending)).await;
-    if let Err::<(), StoreError>(error) = kept {
-        return unavailable(&error);
+    let (from, now) = (origin.ip, server.clock.now());
+    let kept = server.store.write(move |sql| {
+        let room = sql.make_room(Waiting::Authorizations, from, now)?;
+        if room == Room::Yes {
+            sql.add_pending(&digest, (&browser_digest, from), &pending)?;
+        }
+        Ok(room)
+    });
+    match kept.await {
+        Ok(Room::Yes) => {}
+        Ok(Room::No) => return too_many(),
+        Err::<_, StoreError>(error) => return unavailable(&error),
     }
     let mut response = see_other(&format!("/authorize/continue?request={}", handle.expose()));
     for cookie in set_cookie.into_iter().chain(language) {

@@ -18,7 +18,6 @@ use chartgate_values::seal::SealingKey;
 use chartgate_values::{Clock, Timestamp};
 
 use super::approvals::questions::fresh_id;
-use super::cut_offs::LiveCutOffs;
 use super::outbox::{Change, Outbox};
 use super::policies::LivePolicies;
 use crate::config;
@@ -42,7 +41,6 @@ pub(crate) struct Emergencies {
     pub(crate) config: config::Emergency,
     pub(crate) store: Arc<Store>,
     pub(crate) policies: Arc<LivePolicies>,
-    pub(crate) cut_offs: Arc<LiveCutOffs>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) seal: SealingKey,
     pub(crate) clock: Arc<dyn Clock>,

@@ -23,6 +23,7 @@ use http::StatusCode;
 use super::form::{Asked, Begun, Present, Submission, Visit, see_other, stale, unavailable};
 use super::sign_in::person;
 use super::{Login, wishes};
+use crate::entropy::digest_of;
 use crate::live::outbox::{Change, ChangeError};
 use crate::net::origin::Origin;
 use crate::pages;
@@ -77,14 +78,18 @@ impl ChoiceShown {
 }
 
 pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Response {
-    let Asked { handle, begun, present } = match visit.asked(&login) {
+    let asked = match visit.asked(&login) {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
     // Its own page is its consent.
-    if emergency::asked(&begun.pending.authorization_details).is_some() {
-        return see_other(&format!("/login/emergency?request={handle}"));
+    if emergency::asked(&asked.begun.pending.authorization_details).is_some() {
+        return see_other(&format!("/login/emergency?request={}", asked.handle));
     }
+    show(&login, &visit, &asked)
+}
+
+fn show(login: &Login, visit: &Visit, Asked { handle, begun, present }: &Asked) -> Response {
     let t = visit.browser.tongue;
     let said = begun.pending.said_by(&present.user.name);
     let page = ConsentPage {
@@ -119,22 +124,41 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
                 asked_at: pages::minutes(device.asked_at),
             }),
         },
-        hidden: visit.browser.hidden(&[("request", &handle)]),
+        hidden: visit
+            .browser
+            .hidden(&[("request", handle), (SHOWN, &what_is_shown(begun, present).unwrap_or_default())]),
     };
     visit.browser.show(StatusCode::OK, &page, begun.pending.reply_to.form_target())
 }
 
+/// The field that says what somebody says yes to.
+const SHOWN: &str = "shown";
+
+/// What the page of a request shows this person, as its form brings it back: a page that stood open while they picked another
+/// patient elsewhere, or while another signed in, is no yes to what they did not see.
+fn what_is_shown(begun: &Begun, present: &Present) -> Option<String> {
+    let PendingAuthorization { scope, authorization_details, claims, purpose_of_use, .. } = &begun.pending;
+    let Said { by, patient, encounter, consent: _ } = begun.pending.said_by(&present.user.name);
+    let shown = (by, patient, encounter, scope, authorization_details, claims, purpose_of_use);
+    serde_json::to_vec(&shown).ok().map(digest_of)
+}
+
 pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): Submission) -> Response {
-    let Asked { handle, begun, present } = match visit.asked(&login) {
+    let asked = match visit.asked(&login) {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
     // Its own page is its consent.
-    if emergency::asked(&begun.pending.authorization_details).is_some() {
-        return see_other(&format!("/login/emergency?request={handle}"));
+    if emergency::asked(&asked.begun.pending.authorization_details).is_some() {
+        return see_other(&format!("/login/emergency?request={}", asked.handle));
     }
+    let shown = what_is_shown(&asked.begun, &asked.present);
     match visit.form.get("decision") {
+        Some("approve") if shown.is_none() || visit.form.get(SHOWN) != shown.as_deref() => {
+            show(&login, &visit, &asked)
+        }
         Some("approve") => {
+            let Asked { handle, begun, present } = asked;
             let scope = chosen(&begun.pending, &visit.form);
             if scope.is_empty() && begun.pending.authorization_details.is_empty() {
                 return deny(&login, &visit.origin, begun, &present).await;
@@ -142,7 +166,7 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
             let begun = Begun { pending: PendingAuthorization { scope, ..begun.pending }, ..begun };
             approve(&login, &handle, begun, &present).await
         }
-        Some("deny") => deny(&login, &visit.origin, begun, &present).await,
+        Some("deny") => deny(&login, &visit.origin, asked.begun, &asked.present).await,
         Some(_) | None => stale(),
     }
 }
@@ -183,16 +207,9 @@ async fn approve(login: &Login, handle: &str, begun: Begun, present: &Present) -
     let mut pending = begun.pending;
     let said = pending.said_by(&present.user.name);
     pending.said = Some(Said { consent: ConsentGiven::Approved, ..said });
-    let (digest, client, subject) = (begun.digest, begun.client.client_id.clone(), present.user.name.clone());
-    let (scope, now) = (grantable_by_a_person(&pending.scope), login.clock.now());
-    let kept = login
-        .store
-        .write(move |sql| {
-            sql.set_consent(&subject, &client, &scope, now)?;
-            sql.update_pending(&digest, &pending)
-        })
-        .await;
-    match kept {
+    let digest = begun.digest;
+    // It is remembered with what comes of it, and on record with that.
+    match login.store.write(move |sql| sql.update_pending(&digest, &pending)).await {
         Ok(()) => see_other(&format!("/authorize/continue?request={handle}")),
         Err::<_, StoreError>(error) => unavailable(&error),
     }

@@ -23,6 +23,7 @@ use super::form::{Present, Submission, Visit, see_other, unavailable};
 use super::sign_in::person;
 use crate::entropy::{digest_of, opaque_secret};
 use crate::store::StoreError;
+use crate::store::login_failures::PAUSES;
 use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
@@ -92,7 +93,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
 }
 
 /// Uses a code up and makes a request of what its device wants. All of it in one transaction, so that of many guesses at
-/// once none slips past the count. A right guess does not clear it: whoever guesses can have codes of their own.
+/// once none slips past the count. A right guess does not clear it: whoever guesses can have codes of their own. A day without
+/// guesses does.
 async fn look_up(
     login: &Login,
     visit: &Visit,
@@ -103,7 +105,9 @@ async fn look_up(
     let now = login.clock.now();
     // A name that nobody has: it has a space in it.
     let counter = login.passwords.blind(&format!("device codes of {}", present.user.name));
-    let (typed, browser) = (code.map(|code| digest_of(code.to_string())), visit.browser.digest());
+    let counter = format!("{PAUSES}{counter}");
+    let typed = code.map(|code| digest_of(code.to_string()));
+    let (browser, from) = (visit.browser.digest(), visit.origin.ip);
     login
         .store
         .write(move |sql| {
@@ -141,7 +145,7 @@ async fn look_up(
                 launch: None,
                 created_at: now,
             };
-            sql.add_pending(&handle, &browser, &pending)?;
+            sql.add_pending(&handle, (&browser, from), &pending)?;
             Ok(Typed::Open)
         })
         .await

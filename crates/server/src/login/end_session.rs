@@ -25,6 +25,7 @@ use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::pending::Took;
+use crate::store::waiting::{Room, Waiting};
 use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
@@ -63,9 +64,20 @@ async fn begin(login: &Login, origin: &Origin, text: &str) -> Response {
         Err(NotPossible::Store(error)) => return unavailable(&error),
     };
     let handle = opaque_secret();
-    let digest = digest_of(handle.expose());
-    match login.store.write(move |sql| sql.add_logout_request(&digest, &pending)).await {
-        Ok(()) => see_other(&format!("/end-session/continue?request={}", handle.expose())),
+    let (digest, from) = (digest_of(handle.expose()), origin.ip);
+    let kept = login.store.write(move |sql| {
+        let room = sql.make_room(Waiting::Logouts, from, pending.created_at)?;
+        if room == Room::Yes {
+            sql.add_logout_request(&digest, from, &pending)?;
+        }
+        Ok(room)
+    });
+    match kept.await {
+        Ok(Room::Yes) => see_other(&format!("/end-session/continue?request={}", handle.expose())),
+        Ok(Room::No) => {
+            let (title, text) = (Id::of("problem-unavailable-title"), Id::of("problem-unavailable"));
+            pages::message(StatusCode::TOO_MANY_REQUESTS, title, text)
+        }
         Err::<_, StoreError>(error) => unavailable(&error),
     }
 }

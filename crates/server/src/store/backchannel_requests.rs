@@ -127,7 +127,9 @@ impl Sql<'_> {
 
     /// Forgets questions whose time has been over for a while.
     pub(super) fn forget_backchannel_requests(&self, now: Timestamp) -> Result<(), StoreError> {
-        let text = "DELETE FROM backchannel_requests WHERE expires_at < ?1";
+        // Not before it is on record that nobody answered.
+        let text = "DELETE FROM backchannel_requests WHERE expires_at < ?1 \
+                    AND (lapsed_at IS NOT NULL OR state <> 'waiting')";
         self.execute(text, &[now.minus(MEMORY).into()]).map(drop)
     }
 

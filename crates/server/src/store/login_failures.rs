@@ -1,7 +1,9 @@
 //! Consecutive failures by name.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chartgate_access::ids::Subject;
 use chartgate_access::login::throttle::Failures;
 use chartgate_values::Timestamp;
 
@@ -9,6 +11,10 @@ use super::{Sql, StoreError};
 
 /// Failures of names that nobody tried since are forgotten after this long, unless they are many.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// And those of names that are nobody's after this long, however many.
+const FORGET_NOBODYS_AFTER: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How the names of counters begin that nothing is spent with: there are pauses, and nobody could set anything anew.
+pub(crate) const PAUSES: &str = "pauses ";
 
 /// A try that was counted before it was looked at.
 #[derive(Clone, Copy, Debug)]
@@ -55,10 +61,33 @@ impl Sql<'_> {
         self.execute(text, &[name.into(), now.into()]).map(drop)
     }
 
-    /// Forgets failures of names that nobody has tried for a day, unless they are many.
+    /// Forgets failures of names that nobody has tried for a day, unless they are many and count for a secret.
     pub(super) fn forget_login_failures(&self, now: Timestamp) -> Result<(), StoreError> {
-        let text = "DELETE FROM login_failures WHERE last_at < ?1 AND count < 50";
-        self.execute(text, &[now.minus(FORGET_AFTER).into()]).map(drop)
+        let text = format!(
+            "DELETE FROM login_failures WHERE last_at < ?1 AND (count < 50 OR name LIKE '{PAUSES}%')"
+        );
+        self.execute(&text, &[now.minus(FORGET_AFTER).into()]).map(drop)
+    }
+
+    /// Forgets failures of names that are nobody's and that nobody has tried for long. A person's stay, by whatever names they
+    /// are `counted`: a secret that was tried a hundred times is not to be tried again because time went by.
+    pub(crate) fn forget_failures_of_nobody(
+        &self,
+        counted: impl Fn(&Subject) -> [String; 2],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let text = "SELECT name FROM login_failures WHERE last_at < ?1";
+        let before = now.minus(FORGET_NOBODYS_AFTER);
+        let idle: Vec<String> =
+            self.query("login_failures", text, &[before.into()], |row| row.get("name"))?;
+        let mut nobodys = BTreeSet::from_iter(idle);
+        if nobodys.is_empty() {
+            return Ok(());
+        }
+        for name in self.users()?.iter().flat_map(|user| counted(&user.name)) {
+            nobodys.remove(&name);
+        }
+        nobodys.iter().try_for_each(|name| self.clear_login_failures(name))
     }
 
     /// Forgets the failures of a name: it got in, or has a new password.

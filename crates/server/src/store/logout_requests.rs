@@ -1,19 +1,30 @@
 //! Requests to sign out that wait for their browser.
 
+use std::net::IpAddr;
+
 use chartgate_access::login::logout::{LOGOUT_LIFE, PendingLogout};
 use chartgate_values::Timestamp;
 
 use super::pending::Took;
 use super::sql::{Value, json};
+use super::waiting::network;
 use super::{Sql, StoreError};
 
 impl Sql<'_> {
     /// Keeps a request under the digest of its handle.
-    pub(crate) fn add_logout_request(&self, digest: &str, pending: &PendingLogout) -> Result<(), StoreError> {
+    pub(crate) fn add_logout_request(
+        &self,
+        digest: &str,
+        from: IpAddr,
+        pending: &PendingLogout,
+    ) -> Result<(), StoreError> {
         let request = json(pending, "logout_requests")?;
-        let text = "INSERT INTO logout_requests (digest, request, expires_at) VALUES (?1, ?2, ?3)";
+        let text =
+            "INSERT INTO logout_requests (digest, request, expires_at, network) VALUES (?1, ?2, ?3, ?4)";
         let until = pending.created_at.plus(LOGOUT_LIFE);
-        self.execute(text, &[digest.into(), Value::from(&request), until.into()]).map(drop)
+        let network = network(from);
+        let values = [digest.into(), Value::from(&request), until.into(), Value::from(&network)];
+        self.execute(text, &values).map(drop)
     }
 
     /// The request of a handle, while there is time.

@@ -51,6 +51,7 @@ const FILES: &[&str] = &[
     include_str!("migrations/0044_redeemed_grants.sql"),
     include_str!("migrations/0045_shut_out.sql"),
     include_str!("migrations/0046_findings_kept.sql"),
+    include_str!("migrations/0047_networks_of_requests.sql"),
 ];
 
 /// Brings the schema up to date.

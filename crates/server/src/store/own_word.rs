@@ -1,7 +1,7 @@
 //! What people say of emergency access in their own name: that it was they, or that it was not. Each is said once, by one statement.
 //!
-//! CRASH: what was said and is not on record yet is as if nothing had been said, and can be said again; what it ended stays
-//! ended. What is on record and not noted may stand there twice.
+//! CRASH: a yes that is not on record yet is as if nothing had been said, and can be said again. One that is on record and not noted
+//! may stand there twice. A no, and what it ends, is one transaction with what tells of it.
 
 use std::net::IpAddr;
 

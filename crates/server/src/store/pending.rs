@@ -1,29 +1,33 @@
 //! Authorization requests that wait for their person, bound to the browser that brought them.
 
+use std::net::IpAddr;
+
 use chartgate_access::emergency::Declared;
 use chartgate_access::grant::authorization_code::{PENDING_LIFE, PendingAuthorization};
 use chartgate_values::Timestamp;
 
 use super::sql::{Value, json};
+use super::waiting::network;
 use super::{Sql, StoreError};
 
 impl Sql<'_> {
-    /// Keeps a request under the digest of its handle.
+    /// Keeps a request under the digest of its handle, for the browser that brought it.
     pub(crate) fn add_pending(
         &self,
         digest: &str,
-        browser_digest: &str,
+        (browser_digest, from): (&str, IpAddr),
         pending: &PendingAuthorization,
     ) -> Result<(), StoreError> {
-        let request = json(pending, "pending_authorizations")?;
+        let (request, network) = (json(pending, "pending_authorizations")?, network(from));
         self.execute(
-            "INSERT INTO pending_authorizations (digest, browser_digest, request, expires_at) \
-             VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO pending_authorizations (digest, browser_digest, request, expires_at, network) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
             &[
                 digest.into(),
                 browser_digest.into(),
                 Value::from(&request),
                 pending.created_at.plus(PENDING_LIFE).into(),
+                Value::from(&network),
             ],
         )
         .map(drop)

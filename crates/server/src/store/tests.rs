@@ -10,13 +10,14 @@ use std::str::FromStr as _;
 use chartgate_access::ids::{ClientId, Subject};
 use chartgate_access::login::throttle::Failures;
 use chartgate_access::principal::{User, UserState};
+use chartgate_access::session::Session;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_protocol::oauth::authorization_details::EmergencyReason;
 use chartgate_values::Timestamp;
 
 use super::emergency::{EmergencyUse, Review};
 use super::half_sign_ins::{First, HALF_LIFE, HalfSignIn, Stage};
-use super::login_failures::Tried;
+use super::login_failures::{PAUSES, Tried};
 use super::passkeys::{Backup, StoredPasskey, Use};
 use super::pending::Took;
 use super::restores::Mark;
@@ -551,6 +552,32 @@ async fn a_try_that_was_no_failure_is_taken_back_and_those_of_others_stay() {
     assert_eq!(left, [Failures::default(), failures(1, 1), failures(2, 4)]);
 }
 
+#[test]
+fn many_failures_of_nobody_are_forgotten_in_time_and_those_of_a_person_are_not() {
+    let scratch = Scratch::new("nobodys-failures");
+    let day = Duration::from_secs(24 * 3600);
+    let at = move |days: u32| NOW.plus(day * days);
+    let left = write(&scratch.store, move |sql| {
+        let _ = sql.add_user(&user("dana"))?;
+        let device = format!("{PAUSES}codes of dana");
+        for name in ["counts dana", "counts dana after a link", "counts a mistyped password", &device] {
+            (0..60).try_for_each(|_| sql.add_login_failure(name, NOW))?;
+        }
+        let left = |now: Timestamp| {
+            sql.tidy(day, now)?;
+            let counted = |of: &Subject| [format!("counts {of}"), format!("counts {of} after a link")];
+            sql.forget_failures_of_nobody(counted, now)?;
+            let text = "SELECT name FROM login_failures ORDER BY name";
+            sql.query("login_failures", text, &[], |row| row.get::<String>("name"))
+        };
+        Ok([left(at(1))?, left(at(2))?, left(at(90))?, left(at(365))?])
+    })
+    .unwrap();
+    let names =
+        ["counts a mistyped password", "counts dana", "counts dana after a link", "pauses codes of dana"];
+    assert_eq!(left, [&names[..], &names[..3], &names[..3], &names[1..3]].map(|names| names.to_vec()));
+}
+
 #[tokio::test]
 async fn recovery_codes_go_with_the_last_factor_and_a_stranger_removes_nothing() {
     let scratch = Scratch::new("removal");
@@ -713,4 +740,45 @@ fn a_grant_stays_while_it_has_a_refresh_token_that_was_not_used() {
     .unwrap();
     let left: Vec<String> = scratch.store.read(grants).unwrap();
     assert_eq!(left, ["in-use"]);
+}
+
+/// Sessions may go on for longer than what is over is kept.
+#[test]
+fn whoever_got_an_id_token_weeks_before_its_session_ends_is_told_of_that() {
+    let scratch = Scratch::new("tidy-told");
+    let day = Duration::from_secs(24 * 3600);
+    let session = Session {
+        id: "s".repeat(22).parse().unwrap(),
+        subject: "dana".parse().unwrap(),
+        auth_time: NOW,
+        last_seen: NOW,
+        ended_at: None,
+        amr: Vec::new(),
+        agent: None,
+        elsewhere: None,
+    };
+    let id = session.id.clone();
+    let told = write(&scratch.store, move |sql| {
+        let _ = sql.add_user(&user("dana"))?;
+        let mut portal = client("portal");
+        portal.options.backchannel_logout_uri = "https://portal.example/logout".parse().ok();
+        let _ = sql.add_client(&portal, None, NOW)?;
+        sql.add_session(&session, "cookie")?;
+        let grant = serde_json::json!({
+            "id": "g".repeat(22), "client_id": "portal", "subject": "dana", "session": session.id, "scope": "openid",
+            "audience": "https://gate.example/fhir", "patient": null, "nonce": null, "auth_time": NOW, "amr": [],
+        });
+        sql.add_grant(&serde_json::from_value(grant).unwrap(), NOW)?;
+        sql.tidy(day * 30, NOW.plus(day * 20))?;
+        sql.end_session(&session.id, NOW.plus(day * 20))?;
+        let due = sql.due_logout_notices(NOW.plus(day * 20), 10)?;
+        // With its session it is over, and goes with it.
+        sql.tidy(day * 30, NOW.plus(day * 28))?;
+        let left: Vec<String> = sql.query("grants", "SELECT id FROM grants", &[], |row| row.get("id"))?;
+        assert!(left.is_empty(), "{left:?}");
+        Ok(due)
+    })
+    .unwrap();
+    let told: Vec<_> = told.into_iter().map(|one| (one.client_id.to_string(), one.session)).collect();
+    assert_eq!(told, [("portal".to_owned(), id)]);
 }

@@ -657,6 +657,23 @@ async fn o20_a03_three_wrong_numbers_end_it_and_count_as_failures() {
     assert!(refused.iter().all(|one| one["decision"]["reason"] == "wrong-number"));
 }
 
+#[tokio::test]
+async fn a_right_number_is_no_failure_of_the_signature_that_has_to_follow_it() {
+    let gateway = shared::demo();
+    let Held { person, mut passkey, mut phone, codes } = with_phone(gateway).await;
+    let (mut browser, page) = after_the_password(gateway, &person, &codes).await;
+    let waits = ask_phone(gateway, &mut browser, &page).await;
+    let (id, digits) = (waiting(gateway, &mut phone).await, number(&waits));
+    let page = phone.get(gateway, &format!("/approve/question?id={id}")).await;
+    let ask = Ask::of(&page, "/approve/question");
+    for _ in 0..7 {
+        let unsigned = phone.send(gateway, ask.call("", &[("number", &digits)])).await;
+        assert!(unsigned.text().contains("Nothing was signed"), "{}", unsigned.text());
+    }
+    let yes = say_yes(gateway, &mut phone, &mut passkey, &id, &digits).await;
+    assert!(yes.text().contains("<h1>Approved</h1>"), "{}", yes.text());
+}
+
 /// What names the half sign-in in the addresses of a page that waits.
 fn query_of(page: &Answer) -> String {
     let (_, rest) = page.text().split_once("/login/phone/state?").unwrap();

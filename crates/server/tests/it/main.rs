@@ -44,6 +44,8 @@ mod commands;
 #[cfg(test)]
 mod companions;
 #[cfg(test)]
+mod consent_page;
+#[cfg(test)]
 mod consents;
 #[cfg(test)]
 mod cross_origin;

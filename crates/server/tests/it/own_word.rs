@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 use crate::approvals::{Held, hash, last, say, say_yes, verified, waiting, with_phone};
 use crate::browser::{App, Browser, Tokens, form_of};
 use crate::emergency::{granted, signed_in};
-use crate::gateway::{Gateway, Person};
+use crate::gateway::{Gateway, Person, Scratch, UNSIGNALLED};
+use crate::outbox::fill_log;
 use crate::parallel::{FIFTY, at_once};
 use crate::passkeys::{self, Ask};
 use crate::shared;
+use crate::unwritable::room_again;
 use crate::watching::until_found;
 use crate::wire::Call;
 
@@ -121,6 +123,33 @@ async fn it_was_not_me_ends_the_access_and_its_session_at_once_and_is_found() {
     let shown: Value =
         serde_json::from_str(&gateway.command(&["emergency", "show", &id, "--output", "json"])).unwrap();
     assert_eq!(shown["acknowledged"], "DISOWNED");
+}
+
+#[tokio::test]
+async fn it_was_not_me_while_the_log_cannot_be_written_is_said_once_and_found_later() {
+    let gateway = Gateway::demo_in(Scratch::new("disowned-untold"), &[], &UNSIGNALLED);
+    let Opened { mut held, mut desk, tokens, id, patient } = opened(&gateway).await;
+    let question = waiting(&gateway, &mut held.phone).await;
+    if !fill_log(&gateway).await {
+        return;
+    }
+    assert_eq!(say(&gateway, &mut held.phone, &question, "report").await.status, 503);
+    let again = held.phone.get(&gateway, &format!("/approve/question?id={question}")).await;
+    assert_eq!(again.status, 410, "it is said");
+    room_again(&gateway).await;
+    assert_eq!(reads(&gateway, &tokens, &patient).await, 401);
+    assert_eq!(desk.get(&gateway, "/account").await.status, 303);
+    let name = held.person.name.as_str();
+    let [disowned] = gateway.audit(&["--event", "emergency.disown", "--user", name]).try_into().unwrap();
+    assert_eq!(disowned["detail"]["emergency"], id.as_str());
+    let ended = gateway.audit(&["--event", "logout", "--user", name]);
+    let [ended] =
+        <[Value; 1]>::try_from(ended).unwrap_or_else(|ended| panic!("one session ended: {ended:?}"));
+    assert_eq!(ended["session"], tokens.session().as_str());
+    for told in [&disowned, &ended] {
+        assert!(told["detail"]["recorded_at"].is_string(), "{told}");
+    }
+    assert_eq!(until_found(&gateway, "unwanted-approval", 1).await.len(), 1);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ fn count(gateway: &Gateway, rows: &str) -> i64 {
 }
 
 /// There is room again, and the log is written.
-async fn room_again(gateway: &Gateway) {
+pub(crate) async fn room_again(gateway: &Gateway) {
     assert!(limit_files(gateway, "unlimited"));
     let begun = Instant::now();
     // Asking is on record as well, so that it fails until then.

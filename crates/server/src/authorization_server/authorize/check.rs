@@ -13,7 +13,7 @@ use chartgate_access::ids::Subject;
 use chartgate_access::login::steps;
 use chartgate_protocol::form::Form;
 use chartgate_protocol::jose::ExpectedAudience;
-use chartgate_protocol::oauth::authorization::{AuthorizationRequest, Prompt};
+use chartgate_protocol::oauth::authorization::{Again, AuthorizationRequest, Prompt};
 use chartgate_protocol::oauth::authorization_details::AuthorizationDetail;
 use chartgate_protocol::oauth::error::ErrorCode;
 use chartgate_protocol::oauth::purpose_of_use::PurposeOfUse;
@@ -84,10 +84,9 @@ pub(in crate::authorization_server) async fn check(
     }
     let wished = server.offered.asked_by(request.acr_values.iter().map(String::as_str));
     let asked = demanded.or(wished);
-    let signed_in_since = match (request.prompt, request.max_age) {
-        (Prompt::Login, _) => Some(now),
-        (_, Some(age)) => Some(now.minus(Duration::from_secs(u64::from(age)))),
-        (Prompt::Default | Prompt::None | Prompt::Consent, None) => None,
+    let signed_in_since = match request.max_age {
+        _ if request.prompt.asks(Again::Login) => Some(now),
+        age => age.map(|age| now.minus(Duration::from_secs(u64::from(age)))),
     };
     // Last, so that a request which is refused does not use it up.
     let launch = match request.launch {
@@ -113,7 +112,7 @@ pub(in crate::authorization_server) async fn check(
         signed_in_since,
         assurance: asked.map(|asked| asked.at_least).unwrap_or_default(),
         called: asked.map(|asked| asked.called),
-        ask_again: if request.prompt == Prompt::Consent { AskAgain::Consent } else { AskAgain::No },
+        ask_again: if request.prompt.asks(Again::Consent) { AskAgain::Consent } else { AskAgain::No },
         pages: if request.prompt == Prompt::None { Pages::Forbidden } else { Pages::Allowed },
         login_hint: request.login_hint.or_else(|| about.as_ref().map(ToString::to_string)),
         ui_locales: request.ui_locales,

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use chartgate_access::grant::Grant;
-use chartgate_access::grant::authorization_code::{Approval, PendingAuthorization};
+use chartgate_access::grant::authorization_code::{Approval, ConsentGiven, PendingAuthorization};
 use chartgate_access::grant::polling::Answer;
-use chartgate_access::ids::{GrantId, SessionId};
-use chartgate_access::login::steps::Approved;
+use chartgate_access::ids::{ClientId, GrantId, SessionId, Subject};
+use chartgate_access::login::steps::{Approved, grantable_by_a_person};
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::oauth::error::ErrorCode;
-use chartgate_values::Phi;
+use chartgate_protocol::oauth::scope::ScopeSet;
+use chartgate_values::{Phi, Timestamp};
 use http::StatusCode;
 
 use super::reply::{bad_request, expired, unavailable};
@@ -22,8 +23,8 @@ use crate::live::emergency;
 use crate::live::outbox::{Change, ChangeError};
 use crate::net::origin::Origin;
 use crate::pages;
-use crate::store::StoreError;
 use crate::store::pending::Took;
+use crate::store::{Sql, StoreError};
 use crate::tongue::Id;
 
 /// Keeps what was approved: a code, which goes to the client, or the grant for a device that asks for it.
@@ -41,6 +42,7 @@ pub(super) async fn finish(
     // What cuts the person off from here on cuts this off too: that they are still signed in is asked again below.
     let (now, session) = (server.clock.now(), approved.session.clone());
     let (declared, to) = (pending.emergency.clone(), pending.addressee());
+    let consent = Consented::of(&pending, &approved);
     let emergency_for = server.emergencies.config.limits.duration;
     let approval = pending.into_approval(approved, GrantId::random(&mut SystemEntropy), emergency_for, now);
     let event = if declared.is_some() { Event::EmergencyGranted } else { Event::ConsentGranted };
@@ -73,7 +75,8 @@ pub(super) async fn finish(
     let code = match approval {
         Approval::Code(code, _) => code,
         Approval::Device(grant, device) => {
-            return connect(server, digest, (grant, device, session), record, answer).await;
+            let connected = Connected { grant, device, session, consent };
+            return connect(server, digest, connected, record, answer).await;
         }
     };
     let told = new.as_ref().and_then(|new| Some((new.subject.clone(), new.told.clone()?.question)));
@@ -88,6 +91,9 @@ pub(super) async fn finish(
             record.outcome = Outcome::Deny;
             record.decision.reason = Some("unreviewed-emergency-access".to_owned());
             return Ok(Change::told_by(Finished::Blocked, [record]));
+        }
+        if let Some(consent) = &consent {
+            consent.remember(sql, now)?;
         }
         sql.use_client(&subject, &client_id, now)?;
         sql.add_code(&code_digest, &code)?;
@@ -120,12 +126,45 @@ enum Finished {
     Before,
 }
 
+/// What somebody said yes to on the page of this very request.
+struct Consented {
+    by: Subject,
+    to: ClientId,
+    scope: ScopeSet,
+}
+
+impl Consented {
+    /// Nothing, where they were not asked.
+    fn of(pending: &PendingAuthorization, approved: &Approved) -> Option<Self> {
+        let said = pending.said_by(&approved.subject);
+        (said.consent == ConsentGiven::Approved).then(|| Self {
+            by: said.by,
+            to: pending.client_id.clone(),
+            scope: grantable_by_a_person(&pending.scope),
+        })
+    }
+
+    /// With what comes of it, and with the record of that: nothing is remembered of which the log does not tell.
+    fn remember(&self, sql: &Sql<'_>, now: Timestamp) -> Result<(), StoreError> {
+        sql.set_consent(&self.by, &self.to, &self.scope, now)
+    }
+}
+
+/// What a device gets.
+struct Connected {
+    grant: Box<Grant>,
+    /// The digest of its own code.
+    device: String,
+    session: SessionId,
+    consent: Option<Consented>,
+}
+
 /// Lets a device have what was approved. A code goes to its client with its record; what a device fetches by itself is on record
 /// before it is there.
 async fn connect(
     server: &AuthorizationServer,
     digest: &str,
-    (grant, device, session): (Box<Grant>, String, SessionId),
+    Connected { grant, device, session, consent }: Connected,
     mut record: Record,
     answer: Response,
 ) -> Response {
@@ -140,6 +179,9 @@ async fn connect(
     let taken = server.store.write(move |sql| {
         if sql.has_ended(&session)? || sql.take_pending(&handle)? == Took::Nothing {
             return Ok(Took::Nothing);
+        }
+        if let Some(consent) = &consent {
+            consent.remember(sql, now)?;
         }
         sql.use_client(&grant.subject, &grant.client_id, now)?;
         sql.answer_device(&device, Answer::Approved(grant), now)

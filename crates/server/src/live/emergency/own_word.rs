@@ -3,14 +3,14 @@
 use chartgate_access::approval::known::Acquaintance;
 use chartgate_access::approval::opened::{ANSWERABLE, Opened};
 use chartgate_access::approval::question::{Action, Question};
-use chartgate_access::token::revocation::{CutOff, Target};
+use chartgate_audit::record::Record;
 
 use super::{Emergencies, end_in};
+use crate::live::outbox::{Change, ChangeError};
 use crate::store::emergency::EmergencyUse;
 use crate::store::own_word::Told;
 use crate::store::pending::Took;
 use crate::store::questions::Decided;
-use crate::store::{Sql, StoreError};
 
 impl Emergencies {
     /// What its person is shown of a use.
@@ -37,26 +37,32 @@ impl Emergencies {
         }
     }
 
-    /// Ends a use that its person did not begin, and the session it came from, whoever sits there: at once, before it is on
-    /// record, for that takes away. Says whether that was still to be said.
+    /// Ends a use that its person did not begin, and the session it came from, whoever sits there: at once, whether or not the log
+    /// can be written, for that takes away. What tells of it is of the same transaction. Says whether that was still to be said.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub(crate) async fn disown(&self, used: &EmergencyUse, question: &str) -> Result<Took, StoreError> {
+    /// [`ChangeError`].
+    pub(crate) async fn disown(
+        &self,
+        used: &EmergencyUse,
+        question: &str,
+        records: [Record; 2],
+    ) -> Result<Took, ChangeError> {
         let EmergencyUse { id, grant, session, subject, .. } = used.clone();
         let question = question.to_owned();
-        let cut = move |sql: &Sql<'_>, now| {
+        let disowned = self.outbox.commit(move |sql, now| {
             if sql.say_of_emergency(&question, Decided::No, now)? == Took::Nothing {
-                return Ok((Took::Nothing, Vec::new()));
+                return Ok(Change::none(Took::Nothing));
             }
-            let (_, mut cut) = end_in(sql, &id, grant, now)?;
+            // No later failure takes it back.
+            let _ = sql.note_own_word(&question, now)?;
+            let (_, cut) = end_in(sql, &id, grant, now)?;
             sql.end_session(&session, now)?;
             // Whoever is half way in with what they had there is not any more, and nowhere is their phone asked by a password.
             sql.void_half_sign_ins(&subject)?;
             sql.forget_browsers(&subject)?;
-            cut.push(CutOff::UpTo { target: Target::Session(session), not_before: now });
-            Ok((Took::It, cut))
-        };
-        self.cut_offs.cut(cut).await
+            Ok(Change::told_by(Took::It, records).cutting(cut).ending(session, now))
+        });
+        disowned.await
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use chartgate_access::permit::Withheld;
 use chartgate_audit::journal::AppendError;
 use chartgate_audit::record::{Event, Record};
 use chartgate_values::Phi;
@@ -31,33 +30,22 @@ pub(super) async fn disown(
     open: &OpenQuestion,
     used: &EmergencyUse,
 ) -> Response {
-    let id = &open.question.id;
-    match login.emergencies.disown(used, id).await {
+    let mut record = record(login, visit, present, open, Event::EmergencyDisowned);
+    about(&mut record, used);
+    record.detail.insert("ended_session".to_owned(), Phi::new(used.session.to_string()));
+    let mut ended = sessions::record_of_end(login, visit, present);
+    ended.session = Some(used.session.to_string());
+    match login.emergencies.disown(used, &open.question.id, [ended, record]).await {
         Ok(Took::It) => {}
         Ok(Took::Nothing) => return over(),
         Err(error) => return unavailable(&error),
     }
-    let mut record = record(login, visit, present, open, Event::EmergencyDisowned);
-    about(&mut record, used);
-    record.detail.insert("ended_session".to_owned(), Phi::new(used.session.to_string()));
     let mut answer =
         pages::message(StatusCode::OK, Id::of("opened-disowned-title"), Id::of("opened-disowned"));
     if used.session == present.session.id {
         answer.headers_mut().append(header::SET_COOKIE, cookie::clear(cookie::SESSION));
     }
-    let mut ended = sessions::record_of_end(login, visit, present);
-    ended.session = Some(used.session.to_string());
-    if let Err(error) = login.journal.append(&ended, ()).await {
-        return unsaid(login, id, &error).await;
-    }
-    let recorded = match login.journal.append(&record, Withheld::new(answer)).await {
-        Ok(recorded) => recorded,
-        Err(error) => return unsaid(login, id, &error).await,
-    };
-    match note(login, id).await {
-        Ok(_) => Withheld::release(recorded),
-        Err(error) => unavailable(&error),
-    }
+    answer
 }
 
 /// What did not come to be on record can be said again.

@@ -20,6 +20,7 @@ use crate::live::approvals::questions::{AskedBy, OpenQuestion};
 use crate::live::passkeys::{PasskeyRefused, Shown};
 use crate::pages;
 use crate::store::StoreError;
+use crate::store::login_failures::Tried;
 use crate::store::pending::Took;
 use crate::store::questions::Decided;
 use crate::store::second_factors::Used;
@@ -78,13 +79,20 @@ async fn number(
     let now = login.clock.now();
     login.throttle.count(visit.origin.ip);
     let counter = login.passwords.blind(kept.approval.subject.as_str());
-    let failures = login.store.write(move |sql| sql.begin_login(&counter, now)).await;
+    let counted = counter.clone();
+    let failures = login.store.write(move |sql| sql.begin_login(&counted, now)).await;
     let failures = failures.map_err(|error: StoreError| unavailable(&error))?;
     if failures.check(now).is_err() {
         return Ok(Err(NoYes::Again("throttled", TOO_OFTEN)));
     }
     let typed = visit.form.get("number").and_then(|typed| typed.parse::<Number>().ok());
     let matched = login.approvals.match_number(kept, typed).await.map_err(|error| unavailable(&error))?;
+    if matched == Matched::Right {
+        // Nor is it a failure of the signature that has to follow it.
+        let tried = Tried { before: failures.last, at: now };
+        let taken_back = login.store.write(move |sql| sql.take_back_login(&counter, tried)).await;
+        taken_back.map_err(|error: StoreError| unavailable(&error))?;
+    }
     Ok(match matched {
         Matched::Right => Ok(()),
         Matched::Wrong => Err(NoYes::Again("wrong-number", WRONG_NUMBER)),

@@ -201,3 +201,29 @@ async fn what_nobody_answered_is_told_once() {
     assert!(early.is_empty() && none.is_empty());
     assert_eq!((first, both), (vec!["one".to_owned()], vec!["one".to_owned(), "two".to_owned()]));
 }
+
+/// As after a gateway was down for longer than questions are kept: it tidies before it looks for what lapsed.
+#[tokio::test]
+async fn what_nobody_answered_is_forgotten_after_it_is_told_not_before() {
+    let scratch = Scratch::new("told-first");
+    let seen = scratch.store.write(|sql| {
+        let _ = sql.ask_sign_in(&kept("one", "half", NOW))?;
+        let _ = sql.add_backchannel_request("two", &request("a", Answer::Waiting, NOW))?;
+        let _ = sql.add_backchannel_request("three", &request("b", Answer::Denied, NOW))?;
+        let later = after(2 * 3600);
+        let left = || {
+            sql.tidy(Duration::ZERO, later)?;
+            let (one, two) = (sql.sign_in_approval("one")?, sql.backchannel_request("two")?);
+            Ok::<_, StoreError>([one.is_some(), two.is_some(), sql.backchannel_request("three")?.is_some()])
+        };
+        let untold = left()?;
+        let lapsed: Vec<_> = sql.lapsed(later)?.into_iter().map(|one| one.id).collect();
+        for id in &lapsed {
+            sql.note_lapsed(id, later)?;
+        }
+        Ok::<_, StoreError>((untold, lapsed, left()?))
+    });
+    let (untold, lapsed, told) = seen.await.unwrap();
+    assert_eq!((untold, told), ([true, true, false], [false; 3]));
+    assert_eq!(lapsed, ["one", "two"]);
+}

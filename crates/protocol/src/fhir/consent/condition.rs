@@ -318,10 +318,11 @@ fn is_within(own: &str, purpose: &str) -> bool {
 }
 
 /// Purposes and their kinds, of those that can be stated here.
-const KINDS: [(&str, &[&str]); 7] = [
+const KINDS: [(&str, &[&str]); 8] = [
     ("TREAT", &["ETREAT", "COC"]),
     ("ETREAT", &["BTG"]),
-    ("HPAYMT", &["COVERAGE", "ELIGDTRM", "REMITADV"]),
+    ("HPAYMT", &["COVERAGE", "REMITADV"]),
+    ("COVERAGE", &["ELIGDTRM"]),
     (
         "HOPERAT",
         &[

@@ -429,6 +429,14 @@ fn who_asks_counts() {
     assert_eq!(super::tests::ask(&research, &unsaid, Act::View, &observation()), Says::Unclear);
     let trial = Who { purpose: Some("CLINTRCH"), ..DANA };
     assert_eq!(super::tests::ask(&research, &trial, Act::View, &observation()), Says::Denied);
+    let eligibility = Who { purpose: Some("ELIGDTRM"), ..DANA };
+    for (purpose, expected) in
+        [("COVERAGE", Says::Denied), ("HPAYMT", Says::Denied), ("REMITADV", Says::Nothing)]
+    {
+        let denies = consent(json!({ "type": "deny", "purpose": [{ "code": purpose }] }));
+        let said = super::tests::ask(&denies, &eligibility, Act::View, &observation());
+        assert_eq!(said, expected, "{purpose}");
+    }
     let action =
         |code: &str| consent(json!({ "type": "deny", "action": [{ "coding": [{ "code": code }] }] }));
     for (code, view, change) in [

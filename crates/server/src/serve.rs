@@ -17,12 +17,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::admin::socket;
 use crate::app::App;
 use crate::config::{self, Config};
 use crate::live::outbox::{Change, ChangeError};
-use crate::live::policies::{Changed, Look};
+use crate::live::policies::{Changed, Look, When};
 use crate::net::connections::Limits;
 use crate::net::listen::{Asks, Connections};
 use crate::net::tls::Certificate;
@@ -231,6 +232,8 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut look = tokio::time::interval(LOOK_EVERY);
+    // Two looks at the policies are never closer together.
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut measure = tokio::time::interval(MEASURE_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     let mut forget = tokio::time::interval(FORGET_EVERY);
@@ -240,7 +243,7 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = next(&mut hangup) => current.reload(app, certificate).await,
-            _ = look.tick() => look_at_policies(app).await,
+            _ = look.tick() => look_at_policies(app, When::Settled).await,
             _ = ask.tick() => current.front().look_at_versions(),
             _ = forget.tick() => forget_failures_of_nobody(app).await,
             _ = measure.tick() => look_at_disk(app, &current.config()).await,
@@ -309,9 +312,10 @@ async fn look_at_disk(app: &App, config: &Config) {
     }
 }
 
-async fn look_at_policies(app: &App) {
+async fn look_at_policies(app: &App, when: When) {
     let policies = Arc::clone(&app.policies);
-    let looked = tokio::task::spawn_blocking(move || (policies.look(), policies.look_at_shadow())).await;
+    let look = move || (policies.look(when), policies.look_at_shadow(when));
+    let looked = tokio::task::spawn_blocking(look).await;
     let Ok((found, shadow)) = looked else { return };
     look_at_shadow(app, shadow).await;
     match found {

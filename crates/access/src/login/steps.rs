@@ -157,7 +157,8 @@ pub fn next(
 
 /// What tokens call the sign-in. Whoever asks for a value of `acr` compares texts (OpenID Connect Core section 5.5.1.1, RFC
 /// 9470 section 4): they get the strongest that they named, even where the person showed more.
-fn called(pending: &PendingAuthorization, session: &Session) -> Assurance {
+#[must_use]
+pub fn called(pending: &PendingAuthorization, session: &Session) -> Assurance {
     let own = session.assurance();
     pending.called.map_or(own, |called| own.min(called))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chartgate_protocol::fhir::labels::Labels;
+use chartgate_protocol::fhir::name::ResourceType;
 use serde::Deserialize;
 
 use super::caller::{CallerKind, Facts};
@@ -35,7 +36,7 @@ pub struct PolicyTest {
     pub actions: Vec<Action>,
     /// On every one of these FHIR types.
     #[serde(default)]
-    pub resource_types: Vec<String>,
+    pub resource_types: Vec<ResourceType>,
     /// In every one of these relations.
     #[serde(default)]
     pub relations: Vec<RelationName>,
@@ -142,7 +143,7 @@ impl PolicyTest {
         let Some(facts) = self.facts() else {
             return Outcome::Failed(vec!["the caller cannot be built".into()]);
         };
-        let mut failures = Vec::new();
+        let mut failures: Vec<String> = self.passed_over().map(str::to_owned).into_iter().collect();
         let mut asked: usize = 0;
         for (what, question) in self.questions() {
             asked = asked.saturating_add(1);
@@ -165,6 +166,15 @@ impl PolicyTest {
             failures.push("the test asks nothing".to_owned());
         }
         if failures.is_empty() { Outcome::Passed(asked) } else { Outcome::Failed(failures) }
+    }
+
+    /// What the test names and nothing asks.
+    fn passed_over(&self) -> Option<&'static str> {
+        match (self.actions.contains(&Action::Call), &self.endpoint) {
+            (true, None) => Some("`call` is asked of an `endpoint`, which is missing"),
+            (false, Some(_)) => Some("the `endpoint` is asked by `call`, which is not among the actions"),
+            (true, Some(_)) | (false, None) => None,
+        }
     }
 
     fn facts(&self) -> Option<Facts> {
@@ -198,7 +208,12 @@ impl PolicyTest {
                     let what = format!("{} {resource_type} ({})", action.as_str(), relation.as_str());
                     questions.push((
                         what,
-                        Question::Record { action, resource_type, relation, labels: &self.labels },
+                        Question::Record {
+                            action,
+                            resource_type: resource_type.as_str(),
+                            relation,
+                            labels: &self.labels,
+                        },
                     ));
                 }
             }
@@ -229,5 +244,55 @@ impl From<RelationName> for Relation {
             RelationName::Emergency => Self::Emergency,
             RelationName::Other => Self::Other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::pdp::policy_set::{Policies, PolicyFile};
+
+    fn outcome(more: &Value) -> Outcome {
+        let file = |name: &str, text: &str| PolicyFile { name: name.into(), text: text.into() };
+        let schema = file("schema", include_str!("../../../../policies/schema.cedarschema"));
+        let policies = Policies::read(&schema, &[]).unwrap();
+        let mut test = json!({ "name": "t", "roles": ["nurse"], "expect": "deny" });
+        test.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value::<PolicyTest>(test).unwrap().run(&Pdp::new(policies, "test".into()))
+    }
+
+    #[test]
+    fn a_test_that_asks_less_than_it_names_fails() {
+        let endpoint = json!({ "route": "orders", "method": "GET", "path": "/orders" });
+        let reads = json!({ "resource_types": ["Observation"], "relations": ["panel"] });
+        let with = |actions: Value, endpoint: Option<&Value>| {
+            let mut more = reads.clone();
+            more["actions"] = actions;
+            if let Some(endpoint) = endpoint {
+                more["endpoint"] = endpoint.clone();
+            }
+            outcome(&more)
+        };
+        assert_eq!(with(json!(["read", "call"]), Some(&endpoint)), Outcome::Passed(2));
+        assert_eq!(with(json!(["read"]), None), Outcome::Passed(1));
+        for (actions, endpoint, why) in
+            [(json!(["read", "call"]), None, "missing"), (json!(["read"]), Some(&endpoint), "not among")]
+        {
+            let Outcome::Failed(failures) = with(actions, endpoint) else { panic!("{why}") };
+            assert!(failures.len() == 1 && failures[0].contains(why), "{failures:?}");
+        }
+    }
+
+    #[test]
+    fn a_type_that_fhir_does_not_have_is_an_error() {
+        let read = |name: &str| {
+            serde_json::from_value::<PolicyTest>(json!({ "name": "t", "roles": [], "actions": ["read"],
+                "resource_types": [name], "expect": "deny" }))
+            .map(drop)
+        };
+        assert!(read("Observation").is_ok() && read("ActorDefinition").is_ok(), "of any version");
+        assert!(read("Observations").unwrap_err().to_string().contains("not a resource type"));
     }
 }

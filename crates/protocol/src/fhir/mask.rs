@@ -26,6 +26,7 @@ mod general;
 mod harbor;
 pub(super) mod kept;
 mod path;
+mod place;
 mod pseudonyms;
 
 pub use path::{ElementPath, NoElement};
@@ -121,12 +122,12 @@ impl Mask {
     /// Whether a patch of a record that it concerns may go by this way. It may not touch what lies within a removed element or
     /// around it; and where all elements of a kind are changed, nothing at all.
     #[must_use]
-    pub fn shows(&self, resource_type: &str, way: &Pointer) -> bool {
+    pub fn shows(&self, version: FhirVersion, resource_type: &str, way: &Pointer) -> bool {
         let names: Vec<&str> =
             way.steps().iter().map(String::as_str).filter(|step| !is_position(step)).collect();
         let is_whole = matches!(names.first(), None | Some(&("meta" | "text" | "contained")));
         let is_open = !(self.harbor || self.years || self.pseudonyms || is_whole);
-        is_open && !self.removed_of(resource_type).any(|path| path.meets(&names))
+        is_open && !self.removed_of(resource_type).any(|path| path.meets(version, resource_type, &names))
     }
 
     /// Whether records of this type may be searched or sorted by a parameter: what finds a record by an element tells of that
@@ -151,7 +152,7 @@ impl Mask {
             },
         };
         let is_renamed = matches!(element, "id" | "patient" | "subject") && self.renames();
-        !is_renamed && !self.removed_of(name).any(|path| path.meets(&[element]))
+        !is_renamed && !self.removed_of(name).any(|path| path.meets(version, name, &[element]))
     }
 
     fn removed_of<'m>(&'m self, resource_type: &'m str) -> impl Iterator<Item = &'m ElementPath> {

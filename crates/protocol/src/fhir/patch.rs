@@ -5,6 +5,7 @@
 use super::mask::Mask;
 use super::outcome::IssueType;
 use super::resource::{MAX_DEPTH, Resource};
+use super::version::FhirVersion;
 use super::write::{Draft, WriteError};
 use crate::json::Node;
 use crate::json::patch::{JsonPatch, MalformedPatch, PatchConflict};
@@ -68,9 +69,10 @@ impl<'a> Patch<'a> {
     /// Whether somebody from whom this much of the record is kept may apply it: it looks at nothing that they do not see and
     /// changes nothing of it.
     #[must_use]
-    pub fn keeps_to(&self, mask: &Mask, record: &Resource<'_>) -> bool {
+    pub fn keeps_to(&self, mask: &Mask, version: FhirVersion, record: &Resource<'_>) -> bool {
         let resource_type = record.reference().resource_type;
-        !mask.concerns_record(record) || self.0.ways().all(|way| mask.shows(resource_type.as_str(), way))
+        let shows = |way| mask.shows(version, resource_type.as_str(), way);
+        !mask.concerns_record(record) || self.0.ways().all(shows)
     }
 
     /// What a record becomes, of no more than `max_bytes`: the same record still, for all that it says of itself.

@@ -85,7 +85,12 @@ impl Shape {
         let elements = TABLES.get(version).get(resource_type.as_str())?;
         let is_wanted = |member: &str| {
             let member = member.strip_prefix('_').unwrap_or(member);
-            let element = elements.iter().find(|element| is_named(element.name, member));
+            // `subscriberId` is itself, and no choice of `subscriber`.
+            let by_name = |element: &&Element| element.name == member;
+            let element = elements.iter().find(by_name).or_else(|| {
+                let by_choice = elements.iter().filter(|element| is_named(element.name, member));
+                by_choice.max_by_key(|element| element.name.len())
+            });
             match (member, element) {
                 ("resourceType" | "id" | "meta", _) => true,
                 (_, None) => *self == Self::Data,
@@ -207,6 +212,35 @@ mod tests {
         }
         for value in ["counts", "", "TRUE"] {
             assert_eq!(Shape::read_summary(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_element_whose_name_begins_with_anothers_is_itself() {
+        let longer = |version| {
+            TABLES.get(version).iter().flat_map(|(resource_type, elements)| {
+                let is_longer = |own: &&Element| {
+                    elements.iter().any(|other| other.name != own.name && is_named(other.name, own.name))
+                };
+                elements.iter().filter(is_longer).map(move |own| (*resource_type, own))
+            })
+        };
+        for version in FhirVersion::ALL {
+            assert!(longer(version).count() > 10, "{version}");
+            for (resource_type, element) in longer(version) {
+                let record = json!({ "resourceType": resource_type, "id": "1", element.name: "x" });
+                let (text, of) = (record.to_string(), format!("{resource_type}/1").parse().unwrap());
+                let resource = Resource::parse(text.as_bytes(), &of, None).unwrap();
+                let keeps = |shape: Shape| {
+                    let view = shape.apply(View::whole(&resource), of.resource_type, version).unwrap();
+                    let shaped: Value = serde_json::from_str(view.text()).unwrap();
+                    shaped.get(element.name).is_some()
+                };
+                let name = format!("{version}: {resource_type}.{}", element.name);
+                assert!(keeps(Shape::Elements(vec![element.name.to_owned()])), "{name}");
+                assert_eq!(keeps(Shape::Elements(Vec::new())), element.is_needed, "{name}");
+                assert_eq!(keeps(Shape::Summary), element.is_needed || element.is_summary, "{name}");
+            }
         }
     }
 

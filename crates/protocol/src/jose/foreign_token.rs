@@ -242,8 +242,10 @@ impl ForeignTokenVerifier {
         if all.get("typ").is_some_and(|typ| !matches!(typ.as_str(), Some("Bearer" | "DPoP"))) {
             return Err(Rejection::Type);
         }
-        // A grant is a thing of ours.
-        all.remove("grant_id");
+        // A grant is a thing of ours, and what these say elsewhere is nothing here: many issuers have a `status` of their own.
+        for name in ["grant_id", "status", "authorization_details"] {
+            all.remove(name);
+        }
         if let Some(roles) = all.remove("roles") {
             let called = self.roles.call(texts(&roles).ok_or(Rejection::ClaimType("roles"))?);
             all.insert("roles".to_owned(), called.into());

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::fhir::reference::Reference;
 use crate::form::Form;
 use crate::json;
 
@@ -70,9 +71,10 @@ impl TryFrom<Said> for ContextItem {
             return Err(MalformedContext);
         }
         // Requirement 177: these have members of their own, unless their role is another one.
-        let named = reference.as_deref().and_then(|text| text.split('/').next()).or(resource_type.as_deref());
-        if matches!(named, Some("Patient" | "Encounter")) && role.as_deref().is_none_or(|role| role == LAUNCH)
-        {
+        let referred = reference.as_deref().and_then(|text| text.split('/').next());
+        let is_launch = role.as_deref().is_none_or(|role| role == LAUNCH);
+        let mut named = referred.into_iter().chain(resource_type.as_deref());
+        if is_launch && named.any(|name| ["Patient", "Encounter"].contains(&name)) {
             return Err(MalformedContext);
         }
         Ok(Self { reference, canonical, identifier, resource_type, role })
@@ -144,7 +146,12 @@ impl ContextItem {
             return Err(MalformedContext);
         }
         let checked = json::check(text.as_bytes(), MAX_DEPTH).map_err(|_| MalformedContext)?;
-        serde_json::from_str(checked).map_err(|_| MalformedContext)
+        let items: Vec<Self> = serde_json::from_str(checked).map_err(|_| MalformedContext)?;
+        // An absolute one could name the Patient all the same.
+        let is_relative = |item: &Self| {
+            item.reference.as_deref().is_none_or(|reference| reference.parse::<Reference>().is_ok())
+        };
+        if items.iter().all(is_relative) { Ok(items) } else { Err(MalformedContext) }
     }
 }
 
@@ -179,6 +186,13 @@ mod tests {
             r#"[{"reference":"Basic/1","role":""}]"#,
             r#"[{"reference":"Basic/1","role":"twin"}]"#,
             r#"[{"reference":"Patient/1"}]"#,
+            r#"[{"reference":"https://ehr.example/fhir/Patient/2"}]"#,
+            r#"[{"reference":"https://ehr.example/fhir/Patient/2","type":"Patient"}]"#,
+            r#"[{"reference":"https://ehr.example/fhir/Basic/2","role":"https://ehr.example/role"}]"#,
+            r#"[{"reference":"Basic/1","type":"Patient"}]"#,
+            r#"[{"reference":"Patient/1","type":"Basic"}]"#,
+            r#"[{"reference":"/Patient/1"}]"#,
+            r#"[{"reference":"Basic"}]"#,
             r#"[{"reference":"Encounter/1","role":"launch"}]"#,
             r#"[{"identifier":{},"type":"Patient"}]"#,
             r#"[{"reference":"Basic/1","reference":"Basic/2"}]"#,

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use chartgate_access::emergency::{Blocked, Declared, Disposition, is_eligible};
 use chartgate_access::grant::Grant;
 use chartgate_access::ids::{ClientId, EmergencyId, GrantId, PatientId, Role, Subject};
+use chartgate_access::login::assurance::Assurance;
 use chartgate_access::pdp::caller::{CallerKind, Facts};
 use chartgate_access::principal::{User, UserState};
+use chartgate_access::session::Session;
 use chartgate_access::token::revocation::{CutOff, Target};
 use chartgate_audit::journal::AppendError;
 use chartgate_audit::record::Record;
@@ -73,15 +75,22 @@ pub(crate) enum NotReviewed {
 }
 
 impl Emergencies {
-    /// Whether the policies in force would let this person read somebody's record through this client in an emergency.
-    pub(crate) fn is_eligible(&self, user: &User, client: &ClientId, purpose: PurposeOfUse) -> bool {
+    /// Whether the policies in force would let this person, as they signed in and as tokens will call that, read somebody's
+    /// record through this client in an emergency.
+    pub(crate) fn is_eligible(
+        &self,
+        (user, session): (&User, &Session),
+        called: Assurance,
+        client: &ClientId,
+        purpose: PurposeOfUse,
+    ) -> bool {
         let facts = Facts {
             kind: CallerKind::Person,
             subject: user.name.clone(),
             client_id: client.clone(),
             roles: user.roles.clone(),
-            acr: None,
-            amr: ["pwd".to_owned()].into(),
+            acr: called.acr().map(str::to_owned),
+            amr: session.amr.iter().cloned().collect(),
             purpose_of_use: None,
         };
         user.state == UserState::Enabled && is_eligible(&self.policies.current(), &facts, purpose)

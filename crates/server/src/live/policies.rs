@@ -30,8 +30,26 @@ struct Shadow {
 /// A folder that is looked at again and again.
 struct Folder {
     dir: PathBuf,
-    /// The digest of what the last look found, or what was wrong with it.
-    seen: RwLock<String>,
+    seen: RwLock<Seen>,
+}
+
+/// States of a folder: the digest of what is in it, or what was wrong with it.
+#[derive(Default)]
+struct Seen {
+    /// What the last look found.
+    last: String,
+    /// What was last judged.
+    judged: String,
+}
+
+/// When a change is taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum When {
+    /// As it is found: somebody says that it is whole.
+    AtOnce,
+    /// When two looks in a row find the same: files may be on their way, and a policy that moves from one to another is in
+    /// neither for a moment.
+    Settled,
 }
 
 type Digest = String;
@@ -63,7 +81,7 @@ impl LivePolicies {
     /// Everything that is wrong with it.
     pub(crate) fn load(dir: &Path) -> Result<Self, Vec<PolicyError>> {
         let folder = Folder { dir: dir.to_owned(), seen: RwLock::default() };
-        match folder.look() {
+        match folder.look(When::AtOnce) {
             Found::New(pdp, _) => Ok(Self { folder, in_force: RwLock::new(pdp), shadow: RwLock::default() }),
             Found::Wrong(errors) => Err(errors),
             Found::Same => Err(Vec::new()),
@@ -92,19 +110,19 @@ impl LivePolicies {
     }
 
     /// Looks whether the folder has changed, and puts into force what is new and valid.
-    pub(crate) fn look(&self) -> Look {
-        let found = self.folder.look();
+    pub(crate) fn look(&self, when: When) -> Look {
+        let found = self.folder.look(when);
         found.taken(|pdp| *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = pdp)
     }
 
     /// The same for the policies on trial.
-    pub(crate) fn look_at_shadow(&self) -> Look {
+    pub(crate) fn look_at_shadow(&self, when: When) -> Look {
         let shadow = self.shadow.read().unwrap_or_else(PoisonError::into_inner);
         let Some(folder) = shadow.as_ref().map(|shadow| Arc::clone(&shadow.folder)) else {
             return Look::Same;
         };
         drop(shadow);
-        let found = folder.look();
+        let found = folder.look(when);
         found.taken(|pdp| {
             let mut shadow = self.shadow.write().unwrap_or_else(PoisonError::into_inner);
             // Another folder may be on trial by now.
@@ -137,26 +155,28 @@ impl Found {
 }
 
 impl Folder {
-    /// Whether it is in another state than at the last look; remembers it.
-    fn is_new(&self, state: &str) -> bool {
+    /// Whether it is in a state that has to be judged now; remembers it.
+    fn is_new(&self, state: &str, when: When) -> bool {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-        let is_new = *seen != state;
+        let is_settled = when == When::AtOnce || seen.last == state;
+        state.clone_into(&mut seen.last);
+        let is_new = is_settled && seen.judged != state;
         if is_new {
-            state.clone_into(&mut seen);
+            state.clone_into(&mut seen.judged);
         }
         is_new
     }
 
-    fn look(&self) -> Found {
+    fn look(&self, when: When) -> Found {
         let files = match read(&self.dir) {
             Ok(files) => files,
             Err(errors) => {
                 // Said once, not at every look.
                 let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                return if self.is_new(&lines.join("\n")) { Found::Wrong(errors) } else { Found::Same };
+                return if self.is_new(&lines.join("\n"), when) { Found::Wrong(errors) } else { Found::Same };
             }
         };
-        if !self.is_new(&files.digest()) {
+        if !self.is_new(&files.digest(), when) {
             return Found::Same;
         }
         match files.pdp() {
@@ -198,13 +218,18 @@ impl PolicyFolder {
 /// Reads `schema.cedarschema` and every `*.cedar` of a folder.
 ///
 /// # Errors
-/// Everything that cannot be read.
+/// Everything that cannot be read, and policies' files that are empty.
 pub(crate) fn read(dir: &Path) -> Result<PolicyFolder, Vec<PolicyError>> {
     let schema = file(&dir.join("schema.cedarschema")).map_err(|e| vec![e])?;
     let mut errors = Vec::new();
     let mut policies = Vec::new();
     for path in list(dir, "cedar").map_err(|e| vec![e])? {
         match file(&path) {
+            // It would parse, and is what a file is whose text is still on its way.
+            Ok(PolicyFile { name, text }) if text.trim().is_empty() => {
+                let problem = "it is empty: remove it, or say in a comment why it has no policy".to_owned();
+                errors.push(PolicyError { file: name, problem });
+            }
             Ok(file) => policies.push(file),
             Err(e) => errors.push(e),
         }
@@ -252,3 +277,6 @@ fn file(path: &Path) -> Result<PolicyFile, PolicyError> {
         Err(e) => Err(PolicyError { file: path.display().to_string(), problem: e.to_string() }),
     }
 }
+
+#[cfg(test)]
+mod tests;

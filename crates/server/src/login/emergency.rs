@@ -10,6 +10,7 @@ use axum::response::Response;
 use chartgate_access::emergency::{self, Blocked, Declared, LONGEST_EXPLANATION, SHORTEST_EXPLANATION};
 use chartgate_access::ids::EmergencyId;
 use chartgate_access::login::assurance::OnceMore;
+use chartgate_access::login::steps::called;
 use chartgate_access::permit::Withheld;
 use chartgate_audit::record::{Event, Outcome, Record};
 use chartgate_protocol::oauth::authorization_details::{EmergencyAccess, EmergencyReason};
@@ -169,7 +170,9 @@ fn refusal(
     purpose: PurposeOfUse,
 ) -> Result<Option<Refusal>, StoreError> {
     let Asked { begun, present, .. } = asked;
-    if !login.emergencies.is_eligible(&present.user, &begun.client.client_id, purpose) {
+    let by = (&present.user, &present.session);
+    let called = called(&begun.pending, &present.session);
+    if !login.emergencies.is_eligible(by, called, &begun.client.client_id, purpose) {
         let words = Words::of("emergency-not-role");
         return Ok(Some(Refusal { reason: "not-eligible", words }));
     }

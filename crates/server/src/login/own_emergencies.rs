@@ -76,9 +76,11 @@ pub(super) async fn page(State(login): State<Arc<Login>>, visit: Visit) -> Respo
     };
     let Ok(client) = TERMINAL_CLIENT.parse() else { return stale() };
     let roles: Vec<&str> = present.user.roles.iter().map(|role| role.as_str()).collect();
+    let by = (&present.user, &present.session);
+    let called = present.session.assurance();
     let page = OwnPage {
         t: visit.browser.tongue,
-        is_eligible: emergencies.is_eligible(&present.user, &client, PurposeOfUse::EMERGENCY_TREATMENT),
+        is_eligible: emergencies.is_eligible(by, called, &client, PurposeOfUse::EMERGENCY_TREATMENT),
         is_reviewer: is_reviewer(&present.user),
         roles: if roles.is_empty() {
             visit.browser.tongue.say("account-no-roles").plain()

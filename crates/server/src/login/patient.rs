@@ -18,6 +18,7 @@ use super::consent::deny;
 use super::form::{Asked, Begun, Submission, Visit, see_other, unavailable};
 use crate::store::StoreError;
 use crate::tongue::{Id, Tongue};
+use chartgate_access::login::steps::called;
 
 #[derive(Template)]
 #[template(path = "patient.html")]
@@ -165,7 +166,7 @@ fn answer(
         subject: present.user.name.clone(),
         client_id: begun.client.client_id.clone(),
         roles: present.user.roles.clone(),
-        acr: None,
+        acr: called(&begun.pending, &present.session).acr().map(str::to_owned),
         amr: present.session.amr.iter().cloned().collect(),
         purpose_of_use: purpose.map(|purpose| purpose.to_string()),
     };

@@ -13,6 +13,7 @@ use super::{look_at_policies, tell, tell_flaws};
 use crate::app::{App, Lasting};
 use crate::config::Config;
 use crate::front_door::FrontDoor;
+use crate::live::policies::When;
 use crate::net::tls::Certificate;
 
 /// What is in force now.
@@ -85,7 +86,7 @@ impl Current {
                 tell(app, Event::ConfigRejected, &[("why", error.to_string())]).await;
             }
         }
-        look_at_policies(app).await;
+        look_at_policies(app, When::AtOnce).await;
     }
 
     /// Puts what can be had of a new configuration in force; says what needs a restart, or everything that is wrong.

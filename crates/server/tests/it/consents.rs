@@ -212,6 +212,29 @@ async fn a_server_that_looks_at_the_first_name_alone_is_asked_about_each() {
 }
 
 #[tokio::test]
+async fn one_patients_many_consents_make_nobody_elses_records_absent() {
+    let gateway = &Gateway::demo("consent-many", &[]);
+    let real = behind::port(gateway);
+    let mut panel = gateway.panel("dana");
+    panel.sort_unstable();
+    let (many, denies) = (panel[1], panel[3]);
+    let between = Between::start(real, many).await;
+    between.behave(Manner::Endless);
+    behind::put(gateway, real, &consent("c-denies", denies, json!({ "type": "deny" }))).await;
+    enforced(gateway, "consent_cache = \"1s\"").await;
+    configure(gateway, |config| {
+        config.replace(&format!("http://127.0.0.1:{real}"), &format!("http://127.0.0.1:{}", between.port))
+    })
+    .await;
+    let dana = token_of(gateway, &gateway.demo_person("dana")).await;
+    let open: Vec<&str> = panel.iter().copied().filter(|id| ![many, denies].contains(id)).collect();
+    let asked = format!("Patient?_id={}&_count=100", panel.join(","));
+    assert_eq!(found(&get(gateway, &dana, &asked).await), open);
+    assert_eq!(get(gateway, &dana, &format!("Patient/{many}")).await.status, 404);
+    assert_eq!(denied(gateway, "dana").0, "consent-unclear");
+}
+
+#[tokio::test]
 async fn a_consent_that_cannot_be_asked_for_is_one_that_might_forbid_it() {
     let gateway = &Gateway::demo("consent-manners", &[]);
     let real = behind::port(gateway);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::browser::{App, Browser, CALLBACK, Redirect, Tokens, form_of, part};
 use crate::fakes::secured::{Certificates, Secured, certificates};
+use crate::faults::until_recorded;
 use crate::gateway::{Gateway, PROGRAM, Person, Scratch};
 use crate::passkeys::{self, Ask, send};
 use crate::shared;
@@ -743,6 +744,43 @@ async fn a05_where_a_second_factor_is_required_an_emergency_takes_the_strongest_
     let answer = send(&mut with_passkey.browser, gateway, confirm.call(&brought, &SAID)).await;
     assert!(Redirect::of(&answer).get("code").is_some(), "{} {}", answer.status, answer.text());
     assert_eq!(last_request(gateway, &person)["detail"]["confirmed_by"], "passkey");
+}
+
+#[tokio::test]
+async fn a_policy_that_asks_how_somebody_signed_in_leaves_emergencies_to_whoever_signed_in_so() {
+    let gateway = &Gateway::demo("emergency-amr", &[]);
+    let policy = r#"@id("two-factors-alone") forbid (principal, action, resource is Chartgate::Record)
+        unless { context.amr.contains("mfa") && context has acr && context.acr like "*mfa" };"#;
+    std::fs::write(gateway.folder().join("policies/two-factors-alone.cedar"), policy).unwrap();
+    until_recorded(gateway, "policy.reload", 1).await;
+    let (app, stranger) = (App::public("openid user/*.rs"), gateway.stranger_to("dana"));
+    let strong = second_factors::enrolled(gateway).await;
+    let (mut strongly, page) = second_factors::at_the_code(gateway, &strong.person).await;
+    strongly.submit(gateway, &page, &[("code", &strong.phone.code(0))]).await;
+    let page = ask(gateway, &mut strongly, &app, stranger).await;
+    let code = strong.phone.code(1);
+    let said = [&declared(&strong.person)[..], &[("code", code.as_str())]].concat();
+    let answer = strongly.submit(gateway, &page, &said).await;
+    let code = Redirect::of(&answer).get("code").unwrap_or_else(|| panic!("{}", answer.text()));
+    let tokens = Tokens::of(&app.exchange_call(&code).to(gateway).await);
+    let record = format!("/fhir/Patient/{stranger}");
+    assert_eq!(get(gateway, &tokens.access, &record).await.status, 200);
+
+    let weak = gateway.person("physician", &[]);
+    let mut weakly = signed_in(gateway, &weak).await;
+    ask(gateway, &mut weakly, &app, stranger).await;
+    assert_eq!(last_request(gateway, &weak)["decision"]["reason"], "not-eligible");
+
+    // The picker asks as the gateway will, too.
+    let request = App::public("openid launch/patient patient/*.rs").request(gateway);
+    let query = encode(&request.iter().map(|(n, v)| (*n, v.as_str())).collect::<Vec<_>>());
+    let asked = [(&strong.person, &mut strongly, true), (&weak, &mut weakly, false)];
+    for (person, browser, is_listed) in asked {
+        gateway.command(&["care", "add", &person.name, stranger]);
+        let picker = browser.follow(gateway, &format!("/authorize?{query}")).await;
+        assert!(picker.text().contains("action=\"/login/patient\""), "{}", picker.text());
+        assert_eq!(picker.text().contains(stranger), is_listed, "{}", person.name);
+    }
 }
 
 /// Waits until a password is not enough any more.

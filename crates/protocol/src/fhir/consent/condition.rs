@@ -63,7 +63,20 @@ pub(super) enum Match {
     No,
     /// It cannot be told.
     Maybe,
+    /// Of a part of the record: enough to keep it, and not to give all of it away.
+    Partly,
     Yes,
+}
+
+/// Of which records a rule is that names a level of confidentiality.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Levels {
+    /// What is forbidden of records of one level is forbidden of those above.
+    FromThere,
+    /// What is permitted up to one is permitted of those below: consent-definitions.html#Consent.provision.securityLabel.
+    UpToThere,
+    /// What the rule says is not known.
+    Untold,
 }
 
 #[derive(Clone, Debug)]
@@ -144,14 +157,14 @@ impl Condition {
         Some(vec![Period::read(Some(period)).map_or(Self::Unreadable, Self::Now)])
     }
 
-    pub(super) fn holds(&self, asked: &Asked<'_>) -> Match {
+    pub(super) fn holds(&self, asked: &Asked<'_>, levels: Levels) -> Match {
         let Asked { asker, act, record, now } = asked;
         match self {
             Self::Unreadable => Match::Maybe,
             Self::Now(period) => told(period.covers(*now, std::time::Duration::ZERO)),
             Self::Actor(actor) => asker.is(actor),
             Self::Act(names) => act.is(names),
-            Self::Label(label) => record.has_label(label),
+            Self::Label(label) => record.has_label(label, levels),
             Self::Purpose(purpose) => asker.asks_for(purpose),
             Self::Class(name) => told(record.resource_type.as_str() == name),
             Self::Code(codes) => {
@@ -218,19 +231,9 @@ impl Act {
 }
 
 impl Record<'_> {
-    fn has_label(&self, label: &str) -> Match {
-        // v3-Confidentiality, from open to closed: what concerns records of one concerns those above.
-        const CONFIDENTIALITY: [&str; 6] = ["U", "L", "M", "N", "R", "V"];
-        let level = |code: &str| CONFIDENTIALITY.iter().position(|own| *own == code);
+    fn has_label(&self, label: &str, levels: Levels) -> Match {
         if let Some(asked) = level(label) {
-            let own = self.labels.iter().filter_map(|own| level(own)).max();
-            return match own {
-                Some(own) => told(own >= asked),
-                // Nobody has said: it is as usual, or, where it is called sensitive, more than that.
-                None if level("N").is_some_and(|usual| usual >= asked) => Match::Yes,
-                None if self.labels.is_empty() => Match::No,
-                None => Match::Maybe,
-            };
+            return self.is_at(asked, levels);
         }
         if self.labels.contains(label) {
             Match::Yes
@@ -241,24 +244,71 @@ impl Record<'_> {
         }
     }
 
+    fn is_at(&self, asked: usize, levels: Levels) -> Match {
+        let (least, most) = self.confidentiality();
+        let between =
+            |of_both: bool, of_one: bool| if of_one && !of_both { Match::Maybe } else { told(of_both) };
+        let from_there = between(least >= asked, most >= asked);
+        let up_to_there = between(most <= asked, least <= asked);
+        match levels {
+            Levels::FromThere => from_there,
+            Levels::UpToThere => up_to_there,
+            Levels::Untold if from_there == up_to_there => from_there,
+            Levels::Untold => Match::Maybe,
+        }
+    }
+
+    /// The lowest and the highest level that it can be of.
+    fn confidentiality(&self) -> (usize, usize) {
+        match self.labels.iter().filter_map(|own| level(own)).max() {
+            Some(own) => (own, own),
+            // Nobody has said: it is as usual, or, where it is called sensitive, more than that.
+            None if self.labels.is_empty() => (USUAL, USUAL),
+            None => (USUAL, HIGHEST),
+        }
+    }
+
     /// Whether it is of a time, as far as it says of when it is.
     fn is_of(&self, period: &Period) -> Match {
-        let overlaps = |own: Period| {
-            let from = |period: &Period| period.start.map(|start| start.earliest);
-            let to = |period: &Period| period.end.map(|end| end.latest);
-            let before = |end: Option<Now>, start: Option<Now>| end.zip(start).is_some_and(|(e, s)| e < s);
-            told(!before(to(&own), from(period)) && !before(to(period), from(&own)))
-        };
         let of = |name: &&str| {
             let element = self.content.get(name)?;
             let own = match Date::read(Some(element)) {
                 Ok(date) => Ok(Period { start: date, end: date }),
                 Err(_) => Period::read(Some(element)),
             };
-            Some(own.map_or(Match::Maybe, overlaps))
+            Some(own.map_or(Match::Maybe, |own| lies_in(&own, period)))
         };
-        WHEN.iter().filter_map(of).max().unwrap_or(Match::Maybe)
+        let all: Vec<Match> = WHEN.iter().filter_map(of).collect();
+        match (all.iter().min(), all.iter().max()) {
+            (Some(Match::Yes), _) => Match::Yes,
+            // One of its times is, and another is not, or cannot be told.
+            (_, Some(Match::Yes)) => Match::Partly,
+            (_, most) => most.copied().unwrap_or(Match::Maybe),
+        }
     }
+}
+
+/// v3-Confidentiality, from open to closed.
+const CONFIDENTIALITY: [&str; 6] = ["U", "L", "M", "N", "R", "V"];
+/// Where `N` stands among them, and the last.
+const USUAL: usize = 3;
+const HIGHEST: usize = 5;
+
+fn level(code: &str) -> Option<usize> {
+    CONFIDENTIALITY.iter().position(|own| *own == code)
+}
+
+/// Whether a time lies in another: all of it, or a part.
+fn lies_in(own: &Period, period: &Period) -> Match {
+    let from = |period: &Period| period.start.map(|start| start.earliest);
+    let to = |period: &Period| period.end.map(|end| end.latest);
+    let before = |end: Option<Now>, start: Option<Now>| end.zip(start).is_some_and(|(e, s)| e < s);
+    if before(to(own), from(period)) || before(to(period), from(own)) {
+        return Match::No;
+    }
+    let begins_in = from(period).is_none_or(|start| from(own).is_some_and(|own| start <= own));
+    let ends_in = to(period).is_none_or(|end| to(own).is_some_and(|own| own <= end));
+    if begins_in && ends_in { Match::Yes } else { Match::Partly }
 }
 
 /// Whether a purpose is another, or one of its kind. v3-ActReason.
@@ -268,10 +318,11 @@ fn is_within(own: &str, purpose: &str) -> bool {
 }
 
 /// Purposes and their kinds, of those that can be stated here.
-const KINDS: [(&str, &[&str]); 7] = [
+const KINDS: [(&str, &[&str]); 8] = [
     ("TREAT", &["ETREAT", "COC"]),
     ("ETREAT", &["BTG"]),
-    ("HPAYMT", &["COVERAGE", "ELIGDTRM", "REMITADV"]),
+    ("HPAYMT", &["COVERAGE", "REMITADV"]),
+    ("COVERAGE", &["ELIGDTRM"]),
     (
         "HOPERAT",
         &[

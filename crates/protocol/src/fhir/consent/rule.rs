@@ -1,7 +1,7 @@
 //! A rule of a Consent, and the exceptions to it. consent-definitions.html#Consent.provision.
 
 use super::Says;
-use super::condition::{Asked, Condition, Match};
+use super::condition::{Asked, Condition, Levels, Match};
 use crate::fhir::base::BaseUrls;
 use crate::json::Node;
 
@@ -21,6 +21,16 @@ enum Effect {
     /// What holds without it.
     Unsaid,
     Unreadable,
+}
+
+impl Effect {
+    fn levels(self) -> Levels {
+        match self {
+            Self::Denies => Levels::FromThere,
+            Self::Permits => Levels::UpToThere,
+            Self::Unsaid | Self::Unreadable => Levels::Untold,
+        }
+    }
 }
 
 impl Rule {
@@ -78,7 +88,8 @@ impl Rule {
     /// What it says, where `otherwise` holds without it; `None` if it says nothing of what is asked.
     pub(super) fn says(&self, asked: &Asked<'_>, otherwise: Says) -> Option<Says> {
         let any = |alternatives: &Vec<Condition>| {
-            alternatives.iter().map(|condition| condition.holds(asked)).max().unwrap_or(Match::Maybe)
+            let holds = |condition: &Condition| condition.holds(asked, self.effect.levels());
+            alternatives.iter().map(holds).max().unwrap_or(Match::Maybe)
         };
         let matched = self.conditions.iter().map(any).min().unwrap_or(Match::Yes);
         if matched == Match::No {
@@ -94,8 +105,8 @@ impl Rule {
         // Where several exceptions hold, the strictest counts.
         let excepted = self.exceptions.iter().filter_map(|rule| rule.says(asked, stated)).max();
         match (matched, excepted.unwrap_or(stated)) {
-            (Match::Yes, said) => Some(said),
-            // Perhaps it does not hold: then it permits nothing.
+            (Match::Yes, said) | (Match::Partly, said @ (Says::Unclear | Says::Denied)) => Some(said),
+            // Perhaps it does not hold, or not for all of the record: then it permits nothing.
             (_, Says::Nothing) => None,
             (_, Says::Unclear | Says::Denied) => Some(unclear),
         }

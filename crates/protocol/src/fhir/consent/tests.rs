@@ -96,6 +96,78 @@ fn what_is_called_sensitive_without_a_level_may_be_of_a_higher_one() {
     assert_eq!(of(json!([{ "code": "V" }])), [Says::Denied, Says::Denied]);
 }
 
+fn opted_out(provision: &Value) -> Value {
+    let mut consent = consent(json!({ "provision": [provision] }));
+    consent["policyRule"] = json!({ "coding": [{ "code": "OPTOUT" }] });
+    consent
+}
+
+#[test]
+fn what_is_permitted_up_to_a_level_is_not_permitted_above_it() {
+    let records = ["", "L", "N", "R", "V", "SUD", "SUD N", "SUD V"];
+    let of = |consent: &Value| {
+        let one = |labels: &str| {
+            let security: Vec<Value> =
+                labels.split_whitespace().map(|code| json!({ "code": code })).collect();
+            let mut record = observation();
+            record["meta"] = json!({ "security": security });
+            ask(consent, &DANA, Act::View, &record)
+        };
+        let given = records.into_iter().filter(|labels| one(labels) == Says::Nothing);
+        given.collect::<Vec<_>>()
+    };
+    let label = |effect: &str, code: &str| json!({ "type": effect, "securityLabel": [{ "code": code }] });
+    let given = |code: &str| of(&opted_out(&label("permit", code)));
+    assert_eq!(given("L"), ["L"]);
+    assert_eq!(given("N"), ["", "L", "N", "SUD N"]);
+    assert_eq!(given("R"), ["", "L", "N", "R", "SUD N"], "what is called sensitive may be very restricted");
+    assert_eq!(given("V"), records);
+    assert_eq!(of(&consent(label("deny", "R"))), ["", "L", "N", "SUD N"]);
+    // Whether a rule that does not say what it does is about the levels above or those below, nobody knows.
+    let unsaid =
+        |effect: &str| json!({ "securityLabel": [{ "code": "N" }], "provision": [{ "type": effect }] });
+    assert_eq!(of(&opted_out(&unsaid("permit"))), ["", "N", "SUD N"]);
+    assert_eq!(of(&consent(unsaid("deny"))), [""; 0]);
+    let unreadable = |code: &str| json!({ "type": "x", "securityLabel": [{ "code": code }] });
+    assert_eq!(of(&consent(unreadable("R"))), [""; 0]);
+}
+
+#[test]
+fn what_is_permitted_of_a_time_is_not_permitted_of_what_is_of_others_as_well() {
+    let since = json!({ "start": "2024-01-01" });
+    let of = |consent: &Value, times: Value| {
+        let mut record = json!({ "resourceType": "Encounter", "id": "e" });
+        record.as_object_mut().unwrap().extend(times.as_object().unwrap().clone());
+        ask(consent, &DANA, Act::View, &record)
+    };
+    let permits = opted_out(&json!({ "type": "permit", "dataPeriod": since }));
+    let denies = consent(json!({ "type": "deny", "dataPeriod": since }));
+    let permits_a_part =
+        opted_out(&json!({ "type": "deny", "dataPeriod": since, "provision": [{ "type": "permit" }] }));
+    let (given, kept) = (Says::Nothing, Says::Denied);
+    for (times, [permitted, denied]) in [
+        (json!({ "period": { "start": "2019-05-01", "end": "2024-02-01" } }), [kept, kept]),
+        (json!({ "period": { "end": "2024-02-01" } }), [kept, kept]),
+        (json!({ "period": { "start": "2024-01-01", "end": "2024-02-01" } }), [given, kept]),
+        (json!({ "period": { "start": "2024-02-01" } }), [given, kept]),
+        (json!({ "period": { "start": "2019-05-01", "end": "2023-12-31" } }), [kept, given]),
+        (json!({ "whenPrepared": "2023-12-31", "whenHandedOver": "2024-01-02" }), [kept, kept]),
+        (json!({ "whenPrepared": "2024-01-01", "whenHandedOver": "2024-01-02" }), [given, kept]),
+        (json!({ "whenPrepared": "someday", "whenHandedOver": "2024-01-02" }), [kept, kept]),
+        (json!({ "whenPrepared": "someday", "whenHandedOver": "2023-01-02" }), [kept, Says::Unclear]),
+        (json!({}), [kept, Says::Unclear]),
+    ] {
+        assert_eq!(of(&permits, times.clone()), permitted, "{times}");
+        assert_eq!(of(&denies, times.clone()), denied, "{times}");
+        assert_eq!(of(&permits_a_part, times.clone()), permitted, "{times}");
+    }
+    let year = opted_out(&json!({ "type": "permit", "dataPeriod": { "start": "2024", "end": "2024" } }));
+    for (date, expected) in [("2024", given), ("2024-12-31", given), ("2025", kept)] {
+        assert_eq!(of(&year, json!({ "date": date })), expected, "{date}");
+    }
+    assert_eq!(of(&year, json!({ "period": { "start": "2024-05-01" } })), kept, "it goes on");
+}
+
 #[test]
 fn r5_decides_and_excepts_by_turns() {
     let r5 =
@@ -259,7 +331,6 @@ fn a_rule_denies_what_all_of_its_conditions_meet_and_might_deny_what_cannot_be_t
         ("securityLabel", json!([{ "code": "SUD" }]), Says::Denied),
         ("securityLabel", json!([{ "code": "HIV" }]), Says::Nothing),
         ("securityLabel", json!([{ "code": "R" }]), Says::Unclear),
-        ("securityLabel", json!([{ "code": "N" }]), Says::Denied),
         ("class", json!([type_of("Observation")]), Says::Denied),
         ("class", json!([type_of("Condition")]), Says::Nothing),
         ("class", json!([{ "system": "http://loinc.org", "code": "34133-9" }]), Says::Unclear),
@@ -358,6 +429,14 @@ fn who_asks_counts() {
     assert_eq!(super::tests::ask(&research, &unsaid, Act::View, &observation()), Says::Unclear);
     let trial = Who { purpose: Some("CLINTRCH"), ..DANA };
     assert_eq!(super::tests::ask(&research, &trial, Act::View, &observation()), Says::Denied);
+    let eligibility = Who { purpose: Some("ELIGDTRM"), ..DANA };
+    for (purpose, expected) in
+        [("COVERAGE", Says::Denied), ("HPAYMT", Says::Denied), ("REMITADV", Says::Nothing)]
+    {
+        let denies = consent(json!({ "type": "deny", "purpose": [{ "code": purpose }] }));
+        let said = super::tests::ask(&denies, &eligibility, Act::View, &observation());
+        assert_eq!(said, expected, "{purpose}");
+    }
     let action =
         |code: &str| consent(json!({ "type": "deny", "action": [{ "coding": [{ "code": code }] }] }));
     for (code, view, change) in [

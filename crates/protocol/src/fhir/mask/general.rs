@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::dates::{Years, is_date};
 use super::kept::{Kept, Members};
+use super::place::{Member, Place};
 use super::{Mask, Masking, Unmaskable};
 use crate::fhir::elements::{Part, is_named};
 use crate::json::{Node, Object, read, read_string};
@@ -18,9 +19,6 @@ pub(super) struct General<'m> {
     years: Option<Years>,
     pseudonyms: bool,
 }
-
-/// What is still to be removed within a value: the rest of each path.
-type Paths<'p> = Vec<&'p [String]>;
 
 impl<'m> General<'m> {
     pub(super) fn new(masking: Masking<'m>) -> Self {
@@ -35,45 +33,41 @@ impl<'m> General<'m> {
 
     pub(super) fn of_text<'a>(&self, text: &'a str) -> Result<Kept<'a>, Unmaskable> {
         let object: Object<'a> = read(text).map_err(|_| Unmaskable)?;
-        Ok(self.object(None, object, &Vec::new()))
+        Ok(self.object(&Place::record(None, Vec::new()), object))
     }
 
     /// An object; one that is a resource, wherever it stands, is masked as one of its type.
-    fn object<'a>(&self, part: Option<Part>, object: Object<'a>, paths: &Paths<'_>) -> Kept<'a> {
+    fn object<'a>(&self, place: &Place<'_>, object: Object<'a>) -> Kept<'a> {
+        let version = self.masking.bases.version;
         let resource_type = object.string("resourceType").ok().flatten();
         let is_resource = resource_type.is_some();
-        let (part, own): (_, Paths<'_>) = match &resource_type {
-            Some(name) => (
-                Part::find(self.masking.bases.version, name),
-                self.masking.mask.removed_of(name).map(|path| path.steps()).collect(),
-            ),
-            None => (part, Vec::new()),
+        let resource;
+        let place = match &resource_type {
+            Some(name) => {
+                let own = self.masking.mask.removed_of(name).map(|path| path.steps());
+                let paths = own.chain(place.paths.iter().copied()).collect();
+                resource = Place::record(Part::find(version, name), paths);
+                &resource
+            }
+            None => place,
         };
         let mut members: Members<'a> = Vec::new();
         for (name, value) in object.into_members() {
             let base = name.strip_prefix('_').unwrap_or(&name);
-            let mut deeper: Paths<'_> = Vec::new();
-            let mut is_removed = is_resource && base == "text";
-            for path in own.iter().chain(paths) {
-                match path.split_first() {
-                    Some((first, [])) => is_removed |= is_named(first, base),
-                    Some((first, rest)) if is_named(first, base) => deeper.push(rest),
-                    Some(_) | None => {}
-                }
-            }
-            if is_removed {
-                continue;
-            }
-            let kind = match base {
-                "extension" | "modifierExtension" => Some("Extension"),
-                _ => part.and_then(|part| part.kind(base)),
+            let left = match place.member(base, |step| is_named(step, base)) {
+                Member::Stays(left) if !(is_resource && base == "text") => left,
+                Member::Stays(_) | Member::Removed => continue,
             };
             let is_sibling = base.len() != name.len();
-            let kept = match part {
+            let kept = match place.part {
                 Some(part) if self.pseudonyms && !is_sibling && is_identifying_text(part, base) => {
                     self.identifying_text(value)
                 }
-                _ => self.value(base, kind.filter(|_| !is_sibling), value, &deeper),
+                _ => {
+                    let kind = place.kind(base).filter(|_| !is_sibling);
+                    let part = kind.and_then(|kind| Part::find(version, kind));
+                    self.value(base, kind, value, &Place::within(part, left, place))
+                }
             };
             members.extend(kept.map(|kept| (name, kept)));
         }
@@ -85,7 +79,7 @@ impl<'m> General<'m> {
         name: &str,
         kind: Option<&'static str>,
         value: &'a RawValue,
-        paths: &Paths<'_>,
+        place: &Place<'_>,
     ) -> Option<Kept<'a>> {
         let text: &'a str = value.get();
         match text.as_bytes().first() {
@@ -98,17 +92,13 @@ impl<'m> General<'m> {
                 if is_identifier && self.pseudonyms {
                     return Some(self.identifier(&object));
                 }
-                Some(self.object(
-                    kind.and_then(|kind| Part::find(self.masking.bases.version, kind)),
-                    object,
-                    paths,
-                ))
+                Some(self.object(place, object))
             }
             Some(b'[') => {
                 let items: Vec<&'a RawValue> = read(text).ok()?;
                 // Without one of its items, what stands beside an array would be about others of them.
                 let kept: Option<Vec<_>> =
-                    items.into_iter().map(|item| self.value(name, kind, item, paths)).collect();
+                    items.into_iter().map(|item| self.value(name, kind, item, place)).collect();
                 kept.map(Kept::Array)
             }
             Some(b'"') => self.text(kind, value),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use super::place::{Member, Place};
 use crate::fhir::elements::{Part, is_named};
 use crate::fhir::membership;
 use crate::fhir::version::FhirVersion;
@@ -55,9 +56,22 @@ impl ElementPath {
         is_of && wider.steps.len() <= self.steps.len() && pairs.all(|(wide, own)| is_named(wide, own))
     }
 
-    /// Whether one of it and what these names lead to lies within the other.
-    pub(super) fn meets(&self, names: &[&str]) -> bool {
-        self.steps.iter().zip(names).all(|(own, name)| is_named(own, name) || is_named(name, own))
+    /// Whether one of it and what these names lead to in a record of a type lies within the other.
+    pub(super) fn meets(&self, version: FhirVersion, resource_type: &str, names: &[&str]) -> bool {
+        let part = Part::find(version, resource_type);
+        is_met(version, &Place::record(part, vec![&self.steps]), names)
+    }
+}
+
+fn is_met(version: FhirVersion, place: &Place<'_>, names: &[&str]) -> bool {
+    let Some((name, rest)) = names.split_first() else { return !place.paths.is_empty() };
+    let name = name.strip_prefix('_').unwrap_or(name);
+    match place.member(name, |step| is_named(step, name) || is_named(name, step)) {
+        Member::Removed => true,
+        Member::Stays(left) => {
+            let part = place.kind(name).and_then(|kind| Part::find(version, kind));
+            is_met(version, &Place::within(part, left, place), rest)
+        }
     }
 }
 
@@ -213,12 +227,31 @@ mod tests {
         ] {
             assert_eq!(path(inner).is_within(&path(outer)), expected, "{inner} in {outer}");
         }
-        assert!(path("Patient.contact.name").meets(&["contact"]));
-        assert!(path("Patient.contact").meets(&["contact", "name", "family"]));
-        assert!(
-            path("Observation.value").meets(&["valueQuantity"])
-                && path("Observation.valueQuantity").meets(&["_valueQuantity"])
-        );
-        assert!(!path("Patient.contact.name").meets(&["contact", "gender"]));
+    }
+
+    #[test]
+    fn an_element_is_met_on_the_way_to_it_and_within_it() {
+        let r4 = FhirVersion::R4;
+        for (path, names, expected) in [
+            ("Patient.contact.name", "contact", true),
+            ("Patient.contact", "contact/name/family", true),
+            ("Observation.value", "valueQuantity", true),
+            ("Observation.valueQuantity", "value", true),
+            ("Observation.valueQuantity", "_valueQuantity", true),
+            ("Patient.contact.name", "contact/gender", false),
+            ("QuestionnaireResponse.item.answer", "item/answer", true),
+            ("QuestionnaireResponse.item.answer", "item/item", true),
+            ("QuestionnaireResponse.item.answer", "item/item/item/answer/valueString", true),
+            ("QuestionnaireResponse.item.answer", "item/item/linkId", false),
+            ("QuestionnaireResponse.item.item.answer", "item/item/item/answer", true),
+            ("QuestionnaireResponse.item.item.answer", "item/answer/valueString", false),
+            ("QuestionnaireResponse.item.answer.value", "item/answer/item/answer/valueString", true),
+            ("QuestionnaireResponse.item.answer.value", "item/answer/item/answer/id", false),
+        ] {
+            let (of, _) = path.split_once('.').unwrap();
+            let names: Vec<&str> = names.split('/').collect();
+            let met = path.parse::<ElementPath>().unwrap().meets(r4, of, &names);
+            assert_eq!(met, expected, "{path} {names:?}");
+        }
     }
 }

@@ -277,6 +277,40 @@ fn removed_elements_are_gone_wherever_the_type_stands_and_all_else_is_as_it_came
 }
 
 #[test]
+fn what_is_removed_within_an_element_is_removed_within_those_of_its_kind_at_any_depth() {
+    let deep = |inner: Value| {
+        json!([{ "linkId": "1", "item": [{ "linkId": "2", "answer": [{ "valueString": "x",
+        "item": [inner] }], "item": [{ "linkId": "3", "answer": [{ "valueString": "x" }] }] }] }])
+    };
+    let response = json!({ "resourceType": "QuestionnaireResponse", "id": "q", "status": "completed",
+        "item": deep(json!({ "linkId": "4", "answer": [{ "valueInteger": 1, "valueString": "x" }] })) });
+    let without = |path: &str, record: &Value| masked(&format!("remove: {path}"), record);
+    let seen = without("QuestionnaireResponse.item.answer", &response);
+    assert_eq!(
+        seen["item"],
+        json!([{ "linkId": "1", "item": [{ "linkId": "2", "item": [{ "linkId": "3" }] }] }])
+    );
+    let seen = without("QuestionnaireResponse.item.answer.valueString", &response);
+    assert!(!seen.to_string().contains("valueString") && seen.to_string().contains("valueInteger"));
+    let contained = json!({ "resourceType": "Observation", "id": "o", "contained": [response] });
+    assert!(!without("QuestionnaireResponse.item.answer", &contained).to_string().contains("answer"));
+    let section = |inner: Value| json!([{ "title": "t", "text": { "div": "x" }, "section": inner }]);
+    let document = json!({ "resourceType": "Composition", "id": "c", "title": "t",
+        "section": section(section(section(json!([])))) });
+    let seen = without("Composition.section.text", &document);
+    assert_eq!(
+        seen["section"],
+        json!([{ "title": "t", "section": [{ "title": "t", "section": [{ "title": "t", "section": [] }] }] }])
+    );
+    // A path that names the second level leaves the first.
+    let seen = without("Composition.section.section.text", &document);
+    assert_eq!(seen.to_string().matches("div").count(), 1);
+    let consent = json!({ "resourceType": "Consent", "id": "c", "provision": { "type": "deny", "provision": [
+        { "type": "permit", "actor": [{}], "provision": [{ "type": "deny", "actor": [{}] }] }] } });
+    assert!(!without("Consent.provision.actor", &consent).to_string().contains("actor"));
+}
+
+#[test]
 fn dates_keep_their_year_and_instants_go() {
     let seen = masked("dates-to-year", &patient());
     assert_eq!(seen["birthDate"], "1985");
@@ -425,7 +459,9 @@ fn nothing_is_searched_by_that_is_not_seen() {
 
 #[test]
 fn a_patch_goes_by_what_is_seen_alone() {
-    let shows = |mask: &str, way: &str| self::mask(mask).shows("Patient", &Pointer::parse(way).unwrap());
+    let shows = |mask: &str, way: &str| {
+        self::mask(mask).shows(FhirVersion::R4, "Patient", &Pointer::parse(way).unwrap())
+    };
     let removed = "remove: Patient.address, Patient.contact.name, Patient.deceased";
     for way in ["/gender", "/contact/0/gender", "/telecom/-", "/extension/0"] {
         assert!(shows(removed, way), "{way}");
@@ -454,6 +490,10 @@ fn a_patch_goes_by_what_is_seen_alone() {
     ] {
         assert!(!shows(removed, way), "{way}");
     }
+    let answers = mask("remove: QuestionnaireResponse.item.answer");
+    let shows =
+        |way: &str| answers.shows(FhirVersion::R4, "QuestionnaireResponse", &Pointer::parse(way).unwrap());
+    assert!(!shows("/item/0/item/0/answer") && !shows("/item/0/item/0") && shows("/item/0/item/0/linkId"));
 }
 
 /// Members of every sort, in every place.

@@ -183,6 +183,12 @@ fn what_is_mapped_is_read_from_its_place_alone() {
         Err(Rejection::MissingClaim("client_id"))
     );
     assert_eq!(keycloak().outcome(&json!({"grant_id": "g"})).unwrap().grant_id, None);
+    // What it says by them is its own affair.
+    for status in [json!("active"), json!({ "status_list": { "idx": 1, "uri": "https://idp.test/list" } })] {
+        let claims = json!({ "status": status, "authorization_details": "none" });
+        let claims = keycloak().outcome(&claims).unwrap();
+        assert!(claims.status.is_none() && claims.authorization_details.is_empty());
+    }
 }
 
 #[test]

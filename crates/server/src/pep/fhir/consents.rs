@@ -257,41 +257,54 @@ impl FhirUpstream {
     }
 
     /// The Consents of each of some patients. They are asked for together where the server was seen to find those of several
-    /// (search.html#combining); one that looks at the first name alone, or at none, finds too little and says nothing.
+    /// (search.html#combining); one that looks at the first name alone, or at none, finds too little and says nothing. Where
+    /// some of one patient's are too many or cannot be read, the others are asked about by themselves.
     async fn look_for_each<'p>(
         &self,
         patients: &[&'p PatientId],
         now: Timestamp,
     ) -> Vec<(&'p PatientId, (Vec<Directive>, Option<String>))> {
-        let together = self.look_for_consents(patients).await;
+        let (directives, short) = self.look_for_consents(patients).await;
         let of = |patient: &PatientId| {
-            together
-                .0
+            directives
                 .iter()
                 .any(|own| matches!(&own.patient, Whose::Patient(id) if id.as_str() == patient.as_str()))
         };
         if patients.iter().filter(|patient| of(patient)).count() > 1 {
             self.consents.took_lists.store(now.as_unix(), Ordering::SeqCst);
         }
-        if patients.len() == 1 || together.1.is_some() || self.consents.takes_lists(now) {
-            return patients.iter().map(|patient| (*patient, together.clone())).collect();
+        let is_for_each = match &short {
+            _ if patients.len() == 1 => true,
+            Some(Short::Unanswered(_)) => true,
+            Some(Short::OfSome(_)) => false,
+            None => self.consents.takes_lists(now),
+        };
+        if is_for_each {
+            let found = (directives, short.map(Short::told));
+            return patients.iter().map(|patient| (*patient, found.clone())).collect();
         }
         let mut all = Vec::new();
         for some in patients.chunks(SIDE_BY_SIDE) {
-            let asked =
-                some.iter().map(|patient| async { (*patient, self.look_for_consents(&[patient]).await) });
+            let asked = some.iter().map(|patient| async {
+                let (directives, short) = self.look_for_consents(&[patient]).await;
+                (*patient, (directives, short.map(Short::told)))
+            });
             all.extend(join_all(asked).await);
         }
         all
     }
 
-    async fn look_for_consents(&self, patients: &[&PatientId]) -> (Vec<Directive>, Option<String>) {
+    async fn look_for_consents(&self, patients: &[&PatientId]) -> (Vec<Directive>, Option<Short>) {
         let mut all = Vec::new();
-        let why = |why: &str| {
+        let told = |why: &str| {
             tracing::warn!(why, "Consents cannot be looked up in full");
-            Some(format!("Consent: {why}"))
+            format!("Consent: {why}")
         };
-        let Ok(resource_type) = "Consent".parse::<ResourceType>() else { return (all, why("unknown")) };
+        let unanswered = |why: &str| Some(Short::Unanswered(told(why)));
+        let of_some = |why: &str| Some(Short::OfSome(told(why)));
+        let Ok(resource_type) = "Consent".parse::<ResourceType>() else {
+            return (all, unanswered("unknown"));
+        };
         let names: Vec<String> = patients.iter().map(|patient| format!("Patient/{patient}")).collect();
         let mut form = Form::default();
         form.push("patient", &names.join(","));
@@ -304,12 +317,12 @@ impl FhirUpstream {
             };
             let answer = match page {
                 Ok(answer) if answer.status == StatusCode::OK => answer,
-                Ok(answer) => return (all, why(&format!("answered {}", answer.status.as_u16()))),
-                Err(fault) => return (all, why(&fault.to_string())),
+                Ok(answer) => return (all, unanswered(&format!("answered {}", answer.status.as_u16()))),
+                Err(fault) => return (all, unanswered(&fault.to_string())),
             };
             let sought = Sought::Type(resource_type, Companions::None);
             let Ok(searchset) = Searchset::parse(&answer.body, sought, &self.bases) else {
-                return (all, why(&UpstreamFault::Wrong.to_string()));
+                return (all, of_some(&UpstreamFault::Wrong.to_string()));
             };
             let next = searchset.next().cloned();
             let count = searchset.found();
@@ -319,13 +332,29 @@ impl FhirUpstream {
                 all.extend(Directive::read(resource, &self.bases));
             });
             if read < count {
-                return (all, why("has one that cannot be read"));
+                return (all, of_some("has one that cannot be read"));
             }
             match next {
                 None => return (all, None),
                 Some(next) => asked = Some(next),
             }
         }
-        (all, why("more than is looked at"))
+        (all, of_some("more than is looked at"))
+    }
+}
+
+/// Why not all Consents were found that were asked for.
+enum Short {
+    /// The server does not answer, and would not where each patient's are asked for.
+    Unanswered(String),
+    /// There is something about some of them, which may all be one patient's.
+    OfSome(String),
+}
+
+impl Short {
+    fn told(self) -> String {
+        match self {
+            Self::Unanswered(why) | Self::OfSome(why) => why,
+        }
     }
 }

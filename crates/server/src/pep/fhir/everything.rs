@@ -1,4 +1,4 @@
-//! All that there is of a patient: what a read of each record would give, and no other patient's.
+//! All that there is of a patient: what a search would find and a read of each record would give, and no other patient's.
 
 use chartgate_protocol::fhir::everything::EverythingQuery;
 use chartgate_protocol::fhir::interaction::Interaction;
@@ -22,8 +22,10 @@ pub(super) async fn serve(
     query: EverythingQuery,
 ) -> Answered {
     // What finds a record by when it was tells of that.
-    let keeps =
-        |of: ResourceType| enforcer.masks(Permission::Read, of).iter().any(|mask| mask.concerns(of.as_str()));
+    let keeps = |of: ResourceType| {
+        let masks = [Permission::Read, Permission::Search].map(|permission| enforcer.masks(permission, of));
+        masks.iter().flatten().any(|mask| mask.concerns(of.as_str()))
+    };
     if let Some(name) =
         query.asks_when().filter(|_| ResourceType::all(exchange.upstream.version()).any(keeps))
     {

@@ -121,10 +121,30 @@ fn masked<'a>(
     masking.view(resource)
 }
 
-/// Decides about a record that is exported, which is found and read: both have to be allowed, and what either keeps is kept.
+/// Decides about a record that is exported.
 pub(super) fn clear_exported<'a>(
     exchange: &Exchange<'_>,
     enforcer: &Enforcer<'_>,
+    resource: &Resource<'a>,
+) -> Result<Cleared<View<'a>>, Kept> {
+    clear_found_and_read(exchange, enforcer, Permission::Search, resource)
+}
+
+/// Decides about one record of all that there is of a patient whom the caller named.
+pub(super) fn clear_of_everything<'a>(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    resource: &Resource<'a>,
+) -> Result<Cleared<View<'a>>, Kept> {
+    clear_found_and_read(exchange, enforcer, Permission::Read, resource)
+}
+
+/// Decides about a record that is found and read: both have to be allowed, and what either keeps is kept. It leaves as by one
+/// of them.
+fn clear_found_and_read<'a>(
+    exchange: &Exchange<'_>,
+    enforcer: &Enforcer<'_>,
+    leaves_by: Permission,
     resource: &Resource<'a>,
 ) -> Result<Cleared<View<'a>>, Kept> {
     let resource_type = resource.reference().resource_type;
@@ -138,7 +158,7 @@ pub(super) fn clear_exported<'a>(
         (Some(one), None) | (None, Some(one)) => one,
         (Some(one), Some(other)) => Arc::new(Mask::clone(&one).and(&other)),
     };
-    match masked(exchange, enforcer, Permission::Search, &mask, resource) {
+    match masked(exchange, enforcer, leaves_by, &mask, resource) {
         Ok(view) => Ok(Cleared { patients, policies, view }),
         Err(Unmaskable) => Err(Kept { patients, because: RecordDenied::Mask(policies) }),
     }

@@ -18,13 +18,13 @@ use chartgate_protocol::fhir::paging::{Filling, Finds, Listing, Place, Seen, Stu
 use chartgate_protocol::fhir::reference::Reference;
 use chartgate_protocol::fhir::resource::{BadAnswer, Resource};
 use chartgate_protocol::fhir::searchset::{Disposition, Found, Searchset, Sought};
-use chartgate_protocol::fhir::shape::Shape;
+use chartgate_protocol::fhir::view::View;
 use chartgate_protocol::smart::scope::Permission;
 use chartgate_values::Phi;
 use http::StatusCode;
 
 use super::large::Arrived;
-use super::mask::{self, Cleared, clear};
+use super::mask::{self, Cleared, clear, clear_of_everything};
 use super::now;
 use super::session::{Answered, Exchange};
 use super::upstream::Listed;
@@ -300,45 +300,43 @@ impl Pages<'_> {
         resource: &Resource<'r>,
         found: Found,
     ) -> Disposition<'r, Note> {
+        let clear = |permission| clear(exchange, self.enforcer, permission, resource);
         let listed = self.permission();
         match (&self.listing, found) {
             (Listing::Search(_, _, shape), Found::BySearch) => {
-                self.disposition(exchange, listed, resource, shape)
+                let version = exchange.upstream.version();
+                let resource_type = resource.reference().resource_type;
+                let shaped = |cleared: Cleared<View<'r>>| {
+                    let view = shape.apply(cleared.view, resource_type, version)?;
+                    Some(Cleared { view, ..cleared })
+                };
+                disposition(clear(listed).ok().and_then(shaped))
             }
             // What comes along is read, not found.
-            (Listing::Search(..), Found::Alongside) => {
-                self.disposition(exchange, Permission::Read, resource, &Shape::Whole)
-            }
+            (Listing::Search(..), Found::Alongside) => disposition(clear(Permission::Read).ok()),
             (Listing::Everything(patient), _) => {
                 let whose = ownership(exchange.upstream.version(), resource.reference().resource_type);
-                let disposition = self.disposition(exchange, listed, resource, &Shape::Whole);
-                disposition.filter(|note| note.is_of(patient, whose))
+                let Reference { resource_type, id } = resource.reference();
+                let is_the_patient = *resource_type == ResourceType::PATIENT && id == patient;
+                // The patient was named, and all else is found.
+                let cleared = if is_the_patient {
+                    clear(listed)
+                } else {
+                    clear_of_everything(exchange, self.enforcer, resource)
+                };
+                disposition(cleared.ok()).filter(|note| note.is_of(patient, whose))
             }
             (Listing::History(_), _) if looked.hidden.contains(resource.reference()) => Disposition::Withhold,
-            (Listing::History(_), _) => self.disposition(exchange, listed, resource, &Shape::Whole),
+            (Listing::History(_), _) => disposition(clear(listed).ok()),
         }
     }
+}
 
-    fn disposition<'r>(
-        &self,
-        exchange: &Exchange<'_>,
-        permission: Permission,
-        resource: &Resource<'r>,
-        shape: &Shape,
-    ) -> Disposition<'r, Note> {
-        match clear(exchange, self.enforcer, permission, resource) {
-            Ok(Cleared { patients, policies, view }) => {
-                let Some(view) =
-                    shape.apply(view, resource.reference().resource_type, exchange.upstream.version())
-                else {
-                    return Disposition::Withhold;
-                };
-                let digest = Phi::new(mask::digest(view.text()));
-                Disposition::Release(view, Note { patients, policies, digest })
-            }
-            Err(_) => Disposition::Withhold,
-        }
-    }
+/// What becomes of a record of which this may be seen, if anything.
+fn disposition(cleared: Option<Cleared<View<'_>>>) -> Disposition<'_, Note> {
+    let Some(Cleared { patients, policies, view }) = cleared else { return Disposition::Withhold };
+    let digest = Phi::new(mask::digest(view.text()));
+    Disposition::Release(view, Note { patients, policies, digest })
 }
 
 /// A page as it came.

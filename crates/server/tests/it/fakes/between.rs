@@ -38,6 +38,8 @@ pub(crate) enum Manner {
     Nameless,
     /// It answers a search as it did the first time, unless it is told not to.
     Remembering,
+    /// Of what the other patient has forbidden there is always a further page.
+    Endless,
 }
 
 /// The server. It ends with its value.
@@ -141,6 +143,13 @@ impl Behind {
         if manner == Manner::Remembering as u8 && is_search(&head) {
             return self.recall(&head, body).await;
         }
+        if manner == Manner::Endless as u8 && self.asks_for_others_consents(&head, &body) {
+            let more = format!("http://127.0.0.1:{}/fhir/Consent?more=1", self.own);
+            let page = json!({ "resourceType": "Bundle", "type": "searchset",
+                "link": [{ "relation": "next", "url": more }] });
+            let response = Response::builder().header("content-type", "application/fhir+json");
+            return response.body(Full::from(page.to_string())).unwrap();
+        }
         let honest =
             self.call(&head, head.uri.path_and_query().unwrap().as_str(), head.method.clone(), body).await;
         let path = head.uri.path().trim_start_matches("/fhir").trim_matches('/').to_owned();
@@ -174,6 +183,12 @@ impl Behind {
         let response =
             Response::builder().header("content-type", "application/fhir+json").header("etag", "W/\"1\"");
         response.body(Full::from(answer.to_string())).unwrap()
+    }
+
+    fn asks_for_others_consents(&self, head: &http::request::Parts, body: &[u8]) -> bool {
+        let form = std::str::from_utf8(body).unwrap_or_default();
+        let is_first = head.uri.path().ends_with("/Consent/_search") && form.contains(&*self.other);
+        is_first || head.uri.query() == Some("more=1")
     }
 
     /// The answer to a search, from memory unless that is forbidden.

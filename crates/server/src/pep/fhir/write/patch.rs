@@ -38,7 +38,7 @@ pub(super) async fn prepare(
         .map_err(|_| Refused::Upstream(UpstreamFault::Wrong))?;
     let was_kept = match kept_of(exchange, enforcer, Permission::Update, &resource) {
         KeptOf::Nothing => Mask::default(),
-        KeptOf::Part(mask) if patch.keeps_to(&mask, &resource) => mask,
+        KeptOf::Part(mask) if patch.keeps_to(&mask, exchange.upstream.version(), &resource) => mask,
         KeptOf::Part(_) | KeptOf::All => return Err(Refused::Masked),
     };
     let room = usize::try_from(exchange.route.max_body).unwrap_or(usize::MAX);

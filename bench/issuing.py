@@ -54,8 +54,7 @@ class Issuing:
                              lambda server: self.again(server, forms[server.name]), connections=connections)
             apps = {server.name: self.application(server, algorithm) for server in order}
             report.checked += [check_rotation(apps[server.name]) for server in order]
-            self.compare(report, f"refresh with rotation, {algorithm}",
-                         "issuing/refresh" if algorithm == "RS256" else None, order,
+            self.compare(report, f"refresh with rotation, {algorithm}", f"issuing/refresh {algorithm}", order,
                          lambda server: self.chains(apps[server.name]))
         order = [self.rs256, *([self.peer] if self.peer else [])]
         forms = {server.name: {"token": self.asked_about(server)} for server in order}

@@ -17,7 +17,8 @@ ASKED = [
     ("256 connections, record on the disk / with the operating system[^off]", "wide/os", 0.75, 0.9, MORE),
     ("client_credentials, RS256, / oidc-provider", "issuing/RS256", 2.2, 2.8, MORE),
     ("client_credentials, ES256, / oidc-provider", "issuing/ES256", 7, 12, MORE),
-    ("refresh with rotation / oidc-provider", "issuing/refresh", 2, 4, MORE),
+    ("refresh with rotation, RS256, / oidc-provider[^refresh]", "issuing/refresh RS256", 2, 4, MORE),
+    ("refresh with rotation, ES256, / oidc-provider[^refresh]", "issuing/refresh ES256", 2, 4, MORE),
     ("introspection / oidc-provider", "issuing/introspection", 7, 11, MORE),
     ("JWT check, RS256, / `jsonwebtoken`", "jwt/check RS256", 1.2, 1.33, MORE),
     ("JWT check, ES256, / `jsonwebtoken`", "jwt/check ES256", 1.0, 1.05, MORE),
@@ -101,7 +102,9 @@ def asked_and_reached(reached):
             verdict = "goal met" if met(goal) else "met" if met(least) else "**not met**"
         lines.append(f"| {work} | {better} {least:g} | {better} {goal:g} | {found} | {verdict} |")
     lines += ["", "[^off]: Asked for is the audit log on against off. Chartgate has no off: this stands in for it, and "
-              "says less."]
+              "says less.",
+              "[^refresh]: Asked for without an algorithm. The goal is of a rate that RSA cannot reach: 4 × the 1,197 "
+              "refreshes a second for which it was set are more than the 3,757 signatures a second of RSA-2048 on a core."]
     return "\n".join(lines) + "\n"
 
 

@@ -198,8 +198,8 @@ impl ForeignTokenVerifier {
         now: Timestamp,
     ) -> Result<(AccessTokenClaims, String), Rejection> {
         let AccessTokenVerifier { algorithms, max_bytes, token_type, .. } = &self.verifier;
-        let verified =
-            Unverified::parse(token, algorithms, *max_bytes)?.verify_with(keys, token_type.expected())?;
+        let verified = Unverified::parse(token, algorithms, *max_bytes)?
+            .verify_with_sole(keys, token_type.expected())?;
         let claims = self.accept(&verified.claims()?, token, presentation, now)?;
         let kid = verified.into_kid().ok_or(Rejection::MissingKid)?;
         Ok((claims, kid))

@@ -112,13 +112,34 @@ impl<'a> Unverified<'a> {
         Ok(Verified { header: self.header, payload: self.payload })
     }
 
-    /// Verifies the signature by the key of the set that `kid` names, if the token is of the expected type.
+    /// Verifies the signature by the key of the set that `kid` names, if the token is of the expected type. Where keys of
+    /// different types share the name, by the one of the algorithm's type.
     ///
     /// # Errors
     /// [`Rejection`], from the `kid` to the signature.
     pub fn verify_with(self, keys: &KeySet, expected: ExpectedType) -> Result<Verified, Rejection> {
-        let kid = self.header.kid.as_deref().ok_or(Rejection::MissingKid)?;
-        let key = keys.choose(kid, self.header.algorithm);
+        let key = keys.choose(self.kid()?, self.header.algorithm);
+        self.verify_as(expected, key)
+    }
+
+    /// The same where the name has to be one key's, for what is remembered of the token goes by the key's name.
+    ///
+    /// # Errors
+    /// [`Rejection`], from the `kid` to the signature.
+    pub fn verify_with_sole(self, keys: &KeySet, expected: ExpectedType) -> Result<Verified, Rejection> {
+        let key = keys.get(self.kid()?);
+        self.verify_as(expected, key)
+    }
+
+    fn kid(&self) -> Result<&str, Rejection> {
+        self.header.kid.as_deref().ok_or(Rejection::MissingKid)
+    }
+
+    fn verify_as(
+        self,
+        expected: ExpectedType,
+        key: Result<&VerifyingKey, Rejection>,
+    ) -> Result<Verified, Rejection> {
         if let Err(cause @ (Rejection::UnknownKid | Rejection::AmbiguousKid)) = key {
             return Err(cause);
         }

@@ -130,6 +130,18 @@ impl Provider {
 }
 
 #[test]
+fn a_name_that_keys_of_two_types_share_is_nobodys_here() {
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let mut twin = SigningKey::generate(Algorithm::EdDSA).unwrap().public_jwk().clone();
+    twin.kid = key.public_jwk().kid.clone();
+    let keys = KeySet::from_iter([key.verifying_key().clone(), twin.try_into().unwrap()]);
+    let Provider { typ, verifier, claims, .. } = okta();
+    let token = jws::sign(&key, typ, &claims).unwrap();
+    let outcome = verifier.verify_signed(&token, &keys, Presentation::BEARER, Timestamp::from_unix(NOW + 1));
+    assert_eq!(outcome.map(|(claims, _)| claims), Err(Rejection::AmbiguousKid));
+}
+
+#[test]
 fn tokens_shaped_like_each_providers_read_like_ours() {
     for provider in providers() {
         let claims = provider.outcome(&json!({})).unwrap_or_else(|e| panic!("{}: {e}", provider.name));

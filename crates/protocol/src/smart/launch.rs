@@ -71,14 +71,17 @@ impl TryFrom<Said> for ContextItem {
             return Err(MalformedContext);
         }
         // Requirement 177: these have members of their own, unless their role is another one.
-        let referred = reference.as_deref().and_then(|text| text.split('/').next());
-        let is_launch = role.as_deref().is_none_or(|role| role == LAUNCH);
-        let mut named = referred.into_iter().chain(resource_type.as_deref());
-        if is_launch && named.any(|name| ["Patient", "Encounter"].contains(&name)) {
+        let named = reference.as_deref().and_then(|text| text.split('/').next()).or(resource_type.as_deref());
+        if has_a_member(named, role.as_deref()) {
             return Err(MalformedContext);
         }
         Ok(Self { reference, canonical, identifier, resource_type, role })
     }
+}
+
+/// Whether what is named has a member of its own in a token answer, in the role that it is named in.
+fn has_a_member(named: Option<&str>, role: Option<&str>) -> bool {
+    matches!(named, Some("Patient" | "Encounter")) && role.is_none_or(|role| role == LAUNCH)
 }
 
 /// The role that is meant where none is named.
@@ -147,11 +150,13 @@ impl ContextItem {
         }
         let checked = json::check(text.as_bytes(), MAX_DEPTH).map_err(|_| MalformedContext)?;
         let items: Vec<Self> = serde_json::from_str(checked).map_err(|_| MalformedContext)?;
-        // An absolute one could name the Patient all the same.
-        let is_relative = |item: &Self| {
+        // An absolute reference could name the Patient all the same, and so could the type beside another one. What was stored
+        // before that was asked is read still.
+        let is_told = |item: &Self| {
             item.reference.as_deref().is_none_or(|reference| reference.parse::<Reference>().is_ok())
+                && !has_a_member(item.resource_type.as_deref(), item.role.as_deref())
         };
-        if items.iter().all(is_relative) { Ok(items) } else { Err(MalformedContext) }
+        if items.iter().all(is_told) { Ok(items) } else { Err(MalformedContext) }
     }
 }
 

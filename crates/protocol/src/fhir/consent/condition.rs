@@ -270,20 +270,36 @@ impl Record<'_> {
 
     /// Whether it is of a time, as far as it says of when it is.
     fn is_of(&self, period: &Period) -> Match {
-        let of = |name: &&str| {
-            let element = self.content.get(name)?;
-            let own = match Date::read(Some(element)) {
-                Ok(date) => Ok(Period { start: date, end: date }),
-                Err(_) => Period::read(Some(element)),
-            };
-            Some(own.map_or(Match::Maybe, |own| lies_in(&own, period)))
-        };
-        let all: Vec<Match> = WHEN.iter().filter_map(of).collect();
+        let of = |own: Option<Period>| own.map_or(Match::Maybe, |own| lies_in(&own, period));
+        let times = WHEN.iter().filter_map(|name| self.time(name));
+        let times = times.chain(FROM_TO.iter().filter_map(|(from, to)| self.span(from, to)));
+        let all: Vec<Match> = times.map(of).collect();
         match (all.iter().min(), all.iter().max()) {
             (Some(Match::Yes), _) => Match::Yes,
             // One of its times is, and another is not, or cannot be told.
             (_, Some(Match::Yes)) => Match::Partly,
             (_, most) => most.copied().unwrap_or(Match::Maybe),
+        }
+    }
+
+    /// What an element says, if it is there and can be read.
+    fn time(&self, name: &str) -> Option<Option<Period>> {
+        let element = self.content.get(name)?;
+        Some(match Date::read(Some(element)) {
+            Ok(date) => Some(Period { start: date, end: date }),
+            Err(_) => Period::read(Some(element)).ok(),
+        })
+    }
+
+    /// The same of two elements, of which one says when it begins and the other when it ends.
+    fn span(&self, from: &[&str], to: &[&str]) -> Option<Option<Period>> {
+        let one_of = |names: &[&str]| names.iter().find_map(|name| self.time(name));
+        match (one_of(from), one_of(to)) {
+            (None, None) => None,
+            (Some(alone), None) | (None, Some(alone)) => Some(alone),
+            (Some(from), Some(to)) => {
+                Some(from.zip(to).map(|(from, to)| Period { start: from.start, end: to.end }))
+            }
         }
     }
 }
@@ -344,7 +360,7 @@ const KINDS: [(&str, &[&str]); 8] = [
 ];
 
 /// The elements by which records say of when they are. When somebody wrote it down is not when it was.
-const WHEN: [&str; 25] = [
+const WHEN: [&str; 21] = [
     "actualPeriod",
     "authoredOn",
     "date",
@@ -352,25 +368,25 @@ const WHEN: [&str; 25] = [
     "effectiveDateTime",
     "effectiveInstant",
     "effectivePeriod",
-    "end",
     "occurenceDateTime",
     "occurencePeriod",
     "occurredDateTime",
     "occurredPeriod",
     "occurrenceDateTime",
     "occurrencePeriod",
-    "onsetDateTime",
-    "onsetPeriod",
     "performedDateTime",
     "performedPeriod",
     "period",
     "sent",
     "servicedDate",
     "servicedPeriod",
-    "start",
     "whenHandedOver",
     "whenPrepared",
 ];
+
+/// The same where one element says from when it is, and another until when.
+const FROM_TO: [(&[&str], &[&str]); 2] =
+    [(&["start"], &["end"]), (&["onsetDateTime", "onsetPeriod"], &["abatementDateTime", "abatementPeriod"])];
 
 /// Where codes of `class` and `resourceType` are names of types.
 const TYPES: [&str; 2] = ["http://hl7.org/fhir/resource-types", "http://hl7.org/fhir/fhir-types"];

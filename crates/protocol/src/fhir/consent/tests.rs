@@ -166,6 +166,18 @@ fn what_is_permitted_of_a_time_is_not_permitted_of_what_is_of_others_as_well() {
         assert_eq!(of(&year, json!({ "date": date })), expected, "{date}");
     }
     assert_eq!(of(&year, json!({ "period": { "start": "2024-05-01" } })), kept, "it goes on");
+    // What has its beginning and its end in two elements.
+    for (ended, expected) in [("2024-06", given), ("2025-06", kept)] {
+        let times = json!({ "onsetDateTime": "2024-02", "abatementDateTime": ended });
+        assert_eq!(of(&year, times), expected, "{ended}");
+    }
+    let then = json!({ "start": "2024-03-04T10:00:00Z", "end": "2024-03-04T10:10:00Z" });
+    let denies = consent(json!({ "type": "deny", "dataPeriod": then }));
+    for (hour, expected) in [("11", kept), ("09", given)] {
+        let times = json!({ "start": "2024-03-04T08:30:00Z", "end": format!("2024-03-04T{hour}:00:00Z") });
+        assert_eq!(of(&denies, times), expected, "{hour}");
+    }
+    assert_eq!(of(&denies, json!({ "start": "2024-03-04T10:05:00Z" })), kept);
 }
 
 #[test]

@@ -168,13 +168,28 @@ impl PolicyTest {
         if failures.is_empty() { Outcome::Passed(asked) } else { Outcome::Failed(failures) }
     }
 
-    /// What the test names and nothing asks.
+    /// What the test names and nothing asks, or what it asks of nothing.
     fn passed_over(&self) -> Option<&'static str> {
-        match (self.actions.contains(&Action::Call), &self.endpoint) {
-            (true, None) => Some("`call` is asked of an `endpoint`, which is missing"),
-            (false, Some(_)) => Some("the `endpoint` is asked by `call`, which is not among the actions"),
-            (true, Some(_)) | (false, None) => None,
-        }
+        let calls = self.actions.contains(&Action::Call);
+        let on_records = self.actions.iter().any(|action| action.on_records().is_some());
+        let (types, relations) = (!self.resource_types.is_empty(), !self.relations.is_empty());
+        [
+            (calls && self.endpoint.is_none(), "`call` is asked of an `endpoint`, which is missing"),
+            (
+                !calls && self.endpoint.is_some(),
+                "the `endpoint` is asked by `call`, which is not among the actions",
+            ),
+            (
+                on_records && !(types && relations),
+                "its actions are on `resource_types` in `relations`, which are missing",
+            ),
+            (
+                !on_records && (types || relations),
+                "none of its actions is on its `resource_types` in its `relations`",
+            ),
+        ]
+        .into_iter()
+        .find_map(|(is_so, why)| is_so.then_some(why))
     }
 
     fn facts(&self) -> Option<Facts> {
@@ -282,6 +297,18 @@ mod tests {
         {
             let Outcome::Failed(failures) = with(actions, endpoint) else { panic!("{why}") };
             assert!(failures.len() == 1 && failures[0].contains(why), "{failures:?}");
+        }
+        let call = json!({ "actions": ["call"], "endpoint": endpoint });
+        for (change, why) in [
+            (json!({ "actions": ["read", "call"], "resource_types": ["Observation"] }), "missing"),
+            (json!({ "actions": ["read", "call"], "relations": ["panel"] }), "missing"),
+            (json!({ "resource_types": ["Observation"] }), "none of its actions"),
+            (json!({ "relations": ["panel"] }), "none of its actions"),
+        ] {
+            let mut more = call.clone();
+            more.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            let Outcome::Failed(failures) = outcome(&more) else { panic!("{change}") };
+            assert!(failures.iter().any(|failure| failure.contains(why)), "{failures:?}");
         }
     }
 

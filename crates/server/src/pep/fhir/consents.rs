@@ -273,13 +273,13 @@ impl FhirUpstream {
         if patients.iter().filter(|patient| of(patient)).count() > 1 {
             self.consents.took_lists.store(now.as_unix(), Ordering::SeqCst);
         }
-        let is_for_each = match &short {
+        let holds_for_all = match &short {
             _ if patients.len() == 1 => true,
             Some(Short::Unanswered(_)) => true,
             Some(Short::OfSome(_)) => false,
             None => self.consents.takes_lists(now),
         };
-        if is_for_each {
+        if holds_for_all {
             let found = (directives, short.map(Short::told));
             return patients.iter().map(|patient| (*patient, found.clone())).collect();
         }
@@ -318,6 +318,9 @@ impl FhirUpstream {
             let answer = match page {
                 Ok(answer) if answer.status == StatusCode::OK => answer,
                 Ok(answer) => return (all, unanswered(&format!("answered {}", answer.status.as_u16()))),
+                Err(fault @ (UpstreamFault::TooLong | UpstreamFault::NoRoom)) => {
+                    return (all, of_some(&fault.to_string()));
+                }
                 Err(fault) => return (all, unanswered(&fault.to_string())),
             };
             let sought = Sought::Type(resource_type, Companions::None);

@@ -111,12 +111,8 @@ fn explain(file: &Path, request: Request, output: Output) -> anyhow::Result<Exit
         Some(index) => {
             let record = audit::record(file, index)?;
             audit::show(&record, output);
-            if let Some(reason) =
-                record.record.decision.reason.as_deref().filter(|r| is_of_what_is_not_kept(r))
-            {
-                anyhow::bail!(
-                    "it was denied for {reason}, which is for the token and not for policies to say"
-                );
+            if let Some((reason, why)) = record.record.decision.reason.as_deref().and_then(not_by_policies) {
+                anyhow::bail!("it was denied for `{reason}`: {why}, which cannot be asked again");
             }
             as_supposed(&record.record)
                 .context("the record is of no request of a known client for records of a type")?
@@ -144,10 +140,16 @@ fn explain(file: &Path, request: Request, output: Output) -> anyhow::Result<Exit
     })
 }
 
-/// Whether a request was denied for its token's scopes or for what it searched by. Neither is known any more: asked again with all
-/// that the client may have, it would be allowed.
-fn is_of_what_is_not_kept(reason: &str) -> bool {
-    ["insufficient-scope", "outside-scope", "masked"].contains(&reason)
+/// For what else than policies and care a request was denied. Its record does not have it, so that asked again with all that the
+/// client may have it would be allowed.
+fn not_by_policies(reason: &str) -> Option<(&str, &'static str)> {
+    let why = match reason {
+        "insufficient-scope" | "outside-scope" => "for the scopes of its token",
+        "masked" | "mask" => "for what a mask keeps of the record",
+        "bad-request" => "for the form of the request",
+        _ => return None,
+    };
+    Some((reason, why))
 }
 
 /// The question that a record answers, to be asked again now.

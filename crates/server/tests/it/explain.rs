@@ -144,6 +144,16 @@ fn whoever_could_see_a_patient_is_named_with_the_policies_and_masks_by_which() {
     let indexer = &who(&searches, "indexer-of-searches").unwrap_or_else(|| panic!("{searches}"))["ways"][0];
     assert_eq!(indexer["by"][0]["types"], json!(["Observation"]), "{indexer}");
 
+    // Under a mask that renames records nobody reads one by its own name.
+    let masked = |action: &str| {
+        let words = ["--client", "demo-app", "--resource", "Observation/x", "--patient", patient];
+        explain(gateway, &[&["--user", &researcher.name, "--action", action], &words[..]].concat())
+    };
+    let (read, success) = masked("read");
+    assert!(!success && says(&read, "by its own name") && says(&read, "safe-harbor"), "{read}");
+    let (found, success) = masked("search");
+    assert!(success, "{found}");
+
     // For another purpose others, or nobody.
     let research = ask(&["--purpose", "HRESCH"]);
     assert!(who(&research, "dana").is_none() && who(&research, &researcher.name).is_some(), "{research}");

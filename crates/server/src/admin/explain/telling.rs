@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chartgate_access::ids::{PatientId, Subject};
 use chartgate_access::pdp::caller::{Caller, Facts};
-use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, Pdp, Question};
+use chartgate_access::pdp::decide::{Decision, Denial, DenyReason, Pdp, Question, RecordAction};
 use chartgate_access::pdp::relation::Relation;
 use chartgate_access::pdp::scope::{Constrained, Reach, Which};
 use chartgate_protocol::fhir::labels::Labels;
@@ -160,6 +160,14 @@ impl Explanation {
             Decision::Allow(allowance) => {
                 self.say(format!("{stands}: permitted by {}", allowance.policies().join(", ")));
                 self.policies.extend(allowance.policies().iter().cloned());
+                let Some(mask) = allowance.mask() else { return Step::Goes };
+                self.say(format!("without what the mask keeps: {mask}"));
+                if mask.renames() && !is_search(question) {
+                    self.say(
+                        "by its own name no record leaves under that mask: it can be found alone".to_owned(),
+                    );
+                    return Step::Ends;
+                }
                 Step::Goes
             }
             Decision::Deny(Denial { policies, reason }) => {
@@ -181,6 +189,10 @@ impl Explanation {
             }
         }
     }
+}
+
+fn is_search(question: &Question<'_>) -> bool {
+    matches!(question, Question::Record { action: RecordAction::Search, .. })
 }
 
 /// How the patient stands to who asks.

@@ -232,7 +232,7 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut look = tokio::time::interval(LOOK_EVERY);
-    // Two looks at the policies are never closer together.
+    // Two looks at the policies are never closer together, but for those of a SIGHUP.
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut measure = tokio::time::interval(MEASURE_EVERY);
     let mut tidy = tokio::time::interval(TIDY_EVERY);

@@ -256,6 +256,7 @@ async fn until_stopped(app: &App, current: &Current, certificate: &Certificate) 
                 if let Err::<(), StoreError>(error) = app.store.write(move |sql| sql.tidy(longest, now)).await {
                     tracing::warn!(%error, "what is over was not removed");
                 }
+                app.throttle.crowded_out.tell();
                 untrusted_providers::end_what_they_vouched_for(app, &current.config()).await;
                 remove_unused_clients(app, &current.config()).await;
                 if let Err(error) = app.cut_offs.forget().await {

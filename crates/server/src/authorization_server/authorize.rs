@@ -33,11 +33,12 @@ use crate::entropy::{digest_of, opaque_secret};
 use crate::net::cookie;
 use crate::net::origin::Origin;
 use crate::registration::documents::FindError;
-use crate::store::waiting::{Room, Waiting};
+use crate::store::pending::Took;
+use crate::store::waiting::Waiting;
 use crate::store::{Sql, StoreError};
 use crate::tongue::Tongue;
 pub(super) use check::{Came, check};
-use reply::{bad_request, expired, not_found_out, too_many, unavailable};
+use reply::{bad_request, expired, not_found_out, unavailable};
 
 pub(super) async fn by_query(
     State(server): State<Arc<AuthorizationServer>>,
@@ -156,17 +157,14 @@ async fn keep(
     };
     let (digest, browser_digest) = (digest_of(handle.expose()), digest_of(&browser));
     let language = language(client, &pending, headers);
-    let (from, now) = (origin.ip, server.clock.now());
+    let from = origin.ip;
     let kept = server.store.write(move |sql| {
-        let room = sql.make_room(Waiting::Authorizations, from, now)?;
-        if room == Room::Yes {
-            sql.add_pending(&digest, (&browser_digest, from), &pending)?;
-        }
-        Ok(room)
+        let gone = sql.make_room(Waiting::Authorizations, from)?;
+        sql.add_pending(&digest, (&browser_digest, from), &pending)?;
+        Ok(gone)
     });
     match kept.await {
-        Ok(Room::Yes) => {}
-        Ok(Room::No) => return too_many(),
+        Ok(gone) => server.throttle.crowded_out.count(gone),
         Err::<_, StoreError>(error) => return unavailable(&error),
     }
     let mut response = see_other(&format!("/authorize/continue?request={}", handle.expose()));
@@ -226,12 +224,12 @@ pub(super) async fn proceed(
     // Whoever makes a client of their own does not learn so who sits there, nor what they are or still have to say.
     if has_to_say && pending.pages == Pages::Forbidden && !is_vouched_for(&server, &pending) {
         return match pending.about {
-            Some(_) => refuse_absent(&server, &pending),
-            None => refuse_consent(&server, &pending),
+            Some(_) => refuse_absent(&server, &digest, &pending).await,
+            None => refuse_consent(&server, &digest, &pending).await,
         };
     }
     if let (Err(cause), false) = (purpose, matches!(step, Step::SignIn)) {
-        return refuse(&server, &pending, ErrorCode::AccessDenied, &cause.to_string());
+        return refuse(&server, &digest, &pending, ErrorCode::AccessDenied, &cause.to_string()).await;
     }
     let page = match (step, pending.pages) {
         (Step::Done(approved), _) => {
@@ -241,19 +239,19 @@ pub(super) async fn proceed(
             }
             return finish::finish(&server, &origin, &digest, pending, approved).await;
         }
-        (Step::SignIn, Pages::Forbidden) => return refuse_absent(&server, &pending),
+        (Step::SignIn, Pages::Forbidden) => return refuse_absent(&server, &digest, &pending).await,
         (Step::PickPatient, Pages::Forbidden) => {
             let description = "the person would have to pick a patient";
-            return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
+            return refuse(&server, &digest, &pending, ErrorCode::InteractionRequired, description).await;
         }
         (Step::PickEncounter, Pages::Forbidden) => {
             let description = "the person would have to pick an encounter";
-            return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
+            return refuse(&server, &digest, &pending, ErrorCode::InteractionRequired, description).await;
         }
-        (Step::Consent, Pages::Forbidden) => return refuse_consent(&server, &pending),
+        (Step::Consent, Pages::Forbidden) => return refuse_consent(&server, &digest, &pending).await,
         (Step::Emergency, Pages::Forbidden) => {
             let description = "the person would have to say why it is an emergency";
-            return refuse(&server, &pending, ErrorCode::InteractionRequired, description);
+            return refuse(&server, &digest, &pending, ErrorCode::InteractionRequired, description).await;
         }
         (Step::SignIn, Pages::Allowed) => "/login",
         (Step::PickPatient, Pages::Allowed) => "/login/patient",
@@ -314,24 +312,38 @@ fn is_vouched_for(server: &AuthorizationServer, pending: &PendingAuthorization) 
     matches!(known, Ok(Some(client)) if !client.is_self_registered())
 }
 
-fn refuse_absent(server: &AuthorizationServer, pending: &PendingAuthorization) -> Response {
-    let description = "nobody is signed in of whom the answer could be";
-    refuse(server, pending, ErrorCode::LoginRequired, description)
-}
-
-fn refuse_consent(server: &AuthorizationServer, pending: &PendingAuthorization) -> Response {
-    refuse(server, pending, ErrorCode::ConsentRequired, "the person would have to consent")
-}
-
-/// Tells the client of a request that it gets nothing.
-fn refuse(
+async fn refuse_absent(
     server: &AuthorizationServer,
+    digest: &str,
+    pending: &PendingAuthorization,
+) -> Response {
+    let description = "nobody is signed in of whom the answer could be";
+    refuse(server, digest, pending, ErrorCode::LoginRequired, description).await
+}
+
+async fn refuse_consent(
+    server: &AuthorizationServer,
+    digest: &str,
+    pending: &PendingAuthorization,
+) -> Response {
+    let description = "the person would have to consent";
+    refuse(server, digest, pending, ErrorCode::ConsentRequired, description).await
+}
+
+/// Tells the client of a request that it gets nothing, once: what was answered waits for nobody any more. A device is not told so,
+/// and its person may still be another one.
+async fn refuse(
+    server: &AuthorizationServer,
+    digest: &str,
     pending: &PendingAuthorization,
     code: ErrorCode,
     description: &str,
 ) -> Response {
-    match pending.addressee() {
-        Some(to) => server.answering().refuse(&to, code, Some(description)),
-        None => bad_request(description),
+    let Some(to) = pending.addressee() else { return bad_request(description) };
+    let digest = digest.to_owned();
+    match server.store.write(move |sql| sql.take_pending(&digest)).await {
+        Ok(Took::It) => server.answering().refuse(&to, code, Some(description)),
+        Ok(Took::Nothing) => expired(),
+        Err::<_, StoreError>(error) => unavailable(&error),
     }
 }

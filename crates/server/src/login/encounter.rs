@@ -7,7 +7,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chartgate_access::grant::authorization_code::{EncounterPick, Said};
+use chartgate_access::grant::authorization_code::{ConsentGiven, EncounterPick, Said};
 use chartgate_access::ids::PatientId;
 use chartgate_access::login::steps::patient_of;
 use http::StatusCode;
@@ -67,7 +67,8 @@ pub(super) async fn submit(State(login): State<Arc<Login>>, Submission(visit): S
     };
     let Asked { handle, begun: Begun { digest, mut pending, .. }, present } = asked;
     let said = pending.said_by(&present.user.name);
-    pending.said = Some(Said { encounter: pick, ..said });
+    // What was said to another encounter says nothing to this one.
+    pending.said = Some(Said { encounter: pick, consent: ConsentGiven::NotYet, ..said });
     match login.store.write(move |sql| sql.update_pending(&digest, &pending)).await {
         Ok(()) => see_other(&format!("/authorize/continue?request={handle}")),
         Err::<_, StoreError>(error) => unavailable(&error),

@@ -25,7 +25,7 @@ use crate::net::origin::Origin;
 use crate::pages;
 use crate::store::StoreError;
 use crate::store::pending::Took;
-use crate::store::waiting::{Room, Waiting};
+use crate::store::waiting::Waiting;
 use crate::tongue::{Id, Tongue};
 
 #[derive(Template)]
@@ -66,17 +66,14 @@ async fn begin(login: &Login, origin: &Origin, text: &str) -> Response {
     let handle = opaque_secret();
     let (digest, from) = (digest_of(handle.expose()), origin.ip);
     let kept = login.store.write(move |sql| {
-        let room = sql.make_room(Waiting::Logouts, from, pending.created_at)?;
-        if room == Room::Yes {
-            sql.add_logout_request(&digest, from, &pending)?;
-        }
-        Ok(room)
+        let gone = sql.make_room(Waiting::Logouts, from)?;
+        sql.add_logout_request(&digest, from, &pending)?;
+        Ok(gone)
     });
     match kept.await {
-        Ok(Room::Yes) => see_other(&format!("/end-session/continue?request={}", handle.expose())),
-        Ok(Room::No) => {
-            let (title, text) = (Id::of("problem-unavailable-title"), Id::of("problem-unavailable"));
-            pages::message(StatusCode::TOO_MANY_REQUESTS, title, text)
+        Ok(gone) => {
+            login.throttle.crowded_out.count(gone);
+            see_other(&format!("/end-session/continue?request={}", handle.expose()))
         }
         Err::<_, StoreError>(error) => unavailable(&error),
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chartgate_values::{Clock, Timestamp, network_of};
@@ -22,6 +23,25 @@ const RECORD_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Throttle {
     buckets: Buckets,
     pub(crate) reserve: Reserve,
+    pub(crate) crowded_out: CrowdedOut,
+}
+
+/// Requests that waited for their people and went because too many did, since that was last told.
+#[derive(Debug, Default)]
+pub(crate) struct CrowdedOut(AtomicUsize);
+
+impl CrowdedOut {
+    pub(crate) fn count(&self, gone: usize) {
+        self.0.fetch_add(gone, Ordering::Relaxed);
+    }
+
+    /// Says how many there were, for whoever runs this: once a minute, and without a word of whose they were.
+    pub(crate) fn tell(&self) {
+        let count = self.0.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            tracing::warn!(count, "requests to sign in or out went, for too many waited");
+        }
+    }
 }
 
 /// So many at once, and another one each time that this has passed.
@@ -58,7 +78,11 @@ pub(crate) enum Admission {
 
 impl Throttle {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { buckets: Buckets::new(FAILURES, clock), reserve: Reserve::default() }
+        Self {
+            buckets: Buckets::new(FAILURES, clock),
+            reserve: Reserve::default(),
+            crowded_out: CrowdedOut::default(),
+        }
     }
 
     /// Counts a request that did not show who it is.

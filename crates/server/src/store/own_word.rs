@@ -22,7 +22,7 @@ pub(crate) struct Told {
     pub(crate) question: String,
     /// From where it was opened.
     pub(crate) from: IpAddr,
-    /// What they said, once that is on record.
+    /// What they said: a yes once that is on record, a no from when it is in force.
     pub(crate) said: Option<Decided>,
 }
 

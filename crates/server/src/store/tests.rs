@@ -764,18 +764,22 @@ fn whoever_got_an_id_token_weeks_before_its_session_ends_is_told_of_that() {
         portal.options.backchannel_logout_uri = "https://portal.example/logout".parse().ok();
         let _ = sql.add_client(&portal, None, NOW)?;
         sql.add_session(&session, "cookie")?;
-        let grant = serde_json::json!({
-            "id": "g".repeat(22), "client_id": "portal", "subject": "dana", "session": session.id, "scope": "openid",
-            "audience": "https://gate.example/fhir", "patient": null, "nonce": null, "auth_time": NOW, "amr": [],
-        });
-        sql.add_grant(&serde_json::from_value(grant).unwrap(), NOW)?;
+        for (id, scope) in [("g", "launch openid user/*.rs"), ("h", "user/*.rs")] {
+            let grant = serde_json::json!({
+                "id": id.repeat(22), "client_id": "portal", "subject": "dana", "session": session.id, "scope": scope,
+                "audience": "https://gate.example/fhir", "patient": null, "nonce": null, "auth_time": NOW, "amr": [],
+            });
+            sql.add_grant(&serde_json::from_value(grant).unwrap(), NOW)?;
+        }
+        let grants = || sql.query("grants", "SELECT id FROM grants", &[], |row| row.get::<String>("id"));
         sql.tidy(day * 30, NOW.plus(day * 20))?;
+        // Of what gave no ID token nobody is told anything.
+        assert_eq!(grants()?, ["g".repeat(22)]);
         sql.end_session(&session.id, NOW.plus(day * 20))?;
         let due = sql.due_logout_notices(NOW.plus(day * 20), 10)?;
         // With its session it is over, and goes with it.
         sql.tidy(day * 30, NOW.plus(day * 28))?;
-        let left: Vec<String> = sql.query("grants", "SELECT id FROM grants", &[], |row| row.get("id"))?;
-        assert!(left.is_empty(), "{left:?}");
+        assert_eq!(grants()?, Vec::<String>::new());
         Ok(due)
     })
     .unwrap();

@@ -38,11 +38,12 @@ impl Sql<'_> {
         self.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", &[before.into()])?;
         // A grant without a refresh token that was not used can issue nothing more; its access tokens live an hour at the most.
         // What was used and is still there is refused when it is shown again, as of a grant that is over. While its session goes on,
-        // it says who is to be told of that one's end (`note_logout`).
+        // one that gave an ID token says who is to be told of that one's end (`note_logout`).
         self.execute(
             "DELETE FROM grants WHERE created_at < ?1 \
              AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE grant_id = grants.id AND consumed_at IS NULL) \
-             AND NOT EXISTS (SELECT 1 FROM sessions WHERE id = grants.session AND ended_at IS NULL)",
+             AND NOT EXISTS (SELECT 1 FROM sessions WHERE id = grants.session AND ended_at IS NULL \
+             AND instr(' ' || (grants.content ->> '$.scope') || ' ', ' openid ') > 0)",
             &[before.into()],
         )?;
         let text = "DELETE FROM sessions WHERE ended_at < ?1 OR auth_time < ?2";

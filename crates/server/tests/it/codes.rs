@@ -394,8 +394,11 @@ async fn o29_what_comes_twice_or_in_another_form_is_an_invalid_request() {
     // prompt=none shows no page: without a session the client learns that.
     let answer = begin(gateway, &[("prompt", Some("none"))]).await;
     let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
-    let answer = Call::get(answer.header("location")).header("cookie", &cookie).to(gateway).await;
+    let go_on = Call::get(answer.header("location")).header("cookie", &cookie);
+    let answer = go_on.clone().to(gateway).await;
     assert_eq!(Redirect::of(&answer).get("error").as_deref(), Some("login_required"));
+    let again = go_on.to(gateway).await;
+    assert_eq!((again.status, again.header("location")), (400, ""), "what was answered is over");
 
     let app = App::public(USER_SCOPE);
     let good = encode(&[("grant_type", "refresh_token"), ("refresh_token", "x"), ("client_id", "demo-app")]);

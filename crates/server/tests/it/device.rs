@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::browser::{App, Browser, Tokens};
 use crate::gateway::{Gateway, Person};
+use crate::outbox::database;
 use crate::parallel::{FIFTY, at_once};
 use crate::shared;
 use crate::wire::{Answer, Call};
@@ -172,6 +173,27 @@ async fn a_device_whose_person_says_no_gets_access_denied_for_good() {
     }
     let again = browser.submit_only(gateway, &page, &[("decision", "approve")]).await;
     assert_eq!(again.status, 400);
+}
+
+#[tokio::test]
+async fn of_what_came_too_late_for_its_device_nothing_is_remembered() {
+    let gateway = shared::demo();
+    register(gateway, "tv-overdue");
+    let app = device("tv-overdue", SCOPE);
+    let (dana, mut browser) = (gateway.demo_person("dana"), Browser::default());
+    let asked = ask(gateway, &app).await;
+    let page = type_code(gateway, &mut browser, &dana, &asked.user_code).await;
+    let text = "UPDATE device_authorizations SET content = json_set(content, '$.asked_at', '2020-01-01T00:00:00Z') \
+                WHERE content ->> '$.client_id' = 'tv-overdue'";
+    assert_eq!(database(gateway).execute(text, []).unwrap(), 1);
+    let end = browser.submit(gateway, &page, &[("decision", "approve")]).await;
+    assert_eq!(end.status, 400, "{}", end.text());
+    assert_eq!(poll(&app, &asked).to(gateway).await.error(), "expired_token");
+    for table in ["consents", "used_clients"] {
+        let text = format!("SELECT count(*) FROM {table} WHERE client_id = 'tv-overdue'");
+        let count: i64 = database(gateway).query_row(&text, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 0, "{table}");
+    }
 }
 
 #[tokio::test]

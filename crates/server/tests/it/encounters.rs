@@ -88,6 +88,25 @@ async fn smart_364_a_person_picks_the_encounter_that_an_application_is_told_of()
 }
 
 #[tokio::test]
+async fn what_was_allowed_for_one_encounter_is_not_allowed_for_another() {
+    let gateway = shared::demo();
+    let (dana, patient) = (gateway.demo_person("dana"), gateway.panel("dana")[1]);
+    let app = App { patient: Some(patient), ..App::public(SCOPE) };
+    let mut browser = Browser::default();
+    let page = picker(gateway, &mut browser, &dana, &app).await;
+    let encounters = offered(&page);
+    let of_first = browser.submit(gateway, &page, &[("encounter", &encounters[0])]).await;
+    assert!(of_first.text().contains("action=\"/login/consent\""), "{}", of_first.text());
+    // They say yes, and do not go on; in another window they pick another one.
+    let said = browser.submit_only(gateway, &of_first, &[("decision", "approve")]).await;
+    assert!(said.header("location").starts_with("/authorize/continue?request="), "{}", said.text());
+    let of_second = browser.submit(gateway, &page, &[("encounter", &encounters[1])]).await;
+    assert!(of_second.text().contains("action=\"/login/consent\""), "{}", of_second.text());
+    let end = browser.submit(gateway, &of_second, &[("decision", "approve")]).await;
+    assert_eq!(tokens(gateway, &app, &end).await.answer["encounter"], json!(encounters[1]));
+}
+
+#[tokio::test]
 async fn smart_364_without_an_encounter_none_is_told_of_and_the_scope_falls_away() {
     let gateway = shared::demo();
     let (dana, patient) = (gateway.demo_person("dana"), gateway.panel("dana")[2]);

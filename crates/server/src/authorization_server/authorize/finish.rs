@@ -180,11 +180,15 @@ async fn connect(
         if sql.has_ended(&session)? || sql.take_pending(&handle)? == Took::Nothing {
             return Ok(Took::Nothing);
         }
+        let (subject, client_id) = (grant.subject.clone(), grant.client_id.clone());
+        if sql.answer_device(&device, Answer::Approved(grant), now)? == Took::Nothing {
+            return Ok(Took::Nothing);
+        }
         if let Some(consent) = &consent {
             consent.remember(sql, now)?;
         }
-        sql.use_client(&grant.subject, &grant.client_id, now)?;
-        sql.answer_device(&device, Answer::Approved(grant), now)
+        sql.use_client(&subject, &client_id, now)?;
+        Ok(Took::It)
     });
     let (reason, answer) = match taken.await {
         Ok(Took::It) => return Withheld::release(recorded),

@@ -33,16 +33,7 @@ pub(super) fn not_found_out(error: &FindError) -> Response {
     later()
 }
 
-/// Too many requests of this network wait for their people already.
-pub(super) fn too_many() -> Response {
-    page(StatusCode::TOO_MANY_REQUESTS)
-}
-
 fn later() -> Response {
-    page(StatusCode::SERVICE_UNAVAILABLE)
-}
-
-fn page(status: StatusCode) -> Response {
     let (title, text) = (Id::of("request-unavailable-title"), Id::of("problem-unavailable"));
-    pages::message(status, title, text)
+    pages::message(StatusCode::SERVICE_UNAVAILABLE, title, text)
 }

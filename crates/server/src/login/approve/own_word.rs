@@ -12,6 +12,7 @@ use http::{StatusCode, header};
 
 use super::{over, record};
 use crate::live::approvals::questions::OpenQuestion;
+use crate::live::outbox::ChangeError;
 use crate::login::form::{Present, Visit, unavailable};
 use crate::login::{Login, sessions};
 use crate::net::cookie;
@@ -37,8 +38,10 @@ pub(super) async fn disown(
     ended.session = Some(used.session.to_string());
     match login.emergencies.disown(used, &open.question.id, [ended, record]).await {
         Ok(Took::It) => {}
+        // It is in force, and on record as soon as that can be. They have to do what is left to them now.
+        Err(ChangeError::Unrecorded(error)) => tracing::error!(%error, "audit"),
         Ok(Took::Nothing) => return over(),
-        Err(error) => return unavailable(&error),
+        Err(ChangeError::Store(error)) => return unavailable(&error),
     }
     let mut answer =
         pages::message(StatusCode::OK, Id::of("opened-disowned-title"), Id::of("opened-disowned"));

@@ -165,7 +165,7 @@ fn a_configuration_is_checked_with_all_that_it_names_as_a_start_reads_it() {
     // Each by itself is refused by both, and all are told at once.
     let wrongs: [(&str, &str, &[u8], &[u8]); 4] = [
         ("no-ca.pem", "chartgate.toml", &text, &with_route),
-        ("added.cedar", "policies/added.cedar", b"", b"permit (principal, action, resource"),
+        ("added.cedar", "policies/added.cedar", b"// None yet.\n", b"permit (principal, action, resource"),
         ("cert.pem", "tls/cert.pem", &certificate, b"no certificate"),
         ("master.key", "data/master.key", &key, b"no key"),
     ];
